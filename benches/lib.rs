@@ -1,0 +1,2 @@
+//! Criterion micro benchmarks; one operation each.
+#![forbid(unsafe_code)]

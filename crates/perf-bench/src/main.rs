@@ -1,0 +1,2 @@
+//! Measures rings between pinned processes.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Tools of our own tests.
+#![forbid(unsafe_code)]
