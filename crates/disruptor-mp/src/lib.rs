@@ -1,14 +1,235 @@
-//! A Disruptor between processes.
+//! A Disruptor between processes: one producer, up to 1 024 consumers, one ring in one shared-memory segment.
+//!
+//! # The problem
+//!
+//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler hands all of them the
+//! same small message. The transport is one or two per cent of such a step, and its speed is not what keeps people awake. What does:
+//! a stall that names no culprit, a worker that died unnoticed, cores that are burnt by spinning, a `/dev/shm` that is too small and
+//! ends in SIGBUS, a name that must be cleaned up by hand after a crash.
+//!
+//! So this crate moves bytes at memory speed *and* answers those: waiting costs little, every wait ends with a reason, and a `kill -9`
+//! of any process leaves the others working or told.
+//!
+//! # Quick start
+//!
+//! ```
+//! use disruptor_mp::{ConsumeError, attach_shared_consumer, build_shared_single_producer, event};
+//!
+//! /// What the scheduler tells every worker. The attribute refuses, at compile time, what must not be shared between processes.
+//! #[event]
+//! struct Step {
+//!     number: u64,
+//!     tokens: [u32; 14],
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = format!("crate-docs-{}", std::process::id());
+//! // The scheduler: a ring of 1 024 slots in shared memory. The closure makes a slot's first content.
+//! let mut producer = build_shared_single_producer::<Step>(&name, 1024).build_producer(|| Step { number: 0, tokens: [0; 14] })?;
+//!
+//! // A worker, usually in another process. With an id of its own it can be killed, come back, and go on where it stopped.
+//! let mut consumer = attach_shared_consumer::<Step>(&name, 1024).with_consumer_id("worker-0").build_consumer()?;
+//!
+//! // Waits while the ring is full, lets the closure write the slot in place, and returns the event's sequence.
+//! let sequence = producer.publish(|step| step.number = 7)?;
+//!
+//! // Waits for the next event and reads it in place. Dropping the lease acknowledges it.
+//! let step = consumer.consume_next_leased()?;
+//! assert_eq!((step.sequence(), step.number), (sequence, 7));
+//! drop(step);
+//!
+//! // Dropping the producer closes the ring. What was published is read first; then every wait ends, and says why.
+//! drop(producer);
+//! assert!(matches!(consumer.consume_next_leased(), Err(ConsumeError::Closed)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Neither side needs `unsafe`: what may live in a slot is checked by [`#[event]`](macro@event), who may touch it by the ring, and a crate
+//! that uses this one can say `#![forbid(unsafe_code)]`.
+//!
+//! # What to look at next
+//!
+//! | for | see |
+//! |---|---|
+//! | building either end, start-up order, who counts | [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`] |
+//! | publishing: one, a batch, with a deadline, without waiting | [`SharedProducer`] |
+//! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
+//! | watching without holding anybody back | [`Tap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
+//! | where a late consumer starts | [`StartAt`] |
+//! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
+//! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`SharedConsumer::doorbell`] |
+//! | required consumers, alerts, the stall report | [`liveness`], [`SharedProducer::enable_required_consumer_liveness`] |
+//! | what may live in a slot, and the schema in the segment | [`schema`] |
+//! | shared memory, files, memory files, heap; space, permissions | [`segment`], [`Place`], [`CreateOptions`] |
+//! | how many bytes a ring will take | [`plan`] |
+//! | numbers that anybody can read, also of a dead process | [`counters`] |
+//! | removing what a crash left | [`gc`] |
+//!
+//! # What holds, in short
+//!
+//! - **Strict broadcast.** Every registered consumer gets every event from its start on, in order, and the slowest one holds the
+//!   producer back. A [`Tap`] does not, and knows what it missed.
+//! - **At least once.** An event is acknowledged when its lease is dropped, not before. A consumer that is killed and comes back under
+//!   its id gets what it had not acknowledged again, [marked](Lease::is_redelivered).
+//! - **Whole or absent.** A producer that is killed in the middle of a slot has not published it. The next one
+//!   [takes over](Origin::TookOver) and goes on behind the last whole event.
+//! - **Death is the kernel's word.** Every participant holds a file lock, which the kernel drops when it dies: no heartbeats, no pids
+//!   that mean somebody else in another container. Who waits learns of it within 100 ms; a stopped process is not dead.
+//! - **Space is reserved** when a ring is created; too little is an [error](MultiProcessError::NoSpace) with the numbers in it.
+//! - **Two programs agree or are refused.** A ring carries the schema of its events; the refusal
+//!   [names the first field](MultiProcessError::IncompatibleEvent) that differs.
+//!
+//! What is *not* promised: anything against a process that may write to the segment and does so where it has no business, durability, and
+//! anything between machines. The protocols, with their bytes, orderings and what a crash at each step leaves behind, are in the project's
+//! `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and leaving, 0004 waiting, 0005 ownership.
+//!
+//! # Errors
+//!
+//! One enum per operation; a variant is a situation, with what one wants to know at night. [`MultiProcessError`]: a ring could not be
+//! built or attached to. [`PublishError`]: an event was not published, and nothing of the closure has run. [`ConsumeError`]: there is no
+//! event, and everything published before has been delivered. [`RequiredConsumerError`]: managed publishing. "Full" and "nothing there"
+//! are ordinary answers of the `try_` calls: [`RingBufferFull`], [`MissingFreeSlots`], `None`. Where somebody is to blame, the error
+//! holds a [`StallReport`], whose `Display` is one line:
+//!
+//! ```text
+//! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, 1024 events behind,
+//! inside its handler, no progress for 2.0s; gives up
+//! ```
+//!
+//! # Features
+//!
+//! None is on by default. `serde`: configuration types implement serde's traits. `tracing`: stall reports are also emitted as events.
+//!
+//! # Platforms
+//!
+//! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory is a file in
+//! `/private/tmp`, there are no memory files and no pinning.
 
 extern crate self as disruptor_mp;
 
+#[cfg(not(loom))]
+mod builder;
+#[cfg(not(loom))]
+pub mod counters;
+#[cfg(not(loom))]
+mod environment;
+#[cfg(not(loom))]
+#[expect(hidden_glob_reexports, reason = "ours goes before that of zerocopy, which is there for derives only")]
+mod error;
+#[cfg(all(test, not(loom)))]
+mod kill;
+#[cfg(not(loom))]
+pub mod liveness;
+#[cfg(not(loom))]
+mod namespaces;
+mod ring;
 pub mod schema;
-mod sync;
 #[cfg(not(loom))]
 pub mod segment;
+mod step;
+mod sync;
+#[cfg(not(loom))]
+mod view;
 
-// pub use disruptor_mp_derive::event;
-pub use schema::Event;
+pub(crate) use step::step;
+
+#[cfg(not(loom))]
+pub use exports::*;
+#[cfg(not(loom))]
+pub use namespaces::*;
+pub use ring::join::{BeginningGone, StartAt};
+pub use schema::{Event, event};
+
+/// What only exists where there are processes, that is, outside models.
+#[cfg(not(loom))]
+mod exports {
+    pub use crate::builder::{
+        CoordinationMode, DiscoveryMode, SharedDisruptorBuilder, default_coordination_timeout_duration,
+        default_scan_interval_duration,
+    };
+    pub use crate::counters::{CounterHandle, CounterSnapshot, CountersFile};
+    pub use crate::error::{MultiProcessError, MultiProcessResult};
+    pub use crate::liveness::{
+        RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerError, RequiredConsumerFailureAction,
+        RequiredConsumerLivenessConfig, StallReport, default_progress_check_interval_duration,
+        default_progress_timeout_duration, default_shutdown_grace_period_duration,
+        default_startup_wait_timeout_duration,
+    };
+    pub use crate::ring::auto::{AutoConsumer, AutoConsumerEnd};
+    pub use crate::ring::consumer::{MmapConsumer, SharedConsumer};
+    pub use crate::ring::control::{CONSUMER_ID_MAX_LEN, InvalidConsumerId};
+    pub use crate::ring::doorbell::Doorbell;
+    pub use crate::ring::error::{ConsumeError, MissingFreeSlots, PublishError, RingBufferFull};
+    pub use crate::ring::layout::{CAPACITY_MAX, DEFAULT_MAX_CONSUMERS, ShapeError, TABLE_LEN_MAX, plan};
+    pub use crate::ring::lease::{BatchLease, Lease};
+    pub use crate::ring::membership::{ConsumerInfo, JoinError};
+    pub use crate::ring::producer::{MmapProducer, Origin, SharedProducer};
+    pub use crate::ring::tap_handle::Tap;
+    pub use crate::segment::{
+        CreateOptions, GcOutcome, MmapTransportLayout, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, Place, gc,
+        portable_shm_segment_name,
+    };
+    pub use crate::sync::pause::{
+        default_block_strategy_duration, default_consume_sleep_duration, default_discovery_poll_duration,
+        perform_default_block_wait, perform_default_consume_sleep_wait, perform_default_discovery_poll_wait,
+        perform_sleep_wait,
+    };
+    pub use crate::sync::wait::{AutoWaitStrategy, InvalidWaitStrategy, WaitStrategy};
+    pub use crate::view::{
+        AdvanceError, ConsumerBarrier, MmapConsumerBarrier, MmapCursor, MmapCursorConfig, MmapFileConfig,
+        MmapRingBuffer, ProducerBarrier, RingConfig, SharedCursor, SharedCursorTrait, SharedMemoryConfig,
+        SharedRingBuffer, ShmRingBuffer, WatchError,
+    };
+
+    /// Begins a ring's producer: `size` slots, a power of two, at `place` (a name is shared memory, a path a file).
+    ///
+    /// ```
+    /// use disruptor_mp::{attach_shared_consumer, build_shared_single_producer, event};
+    ///
+    /// #[event]
+    /// struct Step {
+    ///     sequence: u64,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let segment = format!("doc-{}", std::process::id());
+    /// let mut producer = build_shared_single_producer::<Step>(&segment, 4096).build_producer(|| Step { sequence: 0 })?;
+    /// // Usually in another process:
+    /// let mut consumer = attach_shared_consumer::<Step>(&segment, 4096).with_consumer_id("worker-0").build_consumer()?;
+    ///
+    /// producer.publish(|slot| slot.sequence = 7)?;
+    /// assert_eq!(consumer.consume_next_leased()?.sequence, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn build_shared_single_producer<E: crate::Event>(
+        place: impl Into<Place>,
+        size: usize,
+    ) -> SharedDisruptorBuilder<E> {
+        SharedDisruptorBuilder::new(place, size)
+    }
+
+    /// Begins a consumer of the ring of `size` slots at `place`; 0 means whatever size it has.
+    pub fn attach_shared_consumer<E: crate::Event>(place: impl Into<Place>, size: usize) -> SharedDisruptorBuilder<E> {
+        SharedDisruptorBuilder::new(place, size)
+    }
+}
+
+// The code that zerocopy's derives write reaches zerocopy by `::a_crate::Name`, with one name for the crate. `#[event]`
+// gives them ours, or that of a facade that says `pub use disruptor_mp::*`, so that its users need no dependency on
+// zerocopy. Modules of this crate must therefore not be called `util`, `pointer`, `invariant` or `layout` at this
+// level.
+#[doc(hidden)]
+pub use zerocopy::*;
+
+/// What the code that `#[event]` writes refers to. No part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use zerocopy;
+
+    pub use crate::schema::checks::{Advice, Field, UnalignedField};
+}
 
 /// A sequence number: the position of an event in its ring, from 0.
 pub type Sequence = i64;

@@ -1,1 +1,62 @@
-//! Segments.
+//! Segments: one stretch of memory that several processes map, with a header that says what it is, and locks that say who lives in it.
+//!
+//! **Lives here:** what every segment has in common, whatever it is for and wherever it is. Nothing here knows what an event is.
+//! **Builds on:** `sync::primitive`, rustix, memmap2, and `libc` in `owner`. **May touch it:** the ring, the cursors, the counters.
+//!
+//! ```text
+//! name       what a segment may be called        header     its first page: written once, parsed as if by a stranger
+//! place      where it is                         segment    create, open, replace; the only user of everything else
+//! blueprint  how long, and what begins where     gc         removing what nobody lives in
+//! sole       one that dies with its creator
+//! owner      who lives in it; who we are         backend    finding, naming, unlinking: shm, file, memfd, heap
+//! ```
+//!
+//! # What is promised, and what is not
+//!
+//! - A segment that can be found is complete, or its creator is alive and at it, or dead and recognisably so.
+//! - Its space is reserved: no SIGBUS for lack of space on tmpfs, memory files, ext4 and xfs, unless a sparse segment was asked for.
+//!   Not promised: anything against a process with write permission that truncates the file, I/O errors, a cgroup's OOM kill. Hence
+//!   the mode 0600, and memory files that are sealed against changing their length.
+//! - Whether somebody lives is the kernel's word, without a timeout, and across pid namespaces. A child of a fork holds nothing.
+//! - Every number that is read from a segment is copied once, checked, and used from the copy.
+//! - A peer that may map a segment read-write is trusted not to write where it has no business; no reader in place could survive that.
+//!
+//! On Linux this needs `/proc`. macOS has neither files without a name nor sealed memory files: there a segment is created under its
+//! name and openers wait for it, `Place::Memfd` does not exist, and shared memory is a file in `/private/tmp`.
+
+mod backend;
+mod blueprint;
+mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+mod gc;
+mod header;
+mod name;
+mod owner;
+mod place;
+#[allow(clippy::module_inception)] // the module is the room, the file its main piece
+mod segment;
+mod sole;
+
+#[cfg(test)]
+mod conformance;
+
+pub(crate) use backend::Access;
+pub use backend::HeapObject;
+#[cfg(target_os = "linux")]
+pub use backend::MemfdObject;
+pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Section, SegmentPlan};
+pub use error::{CreateError, GcError, OpenError};
+pub use gc::{GcOutcome, gc};
+pub use header::{ABI, AbiVersion};
+pub use name::{
+    InvalidName, MmapTransportLayout, NameProblem, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, SegmentName,
+    portable_shm_segment_name,
+};
+pub use owner::fork_epoch;
+pub(crate) use owner::{Claim, PRODUCER};
+pub use place::Place;
+pub use segment::CreateOptions;
+pub(crate) use segment::{Fate, Segment, replace};
+pub(crate) use sole::Sole;

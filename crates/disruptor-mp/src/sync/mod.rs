@@ -1,3 +1,18 @@
-//! Words that several processes share, and how to wait for them.
+//! Words that several processes share, and how to wait for one of them to change.
 
+#[cfg(not(loom))]
+pub(crate) mod affinity;
+pub(crate) mod announce;
+pub(crate) mod bell;
+pub(crate) mod cursor;
+#[cfg(not(loom))]
+pub(crate) mod futex;
+#[cfg(not(loom))]
+pub(crate) mod pause;
 pub(crate) mod primitive;
+#[cfg(not(loom))]
+pub(crate) mod rhythm;
+#[cfg(not(loom))]
+pub(crate) mod wait;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub(crate) mod watcher;

@@ -1,10 +1,92 @@
 //! The only door to atomics: `core`'s in every build, loom's in a model.
 //!
-//! **Lives here:** the atomic types, the fences, and [`order`], through which a model weakens one named ordering at a time.
-//! **Builds on:** nothing. **May touch it:** everybody; nobody else names `std::sync::atomic`.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // this is the door
+//! **Lives here:** the atomic types, and the two functions through which every ordering that a protocol rests on is named, so
+//! that a model can weaken one of them at a time and must then fail. **Builds on:** nothing. **May touch it:** everybody;
+//! nobody else names `std::sync::atomic`.
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+pub(crate) use core::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence, fence,
+};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
+
+/// One place in a protocol whose strength a model can take away. The names appear in the table of mutants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(loom, derive(PartialOrd, Ord))]
+#[repr(u8)]
+pub(crate) enum Site {
+    /// The stamp that publishes an event: Release.
+    StampRelease = 1,
+    /// A reader's look at the stamp it waits for: Acquire.
+    StampAcquire,
+    /// The fence between a slot's invalidation and its payload: Release.
+    InvalidateFence,
+    /// The fence between a tap's copy and its second look at the stamp: Acquire.
+    TapFence,
+    /// The published position: Release.
+    CursorRelease,
+    /// A late reader's look at the published position: Acquire.
+    CursorAcquire,
+    /// A consumer's gate, when it moves on: Release.
+    GateRelease,
+    /// The producer's look at a gate: Acquire.
+    GateAcquire,
+    /// The state of an entry, in particular of one whose owner has left: Release.
+    StatusRelease,
+    /// The producer's look at the state of an entry: Acquire.
+    StatusAcquire,
+    /// The producer's fence between the two looks of a rescan: SeqCst.
+    RescanFence,
+    /// The joiner's fence between its visibility and its second look: SeqCst.
+    JoinFence,
+    /// The joiner's second look at the published position or claim limit.
+    JoinSecondLook,
+    /// The waker's fence between its store and its look at the bell: SeqCst.
+    WakeFence,
+    /// The sleeper's fence between announcing and looking again: SeqCst.
+    ParkFence,
+    /// The sleeper's second look itself.
+    ParkSecondLook,
+    /// A consumer's fence after it has said how it announces: SeqCst.
+    AnnounceFence,
+    /// The ring of a bell, without which an unasked ring would not carry its news: Release.
+    RingRelease,
+    /// The end of the stream: Release.
+    CloseRelease,
+    /// A reader's look at the end of the stream: Acquire.
+    CloseAcquire,
+    /// A reader's second look at the ring after it saw the end.
+    CloseSecondLook,
+}
+
+/// The ordering at `site`: `strong`, except in the model of that mutant.
+#[inline(always)]
+pub(crate) fn order(site: Site, strong: Ordering) -> Ordering {
+    if weakened(site) { Ordering::Relaxed } else { strong }
+}
+
+/// The fence at `site`, except in the model of that mutant.
+#[inline(always)]
+pub(crate) fn fence_at(site: Site, strong: Ordering) {
+    if !weakened(site) {
+        fence(strong);
+    }
+}
+
+/// Whether this run is the model of the mutant that lacks `site`. Always `false`, and free, outside models.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn weakened(_site: Site) -> bool {
+    false
+}
+
+/// Whether this run is the model of the mutant that lacks `site`.
+#[cfg(loom)]
+pub(crate) fn weakened(site: Site) -> bool {
+    MUTANT.load(std::sync::atomic::Ordering::Relaxed) == site as u8
+}
+
+/// The mutant of this process; 0 is the real protocol. A process models one mutant and ends.
+#[cfg(loom)]
+pub(crate) static MUTANT: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);

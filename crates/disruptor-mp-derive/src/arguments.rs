@@ -1,0 +1,51 @@
+//! What stands in the parentheses of `#[event(...)]`.
+//!
+//! **Lives here:** [`Arguments`]. **Builds on:** syn. **May touch it:** `expansion`.
+
+use proc_macro2::{Span, TokenStream};
+use syn::{Error, Ident, LitInt, LitStr, meta::ParseNestedMeta, parse::Parser};
+
+/// The largest slot alignment; the same number as `disruptor_mp::schema::SLOT_ALIGN_MAX`.
+const SLOT_ALIGN_MAX: usize = 128;
+
+pub(crate) struct Arguments {
+    /// The least alignment of the slot, in bytes.
+    pub(crate) align: usize,
+    /// `Clone` and `Copy` are derived above the attribute.
+    pub(crate) derived: bool,
+    /// The crate through which disruptor-mp is reached.
+    pub(crate) crate_name: Ident,
+}
+
+impl Arguments {
+    pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Self> {
+        let crate_name = Ident::new("disruptor_mp", Span::call_site());
+        let mut arguments = Self { align: 1, derived: false, crate_name };
+        syn::meta::parser(|meta| arguments.parse_one(&meta)).parse2(tokens)?;
+        Ok(arguments)
+    }
+
+    fn parse_one(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        if meta.path.is_ident("align") {
+            let align: LitInt = meta.value()?.parse()?;
+            self.align = align
+                .base10_parse()
+                .ok()
+                .filter(|bytes: &usize| bytes.is_power_of_two() && *bytes <= SLOT_ALIGN_MAX)
+                .ok_or_else(|| Error::new(align.span(), "`align` is 1, 2, 4, 8, 16, 32, 64 or 128 bytes"))?;
+            Ok(())
+        } else if meta.path.is_ident("derived") {
+            self.derived = true;
+            Ok(())
+        } else if meta.path.is_ident("crate") {
+            let name: LitStr = meta.value()?.parse()?;
+            // Not a longer path: the derives of zerocopy, which get it from us, take a single name.
+            self.crate_name = name
+                .parse()
+                .map_err(|_| Error::new(name.span(), "`crate` is the name of a dependency, such as `\"myelon\"`"))?;
+            Ok(())
+        } else {
+            Err(meta.error("`event` takes `align = 16`, `derived` and `crate = \"name\"`"))
+        }
+    }
+}

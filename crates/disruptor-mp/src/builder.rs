@@ -1,0 +1,407 @@
+//! How an endpoint is asked for: who waits for whom at the start, under which id, how it waits, and in what kind of segment.
+//!
+//! **Lives here:** [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`]. **Builds on:** `construct`, which does it.
+//! **May touch it:** programs, once per endpoint.
+
+use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::ring::auto::AutoConsumer;
+use crate::ring::construct::{self, Existing};
+use crate::ring::consumer::SharedConsumer;
+use crate::ring::join::StartAt;
+use crate::ring::layout::DEFAULT_MAX_CONSUMERS;
+use crate::ring::producer::SharedProducer;
+use crate::ring::tap_handle::Tap;
+use crate::schema::Event;
+use crate::segment::{CreateOptions, Place};
+use crate::sync::wait::{AutoWaitStrategy, WaitStrategy};
+use crate::{Sequence, environment};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// What a new producer does about consumers that are not there yet.
+///
+/// In every mode, every registered consumer gates from the moment its join is complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum CoordinationMode {
+    /// Publishes at once. While nobody is registered the ring overwrites, and counts what nobody has read.
+    #[default]
+    Immediate,
+    /// `build_producer` returns once so many consumers have joined, or fails with `CoordinationTimeout`.
+    WaitForConsumers {
+        /// How many, of those that the discovery mode selects.
+        min_consumers: usize,
+        /// How long to wait.
+        timeout: Duration,
+    },
+    /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; who joins before that starts
+    /// with event 0. A full buffer is a full ring: publishing waits.
+    BufferUntilConsumers {
+        /// How many events to hold, at most the ring's slots.
+        max_buffer: usize,
+    },
+}
+
+/// Whom start-up coordination, `get_consumer_count` and the required set look at. It changes nothing about who gates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum DiscoveryMode {
+    /// Nobody is waited for; everybody is counted.
+    Disabled,
+    /// Consumers whose id begins with the prefix.
+    Enabled {
+        /// Room for consumers in the ring's table; one more gets `TableFull`.
+        max_consumers: usize,
+        /// Only ids that begin so; `None`: all.
+        consumer_prefix: Option<String>,
+        /// How often start-up looks. Nothing is scanned once it is over.
+        scan_interval: Duration,
+    },
+}
+
+/// How often start-up coordination looks at the table.
+pub const fn default_scan_interval_duration() -> Duration {
+    Duration::from_millis(1)
+}
+
+/// How long start-up coordination waits unless told otherwise.
+pub const fn default_coordination_timeout_duration() -> Duration {
+    Duration::from_secs(15)
+}
+
+impl Default for DiscoveryMode {
+    fn default() -> Self {
+        Self::Enabled {
+            max_consumers: DEFAULT_MAX_CONSUMERS,
+            consumer_prefix: None,
+            scan_interval: default_scan_interval_duration(),
+        }
+    }
+}
+
+/// Which consumers count, and how many are expected.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    prefix: Option<String>,
+    pub(crate) expected_consumers: usize,
+}
+
+impl Selection {
+    /// Whether a consumer of this id counts.
+    pub(crate) fn selects(&self, id: &str) -> bool {
+        self.prefix.as_ref().is_none_or(|prefix| id.starts_with(prefix.as_str()))
+    }
+}
+
+/// Builds the endpoints of one ring: a producer, consumers, taps.
+///
+/// Made by [`build_shared_single_producer`](crate::build_shared_single_producer) and
+/// [`attach_shared_consumer`](crate::attach_shared_consumer).
+#[derive(Clone, Debug)]
+pub struct SharedDisruptorBuilder<E> {
+    place: Place,
+    capacity: usize,
+    coordination: CoordinationMode,
+    discovery: DiscoveryMode,
+    expected_consumers: usize,
+    consumer_id: Option<String>,
+    rank: Option<u32>,
+    start: StartAt,
+    wait: WaitStrategy,
+    options: CreateOptions,
+    existing: Existing,
+    process_core: Option<usize>,
+    consumer_core: Option<usize>,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<E: Event> SharedDisruptorBuilder<E> {
+    /// An endpoint of the ring at `place` with `size` slots, a power of two. A consumer that gives 0 takes what it finds.
+    pub fn new(place: impl Into<Place>, size: usize) -> Self {
+        Self {
+            place: place.into(),
+            capacity: size,
+            coordination: CoordinationMode::default(),
+            discovery: DiscoveryMode::default(),
+            expected_consumers: 1,
+            consumer_id: None,
+            rank: None,
+            start: StartAt::default(),
+            wait: WaitStrategy::default(),
+            options: CreateOptions::default(),
+            existing: Existing::TakeOverOrReplace,
+            process_core: None,
+            consumer_core: None,
+            event: PhantomData,
+        }
+    }
+
+    /// Sets what a new producer does about consumers that are not there yet.
+    #[must_use]
+    pub fn with_coordination(self, coordination: CoordinationMode) -> Self {
+        Self { coordination, ..self }
+    }
+
+    /// Sets how long `WaitForConsumers` waits; makes it that mode, for one consumer, if it is another.
+    #[must_use]
+    pub fn with_coordination_timeout(self, timeout: Duration) -> Self {
+        let min_consumers = match self.coordination {
+            CoordinationMode::WaitForConsumers { min_consumers, .. } => min_consumers,
+            _ => 1,
+        };
+        self.wait_for_consumers(min_consumers, timeout)
+    }
+
+    /// `build_producer` waits for so many consumers.
+    #[must_use]
+    pub fn wait_for_consumers(self, min_consumers: usize, timeout: Duration) -> Self {
+        self.with_coordination(CoordinationMode::WaitForConsumers { min_consumers, timeout })
+    }
+
+    /// `build_producer` waits for one consumer.
+    #[must_use]
+    pub fn wait_for_single_consumer(self, timeout: Duration) -> Self {
+        self.wait_for_consumers(1, timeout)
+    }
+
+    /// How many consumers `BufferUntilConsumers` holds its events for; 1 unless set.
+    #[must_use]
+    pub fn with_expected_consumers(self, expected_consumers: usize) -> Self {
+        Self { expected_consumers, ..self }
+    }
+
+    /// Sets whom coordination and counting look at.
+    #[must_use]
+    pub fn with_discovery(self, discovery: DiscoveryMode) -> Self {
+        Self { discovery, ..self }
+    }
+
+    /// Everybody counts; the table has room for `max_consumers`.
+    #[must_use]
+    pub fn enable_discovery(self, max_consumers: usize) -> Self {
+        let scan_interval = default_scan_interval_duration();
+        self.with_discovery(DiscoveryMode::Enabled { max_consumers, consumer_prefix: None, scan_interval })
+    }
+
+    /// Nobody is waited for.
+    #[must_use]
+    pub fn disable_discovery(self) -> Self {
+        self.with_discovery(DiscoveryMode::Disabled)
+    }
+
+    /// Consumers whose id begins with `prefix` count; the table has room for `max_consumers`, of whatever id.
+    #[must_use]
+    pub fn discover_consumer_with_prefix(self, max_consumers: usize, prefix: impl Into<String>) -> Self {
+        let scan_interval = default_scan_interval_duration();
+        self.with_discovery(DiscoveryMode::Enabled {
+            max_consumers,
+            consumer_prefix: Some(prefix.into()),
+            scan_interval,
+        })
+    }
+
+    /// The consumer's id. A consumer that dies keeps its place for whoever comes back under the same id; one without an id does not.
+    #[must_use]
+    pub fn with_consumer_id(self, id: impl Into<String>) -> Self {
+        Self { consumer_id: Some(id.into()), ..self }
+    }
+
+    /// The application's rank of the consumer, for reports.
+    #[must_use]
+    pub fn with_rank(self, rank: u32) -> Self {
+        Self { rank: Some(rank), ..self }
+    }
+
+    /// Where a new consumer starts.
+    #[must_use]
+    pub fn start_at(self, start: StartAt) -> Self {
+        Self { start, ..self }
+    }
+
+    /// How the endpoint waits; `MYELON_WAIT` overrides it.
+    #[must_use]
+    pub fn with_wait_strategy(self, wait: WaitStrategy) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// Permissions, prefault, locking and the like of a new segment.
+    #[must_use]
+    pub fn with_create_options(self, options: CreateOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Pins the thread that builds an endpoint to core `core`; `MYELON_PROCESS_CORE` overrides it.
+    #[must_use]
+    pub fn with_process_core(self, core: usize) -> Self {
+        Self { process_core: Some(core), ..self }
+    }
+
+    /// Pins the thread of an [`AutoConsumer`] to core `core`; `MYELON_AUTO_CONSUMER_CORE` overrides it.
+    #[must_use]
+    pub fn with_consumer_core(self, core: usize) -> Self {
+        Self { consumer_core: Some(core), ..self }
+    }
+
+    /// `build_producer` creates, and fails with `AlreadyExists` if the name is taken, whoever left it.
+    #[must_use]
+    pub fn create(self) -> Self {
+        Self { existing: Existing::Refuse, ..self }
+    }
+
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none or nobody is left in it.
+    #[must_use]
+    pub fn take_over(self) -> Self {
+        Self { existing: Existing::TakeOver, ..self }
+    }
+
+    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get `Replaced`.
+    #[must_use]
+    pub fn replace(self) -> Self {
+        Self { existing: Existing::Replace, ..self }
+    }
+
+    /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
+    ///
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
+    /// none; [`SharedProducer::origin`] says which.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `NoSpace`, `CoordinationTimeout`, and so on. Nothing
+    /// is left behind.
+    pub fn build_producer(self, factory: impl FnMut() -> E + Send + 'static) -> MultiProcessResult<SharedProducer<E>> {
+        self.pin("MYELON_PRODUCER_CORE")?;
+        let max_buffer = match self.coordination {
+            CoordinationMode::BufferUntilConsumers { max_buffer } if max_buffer == 0 || max_buffer > self.capacity => {
+                return Err(MultiProcessError::BufferSize { max_buffer, capacity: self.capacity });
+            }
+            // `Disabled` means that nobody is waited for.
+            CoordinationMode::BufferUntilConsumers { .. } if self.discovery == DiscoveryMode::Disabled => None,
+            CoordinationMode::BufferUntilConsumers { max_buffer } => Some(max_buffer),
+            _ => None,
+        };
+        let (table_len, prefix) = match &self.discovery {
+            DiscoveryMode::Disabled => (DEFAULT_MAX_CONSUMERS, None),
+            DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } => (*max_consumers, consumer_prefix.clone()),
+        };
+        let place = self.place.to_string();
+        let producer = construct::producer(construct::ProducerRequest {
+            place: self.place,
+            capacity: self.capacity,
+            table_len,
+            max_buffer,
+            options: self.options,
+            existing: self.existing,
+            wait: self.wait.overridden()?,
+            selection: Selection { prefix, expected_consumers: self.expected_consumers },
+            factory: Box::new(factory),
+        })?;
+        if let CoordinationMode::WaitForConsumers { min_consumers, timeout } = self.coordination
+            && let DiscoveryMode::Enabled { scan_interval, .. } = self.discovery
+        {
+            let deadline = std::time::Instant::now() + timeout;
+            if !producer.poll_until(deadline, scan_interval, || producer.get_consumer_count() >= min_consumers) {
+                let joined = producer.get_consumer_count();
+                let wanted = min_consumers;
+                return Err(MultiProcessError::CoordinationTimeout { place, joined, wanted, waited: timeout });
+            }
+        }
+        Ok(producer)
+    }
+
+    /// Attaches a consumer to a ring that exists.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
+    /// `TableFull`, and so on.
+    pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E>> {
+        self.pin("MYELON_CONSUMER_CORE")?;
+        construct::consumer(construct::ConsumerRequest {
+            place: self.place,
+            capacity: self.capacity,
+            id: self.consumer_id,
+            rank: self.rank,
+            start: self.start,
+            wait: self.wait.overridden()?,
+        })
+    }
+
+    /// Attaches a tap: it maps the ring read-only, holds nobody back, and may miss events.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`].
+    pub fn build_tap(self) -> MultiProcessResult<Tap<E>> {
+        construct::tap(&self.place, self.capacity)
+    }
+
+    /// Attaches a consumer and runs `handler(event, sequence, end_of_batch)` for every event, on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`build_consumer`](Self::build_consumer).
+    pub fn handle_events_with(
+        self,
+        handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
+    ) -> MultiProcessResult<AutoConsumer> {
+        let wait = self.wait;
+        self.handle_events_batch(handler, wait)
+    }
+
+    /// [`handle_events_with`](Self::handle_events_with), waiting as `wait` says. Events that are there together are acknowledged
+    /// together.
+    ///
+    /// # Errors
+    /// As [`build_consumer`](Self::build_consumer).
+    pub fn handle_events_batch(
+        self,
+        handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
+        wait: AutoWaitStrategy,
+    ) -> MultiProcessResult<AutoConsumer> {
+        let core = environment::number("MYELON_AUTO_CONSUMER_CORE")?.or(self.consumer_core);
+        let place = self.place.to_string();
+        let consumer = self.with_wait_strategy(wait).build_consumer()?;
+        AutoConsumer::start(consumer, core, handler).map_err(|source| MultiProcessError::Os {
+            place,
+            call: "starting the consumer's thread",
+            source,
+        })
+    }
+
+    /// Pins this thread if the builder or the environment asks for it.
+    fn pin(&self, role: &'static str) -> MultiProcessResult<()> {
+        let core = match environment::number(role)? {
+            Some(core) => Some(core),
+            None => environment::number("MYELON_PROCESS_CORE")?.or(self.process_core),
+        };
+        let Some(core) = core else { return Ok(()) };
+        crate::sync::affinity::pin_to(core).map_err(|source| MultiProcessError::Os {
+            place: self.place.to_string(),
+            call: "pinning the thread to a core",
+            source,
+        })
+    }
+}
+
+impl<E: Event> SharedProducer<E> {
+    /// Creates the ring of `size` slots at `place`, with everything else as the builder has it by default.
+    ///
+    /// # Errors
+    /// As [`SharedDisruptorBuilder::build_producer`].
+    pub fn create(
+        place: impl Into<Place>,
+        size: usize,
+        factory: impl FnMut() -> E + Send + 'static,
+    ) -> MultiProcessResult<Self> {
+        SharedDisruptorBuilder::new(place, size).build_producer(factory)
+    }
+}
+
+impl<E: Event> SharedConsumer<E> {
+    /// Joins the ring of `size` slots at `place` under `consumer_id`, with everything else as the builder has it by default.
+    ///
+    /// # Errors
+    /// As [`SharedDisruptorBuilder::build_consumer`].
+    pub fn attach(place: impl Into<Place>, size: usize, consumer_id: impl Into<String>) -> MultiProcessResult<Self> {
+        SharedDisruptorBuilder::new(place, size).with_consumer_id(consumer_id).build_consumer()
+    }
+}

@@ -1,0 +1,235 @@
+//! A table of counters, as its users hold it.
+//!
+//! **Lives here:** [`CountersFile`]; how its memory is obtained is in `memory`. **Builds on:** `table`, `memory`.
+//! **May touch it:** anybody; registering is safe from several threads and processes at once.
+
+use super::handle::CounterHandle;
+use super::memory::Memory;
+use super::table::CounterSnapshot;
+use crate::segment::Sole;
+use core::fmt;
+use std::sync::Arc;
+
+/// A table of counters that this process can see. Clones are cheap and refer to the same table.
+#[derive(Clone)]
+pub struct CountersFile {
+    memory: Memory,
+    /// Keeps the name of a segment that this process created for the table. Not held by handles.
+    name: Option<Arc<Sole>>,
+}
+
+impl CountersFile {
+    pub(super) fn new(memory: Memory) -> Self {
+        Self { memory, name: None }
+    }
+
+    /// This file, whose name goes with it and its clones.
+    pub(super) fn named_by(self, creation: Sole) -> Self {
+        Self { name: Some(Arc::new(creation)), ..self }
+    }
+
+    /// The handle to the counter (`id`, `label`), registered in this process's name.
+    ///
+    /// `id` says what is counted ([`ids`](super::ids), or from [`APPLICATION_BASE`](super::ids::APPLICATION_BASE) on
+    /// the application's own), `label` whose it is. A label longer than [`LABEL_BYTES_MAX`](super::LABEL_BYTES_MAX) is
+    /// cut at the last character that fits, and compared as cut. `flags` are handed on to readers unseen; this crate
+    /// passes 0.
+    ///
+    /// A pair that has been registered before, by whatever process, gets the same counter with the value it has: a
+    /// worker that comes back continues to count. Because a counter has one writer, two live owners must not use one
+    /// pair; if they do, they share a counter and lose counts (or, registering at the same instant, get two).
+    ///
+    /// `None`: the table is full, or it is open for reading only. A program can go on with [`CounterHandle::detached`].
+    /// Takes time in proportion to the capacity, never waits.
+    pub fn register(&self, id: u32, flags: u32, label: &str) -> Option<CounterHandle> {
+        if !self.memory.is_writable() {
+            return None;
+        }
+        let index = self.memory.table().register(id, flags, label, std::process::id())?;
+        Some(CounterHandle::new(self.memory.value(index)))
+    }
+
+    /// All counters, in the order in which they were first registered.
+    ///
+    /// Each value is read once and is stale at once; values of different counters need not belong to one instant. Works
+    /// while the owners run, are stopped or are dead. A counter that is being registered is shown whole or not at all.
+    pub fn snapshot(&self) -> Vec<CounterSnapshot> {
+        self.memory.table().snapshot()
+    }
+
+    /// How many counters there is room for.
+    pub fn capacity(&self) -> u32 {
+        self.memory.capacity()
+    }
+}
+
+impl fmt::Debug for CountersFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CountersFile")
+            .field("capacity", &self.capacity())
+            .field("owns_name", &self.name.as_ref().is_some_and(|name| name.is_ours()))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::{LABEL_BYTES_MAX, ids};
+    use crate::sync::primitive::{AtomicU32, Ordering};
+    use std::collections::BTreeSet;
+    use std::sync::Barrier;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    fn labels(file: &CountersFile) -> Vec<String> {
+        file.snapshot().into_iter().map(|counter| counter.label).collect()
+    }
+
+    #[test]
+    fn a_snapshot_shows_what_was_registered_and_counted() {
+        let file = CountersFile::boxed(4);
+        assert_eq!(file.snapshot(), []);
+        let published = file.register(ids::EVENTS_PUBLISHED, 0, "rpc").unwrap();
+        let lag = file.register(ids::CONSUMER_LAG_MAX, 6, "worker 1").unwrap();
+        published.inc();
+        published.add(41);
+        lag.record_max(7);
+
+        let owner_pid = std::process::id();
+        let expected = [
+            CounterSnapshot { id: ids::EVENTS_PUBLISHED, flags: 0, value: 42, label: "rpc".into(), owner_pid },
+            CounterSnapshot { id: ids::CONSUMER_LAG_MAX, flags: 6, value: 7, label: "worker 1".into(), owner_pid },
+        ];
+        assert_eq!(file.snapshot(), expected);
+        assert_eq!(file.clone().snapshot(), expected, "a clone sees the same table");
+        drop((published, lag));
+        assert_eq!(file.snapshot(), expected, "a counter stays when its handle goes");
+    }
+
+    #[test]
+    fn a_full_table_refuses_new_counters_and_still_finds_old_ones() {
+        let file = CountersFile::boxed(2);
+        file.register(0x100, 0, "a").unwrap().inc();
+        file.register(0x100, 0, "b").unwrap().inc();
+        assert!(file.register(0x100, 0, "c").is_none());
+        assert!(file.register(0x101, 0, "a").is_none());
+        assert_eq!(file.register(0x100, 0, "a").unwrap().get(), 1);
+    }
+
+    #[test]
+    fn registering_again_continues_the_same_counter() {
+        let file = CountersFile::boxed(4);
+        let first = file.register(ids::EVENTS_CONSUMED, 1, "worker 1").unwrap();
+        first.add(10);
+        drop(first);
+        let second = file.clone().register(ids::EVENTS_CONSUMED, 2, "worker 1").unwrap();
+        second.add(5);
+
+        let counters = file.snapshot();
+        assert_eq!(counters.len(), 1);
+        assert_eq!((counters[0].value, counters[0].flags), (15, 2));
+        assert_eq!(
+            file.register(ids::EVENTS_CONSUMED, 0, "worker 2").unwrap().get(),
+            0,
+            "another label is another counter"
+        );
+        assert_eq!(file.register(ids::CONSUMER_REJOINS, 0, "worker 1").unwrap().get(), 0, "so is another id");
+    }
+
+    #[test]
+    fn a_long_label_is_cut_between_characters() {
+        let file = CountersFile::boxed(8);
+        let exact = "x".repeat(LABEL_BYTES_MAX);
+        let two_bytes = format!("{}ä", "x".repeat(LABEL_BYTES_MAX - 1));
+        let four_bytes = format!("{}🦀", "y".repeat(LABEL_BYTES_MAX - 1));
+        for label in ["", &exact, &two_bytes, &four_bytes] {
+            file.register(0x100, 0, label).unwrap();
+        }
+        let cut = |letter: &str| letter.repeat(LABEL_BYTES_MAX - 1);
+        assert_eq!(labels(&file), ["", &exact, &cut("x"), &cut("y")]);
+
+        file.register(0x100, 0, &format!("{exact} and more")).unwrap().inc();
+        assert_eq!(file.snapshot().len(), 4, "labels are compared as cut");
+        assert_eq!(file.snapshot()[1].value, 1);
+    }
+
+    #[test]
+    fn labels_that_differ_only_in_trailing_zeros_are_different() {
+        let file = CountersFile::boxed(2);
+        file.register(0x100, 0, "a").unwrap();
+        file.register(0x100, 0, "a\0").unwrap();
+        assert_eq!(labels(&file), ["a", "a\0"]);
+    }
+
+    #[test]
+    fn threads_that_register_at_once_never_share_a_counter() {
+        const THREADS: u32 = 4;
+        const EACH: u32 = if cfg!(miri) { 4 } else { 64 };
+        for _ in 0..if cfg!(miri) { 1 } else { 20 } {
+            let file = CountersFile::boxed(THREADS * EACH);
+            let start = Barrier::new(THREADS as usize);
+            thread::scope(|scope| {
+                for thread in 0..THREADS {
+                    let (file, start) = (file.clone(), &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        for n in 0..EACH {
+                            let handle =
+                                file.register(ids::APPLICATION_BASE + n, thread, &format!("t{thread}")).unwrap();
+                            assert_eq!(handle.get(), 0, "somebody else counts here");
+                            handle.add(u64::from(1 + thread * EACH + n));
+                        }
+                    });
+                }
+            });
+            let counters = file.snapshot();
+            assert_eq!(counters.len(), (THREADS * EACH) as usize, "all of the table, and nothing twice");
+            let distinct: BTreeSet<_> = counters.iter().map(|counter| (counter.id, &counter.label)).collect();
+            assert_eq!(distinct.len(), counters.len());
+            for counter in &counters {
+                let n = counter.id - ids::APPLICATION_BASE;
+                assert_eq!(counter.label, format!("t{}", counter.flags));
+                assert_eq!(counter.value, u64::from(1 + counter.flags * EACH + n));
+            }
+        }
+    }
+
+    #[test]
+    fn a_counter_is_shown_whole_or_not_at_all() {
+        const TABLES: u32 = if cfg!(miri) { 20 } else { 5_000 };
+        let files: Vec<_> = (0..TABLES).map(|_| CountersFile::boxed(1)).collect();
+        let label = |n: u32| format!("{n:0>width$}", width = LABEL_BYTES_MAX);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // One table after the other, each filled only once the reader looks at it, so that it looks during the filling.
+        let looking_at = AtomicU32::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for (n, file) in (1..).zip(&files) {
+                    let label = label(n);
+                    while looking_at.load(Ordering::Relaxed) < n {
+                        assert!(Instant::now() < deadline, "nobody looks at table {n}");
+                        thread::yield_now();
+                    }
+                    file.register(n, !n, &label).unwrap();
+                }
+            });
+            for (n, file) in (1..).zip(&files) {
+                looking_at.store(n, Ordering::Relaxed);
+                let counter = loop {
+                    if let Some(counter) = file.snapshot().pop() {
+                        break counter;
+                    }
+                    assert!(Instant::now() < deadline, "counter {n} does not appear");
+                };
+                assert_eq!((counter.id, counter.flags, counter.label), (n, !n, label(n)));
+            }
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "a table holds 1 to 65536 counters, not 0")]
+    fn a_table_without_counters_is_a_mistake() {
+        CountersFile::boxed(0);
+    }
+}

@@ -1,0 +1,93 @@
+//! The writing end of one counter.
+//!
+//! **Lives here:** [`CounterHandle`]. **Builds on:** `memory`, which keeps the counted word alive.
+//! **May touch it:** one writer per counter calls `inc`, `add` and `record_max`; anybody may `get`.
+
+use super::memory::HeldValue;
+use core::fmt;
+
+/// One counter, to be updated by one thread at a time.
+///
+/// An update is a relaxed load and a relaxed store. Clones used by several threads at once lose counts, and do no other
+/// harm. A handle keeps the memory of its table alive, also when the file it came from has been dropped.
+#[derive(Clone)]
+pub struct CounterHandle {
+    value: HeldValue,
+}
+
+impl CounterHandle {
+    pub(super) fn new(value: HeldValue) -> Self {
+        Self { value }
+    }
+
+    /// A counter that belongs to no table: it counts, and nobody but the handle and its clones sees it.
+    ///
+    /// Whoever counts always has a handle and so needs no branch for "nobody attached a file".
+    pub fn detached() -> Self {
+        Self::new(HeldValue::on_heap())
+    }
+
+    /// Counts one more. Wraps after 2^64, like [`add`](Self::add).
+    #[inline]
+    pub fn inc(&self) {
+        self.add(1);
+    }
+
+    /// Counts `amount` more, in the unit that the counter's id defines.
+    #[inline]
+    pub fn add(&self, amount: u64) {
+        let value = self.value.get();
+        value.set(value.get().wrapping_add(amount));
+    }
+
+    /// Makes `candidate` the value if it is larger than all before. Not for a counter that is also added to.
+    #[inline]
+    pub fn record_max(&self, candidate: u64) {
+        let value = self.value.get();
+        if candidate > value.get() {
+            value.set(candidate);
+        }
+    }
+
+    /// The value now; stale as soon as it is read, unless the caller is the writer.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.value.get().get()
+    }
+}
+
+impl fmt::Debug for CounterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CounterHandle").field("value", &self.get()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detached_handle_counts_alone() {
+        let (one, other) = (CounterHandle::detached(), CounterHandle::detached());
+        one.inc();
+        one.add(4);
+        assert_eq!((one.get(), one.clone().get(), other.get()), (5, 5, 0));
+    }
+
+    #[test]
+    fn a_maximum_never_falls() {
+        let handle = CounterHandle::detached();
+        for (candidate, expected) in [(3, 3), (2, 3), (9, 9), (0, 9), (u64::MAX, u64::MAX), (1, u64::MAX)] {
+            handle.record_max(candidate);
+            assert_eq!(handle.get(), expected);
+        }
+    }
+
+    #[test]
+    fn a_sum_wraps_instead_of_panicking() {
+        let handle = CounterHandle::detached();
+        handle.add(u64::MAX);
+        handle.add(2);
+        assert_eq!(handle.get(), 1);
+    }
+}

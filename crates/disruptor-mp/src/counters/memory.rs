@@ -1,0 +1,414 @@
+//! Where the bytes of a table are, who keeps them there, and the only pointers in this module.
+//!
+//! **Lives here:** [`Memory`] and [`HeldValue`], and those constructors of [`CountersFile`] that take memory.
+//! **Builds on:** `table`, whose wire types are atomics through and through: any bytes are valid for them, and a shared
+//! reference to them stays right while other processes write.
+//! It is here and not in `segment` because what it promises follows from those types, and `segment` does not know what its sections hold.
+//! **May touch it:** `file`, `handle`; inside the crate, whoever puts a table into a segment.
+
+use super::file::CountersFile;
+use super::table::{self, CAPACITY_MAX, Header, LINE_BYTES, Record, Table, TableError, Value};
+use crate::segment::Segment;
+use crate::sync::primitive::AtomicU64;
+use core::any::Any;
+use core::ptr::NonNull;
+use core::slice;
+use std::sync::Arc;
+
+pub(crate) use super::table::section_len;
+
+/// Whatever must stay alive for the bytes to stay readable.
+type Owner = Arc<dyn Any + Send + Sync>;
+
+/// What the opener of some memory wants to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// Make a new, empty table as large as fits.
+    Initialise,
+    /// Use the table that is there.
+    Attach,
+    /// Look at the table that is there, in a mapping that need not be writable; registering is refused.
+    AttachReadOnly,
+}
+
+/// A table's bytes. Invariant: `section_len(capacity)` bytes from `base`, aligned to 128, initialised and ever since
+/// accessed only through atomics, stay readable as long as `owner` lives, and writable if `writable` says so.
+#[derive(Clone)]
+pub(super) struct Memory {
+    base: NonNull<Header>,
+    capacity: u32,
+    writable: bool,
+    owner: Owner,
+}
+
+// SAFETY: the bytes behind `base` are accessed only through atomics, and they live as long as `owner`, which itself may
+// be dropped by any thread.
+unsafe impl Send for Memory {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// # Safety
+    /// As for [`CountersFile::from_section`].
+    unsafe fn open(owner: Owner, start: NonNull<u8>, len_bytes: usize, opening: Opening) -> Result<Self, TableError> {
+        let address = start.addr().get();
+        if !address.is_multiple_of(LINE_BYTES) {
+            return Err(TableError::Misaligned { address });
+        }
+        if len_bytes < LINE_BYTES {
+            return Err(TableError::TooShort { len: len_bytes, needed: section_len(1) });
+        }
+        let base = start.cast::<Header>();
+        let capacity = if opening == Opening::Initialise {
+            let capacity = table::capacity_for(len_bytes);
+            if capacity == 0 {
+                return Err(TableError::TooShort { len: len_bytes, needed: section_len(1) });
+            }
+            // SAFETY: `capacity_for` says that the table fits into the caller's bytes, and until we return these are
+            // ours.
+            unsafe { start.write_bytes(0, section_len(capacity) as usize) };
+            // SAFETY: aligned and long enough by the checks above; just zeroed.
+            unsafe { base.as_ref() }.publish(capacity);
+            capacity
+        } else {
+            // SAFETY: aligned and long enough by the checks above; initialised, and shared only with atomic accesses,
+            // by our caller's promise.
+            unsafe { base.as_ref() }.check(len_bytes)?
+        };
+        Ok(Self { base, capacity, writable: opening != Opening::AttachReadOnly, owner })
+    }
+
+    pub(super) fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Whether records may be claimed and values stored.
+    pub(super) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// The records and values. `capacity` was checked once; what the header says now does not matter any more.
+    pub(super) fn table(&self) -> Table<'_> {
+        let capacity = self.capacity as usize;
+        // SAFETY: by the invariant the records lie behind the header, the values behind the records, all inside the
+        // bytes that live as long as `owner`, hence as `self`. Both types are as large and aligned as a header, and all
+        // atomics.
+        unsafe {
+            let records = self.base.add(1).cast::<Record>();
+            let values = records.add(capacity).cast::<Value>();
+            Table {
+                records: slice::from_raw_parts(records.as_ptr(), capacity),
+                values: slice::from_raw_parts(values.as_ptr(), capacity),
+            }
+        }
+    }
+
+    /// The value of the counter at `index`, held so that it outlives this file.
+    ///
+    /// # Panics
+    /// If `index` is not below the capacity, or the table is read-only.
+    pub(super) fn value(&self, index: usize) -> HeldValue {
+        assert!(self.writable, "a value of a read-only table must not be handed to a writer");
+        HeldValue { value: NonNull::from(&self.table().values[index]), owner: self.owner.clone() }
+    }
+}
+
+/// The value of one counter, together with whatever keeps it in memory. Invariant: `value` is writable as long as
+/// `owner` lives.
+#[derive(Clone)]
+pub(super) struct HeldValue {
+    value: NonNull<Value>,
+    #[expect(dead_code, reason = "held, never read: `value` points into what it keeps alive")]
+    owner: Owner,
+}
+
+// SAFETY: a `Value` is all atomics, and `owner` may be dropped by any thread.
+unsafe impl Send for HeldValue {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for HeldValue {}
+
+impl HeldValue {
+    /// A value of its own, starting at 0.
+    pub(super) fn on_heap() -> Self {
+        let owner = Arc::new(Value::default());
+        Self { value: NonNull::from(&*owner), owner }
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> &Value {
+        // SAFETY: by the invariant it lives as long as `owner`, hence as `self`; it is all atomics.
+        unsafe { self.value.as_ref() }
+    }
+}
+
+/// A piece of a table on the heap.
+#[derive(Default)]
+#[repr(C, align(128))]
+struct Line([AtomicU64; LINE_BYTES / 8]);
+
+impl CountersFile {
+    /// A new table on the heap, which only this process sees: for tests, and for programs that want the numbers without
+    /// shared memory.
+    ///
+    /// # Panics
+    /// If `capacity` is 0 or more than [`CAPACITY_MAX`].
+    pub fn boxed(capacity: u32) -> Self {
+        assert!((1..=CAPACITY_MAX).contains(&capacity), "a table holds 1 to {CAPACITY_MAX} counters, not {capacity}");
+        let len_bytes = section_len(capacity) as usize;
+        let lines: Arc<Vec<Line>> = Arc::new((0..len_bytes / LINE_BYTES).map(|_| Line::default()).collect());
+        let start = NonNull::from(lines.as_slice()).cast::<u8>();
+        // SAFETY: the lines are `len_bytes` bytes, all in atomics and therefore writable through a shared reference.
+        // The vector is never changed, so they stay where they are as long as the `Arc`, and nobody else knows them
+        // yet.
+        let made = unsafe { Self::from_section(lines, start, len_bytes, Opening::Initialise) };
+        made.expect("lines are aligned, and there are enough of them")
+    }
+
+    /// Makes a new table of all counters that fit into the `len_bytes` bytes at `start`; what was there is lost.
+    ///
+    /// # Errors
+    /// `Misaligned`: `start` is not a multiple of 128. `TooShort`: there is no room for even one counter (384 bytes).
+    ///
+    /// # Safety
+    /// - The bytes are readable and writable until the file, its clones and all handles registered through them are
+    ///   dropped.
+    /// - Nobody else accesses them during this call.
+    /// - After it, they are accessed only through atomics, as other files attached to them do, in whatever process.
+    pub unsafe fn init(start: NonNull<u8>, len_bytes: usize) -> Result<Self, TableError> {
+        // SAFETY: our caller's duties are those of `from_section`. It promises the life of the memory itself: nothing
+        // to own.
+        unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Initialise) }
+    }
+
+    /// Uses the table that somebody has made in the `len_bytes` bytes at `start`.
+    ///
+    /// # Errors
+    /// Any [`TableError`]. `NotReady` may pass, if the table's creator is alive; the others will not.
+    ///
+    /// # Safety
+    /// - The bytes are readable and writable until the file, its clones and all handles registered through them are
+    ///   dropped.
+    /// - They are initialised, to whatever, and accessed only through atomics, in whatever process.
+    pub unsafe fn attach(start: NonNull<u8>, len_bytes: usize) -> Result<Self, TableError> {
+        // SAFETY: as in `init`.
+        unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Attach) }
+    }
+
+    /// Like [`attach`](Self::attach), for whoever only looks: nothing is ever stored, and `register` answers `None`.
+    ///
+    /// # Errors
+    /// As for `attach`.
+    ///
+    /// # Safety
+    /// As for `attach`, except that the bytes need not be writable.
+    pub unsafe fn attach_read_only(start: NonNull<u8>, len_bytes: usize) -> Result<Self, TableError> {
+        // SAFETY: as in `init`.
+        unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::AttachReadOnly) }
+    }
+
+    /// Opens a table in memory that `owner` keeps in place, such as a section of a segment. File, clones and handles
+    /// each hold the owner. [`section_len`] says how many bytes to set aside.
+    ///
+    /// # Errors
+    /// As for [`init`](Self::init) and [`attach`](Self::attach).
+    ///
+    /// # Safety
+    /// - As long as `owner` lives, the `len_bytes` bytes at `start` are readable, and unless `opening` is
+    ///   `AttachReadOnly` writable.
+    /// - `Initialise`: nobody else accesses them during this call. Otherwise: they are initialised, to whatever.
+    /// - Except during an `Initialise`, they are accessed only through atomics, in whatever process.
+    pub(crate) unsafe fn from_section(
+        owner: Owner,
+        start: NonNull<u8>,
+        len_bytes: usize,
+        opening: Opening,
+    ) -> Result<Self, TableError> {
+        // SAFETY: our caller's duties, word for word.
+        Ok(Self::new(unsafe { Memory::open(owner, start, len_bytes, opening) }?))
+    }
+
+    /// Makes an empty table in the counters section of a segment that nobody else can know yet.
+    pub(crate) fn initialise_in(segment: &Segment) {
+        let (start, len_bytes) = segment.counters();
+        // SAFETY: the section is mapped and writable for this call, and the table that is made here does not outlive it. Nobody else
+        // accesses it: our caller creates the segment.
+        let made = unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Initialise) };
+        made.expect("sections are aligned, and the blueprint's is as long as a table needs");
+    }
+
+    /// The table in the counters section of `segment`, which file, clones and handles keep mapped.
+    ///
+    /// # Errors
+    /// What is there is no table.
+    pub(crate) fn in_segment(segment: &Arc<Segment>) -> Result<Self, TableError> {
+        let (start, len_bytes) = segment.counters();
+        let opening = if segment.is_read_only() { Opening::AttachReadOnly } else { Opening::Attach };
+        let owner = Arc::clone(segment);
+        // SAFETY: the section is mapped as long as the segment lives, which is the owner, and writable unless it says otherwise. Peers
+        // access it through atomics, by the trust that the module `segment` states.
+        unsafe { Self::from_section(owner, start, len_bytes, opening) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::CounterHandle;
+    use crate::sync::primitive::Ordering;
+    use proptest::prelude::*;
+
+    const CAPACITY: u32 = 6;
+    const WORDS_PER_LINE: usize = LINE_BYTES / 8;
+    const TABLE_WORDS: usize = section_len(CAPACITY) as usize / 8;
+
+    /// Bytes that some peer left behind.
+    fn lines(words: &[u64]) -> Arc<Vec<Line>> {
+        let line = |chunk: &[u64]| Line(core::array::from_fn(|n| AtomicU64::new(chunk.get(n).copied().unwrap_or(0))));
+        Arc::new(words.chunks(WORDS_PER_LINE).map(line).collect())
+    }
+
+    fn open(lines: &Arc<Vec<Line>>, len_bytes: usize, opening: Opening) -> Result<CountersFile, TableError> {
+        assert!(len_bytes <= lines.len() * LINE_BYTES);
+        let start = NonNull::from(lines.as_slice()).cast::<u8>();
+        // SAFETY: the length is within the lines, they are all atomics, live in the `Arc`, and no other thread knows
+        // them.
+        unsafe { CountersFile::from_section(lines.clone(), start, len_bytes, opening) }
+    }
+
+    /// Everything that one can do with a table, whatever is in it.
+    fn exercise(file: &CountersFile) {
+        let counters = file.snapshot();
+        assert!(counters.len() <= file.capacity() as usize);
+        if let Some(handle) = file.register(0x100, 0, "exercise") {
+            handle.add(3);
+            handle.record_max(u64::MAX);
+            assert_eq!(handle.get(), u64::MAX);
+        }
+        // A counter with that very id and label may have been among them; it counts for one.
+        for counter in counters {
+            file.register(counter.id, counter.flags, &counter.label);
+        }
+        file.snapshot();
+    }
+
+    #[test]
+    fn a_table_made_in_given_memory_is_seen_by_whoever_attaches() {
+        let memory = lines(&vec![u64::MAX; TABLE_WORDS + WORDS_PER_LINE]);
+        let start = NonNull::from(memory.as_slice()).cast::<u8>();
+        let len_bytes = memory.len() * LINE_BYTES;
+        // SAFETY: the lines outlive the three files and the handle, are all atomics, and no other thread knows them.
+        let [maker, other, viewer] = unsafe {
+            [
+                CountersFile::init(start, len_bytes),
+                CountersFile::attach(start, len_bytes),
+                CountersFile::attach_read_only(start, len_bytes),
+            ]
+        }
+        .map(Result::unwrap);
+        let counter = maker.register(0x100, 0, "rpc").unwrap();
+        counter.add(5);
+        assert_eq!(other.register(0x100, 0, "rpc").unwrap().get(), 5);
+        assert_eq!((maker.capacity(), other.capacity()), (CAPACITY, CAPACITY));
+        assert_eq!(viewer.snapshot(), maker.snapshot());
+        assert_eq!(viewer.snapshot()[0].value, 5);
+        assert!(viewer.register(0x100, 0, "rpc").is_none(), "who only looks changes nothing");
+        let behind = &memory[section_len(CAPACITY) as usize / LINE_BYTES].0;
+        assert!(
+            behind.iter().all(|word| word.load(Ordering::Relaxed) == u64::MAX),
+            "the line behind the table is untouched"
+        );
+    }
+
+    #[test]
+    fn misaligned_and_short_memory_is_refused() {
+        let memory = lines(&[0; TABLE_WORDS]);
+        let start = NonNull::from(memory.as_slice()).cast::<u8>();
+        for shift in [1, 8, 64] {
+            // SAFETY: still inside the lines.
+            let shifted = unsafe { start.add(shift) };
+            // SAFETY: 512 bytes from there are inside the lines, which outlive the call.
+            let made = unsafe { CountersFile::init(shifted, 512) };
+            assert_eq!(made.unwrap_err(), TableError::Misaligned { address: shifted.addr().get() });
+        }
+        for len in [0, 1, 127, 128, 383] {
+            let refused = open(&memory, len, Opening::Initialise).unwrap_err();
+            assert_eq!(refused, TableError::TooShort { len, needed: 384 });
+        }
+        for len in [0, 127] {
+            assert_eq!(open(&memory, len, Opening::Attach).unwrap_err(), TableError::TooShort { len, needed: 384 });
+        }
+        assert_eq!(open(&memory, 384, Opening::Attach).unwrap_err(), TableError::NotReady);
+        assert_eq!(open(&memory, 384, Opening::Initialise).unwrap().capacity(), 1);
+    }
+
+    #[test]
+    fn a_handle_keeps_the_memory_of_its_dropped_file() {
+        let memory = lines(&[0; TABLE_WORDS]);
+        let alive = Arc::downgrade(&memory);
+        let file = open(&memory, TABLE_WORDS * 8, Opening::Initialise).unwrap();
+        drop(memory);
+        let handle: CounterHandle = file.register(0x100, 0, "survivor").unwrap();
+        let clone = handle.clone();
+        drop((file, handle));
+        clone.inc();
+        assert_eq!(clone.get(), 1);
+        assert!(alive.upgrade().is_some());
+        drop(clone);
+        assert!(alive.upgrade().is_none(), "and lets go of it in the end");
+    }
+
+    #[test]
+    fn a_capacity_that_changes_after_attaching_changes_nothing() {
+        let memory = lines(&[0; TABLE_WORDS]);
+        let file = open(&memory, TABLE_WORDS * 8, Opening::Initialise).unwrap();
+        memory[0].0[1].store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(file.capacity(), CAPACITY);
+        exercise(&file);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 4 } else { 256 },
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn arbitrary_bytes_are_refused_or_read_without_harm(
+            words in prop::collection::vec(any::<u64>(), 0..TABLE_WORDS),
+            opening in prop::sample::select(vec![Opening::Attach, Opening::AttachReadOnly]),
+        ) {
+            let memory = lines(&words);
+            if let Ok(file) = open(&memory, memory.len() * LINE_BYTES, opening) {
+                exercise(&file);
+            }
+        }
+
+        /// With a good header, small numbers often enough to be states and lengths, and a capacity that may be a lie.
+        #[test]
+        fn arbitrary_records_behind_a_good_header_do_no_harm(
+            words in prop::collection::vec(
+                prop_oneof![any::<u64>(), 0..4_u64, (0..64_u64).prop_map(|n| n << 32 | 2)],
+                TABLE_WORDS,
+            ),
+            capacity in prop_oneof![Just(CAPACITY), 0..2 * CAPACITY, any::<u32>()],
+            opening in prop::sample::select(vec![Opening::Attach, Opening::AttachReadOnly]),
+        ) {
+            let memory = lines(&words);
+            let header = Header::default();
+            header.publish(capacity);
+            // SAFETY: a header is as large as a line and consists of atomics.
+            let line: Line = unsafe { core::mem::transmute(header) };
+            for (word, good) in memory[0].0.iter().zip(line.0) {
+                word.store(good.into_inner(), Ordering::Relaxed);
+            }
+            match open(&memory, TABLE_WORDS * 8, opening) {
+                Ok(file) => {
+                    prop_assert!((1..=CAPACITY).contains(&capacity));
+                    exercise(&file);
+                }
+                Err(error) => prop_assert!(!(1..=CAPACITY).contains(&capacity), "{error}"),
+            }
+        }
+    }
+}

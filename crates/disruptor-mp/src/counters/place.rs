@@ -1,0 +1,61 @@
+//! Tables of counters that have a name of their own, or live in somebody's ring.
+//!
+//! **Lives here:** `CountersFile::{create, open, open_read_only}`. **Builds on:** `segment` for the object, `memory` for the table in it.
+//! **May touch it:** anybody.
+
+use super::file::CountersFile;
+use super::memory::section_len;
+use super::table::CAPACITY_MAX;
+use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::segment::{Access, Blueprint, CreateOptions, Kind, OpenError, Place, Segment, Sole};
+use std::sync::Arc;
+
+impl CountersFile {
+    /// Creates a table with room for `capacity` counters at `place`: a name in shared memory, a path, or a segment without a name.
+    ///
+    /// The name goes when this file and its clones are dropped. Who has the table open keeps it, and so does every handle. What a dead
+    /// process has left under that name is removed first, with its numbers.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`]; `AlreadyExists` if somebody alive has that name.
+    ///
+    /// # Panics
+    /// If `capacity` is 0 or more than [`CAPACITY_MAX`](super::CAPACITY_MAX).
+    pub fn create(place: impl Into<Place>, capacity: u32) -> MultiProcessResult<Self> {
+        assert!((1..=CAPACITY_MAX).contains(&capacity), "a table holds 1 to {CAPACITY_MAX} counters, not {capacity}");
+        let place = place.into();
+        let blueprint = Blueprint::without_slots(Kind::Counters, 0, section_len(capacity));
+        let init = |segment: &Segment| Self::initialise_in(segment);
+        let sole = Sole::create(&place, &blueprint, &CreateOptions::default(), init)
+            .map_err(|error| MultiProcessError::from_create(&place, error))?;
+        let file = Self::in_segment(sole.segment())
+            .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source })?;
+        Ok(file.named_by(sole))
+    }
+
+    /// Opens the table at `place`, to read it and to count in it. The table in a ring's segment is opened by the ring's name.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`].
+    pub fn open(place: impl Into<Place>) -> MultiProcessResult<Self> {
+        Self::open_for(&place.into(), Access::ReadWrite)
+    }
+
+    /// [`open`](Self::open) for whoever only looks: read permission is enough, and `register` answers `None`.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`].
+    pub fn open_read_only(place: impl Into<Place>) -> MultiProcessResult<Self> {
+        Self::open_for(&place.into(), Access::ReadOnly)
+    }
+
+    fn open_for(place: &Place, access: Access) -> MultiProcessResult<Self> {
+        let segment = match Segment::open(place, Kind::Counters, access) {
+            Err(OpenError::WrongKind { found: Kind::Ring, .. }) => Segment::open(place, Kind::Ring, access),
+            other => other,
+        };
+        let segment = Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?);
+        Self::in_segment(&segment)
+            .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source })
+    }
+}

@@ -1,0 +1,232 @@
+//! Why a ring could not be built or attached to: one enum of situations.
+//!
+//! **Lives here:** [`MultiProcessError`]. **Builds on:** the errors of the layers below, which it keeps as sources.
+//! **May touch it:** builders return it; the errors of a running ring are in `ring::error`.
+
+use crate::counters::TableError;
+use crate::liveness::ProcessState;
+use crate::ring::control::InvalidConsumerId;
+use crate::ring::layout::ShapeError;
+use crate::ring::membership::JoinError;
+use crate::schema::{Difference, SchemaError};
+use crate::segment::{CreateError, GcError, OpenError};
+use crate::sync::wait::InvalidWaitStrategy;
+use std::time::Duration;
+
+/// Result of building or attaching.
+pub type MultiProcessResult<T> = Result<T, MultiProcessError>;
+
+/// Why a ring could not be built or attached to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MultiProcessError {
+    /// There is no ring of that name. Its producer has not started yet, or is gone.
+    #[error("there is no ring at {place}")]
+    NotFound {
+        /// The ring.
+        place: String,
+    },
+    /// The ring exists, but this process may not use it.
+    #[error("not allowed to use {place}")]
+    PermissionDenied {
+        /// The ring.
+        place: String,
+        /// The call that was refused.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something lives under that name, and `create` never opens.
+    #[error("{place} exists already")]
+    AlreadyExists {
+        /// The ring.
+        place: String,
+    },
+    /// Another producer has the ring, or holds its lock while it is stopped, which is the same. To take over from a stopped process, end
+    /// it first.
+    #[error("{place} is in use by producer process {pid}, which is {state}")]
+    InUse {
+        /// The ring.
+        place: String,
+        /// The producer, as seen in its own pid namespace.
+        pid: u32,
+        /// What it is doing.
+        state: ProcessState,
+    },
+    /// `take_over` of a ring whose producer is alive is `InUse`; of one in which nobody is left to go on for, it is this.
+    #[error("there is nobody in {place} to go on for; replace it instead")]
+    NothingToTakeOver {
+        /// The ring.
+        place: String,
+    },
+    /// The ring has other events than this program: `difference` names the first field that is not the same on both sides.
+    #[error("{place} holds other events: {difference}")]
+    IncompatibleEvent {
+        /// The ring.
+        place: String,
+        /// What is different.
+        difference: Box<Difference>,
+    },
+    /// The ring has another shape than was asked for.
+    #[error("{place}: {field} is {found}, this program asks for {wanted}")]
+    IncompatibleLayout {
+        /// The ring.
+        place: String,
+        /// What is different.
+        field: &'static str,
+        /// What the ring has.
+        found: u64,
+        /// What was asked for.
+        wanted: u64,
+    },
+    /// The schema in the ring cannot be read.
+    #[error("{place} has a schema that cannot be read")]
+    DamagedSchema {
+        /// The ring.
+        place: String,
+        /// Why.
+        source: SchemaError,
+    },
+    /// The counters there cannot be read.
+    #[error("{place} has counters that cannot be read")]
+    DamagedCounters {
+        /// The segment.
+        place: String,
+        /// Why.
+        source: TableError,
+    },
+    /// The segment there is not one that can be used: not ready, damaged, of another version or another kind. The source says which.
+    #[error("{place} cannot be opened")]
+    Unusable {
+        /// The ring.
+        place: String,
+        /// Which of the answers it was.
+        source: OpenError,
+    },
+    /// The file system has less room than the ring needs.
+    #[error("no space for {place}")]
+    NoSpace {
+        /// The ring.
+        place: String,
+        /// The length of the whole segment.
+        wanted_bytes: u64,
+        /// What was free.
+        available_bytes: u64,
+        /// The whole message, with what to do.
+        source: CreateError,
+    },
+    /// The consumers that start-up waits for did not join in time. Nothing was published.
+    #[error("{joined} of {wanted} consumers joined {place} within {waited:?}")]
+    CoordinationTimeout {
+        /// The ring.
+        place: String,
+        /// Who was there.
+        joined: usize,
+        /// Who was waited for.
+        wanted: usize,
+        /// How long.
+        waited: Duration,
+    },
+    /// The ring could not be joined.
+    #[error("{place} could not be joined")]
+    Join {
+        /// The ring.
+        place: String,
+        /// Why: id in use, table full, and so on.
+        source: JoinError,
+    },
+    /// The ring was replaced or removed while we attached. Attach again.
+    #[error("{place} was replaced")]
+    Replaced {
+        /// The ring.
+        place: String,
+    },
+    /// A configuration that says `create` was given to something that only looks. Only its producer creates a ring: make one with the
+    /// configuration's `builder`.
+    #[error("{place} is to be created, which only its producer can do")]
+    OnlyProducersCreate {
+        /// The ring.
+        place: String,
+    },
+    /// The ring cannot have that shape.
+    #[error("a ring of that shape cannot be built")]
+    Shape(#[from] ShapeError),
+    /// `BufferUntilConsumers` was asked to hold more events than the ring has slots, or none.
+    #[error("a start-up buffer of {max_buffer} events in a ring of {capacity}")]
+    BufferSize {
+        /// Events to hold.
+        max_buffer: usize,
+        /// Slots of the ring.
+        capacity: usize,
+    },
+    /// That cannot be a consumer's id.
+    #[error(transparent)]
+    InvalidConsumerId(#[from] InvalidConsumerId),
+    /// `MYELON_WAIT` names no strategy.
+    #[error(transparent)]
+    InvalidWaitStrategy(#[from] InvalidWaitStrategy),
+    /// An environment variable holds something that it cannot mean.
+    #[error("{name} is set to `{value}`, which is not a number it can take")]
+    InvalidSetting {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A segment could not be created; the source says why.
+    #[error("{place} could not be created")]
+    Create {
+        /// The ring.
+        place: String,
+        /// Why.
+        source: CreateError,
+    },
+    /// A damaged segment stood in the way and could not be removed.
+    #[error("what is left at {place} could not be removed")]
+    CleanUp {
+        /// The ring.
+        place: String,
+        /// Why.
+        source: GcError,
+    },
+    /// The operating system refused something.
+    #[error("{call} failed for {place}")]
+    Os {
+        /// The ring.
+        place: String,
+        /// What was tried.
+        call: &'static str,
+        /// What it said.
+        source: std::io::Error,
+    },
+}
+
+impl MultiProcessError {
+    pub(crate) fn from_open(place: &crate::segment::Place, source: OpenError) -> Self {
+        let place = place.to_string();
+        match source {
+            OpenError::NotFound { .. } => Self::NotFound { place },
+            OpenError::PermissionDenied { .. } => Self::PermissionDenied { place, source: Box::new(source) },
+            source => Self::Unusable { place, source },
+        }
+    }
+
+    pub(crate) fn from_create(place: &crate::segment::Place, source: CreateError) -> Self {
+        let place = place.to_string();
+        match source {
+            CreateError::AlreadyExists { .. } => Self::AlreadyExists { place },
+            CreateError::PermissionDenied { .. } => Self::PermissionDenied { place, source: Box::new(source) },
+            CreateError::NoSpace { wanted_bytes, available_bytes, .. } => {
+                Self::NoSpace { place, wanted_bytes, available_bytes, source }
+            }
+            source => Self::Create { place, source },
+        }
+    }
+
+    pub(crate) fn from_join(place: &crate::segment::Place, source: JoinError) -> Self {
+        let place = place.to_string();
+        match source {
+            JoinError::Replaced => Self::Replaced { place },
+            source => Self::Join { place, source },
+        }
+    }
+}

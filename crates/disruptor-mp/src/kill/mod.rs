@@ -1,0 +1,321 @@
+//! Real processes, killed at every step of every protocol, and what those who live see of it.
+//!
+//! **Lives here:** the table of scenarios, and the test that plays them all. **Builds on:** `step`, which ends a victim at a named place;
+//! `testkit`, which starts it. **May touch it:** a protocol with a new step adds a line to the table.
+//!
+//! ```text
+//! event      what is published: shows when it is torn, and who wrote it
+//! victim     the processes that die
+//! survivor   the threads that live, and the watch on a lock
+//! writer     plays in which a producer dies: creating, publishing, closing, taking over, replacing; or a collector
+//! reader     plays in which a consumer dies: joining, reading, leaving, coming back
+//! ```
+//!
+//! `KILL_TEST_ONLY=text` plays only the scenarios whose line contains that text, for instance `Replacing` or `at GateStored`.
+
+mod event;
+mod reader;
+mod survivor;
+mod victim;
+mod writer;
+
+use crate::step::Step;
+use crate::{CoordinationMode, GcOutcome, SharedDisruptorBuilder, Tap, WaitStrategy, build_shared_single_producer, gc};
+use event::Event;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+use survivor::Reader;
+use testkit::names::ShmGuard;
+use testkit::watchdog::Watchdog;
+use victim::{BATCH, BUFFER, Doomed, Role};
+
+/// Slots of the ring: few, so that everybody soon meets everybody.
+const CAPACITY: usize = 8;
+
+/// Entries of the table: one for each of two survivors and one for a victim, so that a dead entry which stays in the way is noticed.
+const TABLE_LEN: usize = 3;
+
+/// The id of a consumer that is to die, if it has one.
+const ID: &str = "victim";
+
+/// One way to die, and what it must look like from outside.
+struct Scenario {
+    step: Step,
+    /// How often the victim passes the step before it dies there.
+    passes: u32,
+    play: Play,
+}
+
+/// Who dies, and what follows from it.
+#[derive(Clone, Copy, Debug)]
+enum Play {
+    /// A producer dies. Its readers get every visible event, the same ones, and then its death; the next producer goes on behind them.
+    Publishing(Role, Visible),
+    /// A producer dies closing a ring of so many events. Its readers get them and `Closed`; the next producer has a new ring.
+    Closing { role: Role, published: usize, name_stays: bool },
+    /// A producer dies creating a ring that was not there.
+    Creating { is_named: bool },
+    /// The next producer dies taking over. The one after it takes over as well.
+    TakingOver,
+    /// The next producer dies replacing the ring.
+    Replacing(Old),
+    /// A collector dies removing a ring in which nobody lives.
+    Collecting,
+    /// A consumer dies reading: under its own id it comes back to `position`, with everything before `delivered` marked as redelivered.
+    Reading { role: Role, position: i64, delivered: i64 },
+    /// A consumer without an id dies reading: nobody comes back.
+    ReadingNameless(Role),
+    /// A consumer with an id dies leaving.
+    Leaving(Role),
+    /// A consumer dies joining. Its place is kept for it if it has an id and came far enough.
+    Joining { id: Option<&'static str>, is_kept: bool },
+    /// A consumer dies coming back for one that died.
+    Rejoining,
+}
+
+/// How many events the victim's readers must see.
+#[derive(Clone, Copy, Debug)]
+enum Visible {
+    Exactly(usize),
+    AtLeast(usize),
+}
+
+/// What a dead replacer leaves of the old ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Old {
+    /// It goes on.
+    Untouched,
+    /// It is marked, and still has its name.
+    Marked,
+    /// It has lost its name.
+    Unlinked,
+    /// Another has its name.
+    Succeeded,
+}
+
+/// Every step, and how it is reached.
+fn scenarios() -> Vec<Scenario> {
+    use Play::*;
+    use Role::*;
+    use Step::*;
+    use Visible::*;
+    let (batch, id) = (BATCH, Some(ID));
+    let at = |step, passes, play| Scenario { step, passes, play };
+    vec![
+        at(ProducerLocked, 0, Creating { is_named: false }),
+        at(SegmentReserved, 0, Creating { is_named: false }),
+        at(SegmentWritten, 0, Creating { is_named: false }),
+        at(SegmentReady, 0, Creating { is_named: false }),
+        at(SegmentNamed, 0, Creating { is_named: true }),
+        // In the first lap a slot holds nothing, in the others an old event.
+        at(StampInvalidated, 0, Publishing(Publish, Exactly(0))),
+        at(StampInvalidated, 13, Publishing(Publish, Exactly(13))),
+        at(PayloadHalfWritten, 2, Publishing(Publish, Exactly(2))),
+        at(PayloadHalfWritten, 8, Publishing(Publish, Exactly(8))),
+        at(PayloadHalfWritten, 21, Publishing(Publish, Exactly(21))),
+        at(PayloadWritten, 0, Publishing(Publish, Exactly(0))),
+        at(PayloadWritten, 17, Publishing(Publish, Exactly(17))),
+        at(StampStored, 0, Publishing(Publish, Exactly(1))),
+        at(StampStored, 15, Publishing(Publish, Exactly(16))),
+        at(CursorStored, 0, Publishing(Publish, Exactly(1))),
+        at(CursorStored, 40, Publishing(Publish, Exactly(41))),
+        at(StampInvalidated, 14, Publishing(PublishBatches, Exactly(14))),
+        at(PayloadHalfWritten, 9, Publishing(PublishBatches, Exactly(9))),
+        at(StampStored, 18, Publishing(PublishBatches, Exactly(19))),
+        at(InsideBatch, 1, Publishing(PublishBatches, Exactly(2))),
+        at(InsideBatch, 22, Publishing(PublishBatches, Exactly(23))),
+        at(BatchStamped, 0, Publishing(PublishBatches, Exactly(batch))),
+        at(BatchStamped, 6, Publishing(PublishBatches, Exactly(7 * batch))),
+        at(CursorStored, 3, Publishing(PublishBatches, Exactly(4 * batch))),
+        at(StoredNotWoken, 0, Publishing(PublishToSleepers, AtLeast(1))),
+        at(StoredNotWoken, 4, Publishing(PublishToSleepers, AtLeast(5))),
+        // The first look at the gates comes when the first lap is over.
+        at(LimitStored, 0, Publishing(Publish, Exactly(CAPACITY))),
+        at(LimitStored, 3, Publishing(Publish, AtLeast(CAPACITY))),
+        at(LimitStored, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
+        at(WriterAnnounced, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
+        at(WriterAnnounced, 0, Publishing(Publish, AtLeast(CAPACITY))),
+        at(SentinelLifted, 0, Publishing(PublishToBuffer, Exactly(BUFFER))),
+        at(ClosedStored, 0, Closing { role: Close, published: 5, name_stays: true }),
+        at(StoredNotWoken, 0, Closing { role: CloseUnused, published: 0, name_stays: true }),
+        at(CloseWoken, 0, Closing { role: Close, published: 5, name_stays: true }),
+        at(CloseUnlinked, 0, Closing { role: Close, published: 5, name_stays: false }),
+        at(TakeOverLocked, 0, TakingOver),
+        at(TakeOverCursorStored, 0, TakingOver),
+        at(LimitStored, 0, TakingOver),
+        at(StoredNotWoken, 0, TakingOver),
+        at(TakeOverWoken, 0, TakingOver),
+        at(TakeOverLocked, 0, Replacing(Old::Untouched)),
+        at(ProducerLocked, 0, Replacing(Old::Untouched)),
+        at(SegmentReserved, 0, Replacing(Old::Untouched)),
+        at(SegmentWritten, 0, Replacing(Old::Untouched)),
+        at(SegmentReady, 0, Replacing(Old::Untouched)),
+        at(ReplaceMarked, 0, Replacing(Old::Marked)),
+        at(StoredNotWoken, 0, Replacing(Old::Marked)),
+        at(ReplaceWoken, 0, Replacing(Old::Marked)),
+        at(ReplaceUnlinked, 0, Replacing(Old::Unlinked)),
+        at(SegmentNamed, 0, Replacing(Old::Succeeded)),
+        at(CollectMarked, 0, Collecting),
+        // The ring is full of events that the victim has not read when it begins.
+        at(DeliveredStored, 0, Reading { role: Consume, position: 0, delivered: 1 }),
+        at(DeliveredStored, 5, Reading { role: Consume, position: 5, delivered: 6 }),
+        at(GateStored, 0, Reading { role: Consume, position: 1, delivered: 1 }),
+        at(GateStored, 11, Reading { role: Consume, position: 12, delivered: 12 }),
+        // A joiner rings too, so this is the second time.
+        at(StoredNotWoken, 1, Reading { role: Consume, position: 1, delivered: 1 }),
+        at(DeliveredStored, 0, Reading { role: ConsumeBatches, position: 0, delivered: 4 }),
+        at(DeliveredStored, 1, Reading { role: ConsumeBatches, position: 4, delivered: 8 }),
+        at(GateStored, 0, Reading { role: ConsumeBatches, position: 4, delivered: 4 }),
+        at(ReaderAnnounced, 0, Reading { role: Consume, position: 0, delivered: 0 }),
+        at(DeliveredStored, 3, ReadingNameless(Consume)),
+        at(GateStored, 3, ReadingNameless(Consume)),
+        at(StoredNotWoken, 1, ReadingNameless(Consume)),
+        at(DeliveredStored, 1, ReadingNameless(ConsumeBatches)),
+        at(ReaderAnnounced, 0, ReadingNameless(Consume)),
+        at(LeaveMarked, 0, Leaving(Leave)),
+        at(LeaveFreed, 0, Leaving(Leave)),
+        at(StoredNotWoken, 1, Leaving(LeaveUnread)),
+        at(LeaveWoken, 0, Leaving(Leave)),
+        at(TableLocked, 0, Joining { id, is_kept: false }),
+        at(EntryLocked, 0, Joining { id, is_kept: false }),
+        at(EntryNamed, 0, Joining { id, is_kept: false }),
+        at(JoinFirstGate, 0, Joining { id, is_kept: false }),
+        at(JoinVisible, 0, Joining { id, is_kept: false }),
+        at(JoinVisible, 0, Joining { id: None, is_kept: false }),
+        at(JoinSecondGate, 0, Joining { id, is_kept: false }),
+        at(JoinActive, 0, Joining { id, is_kept: true }),
+        at(JoinActive, 0, Joining { id: None, is_kept: false }),
+        at(StoredNotWoken, 0, Joining { id, is_kept: true }),
+        at(TableLocked, 0, Rejoining),
+        at(RejoinEpoch, 0, Rejoining),
+        at(RejoinIdentity, 0, Rejoining),
+    ]
+}
+
+/// How long those who waited for a victim did so after its lock was certainly still held.
+#[derive(Default)]
+struct Log {
+    kills: usize,
+    waits: Vec<Duration>,
+}
+
+impl Log {
+    /// A victim is dead.
+    fn killed(&mut self) {
+        self.kills += 1;
+    }
+
+    /// A wait for it ended.
+    fn waited(&mut self, wait: Duration) {
+        self.waits.push(wait);
+    }
+
+    /// The distribution, in one line.
+    fn summary(&mut self) -> String {
+        self.waits.sort();
+        let quantile = |q: f64| self.waits[((self.waits.len() - 1) as f64 * q) as usize];
+        format!(
+            "{} kills; {} waits ended after the lock was dropped by: p50 {:.1?}, p90 {:.1?}, max {:.1?}",
+            self.kills,
+            self.waits.len(),
+            quantile(0.5),
+            quantile(0.9),
+            quantile(1.0)
+        )
+    }
+}
+
+/// How everybody asks for the ring, victims too.
+fn ring(name: &str) -> SharedDisruptorBuilder<Event> {
+    build_shared_single_producer(name, CAPACITY)
+        .enable_discovery(TABLE_LEN)
+        .with_coordination(CoordinationMode::Immediate)
+}
+
+/// The stage of one scenario: a name in shared memory that nothing of may be left.
+struct Stage {
+    name: String,
+    shm: ShmGuard,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let shm = ShmGuard::new();
+        Self { name: shm.name("k"), shm }
+    }
+
+    fn ring(&self) -> SharedDisruptorBuilder<Event> {
+        ring(&self.name)
+    }
+
+    /// A reader that is yet to be told to begin.
+    fn reader(&self, wait: WaitStrategy) -> Reader {
+        Reader::start(self.ring().with_wait_strategy(wait).build_consumer().unwrap())
+    }
+
+    fn tap(&self) -> Tap<Event> {
+        self.ring().build_tap().unwrap()
+    }
+
+    fn doomed(&self, scenario: &Scenario, role: Role, id: Option<&str>) -> Doomed {
+        Doomed::spawn(&self.name, role, id, scenario.step, scenario.passes)
+    }
+
+    /// Everybody has gone; a collector removes what is left.
+    fn strike(self) {
+        let outcome = gc(self.name.as_str()).unwrap();
+        assert!(matches!(outcome, GcOutcome::NotFound | GcOutcome::Removed), "{outcome:?}");
+        self.shm.assert_nothing_left();
+    }
+}
+
+fn play(scenario: &Scenario, log: &mut Log) {
+    match scenario.play {
+        Play::Publishing(role, visible) => writer::publishing(scenario, role, visible, log),
+        Play::Closing { role, published, name_stays } => writer::closing(scenario, role, published, name_stays, log),
+        Play::Creating { is_named } => writer::creating(scenario, is_named, log),
+        Play::TakingOver => writer::taking_over(scenario, log),
+        Play::Replacing(old) => writer::replacing(scenario, old, log),
+        Play::Reading { role, position, delivered } => reader::reading(scenario, role, position, delivered, log),
+        Play::ReadingNameless(role) => reader::reading_nameless(scenario, role, log),
+        Play::Collecting => writer::collecting(scenario, log),
+        Play::Leaving(role) => reader::leaving(scenario, role, log),
+        Play::Joining { id, is_kept } => reader::joining(scenario, id, is_kept, log),
+        Play::Rejoining => reader::rejoining(scenario, log),
+    }
+}
+
+#[test]
+fn every_step_has_a_scenario() {
+    let scenarios = scenarios();
+    for step in Step::ALL {
+        assert!(scenarios.iter().any(|scenario| scenario.step == *step), "nobody dies at {step:?}");
+    }
+}
+
+#[test]
+fn whoever_is_killed_wherever_the_others_go_on_or_are_told_and_nothing_is_left() {
+    let only = std::env::var("KILL_TEST_ONLY").ok();
+    let (mut log, mut failed) = (Log::default(), Vec::new());
+    for (number, scenario) in scenarios().iter().enumerate() {
+        let what = format!("scenario {number}, {scenario}");
+        if only.as_ref().is_some_and(|only| !what.contains(only.as_str())) {
+            continue;
+        }
+        // A scenario takes a tenth of a second. A hang must say where it is.
+        let _watchdog = Watchdog::new(Duration::from_secs(120), &what);
+        if catch_unwind(AssertUnwindSafe(|| play(scenario, &mut log))).is_err() {
+            failed.push(what);
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}; each has a panic above");
+    assert!(log.kills >= 50 || only.is_some(), "{} kills are too few to measure", log.kills);
+    eprintln!("{}", log.summary());
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?}, passed {} times before", self.play, self.step, self.passes)
+    }
+}

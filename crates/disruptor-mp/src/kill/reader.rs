@@ -1,0 +1,201 @@
+//! A consumer dies: reading, leaving, joining, coming back.
+//!
+//! **Lives here:** the plays in which a producer and another consumer live on. **Builds on:** `victim`, `survivor`.
+//! **May touch it:** the table.
+
+use super::event::{Event, Seen};
+use super::survivor::{End, LockWatch, Onlooker, Publisher, Reader, Waited, longest};
+use super::victim::{Doomed, Role};
+use super::{CAPACITY, ID, Log, Scenario, Stage, Tap, WaitStrategy};
+use crate::SharedConsumer;
+use crate::counters::ids::PRODUCER_PARK_COUNT;
+use crate::step::Step;
+use std::time::Instant;
+use testkit::watchdog::{PATIENCE, eventually};
+
+/// Progress that no ring makes with somebody in the way: three laps.
+const PROGRESS: i64 = 3 * CAPACITY as i64;
+
+/// A producer that publishes without end, and those who read beside the victim.
+struct Company {
+    stage: Stage,
+    publisher: Option<Publisher>,
+    other: Reader,
+    onlooker: Onlooker,
+    eye: Tap<Event>,
+}
+
+impl Company {
+    /// Everybody is there; nothing is published yet. `meet` starts the victim meanwhile, if it is to be there from the beginning.
+    fn assemble<T>(meet: impl FnOnce(&Stage) -> T) -> (Self, T) {
+        let stage = Stage::new();
+        let producer = stage.ring().with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
+        let other = stage.reader(WaitStrategy::Block);
+        other.resume();
+        let (onlooker, eye) = (Onlooker::start(stage.tap()), stage.tap());
+        let victim = meet(&stage);
+        (Self { stage, publisher: Some(Publisher::start(producer)), other, onlooker, eye }, victim)
+    }
+
+    fn publisher(&self) -> &Publisher {
+        self.publisher.as_ref().expect("it publishes until the end")
+    }
+
+    fn published(&self) -> i64 {
+        self.eye.producer_sequence() + 1
+    }
+
+    /// Waits until the producer sleeps because somebody does not read.
+    fn wait_until_full(&self) {
+        let sleeps = || self.eye.ring_counters().snapshot().iter().any(|c| c.id == PRODUCER_PARK_COUNT && c.value > 0);
+        eventually("a full ring", PATIENCE, || self.published() == CAPACITY as i64 && sleeps()).unwrap();
+    }
+
+    /// The producer goes on, without a word.
+    fn wait_for_progress(&self) {
+        let enough = self.published() + PROGRESS;
+        let gone_on =
+            eventually("progress", PATIENCE, || self.published() >= enough || self.publisher().has_met_death());
+        gone_on.unwrap();
+        assert!(self.published() >= enough, "the producer was told of a death that is none of its business");
+    }
+
+    /// Joins under the victim's id.
+    fn successor(&self) -> SharedConsumer<Event> {
+        self.stage.ring().with_consumer_id(ID).with_wait_strategy(WaitStrategy::Block).build_consumer().unwrap()
+    }
+
+    /// The ring goes on with `successor`, which has read up to its position, and is closed. Everybody has seen all that is theirs.
+    /// Returns the calls of the producer that waited.
+    fn finish(mut self, successor: SharedConsumer<Event>) -> Vec<Waited> {
+        let start = successor.current_sequence() + 1;
+        let successor = Reader::start(successor);
+        successor.resume();
+        self.wait_for_progress();
+        let published = self.publisher.take().expect("once").finish();
+        let author = std::process::id().into();
+        let history = |from: i64| (from..published.count).map(|sequence| Seen { sequence, author }).collect::<Vec<_>>();
+        for (reader, from) in [(self.other, 0), (successor, start)] {
+            assert_eq!(reader.end().end, End::Closed);
+            assert_eq!(reader.finish(), history(from), "a survivor has lost or repeated an event");
+        }
+        let seen = self.onlooker.finish();
+        assert!(seen.is_sorted_by_key(|event| event.sequence) && seen.iter().all(|event| event.author == author));
+        self.stage.strike();
+        published.waits
+    }
+}
+
+/// The victim dies among the company, whose ring it holds up if it is to read from it.
+fn die_reading(scenario: &Scenario, role: Role, id: Option<&str>, log: &mut Log) -> (Company, Instant) {
+    let sleeps_first = scenario.step == Step::ReaderAnnounced;
+    let mut watch = None;
+    let (company, mut doomed) = Company::assemble(|stage| {
+        let mut doomed = stage.doomed(scenario, role, id);
+        let name = id.map_or_else(|| nameless(stage), str::to_owned);
+        watch = Some(LockWatch::on_consumer(&stage.name, &name));
+        if sleeps_first {
+            // There must be nothing to read, or it would not.
+            doomed.go();
+            doomed.wait_dead();
+        }
+        doomed
+    });
+    if !sleeps_first {
+        company.wait_until_full();
+        doomed.go();
+        doomed.wait_dead();
+    }
+    log.killed();
+    (company, watch.expect("set above").last_held())
+}
+
+/// The id that the victim's consumer was given: that of the one who joined last.
+fn nameless(stage: &Stage) -> String {
+    stage.tap().consumers().last().expect("the victim has joined").id.clone()
+}
+
+pub(super) fn reading(scenario: &Scenario, role: Role, position: i64, delivered: i64, log: &mut Log) {
+    let (company, alive) = die_reading(scenario, role, Some(ID), log);
+    let death = company.publisher().death();
+    assert_eq!(death.id, ID);
+    log.waited(death.waited.after(alive));
+    let successor = come_back(&company, position, delivered, 1);
+    company.publisher().resume();
+    company.finish(successor);
+}
+
+/// Comes back under the victim's id: from `position` on, everything before `delivered` is marked, the first event with `redeliveries`.
+fn come_back(company: &Company, position: i64, delivered: i64, redeliveries: u32) -> SharedConsumer<Event> {
+    let mut successor = company.successor();
+    assert!(successor.has_rejoined());
+    // The ring is full from the position on.
+    for sequence in position..position + CAPACITY as i64 {
+        let lease = successor.try_consume_next_leased().expect("the ring is full");
+        assert_eq!(lease.seen(lease.sequence()).sequence, sequence);
+        assert_eq!(lease.is_redelivered(), sequence < delivered, "event {sequence}");
+        if sequence == position && delivered > position {
+            assert_eq!(lease.redeliveries(), redeliveries);
+        }
+    }
+    successor
+}
+
+pub(super) fn reading_nameless(scenario: &Scenario, role: Role, log: &mut Log) {
+    let (company, alive) = die_reading(scenario, role, None, log);
+    go_on(company, alive, log);
+}
+
+/// The producer goes on; the id is free, for a new start.
+fn go_on(company: Company, alive: Instant, log: &mut Log) {
+    company.wait_for_progress();
+    let dead = Instant::now();
+    let successor = company.successor();
+    assert!(!successor.has_rejoined());
+    if let Some(wait) = longest(&company.finish(successor), alive, dead) {
+        log.waited(wait);
+    }
+}
+
+pub(super) fn leaving(scenario: &Scenario, role: Role, log: &mut Log) {
+    let (company, alive) = die_reading(scenario, role, Some(ID), log);
+    go_on(company, alive, log);
+}
+
+pub(super) fn joining(scenario: &Scenario, id: Option<&str>, is_kept: bool, log: &mut Log) {
+    let (company, mut doomed) = Company::assemble(|stage| stage.doomed(scenario, Role::Join, id));
+    company.wait_for_progress();
+    let alive = Instant::now();
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    if !is_kept {
+        return go_on(company, alive, log);
+    }
+    let death = company.publisher().death();
+    assert_eq!(death.id, ID);
+    log.waited(death.waited.after(alive));
+    let position = company.published() - CAPACITY as i64;
+    let successor = come_back(&company, position, position, 0);
+    company.publisher().resume();
+    company.finish(successor);
+}
+
+pub(super) fn rejoining(scenario: &Scenario, log: &mut Log) {
+    let first = Scenario { step: Step::DeliveredStored, passes: 2, play: scenario.play };
+    let (company, alive) = die_reading(&first, Role::Consume, Some(ID), log);
+    log.waited(company.publisher().death().waited.after(alive));
+    let mut doomed = Doomed::spawn(&company.stage.name, Role::Join, Some(ID), scenario.step, scenario.passes);
+    let alive = Instant::now();
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    company.publisher().resume();
+    let death = company.publisher().death();
+    log.waited(death.waited.after(alive));
+    // Who came back and died before anything was handed out to it counts once its name is in the entry.
+    let redeliveries = if scenario.step == Step::RejoinIdentity { 2 } else { 1 };
+    let successor = come_back(&company, 2, 3, redeliveries);
+    company.publisher().resume();
+    company.finish(successor);
+}

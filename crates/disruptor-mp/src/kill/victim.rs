@@ -1,0 +1,238 @@
+//! The processes that die: this test binary, started again with a role and a step that it must not survive.
+//!
+//! **Lives here:** [`Role`], [`Doomed`], the parent's hold on one, and [`victim`], what it runs. **Builds on:** `testkit`, `step`.
+//! **May touch it:** the plays.
+
+use super::event::Event;
+use super::ring;
+use crate::step::Step;
+use crate::{CoordinationMode, SharedConsumer, SharedProducer, WaitStrategy};
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+use testkit::process::{self, Respawn, Victim, is_victim, say};
+use testkit::{Signal, test_name, watchdog::PATIENCE};
+
+/// The environment variables that tell a victim its ring and its consumer id.
+const RING: &str = "KILL_TEST_RING";
+const ID: &str = "KILL_TEST_ID";
+
+/// How many events one batch has.
+pub(super) const BATCH: usize = 4;
+
+/// How many events the start-up buffer has.
+pub(super) const BUFFER: usize = 3;
+
+/// What a victim does until it dies of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Builds a ring that is not there.
+    Create,
+    /// Publishes events one by one, as fast as it can.
+    Publish,
+    /// The same, without anybody who reads: it waits as soon as the ring is full.
+    PublishUnread,
+    /// Publishes batches.
+    PublishBatches,
+    /// Publishes an event when everybody has read the last one, and some time after that: its readers sleep.
+    PublishToSleepers,
+    /// Publishes into a start-up buffer for two consumers.
+    PublishToBuffer,
+    /// Publishes five events and closes.
+    Close,
+    /// Closes a ring in which nothing was published.
+    CloseUnused,
+    /// Takes a ring over.
+    TakeOver,
+    /// Replaces a ring.
+    Replace,
+    /// Removes a ring in which nobody lives.
+    Collect,
+    /// Reads events one by one.
+    Consume,
+    /// Reads batches.
+    ConsumeBatches,
+    /// Reads three events and leaves.
+    Leave,
+    /// Leaves without reading.
+    LeaveUnread,
+    /// Joins a ring, or comes back to it under its id.
+    Join,
+}
+
+impl Role {
+    const ALL: [Self; 16] = [
+        Self::Create,
+        Self::Publish,
+        Self::PublishUnread,
+        Self::PublishBatches,
+        Self::PublishToSleepers,
+        Self::PublishToBuffer,
+        Self::Close,
+        Self::CloseUnused,
+        Self::TakeOver,
+        Self::Replace,
+        Self::Collect,
+        Self::Consume,
+        Self::ConsumeBatches,
+        Self::Leave,
+        Self::LeaveUnread,
+        Self::Join,
+    ];
+}
+
+/// A victim that has said that it is ready.
+pub(super) struct Doomed(Victim);
+
+impl Doomed {
+    /// Starts a victim that ends itself when it passes `step` for the time after `passes`, and waits until it is ready.
+    pub(super) fn spawn(name: &str, role: Role, id: Option<&str>, step: Step, passes: u32) -> Self {
+        let mut respawn = Respawn::test(test_name!(victim)).role(format!("{role:?}")).env(RING, name).piped_stdin();
+        respawn = respawn.env("MYELON_TEST_STEP", format!("{step:?}:{passes}"));
+        if let Some(id) = id {
+            respawn = respawn.env(ID, id);
+        }
+        let mut victim = respawn.spawn();
+        victim.wait_line("READY");
+        Self(victim)
+    }
+
+    /// Lets it begin.
+    pub(super) fn go(&mut self) {
+        self.0.send_line("GO");
+    }
+
+    /// What it signs its events with.
+    pub(super) fn author(&self) -> u64 {
+        self.0.pid().into()
+    }
+
+    /// Waits until it is dead, of its step and of nothing else.
+    pub(super) fn wait_dead(&mut self) {
+        let status = self.0.wait_exit(PATIENCE);
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "the victim ended with {status:?}");
+    }
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim() {
+    if !is_victim() {
+        return;
+    }
+    let role = process::role().expect("a victim has a role");
+    let role = Role::ALL.into_iter().find(|known| format!("{known:?}") == role).expect("a known role");
+    let name = std::env::var(RING).expect("a victim has a ring");
+    perform(role, &name);
+    panic!("survived its step");
+}
+
+/// Says that everything is prepared, and waits for the word.
+fn ready() {
+    say("READY");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("the parent speaks");
+    assert_eq!(line, "GO\n");
+}
+
+fn perform(role: Role, name: &str) {
+    let build = || ring(name).with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
+    match role {
+        Role::Create => {
+            ready();
+            drop(ring(name).create().build_producer(Event::blank));
+        }
+        Role::TakeOver => {
+            ready();
+            drop(ring(name).take_over().build_producer(Event::blank));
+        }
+        Role::Replace => {
+            ready();
+            drop(ring(name).replace().build_producer(Event::blank));
+        }
+        Role::Collect => {
+            ready();
+            let _ = crate::gc(name);
+        }
+        Role::Publish | Role::PublishUnread => publish(build(), |_, _| ()),
+        Role::PublishToSleepers => publish(build(), |producer, sequence| {
+            // Longer than a reader spins; whether it sleeps by then does not matter, the next one gives it another chance.
+            producer.poll_until(std::time::Instant::now() + PATIENCE, Duration::from_millis(1), || {
+                producer.is_consumed(sequence)
+            });
+        }),
+        Role::PublishToBuffer => {
+            let buffer = CoordinationMode::BufferUntilConsumers { max_buffer: BUFFER };
+            let builder = ring(name).with_coordination(buffer).with_expected_consumers(2);
+            publish(builder.with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap(), |_, _| ());
+        }
+        Role::PublishBatches => {
+            let mut producer = build();
+            ready();
+            loop {
+                let first = producer.last_published_sequence() + 1;
+                producer.publish_batch(BATCH, |event, i| event.fill(first + i as i64)).unwrap();
+            }
+        }
+        Role::Close => {
+            let mut producer = build();
+            ready();
+            for sequence in 0..5 {
+                producer.publish(|event| event.fill(sequence)).unwrap();
+            }
+        }
+        Role::CloseUnused => {
+            let producer = build();
+            ready();
+            producer.close();
+        }
+        Role::Consume => {
+            let mut consumer = join(name);
+            ready();
+            loop {
+                drop(consumer.consume_next_leased().unwrap());
+            }
+        }
+        Role::ConsumeBatches => {
+            let mut consumer = join(name);
+            ready();
+            loop {
+                drop(consumer.consume_batch_leased(BATCH, None).unwrap());
+            }
+        }
+        Role::Leave => {
+            let mut consumer = join(name);
+            ready();
+            for _ in 0..3 {
+                drop(consumer.consume_next_leased().unwrap());
+            }
+        }
+        Role::LeaveUnread => {
+            let consumer = join(name);
+            ready();
+            drop(consumer);
+        }
+        Role::Join => {
+            ready();
+            drop(join(name));
+        }
+    }
+}
+
+fn publish(mut producer: SharedProducer<Event>, pause: impl Fn(&SharedProducer<Event>, i64)) {
+    ready();
+    loop {
+        let sequence = producer.last_published_sequence() + 1;
+        producer.publish(|event| event.fill(sequence)).unwrap();
+        pause(&producer, sequence);
+    }
+}
+
+fn join(name: &str) -> SharedConsumer<Event> {
+    let builder = ring(name).with_wait_strategy(WaitStrategy::Block);
+    match std::env::var(ID) {
+        Ok(id) => builder.with_consumer_id(id),
+        Err(_) => builder,
+    }
+    .build_consumer()
+    .unwrap()
+}

@@ -1,0 +1,266 @@
+//! A producer dies: creating, publishing, closing, taking over, replacing. Or a collector does, removing.
+//!
+//! **Lives here:** the plays in which readers live on. **Builds on:** `victim`, `survivor`. **May touch it:** the table.
+
+use super::event::{Event, Seen};
+use super::survivor::{End, LockWatch, Onlooker, Reader, longest};
+use super::victim::{Doomed, Role};
+use super::{Log, Old, Scenario, Stage, Visible, WaitStrategy};
+use crate::step::Step;
+use crate::{ConsumeError, GcOutcome, MultiProcessError, Origin, SharedProducer, gc};
+use std::time::Instant;
+
+/// Events that the producer after the victim publishes: more than two laps.
+const AFTERWARDS: usize = 20;
+
+/// Two consumers, one asleep and one spinning, and a tap.
+struct Audience {
+    readers: [Reader; 2],
+    onlooker: Onlooker,
+}
+
+impl Audience {
+    fn attach(stage: &Stage) -> Self {
+        let readers = [WaitStrategy::Block, WaitStrategy::SpinThenYield { spins: 1000 }].map(|wait| stage.reader(wait));
+        Self { readers, onlooker: Onlooker::start(stage.tap()) }
+    }
+
+    fn resume(&self) {
+        self.readers.iter().for_each(Reader::resume);
+    }
+
+    /// Both meet `end`, having read the same number of events, which is returned. Their waits are logged if somebody died.
+    fn end(&self, end: End, death: Option<(Instant, &mut Log)>) -> usize {
+        let reports = [self.readers[0].end(), self.readers[1].end()];
+        for report in &reports {
+            assert_eq!(report.end, end);
+        }
+        assert_eq!(reports[0].read, reports[1].read, "two survivors see two histories");
+        if let Some((alive, log)) = death {
+            for report in &reports {
+                // `None`: it was told by a flag, before the one who set it died.
+                if let Some(wait) = longest(&report.waits, alive, Instant::now()) {
+                    log.waited(wait);
+                }
+            }
+        }
+        reports[0].read
+    }
+
+    /// Lets go of the ring; checks that everybody saw one history: `authors` in turn, each up to the position beside it.
+    fn finish(self, authors: &[(u64, usize)]) {
+        let mut expected = Vec::new();
+        for &(author, end) in authors {
+            expected.extend((expected.len()..end).map(|sequence| Seen { sequence: sequence as i64, author }));
+        }
+        let seen = self.onlooker.finish();
+        assert!(seen.is_sorted_by_key(|event| event.sequence), "the tap saw {seen:?}");
+        for event in &seen {
+            assert_eq!(Some(event), expected.get(event.sequence as usize), "the tap saw another history");
+        }
+        for reader in self.readers {
+            assert_eq!(reader.finish(), expected, "a survivor saw another history");
+        }
+    }
+}
+
+fn publish(producer: &mut SharedProducer<Event>, count: usize) {
+    for _ in 0..count {
+        let sequence = producer.last_published_sequence() + 1;
+        producer.publish(|event| event.fill(sequence)).unwrap();
+    }
+}
+
+fn us() -> u64 {
+    std::process::id().into()
+}
+
+/// A producer that finds a live audience goes on behind `visible` events, by `author`; everybody sees one history to the end.
+fn carry_on(stage: Stage, audience: Audience, author: u64, visible: usize) {
+    let mut next = stage.ring().build_producer(Event::blank).unwrap();
+    assert_eq!((next.origin(), next.last_published_sequence() + 1), (Origin::TookOver, visible as i64));
+    // One who joins now has no part in what was before.
+    let late = stage.reader(WaitStrategy::Adaptive);
+    late.resume();
+    audience.resume();
+    publish(&mut next, AFTERWARDS);
+    drop(next);
+    assert_eq!(audience.end(End::Closed, None), visible + AFTERWARDS);
+    assert_eq!(
+        (late.end().end, late.finish().first().map(|event| event.sequence)),
+        (End::Closed, Some(visible as i64))
+    );
+    audience.finish(&[(author, visible), (us(), visible + AFTERWARDS)]);
+    stage.strike();
+}
+
+/// The ring begins anew, with `origin`; whoever joins reads what is published.
+fn begin_anew(stage: &Stage, origin: Origin) {
+    let mut next = stage.ring().build_producer(Event::blank).unwrap();
+    assert_eq!(next.origin(), origin);
+    let reader = stage.reader(WaitStrategy::Block);
+    reader.resume();
+    publish(&mut next, AFTERWARDS);
+    drop(next);
+    assert_eq!((reader.end().end, reader.finish().len()), (End::Closed, AFTERWARDS));
+}
+
+pub(super) fn publishing(scenario: &Scenario, role: Role, visible: Visible, log: &mut Log) {
+    let stage = Stage::new();
+    let mut doomed = stage.doomed(scenario, role, None);
+    let audience = Audience::attach(&stage);
+    // It looks at nothing before the victim is dead: at event 0, in whose slot the victim may have died at the end of a lap.
+    let late_tap = stage.tap();
+    let watch = LockWatch::on_producer(&stage.name);
+    if role != Role::PublishUnread {
+        audience.resume();
+    }
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    let alive = watch.last_held();
+    if role == Role::PublishUnread {
+        audience.resume();
+    }
+    let read = audience.end(End::ProducerDied, Some((alive, log)));
+    match visible {
+        Visible::Exactly(count) => assert_eq!(read, count),
+        Visible::AtLeast(count) => assert!(read >= count, "{read} events of {count}"),
+    }
+    assert!(Onlooker::start(late_tap).finish().iter().all(|event| event.sequence < read as i64));
+    carry_on(stage, audience, doomed.author(), read);
+}
+
+pub(super) fn closing(scenario: &Scenario, role: Role, published: usize, name_stays: bool, log: &mut Log) {
+    let stage = Stage::new();
+    let mut doomed = stage.doomed(scenario, role, None);
+    let audience = Audience::attach(&stage);
+    let watch = LockWatch::on_producer(&stage.name);
+    audience.resume();
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    assert_eq!(audience.end(End::Closed, Some((watch.last_held(), log))), published);
+    // A closed ring has an audience and no future: nobody can take it over.
+    let refused = stage.ring().take_over().build_producer(Event::blank).map(|producer| producer.origin());
+    match refused {
+        Err(MultiProcessError::NothingToTakeOver { .. }) if name_stays => {}
+        Err(MultiProcessError::NotFound { .. }) if !name_stays => {}
+        other => panic!("taking over a closed ring: {other:?}"),
+    }
+    begin_anew(&stage, if name_stays { Origin::Replaced } else { Origin::Created });
+    audience.resume();
+    assert_eq!(audience.end(End::Closed, None), published);
+    audience.finish(&[(doomed.author(), published)]);
+    stage.strike();
+}
+
+pub(super) fn creating(scenario: &Scenario, is_named: bool, log: &mut Log) {
+    let die = |log: &mut Log| {
+        let stage = Stage::new();
+        let mut doomed = stage.doomed(scenario, Role::Create, None);
+        doomed.go();
+        doomed.wait_dead();
+        log.killed();
+        assert_eq!(stage.shm.leftovers().len(), usize::from(is_named), "{:?}", stage.shm.leftovers());
+        stage
+    };
+    // A collector finds all of it.
+    let stage = die(log);
+    let outcome = gc(stage.name.as_str()).unwrap();
+    assert_eq!(outcome, if is_named { GcOutcome::Removed } else { GcOutcome::NotFound });
+    stage.strike();
+    // The next producer finds a place for its ring.
+    let stage = die(log);
+    begin_anew(&stage, if is_named { Origin::Replaced } else { Origin::Created });
+    stage.strike();
+    // A consumer is told that there is no ring, or no producer.
+    let stage = die(log);
+    match stage.ring().with_wait_strategy(WaitStrategy::Block).build_consumer() {
+        Err(MultiProcessError::NotFound { .. }) if !is_named => {}
+        Ok(mut consumer) if is_named => {
+            let begun = Instant::now();
+            assert!(matches!(consumer.consume_next_leased(), Err(ConsumeError::ProducerDied { .. })));
+            log.waited(begun.elapsed());
+        }
+        other => panic!("{:?}", other.map(|consumer| consumer.consumer_id().to_owned())),
+    }
+    stage.strike();
+}
+
+/// A ring whose producer died with the cursor behind the last event, and the audience that it leaves; how many events they have read,
+/// and whose those are.
+fn orphaned(stage: &Stage, log: &mut Log) -> (Audience, u64, usize) {
+    let mut doomed = Doomed::spawn(&stage.name, Role::Publish, None, Step::StampStored, 12);
+    let audience = Audience::attach(stage);
+    let watch = LockWatch::on_producer(&stage.name);
+    audience.resume();
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    let read = audience.end(End::ProducerDied, Some((watch.last_held(), log)));
+    assert_eq!(read, 13);
+    (audience, doomed.author(), read)
+}
+
+/// Starts the second victim and lets it die; the last moment at which it certainly lived.
+fn second_death(stage: &Stage, scenario: &Scenario, role: Role, log: &mut Log) -> Instant {
+    let mut doomed = stage.doomed(scenario, role, None);
+    let alive = Instant::now();
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    alive
+}
+
+pub(super) fn taking_over(scenario: &Scenario, log: &mut Log) {
+    let stage = Stage::new();
+    let (audience, author, read) = orphaned(&stage, log);
+    let alive = second_death(&stage, scenario, Role::TakeOver, log);
+    let cursor = stage.tap().producer_sequence() + 1;
+    assert_eq!(cursor as usize, if scenario.step == Step::TakeOverLocked { read - 1 } else { read });
+    audience.resume();
+    assert_eq!(audience.end(End::ProducerDied, Some((alive, log))), read);
+    carry_on(stage, audience, author, read);
+}
+
+pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
+    let stage = Stage::new();
+    let (audience, author, read) = orphaned(&stage, log);
+    let alive = second_death(&stage, scenario, Role::Replace, log);
+    let end = if old == Old::Untouched { End::ProducerDied } else { End::Replaced };
+    audience.resume();
+    assert_eq!(audience.end(end, Some((alive, log))), read);
+    match old {
+        Old::Untouched => return carry_on(stage, audience, author, read),
+        Old::Marked | Old::Succeeded => begin_anew(&stage, Origin::Replaced),
+        Old::Unlinked => begin_anew(&stage, Origin::Created),
+    }
+    audience.resume();
+    assert_eq!(audience.end(end, None), read);
+    audience.finish(&[(author, read)]);
+    stage.strike();
+}
+
+pub(super) fn collecting(scenario: &Scenario, log: &mut Log) {
+    let die = |log: &mut Log| {
+        let stage = Stage::new();
+        let mut creator = Doomed::spawn(&stage.name, Role::Create, None, Step::SegmentNamed, 0);
+        creator.go();
+        creator.wait_dead();
+        log.killed();
+        second_death(&stage, scenario, Role::Collect, log);
+        assert_eq!(stage.shm.leftovers().len(), 1);
+        stage
+    };
+    // The next collector does it.
+    let stage = die(log);
+    assert_eq!(gc(stage.name.as_str()).unwrap(), GcOutcome::Removed);
+    stage.strike();
+    // Nobody joins what is as good as removed, and the next producer finds a place for its ring.
+    let stage = die(log);
+    let refused = stage.ring().build_consumer().map(|consumer| consumer.consumer_id().to_owned());
+    assert!(matches!(refused, Err(MultiProcessError::Replaced { .. })), "{refused:?}");
+    begin_anew(&stage, Origin::Replaced);
+    stage.strike();
+}

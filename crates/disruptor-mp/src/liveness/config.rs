@@ -1,0 +1,210 @@
+//! What a producer may do about a consumer that does not get on.
+//!
+//! **Lives here:** [`RequiredConsumerLivenessConfig`] and what it is made of. **Builds on:** `report`.
+
+use super::report::StallReport;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a required consumer may take to join. Source: the contract's default.
+pub const fn default_startup_wait_timeout_duration() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// How long a blocked producer sees no progress before it raises the alert. A prefill takes 2 s and is not worth a message; death
+/// needs no timeout, the kernel reports it.
+pub const fn default_progress_timeout_duration() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// How often a blocked producer looks.
+pub const fn default_progress_check_interval_duration() -> Duration {
+    Duration::from_millis(5)
+}
+
+/// How long after the alert the producer goes on hoping. With the progress timeout it is longer than a compilation of 120 s, which a
+/// healthy worker may need.
+pub const fn default_shutdown_grace_period_duration() -> Duration {
+    Duration::from_secs(170)
+}
+
+/// What follows when the grace period has passed, or a required consumer is dead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum RequiredConsumerFailureAction {
+    /// A stalled consumer shuts the producer: this and every later managed publish fail until it is told otherwise. A dead one fails
+    /// the publish, which may be tried again once it has been restarted.
+    #[default]
+    GracefulShutdown,
+    /// Raises the alert and goes on waiting, for the dead and the living alike. Deadlines still hold.
+    AlertOnly,
+    /// Takes *dead* consumers out of the table and goes on; for pools of workers. A live one, however slow, is never evicted: it may
+    /// be reading a slot.
+    Evict,
+}
+
+/// One alert: which consumer, where it stands, and the stall report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequiredConsumerAlert {
+    /// The consumer.
+    pub consumer_id: String,
+    /// The last sequence that it released; -1 if none.
+    pub last_sequence: i64,
+    /// How long it has stood there.
+    pub stalled_for: Duration,
+    /// The whole story.
+    pub report: StallReport,
+}
+
+impl RequiredConsumerAlert {
+    pub(crate) fn new(consumer_id: String, last_sequence: i64, stalled_for: Duration, report: StallReport) -> Self {
+        Self { consumer_id, last_sequence, stalled_for, report }
+    }
+}
+
+/// Called once per stall, on the publishing thread, while it is blocked. If it panics, the panic is caught and the watch goes on.
+pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send + Sync>;
+
+/// Which consumers must be there, how long a blocked producer waits for one, and what it does then.
+///
+/// Only looked at while the producer is blocked: the steady state pays nothing. A death is known from the kernel within 100 ms,
+/// whatever the timeouts say.
+#[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct RequiredConsumerLivenessConfig {
+    /// Who must have joined before the first managed publish goes out.
+    pub required_consumer_ids: Vec<String>,
+    /// How long the first managed publish waits for them.
+    pub startup_wait_timeout: Duration,
+    /// How long a consumer that gates may stand still before the alert.
+    pub progress_timeout: Duration,
+    /// How often a blocked producer looks for progress.
+    pub progress_check_interval: Duration,
+    /// How long after the alert the failure action follows.
+    pub shutdown_grace_period: Duration,
+    /// What follows.
+    pub failure_action: RequiredConsumerFailureAction,
+    /// Who is told.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub alert_hook: Option<RequiredConsumerAlertHook>,
+}
+
+impl RequiredConsumerLivenessConfig {
+    /// The defaults, for these consumers.
+    pub fn new(ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            required_consumer_ids: ids.into_iter().map(Into::into).collect(),
+            startup_wait_timeout: default_startup_wait_timeout_duration(),
+            progress_timeout: default_progress_timeout_duration(),
+            progress_check_interval: default_progress_check_interval_duration(),
+            shutdown_grace_period: default_shutdown_grace_period_duration(),
+            failure_action: RequiredConsumerFailureAction::default(),
+            alert_hook: None,
+        }
+    }
+
+    /// Sets how long the first managed publish waits for the required consumers.
+    #[must_use]
+    pub fn with_startup_wait_timeout(self, startup_wait_timeout: Duration) -> Self {
+        Self { startup_wait_timeout, ..self }
+    }
+
+    /// Sets how long a consumer may stand still before the alert.
+    #[must_use]
+    pub fn with_progress_timeout(self, progress_timeout: Duration) -> Self {
+        Self { progress_timeout, ..self }
+    }
+
+    /// Sets how often a blocked producer looks.
+    #[must_use]
+    pub fn with_progress_check_interval(self, progress_check_interval: Duration) -> Self {
+        Self { progress_check_interval, ..self }
+    }
+
+    /// Sets how long after the alert the failure action follows; `MYELON_SHUTDOWN_GRACE_MS` overrides it.
+    #[must_use]
+    pub fn with_shutdown_grace_period(self, shutdown_grace_period: Duration) -> Self {
+        Self { shutdown_grace_period, ..self }
+    }
+
+    /// Sets what follows.
+    #[must_use]
+    pub fn with_failure_action(self, failure_action: RequiredConsumerFailureAction) -> Self {
+        Self { failure_action, ..self }
+    }
+
+    /// Sets who is told.
+    #[must_use]
+    pub fn with_alert_hook(self, hook: RequiredConsumerAlertHook) -> Self {
+        Self { alert_hook: Some(hook), ..self }
+    }
+}
+
+impl fmt::Debug for RequiredConsumerLivenessConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequiredConsumerLivenessConfig")
+            .field("required_consumer_ids", &self.required_consumer_ids)
+            .field("startup_wait_timeout", &self.startup_wait_timeout)
+            .field("progress_timeout", &self.progress_timeout)
+            .field("progress_check_interval", &self.progress_check_interval)
+            .field("shutdown_grace_period", &self.shutdown_grace_period)
+            .field("failure_action", &self.failure_action)
+            .field("alert_hook", &self.alert_hook.as_ref().map(|_| "..."))
+            .finish()
+    }
+}
+
+/// Why a managed publish did not happen. Nothing of the closure has run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequiredConsumerError {
+    /// Required consumers did not join in time. Start them, or wait longer.
+    #[error("required consumers did not join: {}", missing.join(", "))]
+    StartupTimeout {
+        /// Who is missing.
+        missing: Vec<String>,
+    },
+    /// A consumer stood still beyond all patience. The producer stays shut until `reset_required_consumer_liveness`.
+    #[error(
+        "consumer `{consumer_id}` has stood behind sequence {last_sequence} for {stalled_for:.1?}: the producer is shut"
+    )]
+    GracefulShutdownTriggered {
+        /// The consumer.
+        consumer_id: String,
+        /// The last sequence that it released; -1 if none.
+        last_sequence: i64,
+        /// How long it stood there.
+        stalled_for: Duration,
+    },
+    /// A consumer is dead. Restart it under its id and publish again, or evict it.
+    #[error("consumer `{consumer_id}` (process {pid}) died")]
+    ConsumerDied {
+        /// The consumer.
+        consumer_id: String,
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+        /// The last sequence that it released; -1 if none.
+        last_sequence: i64,
+    },
+    /// The ring was replaced or removed.
+    #[error("the ring was replaced")]
+    Replaced,
+    /// The batch is larger than the ring.
+    #[error("a batch of {count} events does not fit into a ring of {capacity}")]
+    TooLarge {
+        /// Events in the batch.
+        count: usize,
+        /// Slots of the ring.
+        capacity: usize,
+    },
+    /// This process is a child of the one that owns the handle.
+    #[error("this handle belongs to the parent process")]
+    Forked,
+    /// A managed call without `enable_required_consumer_liveness`.
+    #[error("required-consumer liveness is not enabled on this producer")]
+    NotEnabled,
+}

@@ -1,0 +1,17 @@
+//! Who is alive, how long a blocked producer is patient, and what to tell a human.
+//!
+//! Death is known from the kernel: it drops the dead process's lock, and nothing here decides by a clock that somebody is dead.
+//! Clocks decide only when to raise an alert about somebody who lives. Source: RFC 0003, RFC 0005.
+
+mod config;
+pub(crate) mod monitor;
+pub mod process;
+mod report;
+
+pub use config::{
+    RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerError, RequiredConsumerFailureAction,
+    RequiredConsumerLivenessConfig, default_progress_check_interval_duration, default_progress_timeout_duration,
+    default_shutdown_grace_period_duration, default_startup_wait_timeout_duration,
+};
+pub use process::{ProcessFacts, ProcessIdentity, ProcessState, Throttling};
+pub use report::{Culprit, NextStep, StallReport, WaitingFor};

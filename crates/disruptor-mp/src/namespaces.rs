@@ -1,0 +1,50 @@
+//! The names of this crate, once more, grouped as programs of this family import them. The same types, whatever path they came by.
+//!
+//! **Lives here:** re-exports only.
+
+/// What a program usually needs.
+pub mod prelude {
+    pub use crate::{
+        AutoConsumer, AutoWaitStrategy, CoordinationMode, DiscoveryMode, Event, MmapConsumer, MmapProducer,
+        MmapTransportLayout, MultiProcessError, MultiProcessResult, Sequence, SharedConsumer, SharedDisruptorBuilder,
+        SharedProducer, attach_shared_consumer, build_shared_single_producer, event,
+    };
+}
+
+/// Rings in shared memory, looked at from outside.
+pub mod shared_memory {
+    pub use crate::{SharedMemoryConfig, SharedRingBuffer, ShmRingBuffer};
+}
+
+/// Where rings live. One algorithm serves every place, so these are aliases.
+pub mod backend {
+    pub use super::shared_memory;
+
+    /// Rings in files.
+    pub mod mmap {
+        pub use crate::{
+            MmapConsumer, MmapConsumerBarrier, MmapCursor, MmapCursorConfig, MmapFileConfig, MmapProducer,
+            MmapRingBuffer, MmapTransportLayout,
+        };
+    }
+}
+
+/// Positions, looked at from outside.
+pub mod lock_free {
+    pub use crate::{ConsumerBarrier, DiscoveryMode, ProducerBarrier, SharedCursor, SharedCursorTrait};
+}
+
+/// The writing end.
+pub mod producer {
+    pub use crate::{CoordinationMode, MmapProducer, SharedProducer};
+}
+
+/// The reading end.
+pub mod consumer {
+    pub use crate::{MmapConsumer, SharedConsumer};
+}
+
+/// Counters that anybody can read.
+pub mod observability {
+    pub use crate::counters::*;
+}

@@ -1,0 +1,341 @@
+//! Making endpoints: create, take over or replace for a producer; open and join for a consumer; open read-only for a tap.
+//!
+//! **Lives here:** [`producer`], [`consumer`], [`tap`]. **Builds on:** `segment` for objects and locks, `layout` for their shape.
+//! **May touch it:** the builder.
+
+use super::consumer::SharedConsumer;
+use super::control::{ConsumerId, Control, SENTINEL_LIFTED};
+use super::join::StartAt;
+use super::layout::blueprint;
+use super::mapped::Mapped;
+use super::membership::{self, JoinRequest, PRODUCER_BYTE};
+use super::memory::Memory;
+use super::producer::{Origin, SharedProducer};
+use super::sequencer::Sequencer;
+use super::tap_handle::Tap;
+use crate::builder::Selection;
+use crate::counters::CountersFile;
+use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::liveness::ProcessIdentity;
+use crate::schema::{Event, Schema};
+use crate::segment::{
+    self, Access, Blueprint, Claim, CreateError, CreateOptions, Fate, Kind, OpenError, Place, Segment,
+};
+use crate::step;
+use crate::sync::announce::Announce;
+use crate::sync::primitive::Ordering;
+use crate::sync::wait::WaitStrategy;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it `InUse` soon.
+const ATTEMPTS: usize = 16;
+
+/// A lock byte that belongs to nobody: only who holds all of them holds it.
+const COLLECTOR_BYTE: u32 = u32::MAX;
+
+/// What `build_producer` does if the name exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    TakeOverOrReplace,
+    Refuse,
+    TakeOver,
+    Replace,
+}
+
+pub(crate) struct ProducerRequest<E> {
+    pub(crate) place: Place,
+    pub(crate) capacity: usize,
+    pub(crate) table_len: usize,
+    pub(crate) max_buffer: Option<usize>,
+    pub(crate) options: CreateOptions,
+    pub(crate) existing: Existing,
+    pub(crate) wait: WaitStrategy,
+    pub(crate) selection: Selection,
+    pub(crate) factory: Box<dyn FnMut() -> E + Send>,
+}
+
+pub(crate) struct ConsumerRequest {
+    pub(crate) place: Place,
+    /// 0: whatever the ring has.
+    pub(crate) capacity: usize,
+    pub(crate) id: Option<String>,
+    pub(crate) rank: Option<u32>,
+    pub(crate) start: StartAt,
+    pub(crate) wait: WaitStrategy,
+}
+
+/// A segment with the producer's claim, and how it was come by.
+struct Possession {
+    segment: Segment,
+    claim: Claim,
+    origin: Origin,
+}
+
+pub(crate) fn producer<E: Event>(request: ProducerRequest<E>) -> MultiProcessResult<SharedProducer<E>> {
+    let blueprint = blueprint::<E>(request.capacity, request.table_len)?;
+    let Possession { segment, claim, origin } = possess::<E>(&request, &blueprint)?;
+    let memory = Mapped::new(Arc::new(segment));
+    let announce = Announce::best();
+    memory.control().producer.identity.store(ProcessIdentity::current());
+    let core = if origin == Origin::TookOver {
+        // One more reign; wrapping is harmless, it is for humans.
+        memory.control().producer.reign.fetch_add(1, Ordering::Relaxed);
+        Sequencer::take_over(memory, announce)
+    } else {
+        Sequencer::create(memory, announce)
+    };
+    Ok(SharedProducer::new(core, claim, origin, request.wait, request.selection, request.factory))
+}
+
+/// Comes by the segment: a new one, the one of a dead producer, or a new one in place of that.
+fn possess<E: Event>(request: &ProducerRequest<E>, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
+    let place = &request.place;
+    let init = |segment: &Segment| initialise(segment, request.capacity, request.max_buffer);
+    for _ in 0..ATTEMPTS {
+        if request.existing != Existing::TakeOver {
+            match Segment::create(place, blueprint, &request.options, init) {
+                Ok((segment, claim)) => return Ok(Possession { segment, claim, origin: Origin::Created }),
+                Err(CreateError::AlreadyExists { .. }) if request.existing != Existing::Refuse => {}
+                Err(error) => return Err(MultiProcessError::from_create(place, error)),
+            }
+        }
+        let old = match Segment::open(place, Kind::Ring, Access::ReadWrite) {
+            Ok(old) => old,
+            Err(OpenError::NotFound { .. }) if request.existing != Existing::TakeOver => continue,
+            Err(error) if request.existing != Existing::TakeOver && is_wreck(&error) => {
+                // Ours, unusable, and nobody in it: what a crash left. A collector removes it or says why not.
+                match segment::gc(place.clone()) {
+                    Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => continue,
+                    Ok(_) => return Err(MultiProcessError::from_open(place, error)),
+                    Err(source) => return Err(MultiProcessError::CleanUp { place: place.to_string(), source }),
+                }
+            }
+            Err(error) => return Err(MultiProcessError::from_open(place, error)),
+        };
+        let os =
+            |source| MultiProcessError::Os { place: place.to_string(), call: "locking the producer's byte", source };
+        let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
+        step!(TakeOverLocked);
+        // Whoever closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by now.
+        if !old.still_named().map_err(os)? {
+            continue;
+        }
+        // Unless it was killed in the middle of that. Those who are in the ring have been told, or are told now, that it is over.
+        let is_over =
+            old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.closed.load(Ordering::Acquire) != 0);
+        let mismatch =
+            check_shape::<E>(&old, request.capacity).and_then(|()| check_table(&old, request.table_len)).err();
+        // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
+        let is_inhabited = !is_over
+            && mismatch.is_none()
+            && (0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true));
+        match (request.existing, mismatch) {
+            (Existing::TakeOverOrReplace, None) | (Existing::TakeOver, None) if is_inhabited => {
+                return Ok(Possession { segment: old, claim, origin: Origin::TookOver });
+            }
+            (Existing::TakeOver, Some(mismatch)) => return Err(mismatch),
+            (Existing::TakeOver, None) => {
+                return Err(MultiProcessError::NothingToTakeOver { place: place.to_string() });
+            }
+            _ => {}
+        }
+        let wake = |old: &Segment| {
+            step!(ReplaceMarked);
+            wake_everybody(old);
+            step!(ReplaceWoken);
+        };
+        match segment::replace(&old, claim, place, blueprint, &request.options, wake, init) {
+            Ok((segment, claim)) => return Ok(Possession { segment, claim, origin: Origin::Replaced }),
+            Err(CreateError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(MultiProcessError::from_create(place, error)),
+        }
+    }
+    Err(MultiProcessError::AlreadyExists { place: place.to_string() })
+}
+
+/// The producer's claim; `None` if a producer has it. A collector holds every byte for an instant, and is waited for.
+fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
+    for _ in 0..ATTEMPTS {
+        if let Some(claim) = segment.claim(PRODUCER_BYTE)? {
+            return Ok(Some(claim));
+        }
+        if !segment.is_held(COLLECTOR_BYTE)? {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // Whoever it was may have gone between the two looks.
+    segment.claim(PRODUCER_BYTE)
+}
+
+/// What only a crash can have left.
+fn is_wreck(error: &OpenError) -> bool {
+    matches!(
+        error,
+        OpenError::CreatorDied { .. }
+            | OpenError::TooShort { .. }
+            | OpenError::Length { .. }
+            | OpenError::Corrupt { .. }
+    )
+}
+
+fn in_use(segment: &Segment) -> MultiProcessError {
+    let process = control(segment).map_or(segment.header().creator, |control| control.producer.identity.load());
+    MultiProcessError::InUse { place: segment.place().to_string(), pid: process.pid, state: process.observe().state }
+}
+
+/// Wakes whoever sleeps in a ring of whatever shape, which has been marked.
+fn wake_everybody(segment: &Segment) {
+    if let Some(control) = control(segment) {
+        control.readers.0.ring();
+    }
+}
+
+/// The control lines of a ring of whatever shape, if it has room for them.
+fn control(segment: &Segment) -> Option<&Control> {
+    let (control, len) = segment.control();
+    // SAFETY: the section is mapped as long as `segment` lives, page- and line-aligned by its plan, and long enough; `Control` is
+    // atomic words only.
+    (len >= size_of::<Control>()).then(|| unsafe { control.cast::<Control>().as_ref() })
+}
+
+/// Writes what must stand in a new ring's control lines and counters. Everything else is zero, which is what it must be.
+fn initialise(segment: &Segment, capacity: usize, max_buffer: Option<usize>) {
+    let (control, len) = segment.control();
+    assert!(len >= size_of::<Control>(), "the blueprint is ours");
+    let sentinel = max_buffer.map_or(SENTINEL_LIFTED, |max_buffer| max_buffer as i64);
+    // SAFETY: the section is mapped, writable, aligned and long enough, and nobody else can know the segment yet.
+    unsafe { control.cast::<Control>().write(Control::new((capacity as i64).min(sentinel), sentinel)) };
+    CountersFile::initialise_in(segment);
+}
+
+/// Compares the ring's events and slots with ours.
+fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResult<()> {
+    let place = || segment.place().to_string();
+    let found = Schema::decode(segment.schema())
+        .map_err(|source| MultiProcessError::DamagedSchema { place: place(), source })?;
+    if let Some(difference) = E::schema().first_difference(&found) {
+        return Err(MultiProcessError::IncompatibleEvent { place: place(), difference: Box::new(difference) });
+    }
+    let header = segment.header();
+    let capacity = if capacity == 0 { header.capacity as usize } else { capacity };
+    let ours = blueprint::<E>(capacity, (header.table_len as usize).max(1))?;
+    for (field, found, wanted) in [
+        ("capacity", header.capacity, ours.capacity),
+        ("slot stride", header.slot_stride, ours.slot_stride),
+        ("slot alignment", header.slot_align, ours.slot_align),
+        ("payload offset", header.payload_offset, ours.payload_offset),
+        ("payload length", header.payload_len, ours.payload_len),
+        ("control section", header.plan.control.len, ours.control_len),
+        ("consumer table section", header.plan.table.len, ours.table_bytes),
+        ("counters section", header.plan.counters.len, ours.counters_len),
+        ("slots section", header.plan.slots.len, ours.slots_len),
+    ] {
+        if found != wanted {
+            return Err(MultiProcessError::IncompatibleLayout { place: place(), field, found, wanted });
+        }
+    }
+    Ok(())
+}
+
+/// A producer goes on only in a ring with the room that it asks for.
+fn check_table(segment: &Segment, table_len: usize) -> MultiProcessResult<()> {
+    let (found, wanted) = (u64::from(segment.header().table_len), table_len as u64);
+    if found == wanted {
+        return Ok(());
+    }
+    Err(MultiProcessError::IncompatibleLayout {
+        place: segment.place().to_string(),
+        field: "consumer table",
+        found,
+        wanted,
+    })
+}
+
+pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult<SharedConsumer<E>> {
+    let id = match &request.id {
+        Some(id) => ConsumerId::chosen(id)?,
+        None => ConsumerId::generated(),
+    };
+    let place = &request.place;
+    let segment = Segment::open(place, Kind::Ring, Access::ReadWrite)
+        .map_err(|error| MultiProcessError::from_open(place, error))?;
+    check_shape::<E>(&segment, request.capacity)?;
+    let memory = Mapped::<E>::new(Arc::new(segment));
+    let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
+    let member = membership::join(&memory, &join).map_err(|error| MultiProcessError::from_join(place, error))?;
+    Ok(SharedConsumer::new(memory, member, id.as_str().to_owned(), request.wait))
+}
+
+pub(crate) fn tap<E: Event>(place: &Place, capacity: usize) -> MultiProcessResult<Tap<E>> {
+    Ok(Tap::new(observed(place, capacity)?))
+}
+
+/// A ring of such events, mapped read-only.
+pub(crate) fn observed<E: Event>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<E>> {
+    let segment = Segment::open(place, Kind::Ring, Access::ReadOnly)
+        .map_err(|error| MultiProcessError::from_open(place, error))?;
+    check_shape::<E>(&segment, capacity)?;
+    Ok(Mapped::new(Arc::new(segment)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SharedDisruptorBuilder;
+
+    #[test]
+    fn a_name_whose_segment_was_marked_by_somebody_who_died_can_be_used_again() {
+        for mark in [Segment::mark_replaced, Segment::mark_removed] {
+            let place = Place::heap();
+            let blueprint = blueprint::<u64>(8, 4).unwrap();
+            let init = |segment: &Segment| initialise(segment, 8, None);
+            let (segment, claim) = Segment::create(&place, &blueprint, &CreateOptions::default(), init).unwrap();
+            mark(&segment);
+            drop((segment, claim));
+            let producer =
+                SharedDisruptorBuilder::<u64>::new(place, 8).enable_discovery(4).build_producer(|| 0).unwrap();
+            assert_eq!(producer.origin(), Origin::Replaced);
+        }
+    }
+
+    #[test]
+    fn a_collector_at_work_is_not_taken_for_a_producer() {
+        let shm = testkit::names::ShmGuard::new();
+        let blueprint = blueprint::<u64>(8, 4).unwrap();
+        let init = |segment: &Segment| initialise(segment, 8, None);
+        for round in 0..300 {
+            let place = Place::from(shm.name(&format!("c{round}")));
+            let segment = Segment::create(&place, &blueprint, &CreateOptions::default(), init).unwrap();
+            drop(segment); // a producer that died
+            let start = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    segment::gc(place.clone()).unwrap();
+                });
+                start.wait();
+                let builder = SharedDisruptorBuilder::<u64>::new(place.clone(), 8).enable_discovery(4);
+                builder.build_producer(|| 0).unwrap();
+            });
+        }
+        shm.assert_nothing_left();
+    }
+
+    #[test]
+    fn a_table_length_that_cannot_be_is_not_walked_through() {
+        let _watchdog = testkit::watchdog::Watchdog::new(std::time::Duration::from_secs(60), "replacing a forged ring");
+        let place = Place::memfd("forged");
+        let good = blueprint::<u64>(4, 2).unwrap();
+        let forged = Blueprint { table_len: u32::MAX, ..good };
+        let options = CreateOptions::default();
+        let (segment, claim) =
+            Segment::create(&place, &forged, &options, |segment| initialise(segment, 4, None)).unwrap();
+        drop((segment, claim));
+        let taken = SharedDisruptorBuilder::<u64>::new(&place, 4).take_over().build_producer(|| 0);
+        assert!(matches!(taken, Err(MultiProcessError::Shape(_) | MultiProcessError::IncompatibleLayout { .. })));
+        let replaced = SharedDisruptorBuilder::<u64>::new(&place, 4).build_producer(|| 0).unwrap();
+        assert_eq!(replaced.origin(), Origin::Replaced);
+    }
+}

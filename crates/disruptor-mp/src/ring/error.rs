@@ -1,0 +1,87 @@
+//! Why publishing or consuming did not happen.
+//!
+//! **Lives here:** the errors of the running ring; those of building one are in `crate::error`. **Builds on:** `liveness` for reports.
+
+use crate::liveness::StallReport;
+use std::time::Duration;
+
+/// The ring is full: the slowest consumer has not yet released the slot. Nothing of the closure has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ring is full")]
+pub struct RingBufferFull;
+
+/// A batch does not fit now. Nothing of the closure has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{missing} slots are missing for the batch")]
+pub struct MissingFreeSlots {
+    /// Slots that would have to become free first.
+    pub missing: u64,
+}
+
+/// Why an event was not published. Nothing of the closure has run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// A stalled consumer has shut the producer, and nobody has opened it again with `reset_required_consumer_liveness`.
+    #[error("the producer is shut")]
+    Closed,
+    /// The consumer that everybody waits for is dead, and its place is kept for it. Restart it under its id, evict it, or give up.
+    #[error("consumer `{id}` (process {pid}) died: {report}")]
+    ConsumerDied {
+        /// Its id.
+        id: String,
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+        /// The whole story.
+        report: Box<StallReport>,
+    },
+    /// The ring was replaced or removed by somebody who holds its locks.
+    #[error("the ring was replaced")]
+    Replaced,
+    /// The deadline passed while the ring was full.
+    #[error("timed out: {report}")]
+    TimedOut {
+        /// Who held the ring back.
+        report: Box<StallReport>,
+    },
+    /// The batch is larger than the ring and would wait for ever.
+    #[error("a batch of {count} events does not fit into a ring of {capacity}")]
+    TooLarge {
+        /// Events in the batch.
+        count: usize,
+        /// Slots of the ring.
+        capacity: usize,
+    },
+    /// This process is a child of the one that owns the handle. A child has no handles; build your own.
+    #[error("this handle belongs to the parent process")]
+    Forked,
+}
+
+/// Why there is no event. Everything that was published before the end has been delivered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsumeError {
+    /// The deadline passed. `SharedConsumer::stall_report` says what the producer is doing.
+    #[error("no event within {waited:?}")]
+    TimedOut {
+        /// How long this call waited.
+        waited: Duration,
+    },
+    /// The producer has closed the ring.
+    #[error("the ring is closed")]
+    Closed,
+    /// The ring was replaced or removed. Open it again.
+    #[error("the ring was replaced")]
+    Replaced,
+    /// The producer died. The ring goes on if another producer takes it over: keep waiting, or give up.
+    #[error("the producer died: {report}")]
+    ProducerDied {
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+        /// The whole story.
+        report: Box<StallReport>,
+    },
+    /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
+    #[error("this handle belongs to the parent process")]
+    Forked,
+}

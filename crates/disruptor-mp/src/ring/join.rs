@@ -1,0 +1,95 @@
+//! How a consumer appears beside a running producer without being lapped.
+//!
+//! **Lives here:** [`StartAt`], [`handshake`]: gate, visible, fence, second look, gate again. **Builds on:** `memory`, `control`.
+//! **May touch it:** the holder of the lock byte of a free entry.
+//!
+//! The producer looks at the table only when its known gate is used up. So a joiner cannot know whether the producer, when it last
+//! looked, saw it. The two fences decide it: either that look saw our first gate, and the producer stays within a lap of it; or our
+//! second look sees what the producer had stored before it looked, and we start where it promised not to write.
+
+use super::control::{SENTINEL_LIFTED, State};
+use super::memory::Memory;
+use crate::step;
+use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
+
+/// Where a new consumer starts. A consumer that comes back under its id continues where it stopped, whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum StartAt {
+    /// With the next event to be published. While a start-up buffer waits for its consumers: with the first event.
+    #[default]
+    Tail,
+    /// With the oldest event that is certain to stay until it is read.
+    Oldest,
+    /// With event 0, or not at all.
+    Beginning,
+}
+
+/// The ring no longer holds event 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ring no longer holds its first event; the oldest that is certain to stay is {oldest}")]
+pub struct BeginningGone {
+    /// The sequence at which [`StartAt::Oldest`] would have started.
+    pub oldest: i64,
+}
+
+/// Makes entry `index` gate, and returns the sequence at which it starts. The caller holds the entry's lock byte; identity and id are
+/// written; the state is free. On an error the entry is free again.
+pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> Result<i64, BeginningGone> {
+    let control = memory.control();
+    let entry = memory.entry(index);
+    let first_look = match start {
+        StartAt::Tail if !has_sentinel(memory) => published(memory),
+        StartAt::Tail => 0,
+        StartAt::Oldest | StartAt::Beginning => oldest(memory),
+    };
+    entry.position.store(first_look, Ordering::Relaxed);
+    entry.delivered.store(first_look, Ordering::Relaxed);
+    step!(JoinFirstGate);
+    control.gate.high_water.fetch_max(index as u32 + 1, Ordering::AcqRel);
+    // Release, in `set_state`: who sees the state sees the gate.
+    entry.set_state(State::Joining);
+    step!(JoinVisible);
+    // SeqCst fence, partner in `Sequencer::rescan`.
+    fence_at(Site::JoinFence, Ordering::SeqCst);
+    let position = if weakened(Site::JoinSecondLook) {
+        first_look
+    } else {
+        match start {
+            // Still held for us, among others: whoever lifts the sentinel fences after our fence and sees our first gate, which is 0.
+            StartAt::Tail if first_look == 0 && has_sentinel(memory) => 0,
+            StartAt::Tail => published(memory),
+            StartAt::Oldest | StartAt::Beginning => oldest(memory),
+        }
+    };
+    if start == StartAt::Beginning && position > 0 {
+        entry.set_state(State::Free);
+        entry.writer.ring();
+        return Err(BeginningGone { oldest: position });
+    }
+    entry.delivered.store(position, Ordering::Relaxed);
+    entry.position.store(position, order(Site::GateRelease, Ordering::Release));
+    step!(JoinSecondGate);
+    entry.set_state(State::Active);
+    step!(JoinActive);
+    // The producer may have gone to sleep on our first gate, which may have been old.
+    entry.writer.ring();
+    Ok(position)
+}
+
+fn published<M: Memory>(memory: &M) -> i64 {
+    memory.control().cursor.acquire()
+}
+
+fn has_sentinel<M: Memory>(memory: &M) -> bool {
+    memory.control().gate.sentinel.load(Ordering::Relaxed) != SENTINEL_LIFTED
+}
+
+/// No position at or beyond the claim limit is written without another look at the table, so nothing from here on is overwritten
+/// before our gate is seen.
+fn oldest<M: Memory>(memory: &M) -> i64 {
+    let limit = memory.control().gate.claim_limit.load(Ordering::Relaxed);
+    // Checked: a number from shared memory. It cannot lie more than a lap beyond what was published.
+    limit.saturating_sub(memory.capacity()).clamp(0, published(memory))
+}

@@ -1,0 +1,178 @@
+//! What a consumer hands out: access to slots that the producer must not overwrite until it is given back.
+//!
+//! **Lives here:** [`Lease`] of one event, [`BatchLease`] of several. **Builds on:** `consumer`.
+//! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
+
+use super::consumer::SharedConsumer;
+use super::memory::Memory;
+use crate::Sequence;
+use crate::schema::Event;
+use std::ops::Deref;
+
+/// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and comes again.
+#[must_use = "dropping a lease acknowledges its event"]
+pub struct Lease<'a, E: Event> {
+    event: &'a E,
+    consumer: Unadvanced<'a, E>,
+}
+
+/// A consumer whose position advances when this is dropped.
+struct Unadvanced<'a, E: Event> {
+    consumer: &'a mut SharedConsumer<E>,
+    /// Where to.
+    end: i64,
+    /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
+    was_panicking: bool,
+}
+
+impl<'a, E: Event> Lease<'a, E> {
+    /// The caller has looked: there is an event.
+    #[inline(always)]
+    pub(super) fn new(consumer: &'a mut SharedConsumer<E>) -> Self {
+        let sequence = consumer.core.next();
+        consumer.core.deliver_to(sequence + 1);
+        // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot, advances only when
+        // the lease is dropped. The memory is mapped for as long as the consumer lives, which the lease borrows. Every bit pattern is
+        // an `E`.
+        let event = consumer.core.memory().with(sequence, |event| unsafe { &*event });
+        Self { event, consumer: Unadvanced::new(consumer, sequence + 1) }
+    }
+
+    /// The event's sequence.
+    pub fn sequence(&self) -> Sequence {
+        self.consumer.end - 1
+    }
+
+    /// Whether this event may have been handed out before, to a consumer of this id that died before it acknowledged it.
+    pub fn is_redelivered(&self) -> bool {
+        self.redeliveries() > 0
+    }
+
+    /// How often this event has been handed out without being acknowledged, as far as is known: an event whose count grows with every
+    /// restart is one that kills its consumer, and may be [skipped](SharedConsumer::skip).
+    pub fn redeliveries(&self) -> u32 {
+        self.consumer.consumer.redelivery_of(self.sequence())
+    }
+
+    /// Gives the event back without acknowledging it: the next call returns it again.
+    pub fn release_unread(mut self) {
+        self.consumer.end = self.consumer.consumer.core.next();
+    }
+}
+
+impl<E: Event> Deref for Lease<'_, E> {
+    type Target = E;
+
+    #[inline(always)]
+    fn deref(&self) -> &E {
+        self.event
+    }
+}
+
+impl<'a, E: Event> Unadvanced<'a, E> {
+    #[inline(always)]
+    fn new(consumer: &'a mut SharedConsumer<E>, end: i64) -> Self {
+        Self { consumer, end, was_panicking: std::thread::panicking() }
+    }
+}
+
+impl<E: Event> Drop for Unadvanced<'_, E> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let count = self.end - self.consumer.core.next();
+        // A lease that a fork has carried into a child must not acknowledge its parent's event.
+        if count > 0 && (self.was_panicking || !std::thread::panicking()) && !self.consumer.is_forked() {
+            self.consumer.core.advance_to(self.end);
+            self.consumer.counters.consumed.add(count as u64);
+            self.consumer.counters.bytes.add(count as u64 * size_of::<E>() as u64);
+        }
+    }
+}
+
+/// Several consecutive events, in their slots, acknowledged together when the lease is dropped. Not while a panic unwinds: then they
+/// all come again, except in [`SharedConsumer::process_available`], which knows how far it got.
+#[must_use = "dropping a lease acknowledges its events"]
+pub struct BatchLease<'a, E: Event> {
+    first: i64,
+    consumer: Unadvanced<'a, E>,
+}
+
+impl<'a, E: Event> BatchLease<'a, E> {
+    /// The caller has looked: there is at least one event.
+    #[inline(always)]
+    pub(super) fn new(consumer: &'a mut SharedConsumer<E>, max: usize) -> Self {
+        let first = consumer.core.next();
+        let end = first + (consumer.core.readable() - first).min(i64::try_from(max).unwrap_or(i64::MAX));
+        consumer.core.deliver_to(end);
+        Self { first, consumer: Unadvanced::new(consumer, end) }
+    }
+
+    /// Number of events; at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        (self.consumer.end - self.first) as usize
+    }
+
+    /// The sequence of the first event; those of the others follow.
+    pub fn first_sequence(&self) -> Sequence {
+        self.first
+    }
+
+    /// The event at `index`, counted from the first of the batch.
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Self::len).
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> &E {
+        assert!(index < self.len(), "event {index} of a batch of {}", self.len());
+        // SAFETY: as in `Lease::new`; every event of the batch is published, and the gate stands at the first.
+        self.consumer.consumer.core.memory().with(self.first + index as i64, |event| unsafe { &*event })
+    }
+
+    /// The events in order.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &E> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// How often the event at `index` was handed out before without being acknowledged, as far as is known.
+    pub fn redeliveries(&self, index: usize) -> u32 {
+        self.consumer.consumer.redelivery_of(self.first + index as i64)
+    }
+
+    /// Acknowledges only the first `count` events; the others come again.
+    ///
+    /// # Panics
+    /// If `count` is more than [`len`](Self::len).
+    pub fn release_first(mut self, count: usize) {
+        assert!(count <= self.len(), "released {count} of a batch of {}", self.len());
+        self.consumer.end = self.first + count as i64;
+    }
+
+    /// Hands the events to `handler(event, sequence, is_last)` and acknowledges them; returns how many there were. If `handler` panics,
+    /// the events before that one are acknowledged.
+    #[inline]
+    pub(super) fn process(mut self, mut handler: impl FnMut(&E, Sequence, bool)) -> usize {
+        /// Acknowledges what was handled, also while unwinding.
+        struct Handled<'b, 'a, E: Event> {
+            batch: &'b mut BatchLease<'a, E>,
+            count: usize,
+        }
+        impl<E: Event> Drop for Handled<'_, '_, E> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                self.batch.consumer.end = self.batch.first + self.count as i64;
+                self.batch.consumer.was_panicking = true; // what is left in the lease has been handled
+            }
+        }
+        let len = self.len();
+        let mut handled = Handled { batch: &mut self, count: 0 };
+        while handled.count < len {
+            let index = handled.count;
+            handler(handled.batch.get(index), handled.batch.first + index as i64, index + 1 == len);
+            handled.count += 1;
+        }
+        drop(handled);
+        len
+    }
+}

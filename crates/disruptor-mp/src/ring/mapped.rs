@@ -1,0 +1,159 @@
+//! A ring's words and slots in a segment.
+//!
+//! **Lives here:** [`Mapped`]. **Builds on:** `segment`, `layout`. **May touch it:** the algorithm, through `Memory`.
+
+use super::control::{Control, Entry};
+use super::layout::SlotLayout;
+use super::memory::Memory;
+use crate::schema::Event;
+use crate::segment::Segment;
+use crate::sync::primitive::AtomicI64;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// The ring of event type `E` in a segment, which it keeps mapped.
+pub(crate) struct Mapped<E> {
+    control: NonNull<Control>,
+    table: NonNull<Entry>,
+    slots: NonNull<u8>,
+    mask: i64,
+    table_len: usize,
+    segment: Arc<Segment>,
+    event: PhantomData<fn(E) -> E>,
+}
+
+// SAFETY: everything that the pointers reach is atomic words, or payloads whose turn-taking is the algorithm's; `E` is `Send + Sync`
+// and the segment, which lives as long as we do, is too.
+unsafe impl<E: Event> Send for Mapped<E> {}
+// SAFETY: as above.
+unsafe impl<E: Event> Sync for Mapped<E> {}
+
+impl<E> Clone for Mapped<E> {
+    fn clone(&self) -> Self {
+        Self { segment: Arc::clone(&self.segment), event: PhantomData, ..*self }
+    }
+}
+
+impl<E: Event> Mapped<E> {
+    /// The ring in `segment`, whose header says that it holds events of this layout: the caller has compared shape and schema.
+    pub(crate) fn new(segment: Arc<Segment>) -> Self {
+        let header = segment.header();
+        let table_len = header.table_len as usize;
+        let (control, control_len) = segment.control();
+        let (table, table_bytes) = segment.table();
+        let (slots, slots_len) = segment.slots();
+        // The header was checked against the object when it was opened; these say that it was this ring's header.
+        assert_eq!(header.slot_stride as usize, SlotLayout::<E>::STRIDE, "slots of another type");
+        assert_eq!(header.payload_offset as usize, SlotLayout::<E>::PAYLOAD_OFFSET, "slots of another type");
+        assert!(header.capacity.is_power_of_two(), "capacity is no power of two");
+        assert!(
+            control_len >= size_of::<Control>() && table_bytes >= table_len * size_of::<Entry>(),
+            "sections too short"
+        );
+        assert!(slots_len as u64 >= header.capacity * header.slot_stride, "sections too short");
+        assert!(
+            control.cast::<Control>().is_aligned()
+                && table.cast::<Entry>().is_aligned()
+                && slots.addr().get() % 4096 == 0
+        );
+        Self {
+            control: control.cast(),
+            table: table.cast(),
+            slots,
+            mask: header.capacity as i64 - 1,
+            table_len,
+            event: PhantomData,
+            segment,
+        }
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    #[inline(always)]
+    fn slot(&self, sequence: i64) -> NonNull<u8> {
+        let offset = (sequence & self.mask) as usize * SlotLayout::<E>::STRIDE;
+        // SAFETY: the masked number is below the capacity, and `new` has checked that that many strides are mapped.
+        unsafe { self.slots.add(offset) }
+    }
+
+    /// The payload of event `sequence`.
+    #[inline(always)]
+    fn payload(&self, sequence: i64) -> *mut E {
+        // SAFETY: the payload lies inside its stride by construction of `SlotLayout`.
+        unsafe { self.slot(sequence).add(SlotLayout::<E>::PAYLOAD_OFFSET).cast().as_ptr() }
+    }
+}
+
+impl<E: Event> Memory for Mapped<E> {
+    type Event = E;
+
+    // Where slots share a line, following them takes that line away from a producer that is still writing on it: give up early.
+    const FOLLOW_STAMPS: u32 = if SlotLayout::<E>::STRIDE < 64 { 8 } else { 32 };
+
+    #[inline(always)]
+    fn control(&self) -> &Control {
+        // SAFETY: mapped for as long as the segment lives, which `self` holds; aligned and long enough, as `new` has checked; and
+        // `Control` is atomic words only, for which every bit pattern is valid and which anybody may write.
+        unsafe { self.control.as_ref() }
+    }
+
+    fn table_len(&self) -> usize {
+        self.table_len
+    }
+
+    #[inline(always)]
+    fn entry(&self, index: usize) -> &Entry {
+        assert!(index < self.table_len, "entry {index} of {}", self.table_len);
+        // SAFETY: as for `control`; the index was checked in the line above.
+        unsafe { self.table.add(index).as_ref() }
+    }
+
+    #[inline(always)]
+    fn capacity(&self) -> i64 {
+        self.mask + 1
+    }
+
+    #[inline(always)]
+    fn stamp(&self, sequence: i64) -> &AtomicI64 {
+        // SAFETY: the first eight bytes of a slot are its stamp; slots are at least 16 bytes apart from a page boundary on, so it is
+        // aligned; and it is only ever used as an atomic.
+        unsafe { self.slot(sequence).cast().as_ref() }
+    }
+
+    #[inline(always)]
+    fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut E) -> R) -> R {
+        f(self.payload(sequence))
+    }
+
+    #[inline(always)]
+    fn with<R>(&self, sequence: i64, f: impl FnOnce(*const E) -> R) -> R {
+        f(self.payload(sequence))
+    }
+
+    /// A copy that may race with the producer. The language has no word for this: the payload is written with plain stores and read
+    /// here with relaxed atomic loads of at most a word. No reference is made, every bit pattern is an event, and the caller believes
+    /// the copy only if the stamp has not changed behind it.
+    fn racing_copy(&self, sequence: i64) -> E {
+        use crate::sync::primitive::{AtomicU8, AtomicU64, Ordering};
+        let from = self.payload(sequence).cast::<u8>();
+        let mut copy = E::new_zeroed();
+        let bytes = copy.as_mut_bytes();
+        let words = bytes.len() / 8;
+        for (i, chunk) in bytes.chunks_mut(8).enumerate() {
+            if i < words {
+                // SAFETY: payloads start on a multiple of 8 and this word lies inside the payload, which is mapped for reading.
+                let word = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast()) };
+                chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+            } else {
+                for (j, byte) in chunk.iter_mut().enumerate() {
+                    // SAFETY: this byte lies inside the payload.
+                    *byte = unsafe { AtomicU8::from_ptr(from.add(8 * i + j)) }.load(Ordering::Relaxed);
+                }
+            }
+        }
+        copy
+    }
+}

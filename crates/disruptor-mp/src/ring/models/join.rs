@@ -1,0 +1,106 @@
+//! Join beside a running producer: who has joined reads consecutive events from its start on and is never lapped.
+
+use super::super::control::State;
+use super::*;
+use loom::thread::spawn;
+
+#[test]
+pub(super) fn late_consumer_at_the_tail_is_never_lapped() {
+    explore(Some(3), 4, || join_late(&ring(1), StartAt::Tail, |_| ()));
+}
+
+#[test]
+pub(super) fn late_consumer_at_the_oldest_event_is_never_lapped() {
+    explore(Some(3), 4, || join_late(&ring(1), StartAt::Oldest, |_| ()));
+}
+
+#[test]
+pub(super) fn consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped() {
+    explore(Some(2), 4, || {
+        let ring = Arc::new(HeapMemory::new(CAPACITY, 1, Some(CAPACITY as i64)));
+        join_late(&ring, StartAt::Tail, |producer| {
+            assert!(producer.has_sentinel() && !try_write(producer), "wrote beyond the sentinel");
+            producer.lift_sentinel();
+        })
+    });
+}
+
+/// A consumer joins at `start` while the producer writes four events; after the second one it does `halfway`.
+fn join_late(ring: &Ring, start: StartAt, halfway: fn(&mut Sequencer<Ring>)) -> i64 {
+    let mut producer = Sequencer::create(Arc::clone(ring), Announce::Registered);
+    let joining = {
+        let ring = Arc::clone(ring);
+        spawn(move || {
+            let mut reader = join(&ring, 0, start);
+            attempts(2, || try_read(&mut reader));
+            reader
+        })
+    };
+    attempts(2, || try_write(&mut producer));
+    halfway(&mut producer);
+    attempts(2, || try_write(&mut producer));
+    finish(&mut producer, joining.join().unwrap())
+}
+
+/// A tail joiner read the cursor long ago and shows that old gate for a while. Meanwhile somebody joins at the oldest event.
+/// The old gate must not make the claim limit fall: the second look at it would come out before the first.
+#[test]
+pub(super) fn late_consumer_at_the_oldest_event_is_never_lapped_beside_an_old_first_gate() {
+    explore(Some(3), 4, || {
+        let ring = ring(2);
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
+        attempts(2, || try_write(&mut producer));
+        producer.rescan();
+        let joining = {
+            let ring = Arc::clone(&ring);
+            spawn(move || join(&ring, 0, StartAt::Oldest))
+        };
+        let old = ring.entry(1);
+        old.position.store(0, Ordering::Relaxed);
+        ring.control().gate.high_water.fetch_max(2, Ordering::AcqRel);
+        old.set_state(State::Joining);
+        attempts(1, || try_write(&mut producer));
+        // Two do not fit, so the producer looks at everybody although it could write one.
+        assert!(!try_write_two(&mut producer));
+        old.position.store(producer.next(), Ordering::Release);
+        old.set_state(State::Active);
+        attempts(1, || try_write(&mut producer));
+        finish(&mut producer, joining.join().unwrap())
+    });
+}
+
+/// Somebody who joins, reads and leaves between the two looks of a rescan was never seen gating, and its slots are not written before
+/// it has read them all the same.
+#[test]
+pub(super) fn consumer_that_comes_and_goes_is_never_overrun() {
+    explore(Some(3), 4, || {
+        let ring = ring(1);
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
+        let passing = {
+            let ring = Arc::clone(&ring);
+            spawn(move || {
+                let mut reader = join(&ring, 0, StartAt::Tail);
+                if reader.look() {
+                    read(&reader, reader.next());
+                }
+                ring.entry(0).set_state(State::Leaving);
+            })
+        };
+        attempts(4, || try_write(&mut producer));
+        passing.join().unwrap();
+        producer.next()
+    });
+}
+
+fn join(ring: &Ring, index: usize, start: StartAt) -> Reader<Ring> {
+    let position = handshake(ring, index, start).expect("only the beginning can be gone");
+    Reader::new(Arc::clone(ring), index, position, Announce::Registered)
+}
+
+/// Both sides have stopped: everything from the start on is there.
+fn finish(producer: &mut Sequencer<Ring>, mut reader: Reader<Ring>) -> i64 {
+    while try_read(&mut reader) {}
+    assert_eq!(reader.next(), producer.next(), "{LAPPED}");
+    assert_eq!(producer.take_forged(), 0, "an honest position was not believed");
+    producer.next()
+}

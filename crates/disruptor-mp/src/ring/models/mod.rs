@@ -1,0 +1,174 @@
+//! loom models of the algorithm: every schedule and every value that the memory model lets a load return, within the bounds given.
+//!
+//! **Lives here:** what the models share: the ring they run on, how they read, write and wait, and [`explore`]. One file per claim
+//! beside it; `mutants` shows that each named ordering is needed. **Builds on:** the algorithm over `HeapMemory`, and loom.
+//! **May touch it:** tests.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p disruptor-mp --lib --release models`.
+//!
+//! Endpoints are [`Announce::Registered`] where nobody sleeps: they then pass no fence that the claim does not ask for. Where
+//! somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
+
+mod close;
+mod join;
+mod mutants;
+mod park;
+mod stream;
+mod take_over;
+mod tap;
+
+use super::join::{StartAt, handshake};
+use super::memory::{HeapMemory, Memory};
+use super::reader::Reader;
+use super::sequencer::Sequencer;
+use crate::sync::announce::Announce;
+use crate::sync::primitive::MUTANT;
+use loom::thread::yield_now;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+type Ring = Arc<HeapMemory<u64>>;
+
+/// Slots of every model: the fewest with which a batch and a wrap differ.
+const CAPACITY: usize = 2;
+
+/// Number of the `Site` that the models of this process lack; not set in an ordinary run.
+const MUTANT_VARIABLE: &str = "MYELON_MODEL_MUTANT";
+
+// What the assertions of the models say. The table of mutants asks for one of these, or for one of loom's own findings.
+const LAPPED: &str = "a gating consumer was lapped";
+const LOST: &str = "the stream ended before everything published had been read";
+const WRONG: &str = "an event had another's payload";
+
+/// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how far it got, and
+/// at least one schedule must get to `goal`: a model in which nothing happens shows nothing.
+fn explore(preemptions: Option<usize>, goal: i64, model: impl Fn() -> i64 + Send + Sync + 'static) {
+    if let Ok(site) = std::env::var(MUTANT_VARIABLE) {
+        MUTANT.store(site.parse().expect("the number of a site"), Ordering::Relaxed);
+    }
+    let furthest = Arc::new(AtomicU8::new(0));
+    let reached = Arc::clone(&furthest);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(move || {
+        let got = u8::try_from(model()).expect("models are small");
+        reached.fetch_max(got, Ordering::Relaxed);
+    });
+    let furthest = i64::from(furthest.load(Ordering::Relaxed));
+    assert!(furthest >= goal, "no schedule got further than {furthest}, and the claim is about {goal}");
+}
+
+fn ring(table_len: usize) -> Ring {
+    Arc::new(HeapMemory::new(CAPACITY, table_len, None))
+}
+
+/// What event `sequence` carries; never what an empty slot holds.
+fn value(sequence: i64) -> u64 {
+    sequence as u64 + 100
+}
+
+/// A consumer that has joined before anything was published.
+fn consumer(ring: &Ring, index: usize, announce: Announce) -> Reader<Ring> {
+    let start = handshake(ring, index, StartAt::Beginning).expect("nothing was published yet");
+    Reader::new(Arc::clone(ring), index, start, announce)
+}
+
+/// Writes the payload of event `sequence`.
+fn fill(place: *mut u64, sequence: i64) {
+    // SAFETY: the sequencer hands out a valid place; that nobody else is in it is what loom checks.
+    unsafe { *place = value(sequence) };
+}
+
+/// Publishes one event if there is room for it.
+fn try_write(producer: &mut Sequencer<Ring>) -> bool {
+    if !producer.has_room(1) {
+        producer.rescan();
+    }
+    if !producer.has_room(1) {
+        return false;
+    }
+    let sequence = producer.next();
+    producer.write(|place| fill(place, sequence));
+    true
+}
+
+/// Publishes two events at once if there is room for both.
+fn try_write_two(producer: &mut Sequencer<Ring>) -> bool {
+    if !producer.has_room(2) {
+        producer.rescan();
+    }
+    if !producer.has_room(2) {
+        return false;
+    }
+    let first = producer.next();
+    producer.write_batch(2, |place, i| fill(place, first + i as i64));
+    true
+}
+
+/// Looks at an event that the reader has found and still gates.
+fn read(reader: &Reader<Ring>, sequence: i64) {
+    // SAFETY: the place is valid; that nobody writes it meanwhile is what loom checks.
+    let found = reader.memory().with(sequence, |place| unsafe { *place });
+    assert_eq!(found, value(sequence), "{WRONG}");
+}
+
+/// Reads the event that the reader has found, and gives its slot back.
+fn take(reader: &mut Reader<Ring>) {
+    let sequence = reader.next();
+    read(reader, sequence);
+    reader.deliver_to(sequence + 1);
+    reader.advance_to(sequence + 1);
+}
+
+/// Reads one event if there is one.
+fn try_read(reader: &mut Reader<Ring>) -> bool {
+    let found = reader.look();
+    if found {
+        take(reader);
+    }
+    found
+}
+
+/// Calls `attempt` so many times and lets the others run whenever it gets nothing.
+fn attempts(count: usize, mut attempt: impl FnMut() -> bool) {
+    for _ in 0..count {
+        if !attempt() {
+            yield_now();
+        }
+    }
+}
+
+/// Sleeps at the readers' bell until there is an event or the stream is over, and says which.
+fn wait_for_event(reader: &mut Reader<Ring>) -> bool {
+    loop {
+        if reader.look() {
+            return true;
+        }
+        if reader.is_finished() {
+            return false;
+        }
+        if let Some(park) = reader.prepare_park() {
+            assert!(park.barrier, "sleeping without a barrier needs a clock, which a model has not");
+            reader.memory().control().readers.0.sleep(park.ticket, Duration::MAX);
+        }
+    }
+}
+
+/// Sleeps at the slowest consumer's bell until `count` events can be written. Polls where a real producer would sleep in slices.
+fn wait_for_room(producer: &mut Sequencer<Ring>, count: i64) {
+    loop {
+        let scan = producer.rescan();
+        if producer.has_room(count) {
+            return;
+        }
+        let slowest = scan.slowest.expect("a full ring has a slowest consumer");
+        match producer.prepare_park(slowest, count) {
+            Some(park) if park.barrier => {
+                producer.entry(slowest).writer.sleep(park.ticket, Duration::MAX);
+            }
+            Some(_) => yield_now(),
+            None => {}
+        }
+    }
+}

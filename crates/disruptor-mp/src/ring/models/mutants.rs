@@ -1,0 +1,203 @@
+//! The table of mutants: every ordering and fence that has a name, and the model that fails without it.
+//!
+//! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
+//! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
+
+use super::{LAPPED, LOST, MUTANT_VARIABLE, WRONG};
+use crate::sync::primitive::Site;
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+/// Without what happens at `site`, `model` fails, and says one of `symptoms`.
+struct Mutant {
+    site: Site,
+    model: &'static str,
+    symptoms: &'static [&'static str],
+}
+
+/// Two threads in one slot, without an order between them: loom's finding.
+const RACE: &str = "Causality violation";
+
+/// A slot was written while somebody might still read it, or before somebody who gates had read it.
+const OVERRUN: &[&str] = &[RACE, LAPPED];
+/// An event was read without the right to see it.
+const UNSEEN: &[&str] = &[RACE, WRONG];
+/// Somebody sleeps and nobody is left to wake it: loom's finding.
+const ASLEEP: &[&str] = &["deadlock; threads ="];
+/// The end came before the last event.
+const CUT_OFF: &[&str] = &[LOST];
+
+/// Every site with at least one model that needs it. Each model is named as the function that it is, so that a row cannot outlive it.
+macro_rules! mutants {
+    ($($site:ident { $($file:ident::$model:ident => $symptoms:ident,)+ })+) => {
+        const MUTANTS: &[Mutant] = &[$($({
+            let _: fn() = super::$file::$model;
+            Mutant {
+                site: Site::$site,
+                model: concat!("ring::models::", stringify!($file), "::", stringify!($model)),
+                symptoms: $symptoms,
+            }
+        },)+)+];
+
+        /// A site without a row is a match that is not exhaustive.
+        const _: fn(Site) = |site| match site {
+            $(Site::$site => (),)+
+        };
+    };
+}
+
+mutants! {
+    StampRelease {
+        stream::events_arrive_whole_and_in_order_across_wraps => UNSEEN,
+        tap::accepted_copy_is_never_torn => UNSEEN,
+    }
+    StampAcquire {
+        stream::events_arrive_whole_and_in_order_across_wraps => UNSEEN,
+        tap::accepted_copy_is_never_torn => UNSEEN,
+    }
+    InvalidateFence {
+        tap::accepted_copy_is_never_torn => UNSEEN,
+    }
+    TapFence {
+        tap::accepted_copy_is_never_torn => UNSEEN,
+    }
+    CursorRelease {
+        stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,
+    }
+    CursorAcquire {
+        stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,
+    }
+    GateRelease {
+        stream::events_arrive_whole_and_in_order_across_wraps => OVERRUN,
+    }
+    // Of the first look's gates the fence behind it would take care; of those that only the second one saw, nothing else does.
+    GateAcquire {
+        join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
+    }
+    StatusRelease {
+        join::consumer_that_comes_and_goes_is_never_overrun => OVERRUN,
+    }
+    StatusAcquire {
+        join::consumer_that_comes_and_goes_is_never_overrun => OVERRUN,
+    }
+    RescanFence {
+        join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
+        join::late_consumer_at_the_oldest_event_is_never_lapped => OVERRUN,
+        join::consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped => OVERRUN,
+    }
+    JoinFence {
+        join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
+        join::late_consumer_at_the_oldest_event_is_never_lapped => OVERRUN,
+        join::consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped => OVERRUN,
+    }
+    JoinSecondLook {
+        join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
+        join::late_consumer_at_the_oldest_event_is_never_lapped => OVERRUN,
+    }
+    WakeFence {
+        park::parked_reader_is_woken_by_a_publish => ASLEEP,
+        park::parked_reader_is_woken_by_a_batch => ASLEEP,
+        park::parked_producer_is_woken_by_a_consumer => ASLEEP,
+    }
+    // A parking producer rescans, and the fence in there would do, were it not for the look at how the consumer announces.
+    ParkFence {
+        park::parked_reader_is_woken_by_a_publish => ASLEEP,
+        park::producer_does_not_sleep_on_a_consumer_that_has_become_registered => ASLEEP,
+    }
+    ParkSecondLook {
+        park::parked_reader_is_woken_by_a_publish => ASLEEP,
+        park::parked_producer_is_woken_by_a_consumer => ASLEEP,
+        close::parked_reader_is_woken_by_the_end_and_has_got_everything => ASLEEP,
+    }
+    AnnounceFence {
+        park::producer_does_not_sleep_on_a_consumer_that_has_become_registered => ASLEEP,
+    }
+    RingRelease {
+        close::parked_reader_is_woken_by_the_end_and_has_got_everything => ASLEEP,
+        park::parked_producer_is_woken_by_a_consumer_that_completes_its_join => ASLEEP,
+    }
+    CloseRelease {
+        close::polling_reader_gets_everything_before_the_end => CUT_OFF,
+    }
+    CloseAcquire {
+        close::polling_reader_gets_everything_before_the_end => CUT_OFF,
+    }
+    CloseSecondLook {
+        close::polling_reader_gets_everything_before_the_end => CUT_OFF,
+    }
+}
+
+#[test]
+fn every_mutant_fails_and_its_model_passes_without_the_mutation() {
+    let mut complaints = Vec::new();
+    for model in MUTANTS.iter().map(|mutant| mutant.model).collect::<BTreeSet<_>>() {
+        let run = Run::of(model, None);
+        if !(run.success && run.output.contains("test result: ok. 1 passed")) {
+            complaints.push(format!("{model} does not pass as it is:\n{}", run.output));
+        }
+    }
+    for Mutant { site, model, symptoms } in MUTANTS {
+        let run = Run::of(model, Some(*site));
+        let failed = !run.success && run.output.contains("test result: FAILED. 0 passed; 1 failed");
+        if !(failed && symptoms.iter().any(|symptom| run.output.contains(symptom))) {
+            complaints
+                .push(format!("{model} without {site:?} does not fail with one of {symptoms:?}:\n{}", run.output));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// One model in a process of its own, since a process models one mutant.
+struct Run {
+    success: bool,
+    output: String,
+}
+
+impl Run {
+    /// Longer than any model needs on a busy machine. A model that runs into it is no answer.
+    const WATCHDOG: Duration = Duration::from_secs(120);
+
+    fn of(model: &str, mutant: Option<Site>) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("this test is a file"));
+        command.args(["--exact", model, "--nocapture", "--test-threads=1"]).env_remove(MUTANT_VARIABLE);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(site) = mutant {
+            command.env(MUTANT_VARIABLE, (site as u8).to_string());
+        }
+        let mut child = command.spawn().expect("this test can be run again");
+        let out = collect(child.stdout.take());
+        let err = collect(child.stderr.take());
+        let success = wait(&mut child, model, mutant);
+        let output = out.join().expect("a reader of a pipe") + &err.join().expect("a reader of a pipe");
+        Self { success, output }
+    }
+}
+
+/// Whether the child ended well, within the watchdog's time.
+fn wait(child: &mut Child, model: &str, mutant: Option<Site>) -> bool {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("the child is ours") {
+            return status.success();
+        }
+        if begin.elapsed() > Run::WATCHDOG {
+            child.kill().expect("the child is ours");
+            child.wait().expect("the child is ours");
+            panic!("{model} without {mutant:?} did not end within {:?}", Run::WATCHDOG);
+        }
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// What comes out of a pipe, read beside the child so that it never waits for us.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    let mut pipe = pipe.expect("the pipe was asked for");
+    spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("test output is text");
+        text
+    })
+}

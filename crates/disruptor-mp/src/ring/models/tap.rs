@@ -1,0 +1,95 @@
+//! Tap: a copy that was accepted is never torn and never another event's, and every event is either copied or counted as missed.
+
+use super::super::control::{Control, Entry};
+use super::super::tap::TapReader;
+use super::*;
+use crate::sync::primitive::{AtomicI64, AtomicU64};
+use loom::thread::spawn;
+
+/// A ring whose payloads may be read while they are written: two words each, written and read relaxed, one after the other. That is
+/// what a racing copy of plain memory does at worst.
+struct RacingMemory {
+    words: Ring,
+    payloads: Box<[[AtomicU64; 2]]>,
+}
+
+impl RacingMemory {
+    fn new() -> Self {
+        let payloads = (0..CAPACITY).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
+        Self { words: ring(1), payloads }
+    }
+
+    fn payload(&self, sequence: i64) -> &[AtomicU64; 2] {
+        &self.payloads[sequence as usize % CAPACITY]
+    }
+}
+
+impl Memory for Arc<RacingMemory> {
+    type Event = [u64; 2];
+
+    fn control(&self) -> &Control {
+        self.words.control()
+    }
+
+    fn table_len(&self) -> usize {
+        self.words.table_len()
+    }
+
+    fn entry(&self, index: usize) -> &Entry {
+        self.words.entry(index)
+    }
+
+    fn capacity(&self) -> i64 {
+        self.words.capacity()
+    }
+
+    fn stamp(&self, sequence: i64) -> &AtomicI64 {
+        self.words.stamp(sequence)
+    }
+
+    fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut [u64; 2]) -> R) -> R {
+        let mut event = [0; 2];
+        let result = f(&mut event);
+        for (word, value) in self.payload(sequence).iter().zip(event) {
+            word.store(value, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn with<R>(&self, sequence: i64, f: impl FnOnce(*const [u64; 2]) -> R) -> R {
+        f(&self.racing_copy(sequence))
+    }
+
+    fn racing_copy(&self, sequence: i64) -> [u64; 2] {
+        let [first, second] = self.payload(sequence);
+        [first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)]
+    }
+}
+
+#[test]
+pub(super) fn accepted_copy_is_never_torn() {
+    explore(Some(3), 2, || {
+        let memory = Arc::new(RacingMemory::new());
+        let mut producer = Sequencer::create(Arc::clone(&memory), Announce::Registered);
+        let mut tap = TapReader::new(Arc::clone(&memory));
+        let tapping = spawn(move || {
+            let mut copied = 0;
+            attempts(2, || {
+                let Some((sequence, event)) = tap.copy_next() else { return false };
+                assert_eq!(event, [value(sequence); 2], "{WRONG}");
+                copied += 1;
+                assert_eq!(copied + tap.missed() as i64, tap.next(), "an event was neither copied nor missed");
+                true
+            });
+            copied
+        });
+        for sequence in 0..3 {
+            if !producer.has_room(1) {
+                producer.rescan();
+            }
+            // SAFETY: the place is valid; that nobody believes what it reads there meanwhile is the claim.
+            producer.write(|place| unsafe { *place = [value(sequence); 2] });
+        }
+        tapping.join().unwrap()
+    });
+}

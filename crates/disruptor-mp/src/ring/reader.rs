@@ -1,0 +1,156 @@
+//! The consumer's half of the algorithm: what may be read, and how that is given back.
+//!
+//! **Lives here:** [`Reader`]: look, advance, prepare to sleep. **Builds on:** `memory`, `control`, `sync`.
+//! **May touch it:** the owner of one entry of the table.
+
+use super::memory::Memory;
+use super::sequencer::Park;
+use crate::step;
+use crate::sync::announce::Announce;
+use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
+
+/// What a consumer knows beyond what is in the ring.
+pub(crate) struct Reader<M: Memory> {
+    memory: M,
+    index: usize,
+    /// The next sequence to read: the gate that we have stored.
+    next: i64,
+    /// Events before this position may be read without looking.
+    readable: i64,
+    /// How many events the stamps alone have shown since a look last found nothing.
+    followed: u32,
+    announce: Announce,
+}
+
+impl<M: Memory> Reader<M> {
+    /// The owner of entry `index`, whose gate stands at `next`.
+    pub(crate) fn new(memory: M, index: usize, next: i64, announce: Announce) -> Self {
+        memory.entry(index).announce.store(announce as u32, Ordering::Relaxed);
+        // SeqCst fence, partner in `before_second_look`: a producer that parks either finds how we announce, or had announced itself
+        // before our first look at its bell.
+        fence_at(Site::AnnounceFence, Ordering::SeqCst);
+        Self { memory, index, next, readable: next, followed: 0, announce }
+    }
+
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// The entry that is ours.
+    #[cfg(all(test, loom))]
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The next sequence to read.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// The end of what is known to be readable.
+    #[inline(always)]
+    pub(crate) fn readable(&self) -> i64 {
+        self.readable
+    }
+
+    /// Whether the next event may be read.
+    ///
+    /// Who is close behind the producer looks at the stamp of the next slot only: the line it lies on is the line that the payload
+    /// starts on, and the cursor's line stays with the producer, who writes it with every event. Who has found [`FOLLOW_STAMPS`](Memory::FOLLOW_STAMPS) of
+    /// them without waiting is behind, and asks the cursor, once, how far it may go.
+    #[inline(always)]
+    pub(crate) fn look(&mut self) -> bool {
+        self.next < self.readable || self.look_at_stamp()
+    }
+
+    #[inline(always)]
+    fn look_at_stamp(&mut self) -> bool {
+        // Acquire pairs with Release in `Sequencer::stamp_one`: who sees the stamp sees the payload.
+        let stamp = self.memory.stamp(self.next).load(order(Site::StampAcquire, Ordering::Acquire));
+        if stamp != self.next + 1 {
+            self.followed = 0;
+            return false;
+        }
+        self.followed += 1;
+        if self.followed < M::FOLLOW_STAMPS {
+            self.readable = self.next + 1;
+        } else {
+            self.followed = 0;
+            self.look_at_cursor(self.next + 1);
+        }
+        true
+    }
+
+    /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old answer. Follows
+    /// the stamps behind it, whose lines are read next anyway; if there are many, the cursor is asked once.
+    #[inline(always)]
+    pub(crate) fn look_for_all(&mut self) -> bool {
+        if !self.look() {
+            return false;
+        }
+        let lap = self.next + self.memory.capacity();
+        let limit = lap.min(self.readable + i64::from(M::FOLLOW_STAMPS));
+        let mut end = self.readable;
+        while end < limit && self.memory.stamp(end).load(order(Site::StampAcquire, Ordering::Acquire)) == end + 1 {
+            end += 1;
+        }
+        self.readable = end;
+        if end == limit && end < lap {
+            self.look_at_cursor(end);
+        }
+        true
+    }
+
+    /// Asks the cursor how far we may go; at least to `stamped`, which a stamp has shown.
+    #[inline]
+    fn look_at_cursor(&mut self, stamped: i64) {
+        // The cursor may lag behind the stamp. It cannot be further than one lap ahead of our gate; a number that says so is not one
+        // to follow, and the stamps lead on one by one.
+        let published = self.memory.control().cursor.acquire();
+        let lap = self.next + self.memory.capacity();
+        self.readable = if published > stamped && published <= lap { published } else { stamped };
+    }
+
+    /// Notes that events before `position` have been handed to the application.
+    #[inline(always)]
+    pub(crate) fn deliver_to(&self, position: i64) {
+        self.memory.entry(self.index).delivered.store(position, Ordering::Relaxed);
+        step!(DeliveredStored);
+    }
+
+    /// Gives back everything before `position`, and wakes the producer if it sleeps for it.
+    #[inline(always)]
+    pub(crate) fn advance_to(&mut self, position: i64) {
+        debug_assert!(position > self.next && position <= self.readable, "advanced beyond what was readable");
+        self.next = position;
+        let entry = self.memory.entry(self.index);
+        // Release pairs with Acquire in `Sequencer::scan`: our reads of the slots are over before the producer may write them.
+        entry.position.store(position, order(Site::GateRelease, Ordering::Release));
+        step!(GateStored);
+        self.announce.before_look();
+        entry.writer.ring_if_awaited();
+    }
+
+    /// Whether the producer has said that nothing more will come. What was published before is seen by the next look.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.memory.control().gate.closed.load(order(Site::CloseAcquire, Ordering::Acquire)) != 0
+    }
+
+    /// Whether the stream is over: closed, and nothing left *after* the flag was seen.
+    pub(crate) fn is_finished(&mut self) -> bool {
+        self.is_closed() && (weakened(Site::CloseSecondLook) || !self.look())
+    }
+
+    /// The second look before sleeping at the readers' bell. `None`: do not sleep, look again.
+    pub(crate) fn prepare_park(&mut self) -> Option<Park> {
+        let control = self.memory.control();
+        let ticket = control.readers.0.announce();
+        step!(ReaderAnnounced);
+        let barrier = crate::sync::announce::before_second_look(&control.gate.announce);
+        if !weakened(Site::ParkSecondLook) && (self.is_closed() || self.look()) {
+            return None;
+        }
+        Some(Park { ticket, barrier })
+    }
+}

@@ -1,0 +1,292 @@
+//! The producer's half of the algorithm: which position may be written, and how a written one becomes visible.
+//!
+//! **Lives here:** [`Sequencer`]: claim, write, publish, rescan, recover. **Builds on:** `memory`, `control`, `sync`.
+//! **May touch it:** the one producer of a ring.
+
+use super::control::{Entry, SENTINEL_LIFTED, State};
+use super::memory::Memory;
+use super::recover::published_end;
+use crate::step;
+use crate::sync::announce::Announce;
+use crate::sync::primitive::{Ordering, Site, fence_at, order};
+
+/// What the producer knows beyond what is in the ring.
+pub(crate) struct Sequencer<M: Memory> {
+    memory: M,
+    /// The next position to write; everything before it is published.
+    next: i64,
+    /// Positions below this may be written without looking at anybody.
+    gate: i64,
+    /// The highest position that any rescan has allowed: what the claim limit says. Only grows, so that a slot which was written, or
+    /// only invalidated by a closure that panicked or a producer that died, is never again promised to a joiner as its oldest event.
+    limit: i64,
+    announce: Announce,
+    /// Per entry: the last position that could be believed, and the owner whose it was.
+    believed: Box<[Believed]>,
+    /// Positions that lay outside what their owner could have reached, as far as nobody has asked for them.
+    forged: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Believed {
+    epoch: u64,
+    position: i64,
+    known: bool,
+}
+
+/// What a rescan found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan {
+    /// Positions below this may be written.
+    gate: i64,
+    /// The entry with the lowest position; `None` if nobody gates.
+    pub(crate) slowest: Option<usize>,
+    /// Its position.
+    pub(crate) lowest: i64,
+}
+
+impl<M: Memory> Sequencer<M> {
+    /// The first producer of a ring whose words are new.
+    pub(crate) fn create(memory: M, announce: Announce) -> Self {
+        let control = memory.control();
+        control.gate.announce.store(announce as u32, Ordering::Relaxed);
+        let gate = control.gate.claim_limit.load(Ordering::Relaxed);
+        let believed = vec![Believed::default(); memory.table_len()].into();
+        Self { memory, next: 0, gate, limit: gate, announce, believed, forged: 0 }
+    }
+
+    /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
+    ///
+    /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those events already, so
+    /// they stay. That position is stored first; then we say how we announce, wake everybody, and look at the gates anew.
+    pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
+        let control = memory.control();
+        let (next, believed_cursor) = published_end(&memory);
+        control.cursor.publish(next);
+        step!(TakeOverCursorStored);
+        control.gate.announce.store(announce as u32, Ordering::Relaxed);
+        let believed = vec![Believed::default(); memory.table_len()].into();
+        let forged = u64::from(!believed_cursor);
+        // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
+        let limit = control.gate.claim_limit.load(Ordering::Relaxed).clamp(next, next + memory.capacity());
+        // `gate = next` makes the first publish look at everybody.
+        let mut taken = Self { memory, next, gate: next, limit, announce, believed, forged };
+        taken.rescan();
+        // Whoever sleeps was promised a wake by somebody who is gone.
+        taken.memory.control().readers.0.ring();
+        step!(TakeOverWoken);
+        taken
+    }
+
+    /// The words of the ring.
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// The next position to write.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Whether `count` events may be written now. When it says no, [`rescan`](Self::rescan) may find room.
+    #[inline(always)]
+    pub(crate) fn has_room(&self, count: i64) -> bool {
+        count <= self.gate - self.next
+    }
+
+    /// How many events may be written now.
+    pub(crate) fn room(&self) -> i64 {
+        (self.gate - self.next).max(0)
+    }
+
+    /// How many positions were not believed since this was last asked.
+    pub(crate) fn take_forged(&mut self) -> u64 {
+        std::mem::take(&mut self.forged)
+    }
+
+    /// Writes and publishes one event. The caller has seen that there is room.
+    ///
+    /// If `fill` panics, the slot stays invalid, nothing is published, and the next write uses it again.
+    #[inline(always)]
+    pub(crate) fn write(&mut self, fill: impl FnOnce(*mut M::Event)) -> i64 {
+        let sequence = self.next;
+        self.stamp(sequence, fill);
+        self.publish_to(sequence + 1);
+        sequence
+    }
+
+    /// Writes and publishes `count` events, each visible as soon as it is stamped, with one store of the cursor and one look at the
+    /// bell. The caller has seen that there is room. If `fill` panics, what it had finished stays published.
+    #[inline(always)]
+    pub(crate) fn write_batch(&mut self, count: usize, mut fill: impl FnMut(*mut M::Event, usize)) {
+        /// Publishes what was stamped, also when the closure unwinds.
+        struct Finish<'a, M: Memory> {
+            sequencer: &'a mut Sequencer<M>,
+            stamped: i64,
+        }
+        impl<M: Memory> Drop for Finish<'_, M> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                step!(BatchStamped);
+                self.sequencer.publish_to(self.stamped);
+            }
+        }
+        let stamped = self.next;
+        let mut finish = Finish { sequencer: self, stamped };
+        for i in 0..count {
+            finish.sequencer.stamp(finish.stamped, |event| fill(event, i));
+            finish.stamped += 1;
+            step!(InsideBatch);
+        }
+    }
+
+    /// Invalidates, fills and stamps the slot of event `sequence`, which no reader may be reading: below the gate, and not yet published.
+    #[inline(always)]
+    fn stamp(&self, sequence: i64, fill: impl FnOnce(*mut M::Event)) {
+        debug_assert!(sequence >= self.next && sequence < self.gate, "wrote beyond the gate");
+        let stamp = self.memory.stamp(sequence);
+        // 0 means "being written". Relaxed: the fence below orders it before the payload.
+        stamp.store(0, Ordering::Relaxed);
+        step!(StampInvalidated);
+        // Release fence, partner in `TapReader::copy`: a tap that copied any byte of the new payload finds 0 or a newer stamp behind it.
+        fence_at(Site::InvalidateFence, Ordering::Release);
+        self.memory.with_mut(sequence, fill);
+        step!(PayloadWritten);
+        // Release pairs with Acquire in `Reader::look_at_stamp`: who sees this stamp sees the payload.
+        stamp.store(sequence + 1, order(Site::StampRelease, Ordering::Release));
+        step!(StampStored);
+    }
+
+    /// Everything before `position` is stamped: says so in the cursor, and wakes who sleeps.
+    #[inline(always)]
+    fn publish_to(&mut self, position: i64) {
+        self.next = position;
+        self.memory.control().cursor.publish(position);
+        step!(CursorStored);
+        self.wake_readers();
+    }
+
+    #[inline(always)]
+    fn wake_readers(&self) {
+        self.announce.before_look();
+        self.memory.control().readers.0.ring_if_awaited();
+    }
+
+    /// Says that nothing more will be published, and wakes everybody.
+    pub(crate) fn close(&mut self) {
+        self.gate = self.next;
+        // Release pairs with Acquire in `Reader::is_closed`: who sees the flag sees every event before it.
+        self.memory.control().gate.closed.store(1, order(Site::CloseRelease, Ordering::Release));
+        step!(ClosedStored);
+        self.memory.control().readers.0.ring();
+    }
+
+    /// Looks at every gate again. Called only when the known gate would be passed.
+    ///
+    /// The first look decides how far we may go if nobody else appears. That limit is stored, and after a fence we look again: a
+    /// joiner that the second look misses has its own fence after ours, and its second look finds our limit and our cursor.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn rescan(&mut self) -> Scan {
+        let first = self.scan();
+        self.limit = self.limit.max(first.gate);
+        self.memory.control().gate.claim_limit.store(self.limit, Ordering::Relaxed);
+        step!(LimitStored);
+        // SeqCst fence, partner in `join::handshake`.
+        fence_at(Site::RescanFence, Ordering::SeqCst);
+        let second = self.scan();
+        self.gate = first.gate.min(second.gate);
+        second
+    }
+
+    /// The lowest position of all who gate. Never computes a gate beyond published + capacity, so that somebody who becomes visible
+    /// later finds the event at which it starts.
+    fn scan(&mut self) -> Scan {
+        let control = self.memory.control();
+        let used = (control.gate.high_water.load(Ordering::Acquire) as usize).min(self.memory.table_len());
+        let mut lowest = self.next;
+        let mut slowest = None;
+        for index in 0..used {
+            let entry = self.memory.entry(index);
+            let status = entry.status();
+            if !status.gates() {
+                continue;
+            }
+            // Acquire pairs with Release in `Reader::advance_to`: the consumer has read what we are about to overwrite.
+            let position = entry.position.load(order(Site::GateAcquire, Ordering::Acquire));
+            let believed = &mut self.believed[index];
+            if believed.epoch != status.epoch {
+                *believed = Believed { epoch: status.epoch, position: 0, known: false };
+            }
+            let plausible = position <= self.next && position >= if believed.known { believed.position } else { 0 };
+            if plausible {
+                // A joiner's first gate may be old, and its second lower than that: only what an active consumer said binds it.
+                *believed = Believed { epoch: status.epoch, position, known: status.state == State::Active };
+            } else {
+                // Beyond what was published, negative, or backwards: somebody else's number. The last one that could be believed
+                // gates instead, so a forged position stops the ring with a reason and never lets it overrun a reader.
+                self.forged += 1;
+            }
+            // `<=`: when everybody has the same position, somebody must still be named.
+            if believed.position <= lowest {
+                lowest = believed.position;
+                slowest = Some(index);
+            }
+        }
+        // Never negative: a word from shared memory, and the gate is subtracted from.
+        let sentinel = control.gate.sentinel.load(Ordering::Relaxed).max(0);
+        Scan { gate: (lowest + self.memory.capacity()).min(sentinel), slowest, lowest }
+    }
+
+    /// Makes the next write look at everybody first.
+    pub(crate) fn forget_gate(&mut self) {
+        self.gate = self.next;
+    }
+
+    /// Whether the sentinel still holds the ring back for the expected consumers.
+    pub(crate) fn has_sentinel(&self) -> bool {
+        self.memory.control().gate.sentinel.load(Ordering::Relaxed) != SENTINEL_LIFTED
+    }
+
+    /// Lifts the sentinel: whoever joins from now on starts at the tail.
+    pub(crate) fn lift_sentinel(&mut self) {
+        self.memory.control().gate.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
+        step!(SentinelLifted);
+        // The fence of the rescan, partner in `join::handshake`, comes after this store as well: a joiner that still found the
+        // sentinel is seen by the second look.
+        self.rescan();
+    }
+
+    /// The producer's second look before it sleeps on `entry`'s bell: announces, passes the barrier, and says whether sleeping is
+    /// still right and whether the barrier could be issued.
+    pub(crate) fn prepare_park(&mut self, entry: usize, count: i64) -> Option<Park> {
+        let ticket = self.memory.entry(entry).writer.announce();
+        step!(WriterAnnounced);
+        let barrier = crate::sync::announce::before_second_look(&self.memory.entry(entry).announce);
+        if !crate::sync::primitive::weakened(Site::ParkSecondLook) {
+            let scan = self.rescan();
+            // Sleep only if it is this entry that the last look found in the way: it has then not moved since our fence, and rings
+            // when it does. Somebody else would ring a bell at which nobody sleeps. (Whether the gate has room says nothing of the
+            // kind: it is the lower of two looks.)
+            let room = scan.lowest + self.memory.capacity() - self.next;
+            if scan.slowest != Some(entry) || room >= count {
+                return None;
+            }
+        }
+        Some(Park { ticket, barrier })
+    }
+
+    /// The entry at `index`.
+    pub(crate) fn entry(&self, index: usize) -> &Entry {
+        self.memory.entry(index)
+    }
+}
+
+/// Leave to sleep.
+#[derive(Clone, Copy)]
+pub(crate) struct Park {
+    pub(crate) ticket: crate::sync::bell::Ticket,
+    /// Whether the barrier was issued; without it a sleep must be short.
+    pub(crate) barrier: bool,
+}

@@ -1,0 +1,147 @@
+//! The words of a ring, or of a cursor on its own, for those who look without knowing what events there are.
+//!
+//! **Lives here:** [`Words`]. **Builds on:** `segment`, `control`. **May touch it:** the views; they read, and the creator of a cursor on
+//! its own moves it.
+
+use super::control::{Control, Entry};
+use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
+use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::segment::{Access, Blueprint, CreateOptions, Fate, Kind, OpenError, Place, Segment, Sole};
+use crate::sync::cursor::Cursor;
+use crate::sync::primitive::Ordering;
+use std::sync::Arc;
+
+/// A segment of kind *ring* or *cursor*. The control section of both begins with a [`Cursor`].
+#[derive(Clone)]
+pub(crate) struct Words {
+    segment: Arc<Segment>,
+}
+
+/// Why a view's wait is pointless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Closed,
+    Replaced,
+    OwnerDied { pid: u32 },
+}
+
+impl Words {
+    /// Maps the ring, or the cursor, at `place` read-only.
+    pub(crate) fn open(place: &Place) -> MultiProcessResult<Self> {
+        let segment = match Segment::open(place, Kind::Ring, Access::ReadOnly) {
+            Err(OpenError::WrongKind { found: Kind::Cursor, .. }) => {
+                Segment::open(place, Kind::Cursor, Access::ReadOnly)
+            }
+            other => other,
+        };
+        Self::new(Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?))
+    }
+
+    /// Maps the ring at `place` read-only.
+    pub(crate) fn open_ring(place: &Place) -> MultiProcessResult<Self> {
+        let segment = Segment::open(place, Kind::Ring, Access::ReadOnly);
+        Self::new(Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?))
+    }
+
+    /// Creates a cursor on its own that stands at `position`.
+    pub(crate) fn create_cursor(place: &Place, position: i64) -> MultiProcessResult<(Self, Sole)> {
+        let blueprint = Blueprint::without_slots(Kind::Cursor, size_of::<Cursor>() as u64, 0);
+        let init = |segment: &Segment| cursor_of(segment).publish(position);
+        let sole = Sole::create(place, &blueprint, &CreateOptions::default(), init)
+            .map_err(|error| MultiProcessError::from_create(place, error))?;
+        Ok((Self::new(Arc::clone(sole.segment()))?, sole))
+    }
+
+    /// The words in `segment`, if its sections have room for them.
+    pub(crate) fn new(segment: Arc<Segment>) -> MultiProcessResult<Self> {
+        let plan = segment.header().plan;
+        let (control_len, table_bytes) = match segment.header().kind {
+            Kind::Ring => (size_of::<Control>(), segment.header().table_len as usize * size_of::<Entry>()),
+            _ => (size_of::<Cursor>(), 0),
+        };
+        for (field, found, wanted) in [
+            ("control section", plan.control.len, control_len as u64),
+            ("consumer table section", plan.table.len, table_bytes as u64),
+        ] {
+            if found < wanted {
+                let place = segment.place().to_string();
+                return Err(MultiProcessError::IncompatibleLayout { place, field, found, wanted });
+            }
+        }
+        Ok(Self { segment })
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// The published position.
+    pub(crate) fn cursor(&self) -> &Cursor {
+        cursor_of(&self.segment)
+    }
+
+    /// The ring's lines; `None` for a cursor on its own.
+    pub(crate) fn control(&self) -> Option<&Control> {
+        if self.segment.header().kind != Kind::Ring {
+            return None;
+        }
+        // SAFETY: mapped for as long as the segment lives, which `self` holds; sections are aligned to 128 bytes, `new` has compared the
+        // length; and `Control` is atomic words only, for which every bit pattern is valid and which anybody may write.
+        Some(unsafe { self.segment.control().0.cast::<Control>().as_ref() })
+    }
+
+    /// The entries that have ever been used; none for a cursor on its own.
+    fn entries(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        let used = self.control().map_or(0, |control| control.gate.high_water.load(Ordering::Acquire));
+        let len = used.min(self.segment.header().table_len) as usize;
+        let table = self.segment.table().0.cast::<Entry>();
+        // SAFETY: as in `control`; the indices are below the header's table length, for which `new` has compared the section's length.
+        (0..len).map(move |index| (index, unsafe { table.add(index).as_ref() }))
+    }
+
+    /// Everybody who gates, alive or dead.
+    pub(crate) fn roster(&self) -> Vec<ConsumerInfo> {
+        self.entries().filter_map(|(index, entry)| membership::describe(&self.segment, entry, index)).collect()
+    }
+
+    /// The smallest position of those who gate; `None` if nobody does.
+    pub(crate) fn slowest(&self) -> Option<i64> {
+        let gating = self.entries().filter(|(_, entry)| entry.status().gates());
+        gating.map(|(_, entry)| entry.position.load(Ordering::Acquire)).min()
+    }
+
+    /// Whether the owner lives: the ring's producer, or the cursor's creator.
+    pub(crate) fn owner_is_alive(&self) -> std::io::Result<bool> {
+        self.segment.is_held(PRODUCER_BYTE)
+    }
+
+    /// Whether nothing will move any more. What moved before that is seen by the next look.
+    pub(crate) fn end(&self) -> Option<End> {
+        let said = || match self.segment.fate() {
+            _ if self.control().is_some_and(|control| control.gate.closed.load(Ordering::Acquire) != 0) => {
+                Some(End::Closed)
+            }
+            Fate::Live => None,
+            Fate::Replaced => Some(End::Replaced),
+            // The creator of a cursor says so when it lets go of it. A ring that a collector removed has nobody in it.
+            Fate::Removed => Some(End::Closed),
+        };
+        // An error from the kernel is no proof of death. After the lock, the flags again: who closed and left in between has said so.
+        said().or_else(|| match self.owner_is_alive() {
+            Ok(false) => said().or_else(|| Some(End::OwnerDied { pid: self.owner_pid() })),
+            _ => None,
+        })
+    }
+
+    fn owner_pid(&self) -> u32 {
+        self.control().map_or(self.segment.header().creator.pid, |control| control.producer.identity.load().pid)
+    }
+}
+
+/// The cursor at the beginning of the control section, whose length the caller knows.
+fn cursor_of(segment: &Segment) -> &Cursor {
+    let (control, len) = segment.control();
+    assert!(len >= size_of::<Cursor>(), "the section is shorter than a cursor");
+    // SAFETY: mapped for as long as the segment lives, which the reference borrows; aligned to 128 bytes and long enough; one atomic word.
+    unsafe { control.cast::<Cursor>().as_ref() }
+}

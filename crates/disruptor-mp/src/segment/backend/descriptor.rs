@@ -1,0 +1,189 @@
+//! What can be done with any object that is a file: measure, fill, map and open it again.
+//!
+//! **Lives here:** system calls on one descriptor, without names. **Builds on:** rustix, memmap2. **May touch it:** `backend` only.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{self, FallocateFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Access, Fault, Identity};
+
+/// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose timer ticks faster
+/// than a whole segment can be reserved would never finish. One such piece takes about a millisecond.
+#[cfg(target_os = "linux")]
+const RESERVE_STEP_BYTES: u64 = 4 << 20;
+
+pub(super) fn len(descriptor: impl AsFd) -> io::Result<u64> {
+    Ok(fs::fstat(descriptor)?.st_size as u64)
+}
+
+pub(super) fn identity(descriptor: impl AsFd) -> io::Result<Identity> {
+    Ok(identity_of(&fs::fstat(descriptor)?))
+}
+
+#[allow(clippy::unnecessary_cast)] // their types differ by target
+pub(super) fn identity_of(stat: &fs::Stat) -> Identity {
+    Identity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+}
+
+pub(super) fn is_regular(descriptor: impl AsFd) -> io::Result<bool> {
+    Ok(FileType::from_raw_mode(fs::fstat(descriptor)?.st_mode) == FileType::RegularFile)
+}
+
+/// Flags of opening for `access`. A FIFO of that name must not make the open wait.
+pub(super) fn open_flags(access: Access) -> OFlags {
+    let how = match access {
+        Access::ReadOnly => OFlags::RDONLY,
+        Access::ReadWrite => OFlags::RDWR,
+    };
+    how | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK
+}
+
+/// Opens the object of `descriptor` again: another open file description of the same object, whatever became of its name.
+#[cfg(target_os = "linux")]
+pub(super) fn reopen(descriptor: impl AsFd, access: Access) -> io::Result<OwnedFd> {
+    Ok(fs::open(proc_path(descriptor), open_flags(access), Mode::empty())?)
+}
+
+/// The kernel's own name of an open object. Follows to the object itself, also when it has no other name.
+#[cfg(target_os = "linux")]
+pub(super) fn proc_path(descriptor: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd())
+}
+
+/// Opens the object of `descriptor` again. Without `/proc` this goes by the name that the system remembers, so the object must still
+/// have one, and the result is checked to be the same object.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn reopen(descriptor: impl AsFd, access: Access) -> io::Result<OwnedFd> {
+    let path = fs::getpath(descriptor.as_fd())?;
+    let again = fs::open(path, open_flags(access) | OFlags::NOFOLLOW, Mode::empty())?;
+    match identity(&again)? == identity(descriptor)? {
+        true => Ok(again),
+        false => Err(Errno::NOENT.into()),
+    }
+}
+
+pub(super) fn set_permissions(descriptor: impl AsFd, mode: u32, group: Option<u32>) -> Result<(), Fault> {
+    if let Some(gid) = group {
+        fs::fchown(&descriptor, None, Some(fs::Gid::from_raw(gid))).map_err(Fault::of("fchown"))?;
+    }
+    // The mode given to `open` was narrowed by the umask, which must not take away what was asked for here.
+    fs::fchmod(&descriptor, Mode::from_raw_mode(mode as _)).map_err(Fault::of("fchmod"))
+}
+
+pub(super) fn read_start(descriptor: impl AsFd, max_len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; max_len];
+    let mut filled = 0;
+    while filled < max_len {
+        match rustix::io::pread(&descriptor, &mut bytes[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+pub(super) fn fill(descriptor: impl AsFd, page: &[u8], total_len: u64, sparse: bool) -> Result<(), Fault> {
+    let descriptor = descriptor.as_fd();
+    if !sparse && is_certainly_too_full(descriptor, total_len) {
+        return Err(Fault::new("fallocate", Errno::NOSPC));
+    }
+    let mut written = 0;
+    while written < page.len() {
+        match rustix::io::pwrite(descriptor, &page[written..], written as u64) {
+            Ok(0) => return Err(Fault::new("pwrite", io::ErrorKind::WriteZero)),
+            Ok(bytes) => written += bytes,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Fault::new("pwrite", errno)),
+        }
+    }
+    match sparse {
+        true => fs::ftruncate(descriptor, total_len).map_err(Fault::of("ftruncate")),
+        false => reserve(descriptor, total_len),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn reserve(descriptor: impl AsFd, total_len: u64) -> Result<(), Fault> {
+    let mut offset = 0;
+    while offset < total_len {
+        let len = RESERVE_STEP_BYTES.min(total_len - offset);
+        match fs::fallocate(&descriptor, FallocateFlags::empty(), offset, len) {
+            Ok(()) => offset += len,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Fault::new("fallocate", errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere there is no reservation by range, only one of the whole at the end of the file.
+#[cfg(not(target_os = "linux"))]
+fn reserve(descriptor: impl AsFd, total_len: u64) -> Result<(), Fault> {
+    loop {
+        match fs::fallocate(&descriptor, FallocateFlags::empty(), 0, total_len) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Fault::new("fcntl(F_PREALLOCATE)", errno)),
+        }
+    }
+}
+
+/// Whether the file system cannot have that many bytes, whoever asks. Reserving piece by piece until it is full would succeed or fail
+/// just the same, but would take the space from everybody else for that time.
+fn is_certainly_too_full(descriptor: impl AsFd, wanted_bytes: u64) -> bool {
+    // A file system without a limit says that it has no blocks at all.
+    fs::fstatvfs(descriptor)
+        .is_ok_and(|stat| stat.f_blocks > 0 && stat.f_bfree.saturating_mul(stat.f_frsize) < wanted_bytes)
+}
+
+pub(super) fn available_bytes(descriptor: impl AsFd) -> u64 {
+    fs::fstatvfs(descriptor).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// The name of the file system, or its number where we have no name for it.
+#[cfg(target_os = "linux")]
+pub(super) fn file_system(descriptor: impl AsFd) -> String {
+    let Ok(stat) = fs::fstatfs(descriptor) else { return "unknown".to_owned() };
+    let name = match stat.f_type as u64 & 0xffff_ffff {
+        0x0102_1994 => "tmpfs",
+        0x8584_58f6 => "ramfs",
+        0x0000_ef53 => "ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683e => "btrfs",
+        0x2fc1_2fc1 => "zfs",
+        0x794c_7630 => "overlayfs",
+        0x0000_6969 => "nfs",
+        0x0102_1997 => "9p",
+        0x6573_5546 => "fuse",
+        0x0000_4d44 => "vfat",
+        number => return format!("of type {number:#x}"),
+    };
+    name.to_owned()
+}
+
+/// Only used in messages; elsewhere they do without.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn file_system(_descriptor: impl AsFd) -> String {
+    "unknown".to_owned()
+}
+
+pub(super) fn map(descriptor: impl AsFd, len: usize, access: Access, prefault: bool) -> Result<MmapRaw, Fault> {
+    let raw = descriptor.as_fd().as_raw_fd();
+    let mut options = MmapOptions::new();
+    options.len(len);
+    if prefault {
+        options.populate();
+    }
+    match access {
+        Access::ReadOnly => options.map_raw_read_only(raw),
+        Access::ReadWrite => options.map_raw(raw),
+    }
+    .map_err(Fault::of("mmap"))
+}

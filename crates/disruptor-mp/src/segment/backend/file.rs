@@ -1,0 +1,126 @@
+//! Segments as entries of a directory.
+//!
+//! **Lives here:** [`DirEntry`], for files and, in its directory, for shared memory. **Builds on:** `descriptor`.
+//! **May touch it:** `backend` only.
+//!
+//! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the file system or the system cannot
+//! do that, it is created under its name, exclusively, and others wait until its creator is done.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::super::name::{self, InvalidName};
+use super::{Access, Backend, Fault, Identity, Object, Request, descriptor};
+
+/// A name in a directory. The last component is never followed if it is a symlink, and it cannot be `..`.
+#[derive(Debug)]
+pub(super) struct DirEntry {
+    dir: PathBuf,
+    path: PathBuf,
+}
+
+impl DirEntry {
+    /// The entry that `path` names.
+    pub(super) fn of(path: &Path) -> Result<Self, InvalidName> {
+        let name = name::file_name(path)?;
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        Ok(Self { path: dir.join(name), dir })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_nameless(&self) -> Result<Option<Object>, Fault> {
+        #[cfg(test)]
+        if NO_TMPFILE.get() {
+            return Ok(None);
+        }
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match fs::open(&self.dir, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(descriptor) => Ok(Some(Object::Descriptor(descriptor.into()))),
+            // What file systems say that cannot do it, and kernels that do not know the flag.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
+            Err(errno) => Err(Fault::new("open the directory for a new file (O_TMPFILE)", errno)),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open_nameless(&self) -> Result<Option<Object>, Fault> {
+        Ok(None)
+    }
+}
+
+impl Backend for DirEntry {
+    fn draft_nameless(&self, request: &Request) -> Result<Option<Object>, Fault> {
+        let draft = self.open_nameless()?;
+        if let Some(Object::Descriptor(descriptor)) = &draft {
+            descriptor::set_permissions(descriptor, request.mode, request.group)?;
+        }
+        Ok(draft)
+    }
+
+    fn draft_named(&self, request: &Request) -> Result<Object, Fault> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
+        let new = fs::open(&self.path, flags, Mode::RUSR | Mode::WUSR).map_err(Fault::of("open(O_CREAT | O_EXCL)"))?;
+        descriptor::set_permissions(&new, request.mode, request.group).inspect_err(|_| {
+            // Ours for certain: created exclusively a moment ago, and nobody removes what has no header yet.
+            let _ = fs::unlink(&self.path);
+        })?;
+        Ok(Object::Descriptor(new.into()))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn give_name(&self, object: &Object) -> Result<(), Fault> {
+        let Object::Descriptor(descriptor) = object else {
+            return Err(Fault::new("linkat", Errno::XDEV));
+        };
+        let from = descriptor::proc_path(descriptor.as_ref());
+        fs::linkat(CWD, from, CWD, &self.path, AtFlags::SYMLINK_FOLLOW).map_err(Fault::of("linkat"))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn give_name(&self, _object: &Object) -> Result<(), Fault> {
+        Err(Fault::new("linkat", Errno::NOTSUP))
+    }
+
+    fn lookup(&self, access: Access) -> Result<Option<Object>, Fault> {
+        match fs::open(&self.path, descriptor::open_flags(access) | OFlags::NOFOLLOW, Mode::empty()) {
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Fault::new("open", errno)),
+            Ok(found) => match descriptor::is_regular(&found).map_err(Fault::of("fstat"))? {
+                true => Ok(Some(Object::Descriptor(found.into()))),
+                // A directory, a socket, a device or a FIFO: like a symlink, nothing that we would put there.
+                false => Err(Fault::new("open", Errno::ISDIR)),
+            },
+        }
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, Fault> {
+        match fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(descriptor::identity_of(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Fault::new("fstatat", errno)),
+        }
+    }
+
+    fn unlink(&self) -> Result<(), Fault> {
+        fs::unlink(&self.path).map_err(Fault::of("unlink"))
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    static NO_TMPFILE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `run` as if no file system could make a file without a name; in this thread only.
+#[cfg(test)]
+pub(in crate::segment) fn pretend_no_tmpfile<T>(run: impl FnOnce() -> T) -> T {
+    NO_TMPFILE.set(true);
+    let result = run();
+    NO_TMPFILE.set(false);
+    result
+}

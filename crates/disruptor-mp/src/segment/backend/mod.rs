@@ -1,0 +1,271 @@
+//! The kinds of places a segment can be in. A backend finds, names and removes objects; what happens *in* an object is the same
+//! everywhere and not here.
+//!
+//! **Lives here:** [`Backend`], what a place must be able to do, [`Object`], what it hands out, and [`Cell`], the name of an object
+//! that has no name. **Builds on:** `owner` for locks, `place`. **May touch it:** `segment` and `gc`.
+
+mod descriptor;
+mod file;
+mod heap;
+#[cfg(target_os = "linux")]
+mod memfd;
+mod shm;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use memmap2::MmapRaw;
+
+#[cfg(test)]
+pub(super) use file::pretend_no_tmpfile;
+pub(super) use heap::HeapMemory;
+pub use heap::HeapObject;
+#[cfg(target_os = "linux")]
+pub use memfd::MemfdObject;
+
+use super::name::InvalidName;
+use super::owner::{self, Claim, LockRange};
+use super::place::Place;
+
+/// What a participant may do with a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Map it read-only: monitors and taps.
+    ReadOnly,
+    /// Map it for reading and writing: producers and consumers.
+    ReadWrite,
+}
+
+/// Which call failed, and how. Whoever knows the place turns it into an error for the user.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(super) call: &'static str,
+    pub(super) source: io::Error,
+}
+
+impl Fault {
+    pub(super) fn new(call: &'static str, source: impl Into<io::Error>) -> Self {
+        Self { call, source: source.into() }
+    }
+
+    /// For `map_err`.
+    pub(super) fn of<E: Into<io::Error>>(call: &'static str) -> impl Fn(E) -> Self {
+        move |source| Self::new(call, source)
+    }
+}
+
+/// What tells two objects apart: device and inode, or the address for memory of this process. Unique among objects that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// What a new object needs to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Its length in bytes. Only heap memory is made with it; files get it when their space is reserved.
+    pub(super) total_len: u64,
+    /// Its permission bits.
+    pub(super) mode: u32,
+    /// Its group, where that is not the creator's.
+    pub(super) group: Option<u32>,
+}
+
+/// The call that asks a memory file for its seals; its failure has an error of its own.
+pub(super) const GET_SEALS: &str = "fcntl(F_GET_SEALS)";
+
+/// A place: finds, names and removes objects.
+pub(super) trait Backend {
+    /// A new object that nobody else can find. `None` if this place cannot make one: then [`draft_named`](Self::draft_named) has to do.
+    fn draft_nameless(&self, request: &Request) -> Result<Option<Object>, Fault>;
+
+    /// A new object that has its name from the beginning. Exclusive, as [`give_name`](Self::give_name) is.
+    fn draft_named(&self, request: &Request) -> Result<Object, Fault>;
+
+    /// Lets others find a nameless draft. Exclusive: `AlreadyExists` if there is anything of that name, and it stays untouched.
+    fn give_name(&self, object: &Object) -> Result<(), Fault>;
+
+    /// The object of that name. `None` if there is none; every failure to look is an error.
+    fn lookup(&self, access: Access) -> Result<Option<Object>, Fault>;
+
+    /// Which object has the name at the moment. Needs no permission to open it.
+    fn identity(&self) -> Result<Option<Identity>, Fault>;
+
+    /// Takes the name away. `NotFound` if it is gone already.
+    fn unlink(&self) -> Result<(), Fault>;
+}
+
+/// The backend of a place.
+pub(super) fn of(place: &Place) -> Result<Box<dyn Backend + '_>, InvalidName> {
+    Ok(match place {
+        Place::Shm(name) => Box::new(shm::entry(name)?),
+        Place::File(path) => Box::new(file::DirEntry::of(path)?),
+        #[cfg(target_os = "linux")]
+        Place::Memfd(object) => Box::new(object),
+        Place::Heap(object) => Box::new(object),
+    })
+}
+
+/// An object that exists, with or without a name: something with a length that can be mapped and locked.
+#[derive(Clone, Debug)]
+pub(super) enum Object {
+    /// A file, be it in memory or on a disk. The descriptor is used for looking, never for holding a lock.
+    Descriptor(Arc<OwnedFd>),
+    Heap(Arc<HeapMemory>),
+}
+
+impl Object {
+    pub(super) fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::Descriptor(descriptor) => descriptor::len(descriptor),
+            Self::Heap(memory) => Ok(memory.len() as u64),
+        }
+    }
+
+    pub(super) fn identity(&self) -> io::Result<Identity> {
+        match self {
+            Self::Descriptor(descriptor) => descriptor::identity(descriptor),
+            // The address is unique as long as the memory exists, and the caller's `Arc` sees to that.
+            Self::Heap(memory) => Ok(Identity { device: 0, inode: memory.as_ptr() as u64 }),
+        }
+    }
+
+    /// Copies the beginning of the object, as much as there is, at most `max_len` bytes.
+    pub(super) fn read_start(&self, max_len: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Descriptor(descriptor) => descriptor::read_start(descriptor, max_len),
+            Self::Heap(memory) => Ok(memory.read_start(max_len)),
+        }
+    }
+
+    /// Gives a new object its first page and then all of its space. The page comes first so that an object which a killed creator
+    /// leaves behind under a name can be recognised as ours. Nothing behind the page is written.
+    pub(super) fn fill(&self, page: &[u8], total_len: u64, sparse: bool) -> Result<(), Fault> {
+        match self {
+            Self::Descriptor(descriptor) => descriptor::fill(descriptor, page, total_len, sparse),
+            Self::Heap(memory) => {
+                memory.fill(page);
+                Ok(())
+            }
+        }
+    }
+
+    /// Bytes that are free where the object lives; 0 where nobody says.
+    pub(super) fn available_bytes(&self) -> u64 {
+        match self {
+            Self::Descriptor(descriptor) => descriptor::available_bytes(descriptor),
+            Self::Heap(_) => 0,
+        }
+    }
+
+    /// The name of the file system for a message.
+    pub(super) fn file_system(&self) -> String {
+        match self {
+            Self::Descriptor(descriptor) => descriptor::file_system(descriptor),
+            Self::Heap(_) => "heap".to_owned(),
+        }
+    }
+
+    /// Maps the first `len` bytes, which the object has.
+    pub(super) fn map(&self, len: usize, access: Access, prefault: bool) -> Result<Mapping, Fault> {
+        Ok(match self {
+            Self::Descriptor(descriptor) => Mapping::Shared(descriptor::map(descriptor, len, access, prefault)?),
+            Self::Heap(memory) => Mapping::Heap(Arc::clone(memory)),
+        })
+    }
+
+    /// Tries to lock `range`, on a description that is opened for this purpose. `None`: somebody holds a byte of it.
+    pub(super) fn try_lock(&self, range: LockRange) -> io::Result<Option<Claim>> {
+        match self {
+            Self::Descriptor(descriptor) => {
+                Claim::on_descriptor(range, || descriptor::reopen(descriptor, Access::ReadWrite))
+            }
+            Self::Heap(memory) => Claim::on_heap(range, memory),
+        }
+    }
+
+    /// The first byte of `range` that somebody holds, without taking anything.
+    pub(super) fn first_held(&self, range: LockRange) -> io::Result<Option<u32>> {
+        match self {
+            Self::Descriptor(descriptor) => owner::first_held(descriptor.as_ref(), range),
+            Self::Heap(memory) => Ok(memory.first_held(range)),
+        }
+    }
+}
+
+/// Memory that lies under a segment.
+#[derive(Debug)]
+pub(super) enum Mapping {
+    Shared(MmapRaw),
+    Heap(Arc<HeapMemory>),
+}
+
+impl Mapping {
+    /// The first byte. Aligned to a page.
+    pub(super) fn as_ptr(&self) -> *mut u8 {
+        match self {
+            Self::Shared(mapping) => mapping.as_mut_ptr(),
+            Self::Heap(memory) => memory.as_ptr(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Shared(mapping) => mapping.len(),
+            Self::Heap(memory) => memory.len(),
+        }
+    }
+
+    /// Keeps the pages in memory. Heap memory is left alone: it belongs to the allocator.
+    pub(super) fn lock_pages(&self) -> io::Result<()> {
+        match self {
+            Self::Shared(mapping) => mapping.lock(),
+            Self::Heap(_) => Ok(()),
+        }
+    }
+}
+
+/// The name of an object that no directory lists: empty, or one object. Clones are the same cell.
+#[derive(Clone, Debug, Default)]
+struct Cell(Arc<Mutex<Option<Object>>>);
+
+impl Cell {
+    fn holding(object: Object) -> Self {
+        Self(Arc::new(Mutex::new(Some(object))))
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&mut Option<Object>) -> T) -> T {
+        // A panic elsewhere cannot leave an `Option` half written.
+        run(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn give_name(&self, object: &Object) -> Result<(), Fault> {
+        self.with(|content| match content {
+            Some(_) => Err(Fault::new("give the object its place", io::ErrorKind::AlreadyExists)),
+            None => {
+                *content = Some(object.clone());
+                Ok(())
+            }
+        })
+    }
+
+    fn get(&self) -> Option<Object> {
+        self.with(|content| content.clone())
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, Fault> {
+        self.get().map(|object| object.identity()).transpose().map_err(Fault::of("fstat"))
+    }
+
+    fn unlink(&self) -> Result<(), Fault> {
+        let taken = self.with(Option::take);
+        taken.map(drop).ok_or_else(|| Fault::new("empty the place", io::ErrorKind::NotFound))
+    }
+}
+
+/// A cell always makes nameless drafts, so a draft that must be named at once is never asked of it.
+fn named_draft_of_a_cell() -> Fault {
+    Fault::new("create the object under its name", io::ErrorKind::Unsupported)
+}

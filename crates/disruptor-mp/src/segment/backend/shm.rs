@@ -1,0 +1,25 @@
+//! Segments in shared memory under a name: files of that name in one fixed directory.
+//!
+//! **Lives here:** which directory that is. **Builds on:** `file`. **May touch it:** `backend` only.
+//!
+//! On Linux, POSIX shared memory *is* a file in `/dev/shm`, so any tool that uses `shm_open` sees the same object. macOS keeps its
+//! shared-memory objects outside any file system: they have no inode, cannot be locked and take 31 bytes of name, so neither a death
+//! nor a replacement could be noticed. There a file in `/private/tmp` takes their place; its pages are written back to the disk now
+//! and then, which costs some bandwidth and nothing else.
+
+use std::path::Path;
+
+use super::super::name::{InvalidName, SegmentName};
+use super::file::DirEntry;
+
+/// The entry for `name`.
+///
+/// # Errors
+/// The name is none, for instance because it has a `/`.
+pub(super) fn entry(name: &str) -> Result<DirEntry, InvalidName> {
+    let name = SegmentName::new(name)?;
+    match cfg!(target_os = "linux") {
+        true => DirEntry::of(&Path::new("/dev/shm").join(name.as_str())),
+        false => DirEntry::of(&Path::new("/private/tmp").join(format!("disruptor-mp-{name}"))),
+    }
+}

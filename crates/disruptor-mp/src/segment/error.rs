@@ -1,0 +1,280 @@
+//! Why a segment could not be created, opened or removed: one enum per operation.
+//!
+//! **Lives here:** the errors, and how a failed call becomes one. **Builds on:** `backend`'s faults, `header`'s findings.
+//! **May touch it:** anybody. The place is kept as text, so that an error does not keep memory or descriptors alive.
+
+use std::io;
+
+use super::backend::Fault;
+use super::blueprint::{Kind, PlanError};
+use super::header::{ABI, AbiVersion, HeaderError};
+use super::name::InvalidName;
+use super::place::Place;
+
+/// Why a segment could not be created. Nothing is left behind, whichever it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// Something has that name already, not necessarily a segment. Open it, replace it, or choose another name.
+    #[error("{place} exists already")]
+    AlreadyExists {
+        /// Where it should have been created.
+        place: String,
+    },
+    /// The file system has less room than the segment needs. Enlarge it or choose another place.
+    #[error(
+        "no space for {place}: {wanted_bytes} bytes wanted, {available_bytes} available; make the file system larger (Docker: \
+         --shm-size, Kubernetes: sizeLimit of an emptyDir with medium Memory), or use a file in a directory that has the room"
+    )]
+    NoSpace {
+        /// Where it should have been created.
+        place: String,
+        /// The length of the whole segment.
+        wanted_bytes: u64,
+        /// What was free; 0 if the system did not say. Can be more than was wanted if a quota is in the way.
+        available_bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process may not create anything there, or not with these options.
+    #[error("not allowed to create {place}: {call}")]
+    PermissionDenied {
+        /// Where it should have been created.
+        place: String,
+        /// The call that was refused.
+        call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The place's name cannot be a segment's name.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// The blueprint cannot become a segment.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The file system cannot reserve space, so a full disk would end in SIGBUS later. Choose another place, or ask for a sparse segment
+    /// and accept that.
+    #[error(
+        "{place} is on a file system ({file_system}) that cannot reserve space; choose another place, or ask for a sparse segment, \
+         which ends in SIGBUS if space runs out"
+    )]
+    UnsupportedSpace {
+        /// Where it should have been created.
+        place: String,
+        /// The name of the file system, as far as we know it.
+        file_system: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else the operating system refused.
+    #[error("{call} failed while creating {place}")]
+    Os {
+        /// Where it should have been created.
+        place: String,
+        /// The call that failed.
+        call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why a segment could not be opened. Each situation that calls for another reaction has its own variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is nothing of that name. Its creator has not started yet, or it is over.
+    #[error("{place} does not exist")]
+    NotFound {
+        /// What was to be opened.
+        place: String,
+    },
+    /// It exists, but this process may not open it. Segments are private to their creator's user unless a group was asked for.
+    #[error("not allowed to open {place}: {call}")]
+    PermissionDenied {
+        /// What was to be opened.
+        place: String,
+        /// The call that was refused.
+        call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The name belongs to something that is not a regular file: a symlink, which is never followed, a directory, or the like.
+    #[error(
+        "{place} is a symlink, a directory or another special file; segments are regular files and symlinks are not followed"
+    )]
+    NotAFile {
+        /// What was to be opened.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It ends within its first page: truncated, or never a segment.
+    #[error("{place} is too short to be a segment: {len_bytes} bytes")]
+    TooShort {
+        /// What was to be opened.
+        place: String,
+        /// Its length.
+        len_bytes: u64,
+    },
+    /// Its creator is alive and has not finished in the time we wait. Try again, or look at what the creator does.
+    #[error("{place} is still being initialised by process {pid} (0: not known yet)")]
+    NotReady {
+        /// What was to be opened.
+        place: String,
+        /// The creator, in its own pid namespace; 0 if it has not said.
+        pid: u32,
+    },
+    /// Its creator died before it was finished. Remove it with [`gc`](super::gc()), or replace it.
+    #[error("the creator of {place} died before it was finished; it can be removed")]
+    CreatorDied {
+        /// What was to be opened.
+        place: String,
+    },
+    /// It is not one of ours.
+    #[error("{place} is not a segment: wrong magic")]
+    WrongMagic {
+        /// What was to be opened.
+        place: String,
+    },
+    /// It comes from a machine of the other byte order.
+    #[error("{place} was written by a machine of the other byte order")]
+    ByteOrder {
+        /// What was to be opened.
+        place: String,
+    },
+    /// It was created by a build with another layout. Both sides have to be of one version.
+    #[error("{place} has layout version {found}, this build needs {wanted}")]
+    Version {
+        /// What was to be opened.
+        place: String,
+        /// Its version.
+        found: AbiVersion,
+        /// Ours; an equal major version would do.
+        wanted: AbiVersion,
+    },
+    /// It is a segment for something else.
+    #[error("{place} is a segment of kind {found}, wanted was {wanted}")]
+    WrongKind {
+        /// What was to be opened.
+        place: String,
+        /// Its kind.
+        found: Kind,
+        /// The kind that was asked for.
+        wanted: Kind,
+    },
+    /// It was truncated: its header speaks of bytes that it does not have, and touching them would be SIGBUS.
+    #[error("{place} should have {header_bytes} bytes and has {object_bytes}")]
+    Length {
+        /// What was to be opened.
+        place: String,
+        /// The length that its header states.
+        header_bytes: u64,
+        /// The length that it has.
+        object_bytes: u64,
+    },
+    /// Its header holds a number that no creator writes.
+    #[error("{place} is damaged: {field} is {found}")]
+    Corrupt {
+        /// What was to be opened.
+        place: String,
+        /// What is wrong.
+        field: &'static str,
+        /// Its value.
+        found: u64,
+    },
+    /// A memory file that was received can still change its length. Its creator has to seal it, as ours do.
+    #[error(
+        "{place} is no memory file that is sealed against shrinking and growing, so it could be truncated under our feet"
+    )]
+    Unsealed {
+        /// What was to be opened.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The place's name cannot be a segment's name.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// Anything else the operating system refused.
+    #[error("{call} failed while opening {place}")]
+    Os {
+        /// What was to be opened.
+        place: String,
+        /// The call that failed.
+        call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    pub(super) fn from_fault(place: &Place, fault: Fault) -> Self {
+        let place = place.to_string();
+        let Fault { call, source } = fault;
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { place, call, source },
+            io::ErrorKind::InvalidInput if call == super::backend::GET_SEALS => Self::Unsealed { place, source },
+            _ if is_special_file(&source) => Self::NotAFile { place, source },
+            _ => Self::Os { place, call, source },
+        }
+    }
+
+    pub(super) fn from_header(place: &Place, error: HeaderError) -> Self {
+        let place = place.to_string();
+        match error {
+            HeaderError::TooShort { len_bytes } => Self::TooShort { place, len_bytes },
+            HeaderError::WrongMagic { .. } => Self::WrongMagic { place },
+            HeaderError::NotReady { pid } => Self::NotReady { place, pid },
+            HeaderError::ByteOrder => Self::ByteOrder { place },
+            HeaderError::Version { found } => Self::Version { place, found, wanted: ABI },
+            HeaderError::Length { header_bytes, object_bytes } => Self::Length { place, header_bytes, object_bytes },
+            HeaderError::Corrupt { field, found } => Self::Corrupt { place, field, found },
+        }
+    }
+}
+
+/// Why it could not be found out whether a segment may be removed, or why it was not. It is still there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GcError {
+    /// This process may not open or remove it.
+    #[error("not allowed to remove {place}: {call}")]
+    PermissionDenied {
+        /// What was to be removed.
+        place: String,
+        /// The call that was refused.
+        call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The place's name cannot be a segment's name.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// Anything else the operating system refused.
+    #[error("{call} failed while removing {place}")]
+    Os {
+        /// What was to be removed.
+        place: String,
+        /// The call that failed.
+        call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl GcError {
+    pub(super) fn from_fault(place: &Place, fault: Fault) -> Self {
+        let place = place.to_string();
+        let Fault { call, source } = fault;
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { place, call, source },
+            _ => Self::Os { place, call, source },
+        }
+    }
+}
+
+/// What the kernel says of a symlink that we do not follow, and we of other things that are not regular files.
+pub(super) fn is_special_file(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO))
+}

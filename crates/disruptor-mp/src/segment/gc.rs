@@ -1,0 +1,84 @@
+//! Removing what nobody lives in any more.
+//!
+//! **Lives here:** [`gc`]. **Builds on:** `owner`'s lock over all bytes. **May touch it:** anybody, at any time: it never removes what
+//! is in use, nor what is not ours.
+
+use super::backend::{self, Access, Fault};
+use super::blueprint::HEADER_BYTES;
+use super::error::{GcError, is_special_file};
+use super::header::{self, FATE_OFFSET};
+use super::owner::LockRange;
+use super::place::Place;
+use super::segment::{Fate, header_word};
+use crate::step;
+use crate::sync::primitive::Ordering;
+
+/// What [`gc`] found and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GcOutcome {
+    /// Nobody lived in it; it is gone.
+    Removed,
+    /// Somebody lives in it; it was not touched.
+    InUse {
+        /// A lock byte that is held: 0 is the producer's, `1 + i` that of entry `i` of the consumer table.
+        byte: u32,
+    },
+    /// There is nothing at that place.
+    NotFound,
+    /// What is there is not a segment of ours, whatever its state; it was not touched. An empty file is nobody's, so it is not ours.
+    NotOurs,
+}
+
+/// Removes the segment at `place` if nobody lives in it: neither a producer nor any registered consumer, in whichever container.
+/// Damaged and unfinished segments are removed as well, and those of other versions.
+///
+/// All lock bytes are held at once while that is decided and done, so nobody can move in meanwhile; who opened the segment just before
+/// finds it marked as removed. Taps are not seen: they keep their mapping and read in it that it is over.
+///
+/// # Errors
+/// [`GcError`]: it may not be opened or removed by this process, or the system fails. It is still there then.
+pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
+    let place = place.into();
+    let backend = backend::of(&place)?;
+    let fault = |fault| GcError::from_fault(&place, fault);
+    let object = match backend.lookup(Access::ReadWrite) {
+        Ok(Some(object)) => object,
+        Ok(None) => return Ok(GcOutcome::NotFound),
+        Err(error) if is_special_file(&error.source) => return Ok(GcOutcome::NotOurs),
+        Err(error) => return Err(fault(error)),
+    };
+    if !header::is_ours(&object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?) {
+        return Ok(GcOutcome::NotOurs);
+    }
+    let _everybody = loop {
+        match object.try_lock(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))? {
+            Some(claim) => break claim,
+            // Whoever was in the way may have gone between the two calls; then there is one reason less not to lock.
+            None => {
+                match object.first_held(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))? {
+                    Some(byte) => return Ok(GcOutcome::InUse { byte }),
+                    None => continue,
+                }
+            }
+        }
+    };
+    let identity = object.identity().map_err(|e| fault(Fault::new("fstat", e)))?;
+    match backend.identity().map_err(fault)? {
+        None => return Ok(GcOutcome::NotFound),
+        // Somebody has put a new one in its place between our opening and our locking, and a new one has a living producer.
+        Some(named) if named != identity => return Ok(GcOutcome::InUse { byte: super::owner::PRODUCER }),
+        Some(_) => {}
+    }
+    if object.len().map_err(|e| fault(Fault::new("fstat", e)))? >= HEADER_BYTES {
+        let page = object.map(HEADER_BYTES as usize, Access::ReadWrite, false).map_err(fault)?;
+        // Release pairs with the Acquire in `Segment::fate`. The word has this place and meaning in every version.
+        header_word(&page, FATE_OFFSET).store(Fate::Removed.to_wire(), Ordering::Release);
+        step!(CollectMarked);
+    }
+    match backend.unlink() {
+        Ok(()) => Ok(GcOutcome::Removed),
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(GcOutcome::NotFound),
+        Err(error) => Err(fault(error)),
+    }
+}

@@ -1,0 +1,478 @@
+//! The first page of a segment: what it is, who made it, where its sections lie.
+//!
+//! **Lives here:** the wire form, [`Header`], its checked local copy, and [`parse_header`], a pure function over bytes.
+//! **Builds on:** `blueprint` for the layout rule. **May touch it:** `segment` writes and parses it; the words `ready` and `fate` are
+//! atomics in the mapping and belong to `segment`.
+//!
+//! All numbers are in the byte order of the machine, which the mark at 8 shows. Bytes 0..24 keep their meaning in every version, so
+//! that any build can tell an object of ours, its version and whether it is finished.
+//!
+//! ```text
+//! byte  0       4       8       12      16      20      24      28      32
+//!   0   | magic "MYELONSG" | order | maj,min | ready* | fate*  |   checksum    |
+//!  32   | kind  | page  |   total_len   |  generation   |   capacity    |
+//!  64   |  slot_stride  |  slot_align   |payload_offset |  payload_len  |
+//!  96   |table  | pid   | pid start time| pid namespace |  schema offset|
+//! 128   |  schema len   | control offset|  control len  |  table offset |
+//! 160   |  table len    |counters offset| counters len  |  slots offset |
+//! 192   |  slots len    |  reserved, zero ...                      4096 |
+//! ```
+//!
+//! `*` are the only words that change after creation; the checksum covers all others. `ready` is stored last, with Release.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::blueprint::{self, Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
+use super::owner::ProcessIdentity;
+
+/// The first eight bytes of every object of ours.
+const MAGIC: [u8; 8] = *b"MYELONSG";
+
+/// Reads differently on a machine of the other byte order.
+const BYTE_ORDER_MARK: u32 = 0x0102_0304;
+
+/// The version of the layout that this build writes. Builds of equal `major` understand each other.
+pub const ABI: AbiVersion = AbiVersion { major: 1, minor: 0 };
+
+/// The value of the `ready` word of a finished segment.
+pub(super) const READY: u32 = 1;
+
+/// The offset of the `ready` word, fixed for all versions.
+pub(super) const READY_OFFSET: usize = core::mem::offset_of!(WireHeader, ready);
+
+/// The offset of the `fate` word, fixed for all versions.
+pub(super) const FATE_OFFSET: usize = core::mem::offset_of!(WireHeader, fate);
+
+const HEADER_PAGE: usize = HEADER_BYTES as usize;
+
+/// A version of the segment's layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AbiVersion {
+    /// Changes when builds before and after cannot share a segment.
+    pub major: u16,
+    /// Changes when something was added that the other side may ignore.
+    pub minor: u16,
+}
+
+impl std::fmt::Display for AbiVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct WireSection {
+    offset: u64,
+    len: u64,
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct WireHeader {
+    magic: [u8; 8],
+    byte_order: u32,
+    abi_major: u16,
+    abi_minor: u16,
+    ready: u32,
+    fate: u32,
+    checksum: u64,
+    kind: u32,
+    page_bytes: u32,
+    total_len: u64,
+    generation: u64,
+    capacity: u64,
+    slot_stride: u64,
+    slot_align: u64,
+    payload_offset: u64,
+    payload_len: u64,
+    table_len: u32,
+    creator_pid: u32,
+    creator_start_time: u64,
+    creator_pid_namespace: u64,
+    schema: WireSection,
+    control: WireSection,
+    table: WireSection,
+    counters: WireSection,
+    slots: WireSection,
+}
+
+const _: () = {
+    assert!(core::mem::offset_of!(WireHeader, byte_order) == 8);
+    assert!(core::mem::offset_of!(WireHeader, abi_major) == 12);
+    assert!(READY_OFFSET == 16 && FATE_OFFSET == 20);
+    assert!(core::mem::offset_of!(WireHeader, checksum) == 24);
+    assert!(core::mem::offset_of!(WireHeader, total_len) == 40);
+    assert!(core::mem::offset_of!(WireHeader, table_len) == 96);
+    assert!(core::mem::offset_of!(WireHeader, schema) == 120);
+    assert!(size_of::<WireHeader>() == 200 && size_of::<WireHeader>() <= HEADER_PAGE);
+};
+
+/// Everything a segment says about itself: copied once, checked, and from then on independent of what happens to the original.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) abi: AbiVersion,
+    pub(crate) kind: Kind,
+    /// Random; differs between any two segments, also of one name.
+    pub(crate) generation: u64,
+    pub(crate) capacity: u64,
+    pub(crate) slot_stride: u64,
+    pub(crate) slot_align: u64,
+    pub(crate) payload_offset: u64,
+    pub(crate) payload_len: u64,
+    pub(crate) table_len: u32,
+    /// The creator's page size in bytes; only for the reader of a report.
+    pub(crate) page_bytes: u32,
+    /// Who created it; not necessarily who produces now.
+    pub(crate) creator: ProcessIdentity,
+    /// Where the sections lie. They are within `total_len`, aligned, and do not overlap.
+    pub(crate) plan: SegmentPlan,
+}
+
+/// What is wrong with the first page of an object; `OpenError` adds the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    /// The object ends within the header page.
+    TooShort { len_bytes: u64 },
+    /// It does not start with the magic. `blank` if it starts with zeros instead: perhaps its creator has just begun.
+    WrongMagic { blank: bool },
+    /// Its creator has not finished; the pid is 0 if it has not been written yet.
+    NotReady { pid: u32 },
+    /// Written by a machine of the other byte order.
+    ByteOrder,
+    /// Another major version of the layout.
+    Version { found: AbiVersion },
+    /// The segment claims more bytes than the object has.
+    Length { header_bytes: u64, object_bytes: u64 },
+    /// A number that no creator writes.
+    Corrupt { field: &'static str, found: u64 },
+}
+
+impl Header {
+    /// The header of a new segment.
+    pub(super) fn new(blueprint: &Blueprint, plan: SegmentPlan, generation: u64, creator: ProcessIdentity) -> Self {
+        Self {
+            abi: ABI,
+            kind: blueprint.kind,
+            generation,
+            capacity: blueprint.capacity,
+            slot_stride: blueprint.slot_stride,
+            slot_align: blueprint.slot_align,
+            payload_offset: blueprint.payload_offset,
+            payload_len: blueprint.payload_len,
+            table_len: blueprint.table_len,
+            page_bytes: page_bytes(),
+            creator,
+            plan,
+        }
+    }
+
+    /// The header page as it is written: not ready, and live.
+    pub(super) fn to_page(&self) -> Vec<u8> {
+        let section = |section: Section| WireSection { offset: section.offset, len: section.len };
+        let mut wire = WireHeader {
+            magic: MAGIC,
+            byte_order: BYTE_ORDER_MARK,
+            abi_major: self.abi.major,
+            abi_minor: self.abi.minor,
+            ready: 0,
+            fate: 0,
+            checksum: 0,
+            kind: self.kind as u32,
+            page_bytes: self.page_bytes,
+            total_len: self.plan.total_len,
+            generation: self.generation,
+            capacity: self.capacity,
+            slot_stride: self.slot_stride,
+            slot_align: self.slot_align,
+            payload_offset: self.payload_offset,
+            payload_len: self.payload_len,
+            table_len: self.table_len,
+            creator_pid: self.creator.pid,
+            creator_start_time: self.creator.start_time_ticks,
+            creator_pid_namespace: self.creator.pid_namespace,
+            schema: section(self.plan.schema),
+            control: section(self.plan.control),
+            table: section(self.plan.table),
+            counters: section(self.plan.counters),
+            slots: section(self.plan.slots),
+        };
+        wire.checksum = checksum(&wire);
+        let mut page = wire.as_bytes().to_vec();
+        page.resize(HEADER_PAGE, 0);
+        page
+    }
+}
+
+/// Reads and checks a header. `bytes` is the beginning of an object of `object_len` bytes, at most a page of it is looked at.
+///
+/// Everything that an `Ok` holds is consistent in itself and lies within the object. The answer says nothing about the schema's content.
+pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, HeaderError> {
+    let wire = match WireHeader::read_from_prefix(bytes) {
+        Ok((wire, _)) if object_len >= HEADER_BYTES && bytes.len() >= HEADER_PAGE => wire,
+        _ => return Err(HeaderError::TooShort { len_bytes: object_len.min(bytes.len() as u64) }),
+    };
+    if wire.magic != MAGIC {
+        return Err(HeaderError::WrongMagic { blank: wire.magic == [0; 8] });
+    }
+    if wire.ready == 0 {
+        return Err(HeaderError::NotReady { pid: wire.creator_pid });
+    }
+    if wire.byte_order != BYTE_ORDER_MARK {
+        return Err(match wire.byte_order == BYTE_ORDER_MARK.swap_bytes() {
+            true => HeaderError::ByteOrder,
+            false => corrupt("byte order mark", wire.byte_order),
+        });
+    }
+    let abi = AbiVersion { major: wire.abi_major, minor: wire.abi_minor };
+    if abi.major != ABI.major {
+        return Err(HeaderError::Version { found: abi });
+    }
+    if wire.ready != READY {
+        return Err(corrupt("ready", wire.ready));
+    }
+    if wire.checksum != checksum(&wire) {
+        return Err(corrupt("checksum", wire.checksum));
+    }
+    let kind = Kind::from_wire(wire.kind).ok_or(corrupt("kind", wire.kind))?;
+    let plan = check_sections(&wire)?;
+    if plan.total_len > object_len {
+        return Err(HeaderError::Length { header_bytes: plan.total_len, object_bytes: object_len });
+    }
+    Ok(Header {
+        abi,
+        kind,
+        generation: wire.generation,
+        capacity: wire.capacity,
+        slot_stride: wire.slot_stride,
+        slot_align: wire.slot_align,
+        payload_offset: wire.payload_offset,
+        payload_len: wire.payload_len,
+        table_len: wire.table_len,
+        page_bytes: wire.page_bytes,
+        creator: ProcessIdentity {
+            pid: wire.creator_pid,
+            start_time_ticks: wire.creator_start_time,
+            pid_namespace: wire.creator_pid_namespace,
+        },
+        plan,
+    })
+}
+
+/// Whether these first bytes of an object say that it is ours, in whatever state or version it is.
+pub(super) fn is_ours(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
+}
+
+/// The section table is right if the layout rule, given the lengths that it states, arrives at the very same table. This rejects
+/// sections that overlap, lie outside, are misaligned or overflow, without a rule of its own for each.
+fn check_sections(wire: &WireHeader) -> Result<SegmentPlan, HeaderError> {
+    let lens = [wire.schema.len, wire.control.len, wire.table.len, wire.counters.len];
+    let plan = blueprint::layout(lens, wire.slots.len).map_err(|_| corrupt("section lengths", wire.total_len))?;
+    let pairs = [
+        ("schema section", wire.schema, plan.schema),
+        ("control section", wire.control, plan.control),
+        ("consumer table section", wire.table, plan.table),
+        ("counters section", wire.counters, plan.counters),
+        ("slots section", wire.slots, plan.slots),
+    ];
+    for (field, found, wanted) in pairs {
+        if found.offset != wanted.offset {
+            return Err(corrupt(field, found.offset));
+        }
+    }
+    if wire.total_len != plan.total_len {
+        return Err(corrupt("total_len", wire.total_len));
+    }
+    blueprint::check_slots(&blueprint::SlotNumbers {
+        capacity: wire.capacity,
+        slot_stride: wire.slot_stride,
+        slot_align: wire.slot_align,
+        payload_offset: wire.payload_offset,
+        payload_len: wire.payload_len,
+        slots_len: wire.slots.len,
+    })
+    .map_err(|error| match error {
+        blueprint::PlanError::Inconsistent { field, found, .. } => HeaderError::Corrupt { field, found },
+        blueprint::PlanError::TooLarge { .. } => corrupt("capacity", wire.capacity),
+    })?;
+    Ok(plan)
+}
+
+fn corrupt(field: &'static str, found: impl Into<u64>) -> HeaderError {
+    HeaderError::Corrupt { field, found: found.into() }
+}
+
+/// FNV-1a, 64 bit, over all that never changes. It finds damage and stray writes; it is no defence against intent.
+fn checksum(wire: &WireHeader) -> u64 {
+    let immutable = WireHeader { ready: 0, fate: 0, checksum: 0, ..*wire };
+    immutable
+        .as_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Writes the checksum that fits the rest of a header page, which a mutation has changed.
+#[cfg(fuzzing)]
+pub(super) fn restamp(page: &mut [u8]) {
+    if let Ok((mut wire, _)) = WireHeader::read_from_prefix(page) {
+        wire.checksum = checksum(&wire);
+        page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
+    }
+}
+
+/// The size of a page of this machine in bytes. Miri has no system call for it.
+fn page_bytes() -> u32 {
+    match cfg!(miri) {
+        true => 4096,
+        false => rustix::param::page_size() as u32,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn blueprint() -> Blueprint {
+        Blueprint {
+            kind: Kind::Ring,
+            capacity: 4,
+            slot_stride: 128,
+            slot_align: 128,
+            payload_offset: 64,
+            payload_len: 64,
+            table_len: 2,
+            schema: b"tokens".to_vec(),
+            control_len: 512,
+            table_bytes: 256,
+            counters_len: 300,
+            slots_len: 512,
+        }
+    }
+
+    fn header() -> Header {
+        let creator = ProcessIdentity { pid: 7, start_time_ticks: 8, pid_namespace: 9 };
+        Header::new(&blueprint(), blueprint().plan().unwrap(), 0xfeed, creator)
+    }
+
+    /// A finished page with `change` made to it; the checksum fits again if `resum`.
+    fn page_with(resum: bool, change: impl FnOnce(&mut WireHeader)) -> Vec<u8> {
+        let mut page = header().to_page();
+        let (mut wire, _) = WireHeader::read_from_prefix(&page).unwrap();
+        wire.ready = READY;
+        change(&mut wire);
+        if resum {
+            wire.checksum = checksum(&wire);
+        }
+        page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
+        page
+    }
+
+    fn parse(page: &[u8]) -> Result<Header, HeaderError> {
+        parse_header(page, header().plan.total_len)
+    }
+
+    #[test]
+    fn what_was_written_is_what_is_read() {
+        assert_eq!(parse(&page_with(false, |_| {})), Ok(header()));
+        assert_eq!(parse(&page_with(false, |wire| wire.fate = 2)), Ok(header()));
+        assert_eq!(parse(&header().to_page()), Err(HeaderError::NotReady { pid: 7 }));
+    }
+
+    #[test]
+    fn every_truncation_of_the_header_page_is_too_short() {
+        let page = page_with(false, |_| {});
+        for len in 0..page.len() {
+            assert_eq!(parse_header(&page[..len], len as u64), Err(HeaderError::TooShort { len_bytes: len as u64 }));
+        }
+    }
+
+    #[test]
+    fn each_kind_of_damage_has_its_own_answer() {
+        use HeaderError as E;
+        let total_len = header().plan.total_len;
+        assert_eq!(parse(&page_with(true, |w| w.magic[3] ^= 1)), Err(E::WrongMagic { blank: false }));
+        assert_eq!(parse(&vec![0; 8192]), Err(E::WrongMagic { blank: true }));
+        assert_eq!(parse(&page_with(true, |w| w.byte_order = w.byte_order.swap_bytes())), Err(E::ByteOrder));
+        let other = AbiVersion { major: ABI.major + 1, minor: 3 };
+        let changed = page_with(true, |w| (w.abi_major, w.abi_minor) = (other.major, other.minor));
+        assert_eq!(parse(&changed), Err(E::Version { found: other }));
+        assert!(parse(&page_with(true, |w| w.abi_minor = 77)).is_ok(), "a newer minor version attaches");
+        let short = parse_header(&page_with(false, |_| {}), total_len - 1);
+        assert_eq!(short, Err(E::Length { header_bytes: total_len, object_bytes: total_len - 1 }));
+        let field = |resum, change: fn(&mut WireHeader)| match parse(&page_with(resum, change)) {
+            Err(E::Corrupt { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(field(false, |w| w.generation ^= 1), "checksum");
+        assert_eq!(field(true, |w| w.ready = 2), "ready");
+        assert_eq!(field(true, |w| w.kind = 9), "kind");
+        assert_eq!(field(true, |w| w.total_len = u64::MAX), "total_len");
+        assert_eq!(field(true, |w| w.slots.offset = 0), "slots section");
+        assert_eq!(field(true, |w| w.table.offset = w.control.offset), "consumer table section");
+        assert_eq!(field(true, |w| w.slots.len = u64::MAX - 100), "section lengths");
+        assert_eq!(field(true, |w| w.capacity = u64::MAX), "capacity");
+        assert_eq!(field(true, |w| w.capacity = 5), "slots_len");
+        assert_eq!(field(true, |w| w.slot_align = 0), "slot_align");
+        assert_eq!(field(true, |w| w.payload_offset = u64::MAX), "payload_len");
+    }
+
+    proptest! {
+        #[test]
+        fn no_page_makes_the_parser_panic_or_lie(
+            changes in prop::collection::vec((0usize..200, any::<u8>()), 0..12), resum: bool, object_len in 0u64..20_000,
+        ) {
+            let mut page = page_with(false, |_| {});
+            for (at, byte) in changes {
+                page[at] = byte;
+            }
+            let (mut wire, _) = WireHeader::read_from_prefix(&page).unwrap();
+            if resum {
+                wire.checksum = checksum(&wire);
+                page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
+            }
+            if let Ok(header) = parse_header(&page, object_len) {
+                prop_assert!(header.plan.total_len <= object_len);
+                let mut end = HEADER_BYTES;
+                for section in [header.plan.schema, header.plan.control, header.plan.table, header.plan.counters, header.plan.slots] {
+                    prop_assert!(section.offset >= end);
+                    end = section.offset + section.len;
+                }
+                prop_assert!(end <= header.plan.total_len);
+                prop_assert_eq!(header.capacity * header.slot_stride, header.plan.slots.len);
+            }
+        }
+    }
+
+    /// A finished page of another make, for tests of whole objects.
+    pub(in crate::segment) fn damaged_page(page: &[u8], damage: Damage) -> Vec<u8> {
+        let mut page = page.to_vec();
+        let (mut wire, _) = WireHeader::read_from_prefix(&page).unwrap();
+        match damage {
+            Damage::Magic => wire.magic[0] ^= 0xff,
+            Damage::ByteOrder => wire.byte_order = wire.byte_order.swap_bytes(),
+            Damage::Version => wire.abi_major += 1,
+            Damage::Sum => wire.generation ^= 1,
+            Damage::SectionPastEnd => wire.slots.len += 4096,
+            Damage::Overflow => wire.slots.len = u64::MAX - 4095,
+            Damage::Unready => wire.ready = 0,
+        }
+        if damage != Damage::Sum {
+            wire.checksum = checksum(&wire);
+        }
+        page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
+        page
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    pub(in crate::segment) enum Damage {
+        Magic,
+        ByteOrder,
+        Version,
+        Sum,
+        SectionPastEnd,
+        Overflow,
+        Unready,
+    }
+}

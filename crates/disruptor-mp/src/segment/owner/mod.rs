@@ -1,0 +1,155 @@
+//! Who holds a segment: one lock byte per participant, known from the kernel and not from a clock.
+//!
+//! **Lives here:** [`Claim`], a held lock byte, [`LockRange`], and the record locks of open file descriptions underneath; in `fork`
+//! what a child of a fork inherits, which is nothing; in `process` who a process is, for messages.
+//! **Builds on:** `libc`, which has what rustix has not. **May touch it:** `segment` and `backend`.
+//!
+//! The lock bytes lie far beyond the end of any object; nothing is stored there:
+//!
+//! ```text
+//! 0 ......... total_len   ....   1 << 62     +1       +2            + 2^32
+//! |  the object         |        | producer | entry 0 | entry 1 | ... |
+//! ```
+//!
+//! The kernel drops a lock when the last descriptor of its open file description is closed, so at the latest when the process dies.
+//! Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent. Whoever only wants to know uses
+//! `F_OFD_GETLK`, which works on a read-only descriptor and across pid namespaces and keeps nobody from taking the lock. POSIX locks
+//! (`F_SETLK`) would be lost as soon as any descriptor of the file is closed anywhere in the process.
+
+mod fork;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+pub(super) use crate::liveness::ProcessIdentity;
+pub use fork::fork_epoch;
+pub(super) use fork::watch as watch_forks;
+
+use super::backend::HeapMemory;
+use fork::Registered;
+
+/// The lock byte of the producer.
+pub(crate) const PRODUCER: u32 = 0;
+
+/// Where the lock bytes begin: far beyond any object, far below what a signed offset can say.
+const LOCK_BASE: i64 = 1 << 62;
+
+const _: () = assert!(size_of::<libc::off_t>() == 8, "lock bytes need 64-bit file offsets");
+
+/// Some of the lock bytes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LockRange {
+    /// One participant's.
+    Byte(u32),
+    /// All of them: who holds this knows that nobody else lives in the segment.
+    Whole,
+}
+
+impl LockRange {
+    fn write_lock(self, kind: libc::c_short) -> libc::flock {
+        let (start, len) = match self {
+            Self::Byte(byte) => (LOCK_BASE + i64::from(byte), 1),
+            Self::Whole => (LOCK_BASE, 1 << 32),
+        };
+        // SAFETY: `flock` is plain integers, for which zero is a value; its `l_pid` has to be zero for these calls.
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = kind;
+        lock.l_whence = libc::SEEK_SET as libc::c_short;
+        lock.l_start = start;
+        lock.l_len = len;
+        lock
+    }
+
+    /// The first byte of the range.
+    pub(super) fn first(self) -> u32 {
+        match self {
+            Self::Byte(byte) => byte,
+            Self::Whole => 0,
+        }
+    }
+}
+
+/// A held lock byte. The kernel gives it back when this is dropped or the process dies. In a child of a fork this is a dead copy: the
+/// child holds nothing, and dropping it there does nothing.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    range: LockRange,
+    holding: Holding,
+}
+
+#[derive(Debug)]
+enum Holding {
+    Descriptor(Registered),
+    /// A lock in the table of a heap object, and the epoch in which it was taken.
+    Heap(Arc<HeapMemory>, u32),
+}
+
+impl Claim {
+    /// Locks `range` on a descriptor that `open` opens for this purpose. `None`: somebody holds a byte of it.
+    pub(super) fn on_descriptor(
+        range: LockRange,
+        open: impl FnOnce() -> io::Result<OwnedFd>,
+    ) -> io::Result<Option<Self>> {
+        let descriptor = Registered::open(open)?;
+        let lock = range.write_lock(libc::F_WRLCK as libc::c_short);
+        let own = descriptor.descriptor().expect("opened by this process a moment ago");
+        loop {
+            // SAFETY: an open descriptor and a valid `flock` that lives through the call, which does not wait.
+            match unsafe { libc::fcntl(own.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
+                0 => return Ok(Some(Self { range, holding: Holding::Descriptor(descriptor) })),
+                _ => match io::Error::last_os_error() {
+                    error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => return Ok(None),
+                    error if error.kind() == io::ErrorKind::Interrupted => {}
+                    error => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Locks `range` in the table of a heap object.
+    pub(super) fn on_heap(range: LockRange, memory: &Arc<HeapMemory>) -> io::Result<Option<Self>> {
+        watch_forks()?;
+        let taken = memory.try_lock(range);
+        Ok(taken.then(|| Self { range, holding: Holding::Heap(Arc::clone(memory), fork_epoch()) }))
+    }
+
+    /// Which byte is held; 0 is the producer's.
+    pub(crate) fn byte(&self) -> u32 {
+        self.range.first()
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        match &self.holding {
+            Holding::Descriptor(registered) => {
+                // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being spawned has one
+                // for a moment. Unlocking works on the description itself.
+                if let Some(descriptor) = registered.descriptor() {
+                    let lock = self.range.write_lock(libc::F_UNLCK as libc::c_short);
+                    // SAFETY: as in `on_descriptor`. Its failure changes nothing: the close that follows unlocks as well.
+                    unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+                }
+            }
+            Holding::Heap(memory, epoch) if *epoch == fork_epoch() => memory.unlock(self.range),
+            Holding::Heap(..) => {}
+        }
+    }
+}
+
+/// The first byte of `range` that another description holds a lock on, without taking anything. Any answer can be stale by the time it
+/// is used, except that of a dead participant: a lock that was dropped by death is not taken again by the dead.
+pub(super) fn first_held(descriptor: impl AsFd, range: LockRange) -> io::Result<Option<u32>> {
+    let mut lock = range.write_lock(libc::F_WRLCK as libc::c_short);
+    // SAFETY: an open descriptor and a valid `flock` that lives through the call, which writes into it and does not wait.
+    let rc = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+    if rc != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    match lock.l_type == libc::F_UNLCK as libc::c_short {
+        true => Ok(None),
+        // A foreign lock may begin before the range; the byte then named is the first one of the range.
+        false => Ok(Some(u32::try_from(lock.l_start - LOCK_BASE).unwrap_or(range.first()).max(range.first()))),
+    }
+}

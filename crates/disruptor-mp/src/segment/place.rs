@@ -1,0 +1,136 @@
+//! Where a segment is: every constructor takes `impl Into<Place>`.
+//!
+//! **Lives here:** [`Place`]; no system call. **Builds on:** `name`, the objects of `backend`. **May touch it:** anybody.
+
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::backend::HeapObject;
+#[cfg(target_os = "linux")]
+use super::backend::MemfdObject;
+use super::name::{MmapTransportLayout, SegmentName, printable};
+
+/// Where a segment is, or is to be created.
+///
+/// A string is a name in shared memory, a path is a file. Making a `Place` never fails and touches nothing: names are checked when the
+/// place is used, and a string with a `/` is refused there with [`InvalidName`](super::InvalidName).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Place {
+    /// Shared memory under a name: the file of that name in `/dev/shm`. macOS's own shared-memory objects know neither record locks nor
+    /// identity, without which nobody's death would be noticed; there it is a file in `/private/tmp` with a prefix of ours.
+    Shm(String),
+    /// A file that every participant maps. Where durability is not wanted, choose a directory on a memory file system.
+    File(PathBuf),
+    /// Shared memory without a name, handed on as a descriptor.
+    #[cfg(target_os = "linux")]
+    Memfd(MemfdObject),
+    /// Memory of this process alone, shared by the clones of the place: for threads, tests and models.
+    Heap(HeapObject),
+}
+
+impl Place {
+    /// A place for a new anonymous memory file. `label` shows up in `/proc/<pid>/maps` and in messages; it need not be unique.
+    #[cfg(target_os = "linux")]
+    pub fn memfd(label: impl Into<String>) -> Self {
+        Self::Memfd(MemfdObject::new(label))
+    }
+
+    /// An empty place in this process's own memory; clones of it are the same place.
+    pub fn heap() -> Self {
+        Self::Heap(HeapObject::new())
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Shm(name) => write!(f, "shm:{}", printable(name)),
+            Self::File(path) => write!(f, "{}", printable(&path.to_string_lossy())),
+            #[cfg(target_os = "linux")]
+            Self::Memfd(object) => write!(f, "memfd:{}", printable(object.label())),
+            Self::Heap(_) => f.write_str("heap"),
+        }
+    }
+}
+
+impl From<&Place> for Place {
+    fn from(place: &Place) -> Self {
+        place.clone()
+    }
+}
+
+impl From<&str> for Place {
+    fn from(name: &str) -> Self {
+        Self::Shm(name.to_owned())
+    }
+}
+
+impl From<String> for Place {
+    fn from(name: String) -> Self {
+        Self::Shm(name)
+    }
+}
+
+impl From<&String> for Place {
+    fn from(name: &String) -> Self {
+        Self::Shm(name.clone())
+    }
+}
+
+impl From<&SegmentName> for Place {
+    fn from(name: &SegmentName) -> Self {
+        Self::Shm(name.as_str().to_owned())
+    }
+}
+
+impl From<SegmentName> for Place {
+    fn from(name: SegmentName) -> Self {
+        Self::from(&name)
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+impl From<PathBuf> for Place {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(path: &PathBuf) -> Self {
+        Self::File(path.clone())
+    }
+}
+
+impl From<MmapTransportLayout> for Place {
+    fn from(layout: MmapTransportLayout) -> Self {
+        Self::from(&layout)
+    }
+}
+
+impl From<&MmapTransportLayout> for Place {
+    fn from(layout: &MmapTransportLayout) -> Self {
+        Self::File(layout.ring_path())
+    }
+}
+
+/// An existing memory file that another process handed over. It can be opened; creating there finds the place taken.
+#[cfg(target_os = "linux")]
+impl From<OwnedFd> for Place {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self::Memfd(MemfdObject::from(descriptor))
+    }
+}
+
+impl From<HeapObject> for Place {
+    fn from(object: HeapObject) -> Self {
+        Self::Heap(object)
+    }
+}

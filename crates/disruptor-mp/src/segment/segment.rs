@@ -1,0 +1,567 @@
+//! One mapped segment: created, opened, replaced, and what may be asked of it while it lives.
+//!
+//! **Lives here:** [`Segment`], [`CreateOptions`], [`Fate`]. One path for all backends. **Builds on:** `backend` for objects, `header`
+//! for what they say about themselves, `owner` for who lives. **May touch it:** the ring, the cursors, the counters.
+//!
+//! # Creating, step by step
+//!
+//! | step | killed here, this remains |
+//! |---|---|
+//! | make an object without a name | nothing |
+//! | lock the producer's byte on a descriptor of its own | nothing |
+//! | write the header page, reserve the space | nothing |
+//! | map, write the schema, let the caller initialise | nothing |
+//! | store `ready` with Release | nothing |
+//! | give it its name, exclusively | a whole segment, whose producer is dead |
+//!
+//! Where an object cannot be without a name (macOS, some network and FUSE file systems) the name comes first, so an unready object may
+//! remain. Its lock is free then, by which an opener recognises after a second look that it is dead, and `gc` that it may go; only one
+//! that is still empty is left alone, because nothing in it says that it is ours.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::backend::{self, Access, Backend, Fault, Mapping, Object, Request};
+use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
+use super::error::{CreateError, OpenError};
+use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, parse_header};
+use super::owner::{Claim, LockRange, PRODUCER, ProcessIdentity};
+use super::place::Place;
+use crate::step;
+use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
+
+/// How long an opener waits for a creator that is alive and not finished. Reserving a gigabyte takes a third of a second.
+const READY_WAIT: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration::from_secs(10) };
+
+/// How long the lock of an unready object has to be free until its creator counts as dead: an object under a name exists for an instant
+/// before its creator has locked it.
+const SECOND_LOOK: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration::from_secs(1) };
+
+/// How often an opener looks whether a segment has become ready.
+const READY_POLL: Duration = Duration::from_millis(1);
+
+/// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CreateOptions {
+    group: Option<u32>,
+    sparse: bool,
+    prefault: bool,
+    mlock: bool,
+}
+
+impl CreateOptions {
+    /// Readable and writable by the group `gid` as well (0660). Whoever may write is trusted: see the module's documentation.
+    pub fn group(mut self, gid: u32) -> Self {
+        self.group = Some(gid);
+        self
+    }
+
+    /// Does not reserve the space. If it runs out later, whoever touches a page that does not exist gets SIGBUS.
+    pub fn sparse(mut self, sparse: bool) -> Self {
+        self.sparse = sparse;
+        self
+    }
+
+    /// Maps every page of the creator at once, about 0.8 µs per page, so that the first lap is as fast as the others. Linux only;
+    /// elsewhere, and on the heap, it does nothing.
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.prefault = prefault;
+        self
+    }
+
+    /// Locks the creator's pages in memory, so that they are never swapped out. Needs `RLIMIT_MEMLOCK` or `CAP_IPC_LOCK`.
+    pub fn mlock(mut self, mlock: bool) -> Self {
+        self.mlock = mlock;
+        self
+    }
+
+    fn request(&self, plan: &SegmentPlan) -> Request {
+        let mode = if self.group.is_some() { 0o660 } else { 0o600 };
+        Request { total_len: plan.total_len, mode, group: self.group }
+    }
+}
+
+/// What became of a segment, as those who still have it mapped read it. It only ever leaves `Live`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing; it is in use, or its participants died.
+    Live,
+    /// Another segment has taken its place.
+    Replaced,
+    /// It was removed by `gc`.
+    Removed,
+}
+
+impl Fate {
+    pub(super) const fn to_wire(self) -> u32 {
+        match self {
+            Self::Live => 0,
+            Self::Replaced => 1,
+            Self::Removed => 2,
+        }
+    }
+
+    /// A word that nobody of ours writes says at least that one should not go on with this segment.
+    const fn from_wire(word: u32) -> Self {
+        match word {
+            0 => Self::Live,
+            1 => Self::Replaced,
+            _ => Self::Removed,
+        }
+    }
+}
+
+/// A mapped segment, its checked header, and the object itself for questions about it. Unmapped on drop.
+///
+/// A child of a fork inherits the mapping, which is harmless: what says that somebody lives is a [`Claim`], and no child has one.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    place: Place,
+    object: Object,
+    mapping: Mapping,
+    header: Header,
+    schema: Vec<u8>,
+    access: Access,
+}
+
+// The type is moved to the consumer's thread and looked at by watchers on others; the raw pointers inside are only handed out.
+const _: () = {
+    const fn shared_by_threads<T: Send + Sync>() {}
+    shared_by_threads::<Segment>();
+    shared_by_threads::<Claim>();
+};
+
+impl Segment {
+    /// Creates a segment that does not exist and claims its producer's byte, before anybody can find it. `init` gets the mapped segment,
+    /// all zero behind the header and the schema, and writes what must be there when the first reader comes; not the slots.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing is left behind.
+    pub(crate) fn create(
+        place: &Place,
+        blueprint: &Blueprint,
+        options: &CreateOptions,
+        init: impl FnOnce(&Self),
+    ) -> Result<(Self, Claim), CreateError> {
+        let construction = Construction::new(place, blueprint, options)?;
+        let backend = backend::of(place)?;
+        let fault = |fault| construction.error(fault);
+        // Giving the name is exclusive anyway; this look saves reserving megabytes in vain.
+        if backend.identity().map_err(fault)?.is_some() {
+            return Err(CreateError::AlreadyExists { place: place.to_string() });
+        }
+        let draft = match Draft::nameless(&*backend, &construction.request).map_err(fault)? {
+            Some(draft) => draft,
+            None => Draft::named(&*backend, &construction.request).map_err(fault)?,
+        };
+        let new = construction.build(&draft, init)?;
+        draft.finish().map_err(fault)?;
+        Ok(new)
+    }
+
+    /// Opens a segment of that kind and maps it. Waits, for at most ten seconds, for a creator that is alive and not finished.
+    ///
+    /// # Errors
+    /// [`OpenError`]; every way in which it is not what was asked for has its own variant.
+    pub(crate) fn open(place: &Place, kind: Kind, access: Access) -> Result<Self, OpenError> {
+        let backend = backend::of(place)?;
+        let fault = |fault| OpenError::from_fault(place, fault);
+        let started = Instant::now();
+        let mut unlocked_since = None;
+        loop {
+            let object = backend.lookup(access).map_err(fault)?;
+            let object = object.ok_or_else(|| OpenError::NotFound { place: place.to_string() })?;
+            let error = match read_header(&object).map_err(fault)? {
+                Ok(header) => return Self::attach(place, object, header, kind, access),
+                Err(error) => error,
+            };
+            let held =
+                object.first_held(LockRange::Byte(PRODUCER)).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))?;
+            let unfinished_by = match error {
+                HeaderError::NotReady { pid } => pid,
+                // Its creator has made it a moment ago and comes to the header next, if there is a creator.
+                HeaderError::TooShort { len_bytes: 0 } => 0,
+                HeaderError::WrongMagic { blank: true } if held.is_some() => 0,
+                _ => return Err(OpenError::from_header(place, error)),
+            };
+            if held.is_some() {
+                unlocked_since = None;
+                if started.elapsed() >= READY_WAIT {
+                    return Err(OpenError::NotReady { place: place.to_string(), pid: unfinished_by });
+                }
+            } else if unlocked_since.get_or_insert_with(Instant::now).elapsed() >= SECOND_LOOK {
+                return Err(match error {
+                    HeaderError::NotReady { .. } => OpenError::CreatorDied { place: place.to_string() },
+                    _ => OpenError::from_header(place, error),
+                });
+            }
+            std::thread::sleep(READY_POLL);
+        }
+    }
+
+    /// Maps an object whose header is right.
+    fn attach(place: &Place, object: Object, header: Header, kind: Kind, access: Access) -> Result<Self, OpenError> {
+        if header.kind != kind {
+            return Err(OpenError::WrongKind { place: place.to_string(), found: header.kind, wanted: kind });
+        }
+        let len = header.plan.total_len as usize; // the layout rule keeps it within `isize`
+        let mapping = object.map(len, access, false).map_err(|fault| OpenError::from_fault(place, fault))?;
+        let mut segment = Self { place: place.clone(), object, mapping, header, schema: Vec::new(), access };
+        // Acquire pairs with the Release in `Construction::build`: who sees READY here sees what the creator wrote before it. That the
+        // word was READY is known already, but from a read that orders nothing.
+        if segment.word(READY_OFFSET).load(Ordering::Acquire) != READY {
+            return Err(OpenError::from_header(place, HeaderError::NotReady { pid: segment.header.creator.pid }));
+        }
+        segment.schema = segment.copy_schema();
+        Ok(segment)
+    }
+
+    /// The checked copy of the header, taken when the segment was opened.
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The description of the slots, copied when the segment was opened.
+    pub(crate) fn schema(&self) -> &[u8] {
+        &self.schema
+    }
+
+    /// The control lines: where they begin, and their length in bytes. Aligned to 128 bytes, valid as long as `self`.
+    pub(crate) fn control(&self) -> (NonNull<u8>, usize) {
+        self.section(self.header.plan.control)
+    }
+
+    /// The consumer table, as [`control`](Self::control).
+    pub(crate) fn table(&self) -> (NonNull<u8>, usize) {
+        self.section(self.header.plan.table)
+    }
+
+    /// The counters, as [`control`](Self::control).
+    pub(crate) fn counters(&self) -> (NonNull<u8>, usize) {
+        self.section(self.header.plan.counters)
+    }
+
+    /// The slots, as [`control`](Self::control), aligned to 4096 bytes. Zero at creation.
+    pub(crate) fn slots(&self) -> (NonNull<u8>, usize) {
+        self.section(self.header.plan.slots)
+    }
+
+    /// Where it was created or opened.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Tells this segment from any other, also from one of the same name.
+    pub(crate) fn generation(&self) -> u64 {
+        self.header.generation
+    }
+
+    /// Whether it is mapped read-only: writing to it would be SIGSEGV.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.access == Access::ReadOnly
+    }
+
+    /// The length of the mapping in bytes.
+    pub(crate) fn total_len(&self) -> u64 {
+        self.header.plan.total_len
+    }
+
+    /// Tries to take one lock byte. `None`: somebody holds it, be it in this process.
+    ///
+    /// # Errors
+    /// The system could not open the object once more, or has no locks for it. Not possible on a read-only segment.
+    pub(crate) fn claim(&self, byte: u32) -> io::Result<Option<Claim>> {
+        match self.access {
+            Access::ReadOnly => Err(io::ErrorKind::PermissionDenied.into()),
+            Access::ReadWrite => self.object.try_lock(LockRange::Byte(byte)),
+        }
+    }
+
+    /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays true of it;
+    /// `true` can be stale.
+    pub(crate) fn is_held(&self, byte: u32) -> io::Result<bool> {
+        Ok(self.object.first_held(LockRange::Byte(byte))?.is_some())
+    }
+
+    /// What became of it. Acquire: who sees that it ended sees what was written before that.
+    pub(crate) fn fate(&self) -> Fate {
+        Fate::from_wire(self.word(FATE_OFFSET).load(Ordering::Acquire))
+    }
+
+    /// Says to everybody in it that another segment takes its place. The caller holds the producer's claim and wakes them afterwards.
+    pub(crate) fn mark_replaced(&self) {
+        self.mark(Fate::Replaced);
+    }
+
+    /// Says to everybody who may still have it mapped that it was removed. The caller holds the producer's claim.
+    pub(crate) fn mark_removed(&self) {
+        self.mark(Fate::Removed);
+    }
+
+    fn mark(&self, fate: Fate) {
+        assert!(!self.is_read_only(), "a read-only mapping cannot say anything");
+        // Release pairs with the Acquire in `fate`.
+        self.word(FATE_OFFSET).store(fate.to_wire(), Ordering::Release);
+    }
+
+    /// A descriptor of the object, to be handed to another process; it holds no lock. Only for memory files and files.
+    pub(crate) fn try_clone_fd(&self) -> io::Result<OwnedFd> {
+        match &self.object {
+            Object::Descriptor(descriptor) => descriptor.try_clone(),
+            Object::Heap(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Whether the place still leads to this very object. Can be stale at once, unless the producer's claim is held: nobody replaces or
+    /// removes a segment without it.
+    pub(crate) fn still_named(&self) -> io::Result<bool> {
+        let named = self.backend()?.identity().map_err(|fault| fault.source)?;
+        Ok(named == Some(self.object.identity()?))
+    }
+
+    /// Takes the name away if it still leads to this very object, and says whether it did. The caller holds the producer's claim: it
+    /// keeps others who follow the protocol from putting something else there between the look and the unlinking.
+    pub(crate) fn unlink_if_same(&self) -> io::Result<bool> {
+        if !self.still_named()? {
+            return Ok(false);
+        }
+        match self.backend()?.unlink() {
+            Ok(()) => Ok(true),
+            Err(fault) if fault.source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(fault) => Err(fault.source),
+        }
+    }
+
+    fn backend(&self) -> io::Result<Box<dyn Backend + '_>> {
+        // The place led here, so its name is valid.
+        backend::of(&self.place).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    pub(super) fn section(&self, section: Section) -> (NonNull<u8>, usize) {
+        debug_assert!(section.offset + section.len <= self.mapping.len() as u64);
+        // SAFETY: the header check put every section within `total_len`, and the mapping has that length.
+        let start = unsafe { self.mapping.as_ptr().add(section.offset as usize) };
+        (NonNull::new(start).expect("a mapping is not at address zero"), section.len as usize)
+    }
+
+    /// One of the header page's words that change. They are accessed as atomics only, by everybody.
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        header_word(&self.mapping, offset)
+    }
+
+    fn copy_schema(&self) -> Vec<u8> {
+        let (start, len) = self.section(self.header.plan.schema);
+        let mut schema = vec![0; len];
+        // SAFETY: the section is `len` bytes within the mapping and the vector is as long. A peer that may write is trusted not to change
+        // what its creator wrote before READY.
+        unsafe { std::ptr::copy_nonoverlapping(start.as_ptr(), schema.as_mut_ptr(), len) };
+        schema
+    }
+
+    fn write_schema(&self, schema: &[u8]) {
+        let (start, len) = self.section(self.header.plan.schema);
+        assert_eq!(len, schema.len(), "the plan was made of this schema");
+        // SAFETY: the section is `len` bytes within our writable mapping, and nobody else can know the segment yet.
+        unsafe { std::ptr::copy_nonoverlapping(schema.as_ptr(), start.as_ptr(), len) };
+    }
+}
+
+/// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is there, so that
+/// nobody takes `old` over meanwhile. `old` is marked, and `before_new` gets it so marked, to wake everybody in it.
+///
+/// Where the place allows it, the new segment is complete before `old` is touched: if there is no space, `old` stays as it was.
+///
+/// # Errors
+/// [`CreateError`]; `AlreadyExists` if somebody else has put something in the place of `old`.
+pub(crate) fn replace(
+    old: &Segment,
+    claim: Claim,
+    place: &Place,
+    blueprint: &Blueprint,
+    options: &CreateOptions,
+    before_new: impl FnOnce(&Segment),
+    init: impl FnOnce(&Segment),
+) -> Result<(Segment, Claim), CreateError> {
+    assert_eq!(claim.byte(), PRODUCER, "only who holds the producer's claim may replace a segment");
+    let construction = Construction::new(place, blueprint, options)?;
+    let backend = backend::of(place)?;
+    let fault = |fault| construction.error(fault);
+    let old_identity = old.object.identity().map_err(|e| fault(Fault::new("fstat", e)))?;
+    // Whether the name leads to `old` (true) or nowhere (false).
+    let names_old = || match backend.identity().map_err(fault)? {
+        None => Ok(false),
+        Some(identity) if identity == old_identity => Ok(true),
+        Some(_) => Err(CreateError::AlreadyExists { place: place.to_string() }),
+    };
+    let retire = || -> Result<(), CreateError> {
+        names_old()?;
+        old.mark_replaced();
+        before_new(old);
+        // Looked at again: waking takes time.
+        if names_old()? {
+            backend.unlink().map_err(fault)?;
+        }
+        step!(ReplaceUnlinked);
+        Ok(())
+    };
+    names_old()?;
+    let new = match Draft::nameless(&*backend, &construction.request).map_err(fault)? {
+        Some(draft) => {
+            let new = construction.build(&draft, init)?;
+            retire()?;
+            draft.finish().map_err(fault)?;
+            new
+        }
+        None => {
+            retire()?;
+            let draft = Draft::named(&*backend, &construction.request).map_err(fault)?;
+            let new = construction.build(&draft, init)?;
+            draft.finish().map_err(fault)?;
+            new
+        }
+    };
+    drop(claim);
+    Ok(new)
+}
+
+/// Reads and parses the header of `object`. The length is taken before the bytes: an object only grows while it is being created.
+fn read_header(object: &Object) -> Result<Result<Header, HeaderError>, Fault> {
+    let object_len = object.len().map_err(Fault::of("fstat"))?;
+    let start = object.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
+    Ok(parse_header(&start, object_len))
+}
+
+/// A word of the header page of `mapping`, which has at least that page.
+pub(super) fn header_word(mapping: &Mapping, offset: usize) -> &AtomicU32 {
+    assert!(offset.is_multiple_of(4) && offset + 4 <= HEADER_BYTES as usize && mapping.len() >= HEADER_BYTES as usize);
+    // SAFETY: within the mapping and aligned, by the line above and because mappings begin on a page; the mapping lives as long as the
+    // reference; whoever changes these words does so atomically.
+    unsafe { &*mapping.as_ptr().add(offset).cast::<AtomicU32>() }
+}
+
+/// All that is decided before anything exists.
+struct Construction<'a> {
+    place: &'a Place,
+    blueprint: &'a Blueprint,
+    options: &'a CreateOptions,
+    plan: SegmentPlan,
+    request: Request,
+}
+
+impl<'a> Construction<'a> {
+    fn new(place: &'a Place, blueprint: &'a Blueprint, options: &'a CreateOptions) -> Result<Self, CreateError> {
+        let plan = blueprint.plan()?;
+        Ok(Self { place, blueprint, options, plan, request: options.request(&plan) })
+    }
+
+    /// Turns a draft into a ready segment. The lock comes first: an object that can be found is locked or dead.
+    fn build(&self, draft: &Draft<'_>, init: impl FnOnce(&Segment)) -> Result<(Segment, Claim), CreateError> {
+        let fault = |fault| self.error(fault);
+        let object = &draft.object;
+        let claim =
+            object.try_lock(LockRange::Byte(PRODUCER)).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))?;
+        let claim = claim.ok_or_else(|| CreateError::AlreadyExists { place: self.place.to_string() })?;
+        step!(ProducerLocked);
+        let header = Header::new(self.blueprint, self.plan, new_generation(), ProcessIdentity::current());
+        let filled = object.fill(&header.to_page(), self.plan.total_len, self.options.sparse);
+        filled.map_err(|fault| self.fill_error(object, fault))?;
+        step!(SegmentReserved);
+        let len = self.plan.total_len as usize; // the plan keeps it within `isize`
+        let mapping = object.map(len, Access::ReadWrite, self.options.prefault).map_err(fault)?;
+        if self.options.mlock {
+            mapping.lock_pages().map_err(|e| fault(Fault::new("mlock", e)))?;
+        }
+        let schema = self.blueprint.schema.clone();
+        let segment = Segment {
+            place: self.place.clone(),
+            object: object.clone(),
+            mapping,
+            header,
+            schema,
+            access: Access::ReadWrite,
+        };
+        segment.write_schema(&segment.schema);
+        init(&segment);
+        step!(SegmentWritten);
+        // Release, last of all: pairs with the Acquire in `attach`.
+        segment.word(READY_OFFSET).store(READY, Ordering::Release);
+        step!(SegmentReady);
+        Ok((segment, claim))
+    }
+
+    /// What a failure to get the space means to the user.
+    fn fill_error(&self, object: &Object, fault: Fault) -> CreateError {
+        let unsupported = Errno::from_io_error(&fault.source) == Some(Errno::OPNOTSUPP);
+        match self.error(fault) {
+            CreateError::NoSpace { place, wanted_bytes, source, .. } => {
+                CreateError::NoSpace { place, wanted_bytes, available_bytes: object.available_bytes(), source }
+            }
+            CreateError::Os { place, source, .. } if unsupported => {
+                CreateError::UnsupportedSpace { place, file_system: object.file_system(), source }
+            }
+            other => other,
+        }
+    }
+
+    /// What any other failure means. A file system without room can refuse the very first call, for want of an inode.
+    fn error(&self, fault: Fault) -> CreateError {
+        let Fault { call, source } = fault;
+        let place = self.place.to_string();
+        match (source.kind(), Errno::from_io_error(&source)) {
+            (_, Some(Errno::NOSPC | Errno::DQUOT)) => {
+                CreateError::NoSpace { place, wanted_bytes: self.plan.total_len, available_bytes: 0, source }
+            }
+            (io::ErrorKind::AlreadyExists, _) => CreateError::AlreadyExists { place },
+            (io::ErrorKind::PermissionDenied, _) => CreateError::PermissionDenied { place, call, source },
+            _ => CreateError::Os { place, call, source },
+        }
+    }
+}
+
+/// An object that is not finished. Dropped before that, it leaves nothing: without a name it vanishes, and a name is taken away.
+struct Draft<'a> {
+    backend: &'a dyn Backend,
+    object: Object,
+    /// Whether it has its name already and would have to lose it.
+    named: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn nameless(backend: &'a dyn Backend, request: &Request) -> Result<Option<Self>, Fault> {
+        Ok(backend.draft_nameless(request)?.map(|object| Self { backend, object, named: false }))
+    }
+
+    fn named(backend: &'a dyn Backend, request: &Request) -> Result<Self, Fault> {
+        Ok(Self { backend, object: backend.draft_named(request)?, named: true })
+    }
+
+    /// Makes sure that the name leads to the object, and leaves it there.
+    fn finish(mut self) -> Result<(), Fault> {
+        if !std::mem::replace(&mut self.named, false) {
+            self.backend.give_name(&self.object)?;
+        }
+        step!(SegmentNamed);
+        Ok(())
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if self.named && matches!((self.backend.identity(), self.object.identity()), (Ok(Some(a)), Ok(b)) if a == b) {
+            // If it fails, an unready object without a lock stays, which `gc` removes; the error on its way out matters more.
+            let _ = self.backend.unlink();
+        }
+    }
+}
+
+/// A number that no other segment has, whoever made it. From the randomness that seeds the hash tables of this process; who we are, when
+/// and how often goes in as well, because a child of a fork inherits the seed.
+fn new_generation() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    RandomState::new().hash_one((ProcessIdentity::current(), Instant::now(), MADE.fetch_add(1, Ordering::Relaxed)))
+}

@@ -1,0 +1,73 @@
+//! A segment that belongs to its creator alone: made over what a crash has left, gone when its creator lets go of it.
+//!
+//! **Lives here:** [`Sole`]. **Builds on:** `segment` for creation, `gc` for what a crash has left. **May touch it:** cursors and counters
+//! on their own. A ring is not one: its producer may be succeeded by another.
+
+use std::sync::Arc;
+
+use super::blueprint::Blueprint;
+use super::error::CreateError;
+use super::gc::{GcOutcome, gc};
+use super::owner::{Claim, fork_epoch};
+use super::place::Place;
+use super::segment::{CreateOptions, Segment};
+
+/// How often creation starts over because somebody else uses the same name at the same moment.
+const ATTEMPTS: usize = 16;
+
+/// A segment and its creator's claim. Dropping it marks the segment as removed and takes its name away; who has it mapped keeps it mapped.
+#[derive(Debug)]
+pub(crate) struct Sole {
+    segment: Arc<Segment>,
+    /// Held, never read: who looks at the lock sees that the creator lives.
+    _claim: Claim,
+    fork_epoch: u32,
+}
+
+impl Sole {
+    /// Creates the segment. What a dead process has left under that name is removed first.
+    ///
+    /// # Errors
+    /// [`CreateError`]; `AlreadyExists` if somebody alive has that name, or something there is not ours.
+    pub(crate) fn create(
+        place: &Place,
+        blueprint: &Blueprint,
+        options: &CreateOptions,
+        init: impl Fn(&Segment),
+    ) -> Result<Self, CreateError> {
+        for _ in 0..ATTEMPTS {
+            match Segment::create(place, blueprint, options, &init) {
+                Ok((segment, claim)) => {
+                    return Ok(Self { segment: Arc::new(segment), _claim: claim, fork_epoch: fork_epoch() });
+                }
+                Err(CreateError::AlreadyExists { .. }) => match gc(place) {
+                    Ok(GcOutcome::Removed | GcOutcome::NotFound) => {}
+                    // Also when it may not be removed: that it exists is what stands in the caller's way.
+                    Ok(GcOutcome::InUse { .. } | GcOutcome::NotOurs) | Err(_) => break,
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Err(CreateError::AlreadyExists { place: place.to_string() })
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Whether this process made it, rather than one of which it is a forked copy.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.fork_epoch == fork_epoch()
+    }
+}
+
+impl Drop for Sole {
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        self.segment.mark_removed();
+        // If the name cannot be taken away now, a collector does it later: nobody lives in it.
+        let _ = self.segment.unlink_if_same();
+    }
+}

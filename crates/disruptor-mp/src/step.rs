@@ -1,0 +1,73 @@
+//! Named steps at which a test may end or stop this process.
+//!
+//! **Lives here:** the `step!` macro, which is nothing outside the crate's own tests, and the table of steps. **Builds on:** nothing.
+//! **May touch it:** every protocol names its steps; the kill tests arm one.
+
+/// Names a point between two stores. Expands to nothing unless the crate's own tests are compiled.
+#[cfg(not(all(test, not(loom))))]
+macro_rules! step {
+    ($name:ident) => {};
+}
+
+#[cfg(all(test, not(loom)))]
+macro_rules! step {
+    ($name:ident) => {
+        $crate::step::reached($crate::step::Step::$name)
+    };
+}
+pub(crate) use step;
+
+/// Every step, in the order of the protocols.
+#[cfg(all(test, not(loom)))]
+macro_rules! steps {
+    ($($name:ident),* $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Step { $($name),* }
+
+        impl Step {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+#[cfg(all(test, not(loom)))]
+steps! {
+    // create
+    ProducerLocked, SegmentReserved, SegmentWritten, SegmentReady, SegmentNamed,
+    // publish; in the middle of a payload is the application, which the kill tests' own `fill` plays
+    StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, CursorStored, StoredNotWoken, LimitStored,
+    SentinelLifted, WriterAnnounced,
+    // consume
+    ReaderAnnounced, DeliveredStored, GateStored,
+    // join, rejoin and leave
+    TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinSecondGate, JoinActive, RejoinEpoch, RejoinIdentity,
+    LeaveMarked, LeaveFreed, LeaveWoken,
+    // take over, replace and close
+    TakeOverLocked, TakeOverCursorStored, TakeOverWoken, ReplaceMarked, ReplaceWoken, ReplaceUnlinked, ClosedStored,
+    CloseWoken, CloseUnlinked, CollectMarked,
+}
+
+/// Which step this process must not survive: the name and how many times to pass it first, from `MYELON_TEST_STEP=name:count`.
+#[cfg(all(test, not(loom)))]
+struct Armed {
+    name: String,
+    left: crate::sync::primitive::AtomicI64,
+}
+
+/// Ends this process here, with SIGKILL, if the environment says so.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn reached(step: Step) {
+    use crate::sync::primitive::{AtomicI64, Ordering};
+    static ARMED: std::sync::OnceLock<Option<Armed>> = std::sync::OnceLock::new();
+    let armed = ARMED.get_or_init(|| {
+        let value = std::env::var("MYELON_TEST_STEP").ok()?;
+        let (name, count) = value.split_once(':').expect("MYELON_TEST_STEP is name:count");
+        assert!(Step::ALL.iter().any(|step| format!("{step:?}") == name), "no step is called {name}");
+        Some(Armed { name: name.to_owned(), left: AtomicI64::new(count.parse().expect("a count")) })
+    });
+    let Some(armed) = armed else { return };
+    if format!("{step:?}") == armed.name && armed.left.fetch_sub(1, Ordering::Relaxed) == 0 {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        std::thread::sleep(std::time::Duration::from_secs(60)); // never returns: the signal is on its way
+    }
+}

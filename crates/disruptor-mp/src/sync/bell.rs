@@ -1,0 +1,142 @@
+//! A word on which somebody may be asleep.
+//!
+//! **Lives here:** [`Bell`]: announcing, sleeping, ringing. **Builds on:** `futex` (loom's condition variable in models).
+//! **May touch it:** sleepers call `announce` and `sleep`; wakers call `ring_if_awaited` after their barrier.
+//!
+//! Bit 0 says that somebody announced itself; the other bits count rings. It is a flag and not a count of sleepers: a sleeper
+//! that was killed costs one needless wake and nothing else.
+
+use super::primitive::{AtomicU32, Ordering, Site, order};
+use std::time::Duration;
+
+const AWAITED: u32 = 1;
+
+/// One futex word, shared between processes.
+#[repr(C)]
+pub(crate) struct Bell {
+    word: AtomicU32,
+    /// The kernel's half of the futex, which a model must bring itself.
+    #[cfg(loom)]
+    kernel: LoomKernel,
+}
+
+/// What the bell looked like when a sleeper announced itself; it sleeps only while that is still so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u32);
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Somebody rang, or the bell had been rung before we slept, or a signal came.
+    Rung,
+    /// The slice passed.
+    TimedOut,
+}
+
+impl Bell {
+    pub(crate) fn new() -> Self {
+        Self {
+            word: AtomicU32::new(0),
+            #[cfg(loom)]
+            kernel: LoomKernel::new(),
+        }
+    }
+
+    /// Says that the caller is about to sleep. It must then pass its barrier and look once more for what it waits for.
+    pub(crate) fn announce(&self) -> Ticket {
+        Ticket(self.word.fetch_or(AWAITED, Ordering::AcqRel) | AWAITED)
+    }
+
+    /// Whether nobody has rung since `ticket` was drawn. If this is `false`, it stays `false` (for 2^31 rings).
+    #[cfg(not(loom))]
+    pub(crate) fn is_silent_since(&self, ticket: Ticket) -> bool {
+        self.word.load(Ordering::Acquire) == ticket.0
+    }
+
+    /// Wakes the sleepers, if there are any. The caller has stored its news and passed its barrier.
+    #[inline(always)]
+    pub(crate) fn ring_if_awaited(&self) -> bool {
+        if self.word.load(Ordering::Relaxed) & AWAITED == 0 {
+            return false;
+        }
+        self.ring();
+        true
+    }
+
+    /// Wakes whoever sleeps, and whoever is about to, without asking.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn ring(&self) {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            // An odd word becomes even by 1 (the flag is cleared, the carry counts the ring), an even one stays even by 2: either
+            // way the value changes, and a sleeper that is on its way into the kernel is turned back there.
+            let rung = seen.wrapping_add(if seen & AWAITED == 0 { 2 } else { 1 });
+            // AcqRel: the release half pairs with `announce` and the sleeper's fence behind it. Who announces itself after a ring
+            // sees what was stored before it, also when nobody asked for the ring and no barrier went before it.
+            match self.word.compare_exchange(seen, rung, order(Site::RingRelease, Ordering::AcqRel), Ordering::Relaxed)
+            {
+                Ok(_) => break,
+                Err(now) => seen = now,
+            }
+        }
+        #[cfg(not(loom))]
+        crate::step!(StoredNotWoken);
+        #[cfg(not(loom))]
+        super::futex::wake_all(&self.word);
+        #[cfg(loom)]
+        self.kernel.wake_all();
+    }
+
+    /// Sleeps until somebody rings or `slice` has passed; at once if somebody rang since `ticket` was drawn.
+    #[cfg(not(loom))]
+    pub(crate) fn sleep(&self, ticket: Ticket, slice: Duration) -> Woken {
+        super::futex::wait(&self.word, ticket.0, slice)
+    }
+
+    /// In a model there is no time: a sleeper that nobody wakes is a deadlock, which loom reports.
+    #[cfg(loom)]
+    pub(crate) fn sleep(&self, ticket: Ticket, _slice: Duration) -> Woken {
+        self.kernel.wait(|| self.word.load(Ordering::Relaxed) == ticket.0);
+        Woken::Rung
+    }
+
+    /// The word, for a wait on several bells at once.
+    #[cfg(all(target_os = "linux", not(loom)))]
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+}
+
+#[cfg(all(target_os = "linux", not(loom)))]
+impl Ticket {
+    pub(crate) fn value(self) -> u32 {
+        self.0
+    }
+}
+
+/// The futex of a model: "compare and sleep" is one step, as it is in the kernel.
+#[cfg(loom)]
+struct LoomKernel {
+    lock: loom::sync::Mutex<()>,
+    sleepers: loom::sync::Condvar,
+}
+
+#[cfg(loom)]
+impl LoomKernel {
+    fn new() -> Self {
+        Self { lock: loom::sync::Mutex::new(()), sleepers: loom::sync::Condvar::new() }
+    }
+
+    fn wait(&self, still: impl Fn() -> bool) {
+        let guard = self.lock.lock().unwrap();
+        if still() {
+            drop(self.sleepers.wait(guard).unwrap());
+        }
+    }
+
+    fn wake_all(&self) {
+        let _guard = self.lock.lock().unwrap();
+        self.sleepers.notify_all();
+    }
+}

@@ -1,0 +1,40 @@
+//! How far a writer has got: one published position, alone on its cache lines.
+//!
+//! **Lives here:** [`Cursor`]; nothing that waits, maps or counts. **Builds on:** `primitive`.
+//! **May touch it:** one writer calls `publish`; anyone may call `acquire`.
+
+use super::primitive::{AtomicI64, Ordering, Site, order};
+
+/// Positions stay below this; at a billion events a second that takes a century.
+pub(crate) const POSITION_MAX: i64 = 1 << 61;
+
+/// A published position: the number of events that may be read. Part of the wire layout, so its size and alignment do not
+/// depend on the target.
+#[repr(C, align(128))]
+pub(crate) struct Cursor {
+    published: AtomicI64,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Cursor>() == 128);
+
+impl Cursor {
+    /// A cursor of a ring in which nothing was published.
+    pub(crate) fn new() -> Self {
+        Self { published: AtomicI64::new(0) }
+    }
+
+    /// The published position, and with it the right to look at everything before it. A number that no producer can have stored comes
+    /// out as the nearest one that it can, so that nobody's arithmetic overflows.
+    #[inline]
+    pub(crate) fn acquire(&self) -> i64 {
+        // Acquire pairs with Release in `publish`: whoever sees `n` sees the payloads that were written before it.
+        self.published.load(order(Site::CursorAcquire, Ordering::Acquire)).clamp(0, POSITION_MAX)
+    }
+
+    /// Makes everything before `position` visible. Single writer; positions only grow, except when a take-over corrects them.
+    #[inline]
+    pub(crate) fn publish(&self, position: i64) {
+        self.published.store(position, order(Site::CursorRelease, Ordering::Release));
+    }
+}

@@ -1,0 +1,81 @@
+//! The kernel's half of a bell: compare-and-sleep on a shared word.
+//!
+//! **Lives here:** [`wait`], [`wait_for_any`] and [`wake_all`]. **Builds on:** the process-shared futex of Linux; elsewhere a sleeper polls.
+//! **May touch it:** `bell`, `watcher`.
+
+use super::bell::Woken;
+use super::primitive::AtomicU32;
+use std::time::Duration;
+
+/// Sleeps while `word` holds `expected`, for at most `timeout`.
+#[cfg(target_os = "linux")]
+pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+    use rustix::thread::futex;
+    // Not PRIVATE: the word is shared between processes.
+    let timeout = rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
+    match futex::wait(word, futex::Flags::empty(), expected, Some(&timeout)) {
+        Err(rustix::io::Errno::TIMEDOUT) => Woken::TimedOut,
+        // Rung, the value had changed, or a signal came: the caller looks again in every case.
+        _ => Woken::Rung,
+    }
+}
+
+/// Sleeps while each of `words` holds the value beside it, for at most `timeout`; wakes for a signal, too. At most 128 words.
+///
+/// # Errors
+/// The kernel has no such wait (it came with Linux 5.16), or a filter keeps us from it.
+#[cfg(target_os = "linux")]
+pub(crate) fn wait_for_any(words: &[(&AtomicU32, u32)], timeout: Option<Duration>) -> std::io::Result<()> {
+    use rustix::io::Errno;
+    use rustix::thread::futex::{Wait, WaitFlags, WaitPtr, WaitvFlags, waitv};
+    use rustix::time::{ClockId, Timespec, clock_gettime};
+    let waits: Vec<Wait> = words
+        .iter()
+        .map(|(word, expected)| {
+            let mut wait = Wait::new();
+            wait.val = (*expected).into();
+            wait.uaddr = WaitPtr::new(word.as_ptr().cast());
+            wait.flags = WaitFlags::SIZE_U32;
+            wait
+        })
+        .collect();
+    // This call, unlike the one above, wants a moment and not a duration.
+    let until = timeout.map(|timeout| {
+        let now = clock_gettime(ClockId::Monotonic);
+        let nanos = now.tv_nsec as u64 + u64::from(timeout.subsec_nanos());
+        Timespec {
+            tv_sec: now.tv_sec + timeout.as_secs() as i64 + (nanos / 1_000_000_000) as i64,
+            tv_nsec: (nanos % 1_000_000_000) as _,
+        }
+    });
+    match waitv(&waits, WaitvFlags::empty(), until.as_ref(), ClockId::Monotonic) {
+        // A value had changed, the time is over, or a signal came: the caller looks again in every case.
+        Ok(_) | Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Wakes everybody who sleeps on `word`, in every process.
+#[cfg(target_os = "linux")]
+pub(crate) fn wake_all(word: &AtomicU32) {
+    // The call cannot fail for a mapped word; and if it did, the sleepers' slices bound the harm.
+    let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), i32::MAX as u32);
+}
+
+/// Elsewhere a sleeper looks once a millisecond, until there is a shared wait to build on.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+    use super::primitive::Ordering;
+    let end = std::time::Instant::now() + timeout;
+    while word.load(Ordering::Acquire) == expected {
+        if std::time::Instant::now() >= end {
+            return Woken::TimedOut;
+        }
+        std::thread::sleep(Duration::from_millis(1).min(timeout));
+    }
+    Woken::Rung
+}
+
+/// Elsewhere nobody is asleep in the kernel.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn wake_all(_word: &AtomicU32) {}

@@ -1,0 +1,317 @@
+//! The loop that every waiting call runs: spin, yield or sleep until there is data, a reason to stop, or the deadline.
+//!
+//! **Lives here:** [`WaitStrategy`], the [`Awaited`] condition, the [`Waiter`]. **Builds on:** `rhythm` for the adaptive strategy.
+//! **May touch it:** producers waiting for space, consumers waiting for events.
+
+use super::rhythm::Rhythm;
+use std::time::{Duration, Instant};
+
+/// How an endpoint waits. Every strategy ends its wait with a reason: data, the deadline, the end of the ring, or a peer's death.
+///
+/// `MYELON_WAIT` overrides the choice of every endpoint of a process: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`,
+/// `block` or `adaptive`. Source: RFC 0004.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum WaitStrategy {
+    /// Looks again at once, for ever. The lowest latency, one whole core.
+    BusySpin,
+    /// Like `BusySpin` with the processor's spin hint between two looks: kinder to the other thread of the same core.
+    BusySpinWithSpinLoopHint,
+    /// Spins `spins` times, then gives the core away between two looks.
+    SpinThenYield {
+        /// Looks before the first yield.
+        spins: u32,
+    },
+    /// Sleeps this long between two looks.
+    Sleep(Duration),
+    /// Spins for about ten microseconds, then sleeps in the kernel until woken.
+    Block,
+    /// Learns the gaps between arrivals: spins through short ones, sleeps until shortly before the next arrival of periodic traffic,
+    /// and sleeps through idleness.
+    #[default]
+    Adaptive,
+}
+
+/// `WaitStrategy` under the name that the contract has for it.
+pub type AutoWaitStrategy = WaitStrategy;
+
+/// A value of `MYELON_WAIT` that is not a strategy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{value}` is not a wait strategy: use busy-spin, spin-hint, yield:SPINS, sleep:MICROSECONDS, block or adaptive"
+)]
+pub struct InvalidWaitStrategy {
+    /// What was given.
+    pub value: String,
+}
+
+impl std::str::FromStr for WaitStrategy {
+    type Err = InvalidWaitStrategy;
+
+    fn from_str(value: &str) -> Result<Self, InvalidWaitStrategy> {
+        let invalid = || InvalidWaitStrategy { value: value.to_owned() };
+        let (word, number) = match value.split_once(':') {
+            Some((word, number)) => (word, Some(number.parse::<u32>().map_err(|_| invalid())?)),
+            None => (value, None),
+        };
+        match (word, number) {
+            ("busy-spin", None) => Ok(Self::BusySpin),
+            ("spin-hint", None) => Ok(Self::BusySpinWithSpinLoopHint),
+            ("yield", Some(spins)) => Ok(Self::SpinThenYield { spins }),
+            ("sleep", Some(micros)) => Ok(Self::Sleep(Duration::from_micros(micros.into()))),
+            ("block", None) => Ok(Self::Block),
+            ("adaptive", None) => Ok(Self::Adaptive),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+impl WaitStrategy {
+    /// The strategy to use where the program chose `self`: that of `MYELON_WAIT`, if it is set.
+    ///
+    /// # Errors
+    /// `InvalidWaitStrategy` if the variable is set to something else; nothing falls back silently.
+    pub fn overridden(self) -> Result<Self, InvalidWaitStrategy> {
+        match std::env::var("MYELON_WAIT") {
+            Ok(value) => value.parse(),
+            Err(std::env::VarError::NotPresent) => Ok(self),
+            Err(std::env::VarError::NotUnicode(value)) => {
+                Err(InvalidWaitStrategy { value: value.to_string_lossy().into_owned() })
+            }
+        }
+    }
+}
+
+/// The longest that anybody sleeps without looking at the ring and at its peers. A process can be killed between its store and its
+/// wake, so no sleep may rest on being woken; and who waits must learn of a death within 100 ms.
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
+
+/// Sleep of somebody who cannot issue the barrier that its waker relies on.
+pub(crate) const SLICE_WITHOUT_BARRIER: Duration = Duration::from_millis(1);
+
+/// How often a spinning waiter looks at its peers, which costs it a system call.
+const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Looks between two readings of the clock while spinning.
+const SPINS_PER_CLOCK: u32 = 64;
+
+/// Looks before any clock is read: what is about to arrive is not worth a clock reading. A few microseconds, with the spin hint.
+const FIRST_SPINS: u32 = 128;
+
+/// The same without the hint, whose looks take a nanosecond each.
+const FIRST_BUSY_SPINS: u32 = 4096;
+
+/// How long `Block` spins before it sleeps.
+const BLOCK_SPIN: Duration = Duration::from_micros(10);
+
+/// What a wait is for.
+pub(crate) trait Awaited {
+    /// Why the wait ended without success.
+    type Reason;
+
+    /// Whether the wait is over. Called many million times a second.
+    fn is_ready(&mut self) -> bool;
+
+    /// Whether a peer says that waiting is pointless: reads flags in shared memory, no system call.
+    fn is_ended(&mut self) -> bool;
+
+    /// Looks at the peers, with system calls. `Some` ends the wait.
+    fn examine(&mut self) -> Option<Self::Reason>;
+
+    /// Sleeps for at most `slice`, or until woken.
+    fn park(&mut self, slice: Duration);
+
+    /// Looks at the ring once without success so far; for the counters.
+    fn count_spins(&mut self, spins: u64);
+}
+
+/// The first looks of a wait, without a clock: whether `is_ready` has said yes, and how often it was asked before.
+#[inline(always)]
+pub(crate) fn spin_first(strategy: WaitStrategy, mut is_ready: impl FnMut() -> bool) -> (bool, u32) {
+    let is_busy = strategy == WaitStrategy::BusySpin;
+    let limit = if is_busy { FIRST_BUSY_SPINS } else { FIRST_SPINS };
+    let mut spins = 0;
+    while spins < limit {
+        if is_ready() {
+            return (true, spins);
+        }
+        if !is_busy {
+            std::hint::spin_loop();
+        }
+        spins += 1;
+    }
+    (false, spins)
+}
+
+/// How a wait ended.
+pub(crate) enum WaitEnd<R> {
+    Ready,
+    TimedOut,
+    Reason(R),
+}
+
+/// One endpoint's waiting, with what it has learned about its traffic.
+pub(crate) struct Waiter {
+    strategy: WaitStrategy,
+    rhythm: Rhythm,
+}
+
+impl Waiter {
+    pub(crate) fn new(strategy: WaitStrategy) -> Self {
+        Self { strategy, rhythm: Rhythm::new() }
+    }
+
+    pub(crate) fn strategy(&self) -> WaitStrategy {
+        self.strategy
+    }
+
+    /// Waits until `awaited` is ready, has a reason to stop, or `deadline` passes (`None`: no deadline). The caller has spun before, with
+    /// [`spin_first`], which needs no waiter.
+    #[cold]
+    pub(crate) fn wait<A: Awaited>(&mut self, awaited: &mut A, deadline: Option<Instant>) -> WaitEnd<A::Reason> {
+        let begin = Instant::now();
+        let mut examine_at = begin + EXAMINE_INTERVAL;
+        let mut now = begin;
+        let plan = self.rhythm.plan(begin);
+        loop {
+            if awaited.is_ready() {
+                self.rhythm.arrived(now);
+                return WaitEnd::Ready;
+            }
+            if now >= examine_at || awaited.is_ended() {
+                if let Some(reason) = awaited.examine() {
+                    // What was published before the end is delivered first.
+                    return if awaited.is_ready() { WaitEnd::Ready } else { WaitEnd::Reason(reason) };
+                }
+                examine_at = now + EXAMINE_INTERVAL;
+            }
+            if let Some(deadline) = deadline
+                && now >= deadline
+            {
+                return WaitEnd::TimedOut;
+            }
+            let left = deadline.map_or(SLICE, |deadline| deadline - now);
+            let slept = match self.strategy {
+                WaitStrategy::BusySpin => self.spin(awaited, || ()),
+                WaitStrategy::BusySpinWithSpinLoopHint => self.spin(awaited, std::hint::spin_loop),
+                WaitStrategy::SpinThenYield { spins } if spins > SPINS_PER_CLOCK && now - begin < EXAMINE_INTERVAL => {
+                    // The first `spins` looks, at about ten nanoseconds each, are the clock's business and not a count's.
+                    let budget = Duration::from_nanos(u64::from(spins) * 10);
+                    if now - begin < budget {
+                        self.spin(awaited, std::hint::spin_loop)
+                    } else {
+                        self.spin(awaited, std::thread::yield_now)
+                    }
+                }
+                WaitStrategy::SpinThenYield { .. } => self.spin(awaited, std::thread::yield_now),
+                WaitStrategy::Sleep(nap) => {
+                    std::thread::sleep(nap.min(left).min(SLICE));
+                    false
+                }
+                WaitStrategy::Block if now - begin < BLOCK_SPIN => self.spin(awaited, std::hint::spin_loop),
+                WaitStrategy::Block => {
+                    awaited.park(SLICE.min(left));
+                    true
+                }
+                WaitStrategy::Adaptive => match plan.at(now) {
+                    None => self.spin(awaited, std::hint::spin_loop),
+                    Some(nap) => {
+                        awaited.park(SLICE.min(left).min(nap));
+                        true
+                    }
+                },
+            };
+            let before = now;
+            now = Instant::now();
+            if slept {
+                if self.strategy == WaitStrategy::Adaptive {
+                    plan.woken(&mut self.rhythm, now, awaited.is_ready());
+                }
+                if now - before >= SLICE / 2 {
+                    examine_at = now; // A slice that passed in vain is the moment to look at the peers.
+                }
+            }
+        }
+    }
+
+    /// One clock period of looks. `false`: it did not sleep.
+    #[inline]
+    fn spin<A: Awaited>(&self, awaited: &mut A, pause: impl Fn()) -> bool {
+        let mut spins = 0;
+        while spins < SPINS_PER_CLOCK && !awaited.is_ready() {
+            pause();
+            spins += 1;
+        }
+        awaited.count_spins(spins.into());
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strategies_are_parsed_and_anything_else_is_an_error() {
+        assert_eq!("block".parse(), Ok(WaitStrategy::Block));
+        assert_eq!("yield:50".parse(), Ok(WaitStrategy::SpinThenYield { spins: 50 }));
+        assert_eq!("sleep:250".parse(), Ok(WaitStrategy::Sleep(Duration::from_micros(250))));
+        for wrong in ["", "blocks", "yield", "yield:", "sleep:-1", "adaptive:3", "BLOCK"] {
+            assert!(wrong.parse::<WaitStrategy>().is_err(), "{wrong:?} was accepted");
+        }
+    }
+
+    /// Never ready; ends when `examined` has happened.
+    struct Silence {
+        examined: u32,
+        parked: u32,
+    }
+
+    impl Awaited for Silence {
+        type Reason = ();
+        fn is_ready(&mut self) -> bool {
+            false
+        }
+        fn is_ended(&mut self) -> bool {
+            false
+        }
+        fn examine(&mut self) -> Option<()> {
+            self.examined += 1;
+            (self.examined == 2).then_some(())
+        }
+        fn park(&mut self, slice: Duration) {
+            self.parked += 1;
+            std::thread::sleep(slice);
+        }
+        fn count_spins(&mut self, _: u64) {}
+    }
+
+    #[test]
+    fn every_strategy_looks_at_its_peers_and_ends_with_their_reason() {
+        for strategy in [
+            WaitStrategy::BusySpin,
+            WaitStrategy::BusySpinWithSpinLoopHint,
+            WaitStrategy::SpinThenYield { spins: 100 },
+            WaitStrategy::Sleep(Duration::from_millis(1)),
+            WaitStrategy::Block,
+            WaitStrategy::Adaptive,
+        ] {
+            let mut silence = Silence { examined: 0, parked: 0 };
+            let end = Waiter::new(strategy).wait(&mut silence, None);
+            assert!(matches!(end, WaitEnd::Reason(())), "{strategy:?}");
+            assert_eq!(silence.examined, 2, "{strategy:?}");
+            let parks = matches!(strategy, WaitStrategy::Block | WaitStrategy::Adaptive);
+            assert_eq!(silence.parked > 0, parks, "{strategy:?}");
+        }
+    }
+
+    #[test]
+    fn every_strategy_ends_at_the_deadline() {
+        for strategy in [WaitStrategy::BusySpin, WaitStrategy::Sleep(Duration::from_secs(5)), WaitStrategy::Adaptive] {
+            let deadline = Instant::now() + Duration::from_millis(3);
+            let end = Waiter::new(strategy).wait(&mut Silence { examined: 0, parked: 0 }, Some(deadline));
+            assert!(matches!(end, WaitEnd::TimedOut), "{strategy:?}");
+        }
+    }
+}

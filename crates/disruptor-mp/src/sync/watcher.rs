@@ -1,0 +1,440 @@
+//! One thread per process that sleeps on many bells at once and passes each ring on to an eventfd.
+//!
+//! **Lives here:** [`Watch`], one eventfd with what it waits for; the [`Registry`] of them and its thread. It knows no rings: what it
+//! waits for is a [`Post`]. **Builds on:** `bell` and `announce` for the handshake, `futex` for the sleep,
+//! `segment` for "have we been forked?". **May touch it:** doorbells.
+//!
+//! The thread does for each armed post what a parking consumer does for its ring: it announces itself at the bell, passes the barrier,
+//! looks a second time, and only then sleeps. It is called through a bell of its own, so arming costs a system call only if it sleeps.
+//! It starts with the first watch and ends after the last. A child of a fork has no such thread, hence a registry of its own.
+
+use super::announce::{Announce, before_second_look};
+use super::bell::{Bell, Ticket};
+use super::futex;
+use super::primitive::{AtomicI64, AtomicU32, Ordering};
+use super::wait::{SLICE, SLICE_WITHOUT_BARRIER};
+use crate::segment::fork_epoch;
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many watches a process can have: the kernel waits for 128 words at once, and one is the thread's own.
+pub(crate) const WATCHES_MAX: usize = 127;
+
+/// Where the thread looks once a millisecond because the kernel has no wait for several words (before Linux 5.16, or filtered out).
+const POLL: Duration = Duration::from_millis(1);
+
+/// How long it sleeps there while nothing is armed: only a call can bring work.
+const REST: Duration = Duration::from_secs(60);
+
+/// A position that is not waited for.
+const DISARMED: i64 = -1;
+
+/// What a watch waits for.
+pub(crate) trait Post: Send + Sync {
+    /// The bell that is rung when there is news.
+    fn bell(&self) -> &Bell;
+
+    /// The word in which whoever rings says how it announces.
+    fn announce(&self) -> &AtomicU32;
+
+    /// Whether what is waited for at `position` is there, or will never come. No system call.
+    fn has_news(&self, position: i64) -> bool;
+
+    /// Whether whoever rings is dead. Costs a system call.
+    fn is_deserted(&self) -> bool;
+}
+
+/// An eventfd that becomes readable once when the post has news. Only one thread at a time arms it.
+pub(crate) struct Watch {
+    watched: Arc<Watched>,
+    registry: &'static Registry,
+}
+
+struct Watched {
+    post: Box<dyn Post>,
+    /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it rings, or by the owner.
+    position: AtomicI64,
+    eventfd: OwnedFd,
+}
+
+impl Watch {
+    /// A watch that is not armed. Starts the thread if it is the first.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`: there are [`WATCHES_MAX`] already. Or the system refuses an eventfd or a thread.
+    pub(crate) fn new(post: Box<dyn Post>) -> io::Result<Self> {
+        Self::in_registry(Registry::of_this_process(), post)
+    }
+
+    fn in_registry(registry: &'static Registry, post: Box<dyn Post>) -> io::Result<Self> {
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), eventfd });
+        registry.enter(&watched)?;
+        Ok(Self { watched, registry })
+    }
+
+    /// Whether this process made it, rather than one of which it is a forked copy.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.registry.fork_epoch == fork_epoch()
+    }
+
+    pub(crate) fn post(&self) -> &dyn Post {
+        &*self.watched.post
+    }
+
+    /// Asks for one ring when there is news for `position`. What was rung before is forgotten first.
+    pub(crate) fn arm(&self, position: i64) {
+        // Release pairs with the thread's Acquire; and the barrier that follows, with the thread's own between its announcement and its
+        // look at the positions: either it sees this one, or we see that it sleeps and call it.
+        self.watched.position.store(position, Ordering::Release);
+        self.registry.call();
+    }
+
+    /// Takes the request back. A ring may still be on its way.
+    pub(crate) fn disarm(&self) {
+        self.watched.position.store(DISARMED, Ordering::Release);
+    }
+
+    /// Makes the eventfd unreadable.
+    pub(crate) fn clear(&self) {
+        let mut count = [0; 8];
+        // It does not block: nothing to read is an error that says that it was clear.
+        let _ = rustix::io::read(&self.watched.eventfd, &mut count);
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watched.eventfd.as_fd()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            self.registry.leave(&self.watched);
+        }
+    }
+}
+
+impl Watched {
+    /// Rings, unless something else than `position` is waited for by now.
+    fn ring(&self, position: i64) {
+        // Who armed again meanwhile has looked itself; its new request is dealt with in the next round.
+        let disarmed = self.position.compare_exchange(position, DISARMED, Ordering::AcqRel, Ordering::Relaxed);
+        if disarmed.is_ok() {
+            // It can only fail because the counter is full, that is, because it is readable.
+            let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// All watches of this process.
+struct Registry {
+    /// In which process it is in use. Another one has its own registry, because neither thread nor locks survive a fork.
+    fork_epoch: u32,
+    /// The longest sleep while something is armed.
+    slice: Duration,
+    /// Whether to try the wait for several words.
+    waits_for_several: bool,
+    /// The thread sleeps here, too.
+    bell: Bell,
+    /// How the bell is rung: always with a fence of the caller's.
+    announce: AtomicU32,
+    state: Mutex<State>,
+    /// The registry of a process that was forked from this one.
+    next: OnceLock<&'static Registry>,
+}
+
+#[derive(Default)]
+struct State {
+    watched: Vec<Arc<Watched>>,
+    /// Steps when `watched` changes.
+    version: u64,
+    has_thread: bool,
+}
+
+impl Registry {
+    fn new(slice: Duration, waits_for_several: bool) -> Self {
+        Self {
+            fork_epoch: fork_epoch(),
+            slice,
+            waits_for_several,
+            bell: Bell::new(),
+            announce: AtomicU32::new(Announce::Fenced as u32),
+            state: Mutex::default(),
+            next: OnceLock::new(),
+        }
+    }
+
+    fn of_this_process() -> &'static Self {
+        static FIRST: LazyLock<Registry> = LazyLock::new(|| Registry::new(SLICE, true));
+        let mut registry = &*FIRST;
+        while registry.fork_epoch != fork_epoch() {
+            // One for each generation of processes that has doorbells: a few hundred bytes, never freed.
+            registry = registry.next.get_or_init(|| Box::leak(Box::new(Registry::new(SLICE, true))));
+        }
+        registry
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held, and if it did, a list of watches is whole at any moment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&'static self, watched: &Arc<Watched>) -> io::Result<()> {
+        let mut state = self.state();
+        if state.watched.len() >= WATCHES_MAX {
+            let message = format!("a process has at most {WATCHES_MAX} doorbells");
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, message));
+        }
+        if !state.has_thread {
+            std::thread::Builder::new().name("myelon-doorbell".into()).spawn(|| self.run())?;
+            state.has_thread = true;
+        }
+        state.watched.push(Arc::clone(watched));
+        state.version += 1;
+        Ok(())
+    }
+
+    fn leave(&self, watched: &Arc<Watched>) {
+        let mut state = self.state();
+        state.watched.retain(|other| !Arc::ptr_eq(other, watched));
+        state.version += 1;
+        drop(state);
+        self.call();
+    }
+
+    /// Makes the thread look at everything once more.
+    fn call(&self) {
+        Announce::Fenced.before_look();
+        self.bell.ring_if_awaited();
+    }
+
+    /// The thread.
+    fn run(&self) {
+        let mut rounds: Vec<Round> = vec![];
+        let mut version = 0;
+        let mut waits_for_several = self.waits_for_several;
+        let mut examine_at = Instant::now() + self.slice;
+        loop {
+            let ticket = self.bell.announce();
+            before_second_look(&self.announce);
+            {
+                let mut state = self.state();
+                if state.watched.is_empty() {
+                    // Whoever enters next sees this and starts another thread.
+                    state.has_thread = false;
+                    return;
+                }
+                if state.version != version {
+                    version = state.version;
+                    rounds.retain(|round| state.watched.iter().any(|watched| Arc::ptr_eq(watched, &round.watched)));
+                    let is_new =
+                        |watched: &&Arc<Watched>| rounds.iter().all(|round| !Arc::ptr_eq(watched, &round.watched));
+                    let new: Vec<Round> = state.watched.iter().filter(is_new).map(Round::new).collect();
+                    rounds.extend(new);
+                }
+            }
+            let now = Instant::now();
+            let is_due = now >= examine_at;
+            if is_due {
+                examine_at = now + self.slice;
+            }
+            let mut words = Vec::with_capacity(1 + rounds.len());
+            words.push((self.bell.word(), ticket.value()));
+            let mut sleep = None;
+            for round in &mut rounds {
+                let Some(parked) = round.park(is_due) else { continue };
+                let slice = if parked.barrier { examine_at - now } else { SLICE_WITHOUT_BARRIER };
+                sleep = Some(sleep.map_or(slice, |sleep: Duration| sleep.min(slice)));
+                words.push((round.watched.post.bell().word(), parked.ticket.value()));
+            }
+            if waits_for_several {
+                waits_for_several = futex::wait_for_any(&words, sleep).is_ok();
+            } else {
+                let nap = if sleep.is_some() { POLL } else { REST };
+                self.bell.sleep(ticket, nap);
+            }
+        }
+    }
+}
+
+/// The thread's side of one watch.
+struct Round {
+    watched: Arc<Watched>,
+    parked: Option<Parked>,
+}
+
+/// An announcement at a bell that has not been rung since.
+#[derive(Clone, Copy)]
+struct Parked {
+    position: i64,
+    ticket: Ticket,
+    /// Whether the waker is sure to see it.
+    barrier: bool,
+}
+
+impl Round {
+    fn new(watched: &Arc<Watched>) -> Self {
+        Self { watched: Arc::clone(watched), parked: None }
+    }
+
+    /// Prepares to sleep for this watch, or rings it if there is news. `None`: there is nothing to wait for.
+    fn park(&mut self, is_due: bool) -> Option<Parked> {
+        let Watched { post, position, .. } = &*self.watched;
+        // Acquire pairs with the Release in `arm`.
+        let position = position.load(Ordering::Acquire);
+        if position == DISARMED {
+            self.parked = None;
+            return None;
+        }
+        let still =
+            self.parked.filter(|parked| parked.position == position && post.bell().is_silent_since(parked.ticket));
+        // Announced and passed the barrier for this position before: whoever publishes sees it. Only otherwise do it (again).
+        let parked = still.unwrap_or_else(|| {
+            let ticket = post.bell().announce();
+            Parked { position, ticket, barrier: before_second_look(post.announce()) }
+        });
+        if post.has_news(position) || (is_due && post.is_deserted()) {
+            self.watched.ring(position);
+            self.parked = None;
+            return None;
+        }
+        self.parked = Some(parked);
+        self.parked
+    }
+}
+
+// Miri has no wait for several words.
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::time::Timespec;
+    use testkit::watchdog::Watchdog;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A counter that somebody steps, with a bell.
+    struct Counter {
+        count: AtomicI64,
+        bell: Bell,
+        announce: AtomicU32,
+    }
+
+    impl Counter {
+        fn new(announce: Announce) -> Arc<Self> {
+            Arc::new(Self { count: AtomicI64::new(0), bell: Bell::new(), announce: AtomicU32::new(announce as u32) })
+        }
+
+        fn step(&self, announce: Announce) {
+            self.count.fetch_add(1, Ordering::Release);
+            announce.before_look();
+            self.bell.ring_if_awaited();
+        }
+    }
+
+    impl Post for Arc<Counter> {
+        fn bell(&self) -> &Bell {
+            &self.bell
+        }
+        fn announce(&self) -> &AtomicU32 {
+            &self.announce
+        }
+        fn has_news(&self, position: i64) -> bool {
+            self.count.load(Ordering::Acquire) > position
+        }
+        fn is_deserted(&self) -> bool {
+            false
+        }
+    }
+
+    fn is_readable(watch: &Watch, limit: Duration) -> bool {
+        let mut fds = [PollFd::new(watch, PollFlags::IN)];
+        let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
+        poll(&mut fds, Some(&limit)).unwrap() == 1
+    }
+
+    /// A registry whose thread sleeps so long that only a ring can wake it in time: a lost one hangs the test.
+    fn patient() -> &'static Registry {
+        Box::leak(Box::new(Registry::new(Duration::from_secs(3600), true)))
+    }
+
+    #[test]
+    fn no_ring_is_lost_in_ten_thousand_rounds() {
+        let _watchdog = Watchdog::new(4 * LIMIT, "a doorbell that lost a ring");
+        for announce in [Announce::Fenced, Announce::best()] {
+            let begin = Instant::now();
+            let (there, back) = (Counter::new(announce), Counter::new(announce));
+            let watch = Watch::in_registry(patient(), Box::new(Arc::clone(&there))).unwrap();
+            let rounds = 5_000;
+            std::thread::scope(|scope| {
+                let (there, back) = (&there, &back);
+                scope.spawn(move || {
+                    for round in 0..rounds {
+                        // Now before, now while and now after the other side prepares to sleep.
+                        (0..round * 37 % 1500).for_each(|_| std::hint::spin_loop());
+                        there.step(announce);
+                        while back.count.load(Ordering::Acquire) <= round {
+                            assert!(begin.elapsed() < LIMIT, "the other side hangs in round {round}");
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+                for round in 0..rounds {
+                    watch.clear();
+                    if !there.has_news(round) {
+                        watch.arm(round);
+                        assert!(is_readable(&watch, LIMIT), "round {round}");
+                    }
+                    assert!(there.has_news(round));
+                    back.step(announce);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn where_the_kernel_cannot_wait_for_several_words_they_are_polled() {
+        let _watchdog = Watchdog::new(4 * LIMIT, "a doorbell that is polled");
+        let registry = Box::leak(Box::new(Registry::new(SLICE, false)));
+        let counter = Counter::new(Announce::Fenced);
+        let watch = Watch::in_registry(registry, Box::new(Arc::clone(&counter))).unwrap();
+        for round in 0..20 {
+            watch.arm(round);
+            assert!(!is_readable(&watch, Duration::from_millis(3)));
+            counter.step(Announce::Fenced);
+            assert!(is_readable(&watch, LIMIT));
+            watch.clear();
+        }
+        drop(watch);
+        testkit::watchdog::eventually("the end of the thread", LIMIT, || !registry.state().has_thread).unwrap();
+    }
+
+    #[test]
+    fn each_watch_is_rung_for_its_own_news_and_once() {
+        let _watchdog = Watchdog::new(2 * LIMIT, "many doorbells");
+        let registry = patient();
+        let counters: Vec<_> = (0..WATCHES_MAX).map(|_| Counter::new(Announce::Fenced)).collect();
+        let watch = |counter: &Arc<Counter>| Watch::in_registry(registry, Box::new(Arc::clone(counter)));
+        let watches: Vec<_> = counters.iter().map(|counter| watch(counter).unwrap()).collect();
+        let refused = watch(&counters[0]).map(|_| ()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
+        watches.iter().for_each(|watch| watch.arm(0));
+        for (counter, watch) in counters.iter().zip(&watches).rev() {
+            assert!(!is_readable(watch, Duration::ZERO));
+            counter.step(Announce::Fenced);
+            assert!(is_readable(watch, LIMIT));
+            watch.clear();
+            counter.step(Announce::Fenced);
+            assert!(!is_readable(watch, Duration::ZERO), "not armed, not rung");
+        }
+        drop(watches);
+        testkit::watchdog::eventually("the end of the thread", LIMIT, || !registry.state().has_thread).unwrap();
+        assert!(watch(&counters[0]).is_ok(), "and it starts again");
+    }
+}

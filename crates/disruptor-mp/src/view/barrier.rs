@@ -1,0 +1,87 @@
+//! A view of a ring's consumers: who is there, and how far all of them have got.
+//!
+//! **Lives here:** [`ConsumerBarrier`]. **Builds on:** `watch`, `ring::words`. **May touch it:** anybody.
+
+use super::watch::{self, SharedCursorTrait, WatchError};
+use crate::Sequence;
+use crate::error::MultiProcessResult;
+use crate::ring::membership::ConsumerInfo;
+use crate::ring::words::Words;
+use crate::segment::Place;
+use std::fmt;
+use std::time::Instant;
+
+/// What a ring's producer may not lap: the positions of its consumers.
+///
+/// As a [cursor](SharedCursorTrait) it is the last sequence that everybody has released; while nobody is registered, that is everything
+/// published.
+pub struct ConsumerBarrier {
+    words: Words,
+}
+
+/// `ConsumerBarrier` of a ring in a file; the place is an argument, not another type.
+pub type MmapConsumerBarrier = ConsumerBarrier;
+
+impl ConsumerBarrier {
+    /// Looks at the consumers of the ring at `place`, read-only.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`](crate::MultiProcessError).
+    pub fn attach(place: impl Into<Place>) -> MultiProcessResult<Self> {
+        Ok(Self::of(Words::open_ring(&place.into())?))
+    }
+
+    pub(super) fn of(words: Words) -> Self {
+        Self { words }
+    }
+
+    /// Everybody in the consumers' table, alive or dead.
+    pub fn consumers(&self) -> Vec<ConsumerInfo> {
+        self.words.roster()
+    }
+
+    /// How many consumers gate, alive or dead.
+    pub fn consumer_count(&self) -> usize {
+        self.consumers().len()
+    }
+
+    /// The last sequence that the consumer called `id` has released; -1 if none. `None`: nobody is called so.
+    pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
+        self.consumers().into_iter().find(|info| info.id == id).map(|info| info.position - 1)
+    }
+
+    /// The last sequence that everybody has released; -1 if none. `None`: nobody is registered.
+    pub fn min_consumer_sequence(&self) -> Option<Sequence> {
+        // No correct consumer is beyond what is published; a position that says so is not one to believe.
+        let published = self.words.cursor().acquire();
+        self.words.slowest().map(|position| position.min(published).max(0) - 1)
+    }
+
+    /// Waits until at least `count` consumers are registered. Looks once a millisecond.
+    ///
+    /// # Errors
+    /// See [`WatchError`]; `reached` is the number of consumers.
+    pub fn wait_for_consumers(&self, count: usize, deadline: Instant) -> Result<(), WatchError> {
+        let wanted = Sequence::try_from(count).unwrap_or(Sequence::MAX);
+        watch::wait_for(&self.words, wanted, deadline, || self.consumer_count() as Sequence).map(|_| ())
+    }
+}
+
+impl SharedCursorTrait for ConsumerBarrier {
+    fn load(&self) -> Sequence {
+        self.min_consumer_sequence().unwrap_or_else(|| self.words.cursor().acquire().max(0) - 1)
+    }
+
+    fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {
+        watch::wait_for(&self.words, sequence, deadline, || self.load())
+    }
+}
+
+impl fmt::Debug for ConsumerBarrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerBarrier")
+            .field("place", &self.words.segment().place().to_string())
+            .field("sequence", &self.load())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! A view of one cursor: how far a ring's producer has got, or the creator of a cursor on its own.
+//!
+//! **Lives here:** [`SharedCursor`], its configuration, its other names. **Builds on:** `watch`, `ring::words`.
+//! **May touch it:** anybody loads and waits; only the creator of a cursor on its own advances it.
+
+use super::watch::{self, SharedCursorTrait, WatchError};
+use crate::Sequence;
+use crate::error::MultiProcessResult;
+use crate::ring::words::Words;
+use crate::segment::{Place, Sole};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// How far somebody has got, seen from any process.
+///
+/// [Attached](Self::attach) to a ring's name, it is the ring's published position, for reading. [Created](Self::create), it is a small
+/// segment of its own, which its creator advances and everybody else attaches to.
+///
+/// ```
+/// use disruptor_mp::{SharedCursor, SharedCursorTrait};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let mut loaded = SharedCursor::create(&name, -1)?;
+/// let seen = SharedCursor::attach(&name)?; // usually in another process
+/// loaded.advance_to(7)?;
+/// assert_eq!(seen.load(), 7);
+/// # Ok(())
+/// # }
+/// ```
+pub struct SharedCursor {
+    words: Words,
+    creation: Option<Sole>,
+}
+
+/// `SharedCursor` in a file; the place is an argument, not another type.
+pub type MmapCursor = SharedCursor;
+
+/// What a consumer may not pass: the published position, attached to a ring's name.
+pub type ProducerBarrier = SharedCursor;
+
+/// Where a cursor in a file is, and whether this process makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MmapCursorConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether to create it, at -1, rather than to attach to it.
+    pub create: bool,
+}
+
+/// Why a cursor was not advanced. It stands where it stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdvanceError {
+    /// Only the handle that created a cursor advances it; that of a ring is advanced by publishing.
+    #[error("only the creator of a cursor advances it")]
+    NotCreator,
+    /// Cursors do not go back, and there is no sequence before -1.
+    #[error("the cursor stands at sequence {current} and does not go back to {wanted}")]
+    Backwards {
+        /// Where it stands.
+        current: Sequence,
+        /// Where it should have gone.
+        wanted: Sequence,
+    },
+}
+
+impl SharedCursor {
+    /// Creates a cursor on its own that stands at `initial`; -1 says that nothing has been reached. Dropping it takes its name away. What a
+    /// dead process has left under that name is removed first.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`](crate::MultiProcessError); `AlreadyExists` if somebody alive has that name.
+    ///
+    /// # Panics
+    /// If `initial` is below -1 or the last number there is.
+    pub fn create(place: impl Into<Place>, initial: Sequence) -> MultiProcessResult<Self> {
+        assert!((-1..Sequence::MAX).contains(&initial), "no cursor stands at {initial}");
+        let (words, creation) = Words::create_cursor(&place.into(), initial + 1)?;
+        Ok(Self { words, creation: Some(creation) })
+    }
+
+    /// Looks at the ring or the cursor at `place`, read-only.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`](crate::MultiProcessError).
+    pub fn attach(place: impl Into<Place>) -> MultiProcessResult<Self> {
+        Ok(Self { words: Words::open(&place.into())?, creation: None })
+    }
+
+    /// Creates or attaches, as the configuration says.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`attach`](Self::attach).
+    pub fn with_config(config: MmapCursorConfig) -> MultiProcessResult<Self> {
+        if config.create { Self::create(config.path, -1) } else { Self::attach(config.path) }
+    }
+
+    pub(super) fn of(words: Words) -> Self {
+        Self { words, creation: None }
+    }
+
+    /// Whether this handle created the cursor, and so may advance it. `false` in a forked child of the creator.
+    pub fn is_owner(&self) -> bool {
+        self.creation.as_ref().is_some_and(Sole::is_ours)
+    }
+
+    /// Says that `sequence` has been reached, and everything before it. What this thread wrote before is seen by whoever loads it.
+    ///
+    /// # Errors
+    /// [`AdvanceError`]: this handle did not create the cursor, or the cursor is beyond `sequence` already.
+    ///
+    /// # Panics
+    /// If `sequence` is the last number there is.
+    pub fn advance_to(&mut self, sequence: Sequence) -> Result<(), AdvanceError> {
+        assert!(sequence < Sequence::MAX, "a cursor cannot stand at {sequence}");
+        if !self.is_owner() {
+            return Err(AdvanceError::NotCreator);
+        }
+        let current = self.load();
+        if sequence < current {
+            return Err(AdvanceError::Backwards { current, wanted: sequence });
+        }
+        self.words.cursor().publish(sequence + 1);
+        Ok(())
+    }
+
+    /// Whether who advances it lives. If this is `false`, it stays so, unless another producer takes the ring over.
+    ///
+    /// # Errors
+    /// The operating system refused to tell.
+    pub fn owner_is_alive(&self) -> std::io::Result<bool> {
+        self.words.owner_is_alive()
+    }
+}
+
+impl SharedCursorTrait for SharedCursor {
+    fn load(&self) -> Sequence {
+        // A damaged cursor may say anything; below -1 there is nothing.
+        self.words.cursor().acquire().max(0) - 1
+    }
+
+    fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {
+        watch::wait_for(&self.words, sequence, deadline, || self.load())
+    }
+}
+
+impl fmt::Debug for SharedCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedCursor")
+            .field("place", &self.words.segment().place().to_string())
+            .field("sequence", &self.load())
+            .field("is_owner", &self.is_owner())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,263 @@
+//! A view of a whole ring: what it is made of, who is in it, how far they are.
+//!
+//! **Lives here:** [`SharedRingBuffer`] and the configurations that name a ring. **Builds on:** `ring::construct` for the comparison of
+//! events, `ring::words`. **May touch it:** anybody with read permission.
+
+use super::barrier::ConsumerBarrier;
+use super::cursor::SharedCursor;
+use crate::Sequence;
+use crate::builder::SharedDisruptorBuilder;
+use crate::counters::CountersFile;
+use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::liveness::ProcessIdentity;
+use crate::ring::mapped::Mapped;
+use crate::ring::membership::{self, ConsumerInfo};
+use crate::ring::memory::Memory;
+use crate::ring::words::Words;
+use crate::ring::{construct, counters_of};
+use crate::schema::{Event, Schema};
+use crate::segment::{Place, SegmentPlan};
+use crate::sync::primitive::Ordering;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A ring in shared memory, as configurations name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SharedMemoryConfig {
+    /// Its name.
+    pub name: String,
+    /// Number of slots, a power of two. To look at a ring of any size, 0.
+    pub buffer_size: usize,
+    /// Size of an event in bytes: that of the event type that it is used with.
+    pub element_size: usize,
+    /// Whether this is the configuration of the producer, which creates the ring.
+    pub create: bool,
+}
+
+/// A ring in a file, as configurations name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MmapFileConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// Number of slots, a power of two. To look at a ring of any size, 0.
+    pub buffer_size: usize,
+    /// Size of an event in bytes: that of the event type that it is used with.
+    pub element_size: usize,
+    /// Whether this is the configuration of the producer, which creates the ring.
+    pub create: bool,
+}
+
+/// What the configurations of rings have in common. Made from either.
+#[derive(Clone, Debug)]
+pub struct RingConfig {
+    place: Place,
+    buffer_size: usize,
+    element_size: usize,
+    create: bool,
+}
+
+impl From<SharedMemoryConfig> for RingConfig {
+    fn from(config: SharedMemoryConfig) -> Self {
+        let SharedMemoryConfig { name, buffer_size, element_size, create } = config;
+        Self { place: name.into(), buffer_size, element_size, create }
+    }
+}
+
+impl From<MmapFileConfig> for RingConfig {
+    fn from(config: MmapFileConfig) -> Self {
+        let MmapFileConfig { path, buffer_size, element_size, create } = config;
+        Self { place: path.into(), buffer_size, element_size, create }
+    }
+}
+
+impl SharedMemoryConfig {
+    /// The configuration of a ring of `buffer_size` events of type `E` that exists. Set `create` for its producer.
+    pub fn for_event<E: Event>(name: impl Into<String>, buffer_size: usize) -> Self {
+        Self { name: name.into(), buffer_size, element_size: size_of::<E>(), create: false }
+    }
+
+    /// Begins an endpoint of the ring.
+    ///
+    /// # Errors
+    /// As [`RingConfig::builder`].
+    pub fn builder<E: Event>(self) -> MultiProcessResult<SharedDisruptorBuilder<E>> {
+        RingConfig::from(self).builder()
+    }
+}
+
+impl MmapFileConfig {
+    /// The configuration of a ring of `buffer_size` events of type `E` that exists. Set `create` for its producer.
+    pub fn for_event<E: Event>(path: impl Into<PathBuf>, buffer_size: usize) -> Self {
+        Self { path: path.into(), buffer_size, element_size: size_of::<E>(), create: false }
+    }
+
+    /// Begins an endpoint of the ring.
+    ///
+    /// # Errors
+    /// As [`RingConfig::builder`].
+    pub fn builder<E: Event>(self) -> MultiProcessResult<SharedDisruptorBuilder<E>> {
+        RingConfig::from(self).builder()
+    }
+}
+
+impl RingConfig {
+    /// Begins an endpoint of the ring, whichever it is: a producer creates, a consumer attaches.
+    ///
+    /// # Errors
+    /// `IncompatibleLayout` if `element_size` is not that of `E`.
+    pub fn builder<E: Event>(self) -> MultiProcessResult<SharedDisruptorBuilder<E>> {
+        self.check_element::<E>()?;
+        Ok(SharedDisruptorBuilder::new(self.place, self.buffer_size))
+    }
+
+    fn check_element<E: Event>(&self) -> MultiProcessResult<()> {
+        if self.element_size == size_of::<E>() {
+            return Ok(());
+        }
+        Err(MultiProcessError::IncompatibleLayout {
+            place: self.place.to_string(),
+            field: "element size",
+            found: size_of::<E>() as u64,
+            wanted: self.element_size as u64,
+        })
+    }
+}
+
+/// A ring of events of type `E`, looked at from outside: its shape, who is in it, how far they are. It holds nobody back, and reads no
+/// event; for that there is the [tap](crate::Tap). Numbers that move go stale at once.
+pub struct SharedRingBuffer<E: Event> {
+    memory: Mapped<E>,
+    words: Words,
+}
+
+/// `SharedRingBuffer` in shared memory; the place is an argument, not another type.
+pub type ShmRingBuffer<E> = SharedRingBuffer<E>;
+
+/// `SharedRingBuffer` in a file; the place is an argument, not another type.
+pub type MmapRingBuffer<E> = SharedRingBuffer<E>;
+
+impl<E: Event> SharedRingBuffer<E> {
+    /// Opens the ring that the configuration names, read-only.
+    ///
+    /// # Errors
+    /// `IncompatibleLayout` if `element_size` is not that of `E`, `OnlyProducersCreate` if it says `create`; otherwise as
+    /// [`open`](Self::open).
+    pub fn attach(config: impl Into<RingConfig>) -> MultiProcessResult<Self> {
+        let config = config.into();
+        config.check_element::<E>()?;
+        if config.create {
+            return Err(MultiProcessError::OnlyProducersCreate { place: config.place.to_string() });
+        }
+        Self::open(config.place, config.buffer_size)
+    }
+
+    /// Opens the ring of `size` slots at `place`, read-only; 0 means whatever size it has.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `IncompatibleLayout`, and so on.
+    pub fn open(place: impl Into<Place>, size: usize) -> MultiProcessResult<Self> {
+        let memory = construct::observed(&place.into(), size)?;
+        let words = Words::new(Arc::clone(memory.segment()))?;
+        Ok(Self { memory, words })
+    }
+
+    /// Number of slots.
+    pub fn capacity(&self) -> usize {
+        self.memory.capacity() as usize
+    }
+
+    /// Bytes from one slot to the next.
+    pub fn slot_stride_bytes(&self) -> usize {
+        self.memory.segment().header().slot_stride as usize
+    }
+
+    /// Bytes of the whole segment.
+    pub fn total_len_bytes(&self) -> u64 {
+        self.memory.segment().total_len()
+    }
+
+    /// Where in the segment everything lies.
+    pub fn segment_plan(&self) -> SegmentPlan {
+        self.memory.segment().header().plan
+    }
+
+    /// What an event is; the same in the ring and in this program, or it could not have been opened.
+    pub fn schema(&self) -> Schema {
+        E::schema()
+    }
+
+    /// A random number that no other segment has: two handles that agree in it look at one ring, not at two of one name.
+    pub fn generation(&self) -> u64 {
+        self.memory.segment().generation()
+    }
+
+    /// Who created the ring.
+    pub fn creator(&self) -> ProcessIdentity {
+        self.memory.segment().header().creator
+    }
+
+    /// Who produces, or produced last: the creator, or who took over.
+    pub fn producer(&self) -> ProcessIdentity {
+        self.memory.control().producer.identity.load()
+    }
+
+    /// Whether the producer lives. If this is `false`, it stays so until another takes the ring over.
+    ///
+    /// # Errors
+    /// The operating system refused to tell.
+    pub fn producer_is_alive(&self) -> std::io::Result<bool> {
+        self.words.owner_is_alive()
+    }
+
+    /// Whether the producer has said that nothing more will come. If this is `true`, it stays so.
+    pub fn is_closed(&self) -> bool {
+        self.memory.control().gate.closed.load(Ordering::Acquire) != 0
+    }
+
+    /// The sequence of the last published event; -1 if there is none.
+    pub fn producer_sequence(&self) -> Sequence {
+        self.memory.control().cursor.acquire() - 1
+    }
+
+    /// Everybody in the consumers' table, alive or dead.
+    pub fn consumers(&self) -> Vec<ConsumerInfo> {
+        membership::roster(&self.memory)
+    }
+
+    /// Slots that the producer may write before it has to wait for a consumer: all of them while there is none.
+    pub fn free_slots(&self) -> usize {
+        // The slowest first: what is published afterwards makes the answer smaller, never larger than the ring.
+        let slowest = self.words.slowest();
+        let published = self.memory.control().cursor.acquire();
+        let unread = slowest.map_or(0, |slowest| published.saturating_sub(slowest));
+        self.memory.capacity().saturating_sub(unread).clamp(0, self.memory.capacity()) as usize
+    }
+
+    /// The ring's published position.
+    pub fn cursor(&self) -> SharedCursor {
+        SharedCursor::of(self.words.clone())
+    }
+
+    /// The ring's consumers.
+    pub fn consumer_barrier(&self) -> ConsumerBarrier {
+        ConsumerBarrier::of(self.words.clone())
+    }
+
+    /// The counters that live in the ring's segment, to be read.
+    pub fn ring_counters(&self) -> CountersFile {
+        counters_of(self.memory.segment())
+    }
+}
+
+impl<E: Event> fmt::Debug for SharedRingBuffer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedRingBuffer")
+            .field("place", &self.memory.segment().place().to_string())
+            .field("capacity", &self.capacity())
+            .field("producer_sequence", &self.producer_sequence())
+            .finish_non_exhaustive()
+    }
+}

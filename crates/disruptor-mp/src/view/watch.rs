@@ -1,0 +1,83 @@
+//! Waiting for a position that somebody else moves.
+//!
+//! **Lives here:** [`SharedCursorTrait`], [`WatchError`] and the one loop. **Builds on:** `ring::words` for the reasons to stop.
+//! **May touch it:** the views.
+
+use crate::Sequence;
+use crate::ring::words::{End, Words};
+use std::time::{Duration, Instant};
+
+/// How long a view sleeps between two looks.
+const NAP: Duration = Duration::from_millis(1);
+
+/// A position that can be read and waited for.
+pub trait SharedCursorTrait {
+    /// The last sequence that it has reached; -1 if none. Stale as soon as it is read.
+    fn load(&self) -> Sequence;
+
+    /// Waits until it has reached `sequence`, and returns where it stands then. Looks once a millisecond.
+    ///
+    /// # Errors
+    /// See [`WatchError`]. A `sequence` that was reached before the end is a success.
+    fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError>;
+}
+
+/// Why a position was not reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// The deadline passed.
+    #[error("timed out after {waited:.1?} at sequence {reached}")]
+    TimedOut {
+        /// How long the call waited.
+        waited: Duration,
+        /// Where the position stood.
+        reached: Sequence,
+    },
+    /// Its owner has closed it, so it does not move any more.
+    #[error("closed at sequence {reached}")]
+    Closed {
+        /// Where it stopped.
+        reached: Sequence,
+    },
+    /// Another ring has taken the place of this one. Attach again.
+    #[error("the ring was replaced")]
+    Replaced,
+    /// The producer, or the creator of a cursor on its own, died. A ring may be taken over; waiting again then goes on.
+    #[error("process {pid}, which moves the cursor, died at sequence {reached}")]
+    OwnerDied {
+        /// The process, as seen in its own pid namespace.
+        pid: u32,
+        /// Where it stopped.
+        reached: Sequence,
+    },
+}
+
+/// Waits until `load` gives at least `sequence`, or there is a reason not to wait.
+pub(super) fn wait_for(
+    words: &Words,
+    sequence: Sequence,
+    deadline: Instant,
+    load: impl Fn() -> Sequence,
+) -> Result<Sequence, WatchError> {
+    let begin = Instant::now();
+    loop {
+        // The reason first, then the position: what was reached before the end counts.
+        let end = words.end();
+        let reached = load();
+        if reached >= sequence {
+            return Ok(reached);
+        }
+        match end {
+            Some(End::Closed) => return Err(WatchError::Closed { reached }),
+            Some(End::Replaced) => return Err(WatchError::Replaced),
+            Some(End::OwnerDied { pid }) => return Err(WatchError::OwnerDied { pid, reached }),
+            None => {}
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(WatchError::TimedOut { waited: begin.elapsed(), reached });
+        }
+        std::thread::sleep(NAP.min(left));
+    }
+}

@@ -1,0 +1,8 @@
+use disruptor_mp::event;
+
+#[event]
+struct Step {
+    letter: char,
+}
+
+fn main() {}

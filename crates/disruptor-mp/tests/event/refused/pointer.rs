@@ -1,0 +1,8 @@
+use disruptor_mp::event;
+
+#[event]
+struct Step {
+    at: *const u8,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use disruptor_mp::event;
+
+#[event]
+struct Step {
+    text: String,
+}
+
+fn main() {}

@@ -1,0 +1,224 @@
+//! Another process, which does as it is told: it produces, consumes, holds a lease, forks, is stopped and is killed.
+//!
+//! **Lives here:** [`Actor`], the test's hold on it, and what it runs. **Builds on:** testkit's victims. **May touch it:** one test each.
+//!
+//! One line on its stdin is one command, and one line on its stdout the answer: `= done ...` or `= error ...`. Places with a `/` are files.
+
+use crate::stage::{PATIENCE, Step, step};
+use disruptor_mp::counters::ids;
+use disruptor_mp::segment::Place;
+use disruptor_mp::{
+    ConsumeError, CountersFile, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer, WaitStrategy,
+    attach_shared_consumer, build_shared_single_producer,
+};
+use rustix::event::{PollFd, PollFlags};
+use std::error::Error;
+use std::fmt::Display;
+use std::path::PathBuf;
+use testkit::process::{Respawn, Victim, is_victim, say, wait_to_be_killed};
+use testkit::test_name;
+
+/// A process that plays a part in a test; killed and reaped when dropped.
+pub(crate) struct Actor {
+    pub(crate) victim: Victim,
+}
+
+impl Actor {
+    pub(crate) fn new() -> Self {
+        Self::start(Self::respawn())
+    }
+
+    /// How an actor is started, to be changed and given to [`start`](Self::start).
+    pub(crate) fn respawn() -> Respawn {
+        Respawn::test(test_name!(actor)).piped_stdin()
+    }
+
+    pub(crate) fn start(respawn: Respawn) -> Self {
+        Self { victim: respawn.spawn() }
+    }
+
+    /// Has it do something, and waits for the answer, which must be a success.
+    #[track_caller]
+    pub(crate) fn does(&mut self, command: impl Display) -> String {
+        self.begins(&command);
+        self.ends().unwrap_or_else(|error| panic!("`{command}`: {error}"))
+    }
+
+    /// Has it do something that must fail, and gives the error's text.
+    #[track_caller]
+    pub(crate) fn fails(&mut self, command: impl Display) -> String {
+        self.begins(&command);
+        self.ends().expect_err("an error was to be expected")
+    }
+
+    /// Has it begin something that takes a while.
+    pub(crate) fn begins(&mut self, command: impl Display) {
+        self.victim.send_line(&command.to_string());
+    }
+
+    /// Waits for the answer to the oldest command that has not been answered.
+    pub(crate) fn ends(&mut self) -> Result<String, String> {
+        let line = self.victim.wait_line("= ");
+        match line.strip_prefix("= done") {
+            Some(answer) => Ok(answer.trim_start().to_owned()),
+            None => Err(line["= error ".len()..].to_owned()),
+        }
+    }
+
+    /// Lets it come to the end of its commands: it drops what it has and exits.
+    pub(crate) fn leaves(mut self) {
+        self.victim.close_stdin();
+        assert!(self.victim.wait_exit(PATIENCE).success());
+    }
+
+    pub(crate) fn dies(mut self) {
+        self.victim.kill_and_reap();
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.victim.pid()
+    }
+}
+
+/// A place as a command names it.
+pub(crate) fn place(word: &str) -> Place {
+    if word.contains('/') { Place::from(PathBuf::from(word)) } else { Place::from(word) }
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn actor() {
+    if !is_victim() {
+        return;
+    }
+    let mut part = Part::default();
+    let mut line = String::new();
+    while std::io::stdin().read_line(&mut line).unwrap() > 0 {
+        match part.play(line.trim_end()) {
+            Ok(answer) => say(format!("= done {answer}").trim_end()),
+            Err(error) => {
+                let mut text = format!("= error {error}");
+                let mut cause = error.source();
+                while let Some(error) = cause {
+                    text += &format!(": {error}");
+                    cause = error.source();
+                }
+                say(&text);
+            }
+        }
+        line.clear();
+    }
+}
+
+#[derive(Default)]
+struct Part {
+    producer: Option<SharedProducer<Step>>,
+    consumer: Option<SharedConsumer<Step>>,
+}
+
+impl Part {
+    fn play(&mut self, command: &str) -> Result<String, Box<dyn Error>> {
+        let words: Vec<_> = command.split(' ').collect();
+        let strategy = |word: Option<&&str>| word.map_or(Ok(WaitStrategy::default()), |word| word.parse());
+        Ok(match words[..] {
+            ["produce", at, size, ..] => {
+                let builder = build_shared_single_producer::<Step>(place(at), size.parse()?);
+                let producer = builder.with_wait_strategy(strategy(words.get(3))?).build_producer(step)?;
+                format!("{:?}", self.producer.insert(producer).origin())
+            }
+            ["attach", at, id, ..] => {
+                let builder = attach_shared_consumer::<Step>(place(at), 0).with_wait_strategy(strategy(words.get(3))?);
+                let builder = if id == "-" { builder } else { builder.with_consumer_id(id) };
+                let consumer = self.consumer.insert(builder.build_consumer()?);
+                format!("{} {:?}", consumer.has_rejoined(), consumer.wait_strategy())
+            }
+            ["publish", count] => {
+                let producer = self.producer.as_mut().ok_or("no producer")?;
+                for _ in 0..count.parse::<u64>()? {
+                    let next = producer.last_published_sequence() + 1;
+                    producer.publish(|slot| slot.sequence = next as u64)?;
+                }
+                producer.last_published_sequence().to_string()
+            }
+            ["consume", count] => {
+                let consumer = self.consumer.as_mut().ok_or("no consumer")?;
+                for _ in 0..count.parse::<u64>()? {
+                    check(&consumer.consume_next_leased()?);
+                }
+                consumer.current_sequence().to_string()
+            }
+            // To the end of the ring, whatever it is.
+            ["consume"] => {
+                let consumer = self.consumer.as_mut().ok_or("no consumer")?;
+                loop {
+                    match consumer.wait_until_available(None) {
+                        Ok(()) => check(&consumer.consume_next_leased()?),
+                        Err(ConsumeError::Closed) => break format!("closed {}", consumer.current_sequence()),
+                        Err(end) => return Err(end.into()),
+                    }
+                }
+            }
+            ["manage", id] => {
+                let producer = self.producer.as_mut().ok_or("no producer")?;
+                producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new([id]))?;
+                String::new()
+            }
+            ["answer", rounds] => {
+                let (producer, consumer) = self.both()?;
+                for _ in 0..rounds.parse::<u64>()? {
+                    let question = consumer.consume_next_leased()?.sequence;
+                    producer.publish(|slot| slot.sequence = question)?;
+                }
+                String::new()
+            }
+            ["lost-wakeups"] => {
+                let (producer, consumer) = self.both()?;
+                (lost_wakeups(&producer.ring_counters()) + lost_wakeups(&consumer.ring_counters())).to_string()
+            }
+            ["hold"] => {
+                let lease = self.consumer.as_mut().ok_or("no consumer")?.consume_next_leased()?;
+                say(&format!("= done {}", lease.sequence()));
+                wait_to_be_killed();
+            }
+            ["fork"] => {
+                let child = testkit::fork::fork_then(|| {
+                    // Lives until the test closes the pipe, also when its parent is killed. It must not read: the commands are its parent's.
+                    let stdin = std::io::stdin();
+                    let mut hang_up = [PollFd::new(&stdin, PollFlags::empty())];
+                    let waits = rustix::process::set_parent_process_death_signal(None)
+                        .and_then(|()| rustix::event::poll(&mut hang_up, None));
+                    i32::from(waits.is_err())
+                });
+                let pid = child.pid();
+                // Its guard would kill it.
+                std::mem::forget(child);
+                pid.to_string()
+            }
+            ["become-nobody"] => {
+                let nobody = rustix::process::Uid::from_raw(65534);
+                // This thread only, and it is the one that opens things.
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody)?;
+                String::new()
+            }
+            ["drop"] => {
+                (self.producer, self.consumer) = (None, None);
+                String::new()
+            }
+            _ => return Err(format!("there is no such command: {command}").into()),
+        })
+    }
+
+    fn both(&mut self) -> Result<(&mut SharedProducer<Step>, &mut SharedConsumer<Step>), &'static str> {
+        Ok((self.producer.as_mut().ok_or("no producer")?, self.consumer.as_mut().ok_or("no consumer")?))
+    }
+}
+
+fn check(event: &disruptor_mp::Lease<'_, Step>) {
+    assert_eq!(event.sequence as i64, event.sequence(), "an event under the number of another");
+}
+
+/// Wakes that did not come, of both ends.
+pub(crate) fn lost_wakeups(counters: &CountersFile) -> u64 {
+    let is_lost = |id| [ids::PRODUCER_LOST_WAKEUPS, ids::CONSUMER_LOST_WAKEUPS].contains(&id);
+    counters.snapshot().iter().filter(|counter| is_lost(counter.id)).map(|counter| counter.value).sum()
+}

@@ -1,0 +1,311 @@
+//! Managed publishing: who must be there, how long the producer is patient, and what it does then.
+
+use crate::actor::Actor;
+use crate::stage::{Step, drain, eventually, everywhere, fill, join, ring, step, watchdog};
+use disruptor_mp::counters::ids;
+use disruptor_mp::segment::Place;
+use disruptor_mp::{
+    RequiredConsumerAlert, RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig,
+    SharedProducer, attach_shared_consumer,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use testkit::names::ShmGuard;
+
+/// Longer than any of these tests may take: a death is known from the kernel, not from a clock.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Short, so that a stall is one at once.
+const SOON: Duration = Duration::from_millis(30);
+
+/// The alerts so far, and a hook that notes them and then does what the test wants.
+type Alerts = Arc<Mutex<Vec<RequiredConsumerAlert>>>;
+
+fn config(
+    alerts: &Alerts,
+    then: impl Fn(&RequiredConsumerAlert) + Send + Sync + 'static,
+) -> RequiredConsumerLivenessConfig {
+    let alerts = Arc::clone(alerts);
+    RequiredConsumerLivenessConfig::new(["w"])
+        .with_progress_timeout(SOON)
+        .with_progress_check_interval(Duration::from_millis(2))
+        .with_shutdown_grace_period(SOON)
+        .with_alert_hook(Arc::new(move |alert| {
+            alerts.lock().unwrap().push(alert.clone());
+            then(alert);
+        }))
+}
+
+/// A ring of two that is managed with `config`.
+fn managed(place: &Place, config: RequiredConsumerLivenessConfig) -> SharedProducer<Step> {
+    let mut producer = ring(place, 2).build_producer(step).unwrap();
+    producer.enable_required_consumer_liveness(config).unwrap();
+    producer
+}
+
+/// Publishes an event with its own number under management.
+fn publish_managed(producer: &mut SharedProducer<Step>) -> Result<i64, RequiredConsumerError> {
+    let next = producer.last_published_sequence() + 1;
+    producer.publish_managed(|slot| slot.sequence = next as u64)
+}
+
+#[test]
+fn a_startup_timeout_names_who_is_missing_and_nothing_is_published() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 4).build_producer(step).unwrap();
+        assert_eq!(publish_managed(&mut producer), Err(RequiredConsumerError::NotEnabled));
+        let config = RequiredConsumerLivenessConfig::new(["w0", "w1", "w2"]).with_startup_wait_timeout(SOON);
+        producer.enable_required_consumer_liveness(config).unwrap();
+        let _present = join(&place, "w1");
+        let missing = vec!["w0".to_owned(), "w2".to_owned()];
+        assert_eq!(publish_managed(&mut producer), Err(RequiredConsumerError::StartupTimeout { missing }));
+        assert_eq!(producer.last_published_sequence(), -1);
+        // Who comes later is good enough for the next call.
+        let _others = [join(&place, "w0"), join(&place, "w2")];
+        assert_eq!(publish_managed(&mut producer), Ok(0));
+    });
+}
+
+#[test]
+fn a_stall_is_alerted_once_then_the_producer_shuts_and_stays_shut_until_it_is_reset() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let mut producer = managed(&place, config(&alerts, |_| ()));
+        let mut consumer = join(&place, "w");
+        for _ in 0..2 {
+            publish_managed(&mut producer).unwrap();
+        }
+        let shut = publish_managed(&mut producer).unwrap_err();
+        match &shut {
+            RequiredConsumerError::GracefulShutdownTriggered { consumer_id, last_sequence, stalled_for } => {
+                assert_eq!((consumer_id.as_str(), *last_sequence), ("w", -1));
+                assert!(*stalled_for >= SOON * 2);
+            }
+            other => panic!("{other}"),
+        }
+        {
+            let alerts = alerts.lock().unwrap();
+            assert_eq!(alerts.len(), 1, "once per stall");
+            assert_eq!((alerts[0].consumer_id.as_str(), alerts[0].last_sequence), ("w", -1));
+            assert!(alerts[0].stalled_for >= SOON);
+            let line = alerts[0].report.to_string();
+            assert!(line.contains("producer waits for space") && line.contains("shuts down in"), "{line}");
+        }
+        assert_eq!(drain(&mut consumer), [0, 1]);
+        assert_eq!(publish_managed(&mut producer), Err(shut.clone()), "there is room, and it is shut");
+        assert_eq!(producer.publish_batch_managed(2, |_, _| panic!("must not run")), Err(shut));
+        producer.reset_required_consumer_liveness();
+        assert_eq!(publish_managed(&mut producer), Ok(2));
+        assert_eq!(drain(&mut consumer), [2]);
+    });
+}
+
+#[test]
+fn progress_within_the_grace_period_is_recovery_and_the_next_stall_is_another_one() {
+    everywhere(|place| {
+        let consumer = Arc::new(Mutex::new(None));
+        let alerts = Alerts::default();
+        let reader = Arc::clone(&consumer);
+        // The alert wakes the consumer up, so to say: it reads one event.
+        let config = config(&alerts, move |_| {
+            let mut reader = reader.lock().unwrap();
+            let reader: &mut disruptor_mp::SharedConsumer<Step> = reader.as_mut().unwrap();
+            drop(reader.try_consume_next_leased().unwrap());
+        });
+        let mut producer = managed(&place, config.with_shutdown_grace_period(NEVER));
+        *consumer.lock().unwrap() = Some(join(&place, "w"));
+        for expected in 0..5 {
+            assert_eq!(publish_managed(&mut producer), Ok(expected));
+        }
+        assert_eq!(alerts.lock().unwrap().len(), 3, "one alert for each event that had to wait");
+        let counted = producer.ring_counters().snapshot();
+        assert_eq!(counted.iter().find(|counter| counter.id == ids::PRODUCER_STALLS).unwrap().value, 3);
+    });
+}
+
+#[test]
+fn a_hook_that_panics_does_not_switch_the_watch_off() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let mut producer = managed(&place, config(&alerts, |_| std::panic::resume_unwind(Box::new(()))));
+        let mut consumer = join(&place, "w");
+        for round in 1..=2 {
+            for _ in 0..2 {
+                publish_managed(&mut producer).unwrap();
+            }
+            let shut = publish_managed(&mut producer);
+            assert!(matches!(shut, Err(RequiredConsumerError::GracefulShutdownTriggered { .. })), "{shut:?}");
+            assert_eq!(alerts.lock().unwrap().len(), round);
+            assert_eq!(drain(&mut consumer).len(), 2);
+            producer.reset_required_consumer_liveness();
+        }
+    });
+}
+
+#[test]
+fn a_dead_consumer_is_reported_without_waiting_for_a_timeout_and_may_come_back() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let alerts = Alerts::default();
+    let patient = config(&alerts, |_| ()).with_progress_timeout(NEVER).with_shutdown_grace_period(NEVER);
+    let mut producer = managed(&place, patient.with_startup_wait_timeout(NEVER));
+    let mut consumer = Actor::new();
+    consumer.does(format!("attach {} w", shm.name("a")));
+    let pid = consumer.pid();
+    for _ in 0..2 {
+        publish_managed(&mut producer).unwrap();
+    }
+    consumer.dies();
+    for _ in 0..2 {
+        let died = RequiredConsumerError::ConsumerDied { consumer_id: "w".to_owned(), pid, last_sequence: -1 };
+        assert_eq!(publish_managed(&mut producer), Err(died), "the producer is not shut, and asks again");
+    }
+    assert!(alerts.lock().unwrap().iter().all(|alert| alert.report.culprit.as_ref().unwrap().is_dead));
+    let mut back = join(&place, "w");
+    assert!(back.has_rejoined());
+    assert_eq!(drain(&mut back), [0, 1]);
+    assert_eq!(publish_managed(&mut producer), Ok(2));
+}
+
+#[test]
+fn a_rejoin_within_the_grace_period_is_recovery() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let alerts = Alerts::default();
+    let mut consumer = Actor::new();
+    let victim = Arc::new(Mutex::new(None::<Actor>));
+    let name = shm.name("a");
+    let successor = Arc::clone(&victim);
+    // The first alert is about a stopped process. It is killed and another one takes its place, while the producer is waiting.
+    let config = config(&alerts, move |_| {
+        let mut actor = successor.lock().unwrap();
+        if let Some(stopped) = actor.take() {
+            stopped.dies();
+            let mut fresh = Actor::new();
+            assert_eq!(fresh.does(format!("attach {name} w")), "true Adaptive");
+            fresh.does("consume 1");
+            *actor = Some(fresh);
+        }
+    });
+    let mut producer = managed(&place, config.with_shutdown_grace_period(NEVER));
+    consumer.does(format!("attach {} w", shm.name("a")));
+    consumer.victim.stop();
+    *victim.lock().unwrap() = Some(consumer);
+    for expected in 0..3 {
+        assert_eq!(publish_managed(&mut producer), Ok(expected));
+    }
+    assert_eq!(alerts.lock().unwrap().len(), 1);
+    // The last actor must end before the names go.
+    drop((producer, victim.lock().unwrap().take()));
+}
+
+#[test]
+fn only_the_dead_are_evicted() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let alerts = Alerts::default();
+    let victim = Arc::new(Mutex::new(None::<Actor>));
+    let stopped = Arc::clone(&victim);
+    let config = config(&alerts, move |alert| {
+        // The stopped one is alerted first, and then killed; had it been evicted, the publish would not wait any more.
+        if !alert.report.culprit.as_ref().unwrap().is_dead {
+            stopped.lock().unwrap().take().unwrap().dies();
+        }
+    });
+    let mut producer = managed(&place, config.with_failure_action(RequiredConsumerFailureAction::Evict));
+    let mut consumer = Actor::new();
+    consumer.does(format!("attach {} w", shm.name("a")));
+    consumer.victim.stop();
+    *victim.lock().unwrap() = Some(consumer);
+    for expected in 0..4 {
+        assert_eq!(publish_managed(&mut producer), Ok(expected));
+    }
+    let were_dead: Vec<_> =
+        alerts.lock().unwrap().iter().map(|alert| alert.report.culprit.as_ref().unwrap().is_dead).collect();
+    assert_eq!(were_dead, [false, true]);
+    assert_eq!(producer.consumers(), []);
+    let counted = producer.ring_counters().snapshot();
+    assert_eq!(counted.iter().find(|counter| counter.id == ids::CONSUMERS_EVICTED).unwrap().value, 1);
+}
+
+#[test]
+fn alert_only_goes_on_waiting_for_the_dead_until_they_come_back() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let alerts = Alerts::default();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let config = config(&alerts, move |_| sender.send(()).unwrap_or_default());
+    let mut producer = managed(&place, config.with_failure_action(RequiredConsumerFailureAction::AlertOnly));
+    let mut consumer = Actor::new();
+    consumer.does(format!("attach {} w", shm.name("a")));
+    for _ in 0..2 {
+        publish_managed(&mut producer).unwrap();
+    }
+    consumer.dies();
+    let successor = std::thread::spawn(move || {
+        receiver.recv().unwrap();
+        let mut back = join(&place, "w");
+        let mut seen = drain(&mut back);
+        while seen.len() < 3 {
+            seen.push(back.consume_next_leased().unwrap().sequence());
+        }
+        seen
+    });
+    assert_eq!(publish_managed(&mut producer), Ok(2));
+    assert_eq!(successor.join().unwrap(), [0, 1, 2]);
+}
+
+#[test]
+fn a_watcher_reports_a_death_although_the_ring_is_not_full() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let mut producer = ring(&place, 1 << 20).build_producer(step).unwrap();
+    assert!(producer.watch_required_consumers(SOON).is_err(), "whom should it watch?");
+    producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new(["w"])).unwrap();
+    producer.watch_required_consumers(Duration::from_millis(1)).unwrap();
+    let mut consumer = Actor::new();
+    consumer.does(format!("attach {} w", shm.name("a")));
+    assert_eq!(publish_managed(&mut producer), Ok(0));
+    let pid = consumer.pid();
+    consumer.dies();
+    let mut told = None;
+    eventually("the report of a death", || {
+        told = publish_managed(&mut producer).err();
+        told.is_some()
+    });
+    let died = RequiredConsumerError::ConsumerDied { consumer_id: "w".to_owned(), pid, last_sequence: -1 };
+    assert_eq!(told, Some(died));
+    // With somebody in its place, all is well again.
+    let _back = join(&place, "w");
+    eventually("a publish", || publish_managed(&mut producer).is_ok());
+}
+
+#[test]
+fn a_consumer_that_is_not_required_gates_and_stalls_like_the_others() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let mut producer = managed(&place, config(&alerts, |_| ()));
+        let mut required = join(&place, "w");
+        let _other =
+            attach_shared_consumer::<Step>(place.clone(), 2).with_consumer_id("other").build_consumer().unwrap();
+        for _ in 0..2 {
+            publish_managed(&mut producer).unwrap();
+        }
+        assert_eq!(drain(&mut required), [0, 1]);
+        let shut = publish_managed(&mut producer).unwrap_err();
+        assert!(
+            matches!(&shut, RequiredConsumerError::GracefulShutdownTriggered { consumer_id, .. } if consumer_id == "other"),
+            "{shut}"
+        );
+        assert_eq!(fill(&mut producer), 0);
+    });
+}
+
+#[test]
+fn a_managed_batch_larger_than_the_ring_fails_at_once() {
+    everywhere(|place| {
+        let mut producer = managed(&place, RequiredConsumerLivenessConfig::new([""; 0]));
+        let error = producer.publish_batch_managed(3, |_, _| panic!("must not run"));
+        assert_eq!(error, Err(RequiredConsumerError::TooLarge { count: 3, capacity: 2 }));
+    });
+}

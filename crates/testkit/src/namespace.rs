@@ -1,0 +1,90 @@
+//! Victims in a pid namespace of their own, as processes of another container are.
+//!
+//! **Lives here:** whether it is permitted, and the step that a victim takes inside; the spawning is `process`'s. **Builds on:**
+//! `raw`, `process`, `skip`. **May touch it:** anyone.
+//!
+//! The namespace is made by the thread that spawns the victim (`unshare` changes the namespace of that thread's future children
+//! only). So the victim is pid 1 inside, and at the same time our direct child with an ordinary pid outside: it can be
+//! stopped, killed and reaped like any other. As the first process of its namespace it ignores signals that it has not asked for,
+//! except SIGKILL and SIGSTOP from us.
+
+use std::thread;
+
+use rustix::io;
+use rustix::mount::{MountFlags, mount};
+
+use crate::process::is_victim;
+use crate::raw;
+use crate::skip::Reason;
+
+/// Whether [`Respawn::in_new_pid_namespace`](crate::process::Respawn::in_new_pid_namespace) will work.
+///
+/// # Errors
+/// A reason to skip the test: this process may not make namespaces, as is usual for everybody but root.
+pub fn available() -> Result<(), Reason> {
+    // In a thread that ends, since the change stays with the thread.
+    let tried = thread::spawn(raw::enter_new_pid_namespace).join().expect("the thread does not panic");
+    tried.map_err(|error| {
+        // "No space" is how the kernel says that the machine's limit of namespaces, which may be 0, is reached.
+        let refused = Reason::is_refusal(error) || error == io::Errno::NOSPC;
+        assert!(refused, "making a pid namespace failed: {error}");
+        Reason::not_permitted("making a pid namespace", error)
+    })
+}
+
+/// For a victim in its own namespace: puts a `/proc` in place that numbers processes as this namespace does. Until then it sees the
+/// one of its parent, as in a container whose `/proc` was bind-mounted from the host.
+///
+/// # Errors
+/// What `mount` answers.
+pub fn mount_own_proc() -> io::Result<()> {
+    // The mount namespace is private exactly when the pid namespace is ours, which is when we are its first process. Anywhere else
+    // this would cover the machine's own `/proc`.
+    assert!(is_victim() && rustix::process::getpid().is_init(), "only a victim in a namespace of its own may do this");
+    mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Respawn, say, wait_to_be_killed};
+    use crate::test_name;
+    use crate::watchdog::PATIENCE;
+    use crate::{Signal, skip};
+    use std::fs;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process;
+
+    #[test]
+    #[ignore = "runs as a victim"]
+    fn victim_inside() {
+        if !is_victim() {
+            return;
+        }
+        let outside = fs::read_link("/proc/self").unwrap();
+        mount_own_proc().unwrap();
+        let inside = fs::read_link("/proc/self").unwrap();
+        say(&format!("NUMBERS {} {} {}", process::id(), inside.display(), outside.display()));
+        wait_to_be_killed();
+    }
+
+    #[test]
+    fn the_victim_is_first_inside_and_our_child_outside() {
+        if let Err(reason) = available() {
+            skip!("{reason}");
+        }
+        let mut victim = Respawn::test(test_name!(victim_inside)).in_new_pid_namespace().spawn();
+        assert_eq!(victim.wait_line("NUMBERS"), format!("NUMBERS 1 1 {}", victim.pid()));
+        victim.stop();
+        victim.kill(Signal::KILL);
+        assert_eq!(victim.wait_exit(PATIENCE).signal(), Some(Signal::KILL.as_raw()));
+    }
+
+    #[test]
+    fn our_own_namespace_and_mounts_do_not_change() {
+        let before = (fs::read_link("/proc/self/ns/pid").unwrap(), fs::read_link("/proc/self/ns/mnt").unwrap());
+        let _ = available();
+        let after = (fs::read_link("/proc/self/ns/pid").unwrap(), fs::read_link("/proc/self/ns/mnt").unwrap());
+        assert_eq!(before, after);
+    }
+}

@@ -1,0 +1,79 @@
+//! The one place of this crate with `unsafe`: forking, leaving a namespace, running code before `exec`, and being the allocator.
+//!
+//! **Lives here:** each as one small function or type with a safe face. **Builds on:** `libc`, rustix. **May touch it:** the other
+//! modules of this crate.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::process::{Pid, Signal, set_parent_process_death_signal};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use crate::alloc::count_one;
+
+/// The system's allocator, with a count per thread; see [`allocations_in`](crate::alloc::allocations_in).
+#[derive(Debug, Clone, Copy)]
+pub struct CountingAllocator;
+
+// SAFETY: every call goes to `System` unchanged, and `System` keeps the trait's promises. Counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: our caller's duties are those of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: our caller's duties are those of `System`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: `place` came from us, so from `System`; the rest are our caller's duties.
+        unsafe { System.realloc(place, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: `place` came from us, so from `System`.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+/// Forks: the child's pid in the parent, nothing in the child, which must end with [`exit_now`].
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: the call touches no memory of ours. The child is a copy in which only this thread goes on; what it may do there is
+    // the duty that `fork_then` hands to its caller, and breaking it ends in a hang (a lock whose holder does not exist), not in
+    // a memory error, since every lock and its data were copied together.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Ends the process without running anything of it.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: `_exit` takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Has the child killed when the thread that spawns it ends, in whatever way.
+pub(crate) fn die_with_spawning_thread(command: &mut Command) {
+    // SAFETY: between fork and exec this makes one `prctl` system call and builds an error from a number; it takes no lock and
+    // does not allocate.
+    unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
+}
+
+/// Puts the future children of this thread into a new pid namespace, and this thread and them into a new mount namespace in which
+/// they may mount without anybody seeing it. There is no way back: call it in a thread that ends soon.
+pub(crate) fn enter_new_pid_namespace() -> rustix::io::Result<()> {
+    // SAFETY: the call is dangerous where it unshares the table of file descriptors, since a descriptor would then mean different
+    // files in different threads. These two flags leave that table shared.
+    unsafe { unshare_unsafe(UnshareFlags::NEWPID | UnshareFlags::NEWNS)? };
+    // The copied mounts still forward what happens to them to the originals, until they are made private.
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+}
