@@ -1,2 +1,2 @@
-//! Programs to copy; each example is a file or folder beside this one.
+//! Programs to copy; each example is a folder beside this crate's manifest.
 #![forbid(unsafe_code)]
