@@ -1,0 +1,63 @@
+//! The price of a promise: reserving memory for a ring before anybody touches it.
+//!
+//! **Lives here:** [`Reserve`]. **Builds on:** nothing but the file system. **May touch it:** `workload`.
+
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::side::{Measurement, Side, Stop};
+use crate::stats::{Summary, Unit};
+use crate::workload::Subject;
+
+/// `fallocate` of a file without a name on `/dev/shm`, again and again; the value is the median. Nothing is left
+/// behind, because the file never gets a name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Reserve {
+    pub(crate) bytes: u64,
+}
+
+/// Where shared-memory objects live on Linux.
+pub(crate) const SHARED_MEMORY_DIR: &str = "/dev/shm";
+
+impl Reserve {
+    /// Reserves once, measures that, and gives everything back.
+    fn once(&self) -> Result<Duration, Stop> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = rustix::fs::open(SHARED_MEMORY_DIR, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| Stop::Unavailable(format!("no file on {SHARED_MEMORY_DIR}: {error}")))?;
+        let begin = Instant::now();
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, self.bytes) {
+            Ok(()) => Ok(begin.elapsed()),
+            Err(Errno::NOSPC | Errno::OPNOTSUPP) => {
+                let reason = format!("{SHARED_MEMORY_DIR} cannot reserve {} MiB", self.bytes >> 20);
+                Err(Stop::Unavailable(reason))
+            }
+            Err(error) => Err(Stop::Failed(format!("fallocate on {SHARED_MEMORY_DIR}: {error}"))),
+        }
+    }
+}
+
+impl Subject for Reserve {
+    fn shared_bytes(&self) -> usize {
+        0
+    }
+
+    fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        side.measured(|| {
+            let begin = Instant::now();
+            let mut times_ns = Vec::new();
+            // At least once, however short the window.
+            while times_ns.is_empty() || begin.elapsed() < side.window() {
+                times_ns.push(self.once()?.as_nanos() as f64);
+            }
+            Ok(Summary::of(&times_ns).map(|summary| Measurement::of(summary.median, Unit::Nanoseconds)))
+        })
+    }
+
+    fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        side.measured(|| Ok(None))
+    }
+}

@@ -1,0 +1,296 @@
+//! What safe Rust cannot say: memory that two processes share, this process's resource usage, signals as a descriptor.
+//!
+//! **Lives here:** [`SharedMemory`] and its two kinds of word, [`Window`], [`involuntary_switches`],
+//! [`termination_signals`]. All `unsafe` of this crate.
+//! **Builds on:** nothing. **May touch it:** everybody; what it hands out is safe to use, whatever the other process
+//! does.
+#![allow(unsafe_code)]
+#![allow(clippy::disallowed_types)] // loom models the ring, not the tool that measures it
+
+use std::ffi::c_void;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rustix::fs::MemfdFlags;
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::thread::futex;
+
+/// A 64-bit word that several processes read and write.
+#[repr(transparent)]
+pub(crate) struct Word(AtomicU64);
+
+impl Word {
+    /// The value, and with it the right to look at everything its writer wrote before [`publish`](Self::publish).
+    pub(crate) fn acquire(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Stores `value` and makes everything written before visible to whoever [acquires](Self::acquire) it.
+    pub(crate) fn publish(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    /// The value alone; a cursor acquired earlier says that it is there.
+    pub(crate) fn peek(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Stores `value` alone; a cursor published later makes it visible.
+    pub(crate) fn put(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Adds one and returns the new value. Ordered both ways: what a party wrote before its arrival is seen by whoever
+    /// arrives later.
+    pub(crate) fn arrive(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+/// Numbers for names, one after the other within this process.
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// A number that this counter has not given before. Only the numbers differ; nothing is ordered by them.
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// How a wait on a [`FutexWord`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The thread slept in the kernel and was woken (or interrupted; callers look at the word again).
+    Slept,
+    /// The word had changed already, so the kernel did not put the thread to sleep.
+    Changed,
+}
+
+/// A 32-bit word that processes can sleep on.
+#[repr(transparent)]
+pub(crate) struct FutexWord(AtomicU32);
+
+impl FutexWord {
+    /// The value, and with it the right to look at everything written before [`advance`](Self::advance).
+    pub(crate) fn acquire(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Adds one (wrapping) without waking anybody; partner of [`acquire`](Self::acquire).
+    pub(crate) fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+
+    /// Wakes up to `count` sleepers and returns how many there were.
+    pub(crate) fn wake(&self, count: u32) -> io::Result<usize> {
+        // No PRIVATE flag: the sleeper is in another process.
+        Ok(futex::wake(&self.0, futex::Flags::empty(), count)?)
+    }
+
+    /// Sleeps while the word is `expected`.
+    pub(crate) fn sleep_while(&self, expected: u32) -> io::Result<Wait> {
+        match futex::wait(&self.0, futex::Flags::empty(), expected, None) {
+            Ok(()) | Err(rustix::io::Errno::INTR) => Ok(Wait::Slept),
+            Err(rustix::io::Errno::AGAIN) => Ok(Wait::Changed),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A mapping that belongs to this value and is unmapped with it.
+struct Mapping {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+impl Mapping {
+    /// Maps `bytes` of `fd` shared and populates the page table, so that no page fault falls into a measurement.
+    fn of(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
+        // SAFETY: a null hint lets the kernel choose the place, so no existing mapping is replaced.
+        let base = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED | MapFlags::POPULATE,
+                fd,
+                0,
+            )?
+        };
+        let base = NonNull::new(base.cast()).expect("the kernel never maps address zero unasked");
+        Ok(Self { base, bytes })
+    }
+
+    /// A pointer to `count` values of `T` at `offset`.
+    ///
+    /// # Panics
+    /// When they do not lie inside the mapping, or not on `T`'s alignment: a mistake in a layout of ours.
+    fn place<T>(&self, offset: usize, count: usize) -> NonNull<T> {
+        let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
+        assert!(
+            end.is_some_and(|end| end <= self.bytes),
+            "{count} words at {offset} leave a mapping of {}",
+            self.bytes
+        );
+        assert!(offset.is_multiple_of(align_of::<T>()), "offset {offset} is not aligned");
+        // SAFETY: `offset` is at most `bytes`, by the first assertion.
+        unsafe { self.base.add(offset).cast() }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: `base` and `bytes` come from `mmap`, and every reference into the mapping borrows from its owner.
+        // A failure would leave the mapping until the process ends, which is no harm.
+        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast::<c_void>(), self.bytes) };
+    }
+}
+
+/// Memory that the roles of one measurement share. Only words are handed out, so a peer's write is never a data race.
+pub(crate) struct SharedMemory(Mapping);
+
+impl SharedMemory {
+    /// Makes `bytes` of zeroed memory without a name: it is gone with the last process that holds it, however that one
+    /// ends.
+    pub(crate) fn create(bytes: usize) -> io::Result<OwnedFd> {
+        let fd = rustix::fs::memfd_create("perf-bench", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&fd, bytes as u64)?;
+        Ok(fd)
+    }
+
+    /// Maps what the parent created; `bytes` is what it asked for.
+    pub(crate) fn open(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
+        // A mapping that reaches beyond its object answers a touch with SIGBUS, so the object is asked first.
+        let found = rustix::fs::fstat(fd)?.st_size;
+        if usize::try_from(found).is_ok_and(|found| found >= bytes) {
+            Ok(Self(Mapping::of(fd, bytes)?))
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("shared memory has {found} B, not {bytes} B")))
+        }
+    }
+
+    /// The word at `offset` bytes. Panics when there is none.
+    pub(crate) fn word(&self, offset: usize) -> &Word {
+        // SAFETY: `place` checked bounds and alignment, the borrow keeps the mapping, and every process sees an atomic
+        // here.
+        unsafe { self.0.place::<Word>(offset, 1).as_ref() }
+    }
+
+    /// `count` words from `offset` bytes on. Panics when there are fewer.
+    pub(crate) fn words(&self, offset: usize, count: usize) -> &[Word] {
+        let first = self.0.place::<Word>(offset, count);
+        // SAFETY: as in `word`, for `count` neighbours.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), count) }
+    }
+
+    /// The futex word at `offset` bytes. Panics when there is none.
+    pub(crate) fn futex(&self, offset: usize) -> &FutexWord {
+        // SAFETY: as in `word`.
+        unsafe { self.0.place::<FutexWord>(offset, 1).as_ref() }
+    }
+}
+
+/// Memory of the same kind as a ring's (shared pages of tmpfs), but known to nobody else, so plain slices may be had of
+/// it.
+pub(crate) struct Window(Mapping);
+
+impl Window {
+    /// Maps `bytes` of fresh, zeroed, populated memory.
+    pub(crate) fn new(bytes: usize) -> io::Result<Self> {
+        Ok(Self(Mapping::of(SharedMemory::create(bytes)?.as_fd(), bytes)?))
+    }
+}
+
+impl Deref for Window {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping has `bytes` initialised bytes. Its descriptor was closed in `new` and never left it, so
+        // no other process can reach them, and this borrow excludes `deref_mut`.
+        unsafe { std::slice::from_raw_parts(self.0.base.as_ptr(), self.0.bytes) }
+    }
+}
+
+impl DerefMut for Window {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; the exclusive borrow excludes every other one.
+        unsafe { std::slice::from_raw_parts_mut(self.0.base.as_ptr(), self.0.bytes) }
+    }
+}
+
+/// How often the kernel has taken the cpu from this process for somebody else since it started.
+pub(crate) fn involuntary_switches() -> u64 {
+    // SAFETY: `rusage` is plain numbers, for which all zeros is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is a live `rusage` that the kernel fills in. With a valid `who` the call cannot fail.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    usage.ru_nivcsw.unsigned_abs()
+}
+
+/// Blocks SIGINT, SIGTERM and SIGHUP in this thread and everything it starts, and returns a descriptor that becomes
+/// readable when one arrives.
+pub(crate) fn termination_signals() -> io::Result<OwnedFd> {
+    // SAFETY: `sigset_t` is plain bits, for which all zeros is a value; `sigemptyset` makes it the empty set on every
+    // libc.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is live for all calls, the signal numbers are valid, and a null old mask means that we do not want
+    // it.
+    let fd = unsafe {
+        libc::sigemptyset(&raw mut set);
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        if libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is fresh and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_mappings_of_one_memory_see_each_other() {
+        let fd = SharedMemory::create(8192).unwrap();
+        let (left, right) =
+            (SharedMemory::open(fd.as_fd(), 8192).unwrap(), SharedMemory::open(fd.as_fd(), 8192).unwrap());
+        left.word(4096).publish(7);
+        assert_eq!(right.word(4096).acquire(), 7);
+        assert_eq!(right.words(4096, 2)[0].peek(), 7);
+    }
+
+    #[test]
+    fn memory_that_is_too_small_is_refused_and_not_a_signal_later() {
+        let fd = SharedMemory::create(4096).unwrap();
+        assert!(SharedMemory::open(fd.as_fd(), 8192).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "leave a mapping")]
+    fn a_word_outside_the_memory_is_refused() {
+        let fd = SharedMemory::create(4096).unwrap();
+        SharedMemory::open(fd.as_fd(), 4096).unwrap().word(4096);
+    }
+
+    #[test]
+    fn sleeping_on_a_word_that_has_changed_returns_at_once() {
+        let fd = SharedMemory::create(4096).unwrap();
+        let memory = SharedMemory::open(fd.as_fd(), 4096).unwrap();
+        memory.futex(0).advance();
+        assert_eq!(memory.futex(0).sleep_while(0).unwrap(), Wait::Changed);
+    }
+}

@@ -1,0 +1,61 @@
+//! The price of a ring: from nothing to a producer that could publish.
+//!
+//! **Lives here:** [`Creation`]. **Builds on:** the library's interface. **May touch it:** `workload`.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Message, create};
+use crate::side::{Measurement, Side, Stop};
+use crate::stats::{Summary, Unit};
+use crate::workload::Subject;
+
+/// Creates a ring in shared memory, reserved but not prefaulted, again and again; the value is the median. That it is
+/// removed and its memory given back is not measured, as for the bare reservation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Creation {
+    pub(crate) slots: usize,
+}
+
+/// Words of an event: 64 bytes.
+const WORDS: usize = 8;
+
+impl Creation {
+    /// How many bytes the ring's segment has; `None` if there can be no such ring.
+    pub(crate) fn segment_bytes(&self) -> Option<u64> {
+        disruptor_mp::plan::<Message<WORDS>>(self.slots, disruptor_mp::DEFAULT_MAX_CONSUMERS)
+            .ok()
+            .map(|plan| plan.total_len)
+    }
+
+    fn once(&self, side: &Side) -> Result<Duration, Stop> {
+        let begin = Instant::now();
+        let producer = create::<WORDS>(side, 0, self.slots)?;
+        let elapsed = begin.elapsed();
+        drop(producer);
+        Ok(elapsed)
+    }
+}
+
+impl Subject for Creation {
+    fn shared_bytes(&self) -> usize {
+        0
+    }
+
+    fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        side.measured(|| {
+            let begin = Instant::now();
+            let mut times_ns = Vec::new();
+            // At least once, however short the window.
+            while times_ns.is_empty() || begin.elapsed() < side.window() {
+                times_ns.push(self.once(side)?.as_nanos() as f64);
+            }
+            Ok(Summary::of(&times_ns).map(|summary| Measurement::of(summary.median, Unit::Nanoseconds)))
+        })
+    }
+
+    fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        side.measured(|| Ok(None))
+    }
+}

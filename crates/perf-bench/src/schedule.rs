@@ -1,0 +1,364 @@
+//! Which case is measured when, and which measurements count.
+//!
+//! **Lives here:** [`Case`], [`Plan`], [`Record`], and [`measure_all`], which interleaves. **Builds on:** `roles`,
+//! `interference`, `probe`.
+//! **May touch it:** every command.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::interference::{self, Disturbance};
+use crate::probe::Label;
+use crate::roles::{self, Interrupt, Outcome, RoleError};
+use crate::side::{Measured, Measurement, Timing};
+use crate::workload::Workload;
+
+/// One line of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// How its sides wait, in a word.
+    pub(crate) wait: &'static str,
+    /// The name of the case of the same run that it is compared with.
+    pub(crate) reference: Option<String>,
+    /// What the figure ought to be.
+    pub(crate) aim: Option<Aim>,
+    pub(crate) workload: Workload,
+    /// How many processes it takes: one producer, and consumers.
+    pub(crate) parties: usize,
+    /// Whose cpu has to be undisturbed.
+    pub(crate) judged: Judged,
+    /// Whether it means nothing unless every process has a cpu of its own.
+    pub(crate) own_cpus: bool,
+    /// Whether one measurement is enough, because it is an average over a long time or an exact count.
+    pub(crate) once: bool,
+}
+
+impl Case {
+    /// A case of one producer and one consumer, both undisturbed, that is compared with nothing.
+    pub(crate) fn new(name: impl Into<String>, wait: &'static str, workload: Workload) -> Self {
+        Self {
+            name: name.into(),
+            wait,
+            reference: None,
+            aim: None,
+            workload,
+            parties: 2,
+            judged: Judged::Everybody,
+            own_cpus: false,
+            once: false,
+        }
+    }
+
+    /// Compared with `reference`, a case of the same run.
+    pub(crate) fn beside(self, reference: &Self) -> Self {
+        Self { reference: Some(reference.name.clone()), ..self }
+    }
+
+    /// With an aim.
+    pub(crate) fn aiming(self, aim: Aim) -> Self {
+        Self { aim: Some(aim), ..self }
+    }
+
+    /// How many measurements of it have to count, of a run of `repeats`.
+    pub(crate) fn repeats(&self, repeats: usize) -> usize {
+        if self.once { 1 } else { repeats }
+    }
+}
+
+/// What a figure ought to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Aim {
+    /// At most so many times the reference.
+    RatioAtMost(f64),
+    /// At least so many times the reference.
+    RatioAtLeast(f64),
+    /// At most this, in the case's unit.
+    AtMost(f64),
+    /// At least this, in the case's unit.
+    AtLeast(f64),
+    /// At most this, in the case's unit, while the consumer uses at most that part of a cpu.
+    AtMostWithin { value: f64, cpu_share: f64 },
+}
+
+/// Whose disturbance makes a measurement not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// All processes take part in what is measured.
+    Everybody,
+    /// The producer alone is measured; its consumers may share cpus.
+    Producer,
+    /// What is measured is a process's own account of itself, of cpu time or instructions, wherever it runs and whoever
+    /// else does.
+    Nobody,
+}
+
+/// How a run is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// How many measurements of each case have to count.
+    pub(crate) repeats: usize,
+    /// The label they need; `None` takes any, but compares only equal ones.
+    pub(crate) wanted: Option<Label>,
+    /// A smoke run: every measurement counts, because only that it runs is of interest.
+    pub(crate) smoke: bool,
+    pub(crate) timing: Timing,
+    /// Where roles 0 and 1 run.
+    pub(crate) cpus: [usize; 2],
+    /// What else may be used, for cases of more roles.
+    pub(crate) other_cpus: Vec<usize>,
+}
+
+impl Plan {
+    /// The cpus of `parties` roles. Where there are too few, consumers share; the producer never does.
+    fn cpus_of(&self, parties: usize) -> Vec<usize> {
+        let consumers = self.cpus[1..].iter().chain(&self.other_cpus).copied().cycle();
+        std::iter::once(self.cpus[0]).chain(consumers).take(parties).collect()
+    }
+
+    /// Whether each of `parties` roles has a cpu of its own.
+    pub(crate) fn has_cpus_for(&self, parties: usize) -> bool {
+        parties <= self.cpus.len() + self.other_cpus.len()
+    }
+}
+
+/// A measurement that counts.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) label: Label,
+    /// Cache-line round trips before and after, in nanoseconds.
+    pub(crate) round_trips_ns: (f64, f64),
+    pub(crate) measurement: Measurement,
+    /// The part of its cpu that the last consumer used.
+    pub(crate) cpu_share: f64,
+}
+
+/// Why a measurement does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Discard {
+    /// The cpus were not where they are wanted.
+    OtherLabel,
+    /// The host moved them in between.
+    LabelChanged,
+    /// The cpus were not ours alone.
+    Disturbed(Disturbance),
+}
+
+impl fmt::Display for Discard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherLabel => formatter.pad("other label"),
+            Self::LabelChanged => formatter.pad("label changed"),
+            Self::Disturbed(disturbance) => disturbance.fmt(formatter),
+        }
+    }
+}
+
+impl Serialize for Discard {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Everything that a run learned about one case.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) case: Case,
+    pub(crate) counted: Vec<Counted>,
+    /// How many measurements did not count, by reason.
+    pub(crate) discarded: BTreeMap<Discard, usize>,
+    /// Why this machine cannot measure it, if so.
+    pub(crate) unavailable: Option<String>,
+}
+
+/// Tries for each repeat of a case. With the pauses between them they outlast a short stay of the cpus at the wrong
+/// place.
+const ATTEMPTS_PER_REPEAT: usize = 30;
+
+/// The pause after a measurement that did not count. The host moves cpus every few seconds, so hurry gains nothing.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// Measures all `cases` as `plan` says: repeats outermost, and each repeat starts with another case, so that whatever
+/// changes with time changes for all of them. `announce` is told the repeat (from 0) and the case before each.
+///
+/// # Errors
+/// See [`RoleError`]. A case that this machine cannot measure is not an error but a remark in its record.
+pub(crate) fn measure_all(
+    cases: Vec<Case>,
+    plan: &Plan,
+    interrupt: &Interrupt,
+    mut announce: impl FnMut(usize, &Case),
+) -> Result<Vec<Record>, RoleError> {
+    let mut records: Vec<_> = cases
+        .into_iter()
+        .map(|case| Record { case, counted: Vec::new(), discarded: BTreeMap::new(), unavailable: None })
+        .collect();
+    for record in &mut records {
+        let parties = record.case.parties;
+        if record.case.own_cpus && !plan.has_cpus_for(parties) {
+            record.unavailable = Some(format!("{parties} spinning processes need as many cpus"));
+        }
+    }
+    for repeat in 0..plan.repeats {
+        for index in order(records.len(), repeat) {
+            if repeat >= records[index].case.repeats(plan.repeats) {
+                continue;
+            }
+            announce(repeat, &records[index].case);
+            measure_once(&mut records[index], plan, interrupt)?;
+        }
+    }
+    Ok(records)
+}
+
+/// The order of `cases` cases in a repeat: the same circle, entered one case later each time.
+fn order(cases: usize, repeat: usize) -> impl Iterator<Item = usize> {
+    (0..cases).map(move |step| (step + repeat) % cases)
+}
+
+/// Tries until one measurement counts or the attempts are used up.
+fn measure_once(record: &mut Record, plan: &Plan, interrupt: &Interrupt) -> Result<(), RoleError> {
+    let case = &record.case;
+    let wanted = if plan.smoke || case.judged == Judged::Nobody { None } else { plan.wanted };
+    let cpus = plan.cpus_of(case.parties);
+    for _ in 0..ATTEMPTS_PER_REPEAT {
+        if record.unavailable.is_some() {
+            return Ok(());
+        }
+        let discard = match roles::run(&record.case.workload, &cpus, plan.timing, wanted, interrupt)? {
+            Outcome::Unavailable(reason) => {
+                record.unavailable = Some(reason);
+                return Ok(());
+            }
+            Outcome::Skipped => Discard::OtherLabel,
+            Outcome::Measured(measured) => match sift(measured, &cpus, record.case.judged, plan) {
+                Ok(counted) => {
+                    record.counted.push(counted);
+                    return Ok(());
+                }
+                Err(discard) => discard,
+            },
+        };
+        *record.discarded.entry(discard).or_default() += 1;
+        interrupt.pause(PAUSE)?;
+    }
+    Ok(())
+}
+
+/// Decides whether a measurement counts.
+fn sift(measured: Vec<Measured>, cpus: &[usize], judged: Judged, plan: &Plan) -> Result<Counted, Discard> {
+    let usages: Vec<_> = cpus.iter().copied().zip(measured.iter().map(|role| role.usage)).collect();
+    // Of the whole measurement: a consumer with nothing to do in it has hardly any time of its own.
+    let wall = usages.iter().map(|(_, usage)| usage.wall).max().expect("there are roles").as_secs_f64();
+    let cpu_share = usages.last().map_or(0.0, |(_, usage)| usage.own_cpu.as_secs_f64() / wall);
+    let round_trips_ns = measured.iter().find_map(|role| role.round_trips_ns).expect("role 0 has probed");
+    let mut measurements = measured.into_iter().filter_map(|role| role.measurement);
+    let measurement = measurements.next().expect("one side of a workload returns its measurement");
+    assert!(measurements.next().is_none(), "only one side of a workload returns its measurement");
+
+    let (label, after) = (Label::of_round_trip(round_trips_ns.0), Label::of_round_trip(round_trips_ns.1));
+    let counted = Counted { label, round_trips_ns, measurement, cpu_share };
+    let judged = match judged {
+        _ if plan.smoke => return Ok(counted),
+        Judged::Nobody => return Ok(counted),
+        Judged::Producer => &usages[..1],
+        Judged::Everybody => &usages[..],
+    };
+    if plan.wanted.is_some_and(|wanted| wanted != label) {
+        return Err(Discard::OtherLabel);
+    }
+    if after != label {
+        return Err(Discard::LabelChanged);
+    }
+    interference::judge(judged).map_or(Ok(counted), |disturbance| Err(Discard::Disturbed(disturbance)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interference::Usage;
+    use crate::stats::Unit;
+
+    #[test]
+    fn every_repeat_measures_every_case_and_starts_one_later() {
+        let orders: Vec<Vec<_>> = (0..4).map(|repeat| order(3, repeat).collect()).collect();
+        assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
+    }
+
+    #[test]
+    fn over_as_many_repeats_as_cases_every_case_has_been_at_every_place() {
+        for case in 0..5 {
+            let mut places: Vec<_> =
+                (0..5).map(|repeat| order(5, repeat).position(|index| index == case).unwrap()).collect();
+            places.sort_unstable();
+            assert_eq!(places, [0, 1, 2, 3, 4]);
+        }
+    }
+
+    fn plan(wanted: Option<Label>) -> Plan {
+        let timing = Timing { window: Duration::from_millis(200), probe: Duration::from_millis(20) };
+        Plan { repeats: 1, wanted, smoke: false, timing, cpus: [0, 1], other_cpus: vec![4] }
+    }
+
+    fn sift_both(measured: Vec<Measured>, plan: &Plan) -> Result<Counted, Discard> {
+        sift(measured, &plan.cpus, Judged::Everybody, plan)
+    }
+
+    #[test]
+    fn consumers_share_cpus_before_they_take_the_producers() {
+        let plan = plan(None);
+        assert_eq!(plan.cpus_of(3), [0, 1, 4]);
+        assert_eq!(plan.cpus_of(5), [0, 1, 4, 1, 4]);
+        assert!(plan.has_cpus_for(3) && !plan.has_cpus_for(4));
+    }
+
+    #[test]
+    fn who_is_not_measured_may_be_disturbed() {
+        let disturbed = || measured(140.0, 140.0, Duration::from_millis(100));
+        let plan = plan(Some(Label::Near));
+        assert!(sift(disturbed(), &plan.cpus, Judged::Producer, &plan).is_ok());
+        assert!(sift(disturbed(), &plan.cpus, Judged::Everybody, &plan).is_err());
+    }
+
+    /// Both roles, with the cpus `before` and `after` that far apart, and `foreign` work on the second one.
+    fn measured(before_ns: f64, after_ns: f64, foreign: Duration) -> Vec<Measured> {
+        let wall = Duration::from_millis(200);
+        let waited = Some(Duration::ZERO);
+        let quiet = Usage { wall, own_cpu: wall, waited, involuntary: 0, cpu_busy: wall, cpu_stolen: Duration::ZERO };
+        let busy = Usage { cpu_busy: wall + foreign, ..quiet };
+        let measurement = Some(Measurement::of(1.0, Unit::Nanoseconds));
+        vec![
+            Measured { round_trips_ns: Some((before_ns, after_ns)), usage: quiet, measurement: None },
+            Measured { round_trips_ns: None, usage: busy, measurement },
+        ]
+    }
+
+    #[test]
+    fn a_quiet_measurement_with_the_wanted_label_on_both_ends_counts() {
+        let counted = sift_both(measured(140.0, 150.0, Duration::ZERO), &plan(Some(Label::Near))).unwrap();
+        assert_eq!((counted.label, counted.measurement.value), (Label::Near, 1.0));
+    }
+
+    #[test]
+    fn a_measurement_during_which_the_cpus_moved_does_not_count_even_when_any_label_will_do() {
+        let moved = sift_both(measured(140.0, 510.0, Duration::ZERO), &plan(None));
+        assert_eq!(moved.unwrap_err(), Discard::LabelChanged);
+    }
+
+    #[test]
+    fn a_measurement_with_another_label_does_not_count() {
+        let far = sift_both(measured(510.0, 510.0, Duration::ZERO), &plan(Some(Label::Near)));
+        assert_eq!(far.unwrap_err(), Discard::OtherLabel);
+    }
+
+    #[test]
+    fn a_disturbed_measurement_does_not_count_except_in_a_smoke_run() {
+        let disturbed = || measured(140.0, 140.0, Duration::from_millis(100));
+        let verdict = sift_both(disturbed(), &plan(Some(Label::Near))).unwrap_err();
+        assert_eq!(verdict, Discard::Disturbed(Disturbance::ForeignWork));
+        assert!(sift_both(disturbed(), &Plan { smoke: true, ..plan(Some(Label::Near)) }).is_ok());
+    }
+}

@@ -1,0 +1,166 @@
+//! The program as a user meets it: a smoke run, and no process left behind however a run ends.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What anything here may take before it counts as hanging; a run on a crowded machine is slow.
+const WATCHDOG: Duration = Duration::from_secs(120);
+
+fn perf_bench(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_perf-bench"));
+    command.args(args);
+    command
+}
+
+/// A run in progress, ended with the test however that ends.
+struct Run(Child);
+
+impl Run {
+    fn start(args: &[&str]) -> Self {
+        Self(perf_bench(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    /// Waits until both roles of a measurement are there and returns their process ids. They are there for 200 ms at
+    /// least.
+    fn roles(&self) -> Vec<Pid> {
+        eventually("two roles", || Some(roles_of(self.pid())).filter(|roles| roles.len() == 2))
+    }
+
+    fn finish(mut self) -> Output {
+        let status = eventually("the end of the run", || self.0.try_wait().unwrap());
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        self.0.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        self.0.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
+        Output { status, stdout, stderr }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks until there is an answer.
+fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begin.elapsed() < WATCHDOG, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The roles of the run with this process id, whoever their parent is by now: they carry it in their argument.
+fn roles_of(run: Pid) -> Vec<Pid> {
+    let mark = format!("\"parent\":{run},");
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_role = |pid: &i32| {
+        // Empty for a process that has ended.
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut args = line.split(|&byte| byte == 0).skip(1);
+        args.next() == Some(b"__role") && args.next().is_some_and(|arg| String::from_utf8_lossy(arg).contains(&mark))
+    };
+    processes.filter(is_role).filter_map(Pid::from_raw).collect()
+}
+
+#[test]
+fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leaves_nothing_behind() {
+    let json = std::env::temp_dir().join(format!("perf-bench-all-{}.json", std::process::id()));
+    let run = Run::start(&["all", "--quick", "--json", json.to_str().unwrap()]);
+    let segments = format!("perf-bench-{}-", run.pid());
+    let output = run.finish();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
+    let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    fs::remove_file(&json).unwrap();
+
+    let rows = report["rows"].as_array().unwrap();
+    for row in rows {
+        let case = row["case"].as_str().unwrap();
+        assert!(stdout.contains(case), "{case} is missing in\n{stdout}");
+        assert!(
+            row["measured"]["summary"]["median"].as_f64().is_some_and(|median| median >= 0.0)
+                || row["unavailable"].is_string(),
+            "{row:#}"
+        );
+    }
+    // One case of every command.
+    for name in [
+        "cache-line round trip",
+        "memcpy into",
+        "round trip, 48 B, 4096 slots",
+        "one way, 1024 B, one by one",
+        "a publish, consumers: 8",
+        "wake-up of a parked consumer",
+        "create a ring",
+    ] {
+        assert!(rows.iter().any(|row| row["case"].as_str().unwrap().starts_with(name)), "{name} is missing");
+    }
+    for name in ["processor", "kernel", "cgroup limits", "median", "p99.9", "aim", "best ring"] {
+        assert!(stdout.contains(name), "{name} is missing in\n{stdout}");
+    }
+    let left: Vec<_> = fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(&segments)), "{left:?}");
+}
+
+#[test]
+fn instructions_are_counted_or_the_counter_is_missed() {
+    let output = Run::start(&["broadcast", "--quick", "--instructions"]).finish();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    let row = stdout.lines().find(|line| line.starts_with("instructions of a publish, consumers: 8")).unwrap();
+    assert!(row.contains(" instr ") || row.contains("valgrind"), "{row}");
+}
+
+#[test]
+fn a_role_that_dies_fails_the_run_and_takes_the_other_one_along() {
+    let run = Run::start(&["probe", "--repeats", "1000", "--label", "any"]);
+    let pid = run.pid();
+    // A measurement may end just now, and its roles with it.
+    eventually("a role to kill", || kill_process(run.roles()[1], Signal::KILL).ok());
+    let output = run.finish();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ended without an answer"), "{output:?}");
+    assert!(roles_of(pid).is_empty());
+}
+
+#[test]
+fn ctrl_c_ends_the_run_and_its_roles() {
+    let run = Run::start(&["probe", "--repeats", "1000", "--label", "any"]);
+    let pid = run.pid();
+    run.roles();
+    kill_process(pid, Signal::INT).unwrap();
+    let output = run.finish();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(roles_of(pid).is_empty());
+}
+
+#[test]
+fn roles_do_not_outlive_a_killed_run() {
+    let run = Run::start(&["probe", "--repeats", "1000", "--label", "any"]);
+    let pid = run.pid();
+    run.roles();
+    kill_process(pid, Signal::KILL).unwrap();
+    run.finish();
+    eventually("the end of the roles", || roles_of(pid).is_empty().then_some(()));
+}
+
+#[test]
+fn a_cpu_that_there_is_not_is_an_error_with_its_number() {
+    let output = perf_bench(&["probe", "--cpus", "0,1023"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cpu 1023"), "{output:?}");
+}
