@@ -1,0 +1,83 @@
+//! What the targets share: the event of their rings, and reading an input as a list of decisions.
+#![forbid(unsafe_code)]
+
+use disruptor_mp::event;
+
+/// Room in the rings of the targets: little, so that laps come soon.
+pub const CAPACITY: usize = 4;
+
+/// Entries in their consumer tables.
+pub const TABLE_LEN: usize = 3;
+
+/// The event of the rings.
+#[event]
+pub struct Sample {
+    /// Whatever was published.
+    pub value: u64,
+    /// Fills the slot so that a copy takes several words and bytes.
+    pub rest: [u8; 20],
+    /// No padding remains.
+    pub tail: u32,
+}
+
+impl Sample {
+    /// An event that can be recognised.
+    pub fn new(value: u64) -> Self {
+        Self { value, rest: [value as u8; 20], tail: !value as u32 }
+    }
+}
+
+/// An input, read from the front. At its end everything is 0, and [`is_over`](Self::is_over) says so.
+pub struct Decisions<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Decisions<'a> {
+    /// Begins to read.
+    pub fn new(input: &'a [u8]) -> Self {
+        Self { rest: input }
+    }
+
+    /// Whether everything has been read.
+    pub fn is_over(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The bytes that have not been read.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// One byte.
+    pub fn byte(&mut self) -> u8 {
+        self.array::<1>()[0]
+    }
+
+    /// A number below `end`, which is not 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::from(u16::from_le_bytes(self.array())) % end
+    }
+
+    /// A value for a word: one of those at which arithmetic goes wrong, a small step from `old`, or any.
+    pub fn word(&mut self, old: u64) -> u64 {
+        const SPECIAL: [i64; 12] =
+            [0, 1, -1, 2, 3, 4, 5, i64::MAX, i64::MIN, i64::MAX - 1, i64::MAX - 4, i64::MAX / 2];
+        let kind = usize::from(self.byte());
+        match kind {
+            0..64 => SPECIAL[kind % SPECIAL.len()] as u64,
+            64..128 => old.wrapping_add(kind as u64).wrapping_sub(96),
+            128..160 => old ^ 1 << (kind % 64),
+            160..192 => old.rotate_left(32),
+            _ => u64::from_le_bytes(self.array()),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        let len = self.rest.len().min(N);
+        let (taken, rest) = self.rest.split_at(len);
+        bytes[..len].copy_from_slice(taken);
+        self.rest = rest;
+        bytes
+    }
+}
