@@ -5,7 +5,6 @@
 //! **Builds on:** nothing. **May touch it:** everybody; what it hands out is safe to use, whatever the other process
 //! does.
 #![allow(unsafe_code)]
-#![allow(clippy::disallowed_types)] // loom models the ring, not the tool that measures it
 
 use std::ffi::c_void;
 use std::io;
