@@ -1,0 +1,7 @@
+//! Typed messages between the processes of one host, at memory speed.
+#![deny(unsafe_code)]
+
+pub mod codec;
+pub mod transport;
+
+pub use disruptor_mp::*;

@@ -1,0 +1,1 @@
+//! Messages of any size over a ring.
