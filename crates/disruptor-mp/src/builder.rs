@@ -7,9 +7,11 @@ use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::ring::auto::AutoConsumer;
 use crate::ring::construct::{self, Existing};
 use crate::ring::consumer::SharedConsumer;
+use crate::ring::consumer_end::ConsumerEnd;
 use crate::ring::join::StartAt;
 use crate::ring::layout::DEFAULT_MAX_CONSUMERS;
 use crate::ring::producer::SharedProducer;
+use crate::ring::producer_end::ProducerEnd;
 use crate::ring::tap_handle::Tap;
 use crate::schema::Event;
 use crate::segment::{CreateOptions, Place};
@@ -108,6 +110,7 @@ pub struct SharedDisruptorBuilder<E> {
     expected_consumers: usize,
     consumer_id: Option<String>,
     rank: Option<u32>,
+    content_tag: Option<String>,
     start: StartAt,
     wait: WaitStrategy,
     options: CreateOptions,
@@ -128,6 +131,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             expected_consumers: 1,
             consumer_id: None,
             rank: None,
+            content_tag: None,
             start: StartAt::default(),
             wait: WaitStrategy::default(),
             options: CreateOptions::default(),
@@ -220,6 +224,16 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         Self { start, ..self }
     }
 
+    /// Says what the events carry, where the event type does not: the type of the messages in a ring of frames, for instance. 1 to 256
+    /// bytes without control characters, the same in both programs.
+    ///
+    /// The ring keeps it beside its schema. A producer without a tag leaves none; a consumer with one is refused by a ring that has
+    /// another or none; a consumer without one does not ask.
+    #[must_use]
+    pub fn with_content_tag(self, tag: impl Into<String>) -> Self {
+        Self { content_tag: Some(tag.into()), ..self }
+    }
+
     /// How the endpoint waits; `MYELON_WAIT` overrides it.
     #[must_use]
     pub fn with_wait_strategy(self, wait: WaitStrategy) -> Self {
@@ -265,12 +279,17 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
     /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
-    /// none; [`SharedProducer::origin`] says which.
+    /// none; [`ProducerEnd::origin`] says which.
     ///
     /// # Errors
     /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `NoSpace`, `CoordinationTimeout`, and so on. Nothing
     /// is left behind.
     pub fn build_producer(self, factory: impl FnMut() -> E + Send + 'static) -> MultiProcessResult<SharedProducer<E>> {
+        Ok(SharedProducer::new(self.producer_end()?, Box::new(factory)))
+    }
+
+    /// The producer without what it writes.
+    pub(crate) fn producer_end(self) -> MultiProcessResult<ProducerEnd<E>> {
         self.pin("MYELON_PRODUCER_CORE")?;
         let max_buffer = match self.coordination {
             CoordinationMode::BufferUntilConsumers { max_buffer } if max_buffer == 0 || max_buffer > self.capacity => {
@@ -286,16 +305,16 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } => (*max_consumers, consumer_prefix.clone()),
         };
         let place = self.place.to_string();
-        let producer = construct::producer(construct::ProducerRequest {
+        let producer = construct::producer::<E>(construct::ProducerRequest {
             place: self.place,
             capacity: self.capacity,
             table_len,
             max_buffer,
+            content_tag: self.content_tag,
             options: self.options,
             existing: self.existing,
             wait: self.wait.overridden()?,
             selection: Selection { prefix, expected_consumers: self.expected_consumers },
-            factory: Box::new(factory),
         })?;
         if let CoordinationMode::WaitForConsumers { min_consumers, timeout } = self.coordination
             && let DiscoveryMode::Enabled { scan_interval, .. } = self.discovery
@@ -316,10 +335,16 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
     /// `TableFull`, and so on.
     pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E>> {
+        Ok(SharedConsumer::new(self.consumer_end()?))
+    }
+
+    /// The consumer without what it reads.
+    pub(crate) fn consumer_end(self) -> MultiProcessResult<ConsumerEnd<E>> {
         self.pin("MYELON_CONSUMER_CORE")?;
         construct::consumer(construct::ConsumerRequest {
             place: self.place,
             capacity: self.capacity,
+            content_tag: self.content_tag,
             id: self.consumer_id,
             rank: self.rank,
             start: self.start,

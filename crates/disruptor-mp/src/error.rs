@@ -66,6 +66,23 @@ pub enum MultiProcessError {
         /// What is different.
         difference: Box<Difference>,
     },
+    /// The events carry something else than this program expects: see
+    /// [`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag).
+    #[error("{place} carries {}, this program expects {}", tag(.found), tag(.wanted))]
+    IncompatibleContent {
+        /// The ring.
+        place: String,
+        /// The ring's content tag.
+        found: Option<String>,
+        /// This program's.
+        wanted: Option<String>,
+    },
+    /// A content tag has 1 to 256 bytes and no control characters.
+    #[error("{tag:?} cannot be a content tag: it needs 1 to {max} bytes, no control characters", max = crate::schema::NAME_BYTES_MAX)]
+    InvalidContentTag {
+        /// What was given.
+        tag: String,
+    },
     /// The ring has another shape than was asked for.
     #[error("{place}: {field} is {found}, this program asks for {wanted}")]
     IncompatibleLayout {
@@ -198,6 +215,11 @@ pub enum MultiProcessError {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+/// A content tag for a sentence.
+fn tag(tag: &Option<String>) -> String {
+    tag.as_ref().map_or_else(|| "no content tag".to_owned(), |tag| format!("`{tag}`"))
 }
 
 impl MultiProcessError {

@@ -53,13 +53,14 @@
 //! | for | see |
 //! |---|---|
 //! | building either end, start-up order, who counts | [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`] |
-//! | publishing: one, a batch, with a deadline, without waiting | [`SharedProducer`] |
+//! | publishing: one, a batch, with a deadline, without waiting | [`SharedProducer`], [`Patience`] |
+//! | what an end knows of its ring and of its peers | [`ProducerEnd`], [`ConsumerEnd`] |
 //! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
 //! | watching without holding anybody back | [`Tap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
 //! | where a late consumer starts | [`StartAt`] |
 //! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
-//! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`SharedConsumer::doorbell`] |
-//! | required consumers, alerts, the stall report | [`liveness`], [`SharedProducer::enable_required_consumer_liveness`] |
+//! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`ConsumerEnd::doorbell`] |
+//! | required consumers, alerts, the stall report | [`liveness`], [`ProducerEnd::enable_required_consumer_liveness`] |
 //! | what may live in a slot, and the schema in the segment | [`schema`] |
 //! | shared memory, files, memory files, heap; space, permissions | [`segment`], [`Place`], [`CreateOptions`] |
 //! | how many bytes a ring will take | [`plan`] |
@@ -158,13 +159,16 @@ mod exports {
     };
     pub use crate::ring::auto::{AutoConsumer, AutoConsumerEnd};
     pub use crate::ring::consumer::{MmapConsumer, SharedConsumer};
+    pub use crate::ring::consumer_end::ConsumerEnd;
     pub use crate::ring::control::{CONSUMER_ID_MAX_LEN, InvalidConsumerId};
     pub use crate::ring::doorbell::Doorbell;
-    pub use crate::ring::error::{ConsumeError, MissingFreeSlots, PublishError, RingBufferFull};
+    pub use crate::ring::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
     pub use crate::ring::layout::{CAPACITY_MAX, DEFAULT_MAX_CONSUMERS, ShapeError, TABLE_LEN_MAX, plan};
     pub use crate::ring::lease::{BatchLease, Lease};
     pub use crate::ring::membership::{ConsumerInfo, JoinError};
-    pub use crate::ring::producer::{MmapProducer, Origin, SharedProducer};
+    pub use crate::ring::patience::Patience;
+    pub use crate::ring::producer::{MmapProducer, SharedProducer};
+    pub use crate::ring::producer_end::{Origin, ProducerEnd};
     pub use crate::ring::tap_handle::Tap;
     pub use crate::segment::{
         CreateOptions, GcOutcome, MmapTransportLayout, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, Place, gc,

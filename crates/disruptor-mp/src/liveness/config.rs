@@ -190,6 +190,12 @@ pub enum RequiredConsumerError {
         /// The last sequence that it released; -1 if none.
         last_sequence: i64,
     },
+    /// The deadline of the call passed while the ring was full.
+    #[error("timed out: {report}")]
+    TimedOut {
+        /// Who held the ring back.
+        report: Box<StallReport>,
+    },
     /// The ring was replaced or removed.
     #[error("the ring was replaced")]
     Replaced,

@@ -3,14 +3,14 @@
 //! **Lives here:** [`producer`], [`consumer`], [`tap`]. **Builds on:** `segment` for objects and locks, `layout` for their shape.
 //! **May touch it:** the builder.
 
-use super::consumer::SharedConsumer;
+use super::consumer_end::ConsumerEnd;
 use super::control::{ConsumerId, Control, SENTINEL_LIFTED};
 use super::join::StartAt;
 use super::layout::blueprint;
 use super::mapped::Mapped;
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::memory::Memory;
-use super::producer::{Origin, SharedProducer};
+use super::producer_end::{Origin, ProducerEnd};
 use super::sequencer::Sequencer;
 use super::tap_handle::Tap;
 use crate::builder::Selection;
@@ -43,22 +43,23 @@ pub(crate) enum Existing {
     Replace,
 }
 
-pub(crate) struct ProducerRequest<E> {
+pub(crate) struct ProducerRequest {
     pub(crate) place: Place,
     pub(crate) capacity: usize,
     pub(crate) table_len: usize,
     pub(crate) max_buffer: Option<usize>,
+    pub(crate) content_tag: Option<String>,
     pub(crate) options: CreateOptions,
     pub(crate) existing: Existing,
     pub(crate) wait: WaitStrategy,
     pub(crate) selection: Selection,
-    pub(crate) factory: Box<dyn FnMut() -> E + Send>,
 }
 
 pub(crate) struct ConsumerRequest {
     pub(crate) place: Place,
     /// 0: whatever the ring has.
     pub(crate) capacity: usize,
+    pub(crate) content_tag: Option<String>,
     pub(crate) id: Option<String>,
     pub(crate) rank: Option<u32>,
     pub(crate) start: StartAt,
@@ -72,8 +73,11 @@ struct Possession {
     origin: Origin,
 }
 
-pub(crate) fn producer<E: Event>(request: ProducerRequest<E>) -> MultiProcessResult<SharedProducer<E>> {
-    let blueprint = blueprint::<E>(request.capacity, request.table_len)?;
+pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult<ProducerEnd<E>> {
+    let blueprint = Blueprint {
+        schema: schema_with::<E>(request.content_tag.as_deref())?.encode(),
+        ..blueprint::<E>(request.capacity, request.table_len)?
+    };
     let Possession { segment, claim, origin } = possess::<E>(&request, &blueprint)?;
     let memory = Mapped::new(Arc::new(segment));
     let announce = Announce::best();
@@ -85,11 +89,11 @@ pub(crate) fn producer<E: Event>(request: ProducerRequest<E>) -> MultiProcessRes
     } else {
         Sequencer::create(memory, announce)
     };
-    Ok(SharedProducer::new(core, claim, origin, request.wait, request.selection, request.factory))
+    Ok(ProducerEnd::new(core, claim, origin, request.wait, request.selection))
 }
 
 /// Comes by the segment: a new one, the one of a dead producer, or a new one in place of that.
-fn possess<E: Event>(request: &ProducerRequest<E>, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
+fn possess<E: Event>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
     let place = &request.place;
     let init = |segment: &Segment| initialise(segment, request.capacity, request.max_buffer);
     for _ in 0..ATTEMPTS {
@@ -124,8 +128,12 @@ fn possess<E: Event>(request: &ProducerRequest<E>, blueprint: &Blueprint) -> Mul
         // Unless it was killed in the middle of that. Those who are in the ring have been told, or are told now, that it is over.
         let is_over =
             old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.closed.load(Ordering::Acquire) != 0);
-        let mismatch =
-            check_shape::<E>(&old, request.capacity).and_then(|()| check_table(&old, request.table_len)).err();
+        let mismatch = check_shape::<E>(&old, request.capacity)
+            .and_then(|found| {
+                check_table(&old, request.table_len)?;
+                check_content(place, &found, request.content_tag.as_deref())
+            })
+            .err();
         // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
         let is_inhabited = !is_over
             && mismatch.is_none()
@@ -210,12 +218,30 @@ fn initialise(segment: &Segment, capacity: usize, max_buffer: Option<usize>) {
     CountersFile::initialise_in(segment);
 }
 
-/// Compares the ring's events and slots with ours.
-fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResult<()> {
+/// The schema of a ring of `E`, with what the events carry.
+fn schema_with<E: Event>(content_tag: Option<&str>) -> MultiProcessResult<Schema> {
+    match content_tag {
+        None => Ok(E::schema()),
+        Some(tag) if Schema::is_content_tag(tag) => Ok(E::schema().with_content_tag(tag)),
+        Some(tag) => Err(MultiProcessError::InvalidContentTag { tag: tag.to_owned() }),
+    }
+}
+
+/// Compares what the events of a ring carry with what this program expects.
+fn check_content(place: &Place, found: &Schema, wanted: Option<&str>) -> MultiProcessResult<()> {
+    if found.content_tag() == wanted {
+        return Ok(());
+    }
+    let (found, wanted) = (found.content_tag().map(str::to_owned), wanted.map(str::to_owned));
+    Err(MultiProcessError::IncompatibleContent { place: place.to_string(), found, wanted })
+}
+
+/// Compares the ring's events and slots with ours, and returns the schema that it has.
+fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResult<Schema> {
     let place = || segment.place().to_string();
-    let found = Schema::decode(segment.schema())
+    let schema = Schema::decode(segment.schema())
         .map_err(|source| MultiProcessError::DamagedSchema { place: place(), source })?;
-    if let Some(difference) = E::schema().first_difference(&found) {
+    if let Some(difference) = E::schema().first_difference(&schema) {
         return Err(MultiProcessError::IncompatibleEvent { place: place(), difference: Box::new(difference) });
     }
     let header = segment.header();
@@ -236,7 +262,7 @@ fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResu
             return Err(MultiProcessError::IncompatibleLayout { place: place(), field, found, wanted });
         }
     }
-    Ok(())
+    Ok(schema)
 }
 
 /// A producer goes on only in a ring with the room that it asks for.
@@ -253,7 +279,7 @@ fn check_table(segment: &Segment, table_len: usize) -> MultiProcessResult<()> {
     })
 }
 
-pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult<SharedConsumer<E>> {
+pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult<ConsumerEnd<E>> {
     let id = match &request.id {
         Some(id) => ConsumerId::chosen(id)?,
         None => ConsumerId::generated(),
@@ -261,11 +287,14 @@ pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult
     let place = &request.place;
     let segment = Segment::open(place, Kind::Ring, Access::ReadWrite)
         .map_err(|error| MultiProcessError::from_open(place, error))?;
-    check_shape::<E>(&segment, request.capacity)?;
+    let schema = check_shape::<E>(&segment, request.capacity)?;
+    if request.content_tag.is_some() {
+        check_content(place, &schema, request.content_tag.as_deref())?;
+    }
     let memory = Mapped::<E>::new(Arc::new(segment));
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
     let member = membership::join(&memory, &join).map_err(|error| MultiProcessError::from_join(place, error))?;
-    Ok(SharedConsumer::new(memory, member, id.as_str().to_owned(), request.wait))
+    Ok(ConsumerEnd::new(memory, member, id.as_str().to_owned(), request.wait))
 }
 
 pub(crate) fn tap<E: Event>(place: &Place, capacity: usize) -> MultiProcessResult<Tap<E>> {

@@ -3,7 +3,7 @@
 //! **Lives here:** [`Doorbell`]. **Builds on:** `sync::watcher`, whose thread sleeps at the ring's bell in the loop's stead.
 //! **May touch it:** whoever has the consumer.
 
-use super::consumer::SharedConsumer;
+use super::consumer_end::ConsumerEnd;
 use crate::schema::Event;
 use std::fmt;
 use std::io;
@@ -43,7 +43,7 @@ pub struct Doorbell {
     watch: platform::Watch,
 }
 
-impl<E: Event> SharedConsumer<E> {
+impl<E: Event> ConsumerEnd<E> {
     /// A doorbell for this consumer. It is not armed.
     ///
     /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
@@ -59,14 +59,14 @@ impl<E: Event> SharedConsumer<E> {
 impl Doorbell {
     /// Asks to be rung once, for the consumer's next event. `true`: wait for the descriptor. `false`: do not wait; there is an event, or
     /// the ring has ended, or this process is a forked child: consume, and if nothing is there ask
-    /// [`check_producer`](SharedConsumer::check_producer).
+    /// [`check_producer`](ConsumerEnd::check_producer).
     ///
     /// Clears what was rung before. A ring that was on its way may come nonetheless: readable means that there *may* be an event. When it
     /// is rung and there is nothing, the producer is dead, or it was such a ring; `check_producer` tells the two apart.
     ///
     /// # Panics
     /// If `consumer` is not the one that the doorbell was made for.
-    pub fn arm<E: Event>(&mut self, consumer: &mut SharedConsumer<E>) -> bool {
+    pub fn arm<E: Event>(&mut self, consumer: &mut ConsumerEnd<E>) -> bool {
         platform::arm(&self.watch, consumer)
     }
 
@@ -99,7 +99,7 @@ mod platform {
     use super::super::mapped::Mapped;
     use super::super::membership::PRODUCER_BYTE;
     use super::super::memory::Memory;
-    use super::SharedConsumer;
+    use super::ConsumerEnd;
     use crate::schema::Event;
     use crate::segment::{Fate, Segment};
     use crate::sync::bell::Bell;
@@ -115,13 +115,13 @@ mod platform {
         segment: Arc<Segment>,
     }
 
-    pub(super) fn watch<E: Event>(consumer: &SharedConsumer<E>) -> io::Result<Watch> {
+    pub(super) fn watch<E: Event>(consumer: &ConsumerEnd<E>) -> io::Result<Watch> {
         let memory = consumer.core.memory();
         let watch = watcher::Watch::new(Box::new(memory.clone()))?;
         Ok(Watch { watch, segment: Arc::clone(memory.segment()) })
     }
 
-    pub(super) fn arm<E: Event>(watch: &Watch, consumer: &mut SharedConsumer<E>) -> bool {
+    pub(super) fn arm<E: Event>(watch: &Watch, consumer: &mut ConsumerEnd<E>) -> bool {
         assert!(
             Arc::ptr_eq(&watch.segment, consumer.core.memory().segment()),
             "the doorbell belongs to another consumer"
@@ -179,7 +179,7 @@ mod platform {
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
-    use super::SharedConsumer;
+    use super::ConsumerEnd;
     use crate::schema::Event;
     use std::convert::Infallible;
     use std::io;
@@ -188,11 +188,11 @@ mod platform {
     /// There is none.
     pub(super) struct Watch(Infallible);
 
-    pub(super) fn watch<E: Event>(_: &SharedConsumer<E>) -> io::Result<Watch> {
+    pub(super) fn watch<E: Event>(_: &ConsumerEnd<E>) -> io::Result<Watch> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn arm<E: Event>(watch: &Watch, _: &mut SharedConsumer<E>) -> bool {
+    pub(super) fn arm<E: Event>(watch: &Watch, _: &mut ConsumerEnd<E>) -> bool {
         match watch.0 {}
     }
 

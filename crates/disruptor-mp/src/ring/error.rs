@@ -2,7 +2,7 @@
 //!
 //! **Lives here:** the errors of the running ring; those of building one are in `crate::error`. **Builds on:** `liveness` for reports.
 
-use crate::liveness::StallReport;
+use crate::liveness::{RequiredConsumerError, StallReport};
 use std::time::Duration;
 
 /// The ring is full: the slowest consumer has not yet released the slot. Nothing of the closure has run.
@@ -55,6 +55,21 @@ pub enum PublishError {
     /// This process is a child of the one that owns the handle. A child has no handles; build your own.
     #[error("this handle belongs to the parent process")]
     Forked,
+}
+
+/// Why there was no room for what was to be published, in the words of the [`Patience`](crate::Patience) that it was to be waited with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoRoom {
+    /// The ring is full now, and the call was not to wait; or the producer is shut.
+    #[error("the ring is full")]
+    Full,
+    /// The wait ended without room.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The watched wait ended without room.
+    #[error(transparent)]
+    RequiredConsumer(#[from] RequiredConsumerError),
 }
 
 /// Why there is no event. Everything that was published before the end has been delivered.

@@ -3,7 +3,7 @@
 //! **Lives here:** [`Lease`] of one event, [`BatchLease`] of several. **Builds on:** `consumer`.
 //! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
 
-use super::consumer::SharedConsumer;
+use super::consumer_end::ConsumerEnd;
 use super::memory::Memory;
 use crate::Sequence;
 use crate::schema::Event;
@@ -18,7 +18,7 @@ pub struct Lease<'a, E: Event> {
 
 /// A consumer whose position advances when this is dropped.
 struct Unadvanced<'a, E: Event> {
-    consumer: &'a mut SharedConsumer<E>,
+    consumer: &'a mut ConsumerEnd<E>,
     /// Where to.
     end: i64,
     /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
@@ -28,7 +28,7 @@ struct Unadvanced<'a, E: Event> {
 impl<'a, E: Event> Lease<'a, E> {
     /// The caller has looked: there is an event.
     #[inline(always)]
-    pub(super) fn new(consumer: &'a mut SharedConsumer<E>) -> Self {
+    pub(super) fn new(consumer: &'a mut ConsumerEnd<E>) -> Self {
         let sequence = consumer.core.next();
         consumer.core.deliver_to(sequence + 1);
         // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot, advances only when
@@ -49,7 +49,7 @@ impl<'a, E: Event> Lease<'a, E> {
     }
 
     /// How often this event has been handed out without being acknowledged, as far as is known: an event whose count grows with every
-    /// restart is one that kills its consumer, and may be [skipped](SharedConsumer::skip).
+    /// restart is one that kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
     pub fn redeliveries(&self) -> u32 {
         self.consumer.consumer.redelivery_of(self.sequence())
     }
@@ -71,7 +71,7 @@ impl<E: Event> Deref for Lease<'_, E> {
 
 impl<'a, E: Event> Unadvanced<'a, E> {
     #[inline(always)]
-    fn new(consumer: &'a mut SharedConsumer<E>, end: i64) -> Self {
+    fn new(consumer: &'a mut ConsumerEnd<E>, end: i64) -> Self {
         Self { consumer, end, was_panicking: std::thread::panicking() }
     }
 }
@@ -90,7 +90,7 @@ impl<E: Event> Drop for Unadvanced<'_, E> {
 }
 
 /// Several consecutive events, in their slots, acknowledged together when the lease is dropped. Not while a panic unwinds: then they
-/// all come again, except in [`SharedConsumer::process_available`], which knows how far it got.
+/// all come again, except in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which knows how far it got.
 #[must_use = "dropping a lease acknowledges its events"]
 pub struct BatchLease<'a, E: Event> {
     first: i64,
@@ -100,7 +100,7 @@ pub struct BatchLease<'a, E: Event> {
 impl<'a, E: Event> BatchLease<'a, E> {
     /// The caller has looked: there is at least one event.
     #[inline(always)]
-    pub(super) fn new(consumer: &'a mut SharedConsumer<E>, max: usize) -> Self {
+    pub(super) fn new(consumer: &'a mut ConsumerEnd<E>, max: usize) -> Self {
         let first = consumer.core.next();
         let end = first + (consumer.core.readable() - first).min(i64::try_from(max).unwrap_or(i64::MAX));
         consumer.core.deliver_to(end);

@@ -1,13 +1,12 @@
 //! Publishing that knows which consumers must be there and how long to be patient with them.
 //!
-//! **Lives here:** the `*_managed` calls and the optional watcher thread. **Builds on:** `room` for the wait, `monitor` for patience.
+//! **Lives here:** what the `*_managed` calls ask before they write, and the optional watcher thread. **Builds on:** `room` for the wait, `monitor` for patience.
 //! **May touch it:** producers on which liveness was enabled.
 
 use super::mapped::Mapped;
 use super::membership;
-use super::producer::{JOIN_POLL, SharedProducer};
-use super::room::{Blocked, Patience, Target};
-use crate::Sequence;
+use super::producer_end::{JOIN_POLL, ProducerEnd};
+use super::room::{Blocked, Target, Watch};
 use crate::error::MultiProcessError;
 use crate::liveness::monitor::Monitor;
 use crate::liveness::{RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig};
@@ -27,7 +26,7 @@ pub(super) struct Management {
     watcher: Option<Watcher>,
 }
 
-impl<E: Event> SharedProducer<E> {
+impl<E: Event> ProducerEnd<E> {
     /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The first of them waits
     /// until everybody required has joined.
     ///
@@ -68,38 +67,15 @@ impl<E: Event> SharedProducer<E> {
         Ok(())
     }
 
-    /// [`publish`](Self::publish) under the watch that was enabled: alerts, then the failure action.
-    ///
-    /// # Errors
-    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
-    #[inline]
-    pub fn publish_managed(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RequiredConsumerError> {
-        self.enter_managed(1)?;
-        Ok(self.write(fill))
-    }
-
-    /// [`publish_batch`](Self::publish_batch) under the watch that was enabled.
-    ///
-    /// # Errors
-    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
-    ///
-    /// # Panics
-    /// If `count` is 0.
-    #[inline]
-    pub fn publish_batch_managed(
+    #[inline(always)]
+    pub(super) fn enter_managed(
         &mut self,
         count: usize,
-        fill: impl FnMut(&mut E, usize),
-    ) -> Result<Sequence, RequiredConsumerError> {
-        self.enter_managed(count)?;
-        Ok(self.write_batch(count, fill))
-    }
-
-    #[inline(always)]
-    fn enter_managed(&mut self, count: usize) -> Result<(), RequiredConsumerError> {
+        deadline: Option<Instant>,
+    ) -> Result<(), RequiredConsumerError> {
         let death_seen = self.management.watcher.as_ref().is_some_and(Watcher::has_seen_death);
         if self.must_look(count) || !self.management.is_open || death_seen {
-            self.enter_managed_slowly(count)?;
+            self.enter_managed_slowly(count, deadline)?;
         }
         Ok(())
     }
@@ -111,7 +87,7 @@ impl<E: Event> SharedProducer<E> {
 
     #[cold]
     #[inline(never)]
-    fn enter_managed_slowly(&mut self, count: usize) -> Result<(), RequiredConsumerError> {
+    fn enter_managed_slowly(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
         let Some(monitor) = &self.monitor else { return Err(RequiredConsumerError::NotEnabled) };
         if self.is_forked() {
             return Err(RequiredConsumerError::Forked);
@@ -122,8 +98,10 @@ impl<E: Event> SharedProducer<E> {
         // The ids are only borrowed: this runs once a lap also where nobody is slow, and must not allocate then.
         let ids = &monitor.config.required_consumer_ids;
         if !self.management.is_open {
-            let deadline = Instant::now() + monitor.config.startup_wait_timeout;
-            if !self.poll_until(deadline, JOIN_POLL, || ids.iter().all(|id| self.is_joined(id))) {
+            let startup = Instant::now() + monitor.config.startup_wait_timeout;
+            if !self.poll_until(deadline.map_or(startup, |deadline| deadline.min(startup)), JOIN_POLL, || {
+                ids.iter().all(|id| self.is_joined(id))
+            }) {
                 let missing = ids.iter().filter(|id| !self.is_joined(id)).cloned().collect();
                 return Err(RequiredConsumerError::StartupTimeout { missing });
             }
@@ -135,7 +113,7 @@ impl<E: Event> SharedProducer<E> {
             self.act_on_watched_death(&ids)?;
         }
         if self.must_look(count) {
-            self.wait_for(Target::Room(count), None, Patience::Managed)
+            self.wait_for(Target::Room(count), deadline, Watch::Managed)
                 .map_err(|blocked| self.managed_error(blocked))?;
         }
         Ok(())
@@ -168,8 +146,8 @@ impl<E: Event> SharedProducer<E> {
         match blocked {
             Blocked::Forked => RequiredConsumerError::Forked,
             Blocked::Closed => self.management.shut.clone().unwrap_or(RequiredConsumerError::Replaced),
-            // A managed wait has no deadline of its own.
-            Blocked::Replaced | Blocked::TimedOut { .. } => RequiredConsumerError::Replaced,
+            Blocked::Replaced => RequiredConsumerError::Replaced,
+            Blocked::TimedOut { report } => RequiredConsumerError::TimedOut { report },
             Blocked::TooLarge { count, capacity } => RequiredConsumerError::TooLarge { count, capacity },
             Blocked::Died { id, pid, last_sequence, .. } => {
                 RequiredConsumerError::ConsumerDied { consumer_id: id, pid, last_sequence }

@@ -18,6 +18,8 @@ pub(crate) mod construct;
 #[cfg(not(loom))]
 pub(crate) mod consumer;
 #[cfg(not(loom))]
+pub(crate) mod consumer_end;
+#[cfg(not(loom))]
 pub(crate) mod doorbell;
 #[cfg(not(loom))]
 pub(crate) mod error;
@@ -32,7 +34,11 @@ pub(crate) mod mapped;
 #[cfg(not(loom))]
 pub(crate) mod membership;
 #[cfg(not(loom))]
+pub(crate) mod patience;
+#[cfg(not(loom))]
 pub(crate) mod producer;
+#[cfg(not(loom))]
+pub(crate) mod producer_end;
 #[cfg(not(loom))]
 pub(crate) mod room;
 #[cfg(not(loom))]

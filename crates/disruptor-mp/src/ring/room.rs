@@ -4,7 +4,7 @@
 //! `monitor` for patience. **May touch it:** the producer.
 
 use super::membership::{self, ConsumerInfo, Fallen};
-use super::producer::SharedProducer;
+use super::producer_end::ProducerEnd;
 use super::sequencer::Scan;
 use crate::liveness::monitor::Verdict;
 use crate::liveness::{
@@ -29,9 +29,9 @@ pub(super) enum Target {
 
 /// Whether the wait is one of managed publishing, with alerts, a failure action and an end of patience.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Watch {
     Managed,
-    Endless,
+    Unwatched,
 }
 
 /// Why it did not come.
@@ -45,14 +45,9 @@ pub(super) enum Blocked {
     Shut { id: String, last_sequence: i64, stalled_for: Duration },
 }
 
-impl<E: Event> SharedProducer<E> {
+impl<E: Event> ProducerEnd<E> {
     /// Waits for `target`. Only a wait that the monitor watches (a managed publish) can end in `Shut`.
-    pub(super) fn wait_for(
-        &mut self,
-        target: Target,
-        deadline: Option<Instant>,
-        patience: Patience,
-    ) -> Result<(), Blocked> {
+    pub(super) fn wait_for(&mut self, target: Target, deadline: Option<Instant>, watch: Watch) -> Result<(), Blocked> {
         if self.is_forked() {
             return Err(Blocked::Forked);
         }
@@ -75,7 +70,7 @@ impl<E: Event> SharedProducer<E> {
         let mut wait = RoomWait {
             producer: self,
             target,
-            patience,
+            watch,
             scan,
             since: Instant::now(),
             next_monitor: None,
@@ -137,9 +132,9 @@ fn culprit(info: ConsumerInfo, published: i64, age: Duration) -> Culprit {
 }
 
 struct RoomWait<'a, E: Event> {
-    producer: &'a mut SharedProducer<E>,
+    producer: &'a mut ProducerEnd<E>,
     target: Target,
-    patience: Patience,
+    watch: Watch,
     scan: Scan,
     since: Instant,
     next_monitor: Option<Instant>,
@@ -156,7 +151,7 @@ impl<E: Event> RoomWait<'_, E> {
     /// A dead consumer that keeps its place: evicted, waited for, or the end of the wait.
     fn died(&mut self, index: usize, dead: ConsumerInfo) -> Option<Blocked> {
         let ConsumerInfo { id, process, .. } = dead;
-        let managed = self.producer.monitor.as_ref().filter(|_| self.patience == Patience::Managed);
+        let managed = self.producer.monitor.as_ref().filter(|_| self.watch == Watch::Managed);
         let action = managed.map(|monitor| monitor.config.failure_action);
         let entry = self.producer.core.entry(index);
         let (epoch, last_sequence) = (entry.status().epoch, entry.position.load(Ordering::Relaxed).saturating_sub(1));
@@ -187,7 +182,7 @@ impl<E: Event> RoomWait<'_, E> {
         self.producer.counters.stalls.inc();
         #[cfg(feature = "tracing")]
         tracing::warn!(consumer = id, last_sequence, ?stalled_for, "{report}");
-        let managed = self.producer.monitor.as_ref().filter(|_| self.patience == Patience::Managed);
+        let managed = self.producer.monitor.as_ref().filter(|_| self.watch == Watch::Managed);
         let Some(hook) = managed.and_then(|monitor| monitor.config.alert_hook.clone()) else { return };
         let alert = RequiredConsumerAlert::new(id.to_owned(), last_sequence, stalled_for, report.clone());
         // The hook is the user's. Whatever it does, the watch goes on.
@@ -195,7 +190,7 @@ impl<E: Event> RoomWait<'_, E> {
     }
 
     fn consult_monitor(&mut self, now: Instant) -> Option<Blocked> {
-        if self.patience != Patience::Managed {
+        if self.watch != Watch::Managed {
             return None;
         }
         let index = self.scan.slowest?;

@@ -50,7 +50,8 @@ pub enum Difference {
 impl Schema {
     /// What differs between this schema and the one that was `found` in a segment; `None` if they are equal.
     ///
-    /// The name of the struct comes first, then the fields in order, then size and alignment.
+    /// The name of the struct comes first, then the fields in order, then size and alignment. Content tags are not compared: who has no
+    /// use for them need not know them.
     pub fn first_difference(&self, found: &Schema) -> Option<Difference> {
         if self.type_name != found.type_name {
             return Some(Difference::TypeName { here: self.type_name.clone(), there: found.type_name.clone() });

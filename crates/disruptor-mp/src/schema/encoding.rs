@@ -11,11 +11,12 @@
 //!   | form | rows | event size  | event align  | len | type name |
 //!   | u32  | u32  | u64         | u64          | u16 | len bytes |
 //!   +------+------+-------------+--------------+-----+-----------+
-//!   then `rows` times, one row after the other and nothing behind the last:
+//!   then `rows` times, one row after the other:
 //!   +-------------+-------------+-----+-----------+-----+-----------+
 //!   | offset      | size        | len | name      | len | type name |
 //!   | u64         | u64         | u16 | len bytes | u16 | len bytes |
 //!   +-------------+-------------+-----+-----------+-----+-----------+
+//!   then, if there is a content tag, that text, which is all that is left
 //! ```
 //!
 //! A schema has exactly one encoding, and bytes that are not the encoding of a schema are refused; so equal bytes and
@@ -24,7 +25,7 @@
 use super::{FIELDS_MAX, Field, NAME_BYTES_MAX, Schema, is_name};
 
 /// The number of this form of the bytes. Another form gets another number, which this build refuses by name.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Form, rows, size and alignment.
 const HEAD_BYTES: usize = 4 + 4 + 8 + 8;
@@ -37,7 +38,7 @@ const TEXT_BYTES_MAX: usize = 2 + NAME_BYTES_MAX;
 
 /// The length in bytes of the longest schema there is. Real ones are shorter by far; this bounds what a reader has to
 /// map.
-pub const ENCODED_BYTES_MAX: usize = HEAD_BYTES + TEXT_BYTES_MAX + FIELDS_MAX * (ROW_BYTES + 2 * TEXT_BYTES_MAX);
+pub const ENCODED_BYTES_MAX: usize = HEAD_BYTES + 2 * TEXT_BYTES_MAX + FIELDS_MAX * (ROW_BYTES + 2 * TEXT_BYTES_MAX);
 
 /// Why bytes are no schema. The segment is damaged, or written by another version: inspect it, or remove it and create
 /// it again.
@@ -112,6 +113,9 @@ impl Schema {
             push_text(&mut bytes, &field.name);
             push_text(&mut bytes, &field.type_name);
         }
+        if let Some(tag) = &self.content_tag {
+            push_text(&mut bytes, tag);
+        }
         debug_assert!(bytes.len() == self.encoded_bytes() && bytes.len() <= ENCODED_BYTES_MAX);
         bytes
     }
@@ -120,7 +124,7 @@ impl Schema {
     fn encoded_bytes(&self) -> usize {
         let text = |text: &str| 2 + text.len();
         let rows = self.fields.iter().map(|field| ROW_BYTES + text(&field.name) + text(&field.type_name));
-        HEAD_BYTES + text(&self.type_name) + rows.sum::<usize>()
+        HEAD_BYTES + text(&self.type_name) + rows.sum::<usize>() + self.content_tag.as_deref().map_or(0, text)
     }
 
     /// Reads the schema back. The bytes may be anything: the worst that happens is an error, and what is allocated on
@@ -153,8 +157,9 @@ impl Schema {
             }
             fields.push(field);
         }
+        let content_tag = if reader.rest.is_empty() { None } else { Some(reader.text("content tag")?) };
         match reader.rest.len() {
-            0 => Ok(Schema { type_name, size_bytes, align_bytes, fields }),
+            0 => Ok(Schema { type_name, size_bytes, align_bytes, fields, content_tag }),
             extra_bytes => Err(SchemaError::TooLong { extra_bytes }),
         }
     }

@@ -65,6 +65,7 @@ pub struct Schema {
     size_bytes: u64,
     align_bytes: u64,
     fields: Vec<Field>,
+    content_tag: Option<String>,
 }
 
 /// One row of a [`Schema`]: a field, where it lies and how large it is. Sizes are in bytes, offsets from the start of
@@ -90,7 +91,13 @@ impl Schema {
     pub fn of<T>(type_name: impl Into<String>) -> Self {
         let type_name = type_name.into();
         assert_name(&type_name);
-        Self { type_name, size_bytes: size_of::<T>() as u64, align_bytes: align_of::<T>() as u64, fields: Vec::new() }
+        Self {
+            type_name,
+            size_bytes: size_of::<T>() as u64,
+            align_bytes: align_of::<T>() as u64,
+            fields: Vec::new(),
+            content_tag: None,
+        }
     }
 
     /// Adds the field `name` of type `F`, `offset_bytes` from the start of the event, after the fields that `F` itself
@@ -112,6 +119,22 @@ impl Schema {
         }
         self.push(Field { name: name.to_owned(), type_name, offset_bytes, size_bytes });
         self
+    }
+
+    /// Adds what the event type does not say: what its bytes carry.
+    ///
+    /// # Panics
+    /// If the tag [is no name](Self::is_content_tag).
+    #[must_use]
+    pub fn with_content_tag(self, tag: impl Into<String>) -> Self {
+        let tag = tag.into();
+        assert_name(&tag);
+        Self { content_tag: Some(tag), ..self }
+    }
+
+    /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes, no control characters.
+    pub fn is_content_tag(text: &str) -> bool {
+        is_name(text)
     }
 
     /// The description of the array `[E; N]`: the fields of one element, if it has any, under `[]`.
@@ -155,6 +178,11 @@ impl Schema {
     /// The fields in the order of the struct, each one after its own fields.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// What the events carry, if their type does not say it. Not part of an event type's own schema.
+    pub fn content_tag(&self) -> Option<&str> {
+        self.content_tag.as_deref()
     }
 
     /// 64 bits that are equal for equal schemas and differ for all others that occur in practice: FNV-1a over

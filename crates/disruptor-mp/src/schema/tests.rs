@@ -28,7 +28,7 @@ fn schema(type_name: &str, fields: &[(&str, &str, u64)]) -> Schema {
         let size_bytes = if type_name == "u32" { 4 } else { 8 };
         Field { name: name.into(), type_name: type_name.into(), offset_bytes, size_bytes }
     });
-    Schema { type_name: type_name.into(), size_bytes: 64, align_bytes: 8, fields: fields.collect() }
+    Schema { type_name: type_name.into(), size_bytes: 64, align_bytes: 8, fields: fields.collect(), content_tag: None }
 }
 
 fn difference(here: &Schema, there: &Schema) -> String {
@@ -153,9 +153,9 @@ mod fingerprint {
     /// If this fails, builds before and after the change refuse each other's segments: the form needs another number.
     #[test]
     fn fingerprint_is_the_same_in_every_build() {
-        assert_eq!(u8::schema().fingerprint(), 0xee23_8302_8698_d4d3);
+        assert_eq!(u8::schema().fingerprint(), 0x975c_8444_196a_99d0);
         let step = schema("Step", &[("step", "u32", 0), ("tokens", "u64", 8)]);
-        assert_eq!(step.fingerprint(), 0x0ad0_edd2_8be7_2c0f);
+        assert_eq!(step.fingerprint(), 0xdc9e_33fe_f6fd_d790);
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod bytes {
     #[test]
     fn encoding_is_the_documented_one() {
         let picture: &[&[u8]] = &[
-            &[1, 0, 0, 0],
+            &[2, 0, 0, 0],
             &[2, 0, 0, 0],
             &[16, 0, 0, 0, 0, 0, 0, 0],
             &[8, 0, 0, 0, 0, 0, 0, 0],
@@ -278,13 +278,24 @@ mod bytes {
             b"u64",
         ];
         assert_eq!(Leg::schema().encode(), picture.concat());
+        let tag: &[&[u8]] = &[&[10, 0], b"rkyv:Leg/1"];
+        let tagged = [picture, tag].concat().concat();
+        assert_eq!(Leg::schema().with_content_tag("rkyv:Leg/1").encode(), tagged);
+        let behind = [&tagged[..], &[0]].concat();
+        assert_eq!(Schema::decode(&behind).unwrap_err().to_string(), "there are 1 bytes behind the schema");
     }
 
     #[test]
     fn longest_schema_fits_its_bound() {
         let longest = "a".repeat(NAME_BYTES_MAX);
         let field = Field { name: longest.clone(), type_name: longest.clone(), offset_bytes: 0, size_bytes: 1 };
-        let schema = Schema { type_name: longest, size_bytes: 1, align_bytes: 1, fields: vec![field; FIELDS_MAX] };
+        let schema = Schema {
+            type_name: longest,
+            size_bytes: 1,
+            align_bytes: 1,
+            fields: vec![field; FIELDS_MAX],
+            content_tag: Some("a".repeat(NAME_BYTES_MAX)),
+        };
         let bytes = schema.encode();
         assert_eq!(bytes.len(), ENCODED_BYTES_MAX);
         assert_eq!(Schema::decode(&bytes), Ok(schema));
@@ -299,9 +310,9 @@ mod bytes {
             bytes[at..at + claim.len()].copy_from_slice(claim);
             Schema::decode(&bytes).expect_err("the claim is false").to_string()
         };
-        assert_eq!(with(0, &[2]), "the schema is written in form 2, this build reads form 1");
+        assert_eq!(with(0, &[1]), "the schema is written in form 1, this build reads form 2");
         assert_eq!(with(4, &[0, 1]), "the schema ends after 86 bytes, in the middle of its field offset");
-        assert_eq!(with(4, &[1]), "there are 29 bytes behind the schema");
+        assert_eq!(with(4, &[1]), "the schema's content tag is no name");
         assert_eq!(with(4, &[0xff; 4]), "the schema's number of fields is 4294967295");
         assert_eq!(
             with(8, &[15]),
@@ -338,12 +349,16 @@ mod bytes {
         let field = (names(), names(), 0..=u64::MAX / 2, 0..=u64::MAX / 2).prop_map(
             |(name, type_name, offset_bytes, size_bytes)| Field { name, type_name, offset_bytes, size_bytes },
         );
-        (names(), 0_u32..64, proptest::collection::vec(field, 0..20)).prop_map(|(type_name, align, fields)| Schema {
-            type_name,
-            size_bytes: u64::MAX,
-            align_bytes: 1 << align,
-            fields,
-        })
+        let content_tag = proptest::option::of(names());
+        (names(), 0_u32..64, proptest::collection::vec(field, 0..20), content_tag).prop_map(
+            |(type_name, align, fields, content_tag)| Schema {
+                type_name,
+                size_bytes: u64::MAX,
+                align_bytes: 1 << align,
+                fields,
+                content_tag,
+            },
+        )
     }
 
     proptest! {
@@ -358,7 +373,8 @@ mod bytes {
 
         #[test]
         fn equal_fingerprints_and_no_difference_are_the_same(here in schemas(), there in schemas()) {
-            prop_assert_eq!(here.first_difference(&there).is_none(), here == there);
+            let without_tag = |schema: &Schema| Schema { content_tag: None, ..schema.clone() };
+            prop_assert_eq!(here.first_difference(&there).is_none(), without_tag(&here) == without_tag(&there));
             prop_assert_eq!(here.fingerprint() == there.fingerprint(), here == there);
         }
 
@@ -369,7 +385,7 @@ mod bytes {
             rows in 0_u8..8,
             noise in proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(b'a'), any::<u8>()], 0..400),
         ) {
-            let head = [&[1, 0, 0, 0, rows, 0, 0, 0][..], &[0xff; 8], &[1, 0, 0, 0, 0, 0, 0, 0, 1, 0, b'E']].concat();
+            let head = [&[2, 0, 0, 0, rows, 0, 0, 0][..], &[0xff; 8], &[1, 0, 0, 0, 0, 0, 0, 0, 1, 0, b'E']].concat();
             let bytes = [if has_head { &head[..] } else { &[] }, &noise].concat();
             if let Ok(schema) = Schema::decode(&bytes) {
                 prop_assert_eq!(schema.encode(), bytes);

@@ -1,0 +1,350 @@
+//! What every consumer knows of its ring, whatever lies in it: its place in the table, its waits, its producer, its counters.
+//!
+//! **Lives here:** [`ConsumerEnd`] and its waits. **Builds on:** `reader` for the algorithm, `membership` for its place in the table.
+//! **May touch it:** the consumers of events and of records, which are one of these each.
+
+use super::error::ConsumeError;
+use super::mapped::Mapped;
+use super::membership::{Member, PRODUCER_BYTE};
+use super::memory::Memory;
+use super::reader::Reader;
+use crate::Sequence;
+use crate::counters::{CounterHandle, CountersFile, ids};
+use crate::liveness::{Culprit, NextStep, StallReport, WaitingFor};
+use crate::schema::Event;
+use crate::segment::{Fate, Segment};
+use crate::sync::announce::Announce;
+use crate::sync::bell::{Ticket, Woken};
+use crate::sync::primitive::Ordering;
+use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, Waiter, spin_first};
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+/// What a consumer knows of its ring beside what it reads: [`SharedConsumer`](crate::SharedConsumer) and
+/// [`RecordConsumer`](crate::RecordConsumer) are one, and lend it.
+///
+/// Sequences here are those that users see: numbers of events, or of records.
+pub struct ConsumerEnd<E: Event> {
+    pub(super) core: Reader<Mapped<E>>,
+    waiter: Waiter,
+    pub(super) counters: ConsumerCounters,
+    /// `None` only while it is dropped.
+    member: Option<Member>,
+    id: String,
+    fork_epoch: u32,
+    suspect: Option<(Ticket, Instant)>,
+}
+
+/// The consumer's counters. See [`crate::counters::ids`].
+pub(super) struct ConsumerCounters {
+    pub(super) consumed: CounterHandle,
+    pub(super) bytes: CounterHandle,
+    pub(super) spins: CounterHandle,
+    pub(super) parks: CounterHandle,
+    pub(super) unparks: CounterHandle,
+    pub(super) lag_max: CounterHandle,
+    pub(super) lost_wakeups: CounterHandle,
+    pub(super) rejoins: CounterHandle,
+    pub(super) redelivered: CounterHandle,
+}
+
+impl ConsumerCounters {
+    fn register(file: &CountersFile, label: &str) -> Self {
+        let register = |id| file.register(id, 0, label).unwrap_or_else(CounterHandle::detached);
+        Self {
+            consumed: register(ids::EVENTS_CONSUMED),
+            bytes: register(ids::EVENTS_CONSUMED_BYTES),
+            spins: register(ids::CONSUMER_EMPTY_SPINS),
+            parks: register(ids::CONSUMER_PARK_COUNT),
+            unparks: register(ids::CONSUMER_UNPARK_COUNT),
+            lag_max: register(ids::CONSUMER_LAG_MAX),
+            lost_wakeups: register(ids::CONSUMER_LOST_WAKEUPS),
+            rejoins: register(ids::CONSUMER_REJOINS),
+            redelivered: register(ids::EVENTS_REDELIVERED),
+        }
+    }
+}
+
+/// What the counters of a consumer are called: by its id, or, if we made the id, by its place in the table. Counters are never
+/// unregistered, and ids that nobody comes back to would fill their table.
+fn label<'a, E: Event>(memory: &Mapped<E>, member: &Member, id: &'a str) -> Cow<'a, str> {
+    match memory.entry(member.index).member.is_generated() {
+        true => format!("anonymous {}", member.index).into(),
+        false => id.into(),
+    }
+}
+
+impl<E: Event> ConsumerEnd<E> {
+    pub(crate) fn new(memory: Mapped<E>, member: Member, id: String, strategy: WaitStrategy) -> Self {
+        let counters = ConsumerCounters::register(&super::counters_of(memory.segment()), &label(&memory, &member, &id));
+        if member.rejoined {
+            counters.rejoins.inc();
+        }
+        counters.redelivered.add((member.redelivered_until - member.start) as u64);
+        Self {
+            core: Reader::new(memory, member.index, member.start, Announce::best()),
+            waiter: Waiter::new(strategy),
+            counters,
+            member: Some(member),
+            id,
+            fork_epoch: crate::segment::fork_epoch(),
+            suspect: None,
+        }
+    }
+
+    fn member(&self) -> &Member {
+        self.member.as_ref().expect("a consumer has its place until it is dropped")
+    }
+
+    /// Whether event `sequence` was handed out before, to the one whose place this is; and how often the first of those was.
+    pub(super) fn redelivery_of(&self, sequence: Sequence) -> u32 {
+        let member = self.member();
+        match sequence < member.redelivered_until {
+            true if sequence == member.start => member.redeliveries,
+            true => 1,
+            false => 0,
+        }
+    }
+
+    /// Whether this process is a child of the one that owns the handle.
+    #[inline(always)]
+    pub(super) fn is_forked(&self) -> bool {
+        self.fork_epoch != crate::segment::fork_epoch()
+    }
+
+    /// Whether there is an event now. Notes the lag when it had to look.
+    #[inline(always)]
+    pub(super) fn look(&mut self) -> bool {
+        // In a child of a fork there is nothing to read: its parent releases the slots, and the producer writes them.
+        if self.is_forked() {
+            return false;
+        }
+        if self.core.next() < self.core.readable() {
+            return true;
+        }
+        if !self.core.look() {
+            return false;
+        }
+        self.note_lag();
+        true
+    }
+
+    /// Counts how far behind we are, as far as we have looked.
+    #[inline(always)]
+    fn note_lag(&mut self) {
+        self.counters.lag_max.record_max((self.core.readable() - self.core.next()) as u64);
+    }
+
+    /// Whether there is an event now; if so, how many there are is an answer of now.
+    #[inline(always)]
+    pub(super) fn look_for_all(&mut self) -> bool {
+        let found = self.look() && self.core.look_for_all();
+        if found {
+            self.note_lag();
+        }
+        found
+    }
+
+    /// Waits until there is an event to read, without taking it.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`].
+    pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        if self.look() { Ok(()) } else { self.wait(deadline) }
+    }
+
+    #[inline]
+    pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        let (is_ready, spins) = spin_first(self.waiter.strategy(), || self.look());
+        self.counters.spins.add(spins.into());
+        if is_ready { Ok(()) } else { self.wait_by_the_clock(deadline) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_by_the_clock(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        if self.is_forked() {
+            return Err(ConsumeError::Forked);
+        }
+        let mut waiter = std::mem::replace(&mut self.waiter, Waiter::new(WaitStrategy::BusySpin));
+        let begin = Instant::now();
+        let end = waiter.wait(&mut DataWait { consumer: self, since: begin }, deadline);
+        self.waiter = waiter;
+        match end {
+            WaitEnd::Ready => Ok(()),
+            WaitEnd::TimedOut => Err(ConsumeError::TimedOut { waited: begin.elapsed() }),
+            WaitEnd::Reason(reason) => Err(reason),
+        }
+    }
+
+    /// Whether the ring has ended for us, and everything published has been read: `Closed`, `Replaced` or `ProducerDied`. Looks at
+    /// flags and at one lock; for loops that do not wait.
+    pub fn check_producer(&mut self) -> Result<(), ConsumeError> {
+        match self.end_of_ring(Duration::ZERO) {
+            Some(reason) if !self.look() => Err(reason),
+            _ => Ok(()),
+        }
+    }
+
+    fn end_of_ring(&mut self, waited: Duration) -> Option<ConsumeError> {
+        if self.core.is_finished() {
+            return Some(ConsumeError::Closed);
+        }
+        if self.segment().fate() != Fate::Live {
+            return Some(ConsumeError::Replaced);
+        }
+        // An error from the kernel is no proof of death.
+        if self.segment().is_held(PRODUCER_BYTE).unwrap_or(true) {
+            return None;
+        }
+        // The lock was looked at after the flags: a producer that closed and left in between has said so by now.
+        if self.core.is_finished() {
+            return Some(ConsumeError::Closed);
+        }
+        if self.segment().fate() != Fate::Live {
+            return Some(ConsumeError::Replaced);
+        }
+        let report = self.report(waited, NextStep::GiveUp, true);
+        let pid = report.culprit.as_ref().map_or(0, |culprit| culprit.process.pid);
+        Some(ConsumeError::ProducerDied { pid, report: Box::new(report) })
+    }
+
+    fn report(&self, waited: Duration, next: NextStep, is_dead: bool) -> StallReport {
+        let memory = self.core.memory();
+        let process = memory.control().producer.identity.load();
+        let culprit = Culprit {
+            id: "producer".to_owned(),
+            rank: None,
+            facts: process.observe(),
+            process,
+            is_dead,
+            sequence: memory.control().cursor.acquire(),
+            lag_events: 0,
+            is_inside_handler: false,
+            no_progress_for: Some(waited).filter(|waited| !waited.is_zero()),
+        };
+        StallReport::new(self.segment().place().to_string(), WaitingFor::Data, waited, Some(culprit), next)
+    }
+
+    /// What the producer is doing, for a consumer that has waited for `waited`.
+    pub fn stall_report(&self, waited: Duration) -> StallReport {
+        let is_dead = !self.segment().is_held(PRODUCER_BYTE).unwrap_or(true);
+        self.report(waited, NextStep::KeepWaiting, is_dead)
+    }
+
+    /// The sequence of the last event that was acknowledged; -1 if there was none since the beginning of the ring.
+    pub fn current_sequence(&self) -> Sequence {
+        self.core.next() - 1
+    }
+
+    /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale at once.
+    pub fn producer_sequence(&self) -> Sequence {
+        self.core.memory().control().cursor.acquire() - 1
+    }
+
+    /// Our id.
+    pub fn consumer_id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether this consumer continues where a dead one of the same id stopped.
+    pub fn has_rejoined(&self) -> bool {
+        self.member().rejoined
+    }
+
+    /// Number of slots.
+    pub fn capacity(&self) -> usize {
+        self.core.memory().capacity() as usize
+    }
+
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    pub fn attach_counters(&mut self, file: &CountersFile) {
+        let label = label(self.core.memory(), self.member(), &self.id);
+        self.counters = ConsumerCounters::register(file, &label);
+    }
+
+    /// The counters that live in the ring's segment.
+    pub fn ring_counters(&self) -> CountersFile {
+        super::counters_of(self.core.memory().segment())
+    }
+
+    /// How this consumer waits.
+    pub fn wait_strategy(&self) -> WaitStrategy {
+        self.waiter.strategy()
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        self.core.memory().segment()
+    }
+}
+
+impl<E: Event> Drop for ConsumerEnd<E> {
+    fn drop(&mut self) {
+        // A child of a fork has no handles: what it inherited is its parent's.
+        if self.is_forked() {
+            return;
+        }
+        let memory = self.core.memory().clone();
+        if let Some(member) = self.member.take() {
+            member.leave(&memory);
+        }
+        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing happens.
+        if !memory.segment().is_held(PRODUCER_BYTE).unwrap_or(true) {
+            let _ = crate::segment::gc(memory.segment().place().clone());
+        }
+    }
+}
+
+struct DataWait<'a, E: Event> {
+    consumer: &'a mut ConsumerEnd<E>,
+    since: Instant,
+}
+
+impl<E: Event> Awaited for DataWait<'_, E> {
+    type Reason = ConsumeError;
+
+    #[inline(always)]
+    fn is_ready(&mut self) -> bool {
+        self.consumer.look()
+    }
+
+    fn is_ended(&mut self) -> bool {
+        self.consumer.core.is_closed() || self.consumer.segment().fate() != Fate::Live
+    }
+
+    fn examine(&mut self) -> Option<ConsumeError> {
+        self.consumer.end_of_ring(self.since.elapsed())
+    }
+
+    fn park(&mut self, slice: Duration) {
+        let consumer = &mut *self.consumer;
+        let Some(park) = consumer.core.prepare_park() else { return };
+        consumer.judge_suspect(park.ticket);
+        let slice = if park.barrier { slice } else { slice.min(SLICE_WITHOUT_BARRIER) };
+        consumer.counters.parks.inc();
+        let woken = consumer.core.memory().control().readers.0.sleep(park.ticket, slice);
+        match woken {
+            Woken::Rung => consumer.counters.unparks.inc(),
+            // Data that is there now, with a bell that nobody has rung: either the producer is just about to, or it never will.
+            Woken::TimedOut if consumer.core.look() => consumer.suspect = Some((park.ticket, Instant::now())),
+            Woken::TimedOut => {}
+        }
+    }
+
+    fn count_spins(&mut self, spins: u64) {
+        self.consumer.counters.spins.add(spins);
+    }
+}
+
+impl<E: Event> ConsumerEnd<E> {
+    /// Data was found at the end of a slice. If the bell is still silent long after, its wake was lost.
+    fn judge_suspect(&mut self, now: Ticket) {
+        if let Some((ticket, seen)) = self.suspect.take()
+            && ticket == now
+            && seen.elapsed() > Duration::from_millis(10)
+            && self.core.memory().control().gate.closed.load(Ordering::Relaxed) == 0
+        {
+            self.counters.lost_wakeups.inc();
+        }
+    }
+}

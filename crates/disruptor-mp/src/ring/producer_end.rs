@@ -1,0 +1,383 @@
+//! What every producer knows of its ring, whatever lies in it: its consumers, their deaths, its counters, its end.
+//!
+//! **Lives here:** [`ProducerEnd`]. The wait of a full ring is in `room`, managed publishing in `managed`. **Builds on:** `sequencer` for
+//! the algorithm. **May touch it:** the producers of events and of records, which are one of these each.
+
+use super::error::{NoRoom, PublishError};
+use super::managed::Management;
+use super::mapped::Mapped;
+use super::membership::{self, ConsumerInfo, Fallen};
+use super::memory::Memory;
+use super::patience::Patience;
+use super::room::{Blocked, Target, Watch};
+use super::sequencer::Sequencer;
+use crate::Sequence;
+use crate::builder::Selection;
+use crate::counters::{CounterHandle, CountersFile, ids};
+use crate::liveness::monitor::Monitor;
+use crate::liveness::{NextStep, StallReport};
+use crate::schema::Event;
+use crate::segment::{Claim, Segment};
+use crate::step;
+use crate::sync::wait::{WaitStrategy, Waiter};
+use std::time::{Duration, Instant};
+
+/// How a producer came to its ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// There was nothing under the name.
+    Created,
+    /// The last producer was dead and live consumers were there: the ring goes on, for them, behind the last published event.
+    TookOver,
+    /// The last producer was dead and nobody alive was there: a new ring stands in place of the old one.
+    Replaced,
+}
+
+/// What a producer knows of its ring beside what it writes: [`SharedProducer`](crate::SharedProducer) and
+/// [`RecordProducer`](crate::RecordProducer) are one, and lend it.
+///
+/// Sequences here are those that users see: numbers of events, or of records.
+pub struct ProducerEnd<E: Event> {
+    pub(super) core: Sequencer<Mapped<E>>,
+    pub(super) waiter: Waiter,
+    pub(super) counters: ProducerCounters,
+    pub(super) monitor: Option<Monitor>,
+    pub(super) management: Management,
+    pub(super) selection: Selection,
+    origin: Origin,
+    /// Since which sequence nobody has been registered; moves on with what has been counted.
+    alone_since: Option<Sequence>,
+    /// When a call that does not wait last looked at its peers.
+    last_examined: Option<Instant>,
+    fork_epoch: u32,
+    /// Held as long as we live; the kernel drops it when we die.
+    _claim: Claim,
+}
+
+/// The producer's counters; detached until somebody attaches a file. See [`crate::counters::ids`].
+pub(super) struct ProducerCounters {
+    pub(super) published: CounterHandle,
+    pub(super) bytes: CounterHandle,
+    pub(super) full: CounterHandle,
+    pub(super) parks: CounterHandle,
+    pub(super) unparks: CounterHandle,
+    pub(super) lost_wakeups: CounterHandle,
+    pub(super) stalls: CounterHandle,
+    pub(super) freed: CounterHandle,
+    pub(super) evicted: CounterHandle,
+    pub(super) forged: CounterHandle,
+    pub(super) overwritten_unread: CounterHandle,
+}
+
+impl ProducerCounters {
+    /// Registers every counter in `file`; one for which there is no room counts into the void.
+    pub(super) fn register(file: &CountersFile, label: &str) -> Self {
+        let register = |id| file.register(id, 0, label).unwrap_or_else(CounterHandle::detached);
+        Self {
+            published: register(ids::EVENTS_PUBLISHED),
+            bytes: register(ids::EVENTS_PUBLISHED_BYTES),
+            full: register(ids::PRODUCER_FULL_EVENTS),
+            parks: register(ids::PRODUCER_PARK_COUNT),
+            unparks: register(ids::PRODUCER_UNPARK_COUNT),
+            lost_wakeups: register(ids::PRODUCER_LOST_WAKEUPS),
+            stalls: register(ids::PRODUCER_STALLS),
+            freed: register(ids::DEAD_CONSUMERS_FREED),
+            evicted: register(ids::CONSUMERS_EVICTED),
+            forged: register(ids::FORGED_CURSORS),
+            overwritten_unread: register(ids::OVERWRITTEN_UNREAD),
+        }
+    }
+}
+
+/// How often a wait for consumers to join looks at the table.
+pub(super) const JOIN_POLL: Duration = Duration::from_millis(1);
+
+/// How often a call that does not wait looks at its peers while the ring is full.
+const TRY_EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
+
+impl<E: Event> ProducerEnd<E> {
+    pub(crate) fn new(
+        core: Sequencer<Mapped<E>>,
+        claim: Claim,
+        origin: Origin,
+        strategy: WaitStrategy,
+        selection: Selection,
+    ) -> Self {
+        let counters = ProducerCounters::register(&super::counters_of(core.memory().segment()), "producer");
+        if origin != Origin::Created {
+            let id = if origin == Origin::TookOver { ids::TAKE_OVERS } else { ids::REPLACEMENTS };
+            if let Some(counter) = super::counters_of(core.memory().segment()).register(id, 0, "producer") {
+                counter.inc();
+            }
+        }
+        Self {
+            core,
+            waiter: Waiter::new(strategy),
+            counters,
+            monitor: None,
+            management: Management::default(),
+            selection,
+            origin,
+            alone_since: (origin != Origin::TookOver).then_some(0),
+            last_examined: None,
+            fork_epoch: crate::segment::fork_epoch(),
+            _claim: claim,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn must_look(&self, count: usize) -> bool {
+        assert!(count > 0, "a batch has at least one event");
+        // The second half costs one load of a static: a child of a fork must never write beside its parent.
+        count > i64::MAX as usize || !self.core.has_room(count as i64) || self.is_forked()
+    }
+
+    #[inline(always)]
+    pub(super) fn is_forked(&self) -> bool {
+        crate::segment::fork_epoch() != self.fork_epoch
+    }
+
+    /// One look at everybody, for a call that does not wait.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn find_room(&mut self, count: usize) -> bool {
+        if self.is_forked() || self.is_shut() {
+            return false;
+        }
+        // Also for a batch that never fits, so that what is said to be missing is not an old answer.
+        let scan = self.rescan();
+        if count as u64 > self.core.memory().capacity() as u64 {
+            return false;
+        }
+        if self.core.has_room(count as i64) {
+            return true;
+        }
+        self.counters.full.inc();
+        let now = Instant::now();
+        if self.last_examined.is_none_or(|last| now - last >= TRY_EXAMINE_INTERVAL) {
+            self.last_examined = Some(now);
+            self.lift_sentinel_if_complete();
+            if let Some(index) = scan.slowest {
+                let _ = self.bury(index);
+            }
+            self.rescan();
+        }
+        self.core.has_room(count as i64)
+    }
+
+    /// A rescan of the gates, with what it teaches the counters.
+    pub(super) fn rescan(&mut self) -> super::sequencer::Scan {
+        let scan = self.core.rescan();
+        let forged = self.core.take_forged();
+        if forged > 0 {
+            self.counters.forged.add(forged);
+        }
+        self.count_unread(scan.slowest.is_none() && !self.core.has_sentinel());
+        scan
+    }
+
+    /// Counts what was overwritten while nobody was registered. Events from before that time were somebody's to read.
+    fn count_unread(&mut self, is_alone: bool) {
+        if !is_alone {
+            self.alone_since = None;
+            return;
+        }
+        let counted_to = self.alone_since.get_or_insert(self.core.next());
+        let overwritten_to = self.core.next() - self.core.memory().capacity();
+        if overwritten_to > *counted_to {
+            self.counters.overwritten_unread.add((overwritten_to - *counted_to) as u64);
+            *counted_to = overwritten_to;
+        }
+    }
+
+    /// Frees the entry if its owner is dead and cannot come back.
+    pub(super) fn bury(&mut self, index: usize) -> Fallen {
+        // An error from the kernel is no proof of death.
+        let fallen = membership::bury(self.core.memory(), index).unwrap_or(Fallen::No);
+        if let Fallen::Freed(_) = &fallen {
+            self.counters.freed.inc();
+        }
+        fallen
+    }
+
+    /// Lets go of the start-up buffer once the consumers that it waits for have joined.
+    pub(super) fn lift_sentinel_if_complete(&mut self) -> bool {
+        let complete = self.core.has_sentinel() && self.get_consumer_count() >= self.selection.expected_consumers;
+        if complete {
+            self.core.lift_sentinel();
+        }
+        complete
+    }
+
+    /// How this producer came to its ring.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The sequence of the last published event; -1 if there is none.
+    pub fn last_published_sequence(&self) -> Sequence {
+        self.core.next() - 1
+    }
+
+    /// Number of slots.
+    pub fn capacity(&self) -> usize {
+        self.core.memory().capacity() as usize
+    }
+
+    /// Whether everybody who is registered now has released event `sequence`. If this is `true`, it stays `true` for them; who joins later at
+    /// the oldest event may still be behind it.
+    pub fn is_consumed(&self, sequence: Sequence) -> bool {
+        let memory = self.core.memory();
+        sequence < self.core.next() && membership::roster(memory).iter().all(|consumer| consumer.position > sequence)
+    }
+
+    /// Waits until everybody who is registered has released event `sequence`.
+    ///
+    /// # Errors
+    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`].
+    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
+        self.wait_for(Target::Consumed(sequence), Some(deadline), Watch::Unwatched)
+            .map_err(|blocked| self.publish_error(blocked))
+    }
+
+    /// The last sequence that consumer `id` has released (-1: none), or `None` if nobody is registered under that id.
+    pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
+        let memory = self.core.memory();
+        let index = membership::find(memory, id)?;
+        Some(membership::info(memory, index)?.position.saturating_sub(1))
+    }
+
+    /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`.
+    pub fn wait_for_consumer_id(&self, id: &str, timeout: Duration) -> bool {
+        self.poll_until(Instant::now() + timeout, JOIN_POLL, || self.is_joined(id))
+    }
+
+    pub(super) fn is_joined(&self, id: &str) -> bool {
+        let memory = self.core.memory();
+        membership::find(memory, id).and_then(|index| membership::info(memory, index)).is_some_and(|info| info.alive)
+    }
+
+    /// Looks every `interval` until `deadline`. Joining is rare and takes milliseconds: nobody needs to be woken for it.
+    pub(crate) fn poll_until(&self, deadline: Instant, interval: Duration, is_done: impl Fn() -> bool) -> bool {
+        while !is_done() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(interval);
+        }
+        true
+    }
+
+    /// How many live consumers are registered, of those that [`DiscoveryMode`](crate::DiscoveryMode) selects.
+    pub fn get_consumer_count(&self) -> usize {
+        self.consumers().iter().filter(|consumer| consumer.alive && self.selection.selects(&consumer.id)).count()
+    }
+
+    /// Everybody in the table, alive or dead.
+    pub fn consumers(&self) -> Vec<ConsumerInfo> {
+        membership::roster(self.core.memory())
+    }
+
+    /// The consumers that have died, one look at the kernel's locks per consumer. Those to whom nobody can come back are cleared away.
+    /// For loops that do not publish: who publishes into a full ring is told anyway.
+    pub fn check_peers(&mut self) -> Vec<ConsumerInfo> {
+        let dead: Vec<_> = self.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
+        for consumer in &dead {
+            if let Some(index) = membership::find(self.core.memory(), &consumer.id) {
+                self.bury(index);
+            }
+        }
+        dead
+    }
+
+    /// Takes a *dead* consumer out of the table: its unread events are lost to it, and the id is free. `false` if nobody is registered
+    /// under that id, or its owner lives: a live consumer, however slow, may be reading a slot.
+    ///
+    /// # Errors
+    /// The operating system refused the lock.
+    pub fn evict_consumer(&mut self, id: &str) -> std::io::Result<bool> {
+        let memory = self.core.memory();
+        let Some(index) = membership::find(memory, id) else { return Ok(false) };
+        let evicted = membership::evict(memory, index, memory.entry(index).status())?;
+        if evicted {
+            self.counters.evicted.inc();
+        }
+        Ok(evicted)
+    }
+
+    /// Who holds the ring back now, whether or not it is full: the slowest consumer and what it is doing.
+    pub fn stall_report(&mut self) -> StallReport {
+        let scan = self.rescan();
+        self.report(scan.slowest, Duration::ZERO, NextStep::KeepWaiting)
+    }
+
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    pub fn attach_counters(&mut self, file: &CountersFile) {
+        self.counters = ProducerCounters::register(file, "producer");
+    }
+
+    /// The counters that live in the ring's segment.
+    pub fn ring_counters(&self) -> CountersFile {
+        super::counters_of(self.core.memory().segment())
+    }
+
+    /// The segment's own facts: name, sizes, creator, generation.
+    pub(crate) fn segment(&self) -> &Segment {
+        self.core.memory().segment()
+    }
+
+    /// A descriptor of the ring's segment, to hand to another process. This is how a ring in a memfd is attached to.
+    ///
+    /// # Errors
+    /// The operating system refused to duplicate it, or the ring is on the heap.
+    pub fn try_clone_fd(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        self.segment().try_clone_fd()
+    }
+
+    pub(super) fn publish_error(&mut self, blocked: Blocked) -> PublishError {
+        match blocked {
+            Blocked::Forked => PublishError::Forked,
+            Blocked::Replaced => PublishError::Replaced,
+            Blocked::Died { id, pid, report, .. } => PublishError::ConsumerDied { id, pid, report },
+            Blocked::TimedOut { report } => PublishError::TimedOut { report },
+            Blocked::TooLarge { count, capacity } => PublishError::TooLarge { count, capacity },
+            Blocked::Closed | Blocked::Shut { .. } => PublishError::Closed,
+        }
+    }
+
+    /// Room for `count` events, or for as many lines of records, with whatever patience there is.
+    #[inline(always)]
+    pub(super) fn make_room(&mut self, count: usize, patience: Patience) -> Result<(), NoRoom> {
+        let deadline = match patience {
+            Patience::Managed => return Ok(self.enter_managed(count, None)?),
+            Patience::ManagedUntil(deadline) => return Ok(self.enter_managed(count, Some(deadline))?),
+            _ if !self.must_look(count) => return Ok(()),
+            Patience::Now if self.find_room(count) => return Ok(()),
+            Patience::Now => return Err(NoRoom::Full),
+            Patience::Endless => None,
+            Patience::Until(deadline) => Some(deadline),
+        };
+        Ok(self.wait_for_room(count, deadline)?)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wait_for_room(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), PublishError> {
+        self.wait_for(Target::Room(count), deadline, Watch::Unwatched).map_err(|blocked| self.publish_error(blocked))
+    }
+}
+
+impl<E: Event> Drop for ProducerEnd<E> {
+    fn drop(&mut self) {
+        // A child of a fork has no handles: what it inherited is its parent's.
+        if self.is_forked() {
+            return;
+        }
+        self.core.close();
+        step!(CloseWoken);
+        // If the name cannot be removed now (a directory that became read-only, say), a collector does it later: nobody lives in it.
+        let _ = self.segment().unlink_if_same();
+        step!(CloseUnlinked);
+    }
+}
