@@ -9,7 +9,7 @@ use crate::ring::construct::{self, Existing};
 use crate::ring::consumer::SharedConsumer;
 use crate::ring::consumer_end::ConsumerEnd;
 use crate::ring::join::StartAt;
-use crate::ring::layout::DEFAULT_MAX_CONSUMERS;
+use crate::ring::layout::{DEFAULT_MAX_CONSUMERS, is_line};
 use crate::ring::producer::SharedProducer;
 use crate::ring::producer_end::ProducerEnd;
 use crate::ring::tap_handle::Tap;
@@ -284,7 +284,11 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// # Errors
     /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `NoSpace`, `CoordinationTimeout`, and so on. Nothing
     /// is left behind.
+    ///
+    /// # Panics
+    /// On a builder of [`records`](SharedDisruptorBuilder::records), which have ends of their own.
     pub fn build_producer(self, factory: impl FnMut() -> E + Send + 'static) -> MultiProcessResult<SharedProducer<E>> {
+        assert!(!is_line::<E>(), "a ring of records is built with `build_record_producer`");
         Ok(SharedProducer::new(self.producer_end()?, Box::new(factory)))
     }
 
@@ -334,7 +338,11 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// # Errors
     /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
     /// `TableFull`, and so on.
+    ///
+    /// # Panics
+    /// On a builder of [`records`](SharedDisruptorBuilder::records), which have ends of their own.
     pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E>> {
+        assert!(!is_line::<E>(), "a ring of records is attached to with `build_record_consumer`");
         Ok(SharedConsumer::new(self.consumer_end()?))
     }
 
@@ -356,7 +364,11 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     ///
     /// # Errors
     /// See [`MultiProcessError`].
+    ///
+    /// # Panics
+    /// On a builder of [`records`](SharedDisruptorBuilder::records), which have no taps.
     pub fn build_tap(self) -> MultiProcessResult<Tap<E>> {
+        assert!(!is_line::<E>(), "there are no taps of records");
         construct::tap(&self.place, self.capacity)
     }
 

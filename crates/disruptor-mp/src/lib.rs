@@ -169,6 +169,14 @@ mod exports {
     pub use crate::ring::patience::Patience;
     pub use crate::ring::producer::{MmapProducer, SharedProducer};
     pub use crate::ring::producer_end::{Origin, ProducerEnd};
+    pub use crate::ring::records::batch::RecordBatch;
+    pub use crate::ring::records::builder::{DEFAULT_RECORD_RING_BYTES, plan_records};
+    pub use crate::ring::records::claim::RecordClaim;
+    pub use crate::ring::records::consumer::RecordConsumer;
+    pub use crate::ring::records::error::RecordError;
+    pub use crate::ring::records::lease::{RecordLease, RecordMeta};
+    pub use crate::ring::records::line::RecordLine;
+    pub use crate::ring::records::producer::RecordProducer;
     pub use crate::ring::tap_handle::Tap;
     pub use crate::segment::{
         CreateOptions, GcOutcome, MmapTransportLayout, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, Place, gc,

@@ -37,6 +37,8 @@ steps! {
     // publish; in the middle of a payload is the application, which the kill tests' own `fill` plays
     StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, CursorStored, StoredNotWoken, LimitStored,
     SentinelLifted, WriterAnnounced,
+    // publish a record
+    NextWordCleared, NextNumberStored, WordCommitted,
     // consume
     ReaderAnnounced, DeliveredStored, GateStored,
     // join, rejoin and leave

@@ -51,7 +51,7 @@ impl CountersFile {
 
     fn open_for(place: &Place, access: Access) -> MultiProcessResult<Self> {
         let segment = match Segment::open(place, Kind::Counters, access) {
-            Err(OpenError::WrongKind { found: Kind::Ring, .. }) => Segment::open(place, Kind::Ring, access),
+            Err(OpenError::WrongKind { found, .. }) if found.is_ring() => Segment::open(place, found, access),
             other => other,
         };
         let segment = Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?);

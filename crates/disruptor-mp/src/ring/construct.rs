@@ -6,7 +6,7 @@
 use super::consumer_end::ConsumerEnd;
 use super::control::{ConsumerId, Control, SENTINEL_LIFTED};
 use super::join::StartAt;
-use super::layout::blueprint;
+use super::layout::{blueprint, kind_of};
 use super::mapped::Mapped;
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::memory::Memory;
@@ -18,9 +18,7 @@ use crate::counters::CountersFile;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::schema::{Event, Schema};
-use crate::segment::{
-    self, Access, Blueprint, Claim, CreateError, CreateOptions, Fate, Kind, OpenError, Place, Segment,
-};
+use crate::segment::{self, Access, Blueprint, Claim, CreateError, CreateOptions, Fate, OpenError, Place, Segment};
 use crate::step;
 use crate::sync::announce::Announce;
 use crate::sync::primitive::Ordering;
@@ -104,7 +102,7 @@ fn possess<E: Event>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiP
                 Err(error) => return Err(MultiProcessError::from_create(place, error)),
             }
         }
-        let old = match Segment::open(place, Kind::Ring, Access::ReadWrite) {
+        let old = match Segment::open(place, kind_of::<E>(), Access::ReadWrite) {
             Ok(old) => old,
             Err(OpenError::NotFound { .. }) if request.existing != Existing::TakeOver => continue,
             Err(error) if request.existing != Existing::TakeOver && is_wreck(&error) => {
@@ -285,7 +283,7 @@ pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult
         None => ConsumerId::generated(),
     };
     let place = &request.place;
-    let segment = Segment::open(place, Kind::Ring, Access::ReadWrite)
+    let segment = Segment::open(place, kind_of::<E>(), Access::ReadWrite)
         .map_err(|error| MultiProcessError::from_open(place, error))?;
     let schema = check_shape::<E>(&segment, request.capacity)?;
     if request.content_tag.is_some() {
@@ -303,7 +301,7 @@ pub(crate) fn tap<E: Event>(place: &Place, capacity: usize) -> MultiProcessResul
 
 /// A ring of such events, mapped read-only.
 pub(crate) fn observed<E: Event>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<E>> {
-    let segment = Segment::open(place, Kind::Ring, Access::ReadOnly)
+    let segment = Segment::open(place, kind_of::<E>(), Access::ReadOnly)
         .map_err(|error| MultiProcessError::from_open(place, error))?;
     check_shape::<E>(&segment, capacity)?;
     Ok(Mapped::new(Arc::new(segment)))

@@ -4,6 +4,7 @@
 //! **May touch it:** the consumers of events and of records, which are one of these each.
 
 use super::error::ConsumeError;
+use super::layout::is_line;
 use super::mapped::Mapped;
 use super::membership::{Member, PRODUCER_BYTE};
 use super::memory::Memory;
@@ -46,6 +47,7 @@ pub(super) struct ConsumerCounters {
     pub(super) lost_wakeups: CounterHandle,
     pub(super) rejoins: CounterHandle,
     pub(super) redelivered: CounterHandle,
+    damaged: CounterHandle,
 }
 
 impl ConsumerCounters {
@@ -61,6 +63,7 @@ impl ConsumerCounters {
             lost_wakeups: register(ids::CONSUMER_LOST_WAKEUPS),
             rejoins: register(ids::CONSUMER_REJOINS),
             redelivered: register(ids::EVENTS_REDELIVERED),
+            damaged: register(ids::RECORDS_SKIPPED_DAMAGED),
         }
     }
 }
@@ -80,7 +83,8 @@ impl<E: Event> ConsumerEnd<E> {
         if member.rejoined {
             counters.rejoins.inc();
         }
-        counters.redelivered.add((member.redelivered_until - member.start) as u64);
+        let number = |position| memory.number_at(position);
+        counters.redelivered.add((number(member.redelivered_until) - number(member.start)).max(0) as u64);
         Self {
             core: Reader::new(memory, member.index, member.start, Announce::best()),
             waiter: Waiter::new(strategy),
@@ -125,14 +129,47 @@ impl<E: Event> ConsumerEnd<E> {
         if !self.core.look() {
             return false;
         }
-        self.note_lag();
+        // The header behind a record lies on a line that the producer is still writing: who follows closely leaves it alone.
+        if !is_line::<E>() || self.core.has_asked_cursor() {
+            self.note_lag();
+        }
         true
     }
 
     /// Counts how far behind we are, as far as we have looked.
     #[inline(always)]
     fn note_lag(&mut self) {
-        self.counters.lag_max.record_max((self.core.readable() - self.core.next()) as u64);
+        let memory = self.core.memory();
+        let lag = memory.number_at(self.core.readable()) - memory.number_at(self.core.next());
+        self.counters.lag_max.record_max(lag.max(0) as u64);
+    }
+
+    /// Gives back everything before `position`, which are so many events of so many bytes; not while a panic unwinds, unless it was under
+    /// way before, and not in a child of a fork, which must not acknowledge its parent's.
+    #[inline(always)]
+    pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool) {
+        if (was_panicking || !std::thread::panicking()) && !self.is_forked() {
+            self.core.advance_to(position);
+            self.counters.consumed.add(events);
+            self.counters.bytes.add(bytes);
+        }
+    }
+
+    /// If what stands at our position is nothing that a producer has written: goes on where the published records end, and says so.
+    /// `None` also if nothing is published behind it yet.
+    pub(super) fn step_over_damage(&mut self) -> Option<ConsumeError> {
+        let memory = self.core.memory();
+        let next = self.core.next();
+        if !memory.is_damaged(next, memory.stamp(next).load(Ordering::Acquire)) {
+            return None;
+        }
+        let first = memory.number_at(next);
+        if !self.core.skip_to_cursor() {
+            return None;
+        }
+        let skipped = self.core.memory().number_at(self.core.next()).saturating_sub(first).max(0) as u64;
+        self.counters.damaged.add(skipped.max(1));
+        Some(ConsumeError::Damaged { skipped })
     }
 
     /// Whether there is an event now; if so, how many there are is an answer of now.
@@ -187,6 +224,9 @@ impl<E: Event> ConsumerEnd<E> {
     }
 
     fn end_of_ring(&mut self, waited: Duration) -> Option<ConsumeError> {
+        if let Some(damage) = self.step_over_damage() {
+            return Some(damage);
+        }
         if self.core.is_finished() {
             return Some(ConsumeError::Closed);
         }
@@ -218,7 +258,7 @@ impl<E: Event> ConsumerEnd<E> {
             facts: process.observe(),
             process,
             is_dead,
-            sequence: memory.control().cursor.acquire(),
+            sequence: memory.number_at(memory.control().cursor.acquire()),
             lag_events: 0,
             is_inside_handler: false,
             no_progress_for: Some(waited).filter(|waited| !waited.is_zero()),
@@ -234,12 +274,13 @@ impl<E: Event> ConsumerEnd<E> {
 
     /// The sequence of the last event that was acknowledged; -1 if there was none since the beginning of the ring.
     pub fn current_sequence(&self) -> Sequence {
-        self.core.next() - 1
+        self.core.memory().number_at(self.core.next()) - 1
     }
 
     /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale at once.
     pub fn producer_sequence(&self) -> Sequence {
-        self.core.memory().control().cursor.acquire() - 1
+        let memory = self.core.memory();
+        memory.number_at(memory.control().cursor.acquire()) - 1
     }
 
     /// Our id.
@@ -252,7 +293,7 @@ impl<E: Event> ConsumerEnd<E> {
         self.member().rejoined
     }
 
-    /// Number of slots.
+    /// Number of slots; of a ring of records, of its lines of 64 bytes.
     pub fn capacity(&self) -> usize {
         self.core.memory().capacity() as usize
     }

@@ -96,6 +96,13 @@ pub enum ConsumeError {
         /// The whole story.
         report: Box<StallReport>,
     },
+    /// What stood where the next record begins was written by no producer of ours. The consumer has stepped over it, to the last published
+    /// position: the next call goes on there.
+    #[error("{skipped} records were skipped: the ring is damaged there")]
+    Damaged {
+        /// Records that were lost with it, as far as their numbers tell.
+        skipped: u64,
+    },
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
     #[error("this handle belongs to the parent process")]
     Forked,

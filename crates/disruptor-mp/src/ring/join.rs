@@ -91,5 +91,5 @@ fn has_sentinel<M: Memory>(memory: &M) -> bool {
 fn oldest<M: Memory>(memory: &M) -> i64 {
     let limit = memory.control().gate.claim_limit.load(Ordering::Relaxed);
     // Checked: a number from shared memory. It cannot lie more than a lap beyond what was published.
-    limit.saturating_sub(memory.capacity()).clamp(0, published(memory))
+    memory.begin_from(limit.saturating_sub(memory.capacity()).clamp(0, published(memory)))
 }

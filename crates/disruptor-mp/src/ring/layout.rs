@@ -12,9 +12,11 @@
 //! starts: who waits for the stamp has paid for that line.
 
 use super::control::{Control, Entry};
+use super::records::line::RecordLine;
 use crate::counters;
 use crate::schema::{Event, slot_align};
 use crate::segment::{Blueprint, Kind, PlanError, SegmentPlan};
+use std::any::TypeId;
 
 /// Rings of more slots than this are refused: sequences of one lap must stay far from the ends of `i64`.
 pub const CAPACITY_MAX: usize = 1 << 40;
@@ -28,8 +30,8 @@ pub const TABLE_LEN_MAX: usize = 1024;
 /// Room for the producer's counters and for those of the application.
 const COUNTERS_OF_RING: u32 = 48;
 
-/// Room for the counters of one consumer, which are nine today.
-const COUNTERS_PER_CONSUMER: u32 = 12;
+/// Room for the counters of one consumer: ten of the ring, and those of the layers above.
+const COUNTERS_PER_CONSUMER: u32 = 16;
 
 /// A slot of events of type `E`.
 pub(crate) struct SlotLayout<E>(std::marker::PhantomData<E>);
@@ -50,6 +52,17 @@ impl<E: Event> SlotLayout<E> {
             used.next_multiple_of(if Self::ALIGN > 64 { Self::ALIGN } else { 64 })
         }
     };
+}
+
+/// Whether `E` is a line of a ring of records.
+#[inline(always)]
+pub(crate) fn is_line<E: Event>() -> bool {
+    TypeId::of::<E>() == TypeId::of::<RecordLine>()
+}
+
+/// The kind of segment in which a ring of `E` lives.
+pub(crate) fn kind_of<E: Event>() -> Kind {
+    if is_line::<E>() { Kind::Records } else { Kind::Ring }
 }
 
 /// Why a ring of that shape cannot be.
@@ -83,7 +96,7 @@ pub(crate) fn blueprint<E: Event>(capacity: usize, table_len: usize) -> Result<B
     }
     let stride = SlotLayout::<E>::STRIDE as u64;
     Ok(Blueprint {
-        kind: Kind::Ring,
+        kind: kind_of::<E>(),
         capacity: capacity as u64,
         slot_stride: stride,
         slot_align: SlotLayout::<E>::ALIGN as u64,

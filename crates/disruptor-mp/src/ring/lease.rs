@@ -79,12 +79,9 @@ impl<'a, E: Event> Unadvanced<'a, E> {
 impl<E: Event> Drop for Unadvanced<'_, E> {
     #[inline(always)]
     fn drop(&mut self) {
-        let count = self.end - self.consumer.core.next();
-        // A lease that a fork has carried into a child must not acknowledge its parent's event.
-        if count > 0 && (self.was_panicking || !std::thread::panicking()) && !self.consumer.is_forked() {
-            self.consumer.core.advance_to(self.end);
-            self.consumer.counters.consumed.add(count as u64);
-            self.consumer.counters.bytes.add(count as u64 * size_of::<E>() as u64);
+        let count = (self.end - self.consumer.core.next()) as u64;
+        if count > 0 {
+            self.consumer.acknowledge(self.end, count, count * size_of::<E>() as u64, self.was_panicking);
         }
     }
 }

@@ -10,7 +10,6 @@ use super::control::{ConsumerId, Entry, State, Status};
 use super::join::{BeginningGone, StartAt, handshake};
 use super::mapped::Mapped;
 use super::memory::Memory;
-use super::recover::{may_have_been_reached, published_end};
 use crate::liveness::ProcessIdentity;
 use crate::schema::Event;
 use crate::segment::{Claim, Fate, Segment};
@@ -183,11 +182,11 @@ fn rejoin<E: Event>(
 ) -> Result<Member, JoinError> {
     let entry = memory.entry(index);
     let start = entry.position.load(Ordering::Acquire);
-    let (end, _) = published_end(memory);
+    let (end, _) = memory.published_end();
     // A live producer moves on between our look at the cursor and our looks at the stamps, so the end may come out too low; what the
     // dead one had read speaks for itself.
     let is_believed =
-        start.saturating_sub(end).saturating_abs() <= memory.capacity() && may_have_been_reached(memory, start);
+        start.saturating_sub(end).saturating_abs() <= memory.capacity() && memory.may_have_been_reached(start);
     let published = end.max(start);
     if !is_believed {
         free(entry);
@@ -300,7 +299,10 @@ pub(crate) fn roster<E: Event>(memory: &Mapped<E>) -> Vec<ConsumerInfo> {
 
 /// Who is at `index`, if anybody gates there.
 pub(crate) fn info<E: Event>(memory: &Mapped<E>, index: usize) -> Option<ConsumerInfo> {
-    describe(memory.segment(), memory.entry(index), index)
+    let info = describe(memory.segment(), memory.entry(index), index)?;
+    // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
+    let number = |position: i64| memory.number_at(position);
+    Some(ConsumerInfo { position: number(info.position), delivered: number(info.delivered), ..info })
 }
 
 /// [`info`] for whoever has the words of a ring without knowing its events.

@@ -4,6 +4,7 @@
 //! The mapped home is `mapped`. **Builds on:** `control`. **May touch it:** the algorithm.
 
 use super::control::{Control, Entry};
+use super::recover;
 use crate::sync::primitive::AtomicI64;
 
 /// The words of one ring.
@@ -26,7 +27,8 @@ pub(crate) trait Memory {
     /// Number of slots, a power of two.
     fn capacity(&self) -> i64;
 
-    /// The stamp of the slot in which event `sequence` lives; `sequence >= 0`.
+    /// The word in front of position `sequence`, which is not negative: the stamp of the slot in which that event lives, or the commit
+    /// word of the line.
     fn stamp(&self, sequence: i64) -> &AtomicI64;
 
     /// Lets `f` write the payload of event `sequence`. The pointer is valid and aligned; nobody but taps may read it meanwhile,
@@ -35,6 +37,43 @@ pub(crate) trait Memory {
 
     /// Lets `f` read the payload of event `sequence`, which the caller has seen published and still gates.
     fn with<R>(&self, sequence: i64, f: impl FnOnce(*const Self::Event) -> R) -> R;
+
+    /// The position behind the event that begins at `position`, if `word`, which stands in front of it, says that it is published.
+    #[inline(always)]
+    fn end_of(&self, position: i64, word: i64) -> Option<i64> {
+        (word == position + 1).then_some(position + 1)
+    }
+
+    /// Whether `word`, in front of position `position`, is what no producer has stored, so that waiting for it to change is in vain.
+    fn is_damaged(&self, _position: i64, _word: i64) -> bool {
+        false
+    }
+
+    /// What users call the event that begins, or will begin, at `position`: its sequence.
+    fn number_at(&self, position: i64) -> i64 {
+        position
+    }
+
+    /// The lowest position from `position` on at which an event is known to begin.
+    fn begin_from(&self, position: i64) -> i64 {
+        position
+    }
+
+    /// See [`recover::published_end`].
+    fn published_end(&self) -> (i64, bool)
+    where
+        Self: Sized,
+    {
+        recover::published_end(self)
+    }
+
+    /// See [`recover::may_have_been_reached`].
+    fn may_have_been_reached(&self, position: i64) -> bool
+    where
+        Self: Sized,
+    {
+        recover::may_have_been_reached(self, position)
+    }
 
     /// A copy of the payload of event `sequence` that may race with the producer; the caller believes it only if the stamp says so.
     fn racing_copy(&self, sequence: i64) -> Self::Event;

@@ -7,6 +7,7 @@ pub(crate) mod control;
 pub(crate) mod join;
 pub(crate) mod memory;
 pub(crate) mod reader;
+pub(crate) mod records;
 pub(crate) mod recover;
 pub(crate) mod sequencer;
 pub(crate) mod tap;

@@ -4,6 +4,7 @@
 //! the algorithm. **May touch it:** the producers of events and of records, which are one of these each.
 
 use super::error::{NoRoom, PublishError};
+use super::layout::is_line;
 use super::managed::Management;
 use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, Fallen};
@@ -46,13 +47,22 @@ pub struct ProducerEnd<E: Event> {
     pub(super) management: Management,
     pub(super) selection: Selection,
     origin: Origin,
-    /// Since which sequence nobody has been registered; moves on with what has been counted.
-    alone_since: Option<Sequence>,
+    /// What there was to overwrite when nobody was registered any more.
+    alone: Option<Alone>,
     /// When a call that does not wait last looked at its peers.
     last_examined: Option<Instant>,
     fork_epoch: u32,
     /// Held as long as we live; the kernel drops it when we die.
     _claim: Claim,
+}
+
+/// A time in which nobody is registered.
+#[derive(Default)]
+struct Alone {
+    /// Events before this sequence were somebody's to read, or have been counted.
+    counted_to: Sequence,
+    /// A position, and the number of the record that begins there.
+    mark: (i64, Sequence),
 }
 
 /// The producer's counters; detached until somebody attaches a file. See [`crate::counters::ids`].
@@ -119,7 +129,7 @@ impl<E: Event> ProducerEnd<E> {
             management: Management::default(),
             selection,
             origin,
-            alone_since: (origin != Origin::TookOver).then_some(0),
+            alone: (origin != Origin::TookOver).then_some(Alone::default()),
             last_examined: None,
             fork_epoch: crate::segment::fork_epoch(),
             _claim: claim,
@@ -180,14 +190,22 @@ impl<E: Event> ProducerEnd<E> {
     /// Counts what was overwritten while nobody was registered. Events from before that time were somebody's to read.
     fn count_unread(&mut self, is_alone: bool) {
         if !is_alone {
-            self.alone_since = None;
+            self.alone = None;
             return;
         }
-        let counted_to = self.alone_since.get_or_insert(self.core.next());
-        let overwritten_to = self.core.next() - self.core.memory().capacity();
-        if overwritten_to > *counted_to {
-            self.counters.overwritten_unread.add((overwritten_to - *counted_to) as u64);
-            *counted_to = overwritten_to;
+        let (next, number, capacity) = (self.core.next(), self.next_number(), self.core.memory().capacity());
+        let alone = self.alone.get_or_insert(Alone { counted_to: number, mark: (next, number) });
+        let overwritten_to = if !is_line::<E>() {
+            next - capacity
+        } else if next - capacity >= alone.mark.0 {
+            // Which record lies a lap behind is not known; that those before the mark are gone is.
+            std::mem::replace(&mut alone.mark, (next, number)).1
+        } else {
+            alone.counted_to
+        };
+        if overwritten_to > alone.counted_to {
+            self.counters.overwritten_unread.add((overwritten_to - alone.counted_to) as u64);
+            alone.counted_to = overwritten_to;
         }
     }
 
@@ -217,10 +235,15 @@ impl<E: Event> ProducerEnd<E> {
 
     /// The sequence of the last published event; -1 if there is none.
     pub fn last_published_sequence(&self) -> Sequence {
-        self.core.next() - 1
+        self.next_number() - 1
     }
 
-    /// Number of slots.
+    /// The sequence of the next event.
+    pub(super) fn next_number(&self) -> Sequence {
+        self.core.memory().number_at(self.core.next())
+    }
+
+    /// Number of slots; of a ring of records, of its lines of 64 bytes.
     pub fn capacity(&self) -> usize {
         self.core.memory().capacity() as usize
     }
@@ -229,7 +252,7 @@ impl<E: Event> ProducerEnd<E> {
     /// the oldest event may still be behind it.
     pub fn is_consumed(&self, sequence: Sequence) -> bool {
         let memory = self.core.memory();
-        sequence < self.core.next() && membership::roster(memory).iter().all(|consumer| consumer.position > sequence)
+        sequence < self.next_number() && membership::roster(memory).iter().all(|consumer| consumer.position > sequence)
     }
 
     /// Waits until everybody who is registered has released event `sequence`.

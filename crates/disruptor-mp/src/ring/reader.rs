@@ -66,20 +66,26 @@ impl<M: Memory> Reader<M> {
 
     #[inline(always)]
     fn look_at_stamp(&mut self) -> bool {
-        // Acquire pairs with Release in `Sequencer::stamp_one`: who sees the stamp sees the payload.
-        let stamp = self.memory.stamp(self.next).load(order(Site::StampAcquire, Ordering::Acquire));
-        if stamp != self.next + 1 {
+        let Some(end) = self.end_of(self.next) else {
             self.followed = 0;
             return false;
-        }
+        };
         self.followed += 1;
         if self.followed < M::FOLLOW_STAMPS {
-            self.readable = self.next + 1;
+            self.readable = end;
         } else {
             self.followed = 0;
-            self.look_at_cursor(self.next + 1);
+            self.look_at_cursor(end);
         }
         true
+    }
+
+    /// Where the event at `position` ends, if it is there.
+    #[inline(always)]
+    fn end_of(&self, position: i64) -> Option<i64> {
+        // Acquire pairs with Release in `Sequencer::stamp` and `Sequencer::commit_word`: who sees the word sees the payload.
+        let word = self.memory.stamp(position).load(order(Site::StampAcquire, Ordering::Acquire));
+        self.memory.end_of(position, word)
     }
 
     /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old answer. Follows
@@ -92,11 +98,13 @@ impl<M: Memory> Reader<M> {
         let lap = self.next + self.memory.capacity();
         let limit = lap.min(self.readable + i64::from(M::FOLLOW_STAMPS));
         let mut end = self.readable;
-        while end < limit && self.memory.stamp(end).load(order(Site::StampAcquire, Ordering::Acquire)) == end + 1 {
-            end += 1;
+        while end < limit
+            && let Some(next) = self.end_of(end)
+        {
+            end = next;
         }
         self.readable = end;
-        if end == limit && end < lap {
+        if end >= limit && end < lap {
             self.look_at_cursor(end);
         }
         true
@@ -130,6 +138,28 @@ impl<M: Memory> Reader<M> {
         step!(GateStored);
         self.announce.before_look();
         entry.writer.ring_if_awaited();
+    }
+
+    /// Whether the last look that found something has asked the cursor: `readable` may then be far ahead.
+    #[inline(always)]
+    pub(crate) fn has_asked_cursor(&self) -> bool {
+        self.followed == 0
+    }
+
+    /// Looks anew at what lies from `position` on.
+    pub(crate) fn forget_readable_from(&mut self, position: i64) {
+        self.readable = self.readable.min(position);
+    }
+
+    /// Steps over what cannot be read: to the published position, if that lies ahead. `false` if it does not, and nothing is done.
+    pub(crate) fn skip_to_cursor(&mut self) -> bool {
+        let published = self.memory.control().cursor.acquire();
+        if published <= self.next || published > self.next + self.memory.capacity() {
+            return false;
+        }
+        self.readable = published;
+        self.advance_to(published);
+        true
     }
 
     /// Whether the producer has said that nothing more will come. What was published before is seen by the next look.

@@ -4,6 +4,7 @@
 //! `monitor` for patience. **May touch it:** the producer.
 
 use super::membership::{self, ConsumerInfo, Fallen};
+use super::memory::Memory;
 use super::producer_end::ProducerEnd;
 use super::sequencer::Scan;
 use crate::liveness::monitor::Verdict;
@@ -99,7 +100,7 @@ impl<E: Event> ProducerEnd<E> {
     fn has_reached(&self, target: Target, scan: Scan) -> bool {
         match target {
             Target::Room(count) => self.core.has_room(count as i64),
-            Target::Consumed(sequence) => scan.lowest > sequence,
+            Target::Consumed(sequence) => self.core.memory().number_at(scan.lowest) > sequence,
         }
     }
 
@@ -109,7 +110,7 @@ impl<E: Event> ProducerEnd<E> {
         let age = self.monitor.as_ref().and_then(|monitor| monitor.stalled_for(Instant::now()));
         let culprit = slowest
             .and_then(|index| membership::info(memory, index))
-            .map(|info| culprit(info, self.core.next(), age.unwrap_or(waited)));
+            .map(|info| culprit(info, self.last_published_sequence() + 1, age.unwrap_or(waited)));
         let waiting_for =
             if self.core.has_sentinel() && culprit.is_none() { WaitingFor::Consumers } else { WaitingFor::Space };
         StallReport::new(self.segment().place().to_string(), waiting_for, waited, culprit, next)
@@ -150,11 +151,11 @@ impl<E: Event> RoomWait<'_, E> {
 
     /// A dead consumer that keeps its place: evicted, waited for, or the end of the wait.
     fn died(&mut self, index: usize, dead: ConsumerInfo) -> Option<Blocked> {
-        let ConsumerInfo { id, process, .. } = dead;
+        let ConsumerInfo { id, process, position, .. } = dead;
         let managed = self.producer.monitor.as_ref().filter(|_| self.watch == Watch::Managed);
         let action = managed.map(|monitor| monitor.config.failure_action);
         let entry = self.producer.core.entry(index);
-        let (epoch, last_sequence) = (entry.status().epoch, entry.position.load(Ordering::Relaxed).saturating_sub(1));
+        let (epoch, last_sequence) = (entry.status().epoch, position.saturating_sub(1));
         let next = match action {
             Some(RequiredConsumerFailureAction::Evict) => NextStep::Evict,
             Some(RequiredConsumerFailureAction::AlertOnly) => NextStep::KeepWaiting,
@@ -199,17 +200,17 @@ impl<E: Event> RoomWait<'_, E> {
         let monitor = self.producer.monitor.as_mut()?;
         self.next_monitor = Some(now + monitor.config.progress_check_interval);
         let verdict = monitor.observe(now, index, epoch, position);
-        let id = membership::info(self.producer.core.memory(), index)?.id;
+        let ConsumerInfo { id, position: sequence, .. } = membership::info(self.producer.core.memory(), index)?;
         match verdict {
             Verdict::Wait => None,
             Verdict::Alert { stalled_for, shuts_down_in } => {
                 let next = shuts_down_in.map_or(NextStep::KeepWaiting, NextStep::ShutDownIn);
                 let report = self.producer.report(Some(index), self.since.elapsed(), next);
-                self.alert(&id, position.saturating_sub(1), stalled_for, &report);
+                self.alert(&id, sequence.saturating_sub(1), stalled_for, &report);
                 None
             }
             Verdict::ShutDown { stalled_for } => {
-                Some(Blocked::Shut { id, last_sequence: position.saturating_sub(1), stalled_for })
+                Some(Blocked::Shut { id, last_sequence: sequence.saturating_sub(1), stalled_for })
             }
         }
     }
@@ -252,7 +253,7 @@ impl<E: Event> Awaited for RoomWait<'_, E> {
             Fallen::Freed(dead) => {
                 let (id, last_sequence) = (dead.id.clone(), dead.position.saturating_sub(1));
                 let waited = self.since.elapsed();
-                let culprit = culprit(dead, self.producer.core.next(), waited);
+                let culprit = culprit(dead, self.producer.last_published_sequence() + 1, waited);
                 let ring = self.producer.segment().place().to_string();
                 let report = StallReport::new(ring, WaitingFor::Space, waited, Some(culprit), NextStep::Evict);
                 self.alert(&id, last_sequence, waited, &report);

@@ -5,7 +5,6 @@
 
 use super::control::{Entry, SENTINEL_LIFTED, State};
 use super::memory::Memory;
-use super::recover::published_end;
 use crate::step;
 use crate::sync::announce::Announce;
 use crate::sync::primitive::{Ordering, Site, fence_at, order};
@@ -13,8 +12,10 @@ use crate::sync::primitive::{Ordering, Site, fence_at, order};
 /// What the producer knows beyond what is in the ring.
 pub(crate) struct Sequencer<M: Memory> {
     memory: M,
-    /// The next position to write; everything before it is published.
+    /// The next position to write; everything before it can be read.
     next: i64,
+    /// What the cursor says. Behind `next` only while several records are published together.
+    announced: i64,
     /// Positions below this may be written without looking at anybody.
     gate: i64,
     /// The highest position that any rescan has allowed: what the claim limit says. Only grows, so that a slot which was written, or
@@ -52,7 +53,7 @@ impl<M: Memory> Sequencer<M> {
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         let gate = control.gate.claim_limit.load(Ordering::Relaxed);
         let believed = vec![Believed::default(); memory.table_len()].into();
-        Self { memory, next: 0, gate, limit: gate, announce, believed, forged: 0 }
+        Self { memory, next: 0, announced: 0, gate, limit: gate, announce, believed, forged: 0 }
     }
 
     /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
@@ -61,7 +62,7 @@ impl<M: Memory> Sequencer<M> {
     /// they stay. That position is stored first; then we say how we announce, wake everybody, and look at the gates anew.
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
         let control = memory.control();
-        let (next, believed_cursor) = published_end(&memory);
+        let (next, believed_cursor) = memory.published_end();
         control.cursor.publish(next);
         step!(TakeOverCursorStored);
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
@@ -70,7 +71,7 @@ impl<M: Memory> Sequencer<M> {
         // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
         let limit = control.gate.claim_limit.load(Ordering::Relaxed).clamp(next, next + memory.capacity());
         // `gate = next` makes the first publish look at everybody.
-        let mut taken = Self { memory, next, gate: next, limit, announce, believed, forged };
+        let mut taken = Self { memory, next, announced: next, gate: next, limit, announce, believed, forged };
         taken.rescan();
         // Whoever sleeps was promised a wake by somebody who is gone.
         taken.memory.control().readers.0.ring();
@@ -162,9 +163,24 @@ impl<M: Memory> Sequencer<M> {
     #[inline(always)]
     fn publish_to(&mut self, position: i64) {
         self.next = position;
+        self.announced = position;
         self.memory.control().cursor.publish(position);
         step!(CursorStored);
         self.wake_readers();
+    }
+
+    /// Everything before `position` can be read; the cursor and the bell follow with [`publish`](Self::publish).
+    #[inline(always)]
+    pub(crate) fn move_to(&mut self, position: i64) {
+        self.next = position;
+    }
+
+    /// Says in the cursor how far everything can be read, if it does not say so yet, and wakes who sleeps.
+    #[inline(always)]
+    pub(crate) fn publish(&mut self) {
+        if self.announced != self.next {
+            self.publish_to(self.next);
+        }
     }
 
     #[inline(always)]
@@ -175,6 +191,7 @@ impl<M: Memory> Sequencer<M> {
 
     /// Says that nothing more will be published, and wakes everybody.
     pub(crate) fn close(&mut self) {
+        self.publish();
         self.gate = self.next;
         // Release pairs with Acquire in `Reader::is_closed`: who sees the flag sees every event before it.
         self.memory.control().gate.closed.store(1, order(Site::CloseRelease, Ordering::Release));
@@ -189,6 +206,8 @@ impl<M: Memory> Sequencer<M> {
     #[cold]
     #[inline(never)]
     pub(crate) fn rescan(&mut self) -> Scan {
+        // A gate is never more than a lap beyond the cursor, at which a joiner begins; and who is waited for must know of everything.
+        self.publish();
         let first = self.scan();
         self.limit = self.limit.max(first.gate);
         self.memory.control().gate.claim_limit.store(self.limit, Ordering::Relaxed);

@@ -29,8 +29,8 @@ impl Words {
     /// Maps the ring, or the cursor, at `place` read-only.
     pub(crate) fn open(place: &Place) -> MultiProcessResult<Self> {
         let segment = match Segment::open(place, Kind::Ring, Access::ReadOnly) {
-            Err(OpenError::WrongKind { found: Kind::Cursor, .. }) => {
-                Segment::open(place, Kind::Cursor, Access::ReadOnly)
+            Err(OpenError::WrongKind { found: found @ (Kind::Cursor | Kind::Records), .. }) => {
+                Segment::open(place, found, Access::ReadOnly)
             }
             other => other,
         };
@@ -39,7 +39,12 @@ impl Words {
 
     /// Maps the ring at `place` read-only.
     pub(crate) fn open_ring(place: &Place) -> MultiProcessResult<Self> {
-        let segment = Segment::open(place, Kind::Ring, Access::ReadOnly);
+        let segment = match Segment::open(place, Kind::Ring, Access::ReadOnly) {
+            Err(OpenError::WrongKind { found: Kind::Records, .. }) => {
+                Segment::open(place, Kind::Records, Access::ReadOnly)
+            }
+            other => other,
+        };
         Self::new(Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?))
     }
 
@@ -56,7 +61,7 @@ impl Words {
     pub(crate) fn new(segment: Arc<Segment>) -> MultiProcessResult<Self> {
         let plan = segment.header().plan;
         let (control_len, table_bytes) = match segment.header().kind {
-            Kind::Ring => (size_of::<Control>(), segment.header().table_len as usize * size_of::<Entry>()),
+            kind if kind.is_ring() => (size_of::<Control>(), segment.header().table_len as usize * size_of::<Entry>()),
             _ => (size_of::<Cursor>(), 0),
         };
         for (field, found, wanted) in [
@@ -82,7 +87,7 @@ impl Words {
 
     /// The ring's lines; `None` for a cursor on its own.
     pub(crate) fn control(&self) -> Option<&Control> {
-        if self.segment.header().kind != Kind::Ring {
+        if !self.segment.header().kind.is_ring() {
             return None;
         }
         // SAFETY: mapped for as long as the segment lives, which `self` holds; sections are aligned to 128 bytes, `new` has compared the

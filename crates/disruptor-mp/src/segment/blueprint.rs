@@ -34,15 +34,23 @@ pub enum Kind {
     Cursor = 2,
     /// A file of counters.
     Counters = 3,
+    /// A ring of records.
+    Records = 4,
 }
 
 impl Kind {
+    /// Whether it is a ring, of whatever.
+    pub const fn is_ring(self) -> bool {
+        matches!(self, Self::Ring | Self::Records)
+    }
+
     /// The kind with that number on the wire, if there is one.
     pub const fn from_wire(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::Ring),
             2 => Some(Self::Cursor),
             3 => Some(Self::Counters),
+            4 => Some(Self::Records),
             _ => None,
         }
     }
@@ -54,6 +62,7 @@ impl std::fmt::Display for Kind {
             Self::Ring => "ring",
             Self::Cursor => "cursor",
             Self::Counters => "counters",
+            Self::Records => "ring of records",
         })
     }
 }

@@ -58,6 +58,8 @@ pub(crate) enum Site {
     CloseAcquire,
     /// A reader's second look at the ring after it saw the end.
     CloseSecondLook,
+    /// That the commit word of the next record is cleared before the present one is committed.
+    NextWordCleared,
 }
 
 /// The ordering at `site`: `strong`, except in the model of that mutant.

@@ -52,6 +52,7 @@ mod liveness;
 mod namespaces;
 mod processes;
 mod proptest;
+mod records;
 mod ring;
 mod stage;
 mod views;

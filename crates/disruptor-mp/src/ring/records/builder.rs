@@ -1,0 +1,81 @@
+//! Building the ends of a ring of records.
+//!
+//! **Lives here:** [`SharedDisruptorBuilder::records`] and what it builds; every other choice is the builder's own. **Builds on:** `builder`.
+//! **May touch it:** applications.
+
+use super::consumer::RecordConsumer;
+use super::line::RecordLine;
+use super::producer::RecordProducer;
+use super::word::LINE_BYTES;
+use crate::builder::SharedDisruptorBuilder;
+use crate::error::MultiProcessResult;
+use crate::ring::layout::{self, ShapeError};
+use crate::segment::{Place, SegmentPlan};
+
+/// Bytes of a ring of records unless somebody has a reason for another size: as much as stays in a processor's shared cache while it is in
+/// flight, which is what a message's way costs least in.
+pub const DEFAULT_RECORD_RING_BYTES: usize = 4 << 20;
+
+impl SharedDisruptorBuilder<RecordLine> {
+    /// An endpoint of the ring of records at `place` with `bytes` bytes, a power of two of at least 128. A consumer that gives 0 takes what
+    /// it finds. [`DEFAULT_RECORD_RING_BYTES`] is a good size.
+    ///
+    /// `max_buffer` of [`BufferUntilConsumers`](crate::CoordinationMode::BufferUntilConsumers) counts lines of 64 bytes here.
+    ///
+    /// ```
+    /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = disruptor_mp::portable_shm_segment_name("doc");
+    /// let mut producer = SharedDisruptorBuilder::records(&name, 1 << 20).build_record_producer()?;
+    /// // Usually in another process:
+    /// let mut consumer = SharedDisruptorBuilder::records(&name, 0).with_consumer_id("worker-0").build_record_consumer()?;
+    ///
+    /// producer.publish(b"step 7", 1, 0, Patience::Endless)?;
+    ///
+    /// // Written in place: claim, fill, commit what was used.
+    /// let mut claim = producer.claim(64, Patience::Endless)?;
+    /// claim[..4].copy_from_slice(b"more");
+    /// claim.commit(4, 1, 0);
+    ///
+    /// let record = consumer.next(Patience::Endless)?.expect("`Endless` ends with a record or an error");
+    /// assert_eq!((&record[..], record.kind(), record.sequence()), (&b"step 7"[..], 1, 0));
+    /// drop(record); // acknowledges it
+    /// # assert_eq!(&consumer.next(Patience::Now)?.unwrap()[..], b"more");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn records(place: impl Into<Place>, bytes: usize) -> Self {
+        Self::new(place, lines_in(bytes))
+    }
+
+    /// Builds the one producer of a ring of records: see [`build_producer`](Self::build_producer).
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: the size is not a power of two.
+    pub fn build_record_producer(self) -> MultiProcessResult<RecordProducer> {
+        Ok(RecordProducer::new(self.producer_end()?))
+    }
+
+    /// Attaches a consumer to a ring of records that exists.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`](crate::MultiProcessError).
+    pub fn build_record_consumer(self) -> MultiProcessResult<RecordConsumer> {
+        Ok(RecordConsumer::new(self.consumer_end()?))
+    }
+}
+
+/// How many bytes a ring of records would need, section by section, before anything is created.
+///
+/// # Errors
+/// [`ShapeError`] says which number cannot be.
+pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
+    layout::plan::<RecordLine>(lines_in(bytes), max_consumers)
+}
+
+/// Lines of a ring of `bytes` bytes. A size that is no number of lines comes out as one that is refused, with the others that are no powers
+/// of two.
+fn lines_in(bytes: usize) -> usize {
+    if bytes.is_multiple_of(LINE_BYTES) { bytes / LINE_BYTES } else { usize::MAX }
+}

@@ -1,0 +1,59 @@
+//! Bytes of a ring in which a record is being written.
+//!
+//! **Lives here:** [`RecordClaim`]. **Builds on:** `producer`. **May touch it:** the application; a claim borrows its producer, so there is one
+//! at a time.
+
+use super::producer::RecordProducer;
+use crate::Sequence;
+use crate::step;
+use std::ops::{Deref, DerefMut};
+
+/// Claimed bytes of a ring, aligned to 16, that nobody else reads or writes. They hold older bytes until they are written.
+///
+/// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins at the same place.
+#[must_use = "a claim that is dropped publishes nothing"]
+pub struct RecordClaim<'a> {
+    producer: &'a mut RecordProducer,
+    bytes: &'a mut [u8],
+}
+
+impl<'a> RecordClaim<'a> {
+    /// The caller has made room for a record of `len` bytes at the next position, before the end of the ring.
+    #[inline(always)]
+    pub(super) fn new(producer: &'a mut RecordProducer, len: usize) -> Self {
+        let core = &producer.core;
+        let mut bytes = core.memory().record(core.next(), len);
+        // SAFETY: `record` has checked that they lie in the ring, and the caller that they are free: behind what is published and before the
+        // gate, where by the protocol nobody looks until a commit word says that something is there, and nobody but the one producer, by its
+        // lock, writes. `producer`, which keeps them mapped, is borrowed as long as they are.
+        let bytes = unsafe { bytes.as_mut() };
+        Self { producer, bytes }
+    }
+
+    /// Publishes the first `len` bytes as a record with the application's `kind` and `flags`, and returns its sequence.
+    ///
+    /// # Panics
+    /// If `len` is more than was claimed.
+    #[inline]
+    pub fn commit(self, len: usize, kind: u8, flags: u8) -> Sequence {
+        assert!(len <= self.bytes.len(), "committed {len} bytes of a claim of {}", self.bytes.len());
+        step!(PayloadWritten);
+        self.producer.commit(len, kind, flags)
+    }
+}
+
+impl Deref for RecordClaim<'_> {
+    type Target = [u8];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl DerefMut for RecordClaim<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+}

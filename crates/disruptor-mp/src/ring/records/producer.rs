@@ -1,0 +1,237 @@
+//! The publishing end of a ring of records.
+//!
+//! **Lives here:** [`RecordProducer`]: claiming, and where the next record goes. **Builds on:** `write` for the algorithm, `producer_end`
+//! for the waits. **May touch it:** one process, one thread at a time.
+
+use super::batch::RecordBatch;
+use super::claim::RecordClaim;
+use super::error::RecordError;
+use super::line::RecordLine;
+use super::word::{HEADER_BYTES, LINE_BYTES, PAYLOAD_BYTES_MAX, bytes_in, lines_of};
+use super::write::Place;
+use crate::Sequence;
+use crate::ring::error::NoRoom;
+use crate::ring::memory::Memory;
+use crate::ring::patience::Patience;
+use crate::ring::producer_end::ProducerEnd;
+use std::ops::{Deref, DerefMut};
+
+/// Lines in flight at which a ring, however large, starts again at its beginning, if its readers have caught up: as many as stay in a
+/// processor's shared cache. Source: RFC 0006, "Footprint".
+const WORKING_SET_LINES: i64 = (4 << 20) / LINE_BYTES as i64;
+
+/// Lengths in bytes of records behind which a gap pays. Source: RFC 0006, "Gap".
+const GAP_FOR: std::ops::RangeInclusive<usize> = 2 << 10..=128 << 10;
+
+/// The widest gap in bytes.
+const GAP_BYTES_MAX: usize = 8 << 10;
+
+/// Where readers stand is looked at no more often than once in so many lines, for the sake of gaps.
+const LOOK_EVERY_LINES: i64 = 256;
+
+/// The one producer of a ring of records: messages of any length, in order, to every consumer.
+///
+/// Sequences are numbers of records. Dropping it closes the ring: consumers read what is left and then get
+/// [`Closed`](crate::ConsumeError::Closed).
+pub struct RecordProducer {
+    end: ProducerEnd<RecordLine>,
+    /// Whether the cursor and the bell wait for the end of a batch.
+    pub(super) is_batching: bool,
+    /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they read.
+    readers_are_close: bool,
+    /// Where the next look at them is due, for the sake of gaps, and for that of the working set.
+    next_look: i64,
+    next_start_over: i64,
+}
+
+impl RecordProducer {
+    pub(crate) fn new(end: ProducerEnd<RecordLine>) -> Self {
+        let next_look = end.core.next();
+        Self { end, is_batching: false, readers_are_close: true, next_look, next_start_over: next_look }
+    }
+
+    /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    #[inline]
+    pub fn publish(
+        &mut self,
+        payload: &[u8],
+        kind: u8,
+        flags: u8,
+        patience: Patience,
+    ) -> Result<Sequence, RecordError> {
+        let mut claim = self.claim(payload.len(), patience)?;
+        claim.copy_from_slice(payload);
+        Ok(claim.commit(payload.len(), kind, flags))
+    }
+
+    /// Claims `len` contiguous bytes, aligned to 16, to be written in place and committed. They hold older bytes. Dropping the claim
+    /// abandons it, and nothing has happened.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    #[inline]
+    pub fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
+        let lines = lines_of(len);
+        // One look for the common case: it fits here, and there is room, for the header behind it too.
+        let fits = lines <= self.end.core.lines_to_wrap() && !self.is_beyond_working_set();
+        if !fits
+            || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
+            || self.end.must_look(lines as usize + 1)
+        {
+            self.make_place(len, lines, patience)?;
+        }
+        Ok(RecordClaim::new(self, len))
+    }
+
+    /// Claims at least `min` bytes, and as many as are free and contiguous now, but not more than `max`: for messages whose length shows
+    /// when they have been written.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    ///
+    /// # Panics
+    /// If `min` is more than `max`.
+    #[inline]
+    pub fn claim_at_least(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+    ) -> Result<RecordClaim<'_>, RecordError> {
+        assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
+        drop(self.claim(min, patience)?);
+        let lines = self.end.core.lines_to_wrap().min(self.end.core.room() - 1);
+        let len = bytes_in(lines).min(PAYLOAD_BYTES_MAX).min(max).max(min);
+        Ok(RecordClaim::new(self, len))
+    }
+
+    /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the end of it. Waits
+    /// inside the batch wake first.
+    pub fn batch(&mut self) -> RecordBatch<'_> {
+        RecordBatch::new(self)
+    }
+
+    /// Length in bytes of the longest record that this ring can hold.
+    pub fn max_record_bytes(&self) -> usize {
+        bytes_in(self.end.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
+    }
+
+    /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
+    pub fn close(self) {}
+
+    /// Makes room for `lines` contiguous lines at the next position, with padding to the end of the ring if it must be.
+    #[cold]
+    #[inline(never)]
+    fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
+        let capacity = self.end.core.memory().capacity();
+        if lines >= capacity || len > PAYLOAD_BYTES_MAX {
+            let wanted = (lines as usize + 1).saturating_mul(LINE_BYTES);
+            return Err(RecordError::TooLarge {
+                len_bytes: len,
+                max_bytes: self.max_record_bytes(),
+                ring_bytes_wanted: wanted.checked_next_power_of_two().unwrap_or(usize::MAX),
+            });
+        }
+        if self.end.is_forked() {
+            return Err(NoRoom::from(crate::PublishError::Forked).into());
+        }
+        if self.is_beyond_working_set() && self.end.core.next() >= self.next_start_over {
+            self.start_over_if_readers_have_caught_up();
+        }
+        if let Place::BehindPadding { needs } = self.end.core.place(lines) {
+            self.end.make_room(needs as usize, patience)?;
+            self.end.core.pad();
+            self.publish_unless_batching();
+        }
+        Ok(self.end.make_room(lines as usize + 1, patience)?)
+    }
+
+    /// Whether more of the ring has been used since its beginning than stays in the cache.
+    #[inline(always)]
+    fn is_beyond_working_set(&self) -> bool {
+        let capacity = self.end.core.memory().capacity();
+        capacity > WORKING_SET_LINES && self.end.core.next() & (capacity - 1) >= WORKING_SET_LINES
+    }
+
+    /// Goes back to the beginning of a large ring, by one piece of padding, if every reader has caught up. Were a single record unread, it
+    /// would stand in the way of a backlog that could have had the rest of the ring.
+    fn start_over_if_readers_have_caught_up(&mut self) {
+        self.next_start_over = self.end.core.next() + WORKING_SET_LINES / 8;
+        let scan = self.end.rescan();
+        let caught_up = scan.slowest.is_some() && scan.lowest == self.end.core.next();
+        // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
+        if caught_up && !self.end.core.has_sentinel() && self.end.core.has_room(self.end.core.lines_to_wrap() + 1) {
+            self.end.core.pad();
+            self.publish_unless_batching();
+        }
+    }
+
+    /// Commits what was written into a claim.
+    #[inline(always)]
+    pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8) -> Sequence {
+        let gap = if GAP_FOR.contains(&len) && self.readers_are_close { gap_lines(len) } else { 0 };
+        let first = self.end.core.next();
+        let sequence = self.end.core.commit(len, kind, flags, gap);
+        self.publish_unless_batching();
+        self.end.counters.published.inc();
+        self.end.counters.bytes.add(len as u64);
+        if GAP_FOR.contains(&len) && self.end.core.next() >= self.next_look {
+            self.look_at_readers(first);
+        }
+        sequence
+    }
+
+    #[inline(always)]
+    fn publish_unless_batching(&mut self) {
+        if !self.is_batching {
+            self.end.core.publish();
+        }
+    }
+
+    /// Ends a batch.
+    #[inline(always)]
+    pub(super) fn publish_batch(&mut self) {
+        self.is_batching = false;
+        self.end.core.publish();
+    }
+
+    /// Finds out whether the readers are close behind, after the record at `first`, which is on its way to them.
+    ///
+    /// Close means that they have read what came before it, all but a sixty-fourth of the ring: who is further behind does not fetch what we
+    /// write next, and a ring that fills up has no room to give away.
+    #[cold]
+    #[inline(never)]
+    fn look_at_readers(&mut self, first: i64) {
+        let scan = self.end.rescan();
+        self.readers_are_close =
+            scan.slowest.is_some() && scan.lowest >= first - self.end.core.memory().capacity() / 64;
+        self.next_look = self.end.core.next() + LOOK_EVERY_LINES;
+    }
+}
+
+/// Lines left unused behind a record of `len` bytes: half its length, but not more than pays.
+#[inline(always)]
+fn gap_lines(len: usize) -> u8 {
+    ((len / 2).min(GAP_BYTES_MAX) / LINE_BYTES) as u8
+}
+
+const _: () = assert!(GAP_BYTES_MAX / LINE_BYTES <= u8::MAX as usize && HEADER_BYTES < LINE_BYTES);
+
+impl Deref for RecordProducer {
+    type Target = ProducerEnd<RecordLine>;
+
+    #[inline(always)]
+    fn deref(&self) -> &ProducerEnd<RecordLine> {
+        &self.end
+    }
+}
+
+impl DerefMut for RecordProducer {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut ProducerEnd<RecordLine> {
+        &mut self.end
+    }
+}

@@ -1,0 +1,82 @@
+//! What the words of a ring of records say when nobody is there to explain them.
+//!
+//! **Lives here:** [`end_of`], [`published_end`], [`may_have_been_reached`], [`begin_from`]: for records, what `Memory` and `recover` say
+//! of slots. **Builds on:** `word`. **May touch it:** `Memory` of whoever holds lines.
+//!
+//! Only who stands on the beginning of a record can tell where the next one begins. Three kinds of positions are known to be beginnings: the
+//! cursor, every consumer's gate, and 0.
+
+use super::line::Lines;
+use super::word::Word;
+use crate::ring::control::State;
+use crate::sync::cursor::POSITION_MAX;
+use crate::sync::primitive::{Ordering, Site, order};
+
+/// The position behind the record or the padding at `position`, if `word`, which stands there, has committed it.
+#[inline(always)]
+pub(crate) fn end_of<M: Lines>(memory: &M, position: i64, word: i64) -> Option<i64> {
+    Word::unpack(word, position, memory.capacity()).map(|(_, end)| end)
+}
+
+/// Follows the committed records from `position`, while their numbers go up as they must, to at most `limit`; returns where that ends.
+fn follow<M: Lines>(memory: &M, mut position: i64, limit: i64) -> i64 {
+    let mut number = memory.number(position).load(Ordering::Relaxed);
+    while position < limit {
+        // Acquire pairs with Release in `Sequencer::commit`: who sees the word sees the header behind the record.
+        let word = memory.stamp(position).load(order(Site::StampAcquire, Ordering::Acquire));
+        let Some((parsed, end)) = Word::unpack(word, position, memory.capacity()) else { break };
+        number += i64::from(matches!(parsed, Word::Record { .. }));
+        if end > limit || memory.number(end).load(Ordering::Relaxed) != number {
+            break;
+        }
+        position = end;
+    }
+    position
+}
+
+/// The end of what was published, and whether the cursor could be believed: see `recover::published_end`.
+///
+/// A cursor is believed if the records lead to it from some consumer's gate; then they lead on from there. If from none, the furthest that
+/// they lead to is the end.
+pub(crate) fn published_end<M: Lines>(memory: &M) -> (i64, bool) {
+    let (cursor, capacity) = (memory.control().cursor.acquire(), memory.capacity());
+    let is_position = (0..=POSITION_MAX).contains(&cursor);
+    let mut furthest = None;
+    for gate in gates(memory) {
+        if is_position && cursor - gate <= capacity && gate <= cursor && follow(memory, gate, cursor) == cursor {
+            return (follow(memory, cursor, cursor + capacity), true);
+        }
+        furthest = furthest.max(Some(follow(memory, gate, gate + capacity)));
+    }
+    // Nobody to ask is nobody who could be misled.
+    furthest.map_or((cursor.clamp(0, POSITION_MAX), is_position), |end| (end, false))
+}
+
+/// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or behind it.
+pub(crate) fn may_have_been_reached<M: Lines>(memory: &M, position: i64) -> bool {
+    let cursor = memory.control().cursor.acquire();
+    if ![position, cursor].iter().all(|it| (0..=POSITION_MAX).contains(it)) {
+        return false;
+    }
+    // Behind the cursor, by records whose producer has not stored it yet.
+    if position > cursor {
+        return position - cursor <= memory.capacity() && follow(memory, cursor, position) == position;
+    }
+    cursor - position <= memory.capacity() && follow(memory, position, cursor) == cursor
+}
+
+/// The lowest position from `position` on at which a record is known to begin.
+pub(crate) fn begin_from<M: Lines>(memory: &M, position: i64) -> i64 {
+    let published = memory.control().cursor.acquire();
+    if position <= 0 {
+        return 0;
+    }
+    gates(memory).filter(|&gate| gate >= position).min().map_or(published, |gate| gate.min(published))
+}
+
+/// The gates of the active consumers, as far as they can be positions at all.
+fn gates<M: Lines>(memory: &M) -> impl Iterator<Item = i64> {
+    let used = (memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(memory.table_len());
+    let active = (0..used).map(|index| memory.entry(index)).filter(|entry| entry.status().state == State::Active);
+    active.map(|entry| entry.position.load(Ordering::Acquire)).filter(|gate| (0..=POSITION_MAX).contains(gate))
+}

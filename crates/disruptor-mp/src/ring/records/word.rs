@@ -1,0 +1,131 @@
+//! What the first word of a record says: that it is there, what it is, how long it is, and where the next one begins.
+//!
+//! **Lives here:** [`Word`], and the arithmetic of lines. Pure. **May touch it:** who writes records, who reads them, who recovers a ring.
+//!
+//! ```text
+//! line    0             8        16                                       64
+//!         | commit word | number | payload ...                            |   further lines of the record: payload only
+//!
+//! word    bit 0    32     40     48      56    64
+//!         | length | gap  | kind | flags | sort |
+//! ```
+//! *length* is that of the payload in bytes, *gap* the number of unused lines behind the record. For padding, *length* is the number of
+//! lines that it covers. A word of 0 says: not committed. *Number* is that of the record that begins here, committed or not: it stands there
+//! before the record before it is committed.
+
+/// Bytes of one line: what processors pass to each other. A record begins on one of its own.
+pub(crate) const LINE_BYTES: usize = 64;
+
+/// Commit word and number, in front of the payload. So a payload is aligned to 16.
+pub(crate) const HEADER_BYTES: usize = 16;
+
+/// Longest payload in bytes that a length can say, whatever the ring's size.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = u32::MAX as usize;
+
+/// Lines that a record of `len` bytes covers, at most 2^26 + 1.
+#[inline(always)]
+pub(crate) const fn lines_of(len: usize) -> i64 {
+    (len + HEADER_BYTES).div_ceil(LINE_BYTES) as i64
+}
+
+/// Payload bytes that `lines` lines hold.
+#[inline(always)]
+pub(crate) const fn bytes_in(lines: i64) -> usize {
+    lines as usize * LINE_BYTES - HEADER_BYTES
+}
+
+/// A commit word, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A record of `len` bytes.
+    Record { len: u32, gap_lines: u8, kind: u8, flags: u8 },
+    /// Nothing, over `lines` lines.
+    Padding { lines: u32 },
+}
+
+/// `sort` of a record.
+const RECORD: u64 = 1;
+/// `sort` of padding.
+const PADDING: u64 = 2;
+
+impl Word {
+    /// The word as it is stored; never 0.
+    #[inline(always)]
+    pub(crate) fn pack(self) -> i64 {
+        let word = match self {
+            Self::Record { len, gap_lines, kind, flags } => {
+                u64::from(len)
+                    | u64::from(gap_lines) << 32
+                    | u64::from(kind) << 40
+                    | u64::from(flags) << 48
+                    | RECORD << 56
+            }
+            Self::Padding { lines } => u64::from(lines) | PADDING << 56,
+        };
+        word as i64
+    }
+
+    /// The word apart, if it is one that a producer can have stored at `position` of a ring of `capacity` lines: the number comes from
+    /// shared memory, and nothing that it says may lead outside the ring or across its end.
+    #[inline(always)]
+    pub(crate) fn unpack(word: i64, position: i64, capacity: i64) -> Option<(Self, i64)> {
+        let word = word as u64;
+        let parsed = match word >> 56 {
+            RECORD => Self::Record {
+                len: word as u32,
+                gap_lines: (word >> 32) as u8,
+                kind: (word >> 40) as u8,
+                flags: (word >> 48) as u8,
+            },
+            PADDING if word >> 32 == PADDING << 24 => Self::Padding { lines: word as u32 },
+            _ => return None,
+        };
+        let lines = match parsed {
+            Self::Record { len, gap_lines, .. } => lines_of(len as usize) + i64::from(gap_lines),
+            Self::Padding { lines } => i64::from(lines),
+        };
+        let to_wrap = capacity - (position & (capacity - 1));
+        (lines >= 1 && lines <= to_wrap).then_some((parsed, position + lines))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_packed_comes_apart_the_same() {
+        for word in [
+            Word::Record { len: 0, gap_lines: 0, kind: 0, flags: 0 },
+            Word::Record { len: 49, gap_lines: 2, kind: 255, flags: 7 },
+            Word::Padding { lines: 4 },
+        ] {
+            let (same, end) = Word::unpack(word.pack(), 12, 8).unwrap();
+            assert_eq!((same, end), (word, if matches!(word, Word::Record { len: 0, .. }) { 13 } else { 16 }));
+        }
+    }
+
+    #[test]
+    fn no_word_leads_across_the_end_of_the_ring() {
+        let fits = Word::Record { len: bytes_in(4) as u32, gap_lines: 0, kind: 0, flags: 0 };
+        assert!(Word::unpack(fits.pack(), 4, 8).is_some());
+        assert!(Word::unpack(fits.pack(), 5, 8).is_none());
+        assert!(Word::unpack(Word::Padding { lines: 0 }.pack(), 0, 8).is_none());
+        for word in [0, -1, i64::MAX, 1, 3 << 56, Word::Padding { lines: 1 }.pack() | 1 << 40] {
+            assert!(Word::unpack(word, 0, 8).is_none(), "{word:#x}");
+        }
+        assert!(
+            Word::unpack(Word::Record { len: u32::MAX, gap_lines: 255, kind: 0, flags: 0 }.pack(), 0, 1 << 20)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn lines_and_bytes_agree() {
+        assert_eq!((lines_of(0), lines_of(48), lines_of(49), lines_of(112)), (1, 1, 2, 2));
+        for lines in 1..100 {
+            assert_eq!(lines_of(bytes_in(lines)), lines);
+            assert_eq!(lines_of(bytes_in(lines) + 1), lines + 1);
+        }
+    }
+}

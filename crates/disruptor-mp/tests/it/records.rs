@@ -1,0 +1,345 @@
+//! Messages of any length through a ring of bytes, over every backend.
+
+use crate::stage::{TempDir, eventually, everywhere, in_ms, watchdog};
+use disruptor_mp::counters::ids;
+use disruptor_mp::segment::Place;
+use disruptor_mp::{
+    ConsumeError, NoRoom, Patience, PublishError, RecordConsumer, RecordError, RecordProducer, SharedDisruptorBuilder,
+    StartAt, WaitStrategy, plan_records,
+};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use testkit::names::ShmGuard;
+
+fn producer(place: &Place, bytes: usize) -> RecordProducer {
+    SharedDisruptorBuilder::records(place.clone(), bytes).build_record_producer().unwrap()
+}
+
+fn consumer(place: &Place, id: &str) -> RecordConsumer {
+    SharedDisruptorBuilder::records(place.clone(), 0).with_consumer_id(id).build_record_consumer().unwrap()
+}
+
+/// The bytes of record `number` of `len` bytes: no two records share a run of them.
+fn content(number: i64, len: usize) -> Vec<u8> {
+    (0..len).map(|i| (number as usize * 131 + i * 7) as u8 ^ (i >> 8) as u8).collect()
+}
+
+fn publish(producer: &mut RecordProducer, len: usize) {
+    let number = producer.last_published_sequence() + 1;
+    assert_eq!(producer.publish(&content(number, len), number as u8, 3, Patience::Now).unwrap(), number);
+}
+
+/// Takes the next record, which must be record `number` of `len` bytes.
+#[track_caller]
+fn take(consumer: &mut RecordConsumer, number: i64, len: usize) {
+    let record = consumer.next(Patience::Now).unwrap().expect("a record");
+    assert_eq!((record.sequence(), record.kind(), record.flags()), (number, number as u8, 3));
+    assert!(*record == content(number, len)[..], "record {number} of {len} bytes has {} others", record.len());
+    assert_eq!(record.as_ptr() as usize % 16, 0);
+}
+
+#[test]
+fn records_of_every_length_arrive_whole_and_in_order() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 8192);
+        let mut consumer = consumer(&place, "a");
+        let longest = producer.max_record_bytes();
+        let lens = move |number: usize| if number % 10 == 9 { (number * 797) % (longest + 1) } else { number % 200 };
+        let reader = std::thread::spawn(move || {
+            for number in 0..4000 {
+                let record = consumer.next(Patience::Endless).unwrap().unwrap();
+                assert_eq!((record.sequence(), record.kind()), (number, number as u8));
+                assert!(*record == content(number, lens(number as usize))[..], "record {number}");
+            }
+            assert!(matches!(consumer.next(Patience::Endless), Err(ConsumeError::Closed)));
+        });
+        for number in 0..4000 {
+            let bytes = content(number, lens(number as usize));
+            assert_eq!(producer.publish(&bytes, number as u8, 0, Patience::Endless).unwrap(), number);
+        }
+        drop(producer);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn an_abandoned_claim_is_nothing_and_a_commit_may_be_shorter() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 4096);
+        let mut consumer = consumer(&place, "a");
+        let mut abandoned = producer.claim(500, Patience::Now).unwrap();
+        abandoned.fill(0xff);
+        drop(abandoned);
+        assert!(consumer.next(Patience::Now).unwrap().is_none());
+        let mut claim = producer.claim_at_least(10, 1000, Patience::Now).unwrap();
+        assert_eq!((claim.len(), claim.as_ptr() as usize % 16), (1000, 0));
+        claim[..7].copy_from_slice(&content(0, 7));
+        assert_eq!(claim.commit(7, 0, 3), 0);
+        publish(&mut producer, 0);
+        take(&mut consumer, 0, 7);
+        take(&mut consumer, 1, 0);
+        // What an abandoned claim left behind the next record does not look like one.
+        assert!(consumer.next(Patience::Now).unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_record_larger_than_the_ring_is_refused_with_the_size_to_ask_for() {
+    everywhere(|place| {
+        let mut small = producer(&place, 1024);
+        let len = small.max_record_bytes() + 1;
+        let error = small.claim(len, Patience::Endless).err().expect("too large");
+        let RecordError::TooLarge { len_bytes, max_bytes, ring_bytes_wanted } = error else { panic!("{error}") };
+        assert_eq!((len_bytes, max_bytes, ring_bytes_wanted), (len, len - 1, 2048));
+        let refused = small.claim(usize::MAX / 2, Patience::Endless);
+        assert!(matches!(refused.err(), Some(RecordError::TooLarge { .. })));
+        drop(small);
+        let mut wanted = producer(&place, ring_bytes_wanted);
+        let mut consumer = consumer(&place, "a");
+        for number in 0..5 {
+            publish(&mut wanted, len);
+            take(&mut consumer, number, len);
+        }
+    });
+}
+
+#[test]
+fn the_longest_record_fits_wherever_the_last_one_ended() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 1024);
+        let mut consumer = consumer(&place, "a");
+        let longest = producer.max_record_bytes();
+        for (round, first) in [0, 48, 49, 500, longest - 64, longest].into_iter().enumerate() {
+            let number = 2 * round as i64;
+            for (number, len) in [(number, first), (number + 1, longest)] {
+                // The first attempt may have room for the padding only, which the consumer gives back as soon as it looks.
+                if producer.claim(len, Patience::Now).is_err() {
+                    assert!(consumer.next(Patience::Now).unwrap().is_none());
+                }
+                publish(&mut producer, len);
+                take(&mut consumer, number, len);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_full_ring_refuses_and_its_report_counts_records() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 1024);
+        let mut consumer = SharedDisruptorBuilder::records(place.clone(), 0)
+            .with_consumer_id("slow")
+            .with_rank(2)
+            .build_record_consumer()
+            .unwrap();
+        let mut published = 0;
+        while producer.publish(&content(published, 100), published as u8, 3, Patience::Now).is_ok() {
+            published += 1;
+        }
+        assert_eq!(published, 7, "seven of two lines, and a line for the header behind them");
+        let error = producer.publish(&[0; 100], 0, 0, Patience::Now).unwrap_err();
+        assert!(matches!(error, RecordError::NoRoom(NoRoom::Full)));
+        take(&mut consumer, 0, 100);
+        publish(&mut producer, 100);
+        let error = producer.publish(&[0; 100], 0, 0, Patience::Until(in_ms(5))).unwrap_err();
+        let RecordError::NoRoom(NoRoom::Publish(PublishError::TimedOut { report })) = error else { panic!("{error}") };
+        let culprit = report.culprit.unwrap();
+        assert_eq!((culprit.id.as_str(), culprit.rank, culprit.sequence, culprit.lag_events), ("slow", Some(2), 1, 7));
+        assert_eq!(producer.consumer_sequence("slow"), Some(0));
+        assert!(producer.is_consumed(0) && !producer.is_consumed(1));
+        assert_eq!((consumer.current_sequence(), consumer.producer_sequence()), (0, 7));
+    });
+}
+
+#[test]
+fn a_batch_is_read_as_it_is_written_and_a_panicking_handler_has_acknowledged_what_came_before() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 4096);
+        let mut consumer = consumer(&place, "a");
+        let mut batch = producer.batch();
+        for number in 0..5 {
+            batch.publish(&content(number, 30), number as u8, 3, Patience::Now).unwrap();
+        }
+        take(&mut consumer, 0, 30); // before the batch has ended
+        drop(batch);
+        let mut seen = vec![];
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            consumer.process_available(|bytes, meta| {
+                if seen.len() == 2 {
+                    resume_unwind(Box::new(()));
+                }
+                assert!(*bytes == content(meta.sequence, 30)[..]);
+                seen.push(meta.sequence);
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(seen, [1, 2]);
+        assert_eq!(consumer.process_available(|_, meta| seen.push(meta.sequence)), 2);
+        assert_eq!(seen, [1, 2, 3, 4]);
+        let count =
+            |id| consumer.ring_counters().snapshot().into_iter().filter(|it| it.id == id).map(|it| it.value).sum();
+        let (published, consumed): (u64, u64) = (count(ids::EVENTS_PUBLISHED), count(ids::EVENTS_CONSUMED));
+        assert_eq!((published, consumed), (5, 5));
+        assert_eq!(count(ids::EVENTS_CONSUMED_BYTES), 5 * 30);
+    });
+}
+
+#[test]
+fn a_late_consumer_starts_at_the_tail_or_at_a_record_that_stays() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 1024);
+        publish(&mut producer, 100);
+        let late = |start| SharedDisruptorBuilder::records(place.clone(), 0).start_at(start).build_record_consumer();
+        let mut first = late(StartAt::Beginning).unwrap();
+        publish(&mut producer, 10);
+        let mut tail = late(StartAt::Tail).unwrap();
+        publish(&mut producer, 20);
+        take(&mut tail, 2, 20);
+        take(&mut first, 0, 100);
+        take(&mut first, 1, 10);
+        for number in 3..40 {
+            publish(&mut producer, 60);
+            take(&mut tail, number, 60);
+            take(&mut first, number - 1, if number == 3 { 20 } else { 60 });
+        }
+        assert!(late(StartAt::Beginning).is_err(), "record 0 is gone");
+        // One record lies between the two consumers: that is the oldest which is certain to stay.
+        let mut oldest = late(StartAt::Oldest).unwrap();
+        take(&mut oldest, 39, 60);
+    });
+}
+
+#[test]
+fn a_mebibyte_holds_sixty_steps_of_seventeen_kilobytes() {
+    let _watchdog = watchdog();
+    for before in [0, 1, 7, 30, 61] {
+        let place = Place::heap();
+        let mut producer = producer(&place, 1 << 20);
+        let mut consumer = consumer(&place, "a");
+        for number in 0..before {
+            publish(&mut producer, 16_890);
+            take(&mut consumer, number, 16_890);
+        }
+        let mut held = 0;
+        while producer.publish(&[0; 16_890], 0, 0, Patience::Now).is_ok() {
+            held += 1;
+        }
+        assert!(held >= 60, "{held} after {before}");
+    }
+}
+
+#[test]
+fn a_large_ring_whose_readers_keep_up_uses_four_mebibytes_of_its_pages() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let place = Place::from(dir.path().join("ring"));
+    let mut producer = SharedDisruptorBuilder::records(place.clone(), 32 << 20)
+        .with_create_options(disruptor_mp::CreateOptions::default().sparse(true))
+        .build_record_producer()
+        .unwrap();
+    let mut consumer = consumer(&place, "a");
+    let used = || std::fs::metadata(dir.path().join("ring")).unwrap().blocks() * 512;
+    for number in 0..600 {
+        publish(&mut producer, 60_000);
+        take(&mut consumer, number, 60_000);
+    }
+    assert!(used() < 6 << 20, "{} bytes of pages", used());
+    // A backlog may use all of it.
+    let mut held = 0;
+    while producer.publish(&[0; 60_000], 0, 0, Patience::Now).is_ok() {
+        held += 1;
+    }
+    assert!(held * 60_000 > 24 << 20, "{held} records");
+}
+
+#[test]
+fn what_a_dead_consumer_had_not_acknowledged_comes_again_marked() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 4096);
+        let mut dead = consumer(&place, "w");
+        for _ in 0..4 {
+            publish(&mut producer, 77);
+        }
+        take(&mut dead, 0, 77);
+        // Handed out, and never given back: for the ring that is a death as soon as the lock goes. A fork's child dies without handles.
+        dead.next(Patience::Now).unwrap().unwrap().release_unread();
+        drop(dead);
+        let mut next = consumer(&place, "w");
+        assert!(!next.has_rejoined(), "who has left does not come back to anything");
+        publish(&mut producer, 5);
+        take(&mut next, 4, 5);
+    });
+}
+
+/// Writes into a ring of records behind everybody's back.
+#[test]
+fn a_damaged_header_is_an_error_and_the_stream_goes_on_behind_it() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let path = dir.path().join("ring");
+    let place = Place::from(path.as_path());
+    let mut producer = producer(&place, 4096);
+    let mut consumer = consumer(&place, "a");
+    for _ in 0..3 {
+        publish(&mut producer, 10);
+    }
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let slots = plan_records(4096, disruptor_mp::DEFAULT_MAX_CONSUMERS).unwrap().slots.offset;
+    for word in [u64::MAX, 1 << 56 | 0xffff_ffff, 2 << 56, 7] {
+        let line = (producer.last_published_sequence() + 1 - 3) as u64 % 64;
+        file.write_all_at(&word.to_ne_bytes(), slots + 64 * line).unwrap();
+        match consumer.next(Patience::Endless) {
+            Err(ConsumeError::Damaged { skipped: 3 }) => {}
+            other => panic!("{word:#x}: {:?}", other.map(|record| record.map(|record| record.sequence()))),
+        }
+        let next = producer.last_published_sequence() + 1;
+        for number in next..next + 3 {
+            publish(&mut producer, 10);
+            assert_eq!(consumer.current_sequence(), next - 1, "{number}");
+        }
+    }
+    assert!(matches!(consumer.next(Patience::Now), Ok(Some(_))));
+}
+
+#[test]
+fn a_sleeping_consumer_is_woken_by_a_record_and_a_sleeping_producer_by_room() {
+    everywhere(|place| {
+        let build = || SharedDisruptorBuilder::records(place.clone(), 1024).with_wait_strategy(WaitStrategy::Block);
+        let mut producer = build().build_record_producer().unwrap();
+        let mut consumer = build().with_consumer_id("a").build_record_consumer().unwrap();
+        let parks = |counters: &disruptor_mp::CountersFile, id| {
+            counters.snapshot().into_iter().filter(|it| it.id == id).map(|it| it.value).sum::<u64>()
+        };
+        let counters = producer.ring_counters();
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                for number in 0..100 {
+                    let record = consumer.next(Patience::Endless).unwrap().unwrap();
+                    assert_eq!(record.sequence(), number);
+                    if number == 50 {
+                        // Until the producer has gone to sleep for room.
+                        eventually("a full ring", || parks(&consumer_counters(&place), ids::PRODUCER_PARK_COUNT) > 0);
+                    }
+                }
+            });
+            eventually("a sleeping reader", || parks(&counters, ids::CONSUMER_PARK_COUNT) > 0);
+            for number in 0..100 {
+                producer.publish(&content(number, 100), 0, 0, Patience::Endless).unwrap();
+            }
+            reading.join().unwrap();
+        });
+        assert_eq!(parks(&counters, ids::CONSUMER_LOST_WAKEUPS) + parks(&counters, ids::PRODUCER_LOST_WAKEUPS), 0);
+    });
+}
+
+fn consumer_counters(place: &Place) -> disruptor_mp::CountersFile {
+    disruptor_mp::CountersFile::open(place.clone()).expect("the ring has counters")
+}
+
+#[test]
+fn a_ring_of_events_is_not_a_ring_of_records() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let _records = producer(&place, 1024);
+    let error = disruptor_mp::attach_shared_consumer::<u64>(place.clone(), 0).build_consumer().err().unwrap();
+    assert!(matches!(error, disruptor_mp::MultiProcessError::Unusable { .. }), "{error}");
+    assert!(SharedDisruptorBuilder::records(place, 2048).build_record_consumer().is_err(), "another size");
+}
