@@ -1,0 +1,99 @@
+//! Bytes that are used again for one message after the other.
+//!
+//! **Lives here:** [`AlignedBuffer`]. **Builds on:** zerocopy, which shows blocks as bytes. **May touch it:** one sender or receiver.
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+
+/// 16 bytes, aligned like a payload in a slot: what can be read in place there can be read in place here.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C, align(16))]
+struct Block([u8; 16]);
+
+/// A growing buffer that begins at a multiple of 16 bytes and keeps its memory, up to a limit.
+pub(crate) struct AlignedBuffer {
+    blocks: Vec<Block>,
+    /// Bytes in use.
+    len: usize,
+    /// Never more memory than for this many bytes.
+    limit_bytes: usize,
+}
+
+impl AlignedBuffer {
+    /// An empty buffer, without memory.
+    pub(crate) fn new(limit_bytes: usize) -> Self {
+        Self { blocks: Vec::new(), len: 0, limit_bytes }
+    }
+
+    /// The bytes in use.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.blocks.as_bytes()[..self.len]
+    }
+
+    /// Bytes in use.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Empties the buffer; the memory stays.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Panics
+    /// If that is beyond the limit, which the caller has compared with the message's length.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        self.reserve(end);
+        self.blocks.as_mut_bytes()[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+
+    /// `len_bytes` bytes to write to, with any content, and all of them in use.
+    ///
+    /// # Panics
+    /// If that is beyond the limit.
+    pub(crate) fn take(&mut self, len_bytes: usize) -> &mut [u8] {
+        self.reserve(len_bytes);
+        self.len = len_bytes;
+        &mut self.blocks.as_mut_bytes()[..len_bytes]
+    }
+
+    /// Memory for `len_bytes` bytes. Grows to twice what it was, so that appending copies each byte a few times at most.
+    fn reserve(&mut self, len_bytes: usize) {
+        assert!(len_bytes <= self.limit_bytes, "{len_bytes} bytes in a buffer of at most {}", self.limit_bytes);
+        let blocks = len_bytes.div_ceil(size_of::<Block>());
+        if blocks > self.blocks.len() {
+            let limit = self.limit_bytes.div_ceil(size_of::<Block>());
+            let grown = blocks.max(self.blocks.len().saturating_mul(2)).min(limit);
+            self.blocks.reserve_exact(grown - self.blocks.len());
+            self.blocks.resize(grown, Block::new_zeroed());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_keeps_what_was_appended_aligned_and_within_the_limit() {
+        let mut buffer = AlignedBuffer::new(100);
+        buffer.extend(&[1; 33]);
+        buffer.extend(&[2; 67]);
+        assert_eq!(buffer.bytes(), [[1; 33].as_slice(), &[2; 67]].concat());
+        assert!(buffer.bytes().as_ptr().addr().is_multiple_of(16));
+        assert_eq!(buffer.blocks.capacity(), 7, "100 bytes are seven blocks, however it grew");
+        buffer.clear();
+        buffer.extend(&[3]);
+        assert_eq!(buffer.bytes(), [3]);
+        assert_eq!(buffer.take(50).len(), 50);
+    }
+
+    #[test]
+    #[should_panic(expected = "101 bytes in a buffer of at most 100")]
+    fn it_does_not_grow_beyond_the_limit() {
+        AlignedBuffer::new(100).take(101);
+    }
+}

@@ -1,0 +1,53 @@
+//! The flag byte of a frame: where in its message it stands, and what precedes the payload.
+//!
+//! **Lives here:** the bits and the questions about them. **Builds on:** nothing. **May touch it:** a published bit never changes.
+
+/// The frame begins its message.
+pub const FRAME_FIRST: u8 = 1;
+/// The frame ends its message.
+pub const FRAME_LAST: u8 = 2;
+/// The frame is its message.
+pub const FRAME_SINGLE: u8 = FRAME_FIRST | FRAME_LAST;
+/// The time at which the message was sent precedes the payload. Only on a message's first frame.
+pub const FRAME_HAS_SEND_TIME: u8 = 4;
+/// A trace id precedes the payload. Only on a message's first frame.
+pub const FRAME_HAS_TRACE_ID: u8 = 8;
+
+/// What a first frame says of the bytes before its payload.
+pub(super) const PREFIX: u8 = FRAME_HAS_SEND_TIME | FRAME_HAS_TRACE_ID;
+
+/// Every bit with a meaning. A frame with another one is refused: nobody here knows how many bytes it puts before the payload.
+pub(super) const KNOWN: u8 = FRAME_SINGLE | PREFIX;
+
+/// The flags of a frame that begins or does not begin its message, and ends it or does not.
+pub const fn frame_flags(is_first: bool, is_last: bool) -> u8 {
+    (if is_first { FRAME_FIRST } else { 0 }) | (if is_last { FRAME_LAST } else { 0 })
+}
+
+/// Whether the frame is its whole message.
+pub const fn is_single_frame(flags: u8) -> bool {
+    flags & FRAME_SINGLE == FRAME_SINGLE
+}
+
+/// Whether the frame begins its message.
+pub const fn is_first_frame(flags: u8) -> bool {
+    flags & FRAME_FIRST != 0
+}
+
+/// Whether the frame ends its message.
+pub const fn is_last_frame(flags: u8) -> bool {
+    flags & FRAME_LAST != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_begins_and_ends_a_message_is_single() {
+        assert_eq!(frame_flags(true, true), 3);
+        assert_eq!((frame_flags(true, false), frame_flags(false, true), frame_flags(false, false)), (1, 2, 0));
+        assert!(is_single_frame(3 | FRAME_HAS_SEND_TIME) && !is_single_frame(FRAME_FIRST | FRAME_HAS_TRACE_ID));
+        assert!(is_last_frame(2) && is_last_frame(3) && !is_last_frame(1));
+    }
+}

@@ -1,0 +1,271 @@
+//! The slots of a ring of frames.
+//!
+//! **Lives here:** [`FixedFrame`], [`AlignedFixedFrame`], their header, and [`FramedTransportFrame`], what they have in common.
+//! **Builds on:** `#[event]`. **May touch it:** the layout is RFC 0007's and does not change.
+
+use super::flags;
+use super::malformed::Malformed;
+use super::prefix::{PREFIX_BYTES_MAX, Prefix};
+use disruptor_mp::{Event, event};
+use zerocopy::Unaligned;
+
+/// The first twelve bytes of a frame. Little-endian, and aligned to nothing, so that a frame of any size is an event.
+#[event]
+#[derive(Unaligned)]
+struct HeaderBytes {
+    len: [u8; 4],
+    kind: u8,
+    flags: u8,
+    index: [u8; 2],
+    msg_id: [u8; 4],
+}
+
+impl HeaderBytes {
+    fn load(&self) -> FrameHeader {
+        FrameHeader {
+            len: u32::from_le_bytes(self.len),
+            kind: self.kind,
+            flags: self.flags,
+            index: u16::from_le_bytes(self.index),
+            msg_id: u32::from_le_bytes(self.msg_id),
+        }
+    }
+
+    fn store(&mut self, header: FrameHeader) {
+        self.len = header.len.to_le_bytes();
+        self.kind = header.kind;
+        self.flags = header.flags;
+        self.index = header.index.to_le_bytes();
+        self.msg_id = header.msg_id.to_le_bytes();
+    }
+}
+
+/// A frame's header as numbers: a copy, so that what was checked is what is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Bytes in use in this frame, prefix included.
+    pub len: u32,
+    /// The application's kind of message.
+    pub kind: u8,
+    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours.
+    pub flags: u8,
+    /// Number of this frame in its message, from 0.
+    pub index: u16,
+    /// Number of the message, given by its sender.
+    pub msg_id: u32,
+}
+
+/// A frame of `DATA_BYTES` bytes behind a header of 12: for bytes that need no alignment.
+///
+/// `DATA_BYTES` is at least 32, so that everything that can precede a payload fits into one frame. Source: RFC 0007, "Layout".
+#[event]
+pub struct FixedFrame<const DATA_BYTES: usize> {
+    header: HeaderBytes,
+    data: [u8; DATA_BYTES],
+}
+
+/// A frame of `DATA_BYTES` bytes behind a header of 16, in a slot aligned to 16: a message of one frame is read at a multiple of 16
+/// bytes, as archives that are read in place need it.
+///
+/// `DATA_BYTES` is at least 32. Source: RFC 0007, "Layout".
+#[event(align = 16)]
+pub struct AlignedFixedFrame<const DATA_BYTES: usize> {
+    header: HeaderBytes,
+    reserved: [u8; 4],
+    data: [u8; DATA_BYTES],
+}
+
+/// Sizes of a kind of frame that both ends compute with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameShape {
+    /// Bytes of a message, or of what precedes it, that one frame holds.
+    pub data_bytes: usize,
+    /// What precedes a payload is padded to a multiple of this: 1 or 16.
+    pub payload_align: usize,
+}
+
+impl FrameShape {
+    /// Frames that a run of `bytes` bytes takes; an empty one takes one.
+    pub(super) const fn frames_for(self, bytes: usize) -> usize {
+        if bytes == 0 { 1 } else { bytes.div_ceil(self.data_bytes) }
+    }
+}
+
+/// The most frames that a message can have: their index has 16 bits.
+pub const FRAMES_PER_MESSAGE_MAX: usize = 1 << 16;
+
+/// What the two frames have in common. Sealed: a frame's bytes are a promise between processes.
+pub trait FramedTransportFrame: Event + sealed::Frame {
+    /// The frame's sizes.
+    const SHAPE: FrameShape;
+
+    /// Bytes of a message that fit into one frame, if nothing but the payload is in it.
+    fn payload_capacity() -> usize {
+        Self::SHAPE.data_bytes
+    }
+
+    /// The header, copied.
+    fn header(&self) -> FrameHeader;
+
+    /// All bytes behind the header, in use or not.
+    fn data(&self) -> &[u8];
+
+    /// Lets `fill` write the bytes behind the header, then writes the header. Nothing else of the frame is touched.
+    fn write_frame(&mut self, header: FrameHeader, fill: impl FnOnce(&mut [u8]));
+
+    /// What a frame says of itself and of the bytes that it holds: for one that is a whole message, the message.
+    ///
+    /// # Errors
+    /// [`Malformed`]: the header contradicts itself.
+    fn frame_meta(&self) -> Result<FrameMeta<'_>, Malformed> {
+        let header = self.header();
+        let data = header.check(Self::SHAPE, self.data())?;
+        let is_split = !flags::is_single_frame(header.flags);
+        let is_first = flags::is_first_frame(header.flags);
+        let (prefix, prefix_len) = match is_first {
+            true => Prefix::read(header.flags, is_split, data, Self::SHAPE.payload_align)?,
+            false => (Prefix::default(), 0),
+        };
+        let data = &data[prefix_len..];
+        Ok(FrameMeta {
+            len: data.len(),
+            kind: header.kind,
+            flags: header.flags,
+            msg_id: header.msg_id,
+            timestamp_ns: prefix.timestamp_ns,
+            data,
+        })
+    }
+}
+
+/// What is known of a message, or of one frame, beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FrameMeta<'a> {
+    /// Length of `data`, in bytes.
+    pub len: usize,
+    /// The application's kind.
+    pub kind: u8,
+    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message that was put together, those of its first frame.
+    pub flags: u8,
+    /// Number of the message, given by its sender.
+    pub msg_id: u32,
+    /// When it was sent, in nanoseconds of the machine's monotonic clock, if its sender says.
+    pub timestamp_ns: Option<u64>,
+    /// The bytes.
+    pub data: &'a [u8],
+}
+
+impl FrameHeader {
+    /// The bytes of `data` that are in use, if the header can be one of ours.
+    pub(super) fn check(self, shape: FrameShape, data: &[u8]) -> Result<&[u8], Malformed> {
+        if self.flags & !flags::KNOWN != 0 || (self.flags & flags::FRAME_FIRST == 0 && self.flags & flags::PREFIX != 0)
+        {
+            return Err(Malformed::Flags { flags: self.flags });
+        }
+        let capacity = shape.data_bytes.min(data.len());
+        usize::try_from(self.len)
+            .ok()
+            .and_then(|len| data[..capacity].get(..len))
+            .ok_or(Malformed::Length { len_bytes: self.len, wanted_bytes: capacity })
+    }
+}
+
+const fn checked_shape(data_bytes: usize, payload_align: usize) -> FrameShape {
+    assert!(data_bytes >= PREFIX_BYTES_MAX, "a frame has room for what can precede a payload: 32 bytes");
+    assert!(data_bytes <= u32::MAX as usize, "a frame's length has 32 bits");
+    FrameShape { data_bytes, payload_align }
+}
+
+/// The two implementations differ in the shape only.
+macro_rules! frame {
+    ($name:ident, $payload_align:literal) => {
+        impl<const DATA_BYTES: usize> FramedTransportFrame for $name<DATA_BYTES> {
+            const SHAPE: FrameShape = checked_shape(DATA_BYTES, $payload_align);
+
+            #[inline]
+            fn header(&self) -> FrameHeader {
+                self.header.load()
+            }
+
+            #[inline]
+            fn data(&self) -> &[u8] {
+                &self.data
+            }
+
+            #[inline]
+            fn write_frame(&mut self, header: FrameHeader, fill: impl FnOnce(&mut [u8])) {
+                fill(&mut self.data);
+                self.header.store(header);
+            }
+        }
+
+        impl<const DATA_BYTES: usize> sealed::Frame for $name<DATA_BYTES> {}
+    };
+}
+
+frame!(FixedFrame, 1);
+frame!(AlignedFixedFrame, 16);
+
+mod sealed {
+    /// What keeps the trait to ourselves.
+    pub trait Frame {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use disruptor_mp::schema::slot_align;
+    use zerocopy::{FromZeros, IntoBytes};
+
+    #[test]
+    fn the_layout_is_that_of_the_rfc() {
+        assert_eq!((size_of::<FixedFrame<100>>(), slot_align::<FixedFrame<100>>()), (112, 1));
+        assert_eq!((size_of::<AlignedFixedFrame<100>>(), slot_align::<AlignedFixedFrame<100>>()), (116, 16));
+        let header = FrameHeader { len: 0x0403_0201, kind: 5, flags: 6, index: 0x0807, msg_id: 0x0c0b_0a09 };
+        let mut frame = FixedFrame::<32>::new_zeroed();
+        frame.write_frame(header, |data| data.fill(0xdd));
+        assert_eq!(frame.as_bytes()[..12], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(frame.as_bytes()[12..], [0xdd; 32]);
+        assert_eq!(frame.header(), header);
+        let mut frame = AlignedFixedFrame::<32>::new_zeroed();
+        frame.write_frame(header, |data| data.fill(0xdd));
+        assert_eq!(frame.as_bytes()[..16], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0, 0, 0]);
+        assert_eq!(frame.as_bytes()[16..], [0xdd; 32]);
+    }
+
+    #[test]
+    fn a_frame_of_one_message_shows_the_message() {
+        let mut frame = FixedFrame::<64>::new_zeroed();
+        let header = FrameHeader { len: 13, kind: 7, flags: 3 | flags::FRAME_HAS_SEND_TIME, index: 0, msg_id: 9 };
+        frame.write_frame(header, |data| {
+            data[..8].copy_from_slice(&77_u64.to_le_bytes());
+            data[8..13].copy_from_slice(b"hello");
+        });
+        let meta = frame.frame_meta().unwrap();
+        assert_eq!((meta.data, meta.len, meta.kind, meta.msg_id), (&b"hello"[..], 5, 7, 9));
+        assert_eq!(meta.timestamp_ns, Some(77));
+    }
+
+    #[test]
+    fn a_header_that_contradicts_itself_is_refused() {
+        let refused = |header: FrameHeader| {
+            let mut frame = FixedFrame::<32>::new_zeroed();
+            frame.write_frame(header, |_| ());
+            frame.frame_meta().map(|meta| meta.len).unwrap_err()
+        };
+        let good = FrameHeader { len: 4, kind: 0, flags: 3, index: 0, msg_id: 0 };
+        assert_eq!(
+            refused(FrameHeader { len: 33, ..good }),
+            Malformed::Length { len_bytes: 33, wanted_bytes: 32 }
+        );
+        assert_eq!(refused(FrameHeader { flags: 0x13, ..good }), Malformed::Flags { flags: 0x13 });
+        // A time can only stand before a beginning.
+        assert_eq!(refused(FrameHeader { flags: 6, ..good }), Malformed::Flags { flags: 6 });
+        assert_eq!(
+            refused(FrameHeader { flags: 7, ..good }),
+            Malformed::Length { len_bytes: 4, wanted_bytes: 8 },
+            "no room for the time that the flags announce"
+        );
+    }
+}

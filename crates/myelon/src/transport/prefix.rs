@@ -1,0 +1,134 @@
+//! What can precede a payload: the length of a split message, the time it was sent, the trace it belongs to.
+//!
+//! **Lives here:** [`Prefix`] and its bytes, [`Envelope`]. **Builds on:** `flags`. **May touch it:** every format: the two optional parts
+//! mean the same in all of them.
+//!
+//! ```text
+//! | total: u64, split messages | send time: u64, flag 4 | trace id: 16 bytes, flag 8 | padding to the payload's alignment |
+//! ```
+
+use super::flags::{FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID};
+use super::malformed::Malformed;
+
+/// A trace id as W3C Trace Context has it: 16 bytes, in the order in which they are written as text.
+pub type TraceId = [u8; 16];
+
+/// The most that can precede a payload: all three parts, which are 32 bytes together and so need no padding.
+pub(super) const PREFIX_BYTES_MAX: usize = 32;
+
+/// What travels with a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// The application's kind.
+    pub kind: u8,
+    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message in several frames, those of the first.
+    pub flags: u8,
+    /// Number of the message, given by its sender; wraps.
+    pub msg_id: u32,
+    /// When it was sent, in nanoseconds of the machine's monotonic clock, if its sender says.
+    pub timestamp_ns: Option<u64>,
+    /// The trace that it belongs to, if its sender says.
+    pub trace_id: Option<TraceId>,
+}
+
+/// The parts that are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    /// Bytes of the payload of a split message.
+    pub(crate) total: Option<u64>,
+    /// When the message was sent, in nanoseconds of the monotonic clock.
+    pub(crate) timestamp_ns: Option<u64>,
+    /// The trace that it belongs to.
+    pub(crate) trace_id: Option<TraceId>,
+}
+
+impl Prefix {
+    /// The flags that announce the optional parts.
+    pub(crate) fn flags(&self) -> u8 {
+        let bit = |is_there: bool, bit| if is_there { bit } else { 0 };
+        bit(self.timestamp_ns.is_some(), FRAME_HAS_SEND_TIME) | bit(self.trace_id.is_some(), FRAME_HAS_TRACE_ID)
+    }
+
+    /// Bytes before the payload, padded to a multiple of `align`.
+    pub(crate) fn len(&self, align: usize) -> usize {
+        Self::len_of(self.flags(), self.total.is_some(), align)
+    }
+
+    fn len_of(flags: u8, has_total: bool, align: usize) -> usize {
+        let part = |is_there: bool, len: usize| if is_there { len } else { 0 };
+        let bytes = part(has_total, 8)
+            + part(flags & FRAME_HAS_SEND_TIME != 0, 8)
+            + part(flags & FRAME_HAS_TRACE_ID != 0, size_of::<TraceId>());
+        bytes.next_multiple_of(align)
+    }
+
+    /// Writes the prefix to the beginning of `into`.
+    ///
+    /// # Panics
+    /// If `into` is shorter than the prefix.
+    pub(crate) fn write(&self, into: &mut [u8], align: usize) {
+        let (mut rest, _) = into.split_at_mut(self.len(align));
+        let numbers = [self.total, self.timestamp_ns].map(|number| number.map(u64::to_le_bytes));
+        for bytes in numbers.iter().flatten().map(<[u8; 8]>::as_slice).chain(self.trace_id.as_ref().map(|id| &id[..])) {
+            let (place, behind) = rest.split_at_mut(bytes.len());
+            place.copy_from_slice(bytes);
+            rest = behind;
+        }
+        // The slot holds an older message: its bytes are nobody's business any more.
+        rest.fill(0);
+    }
+
+    /// The prefix that `flags` announce at the beginning of `bytes`, and its length with padding.
+    ///
+    /// # Errors
+    /// `Length`: `bytes` are fewer than that.
+    pub(crate) fn read(flags: u8, has_total: bool, bytes: &[u8], align: usize) -> Result<(Self, usize), Malformed> {
+        let len = Self::len_of(flags, has_total, align);
+        let short = Malformed::Length { len_bytes: bytes.len() as u32, wanted_bytes: len };
+        let mut rest = bytes.get(..len).ok_or(short)?;
+        let mut number = |is_there: bool| {
+            let (number, behind) = rest.split_first_chunk().filter(|_| is_there)?;
+            rest = behind;
+            Some(u64::from_le_bytes(*number))
+        };
+        let (total, timestamp_ns) = (number(has_total), number(flags & FRAME_HAS_SEND_TIME != 0));
+        let trace_id = rest.first_chunk().copied().filter(|_| flags & FRAME_HAS_TRACE_ID != 0);
+        Ok((Self { total, timestamp_ns, trace_id }, len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_comes_back_from_its_bytes() {
+        for total in [None, Some(0x0102_0304_0506_0708)] {
+            for timestamp_ns in [None, Some(u64::MAX - 1)] {
+                for trace_id in [None, Some(*b"0123456789abcdef")] {
+                    for (align, longest) in [(1, 32), (16, 32)] {
+                        let prefix = Prefix { total, timestamp_ns, trace_id };
+                        let mut bytes = [0xee; 40];
+                        prefix.write(&mut bytes, align);
+                        let len = prefix.len(align);
+                        assert!(len.is_multiple_of(align) && len <= longest);
+                        assert!(bytes[len..].iter().all(|byte| *byte == 0xee), "wrote beyond its length");
+                        let read = Prefix::read(prefix.flags(), total.is_some(), &bytes, align);
+                        assert_eq!(read, Ok((prefix, len)));
+                        if len > 0 {
+                            assert!(Prefix::read(prefix.flags(), total.is_some(), &bytes[..len - 1], align).is_err());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_all_parts_is_the_longest() {
+        let all = Prefix { total: Some(1), timestamp_ns: Some(2), trace_id: Some([3; 16]) };
+        assert_eq!((all.len(1), all.len(16)), (PREFIX_BYTES_MAX, PREFIX_BYTES_MAX));
+        assert_eq!(Prefix::default().len(16), 0, "a plain message of one frame begins at the frame's data");
+    }
+}

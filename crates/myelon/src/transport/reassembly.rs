@@ -1,0 +1,222 @@
+//! Whole messages from frames: frames go in, messages come out, or a fault that is counted.
+//!
+//! **Lives here:** [`Reassembler`]; no ring, no wait. **Builds on:** `frame`, `prefix`, `buffer`. **May touch it:** whoever has frames,
+//! wherever they come from: nothing that is in them is believed.
+//!
+//! ```text
+//!             a beginning                      the frame that comes next
+//! Lost ----------------------> Joining ------------------------------------> Ready
+//!   ^  <--- any other frame ------'  `<----------- a beginning ---------------'  |
+//!   `--------------------------------- a frame without a beginning -------------'
+//! ```
+//! Whoever starts in the middle is lost until the next beginning. A message of one frame is a beginning and an end.
+
+use super::buffer::AlignedBuffer;
+use super::flags;
+use super::frame::{FRAMES_PER_MESSAGE_MAX, FrameHeader, FrameShape};
+use super::malformed::Malformed;
+use super::prefix::{Envelope, Prefix};
+use std::ops::Range;
+
+/// Puts messages together from their frames, in a buffer that it keeps.
+///
+/// Its memory grows by the bytes that have arrived, never by what a header announces, and never beyond the limit.
+///
+/// ```
+/// use myelon::transport::reassembly::{Pushed, Reassembler};
+/// use myelon::transport::{FixedFrame, FrameHeader, FramedTransportFrame};
+///
+/// let mut reassembler = Reassembler::new(FixedFrame::<64>::SHAPE, 1 << 20);
+/// let header = FrameHeader { len: 5, kind: 1, flags: 3, index: 0, msg_id: 0 };
+/// let mut data = [0; 64];
+/// data[..5].copy_from_slice(b"hello");
+/// let Ok(Pushed::Single(envelope, range)) = reassembler.push(header, &data) else { panic!("one frame, one message") };
+/// assert_eq!((envelope.kind, &data[range]), (1, &b"hello"[..]));
+/// ```
+/// Source: RFC 0007, "Receiving" and "Faults".
+pub struct Reassembler {
+    shape: FrameShape,
+    limit_bytes: usize,
+    state: State,
+    /// The payload of the message that is being joined, or was last.
+    buffer: AlignedBuffer,
+    skipped: u64,
+}
+
+/// What the next frame may be.
+#[derive(Clone, Copy)]
+enum State {
+    /// A beginning. Other frames belong to a message that is already counted as skipped, or is to be.
+    Lost { is_counted: bool },
+    /// A beginning, and nothing else.
+    Ready,
+    /// The next frame of this message.
+    Joining(Joining),
+}
+
+/// A message that is not complete.
+#[derive(Clone, Copy)]
+struct Joining {
+    envelope: Envelope,
+    total_bytes: usize,
+    frames: u32,
+    next_index: u32,
+}
+
+/// What a frame brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is a message: these bytes of its data.
+    Single(Envelope, Range<usize>),
+    /// It completes a message, which [`Reassembler::message`] shows until the next frame.
+    Joined(Envelope),
+    /// It belongs to a message of which frames are missing.
+    More,
+    /// It belongs to a message that is skipped.
+    Passed,
+}
+
+impl Malformed {
+    /// Whether the fault is that of the frames before the one that was pushed. That one begins a message, and is to be pushed again.
+    pub fn is_of_earlier_frames(&self) -> bool {
+        matches!(self, Self::Unfinished { .. })
+    }
+}
+
+impl Reassembler {
+    /// One that has seen nothing, for frames of that shape and messages of at most `limit_bytes` bytes.
+    pub fn new(shape: FrameShape, limit_bytes: usize) -> Self {
+        let state = State::Lost { is_counted: false };
+        Self { shape, limit_bytes, state, buffer: AlignedBuffer::new(limit_bytes), skipped: 0 }
+    }
+
+    /// Takes the next frame: its header and all of its data, in use or not.
+    ///
+    /// # Errors
+    /// [`Malformed`]: a message is skipped, and counted. Go on with the next frame; with this one, if the error
+    /// [is of earlier frames](Malformed::is_of_earlier_frames).
+    #[inline]
+    pub fn push(&mut self, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
+        let is_first = flags::is_first_frame(header.flags);
+        let pushed = match self.state {
+            State::Joining(joining) if is_first => Err(self.unfinished(joining)),
+            State::Joining(joining) => self.go_on(joining, header, data),
+            State::Lost { .. } | State::Ready if is_first => self.begin(header, data),
+            State::Lost { is_counted } => {
+                self.skipped += u64::from(!is_counted);
+                self.state = State::Lost { is_counted: true };
+                Ok(Pushed::Passed)
+            }
+            State::Ready => Err(Malformed::NoBeginning { msg_id: header.msg_id, index: header.index }),
+        };
+        if pushed.is_err() {
+            self.lose();
+        }
+        pushed
+    }
+
+    /// Gives up the message that has begun, because no frame follows. `None` if none has.
+    pub fn give_up(&mut self) -> Option<Malformed> {
+        let State::Joining(joining) = self.state else { return None };
+        let fault = self.unfinished(joining);
+        self.lose();
+        Some(fault)
+    }
+
+    /// The payload of the message that the last frame completed; aligned to 16 bytes.
+    pub fn message(&self) -> &[u8] {
+        self.buffer.bytes()
+    }
+
+    /// Messages that were skipped, as far as can be told: frames of which no beginning was seen count as one message, however many.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    fn lose(&mut self) {
+        self.skipped += 1;
+        self.state = State::Lost { is_counted: true };
+    }
+
+    fn unfinished(&self, joining: Joining) -> Malformed {
+        let (msg_id, total_bytes) = (joining.envelope.msg_id, joining.total_bytes);
+        Malformed::Unfinished { msg_id, have_bytes: self.buffer.len(), total_bytes }
+    }
+
+    #[inline]
+    fn begin(&mut self, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
+        let used = header.check(self.shape, data)?;
+        if header.index != 0 {
+            return Err(Malformed::Index { found: header.index, wanted: 0 });
+        }
+        let is_split = !flags::is_single_frame(header.flags);
+        let (prefix, prefix_len) = Prefix::read(header.flags, is_split, used, self.shape.payload_align)?;
+        let FrameHeader { kind, flags, msg_id, .. } = header;
+        let Prefix { timestamp_ns, trace_id, .. } = prefix;
+        let envelope = Envelope { kind, flags, msg_id, timestamp_ns, trace_id };
+        if let Some(total_bytes) = prefix.total {
+            return self.begin_split(envelope, total_bytes, used, prefix_len);
+        }
+        self.check_limit((used.len() - prefix_len) as u64)?;
+        self.state = State::Ready;
+        Ok(Pushed::Single(envelope, prefix_len..used.len()))
+    }
+
+    fn begin_split(
+        &mut self,
+        envelope: Envelope,
+        total_bytes: u64,
+        used: &[u8],
+        prefix_len: usize,
+    ) -> Result<Pushed, Malformed> {
+        let total = self.check_limit(total_bytes)?;
+        // The limit is a length that fits into memory, so this does not overflow.
+        let frames = self.shape.frames_for(prefix_len + total);
+        if !(2..=FRAMES_PER_MESSAGE_MAX).contains(&frames) {
+            return Err(Malformed::Total { total_bytes });
+        }
+        if used.len() != self.shape.data_bytes {
+            return Err(Malformed::Length { len_bytes: used.len() as u32, wanted_bytes: self.shape.data_bytes });
+        }
+        self.buffer.clear();
+        self.buffer.extend(&used[prefix_len..]);
+        self.state =
+            State::Joining(Joining { envelope, total_bytes: total, frames: frames as u32, next_index: 1 });
+        Ok(Pushed::More)
+    }
+
+    fn go_on(&mut self, joining: Joining, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
+        if header.msg_id != joining.envelope.msg_id {
+            return Err(Malformed::Foreign { found: header.msg_id, wanted: joining.envelope.msg_id });
+        }
+        let used = header.check(self.shape, data)?;
+        if u32::from(header.index) != joining.next_index {
+            return Err(Malformed::Index { found: header.index, wanted: joining.next_index });
+        }
+        let missing = joining.total_bytes - self.buffer.len();
+        let wanted_bytes = missing.min(self.shape.data_bytes);
+        if used.len() != wanted_bytes {
+            return Err(Malformed::Length { len_bytes: header.len, wanted_bytes });
+        }
+        let is_complete = wanted_bytes == missing;
+        if flags::is_last_frame(header.flags) != is_complete {
+            return Err(Malformed::End { frames: joining.frames, index: header.index });
+        }
+        self.buffer.extend(used);
+        if is_complete {
+            self.state = State::Ready;
+            return Ok(Pushed::Joined(joining.envelope));
+        }
+        self.state = State::Joining(Joining { next_index: joining.next_index + 1, ..joining });
+        Ok(Pushed::More)
+    }
+
+    /// `total_bytes` as a length, if it is within the limit.
+    fn check_limit(&self, total_bytes: u64) -> Result<usize, Malformed> {
+        let within = usize::try_from(total_bytes).ok().filter(|total| *total <= self.limit_bytes);
+        within.ok_or(Malformed::BeyondLimit { total_bytes, limit_bytes: self.limit_bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! How a message is cut into frames.
+//!
+//! **Lives here:** [`Outline`]; no ring. **Builds on:** `frame`, `prefix`. **May touch it:** senders of frames.
+
+use super::flags::frame_flags;
+use super::frame::{FRAMES_PER_MESSAGE_MAX, FrameHeader, FrameShape, FramedTransportFrame};
+use super::prefix::Prefix;
+
+/// Which bytes of a message go into which frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outline {
+    shape: FrameShape,
+    prefix: Prefix,
+    prefix_len: usize,
+    payload_len: usize,
+    kind: u8,
+    msg_id: u32,
+}
+
+impl Outline {
+    /// The outline of a message of `payload_len` bytes behind the optional parts of `prefix`.
+    pub(super) fn new(shape: FrameShape, prefix: Prefix, payload_len: usize, kind: u8, msg_id: u32) -> Self {
+        let fits = payload_len <= single_payload_max(shape, &prefix);
+        let prefix = Prefix { total: (!fits).then_some(payload_len as u64), ..prefix };
+        Self { shape, prefix, prefix_len: prefix.len(shape.payload_align), payload_len, kind, msg_id }
+    }
+
+    /// Number of frames. Saturates where no ring could hold them.
+    pub(super) fn frames(&self) -> usize {
+        self.shape.frames_for(self.prefix_len.saturating_add(self.payload_len))
+    }
+
+    /// Writes frame `index` of the message.
+    pub(super) fn write<E: FramedTransportFrame>(&self, frame: &mut E, index: usize, payload: &[u8]) {
+        let (header, pieces) = self.piece(index);
+        frame.write_frame(header, |data| {
+            let start = if index == 0 { self.begin(data) } else { 0 };
+            data[start..header.len as usize].copy_from_slice(&payload[pieces]);
+        });
+    }
+
+    /// Writes the only frame of a message whose payload stands in it already, behind what [`begin`](Self::begin) wrote.
+    pub(super) fn write_header<E: FramedTransportFrame>(&self, frame: &mut E) {
+        frame.write_frame(self.piece(0).0, |_| ());
+    }
+
+    /// Writes what precedes the payload, and returns where in the first frame's data that begins.
+    pub(super) fn begin(&self, data: &mut [u8]) -> usize {
+        self.prefix.write(data, self.shape.payload_align);
+        self.prefix_len
+    }
+
+    /// The header of frame `index`, and the bytes of the payload that it holds.
+    fn piece(&self, index: usize) -> (FrameHeader, std::ops::Range<usize>) {
+        let capacity = self.shape.data_bytes;
+        let start = index * capacity;
+        let end = (start + capacity).min(self.prefix_len + self.payload_len);
+        let prefix_flags = if index == 0 { self.prefix.flags() } else { 0 };
+        let header = FrameHeader {
+            len: (end - start) as u32,
+            kind: self.kind,
+            flags: frame_flags(index == 0, end == self.prefix_len + self.payload_len) | prefix_flags,
+            index: index as u16,
+            msg_id: self.msg_id,
+        };
+        // A prefix lies in the first frame, so the others begin behind it.
+        (header, start.saturating_sub(self.prefix_len)..end - self.prefix_len)
+    }
+}
+
+/// The longest payload that fits into one frame behind the optional parts of `prefix`.
+pub(super) fn single_payload_max(shape: FrameShape, prefix: &Prefix) -> usize {
+    let alone = Prefix { total: None, ..*prefix };
+    shape.data_bytes - alone.len(shape.payload_align)
+}
+
+/// The longest payload that fits into so many frames behind the optional parts of `prefix`.
+pub(super) fn payload_max(shape: FrameShape, prefix: &Prefix, frames: usize) -> usize {
+    let single = single_payload_max(shape, prefix);
+    if frames < 2 {
+        return single;
+    }
+    let before = Prefix { total: Some(0), ..*prefix }.len(shape.payload_align);
+    frames.min(FRAMES_PER_MESSAGE_MAX).saturating_mul(shape.data_bytes) - before
+}
