@@ -36,6 +36,7 @@ steps! {
     ProducerLocked, SegmentReserved, SegmentWritten, SegmentReady, SegmentNamed,
     // publish; in the middle of a payload is the application, which the kill tests' own `fill` plays
     StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, CursorStored, StoredNotWoken, LimitStored,
+    GroupInvalidated, GroupWritten, InsideGroup, GroupStamped,
     SentinelLifted, WriterAnnounced,
     // publish a record
     NextWordCleared, NextNumberStored, WordCommitted,
@@ -45,7 +46,7 @@ steps! {
     TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinSecondGate, JoinActive, RejoinEpoch, RejoinIdentity,
     LeaveMarked, LeaveFreed, LeaveWoken,
     // take over, replace and close
-    TakeOverLocked, TakeOverCursorStored, TakeOverWoken, ReplaceMarked, ReplaceWoken, ReplaceUnlinked, ClosedStored,
+    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverWoken, ReplaceMarked, ReplaceWoken, ReplaceUnlinked, ClosedStored,
     CloseWoken, CloseUnlinked, CollectMarked,
 }
 

@@ -6,7 +6,7 @@
 use super::event::Event;
 use super::ring;
 use crate::step::Step;
-use crate::{CoordinationMode, SharedConsumer, SharedProducer, WaitStrategy};
+use crate::{CoordinationMode, Patience, SharedConsumer, SharedProducer, WaitStrategy};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 use testkit::process::{self, Respawn, Victim, is_victim, say};
@@ -33,6 +33,8 @@ pub(super) enum Role {
     PublishUnread,
     /// Publishes batches.
     PublishBatches,
+    /// Publishes groups of as many events.
+    PublishGroups,
     /// Publishes an event when everybody has read the last one, and some time after that: its readers sleep.
     PublishToSleepers,
     /// Publishes into a start-up buffer for two consumers.
@@ -60,11 +62,12 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
         Self::PublishBatches,
+        Self::PublishGroups,
         Self::PublishToSleepers,
         Self::PublishToBuffer,
         Self::Close,
@@ -171,6 +174,15 @@ fn perform(role: Role, name: &str) {
             loop {
                 let first = producer.last_published_sequence() + 1;
                 producer.publish_batch(BATCH, |event, i| event.fill(first + i as i64)).unwrap();
+            }
+        }
+        Role::PublishGroups => {
+            let mut producer = build();
+            ready();
+            loop {
+                let first = producer.last_published_sequence() + 1;
+                let fill = |event: &mut Event, i| Ok::<(), ()>(event.fill(first + i as i64));
+                producer.publish_group(BATCH, Patience::Endless, fill).unwrap().unwrap();
             }
         }
         Role::Close => {

@@ -4,6 +4,7 @@
 //! they are what the loom models run. Everything else here gives the algorithm a segment, peers that may die, and a public face.
 
 pub(crate) mod control;
+pub(crate) mod group;
 pub(crate) mod join;
 pub(crate) mod memory;
 pub(crate) mod reader;
@@ -36,6 +37,8 @@ pub(crate) mod mapped;
 pub(crate) mod membership;
 #[cfg(not(loom))]
 pub(crate) mod patience;
+#[cfg(not(loom))]
+mod peek;
 #[cfg(not(loom))]
 pub(crate) mod producer;
 #[cfg(not(loom))]

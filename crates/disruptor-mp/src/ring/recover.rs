@@ -10,13 +10,16 @@ use crate::sync::primitive::Ordering;
 ///
 /// It is the end of the unbroken run of valid stamps that begins at the cursor, which may lag behind them: readers follow the stamps
 /// and may have seen those events. A cursor that the stamps before it contradict was not stored by a producer; then the highest stamp
-/// in the ring tells.
+/// in the ring tells, or the lowest slot before it that lacks its stamp: there a producer died inside a group.
 pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
     let capacity = memory.capacity();
     let cursor = memory.control().cursor.acquire();
     if !may_have_been_reached(memory, cursor) {
         let highest = (0..capacity).map(|index| stamp_at(memory, index)).max().unwrap_or(0);
-        return (highest, false);
+        // Not the slot of `highest` itself, which is a lap behind the event before it: it may be being written again.
+        let mut lap = (highest - capacity + 1).max(0)..highest;
+        let end = lap.find(|position| stamp_at(memory, position % capacity) != position + 1);
+        return (end.unwrap_or(highest), false);
     }
     let mut end = cursor;
     while end - cursor < capacity && memory.stamp(end).load(Ordering::Acquire) == end + 1 {

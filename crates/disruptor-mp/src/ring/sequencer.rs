@@ -59,12 +59,15 @@ impl<M: Memory> Sequencer<M> {
     /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
     ///
     /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those events already, so
-    /// they stay. That position is stored first; then we say how we announce, wake everybody, and look at the gates anew.
+    /// they stay. That position is stored first; then what is left of a group behind it is cleared, we say how we announce, wake
+    /// everybody, and look at the gates anew.
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         let (next, believed_cursor) = memory.published_end();
         control.cursor.publish(next);
         step!(TakeOverCursorStored);
+        super::group::clear_leftovers(&memory, next);
+        step!(TakeOverCleared);
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         let believed = vec![Believed::default(); memory.table_len()].into();
         let forged = u64::from(!believed_cursor);
@@ -161,7 +164,7 @@ impl<M: Memory> Sequencer<M> {
 
     /// Everything before `position` is stamped: says so in the cursor, and wakes who sleeps.
     #[inline(always)]
-    fn publish_to(&mut self, position: i64) {
+    pub(super) fn publish_to(&mut self, position: i64) {
         self.next = position;
         self.announced = position;
         self.memory.control().cursor.publish(position);

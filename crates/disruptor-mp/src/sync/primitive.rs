@@ -28,6 +28,10 @@ pub(crate) enum Site {
     CursorRelease,
     /// A late reader's look at the published position: Acquire.
     CursorAcquire,
+    /// The stamps of a group, from the last event to the first.
+    GroupOrder,
+    /// The clearing of a dead producer's stamps behind the published end.
+    GroupClearing,
     /// A consumer's gate, when it moves on: Release.
     GateRelease,
     /// The producer's look at a gate: Acquire.

@@ -10,6 +10,7 @@
 //! somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
 
 mod close;
+mod group;
 mod join;
 mod mutants;
 mod park;
@@ -40,6 +41,8 @@ const MUTANT_VARIABLE: &str = "MYELON_MODEL_MUTANT";
 const LAPPED: &str = "a gating consumer was lapped";
 const LOST: &str = "the stream ended before everything published had been read";
 const WRONG: &str = "an event had another's payload";
+const TORN_GROUP: &str = "a part of a group was visible without the rest";
+const LEFTOVER: &str = "an event of a group that was never whole was visible";
 
 /// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how far it got, and
 /// at least one schedule must get to `goal`: a model in which nothing happens shows nothing.

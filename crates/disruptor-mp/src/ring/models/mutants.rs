@@ -3,7 +3,7 @@
 //! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
 //! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
-use super::{LAPPED, LOST, MUTANT_VARIABLE, WRONG};
+use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, TORN_GROUP, WRONG};
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -27,6 +27,10 @@ const OVERRUN: &[&str] = &[RACE, LAPPED];
 const UNSEEN: &[&str] = &[RACE, WRONG];
 /// Somebody sleeps and nobody is left to wake it: loom's finding.
 const ASLEEP: &[&str] = &["deadlock; threads ="];
+/// A part of a group was visible without the rest.
+const PARTIAL: &[&str] = &[TORN_GROUP];
+/// What was published by nobody was read.
+const RISEN: &[&str] = &[LEFTOVER];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
@@ -69,6 +73,12 @@ mutants! {
     }
     CursorAcquire {
         stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,
+    }
+    GroupOrder {
+        group::a_group_is_whole_or_absent => PARTIAL,
+    }
+    GroupClearing {
+        group::what_a_dead_producer_left_of_a_group_stays_dead => RISEN,
     }
     GateRelease {
         stream::events_arrive_whole_and_in_order_across_wraps => OVERRUN,

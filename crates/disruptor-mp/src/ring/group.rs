@@ -1,0 +1,217 @@
+//! Events that become visible together: all of them, or none.
+//!
+//! **Lives here:** writing a group, publishing one, and clearing what a producer left that died inside one. **Builds on:** `sequencer`.
+//! **May touch it:** the one producer of a ring, and the next one when it takes over.
+//!
+//! The stamps of a group are stored from the last event to the first. Readers follow stamps in order: nobody passes the first event
+//! before its stamp is there, and then all the others are. Source: RFC 0007, "Protocol".
+
+use super::memory::Memory;
+use super::sequencer::Sequencer;
+use crate::step;
+use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
+
+impl<M: Memory> Sequencer<M> {
+    /// Writes `count` events and makes them visible together, with one store of the cursor and one look at the bell. The caller has seen
+    /// that there is room. If `fill` fails or panics, none of them is published, and the next write uses their slots again.
+    #[inline]
+    pub(crate) fn write_group<X>(
+        &mut self,
+        count: usize,
+        mut fill: impl FnMut(*mut M::Event, usize) -> Result<(), X>,
+    ) -> Result<(), X> {
+        debug_assert!(count > 0 && self.has_room(count as i64), "wrote beyond the gate");
+        let (first, end) = (self.next(), self.next() + count as i64);
+        let memory = self.memory();
+        for sequence in first..end {
+            // 0 means "being written". Relaxed: the fence below orders it before the payloads.
+            memory.stamp(sequence).store(0, Ordering::Relaxed);
+        }
+        step!(GroupInvalidated);
+        // Release fence, partner in `TapReader::copy`, as in `Sequencer::stamp`; one for all of them.
+        fence_at(Site::InvalidateFence, Ordering::Release);
+        for (index, sequence) in (first..end).enumerate() {
+            memory.with_mut(sequence, |event| fill(event, index))?;
+        }
+        step!(GroupWritten);
+        for index in 0..count as i64 {
+            // Release pairs with Acquire in `Reader::look_at_stamp`: who sees the first event's stamp, which is stored last, sees all
+            // the payloads and all the other stamps.
+            let sequence = if weakened(Site::GroupOrder) { first + index } else { end - 1 - index };
+            memory.stamp(sequence).store(sequence + 1, order(Site::StampRelease, Ordering::Release));
+            if sequence > first {
+                step!(InsideGroup);
+            }
+        }
+        step!(GroupStamped);
+        self.publish_to(end);
+        Ok(())
+    }
+}
+
+/// Clears the stamps behind `end`, the end of what was published, that a producer left which died between the stamps of a group. A
+/// single event written in front of them would make them visible.
+///
+/// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's own, which is
+/// stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
+pub(super) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
+    if weakened(Site::GroupClearing) {
+        return;
+    }
+    for position in end..end + memory.capacity() {
+        let stamp = memory.stamp(position);
+        // Any other number is an older event's, and means nothing at this position.
+        if stamp.load(Ordering::Relaxed) == position + 1 {
+            stamp.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(not(loom))]
+mod publishing {
+    use crate::Sequence;
+    use crate::ring::error::{NoRoom, PublishError};
+    use crate::ring::patience::Patience;
+    use crate::ring::producer::SharedProducer;
+    use crate::schema::Event;
+
+    impl<E: Event> SharedProducer<E> {
+        /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns the sequence of
+        /// the last one.
+        ///
+        /// The slots are handed over as they are: zeros when they are used for the first time, whatever the factory makes, and an older
+        /// event afterwards. If `fill` fails or panics, nothing is published; its error is the inner one.
+        ///
+        /// A process that is killed in the middle leaves none of the group, wherever it is killed.
+        ///
+        /// # Errors
+        /// See [`NoRoom`]; nothing of `fill` has run. A group of more events than the ring has slots is `TooLarge` at once.
+        ///
+        /// # Panics
+        /// If `count` is 0.
+        /// Source: RFC 0007, "Sending".
+        #[inline]
+        pub fn publish_group<X>(
+            &mut self,
+            count: usize,
+            patience: Patience,
+            mut fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+        ) -> Result<Result<Sequence, X>, NoRoom> {
+            let capacity = self.capacity();
+            if count > capacity {
+                return Err(PublishError::TooLarge { count, capacity }.into());
+            }
+            self.make_room(count, patience)?;
+            let written = self.core.write_group(count, |slot, index| {
+                // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by the
+                // producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
+                fill(unsafe { &mut *slot }, index)
+            });
+            Ok(written.map(|()| {
+                self.counters.published.add(count as u64);
+                self.counters.bytes.add(count as u64 * size_of::<E>() as u64);
+                self.core.next() - 1
+            }))
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::ring::join::{StartAt, handshake};
+    use crate::ring::memory::HeapMemory;
+    use crate::ring::reader::Reader;
+    use crate::sync::announce::Announce;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    type Ring = Arc<HeapMemory<u64>>;
+
+    fn ring() -> (Ring, Sequencer<Ring>, Reader<Ring>) {
+        let ring = Arc::new(HeapMemory::new(8, 1, None));
+        let producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
+        let start = handshake(&ring, 0, StartAt::Beginning).unwrap();
+        let reader = Reader::new(Arc::clone(&ring), 0, start, Announce::Fenced);
+        (ring, producer, reader)
+    }
+
+    /// Publishes `count` events that carry `value`, as a group.
+    fn publish(producer: &mut Sequencer<Ring>, count: usize, value: u64) {
+        if !producer.has_room(count as i64) {
+            producer.rescan();
+        }
+        // SAFETY: the sequencer hands out a valid place, and one thread plays everybody.
+        let written = producer.write_group(count, |place, _| unsafe { Ok::<(), ()>(*place = value) });
+        assert!(written.is_ok());
+    }
+
+    /// What can be read now.
+    fn read(reader: &mut Reader<Ring>) -> Vec<u64> {
+        let mut values = Vec::new();
+        while reader.look() {
+            // SAFETY: the place is valid, and one thread plays everybody.
+            values.push(reader.memory().with(reader.next(), |place| unsafe { *place }));
+            reader.advance_to(reader.next() + 1);
+        }
+        values
+    }
+
+    /// Stores what a producer stores for a group of `count` events behind `first`, and dies after `stamps` stamps.
+    fn die_inside(ring: &Ring, first: i64, count: i64, stamps: i64) {
+        for sequence in first..first + count {
+            ring.stamp(sequence).store(0, Ordering::Relaxed);
+        }
+        for sequence in (first..first + count).rev().take(stamps as usize) {
+            ring.stamp(sequence).store(sequence + 1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_a_dead_producer_stamped_of_a_group_never_comes_alive() {
+        for (published, count) in [(0, 4), (5, 4), (9, 8), (16, 2)] {
+            for stamps in 0..=count {
+                let (ring, mut producer, mut reader) = ring();
+                for _ in 0..published {
+                    publish(&mut producer, 1, 1);
+                    read(&mut reader);
+                }
+                die_inside(&ring, published, count, stamps);
+                let mut next = Sequencer::take_over(Arc::clone(&ring), Announce::Fenced);
+                let is_whole = stamps == count;
+                assert_eq!(next.next(), published + if is_whole { count } else { 0 });
+                read(&mut reader);
+                publish(&mut next, 1, 2);
+                assert_eq!(read(&mut reader), [2], "{stamps} of {count} stamps behind {published} events");
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_cursor_does_not_bring_a_part_of_a_group_to_life() {
+        let (ring, mut producer, mut reader) = ring();
+        publish(&mut producer, 6, 1);
+        read(&mut reader);
+        producer.rescan();
+        die_inside(&ring, 6, 3, 2);
+        ring.control().cursor.publish(i64::MAX);
+        let mut next = Sequencer::take_over(Arc::clone(&ring), Announce::Fenced);
+        assert_eq!((next.next(), next.take_forged()), (6, 1));
+        publish(&mut next, 1, 2);
+        assert_eq!(read(&mut reader), [2]);
+    }
+
+    #[test]
+    fn a_group_that_fails_or_panics_publishes_nothing_and_the_next_one_uses_its_slots() {
+        let (_ring, mut producer, mut reader) = ring();
+        publish(&mut producer, 3, 1);
+        assert_eq!(producer.write_group(3, |_, index| if index == 2 { Err("full") } else { Ok(()) }), Err("full"));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            producer.write_group(3, |_, index| if index == 1 { panic!("a test") } else { Ok::<(), ()>(()) })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(read(&mut reader), [1, 1, 1]);
+        publish(&mut producer, 8, 3);
+        assert_eq!(read(&mut reader), [3; 8]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Groups: whole or absent, also where the producer dies between their stamps.
+
+use super::*;
+use loom::thread::spawn;
+
+/// Publishes a group of two if there is room for it.
+fn try_write_group(producer: &mut Sequencer<Ring>) -> bool {
+    if !producer.has_room(2) {
+        producer.rescan();
+    }
+    if !producer.has_room(2) {
+        return false;
+    }
+    let first = producer.next();
+    let written = producer.write_group(2, |place, i| Ok::<(), ()>(fill(place, first + i as i64)));
+    written.is_ok()
+}
+
+/// Reads a group of two if there is one; who finds its first event finds the other one without waiting.
+fn try_read_group(reader: &mut Reader<Ring>) -> bool {
+    if !reader.look() {
+        return false;
+    }
+    assert!(reader.readable() - reader.next() == 2 || reader.look_further(), "{TORN_GROUP}");
+    take(reader);
+    take(reader);
+    true
+}
+
+#[test]
+pub(super) fn a_group_is_whole_or_absent() {
+    explore(Some(3), 4, || {
+        let ring = ring(1);
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
+        let mut reader = consumer(&ring, 0, Announce::Registered);
+        let reading = spawn(move || {
+            attempts(2, || try_read_group(&mut reader));
+            reader
+        });
+        attempts(2, || try_write_group(&mut producer));
+        let mut reader = reading.join().unwrap();
+        while try_read_group(&mut reader) {}
+        assert_eq!(reader.next(), producer.next(), "{LOST}");
+        producer.next()
+    });
+}
+
+/// A producer has died with the second stamp of its group stored, on slots that have been used. Its successor writes single events.
+#[test]
+pub(super) fn what_a_dead_producer_left_of_a_group_stays_dead() {
+    explore(Some(3), 3, || {
+        let ring = ring(1);
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
+        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        assert!(try_write_group(&mut producer) && try_read_group(&mut reader));
+        let reading = spawn(move || {
+            attempts(2, || try_read(&mut reader));
+            reader
+        });
+        for sequence in 2..4 {
+            ring.stamp(sequence).store(0, Ordering::Relaxed);
+            ring.with_mut(sequence, |place| fill(place, sequence));
+        }
+        ring.stamp(3).store(4, Ordering::Release);
+        let mut next = Sequencer::take_over(ring, Announce::Fenced);
+        assert_eq!(next.next(), 2, "another end of the unbroken run of stamps");
+        assert!(try_write(&mut next));
+        let mut reader = reading.join().unwrap();
+        while try_read(&mut reader) {}
+        assert_eq!(reader.next(), 3, "{LEFTOVER}");
+        reader.next()
+    });
+}
