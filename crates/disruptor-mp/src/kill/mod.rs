@@ -8,6 +8,7 @@
 //! victim     the processes that die
 //! survivor   the threads that live, and the watch on a lock
 //! writer     plays in which a producer dies: creating, publishing, closing, taking over, replacing; or a collector
+//! records    plays in which a producer of records dies
 //! reader     plays in which a consumer dies: joining, reading, leaving, coming back
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod event;
 mod reader;
+mod records;
 mod survivor;
 mod victim;
 mod writer;
@@ -52,6 +54,8 @@ struct Scenario {
 enum Play {
     /// A producer dies. Its readers get every visible event, the same ones, and then its death; the next producer goes on behind them.
     Publishing(Role, Visible),
+    /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on behind them.
+    PublishingRecords(Visible),
     /// A producer dies closing a ring of so many events. Its readers get them and `Closed`; the next producer has a new ring.
     Closing { role: Role, published: usize, name_stays: bool },
     /// A producer dies creating a ring that was not there.
@@ -146,6 +150,19 @@ fn scenarios() -> Vec<Scenario> {
         at(LimitStored, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(WriterAnnounced, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(WriterAnnounced, 0, Publishing(Publish, AtLeast(CAPACITY))),
+        // One by one and in batches of one, over a ring that wraps every few records; padding passes the same steps.
+        at(PayloadHalfWritten, 0, PublishingRecords(Exactly(0))),
+        at(PayloadHalfWritten, 37, PublishingRecords(Exactly(37))),
+        at(PayloadWritten, 12, PublishingRecords(Exactly(12))),
+        at(NextWordCleared, 0, PublishingRecords(Exactly(0))),
+        at(NextWordCleared, 29, PublishingRecords(AtLeast(20))),
+        at(NextNumberStored, 8, PublishingRecords(AtLeast(5))),
+        at(NextNumberStored, 41, PublishingRecords(AtLeast(30))),
+        at(WordCommitted, 0, PublishingRecords(Exactly(1))),
+        at(WordCommitted, 23, PublishingRecords(AtLeast(15))),
+        at(WordCommitted, 60, PublishingRecords(AtLeast(40))),
+        at(CursorStored, 17, PublishingRecords(AtLeast(10))),
+        at(LimitStored, 2, PublishingRecords(AtLeast(5))),
         at(SentinelLifted, 0, Publishing(PublishToBuffer, Exactly(BUFFER))),
         at(ClosedStored, 0, Closing { role: Close, published: 5, name_stays: true }),
         at(StoredNotWoken, 0, Closing { role: CloseUnused, published: 0, name_stays: true }),
@@ -284,6 +301,7 @@ impl Stage {
 fn play(scenario: &Scenario, log: &mut Log) {
     match scenario.play {
         Play::Publishing(role, visible) => writer::publishing(scenario, role, visible, log),
+        Play::PublishingRecords(visible) => records::publishing(scenario, visible, log),
         Play::Closing { role, published, name_stays } => writer::closing(scenario, role, published, name_stays, log),
         Play::Creating { is_named } => writer::creating(scenario, is_named, log),
         Play::TakingOver => writer::taking_over(scenario, log),

@@ -267,5 +267,6 @@ impl LockWatch {
 }
 
 fn open(name: &str) -> Segment {
-    Segment::open(&Place::from(name), Kind::Ring, Access::ReadOnly).unwrap()
+    let open = |kind| Segment::open(&Place::from(name), kind, Access::ReadOnly);
+    open(Kind::Ring).or_else(|_| open(Kind::Records)).unwrap()
 }

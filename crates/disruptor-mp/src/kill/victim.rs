@@ -37,6 +37,8 @@ pub(super) enum Role {
     PublishGroups,
     /// Publishes an event when everybody has read the last one, and some time after that: its readers sleep.
     PublishToSleepers,
+    /// Publishes records, every second one in a batch of its own.
+    PublishRecords,
     /// Publishes into a start-up buffer for two consumers.
     PublishToBuffer,
     /// Publishes five events and closes.
@@ -62,7 +64,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
@@ -70,6 +72,7 @@ impl Role {
         Self::PublishGroups,
         Self::PublishToSleepers,
         Self::PublishToBuffer,
+        Self::PublishRecords,
         Self::Close,
         Self::CloseUnused,
         Self::TakeOver,
@@ -183,6 +186,13 @@ fn perform(role: Role, name: &str) {
                 let first = producer.last_published_sequence() + 1;
                 let fill = |event: &mut Event, i| Ok::<(), ()>(event.fill(first + i as i64));
                 producer.publish_group(BATCH, Patience::Endless, fill).unwrap().unwrap();
+            }
+        }
+        Role::PublishRecords => {
+            let mut producer = super::records::ring(name).build_record_producer().unwrap();
+            ready();
+            for number in 0.. {
+                super::records::publish(&mut producer, number % 2 == 1);
             }
         }
         Role::Close => {

@@ -160,7 +160,8 @@ impl<E: Event> ConsumerEnd<E> {
     pub(super) fn step_over_damage(&mut self) -> Option<ConsumeError> {
         let memory = self.core.memory();
         let next = self.core.next();
-        if !memory.is_damaged(next, memory.stamp(next).load(Ordering::Acquire)) {
+        let word = memory.stamp(next).load(Ordering::Acquire);
+        if !memory.holds_records() || word == 0 || memory.end_of(next, word).is_some() {
             return None;
         }
         let first = memory.number_at(next);

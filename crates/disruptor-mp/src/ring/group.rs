@@ -55,7 +55,8 @@ impl<M: Memory> Sequencer<M> {
 /// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's own, which is
 /// stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
 pub(super) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
-    if weakened(Site::GroupClearing) {
+    // Records are no events of slots: what may stand behind their end is cleared with the record before it.
+    if memory.holds_records() || weakened(Site::GroupClearing) {
         return;
     }
     for position in end..end + memory.capacity() {

@@ -5,13 +5,11 @@
 use super::control::{Control, Entry};
 use super::layout::{self, SlotLayout};
 use super::memory::Memory;
-use super::records::line::{Lines, RecordLine};
-use super::records::walk;
+use super::records::line::RecordLine;
 use super::records::word::{HEADER_BYTES, LINE_BYTES};
-use super::recover;
 use crate::schema::Event;
 use crate::segment::Segment;
-use crate::sync::primitive::{AtomicI64, Ordering};
+use crate::sync::primitive::AtomicI64;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -76,12 +74,6 @@ impl<E: Event> Mapped<E> {
         &self.segment
     }
 
-    /// Whether the slots are lines of records. Known when the type is, so that nothing is left of the question in a program.
-    #[inline(always)]
-    fn holds_records(&self) -> bool {
-        layout::is_line::<E>()
-    }
-
     #[inline(always)]
     fn slot(&self, sequence: i64) -> NonNull<u8> {
         let offset = (sequence & self.mask) as usize * SlotLayout::<E>::STRIDE;
@@ -133,37 +125,17 @@ impl<E: Event> Memory for Mapped<E> {
         unsafe { self.slot(sequence).cast().as_ref() }
     }
 
+    /// Known when the type is, so that nothing is left of the question in a program.
     #[inline(always)]
-    fn end_of(&self, position: i64, word: i64) -> Option<i64> {
-        if self.holds_records() {
-            walk::end_of(self, position, word)
-        } else {
-            (word == position + 1).then_some(position + 1)
-        }
+    fn holds_records(&self) -> bool {
+        layout::is_line::<E>()
     }
 
-    fn is_damaged(&self, position: i64, word: i64) -> bool {
-        self.holds_records() && word != 0 && walk::end_of(self, position, word).is_none()
-    }
-
-    fn number_at(&self, position: i64) -> i64 {
-        if self.holds_records() { self.number(position).load(Ordering::Relaxed) } else { position }
-    }
-
-    fn begin_from(&self, position: i64) -> i64 {
-        if self.holds_records() { walk::begin_from(self, position) } else { position }
-    }
-
-    fn published_end(&self) -> (i64, bool) {
-        if self.holds_records() { walk::published_end(self) } else { recover::published_end(self) }
-    }
-
-    fn may_have_been_reached(&self, position: i64) -> bool {
-        if self.holds_records() {
-            walk::may_have_been_reached(self, position)
-        } else {
-            recover::may_have_been_reached(self, position)
-        }
+    #[inline(always)]
+    fn number(&self, position: i64) -> &AtomicI64 {
+        // SAFETY: the second eight bytes of a slot, which has at least 16, lie in the mapping and are aligned as its first. Asked only of
+        // lines, where they are the number and only ever used as an atomic: the payload of a record begins behind them.
+        unsafe { self.slot(position).add(8).cast().as_ref() }
     }
 
     #[inline(always)]
@@ -180,7 +152,7 @@ impl<E: Event> Memory for Mapped<E> {
     /// here with relaxed atomic loads of at most a word. No reference is made, every bit pattern is an event, and the caller believes
     /// the copy only if the stamp has not changed behind it.
     fn racing_copy(&self, sequence: i64) -> E {
-        use crate::sync::primitive::{AtomicU8, AtomicU64};
+        use crate::sync::primitive::{AtomicU8, AtomicU64, Ordering};
         let from = self.payload(sequence).cast::<u8>();
         let mut copy = E::new_zeroed();
         let bytes = copy.as_mut_bytes();
@@ -198,15 +170,6 @@ impl<E: Event> Memory for Mapped<E> {
             }
         }
         copy
-    }
-}
-
-impl<E: Event> Lines for Mapped<E> {
-    #[inline(always)]
-    fn number(&self, position: i64) -> &AtomicI64 {
-        // SAFETY: the second eight bytes of a slot, which has at least 16, lie in the mapping and are aligned as its first. Asked only of
-        // lines, where they are the number and only ever used as an atomic: the payload of a record begins behind them.
-        unsafe { self.slot(position).add(8).cast().as_ref() }
     }
 }
 

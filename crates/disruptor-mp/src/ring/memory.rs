@@ -4,8 +4,9 @@
 //! The mapped home is `mapped`. **Builds on:** `control`. **May touch it:** the algorithm.
 
 use super::control::{Control, Entry};
+use super::records::walk;
 use super::recover;
-use crate::sync::primitive::AtomicI64;
+use crate::sync::primitive::{AtomicI64, Ordering};
 
 /// The words of one ring.
 pub(crate) trait Memory {
@@ -38,41 +39,61 @@ pub(crate) trait Memory {
     /// Lets `f` read the payload of event `sequence`, which the caller has seen published and still gates.
     fn with<R>(&self, sequence: i64, f: impl FnOnce(*const Self::Event) -> R) -> R;
 
-    /// The position behind the event that begins at `position`, if `word`, which stands in front of it, says that it is published.
+    /// Whether the slots are lines of records, so that where an event ends stands in its first line. See `records`.
     #[inline(always)]
-    fn end_of(&self, position: i64, word: i64) -> Option<i64> {
-        (word == position + 1).then_some(position + 1)
+    fn holds_records(&self) -> bool {
+        false
     }
 
-    /// Whether `word`, in front of position `position`, is what no producer has stored, so that waiting for it to change is in vain.
-    fn is_damaged(&self, _position: i64, _word: i64) -> bool {
-        false
+    /// The second word of the line at `position`, where there are records: the number of the one that begins, or will begin, there.
+    fn number(&self, _position: i64) -> &AtomicI64 {
+        unreachable!("asked only where there are records")
+    }
+
+    /// The position behind the event that begins at `position`, if `word`, which stands in front of it, says that it is published.
+    #[inline(always)]
+    fn end_of(&self, position: i64, word: i64) -> Option<i64>
+    where
+        Self: Sized,
+    {
+        if self.holds_records() {
+            walk::end_of(self, position, word)
+        } else {
+            (word == position + 1).then_some(position + 1)
+        }
     }
 
     /// What users call the event that begins, or will begin, at `position`: its sequence.
     fn number_at(&self, position: i64) -> i64 {
-        position
+        if self.holds_records() { self.number(position).load(Ordering::Relaxed) } else { position }
     }
 
     /// The lowest position from `position` on at which an event is known to begin.
-    fn begin_from(&self, position: i64) -> i64 {
-        position
+    fn begin_from(&self, position: i64) -> i64
+    where
+        Self: Sized,
+    {
+        if self.holds_records() { walk::begin_from(self, position) } else { position }
     }
 
-    /// See [`recover::published_end`].
+    /// The end of what was published, when its producer is not there to say it, and whether the cursor could be believed.
     fn published_end(&self) -> (i64, bool)
     where
         Self: Sized,
     {
-        recover::published_end(self)
+        if self.holds_records() { walk::published_end(self) } else { recover::published_end(self) }
     }
 
-    /// See [`recover::may_have_been_reached`].
+    /// Whether the words of the ring allow that everything before `position` was published once.
     fn may_have_been_reached(&self, position: i64) -> bool
     where
         Self: Sized,
     {
-        recover::may_have_been_reached(self, position)
+        if self.holds_records() {
+            walk::may_have_been_reached(self, position)
+        } else {
+            recover::may_have_been_reached(self, position)
+        }
     }
 
     /// A copy of the payload of event `sequence` that may race with the producer; the caller believes it only if the stamp says so.
@@ -85,11 +106,13 @@ pub(crate) struct HeapMemory<E> {
     control: Control,
     entries: Box<[Entry]>,
     slots: Box<[HeapSlot<E>]>,
+    holds_records: bool,
 }
 
 #[cfg(test)]
 struct HeapSlot<E> {
     stamp: AtomicI64,
+    number: AtomicI64,
     #[cfg(not(loom))]
     payload: std::cell::UnsafeCell<E>,
     #[cfg(loom)]
@@ -112,8 +135,16 @@ impl<E: Copy + Default> HeapMemory<E> {
         Self {
             control: Control::new((capacity as i64).min(sentinel), sentinel),
             entries: (0..table_len).map(|_| Entry::new()).collect(),
-            slots: (0..capacity).map(|_| HeapSlot { stamp: AtomicI64::new(0), payload: E::default().into() }).collect(),
+            slots: (0..capacity)
+                .map(|_| HeapSlot { stamp: AtomicI64::new(0), number: AtomicI64::new(0), payload: E::default().into() })
+                .collect(),
+            holds_records: false,
         }
+    }
+
+    /// A ring of `lines` lines, each of which carries one `E`.
+    pub(crate) fn of_records(lines: usize, table_len: usize) -> Self {
+        Self { holds_records: true, ..Self::new(lines, table_len, None) }
     }
 }
 
@@ -146,6 +177,14 @@ impl<E: Copy> Memory for std::sync::Arc<HeapMemory<E>> {
 
     fn stamp(&self, sequence: i64) -> &AtomicI64 {
         &self.slot(sequence).stamp
+    }
+
+    fn holds_records(&self) -> bool {
+        self.holds_records
+    }
+
+    fn number(&self, position: i64) -> &AtomicI64 {
+        &self.slot(position).number
     }
 
     #[cfg(not(loom))]

@@ -255,10 +255,7 @@ mod tests {
             frame.frame_meta().map(|meta| meta.len).unwrap_err()
         };
         let good = FrameHeader { len: 4, kind: 0, flags: 3, index: 0, msg_id: 0 };
-        assert_eq!(
-            refused(FrameHeader { len: 33, ..good }),
-            Malformed::Length { len_bytes: 33, wanted_bytes: 32 }
-        );
+        assert_eq!(refused(FrameHeader { len: 33, ..good }), Malformed::Length { len_bytes: 33, wanted_bytes: 32 });
         assert_eq!(refused(FrameHeader { flags: 0x13, ..good }), Malformed::Flags { flags: 0x13 });
         // A time can only stand before a beginning.
         assert_eq!(refused(FrameHeader { flags: 6, ..good }), Malformed::Flags { flags: 6 });

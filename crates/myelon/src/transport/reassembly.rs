@@ -180,8 +180,7 @@ impl Reassembler {
         }
         self.buffer.clear();
         self.buffer.extend(&used[prefix_len..]);
-        self.state =
-            State::Joining(Joining { envelope, total_bytes: total, frames: frames as u32, next_index: 1 });
+        self.state = State::Joining(Joining { envelope, total_bytes: total, frames: frames as u32, next_index: 1 });
         Ok(Pushed::More)
     }
 

@@ -14,6 +14,7 @@ mod group;
 mod join;
 mod mutants;
 mod park;
+mod records;
 mod stream;
 mod take_over;
 mod tap;
@@ -41,6 +42,7 @@ const MUTANT_VARIABLE: &str = "MYELON_MODEL_MUTANT";
 const LAPPED: &str = "a gating consumer was lapped";
 const LOST: &str = "the stream ended before everything published had been read";
 const WRONG: &str = "an event had another's payload";
+const OLD_RECORD: &str = "an older record was taken for the next one";
 const TORN_GROUP: &str = "a part of a group was visible without the rest";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 

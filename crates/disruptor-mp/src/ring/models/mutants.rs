@@ -3,7 +3,7 @@
 //! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
 //! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
-use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, TORN_GROUP, WRONG};
+use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, OLD_RECORD, TORN_GROUP, WRONG};
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -31,6 +31,8 @@ const ASLEEP: &[&str] = &["deadlock; threads ="];
 const PARTIAL: &[&str] = &[TORN_GROUP];
 /// What was published by nobody was read.
 const RISEN: &[&str] = &[LEFTOVER];
+/// What lay there was read as what comes next; or read while it was written.
+const STALE: &[&str] = &[RACE, OLD_RECORD, WRONG];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
@@ -73,6 +75,9 @@ mutants! {
     }
     CursorAcquire {
         stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,
+    }
+    NextWordCleared {
+        records::records_arrive_whole_and_in_order_over_the_remains_of_others => STALE,
     }
     GroupOrder {
         group::a_group_is_whole_or_absent => PARTIAL,

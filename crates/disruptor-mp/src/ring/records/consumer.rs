@@ -4,7 +4,7 @@
 //! **May touch it:** one process, one thread at a time.
 
 use super::lease::{RecordLease, RecordMeta};
-use super::line::{Lines, RecordLine};
+use super::line::RecordLine;
 use super::word::Word;
 use crate::ring::consumer_end::ConsumerEnd;
 use crate::ring::error::ConsumeError;

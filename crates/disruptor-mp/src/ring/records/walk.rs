@@ -6,20 +6,20 @@
 //! Only who stands on the beginning of a record can tell where the next one begins. Three kinds of positions are known to be beginnings: the
 //! cursor, every consumer's gate, and 0.
 
-use super::line::Lines;
 use super::word::Word;
 use crate::ring::control::State;
+use crate::ring::memory::Memory;
 use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{Ordering, Site, order};
 
 /// The position behind the record or the padding at `position`, if `word`, which stands there, has committed it.
 #[inline(always)]
-pub(crate) fn end_of<M: Lines>(memory: &M, position: i64, word: i64) -> Option<i64> {
+pub(crate) fn end_of<M: Memory>(memory: &M, position: i64, word: i64) -> Option<i64> {
     Word::unpack(word, position, memory.capacity()).map(|(_, end)| end)
 }
 
 /// Follows the committed records from `position`, while their numbers go up as they must, to at most `limit`; returns where that ends.
-fn follow<M: Lines>(memory: &M, mut position: i64, limit: i64) -> i64 {
+fn follow<M: Memory>(memory: &M, mut position: i64, limit: i64) -> i64 {
     let mut number = memory.number(position).load(Ordering::Relaxed);
     while position < limit {
         // Acquire pairs with Release in `Sequencer::commit`: who sees the word sees the header behind the record.
@@ -36,14 +36,16 @@ fn follow<M: Lines>(memory: &M, mut position: i64, limit: i64) -> i64 {
 
 /// The end of what was published, and whether the cursor could be believed: see `recover::published_end`.
 ///
-/// A cursor is believed if the records lead to it from some consumer's gate; then they lead on from there. If from none, the furthest that
+/// A cursor is believed if the records lead to it from some consumer's gate, or from it to one; then they lead on from there. If from none, the furthest that
 /// they lead to is the end.
-pub(crate) fn published_end<M: Lines>(memory: &M) -> (i64, bool) {
+pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
     let (cursor, capacity) = (memory.control().cursor.acquire(), memory.capacity());
     let is_position = (0..=POSITION_MAX).contains(&cursor);
     let mut furthest = None;
     for gate in gates(memory) {
-        if is_position && cursor - gate <= capacity && gate <= cursor && follow(memory, gate, cursor) == cursor {
+        // Who has followed the commit words may stand behind a cursor that was not stored any more.
+        let (from, to) = (gate.min(cursor), gate.max(cursor));
+        if is_position && to - from <= capacity && follow(memory, from, to) == to {
             return (follow(memory, cursor, cursor + capacity), true);
         }
         furthest = furthest.max(Some(follow(memory, gate, gate + capacity)));
@@ -53,7 +55,7 @@ pub(crate) fn published_end<M: Lines>(memory: &M) -> (i64, bool) {
 }
 
 /// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or behind it.
-pub(crate) fn may_have_been_reached<M: Lines>(memory: &M, position: i64) -> bool {
+pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> bool {
     let cursor = memory.control().cursor.acquire();
     if ![position, cursor].iter().all(|it| (0..=POSITION_MAX).contains(it)) {
         return false;
@@ -66,7 +68,7 @@ pub(crate) fn may_have_been_reached<M: Lines>(memory: &M, position: i64) -> bool
 }
 
 /// The lowest position from `position` on at which a record is known to begin.
-pub(crate) fn begin_from<M: Lines>(memory: &M, position: i64) -> i64 {
+pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64) -> i64 {
     let published = memory.control().cursor.acquire();
     if position <= 0 {
         return 0;
@@ -75,7 +77,7 @@ pub(crate) fn begin_from<M: Lines>(memory: &M, position: i64) -> i64 {
 }
 
 /// The gates of the active consumers, as far as they can be positions at all.
-fn gates<M: Lines>(memory: &M) -> impl Iterator<Item = i64> {
+fn gates<M: Memory>(memory: &M) -> impl Iterator<Item = i64> {
     let used = (memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(memory.table_len());
     let active = (0..used).map(|index| memory.entry(index)).filter(|entry| entry.status().state == State::Active);
     active.map(|entry| entry.position.load(Ordering::Acquire)).filter(|gate| (0..=POSITION_MAX).contains(gate))

@@ -3,8 +3,8 @@
 //! **Lives here:** [`Sequencer::place`], [`Sequencer::commit`], [`Sequencer::pad`]. **Builds on:** `sequencer`. **May touch it:** the one
 //! producer of a ring of records.
 
-use super::line::Lines;
 use super::word::{Word, lines_of};
+use crate::ring::memory::Memory;
 use crate::ring::sequencer::Sequencer;
 use crate::step;
 use crate::sync::primitive::{Ordering, Site, order, weakened};
@@ -18,7 +18,7 @@ pub(crate) enum Place {
     BehindPadding { needs: i64 },
 }
 
-impl<M: Lines> Sequencer<M> {
+impl<M: Memory> Sequencer<M> {
     /// Where a record of `lines` lines goes. The caller knows that it fits into the ring: `lines` is below the capacity.
     #[inline(always)]
     pub(crate) fn place(&self, lines: i64) -> Place {

@@ -91,8 +91,11 @@ fn feed<E: FramedTransportFrame>(reassembler: &mut Reassembler, frames: &[E]) ->
 }
 
 fn any_prefix() -> impl Strategy<Value = Prefix> {
-    (any::<Option<u64>>(), any::<Option<[u8; 16]>>())
-        .prop_map(|(timestamp_ns, trace_id)| Prefix { total: None, timestamp_ns, trace_id })
+    (any::<Option<u64>>(), any::<Option<[u8; 16]>>()).prop_map(|(timestamp_ns, trace_id)| Prefix {
+        total: None,
+        timestamp_ns,
+        trace_id,
+    })
 }
 
 fn any_sent() -> impl Strategy<Value = Sent> {
@@ -226,7 +229,8 @@ proptest! {
 fn the_sizes_at_which_the_number_of_frames_changes_come_back() {
     let prefix = Prefix::default();
     let single = single_payload_max(Small::SHAPE, &prefix);
-    let sizes = [0, 1, single, single + 1, payload_max(Small::SHAPE, &prefix, 2), payload_max(Small::SHAPE, &prefix, 2) + 1];
+    let sizes =
+        [0, 1, single, single + 1, payload_max(Small::SHAPE, &prefix, 2), payload_max(Small::SHAPE, &prefix, 2) + 1];
     let frames = sizes.map(|size| Sent::plain(0, size).frames::<Small>().len());
     assert_eq!(frames, [1, 1, 1, 2, 2, 3]);
     comes_back::<Small>(&sizes.map(|size| Sent::plain(1, size)));
@@ -254,7 +258,9 @@ fn with_total(frame: &Small, total: u64) -> Small {
 #[test]
 fn a_forged_total_is_refused_and_allocates_nothing() {
     let frames: Vec<Small> = Sent::plain(3, 200).frames();
-    for (total, limit) in [(u64::MAX, usize::MAX - 64), (1 << 40, LIMIT), (LIMIT as u64 + 1, LIMIT), (0, LIMIT), (32, LIMIT)] {
+    for (total, limit) in
+        [(u64::MAX, usize::MAX - 64), (1 << 40, LIMIT), (LIMIT as u64 + 1, LIMIT), (0, LIMIT), (32, LIMIT)]
+    {
         let mut reassembler = Reassembler::new(Small::SHAPE, limit);
         let (received, faults) = feed(&mut reassembler, &[with_total(&frames[0], total)]);
         assert!(received.is_empty());

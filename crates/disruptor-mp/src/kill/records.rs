@@ -1,0 +1,105 @@
+//! A producer of records dies.
+//!
+//! **Lives here:** the play, and what its victim publishes. **Builds on:** `victim`, `survivor`. **May touch it:** the table.
+
+use super::survivor::LockWatch;
+use super::victim::{Doomed, Role};
+use super::{Log, Scenario, Stage, Visible, WaitStrategy};
+use crate::step;
+use crate::{ConsumeError, Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder};
+
+/// Bytes of the ring: few, so that records soon lie over older ones, and padding is needed often.
+const RING_BYTES: usize = 1024;
+
+/// Records that the producer after the victim publishes: several laps.
+const AFTERWARDS: i64 = 40;
+
+pub(super) fn ring(name: &str) -> SharedDisruptorBuilder<crate::RecordLine> {
+    SharedDisruptorBuilder::records(name, RING_BYTES).with_wait_strategy(WaitStrategy::Block)
+}
+
+/// Length of record `sequence`: nothing, less than a line, several lines.
+fn len_of(sequence: i64) -> usize {
+    (sequence * 97 % 311) as usize
+}
+
+/// Byte `i` of record `sequence`; no two records, nor the records of two authors, share a run of them.
+fn byte(sequence: i64, author: u64, i: usize) -> u8 {
+    let word =
+        (sequence as u64 ^ author.rotate_left(32)).wrapping_add(i as u64 / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    word.to_le_bytes()[i % 8]
+}
+
+/// Publishes the next record, with a step in the middle of its payload.
+pub(super) fn publish(producer: &mut RecordProducer, batched: bool) {
+    let (sequence, author) = (producer.last_published_sequence() + 1, u64::from(std::process::id()));
+    let len = len_of(sequence);
+    let write = |claim: &mut [u8]| {
+        let half = len / 2;
+        (0..half).for_each(|i| claim[i] = byte(sequence, author, i));
+        step!(PayloadHalfWritten);
+        (half..len).for_each(|i| claim[i] = byte(sequence, author, i));
+    };
+    if batched {
+        let mut batch = producer.batch();
+        let mut claim = batch.claim(len, Patience::Endless).unwrap();
+        write(&mut claim);
+        claim.commit(len, sequence as u8, 0);
+    } else {
+        let mut claim = producer.claim(len, Patience::Endless).unwrap();
+        write(&mut claim);
+        claim.commit(len, sequence as u8, 0);
+    }
+}
+
+/// Reads to the end, checks that every record is whole and `author`'s, and says how the stream ended and with how many records.
+fn read(consumer: &mut RecordConsumer, first: i64, author: u64) -> (i64, ConsumeError) {
+    let mut sequence = first;
+    loop {
+        match consumer.next(Patience::Endless) {
+            Ok(record) => {
+                let record = record.expect("an endless wait");
+                assert_eq!(
+                    (record.sequence(), record.kind(), record.len()),
+                    (sequence, sequence as u8, len_of(sequence))
+                );
+                let whole = record.iter().enumerate().all(|(i, found)| *found == byte(sequence, author, i));
+                assert!(whole, "record {sequence} is torn");
+                sequence += 1;
+            }
+            Err(end) => return (sequence, end),
+        }
+    }
+}
+
+pub(super) fn publishing(scenario: &Scenario, visible: Visible, log: &mut Log) {
+    let stage = Stage::new();
+    let mut doomed: Doomed = stage.doomed(scenario, Role::PublishRecords, None);
+    let mut consumer = ring(&stage.name).build_record_consumer().unwrap();
+    let watch = LockWatch::on_producer(&stage.name);
+    doomed.go();
+    let (read_by_now, end) = read(&mut consumer, 0, doomed.author());
+    let ended = std::time::Instant::now();
+    doomed.wait_dead();
+    log.killed();
+    log.waited(ended.saturating_duration_since(watch.last_held()));
+    assert!(matches!(end, ConsumeError::ProducerDied { .. }), "{end}");
+    match visible {
+        Visible::Exactly(count) => assert_eq!(read_by_now as usize, count),
+        Visible::AtLeast(count) => assert!(read_by_now as usize >= count, "{read_by_now} of {count}"),
+    }
+    // The next producer goes on behind what was seen, and nothing of the dead one's unfinished record comes to light.
+    let mut next = ring(&stage.name).take_over().build_record_producer().unwrap();
+    assert_eq!(next.last_published_sequence() + 1, read_by_now);
+    let reading = std::thread::spawn(move || {
+        let (end, reason) = read(&mut consumer, read_by_now, std::process::id().into());
+        assert!(matches!(reason, ConsumeError::Closed), "{reason}");
+        end
+    });
+    for _ in 0..AFTERWARDS {
+        publish(&mut next, false);
+    }
+    drop(next);
+    assert_eq!(reading.join().unwrap(), read_by_now + AFTERWARDS);
+    stage.strike();
+}

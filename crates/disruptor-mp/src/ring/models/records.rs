@@ -1,0 +1,151 @@
+//! Records: whole, in order, none twice, across wraps over lines in which older records lie; and where the producer dies.
+
+use super::*;
+use crate::ring::records::word::{Word, bytes_in};
+use crate::ring::records::write::Place;
+use loom::thread::spawn;
+
+/// Lines of the ring: the fewest in which a record of two, the header behind it, and padding differ.
+const LINES: usize = 4;
+
+fn ring_of_records() -> Ring {
+    Arc::new(HeapMemory::of_records(LINES, 1))
+}
+
+/// Publishes a record of `lines` lines if there is room for it, and for the padding before it.
+fn try_write_record(producer: &mut Sequencer<Ring>, lines: i64) -> bool {
+    loop {
+        let place = producer.place(lines);
+        let (Place::Here { needs } | Place::BehindPadding { needs }) = place;
+        if !producer.has_room(needs) {
+            producer.rescan();
+        }
+        if !producer.has_room(needs) {
+            return false;
+        }
+        if matches!(place, Place::Here { .. }) {
+            break;
+        }
+        producer.pad();
+        producer.publish();
+    }
+    let (first, number) = (producer.next(), producer.next_number());
+    for line in first..first + lines {
+        producer.memory().with_mut(line, |place| fill(place, number));
+    }
+    producer.commit(bytes_in(lines), 0, 0, 0);
+    producer.publish();
+    true
+}
+
+/// Reads record `number` if it is there.
+fn try_read_record(reader: &mut Reader<Ring>, number: &mut i64) -> bool {
+    while reader.look() {
+        let (begin, memory) = (reader.next(), reader.memory());
+        let word = memory.stamp(begin).load(Ordering::Relaxed);
+        let (word, end) = Word::unpack(word, begin, memory.capacity()).expect("what was found is a word");
+        if matches!(word, Word::Padding { .. }) {
+            reader.advance_to(end);
+            continue;
+        }
+        assert_eq!(memory.number(begin).load(Ordering::Relaxed), *number, "{OLD_RECORD}");
+        for line in begin..end {
+            // SAFETY: the place is valid; that nobody writes it meanwhile is what loom checks.
+            let found = memory.with(line, |place| unsafe { *place });
+            assert_eq!(found, value(*number), "{WRONG}");
+        }
+        reader.advance_to(end);
+        *number += 1;
+        return true;
+    }
+    false
+}
+
+/// Lines of record `number`: they end at different places of every lap.
+fn lines(number: i64) -> i64 {
+    [2, 1, 2, 2, 1][number as usize % 5]
+}
+
+#[test]
+pub(super) fn records_arrive_whole_and_in_order_over_the_remains_of_others() {
+    explore(Some(2), 4, || {
+        let ring = ring_of_records();
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
+        let mut reader = consumer(&ring, 0, Announce::Registered);
+        let reading = spawn(move || {
+            let mut number = 0;
+            attempts(4, || try_read_record(&mut reader, &mut number));
+            (reader, number)
+        });
+        let mut written = 0;
+        attempts(5, || {
+            let done = try_write_record(&mut producer, lines(written));
+            written += i64::from(done);
+            done
+        });
+        let (mut reader, mut number) = reading.join().unwrap();
+        while try_read_record(&mut reader, &mut number) {}
+        assert_eq!((number, producer.next_number()), (written, written), "{LOST}");
+        assert_eq!(producer.take_forged(), 0, "an honest position was not believed");
+        written
+    });
+}
+
+/// The producer has died somewhere in its third record; the next one goes on behind what a reader may have seen.
+fn survive(stores: usize) {
+    explore(Some(2), 4, move || {
+        let ring = ring_of_records();
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
+        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let mut number = 0;
+        for written in 0..2 {
+            assert!(try_write_record(&mut producer, 1) && try_read_record(&mut reader, &mut number), "{written}");
+        }
+        let reading = spawn(move || {
+            attempts(2, || try_read_record(&mut reader, &mut number));
+            (reader, number)
+        });
+        // Record 2 takes the line at position 2, and the header behind it stands at 3: what `commit` stores, one by one.
+        ring.with_mut(2, |place| fill(place, 2));
+        let word = Word::Record { len: bytes_in(1) as u32, gap_lines: 0, kind: 0, flags: 0 };
+        let commit: [&dyn Fn(); 4] = [
+            &|| ring.stamp(3).store(0, Ordering::Relaxed),
+            &|| ring.number(3).store(3, Ordering::Relaxed),
+            &|| ring.stamp(2).store(word.pack(), Ordering::Release),
+            &|| ring.control().cursor.publish(3),
+        ];
+        commit.iter().take(stores).for_each(|store| store());
+        let mut next = Sequencer::take_over(Arc::clone(&ring), Announce::Fenced);
+        assert_eq!(next.next(), if stores >= 3 { 3 } else { 2 }, "another end of the committed records");
+        assert_eq!(next.take_forged(), 0, "an honest position was not believed");
+        let mut attempt = 0;
+        while next.next_number() < 4 {
+            if !try_write_record(&mut next, 1) {
+                yield_now();
+            }
+            attempt += 1;
+            if attempt > 3 {
+                break;
+            }
+        }
+        let (mut reader, mut number) = reading.join().unwrap();
+        while try_read_record(&mut reader, &mut number) {}
+        assert_eq!(number, next.next_number(), "{LOST}");
+        number
+    });
+}
+
+#[test]
+pub(super) fn records_go_on_behind_a_producer_that_died_before_the_header() {
+    survive(0);
+}
+
+#[test]
+pub(super) fn records_go_on_behind_a_producer_that_died_before_the_commit() {
+    survive(2);
+}
+
+#[test]
+pub(super) fn records_go_on_behind_a_producer_that_died_before_the_cursor() {
+    survive(3);
+}
