@@ -184,7 +184,10 @@ fn perform(role: Role, name: &str) {
             ready();
             loop {
                 let first = producer.last_published_sequence() + 1;
-                let fill = |event: &mut Event, i| Ok::<(), ()>(event.fill(first + i as i64));
+                let fill = |event: &mut Event, i| {
+                    event.fill(first + i as i64);
+                    Ok::<(), ()>(())
+                };
                 producer.publish_group(BATCH, Patience::Endless, fill).unwrap().unwrap();
             }
         }

@@ -305,6 +305,11 @@ impl<E: Event> ConsumerEnd<E> {
         self.counters = ConsumerCounters::register(file, &label);
     }
 
+    /// What the counters of this consumer are called: for those who count something else about it.
+    pub fn counters_label(&self) -> String {
+        label(self.core.memory(), self.member(), &self.id).into_owned()
+    }
+
     /// The counters that live in the ring's segment.
     pub fn ring_counters(&self) -> CountersFile {
         super::counters_of(self.core.memory().segment())

@@ -59,7 +59,6 @@ pub enum PublishError {
 
 /// Why there was no room for what was to be published, in the words of the [`Patience`](crate::Patience) that it was to be waited with.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum NoRoom {
     /// The ring is full now, and the call was not to wait; or the producer is shut.
     #[error("the ring is full")]

@@ -142,8 +142,11 @@ mod tests {
         if !producer.has_room(count as i64) {
             producer.rescan();
         }
-        // SAFETY: the sequencer hands out a valid place, and one thread plays everybody.
-        let written = producer.write_group(count, |place, _| unsafe { Ok::<(), ()>(*place = value) });
+        let written = producer.write_group(count, |place, _| {
+            // SAFETY: the sequencer hands out a valid place, and one thread plays everybody.
+            unsafe { *place = value };
+            Ok::<(), ()>(())
+        });
         assert!(written.is_ok());
     }
 

@@ -110,8 +110,18 @@ pub trait FramedTransportFrame: Event + sealed::Frame {
     /// All bytes behind the header, in use or not.
     fn data(&self) -> &[u8];
 
+    /// All bytes behind the header, to be written.
+    fn data_mut(&mut self) -> &mut [u8];
+
+    /// Writes the header.
+    fn set_header(&mut self, header: FrameHeader);
+
     /// Lets `fill` write the bytes behind the header, then writes the header. Nothing else of the frame is touched.
-    fn write_frame(&mut self, header: FrameHeader, fill: impl FnOnce(&mut [u8]));
+    #[inline]
+    fn write_frame(&mut self, header: FrameHeader, fill: impl FnOnce(&mut [u8])) {
+        fill(self.data_mut());
+        self.set_header(header);
+    }
 
     /// What a frame says of itself and of the bytes that it holds: for one that is a whole message, the message.
     ///
@@ -194,8 +204,12 @@ macro_rules! frame {
             }
 
             #[inline]
-            fn write_frame(&mut self, header: FrameHeader, fill: impl FnOnce(&mut [u8])) {
-                fill(&mut self.data);
+            fn data_mut(&mut self) -> &mut [u8] {
+                &mut self.data
+            }
+
+            #[inline]
+            fn set_header(&mut self, header: FrameHeader) {
                 self.header.store(header);
             }
         }

@@ -1,19 +1,51 @@
-//! Messages of any size over a ring.
+//! Messages of any size over a ring, whole or absent.
+//!
+//! | for | see |
+//! |---|---|
+//! | building either end | [`TransportBuilder`], or [`FramedTransportProducer::create`] and [`FramedTransportConsumer::attach`] |
+//! | sending: with any patience, encoding in place | [`FramedTransportProducer::send`], [`FramedTransportProducer::send_with`] |
+//! | receiving: in place, copied, by a handler | [`FramedTransportConsumer::next`] and its neighbours, [`Message`] |
+//! | how messages lie in the ring | [`Format`], [`FixedFrame`], [`AlignedFixedFrame`] |
+//! | what can go wrong | [`TransportError`], [`Malformed`] |
+//! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
+//!
+//! A message that does not fit into one frame is sent as several that become visible together. A sender that is killed inside one has
+//! sent nothing; a receiver never sees a part of one, or parts of two. The bytes and the protocol are RFC 0007.
 
 mod buffer;
+mod builder;
+mod clock;
+mod consumer;
+mod counting;
+mod error;
 mod flags;
+mod format;
 mod frame;
+mod framed;
 mod malformed;
+mod message;
+mod over_ring;
 mod prefix;
+mod producer;
 pub mod reassembly;
 mod split;
+mod wait;
 
+pub use builder::TransportBuilder;
+pub use clock::monotonic_ns;
+pub use consumer::{FramedTransportConsumer, MmapFramedTransportConsumer};
+pub use error::{TransportError, TransportResult};
 pub use flags::{
     FRAME_FIRST, FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID, FRAME_LAST, FRAME_SINGLE, frame_flags, is_first_frame,
     is_last_frame, is_single_frame,
 };
+pub use format::Format;
 pub use frame::{
     AlignedFixedFrame, FRAMES_PER_MESSAGE_MAX, FixedFrame, FrameHeader, FrameMeta, FrameShape, FramedTransportFrame,
 };
 pub use malformed::Malformed;
+pub use message::Message;
+pub use over_ring::{publish_framed_payload, recv_framed_message};
 pub use prefix::{Envelope, TraceId};
+pub use producer::{FramedTransportProducer, MmapFramedTransportProducer};
+pub use wait::MyelonWaitStrategy;

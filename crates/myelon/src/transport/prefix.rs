@@ -32,6 +32,16 @@ pub struct Envelope {
     pub trace_id: Option<TraceId>,
 }
 
+/// What a sender sends with a payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Letter {
+    pub(crate) kind: u8,
+    /// Number of the message; wraps.
+    pub(crate) msg_id: u32,
+    /// Its optional parts. Whether a total is needed, the format knows.
+    pub(crate) prefix: Prefix,
+}
+
 /// The parts that are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Prefix {
@@ -44,6 +54,11 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
+    /// Every optional part: the longest that can go with a message.
+    pub(crate) fn full() -> Self {
+        Self { total: None, timestamp_ns: Some(0), trace_id: Some([0; 16]) }
+    }
+
     /// The flags that announce the optional parts.
     pub(crate) fn flags(&self) -> u8 {
         let bit = |is_there: bool, bit| if is_there { bit } else { 0 };

@@ -4,7 +4,7 @@
 
 use super::flags::frame_flags;
 use super::frame::{FRAMES_PER_MESSAGE_MAX, FrameHeader, FrameShape, FramedTransportFrame};
-use super::prefix::Prefix;
+use super::prefix::{Letter, Prefix};
 
 /// Which bytes of a message go into which frame.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,9 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// The outline of a message of `payload_len` bytes behind the optional parts of `prefix`.
-    pub(super) fn new(shape: FrameShape, prefix: Prefix, payload_len: usize, kind: u8, msg_id: u32) -> Self {
+    /// The outline of a message of `payload_len` bytes that travels with `letter`.
+    pub(super) fn new(shape: FrameShape, letter: &Letter, payload_len: usize) -> Self {
+        let Letter { kind, msg_id, prefix } = *letter;
         let fits = payload_len <= single_payload_max(shape, &prefix);
         let prefix = Prefix { total: (!fits).then_some(payload_len as u64), ..prefix };
         Self { shape, prefix, prefix_len: prefix.len(shape.payload_align), payload_len, kind, msg_id }
@@ -28,6 +29,11 @@ impl Outline {
     /// Number of frames. Saturates where no ring could hold them.
     pub(super) fn frames(&self) -> usize {
         self.shape.frames_for(self.prefix_len.saturating_add(self.payload_len))
+    }
+
+    /// Where in the first frame's data the payload begins.
+    pub(super) fn payload_start(&self) -> usize {
+        self.prefix_len
     }
 
     /// Writes frame `index` of the message.
@@ -39,13 +45,16 @@ impl Outline {
         });
     }
 
-    /// Writes the only frame of a message whose payload stands in it already, behind what [`begin`](Self::begin) wrote.
-    pub(super) fn write_header<E: FramedTransportFrame>(&self, frame: &mut E) {
-        frame.write_frame(self.piece(0).0, |_| ());
+    /// Writes what is missing in the only frame of a message whose payload stands in it already, where it belongs.
+    pub(super) fn write_around<E: FramedTransportFrame>(&self, frame: &mut E) {
+        debug_assert_eq!(self.frames(), 1, "a split message cannot be encoded in place");
+        frame.write_frame(self.piece(0).0, |data| {
+            self.begin(data);
+        });
     }
 
     /// Writes what precedes the payload, and returns where in the first frame's data that begins.
-    pub(super) fn begin(&self, data: &mut [u8]) -> usize {
+    fn begin(&self, data: &mut [u8]) -> usize {
         self.prefix.write(data, self.shape.payload_align);
         self.prefix_len
     }

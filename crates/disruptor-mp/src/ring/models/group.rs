@@ -12,7 +12,10 @@ fn try_write_group(producer: &mut Sequencer<Ring>) -> bool {
         return false;
     }
     let first = producer.next();
-    let written = producer.write_group(2, |place, i| Ok::<(), ()>(fill(place, first + i as i64)));
+    let written = producer.write_group(2, |place, i| {
+        fill(place, first + i as i64);
+        Ok::<(), ()>(())
+    });
     written.is_ok()
 }
 

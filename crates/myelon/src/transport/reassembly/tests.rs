@@ -5,6 +5,7 @@
 use super::*;
 use crate::transport::flags::{FRAME_HAS_SEND_TIME, KNOWN};
 use crate::transport::frame::{AlignedFixedFrame, FixedFrame, FramedTransportFrame};
+use crate::transport::prefix::Letter;
 use crate::transport::split::{Outline, payload_max, single_payload_max};
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
@@ -30,7 +31,8 @@ impl Sent {
     }
 
     fn frames<E: FramedTransportFrame>(&self) -> Vec<E> {
-        let outline = Outline::new(E::SHAPE, self.prefix, self.payload.len(), self.kind, self.msg_id);
+        let letter = Letter { kind: self.kind, msg_id: self.msg_id, prefix: self.prefix };
+        let outline = Outline::new(E::SHAPE, &letter, self.payload.len());
         let frame = |index| {
             // What an older message left in the slot.
             let mut frame = E::new_zeroed();

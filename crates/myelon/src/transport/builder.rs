@@ -1,0 +1,233 @@
+//! How a transport is asked for: where, how deep, for how many, and what to do about what is there already.
+//!
+//! **Lives here:** [`TransportBuilder`], and the [`Settings`] that a format builds its ends from. **Builds on:** the ring's builder.
+//! **May touch it:** programs, once per endpoint.
+
+use super::consumer::FramedTransportConsumer;
+use super::error::TransportResult;
+use super::format::Format;
+use super::producer::FramedTransportProducer;
+use disruptor_mp::{CoordinationMode, CreateOptions, Event, Place, SharedDisruptorBuilder, StartAt, WaitStrategy};
+use std::marker::PhantomData;
+
+/// Builds the endpoints of one transport.
+///
+/// ```
+/// use myelon::Patience;
+/// use myelon::transport::{AlignedFixedFrame, TransportBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = format!("transport-docs-{}", std::process::id());
+/// type Frame = AlignedFixedFrame<1024>;
+/// let mut producer = TransportBuilder::<Frame>::new(&name, 64).with_max_consumers(8).build_producer()?;
+/// // Usually in another process:
+/// let mut consumer = TransportBuilder::<Frame>::new(&name, 64).with_consumer_id("worker-0").build_consumer()?;
+///
+/// producer.publish(b"a step", 1)?;
+/// let message = consumer.next(Patience::Endless)?.expect("waited for");
+/// assert_eq!((&message[..], message.kind()), (&b"a step"[..], 1));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransportBuilder<F> {
+    settings: Settings,
+    format: PhantomData<fn() -> F>,
+}
+
+/// What a format needs to build one of its ends.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the ring is.
+    pub(crate) place: Place,
+    /// Slots, or bytes, as the format counts.
+    pub(crate) depth: usize,
+    /// The longest message, in bytes; `None`: what fits.
+    pub(crate) message_limit: Option<usize>,
+    /// Whether every message says when it was sent.
+    pub(crate) has_send_time: bool,
+    max_consumers: Option<usize>,
+    content_tag: Option<String>,
+    coordination: Option<CoordinationMode>,
+    wait: WaitStrategy,
+    consumer_id: Option<String>,
+    rank: Option<u32>,
+    start: StartAt,
+    options: CreateOptions,
+    existing: Existing,
+}
+
+/// What a producer does about a ring that is there already.
+#[derive(Clone, Copy, Debug)]
+enum Existing {
+    TakeOverOrReplace,
+    Refuse,
+    TakeOver,
+    Replace,
+}
+
+impl Settings {
+    /// Tells the ring's builder everything that the ring has to know.
+    pub(crate) fn apply<E: Event>(&self, builder: SharedDisruptorBuilder<E>) -> SharedDisruptorBuilder<E> {
+        let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start).with_create_options(self.options);
+        if let Some(max) = self.max_consumers {
+            builder = builder.enable_discovery(max);
+        }
+        if let Some(tag) = &self.content_tag {
+            builder = builder.with_content_tag(tag);
+        }
+        if let Some(coordination) = self.coordination {
+            builder = builder.with_coordination(coordination);
+        }
+        if let Some(id) = &self.consumer_id {
+            builder = builder.with_consumer_id(id);
+        }
+        if let Some(rank) = self.rank {
+            builder = builder.with_rank(rank);
+        }
+        match self.existing {
+            Existing::TakeOverOrReplace => builder,
+            Existing::Refuse => builder.create(),
+            Existing::TakeOver => builder.take_over(),
+            Existing::Replace => builder.replace(),
+        }
+    }
+}
+
+impl<F: Format> TransportBuilder<F> {
+    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is a power of two: slots,
+    /// for frames. A consumer that gives 0 takes what it finds.
+    pub fn new(place: impl Into<Place>, depth: usize) -> Self {
+        let settings = Settings {
+            place: place.into(),
+            depth,
+            message_limit: None,
+            has_send_time: false,
+            max_consumers: None,
+            content_tag: None,
+            coordination: None,
+            wait: WaitStrategy::default(),
+            consumer_id: None,
+            rank: None,
+            start: StartAt::default(),
+            options: CreateOptions::default(),
+            existing: Existing::TakeOverOrReplace,
+        };
+        Self { settings, format: PhantomData }
+    }
+
+    /// Room for so many consumers, instead of [`DEFAULT_MAX_CONSUMERS`](disruptor_mp::DEFAULT_MAX_CONSUMERS).
+    #[must_use]
+    pub fn with_max_consumers(mut self, max_consumers: usize) -> Self {
+        self.settings.max_consumers = Some(max_consumers);
+        self
+    }
+
+    /// What the messages are: a consumer that gives another tag than the producer is refused. See
+    /// [`with_content_tag`](SharedDisruptorBuilder::with_content_tag).
+    #[must_use]
+    pub fn with_content_tag(mut self, tag: impl Into<String>) -> Self {
+        self.settings.content_tag = Some(tag.into());
+        self
+    }
+
+    /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also the default. A
+    /// receiver uses memory up to this, and no more, for messages that were split.
+    #[must_use]
+    pub fn with_message_limit(mut self, bytes: usize) -> Self {
+        self.settings.message_limit = Some(bytes);
+        self
+    }
+
+    /// Whether every message carries the time at which it was sent, in nanoseconds of the monotonic clock: 8 bytes, or 16 where payloads
+    /// are aligned, and some 20 ns.
+    #[must_use]
+    pub fn with_send_time(mut self, has_send_time: bool) -> Self {
+        self.settings.has_send_time = has_send_time;
+        self
+    }
+
+    /// Sets what a new producer does about consumers that are not there yet.
+    #[must_use]
+    pub fn with_coordination(mut self, coordination: CoordinationMode) -> Self {
+        self.settings.coordination = Some(coordination);
+        self
+    }
+
+    /// How the endpoint waits; a [`MyelonWaitStrategy`](super::MyelonWaitStrategy) or one of the ring's. `MYELON_WAIT` overrides it.
+    #[must_use]
+    pub fn with_wait_strategy(mut self, wait: impl Into<WaitStrategy>) -> Self {
+        self.settings.wait = wait.into();
+        self
+    }
+
+    /// The consumer's id. Who dies and comes back under its id gets what it had not acknowledged again.
+    #[must_use]
+    pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.consumer_id = Some(id.into());
+        self
+    }
+
+    /// The application's rank of the consumer, for reports.
+    #[must_use]
+    pub fn with_rank(mut self, rank: u32) -> Self {
+        self.settings.rank = Some(rank);
+        self
+    }
+
+    /// Where a new consumer starts. One that starts in the middle of a message begins with the next one.
+    #[must_use]
+    pub fn start_at(mut self, start: StartAt) -> Self {
+        self.settings.start = start;
+        self
+    }
+
+    /// Permissions, prefault, locking and the like of a new segment.
+    #[must_use]
+    pub fn with_create_options(mut self, options: CreateOptions) -> Self {
+        self.settings.options = options;
+        self
+    }
+
+    /// `build_producer` creates, and fails if the name is taken, whoever left it.
+    #[must_use]
+    pub fn create(mut self) -> Self {
+        self.settings.existing = Existing::Refuse;
+        self
+    }
+
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none or nobody is left in it.
+    #[must_use]
+    pub fn take_over(mut self) -> Self {
+        self.settings.existing = Existing::TakeOver;
+        self
+    }
+
+    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get `Replaced`.
+    #[must_use]
+    pub fn replace(mut self) -> Self {
+        self.settings.existing = Existing::Replace;
+        self
+    }
+
+    /// Builds the one producer.
+    ///
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
+    /// none, unless [`create`](Self::create) and its neighbours say otherwise.
+    ///
+    /// # Errors
+    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.
+    pub fn build_producer(self) -> TransportResult<FramedTransportProducer<F>> {
+        let has_send_time = self.settings.has_send_time;
+        Ok(FramedTransportProducer::new(F::sender(self.settings)?, has_send_time))
+    }
+
+    /// Attaches a consumer to a ring that exists.
+    ///
+    /// # Errors
+    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError); `IncompatibleEvent` if the frames have another size or kind,
+    /// `IncompatibleContent` if the tags differ.
+    pub fn build_consumer(self) -> TransportResult<FramedTransportConsumer<F>> {
+        Ok(FramedTransportConsumer::new(F::receiver(self.settings)?))
+    }
+}

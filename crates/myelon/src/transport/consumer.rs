@@ -1,0 +1,119 @@
+//! The receiving end of a transport.
+//!
+//! **Lives here:** [`FramedTransportConsumer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
+
+use super::builder::TransportBuilder;
+use super::error::TransportResult;
+use super::format::{Format, Receiver};
+use super::frame::FrameMeta;
+use super::message::Message;
+use disruptor_mp::{ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
+use std::ops::{Deref, DerefMut};
+
+/// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
+///
+/// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed and comes back under its id gets
+/// what it had not acknowledged again, [marked](Message::is_redelivered). Its ring's producer, waits and counters are those of
+/// [`ConsumerEnd`], to which it derefs.
+pub struct FramedTransportConsumer<F: Format> {
+    receiver: F::Receiver,
+}
+
+/// `FramedTransportConsumer` on a mapped file; the place is an argument, not another type.
+pub type MmapFramedTransportConsumer<F> = FramedTransportConsumer<F>;
+
+impl<F: Format> FramedTransportConsumer<F> {
+    pub(super) fn new(receiver: F::Receiver) -> Self {
+        Self { receiver }
+    }
+
+    /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it has.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_consumer`].
+    pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
+        TransportBuilder::new(place, depth).with_wait_strategy(wait).build_consumer()
+    }
+
+    /// [`attach`](Self::attach) under an id, to which a consumer can come back after its death.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_consumer`].
+    pub fn attach_with_consumer_id(
+        place: impl Into<Place>,
+        depth: usize,
+        id: impl Into<String>,
+        wait: impl Into<WaitStrategy>,
+    ) -> TransportResult<Self> {
+        TransportBuilder::new(place, depth).with_consumer_id(id).with_wait_strategy(wait).build_consumer()
+    }
+
+    /// The next message; `None` only for [`Patience::Now`]. Dropping the message acknowledges it.
+    ///
+    /// A message in one frame or record is read in place; one in several frames was copied once, into a buffer that is used again, and
+    /// keeps all its slots until it is dropped.
+    ///
+    /// # Errors
+    /// `Consume`: the wait ended; everything sent before the end is received first. `Malformed`: one message could not be read and was
+    /// skipped; go on.
+    /// Source: RFC 0007, "Receiving".
+    #[inline]
+    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+        Ok(self.receiver.next(patience)?.map(Message::new))
+    }
+
+    /// The next message as `(kind, bytes)`, copied and acknowledged. For who cannot trust the sender to leave its slots alone, or wants
+    /// to keep the bytes.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn receive_owned(&mut self, patience: Patience) -> TransportResult<Option<(u8, Vec<u8>)>> {
+        Ok(self.next(patience)?.map(|message| (message.kind(), message.to_vec())))
+    }
+
+    /// Hands every message that is there to `handler`, at most as many as the ring has slots, and returns how many that were. Each is
+    /// acknowledged when `handler` returns, and not if it panics.
+    ///
+    /// # Errors
+    /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on.
+    pub fn process_available(&mut self, mut handler: impl FnMut(FrameMeta<'_>)) -> TransportResult<usize> {
+        let most = self.capacity();
+        for handled in 0..most {
+            let Some(message) = self.next(Patience::Now)? else { return Ok(handled) };
+            handler(message.meta());
+        }
+        Ok(most)
+    }
+
+    /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is none now.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next): a message that cannot be read was skipped as well.
+    pub fn skip(&mut self) -> TransportResult<bool> {
+        Ok(self.next(Patience::Now)?.is_some())
+    }
+
+    /// Messages that were skipped because they could not be read: broken ones, and one for a start in the middle of a message. Only grows.
+    pub fn skipped(&self) -> u64 {
+        self.receiver.skipped()
+    }
+
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    pub fn attach_counters(&mut self, file: &CountersFile) {
+        self.receiver.attach_counters(file);
+    }
+}
+
+impl<F: Format> Deref for FramedTransportConsumer<F> {
+    type Target = ConsumerEnd<F::Event>;
+
+    fn deref(&self) -> &ConsumerEnd<F::Event> {
+        self.receiver.end()
+    }
+}
+
+impl<F: Format> DerefMut for FramedTransportConsumer<F> {
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Event> {
+        self.receiver.end_mut()
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a message was not sent or not received.
+//!
+//! **Lives here:** [`TransportError`]. **Builds on:** the errors of the ring and of codecs. **May touch it:** every transport.
+
+use super::malformed::Malformed;
+use crate::codec::CodecError;
+use disruptor_mp::{ConsumeError, MultiProcessError, NoRoom, PublishError, RequiredConsumerError};
+
+/// What a transport answers.
+pub type TransportResult<T> = Result<T, TransportError>;
+
+/// Why a message was not sent or not received. After each of these the next message can be tried.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// There is no room now, and the call was not to wait. Nothing was sent: try later.
+    #[error("the ring is full")]
+    Full,
+    /// The message can never be sent through this ring. Nothing was sent.
+    #[error("a message of {len_bytes} bytes does not fit: at most {limit_bytes}{}", Depth(*depth_wanted))]
+    TooLarge {
+        /// Its length. For one that was being encoded, one more than there is room for.
+        len_bytes: usize,
+        /// The longest message that can be sent.
+        limit_bytes: usize,
+        /// The depth of a ring that would hold it; `None` if it is the user's limit or the format that stands in the way.
+        depth_wanted: Option<usize>,
+    },
+    /// Sending ended without room, and says why.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Managed sending ended without room, and says who is to blame.
+    #[error(transparent)]
+    RequiredConsumer(#[from] RequiredConsumerError),
+    /// Receiving ended without a message, and says why.
+    #[error(transparent)]
+    Consume(#[from] ConsumeError),
+    /// A message was there and cannot be read. It was skipped and counted: receive the next one.
+    #[error("a message was skipped")]
+    Malformed(#[from] Malformed),
+    /// The endpoint could not be built.
+    #[error(transparent)]
+    Build(#[from] MultiProcessError),
+    /// The message could not be encoded or decoded.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// What to do about a message that is too large.
+struct Depth(Option<usize>);
+
+impl std::fmt::Display for Depth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(depth) => write!(f, "; a ring of depth {depth} would hold it"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<NoRoom> for TransportError {
+    fn from(reason: NoRoom) -> Self {
+        match reason {
+            NoRoom::Full => Self::Full,
+            NoRoom::Publish(error) => Self::Publish(error),
+            NoRoom::RequiredConsumer(error) => Self::RequiredConsumer(error),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How messages lie in a ring: what a transport asks of a format, and nothing else.
+//!
+//! **Lives here:** [`Format`] and the traits of its two ends. **Builds on:** nothing. **May touch it:** who adds a format implements
+//! these traits; nobody outside the crate can.
+//!
+//! What an implementor must do, beside moving bytes:
+//! - A message is whole or absent, wherever its sender is killed.
+//! - What cannot be sent is refused before anything is written, and [`TransportError::TooLarge`](super::TransportError::TooLarge) at once
+//!   if it can never be.
+//! - The sequence that sending returns is the one that the received message has, and
+//!   [`is_consumed`](disruptor_mp::ProducerEnd::is_consumed) answers for it.
+//! - A message's bytes are those of the slot or record wherever that is possible, and begin at a multiple of
+//!   [`PAYLOAD_ALIGN`](Format::PAYLOAD_ALIGN).
+//! - Receiving never believes a number that it has not checked; what cannot be read is an error value once, and counted.
+//! - Dropping what was handed out acknowledges the whole message, but not while a panic unwinds.
+
+use super::builder::Settings;
+use super::error::TransportResult;
+use super::prefix::{Envelope, Letter};
+use crate::codec::EncodeShort;
+use disruptor_mp::{ConsumerEnd, CountersFile, Event, Patience, ProducerEnd, Sequence};
+
+/// How messages lie in a ring. Sealed: [`FixedFrame`](super::FixedFrame) and [`AlignedFixedFrame`](super::AlignedFixedFrame).
+///
+/// Both ends of a ring have the same format, which the ring's schema checks.
+pub trait Format: Sized + 'static {
+    /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a multiple of 16.
+    const PAYLOAD_ALIGN: usize;
+
+    /// What a slot of the ring holds.
+    type Event: Event;
+
+    /// The sending half.
+    #[doc(hidden)]
+    type Sender: Sender<Event = Self::Event>;
+
+    /// The receiving half.
+    #[doc(hidden)]
+    type Receiver: Receiver<Event = Self::Event>;
+
+    /// Builds the sending half.
+    #[doc(hidden)]
+    fn sender(settings: Settings) -> TransportResult<Self::Sender>;
+
+    /// Builds the receiving half.
+    #[doc(hidden)]
+    fn receiver(settings: Settings) -> TransportResult<Self::Receiver>;
+}
+
+/// The sending half of a format.
+pub trait Sender {
+    /// What a slot of the ring holds.
+    type Event: Event;
+
+    /// The ring's producer, for its peers, its liveness and its counters.
+    fn end(&self) -> &ProducerEnd<Self::Event>;
+
+    /// The same, to be changed.
+    fn end_mut(&mut self) -> &mut ProducerEnd<Self::Event>;
+
+    /// The longest message that can be sent, whatever goes with it, in bytes.
+    fn max_message_bytes(&self) -> usize;
+
+    /// Copies `payload` into the ring, once, and publishes it.
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence>;
+
+    /// Lets `encode` write the payload, in place where `size_hint` says that this is likely to succeed, and publishes as many bytes as it
+    /// says. It is called again with more room when it asks for it, never beyond [`max_message_bytes`](Self::max_message_bytes).
+    fn send_with(
+        &mut self,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence>;
+
+    /// Counts into `file` from now on.
+    fn attach_counters(&mut self, file: &CountersFile);
+}
+
+/// The receiving half of a format.
+pub trait Receiver {
+    /// What a slot of the ring holds.
+    type Event: Event;
+
+    /// A message that is not acknowledged yet.
+    type Held<'a>: Held
+    where
+        Self: 'a;
+
+    /// The ring's consumer, for its producer, its waits and its counters.
+    fn end(&self) -> &ConsumerEnd<Self::Event>;
+
+    /// The same, to be changed.
+    fn end_mut(&mut self) -> &mut ConsumerEnd<Self::Event>;
+
+    /// The next message. `None` only for [`Patience::Now`].
+    fn next(&mut self, patience: Patience) -> TransportResult<Option<Self::Held<'_>>>;
+
+    /// Messages that were skipped because they could not be read.
+    fn skipped(&self) -> u64;
+
+    /// Counts into `file` from now on.
+    fn attach_counters(&mut self, file: &CountersFile);
+}
+
+/// A message that was handed out; dropping it acknowledges it, but not while a panic unwinds.
+pub trait Held {
+    /// What came with the payload.
+    fn envelope(&self) -> &Envelope;
+
+    /// The payload.
+    fn bytes(&self) -> &[u8];
+
+    /// The sequence that its sender got.
+    fn sequence(&self) -> Sequence;
+
+    /// How often it was handed out before without being acknowledged.
+    fn redeliveries(&self) -> u32;
+
+    /// Whether the payload is read where the sender wrote it.
+    fn is_in_place(&self) -> bool;
+
+    /// Gives it back; the next call returns it again.
+    fn release_unread(self);
+}

@@ -1,0 +1,369 @@
+//! Messages in frames, over a ring of frames.
+//!
+//! **Lives here:** the frames' implementation of [`Format`]. **Builds on:** `split` and `reassembly` for the bytes, groups and leases of
+//! the ring for the rest. **May touch it:** the transports.
+
+use super::buffer::AlignedBuffer;
+use super::builder::Settings;
+use super::counting::{ReceiverCounters, SenderCounters};
+use super::error::{TransportError, TransportResult};
+use super::format::{Format, Held, Receiver, Sender};
+use super::frame::{FrameShape, FramedTransportFrame};
+use super::malformed::Malformed;
+use super::prefix::{Envelope, Letter, Prefix};
+use super::reassembly::{Pushed, Reassembler};
+use super::split::{Outline, payload_max, single_payload_max};
+use crate::codec::EncodeShort;
+use disruptor_mp::{
+    BatchLease, ConsumerEnd, CountersFile, Patience, ProducerEnd, Sequence, SharedConsumer, SharedDisruptorBuilder,
+    SharedProducer,
+};
+use std::convert::Infallible;
+use std::ops::Range;
+
+impl<E: FramedTransportFrame> Format for E {
+    const PAYLOAD_ALIGN: usize = E::SHAPE.payload_align;
+
+    type Event = E;
+    type Sender = FrameSender<E>;
+    type Receiver = FrameReceiver<E>;
+
+    fn sender(settings: Settings) -> TransportResult<FrameSender<E>> {
+        let limit = settings.message_limit;
+        let builder = settings.apply(SharedDisruptorBuilder::<E>::new(settings.place.clone(), settings.depth));
+        // Frames are published as groups, whose slots are handed over as zeros. The factory, which would have every first frame on the
+        // stack, is never called.
+        Ok(FrameSender::new(builder.build_producer(E::new_zeroed)?, limit))
+    }
+
+    fn receiver(settings: Settings) -> TransportResult<FrameReceiver<E>> {
+        let limit = settings.message_limit;
+        let builder = settings.apply(SharedDisruptorBuilder::<E>::new(settings.place.clone(), settings.depth));
+        Ok(FrameReceiver::new(builder.build_consumer()?, limit))
+    }
+}
+
+/// Cuts messages into the frames of a ring.
+pub struct FrameSender<E: FramedTransportFrame> {
+    producer: SharedProducer<E>,
+    limit_bytes: usize,
+    /// Where a message of several frames is encoded.
+    buffer: AlignedBuffer,
+    counters: SenderCounters,
+}
+
+impl<E: FramedTransportFrame> FrameSender<E> {
+    fn new(producer: SharedProducer<E>, limit_bytes: Option<usize>) -> Self {
+        let fits = payload_max(E::SHAPE, &Prefix::default(), producer.capacity());
+        let limit_bytes = limit_bytes.map_or(fits, |limit| limit.min(fits));
+        let counters = SenderCounters::register(&producer.ring_counters());
+        Self { producer, limit_bytes, buffer: AlignedBuffer::new(limit_bytes), counters }
+    }
+
+    /// The longest payload that can go with `letter`.
+    fn payload_max(&self, letter: &Letter) -> usize {
+        self.ring_max(letter).min(self.limit_bytes)
+    }
+
+    /// The longest that the ring can hold.
+    fn ring_max(&self, letter: &Letter) -> usize {
+        payload_max(E::SHAPE, &letter.prefix, self.producer.capacity())
+    }
+
+    fn too_large(&self, letter: &Letter, len_bytes: usize) -> TransportError {
+        let (limit_bytes, ring_max) = (self.payload_max(letter), self.ring_max(letter));
+        match limit_bytes < ring_max {
+            // The user's limit stands in the way, and no other ring would help.
+            true => TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: None },
+            false => beyond_the_ring(E::SHAPE, letter, len_bytes, ring_max),
+        }
+    }
+
+    /// Encodes into the buffer, with more and more room; the length.
+    fn encode_aside(
+        &mut self,
+        letter: &Letter,
+        size_hint: usize,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<usize> {
+        let most = self.payload_max(letter);
+        let mut room = size_hint.max(E::SHAPE.data_bytes.saturating_mul(2)).min(most);
+        loop {
+            match encode(self.buffer.take(room)) {
+                Ok(len) => {
+                    assert!(len <= room, "an encoder claims {len} bytes of {room}");
+                    return Ok(len);
+                }
+                Err(EncodeShort::Failed(error)) => return Err(error.into()),
+                Err(EncodeShort::TooSmall) if room == most => {
+                    return Err(self.too_large(letter, most.saturating_add(1)));
+                }
+                Err(EncodeShort::TooSmall) => room = room.saturating_mul(2).min(most),
+            }
+        }
+    }
+
+    fn count(&self, frames: usize, copied_bytes: usize) {
+        self.counters.messages.inc();
+        self.counters.frames.add(frames as u64);
+        self.counters.copied_bytes.add(copied_bytes as u64);
+    }
+}
+
+/// What to say of a message that is too large for a ring which takes `limit_bytes`.
+pub(super) fn beyond_the_ring(
+    shape: FrameShape,
+    letter: &Letter,
+    len_bytes: usize,
+    limit_bytes: usize,
+) -> TransportError {
+    let is_possible = len_bytes <= payload_max(shape, &letter.prefix, usize::MAX);
+    let depth_wanted = is_possible.then(|| Outline::new(shape, letter, len_bytes).frames().next_power_of_two());
+    TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted }
+}
+
+/// Publishes a message of `outline` from `payload`.
+pub(super) fn publish<E: FramedTransportFrame>(
+    producer: &mut SharedProducer<E>,
+    outline: &Outline,
+    payload: &[u8],
+    patience: Patience,
+) -> TransportResult<Sequence> {
+    let published = producer.publish_group(outline.frames(), patience, |frame, index| {
+        outline.write(frame, index, payload);
+        Ok::<(), Infallible>(())
+    })?;
+    let Ok(sequence) = published;
+    Ok(sequence)
+}
+
+impl<E: FramedTransportFrame> Sender for FrameSender<E> {
+    type Event = E;
+
+    #[inline]
+    fn end(&self) -> &ProducerEnd<E> {
+        &self.producer
+    }
+
+    #[inline]
+    fn end_mut(&mut self) -> &mut ProducerEnd<E> {
+        &mut self.producer
+    }
+
+    fn max_message_bytes(&self) -> usize {
+        self.payload_max(&Letter { prefix: Prefix::full(), ..Letter::default() })
+    }
+
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
+        if payload.len() > self.payload_max(letter) {
+            return Err(self.too_large(letter, payload.len()));
+        }
+        let outline = Outline::new(E::SHAPE, letter, payload.len());
+        let sequence = publish(&mut self.producer, &outline, payload, patience)?;
+        self.count(outline.frames(), payload.len());
+        Ok(sequence)
+    }
+
+    fn send_with(
+        &mut self,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
+        if size_hint <= room {
+            let start = Outline::new(E::SHAPE, letter, 0).payload_start();
+            let published = self.producer.publish_group(1, patience, |frame: &mut E, _| {
+                let len = encode(&mut frame.data_mut()[start..start + room])?;
+                assert!(len <= room, "an encoder claims {len} bytes of {room}");
+                Outline::new(E::SHAPE, letter, len).write_around(frame);
+                Ok(())
+            })?;
+            match published {
+                Ok(sequence) => {
+                    self.count(1, 0);
+                    return Ok(sequence);
+                }
+                Err(EncodeShort::Failed(error)) => return Err(error.into()),
+                Err(EncodeShort::TooSmall) => {}
+            }
+        }
+        let len = self.encode_aside(letter, size_hint, encode)?;
+        let outline = Outline::new(E::SHAPE, letter, len);
+        let sequence = publish(&mut self.producer, &outline, &self.buffer.bytes()[..len], patience)?;
+        self.count(outline.frames(), len);
+        Ok(sequence)
+    }
+
+    fn attach_counters(&mut self, file: &CountersFile) {
+        self.producer.attach_counters(file);
+        self.counters = SenderCounters::register(file);
+    }
+}
+
+/// Puts the messages of a ring of frames together.
+pub struct FrameReceiver<E: FramedTransportFrame> {
+    consumer: SharedConsumer<E>,
+    reassembler: Reassembler,
+    counters: ReceiverCounters,
+}
+
+impl<E: FramedTransportFrame> FrameReceiver<E> {
+    fn new(consumer: SharedConsumer<E>, limit_bytes: Option<usize>) -> Self {
+        let limit_bytes = limit_bytes.unwrap_or_else(|| receivable_max::<E>(&consumer));
+        let counters = ReceiverCounters::register(&consumer.ring_counters(), &consumer.counters_label());
+        Self { reassembler: Reassembler::new(E::SHAPE, limit_bytes), consumer, counters }
+    }
+}
+
+/// The longest message that the ring can hold at all.
+pub(super) fn receivable_max<E: FramedTransportFrame>(consumer: &SharedConsumer<E>) -> usize {
+    payload_max(E::SHAPE, &Prefix::default(), consumer.capacity())
+}
+
+/// Where the next message is.
+pub(super) struct Found {
+    pub(super) frames: usize,
+    pub(super) envelope: Envelope,
+    /// Its bytes of the only frame's data; `None`: it was put together.
+    pub(super) range: Option<Range<usize>>,
+}
+
+/// Waits for the next message and looks at its frames, which are not taken. What is no part of it is.
+pub(super) fn find<E: FramedTransportFrame>(
+    consumer: &mut SharedConsumer<E>,
+    reassembler: &mut Reassembler,
+    patience: Patience,
+) -> TransportResult<Option<Found>> {
+    loop {
+        if let Some(found) = gather(consumer, reassembler)? {
+            return Ok(Some(found));
+        }
+        if patience == Patience::Now {
+            return Ok(None);
+        }
+        consumer.wait_until_available(patience.deadline())?;
+    }
+}
+
+/// Looks at the frames that are there, up to the end of one message.
+#[inline]
+fn gather<E: FramedTransportFrame>(
+    consumer: &mut SharedConsumer<E>,
+    reassembler: &mut Reassembler,
+) -> Result<Option<Found>, Malformed> {
+    let mut frames = 0;
+    loop {
+        let Some(frame) = consumer.peek_at(frames) else {
+            // A group is there as a whole. What has begun and does not go on now was not sent as one, and is not waited for.
+            let fault = reassembler.give_up();
+            pass(consumer, frames);
+            return fault.map_or(Ok(None), Err);
+        };
+        match reassembler.push(frame.header(), frame.data()) {
+            Ok(Pushed::Single(envelope, range)) => return Ok(Some(Found { frames: 1, envelope, range: Some(range) })),
+            Ok(Pushed::Joined(envelope)) => return Ok(Some(Found { frames: frames + 1, envelope, range: None })),
+            Ok(Pushed::More) => frames += 1,
+            Ok(Pushed::Passed) => pass(consumer, 1),
+            Err(fault) => {
+                pass(consumer, if fault.is_of_earlier_frames() { frames } else { frames + 1 });
+                return Err(fault);
+            }
+        }
+    }
+}
+
+/// Takes the next `count` frames, which were looked at, without using them.
+fn pass<E: FramedTransportFrame>(consumer: &mut SharedConsumer<E>, count: usize) {
+    if count > 0 {
+        drop(consumer.lease_peeked(count));
+    }
+}
+
+impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
+    type Event = E;
+    type Held<'a> = HeldFrames<'a, E>;
+
+    #[inline]
+    fn end(&self) -> &ConsumerEnd<E> {
+        &self.consumer
+    }
+
+    #[inline]
+    fn end_mut(&mut self) -> &mut ConsumerEnd<E> {
+        &mut self.consumer
+    }
+
+    #[inline]
+    fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldFrames<'_, E>>> {
+        let skipped = self.reassembler.skipped();
+        let found = find(&mut self.consumer, &mut self.reassembler, patience);
+        self.counters.skipped.add(self.reassembler.skipped() - skipped);
+        let Some(Found { frames, envelope, range }) = found? else { return Ok(None) };
+        let payload = match range {
+            Some(range) => Payload::InPlace(range),
+            None => {
+                let joined = self.reassembler.message();
+                self.counters.reassembled.inc();
+                self.counters.copied_bytes.add(joined.len() as u64);
+                Payload::Joined(joined)
+            }
+        };
+        Ok(Some(HeldFrames { lease: self.consumer.lease_peeked(frames), envelope, payload }))
+    }
+
+    fn skipped(&self) -> u64 {
+        self.reassembler.skipped()
+    }
+
+    fn attach_counters(&mut self, file: &CountersFile) {
+        self.consumer.attach_counters(file);
+        self.counters = ReceiverCounters::register(file, &self.consumer.counters_label());
+    }
+}
+
+/// A message with all the frames that it came in.
+pub struct HeldFrames<'a, E: FramedTransportFrame> {
+    lease: BatchLease<'a, E>,
+    envelope: Envelope,
+    payload: Payload<'a>,
+}
+
+enum Payload<'a> {
+    /// These bytes of the only frame's data.
+    InPlace(Range<usize>),
+    /// The copy of all frames' bytes.
+    Joined(&'a [u8]),
+}
+
+impl<E: FramedTransportFrame> Held for HeldFrames<'_, E> {
+    #[inline]
+    fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match &self.payload {
+            Payload::InPlace(range) => &self.lease.get(0).data()[range.clone()],
+            Payload::Joined(bytes) => bytes,
+        }
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.lease.first_sequence() + self.lease.len() as Sequence - 1
+    }
+
+    fn redeliveries(&self) -> u32 {
+        self.lease.redeliveries(0)
+    }
+
+    fn is_in_place(&self) -> bool {
+        matches!(self.payload, Payload::InPlace(_))
+    }
+
+    fn release_unread(self) {
+        self.lease.release_first(0);
+    }
+}

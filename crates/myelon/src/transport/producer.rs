@@ -1,0 +1,171 @@
+//! The sending end of a transport.
+//!
+//! **Lives here:** [`FramedTransportProducer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
+
+use super::builder::TransportBuilder;
+use super::clock::monotonic_ns;
+use super::error::TransportResult;
+use super::format::{Format, Sender};
+use super::prefix::{Letter, Prefix, TraceId};
+use crate::codec::EncodeShort;
+use disruptor_mp::{CountersFile, Patience, Place, ProducerEnd, Sequence};
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+/// Sends messages of any size to every consumer of a ring, whole or not at all.
+///
+/// Its ring's peers, liveness and counters are those of [`ProducerEnd`], to which it derefs. Dropping it closes the ring: consumers
+/// receive what is left and are then told.
+pub struct FramedTransportProducer<F: Format> {
+    sender: F::Sender,
+    next_msg_id: u32,
+    has_send_time: bool,
+    trace_id: Option<TraceId>,
+}
+
+/// `FramedTransportProducer` on a mapped file; the place is an argument, not another type.
+pub type MmapFramedTransportProducer<F> = FramedTransportProducer<F>;
+
+impl<F: Format> FramedTransportProducer<F> {
+    pub(super) fn new(sender: F::Sender, has_send_time: bool) -> Self {
+        Self { sender, next_msg_id: 0, has_send_time, trace_id: None }
+    }
+
+    /// A producer at `place` with everything else as [`TransportBuilder`] has it.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_producer`].
+    pub fn create(place: impl Into<Place>, depth: usize) -> TransportResult<Self> {
+        TransportBuilder::new(place, depth).build_producer()
+    }
+
+    /// [`create`](Self::create) with room for `max_consumers` consumers.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_producer`].
+    pub fn create_with_consumers(place: impl Into<Place>, depth: usize, max_consumers: usize) -> TransportResult<Self> {
+        TransportBuilder::new(place, depth).with_max_consumers(max_consumers).build_producer()
+    }
+
+    /// Sends `payload`: waits while the ring is full, as long as its consumers live. Returns the message's sequence.
+    ///
+    /// # Errors
+    /// `TooLarge` at once if it can never be sent; `Publish` if the wait ends without room. Nothing was sent.
+    pub fn publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Endless)
+    }
+
+    /// Sends `payload` if there is room now.
+    ///
+    /// # Errors
+    /// `Full`, `TooLarge`. Nothing was sent.
+    pub fn try_publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Now)
+    }
+
+    /// [`publish`](Self::publish) that gives up at `deadline`.
+    ///
+    /// # Errors
+    /// As `publish`, and `Publish(TimedOut)` with the report of who held the ring back.
+    pub fn publish_deadline(&mut self, payload: &[u8], kind: u8, deadline: Instant) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Until(deadline))
+    }
+
+    /// [`publish`](Self::publish) under the watch that
+    /// [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) began.
+    ///
+    /// # Errors
+    /// `TooLarge`, `RequiredConsumer`. Nothing was sent.
+    pub fn publish_managed(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Managed)
+    }
+
+    /// Sends `payload` with whatever patience there is: the general form of the calls above. The bytes are copied once, into the ring.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Full`, `Publish`, `RequiredConsumer`. Nothing was sent.
+    /// Source: RFC 0007, "Sending".
+    #[inline]
+    pub fn send(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        let letter = self.letter(kind);
+        let sequence = self.sender.send(&letter, payload, patience)?;
+        self.next_msg_id = self.next_msg_id.wrapping_add(1);
+        Ok(sequence)
+    }
+
+    /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
+    ///
+    /// The bytes are those of the ring where the message fits into one frame, and `size_hint` says so; otherwise those of a buffer that
+    /// is kept for the next message. They hold whatever was there before. `encode` is called again, with more room, when it answers
+    /// [`EncodeShort::TooSmall`], but never with more than [`max_message_bytes`](Self::max_message_bytes), so it must be repeatable.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and `Codec` with what `encode` failed with. Nothing was sent.
+    ///
+    /// # Panics
+    /// If `encode` claims more bytes than it was given. Nothing was sent.
+    #[inline]
+    pub fn send_with(
+        &mut self,
+        kind: u8,
+        size_hint: usize,
+        patience: Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        let letter = self.letter(kind);
+        let sequence = self.sender.send_with(&letter, size_hint, patience, encode)?;
+        self.next_msg_id = self.next_msg_id.wrapping_add(1);
+        Ok(sequence)
+    }
+
+    /// The longest message that can be sent, whatever travels with it, in bytes.
+    pub fn max_message_bytes(&self) -> usize {
+        self.sender.max_message_bytes()
+    }
+
+    /// The trace to which the messages from now on belong; `None`: to none. It travels with each of them: 16 bytes.
+    pub fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
+        self.trace_id = trace_id;
+    }
+
+    /// Waits until at least one consumer is there; `false` if none is within `timeout`.
+    pub fn discover_consumers(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        while self.get_consumer_count() == 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            disruptor_mp::perform_default_discovery_poll_wait();
+        }
+        true
+    }
+
+    /// Waits until consumer `id` is there and lives; `false` if it is not within `timeout`.
+    pub fn discover_consumer_id(&self, id: &str, timeout: Duration) -> bool {
+        self.wait_for_consumer_id(id, timeout)
+    }
+
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    pub fn attach_counters(&mut self, file: &CountersFile) {
+        self.sender.attach_counters(file);
+    }
+
+    fn letter(&self, kind: u8) -> Letter {
+        let timestamp_ns = self.has_send_time.then(monotonic_ns);
+        Letter { kind, msg_id: self.next_msg_id, prefix: Prefix { total: None, timestamp_ns, trace_id: self.trace_id } }
+    }
+}
+
+impl<F: Format> Deref for FramedTransportProducer<F> {
+    type Target = ProducerEnd<F::Event>;
+
+    fn deref(&self) -> &ProducerEnd<F::Event> {
+        self.sender.end()
+    }
+}
+
+impl<F: Format> DerefMut for FramedTransportProducer<F> {
+    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Event> {
+        self.sender.end_mut()
+    }
+}
