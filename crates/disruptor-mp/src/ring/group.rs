@@ -206,6 +206,18 @@ mod tests {
     }
 
     #[test]
+    fn taking_over_a_ring_of_records_leaves_the_bytes_of_unread_ones_alone() {
+        let place = crate::Place::heap();
+        let mut producer = crate::SharedDisruptorBuilder::records(&place, 16 * 64).build_record_producer().unwrap();
+        let mut consumer = crate::SharedDisruptorBuilder::records(&place, 0).build_record_consumer().unwrap();
+        // At the beginning of each line stands what would be the stamp of that line's next lap.
+        let payload: Vec<u8> = (0..10 * 8).flat_map(|word| (word / 8 + 16 + 1_i64).to_le_bytes()).skip(16).collect();
+        producer.publish(&payload, 1, 0, crate::Patience::Now).unwrap();
+        drop(Sequencer::take_over(producer.core.memory().clone(), Announce::Fenced));
+        assert!(consumer.next(crate::Patience::Now).unwrap().unwrap()[..] == payload, "bytes were cleared");
+    }
+
+    #[test]
     fn a_group_that_fails_or_panics_publishes_nothing_and_the_next_one_uses_its_slots() {
         let (_ring, mut producer, mut reader) = ring();
         publish(&mut producer, 3, 1);

@@ -143,6 +143,7 @@ impl<E: Copy + Default> HeapMemory<E> {
     }
 
     /// A ring of `lines` lines, each of which carries one `E`.
+    #[cfg(loom)]
     pub(crate) fn of_records(lines: usize, table_len: usize) -> Self {
         Self { holds_records: true, ..Self::new(lines, table_len, None) }
     }

@@ -3,7 +3,7 @@
 //! **Lives here:** [`CodecError`], [`EncodeShort`]. **May touch it:** codecs make them, transports pass them on.
 
 /// What a codec's library said.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a message could not be encoded or decoded. The stream goes on: the next message is not affected.
 #[derive(Debug, thiserror::Error)]

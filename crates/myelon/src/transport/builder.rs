@@ -7,6 +7,7 @@ use super::consumer::FramedTransportConsumer;
 use super::error::TransportResult;
 use super::format::Format;
 use super::producer::FramedTransportProducer;
+use super::records::Records;
 use disruptor_mp::{CoordinationMode, CreateOptions, Event, Place, SharedDisruptorBuilder, StartAt, WaitStrategy};
 use std::marker::PhantomData;
 
@@ -30,7 +31,7 @@ use std::marker::PhantomData;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct TransportBuilder<F> {
+pub struct TransportBuilder<F = Records> {
     settings: Settings,
     format: PhantomData<fn() -> F>,
 }
@@ -95,8 +96,8 @@ impl Settings {
 }
 
 impl<F: Format> TransportBuilder<F> {
-    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is a power of two: slots,
-    /// for frames. A consumer that gives 0 takes what it finds.
+    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is a power of two: bytes,
+    /// for records; slots, for frames. A consumer that gives 0 takes what it finds.
     pub fn new(place: impl Into<Place>, depth: usize) -> Self {
         let settings = Settings {
             place: place.into(),

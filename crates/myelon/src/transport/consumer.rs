@@ -7,6 +7,7 @@ use super::error::TransportResult;
 use super::format::{Format, Receiver};
 use super::frame::FrameMeta;
 use super::message::Message;
+use super::records::Records;
 use disruptor_mp::{ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
 use std::ops::{Deref, DerefMut};
 
@@ -15,12 +16,12 @@ use std::ops::{Deref, DerefMut};
 /// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed and comes back under its id gets
 /// what it had not acknowledged again, [marked](Message::is_redelivered). Its ring's producer, waits and counters are those of
 /// [`ConsumerEnd`], to which it derefs.
-pub struct FramedTransportConsumer<F: Format> {
+pub struct FramedTransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
 }
 
 /// `FramedTransportConsumer` on a mapped file; the place is an argument, not another type.
-pub type MmapFramedTransportConsumer<F> = FramedTransportConsumer<F>;
+pub type MmapFramedTransportConsumer<F = Records> = FramedTransportConsumer<F>;
 
 impl<F: Format> FramedTransportConsumer<F> {
     pub(super) fn new(receiver: F::Receiver) -> Self {

@@ -20,7 +20,8 @@ use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
 use disruptor_mp::{ConsumerEnd, CountersFile, Event, Patience, ProducerEnd, Sequence};
 
-/// How messages lie in a ring. Sealed: [`FixedFrame`](super::FixedFrame) and [`AlignedFixedFrame`](super::AlignedFixedFrame).
+/// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
+/// [`AlignedFixedFrame`](super::AlignedFixedFrame).
 ///
 /// Both ends of a ring have the same format, which the ring's schema checks.
 pub trait Format: Sized + 'static {

@@ -5,7 +5,7 @@
 //! | building either end | [`TransportBuilder`], or [`FramedTransportProducer::create`] and [`FramedTransportConsumer::attach`] |
 //! | sending: with any patience, encoding in place | [`FramedTransportProducer::send`], [`FramedTransportProducer::send_with`] |
 //! | receiving: in place, copied, by a handler | [`FramedTransportConsumer::next`] and its neighbours, [`Message`] |
-//! | how messages lie in the ring | [`Format`], [`FixedFrame`], [`AlignedFixedFrame`] |
+//! | how messages lie in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
 //!
@@ -28,6 +28,7 @@ mod over_ring;
 mod prefix;
 mod producer;
 pub mod reassembly;
+mod records;
 mod split;
 mod wait;
 
@@ -48,4 +49,5 @@ pub use message::Message;
 pub use over_ring::{publish_framed_payload, recv_framed_message};
 pub use prefix::{Envelope, TraceId};
 pub use producer::{FramedTransportProducer, MmapFramedTransportProducer};
+pub use records::Records;
 pub use wait::MyelonWaitStrategy;

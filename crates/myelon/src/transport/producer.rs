@@ -7,6 +7,7 @@ use super::clock::monotonic_ns;
 use super::error::TransportResult;
 use super::format::{Format, Sender};
 use super::prefix::{Letter, Prefix, TraceId};
+use super::records::Records;
 use crate::codec::EncodeShort;
 use disruptor_mp::{CountersFile, Patience, Place, ProducerEnd, Sequence};
 use std::ops::{Deref, DerefMut};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 ///
 /// Its ring's peers, liveness and counters are those of [`ProducerEnd`], to which it derefs. Dropping it closes the ring: consumers
 /// receive what is left and are then told.
-pub struct FramedTransportProducer<F: Format> {
+pub struct FramedTransportProducer<F: Format = Records> {
     sender: F::Sender,
     next_msg_id: u32,
     has_send_time: bool,
@@ -24,7 +25,7 @@ pub struct FramedTransportProducer<F: Format> {
 }
 
 /// `FramedTransportProducer` on a mapped file; the place is an argument, not another type.
-pub type MmapFramedTransportProducer<F> = FramedTransportProducer<F>;
+pub type MmapFramedTransportProducer<F = Records> = FramedTransportProducer<F>;
 
 impl<F: Format> FramedTransportProducer<F> {
     pub(super) fn new(sender: F::Sender, has_send_time: bool) -> Self {

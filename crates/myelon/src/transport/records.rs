@@ -1,0 +1,288 @@
+//! Messages as records: one contiguous piece each, as long as it is.
+//!
+//! **Lives here:** [`Records`] and its implementation of [`Format`]. **Builds on:** the rings of records below. **May touch it:** the
+//! transports.
+
+use super::builder::Settings;
+use super::counting::{ReceiverCounters, SenderCounters};
+use super::error::{TransportError, TransportResult};
+use super::flags::{FRAME_SINGLE, KNOWN};
+use super::format::{Format, Held, Receiver, Sender};
+use super::malformed::Malformed;
+use super::prefix::{Envelope, Letter, Prefix};
+use crate::codec::EncodeShort;
+use disruptor_mp::{
+    ConsumerEnd, CountersFile, Patience, ProducerEnd, RecordClaim, RecordConsumer, RecordError, RecordLease,
+    RecordLine, RecordProducer, Sequence, SharedDisruptorBuilder,
+};
+
+/// What payloads are aligned to, whatever precedes them.
+const ALIGN: usize = 16;
+
+/// Messages as records of a ring of bytes: the format to use unless there is a reason for another.
+///
+/// A message takes as many lines of 64 bytes as it needs, whatever its length, so one ring serves small messages and large ones; it is
+/// encoded in the ring and read in the ring, in one piece. The depth of such a transport is the ring's size in bytes, a power of two;
+/// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is a good one. Sequences number the messages.
+///
+/// Layout, protocol and the reasons for them: RFC 0006.
+#[derive(Clone, Copy, Debug)]
+pub enum Records {}
+
+impl Format for Records {
+    const PAYLOAD_ALIGN: usize = ALIGN;
+
+    type Event = RecordLine;
+    type Sender = RecordSender;
+    type Receiver = RecordReceiver;
+
+    fn sender(settings: Settings) -> TransportResult<RecordSender> {
+        let builder = settings.apply(SharedDisruptorBuilder::records(settings.place.clone(), settings.depth));
+        Ok(RecordSender::new(builder.build_record_producer()?, settings.message_limit))
+    }
+
+    fn receiver(settings: Settings) -> TransportResult<RecordReceiver> {
+        let builder = settings.apply(SharedDisruptorBuilder::records(settings.place.clone(), settings.depth));
+        let consumer = builder.build_record_consumer()?;
+        let counters = ReceiverCounters::register(&consumer.ring_counters(), &consumer.counters_label());
+        let limit_bytes = settings.message_limit.unwrap_or(usize::MAX);
+        Ok(RecordReceiver { consumer, limit_bytes, skipped: 0, counters })
+    }
+}
+
+/// Writes messages as records.
+pub struct RecordSender {
+    producer: RecordProducer,
+    limit_bytes: usize,
+    counters: SenderCounters,
+}
+
+impl RecordSender {
+    fn new(producer: RecordProducer, limit_bytes: Option<usize>) -> Self {
+        let counters = SenderCounters::register(&producer.ring_counters());
+        Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), counters }
+    }
+
+    /// The longest payload that can stand behind a prefix of `prefix` bytes.
+    fn payload_max(&self, prefix: usize) -> usize {
+        (self.producer.max_record_bytes() - prefix).min(self.limit_bytes)
+    }
+
+    #[cold]
+    fn too_large(&self, prefix: usize, len_bytes: usize) -> TransportError {
+        let limit_bytes = self.payload_max(prefix);
+        // Where the user's limit stands in the way, no other ring would help.
+        let depth_wanted = (limit_bytes < self.limit_bytes).then(|| depth_for(prefix.saturating_add(len_bytes)));
+        TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: depth_wanted.flatten() }
+    }
+
+    /// Commits `claim`, whose payload of `len` bytes stands behind the prefix.
+    #[inline]
+    fn commit(claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize) -> Sequence {
+        claim.commit(prefix + len, letter.kind, FRAME_SINGLE | letter.prefix.flags())
+    }
+
+    #[inline]
+    fn count(&self, copied_bytes: usize) {
+        self.counters.messages.inc();
+        self.counters.frames.inc();
+        self.counters.copied_bytes.add(copied_bytes as u64);
+    }
+}
+
+/// The depth of the smallest ring that holds a record of `len_bytes`, if there can be one.
+fn depth_for(len_bytes: usize) -> Option<usize> {
+    // The header, and a line for the one behind it.
+    len_bytes.checked_add(16 + 64)?.checked_next_multiple_of(64)?.checked_next_power_of_two()
+}
+
+/// The reason without the record's own case, which the caller has checked before.
+fn transport_error(error: RecordError) -> TransportError {
+    match error {
+        RecordError::NoRoom(reason) => reason.into(),
+        RecordError::TooLarge { len_bytes, max_bytes, ring_bytes_wanted } => TransportError::TooLarge {
+            len_bytes,
+            limit_bytes: max_bytes,
+            depth_wanted: Some(ring_bytes_wanted).filter(|bytes| *bytes < usize::MAX),
+        },
+        // A situation that a later version adds ends a publish like a ring that is gone.
+        _ => TransportError::Publish(disruptor_mp::PublishError::Closed),
+    }
+}
+
+impl Sender for RecordSender {
+    type Event = RecordLine;
+
+    #[inline]
+    fn end(&self) -> &ProducerEnd<RecordLine> {
+        &self.producer
+    }
+
+    #[inline]
+    fn end_mut(&mut self) -> &mut ProducerEnd<RecordLine> {
+        &mut self.producer
+    }
+
+    fn max_message_bytes(&self) -> usize {
+        self.payload_max(Prefix::full().len(ALIGN))
+    }
+
+    #[inline]
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
+        let prefix = letter.prefix.len(ALIGN);
+        if payload.len() > self.payload_max(prefix) {
+            return Err(self.too_large(prefix, payload.len()));
+        }
+        let mut claim = self.producer.claim(prefix + payload.len(), patience).map_err(transport_error)?;
+        letter.prefix.write(&mut claim, ALIGN);
+        claim[prefix..].copy_from_slice(payload);
+        let sequence = Self::commit(claim, letter, prefix, payload.len());
+        self.count(payload.len());
+        Ok(sequence)
+    }
+
+    fn send_with(
+        &mut self,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        let prefix = letter.prefix.len(ALIGN);
+        let most = self.payload_max(prefix);
+        let mut least = size_hint.min(most);
+        loop {
+            let claimed = self.producer.claim_at_least(prefix + least, prefix + most, patience);
+            let mut claim = claimed.map_err(transport_error)?;
+            let room = claim.len() - prefix;
+            match encode(&mut claim[prefix..]) {
+                Ok(len) => {
+                    assert!(len <= room, "an encoder claims {len} bytes of {room}");
+                    letter.prefix.write(&mut claim, ALIGN);
+                    let sequence = Self::commit(claim, letter, prefix, len);
+                    self.count(0);
+                    return Ok(sequence);
+                }
+                Err(EncodeShort::Failed(error)) => return Err(error.into()),
+                Err(EncodeShort::TooSmall) if room >= most => {
+                    return Err(self.too_large(prefix, most.saturating_add(1)));
+                }
+                // Abandoned. More than there was: at the beginning of the ring, or when consumers have made room.
+                Err(EncodeShort::TooSmall) => least = room.saturating_mul(2).clamp(room + 1, most),
+            }
+        }
+    }
+
+    fn attach_counters(&mut self, file: &CountersFile) {
+        self.producer.attach_counters(file);
+        self.counters = SenderCounters::register(file);
+    }
+}
+
+/// Reads messages where they lie.
+pub struct RecordReceiver {
+    consumer: RecordConsumer,
+    limit_bytes: usize,
+    skipped: u64,
+    counters: ReceiverCounters,
+}
+
+impl Receiver for RecordReceiver {
+    type Event = RecordLine;
+    type Held<'a> = HeldRecord<'a>;
+
+    #[inline]
+    fn end(&self) -> &ConsumerEnd<RecordLine> {
+        &self.consumer
+    }
+
+    #[inline]
+    fn end_mut(&mut self) -> &mut ConsumerEnd<RecordLine> {
+        &mut self.consumer
+    }
+
+    #[inline]
+    fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldRecord<'_>>> {
+        let Some(lease) = self.consumer.next(patience)? else { return Ok(None) };
+        match open(&lease, self.limit_bytes) {
+            Ok((envelope, start)) => Ok(Some(HeldRecord { lease, envelope, start })),
+            Err(fault) => {
+                drop(lease);
+                self.skipped += 1;
+                self.counters.skipped.inc();
+                Err(fault.into())
+            }
+        }
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    fn attach_counters(&mut self, file: &CountersFile) {
+        self.consumer.attach_counters(file);
+        self.counters = ReceiverCounters::register(file, &self.consumer.counters_label());
+    }
+}
+
+/// What came with the payload of a record, and where that starts.
+#[inline]
+fn open(lease: &RecordLease<'_>, limit_bytes: usize) -> Result<(Envelope, usize), Malformed> {
+    parse(lease, lease.kind(), lease.flags(), lease.sequence(), limit_bytes)
+}
+
+/// The pure half of [`open`].
+#[inline]
+pub(super) fn parse(
+    bytes: &[u8],
+    kind: u8,
+    flags: u8,
+    sequence: Sequence,
+    limit_bytes: usize,
+) -> Result<(Envelope, usize), Malformed> {
+    if flags & FRAME_SINGLE != FRAME_SINGLE || flags & !KNOWN != 0 {
+        return Err(Malformed::Flags { flags });
+    }
+    let (prefix, start) = Prefix::read(flags, false, bytes, ALIGN)?;
+    if bytes.len() - start > limit_bytes {
+        return Err(Malformed::BeyondLimit { total_bytes: (bytes.len() - start) as u64, limit_bytes });
+    }
+    let Prefix { timestamp_ns, trace_id, .. } = prefix;
+    // A record needs no number of its own to be told from its neighbours: it is one piece.
+    Ok((Envelope { kind, flags, msg_id: sequence as u32, timestamp_ns, trace_id }, start))
+}
+
+/// A message in its record.
+pub struct HeldRecord<'a> {
+    lease: RecordLease<'a>,
+    envelope: Envelope,
+    start: usize,
+}
+
+impl Held for HeldRecord<'_> {
+    #[inline]
+    fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.lease[self.start..]
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.lease.sequence()
+    }
+
+    fn redeliveries(&self) -> u32 {
+        self.lease.redeliveries()
+    }
+
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
+    fn release_unread(self) {
+        self.lease.release_unread();
+    }
+}
