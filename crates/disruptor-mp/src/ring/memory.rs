@@ -6,6 +6,7 @@
 use super::control::{Control, Entry};
 use super::records::walk;
 use super::recover;
+use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{AtomicI64, Ordering};
 
 /// The words of one ring.
@@ -65,7 +66,11 @@ pub(crate) trait Memory {
 
     /// What users call the event that begins, or will begin, at `position`: its sequence.
     fn number_at(&self, position: i64) -> i64 {
-        if self.holds_records() { self.number(position).load(Ordering::Relaxed) } else { position }
+        if !self.holds_records() {
+            return position;
+        }
+        // A number from shared memory, with which somebody will do arithmetic.
+        self.number(position).load(Ordering::Relaxed).clamp(0, POSITION_MAX)
     }
 
     /// The lowest position from `position` on at which an event is known to begin.

@@ -27,7 +27,8 @@ pub struct Words {
 impl Words {
     /// The words of the ring at `place`; `None` if it cannot be opened.
     pub fn open(place: &Place) -> Option<Self> {
-        Segment::open(place, Kind::Ring, Access::ReadWrite).ok().map(|segment| Self { segment })
+        let open = |kind| Segment::open(place, kind, Access::ReadWrite).ok().map(|segment| Self { segment });
+        open(Kind::Ring).or_else(|| open(Kind::Records))
     }
 
     /// Number of words of eight bytes.

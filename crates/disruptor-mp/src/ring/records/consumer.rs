@@ -53,7 +53,7 @@ impl RecordConsumer {
                 self.end.wait(patience.deadline())?;
             }
             let begin = self.end.core.next();
-            match self.look_at(begin) {
+            match self.look_at(begin, self.end.core.readable()) {
                 Found::Record { bytes, meta, end } => {
                     self.end.core.deliver_to(end);
                     // SAFETY: `look_at` has checked that they lie in the ring. They were committed before `look` found them (Acquire), and our
@@ -95,7 +95,7 @@ impl RecordConsumer {
         self.end.core.deliver_to(until);
         let mut handled = Handled { consumer: self, position: begin, count: 0, bytes: 0 };
         while handled.position < until {
-            match handled.consumer.look_at(handled.position) {
+            match handled.consumer.look_at(handled.position, until) {
                 Found::Record { bytes, meta, end } => {
                     // SAFETY: as in `next`; our gate stands at `begin`, and moves when `handled` is dropped.
                     handler(unsafe { bytes.as_ref() }, meta);
@@ -121,15 +121,15 @@ impl RecordConsumer {
         Ok(self.next(Patience::Now)?.is_some())
     }
 
-    /// What lies at `position`, which has been seen committed, and is gated by our gate.
+    /// What lies at `position`, which has been seen committed, is gated by our gate, and ends before `until`.
     #[inline(always)]
-    fn look_at(&self, position: i64) -> Found {
+    fn look_at(&self, position: i64, until: i64) -> Found {
         let memory = self.end.core.memory();
         // Relaxed: whoever found out that something is there has had the Acquire. Loaded once, checked, then used.
         let word = memory.stamp(position).load(Ordering::Relaxed);
-        match Word::unpack(word, position, memory.capacity()) {
+        match Word::unpack(word, position, memory.capacity()).filter(|(_, end)| *end <= until) {
             Some((Word::Record { len, kind, flags, .. }, end)) => {
-                let sequence = memory.number(position).load(Ordering::Relaxed);
+                let sequence = memory.number_at(position);
                 let redeliveries = self.end.redelivery_of(position);
                 let meta = RecordMeta { sequence, kind, flags, redeliveries };
                 Found::Record { bytes: memory.record(position, len as usize), meta, end }

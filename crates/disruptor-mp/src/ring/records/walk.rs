@@ -20,13 +20,13 @@ pub(crate) fn end_of<M: Memory>(memory: &M, position: i64, word: i64) -> Option<
 
 /// Follows the committed records from `position`, while their numbers go up as they must, to at most `limit`; returns where that ends.
 fn follow<M: Memory>(memory: &M, mut position: i64, limit: i64) -> i64 {
-    let mut number = memory.number(position).load(Ordering::Relaxed);
+    let mut number = memory.number_at(position);
     while position < limit {
         // Acquire pairs with Release in `Sequencer::commit`: who sees the word sees the header behind the record.
         let word = memory.stamp(position).load(order(Site::StampAcquire, Ordering::Acquire));
         let Some((parsed, end)) = Word::unpack(word, position, memory.capacity()) else { break };
         number += i64::from(matches!(parsed, Word::Record { .. }));
-        if end > limit || memory.number(end).load(Ordering::Relaxed) != number {
+        if end > limit || memory.number_at(end) != number {
             break;
         }
         position = end;

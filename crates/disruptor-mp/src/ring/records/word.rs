@@ -80,12 +80,16 @@ impl Word {
             PADDING if word >> 32 == PADDING << 24 => Self::Padding { lines: word as u32 },
             _ => return None,
         };
-        let lines = match parsed {
-            Self::Record { len, gap_lines, .. } => lines_of(len as usize) + i64::from(gap_lines),
-            Self::Padding { lines } => i64::from(lines),
-        };
         let to_wrap = capacity - (position & (capacity - 1));
-        (lines >= 1 && lines <= to_wrap).then_some((parsed, position + lines))
+        let (lines, fits) = match parsed {
+            Self::Record { len, gap_lines, .. } => {
+                let lines = lines_of(len as usize) + i64::from(gap_lines);
+                (lines, lines <= to_wrap)
+            }
+            // Padding leads to the end of the ring, and never stands at its beginning: who steps over it comes to something else.
+            Self::Padding { lines } => (i64::from(lines), i64::from(lines) == to_wrap && to_wrap < capacity),
+        };
+        fits.then_some((parsed, position + lines))
     }
 }
 
@@ -110,7 +114,10 @@ mod tests {
         let fits = Word::Record { len: bytes_in(4) as u32, gap_lines: 0, kind: 0, flags: 0 };
         assert!(Word::unpack(fits.pack(), 4, 8).is_some());
         assert!(Word::unpack(fits.pack(), 5, 8).is_none());
-        assert!(Word::unpack(Word::Padding { lines: 0 }.pack(), 0, 8).is_none());
+        for lines in [0, 1, 3, 5, 8] {
+            assert!(Word::unpack(Word::Padding { lines }.pack(), 4, 8).is_none());
+        }
+        assert!(Word::unpack(Word::Padding { lines: 8 }.pack(), 0, 8).is_none());
         for word in [0, -1, i64::MAX, 1, 3 << 56, Word::Padding { lines: 1 }.pack() | 1 << 40] {
             assert!(Word::unpack(word, 0, 8).is_none(), "{word:#x}");
         }

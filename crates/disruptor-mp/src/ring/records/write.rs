@@ -36,7 +36,7 @@ impl<M: Memory> Sequencer<M> {
     /// The number of the next record.
     #[inline(always)]
     pub(crate) fn next_number(&self) -> i64 {
-        self.memory().number(self.next()).load(Ordering::Relaxed)
+        self.memory().number_at(self.next())
     }
 
     /// Commits the record whose payload of `len` bytes has been written at the next position, and leaves up to `gap_lines` lines unused
