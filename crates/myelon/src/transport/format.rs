@@ -49,7 +49,7 @@ pub trait Format: Sized + 'static {
 }
 
 /// The sending half of a format.
-pub trait Sender {
+pub trait Sender: Send {
     /// What a slot of the ring holds.
     type Event: Event;
 
@@ -80,7 +80,7 @@ pub trait Sender {
 }
 
 /// The receiving half of a format.
-pub trait Receiver {
+pub trait Receiver: Send {
     /// What a slot of the ring holds.
     type Event: Event;
 

@@ -1,0 +1,144 @@
+//! Senders that send what no sender of ours sends.
+//!
+//! **Lives here:** a sender that writes frames by hand. **Builds on:** a ring of frames, and the transport's receiving end.
+//! **May touch it:** whoever finds another way to be wrong.
+
+use crate::stage::{DEPTH, Small, everywhere, payload};
+use myelon::counters::ids;
+use myelon::transport::reassembly::Reassembler;
+use myelon::transport::{
+    FrameHeader, FramedTransportConsumer, FramedTransportFrame, Malformed, TransportBuilder, TransportError,
+    publish_framed_payload, recv_framed_message,
+};
+use myelon::{Patience, Place, SharedProducer, StartAt, attach_shared_consumer, build_shared_single_producer};
+
+/// A ring of frames whose sender does what the test wants, and a receiver.
+fn stage(place: &Place) -> (SharedProducer<Small>, FramedTransportConsumer<Small>) {
+    let producer = build_shared_single_producer::<Small>(place, DEPTH).build_producer(zeroed).unwrap();
+    let consumer = TransportBuilder::<Small>::new(place, 0).with_consumer_id("w").build_consumer().unwrap();
+    (producer, consumer)
+}
+
+/// What the ring's first frames are made of; groups do not ask for it.
+fn zeroed() -> Small {
+    unreachable!("frames are published as groups")
+}
+
+/// Publishes one frame with that header.
+fn frame(producer: &mut SharedProducer<Small>, header: FrameHeader) {
+    let published = producer.publish_group(1, Patience::Now, |frame: &mut Small, _| {
+        frame.write_frame(header, |data| data.fill(0));
+        Ok::<(), ()>(())
+    });
+    published.unwrap().unwrap();
+}
+
+/// The first frame of a message of two, which says that it has `total` bytes.
+fn beginning(producer: &mut SharedProducer<Small>, total: u64) {
+    let published = producer.publish_group(1, Patience::Now, |frame: &mut Small, _| {
+        let header = FrameHeader { len: 40, kind: 0, flags: 1, index: 0, msg_id: 7 };
+        frame.write_frame(header, |data| data[..8].copy_from_slice(&total.to_le_bytes()));
+        Ok::<(), ()>(())
+    });
+    published.unwrap().unwrap();
+}
+
+const GOOD: FrameHeader = FrameHeader { len: 4, kind: 0, flags: 3, index: 0, msg_id: 1 };
+
+#[test]
+fn every_fault_is_an_error_and_the_next_message_is_received() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = stage(&place);
+        let mut faults = 0;
+        let mut expect = |producer: &mut SharedProducer<Small>, wanted: fn(Malformed) -> bool| {
+            let sent = payload(90, faults);
+            publish_framed_payload(producer, 99, &sent, 5, Patience::Now).unwrap();
+            let fault = match consumer.next(Patience::Now).map(|_| ()) {
+                Err(TransportError::Malformed(fault)) => fault,
+                other => panic!("{other:?}"),
+            };
+            assert!(wanted(fault), "{fault}");
+            faults += 1;
+            assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((5, sent)), "behind {fault}");
+            assert_eq!(consumer.skipped(), faults as u64);
+        };
+        frame(&mut producer, FrameHeader { len: u32::MAX, ..GOOD });
+        expect(&mut producer, |fault| matches!(fault, Malformed::Length { .. }));
+        frame(&mut producer, FrameHeader { flags: 0xff, ..GOOD });
+        expect(&mut producer, |fault| matches!(fault, Malformed::Flags { .. }));
+        frame(&mut producer, FrameHeader { index: 1, ..GOOD });
+        expect(&mut producer, |fault| matches!(fault, Malformed::Index { .. }));
+        frame(&mut producer, FrameHeader { flags: 0, ..GOOD });
+        expect(&mut producer, |fault| matches!(fault, Malformed::NoBeginning { .. }));
+        beginning(&mut producer, u64::MAX);
+        expect(&mut producer, |fault| matches!(fault, Malformed::BeyondLimit { .. }));
+        beginning(&mut producer, 0);
+        expect(&mut producer, |fault| matches!(fault, Malformed::Total { .. }));
+        beginning(&mut producer, 60);
+        expect(&mut producer, |fault| matches!(fault, Malformed::Unfinished { .. }));
+        beginning(&mut producer, 60);
+        frame(&mut producer, FrameHeader { flags: 2, index: 1, len: 28, ..GOOD });
+        expect(&mut producer, |fault| matches!(fault, Malformed::Foreign { .. }));
+        let counters = producer.ring_counters().snapshot();
+        let counter = counters.iter().find(|counter| counter.id == ids::FRAME_SKIPPED_COUNT).unwrap();
+        assert_eq!(counter.value, 8);
+    });
+}
+
+#[test]
+fn a_message_that_does_not_go_on_is_not_waited_for() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = stage(&place);
+        beginning(&mut producer, 60);
+        let fault = consumer.next(Patience::Endless).map(|_| ());
+        assert!(
+            matches!(
+                fault,
+                Err(TransportError::Malformed(Malformed::Unfinished { msg_id: 7, have_bytes: 32, total_bytes: 60 }))
+            ),
+            "{fault:?}"
+        );
+        // What comes of it later has no beginning any more, and was counted.
+        frame(&mut producer, FrameHeader { flags: 2, index: 1, len: 28, msg_id: 7, ..GOOD });
+        assert!(consumer.next(Patience::Now).unwrap().is_none());
+        assert_eq!(consumer.skipped(), 1);
+    });
+}
+
+#[test]
+fn a_receiver_that_starts_in_the_middle_begins_with_the_next_message() {
+    everywhere(|place| {
+        let mut producer = build_shared_single_producer::<Small>(&place, DEPTH).build_producer(zeroed).unwrap();
+        // Somebody who reads frames, not messages, stands in the middle of the first; the third wraps around the ring behind it.
+        let mut reader = attach_shared_consumer::<Small>(&place, 0).build_consumer().unwrap();
+        for id in 0..3 {
+            publish_framed_payload(&mut producer, id, &payload(100, id as usize), 0, Patience::Now).unwrap();
+            assert!(id > 0 || reader.skip());
+        }
+        let mut consumer =
+            TransportBuilder::<Small>::new(&place, 0).start_at(StartAt::Oldest).build_consumer().unwrap();
+        let mut received = Vec::new();
+        while let Some(message) = consumer.next(Patience::Now).unwrap() {
+            received.push(message.msg_id());
+            assert_eq!(message[..], payload(100, message.msg_id() as usize));
+        }
+        assert_eq!((received, consumer.skipped()), (vec![1, 2], 1));
+    });
+}
+
+#[test]
+fn frames_over_a_ring_of_ones_own_arrive_as_well() {
+    everywhere(|place| {
+        let mut producer = build_shared_single_producer::<Small>(&place, DEPTH).build_producer(zeroed).unwrap();
+        let mut consumer = attach_shared_consumer::<Small>(&place, 0).build_consumer().unwrap();
+        let mut reassembler = Reassembler::new(Small::SHAPE, 1000);
+        assert_eq!(recv_framed_message(&mut consumer, &mut reassembler, Patience::Now).unwrap(), None);
+        for size in [0, 40, 41, 250] {
+            publish_framed_payload(&mut producer, 1, &payload(size, 1), 2, Patience::Endless).unwrap();
+            let received = recv_framed_message(&mut consumer, &mut reassembler, Patience::Endless).unwrap();
+            assert_eq!(received, Some((2, payload(size, 1))));
+        }
+        let refused = publish_framed_payload(&mut producer, 1, &payload(900, 1), 2, Patience::Now);
+        assert!(matches!(refused, Err(TransportError::TooLarge { depth_wanted: Some(32), .. })), "{refused:?}");
+    });
+}

@@ -1,0 +1,381 @@
+//! What every format promises, whatever it looks like in the ring.
+//!
+//! **Lives here:** claims that are generic over the format. **Builds on:** `stage`. **May touch it:** a new format is added to
+//! `in_every_format`, and has to pass.
+
+use crate::stage::{Aligned, DEPTH, Small, everywhere, in_every_format, pair, payload, soon, watchdog};
+use myelon::codec::{CodecError, EncodeShort};
+use myelon::counters::ids;
+use myelon::transport::{
+    FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, MmapFramedTransportConsumer,
+    MmapFramedTransportProducer, MyelonWaitStrategy, TransportBuilder, TransportError, monotonic_ns,
+};
+use myelon::{
+    ConsumeError, CounterSnapshot, MultiProcessError, Patience, Place, PublishError, RequiredConsumerError,
+    RequiredConsumerLivenessConfig,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// The counter `id` of whoever has the label.
+fn counter(counters: &[CounterSnapshot], id: u32, label: &str) -> u64 {
+    let found = counters.iter().find(|counter| counter.id == id && counter.label == label);
+    found.unwrap_or_else(|| panic!("no counter {id:#x} of {label} in {counters:?}")).value
+}
+
+#[test]
+fn messages_of_every_size_arrive_whole_and_in_order() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, mut consumer) = pair::<F>(&place);
+        let most = producer.max_message_bytes();
+        let sizes = (0..200).chain([most - 1, most]).filter(|size| *size <= most);
+        for (seed, size) in sizes.enumerate() {
+            let sent = payload(size, seed);
+            let sequence = producer.publish(&sent, seed as u8).unwrap();
+            let message = consumer.next(Patience::Endless).unwrap().unwrap();
+            assert_eq!((&message[..], message.kind(), message.sequence()), (&sent[..], seed as u8, sequence));
+            assert_eq!((message.msg_id(), message.is_redelivered()), (seed as u32, false));
+            assert!(!producer.is_consumed(sequence), "acknowledged while it is read");
+            drop(message);
+            assert!(producer.is_consumed(sequence));
+        }
+        assert_eq!(consumer.skipped(), 0);
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn payloads_begin_where_their_format_promises() {
+    fn claim<F: Format>(place: Place) {
+        let mut producer = TransportBuilder::<F>::new(&place, DEPTH).with_send_time(true).build_producer().unwrap();
+        let mut consumer = FramedTransportConsumer::<F>::attach(&place, DEPTH, MyelonWaitStrategy::Block).unwrap();
+        for seed in 0..40 {
+            // Also behind a prefix, whose parts change the place of what follows.
+            producer.set_trace_id((seed % 2 == 0).then_some([7; 16]));
+            let sent = payload(seed * 5, seed);
+            producer.publish(&sent, 0).unwrap();
+            let message = consumer.next(Patience::Endless).unwrap().unwrap();
+            assert_eq!(message[..], sent);
+            let align = if message.is_in_place() { F::PAYLOAD_ALIGN } else { 16 };
+            assert!(message.as_ptr().addr().is_multiple_of(align), "{} bytes", sent.len());
+        }
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn the_time_and_the_trace_of_a_message_arrive_with_it() {
+    fn claim<F: Format>(place: Place) {
+        let mut producer = TransportBuilder::<F>::new(&place, DEPTH).with_send_time(true).build_producer().unwrap();
+        let mut consumer = TransportBuilder::<F>::new(&place, 0).build_consumer().unwrap();
+        for size in [0, 3, 150] {
+            for trace_id in [None, Some(*b"0123456789abcdef")] {
+                producer.set_trace_id(trace_id);
+                let begun = monotonic_ns();
+                producer.publish(&payload(size, 1), 9).unwrap();
+                let message = consumer.next(Patience::Now).unwrap().unwrap();
+                assert_eq!((message[..].to_vec(), message.trace_id()), (payload(size, 1), trace_id));
+                let sent = message.timestamp_ns().unwrap();
+                assert!((begun..=monotonic_ns()).contains(&sent));
+                assert_eq!(message.meta().timestamp_ns, Some(sent));
+            }
+        }
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn one_that_encodes_is_called_again_until_there_is_room_and_never_beyond_the_limit() {
+    fn claim<F: Format>(place: Place) {
+        let limit = 300;
+        let mut producer =
+            TransportBuilder::<F>::new(&place, DEPTH).with_message_limit(limit).build_producer().unwrap();
+        let mut consumer = TransportBuilder::<F>::new(&place, 0).build_consumer().unwrap();
+        let most = producer.max_message_bytes();
+        for size in [0, 1, 20, 40, 41, 97, most] {
+            for hint in [0, size, 2 * limit] {
+                let sent = payload(size, hint);
+                let mut largest = 0;
+                let result = producer.send_with(3, hint, Patience::Now, |into| {
+                    largest = largest.max(into.len());
+                    let place = into.get_mut(..size).ok_or(EncodeShort::TooSmall)?;
+                    place.copy_from_slice(&sent);
+                    Ok(size)
+                });
+                result.unwrap();
+                assert!(largest <= limit, "was given {largest} bytes");
+                assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((3, sent)));
+            }
+        }
+        let mut calls = 0;
+        let refused = producer.send_with(3, 0, Patience::Now, |_| {
+            calls += 1;
+            Err(EncodeShort::TooSmall)
+        });
+        assert!(matches!(refused, Err(TransportError::TooLarge { .. })), "{refused:?}");
+        assert!(calls < 20, "called {calls} times");
+        assert!(consumer.next(Patience::Now).unwrap().is_none());
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn an_encoder_that_fails_or_panics_sends_nothing_and_the_stream_goes_on() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, mut consumer) = pair::<F>(&place);
+        for hint in [1, 100] {
+            let failed = producer.send_with(0, hint, Patience::Now, |into| {
+                into.fill(0xff);
+                Err(CodecError::Encode { codec: "a test", source: "on purpose".into() }.into())
+            });
+            assert!(matches!(failed, Err(TransportError::Codec(CodecError::Encode { .. }))));
+            for claimed in [None, Some(1000)] {
+                let panicked = catch_unwind(AssertUnwindSafe(|| {
+                    producer.send_with(0, hint, Patience::Now, |_| Ok(claimed.expect("a test panics on purpose")))
+                }));
+                assert!(panicked.is_err(), "claimed more than it was given");
+            }
+            let sent = payload(60, hint);
+            producer.publish(&sent, 1).unwrap();
+            assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((1, sent)));
+        }
+        assert_eq!(consumer.skipped(), 0);
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn a_full_ring_answers_as_the_patience_says() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, mut consumer) = pair::<F>(&place);
+        let sent = payload(100, 1);
+        let mut count = 0;
+        while producer.try_publish(&sent, 0).is_ok() {
+            count += 1;
+        }
+        assert!(matches!(producer.try_publish(&sent, 0), Err(TransportError::Full)));
+        let late = producer.publish_deadline(&sent, 0, soon());
+        let Err(TransportError::Publish(PublishError::TimedOut { report })) = late else { panic!("{late:?}") };
+        assert!(report.to_string().contains('w'), "{report}");
+        assert!(matches!(
+            producer.publish_managed(&sent, 0),
+            Err(TransportError::RequiredConsumer(RequiredConsumerError::NotEnabled))
+        ));
+        producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new(["w"])).unwrap();
+        let late = producer.send(&sent, 0, Patience::ManagedUntil(soon()));
+        let Err(TransportError::RequiredConsumer(RequiredConsumerError::TimedOut { report })) = late else {
+            panic!("{late:?}")
+        };
+        assert_eq!(report.culprit.unwrap().id, "w");
+        for _ in 0..count {
+            assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((0, sent.clone())));
+        }
+        assert!(consumer.next(Patience::Now).unwrap().is_none(), "nothing came of what failed");
+        producer.publish_managed(&sent, 0).unwrap();
+        assert!(consumer.next(Patience::Managed).unwrap().is_some());
+        let late = consumer.next(Patience::Until(soon())).map(|_| ());
+        assert!(matches!(late, Err(TransportError::Consume(ConsumeError::TimedOut { .. }))), "{late:?}");
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn a_message_that_can_never_be_sent_is_refused_at_once_with_the_depth_to_ask_for() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, _consumer) = pair::<F>(&place);
+        let most = producer.max_message_bytes();
+        let sent = payload(3 * most, 1);
+        let refused = producer.publish(&sent, 0);
+        let Err(TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: Some(depth) }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(len_bytes == sent.len() && (most..len_bytes).contains(&limit_bytes));
+        drop(producer);
+        // The advice is good.
+        let place = Place::heap();
+        let mut producer = FramedTransportProducer::<F>::create(&place, depth).unwrap();
+        producer.publish(&sent, 0).unwrap();
+        let mut limited =
+            TransportBuilder::<F>::new(Place::heap(), DEPTH).with_message_limit(10).build_producer().unwrap();
+        let refused = limited.publish(&[0; 11], 0);
+        assert!(
+            matches!(refused, Err(TransportError::TooLarge { len_bytes: 11, limit_bytes: 10, depth_wanted: None })),
+            "{refused:?}"
+        );
+        limited.publish(&[0; 10], 0).unwrap();
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn a_receiver_with_a_lower_limit_skips_what_is_longer_and_goes_on() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, _other) = pair::<F>(&place);
+        let mut consumer = TransportBuilder::<F>::new(&place, 0).with_message_limit(50).build_consumer().unwrap();
+        producer.publish(&payload(51, 1), 0).unwrap();
+        producer.publish(&payload(50, 2), 0).unwrap();
+        assert!(matches!(consumer.next(Patience::Now), Err(TransportError::Malformed(_))));
+        assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((0, payload(50, 2))));
+        assert_eq!(consumer.skipped(), 1);
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn a_message_is_not_acknowledged_while_its_reader_panics() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, mut consumer) = pair::<F>(&place);
+        for size in [10, 150] {
+            let sequence = producer.publish(&payload(size, 1), 4).unwrap();
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let _message = consumer.next(Patience::Now).unwrap().unwrap();
+                panic!("a test panics on purpose");
+            }));
+            assert!(panicked.is_err() && !producer.is_consumed(sequence));
+            let panicked =
+                catch_unwind(AssertUnwindSafe(|| consumer.process_available(|_| panic!("a test panics on purpose"))));
+            assert!(panicked.is_err() && !producer.is_consumed(sequence));
+            consumer.next(Patience::Now).unwrap().unwrap().release_unread();
+            assert!(!producer.is_consumed(sequence));
+            assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((4, payload(size, 1))));
+            assert!(producer.is_consumed(sequence));
+        }
+        producer.publish(&payload(150, 2), 4).unwrap();
+        assert!(consumer.skip().unwrap() && !consumer.skip().unwrap());
+        assert_eq!(consumer.skipped(), 0, "it was not skipped because it could not be read");
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn a_handler_gets_everything_that_is_there() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, mut consumer) = pair::<F>(&place);
+        for (seed, size) in [5, 120, 0].into_iter().enumerate() {
+            producer.publish(&payload(size, seed), seed as u8).unwrap();
+        }
+        let mut seen = Vec::new();
+        let handled = consumer.process_available(|meta| {
+            assert_eq!(meta.len, meta.data.len());
+            seen.push((meta.kind, meta.msg_id, meta.data.to_vec()));
+        });
+        assert_eq!(handled.unwrap(), 3);
+        assert_eq!(seen, [(0, 0, payload(5, 0)), (1, 1, payload(120, 1)), (2, 2, payload(0, 2))]);
+        assert_eq!(consumer.process_available(|_| ()).unwrap(), 0);
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn the_end_comes_behind_the_last_message() {
+    fn claim<F: Format>(place: Place) {
+        let (mut producer, mut consumer) = pair::<F>(&place);
+        producer.publish(&payload(150, 1), 1).unwrap();
+        drop(producer);
+        assert_eq!(consumer.receive_owned(Patience::Endless).unwrap(), Some((1, payload(150, 1))));
+        assert!(matches!(consumer.next(Patience::Endless), Err(TransportError::Consume(ConsumeError::Closed))));
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn every_consumer_gets_every_message_while_one_sends_and_two_wait() {
+    fn claim<F: Format>(place: Place) {
+        let mut producer = FramedTransportProducer::<F>::create_with_consumers(&place, DEPTH, 2).unwrap();
+        assert!(!producer.discover_consumers(Duration::from_millis(2)));
+        let readers = [MyelonWaitStrategy::Block, MyelonWaitStrategy::Adaptive].map(|wait| {
+            let id = format!("{wait:?}");
+            let mut consumer = FramedTransportConsumer::<F>::attach_with_consumer_id(&place, DEPTH, id, wait).unwrap();
+            std::thread::spawn(move || {
+                for seed in 0..500 {
+                    let message = consumer.next(Patience::Endless).unwrap().unwrap();
+                    assert!(message[..] == payload(seed % 190, seed) && message.msg_id() == seed as u32);
+                }
+            })
+        });
+        assert!(producer.discover_consumers(Duration::from_secs(20)));
+        assert!(producer.discover_consumer_id("Block", Duration::from_secs(20)));
+        for seed in 0..500 {
+            producer.publish(&payload(seed % 190, seed), 0).unwrap();
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn counters_say_what_was_sent_joined_and_copied() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = pair::<FixedFrame<256>>(&place);
+        for size in [64, 64, 600] {
+            producer.publish(&payload(size, 0), 0).unwrap();
+            drop(consumer.next(Patience::Now).unwrap().unwrap());
+        }
+        let encoded = producer.send_with(0, 64, Patience::Now, |into| {
+            into[..64].fill(1);
+            Ok(64)
+        });
+        encoded.unwrap();
+        drop(consumer.next(Patience::Now).unwrap().unwrap());
+        let counters = producer.ring_counters().snapshot();
+        assert_eq!(counter(&counters, ids::FRAME_PUBLISH_TOTAL, "producer"), 4);
+        assert_eq!(counter(&counters, ids::FRAME_FRAGMENT_COUNT, "producer"), 6);
+        // What is copied are messages, not frames, and nothing of what was encoded in place.
+        assert_eq!(counter(&counters, ids::FRAME_BYTES_COPIED, "producer"), 64 + 64 + 600);
+        assert_eq!(counter(&counters, ids::FRAME_REASSEMBLE_COUNT, "w"), 1);
+        assert_eq!(counter(&counters, ids::FRAME_BYTES_COPIED, "w"), 600);
+        assert_eq!(counter(&counters, ids::FRAME_SKIPPED_COUNT, "w"), 0);
+    });
+}
+
+#[test]
+fn a_message_of_one_frame_is_read_in_place_and_one_of_several_is_not() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = pair::<Aligned>(&place);
+        for (size, is_in_place) in [(0, true), (96, true), (97, false)] {
+            producer.publish(&payload(size, 0), 0).unwrap();
+            assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().is_in_place(), is_in_place);
+        }
+    });
+}
+
+#[test]
+fn another_frame_or_another_tag_is_refused() {
+    everywhere(|place| {
+        let _producer =
+            TransportBuilder::<Small>::new(&place, DEPTH).with_content_tag("steps/1").build_producer().unwrap();
+        let refused = TransportBuilder::<FixedFrame<41>>::new(&place, 0).build_consumer().map(|_| ());
+        let Err(TransportError::Build(MultiProcessError::IncompatibleEvent { difference, .. })) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(difference.to_string().contains("FixedFrame<40>"), "{difference}");
+        assert!(matches!(
+            TransportBuilder::<Aligned>::new(&place, 0).build_consumer().map(|_| ()),
+            Err(TransportError::Build(MultiProcessError::IncompatibleEvent { .. }))
+        ));
+        let refused = TransportBuilder::<Small>::new(&place, 0).with_content_tag("steps/2").build_consumer();
+        let Err(TransportError::Build(MultiProcessError::IncompatibleContent { found, wanted, .. })) =
+            refused.map(|_| ())
+        else {
+            panic!("another tag was accepted")
+        };
+        assert_eq!((found.as_deref(), wanted.as_deref()), (Some("steps/1"), Some("steps/2")));
+        TransportBuilder::<Small>::new(&place, 0).with_content_tag("steps/1").build_consumer().unwrap();
+    });
+}
+
+#[test]
+fn a_file_is_a_place_like_any_other() {
+    let _watchdog = watchdog();
+    let dir = std::env::temp_dir().join(testkit::names::unique("transport"));
+    let layout = myelon::MmapTransportLayout::new(&dir, "steps");
+    layout.as_ref().unwrap().ensure_directories().unwrap();
+    let layout = layout.unwrap();
+    let mut producer = MmapFramedTransportProducer::<Small>::create(&layout, DEPTH).unwrap();
+    let mut consumer =
+        MmapFramedTransportConsumer::<Small>::attach(&layout, DEPTH, MyelonWaitStrategy::default()).unwrap();
+    producer.publish(b"through a file", 1).unwrap();
+    assert_eq!(&consumer.next(Patience::Until(Instant::now())).unwrap().unwrap()[..], b"through a file");
+    drop((producer, consumer));
+    std::fs::remove_dir_all(&dir).unwrap();
+}

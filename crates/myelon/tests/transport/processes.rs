@@ -1,0 +1,123 @@
+//! Senders and receivers that are killed: whole messages, or none, and what was not acknowledged again.
+//!
+//! **Lives here:** two victims and their parents. Kills at every single store of a group are in `disruptor-mp`, `src/kill`.
+//! **Builds on:** testkit. **May touch it:** nobody else.
+
+use crate::stage::{DEPTH, Small, payload, watchdog};
+use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, TransportBuilder, TransportError};
+use myelon::{ConsumeError, Origin, Patience};
+use testkit::names::ShmGuard;
+use testkit::process::{Respawn, is_victim, say, wait_to_be_killed};
+use testkit::test_name;
+
+/// The environment variable that tells a victim its ring.
+const RING: &str = "TRANSPORT_TEST_RING";
+
+/// How many senders are killed, each somewhere else.
+const KILLS: usize = 12;
+
+fn build(name: &str) -> FramedTransportProducer<Small> {
+    TransportBuilder::new(name, DEPTH).build_producer().unwrap()
+}
+
+/// What message `number` of a sender holds: more than one frame, mostly.
+fn message(author: u32, number: usize) -> Vec<u8> {
+    payload(number * 7 % 250, author as usize + number)
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_sends() {
+    if !is_victim() {
+        return;
+    }
+    let mut producer = build(&std::env::var(RING).unwrap());
+    say("READY");
+    for number in 0.. {
+        producer.publish(&message(std::process::id(), number), number as u8).unwrap();
+    }
+}
+
+#[test]
+fn a_sender_that_is_killed_leaves_whole_messages_and_its_successor_goes_on() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let name = shm.name("s");
+    let mut consumer: Option<FramedTransportConsumer<Small>> = None;
+    for kill in 0..KILLS {
+        let mut victim = Respawn::test(test_name!(victim_that_sends)).env(RING, &name).spawn();
+        victim.wait_line("READY");
+        let author = victim.pid();
+        let is_first = consumer.is_none();
+        let consumer =
+            consumer.get_or_insert_with(|| TransportBuilder::new(name.as_str(), DEPTH).build_consumer().unwrap());
+        // The first consumer joins in the middle, at a message.
+        let mut next = (!is_first).then_some(0);
+        let mut received = 0;
+        let end = loop {
+            if received == 100 + 37 * kill {
+                victim.kill_and_reap();
+            }
+            match consumer.next(Patience::Endless) {
+                Ok(Some(received)) => {
+                    let number = *next.get_or_insert(received.msg_id() as usize);
+                    assert!(received[..] == message(author, number), "message {number} is another one");
+                    assert_eq!((received.msg_id(), received.kind()), (number as u32, number as u8));
+                    next = Some(number + 1);
+                }
+                Ok(None) => unreachable!("waits"),
+                Err(error) => break error,
+            }
+            received += 1;
+        };
+        assert!(matches!(end, TransportError::Consume(ConsumeError::ProducerDied { .. })), "{end}");
+        assert_eq!(consumer.skipped(), 0);
+    }
+    let mut producer = build(&name);
+    assert_eq!(producer.origin(), Origin::TookOver);
+    producer.publish(b"the last one", 1).unwrap();
+    let mut consumer = consumer.unwrap();
+    assert_eq!(consumer.receive_owned(Patience::Endless).unwrap(), Some((1, b"the last one".to_vec())));
+    drop((producer, consumer));
+    shm.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_receives() {
+    if !is_victim() {
+        return;
+    }
+    let mut consumer: FramedTransportConsumer<Small> =
+        TransportBuilder::new(std::env::var(RING).unwrap(), DEPTH).with_consumer_id("w").build_consumer().unwrap();
+    say("READY");
+    drop(consumer.next(Patience::Endless).unwrap());
+    let held = consumer.next(Patience::Endless).unwrap().unwrap();
+    say(&format!("HOLDS {}", held.len()));
+    wait_to_be_killed();
+}
+
+#[test]
+fn a_killed_receiver_gets_its_message_again_marked() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let name = shm.name("r");
+    let mut producer = build(&name);
+    let mut victim = Respawn::test(test_name!(victim_that_receives)).env(RING, &name).spawn();
+    victim.wait_line("READY");
+    for (seed, size) in [30, 200, 10].into_iter().enumerate() {
+        producer.publish(&payload(size, seed), seed as u8).unwrap();
+    }
+    victim.wait_line("HOLDS 200");
+    victim.kill_and_reap();
+
+    let mut consumer: FramedTransportConsumer<Small> =
+        TransportBuilder::new(name.as_str(), DEPTH).with_consumer_id("w").build_consumer().unwrap();
+    assert!(consumer.has_rejoined());
+    let again = consumer.next(Patience::Now).unwrap().unwrap();
+    assert_eq!((&again[..], again.kind(), again.redeliveries()), (&payload(200, 1)[..], 1, 1));
+    drop(again);
+    let fresh = consumer.next(Patience::Now).unwrap().unwrap();
+    assert_eq!((&fresh[..], fresh.is_redelivered()), (&payload(10, 2)[..], false));
+    drop(fresh);
+    drop((producer, consumer));
+    shm.assert_nothing_left();
+}

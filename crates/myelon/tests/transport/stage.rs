@@ -1,0 +1,67 @@
+//! What the tests stand on: formats, and a place of every kind.
+//!
+//! **Lives here:** [`everywhere`], payloads. **Builds on:** testkit. **May touch it:** every test of this binary.
+
+use myelon::Place;
+use myelon::transport::{
+    AlignedFixedFrame, FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, TransportBuilder,
+};
+use std::time::{Duration, Instant};
+use testkit::names::{ShmGuard, unique};
+use testkit::watchdog::Watchdog;
+
+/// What one test may take on a machine that does ten other things. It normally takes milliseconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Frames that are filled up soon, and aligned to nothing.
+pub(crate) type Small = FixedFrame<40>;
+
+/// Frames whose payload is aligned to 16.
+pub(crate) type Aligned = AlignedFixedFrame<96>;
+
+/// Slots of the rings: few, so that laps come soon.
+pub(crate) const DEPTH: usize = 8;
+
+pub(crate) fn watchdog() -> Watchdog {
+    Watchdog::new(PATIENCE, "the test")
+}
+
+pub(crate) fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(30)
+}
+
+/// Runs `claim` over a place of every kind; nothing may be left of it.
+pub(crate) fn everywhere(claim: impl Fn(Place)) {
+    let _watchdog = watchdog();
+    let shm = ShmGuard::new();
+    let dir = std::env::temp_dir().join(unique("transport"));
+    std::fs::create_dir(&dir).unwrap();
+    for place in [Place::from(shm.name("a")), Place::from(dir.join("ring")), Place::heap(), Place::memfd("it")] {
+        claim(place);
+    }
+    shm.assert_nothing_left();
+    // Fails if something was left in it.
+    std::fs::remove_dir(&dir).unwrap();
+}
+
+/// Runs a claim, a function that is generic over the format, for every format over every kind of place.
+macro_rules! in_every_format {
+    ($claim:ident) => {{
+        $crate::stage::everywhere($claim::<$crate::stage::Small>);
+        $crate::stage::everywhere($claim::<$crate::stage::Aligned>);
+        $crate::stage::everywhere($claim::<myelon::transport::Records>);
+    }};
+}
+pub(crate) use in_every_format;
+
+/// Both ends of a transport.
+pub(crate) fn pair<F: Format>(place: &Place) -> (FramedTransportProducer<F>, FramedTransportConsumer<F>) {
+    let producer = TransportBuilder::new(place, DEPTH).build_producer().unwrap();
+    let consumer = TransportBuilder::new(place, DEPTH).with_consumer_id("w").build_consumer().unwrap();
+    (producer, consumer)
+}
+
+/// `len` bytes that no other message of this test has.
+pub(crate) fn payload(len: usize, seed: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 + seed * 97 + (i >> 8)) as u8).collect()
+}
