@@ -60,6 +60,12 @@ impl AlignedBuffer {
         &mut self.blocks.as_mut_bytes()[..len_bytes]
     }
 
+    /// Bytes of memory that it has.
+    #[cfg(test)]
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.blocks.capacity() * size_of::<Block>()
+    }
+
     /// Memory for `len_bytes` bytes. Grows to twice what it was, so that appending copies each byte a few times at most.
     fn reserve(&mut self, len_bytes: usize) {
         assert!(len_bytes <= self.limit_bytes, "{len_bytes} bytes in a buffer of at most {}", self.limit_bytes);
@@ -84,7 +90,7 @@ mod tests {
         buffer.extend(&[2; 67]);
         assert_eq!(buffer.bytes(), [[1; 33].as_slice(), &[2; 67]].concat());
         assert!(buffer.bytes().as_ptr().addr().is_multiple_of(16));
-        assert_eq!(buffer.blocks.capacity(), 7, "100 bytes are seven blocks, however it grew");
+        assert_eq!(buffer.capacity_bytes(), 7 * 16, "100 bytes are seven blocks, however it grew");
         buffer.clear();
         buffer.extend(&[3]);
         assert_eq!(buffer.bytes(), [3]);

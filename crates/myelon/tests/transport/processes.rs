@@ -3,11 +3,11 @@
 //! **Lives here:** two victims and their parents. Kills at every single store of a group are in `disruptor-mp`, `src/kill`.
 //! **Builds on:** testkit. **May touch it:** nobody else.
 
-use crate::stage::{DEPTH, Small, payload, watchdog};
-use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, TransportBuilder, TransportError};
+use crate::stage::{DEPTH, Small, Subject, payload, watchdog};
+use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder, TransportError};
 use myelon::{ConsumeError, Origin, Patience};
 use testkit::names::ShmGuard;
-use testkit::process::{Respawn, is_victim, say, wait_to_be_killed};
+use testkit::process::{Respawn, is_victim, role, say, wait_to_be_killed};
 use testkit::test_name;
 
 /// The environment variable that tells a victim its ring.
@@ -16,13 +16,18 @@ const RING: &str = "TRANSPORT_TEST_RING";
 /// How many senders are killed, each somewhere else.
 const KILLS: usize = 12;
 
-fn build(name: &str) -> FramedTransportProducer<Small> {
-    TransportBuilder::new(name, DEPTH).build_producer().unwrap()
+fn build<F: Subject>(name: &str) -> FramedTransportProducer<F> {
+    TransportBuilder::new(name, F::DEPTH).build_producer().unwrap()
 }
 
-/// What message `number` of a sender holds: more than one frame, mostly.
+/// What message `number` of a sender holds: its number, and more than one frame or line, mostly.
 fn message(author: u32, number: usize) -> Vec<u8> {
-    payload(number * 7 % 250, author as usize + number)
+    [&number.to_le_bytes()[..], &payload(number * 7 % 240, author as usize + number)].concat()
+}
+
+/// The number in a message.
+fn number_of(message: &[u8]) -> usize {
+    usize::from_le_bytes(*message.first_chunk().expect("a message begins with its number"))
 }
 
 #[test]
@@ -31,7 +36,15 @@ fn victim_that_sends() {
     if !is_victim() {
         return;
     }
-    let mut producer = build(&std::env::var(RING).unwrap());
+    let name = std::env::var(RING).unwrap();
+    match role().as_deref() {
+        Some("records") => send_for_ever::<Records>(&name),
+        _ => send_for_ever::<Small>(&name),
+    }
+}
+
+fn send_for_ever<F: Subject>(name: &str) {
+    let mut producer = build::<F>(name);
     say("READY");
     for number in 0.. {
         producer.publish(&message(std::process::id(), number), number as u8).unwrap();
@@ -39,19 +52,27 @@ fn victim_that_sends() {
 }
 
 #[test]
-fn a_sender_that_is_killed_leaves_whole_messages_and_its_successor_goes_on() {
+fn a_sender_of_frames_that_is_killed_leaves_whole_messages_and_its_successor_goes_on() {
+    kill_senders::<Small>("frames");
+}
+
+#[test]
+fn a_sender_of_records_that_is_killed_leaves_whole_messages_and_its_successor_goes_on() {
+    kill_senders::<Records>("records");
+}
+
+fn kill_senders<F: Subject>(format: &str) {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let name = shm.name("s");
-    let mut consumer: Option<FramedTransportConsumer<Small>> = None;
+    let mut consumer: Option<FramedTransportConsumer<F>> = None;
     for kill in 0..KILLS {
-        let mut victim = Respawn::test(test_name!(victim_that_sends)).env(RING, &name).spawn();
+        let mut victim = Respawn::test(test_name!(victim_that_sends)).role(format).env(RING, &name).spawn();
         victim.wait_line("READY");
         let author = victim.pid();
-        let is_first = consumer.is_none();
+        // The first consumer joins in the middle, at a message; the others are there from the first message on.
+        let mut next = consumer.is_some().then_some(0);
         let consumer =
-            consumer.get_or_insert_with(|| TransportBuilder::new(name.as_str(), DEPTH).build_consumer().unwrap());
-        // The first consumer joins in the middle, at a message.
-        let mut next = (!is_first).then_some(0);
+            consumer.get_or_insert_with(|| TransportBuilder::new(name.as_str(), F::DEPTH).build_consumer().unwrap());
         let mut received = 0;
         let end = loop {
             if received == 100 + 37 * kill {
@@ -59,9 +80,9 @@ fn a_sender_that_is_killed_leaves_whole_messages_and_its_successor_goes_on() {
             }
             match consumer.next(Patience::Endless) {
                 Ok(Some(received)) => {
-                    let number = *next.get_or_insert(received.msg_id() as usize);
+                    let number = *next.get_or_insert(number_of(&received));
                     assert!(received[..] == message(author, number), "message {number} is another one");
-                    assert_eq!((received.msg_id(), received.kind()), (number as u32, number as u8));
+                    assert_eq!(received.kind(), number as u8);
                     next = Some(number + 1);
                 }
                 Ok(None) => unreachable!("waits"),
@@ -72,7 +93,7 @@ fn a_sender_that_is_killed_leaves_whole_messages_and_its_successor_goes_on() {
         assert!(matches!(end, TransportError::Consume(ConsumeError::ProducerDied { .. })), "{end}");
         assert_eq!(consumer.skipped(), 0);
     }
-    let mut producer = build(&name);
+    let mut producer = build::<F>(&name);
     assert_eq!(producer.origin(), Origin::TookOver);
     producer.publish(b"the last one", 1).unwrap();
     let mut consumer = consumer.unwrap();
@@ -100,7 +121,7 @@ fn victim_that_receives() {
 fn a_killed_receiver_gets_its_message_again_marked() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let name = shm.name("r");
-    let mut producer = build(&name);
+    let mut producer = build::<Small>(&name);
     let mut victim = Respawn::test(test_name!(victim_that_receives)).env(RING, &name).spawn();
     victim.wait_line("READY");
     for (seed, size) in [30, 200, 10].into_iter().enumerate() {

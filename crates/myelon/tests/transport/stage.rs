@@ -4,7 +4,7 @@
 
 use myelon::Place;
 use myelon::transport::{
-    AlignedFixedFrame, FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, TransportBuilder,
+    AlignedFixedFrame, FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder,
 };
 use std::time::{Duration, Instant};
 use testkit::names::{ShmGuard, unique};
@@ -19,7 +19,24 @@ pub(crate) type Small = FixedFrame<40>;
 /// Frames whose payload is aligned to 16.
 pub(crate) type Aligned = AlignedFixedFrame<96>;
 
-/// Slots of the rings: few, so that laps come soon.
+/// A format that is put to the tests, with a depth at which laps come soon.
+pub(crate) trait Subject: Format {
+    const DEPTH: usize;
+}
+
+impl<const BYTES: usize> Subject for FixedFrame<BYTES> {
+    const DEPTH: usize = DEPTH;
+}
+
+impl<const BYTES: usize> Subject for AlignedFixedFrame<BYTES> {
+    const DEPTH: usize = DEPTH;
+}
+
+impl Subject for Records {
+    const DEPTH: usize = 1024;
+}
+
+/// Slots of the rings of frames.
 pub(crate) const DEPTH: usize = 8;
 
 pub(crate) fn watchdog() -> Watchdog {
@@ -55,9 +72,9 @@ macro_rules! in_every_format {
 pub(crate) use in_every_format;
 
 /// Both ends of a transport.
-pub(crate) fn pair<F: Format>(place: &Place) -> (FramedTransportProducer<F>, FramedTransportConsumer<F>) {
-    let producer = TransportBuilder::new(place, DEPTH).build_producer().unwrap();
-    let consumer = TransportBuilder::new(place, DEPTH).with_consumer_id("w").build_consumer().unwrap();
+pub(crate) fn pair<F: Subject>(place: &Place) -> (FramedTransportProducer<F>, FramedTransportConsumer<F>) {
+    let producer = TransportBuilder::new(place, F::DEPTH).build_producer().unwrap();
+    let consumer = TransportBuilder::new(place, F::DEPTH).with_consumer_id("w").build_consumer().unwrap();
     (producer, consumer)
 }
 
