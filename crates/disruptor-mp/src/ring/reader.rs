@@ -113,12 +113,13 @@ impl<M: Memory> Reader<M> {
     /// Whether the event behind those that are known to be readable is there as well.
     #[inline]
     pub(crate) fn look_further(&mut self) -> bool {
+        // A lap ahead of us nothing can be published, and the slot is the one at which we stand.
         let lap = self.next + self.memory.capacity();
-        // Acquire as in `look_at_stamp`. A lap ahead of us nothing can be published, and the slot is the one at which we stand.
-        let found = self.readable < lap
-            && self.memory.stamp(self.readable).load(order(Site::StampAcquire, Ordering::Acquire)) == self.readable + 1;
-        self.readable += i64::from(found);
-        found
+        match self.end_of(self.readable) {
+            Some(end) if end <= lap => self.readable = end,
+            _ => return false,
+        }
+        true
     }
 
     /// Asks the cursor how far we may go; at least to `stamped`, which a stamp has shown.

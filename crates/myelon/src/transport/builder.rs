@@ -50,6 +50,7 @@ pub struct Settings {
     max_consumers: Option<usize>,
     content_tag: Option<String>,
     coordination: Option<CoordinationMode>,
+    expected_consumers: Option<usize>,
     wait: WaitStrategy,
     consumer_id: Option<String>,
     rank: Option<u32>,
@@ -80,6 +81,9 @@ impl Settings {
         if let Some(coordination) = self.coordination {
             builder = builder.with_coordination(coordination);
         }
+        if let Some(expected) = self.expected_consumers {
+            builder = builder.with_expected_consumers(expected);
+        }
         if let Some(id) = &self.consumer_id {
             builder = builder.with_consumer_id(id);
         }
@@ -107,6 +111,7 @@ impl<F: Format> TransportBuilder<F> {
             max_consumers: None,
             content_tag: None,
             coordination: None,
+            expected_consumers: None,
             wait: WaitStrategy::default(),
             consumer_id: None,
             rank: None,
@@ -152,6 +157,13 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn with_coordination(mut self, coordination: CoordinationMode) -> Self {
         self.settings.coordination = Some(coordination);
+        self
+    }
+
+    /// How many consumers [`BufferUntilConsumers`](CoordinationMode::BufferUntilConsumers) holds its messages for; 1 unless set.
+    #[must_use]
+    pub fn with_expected_consumers(mut self, expected_consumers: usize) -> Self {
+        self.settings.expected_consumers = Some(expected_consumers);
         self
     }
 

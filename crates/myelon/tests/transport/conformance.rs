@@ -11,8 +11,8 @@ use myelon::transport::{
     MmapFramedTransportProducer, MyelonWaitStrategy, TransportBuilder, TransportError, monotonic_ns,
 };
 use myelon::{
-    ConsumeError, CounterSnapshot, MultiProcessError, Patience, Place, PublishError, RequiredConsumerError,
-    RequiredConsumerLivenessConfig,
+    ConsumeError, CoordinationMode, CounterSnapshot, MultiProcessError, Patience, Place, PublishError,
+    RequiredConsumerError, RequiredConsumerLivenessConfig,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -273,6 +273,23 @@ fn a_handler_gets_everything_that_is_there() {
         assert_eq!(handled.unwrap(), 3);
         assert_eq!(seen, [(0, 0, payload(5, 0)), (1, 1, payload(120, 1)), (2, 2, payload(0, 2))]);
         assert_eq!(consumer.process_available(|_| ()).unwrap(), 0);
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn what_is_sent_before_the_expected_consumers_are_there_is_kept_for_them() {
+    fn claim<F: Subject>(place: Place) {
+        let kept = CoordinationMode::BufferUntilConsumers { max_buffer: 8 };
+        let builder = TransportBuilder::<F>::new(&place, F::DEPTH).with_coordination(kept).with_expected_consumers(2);
+        let mut producer = builder.build_producer().unwrap();
+        producer.publish(&payload(100, 1), 1).unwrap();
+        let mut consumers =
+            ["a", "b"].map(|id| TransportBuilder::<F>::new(&place, 0).with_consumer_id(id).build_consumer().unwrap());
+        for consumer in &mut consumers {
+            assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((1, payload(100, 1))));
+        }
+        producer.publish(&payload(100, 2), 2).unwrap();
     }
     in_every_format!(claim);
 }

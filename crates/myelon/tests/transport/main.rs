@@ -14,5 +14,6 @@
 
 mod broken;
 mod conformance;
+mod model;
 mod processes;
 mod stage;
