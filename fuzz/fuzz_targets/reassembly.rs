@@ -26,7 +26,8 @@ impl Pretended {
         let capacity = shape.data_bytes as u64;
         let prefix = 8_usize.next_multiple_of(shape.payload_align) as u64;
         if self.sent >= self.total {
-            *self = Self { index: 0, msg_id: self.msg_id.wrapping_add(1), total: decisions.below(1200) as u64, sent: 0 };
+            *self =
+                Self { index: 0, msg_id: self.msg_id.wrapping_add(1), total: decisions.below(1200) as u64, sent: 0 };
             data[..8].copy_from_slice(&(self.total - self.total.min(prefix)).to_le_bytes());
         }
         let len = (self.total - self.sent).min(capacity);

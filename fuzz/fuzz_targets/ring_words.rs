@@ -5,8 +5,8 @@
 
 use disruptor_mp::segment::fuzzing::Words;
 use disruptor_mp::{
-    Place, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer, StartAt, Tap,
-    WaitStrategy, attach_shared_consumer, build_shared_single_producer,
+    Patience, Place, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer,
+    StartAt, Tap, WaitStrategy, attach_shared_consumer, build_shared_single_producer,
 };
 use fuzz::{CAPACITY, Decisions, Sample, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
@@ -120,7 +120,14 @@ impl Scene {
         let began = Instant::now();
         match (choice % 8, deadline) {
             (0..4, _) => drop(producer.try_publish(fill)),
-            (4..6, _) => drop(producer.try_publish_batch(1 + decisions.below(CAPACITY), |event, _| fill(event))),
+            (4, _) => drop(producer.try_publish_batch(1 + decisions.below(CAPACITY), |event, _| fill(event))),
+            (5, _) => {
+                let (count, stop_at) = (1 + decisions.below(CAPACITY + 1), decisions.below(4 * CAPACITY));
+                let _ = producer.publish_group(count, Patience::Now, |event, index| {
+                    fill(event);
+                    if index == stop_at { Err(()) } else { Ok(()) }
+                });
+            }
             (6, Some(deadline)) => {
                 let _ = producer.publish_deadline(deadline, fill).map_err(|error| error.to_string());
             }
@@ -128,7 +135,8 @@ impl Scene {
                 let count = 1 + decisions.below(CAPACITY + 1);
                 let _ = producer.publish_batch_deadline(count, deadline, |event, _| fill(event));
                 let _ = producer.publish_managed(fill).map_err(|error| error.to_string());
-                let _ = producer.wait_until_consumed(producer.last_published_sequence(), deadline);
+                let last = producer.last_published_sequence();
+                let _ = producer.wait_until_consumed(last, deadline);
             }
             _ => {}
         }
@@ -139,7 +147,13 @@ impl Scene {
         let (choice, deadline) = (decisions.byte(), self.deadline());
         let Some(consumer) = &mut self.consumers[decisions.below(TABLE_LEN + 1)] else { return };
         let began = Instant::now();
-        match (choice % 8, deadline) {
+        match (choice % 9, deadline) {
+            (8, _) => {
+                let count = 1 + decisions.below(CAPACITY + 1);
+                if consumer.peek_at(count - 1).is_some() {
+                    assert_eq!(consumer.lease_peeked(count).len(), count, "another lease than was looked at");
+                }
+            }
             (0..3, _) => {
                 let before = consumer.current_sequence();
                 if let Some(event) = consumer.try_consume_next_leased() {

@@ -60,8 +60,8 @@ enum Play {
     Closing { role: Role, published: usize, name_stays: bool },
     /// A producer dies creating a ring that was not there.
     Creating { is_named: bool },
-    /// The next producer dies taking over. The one after it takes over as well.
-    TakingOver,
+    /// The next producer after one of that role dies taking over. The one after it takes over as well.
+    TakingOver(Role),
     /// The next producer dies replacing the ring.
     Replacing(Old),
     /// A collector dies removing a ring in which nobody lives.
@@ -168,12 +168,13 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 0, Closing { role: CloseUnused, published: 0, name_stays: true }),
         at(CloseWoken, 0, Closing { role: Close, published: 5, name_stays: true }),
         at(CloseUnlinked, 0, Closing { role: Close, published: 5, name_stays: false }),
-        at(TakeOverLocked, 0, TakingOver),
-        at(TakeOverCursorStored, 0, TakingOver),
-        at(TakeOverCleared, 0, TakingOver),
-        at(LimitStored, 0, TakingOver),
-        at(StoredNotWoken, 0, TakingOver),
-        at(TakeOverWoken, 0, TakingOver),
+        at(TakeOverLocked, 0, TakingOver(Publish)),
+        at(TakeOverCursorStored, 0, TakingOver(Publish)),
+        at(TakeOverCursorStored, 0, TakingOver(PublishGroups)),
+        at(TakeOverCleared, 0, TakingOver(PublishGroups)),
+        at(LimitStored, 0, TakingOver(Publish)),
+        at(StoredNotWoken, 0, TakingOver(Publish)),
+        at(TakeOverWoken, 0, TakingOver(Publish)),
         at(TakeOverLocked, 0, Replacing(Old::Untouched)),
         at(ProducerLocked, 0, Replacing(Old::Untouched)),
         at(SegmentReserved, 0, Replacing(Old::Untouched)),
@@ -304,7 +305,7 @@ fn play(scenario: &Scenario, log: &mut Log) {
         Play::PublishingRecords(visible) => records::publishing(scenario, visible, log),
         Play::Closing { role, published, name_stays } => writer::closing(scenario, role, published, name_stays, log),
         Play::Creating { is_named } => writer::creating(scenario, is_named, log),
-        Play::TakingOver => writer::taking_over(scenario, log),
+        Play::TakingOver(first) => writer::taking_over(scenario, first, log),
         Play::Replacing(old) => writer::replacing(scenario, old, log),
         Play::Reading { role, position, delivered } => reader::reading(scenario, role, position, delivered, log),
         Play::ReadingNameless(role) => reader::reading_nameless(scenario, role, log),

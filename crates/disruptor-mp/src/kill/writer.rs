@@ -4,7 +4,7 @@
 
 use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Reader, longest};
-use super::victim::{Doomed, Role};
+use super::victim::{BATCH, Doomed, Role};
 use super::{Log, Old, Scenario, Stage, Visible, WaitStrategy};
 use crate::step::Step;
 use crate::{ConsumeError, GcOutcome, MultiProcessError, Origin, SharedProducer, gc};
@@ -188,10 +188,14 @@ pub(super) fn creating(scenario: &Scenario, is_named: bool, log: &mut Log) {
     stage.strike();
 }
 
-/// A ring whose producer died with the cursor behind the last event, and the audience that it leaves; how many events they have read,
-/// and whose those are.
-fn orphaned(stage: &Stage, log: &mut Log) -> (Audience, u64, usize) {
-    let mut doomed = Doomed::spawn(&stage.name, Role::Publish, None, Step::StampStored, 12);
+/// A ring whose producer died, and the audience that it leaves; whose events they have read, and how many. It died with the cursor behind
+/// the last event, or, if it published groups, with stamps of the fourth behind the end.
+fn orphaned(stage: &Stage, role: Role, log: &mut Log) -> (Audience, u64, usize) {
+    let (step, passes, visible) = match role {
+        Role::PublishGroups => (Step::InsideGroup, 10, 3 * BATCH),
+        _ => (Step::StampStored, 12, 13),
+    };
+    let mut doomed = Doomed::spawn(&stage.name, role, None, step, passes);
     let audience = Audience::attach(stage);
     let watch = LockWatch::on_producer(&stage.name);
     audience.resume();
@@ -199,7 +203,7 @@ fn orphaned(stage: &Stage, log: &mut Log) -> (Audience, u64, usize) {
     doomed.wait_dead();
     log.killed();
     let read = audience.end(End::ProducerDied, Some((watch.last_held(), log)));
-    assert_eq!(read, 13);
+    assert_eq!(read, visible);
     (audience, doomed.author(), read)
 }
 
@@ -213,9 +217,9 @@ fn second_death(stage: &Stage, scenario: &Scenario, role: Role, log: &mut Log) -
     alive
 }
 
-pub(super) fn taking_over(scenario: &Scenario, log: &mut Log) {
+pub(super) fn taking_over(scenario: &Scenario, first: Role, log: &mut Log) {
     let stage = Stage::new();
-    let (audience, author, read) = orphaned(&stage, log);
+    let (audience, author, read) = orphaned(&stage, first, log);
     let alive = second_death(&stage, scenario, Role::TakeOver, log);
     let cursor = stage.tap().producer_sequence() + 1;
     assert_eq!(cursor as usize, if scenario.step == Step::TakeOverLocked { read - 1 } else { read });
@@ -226,7 +230,7 @@ pub(super) fn taking_over(scenario: &Scenario, log: &mut Log) {
 
 pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
     let stage = Stage::new();
-    let (audience, author, read) = orphaned(&stage, log);
+    let (audience, author, read) = orphaned(&stage, Role::Publish, log);
     let alive = second_death(&stage, scenario, Role::Replace, log);
     let end = if old == Old::Untouched { End::ProducerDied } else { End::Replaced };
     audience.resume();
