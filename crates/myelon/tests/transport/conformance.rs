@@ -3,7 +3,9 @@
 //! **Lives here:** claims that are generic over the format. **Builds on:** `stage`. **May touch it:** a new format is added to
 //! `in_every_format`, and has to pass.
 
-use crate::stage::{Aligned, DEPTH, Small, Subject, everywhere, in_every_format, pair, payload, soon, watchdog};
+use crate::stage::{
+    Aligned, DEPTH, Small, Subject, TempDir, everywhere, in_every_format, pair, payload, soon, watchdog,
+};
 use myelon::codec::{CodecError, EncodeShort};
 use myelon::counters::ids;
 use myelon::transport::{
@@ -396,15 +398,12 @@ fn another_frame_or_another_tag_is_refused() {
 #[test]
 fn a_file_is_a_place_like_any_other() {
     let _watchdog = watchdog();
-    let dir = std::env::temp_dir().join(testkit::names::unique("transport"));
-    let layout = myelon::MmapTransportLayout::new(&dir, "steps");
-    layout.as_ref().unwrap().ensure_directories().unwrap();
-    let layout = layout.unwrap();
+    let dir = TempDir::new();
+    let layout = myelon::MmapTransportLayout::new(&dir.0, "steps").unwrap();
+    layout.ensure_directories().unwrap();
     let mut producer = MmapFramedTransportProducer::<Small>::create(&layout, DEPTH).unwrap();
     let mut consumer =
         MmapFramedTransportConsumer::<Small>::attach(&layout, DEPTH, MyelonWaitStrategy::default()).unwrap();
     producer.publish(b"through a file", 1).unwrap();
     assert_eq!(&consumer.next(Patience::Until(Instant::now())).unwrap().unwrap()[..], b"through a file");
-    drop((producer, consumer));
-    std::fs::remove_dir_all(&dir).unwrap();
 }

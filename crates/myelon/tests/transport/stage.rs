@@ -1,11 +1,12 @@
 //! What the tests stand on: formats, and a place of every kind.
 //!
-//! **Lives here:** [`everywhere`], payloads. **Builds on:** testkit. **May touch it:** every test of this binary.
+//! **Lives here:** [`Subject`], [`everywhere`], payloads. **Builds on:** testkit. **May touch it:** every test of this binary.
 
 use myelon::Place;
 use myelon::transport::{
     AlignedFixedFrame, FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder,
 };
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use testkit::names::{ShmGuard, unique};
 use testkit::watchdog::Watchdog;
@@ -51,14 +52,30 @@ pub(crate) fn soon() -> Instant {
 pub(crate) fn everywhere(claim: impl Fn(Place)) {
     let _watchdog = watchdog();
     let shm = ShmGuard::new();
-    let dir = std::env::temp_dir().join(unique("transport"));
-    std::fs::create_dir(&dir).unwrap();
-    for place in [Place::from(shm.name("a")), Place::from(dir.join("ring")), Place::heap(), Place::memfd("it")] {
+    let dir = TempDir::new();
+    for place in [Place::from(shm.name("a")), Place::from(dir.0.join("ring")), Place::heap(), Place::memfd("it")] {
         claim(place);
     }
     shm.assert_nothing_left();
-    // Fails if something was left in it.
-    std::fs::remove_dir(&dir).unwrap();
+    assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 0, "left behind");
+}
+
+/// A directory of its own, removed when dropped.
+pub(crate) struct TempDir(pub(crate) PathBuf);
+
+impl TempDir {
+    pub(crate) fn new() -> Self {
+        let path = std::env::temp_dir().join(unique("transport"));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // A failing test must show its own message.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Runs a claim, a function that is generic over the format, for every format over every kind of place.
