@@ -165,6 +165,15 @@ impl<E: Event> SharedProducer<E> {
         Ok(self.write(fill))
     }
 
+    /// Waits until everybody who is registered has released event `sequence`: see
+    /// [`ProducerEnd::wait_until_consumed`], which cannot be called with this producer's own sequence as its argument.
+    ///
+    /// # Errors
+    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`].
+    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
+        self.end.wait_until_consumed(sequence, deadline)
+    }
+
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
     pub fn close(self) {}
 

@@ -15,6 +15,7 @@ use crate::ring::memory::Memory;
 use crate::ring::patience::Patience;
 use crate::ring::producer_end::ProducerEnd;
 use std::ops::{Deref, DerefMut};
+use std::time::Instant;
 
 /// Lines in flight at which a ring, however large, starts again at its beginning, if its readers have caught up: as many as stay in a
 /// processor's shared cache. Source: RFC 0006, "Footprint".
@@ -117,6 +118,15 @@ impl RecordProducer {
     /// Length in bytes of the longest record that this ring can hold.
     pub fn max_record_bytes(&self) -> usize {
         bytes_in(self.end.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
+    }
+
+    /// Waits until everybody who is registered has released record `sequence`: see
+    /// [`ProducerEnd::wait_until_consumed`], which cannot be called with this producer's own sequence as its argument.
+    ///
+    /// # Errors
+    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`](crate::PublishError).
+    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), crate::PublishError> {
+        self.end.wait_until_consumed(sequence, deadline)
     }
 
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
