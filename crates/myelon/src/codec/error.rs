@@ -1,9 +1,12 @@
 //! Why a message did not become bytes, or bytes no message.
 //!
-//! **Lives here:** [`CodecError`], [`EncodeShort`]. **May touch it:** codecs make them, transports pass them on.
+//! **Lives here:** [`CodecError`], [`EncodeShort`]. **Builds on:** nothing. **May touch it:** codecs make them, transports pass them on.
 
 /// What a codec's library said.
-pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What decoding answers.
+pub type CodecResult<T> = Result<T, CodecError>;
 
 /// Why a message could not be encoded or decoded. The stream goes on: the next message is not affected.
 #[derive(Debug, thiserror::Error)]
@@ -29,17 +32,25 @@ pub enum CodecError {
     },
 }
 
-/// Why encoding into given bytes stopped.
-#[derive(Debug)]
-pub enum EncodeShort {
-    /// The bytes do not suffice. Encode again into more.
-    TooSmall,
-    /// The message cannot be encoded, however much room there is.
-    Failed(CodecError),
+impl CodecError {
+    /// `codec` cannot write this message, because of `cause`.
+    pub fn encode(codec: &'static str, cause: impl Into<Cause>) -> Self {
+        Self::Encode { codec, source: cause.into() }
+    }
+
+    /// `bytes` are no message of `codec`, because of `cause`.
+    pub fn decode(codec: &'static str, bytes: &[u8], cause: impl Into<Cause>) -> Self {
+        Self::Decode { codec, len_bytes: bytes.len(), source: cause.into() }
+    }
 }
 
-impl From<CodecError> for EncodeShort {
-    fn from(error: CodecError) -> Self {
-        Self::Failed(error)
-    }
+/// Why encoding into given bytes stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeShort {
+    /// The bytes do not suffice. Encode again into more.
+    #[error("the message does not fit into the bytes that it was given")]
+    TooSmall,
+    /// The message cannot be encoded, however much room there is.
+    #[error(transparent)]
+    Failed(#[from] CodecError),
 }

@@ -1,7 +1,41 @@
 //! How a message becomes bytes, and bytes a message again.
 //!
-//! **Lives here:** [`CodecError`], [`EncodeShort`]. **May touch it:** everybody.
+//! **Lives here:** what every codec does ([`Codec`], [`ZeroCopyCodec`]), what it says when it cannot ([`CodecError`]), the name under
+//! which two programs agree on a type of message ([`TypeTag`]), and one module per codec. **Builds on:** nothing of ours, so that codecs
+//! work over any bytes. **May touch it:** everybody.
+//!
+//! A type becomes a message with one line, which names the codec:
+//!
+//! | macro | the type has | read in place as | whole message copied |
+//! |---|---|---|---|
+//! | [`bincode_message!`](crate::bincode_message) | serde's derives | - | when decoding |
+//! | [`rkyv_message!`](crate::rkyv_message) | rkyv's derives | its archive | never |
+//! | [`flatbuffers_message!`](crate::flatbuffers_message) | generated code with the object API | its table | once, when encoding |
+//!
+//! All three write into bytes that the caller has claimed, and say [`EncodeShort::TooSmall`] when those do not suffice. None of them
+//! trusts what it reads: bytes of a stranger give a [`CodecError`], however long they claim to be and however deeply they are nested.
 
+#[cfg(feature = "bincode")]
+pub mod bincode_support;
+mod claimed;
 mod error;
+#[cfg(feature = "flatbuffers")]
+pub mod flatbuf_support;
+mod message;
+#[cfg(feature = "rkyv")]
+pub mod rkyv_support;
+mod tag;
+#[allow(unsafe_code)]
+pub mod trusted;
 
-pub use error::{CodecError, EncodeShort};
+pub use claimed::{ClaimedBytes, Full};
+pub use error::{Cause, CodecError, CodecResult, EncodeShort};
+pub use message::{Codec, ZeroCopyCodec};
+pub use tag::TypeTag;
+
+/// How deeply a message may be nested: the recursion of a decoder ends here, before the stack does.
+///
+/// Counted are the things that a recursive type has to go through: in bincode options, enums, sequences and maps; in rkyv everything
+/// behind a pointer; in flatbuffers tables. A stack of 2 MiB (Rust's default for threads) suffices for 128 levels of ordinary types
+/// without optimisation, and no plain message comes near it. A message that is nested more deeply can be encoded, but not received.
+pub const MAX_NESTING: usize = 128;

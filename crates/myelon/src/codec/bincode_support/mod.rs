@@ -1,0 +1,111 @@
+//! Messages of serde types, in bincode's fixed-width form.
+//!
+//! **Lives here:** [`bincode_message!`](crate::bincode_message) and what it expands to. **Builds on:** `guard`, which bounds what a
+//! decoder does. **May touch it:** the macro.
+//!
+//! Numbers are little-endian and have their full width: a message's length does not depend on its values, and no branch is spent on
+//! each number. Lengths are `u64`, variants of enums `u32`. Nothing in the bytes describes them, so `#[serde(flatten)]`,
+//! `#[serde(untagged)]` and the like cannot be decoded; `#[serde(skip_serializing_if)]` writes what nobody can read.
+
+mod guard;
+
+use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
+use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The codec's name.
+pub const CODEC: &str = "bincode";
+
+// Without bincode's own limit, which is a constant of the type and would have to be chosen, and compiled, per length of message. Every
+// length passes `guard` instead, which knows how many bytes there are.
+const FORM: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::legacy();
+
+/// Bytes follow the message.
+#[derive(Debug, thiserror::Error)]
+#[error("the message ends after {used_bytes} of {len_bytes} bytes")]
+struct TrailingBytes {
+    used_bytes: usize,
+    len_bytes: usize,
+}
+
+/// Writes `message` to the front of `into`.
+///
+/// # Errors
+/// As [`Codec::encode`](super::Codec::encode).
+pub fn encode<T: Serialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
+    let mut claimed = ClaimedBytes::new(into);
+    let said = bincode::serde::encode_into_writer(message, &mut claimed, FORM);
+    claimed.finish(CODEC, said)
+}
+
+/// Makes a message of exactly these bytes.
+///
+/// # Errors
+/// As [`Codec::decode`](super::Codec::decode).
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
+    let limits = guard::Limits::for_message(bytes.len());
+    let (message, used_bytes) = bincode::serde::seed_decode_from_slice(limits.seed(), bytes, FORM)
+        .map_err(|cause| CodecError::decode(CODEC, bytes, cause))?;
+    if used_bytes < bytes.len() {
+        return Err(CodecError::decode(CODEC, bytes, TrailingBytes { used_bytes, len_bytes: bytes.len() }));
+    }
+    Ok(message)
+}
+
+/// Makes a type with serde's derives a message: `bincode_message!(Step)`, or `bincode_message!(Step = "step/2")` to say under which name
+/// and version two programs agree on it.
+///
+/// ```
+/// use myelon::codec::Codec;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// struct Step {
+///     id: u64,
+///     tokens: Vec<u32>,
+/// }
+///
+/// myelon::bincode_message!(Step);
+/// assert_eq!(Step::type_tag().as_str(), "bincode:Step/1");
+///
+/// let step = Step { id: 7, tokens: vec![1, 2, 3] };
+/// let mut bytes = [0; 64];
+/// let len = step.encode(&mut (), &mut bytes)?;
+/// assert_eq!(len, 8 + 8 + 3 * 4);
+/// assert_eq!(Step::decode(&bytes[..len])?, step);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Source: RFC 0008, "bincode".
+#[macro_export]
+macro_rules! bincode_message {
+    ($message:ty) => {
+        $crate::bincode_message!(@of $message, of_type, ::core::stringify!($message));
+    };
+    ($message:ty = $name:expr) => {
+        $crate::bincode_message!(@of $message, new, $name);
+    };
+    (@of $message:ty, $tag:ident, $name:expr) => {
+        impl $crate::codec::Codec for $message {
+            const CODEC: &'static str = $crate::codec::bincode_support::CODEC;
+            type Scratch = ();
+
+            fn type_tag() -> $crate::codec::TypeTag {
+                $crate::codec::TypeTag::$tag(Self::CODEC, $name)
+            }
+
+            fn encode(
+                &self,
+                _scratch: &mut (),
+                into: &mut [u8],
+            ) -> ::core::result::Result<usize, $crate::codec::EncodeShort> {
+                $crate::codec::bincode_support::encode(self, into)
+            }
+
+            fn decode(bytes: &[u8]) -> $crate::codec::CodecResult<Self> {
+                $crate::codec::bincode_support::decode(bytes)
+            }
+        }
+    };
+}

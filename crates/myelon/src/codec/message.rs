@@ -1,0 +1,93 @@
+//! What a type of message does for itself.
+//!
+//! **Lives here:** [`Codec`], [`ZeroCopyCodec`]. **Builds on:** nothing. **May touch it:** the macros implement both; whoever has a
+//! codec of their own may as well.
+
+use super::{CodecError, CodecResult, EncodeShort, TypeTag};
+
+/// A type whose values travel as bytes.
+///
+/// Usually implemented by one of the macros; by hand it looks like this:
+///
+/// ```
+/// use myelon::codec::{Codec, CodecError, CodecResult, EncodeShort, TypeTag};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Heartbeat {
+///     rank: u32,
+/// }
+///
+/// impl Codec for Heartbeat {
+///     const CODEC: &'static str = "by-hand";
+///     type Scratch = ();
+///
+///     fn type_tag() -> TypeTag {
+///         TypeTag::new(Self::CODEC, "Heartbeat/1")
+///     }
+///
+///     fn encode(&self, _scratch: &mut (), into: &mut [u8]) -> Result<usize, EncodeShort> {
+///         let place = into.first_chunk_mut().ok_or(EncodeShort::TooSmall)?;
+///         *place = self.rank.to_le_bytes();
+///         Ok(place.len())
+///     }
+///
+///     fn decode(bytes: &[u8]) -> CodecResult<Self> {
+///         let rank = bytes.try_into().map_err(|cause| CodecError::decode(Self::CODEC, bytes, cause))?;
+///         Ok(Self { rank: u32::from_le_bytes(rank) })
+///     }
+/// }
+///
+/// let mut bytes = [0; 16];
+/// let len = Heartbeat { rank: 3 }.encode(&mut (), &mut bytes)?;
+/// assert_eq!(Heartbeat::decode(&bytes[..len])?, Heartbeat { rank: 3 });
+/// assert!(Heartbeat::decode(&bytes).is_err(), "a message has no bytes to spare");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Source: RFC 0008, "Protocol".
+pub trait Codec: Sized {
+    /// The codec's name, for errors and tags.
+    const CODEC: &'static str;
+
+    /// What encoding needs besides the message and room for its bytes. Whoever sends keeps one and passes it to every call, so that
+    /// memory which was needed once is there the next time.
+    type Scratch: Default;
+
+    /// Under which name two programs agree on this type. A stream carries it, and who expects another type is refused.
+    fn type_tag() -> TypeTag;
+
+    /// About how many bytes this message takes: where to begin, cheap to say, and allowed to be wrong.
+    fn size_hint(&self) -> usize {
+        size_of_val(self)
+    }
+
+    /// Writes the message to the front of `into` and returns how many bytes it took.
+    ///
+    /// May be called again with more room, and then writes the same again from the front. What lies behind the returned length, and
+    /// everything after an error, is arbitrary.
+    ///
+    /// # Errors
+    /// [`EncodeShort::TooSmall`]: call again with more room. [`EncodeShort::Failed`]: this message cannot be encoded at all.
+    fn encode(&self, scratch: &mut Self::Scratch, into: &mut [u8]) -> Result<usize, EncodeShort>;
+
+    /// Makes a message of exactly these bytes, which may be anything and lie anywhere.
+    ///
+    /// # Errors
+    /// [`CodecError::Decode`] when they are not a message of this type: too short, too long, damaged, of another type.
+    fn decode(bytes: &[u8]) -> CodecResult<Self>;
+}
+
+/// A message that can be read where it lies.
+///
+/// Source: RFC 0008, "Protocol".
+pub trait ZeroCopyCodec: Codec {
+    /// The message as it lies in its bytes.
+    type Archived<'a>;
+
+    /// Checks all of the bytes and then reads them where they are.
+    ///
+    /// # Errors
+    /// [`CodecError::Decode`] when they are not a message of this type, also when they lie at an address that the type cannot have.
+    /// Claimed bytes and the payload of a received message begin at a multiple of 16.
+    fn access(bytes: &[u8]) -> Result<Self::Archived<'_>, CodecError>;
+}

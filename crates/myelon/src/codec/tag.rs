@@ -1,0 +1,108 @@
+//! The name under which two programs agree on a type of message.
+//!
+//! **Lives here:** [`TypeTag`]. **Builds on:** nothing. **May touch it:** codecs make it, typed transports store and compare it.
+
+use std::fmt;
+
+/// What a stream says about its messages: the codec, the type and its version, as text like `rkyv:Step/1`.
+///
+/// The text is compared as a whole. It says nothing about fields: give a type another version when its bytes change, so that a program
+/// which knows only the old form is refused when it attaches and not confused later.
+///
+/// ```
+/// use myelon::codec::TypeTag;
+///
+/// let tag = TypeTag::new("rkyv", "Step/2");
+/// assert_eq!(tag.to_string(), "rkyv:Step/2");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TypeTag(String);
+
+impl TypeTag {
+    /// Most bytes of a tag. It is stored in the segment beside the schema, whose names have the same bound.
+    pub const LEN_MAX_BYTES: usize = 256;
+
+    /// The tag of the type `name` (with its version), written by `codec`.
+    ///
+    /// # Panics
+    /// When a part is empty or has characters other than visible ASCII, or the whole is longer than
+    /// [`LEN_MAX_BYTES`](Self::LEN_MAX_BYTES): the text is written by a programmer and read in the errors of other programs.
+    pub fn new(codec: &str, name: &str) -> Self {
+        for part in [codec, name] {
+            assert!(!part.is_empty(), "a tag names a codec and a type");
+            assert!(part.bytes().all(|byte| byte.is_ascii_graphic()), "a tag is visible ASCII, not {part:?}");
+        }
+        let text = format!("{codec}:{name}");
+        assert!(text.len() <= Self::LEN_MAX_BYTES, "a tag has at most {} bytes: {text}", Self::LEN_MAX_BYTES);
+        Self(text)
+    }
+
+    /// The tag of version 1 of a type that is written like this in Rust; modules do not count, so that two programs may keep one type
+    /// in different places.
+    #[doc(hidden)]
+    pub fn of_type(codec: &str, type_text: &str) -> Self {
+        Self::new(codec, &format!("{}/1", without_modules(type_text)))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TypeTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<TypeTag> for String {
+    fn from(tag: TypeTag) -> Self {
+        tag.0
+    }
+}
+
+/// `wire::Envelope < crate::wire::Step >` as `Envelope<Step>`.
+fn without_modules(type_text: &str) -> String {
+    let mut name = String::new();
+    let mut path_start = 0;
+    for character in type_text.chars().filter(|character| !character.is_whitespace()) {
+        name.push(character);
+        if name.ends_with("::") {
+            name.truncate(path_start);
+        } else if !character.is_alphanumeric() && character != '_' && character != ':' {
+            path_start = name.len();
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_and_spaces_are_no_part_of_a_name() {
+        assert_eq!(without_modules("Step"), "Step");
+        assert_eq!(without_modules("crate :: wire :: Step"), "Step");
+        assert_eq!(without_modules("::wire::Envelope < crate::a::Step , [ u8; 4 ] >"), "Envelope<Step,[u8;4]>");
+    }
+
+    #[test]
+    fn a_type_is_version_one_unless_it_says_otherwise() {
+        assert_eq!(TypeTag::of_type("rkyv", "crate::Step").as_str(), "rkyv:Step/1");
+        assert_eq!(String::from(TypeTag::new("rkyv", "Step/7")), "rkyv:Step/7");
+    }
+
+    #[test]
+    #[should_panic(expected = "visible ASCII")]
+    fn a_tag_can_be_read_in_an_error() {
+        TypeTag::new("rkyv", "Step\n1");
+    }
+
+    #[test]
+    #[should_panic(expected = "names a codec and a type")]
+    fn a_tag_is_not_empty() {
+        TypeTag::new("rkyv", "");
+    }
+}

@@ -1,0 +1,81 @@
+//! Reading a message in place without looking whether it is one.
+//!
+//! **Lives here:** [`access`], and how each codec does it. **Builds on:** the codecs' libraries. **May touch it:** a program that vouches
+//! for whoever writes; this is the only module of the crate with `unsafe`.
+//!
+//! Validation reads the whole message once, which for a large one takes longer than the transport. A program that knows both ends, as
+//! when it started them from one executable, may leave it out.
+
+use super::{CodecResult, ZeroCopyCodec};
+
+/// A message whose codec can read it without validation. Implemented by the macros of the codecs that read in place.
+///
+/// Source: RFC 0008, "Trust".
+pub trait TrustedCodec: ZeroCopyCodec {
+    /// How its codec does that.
+    type Form: Form<Self>;
+}
+
+/// How the bytes of one codec are read without validation.
+pub trait Form<T: ZeroCopyCodec> {
+    /// The message at `bytes`.
+    ///
+    /// # Errors
+    /// When length or address alone show that it cannot be one.
+    ///
+    /// # Safety
+    /// As [`access`].
+    unsafe fn root(bytes: &[u8]) -> CodecResult<T::Archived<'_>>;
+}
+
+/// Reads a message where it lies, without validation.
+///
+/// # Errors
+/// [`CodecError::Decode`](super::CodecError::Decode) when length or address alone show that these bytes cannot be a `T`; that costs
+/// nothing to see. Anything else that is wrong with them is undefined behaviour.
+///
+/// # Safety
+/// `bytes` were written by [`Codec::encode`](super::Codec::encode) of this very type, by a program whose `T` has the same fields and
+/// whose codec has the same form, and were not changed since; nobody changes them while the result is in use.
+///
+/// Source: RFC 0008, "Trust".
+pub unsafe fn access<T: TrustedCodec>(bytes: &[u8]) -> CodecResult<T::Archived<'_>> {
+    // SAFETY: our caller's promise is the one that is asked for.
+    unsafe { T::Form::root(bytes) }
+}
+
+/// rkyv's archives.
+#[cfg(feature = "rkyv")]
+#[derive(Debug)]
+pub enum RkyvForm {}
+
+#[cfg(feature = "rkyv")]
+impl<T> Form<T> for RkyvForm
+where
+    T: rkyv::Archive + for<'a> ZeroCopyCodec<Archived<'a> = &'a rkyv::Archived<T>>,
+{
+    unsafe fn root(bytes: &[u8]) -> CodecResult<&rkyv::Archived<T>> {
+        super::rkyv_support::check_place::<T>(bytes)?;
+        // SAFETY: our caller says that an archived `T` was written here, and that nobody changes it. It is long enough and aligned, as
+        // was just checked.
+        Ok(unsafe { rkyv::access_unchecked::<rkyv::Archived<T>>(bytes) })
+    }
+}
+
+/// flatbuffers' tables.
+#[cfg(feature = "flatbuffers")]
+#[derive(Debug)]
+pub enum FlatbufForm {}
+
+#[cfg(feature = "flatbuffers")]
+impl<T> Form<T> for FlatbufForm
+where
+    T: ZeroCopyCodec,
+    for<'a> T::Archived<'a>: flatbuffers::Follow<'a, Inner = T::Archived<'a>> + 'a,
+{
+    unsafe fn root<'a>(bytes: &'a [u8]) -> CodecResult<T::Archived<'a>> {
+        super::flatbuf_support::check_place(bytes)?;
+        // SAFETY: our caller says that a finished buffer with this root was written here, and that nobody changes it.
+        Ok(unsafe { flatbuffers::root_unchecked::<T::Archived<'a>>(bytes) })
+    }
+}
