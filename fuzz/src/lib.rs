@@ -1,7 +1,14 @@
-//! What the targets share: the event of their rings, and reading an input as a list of decisions.
-#![forbid(unsafe_code)]
+//! What the targets share: the event of their rings, the messages of their codecs, and reading an input as a list of decisions.
+#![deny(unsafe_code)]
 
 use disruptor_mp::event;
+use myelon::codec::rkyv_support::rkyv::util::AlignedVec;
+
+#[path = "../../crates/myelon/tests/codec/messages.rs"]
+pub mod messages;
+#[allow(unsafe_code)] // as flatbuffers' compiler writes it
+#[path = "../../crates/myelon/tests/codec/step_generated.rs"]
+pub mod step_generated;
 
 /// Room in the rings of the targets: little, so that laps come soon.
 pub const CAPACITY: usize = 4;
@@ -80,4 +87,15 @@ impl<'a> Decisions<'a> {
         self.rest = rest;
         bytes
     }
+}
+
+/// A payload as a ring holds it, at a multiple of 16, except that an odd first byte moves it away from there: then it has to be refused
+/// or read all the same, but not trusted.
+pub fn payload(input: &[u8]) -> Option<(AlignedVec<16>, usize)> {
+    let (&place, content) = input.split_first()?;
+    let offset = if place % 2 == 1 { usize::from(place >> 4) } else { 0 };
+    let mut bytes = AlignedVec::new();
+    bytes.resize(offset, 0);
+    bytes.extend_from_slice(content);
+    Some((bytes, offset))
 }

@@ -1,6 +1,6 @@
-//! How often something allocates.
+//! How often something allocates, and how much.
 //!
-//! **Lives here:** [`allocations_in`] and the count that it reads. **Builds on:** `raw`, for the allocator itself. **May touch it:**
+//! **Lives here:** [`allocations_in`], [`bytes_allocated_in`] and the counts that they read. **Builds on:** `raw`, for the allocator itself. **May touch it:**
 //! a test binary that installs [`CountingAllocator`].
 //!
 //! ```
@@ -12,6 +12,7 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
+use std::thread::LocalKey;
 
 pub use crate::raw::CountingAllocator;
 
@@ -19,11 +20,13 @@ thread_local! {
     // One count per thread, so that tests which run at the same time do not see each other. `const` and without a destructor:
     // the allocator can count at any moment in the life of a thread, and counting does not allocate.
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// One more allocation by this thread.
-pub(crate) fn count_one() {
+/// One more allocation by this thread, of so many bytes.
+pub(crate) fn count(bytes: usize) {
     COUNT.set(COUNT.get() + 1);
+    BYTES.set(BYTES.get() + bytes as u64);
 }
 
 /// How often this thread allocates, or grows or shrinks an allocation, while `work` runs. Freeing is not counted.
@@ -32,12 +35,26 @@ pub(crate) fn count_one() {
 /// When [`CountingAllocator`] is not the global allocator of this binary: the answer would always be 0.
 #[track_caller]
 pub fn allocations_in(work: impl FnOnce()) -> u64 {
-    let before_probe = COUNT.get();
+    difference_in(&COUNT, work)
+}
+
+/// How many bytes this thread asks for while `work` runs. Growing an allocation counts with its new size; freeing is not counted.
+///
+/// # Panics
+/// As [`allocations_in`].
+#[track_caller]
+pub fn bytes_allocated_in(work: impl FnOnce()) -> u64 {
+    difference_in(&BYTES, work)
+}
+
+#[track_caller]
+fn difference_in(counter: &'static LocalKey<Cell<u64>>, work: impl FnOnce()) -> u64 {
+    let before_probe = counter.get();
     drop(black_box(Box::new(black_box(0_u64))));
-    assert_ne!(COUNT.get(), before_probe, "this binary has no `#[global_allocator] static ...: CountingAllocator`");
-    let before = COUNT.get();
+    assert_ne!(counter.get(), before_probe, "this binary has no `#[global_allocator] static ...: CountingAllocator`");
+    let before = counter.get();
     work();
-    COUNT.get() - before
+    counter.get() - before
 }
 
 #[cfg(test)]
@@ -54,6 +71,14 @@ mod tests {
         assert_eq!(allocations_in(|| grown.reserve_exact(100)), 1);
         assert_eq!(allocations_in(|| drop(black_box(vec![0_u8; 10]))), 1, "zeroed memory counts as well");
         assert_eq!(allocations_in(|| drop(grown)), 0);
+    }
+
+    #[test]
+    fn bytes_are_those_that_were_asked_for() {
+        let mut grown: Vec<u8> = Vec::new();
+        assert_eq!(bytes_allocated_in(|| grown.reserve_exact(10)), 10);
+        assert_eq!(bytes_allocated_in(|| grown.reserve_exact(100)), 100);
+        assert_eq!(bytes_allocated_in(|| drop(grown)), 0);
     }
 
     #[test]

@@ -12,28 +12,28 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Pid, Signal, set_parent_process_death_signal};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::alloc::count_one;
+use crate::alloc::count;
 
-/// The system's allocator, with a count per thread; see [`allocations_in`](crate::alloc::allocations_in).
+/// The system's allocator, with counts per thread; see [`allocations_in`](crate::alloc::allocations_in).
 #[derive(Debug, Clone, Copy)]
 pub struct CountingAllocator;
 
 // SAFETY: every call goes to `System` unchanged, and `System` keeps the trait's promises. Counting neither allocates nor unwinds.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
+        count(layout.size());
         // SAFETY: our caller's duties are those of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count_one();
+        count(layout.size());
         // SAFETY: our caller's duties are those of `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count_one();
+        count(new_size);
         // SAFETY: `place` came from us, so from `System`; the rest are our caller's duties.
         unsafe { System.realloc(place, layout, new_size) }
     }

@@ -36,7 +36,8 @@ pub trait Form<T: ZeroCopyCodec> {
 ///
 /// # Safety
 /// `bytes` were written by [`Codec::encode`](super::Codec::encode) of this very type, by a program whose `T` has the same fields and
-/// whose codec has the same form, and were not changed since; nobody changes them while the result is in use.
+/// whose codec has the same form, and were not changed since; nobody changes them while the result is in use. No part of the message
+/// asks for more than the 16 bytes of alignment that a message has.
 ///
 /// Source: RFC 0008, "Trust".
 pub unsafe fn access<T: TrustedCodec>(bytes: &[u8]) -> CodecResult<T::Archived<'_>> {

@@ -5,12 +5,12 @@
 //! The archive is written straight into the claimed bytes. What rkyv has to remember while it does so (where the parts of a list were
 //! put) lies in an arena that the sender keeps.
 
-use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort, MAX_NESTING, TypeTag};
+mod dialect;
+mod error;
+
+use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort, MAX_NESTING};
 use rkyv::api::{access_with_context, high, serialize_using};
 use rkyv::bytecheck::CheckBytes;
-use rkyv::rancor::Error;
-use rkyv::rend::unaligned::{u16_ube, u16_ule, u32_ube, u32_ule, u64_ube, u64_ule};
-use rkyv::rend::{u16_be, u16_le, u32_be, u32_le, u64_be, u64_le};
 use rkyv::ser::Serializer;
 use rkyv::ser::allocator::{Arena, ArenaHandle};
 use rkyv::ser::sharing::Share;
@@ -22,22 +22,24 @@ use rkyv::{Archive, Archived, Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroUsize;
 
+pub use dialect::{tag, tag_of_type};
+pub use error::ArchiveError;
 pub use rkyv;
 
 /// The codec's name.
 pub const CODEC: &str = "rkyv";
 
-/// Every message begins at a multiple of this, so an archive may ask for as much.
+/// Every message begins at a multiple of this, and no part of an archive may ask for more.
 pub const ALIGN_MAX_BYTES: usize = 16;
 
 /// How a message writes itself: into claimed bytes, with an arena, and with a list of what several parts of the message share.
-pub type Encoder<'a> = high::HighSerializer<ClaimedBytes<'a>, ArenaHandle<'a>, Error>;
+pub type Encoder<'a> = high::HighSerializer<ClaimedBytes<'a>, ArenaHandle<'a>, ArchiveError>;
 
 /// How an archive is checked.
-pub type Checker<'a> = high::HighValidator<'a, Error>;
+pub type Checker<'a> = high::HighValidator<'a, ArchiveError>;
 
 /// How an archive becomes a message.
-pub type Decoder = high::HighDeserializer<Error>;
+pub type Decoder = high::HighDeserializer<ArchiveError>;
 
 /// What encoding keeps from one message to the next.
 #[derive(Default)]
@@ -51,13 +53,15 @@ impl fmt::Debug for Scratch {
     }
 }
 
-/// The bytes lie where no archive of this type can lie.
+/// The bytes lie where no archive of this type does.
 #[derive(Debug, thiserror::Error)]
-#[error("an archive of {root_bytes} bytes or more, aligned to {align_bytes}, cannot lie at address {address:#x}")]
+#[error(
+    "{len_bytes} bytes at address {address:#x} are no archive that ends with a root of {root_bytes} and begins at a multiple of 16"
+)]
 struct Misplaced {
-    root_bytes: usize,
-    align_bytes: usize,
+    len_bytes: usize,
     address: usize,
+    root_bytes: usize,
 }
 
 /// Writes the archive of `message` to the front of `into`.
@@ -69,7 +73,7 @@ where
     T: for<'a> Serialize<Encoder<'a>>,
 {
     let mut encoder = Serializer::new(ClaimedBytes::new(into), scratch.arena.acquire(), Share::new());
-    let said = serialize_using::<_, Error>(message, &mut encoder);
+    let said = serialize_using::<_, ArchiveError>(message, &mut encoder);
     encoder.into_writer().finish(CODEC, said)
 }
 
@@ -85,7 +89,7 @@ where
     // With a bound for the depth: an archive may be a list in which each element points to the next, and is checked by recursion.
     let archive = ArchiveValidator::with_max_depth(bytes, NonZeroUsize::new(MAX_NESTING));
     let mut checker = Validator::new(archive, SharedValidator::new());
-    access_with_context::<Archived<T>, _, Error>(bytes, &mut checker)
+    access_with_context::<Archived<T>, _, ArchiveError>(bytes, &mut checker)
         .map_err(|cause| CodecError::decode(CODEC, bytes, cause))
 }
 
@@ -97,62 +101,39 @@ pub fn decode<T>(bytes: &[u8]) -> CodecResult<T>
 where
     T: Archive<Archived: for<'a> CheckBytes<Checker<'a>> + Deserialize<T, Decoder>>,
 {
-    if !bytes.as_ptr().addr().is_multiple_of(align_of::<Archived<T>>()) {
-        let mut aligned = AlignedVec::<ALIGN_MAX_BYTES>::with_capacity(bytes.len());
-        aligned.extend_from_slice(bytes);
-        return decode(&aligned);
-    }
-    rkyv::deserialize::<T, Error>(access::<T>(bytes)?).map_err(|cause| CodecError::decode(CODEC, bytes, cause))
+    let mut elsewhere = AlignedVec::<ALIGN_MAX_BYTES>::new();
+    let bytes = if is_aligned(bytes) {
+        bytes
+    } else {
+        elsewhere.extend_from_slice(bytes);
+        &elsewhere
+    };
+    rkyv::deserialize::<T, ArchiveError>(access::<T>(bytes)?).map_err(|cause| CodecError::decode(CODEC, bytes, cause))
 }
 
 /// Whether length and address permit an archive: what even trusted bytes are asked.
+///
+/// The address must suit every type and not only this one: it depends on the ring and not on the message, and a message that can be
+/// read in some places is an error that waits for its day.
 pub(super) fn check_place<T: Archive>(bytes: &[u8]) -> CodecResult<()> {
-    const { assert!(align_of::<Archived<T>>() <= ALIGN_MAX_BYTES, "messages begin at multiples of 16 bytes only") };
-    let (root_bytes, align_bytes) = (size_of::<Archived<T>>(), align_of::<Archived<T>>());
-    let address = bytes.as_ptr().addr();
-    let is_possible = address.is_multiple_of(align_bytes)
-        && bytes.len().checked_sub(root_bytes).is_some_and(|root_start| root_start.is_multiple_of(align_bytes));
-    if is_possible {
-        Ok(())
-    } else {
-        Err(CodecError::decode(CODEC, bytes, Misplaced { root_bytes, align_bytes, address }))
+    const {
+        let (size, align) = (size_of::<Archived<T>>(), align_of::<Archived<T>>());
+        assert!(align <= ALIGN_MAX_BYTES, "messages begin at multiples of 16 bytes only");
+        assert!(size > 0 || align == 1, "an archive without bytes has no address");
     }
+    let root_bytes = size_of::<Archived<T>>();
+    let root_is_aligned =
+        bytes.len().checked_sub(root_bytes).is_some_and(|start| start.is_multiple_of(align_of::<Archived<T>>()));
+    if root_is_aligned && is_aligned(bytes) {
+        return Ok(());
+    }
+    let address = bytes.as_ptr().addr();
+    Err(CodecError::decode(CODEC, bytes, Misplaced { len_bytes: bytes.len(), address, root_bytes }))
 }
 
-/// What rkyv's own features make of its format. They are switched on for a whole program, perhaps by a crate that knows nothing of
-/// ours, and two programs may differ in them.
-trait Dialect {
-    const SUFFIX: &'static str;
-}
-
-macro_rules! dialects {
-    ($($offset:ident $suffix:literal)*) => {$(
-        impl Dialect for $offset {
-            const SUFFIX: &'static str = $suffix;
-        }
-    )*};
-}
-
-dialects! {
-    u16_le "-16" u32_le "" u64_le "-64"
-    u16_be "-be-16" u32_be "-be" u64_be "-be-64"
-    u16_ule "-unaligned-16" u32_ule "-unaligned" u64_ule "-unaligned-64"
-    u16_ube "-unaligned-be-16" u32_ube "-unaligned-be" u64_ube "-unaligned-be-64"
-}
-
-fn dialect() -> String {
-    format!("{CODEC}{}", <rkyv::primitive::ArchivedUsize as Dialect>::SUFFIX)
-}
-
-/// The tag of a message with this name and version.
-pub fn tag(name: &str) -> TypeTag {
-    TypeTag::new(&dialect(), name)
-}
-
-/// The tag of a message that has no name of its own.
-#[doc(hidden)]
-pub fn tag_of_type(type_text: &str) -> TypeTag {
-    TypeTag::of_type(&dialect(), type_text)
+/// No bytes are nowhere, so they lie well.
+fn is_aligned(bytes: &[u8]) -> bool {
+    bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(ALIGN_MAX_BYTES)
 }
 
 /// Makes a type with rkyv's derives a message that is read in place: `rkyv_message!(Step)`, or `rkyv_message!(Step = "step/2")` to say

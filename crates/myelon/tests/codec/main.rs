@@ -1,0 +1,26 @@
+//! The codecs over plain bytes.
+//!
+//! | what must not happen | shown by |
+//! |---|---|
+//! | encoding goes through the heap | `cost::*` |
+//! | a buffer that was too small is taken for a message that cannot be encoded, or the other way round | `exactness::*` |
+//! | damaged bytes make a reader panic | `hostile::*` |
+//! | a length that somebody wrote makes a reader allocate, or run for ever | `hostile::*` |
+//! | a message cannot be read because of where it lies | `place::*` |
+#![deny(unsafe_code)]
+#![allow(missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
+
+mod cost;
+mod exactness;
+mod hostile;
+mod messages;
+mod place;
+mod round_trip;
+#[allow(unsafe_code)] // as flatbuffers' compiler writes it
+mod step_generated;
+mod strategies;
+
+use testkit::alloc::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
