@@ -3,5 +3,6 @@
 
 pub mod codec;
 pub mod transport;
+pub mod typed_transport;
 
 pub use disruptor_mp::*;

@@ -68,12 +68,14 @@ pub const FRAME_FRAGMENT_COUNT: u32 = 0x31;
 pub const FRAME_REASSEMBLE_COUNT: u32 = 0x32;
 /// Messages that a typed producer has encoded.
 pub const CODEC_ENCODE_TOTAL: u32 = 0x33;
-/// Messages that a typed consumer has decoded.
+/// Messages that a typed consumer has decoded, or checked to read them in place.
 pub const CODEC_DECODE_TOTAL: u32 = 0x34;
 /// Bytes of messages that a transport has copied: into slots, unless they were encoded there, and out of slots to put a message together.
 pub const FRAME_BYTES_COPIED: u32 = 0x35;
 /// Messages that a framed consumer has skipped because they could not be read.
 pub const FRAME_SKIPPED_COUNT: u32 = 0x36;
+/// Messages whose bytes a typed consumer found to be none of its type.
+pub const CODEC_UNDECODABLE_COUNT: u32 = 0x37;
 
 /// The first id that an application may give to a counter of its own.
 pub const APPLICATION_BASE: u32 = 0x100;

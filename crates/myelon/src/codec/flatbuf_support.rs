@@ -138,6 +138,7 @@ macro_rules! flatbuffers_message {
         }
 
         impl $crate::codec::ZeroCopyCodec for $message {
+            const ALIGN_BYTES: usize = 1;
             type Archived<'a> = $table<'a>;
 
             fn access(bytes: &[u8]) -> $crate::codec::CodecResult<$table<'_>> {

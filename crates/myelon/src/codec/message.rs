@@ -81,13 +81,16 @@ pub trait Codec: Sized {
 ///
 /// Source: RFC 0008, "Protocol".
 pub trait ZeroCopyCodec: Codec {
+    /// Bytes of a message begin at a multiple of this, or cannot be read in place: 1 for a codec to which every address is right.
+    const ALIGN_BYTES: usize;
+
     /// The message as it lies in its bytes.
     type Archived<'a>;
 
     /// Checks all of the bytes and then reads them where they are.
     ///
     /// # Errors
-    /// [`CodecError::Decode`] when they are not a message of this type, also when they lie at an address that the type cannot have.
-    /// Claimed bytes and the payload of a received message begin at a multiple of 16.
+    /// [`CodecError::Decode`] when they are not a message of this type, or do not begin at a multiple of
+    /// [`ALIGN_BYTES`](Self::ALIGN_BYTES). A ring's payloads begin at multiples of 16.
     fn access(bytes: &[u8]) -> Result<Self::Archived<'_>, CodecError>;
 }

@@ -6,11 +6,11 @@
 //!
 //! A type becomes a message with one line, which names the codec:
 //!
-//! | macro | the type has | read in place as | whole message copied |
+//! | macro, and feature | the type has | read in place as | whole message copied |
 //! |---|---|---|---|
-//! | [`bincode_message!`](crate::bincode_message) | serde's derives | - | when decoding |
-//! | [`rkyv_message!`](crate::rkyv_message) | rkyv's derives | its archive | never |
-//! | [`flatbuffers_message!`](crate::flatbuffers_message) | generated code with the object API | its table | once, when encoding |
+//! | `bincode_message!`, `bincode` (default) | serde's derives | - | when decoding |
+//! | `rkyv_message!`, `rkyv` | rkyv's derives | its archive | never |
+//! | `flatbuffers_message!`, `flatbuffers` | generated code with the object API | its table | once, when encoding |
 //!
 //! All three write into bytes that the caller has claimed, and say [`EncodeShort::TooSmall`] when those do not suffice. None of them
 //! trusts what it reads: bytes of a stranger give a [`CodecError`], however long they claim to be and however deeply they are nested.

@@ -67,7 +67,6 @@ pub struct Everything {
     pub kinds: Vec<Kind>,
     pub pair: (u8, u64),
     pub array: [u32; 3],
-    pub empty: Vec<()>,
 }
 
 /// A type that contains itself.

@@ -3,7 +3,7 @@
 //! **Lives here:** [`rkyv_message!`](crate::rkyv_message) and what it expands to. **Builds on:** rkyv 0.8. **May touch it:** the macro.
 //!
 //! The archive is written straight into the claimed bytes. What rkyv has to remember while it does so (where the parts of a list were
-//! put) lies in an arena that the sender keeps.
+//! put) lies in an arena that the sender keeps. Only a message with `Rc` or `Arc` in it costs the heap something: a list of them.
 
 mod dialect;
 mod error;
@@ -199,6 +199,7 @@ macro_rules! rkyv_message {
         }
 
         impl $crate::codec::ZeroCopyCodec for $message {
+            const ALIGN_BYTES: usize = $crate::codec::rkyv_support::ALIGN_MAX_BYTES;
             type Archived<'a> = &'a $crate::codec::rkyv_support::rkyv::Archived<Self>;
 
             fn access(bytes: &[u8]) -> $crate::codec::CodecResult<Self::Archived<'_>> {

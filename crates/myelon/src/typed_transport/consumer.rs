@@ -1,0 +1,210 @@
+//! The receiving end of a stream of one type.
+//!
+//! **Lives here:** [`TypedConsumer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one process, one thread at a
+//! time.
+
+use super::error::TypedReceiveError;
+use super::message::{Tally, TypedMessage};
+use crate::codec::Codec;
+use crate::transport::{Format, FramedTransportConsumer, TransportBuilder, TransportResult};
+use disruptor_mp::{ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
+///
+/// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes again. Its ring's
+/// producer, waits and counters are those of [`ConsumerEnd`], to which it derefs.
+///
+/// | to | use | the message is |
+/// |---|---|---|
+/// | read it where it lies | [`next`](Self::next), then [`TypedMessage::get`] | checked, not copied |
+/// | have it as a value | [`next`](Self::next), then [`TypedMessage::decode`] | decoded from where it lies |
+/// | have it although the sender is not trusted | [`receive_owned`](Self::receive_owned) | copied, then decoded |
+/// | read it unchecked | [`next`](Self::next), then [`trusted::access`](crate::codec::trusted::access) | neither |
+///
+#[cfg_attr(feature = "bincode", doc = "```")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::Patience;
+/// use myelon::transport::{AlignedFixedFrame, MyelonWaitStrategy};
+/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Tick(u64);
+///
+/// myelon::bincode_message!(Tick = "tick/1");
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = format!("typed-consumer-docs-{}", std::process::id());
+/// # let mut producer = TypedProducer::<Tick, AlignedFixedFrame<64>>::create(&name, 8)?;
+/// let mut consumer = TypedConsumer::<Tick, AlignedFixedFrame<64>>::attach(&name, 8, MyelonWaitStrategy::Adaptive)?;
+/// # for number in 0..3 {
+/// #     producer.publish(&Tick(number), 0)?;
+/// # }
+/// let mut sum = 0;
+/// let handled = consumer.process_available(|message| match message.decode() {
+///     Ok(Tick(number)) => sum += number,
+///     Err(error) => eprintln!("message {} is broken: {error}", message.sequence()),
+/// })?;
+/// assert_eq!((handled, sum), (3, 0 + 1 + 2));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Source: RFC 0008, "Streams".
+pub struct TypedConsumer<T: Codec, F: Format> {
+    raw: FramedTransportConsumer<F>,
+    tally: Tally,
+    on_undecodable: OnUndecodable,
+    /// Where a message lies that is decoded out of the sender's reach.
+    copy: Vec<u8>,
+    message: PhantomData<fn() -> T>,
+}
+
+/// `TypedConsumer` on a mapped file; the place is an argument, not another type.
+pub type MmapTypedConsumer<T, F> = TypedConsumer<T, F>;
+
+/// What [`TypedConsumer::receive_owned`] does about a message that is none. It is acknowledged and counted in either case: it would be
+/// no better the next time, and the stream has to go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUndecodable {
+    /// Says so, once, with an error.
+    #[default]
+    Report,
+    /// Goes on to the next message.
+    Skip,
+}
+
+impl<T: Codec, F: Format> TypedConsumer<T, F> {
+    /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it has.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` names both types if the stream is one of another type.
+    pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
+        Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait))
+    }
+
+    /// [`attach`](Self::attach) under an id, to which a consumer can come back after its death.
+    ///
+    /// # Errors
+    /// As `attach`.
+    pub fn attach_with_consumer_id(
+        place: impl Into<Place>,
+        depth: usize,
+        id: impl Into<String>,
+        wait: impl Into<WaitStrategy>,
+    ) -> TransportResult<Self> {
+        Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait).with_consumer_id(id))
+    }
+
+    /// The consumer that `builder` describes, whose content tag becomes that of `T`.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
+        let raw = builder.with_content_tag(T::type_tag()).build_consumer()?;
+        let tally = Tally::register(&raw.ring_counters(), &raw.counters_label());
+        Ok(Self { raw, tally, on_undecodable: OnUndecodable::default(), copy: Vec::new(), message: PhantomData })
+    }
+
+    /// What [`receive_owned`](Self::receive_owned) does from now on about a message that is none.
+    pub fn set_on_undecodable(&mut self, on_undecodable: OnUndecodable) {
+        self.on_undecodable = on_undecodable;
+    }
+
+    /// The next message, whose bytes nobody has looked at yet; `None` only for [`Patience::Now`]. Dropping it acknowledges it.
+    ///
+    /// # Errors
+    /// `Transport`: the wait ended, or one message could not be put together and was skipped.
+    pub fn next(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
+        let Self { raw, tally, .. } = self;
+        Ok(raw.next(patience)?.map(|message| TypedMessage::new(message, tally)))
+    }
+
+    /// The next message and its kind, decoded from a copy and acknowledged; `None` only for [`Patience::Now`].
+    ///
+    /// It is decoded out of the sender's reach: nothing that a sender does to the bytes meanwhile can get past the checks. Acknowledged
+    /// means that it does not come again, should this process die before it has used it; with [`next`](Self::next) it would.
+    ///
+    /// # Errors
+    /// `Undecodable`, unless [`OnUndecodable::Skip`] was chosen: it was skipped, go on. `Transport` as for [`next`](Self::next).
+    pub fn receive_owned(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
+        loop {
+            let Some(message) = self.raw.next(patience)? else { return Ok(None) };
+            let bytes: &[u8] = if message.is_in_place() {
+                self.copy.clear();
+                self.copy.extend_from_slice(&message);
+                &self.copy
+            } else {
+                &message
+            };
+            match self.tally.of(T::decode(bytes)) {
+                Ok(value) => return Ok(Some((value, message.kind()))),
+                Err(_) if self.on_undecodable == OnUndecodable::Skip => {}
+                Err(source) => {
+                    let (sequence, kind) = (message.sequence(), message.kind());
+                    return Err(TypedReceiveError::Undecodable { sequence, kind, source });
+                }
+            }
+        }
+    }
+
+    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that were. Each is
+    /// acknowledged when `handler` returns, and not if it panics.
+    ///
+    /// # Errors
+    /// `Transport`: the ring has ended, or a message could not be put together and was skipped; those before it were handed over.
+    pub fn process_available(
+        &mut self,
+        mut handler: impl FnMut(&TypedMessage<'_, T, F>),
+    ) -> Result<usize, TypedReceiveError> {
+        let most = self.raw.capacity();
+        for handled in 0..most {
+            let Some(message) = self.next(Patience::Now)? else { return Ok(handled) };
+            handler(&message);
+        }
+        Ok(most)
+    }
+
+    /// Messages whose bytes were none of this type. Only grows.
+    pub fn undecodable(&self) -> u64 {
+        self.tally.undecodable()
+    }
+
+    /// The transport under the stream.
+    pub fn raw(&self) -> &FramedTransportConsumer<F> {
+        &self.raw
+    }
+
+    /// The transport under the stream, whose messages can be received as bytes as well.
+    pub fn raw_mut(&mut self) -> &mut FramedTransportConsumer<F> {
+        &mut self.raw
+    }
+
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    pub fn attach_counters(&mut self, file: &CountersFile) {
+        self.raw.attach_counters(file);
+        self.tally = self.tally.moved_to(file, &self.raw.counters_label());
+    }
+}
+
+impl<T: Codec, F: Format> Deref for TypedConsumer<T, F> {
+    type Target = ConsumerEnd<F::Event>;
+
+    fn deref(&self) -> &ConsumerEnd<F::Event> {
+        &self.raw
+    }
+}
+
+impl<T: Codec, F: Format> DerefMut for TypedConsumer<T, F> {
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Event> {
+        &mut self.raw
+    }
+}
+
+impl<T: Codec, F: Format> fmt::Debug for TypedConsumer<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedConsumer").field("messages", &T::type_tag()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! A typed message that was received and is not acknowledged yet.
+//!
+//! **Lives here:** [`TypedMessage`], and the [`Tally`] of what became of its kind. **Builds on:** the transport's message. **May touch
+//! it:** the application; it borrows its consumer, so there is one at a time.
+
+use crate::codec::{Codec, CodecResult, ZeroCopyCodec};
+use crate::transport::{Format, Message};
+use disruptor_mp::counters::ids;
+use disruptor_mp::{CounterHandle, CountersFile};
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// A message of type `T`: its bytes and what came with them by `Deref`, and their meaning by [`get`](Self::get) and
+/// [`decode`](Self::decode). Dropping it acknowledges it; while a panic unwinds it is not acknowledged, and comes again.
+///
+#[cfg_attr(feature = "rkyv", doc = "```")]
+#[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
+/// use myelon::Patience;
+/// use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
+/// use myelon::transport::{AlignedFixedFrame, MyelonWaitStrategy};
+/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+///
+/// #[derive(Archive, Serialize, Deserialize)]
+/// #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+/// struct Step {
+///     tokens: Vec<u32>,
+/// }
+///
+/// myelon::rkyv_message!(Step);
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = format!("typed-message-docs-{}", std::process::id());
+/// type Frame = AlignedFixedFrame<1024>;
+/// let mut producer = TypedProducer::<Step, Frame>::create(&name, 64)?;
+/// let mut consumer = TypedConsumer::<Step, Frame>::attach(&name, 64, MyelonWaitStrategy::Adaptive)?;
+/// producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
+///
+/// let message = consumer.next(Patience::Endless)?.expect("waited for");
+/// let step = message.get()?; // where the producer wrote it
+/// assert!(message.is_in_place());
+/// assert_eq!(step.tokens.as_slice(), [1, 2, 3]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a message acknowledges it"]
+pub struct TypedMessage<'a, T: Codec, F: Format> {
+    message: Message<'a, F>,
+    tally: &'a Tally,
+    /// Looked at several times, it still counts once.
+    is_counted: Cell<bool>,
+    content: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
+    pub(super) fn new(message: Message<'a, F>, tally: &'a Tally) -> Self {
+        Self { message, tally, is_counted: Cell::new(false), content: PhantomData }
+    }
+
+    /// The message as a value.
+    ///
+    /// It is decoded from where the sender wrote it, who is trusted to leave it alone until it is acknowledged; see
+    /// [`receive_owned`](super::TypedConsumer::receive_owned) for one who is not.
+    ///
+    /// # Errors
+    /// When the bytes are no `T`. Drop the message to go on.
+    pub fn decode(&self) -> CodecResult<T> {
+        self.count(T::decode(&self.message))
+    }
+
+    /// The message where it lies, after it was checked.
+    ///
+    /// A codec that needs aligned bytes does not compile with a format whose payloads are not aligned: take
+    /// [`AlignedFixedFrame`](crate::transport::AlignedFixedFrame).
+    ///
+    /// # Errors
+    /// When the bytes are no `T`. Drop the message to go on.
+    pub fn get(&self) -> CodecResult<T::Archived<'_>>
+    where
+        T: ZeroCopyCodec,
+    {
+        const {
+            assert!(
+                F::PAYLOAD_ALIGN >= T::ALIGN_BYTES,
+                "this codec reads aligned payloads only, which this format does not have"
+            );
+        }
+        self.count(T::access(&self.message))
+    }
+
+    /// Gives the message back without acknowledging it: the next call returns it again.
+    pub fn release_unread(self) {
+        self.message.release_unread();
+    }
+
+    fn count<V>(&self, answer: CodecResult<V>) -> CodecResult<V> {
+        if self.is_counted.replace(true) { answer } else { self.tally.of(answer) }
+    }
+}
+
+impl<'a, T: Codec, F: Format> Deref for TypedMessage<'a, T, F> {
+    type Target = Message<'a, F>;
+
+    fn deref(&self) -> &Message<'a, F> {
+        &self.message
+    }
+}
+
+impl<T: Codec, F: Format> fmt::Debug for TypedMessage<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedMessage")
+            .field("content", &T::type_tag())
+            .field("sequence", &self.message.sequence())
+            .field("kind", &self.message.kind())
+            .field("len_bytes", &self.message.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many messages of a consumer could be read, and how many not.
+pub(super) struct Tally {
+    decoded: CounterHandle,
+    undecodable: CounterHandle,
+    undecodable_here: Cell<u64>,
+}
+
+impl Tally {
+    /// Registers the counters in `file` under `label`; one for which there is no room counts into the void.
+    pub(super) fn register(file: &CountersFile, label: &str) -> Self {
+        let register = |id| file.register(id, 0, label).unwrap_or_else(CounterHandle::detached);
+        Self {
+            decoded: register(ids::CODEC_DECODE_TOTAL),
+            undecodable: register(ids::CODEC_UNDECODABLE_COUNT),
+            undecodable_here: Cell::new(0),
+        }
+    }
+
+    /// The same, counting into another file from now on.
+    pub(super) fn moved_to(&self, file: &CountersFile, label: &str) -> Self {
+        Self { undecodable_here: self.undecodable_here.clone(), ..Self::register(file, label) }
+    }
+
+    pub(super) fn of<V>(&self, answer: CodecResult<V>) -> CodecResult<V> {
+        match &answer {
+            Ok(_) => self.decoded.inc(),
+            Err(_) => {
+                self.undecodable.inc();
+                self.undecodable_here.set(self.undecodable_here.get() + 1);
+            }
+        }
+        answer
+    }
+
+    pub(super) fn undecodable(&self) -> u64 {
+        self.undecodable_here.get()
+    }
+}

@@ -1,0 +1,21 @@
+//! Streams of one type of message.
+//!
+//! | for | see |
+//! |---|---|
+//! | sending | [`TypedProducer`] |
+//! | receiving: in place, owned, by a handler | [`TypedConsumer`], [`TypedMessage`] |
+//! | what can go wrong | [`TypedPublishError`], [`TypedReceiveError`] |
+//!
+//! A stream says what its messages are: the type's [tag](crate::codec::TypeTag) stands in the ring, and a consumer of another type, or
+//! of another version of it, is refused when it attaches. What is sent is encoded where it is received from; see [`codec`](crate::codec)
+//! for how a type becomes a message.
+
+mod consumer;
+mod error;
+mod message;
+mod producer;
+
+pub use consumer::{MmapTypedConsumer, OnUndecodable, TypedConsumer};
+pub use error::{TypedPublishError, TypedReceiveError};
+pub use message::TypedMessage;
+pub use producer::{MmapTypedProducer, TypedProducer};

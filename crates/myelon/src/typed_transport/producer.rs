@@ -1,0 +1,189 @@
+//! The sending end of a stream of one type.
+//!
+//! **Lives here:** [`TypedProducer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one process, one thread at a
+//! time.
+
+use super::error::TypedPublishError;
+use crate::codec::Codec;
+use crate::transport::{Format, FramedTransportProducer, TransportBuilder, TransportResult};
+use disruptor_mp::counters::ids;
+use disruptor_mp::{CounterHandle, CountersFile, Patience, Place, ProducerEnd, Sequence};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::time::Instant;
+
+/// Sends messages of type `T` to every consumer of a ring, encoded where they are received from.
+///
+/// Its ring's peers, liveness and counters are those of [`ProducerEnd`], to which it derefs.
+///
+#[cfg_attr(feature = "bincode", doc = "```")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::Patience;
+/// use myelon::transport::{AlignedFixedFrame, MyelonWaitStrategy};
+/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// struct Step {
+///     id: u64,
+///     tokens: Vec<u32>,
+/// }
+///
+/// myelon::bincode_message!(Step);
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = format!("typed-docs-{}", std::process::id());
+/// type Frame = AlignedFixedFrame<1024>;
+/// let mut producer = TypedProducer::<Step, Frame>::create(&name, 64)?;
+/// // Usually in another process:
+/// let mut consumer = TypedConsumer::<Step, Frame>::attach(&name, 64, MyelonWaitStrategy::Adaptive)?;
+///
+/// let step = Step { id: 7, tokens: vec![1, 2, 3] };
+/// producer.publish(&step, 1)?;
+/// let (received, kind) = consumer.receive_owned(Patience::Endless)?.expect("waited for");
+/// assert_eq!((received, kind), (step, 1));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Source: RFC 0008, "Streams".
+pub struct TypedProducer<T: Codec, F: Format> {
+    raw: FramedTransportProducer<F>,
+    scratch: T::Scratch,
+    /// What the last message took: streams of one type have messages of about one length.
+    last_len_bytes: usize,
+    encoded: CounterHandle,
+    message: PhantomData<fn(&T)>,
+}
+
+/// `TypedProducer` on a mapped file; the place is an argument, not another type.
+pub type MmapTypedProducer<T, F> = TypedProducer<T, F>;
+
+impl<T: Codec, F: Format> TypedProducer<T, F> {
+    /// A producer at `place` with everything else as [`TransportBuilder`] has it.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_producer`].
+    pub fn create(place: impl Into<Place>, depth: usize) -> TransportResult<Self> {
+        Self::build(TransportBuilder::new(place, depth))
+    }
+
+    /// [`create`](Self::create) with room for `max_consumers` consumers.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_producer`].
+    pub fn create_with_consumers(place: impl Into<Place>, depth: usize, max_consumers: usize) -> TransportResult<Self> {
+        Self::build(TransportBuilder::new(place, depth).with_max_consumers(max_consumers))
+    }
+
+    /// The producer that `builder` describes, whose content tag becomes that of `T`.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_producer`].
+    pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
+        let raw = builder.with_content_tag(T::type_tag()).build_producer()?;
+        let encoded = register(&raw.ring_counters());
+        Ok(Self { raw, scratch: T::Scratch::default(), last_len_bytes: 0, encoded, message: PhantomData })
+    }
+
+    /// Sends `message`: waits while the ring is full, as long as its consumers live. Returns the message's sequence.
+    ///
+    /// # Errors
+    /// `Codec` if it cannot be encoded; `Transport` if it can never fit, or the wait ends without room. Nothing was sent.
+    pub fn publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
+        self.send(message, kind, Patience::Endless)
+    }
+
+    /// Sends `message` if there is room now.
+    ///
+    /// # Errors
+    /// `Transport(Full)`, and as [`publish`](Self::publish). Nothing was sent.
+    pub fn try_publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
+        self.send(message, kind, Patience::Now)
+    }
+
+    /// [`publish`](Self::publish) that gives up at `deadline`.
+    ///
+    /// # Errors
+    /// As `publish`, and with the report of who held the ring back when the time is over. Nothing was sent.
+    pub fn publish_deadline(
+        &mut self,
+        message: &T,
+        kind: u8,
+        deadline: Instant,
+    ) -> Result<Sequence, TypedPublishError> {
+        self.send(message, kind, Patience::Until(deadline))
+    }
+
+    /// [`publish`](Self::publish) under the watch that
+    /// [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) began.
+    ///
+    /// # Errors
+    /// `RequiredConsumer`, and as `publish`. Nothing was sent.
+    pub fn publish_managed(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
+        self.send(message, kind, Patience::Managed)
+    }
+
+    /// Sends `message` with whatever patience there is: the general form of the calls above.
+    ///
+    /// It is encoded into the ring itself if it fits into one frame or record, otherwise into a buffer that is kept. When the room turns
+    /// out too small it is encoded again.
+    ///
+    /// # Errors
+    /// `Codec`, `Transport`, `RequiredConsumer`. Nothing was sent.
+    /// Source: RFC 0008, "Streams".
+    pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
+        let Self { raw, scratch, last_len_bytes, .. } = self;
+        // A hint may be wrong, but one beyond what can be sent would ask for room that nobody has.
+        let size_hint = message.size_hint().max(*last_len_bytes).min(raw.max_message_bytes());
+        let sequence = raw.send_with(kind, size_hint, patience, |into| {
+            let len = message.encode(scratch, into)?;
+            *last_len_bytes = len;
+            Ok(len)
+        })?;
+        self.encoded.inc();
+        Ok(sequence)
+    }
+
+    /// The transport under the stream: what it can send, whom it waits for.
+    pub fn raw(&self) -> &FramedTransportProducer<F> {
+        &self.raw
+    }
+
+    /// The transport under the stream. Bytes that are sent through it are taken for messages of type `T`.
+    pub fn raw_mut(&mut self) -> &mut FramedTransportProducer<F> {
+        &mut self.raw
+    }
+
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    pub fn attach_counters(&mut self, file: &CountersFile) {
+        self.raw.attach_counters(file);
+        self.encoded = register(file);
+    }
+}
+
+/// A file without room counts into the void.
+fn register(file: &CountersFile) -> CounterHandle {
+    file.register(ids::CODEC_ENCODE_TOTAL, 0, "producer").unwrap_or_else(CounterHandle::detached)
+}
+
+impl<T: Codec, F: Format> Deref for TypedProducer<T, F> {
+    type Target = ProducerEnd<F::Event>;
+
+    fn deref(&self) -> &ProducerEnd<F::Event> {
+        &self.raw
+    }
+}
+
+impl<T: Codec, F: Format> DerefMut for TypedProducer<T, F> {
+    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Event> {
+        &mut self.raw
+    }
+}
+
+impl<T: Codec, F: Format> fmt::Debug for TypedProducer<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedProducer").field("messages", &T::type_tag()).finish_non_exhaustive()
+    }
+}

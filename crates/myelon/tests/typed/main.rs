@@ -1,0 +1,28 @@
+//! Streams of one type, over rings.
+//!
+//! | what must not happen | shown by |
+//! |---|---|
+//! | a stream of another type is read as one's own | `attach::*` |
+//! | a message is acknowledged before the application has seen it | `delivery::*` |
+//! | a message that cannot be encoded or decoded ends the stream | `delivery::*` |
+//! | encoding and receiving go through the heap, or a message is encoded twice without need | `cost::*` |
+//! | counters that are declared and never incremented | `delivery::what_was_encoded_and_decoded_is_counted` |
+#![deny(unsafe_code)]
+#![allow(missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
+
+mod attach;
+mod cost;
+mod delivery;
+#[allow(dead_code)]
+#[path = "../codec/messages.rs"]
+mod messages;
+mod round_trip;
+mod stage;
+#[allow(dead_code, unsafe_code)] // as flatbuffers' compiler writes it
+#[path = "../codec/step_generated.rs"]
+mod step_generated;
+
+use testkit::alloc::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;

@@ -1,0 +1,89 @@
+//! What was sent is received, in every codec, over every format, in every way of receiving.
+
+use crate::messages::{BincodeStep, RkyvStep, SequenceT, Step, StepT};
+use crate::stage::{Frame, Stream};
+use myelon::Patience;
+use myelon::codec::rkyv_support::rkyv;
+use myelon::codec::{Codec, ZeroCopyCodec, trusted};
+use myelon::transport::{AlignedFixedFrame, FixedFrame, Format};
+use std::fmt::Debug;
+
+fn owned_and_decoded<T: Codec + Debug + PartialEq, F: Format>(messages: &[T]) {
+    let Stream { mut producer, mut consumer, .. } = Stream::<T, F>::new();
+    for message in messages {
+        producer.publish(message, 7).unwrap();
+        assert_eq!(&consumer.receive_owned(Patience::Endless).unwrap().unwrap().0, message);
+        let sent = producer.publish(message, 9).unwrap();
+        let received = consumer.next(Patience::Endless).unwrap().unwrap();
+        assert_eq!(&received.decode().unwrap(), message);
+        assert_eq!((received.kind(), received.sequence()), (9, sent));
+    }
+    assert!(consumer.receive_owned(Patience::Now).unwrap().is_none());
+}
+
+fn in_place<T: ZeroCopyCodec, F: Format>(messages: &[T], look: impl Fn(&T, T::Archived<'_>)) {
+    let Stream { mut producer, mut consumer, .. } = Stream::<T, F>::new();
+    for message in messages {
+        producer.publish(message, 0).unwrap();
+        let received = consumer.next(Patience::Endless).unwrap().unwrap();
+        look(message, received.get().unwrap());
+    }
+}
+
+fn steps() -> [Step; 3] {
+    let mut short = Step::typical();
+    short.sequences.truncate(1);
+    [short, Step { sequences: vec![] }, Step::typical()]
+}
+
+fn objects() -> [StepT; 3] {
+    let sequence = SequenceT { id: 3, tokens: Some((0..32).collect()), blocks: Some((0..64).collect()) };
+    let of = |count| StepT { sequences: Some(vec![sequence.clone(); count]), ..StepT::default() };
+    [of(0), of(2), of(64)]
+}
+
+#[test]
+fn whole_messages_over_every_format() {
+    owned_and_decoded::<_, Frame>(&steps().map(BincodeStep));
+    owned_and_decoded::<_, Frame>(&steps().map(RkyvStep));
+    owned_and_decoded::<_, Frame>(&objects());
+    // Their payloads are not aligned, which decoding does not mind.
+    owned_and_decoded::<_, FixedFrame<2500>>(&steps().map(BincodeStep));
+    owned_and_decoded::<_, FixedFrame<2500>>(&steps().map(RkyvStep));
+    owned_and_decoded::<_, FixedFrame<2500>>(&objects());
+    owned_and_decoded::<_, AlignedFixedFrame<65536>>(&steps().map(RkyvStep));
+}
+
+#[test]
+fn in_place_in_one_frame_or_several() {
+    let same_step = |step: &RkyvStep, archived: &rkyv::Archived<RkyvStep>| {
+        assert_eq!(archived.0.sequences.len(), step.0.sequences.len());
+        for (archived, sequence) in archived.0.sequences.iter().zip(&step.0.sequences) {
+            assert_eq!(archived.tokens.as_slice(), sequence.tokens);
+            assert_eq!(archived.blocks.as_slice(), sequence.blocks);
+        }
+    };
+    in_place::<_, Frame>(&steps().map(RkyvStep), same_step);
+    in_place::<_, AlignedFixedFrame<65536>>(&steps().map(RkyvStep), same_step);
+    in_place::<_, Frame>(&objects(), |object, table| assert_eq!(&table.unpack(), object));
+    in_place::<_, FixedFrame<2500>>(&objects(), |object, table| assert_eq!(&table.unpack(), object));
+}
+
+#[test]
+#[allow(unsafe_code)]
+fn trusted_in_place() {
+    let Stream { mut producer, mut consumer, .. } = Stream::<RkyvStep, Frame>::new();
+    producer.publish(&RkyvStep(Step::typical()), 0).unwrap();
+    let message = consumer.next(Patience::Endless).unwrap().unwrap();
+    // SAFETY: the producer is the one above, and waits for this message.
+    let archived = unsafe { trusted::access::<RkyvStep>(&message) }.unwrap();
+    assert_eq!(archived.0.sequences[63].tokens[31], 31 * 1000 + 63);
+}
+
+#[test]
+fn both_ends_can_be_moved_to_another_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    let stream = Stream::<RkyvStep, Frame>::new();
+    is_send(&stream.producer);
+    is_send(&stream.consumer);
+}
