@@ -56,7 +56,8 @@ pub trait Codec: Sized {
     /// Under which name two programs agree on this type. A stream carries it, and who expects another type is refused.
     fn type_tag() -> TypeTag;
 
-    /// About how many bytes this message takes: where to begin, cheap to say, and allowed to be wrong.
+    /// About how many bytes this message takes: where to begin, and cheap to say. One that is too small may cost encoding again, one that
+    /// is too large may have the message wait for room that it does not need.
     fn size_hint(&self) -> usize {
         size_of_val(self)
     }

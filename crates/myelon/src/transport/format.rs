@@ -28,6 +28,10 @@ pub trait Format: Sized + 'static {
     /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a multiple of 16.
     const PAYLOAD_ALIGN: usize;
 
+    /// Whether sending in place waits for as much room as the size hint asks for, so that a hint must not exceed what a message needs.
+    #[doc(hidden)]
+    const CLAIMS_ITS_HINT: bool = false;
+
     /// What a slot of the ring holds.
     type Event: Event;
 

@@ -31,6 +31,7 @@ pub enum Records {}
 
 impl Format for Records {
     const PAYLOAD_ALIGN: usize = ALIGN;
+    const CLAIMS_ITS_HINT: bool = true;
 
     type Event = RecordLine;
     type Sender = RecordSender;

@@ -6,7 +6,7 @@
 use super::error::TypedReceiveError;
 use super::message::{Tally, TypedMessage};
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportConsumer, TransportBuilder, TransportResult};
+use crate::transport::{Format, FramedTransportConsumer, Records, TransportBuilder, TransportResult};
 use disruptor_mp::{ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,7 +27,7 @@ use std::ops::{Deref, DerefMut};
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
-/// use myelon::transport::{AlignedFixedFrame, MyelonWaitStrategy};
+/// use myelon::transport::MyelonWaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
@@ -37,8 +37,8 @@ use std::ops::{Deref, DerefMut};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-consumer-docs-{}", std::process::id());
-/// # let mut producer = TypedProducer::<Tick, AlignedFixedFrame<64>>::create(&name, 8)?;
-/// let mut consumer = TypedConsumer::<Tick, AlignedFixedFrame<64>>::attach(&name, 8, MyelonWaitStrategy::Adaptive)?;
+/// # let mut producer = TypedProducer::<Tick>::create(&name, 1 << 16)?;
+/// let mut consumer = TypedConsumer::<Tick>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
 /// # for number in 0..3 {
 /// #     producer.publish(&Tick(number), 0)?;
 /// # }
@@ -53,7 +53,7 @@ use std::ops::{Deref, DerefMut};
 /// ```
 ///
 /// Source: RFC 0008, "Streams".
-pub struct TypedConsumer<T: Codec, F: Format> {
+pub struct TypedConsumer<T: Codec, F: Format = Records> {
     raw: FramedTransportConsumer<F>,
     tally: Tally,
     on_undecodable: OnUndecodable,
@@ -63,7 +63,7 @@ pub struct TypedConsumer<T: Codec, F: Format> {
 }
 
 /// `TypedConsumer` on a mapped file; the place is an argument, not another type.
-pub type MmapTypedConsumer<T, F> = TypedConsumer<T, F>;
+pub type MmapTypedConsumer<T, F = Records> = TypedConsumer<T, F>;
 
 /// What [`TypedConsumer::receive_owned`] does about a message that is none. It is acknowledged and counted in either case: it would be
 /// no better the next time, and the stream has to go on.

@@ -4,7 +4,7 @@
 //! it:** the application; it borrows its consumer, so there is one at a time.
 
 use crate::codec::{Codec, CodecResult, ZeroCopyCodec};
-use crate::transport::{Format, Message};
+use crate::transport::{Format, Message, Records};
 use disruptor_mp::counters::ids;
 use disruptor_mp::{CounterHandle, CountersFile};
 use std::cell::Cell;
@@ -19,7 +19,7 @@ use std::ops::Deref;
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// use myelon::Patience;
 /// use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
-/// use myelon::transport::{AlignedFixedFrame, MyelonWaitStrategy};
+/// use myelon::transport::MyelonWaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 ///
 /// #[derive(Archive, Serialize, Deserialize)]
@@ -32,9 +32,8 @@ use std::ops::Deref;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-message-docs-{}", std::process::id());
-/// type Frame = AlignedFixedFrame<1024>;
-/// let mut producer = TypedProducer::<Step, Frame>::create(&name, 64)?;
-/// let mut consumer = TypedConsumer::<Step, Frame>::attach(&name, 64, MyelonWaitStrategy::Adaptive)?;
+/// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, MyelonWaitStrategy::Adaptive)?;
 /// producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
 ///
 /// let message = consumer.next(Patience::Endless)?.expect("waited for");
@@ -45,7 +44,7 @@ use std::ops::Deref;
 /// # }
 /// ```
 #[must_use = "dropping a message acknowledges it"]
-pub struct TypedMessage<'a, T: Codec, F: Format> {
+pub struct TypedMessage<'a, T: Codec, F: Format = Records> {
     message: Message<'a, F>,
     tally: &'a Tally,
     /// Looked at several times, it still counts once.
@@ -72,7 +71,7 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     /// The message where it lies, after it was checked.
     ///
     /// A codec that needs aligned bytes does not compile with a format whose payloads are not aligned: take
-    /// [`AlignedFixedFrame`](crate::transport::AlignedFixedFrame).
+    /// [`Records`] or [`AlignedFixedFrame`](crate::transport::AlignedFixedFrame).
     ///
     /// # Errors
     /// When the bytes are no `T`. Drop the message to go on.

@@ -5,7 +5,7 @@
 
 use super::error::TypedPublishError;
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportProducer, TransportBuilder, TransportResult};
+use crate::transport::{Format, FramedTransportProducer, Records, TransportBuilder, TransportResult};
 use disruptor_mp::counters::ids;
 use disruptor_mp::{CounterHandle, CountersFile, Patience, Place, ProducerEnd, Sequence};
 use std::fmt;
@@ -20,7 +20,7 @@ use std::time::Instant;
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
-/// use myelon::transport::{AlignedFixedFrame, MyelonWaitStrategy};
+/// use myelon::transport::MyelonWaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 /// use serde::{Deserialize, Serialize};
 ///
@@ -34,10 +34,9 @@ use std::time::Instant;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-docs-{}", std::process::id());
-/// type Frame = AlignedFixedFrame<1024>;
-/// let mut producer = TypedProducer::<Step, Frame>::create(&name, 64)?;
+/// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?; // a ring of 1 MiB
 /// // Usually in another process:
-/// let mut consumer = TypedConsumer::<Step, Frame>::attach(&name, 64, MyelonWaitStrategy::Adaptive)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, MyelonWaitStrategy::Adaptive)?;
 ///
 /// let step = Step { id: 7, tokens: vec![1, 2, 3] };
 /// producer.publish(&step, 1)?;
@@ -48,7 +47,7 @@ use std::time::Instant;
 /// ```
 ///
 /// Source: RFC 0008, "Streams".
-pub struct TypedProducer<T: Codec, F: Format> {
+pub struct TypedProducer<T: Codec, F: Format = Records> {
     raw: FramedTransportProducer<F>,
     scratch: T::Scratch,
     /// What the last message took: streams of one type have messages of about one length.
@@ -58,7 +57,7 @@ pub struct TypedProducer<T: Codec, F: Format> {
 }
 
 /// `TypedProducer` on a mapped file; the place is an argument, not another type.
-pub type MmapTypedProducer<T, F> = TypedProducer<T, F>;
+pub type MmapTypedProducer<T, F = Records> = TypedProducer<T, F>;
 
 impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// A producer at `place` with everything else as [`TransportBuilder`] has it.
@@ -135,8 +134,12 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// Source: RFC 0008, "Streams".
     pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
         let Self { raw, scratch, last_len_bytes, .. } = self;
-        // A hint may be wrong, but one beyond what can be sent would ask for room that nobody has.
-        let size_hint = message.size_hint().max(*last_len_bytes).min(raw.max_message_bytes());
+        let mut size_hint = message.size_hint();
+        if !F::CLAIMS_ITS_HINT {
+            // A guess that is too large costs a copy there; elsewhere it would wait for room that this message may not need.
+            size_hint = size_hint.max(*last_len_bytes);
+        }
+        let size_hint = size_hint.min(raw.max_message_bytes());
         let sequence = raw.send_with(kind, size_hint, patience, |into| {
             let len = message.encode(scratch, into)?;
             *last_len_bytes = len;

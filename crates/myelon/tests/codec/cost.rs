@@ -27,6 +27,18 @@ fn a_step_is_encoded_without_the_heap() {
 }
 
 #[test]
+fn finding_out_that_there_is_too_little_room_takes_no_memory() {
+    fn allocations_when_short<T: Codec>(message: &T) -> u64 {
+        let mut scratch = T::Scratch::default();
+        message.encode(&mut scratch, &mut aligned(&[0; 64 << 10])).unwrap();
+        let mut bytes = aligned(&[0; 20 << 10]);
+        allocations_in(|| assert!(message.encode(&mut scratch, &mut bytes).is_err()))
+    }
+    assert_eq!(allocations_when_short(&BincodeStep(Step::typical())), 0, "bincode");
+    assert_eq!(allocations_when_short(&RkyvStep(Step::typical())), 0, "rkyv");
+}
+
+#[test]
 fn an_archive_is_checked_and_read_without_the_heap() {
     let message = RkyvStep(Step::typical());
     let mut bytes = aligned(&[0; 64 << 10]);

@@ -25,7 +25,7 @@ fn refusal<T: Codec>(name: &str) -> (Option<String>, Option<String>) {
 #[test]
 fn a_consumer_of_another_type_codec_or_version_is_refused_and_told_both() {
     let stream = Stream::<BincodeStep, Frame>::new();
-    let name = stream.names.name("s");
+    let name = stream.guards.names.name("s");
     let found = Some("bincode:BincodeStep/1".to_owned());
     assert_eq!(refusal::<RkyvStep>(&name), (found.clone(), Some("rkyv:RkyvStep/1".into())));
     assert_eq!(refusal::<StepT>(&name), (found.clone(), Some("flatbuffers:Step/1".into())));

@@ -17,7 +17,7 @@ fn step(id: u64) -> RkyvStep {
 
 #[test]
 fn a_message_whose_handler_panics_comes_again_and_the_stream_goes_on() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<RkyvStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<RkyvStep, Frame>::new();
     for id in 0..3 {
         producer.publish(&step(id), 0).unwrap();
     }
@@ -64,7 +64,7 @@ impl Codec for Fragile {
 
 #[test]
 fn a_message_whose_decoding_panics_is_not_acknowledged_either_and_can_be_stepped_over() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<Fragile, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Fragile, Frame>::new();
     producer.publish(&Fragile(13), 0).unwrap();
     producer.publish(&Fragile(14), 0).unwrap();
     for _ in 0..2 {
@@ -77,7 +77,7 @@ fn a_message_whose_decoding_panics_is_not_acknowledged_either_and_can_be_stepped
 
 #[test]
 fn a_message_that_cannot_be_encoded_is_not_sent_and_the_stream_goes_on() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<Fragile, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Fragile, Frame>::new();
     let failed = producer.publish(&Fragile(u8::MAX), 0).unwrap_err();
     assert!(matches!(&failed, TypedPublishError::Codec(CodecError::Encode { codec: "fragile", .. })), "{failed:?}");
     assert_eq!(failed.source().unwrap().to_string(), "255 is not sent");
@@ -95,7 +95,7 @@ fn with_garbage_between(producer: &mut myelon::typed_transport::TypedProducer<Rk
 
 #[test]
 fn bytes_that_are_no_message_are_reported_once_with_their_cause() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<RkyvStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<RkyvStep, Frame>::new();
     with_garbage_between(&mut producer);
     assert_eq!(consumer.receive_owned(Patience::Now).unwrap().unwrap().0, step(1));
     let error = consumer.receive_owned(Patience::Now).unwrap_err();
@@ -108,7 +108,7 @@ fn bytes_that_are_no_message_are_reported_once_with_their_cause() {
 
 #[test]
 fn bytes_that_are_no_message_are_stepped_over_when_asked_and_counted() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<RkyvStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<RkyvStep, Frame>::new();
     consumer.set_on_undecodable(OnUndecodable::Skip);
     with_garbage_between(&mut producer);
     assert_eq!(consumer.receive_owned(Patience::Now).unwrap().unwrap().0, step(1));
@@ -119,7 +119,7 @@ fn bytes_that_are_no_message_are_stepped_over_when_asked_and_counted() {
 
 #[test]
 fn a_lease_on_bytes_that_are_no_message_can_be_given_back_or_dropped() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<RkyvStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<RkyvStep, Frame>::new();
     producer.raw_mut().publish(&[0xFF; 100], 4).unwrap();
     producer.publish(&step(2), 0).unwrap();
     let message = consumer.next(Patience::Now).unwrap().unwrap();
@@ -135,7 +135,7 @@ fn a_lease_on_bytes_that_are_no_message_can_be_given_back_or_dropped() {
 
 #[test]
 fn what_does_not_fit_or_has_no_room_is_said_and_sends_nothing() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<BincodeStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<BincodeStep, Frame>::new();
     let huge = BincodeStep(Step { sequences: vec![Step::typical().sequences[0].clone(); 1000] });
     let error = producer.publish(&huge, 0).unwrap_err();
     assert!(matches!(error, TypedPublishError::Transport(TransportError::TooLarge { .. })), "{error:?}");
@@ -153,7 +153,7 @@ fn what_does_not_fit_or_has_no_room_is_said_and_sends_nothing() {
 
 #[test]
 fn who_is_missing_is_named_by_managed_sending() {
-    let Stream { mut producer, .. } = Stream::<BincodeStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, consumer: _consumer } = Stream::<BincodeStep, Frame>::new();
     let config = RequiredConsumerLivenessConfig::new(["nobody"]).with_startup_wait_timeout(Duration::from_millis(20));
     producer.enable_required_consumer_liveness(config).unwrap();
     let error = producer.publish_managed(&BincodeStep(Step { sequences: vec![] }), 0).unwrap_err();
@@ -169,7 +169,7 @@ fn value(file: &CountersFile, id: u32) -> u64 {
 
 #[test]
 fn what_was_encoded_and_decoded_is_counted() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<RkyvStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<RkyvStep, Frame>::new();
     with_garbage_between(&mut producer);
     producer.publish(&step(3), 0).unwrap();
     consumer.receive_owned(Patience::Now).unwrap();

@@ -1,15 +1,15 @@
 //! What was sent is received, in every codec, over every format, in every way of receiving.
 
 use crate::messages::{BincodeStep, RkyvStep, SequenceT, Step, StepT};
-use crate::stage::{Frame, Stream};
+use crate::stage::{BYTES, DEPTH, Frame, Stream};
 use myelon::Patience;
 use myelon::codec::rkyv_support::rkyv;
 use myelon::codec::{Codec, ZeroCopyCodec, trusted};
-use myelon::transport::{AlignedFixedFrame, FixedFrame, Format};
+use myelon::transport::{AlignedFixedFrame, FixedFrame, Format, Records};
 use std::fmt::Debug;
 
-fn owned_and_decoded<T: Codec + Debug + PartialEq, F: Format>(messages: &[T]) {
-    let Stream { mut producer, mut consumer, .. } = Stream::<T, F>::new();
+fn owned_and_decoded<T: Codec + Debug + PartialEq, F: Format>(depth: usize, messages: &[T]) {
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<T, F>::of_depth(depth);
     for message in messages {
         producer.publish(message, 7).unwrap();
         assert_eq!(&consumer.receive_owned(Patience::Endless).unwrap().unwrap().0, message);
@@ -21,8 +21,8 @@ fn owned_and_decoded<T: Codec + Debug + PartialEq, F: Format>(messages: &[T]) {
     assert!(consumer.receive_owned(Patience::Now).unwrap().is_none());
 }
 
-fn in_place<T: ZeroCopyCodec, F: Format>(messages: &[T], look: impl Fn(&T, T::Archived<'_>)) {
-    let Stream { mut producer, mut consumer, .. } = Stream::<T, F>::new();
+fn in_place<T: ZeroCopyCodec, F: Format>(depth: usize, messages: &[T], look: impl Fn(&T, T::Archived<'_>)) {
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<T, F>::of_depth(depth);
     for message in messages {
         producer.publish(message, 0).unwrap();
         let received = consumer.next(Patience::Endless).unwrap().unwrap();
@@ -44,18 +44,21 @@ fn objects() -> [StepT; 3] {
 
 #[test]
 fn whole_messages_over_every_format() {
-    owned_and_decoded::<_, Frame>(&steps().map(BincodeStep));
-    owned_and_decoded::<_, Frame>(&steps().map(RkyvStep));
-    owned_and_decoded::<_, Frame>(&objects());
+    owned_and_decoded::<_, Records>(BYTES, &steps().map(BincodeStep));
+    owned_and_decoded::<_, Records>(BYTES, &steps().map(RkyvStep));
+    owned_and_decoded::<_, Records>(BYTES, &objects());
+    owned_and_decoded::<_, Frame>(DEPTH, &steps().map(BincodeStep));
+    owned_and_decoded::<_, Frame>(DEPTH, &steps().map(RkyvStep));
+    owned_and_decoded::<_, Frame>(DEPTH, &objects());
     // Their payloads are not aligned, which decoding does not mind.
-    owned_and_decoded::<_, FixedFrame<2500>>(&steps().map(BincodeStep));
-    owned_and_decoded::<_, FixedFrame<2500>>(&steps().map(RkyvStep));
-    owned_and_decoded::<_, FixedFrame<2500>>(&objects());
-    owned_and_decoded::<_, AlignedFixedFrame<65536>>(&steps().map(RkyvStep));
+    owned_and_decoded::<_, FixedFrame<2500>>(DEPTH, &steps().map(BincodeStep));
+    owned_and_decoded::<_, FixedFrame<2500>>(DEPTH, &steps().map(RkyvStep));
+    owned_and_decoded::<_, FixedFrame<2500>>(DEPTH, &objects());
+    owned_and_decoded::<_, AlignedFixedFrame<65536>>(DEPTH, &steps().map(RkyvStep));
 }
 
 #[test]
-fn in_place_in_one_frame_or_several() {
+fn in_place_in_a_record_or_in_frames() {
     let same_step = |step: &RkyvStep, archived: &rkyv::Archived<RkyvStep>| {
         assert_eq!(archived.0.sequences.len(), step.0.sequences.len());
         for (archived, sequence) in archived.0.sequences.iter().zip(&step.0.sequences) {
@@ -63,16 +66,18 @@ fn in_place_in_one_frame_or_several() {
             assert_eq!(archived.blocks.as_slice(), sequence.blocks);
         }
     };
-    in_place::<_, Frame>(&steps().map(RkyvStep), same_step);
-    in_place::<_, AlignedFixedFrame<65536>>(&steps().map(RkyvStep), same_step);
-    in_place::<_, Frame>(&objects(), |object, table| assert_eq!(&table.unpack(), object));
-    in_place::<_, FixedFrame<2500>>(&objects(), |object, table| assert_eq!(&table.unpack(), object));
+    in_place::<_, Records>(BYTES, &steps().map(RkyvStep), same_step);
+    in_place::<_, Records>(BYTES, &objects(), |object, table| assert_eq!(&table.unpack(), object));
+    in_place::<_, Frame>(DEPTH, &steps().map(RkyvStep), same_step);
+    in_place::<_, AlignedFixedFrame<65536>>(DEPTH, &steps().map(RkyvStep), same_step);
+    in_place::<_, Frame>(DEPTH, &objects(), |object, table| assert_eq!(&table.unpack(), object));
+    in_place::<_, FixedFrame<2500>>(DEPTH, &objects(), |object, table| assert_eq!(&table.unpack(), object));
 }
 
 #[test]
 #[allow(unsafe_code)]
 fn trusted_in_place() {
-    let Stream { mut producer, mut consumer, .. } = Stream::<RkyvStep, Frame>::new();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<RkyvStep, Records>::of_depth(BYTES);
     producer.publish(&RkyvStep(Step::typical()), 0).unwrap();
     let message = consumer.next(Patience::Endless).unwrap().unwrap();
     // SAFETY: the producer is the one above, and waits for this message.

@@ -10,25 +10,37 @@ use testkit::watchdog::Watchdog;
 /// A frame that holds a small message, and cuts a scheduler's step into seven.
 pub type Frame = AlignedFixedFrame<4080>;
 
-/// Slots of every ring.
+/// Slots of a ring of frames.
 pub const DEPTH: usize = 16;
 
-/// A stream in shared memory, which fails the test when it hangs or leaves something behind.
+/// Bytes of a ring of records.
+pub const BYTES: usize = 1 << 18;
+
+/// A stream in shared memory. Who takes it apart names `guards` first: what is bound first is dropped last.
 pub struct Stream<T: Codec, F: Format> {
-    // The ends go first: the guard looks what they leave.
+    pub guards: Guards,
     pub producer: TypedProducer<T, F>,
     pub consumer: TypedConsumer<T, F>,
+}
+
+/// Fail the test when it hangs, or leaves something behind.
+pub struct Guards {
     pub names: ShmGuard,
     _watchdog: Watchdog,
 }
 
 impl<T: Codec, F: Format> Stream<T, F> {
+    /// A stream of frames.
     pub fn new() -> Self {
+        Self::of_depth(DEPTH)
+    }
+
+    pub fn of_depth(depth: usize) -> Self {
         let watchdog = Watchdog::new(Duration::from_secs(60), "a typed stream");
         let names = ShmGuard::new();
-        let producer = TypedProducer::create_with_consumers(names.name("s"), DEPTH, 4).unwrap();
+        let producer = TypedProducer::create_with_consumers(names.name("s"), depth, 4).unwrap();
         let wait = MyelonWaitStrategy::Adaptive;
-        let consumer = TypedConsumer::attach_with_consumer_id(names.name("s"), DEPTH, "worker", wait).unwrap();
-        Self { producer, consumer, names, _watchdog: watchdog }
+        let consumer = TypedConsumer::attach_with_consumer_id(names.name("s"), depth, "worker", wait).unwrap();
+        Self { guards: Guards { names, _watchdog: watchdog }, producer, consumer }
     }
 }
