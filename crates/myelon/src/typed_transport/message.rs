@@ -73,6 +73,24 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     /// A codec that needs aligned bytes does not compile with a format whose payloads are not aligned: take
     /// [`Records`] or [`AlignedFixedFrame`](crate::transport::AlignedFixedFrame).
     ///
+    #[cfg_attr(feature = "rkyv", doc = "```compile_fail,E0080")]
+    #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
+    /// use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
+    /// use myelon::{Patience, transport::FixedFrame, typed_transport::TypedConsumer};
+    ///
+    /// #[derive(Archive, Serialize, Deserialize)]
+    /// #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+    /// struct Step(Vec<u32>);
+    ///
+    /// myelon::rkyv_message!(Step);
+    ///
+    /// fn first_token(consumer: &mut TypedConsumer<Step, FixedFrame<1000>>) -> u32 {
+    ///     let message = consumer.next(Patience::Endless).unwrap().unwrap();
+    ///     message.get().unwrap().0[0].to_native()
+    /// }
+    /// # let _ = first_token as fn(&mut _) -> u32;
+    /// ```
+    ///
     /// # Errors
     /// When the bytes are no `T`. Drop the message to go on.
     pub fn get(&self) -> CodecResult<T::Archived<'_>>
