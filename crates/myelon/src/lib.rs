@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod codec;
+pub mod inference;
 pub mod transport;
 pub mod typed_transport;
 

@@ -29,6 +29,7 @@ mod prefix;
 mod producer;
 pub mod reassembly;
 mod records;
+mod session;
 mod split;
 mod wait;
 
@@ -50,4 +51,12 @@ pub use over_ring::{publish_framed_payload, recv_framed_message};
 pub use prefix::{Envelope, TraceId};
 pub use producer::{FramedTransportProducer, MmapFramedTransportProducer};
 pub use records::Records;
+pub use session::{
+    DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, DEFAULT_TRANSPORT_PREFIX, InvalidConfigText,
+    InvalidSegmentName, MyelonTransportConfig, MyelonTransportLayout, RunnerMyelonTransportConfig,
+    SEGMENT_NAME_LIMIT_MACOS, SessionLayoutError, compact_session_tag, coordination_cursor_name,
+    ensure_coordination_cursor, validate_segment_name,
+};
 pub use wait::MyelonWaitStrategy;
+
+pub(crate) use session::text;

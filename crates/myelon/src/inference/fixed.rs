@@ -1,0 +1,211 @@
+//! One scheduler that publishes events to a fixed set of workers.
+//!
+//! **Lives here:** [`FixedTopology`], [`InferenceTopologyError`]. **Builds on:** [`SharedDisruptorBuilder`], which it fills in.
+//! **May touch it:** the scheduler and its workers, each with an equal value.
+
+use super::WorkerCount;
+use disruptor_mp::{Event, MultiProcessError, SharedConsumer, SharedDisruptorBuilder, SharedProducer};
+use std::ops::Range;
+use std::time::Duration;
+
+/// Result of building an end of a topology.
+pub type InferenceTopologyResult<T> = Result<T, InferenceTopologyError>;
+
+/// Why an end of a topology could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InferenceTopologyError {
+    /// Workers are numbered from 0.
+    #[error("there is no worker {index} among {worker_count}")]
+    InvalidWorkerIndex {
+        /// Who was asked for.
+        index: usize,
+        /// How many there are.
+        worker_count: usize,
+    },
+    /// The ring could not be built or attached to.
+    #[error(transparent)]
+    MultiProcess(#[from] MultiProcessError),
+}
+
+/// A ring with one scheduler and a fixed number of workers, who know each other by name: the worker at index `i` is the consumer
+/// `{segment}_wk_{i}`, and comes back under that id if it dies.
+///
+/// ```
+/// use myelon::inference::{FixedTopology, WorkerCount};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let segment = myelon::portable_shm_segment_name("doc");
+/// let topology = FixedTopology::new(&segment, 1024, WorkerCount::Two);
+/// let scheduler = std::thread::spawn({
+///     let topology = topology.clone();
+///     move || topology.build_scheduler::<u64>(|| 0) // returns once both workers have joined
+/// });
+/// // Usually in two other processes, which try again while there is no ring yet:
+/// let attach = |index| loop {
+///     if let Ok(worker) = topology.attach_worker::<u64>(index) {
+///         break worker;
+///     }
+///     std::thread::yield_now();
+/// };
+/// let mut workers = [attach(0), attach(1)];
+/// let mut producer = scheduler.join().unwrap()?;
+/// producer.publish(|step| *step = 7)?;
+/// for worker in &mut workers {
+///     assert_eq!(*worker.consume_next_leased()?, 7);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FixedTopology {
+    segment_name: String,
+    buffer_size: usize,
+    worker_count: WorkerCount,
+    coordination_timeout: Duration,
+}
+
+impl FixedTopology {
+    /// The ring `segment_name` of `buffer_size` slots, a power of two. Nothing is created.
+    pub fn new(segment_name: impl Into<String>, buffer_size: usize, worker_count: WorkerCount) -> Self {
+        let coordination_timeout = disruptor_mp::default_coordination_timeout_duration();
+        Self { segment_name: segment_name.into(), buffer_size, worker_count, coordination_timeout }
+    }
+
+    /// Sets how long the scheduler waits for its workers; 15 s unless set.
+    #[must_use]
+    pub fn with_coordination_timeout(self, coordination_timeout: Duration) -> Self {
+        Self { coordination_timeout, ..self }
+    }
+
+    /// The ring's name.
+    pub fn segment_name(&self) -> &str {
+        &self.segment_name
+    }
+
+    /// The ring's slots.
+    pub fn buffer_size(&self) -> usize {
+        self.buffer_size
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> WorkerCount {
+        self.worker_count
+    }
+
+    /// How long the scheduler waits for its workers.
+    pub fn coordination_timeout(&self) -> Duration {
+        self.coordination_timeout
+    }
+
+    /// The indices of the workers.
+    pub fn worker_indices(&self) -> Range<usize> {
+        0..self.worker_count.as_usize()
+    }
+
+    /// The consumer id of worker `index`: `{segment}_wk_{index}`.
+    ///
+    /// # Errors
+    /// `InvalidWorkerIndex` if there is no such worker.
+    pub fn worker_consumer_id(&self, index: usize) -> InferenceTopologyResult<String> {
+        let worker_count = self.worker_count.as_usize();
+        match index < worker_count {
+            true => Ok(format!("{}{index}", self.worker_id_prefix())),
+            false => Err(InferenceTopologyError::InvalidWorkerIndex { index, worker_count }),
+        }
+    }
+
+    fn worker_id_prefix(&self) -> String {
+        format!("{}_wk_", self.segment_name)
+    }
+
+    /// The builder of the scheduler's end: it waits for all workers, and its table has room for them and nobody else.
+    pub fn scheduler_builder<E: Event>(&self) -> SharedDisruptorBuilder<E> {
+        let workers = self.worker_count.as_usize();
+        SharedDisruptorBuilder::new(self.segment_name.as_str(), self.buffer_size)
+            .discover_consumer_with_prefix(workers, self.worker_id_prefix())
+            .wait_for_consumers(workers, self.coordination_timeout)
+    }
+
+    /// Builds the scheduler's end, and returns once all workers have joined. `factory` makes the first content of a slot.
+    ///
+    /// # Errors
+    /// `MultiProcess`: `CoordinationTimeout` says how many workers joined, `InUse` that another scheduler runs.
+    pub fn build_scheduler<E: Event>(
+        &self,
+        factory: impl FnMut() -> E + Send + 'static,
+    ) -> InferenceTopologyResult<SharedProducer<E>> {
+        Ok(self.scheduler_builder().build_producer(factory)?)
+    }
+
+    /// The builder of the end of worker `index`.
+    ///
+    /// # Errors
+    /// `InvalidWorkerIndex` if there is no such worker.
+    pub fn worker_builder<E: Event>(&self, index: usize) -> InferenceTopologyResult<SharedDisruptorBuilder<E>> {
+        let id = self.worker_consumer_id(index)?;
+        let builder = SharedDisruptorBuilder::new(self.segment_name.as_str(), self.buffer_size);
+        Ok(builder.with_consumer_id(id).with_rank(index as u32))
+    }
+
+    /// Attaches worker `index`.
+    ///
+    /// # Errors
+    /// `InvalidWorkerIndex`; `MultiProcess` with `NotFound` while there is no scheduler, or with `Join` if that worker lives already.
+    pub fn attach_worker<E: Event>(&self, index: usize) -> InferenceTopologyResult<SharedConsumer<E>> {
+        Ok(self.worker_builder(index)?.build_consumer()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::names::ShmGuard;
+    use testkit::watchdog::{PATIENCE, eventually};
+
+    #[test]
+    fn a_worker_that_does_not_exist_is_named() {
+        let topology = FixedTopology::new("seg", 8, WorkerCount::Three);
+        assert_eq!(topology.worker_indices(), 0..3);
+        assert_eq!(topology.worker_consumer_id(2).unwrap(), "seg_wk_2");
+        let error = topology.attach_worker::<u64>(3).map(drop).unwrap_err();
+        assert!(matches!(error, InferenceTopologyError::InvalidWorkerIndex { index: 3, worker_count: 3 }));
+        assert_eq!(topology.coordination_timeout(), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn the_first_event_reaches_every_worker_and_nobody_else_gets_in() {
+        let shm = ShmGuard::new();
+        let topology = FixedTopology::new(shm.name("f"), 8, WorkerCount::Four).with_coordination_timeout(PATIENCE);
+        std::thread::scope(|scope| {
+            for index in topology.worker_indices() {
+                let topology = &topology;
+                scope.spawn(move || {
+                    let mut worker = None;
+                    eventually("the ring", PATIENCE, || {
+                        worker = topology.attach_worker::<u64>(index).ok();
+                        worker.is_some()
+                    })
+                    .unwrap();
+                    assert_eq!(*worker.unwrap().consume_next_leased().unwrap(), 42);
+                });
+            }
+            let mut scheduler = topology.build_scheduler::<u64>(|| 0).unwrap();
+            let stranger = SharedDisruptorBuilder::<u64>::new(topology.segment_name(), 8).build_consumer();
+            assert!(matches!(stranger.map(drop), Err(MultiProcessError::Join { .. })));
+            scheduler.publish(|slot| *slot = 42).unwrap();
+        });
+        shm.assert_nothing_left();
+    }
+
+    #[test]
+    fn a_missing_worker_is_an_error_and_nothing_is_left() {
+        let shm = ShmGuard::new();
+        let topology =
+            FixedTopology::new(shm.name("m"), 8, WorkerCount::Two).with_coordination_timeout(Duration::from_millis(20));
+        let error = topology.build_scheduler::<u64>(|| 0).map(drop).unwrap_err();
+        let InferenceTopologyError::MultiProcess(error) = error else { panic!("{error}") };
+        assert!(matches!(error, MultiProcessError::CoordinationTimeout { joined: 0, wanted: 2, .. }), "{error}");
+        shm.assert_nothing_left();
+    }
+}

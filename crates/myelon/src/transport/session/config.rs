@@ -1,0 +1,247 @@
+//! What one runner must know of its session, and how deep rings are where nobody said so.
+//!
+//! **Lives here:** [`RunnerMyelonTransportConfig`], which has a form as one line of text, and [`MyelonTransportConfig`]. **Builds on:**
+//! `layout` for names, `text` for the line. **May touch it:** whoever starts a runner, and the runner.
+
+use super::layout::{
+    DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, MyelonTransportLayout, SessionLayoutError,
+};
+use super::name::validate_segment_name;
+use super::text::{Fields, InvalidConfigText, Writer};
+use crate::transport::MyelonWaitStrategy;
+use std::fmt;
+use std::str::FromStr;
+
+/// What a runner's line begins with.
+const WHAT: &str = "myelon-runner";
+
+/// Version of its fields.
+const VERSION: u32 = 1;
+
+/// How deep a session's rings are, and how its endpoints wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MyelonTransportConfig {
+    /// Slots, or bytes for records, of the ring to everybody.
+    pub rpc_depth: usize,
+    /// Slots, or bytes for records, of each ring back.
+    pub response_depth: usize,
+    /// How both ends wait.
+    pub wait_strategy: MyelonWaitStrategy,
+}
+
+impl MyelonTransportConfig {
+    /// That configuration.
+    pub fn new(rpc_depth: usize, response_depth: usize, wait_strategy: MyelonWaitStrategy) -> Self {
+        Self { rpc_depth, response_depth, wait_strategy }
+    }
+
+    /// The configuration of a program whose options may be absent: defaults in their place. `busy_spin` is `Some(true)` for spinning,
+    /// `Some(false)` for sleeping in the kernel, and `None` for whatever is best.
+    pub fn resolve(rpc_depth: Option<usize>, response_depth: Option<usize>, busy_spin: Option<bool>) -> Self {
+        let wait_strategy = match busy_spin {
+            Some(true) => MyelonWaitStrategy::BusySpin,
+            Some(false) => MyelonWaitStrategy::Block,
+            None => MyelonWaitStrategy::Adaptive,
+        };
+        Self::new(
+            rpc_depth.unwrap_or(DEFAULT_MYELON_RPC_DEPTH),
+            response_depth.unwrap_or(DEFAULT_MYELON_RESPONSE_DEPTH),
+            wait_strategy,
+        )
+    }
+}
+
+impl Default for MyelonTransportConfig {
+    fn default() -> Self {
+        Self::resolve(None, None, None)
+    }
+}
+
+/// What one runner needs to find its two rings.
+///
+/// `Display` writes it as one line of text without blanks, quotes or anything else that a shell, an environment or JSON would have to
+/// escape, and `FromStr` reads it back. The line has a version and a checksum.
+///
+/// ```
+/// use myelon::transport::{MyelonTransportLayout, MyelonWaitStrategy, RunnerMyelonTransportConfig};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layout = MyelonTransportLayout::for_session("engine-0", 2, 1024, 256)?;
+/// let config = RunnerMyelonTransportConfig::for_rank(&layout, 1, MyelonWaitStrategy::Adaptive)?;
+/// let argument = config.to_string(); // "myelon-runner:1,rpc=...,sum=..."
+/// assert_eq!(argument.parse::<RunnerMyelonTransportConfig>()?, config);
+/// # Ok(())
+/// # }
+/// ```
+/// Source: RFC 0009, "The line".
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RunnerMyelonTransportConfig {
+    /// The ring to everybody.
+    pub rpc_ring_name: String,
+    /// Its slots, or bytes for records.
+    pub rpc_depth: usize,
+    /// The ring from this runner back.
+    pub response_ring_name: String,
+    /// Its slots, or bytes for records.
+    pub response_depth: usize,
+    /// How the runner waits.
+    pub wait_strategy: MyelonWaitStrategy,
+}
+
+impl RunnerMyelonTransportConfig {
+    /// What runner `rank` of the session must know.
+    ///
+    /// # Errors
+    /// `NoSuchRank` if the session has no such runner.
+    pub fn for_rank(
+        layout: &MyelonTransportLayout,
+        rank: usize,
+        wait_strategy: MyelonWaitStrategy,
+    ) -> Result<Self, SessionLayoutError> {
+        let no_such_rank = SessionLayoutError::NoSuchRank { rank, runner_count: layout.runner_count() };
+        Ok(Self {
+            rpc_ring_name: layout.rpc_ring_name(),
+            rpc_depth: layout.rpc_depth(),
+            response_ring_name: layout.response_ring_name(rank).ok_or(no_such_rank)?,
+            response_depth: layout.response_depth(),
+            wait_strategy,
+        })
+    }
+
+    /// Adds the fields of this configuration to a line.
+    pub(crate) fn write(&self, line: Writer) -> Writer {
+        line.field("rpc", &self.rpc_ring_name)
+            .number("rpc-depth", self.rpc_depth as u64)
+            .field("response", &self.response_ring_name)
+            .number("response-depth", self.response_depth as u64)
+            .field("wait", wait_word(self.wait_strategy))
+    }
+
+    /// Takes the fields of a configuration out of a line.
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Result<Self, InvalidConfigText> {
+        Ok(Self {
+            rpc_ring_name: fields.parsed("rpc", read_name)?,
+            rpc_depth: fields.number("rpc-depth")?,
+            response_ring_name: fields.parsed("response", read_name)?,
+            response_depth: fields.number("response-depth")?,
+            wait_strategy: fields.parsed("wait", read_wait)?,
+        })
+    }
+}
+
+impl fmt::Display for RunnerMyelonTransportConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.write(Writer::new(WHAT, VERSION)).finish())
+    }
+}
+
+impl FromStr for RunnerMyelonTransportConfig {
+    type Err = InvalidConfigText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidConfigText> {
+        let mut fields = Fields::of(text, WHAT, VERSION)?;
+        let config = Self::read(&mut fields)?;
+        fields.finish()?;
+        Ok(config)
+    }
+}
+
+fn read_name(text: &str) -> Result<String, String> {
+    validate_segment_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// The words that `MYELON_WAIT` has for the same strategies.
+fn wait_word(wait: MyelonWaitStrategy) -> &'static str {
+    match wait {
+        MyelonWaitStrategy::BusySpin => "busy-spin",
+        MyelonWaitStrategy::Block => "block",
+        MyelonWaitStrategy::Adaptive => "adaptive",
+    }
+}
+
+fn read_wait(text: &str) -> Result<MyelonWaitStrategy, String> {
+    let all = [MyelonWaitStrategy::BusySpin, MyelonWaitStrategy::Block, MyelonWaitStrategy::Adaptive];
+    all.into_iter().find(|&wait| wait_word(wait) == text).ok_or_else(|| "use busy-spin, block or adaptive".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_wait() -> impl Strategy<Value = MyelonWaitStrategy> {
+        prop_oneof![
+            Just(MyelonWaitStrategy::BusySpin),
+            Just(MyelonWaitStrategy::Block),
+            Just(MyelonWaitStrategy::Adaptive)
+        ]
+    }
+
+    fn any_config() -> impl Strategy<Value = RunnerMyelonTransportConfig> {
+        ("[A-Za-z0-9_-]{1,14}", any::<usize>(), "[A-Za-z0-9_-]{1,14}", any::<usize>(), any_wait()).prop_map(
+            |(rpc_ring_name, rpc_depth, response_ring_name, response_depth, wait_strategy)| {
+                RunnerMyelonTransportConfig {
+                    rpc_ring_name,
+                    rpc_depth,
+                    response_ring_name,
+                    response_depth,
+                    wait_strategy,
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_config_is_what_its_line_says(config in any_config()) {
+            prop_assert_eq!(config.to_string().parse(), Ok(config));
+        }
+
+        #[test]
+        fn no_line_makes_anybody_panic(text in "(myelon-runner:1)?\\PC*") {
+            let _ = text.parse::<RunnerMyelonTransportConfig>();
+        }
+
+        #[test]
+        fn no_fields_with_a_right_sum_make_anybody_panic(name in "rpc|rpc-depth|wait|x", value: Vec<u8>) {
+            // Whoever writes such a line has our version and means harm, or a version of ours that forgot to say so.
+            let name: &'static str = Box::leak(name.into_boxed_str());
+            prop_assert!(Writer::new(WHAT, VERSION).field(name, value).finish().parse::<RunnerMyelonTransportConfig>().is_err());
+        }
+    }
+
+    #[test]
+    fn a_config_for_a_rank_that_is_not_there_is_refused() {
+        let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
+        let config = |rank| RunnerMyelonTransportConfig::for_rank(&layout, rank, MyelonWaitStrategy::Block);
+        assert_eq!(config(1).unwrap().response_ring_name, layout.response_ring_name(1).unwrap());
+        assert_eq!(config(2), Err(SessionLayoutError::NoSuchRank { rank: 2, runner_count: 2 }));
+    }
+
+    #[test]
+    fn a_name_that_would_leave_its_directory_is_not_read() {
+        let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
+        let mut config = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        config.rpc_ring_name = "../etc".into();
+        let error = config.to_string().parse::<RunnerMyelonTransportConfig>().unwrap_err();
+        assert!(matches!(error, InvalidConfigText::Value { field: "rpc", .. }), "{error}");
+    }
+
+    #[test]
+    fn options_that_are_absent_have_defaults() {
+        let config = MyelonTransportConfig::resolve(None, Some(7), Some(true));
+        assert_eq!(config, MyelonTransportConfig::new(DEFAULT_MYELON_RPC_DEPTH, 7, MyelonWaitStrategy::BusySpin));
+        assert_eq!(MyelonTransportConfig::default().wait_strategy, MyelonWaitStrategy::Adaptive);
+        assert_eq!(MyelonTransportConfig::resolve(None, None, Some(false)).wait_strategy, MyelonWaitStrategy::Block);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn configs_survive_json() {
+        let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
+        let config = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        let json = serde_json::to_string(&(&config, MyelonTransportConfig::default())).unwrap();
+        assert_eq!(serde_json::from_str(&json).ok(), Some((config, MyelonTransportConfig::default())));
+    }
+}
