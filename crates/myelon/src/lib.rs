@@ -3,6 +3,7 @@
 
 pub mod codec;
 pub mod inference;
+pub mod topology;
 pub mod transport;
 pub mod typed_transport;
 

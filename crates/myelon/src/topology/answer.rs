@@ -1,0 +1,77 @@
+//! What the scheduler learns from and about its workers.
+//!
+//! **Lives here:** [`Outcome`], [`Answer`], [`Change`], [`Whom`]. **Builds on:** nothing that waits. **May touch it:** `gather` makes them.
+
+use crate::transport::TransportError;
+use std::process::ExitStatus;
+
+/// Whose answer to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// The first that has something to say.
+    Any,
+    /// One answer of each.
+    All,
+    /// One answer of that worker.
+    Rank(usize),
+}
+
+/// What came of waiting for one worker.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// Which worker.
+    pub rank: usize,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of waiting for one worker. Messages that it has published come first, and its death or its leaving after them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It has answered.
+    Message {
+        /// The kind that it gave the message.
+        kind: u8,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// It has died, and everything that it had published has been received. This stays the answer until it comes back.
+    Died {
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+        /// How it ended, if it is a child of ours that has been reaped.
+        status: Option<ExitStatus>,
+    },
+    /// Another process has taken its place. Said once, behind everything that the old process has sent and before anything from the new one,
+    /// which goes on with the broadcasts where the old one stopped. So an answer may come twice.
+    Rejoined {
+        /// The new process, as seen in its own pid namespace.
+        pid: u32,
+    },
+    /// It has left in good order. This stays the answer until it comes back.
+    Left,
+    /// It lives, and has said nothing until the deadline.
+    TimedOut,
+    /// It has sent something that cannot be received. The stream goes on behind it.
+    Unreadable(TransportError),
+}
+
+/// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// It has died.
+    Died {
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+    },
+    /// Another process has taken its place.
+    Rejoined {
+        /// The new process, as seen in its own pid namespace.
+        pid: u32,
+    },
+    /// It has left in good order.
+    Left,
+}

@@ -1,0 +1,179 @@
+//! What a scheduler and its workers agree on before either of them runs.
+//!
+//! **Lives here:** [`Topology`] and its defaults. **Builds on:** [`MyelonTransportLayout`] for names. **May touch it:** programs; it is a
+//! value, and nothing is created before [`Topology::launch`].
+
+use super::invitation::{Invitation, place, worker_id};
+use crate::transport::{
+    Format, MyelonTransportLayout, MyelonWaitStrategy, RunnerMyelonTransportConfig, SessionLayoutError,
+};
+use disruptor_mp::{Place, RequiredConsumerLivenessConfig};
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Bytes of the ring to everybody: what stays in the cache that the cores of one host share, and sixty prefill steps of 64 KiB.
+pub const DEFAULT_BROADCAST_BYTES: usize = 4 << 20;
+
+/// Bytes of each ring back: some fifteen results of a step with 1 024 sequences. Eight of them and the broadcast ring stay below 8 MiB.
+pub const DEFAULT_RESPONSE_BYTES: usize = 256 << 10;
+
+/// How long the two sides wait for each other. Loading weights comes after joining and does not count.
+const DEFAULT_RENDEZVOUS_TIMEOUT: Duration = disruptor_mp::default_coordination_timeout_duration();
+
+/// How long workers may take to leave before they are killed: a prefill of 2 s that was just begun, and some.
+const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the other.
+///
+/// `F` is what lies in the rings: [`Records`] of any length unless a format of fixed frames is named.
+pub struct Topology<F: Format> {
+    pub(super) layout: MyelonTransportLayout,
+    pub(super) wait: MyelonWaitStrategy,
+    pub(super) directory: Option<PathBuf>,
+    pub(super) message_limit_bytes: Option<usize>,
+    pub(super) broadcast_tag: Option<String>,
+    pub(super) response_tag: Option<String>,
+    pub(super) rendezvous_timeout: Duration,
+    pub(super) leave_timeout: Duration,
+    pub(super) liveness: RequiredConsumerLivenessConfig,
+    format: PhantomData<fn() -> F>,
+}
+
+impl<F: Format> Topology<F> {
+    /// [`new`](Topology::new) for any format, with rings of these depths: slots for fixed frames, bytes for records; powers of two.
+    ///
+    /// # Errors
+    /// As `new`, and if a depth is 0.
+    pub fn with_depths(
+        label: &str,
+        workers: impl Into<usize>,
+        broadcast_depth: usize,
+        response_depth: usize,
+    ) -> Result<Self, SessionLayoutError> {
+        Ok(Self {
+            layout: MyelonTransportLayout::for_session(label, workers.into(), broadcast_depth, response_depth)?,
+            wait: MyelonWaitStrategy::default(),
+            directory: None,
+            message_limit_bytes: None,
+            broadcast_tag: None,
+            response_tag: None,
+            rendezvous_timeout: DEFAULT_RENDEZVOUS_TIMEOUT,
+            leave_timeout: DEFAULT_LEAVE_TIMEOUT,
+            liveness: RequiredConsumerLivenessConfig::new([""; 0]),
+            format: PhantomData,
+        })
+    }
+
+    /// Sets how both sides wait for messages.
+    #[must_use]
+    pub fn with_wait_strategy(self, wait: MyelonWaitStrategy) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// Puts the rings into files in `directory`, which must exist, instead of into shared memory.
+    #[must_use]
+    pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
+        Self { directory: Some(directory.into()), ..self }
+    }
+
+    /// Sets the longest message in bytes, in both directions.
+    #[must_use]
+    pub fn with_message_limit(self, limit_bytes: usize) -> Self {
+        Self { message_limit_bytes: Some(limit_bytes), ..self }
+    }
+
+    /// Says what the messages are, in both directions: a worker or a scheduler that was built for others is refused when it attaches.
+    #[must_use]
+    pub fn with_content_tags(self, broadcast: impl Into<String>, response: impl Into<String>) -> Self {
+        Self { broadcast_tag: Some(broadcast.into()), response_tag: Some(response.into()), ..self }
+    }
+
+    /// Sets how long the two sides wait for each other at the start; 15 s unless set.
+    #[must_use]
+    pub fn with_rendezvous_timeout(self, rendezvous_timeout: Duration) -> Self {
+        Self { rendezvous_timeout, ..self }
+    }
+
+    /// Sets how long workers that `launch` has started may take to leave before they are killed; 5 s unless set.
+    #[must_use]
+    pub fn with_leave_timeout(self, leave_timeout: Duration) -> Self {
+        Self { leave_timeout, ..self }
+    }
+
+    /// Sets how patient [`Patience::Managed`](disruptor_mp::Patience::Managed) broadcasts are with a worker that does not get on, and who is
+    /// told. The required consumers are the workers, whatever ids stand there.
+    #[must_use]
+    pub fn with_liveness(self, liveness: RequiredConsumerLivenessConfig) -> Self {
+        Self { liveness, ..self }
+    }
+
+    /// Names and depths of the rings.
+    pub fn layout(&self) -> &MyelonTransportLayout {
+        &self.layout
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.layout.runner_count()
+    }
+
+    /// The consumer id of worker `rank` in the broadcast ring: `{ring}_wk_{rank}`.
+    pub fn worker_consumer_id(&self, rank: usize) -> String {
+        worker_id(&self.layout.rpc_ring_name(), rank)
+    }
+
+    /// What worker `rank` must be told, for those who start it by hand or on their own: pass it on as an argument or in
+    /// [`INVITATION_VARIABLE`](super::INVITATION_VARIABLE). It is valid before the launch and after it.
+    ///
+    /// # Errors
+    /// `NoSuchRank` if there are fewer workers.
+    pub fn invitation(&self, rank: usize) -> Result<Invitation, SessionLayoutError> {
+        Ok(Invitation {
+            rank,
+            worker_count: self.worker_count(),
+            rings: RunnerMyelonTransportConfig::for_rank(&self.layout, rank, self.wait)?,
+            directory: self.directory.clone(),
+            message_limit_bytes: self.message_limit_bytes,
+            broadcast_tag: self.broadcast_tag.clone(),
+            response_tag: self.response_tag.clone(),
+            patience: self.rendezvous_timeout,
+            parent: None,
+        })
+    }
+
+    pub(super) fn broadcast_place(&self) -> Place {
+        place(self.directory.as_ref(), &self.layout.rpc_ring_name())
+    }
+
+    pub(super) fn response_places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.layout.response_ring_names().map(|name| place(self.directory.as_ref(), &name))
+    }
+}
+
+// Not derived: a format need be neither.
+impl<F: Format> Clone for Topology<F> {
+    fn clone(&self) -> Self {
+        Self {
+            layout: self.layout.clone(),
+            directory: self.directory.clone(),
+            broadcast_tag: self.broadcast_tag.clone(),
+            response_tag: self.response_tag.clone(),
+            liveness: self.liveness.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<F: Format> std::fmt::Debug for Topology<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Topology")
+            .field("layout", &self.layout)
+            .field("wait", &self.wait)
+            .field("directory", &self.directory)
+            .field("message_limit_bytes", &self.message_limit_bytes)
+            .field("rendezvous_timeout", &self.rendezvous_timeout)
+            .field("leave_timeout", &self.leave_timeout)
+            .finish_non_exhaustive()
+    }
+}

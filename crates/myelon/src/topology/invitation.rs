@@ -1,0 +1,257 @@
+//! What a worker must know to join, as a value and as one line of text.
+//!
+//! **Lives here:** [`Invitation`]. **Builds on:** `transport::session` for the line. **May touch it:** whoever starts a worker, and the
+//! worker.
+
+use super::error::WorkerJoinError;
+use crate::transport::text::{Fields, InvalidConfigText, Writer};
+use crate::transport::{MyelonTransportLayout, RunnerMyelonTransportConfig};
+use disruptor_mp::Place;
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The environment variable in which [`Topology::launch`](super::Topology::launch) leaves a worker's invitation.
+pub const INVITATION_VARIABLE: &str = "MYELON_INVITATION";
+
+/// What an invitation's line begins with.
+const WHAT: &str = "myelon-worker";
+
+/// Version of its fields, and of the steps by which the two sides meet.
+const VERSION: u32 = 1;
+
+/// What one worker must know to join its topology.
+///
+/// `Display` gives it as one line of printable characters without blanks, quotes or anything else that a shell, an environment or JSON
+/// would have to escape; `FromStr` reads it back, and says what is wrong with a line that is none.
+/// Source: RFC 0009, "The line".
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "String", try_from = "String")
+)]
+pub struct Invitation {
+    pub(super) rank: usize,
+    pub(super) worker_count: usize,
+    pub(super) rings: RunnerMyelonTransportConfig,
+    pub(super) directory: Option<PathBuf>,
+    pub(super) message_limit_bytes: Option<usize>,
+    pub(super) broadcast_tag: Option<String>,
+    pub(super) response_tag: Option<String>,
+    pub(super) patience: Duration,
+    /// The scheduler's pid, if it started this worker itself.
+    pub(super) parent: Option<u32>,
+}
+
+impl Invitation {
+    /// The invitation that [`Topology::launch`](super::Topology::launch) has left for this process in [`INVITATION_VARIABLE`].
+    ///
+    /// # Errors
+    /// `NotInvited` if the variable is not set, `Invitation` if it holds something else.
+    pub fn from_environment() -> Result<Self, WorkerJoinError> {
+        match std::env::var_os(INVITATION_VARIABLE) {
+            Some(line) => Ok(line.to_string_lossy().parse()?),
+            None => Err(WorkerJoinError::NotInvited),
+        }
+    }
+
+    /// Which worker this is, from 0.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// How many workers the topology has.
+    pub fn worker_count(&self) -> usize {
+        self.worker_count
+    }
+
+    /// Its two rings.
+    pub fn rings(&self) -> &RunnerMyelonTransportConfig {
+        &self.rings
+    }
+
+    /// The consumer id under which the worker reads the broadcast ring, and under which it comes back.
+    pub fn consumer_id(&self) -> String {
+        worker_id(&self.rings.rpc_ring_name, self.rank)
+    }
+
+    pub(super) fn broadcast_place(&self) -> Place {
+        place(self.directory.as_ref(), &self.rings.rpc_ring_name)
+    }
+
+    pub(super) fn response_place(&self) -> Place {
+        place(self.directory.as_ref(), &self.rings.response_ring_name)
+    }
+}
+
+/// The consumer id of worker `rank` in the broadcast ring.
+pub(super) fn worker_id(broadcast_ring: &str, rank: usize) -> String {
+    format!("{broadcast_ring}_wk_{rank}")
+}
+
+/// The consumer id of the scheduler in every response ring.
+pub(super) fn scheduler_id(broadcast_ring: &str) -> String {
+    format!("{broadcast_ring}_scheduler")
+}
+
+/// Where a ring is: in shared memory, or a file in `directory`, called as [`MyelonTransportLayout`] calls it.
+pub(super) fn place(directory: Option<&PathBuf>, ring: &str) -> Place {
+    match directory {
+        None => Place::from(ring),
+        Some(directory) => Place::from(MyelonTransportLayout::file_of_ring(directory, ring)),
+    }
+}
+
+impl fmt::Display for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = Writer::new(WHAT, VERSION)
+            .number("rank", self.rank as u64)
+            .number("workers", self.worker_count as u64)
+            .number("patience-ms", u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
+        let mut line = self.rings.write(line);
+        if let Some(directory) = &self.directory {
+            line = line.field("directory", directory.as_os_str().as_bytes());
+        }
+        if let Some(limit) = self.message_limit_bytes {
+            line = line.number("limit", limit as u64);
+        }
+        for (name, tag) in [("broadcast-tag", &self.broadcast_tag), ("response-tag", &self.response_tag)] {
+            if let Some(tag) = tag {
+                line = line.field(name, tag);
+            }
+        }
+        if let Some(parent) = self.parent {
+            line = line.number("parent", parent);
+        }
+        f.pad(&line.finish())
+    }
+}
+
+impl FromStr for Invitation {
+    type Err = InvalidConfigText;
+
+    fn from_str(line: &str) -> Result<Self, InvalidConfigText> {
+        let mut fields = Fields::of(line, WHAT, VERSION)?;
+        let worker_count = fields.number("workers")?;
+        let rank = fields.parsed("rank", |text| match text.parse() {
+            Ok(rank) if rank < worker_count => Ok(rank),
+            _ => Err(format!("there are {worker_count} workers")),
+        })?;
+        let invitation = Self {
+            rank,
+            worker_count,
+            rings: RunnerMyelonTransportConfig::read(&mut fields)?,
+            directory: fields.optional("directory", |bytes| Ok(PathBuf::from(OsString::from_vec(bytes))))?,
+            message_limit_bytes: fields.optional_number("limit")?,
+            broadcast_tag: fields.optional_text("broadcast-tag")?,
+            response_tag: fields.optional_text("response-tag")?,
+            patience: Duration::from_millis(fields.number("patience-ms")?),
+            parent: fields.optional_number("parent")?,
+        };
+        fields.finish()?;
+        Ok(invitation)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Invitation> for String {
+    fn from(invitation: Invitation) -> Self {
+        invitation.to_string()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<String> for Invitation {
+    type Error = InvalidConfigText;
+
+    fn try_from(line: String) -> Result<Self, InvalidConfigText> {
+        line.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::MyelonWaitStrategy;
+    use proptest::prelude::*;
+
+    fn any_rings() -> impl Strategy<Value = RunnerMyelonTransportConfig> {
+        ("[a-z0-9]{1,14}", 1usize.., "[a-z0-9]{1,14}", 1usize..).prop_map(
+            |(rpc_ring_name, rpc_depth, response_ring_name, response_depth)| RunnerMyelonTransportConfig {
+                rpc_ring_name,
+                rpc_depth,
+                response_ring_name,
+                response_depth,
+                wait_strategy: MyelonWaitStrategy::Adaptive,
+            },
+        )
+    }
+
+    fn any_invitation() -> impl Strategy<Value = Invitation> {
+        let ranks = (1usize..300).prop_flat_map(|workers| (0..workers, Just(workers)));
+        let directory = proptest::option::of(proptest::collection::vec(1u8.., 1..40));
+        let tags = (any::<Option<String>>(), any::<Option<String>>());
+        let rest = (any::<Option<usize>>(), any::<u64>(), any::<Option<u32>>());
+        (ranks, any_rings(), directory, tags, rest).prop_map(
+            |(
+                (rank, worker_count),
+                rings,
+                directory,
+                (broadcast_tag, response_tag),
+                (message_limit_bytes, ms, parent),
+            )| Invitation {
+                rank,
+                worker_count,
+                rings,
+                directory: directory.map(|bytes| PathBuf::from(OsString::from_vec(bytes))),
+                message_limit_bytes,
+                broadcast_tag,
+                response_tag,
+                patience: Duration::from_millis(ms),
+                parent,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn an_invitation_is_what_its_line_says(invitation in any_invitation()) {
+            let line = invitation.to_string();
+            prop_assert!(line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:,=%".contains(&byte)), "{}", line);
+            prop_assert_eq!(line.parse(), Ok(invitation));
+        }
+
+        #[test]
+        fn no_line_makes_anybody_panic(line in "(myelon-worker:1)?\\PC*") {
+            let _ = line.parse::<Invitation>();
+        }
+    }
+
+    #[test]
+    fn a_rank_beyond_the_workers_is_named() {
+        let rings = RunnerMyelonTransportConfig {
+            rpc_ring_name: "p".into(),
+            rpc_depth: 1,
+            response_ring_name: "r".into(),
+            response_depth: 1,
+            wait_strategy: MyelonWaitStrategy::Block,
+        };
+        let invitation = Invitation {
+            rank: 2,
+            worker_count: 2,
+            rings,
+            directory: None,
+            message_limit_bytes: None,
+            broadcast_tag: None,
+            response_tag: None,
+            patience: Duration::ZERO,
+            parent: None,
+        };
+        let error = invitation.to_string().parse::<Invitation>().unwrap_err();
+        assert_eq!(error.to_string(), "the field `rank` is `2`: there are 2 workers");
+    }
+}

@@ -1,0 +1,130 @@
+//! How a topology begins, as its scheduler sees it: create, start, meet.
+//!
+//! **Lives here:** [`Topology::launch`], [`Workers`]. **Builds on:** `scheduler` for what comes out. **May touch it:** the scheduler, once.
+
+use super::description::Topology;
+use super::error::{LaunchError, MissingState, MissingWorker};
+use super::invitation::scheduler_id;
+use super::peer::{Attachment, Peer, Standing};
+use super::scheduler::SchedulerEnd;
+use crate::transport::{Format, TransportBuilder};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How often the scheduler looks for its workers. Processes start in milliseconds: nobody needs to be woken for it.
+const MEETING_POLL: Duration = Duration::from_millis(1);
+
+/// Makes the command that starts a worker.
+pub(super) type Spawn = Box<dyn FnMut(usize) -> Command + Send>;
+
+/// Who starts the workers.
+pub struct Workers(pub(super) Option<Spawn>);
+
+impl Workers {
+    /// The scheduler does, with the command that `command` gives for a rank. The worker finds its invitation in the environment. It is
+    /// killed when the scheduler dies, restarted by [`SchedulerEnd::restart`], and waited for at the end.
+    ///
+    /// The process must be the worker itself, not a shell that starts it: the scheduler can only look after its own children.
+    pub fn spawned(command: impl FnMut(usize) -> Command + Send + 'static) -> Self {
+        Self(Some(Box::new(command)))
+    }
+
+    /// Somebody else does, before or after: by hand, by a supervisor, in containers that share `/dev/shm`. Each is told its
+    /// [invitation](Topology::invitation).
+    pub fn started_elsewhere() -> Self {
+        Self(None)
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Workers::spawned(..)" } else { "Workers::started_elsewhere()" })
+    }
+}
+
+impl<F: Format> Topology<F> {
+    /// Creates the broadcast ring, starts the workers if that is asked for, and returns once every worker has joined and can be heard. The
+    /// first broadcast reaches all of them.
+    ///
+    /// A ring that a dead scheduler has left is replaced; workers of that one which still live are told so, and are not taken in.
+    ///
+    /// # Errors
+    /// See [`LaunchError`]; `Missing` names who did not come and how far each had got.
+    /// Source: RFC 0009, "Meeting".
+    pub fn launch(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
+        for place in self.response_places() {
+            // Of an earlier session, and perhaps of other sizes. What somebody lives in stays, and what cannot be removed will be reported
+            // by whoever needs its name.
+            let _ = disruptor_mp::gc(place);
+        }
+        let began = Instant::now();
+        let mut scheduler = self.create(workers)?;
+        self.start_all(&mut scheduler)?;
+        loop {
+            scheduler.look();
+            if scheduler.peers.iter().all(Peer::is_ready) {
+                // Nobody has missed anything: who came and went and came again while we met is simply there.
+                scheduler.peers.iter_mut().for_each(|peer| peer.news = None);
+                return Ok(scheduler);
+            }
+            let waited = began.elapsed();
+            if waited >= self.rendezvous_timeout || scheduler.peers.iter().any(cannot_come) {
+                let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready()).map(describe).collect();
+                return Err(LaunchError::Missing { missing, waited });
+            }
+            std::thread::sleep(MEETING_POLL);
+        }
+    }
+
+    fn create(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
+        let mut builder = TransportBuilder::<F>::new(self.broadcast_place(), self.layout.rpc_depth())
+            .with_max_consumers(self.worker_count())
+            .with_wait_strategy(self.wait)
+            .replace();
+        if let Some(limit) = self.message_limit_bytes {
+            builder = builder.with_message_limit(limit);
+        }
+        if let Some(tag) = &self.broadcast_tag {
+            builder = builder.with_content_tag(tag.as_str());
+        }
+        let mut broadcast = builder.build_producer().map_err(LaunchError::Broadcast)?;
+        let mut liveness = self.liveness.clone();
+        liveness.required_consumer_ids = (0..self.worker_count()).map(|rank| self.worker_consumer_id(rank)).collect();
+        broadcast.enable_required_consumer_liveness(liveness).map_err(|error| LaunchError::Broadcast(error.into()))?;
+        let attachment = Attachment {
+            depth: self.layout.response_depth(),
+            scheduler_id: scheduler_id(&self.layout.rpc_ring_name()),
+            wait: self.wait,
+            message_limit_bytes: self.message_limit_bytes,
+            content_tag: self.response_tag.clone(),
+        };
+        SchedulerEnd::new(self.clone(), broadcast, workers, attachment).map_err(LaunchError::Thread)
+    }
+
+    fn start_all(&self, scheduler: &mut SchedulerEnd<F>) -> Result<(), LaunchError> {
+        for rank in 0..self.worker_count() {
+            scheduler.start_worker(rank).map_err(|source| LaunchError::Spawn { rank, source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether waiting for this worker is pointless: it was ours, and it has ended.
+fn cannot_come<F: Format>(peer: &Peer<F>) -> bool {
+    peer.status.is_some() && peer.child.is_none()
+}
+
+fn describe<F: Format>(peer: &mut Peer<F>) -> MissingWorker {
+    let state = match (peer.standing, &peer.child, peer.status) {
+        (Standing::Dead(process), ..) => MissingState::Died { pid: process.pid },
+        (Standing::Left, ..) => MissingState::Left,
+        (Standing::Present(process), ..) => {
+            let source = peer.refusal_worth_telling().map(Box::new);
+            MissingState::NoResponses { pid: process.pid, source }
+        }
+        (Standing::Absent, Some(child), _) => MissingState::NotJoined { pid: child.id() },
+        (Standing::Absent, None, Some(status)) => MissingState::Exited { status },
+        (Standing::Absent, None, None) => MissingState::NotSeen,
+    };
+    MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state }
+}

@@ -1,0 +1,68 @@
+//! One scheduler and its workers: a ring to everybody, a ring back from each, and the processes around them.
+//!
+//! **Lives here:** [`Topology`], which both sides agree on; [`SchedulerEnd`], which [`Topology::launch`] gives; [`WorkerEnd`], which
+//! [`WorkerEnd::join`] gives. **Builds on:** `transport` for rings and messages. **May touch it:** one scheduler process, and one process
+//! per worker.
+//!
+//! ```text
+//!                 broadcast ring, one message for all
+//!   scheduler ===================================> worker 0 ... worker N-1
+//!             <----------------------------------- one response ring each
+//! ```
+//!
+//! What it adds to the rings: both sides meet without a race and within a deadline, and who is missing is named; the scheduler is told
+//! of a worker that dies or comes back, and a worker of its scheduler's death; nothing is left when the scheduler goes, neither processes
+//! nor segments.
+//!
+//! ```no_run
+//! use myelon::topology::{Invitation, Outcome, SchedulerEnd, Topology, WorkerEnd, Whom, Workers};
+//! use myelon::{Patience, transport::TransportError};
+//! use std::process::Command;
+//! use std::time::{Duration, Instant};
+//!
+//! fn scheduler() -> Result<(), Box<dyn std::error::Error>> {
+//!     let topology: Topology = Topology::new("engine-0", 8usize)?;
+//!     let program = std::env::current_exe()?;
+//!     let mut scheduler = topology.launch(Workers::spawned(move |_rank| Command::new(&program)))?;
+//!     scheduler.broadcast(b"a step", 1, Patience::Endless)?;
+//!     for answer in scheduler.gather(Whom::All, Instant::now() + Duration::from_secs(2)) {
+//!         match answer.outcome {
+//!             Outcome::Message { kind, bytes } => println!("rank {} says {kind}: {bytes:?}", answer.rank),
+//!             Outcome::Died { .. } => drop(scheduler.restart(answer.rank)?),
+//!             other => println!("rank {}: {other:?}", answer.rank),
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//!
+//! fn worker() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
+//!     worker.serve(|step, responses| {
+//!         responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
+//!         Ok::<(), TransportError>(())
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Source: RFC 0009.
+
+mod answer;
+mod description;
+mod error;
+mod gather;
+mod invitation;
+mod launch;
+mod nursery;
+mod orphan;
+mod peer;
+mod scheduler;
+mod worker;
+
+pub use answer::{Answer, Change, Outcome, Whom};
+pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, Topology};
+pub use error::{LaunchError, MissingState, MissingWorker, RestartError, WorkerJoinError};
+pub use invitation::{INVITATION_VARIABLE, Invitation};
+pub use launch::Workers;
+pub use scheduler::{Departure, SchedulerEnd};
+pub use worker::WorkerEnd;

@@ -1,0 +1,223 @@
+//! The scheduler's end of a topology.
+//!
+//! **Lives here:** [`SchedulerEnd`]: broadcasting, looking after the workers, and the end of it all. Waiting for answers is in `gather`.
+//! **Builds on:** `peer` for one worker, `nursery` for their processes. **May touch it:** one process, one thread at a time.
+
+use super::answer::Change;
+use super::description::Topology;
+use super::error::RestartError;
+use super::invitation::INVITATION_VARIABLE;
+use super::launch::{Spawn, Workers};
+use super::nursery::Nursery;
+use super::peer::{Attachment, Peer, Standing};
+use crate::transport::{Format, FramedTransportProducer, TransportResult};
+use disruptor_mp::{Patience, Sequence};
+use std::io;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within which a death is to be
+/// named, and rare enough that its few system calls do not matter.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often a child is asked whether it has ended; the operating system does not wake a parent with a deadline.
+const REAP_INTERVAL: Duration = Duration::from_millis(2);
+
+/// How one worker that `launch` had started left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Departure {
+    /// By itself, then or before.
+    Exited {
+        /// Its status.
+        status: ExitStatus,
+    },
+    /// It did not leave in time and was killed.
+    Killed {
+        /// Its process.
+        pid: u32,
+    },
+    /// It was not ours to wait for.
+    StartedElsewhere,
+}
+
+/// The scheduler's end: it broadcasts, hears every worker, and looks after them.
+///
+/// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone, kills those that do not
+/// go in time, and removes what dead workers have left. [`close`](Self::close) does the same and says how everybody left.
+pub struct SchedulerEnd<F: Format> {
+    /// `None` once it is closed.
+    broadcast: Option<FramedTransportProducer<F>>,
+    pub(super) peers: Vec<Peer<F>>,
+    attachment: Attachment,
+    topology: Topology<F>,
+    spawn: Option<Spawn>,
+    nursery: Option<Nursery>,
+    last_look: Instant,
+    pid: u32,
+}
+
+impl<F: Format> SchedulerEnd<F> {
+    /// An end whose workers have not been started.
+    pub(super) fn new(
+        topology: Topology<F>,
+        broadcast: FramedTransportProducer<F>,
+        workers: Workers,
+        attachment: Attachment,
+    ) -> io::Result<Self> {
+        let spawn = workers.0;
+        let nursery = spawn.is_some().then(Nursery::start).transpose()?;
+        let peer = |(rank, place)| Peer::new(rank, topology.worker_consumer_id(rank), place);
+        Ok(Self {
+            broadcast: Some(broadcast),
+            peers: topology.response_places().enumerate().map(peer).collect(),
+            attachment,
+            topology,
+            spawn,
+            nursery,
+            last_look: Instant::now(),
+            pid: std::process::id(),
+        })
+    }
+
+    /// Sends `bytes` to every worker, as a message of that kind, and returns its sequence. Waits for room as long as `patience` says; what
+    /// holds it up is named in the error. [`Patience::Managed`] waits under the topology's [liveness](Topology::with_liveness).
+    ///
+    /// A worker that is dead gets the message when it comes back, as long as the ring has room for what it has missed.
+    ///
+    /// # Errors
+    /// `Publish` with `ConsumerDied` if the ring is full and waits for a dead worker: [restart](Self::restart) it, or close.
+    /// `RequiredConsumer` for managed patience; `Full`, `TooLarge`, and so on.
+    pub fn broadcast(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.broadcast_ring().send(bytes, kind, patience)
+    }
+
+    /// The broadcast ring's producer: for messages that are encoded in place, and for what it knows of its consumers.
+    pub fn broadcast_ring(&mut self) -> &mut FramedTransportProducer<F> {
+        self.broadcast.as_mut().expect("a topology is open until it is closed, which takes it")
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// The process of worker `rank` as it sees itself, if the worker lived when we last looked.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn worker_pid(&self, rank: usize) -> Option<u32> {
+        match self.peers[rank].standing {
+            Standing::Present(process) => Some(process.pid),
+            Standing::Absent | Standing::Dead(_) | Standing::Left => None,
+        }
+    }
+
+    /// Looks at every worker now, and returns what has changed and nobody was told of. For loops that neither gather nor receive; those
+    /// that do learn of it there.
+    pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
+        self.look();
+        self.peers.iter_mut().filter_map(|peer| Some((peer.rank, peer.news.take()?))).collect()
+    }
+
+    /// Asks the kernel who lives, and attaches to response rings that are new.
+    pub(super) fn look(&mut self) {
+        self.last_look = Instant::now();
+        let Some(broadcast) = &self.broadcast else { return };
+        let table = broadcast.consumers();
+        for peer in &mut self.peers {
+            let info = table.iter().find(|info| info.id == peer.id);
+            peer.look(info, &self.attachment);
+        }
+    }
+
+    /// [`look`](Self::look), if the last one was a while ago.
+    pub(super) fn look_if_due(&mut self) {
+        if self.last_look.elapsed() >= LOOK_INTERVAL {
+            self.look();
+        }
+    }
+
+    /// Starts worker `rank` again: ends what is left of its process, and starts another in its place, which goes on with the first
+    /// broadcast that its predecessor had not acknowledged. Returns the new process's pid; that it has joined is told as
+    /// [`Rejoined`](super::Outcome::Rejoined).
+    ///
+    /// # Errors
+    /// See [`RestartError`].
+    pub fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
+        let os = |source| RestartError::Os { rank, source };
+        if self.spawn.is_none() {
+            return Err(RestartError::StartedElsewhere);
+        }
+        // Also says that there is such a rank.
+        self.topology.invitation(rank)?;
+        let peer = &mut self.peers[rank];
+        // Reaped before its successor starts: the kernel has then dropped the locks by which the rings know that it lived.
+        if let Some(child) = &mut peer.child {
+            child.kill().map_err(os)?;
+            child.wait().map_err(os)?;
+            peer.child = None;
+        }
+        peer.status = None;
+        self.start_worker(rank).map_err(os)?;
+        Ok(self.peers[rank].child.as_ref().map_or(0, Child::id))
+    }
+
+    /// Starts worker `rank` with its invitation in its environment, if starting workers is our business.
+    pub(super) fn start_worker(&mut self, rank: usize) -> io::Result<()> {
+        let (Some(spawn), Some(nursery)) = (&mut self.spawn, &self.nursery) else { return Ok(()) };
+        let mut invitation = self.topology.invitation(rank).map_err(io::Error::other)?;
+        invitation.parent = Some(self.pid);
+        let mut command = spawn(rank);
+        command.env(INVITATION_VARIABLE, invitation.to_string());
+        self.peers[rank].child = Some(nursery.spawn(command)?);
+        Ok(())
+    }
+
+    /// Closes the topology, as dropping it does, and says how each worker left. Gather what is still to be answered first: nobody listens
+    /// to the workers from now on.
+    pub fn close(mut self) -> Vec<Departure> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<Departure> {
+        // What a forked child has of this is its parent's, above all the processes.
+        let Some(broadcast) = self.broadcast.take().filter(|_| self.pid == std::process::id()) else {
+            return Vec::new();
+        };
+        drop(broadcast);
+        // A worker may be waiting for room in its response ring. Once we have left, it has all the room there is.
+        self.peers.iter_mut().for_each(Peer::detach);
+        let deadline = Instant::now() + self.topology.leave_timeout;
+        let departures = self.peers.iter_mut().map(|peer| depart(peer, deadline)).collect();
+        for peer in &self.peers {
+            // Only what nobody lives in is removed. If that fails now, the next launch or a collector does it.
+            let _ = disruptor_mp::gc(&peer.place);
+        }
+        departures
+    }
+}
+
+impl<F: Format> Drop for SchedulerEnd<F> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits until the worker's process has ended, or kills it at the deadline.
+fn depart<F: Format>(peer: &mut Peer<F>, deadline: Instant) -> Departure {
+    loop {
+        peer.reap();
+        let Some(child) = &mut peer.child else { break };
+        if Instant::now() >= deadline {
+            let pid = child.id();
+            // Neither fails for a child that has not been waited for.
+            let _ = child.kill();
+            let _ = child.wait();
+            peer.child = None;
+            return Departure::Killed { pid };
+        }
+        std::thread::sleep(REAP_INTERVAL);
+    }
+    peer.status.map_or(Departure::StartedElsewhere, |status| Departure::Exited { status })
+}

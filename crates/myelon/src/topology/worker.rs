@@ -1,0 +1,217 @@
+//! A worker's end of a topology.
+//!
+//! **Lives here:** [`WorkerEnd`] and the steps by which it joins. **Builds on:** `transport` for its two rings, `orphan` for its tie to the
+//! scheduler. **May touch it:** the worker's process, one thread at a time.
+
+use super::error::WorkerJoinError;
+use super::invitation::{Invitation, scheduler_id};
+use super::orphan::{Tie, die_with_parent};
+use crate::transport::{
+    Format, FramedTransportConsumer, FramedTransportProducer, Message, TransportBuilder, TransportError,
+    TransportResult,
+};
+use disruptor_mp::{ConsumeError, JoinError, MultiProcessError, Patience, Sequence};
+use std::time::{Duration, Instant};
+
+/// How often a worker that waits for its scheduler looks.
+const MEETING_POLL: Duration = Duration::from_millis(1);
+
+/// A worker's end: it hears every broadcast, and answers.
+///
+/// A broadcast is acknowledged when its message is dropped. Answer first and drop it then: a worker that is killed in between answers twice
+/// when it comes back, instead of never. Dropping the end leaves the topology in good order.
+pub struct WorkerEnd<F: Format> {
+    broadcasts: FramedTransportConsumer<F>,
+    responses: FramedTransportProducer<F>,
+    rank: usize,
+}
+
+impl<F: Format> WorkerEnd<F> {
+    /// Joins the topology that the invitation is for, and returns once the scheduler can hear this worker. Waits for a scheduler that is not
+    /// there yet. A worker that comes back after its death goes on with the first broadcast that it had not acknowledged.
+    ///
+    /// Call it on a thread that lives as long as the worker: where the scheduler has started this process itself, the kernel is asked to
+    /// kill it when the scheduler dies, and keeps that with the asking thread.
+    ///
+    /// # Errors
+    /// See [`WorkerJoinError`].
+    /// Source: RFC 0009, "Meeting".
+    pub fn join(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
+        let is_child = match invitation.parent.map(die_with_parent).transpose().map_err(WorkerJoinError::Os)? {
+            Some(Tie::Orphaned) => return Err(WorkerJoinError::SchedulerGone),
+            tie => tie.is_some(),
+        };
+        let began = Instant::now();
+        let mut meeting = Meeting { invitation, is_child, began };
+        let mut broadcasts = meeting.attach_to_broadcast()?;
+        let responses = meeting.create_responses(&mut broadcasts)?;
+        meeting.wait_to_be_heard(&mut broadcasts, &responses)?;
+        Ok(Self { broadcasts, responses, rank: invitation.rank() })
+    }
+
+    /// Which worker this is.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Whether it goes on for one that died.
+    pub fn has_rejoined(&self) -> bool {
+        self.broadcasts.has_rejoined()
+    }
+
+    /// The next broadcast, in place; `None` if there is none now and the patience is [`Now`](Patience::Now). Dropping it acknowledges it.
+    ///
+    /// # Errors
+    /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied` when it has died,
+    /// with `Replaced` when another scheduler has taken its place, which has not taken in the workers of the first.
+    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+        self.broadcasts.next(patience)
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
+    pub fn respond(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.responses.send(bytes, kind, patience)
+    }
+
+    /// Both rings, for whoever answers while it holds the broadcast that it answers.
+    pub fn rings(&mut self) -> (&mut FramedTransportConsumer<F>, &mut FramedTransportProducer<F>) {
+        (&mut self.broadcasts, &mut self.responses)
+    }
+
+    /// Hands every broadcast to `handler`, with the ring to answer on, until the scheduler closes the topology. A broadcast is acknowledged
+    /// when the handler has come back without an error and without a panic.
+    ///
+    /// # Errors
+    /// That of the handler, with its broadcast unacknowledged; or why there is nothing more to read, other than that the topology was closed.
+    pub fn serve<E: From<TransportError>>(
+        &mut self,
+        mut handler: impl FnMut(&Message<'_, F>, &mut FramedTransportProducer<F>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        loop {
+            match self.broadcasts.next(Patience::Endless) {
+                Ok(Some(message)) => {
+                    if let Err(error) = handler(&message, &mut self.responses) {
+                        message.release_unread();
+                        return Err(error);
+                    }
+                }
+                Ok(None) => {}
+                Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// One worker on its way into its topology.
+struct Meeting<'a> {
+    invitation: &'a Invitation,
+    /// Whether the scheduler was there before us, because it has started us.
+    is_child: bool,
+    began: Instant,
+}
+
+impl Meeting<'_> {
+    /// Step 1: the broadcast ring, as soon as there is one with a living scheduler. From now on nothing that it sends is missed, and the
+    /// ring's table says that we are here.
+    fn attach_to_broadcast<F: Format>(&mut self) -> Result<FramedTransportConsumer<F>, WorkerJoinError> {
+        loop {
+            let source = match self.builder(true).build_consumer() {
+                Ok(mut broadcasts) => match broadcasts.check_producer() {
+                    Ok(()) => return Ok(broadcasts),
+                    // What a dead scheduler has left. Another may come, unless ours is the dead one.
+                    Err(_) if self.is_child => return Err(WorkerJoinError::SchedulerGone),
+                    Err(_) => None,
+                },
+                // Ours was there before us.
+                Err(TransportError::Build(MultiProcessError::NotFound { .. })) if self.is_child => {
+                    return Err(WorkerJoinError::SchedulerGone);
+                }
+                Err(error) if is_passing(&error) => Some(Box::new(error)),
+                Err(error) => return Err(WorkerJoinError::Broadcast(error)),
+            };
+            if !self.nap() {
+                return Err(WorkerJoinError::NoScheduler { waited: self.began.elapsed(), source });
+            }
+        }
+    }
+
+    /// Step 2: our own ring. That of a dead predecessor is replaced and not taken over: so the scheduler reads what the old process has sent,
+    /// is told that this was all, and only then hears us.
+    fn create_responses<F: Format>(
+        &mut self,
+        broadcasts: &mut FramedTransportConsumer<F>,
+    ) -> Result<FramedTransportProducer<F>, WorkerJoinError> {
+        loop {
+            match self.builder(false).with_max_consumers(1).replace().build_producer() {
+                Ok(responses) => return Ok(responses),
+                // A worker of an earlier session, which has just been told to go.
+                Err(TransportError::Build(MultiProcessError::InUse { .. })) if self.nap() => {}
+                Err(error) => return Err(WorkerJoinError::Responses(error)),
+            }
+            broadcasts.check_producer().map_err(|_| WorkerJoinError::SchedulerGone)?;
+        }
+    }
+
+    /// Step 3: the scheduler has found our ring. An answer from now on is heard.
+    fn wait_to_be_heard<F: Format>(
+        &mut self,
+        broadcasts: &mut FramedTransportConsumer<F>,
+        responses: &FramedTransportProducer<F>,
+    ) -> Result<(), WorkerJoinError> {
+        let scheduler = scheduler_id(&self.invitation.rings().rpc_ring_name);
+        while !responses.wait_for_consumer_id(&scheduler, Duration::ZERO) {
+            broadcasts.check_producer().map_err(|_| WorkerJoinError::SchedulerGone)?;
+            if !self.nap() {
+                return Err(WorkerJoinError::NotReceived { waited: self.began.elapsed() });
+            }
+        }
+        Ok(())
+    }
+
+    fn builder<F: Format>(&self, is_broadcast: bool) -> TransportBuilder<F> {
+        let invitation = self.invitation;
+        let rings = invitation.rings();
+        let (builder, tag) = if is_broadcast {
+            let builder = TransportBuilder::new(invitation.broadcast_place(), rings.rpc_depth)
+                .with_consumer_id(invitation.consumer_id())
+                .with_rank(invitation.rank() as u32);
+            (builder, &invitation.broadcast_tag)
+        } else {
+            (TransportBuilder::new(invitation.response_place(), rings.response_depth), &invitation.response_tag)
+        };
+        let builder = builder.with_wait_strategy(rings.wait_strategy);
+        let builder = match invitation.message_limit_bytes {
+            Some(limit) => builder.with_message_limit(limit),
+            None => builder,
+        };
+        match tag {
+            Some(tag) => builder.with_content_tag(tag.as_str()),
+            None => builder,
+        }
+    }
+
+    /// Whether there is time for another look; if so, it has come.
+    fn nap(&self) -> bool {
+        let is_patient = self.began.elapsed() < self.invitation.patience;
+        if is_patient {
+            std::thread::sleep(MEETING_POLL);
+        }
+        is_patient
+    }
+}
+
+/// Whether the broadcast ring may be there at the next look.
+fn is_passing(error: &TransportError) -> bool {
+    matches!(
+        error,
+        TransportError::Build(
+            MultiProcessError::NotFound { .. }
+                | MultiProcessError::Replaced { .. }
+                | MultiProcessError::Join { source: JoinError::JoinInProgress, .. }
+        )
+    )
+}

@@ -1,0 +1,3 @@
+//! Messages, codecs and topologies from outside, with real processes and real signals.
+
+mod topology;

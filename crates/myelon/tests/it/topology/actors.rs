@@ -1,0 +1,73 @@
+//! The parts that processes play: a worker that answers in capitals, and one that does what its role says.
+
+use super::stage::{Frame, soon};
+use myelon::topology::{Invitation, WorkerEnd, Workers};
+use myelon::transport::TransportError;
+use myelon::{ConsumeError, Patience};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use testkit::process::{Respawn, Victim, role, say, wait_to_be_killed};
+use testkit::test_name;
+
+/// The environment variable that makes a test function a victim; the testkit's name for it.
+const ROLE_VARIABLE: &str = "TESTKIT_ROLE";
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_worker() {
+    let Some(role) = role() else { return };
+    let joined = WorkerEnd::<Frame>::join(&Invitation::from_environment().unwrap());
+    let mut worker = match joined {
+        Ok(worker) => worker,
+        Err(error) => return say(&format!("REFUSED {error}")),
+    };
+    say(&format!("JOINED {}", worker.rank()));
+    match role.as_str() {
+        "answers" => {
+            let served = worker.serve(|step, responses| {
+                responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon()))?;
+                Ok::<(), TransportError>(())
+            });
+            let ended = Instant::now();
+            match served {
+                Ok(()) => say("CLOSED"),
+                Err(TransportError::Consume(ConsumeError::ProducerDied { pid, .. })) => say(&format!("DIED {pid}")),
+                Err(error) => say(&format!("ERROR {error} after {:?}", ended.elapsed())),
+            }
+        }
+        "answers once" => {
+            let (broadcasts, responses) = worker.rings();
+            let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
+            responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).unwrap();
+        }
+        "ignores the end" => {
+            worker.respond(b"HERE", 0, Patience::Until(soon())).unwrap();
+            wait_to_be_killed()
+        }
+        other => panic!("no such role: {other}"),
+    }
+}
+
+/// The scheduler's way to start a worker that plays `role`.
+pub(crate) fn workers(role: &'static str) -> Workers {
+    Workers::spawned(move |_| command(role))
+}
+
+/// This very binary, as a worker that plays `role`. What it says goes nowhere.
+pub(crate) fn command(role: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", test_name!(victim_worker), "--nocapture", "--include-ignored", "--test-threads=1", "--quiet"])
+        .env(ROLE_VARIABLE, role)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
+/// A worker that nobody's scheduler has started.
+pub(crate) fn by_hand(role: &str, invitation: &Invitation) -> Victim {
+    Respawn::test(test_name!(victim_worker))
+        .role(role)
+        .env(myelon::topology::INVITATION_VARIABLE, invitation.to_string())
+        .spawn()
+}

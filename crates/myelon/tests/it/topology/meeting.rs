@@ -1,0 +1,149 @@
+//! How both sides meet, and part.
+
+use super::actors::{by_hand, workers};
+use super::stage::{Frame, Stage, round, said, soon};
+use myelon::Patience;
+use myelon::topology::{Departure, LaunchError, MissingState, Topology, Whom, Workers};
+use std::process::Command;
+use std::time::Duration;
+use testkit::watchdog::{PATIENCE, Watchdog};
+
+#[test]
+fn the_first_broadcast_reaches_every_worker_and_nothing_is_left_afterwards() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a topology");
+    let stage = Stage::new(4);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    let pids: Vec<_> = (0..4).map(|rank| scheduler.worker_pid(rank).unwrap()).collect();
+    for step in 0..50 {
+        round(&mut scheduler, &format!("step {step}"));
+    }
+    for departure in scheduler.close() {
+        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+    }
+    stage.assert_nothing_left();
+    for pid in pids {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is still there, or a zombie");
+    }
+}
+
+#[test]
+fn workers_that_were_started_by_hand_before_their_scheduler_are_met() {
+    let stage = Stage::new(2);
+    let mut first = by_hand("answers", &stage.topology.invitation(0).unwrap());
+    std::thread::scope(|scope| {
+        let launched = scope.spawn(|| stage.topology.launch(Workers::started_elsewhere()).unwrap());
+        // The other one comes late.
+        first.wait_line("JOINED 0");
+        let mut second = by_hand("answers", &stage.topology.invitation(1).unwrap());
+        second.wait_line("JOINED 1");
+        let mut scheduler = launched.join().unwrap();
+        round(&mut scheduler, "hello");
+        drop(scheduler);
+        second.wait_line("CLOSED");
+        assert!(second.wait_exit(PATIENCE).success());
+    });
+    first.wait_line("CLOSED");
+    assert!(first.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_that_does_not_come_is_named_and_the_others_are_told() {
+    let stage = Stage::new(3);
+    let topology = stage.topology.clone().with_rendezvous_timeout(Duration::from_secs(2));
+    let mut there = by_hand("answers", &topology.invitation(1).unwrap());
+    let error = topology.launch(Workers::started_elsewhere()).map(drop).unwrap_err();
+    let text = error.to_string();
+    let LaunchError::Missing { missing, .. } = error else { panic!("{text}") };
+    let ranks: Vec<_> = missing.iter().map(|missing| missing.rank).collect();
+    assert_eq!(ranks, [0, 2], "{text}");
+    assert!(missing.iter().all(|missing| matches!(missing.state, MissingState::NotSeen)), "{text}");
+    assert!(text.contains("rank 0 (never seen), rank 2 (never seen)"), "{text}");
+    there.wait_line("CLOSED");
+    assert!(there.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_that_ends_before_it_has_joined_ends_the_wait_at_once() {
+    let stage = Stage::new(2);
+    let spawn = |rank| if rank == 1 { Command::new("false") } else { super::actors::command("answers") };
+    let error = stage.topology.launch(Workers::spawned(spawn)).map(drop).unwrap_err();
+    let text = error.to_string();
+    let LaunchError::Missing { missing, waited } = error else { panic!("{text}") };
+    assert!(missing.iter().any(|missing| matches!(missing.state, MissingState::Exited { .. })), "{text}");
+    assert!(waited < PATIENCE, "{text}");
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_an_error_and_nothing_is_left() {
+    let stage = Stage::new(2);
+    let spawn = |rank| if rank == 1 { Command::new("/no/such/program") } else { super::actors::command("answers") };
+    let error = stage.topology.launch(Workers::spawned(spawn)).map(drop).unwrap_err();
+    assert!(matches!(error, LaunchError::Spawn { rank: 1, .. }), "{error}");
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_second_scheduler_of_the_same_label_is_refused() {
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    let second = stage.topology.launch(workers("answers")).map(drop);
+    assert!(matches!(second, Err(LaunchError::Broadcast(_))), "{second:?}");
+    round(&mut scheduler, "still here");
+}
+
+#[test]
+fn a_second_worker_of_the_same_rank_is_refused() {
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    let mut second = by_hand("answers", &stage.topology.invitation(1).unwrap());
+    let refused = second.wait_line("REFUSED");
+    assert!(refused.contains("broadcast"), "{refused}");
+    round(&mut scheduler, "undisturbed");
+}
+
+#[test]
+fn a_worker_that_does_not_leave_is_killed() {
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone().with_leave_timeout(Duration::from_millis(200));
+    let mut scheduler = topology.launch(workers("ignores the end")).unwrap();
+    assert!(scheduler.gather(Whom::All, soon()).iter().all(|answer| said(answer) == "HERE"));
+    let pids: Vec<_> = (0..2).map(|rank| scheduler.worker_pid(rank).unwrap()).collect();
+    let departures = scheduler.close();
+    let killed: Vec<_> = pids.iter().map(|&pid| Departure::Killed { pid }).collect();
+    assert_eq!(departures, killed);
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn any_gives_the_one_who_answers_and_silence_is_named() {
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone().with_leave_timeout(Duration::from_millis(200));
+    let spawn = |rank| super::actors::command(if rank == 0 { "ignores the end" } else { "answers" });
+    let mut scheduler = topology.launch(Workers::spawned(spawn)).unwrap();
+    assert_eq!(said(&scheduler.gather(Whom::Rank(0), soon())[0]), "HERE");
+    scheduler.broadcast(b"who is there", 1, Patience::Until(soon())).unwrap();
+    let answers = scheduler.gather(Whom::Any, soon());
+    assert_eq!(answers.len(), 1);
+    assert_eq!((answers[0].rank, said(&answers[0])), (1, "WHO IS THERE".to_owned()));
+    let silent = scheduler.gather(Whom::Rank(0), std::time::Instant::now() + Duration::from_millis(30)).remove(0);
+    assert!(matches!(silent.outcome, myelon::topology::Outcome::TimedOut), "{silent:?}");
+}
+
+#[test]
+fn an_answer_can_be_read_where_it_lies() {
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    scheduler.broadcast(b"in place", 3, Patience::Until(soon())).unwrap();
+    for rank in 0..2 {
+        let answer = scheduler.receive(rank, soon()).unwrap();
+        assert_eq!((&answer[..], answer.kind()), (&b"IN PLACE"[..], 3));
+    }
+}
+
+#[test]
+fn a_topology_without_workers_is_refused() {
+    assert!(Topology::<Frame>::with_depths("label", 0usize, 8, 8).is_err());
+}

@@ -1,0 +1,9 @@
+//! A scheduler and its workers as processes of their own, stopped and killed wherever it hurts.
+//!
+//! **Lives here:** the tests, by who dies. `actors` has the parts that processes play, `stage` what every test needs.
+
+mod actors;
+mod meeting;
+mod schedulers_death;
+mod stage;
+mod workers_death;

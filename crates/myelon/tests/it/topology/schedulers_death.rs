@@ -1,0 +1,92 @@
+//! The scheduler is killed, and its workers end.
+
+use super::actors::{by_hand, workers};
+use super::stage::{Stage, is_dead, of_label, round};
+use myelon::topology::Workers;
+use std::time::Instant;
+use testkit::process::{Respawn, Victim, role, say, wait_to_be_killed};
+use testkit::test_name;
+use testkit::watchdog::{PATIENCE, eventually};
+
+/// The environment variable that tells a scheduler its session's label.
+const LABEL_VARIABLE: &str = "MYELON_TEST_LABEL";
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_scheduler() {
+    let Some(role) = role() else { return };
+    let topology = of_label(&std::env::var(LABEL_VARIABLE).unwrap(), 2);
+    let start = if role == "spawns" { workers("answers") } else { Workers::started_elsewhere() };
+    let mut scheduler = topology.launch(start).unwrap();
+    if role == "met" {
+        wait_to_be_killed();
+    }
+    round(&mut scheduler, "hello");
+    for rank in 0..2 {
+        say(&format!("WORKER {}", scheduler.worker_pid(rank).unwrap()));
+    }
+    wait_to_be_killed();
+}
+
+fn scheduler(stage: &Stage, role: &str) -> Victim {
+    Respawn::test(test_name!(victim_scheduler)).role(role).env(LABEL_VARIABLE, stage.label()).spawn()
+}
+
+#[test]
+fn workers_by_hand_are_told_that_their_scheduler_was_killed() {
+    let stage = Stage::new(2);
+    let mut hands: Vec<_> = (0..2).map(|rank| by_hand("answers", &stage.topology.invitation(rank).unwrap())).collect();
+    let mut scheduler = scheduler(&stage, "does not");
+    scheduler.wait_line("WORKER");
+    let pid = scheduler.pid();
+    scheduler.kill_and_reap();
+    let killed = Instant::now();
+    for hand in &mut hands {
+        assert_eq!(hand.wait_line("D"), format!("DIED {pid}"));
+        println!("a worker was told of its scheduler's death after {:.1?}", killed.elapsed());
+        assert!(hand.wait_exit(PATIENCE).success());
+    }
+    stage.collect();
+}
+
+#[test]
+fn workers_that_were_spawned_die_with_their_scheduler_even_if_they_are_stopped() {
+    let stage = Stage::new(2);
+    let mut scheduler = scheduler(&stage, "spawns");
+    let mut pids = Vec::new();
+    for _ in 0..2 {
+        let line = scheduler.wait_line("WORKER ");
+        pids.push(line["WORKER ".len()..].parse::<u32>().unwrap());
+    }
+    let stopped = rustix::process::Pid::from_raw(pids[1].cast_signed()).unwrap();
+    rustix::process::kill_process(stopped, testkit::Signal::STOP).unwrap();
+    scheduler.kill_and_reap();
+    let killed = Instant::now();
+    for pid in pids {
+        eventually("the end of a worker", PATIENCE, || is_dead(pid)).unwrap();
+    }
+    println!("the workers were gone {:.1?} after their scheduler", killed.elapsed());
+    stage.collect();
+}
+
+#[test]
+fn a_new_scheduler_of_the_same_label_begins_anew() {
+    let stage = Stage::new(2);
+    let mut survivors: Vec<_> =
+        (0..2).map(|rank| by_hand("ignores the end", &stage.topology.invitation(rank).unwrap())).collect();
+    let mut first = Respawn::test(test_name!(victim_scheduler)).role("met").env(LABEL_VARIABLE, stage.label()).spawn();
+    for survivor in &mut survivors {
+        survivor.wait_line("JOINED");
+    }
+    first.kill_and_reap();
+    // The survivors hang, and hold their rings: whoever comes in their place is told who is in the way, and then comes in.
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| stage.topology.launch(workers("answers")).unwrap());
+        for survivor in &mut survivors {
+            survivor.kill_and_reap();
+        }
+        let mut second = second.join().unwrap();
+        round(&mut second, "anew");
+    });
+    stage.assert_nothing_left();
+}

@@ -1,0 +1,115 @@
+//! What every test of a topology needs: a session that nobody else has, and proof that nothing is left of it.
+
+use myelon::topology::{Answer, Outcome, SchedulerEnd, Topology, Whom};
+use myelon::transport::AlignedFixedFrame;
+use myelon::{GcOutcome, Patience, gc};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use testkit::watchdog::PATIENCE;
+
+/// Small frames, so that a message of some kilobytes is a large one.
+pub(crate) type Frame = AlignedFixedFrame<1024>;
+
+/// A topology under a label that nobody else has.
+pub(crate) struct Stage {
+    pub(crate) topology: Topology<Frame>,
+    label: String,
+}
+
+impl Stage {
+    pub(crate) fn new(workers: usize) -> Self {
+        let label = testkit::names::short();
+        Self { topology: of_label(&label, workers), label }
+    }
+
+    /// By which another process makes the same topology.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn ring_names(&self) -> Vec<String> {
+        let layout = self.topology.layout();
+        layout.response_ring_names().chain([layout.rpc_ring_name()]).collect()
+    }
+
+    /// The segments that exist now.
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+        let path = |name: &String| Path::new("/dev/shm").join(name);
+        self.ring_names().iter().map(path).filter(|path| path.exists()).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_nothing_left(&self) {
+        assert_eq!(self.leftovers(), Vec::<PathBuf>::new());
+    }
+
+    /// Everybody was killed: what is left can be collected, all of it.
+    #[track_caller]
+    pub(crate) fn collect(&self) {
+        for name in self.ring_names() {
+            let outcome = gc(&name).unwrap();
+            assert!(matches!(outcome, GcOutcome::Removed | GcOutcome::NotFound), "{name}: {outcome:?}");
+        }
+        self.assert_nothing_left();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // A test that has failed leaves nothing either.
+        for path in self.leftovers() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+pub(crate) fn of_label(label: &str, workers: usize) -> Topology<Frame> {
+    Topology::with_depths(label, workers, 64, 32).unwrap().with_rendezvous_timeout(PATIENCE)
+}
+
+/// When a wait that has gone wrong ends.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// Broadcasts `text`, and expects it back from every worker in capitals.
+#[track_caller]
+pub(crate) fn round(scheduler: &mut SchedulerEnd<Frame>, text: &str) {
+    scheduler.broadcast(text.as_bytes(), 7, Patience::Until(soon())).unwrap();
+    for answer in scheduler.gather(Whom::All, soon()) {
+        assert_eq!(said(&answer), text.to_uppercase(), "rank {}", answer.rank);
+    }
+}
+
+/// The text of an answer that must be a message.
+#[track_caller]
+pub(crate) fn said(answer: &Answer) -> String {
+    match &answer.outcome {
+        Outcome::Message { bytes, .. } => String::from_utf8(bytes.clone()).unwrap(),
+        other => panic!("rank {} gave {other:?}", answer.rank),
+    }
+}
+
+/// Waits for one answer of `rank` after the other until `wanted` recognises one, and says how long that took.
+#[track_caller]
+pub(crate) fn until(
+    scheduler: &mut SchedulerEnd<Frame>,
+    rank: usize,
+    wanted: impl Fn(&Outcome) -> bool,
+) -> (Outcome, Duration) {
+    let began = Instant::now();
+    loop {
+        let answer = scheduler.gather(Whom::Rank(rank), soon()).remove(0);
+        if wanted(&answer.outcome) {
+            return (answer.outcome, began.elapsed());
+        }
+        assert!(began.elapsed() < PATIENCE, "rank {rank} says {:?} all the time", answer.outcome);
+    }
+}
+
+/// Whether process `pid` runs nothing any more: it is gone, or waits for somebody to ask how it ended.
+pub(crate) fn is_dead(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
+    matches!(state, Some("Z" | "X"))
+}
