@@ -5,18 +5,21 @@
 
 use super::invitation::{Invitation, place, worker_id};
 use crate::transport::{
-    Format, MyelonTransportLayout, MyelonWaitStrategy, RunnerMyelonTransportConfig, SessionLayoutError,
+    Format, MyelonTransportLayout, MyelonWaitStrategy, Records, RunnerMyelonTransportConfig, SessionLayoutError,
 };
-use disruptor_mp::{Place, RequiredConsumerLivenessConfig};
+use disruptor_mp::{DEFAULT_RECORD_RING_BYTES, Place, RequiredConsumerLivenessConfig, ShapeError, plan_records};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bytes of the ring to everybody: what stays in the cache that the cores of one host share, and sixty prefill steps of 64 KiB.
-pub const DEFAULT_BROADCAST_BYTES: usize = 4 << 20;
+pub const DEFAULT_BROADCAST_BYTES: usize = DEFAULT_RECORD_RING_BYTES;
 
 /// Bytes of each ring back: some fifteen results of a step with 1 024 sequences. Eight of them and the broadcast ring stay below 8 MiB.
 pub const DEFAULT_RESPONSE_BYTES: usize = 256 << 10;
+
+/// In a response ring reads the scheduler, and nobody else.
+pub(super) const RESPONSE_CONSUMERS_MAX: usize = 1;
 
 /// How long the two sides wait for each other. Loading weights comes after joining and does not count.
 const DEFAULT_RENDEZVOUS_TIMEOUT: Duration = disruptor_mp::default_coordination_timeout_duration();
@@ -27,7 +30,7 @@ const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the other.
 ///
 /// `F` is what lies in the rings: [`Records`] of any length unless a format of fixed frames is named.
-pub struct Topology<F: Format> {
+pub struct Topology<F: Format = Records> {
     pub(super) layout: MyelonTransportLayout,
     pub(super) wait: MyelonWaitStrategy,
     pub(super) directory: Option<PathBuf>,
@@ -38,6 +41,27 @@ pub struct Topology<F: Format> {
     pub(super) leave_timeout: Duration,
     pub(super) liveness: RequiredConsumerLivenessConfig,
     format: PhantomData<fn() -> F>,
+}
+
+impl Topology<Records> {
+    /// The session called `label` with so many workers, and rings of records of the default sizes.
+    ///
+    /// # Errors
+    /// [`SessionLayoutError`]: no workers, or more than names can tell apart (256).
+    pub fn new(label: &str, workers: impl Into<usize>) -> Result<Self, SessionLayoutError> {
+        Self::with_depths(label, workers, DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES)
+    }
+
+    /// How many bytes of shared memory the whole topology will take: what `--shm-size` or the like must leave for it.
+    ///
+    /// # Errors
+    /// [`ShapeError`]: a ring of one of the depths cannot be.
+    pub fn planned_bytes(&self) -> Result<u64, ShapeError> {
+        let workers = self.worker_count();
+        let broadcast = plan_records(self.layout.rpc_depth(), workers)?.total_len;
+        let response = plan_records(self.layout.response_depth(), RESPONSE_CONSUMERS_MAX)?.total_len;
+        Ok(broadcast + response * workers as u64)
+    }
 }
 
 impl<F: Format> Topology<F> {
@@ -175,5 +199,18 @@ impl<F: Format> std::fmt::Debug for Topology<F> {
             .field("rendezvous_timeout", &self.rendezvous_timeout)
             .field("leave_timeout", &self.leave_timeout)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::WorkerCount;
+
+    #[test]
+    fn the_control_plane_of_eight_workers_takes_less_than_8_mib() {
+        let topology = Topology::new("engine", WorkerCount::Eight).unwrap();
+        let planned = topology.planned_bytes().unwrap();
+        assert!((6 << 20..=8 << 20).contains(&planned), "{planned} bytes");
     }
 }

@@ -10,7 +10,7 @@ use super::invitation::INVITATION_VARIABLE;
 use super::launch::{Spawn, Workers};
 use super::nursery::Nursery;
 use super::peer::{Attachment, Peer, Standing};
-use crate::transport::{Format, FramedTransportProducer, TransportResult};
+use crate::transport::{Format, FramedTransportProducer, Records, TransportResult};
 use disruptor_mp::{Patience, Sequence};
 use std::io;
 use std::process::{Child, ExitStatus};
@@ -45,7 +45,7 @@ pub enum Departure {
 ///
 /// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone, kills those that do not
 /// go in time, and removes what dead workers have left. [`close`](Self::close) does the same and says how everybody left.
-pub struct SchedulerEnd<F: Format> {
+pub struct SchedulerEnd<F: Format = Records> {
     /// `None` once it is closed.
     broadcast: Option<FramedTransportProducer<F>>,
     pub(super) peers: Vec<Peer<F>>,

@@ -3,11 +3,12 @@
 //! **Lives here:** [`WorkerEnd`] and the steps by which it joins. **Builds on:** `transport` for its two rings, `orphan` for its tie to the
 //! scheduler. **May touch it:** the worker's process, one thread at a time.
 
+use super::description::RESPONSE_CONSUMERS_MAX;
 use super::error::WorkerJoinError;
 use super::invitation::{Invitation, scheduler_id};
 use super::orphan::{Tie, die_with_parent};
 use crate::transport::{
-    Format, FramedTransportConsumer, FramedTransportProducer, Message, TransportBuilder, TransportError,
+    Format, FramedTransportConsumer, FramedTransportProducer, Message, Records, TransportBuilder, TransportError,
     TransportResult,
 };
 use disruptor_mp::{ConsumeError, JoinError, MultiProcessError, Patience, Sequence};
@@ -20,7 +21,7 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 ///
 /// A broadcast is acknowledged when its message is dropped. Answer first and drop it then: a worker that is killed in between answers twice
 /// when it comes back, instead of never. Dropping the end leaves the topology in good order.
-pub struct WorkerEnd<F: Format> {
+pub struct WorkerEnd<F: Format = Records> {
     broadcasts: FramedTransportConsumer<F>,
     responses: FramedTransportProducer<F>,
     rank: usize,
@@ -42,10 +43,10 @@ impl<F: Format> WorkerEnd<F> {
             tie => tie.is_some(),
         };
         let began = Instant::now();
-        let mut meeting = Meeting { invitation, is_child, began };
-        let mut broadcasts = meeting.attach_to_broadcast()?;
-        let responses = meeting.create_responses(&mut broadcasts)?;
-        meeting.wait_to_be_heard(&mut broadcasts, &responses)?;
+        let meeting = Meeting { invitation, is_child, began };
+        let broadcasts = meeting.attach_to_broadcast()?;
+        let responses = meeting.create_responses(&broadcasts)?;
+        meeting.wait_to_be_heard(&broadcasts, &responses)?;
         Ok(Self { broadcasts, responses, rank: invitation.rank() })
     }
 
@@ -117,15 +118,13 @@ struct Meeting<'a> {
 impl Meeting<'_> {
     /// Step 1: the broadcast ring, as soon as there is one with a living scheduler. From now on nothing that it sends is missed, and the
     /// ring's table says that we are here.
-    fn attach_to_broadcast<F: Format>(&mut self) -> Result<FramedTransportConsumer<F>, WorkerJoinError> {
+    fn attach_to_broadcast<F: Format>(&self) -> Result<FramedTransportConsumer<F>, WorkerJoinError> {
         loop {
             let source = match self.builder(true).build_consumer() {
-                Ok(mut broadcasts) => match broadcasts.check_producer() {
-                    Ok(()) => return Ok(broadcasts),
-                    // What a dead scheduler has left. Another may come, unless ours is the dead one.
-                    Err(_) if self.is_child => return Err(WorkerJoinError::SchedulerGone),
-                    Err(_) => None,
-                },
+                Ok(broadcasts) if !is_deserted(&broadcasts) => return Ok(broadcasts),
+                // What a dead scheduler has left. Another may come, unless ours is the dead one.
+                Ok(_) if self.is_child => return Err(WorkerJoinError::SchedulerGone),
+                Ok(_) => None,
                 // Ours was there before us.
                 Err(TransportError::Build(MultiProcessError::NotFound { .. })) if self.is_child => {
                     return Err(WorkerJoinError::SchedulerGone);
@@ -142,29 +141,34 @@ impl Meeting<'_> {
     /// Step 2: our own ring. That of a dead predecessor is replaced and not taken over: so the scheduler reads what the old process has sent,
     /// is told that this was all, and only then hears us.
     fn create_responses<F: Format>(
-        &mut self,
-        broadcasts: &mut FramedTransportConsumer<F>,
+        &self,
+        broadcasts: &FramedTransportConsumer<F>,
     ) -> Result<FramedTransportProducer<F>, WorkerJoinError> {
         loop {
-            match self.builder(false).with_max_consumers(1).replace().build_producer() {
+            match self.builder(false).with_max_consumers(RESPONSE_CONSUMERS_MAX).replace().build_producer() {
                 Ok(responses) => return Ok(responses),
                 // A worker of an earlier session, which has just been told to go.
                 Err(TransportError::Build(MultiProcessError::InUse { .. })) if self.nap() => {}
                 Err(error) => return Err(WorkerJoinError::Responses(error)),
             }
-            broadcasts.check_producer().map_err(|_| WorkerJoinError::SchedulerGone)?;
+            if is_deserted(broadcasts) {
+                return Err(WorkerJoinError::SchedulerGone);
+            }
         }
     }
 
     /// Step 3: the scheduler has found our ring. An answer from now on is heard.
     fn wait_to_be_heard<F: Format>(
-        &mut self,
-        broadcasts: &mut FramedTransportConsumer<F>,
+        &self,
+        broadcasts: &FramedTransportConsumer<F>,
         responses: &FramedTransportProducer<F>,
     ) -> Result<(), WorkerJoinError> {
         let scheduler = scheduler_id(&self.invitation.rings().rpc_ring_name);
-        while !responses.wait_for_consumer_id(&scheduler, Duration::ZERO) {
-            broadcasts.check_producer().map_err(|_| WorkerJoinError::SchedulerGone)?;
+        // Also one that has found us and died since: what it has broadcast before is still to be read, and the end comes after it.
+        while !responses.consumers().iter().any(|consumer| consumer.id == scheduler) {
+            if is_deserted(broadcasts) {
+                return Err(WorkerJoinError::SchedulerGone);
+            }
             if !self.nap() {
                 return Err(WorkerJoinError::NotReceived { waited: self.began.elapsed() });
             }
@@ -202,6 +206,11 @@ impl Meeting<'_> {
         }
         is_patient
     }
+}
+
+/// Whether the ring's producer has died, closed it or been replaced, whatever is still to be read in it.
+fn is_deserted<F: Format>(broadcasts: &FramedTransportConsumer<F>) -> bool {
+    broadcasts.stall_report(Duration::ZERO).culprit.is_some_and(|producer| producer.is_dead)
 }
 
 /// Whether the broadcast ring may be there at the next look.

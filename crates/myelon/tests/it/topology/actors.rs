@@ -1,8 +1,8 @@
 //! The parts that processes play: a worker that answers in capitals, and one that does what its role says.
 
-use super::stage::{Frame, soon};
+use super::stage::{LARGE_BYTES, soon};
 use myelon::topology::{Invitation, WorkerEnd, Workers};
-use myelon::transport::TransportError;
+use myelon::transport::{FramedTransportProducer, Records, TransportError};
 use myelon::{ConsumeError, Patience};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -16,7 +16,7 @@ const ROLE_VARIABLE: &str = "TESTKIT_ROLE";
 #[ignore = "runs as a victim"]
 fn victim_worker() {
     let Some(role) = role() else { return };
-    let joined = WorkerEnd::<Frame>::join(&Invitation::from_environment().unwrap());
+    let joined = WorkerEnd::<Records>::join(&Invitation::from_environment().unwrap());
     let mut worker = match joined {
         Ok(worker) => worker,
         Err(error) => return say(&format!("REFUSED {error}")),
@@ -25,6 +25,7 @@ fn victim_worker() {
     match role.as_str() {
         "answers" => {
             let served = worker.serve(|step, responses| {
+                say(&format!("HEARD {}", step.len()));
                 responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon()))?;
                 Ok::<(), TransportError>(())
             });
@@ -34,6 +35,11 @@ fn victim_worker() {
                 Err(TransportError::Consume(ConsumeError::ProducerDied { pid, .. })) => say(&format!("DIED {pid}")),
                 Err(error) => say(&format!("ERROR {error} after {:?}", ended.elapsed())),
             }
+        }
+        "stops halfway" => {
+            let (broadcasts, responses) = worker.rings();
+            let _step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
+            stop_halfway(responses);
         }
         "answers once" => {
             let (broadcasts, responses) = worker.rings();
@@ -46,6 +52,16 @@ fn victim_worker() {
         }
         other => panic!("no such role: {other}"),
     }
+}
+
+/// Writes half of a large message into the ring, says so, and goes no further.
+pub(crate) fn stop_halfway(ring: &mut FramedTransportProducer) {
+    let sent = ring.send_with(1, LARGE_BYTES, Patience::Until(soon()), |into| {
+        into[..LARGE_BYTES / 2].fill(b'X');
+        say("HALFWAY");
+        wait_to_be_killed()
+    });
+    panic!("nothing can have been sent: {sent:?}");
 }
 
 /// The scheduler's way to start a worker that plays `role`.

@@ -1,9 +1,10 @@
 //! How both sides meet, and part.
 
 use super::actors::{by_hand, workers};
-use super::stage::{Frame, Stage, round, said, soon};
+use super::stage::{Stage, round, said, soon};
 use myelon::Patience;
 use myelon::topology::{Departure, LaunchError, MissingState, Topology, Whom, Workers};
+use myelon::transport::Records;
 use std::process::Command;
 use std::time::Duration;
 use testkit::watchdog::{PATIENCE, Watchdog};
@@ -145,5 +146,5 @@ fn an_answer_can_be_read_where_it_lies() {
 
 #[test]
 fn a_topology_without_workers_is_refused() {
-    assert!(Topology::<Frame>::with_depths("label", 0usize, 8, 8).is_err());
+    assert!(Topology::<Records>::with_depths("label", 0usize, 8, 8).is_err());
 }

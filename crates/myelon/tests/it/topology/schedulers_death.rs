@@ -1,7 +1,8 @@
 //! The scheduler is killed, and its workers end.
 
-use super::actors::{by_hand, workers};
-use super::stage::{Stage, is_dead, of_label, round};
+use super::actors::{by_hand, stop_halfway, workers};
+use super::stage::{Stage, is_dead, of_label, round, soon};
+use myelon::Patience;
 use myelon::topology::Workers;
 use std::time::Instant;
 use testkit::process::{Respawn, Victim, role, say, wait_to_be_killed};
@@ -21,9 +22,18 @@ fn victim_scheduler() {
     if role == "met" {
         wait_to_be_killed();
     }
+    if role == "stops halfway after two" {
+        for _ in 0..2 {
+            scheduler.broadcast(b"both", 1, Patience::Until(soon())).unwrap();
+        }
+        stop_halfway(scheduler.broadcast_ring());
+    }
     round(&mut scheduler, "hello");
     for rank in 0..2 {
         say(&format!("WORKER {}", scheduler.worker_pid(rank).unwrap()));
+    }
+    if role == "stops halfway" {
+        stop_halfway(scheduler.broadcast_ring());
     }
     wait_to_be_killed();
 }
@@ -47,6 +57,44 @@ fn workers_by_hand_are_told_that_their_scheduler_was_killed() {
         assert!(hand.wait_exit(PATIENCE).success());
     }
     stage.collect();
+}
+
+#[test]
+fn a_broadcast_in_whose_middle_the_scheduler_was_killed_reaches_nobody() {
+    let stage = Stage::new(2);
+    let mut hands: Vec<_> = (0..2).map(|rank| by_hand("answers", &stage.topology.invitation(rank).unwrap())).collect();
+    let mut scheduler = scheduler(&stage, "stops halfway");
+    scheduler.wait_line("HALFWAY");
+    let pid = scheduler.pid();
+    scheduler.kill_and_reap();
+    for hand in &mut hands {
+        hand.wait_line("HEARD 5");
+        // Whatever else it has heard would stand between the two.
+        assert_eq!(hand.wait_line(""), format!("DIED {pid}"));
+        assert!(hand.wait_exit(PATIENCE).success());
+    }
+    stage.collect();
+}
+
+#[test]
+fn when_the_scheduler_and_a_worker_are_killed_the_other_is_told_and_the_label_can_be_used_again() {
+    let stage = Stage::new(2);
+    let mut survivor = by_hand("answers", &stage.topology.invitation(0).unwrap());
+    let mut doomed = by_hand("stops halfway", &stage.topology.invitation(1).unwrap());
+    let mut scheduler = scheduler(&stage, "stops halfway after two");
+    scheduler.wait_line("HALFWAY");
+    doomed.wait_line("HALFWAY");
+    let pid = scheduler.pid();
+    scheduler.kill(testkit::Signal::KILL);
+    doomed.kill(testkit::Signal::KILL);
+    survivor.wait_line(&format!("DIED {pid}"));
+    scheduler.wait_exit(PATIENCE);
+    doomed.wait_exit(PATIENCE);
+    let mut second = stage.topology.launch(workers("answers")).unwrap();
+    round(&mut second, "anew");
+    drop(second);
+    assert!(survivor.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
 }
 
 #[test]

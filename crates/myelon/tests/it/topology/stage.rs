@@ -1,18 +1,21 @@
 //! What every test of a topology needs: a session that nobody else has, and proof that nothing is left of it.
 
 use myelon::topology::{Answer, Outcome, SchedulerEnd, Topology, Whom};
-use myelon::transport::AlignedFixedFrame;
 use myelon::{GcOutcome, Patience, gc};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use testkit::watchdog::PATIENCE;
 
-/// Small frames, so that a message of some kilobytes is a large one.
-pub(crate) type Frame = AlignedFixedFrame<1024>;
+/// Length of a large message.
+pub(crate) const LARGE_BYTES: usize = 24_000;
+
+/// Bytes of the rings: small, so that they are full soon, and large enough for a large message.
+const BROADCAST_BYTES: usize = 128 << 10;
+const RESPONSE_BYTES: usize = 64 << 10;
 
 /// A topology under a label that nobody else has.
 pub(crate) struct Stage {
-    pub(crate) topology: Topology<Frame>,
+    pub(crate) topology: Topology,
     label: String,
 }
 
@@ -63,8 +66,8 @@ impl Drop for Stage {
     }
 }
 
-pub(crate) fn of_label(label: &str, workers: usize) -> Topology<Frame> {
-    Topology::with_depths(label, workers, 64, 32).unwrap().with_rendezvous_timeout(PATIENCE)
+pub(crate) fn of_label(label: &str, workers: usize) -> Topology {
+    Topology::with_depths(label, workers, BROADCAST_BYTES, RESPONSE_BYTES).unwrap().with_rendezvous_timeout(PATIENCE)
 }
 
 /// When a wait that has gone wrong ends.
@@ -74,7 +77,7 @@ pub(crate) fn soon() -> Instant {
 
 /// Broadcasts `text`, and expects it back from every worker in capitals.
 #[track_caller]
-pub(crate) fn round(scheduler: &mut SchedulerEnd<Frame>, text: &str) {
+pub(crate) fn round(scheduler: &mut SchedulerEnd, text: &str) {
     scheduler.broadcast(text.as_bytes(), 7, Patience::Until(soon())).unwrap();
     for answer in scheduler.gather(Whom::All, soon()) {
         assert_eq!(said(&answer), text.to_uppercase(), "rank {}", answer.rank);
@@ -93,7 +96,7 @@ pub(crate) fn said(answer: &Answer) -> String {
 /// Waits for one answer of `rank` after the other until `wanted` recognises one, and says how long that took.
 #[track_caller]
 pub(crate) fn until(
-    scheduler: &mut SchedulerEnd<Frame>,
+    scheduler: &mut SchedulerEnd,
     rank: usize,
     wanted: impl Fn(&Outcome) -> bool,
 ) -> (Outcome, Duration) {

@@ -1,10 +1,12 @@
 //! A worker is killed, and the others go on.
 
 use super::actors::{by_hand, command, workers};
-use super::stage::{Stage, round, said, soon, until};
-use myelon::Patience;
+use super::stage::{LARGE_BYTES, Stage, round, said, soon, until};
 use myelon::topology::{Change, Outcome, Whom, Workers};
-use std::time::Instant;
+use myelon::transport::TransportError;
+use myelon::{Patience, RequiredConsumerError, RequiredConsumerLivenessConfig};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use testkit::Signal;
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
@@ -100,6 +102,93 @@ fn a_worker_by_hand_that_is_killed_is_replaced_by_another_by_hand() {
 }
 
 #[test]
+fn a_worker_that_is_killed_in_the_middle_of_a_large_answer_has_not_answered() {
+    let stage = Stage::new(2);
+    let invitation = |rank| stage.topology.invitation(rank).unwrap();
+    let mut healthy = by_hand("answers", &invitation(0));
+    let mut doomed = by_hand("stops halfway", &invitation(1));
+    let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
+    let large = "large ".repeat(LARGE_BYTES / 6);
+    scheduler.broadcast(large.as_bytes(), 1, Patience::Until(soon())).unwrap();
+    doomed.wait_line("HALFWAY");
+    doomed.kill_and_reap();
+    let answers = scheduler.gather(Whom::All, soon());
+    assert_eq!(said(&answers[0]), large.to_uppercase());
+    assert!(matches!(answers[1].outcome, Outcome::Died { pid, .. } if pid == doomed.pid()), "{:?}", answers[1].rank);
+
+    let successor = by_hand("answers", &invitation(1));
+    until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
+    let whole = scheduler.gather(Whom::Rank(1), soon()).remove(0);
+    assert_eq!(said(&whole), large.to_uppercase(), "the first that is heard of the successor");
+    round(&mut scheduler, "and so on");
+    drop(scheduler);
+    healthy.wait_line("CLOSED");
+    drop((healthy, successor));
+    stage.collect();
+}
+
+#[test]
+fn a_dead_worker_that_everybody_waits_for_is_named_by_the_broadcast() {
+    let stage = Stage::new(2);
+    let liveness = RequiredConsumerLivenessConfig::new([""; 0]);
+    let topology = stage.topology.clone().with_liveness(liveness);
+    let mut scheduler = topology.launch(workers("answers")).unwrap();
+    scheduler.broadcast(b"before", 1, Patience::Managed).unwrap();
+    assert_eq!(scheduler.gather(Whom::All, soon()).iter().map(said).collect::<Vec<_>>(), ["BEFORE", "BEFORE"]);
+    kill(scheduler.worker_pid(1).unwrap());
+    until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Died { .. }));
+    let refused = loop {
+        match scheduler.broadcast(b"more", 1, Patience::Managed) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+        // The living one must not be who everybody waits for.
+        assert_eq!(said(&scheduler.gather(Whom::Rank(0), soon())[0]), "MORE");
+    };
+    let dead_id = topology.worker_consumer_id(1);
+    let TransportError::RequiredConsumer(RequiredConsumerError::ConsumerDied { consumer_id, .. }) = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(consumer_id, dead_id);
+    scheduler.restart(1).unwrap();
+    until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
+    assert_eq!(said(&scheduler.gather(Whom::Rank(1), soon())[0]), "MORE", "what it has missed, from the first on");
+}
+
+#[test]
+fn a_stopped_worker_that_holds_the_broadcast_up_is_reported() {
+    let stage = Stage::new(2);
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let liveness = RequiredConsumerLivenessConfig::new([""; 0])
+        .with_progress_timeout(Duration::from_millis(50))
+        .with_shutdown_grace_period(Duration::from_millis(50))
+        .with_alert_hook(Arc::new(move |alert| drop(tell.lock().unwrap().send(alert.report.to_string()))));
+    let topology = stage.topology.clone().with_liveness(liveness);
+    let stopped = by_hand("answers", &topology.invitation(0).unwrap());
+    let other = by_hand("answers", &topology.invitation(1).unwrap());
+    let mut scheduler = topology.launch(Workers::started_elsewhere()).unwrap();
+    round(&mut scheduler, "before");
+    stopped.stop();
+    let refused = loop {
+        match scheduler.broadcast(b"more", 1, Patience::Managed) {
+            Ok(_) => drop(scheduler.gather(Whom::Rank(1), soon())),
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(refused, TransportError::RequiredConsumer(RequiredConsumerError::GracefulShutdownTriggered { .. })),
+        "{refused}"
+    );
+    let report = told.recv_timeout(PATIENCE).unwrap();
+    println!("{report}");
+    let culprit = format!("{} (rank 0) pid {} is stopped", topology.worker_consumer_id(0), stopped.pid());
+    assert!(report.contains(&culprit), "{report}");
+    drop((scheduler, stopped, other));
+    stage.collect();
+}
+
+#[test]
 fn a_stopped_worker_is_late_and_not_dead() {
     let stage = Stage::new(2);
     let mut worker = by_hand("answers", &stage.topology.invitation(0).unwrap());
@@ -108,7 +197,7 @@ fn a_stopped_worker_is_late_and_not_dead() {
     worker.wait_line("JOINED");
     worker.stop();
     scheduler.broadcast(b"late", 1, Patience::Until(soon())).unwrap();
-    let answers = scheduler.gather(Whom::All, Instant::now() + std::time::Duration::from_millis(300));
+    let answers = scheduler.gather(Whom::All, Instant::now() + Duration::from_millis(300));
     assert!(matches!(answers[0].outcome, Outcome::TimedOut), "{answers:?}");
     assert_eq!(said(&answers[1]), "LATE");
     worker.cont();
