@@ -45,7 +45,7 @@ pub enum Outcome {
         status: Option<ExitStatus>,
     },
     /// Another process has taken its place. Said once, behind everything that the old process has sent and before anything from the new one,
-    /// which goes on with the broadcasts where the old one stopped. So an answer may come twice.
+    /// which can be heard from now on. It goes on with the broadcasts where the old one stopped, so an answer may come twice.
     Rejoined {
         /// The new process, as seen in its own pid namespace.
         pid: u32,

@@ -30,6 +30,7 @@ const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the other.
 ///
 /// `F` is what lies in the rings: [`Records`] of any length unless a format of fixed frames is named.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(bound = ""))]
 pub struct Topology<F: Format = Records> {
     pub(super) layout: MyelonTransportLayout,
     pub(super) wait: MyelonWaitStrategy,
@@ -40,6 +41,7 @@ pub struct Topology<F: Format = Records> {
     pub(super) rendezvous_timeout: Duration,
     pub(super) leave_timeout: Duration,
     pub(super) liveness: RequiredConsumerLivenessConfig,
+    #[cfg_attr(feature = "serde", serde(skip))]
     format: PhantomData<fn() -> F>,
 }
 
@@ -212,5 +214,14 @@ mod tests {
         let topology = Topology::new("engine", WorkerCount::Eight).unwrap();
         let planned = topology.planned_bytes().unwrap();
         assert!((6 << 20..=8 << 20).contains(&planned), "{planned} bytes");
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_topology_survives_json_and_makes_the_same_invitations() {
+        let topology = Topology::new("engine", WorkerCount::Two).unwrap().with_content_tags("step/1", "answer/1");
+        let json = serde_json::to_string(&topology).unwrap();
+        let read: Topology = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.invitation(1), topology.invitation(1));
     }
 }

@@ -118,7 +118,7 @@ impl<F: Format> SchedulerEnd<F> {
                     self.look();
                     // The kernel lets go of a dead process's locks one after the other, and a successor takes the table's before the
                     // ring's. Either way the table is about to say what the ring says.
-                    if matches!(self.peers[rank].standing, Standing::Present(_)) && self.peers[rank].news.is_none() {
+                    if matches!(self.peers[rank].standing, Standing::Present(_)) {
                         std::thread::sleep(NAP);
                     }
                 }
@@ -132,7 +132,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// Sleeps until somebody may have something to say, or it is time to look after the workers.
     fn doze(&mut self, deadline: Instant) {
         let slice = deadline.saturating_duration_since(Instant::now()).min(SLICE);
-        if self.peers.iter().any(|peer| matches!(peer.standing, Standing::Present(_)) && peer.responses.is_none()) {
+        if self.peers.iter().any(|peer| matches!(peer.standing, Standing::Present(_)) && !peer.is_ready()) {
             std::thread::sleep(NAP.min(slice));
             return self.look();
         }
@@ -166,29 +166,14 @@ fn bell(doorbell: &Doorbell) -> PollFd<'_> {
 
 /// What can be said of a worker without waiting.
 fn now<F: Format>(peer: &mut Peer<F>) -> Now {
-    let rejoined = |peer: &mut Peer<F>| match peer.news {
-        Some(Change::Rejoined { pid }) => {
-            peer.news = None;
-            Some(Now::Outcome(Outcome::Rejoined { pid }))
-        }
-        _ => None,
-    };
-    // Behind everything that the old process has sent, and before anything from the new one.
-    if !peer.hears_predecessor()
-        && let Some(rejoined) = rejoined(peer)
+    // Before anything from the new process.
+    if peer.is_ready()
+        && let Some(Change::Rejoined { pid }) = peer.tell()
     {
-        return rejoined;
+        return Now::Outcome(Outcome::Rejoined { pid });
     }
-    if let Some(responses) = &mut peer.responses {
-        match responses.wait_until_available(Some(Instant::now())) {
-            Ok(()) => return Now::Message,
-            // The worker has left, or its successor has made another ring.
-            Err(ConsumeError::Closed | ConsumeError::Replaced) => peer.detach(),
-            Err(_) => {}
-        }
-    }
-    if let Some(rejoined) = rejoined(peer) {
-        return rejoined;
+    if peer.has_message() {
+        return Now::Message;
     }
     let outcome = match peer.standing {
         Standing::Dead(process) => Outcome::Died { pid: process.pid, status: peer.status_of_death() },

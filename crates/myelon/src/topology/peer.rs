@@ -10,9 +10,9 @@
 use super::answer::Change;
 use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
 use disruptor_mp::liveness::ProcessIdentity;
-use disruptor_mp::{ConsumerInfo, Doorbell, MultiProcessError, Place};
+use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place};
 use std::process::{Child, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the table last said about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) struct Peer<F: Format> {
     pub(super) id: String,
     pub(super) place: Place,
     pub(super) standing: Standing,
-    /// What nobody has been told yet.
+    /// What nobody has been told yet; see [`tell`](Self::tell).
     pub(super) news: Option<Change>,
     pub(super) responses: Option<FramedTransportConsumer<F>>,
     /// The process that publishes in `responses`.
@@ -76,9 +76,9 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether it lives and can be heard.
+    /// Whether it lives, and the ring that we read is its own.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.standing, Standing::Present(_)) && self.responses.is_some()
+        matches!(self.standing, Standing::Present(process) if self.responses.is_some() && self.owner == Some(process))
     }
 
     /// Takes note of what the table says now, reaps its process if that has ended, and attaches to its ring if it has none.
@@ -101,10 +101,36 @@ impl<F: Format> Peer<F> {
             self.standing = seen;
         }
         if let Standing::Present(process) = self.standing
+            && !self.is_ready()
+            && !self.has_message()
             && self.responses.is_none()
         {
             self.attach(process, attachment);
         }
+    }
+
+    /// Whether there is a message to take. Lets go of a ring that was read to its end.
+    pub(super) fn has_message(&mut self) -> bool {
+        let Some(responses) = &mut self.responses else { return false };
+        match responses.wait_until_available(Some(Instant::now())) {
+            Ok(()) => return true,
+            // The worker has left, or its successor has made another ring.
+            Err(ConsumeError::Closed | ConsumeError::Replaced) => self.detach(),
+            // The successor is about to. Without one the ring stays, so that it is not forgotten when it is time to clean up.
+            Err(ConsumeError::ProducerDied { .. })
+                if matches!(self.standing, Standing::Present(_)) && !self.is_ready() =>
+            {
+                self.detach();
+            }
+            Err(_) => {}
+        }
+        false
+    }
+
+    /// Takes what nobody has been told yet. A return is told when the new process can be heard, which is after the last message of the old.
+    pub(super) fn tell(&mut self) -> Option<Change> {
+        let is_heard = self.is_ready();
+        self.news.take_if(|news| !matches!(news, Change::Rejoined { .. }) || is_heard)
     }
 
     fn attach(&mut self, process: ProcessIdentity, attachment: &Attachment) {
@@ -129,12 +155,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether the ring is that of a predecessor of the process that lives now: what lies in it is older than any news.
-    pub(super) fn hears_predecessor(&self) -> bool {
-        self.responses.is_some() && !matches!(self.standing, Standing::Present(process) if self.owner == Some(process))
-    }
-
-    /// The ring has ended for us. What the worker does next decides whether there is another.
+    /// Lets go of the ring. What the worker does next decides whether there is another.
     pub(super) fn detach(&mut self) {
         self.doorbell = None;
         self.responses = None;

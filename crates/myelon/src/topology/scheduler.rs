@@ -12,6 +12,7 @@ use super::nursery::Nursery;
 use super::peer::{Attachment, Peer, Standing};
 use crate::transport::{Format, FramedTransportProducer, Records, TransportResult};
 use disruptor_mp::{Patience, Sequence};
+use std::fmt;
 use std::io;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -117,7 +118,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// that do learn of it there.
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
         self.look();
-        self.peers.iter_mut().filter_map(|peer| Some((peer.rank, peer.news.take()?))).collect()
+        self.peers.iter_mut().filter_map(|peer| Some((peer.rank, peer.tell()?))).collect()
     }
 
     /// Asks the kernel who lives, and attaches to response rings that are new.
@@ -195,6 +196,16 @@ impl<F: Format> SchedulerEnd<F> {
             let _ = disruptor_mp::gc(&peer.place);
         }
         departures
+    }
+}
+
+impl<F: Format> fmt::Debug for SchedulerEnd<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let standings: Vec<_> = self.peers.iter().map(|peer| (peer.rank, peer.standing)).collect();
+        f.debug_struct("SchedulerEnd")
+            .field("topology", &self.topology)
+            .field("workers", &standings)
+            .finish_non_exhaustive()
     }
 }
 

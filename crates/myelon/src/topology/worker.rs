@@ -12,6 +12,7 @@ use crate::transport::{
     TransportResult,
 };
 use disruptor_mp::{ConsumeError, JoinError, MultiProcessError, Patience, Sequence};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How often a worker that waits for its scheduler looks.
@@ -20,7 +21,10 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 /// A worker's end: it hears every broadcast, and answers.
 ///
 /// A broadcast is acknowledged when its message is dropped. Answer first and drop it then: a worker that is killed in between answers twice
-/// when it comes back, instead of never. Dropping the end leaves the topology in good order.
+/// when it comes back, instead of never.
+///
+/// Dropping the end leaves the topology in good order, also while a panic unwinds: the worker's place is given back, and with it what it had
+/// not acknowledged. Where a successor shall go on after a panic, let panics end the process (`panic = "abort"`, or a hook that aborts).
 pub struct WorkerEnd<F: Format = Records> {
     broadcasts: FramedTransportConsumer<F>,
     responses: FramedTransportProducer<F>,
@@ -104,6 +108,16 @@ impl<F: Format> WorkerEnd<F> {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl<F: Format> fmt::Debug for WorkerEnd<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerEnd")
+            .field("rank", &self.rank)
+            .field("consumer_id", &self.broadcasts.consumer_id())
+            .field("has_rejoined", &self.has_rejoined())
+            .finish_non_exhaustive()
     }
 }
 

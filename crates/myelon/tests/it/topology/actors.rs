@@ -2,20 +2,26 @@
 
 use super::stage::{LARGE_BYTES, soon};
 use myelon::topology::{Invitation, WorkerEnd, Workers};
-use myelon::transport::{FramedTransportProducer, Records, TransportError};
+use myelon::transport::{AlignedFixedFrame, Format, FramedTransportProducer, Message, Records, TransportError};
 use myelon::{ConsumeError, Patience};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 use testkit::process::{Respawn, Victim, role, say, wait_to_be_killed};
 use testkit::test_name;
 
 /// The environment variable that makes a test function a victim; the testkit's name for it.
 const ROLE_VARIABLE: &str = "TESTKIT_ROLE";
 
+/// Frames into several of which a large message is cut.
+pub(crate) type Frame = AlignedFixedFrame<1024>;
+
 #[test]
 #[ignore = "runs as a victim"]
 fn victim_worker() {
     let Some(role) = role() else { return };
+    if role == "answers in frames" {
+        let mut worker = WorkerEnd::<Frame>::join(&Invitation::from_environment().unwrap()).unwrap();
+        return worker.serve(shout).unwrap();
+    }
     let joined = WorkerEnd::<Records>::join(&Invitation::from_environment().unwrap());
     let mut worker = match joined {
         Ok(worker) => worker,
@@ -26,14 +32,12 @@ fn victim_worker() {
         "answers" => {
             let served = worker.serve(|step, responses| {
                 say(&format!("HEARD {}", step.len()));
-                responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon()))?;
-                Ok::<(), TransportError>(())
+                shout(step, responses)
             });
-            let ended = Instant::now();
             match served {
                 Ok(()) => say("CLOSED"),
                 Err(TransportError::Consume(ConsumeError::ProducerDied { pid, .. })) => say(&format!("DIED {pid}")),
-                Err(error) => say(&format!("ERROR {error} after {:?}", ended.elapsed())),
+                Err(error) => say(&format!("ERROR {error}")),
             }
         }
         "stops halfway" => {
@@ -52,6 +56,11 @@ fn victim_worker() {
         }
         other => panic!("no such role: {other}"),
     }
+}
+
+/// Answers in capitals.
+fn shout<F: Format>(step: &Message<'_, F>, responses: &mut FramedTransportProducer<F>) -> Result<(), TransportError> {
+    responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).map(drop)
 }
 
 /// Writes half of a large message into the ring, says so, and goes no further.

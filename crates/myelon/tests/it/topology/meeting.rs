@@ -1,12 +1,13 @@
 //! How both sides meet, and part.
 
-use super::actors::{by_hand, workers};
-use super::stage::{Stage, round, said, soon};
+use super::actors::{Frame, by_hand, workers};
+use super::stage::{LARGE_BYTES, Stage, round, said, soon};
 use myelon::Patience;
 use myelon::topology::{Departure, LaunchError, MissingState, Topology, Whom, Workers};
 use myelon::transport::Records;
 use std::process::Command;
 use std::time::Duration;
+use testkit::fork::fork_then;
 use testkit::watchdog::{PATIENCE, Watchdog};
 
 #[test]
@@ -25,6 +26,17 @@ fn the_first_broadcast_reaches_every_worker_and_nothing_is_left_afterwards() {
     for pid in pids {
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is still there, or a zombie");
     }
+}
+
+#[test]
+fn workers_outlive_the_thread_that_has_launched_them() {
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone();
+    let mut scheduler = std::thread::spawn(move || topology.launch(workers("answers")).unwrap()).join().unwrap();
+    for step in 0..10 {
+        round(&mut scheduler, &format!("step {step}"));
+    }
+    assert_eq!(scheduler.check_workers(), []);
 }
 
 #[test]
@@ -53,7 +65,7 @@ fn a_worker_that_does_not_come_is_named_and_the_others_are_told() {
     let stage = Stage::new(3);
     let topology = stage.topology.clone().with_rendezvous_timeout(Duration::from_secs(2));
     let mut there = by_hand("answers", &topology.invitation(1).unwrap());
-    let error = topology.launch(Workers::started_elsewhere()).map(drop).unwrap_err();
+    let error = topology.launch(Workers::started_elsewhere()).unwrap_err();
     let text = error.to_string();
     let LaunchError::Missing { missing, .. } = error else { panic!("{text}") };
     let ranks: Vec<_> = missing.iter().map(|missing| missing.rank).collect();
@@ -69,7 +81,7 @@ fn a_worker_that_does_not_come_is_named_and_the_others_are_told() {
 fn a_worker_that_ends_before_it_has_joined_ends_the_wait_at_once() {
     let stage = Stage::new(2);
     let spawn = |rank| if rank == 1 { Command::new("false") } else { super::actors::command("answers") };
-    let error = stage.topology.launch(Workers::spawned(spawn)).map(drop).unwrap_err();
+    let error = stage.topology.launch(Workers::spawned(spawn)).unwrap_err();
     let text = error.to_string();
     let LaunchError::Missing { missing, waited } = error else { panic!("{text}") };
     assert!(missing.iter().any(|missing| matches!(missing.state, MissingState::Exited { .. })), "{text}");
@@ -81,7 +93,7 @@ fn a_worker_that_ends_before_it_has_joined_ends_the_wait_at_once() {
 fn a_program_that_cannot_be_started_is_an_error_and_nothing_is_left() {
     let stage = Stage::new(2);
     let spawn = |rank| if rank == 1 { Command::new("/no/such/program") } else { super::actors::command("answers") };
-    let error = stage.topology.launch(Workers::spawned(spawn)).map(drop).unwrap_err();
+    let error = stage.topology.launch(Workers::spawned(spawn)).unwrap_err();
     assert!(matches!(error, LaunchError::Spawn { rank: 1, .. }), "{error}");
     stage.assert_nothing_left();
 }
@@ -90,7 +102,7 @@ fn a_program_that_cannot_be_started_is_an_error_and_nothing_is_left() {
 fn a_second_scheduler_of_the_same_label_is_refused() {
     let stage = Stage::new(2);
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
-    let second = stage.topology.launch(workers("answers")).map(drop);
+    let second = stage.topology.launch(workers("answers"));
     assert!(matches!(second, Err(LaunchError::Broadcast(_))), "{second:?}");
     round(&mut scheduler, "still here");
 }
@@ -142,6 +154,70 @@ fn an_answer_can_be_read_where_it_lies() {
         let answer = scheduler.receive(rank, soon()).unwrap();
         assert_eq!((&answer[..], answer.kind()), (&b"IN PLACE"[..], 3));
     }
+}
+
+#[test]
+fn fixed_frames_carry_a_topology_as_well() {
+    let label = testkit::names::short();
+    let topology = Topology::<Frame>::with_depths(&label, 2usize, 64, 64).unwrap().with_rendezvous_timeout(PATIENCE);
+    let mut scheduler = topology.launch(workers("answers in frames")).unwrap();
+    let large = "large ".repeat(LARGE_BYTES / 6);
+    scheduler.broadcast(large.as_bytes(), 1, Patience::Until(soon())).unwrap();
+    for answer in scheduler.gather(Whom::All, soon()) {
+        assert_eq!(said(&answer), large.to_uppercase());
+    }
+    for departure in scheduler.close() {
+        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+    }
+}
+
+#[test]
+fn a_topology_can_live_in_files() {
+    let directory = std::env::temp_dir().join(testkit::names::short());
+    std::fs::create_dir(&directory).unwrap();
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.clone().in_directory(&directory).launch(workers("answers")).unwrap();
+    round(&mut scheduler, "on disk");
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 3);
+    stage.assert_nothing_left();
+    drop(scheduler);
+    // Fails unless it is empty.
+    std::fs::remove_dir(&directory).unwrap();
+}
+
+#[test]
+fn a_worker_that_was_built_for_other_messages_is_refused_and_named() {
+    let stage = Stage::new(2);
+    let tagged = |step: &str| stage.topology.clone().with_content_tags(step, "answer/1");
+    let topology = tagged("step/2").with_rendezvous_timeout(Duration::from_secs(2));
+    let invitation = tagged("step/1").invitation(1).unwrap();
+    let mut same = by_hand("answers", &topology.invitation(0).unwrap());
+    let launched = std::thread::scope(|scope| {
+        let launched = scope.spawn(|| topology.launch(Workers::started_elsewhere()).map(drop));
+        same.wait_line("JOINED 0");
+        let mut other = by_hand("answers", &invitation);
+        other.wait_line("REFUSED the broadcast ring could not be joined");
+        launched.join().unwrap()
+    });
+    let text = launched.unwrap_err().to_string();
+    assert!(text.contains("missing: rank 1 (never seen)"), "{text}");
+    same.wait_line("CLOSED");
+    assert!(same.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_forked_child_of_the_scheduler_ends_nothing() {
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    round(&mut scheduler, "before");
+    let mut scheduler = Some(scheduler);
+    let mut child = fork_then(|| {
+        drop(scheduler.take());
+        0
+    });
+    assert!(child.wait_exit(PATIENCE).success());
+    round(&mut scheduler.unwrap(), "after");
 }
 
 #[test]
