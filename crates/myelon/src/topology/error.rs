@@ -70,13 +70,15 @@ pub enum MissingState {
     NoResponses {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// Why not, the last time that we tried; `None` if the ring was there and belonged to another process.
+        /// Why not, the last time that we tried; `None` if it has not made the ring yet, and perhaps a dead process's is there.
         source: Option<Box<TransportError>>,
     },
     /// It had joined, and died.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
+        /// How it ended, if it was a child of ours.
+        status: Option<ExitStatus>,
     },
     /// It had joined, and left.
     Left,
@@ -93,9 +95,12 @@ impl fmt::Display for MissingWorker {
                 write!(f, "process {pid} has joined, but its response ring cannot be used: {error}")?;
             }
             MissingState::NoResponses { pid, source: None } => {
-                write!(f, "process {pid} has joined, but its response ring is another process's")?;
+                write!(f, "process {pid} has joined, but has not made its response ring")?;
             }
-            MissingState::Died { pid } => write!(f, "process {pid} has joined and died")?,
+            MissingState::Died { pid, status: Some(status) } => {
+                write!(f, "process {pid} has joined and died: {status}")?
+            }
+            MissingState::Died { pid, status: None } => write!(f, "process {pid} has joined and died")?,
             MissingState::Left => write!(f, "has joined and left")?,
         }
         f.write_str(")")

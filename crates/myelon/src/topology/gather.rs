@@ -72,7 +72,8 @@ impl<F: Format> SchedulerEnd<F> {
     fn first_answer(&mut self, deadline: Instant) -> Vec<Answer> {
         loop {
             self.look_if_due();
-            for rank in 0..self.worker_count() {
+            for offset in 0..self.worker_count() {
+                let rank = (self.turn + offset) % self.worker_count();
                 let peer = &mut self.peers[rank];
                 let is_news = peer.news.is_some();
                 let outcome = match now(peer) {
@@ -81,6 +82,7 @@ impl<F: Format> SchedulerEnd<F> {
                     Now::Outcome(outcome) => outcome,
                     Now::Nothing => continue,
                 };
+                self.turn = rank + 1;
                 return vec![Answer { rank, outcome }];
             }
             let is_anybody_there = self.peers.iter().any(|peer| matches!(peer.standing, Standing::Present(_)));

@@ -69,6 +69,8 @@ impl<F: Format> Topology<F> {
             }
             let waited = began.elapsed();
             if waited >= self.rendezvous_timeout || scheduler.peers.iter().any(cannot_come) {
+                // Who was reaped just now was alive in the table just before.
+                scheduler.look();
                 let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready()).map(describe).collect();
                 return Err(LaunchError::Missing { missing, waited });
             }
@@ -114,9 +116,10 @@ fn cannot_come<F: Format>(peer: &Peer<F>) -> bool {
     peer.status.is_some() && peer.child.is_none()
 }
 
+/// How far a worker has got that is not ready.
 fn describe<F: Format>(peer: &mut Peer<F>) -> MissingWorker {
     let state = match (peer.standing, &peer.child, peer.status) {
-        (Standing::Dead(process), ..) => MissingState::Died { pid: process.pid },
+        (Standing::Dead(process), _, status) => MissingState::Died { pid: process.pid, status },
         (Standing::Left, ..) => MissingState::Left,
         (Standing::Present(process), ..) => {
             let source = peer.refusal_worth_telling().map(Box::new);

@@ -55,6 +55,8 @@ pub struct SchedulerEnd<F: Format = Records> {
     spawn: Option<Spawn>,
     nursery: Option<Nursery>,
     last_look: Instant,
+    /// Whom `gather` asks first when anybody will do, so that one who talks much does not drown the others.
+    pub(super) turn: usize,
     pid: u32,
 }
 
@@ -77,6 +79,7 @@ impl<F: Format> SchedulerEnd<F> {
             spawn,
             nursery,
             last_look: Instant::now(),
+            turn: 0,
             pid: std::process::id(),
         })
     }
