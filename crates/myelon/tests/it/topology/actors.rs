@@ -1,7 +1,7 @@
-//! The parts that processes play: a worker that answers in capitals, and one that does what its role says.
+//! The parts that processes play: workers that answer in capitals, stop halfway or ignore their end, and schedulers that do as their role says.
 
-use super::stage::{LARGE_BYTES, soon};
-use myelon::topology::{Invitation, WorkerEnd, Workers};
+use super::stage::{LARGE_BYTES, Stage, of_label, round, soon};
+use myelon::topology::{Invitation, Whom, WorkerEnd, Workers};
 use myelon::transport::{AlignedFixedFrame, Format, FramedTransportProducer, Message, Records, TransportError};
 use myelon::{ConsumeError, Patience};
 use std::process::{Command, Stdio};
@@ -10,6 +10,9 @@ use testkit::test_name;
 
 /// The environment variable that makes a test function a victim; the testkit's name for it.
 const ROLE_VARIABLE: &str = "TESTKIT_ROLE";
+
+/// The environment variable that tells a scheduler its session's label.
+const LABEL_VARIABLE: &str = "MYELON_TEST_LABEL";
 
 /// Frames into several of which a large message is cut.
 pub(crate) type Frame = AlignedFixedFrame<1024>;
@@ -56,6 +59,40 @@ fn victim_worker() {
         }
         other => panic!("no such role: {other}"),
     }
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_scheduler() {
+    let Some(role) = role() else { return };
+    let topology = of_label(&std::env::var(LABEL_VARIABLE).unwrap(), 2);
+    let start =
+        if role == "spawns" || role.starts_with("waits") { workers("answers") } else { Workers::started_elsewhere() };
+    let mut scheduler = topology.launch(start).unwrap();
+    if role == "met" {
+        wait_to_be_killed();
+    }
+    if role == "stops halfway after two" {
+        for _ in 0..2 {
+            scheduler.broadcast(b"both", 1, Patience::Until(soon())).unwrap();
+        }
+        stop_halfway(scheduler.broadcast_ring());
+    }
+    round(&mut scheduler, "hello");
+    for rank in 0..2 {
+        say(&format!("WORKER {}", scheduler.worker_pid(rank).unwrap()));
+    }
+    match role.as_str() {
+        "stops halfway" => stop_halfway(scheduler.broadcast_ring()),
+        "waits for any" => drop(scheduler.gather(Whom::Any, soon())),
+        "waits for all" => drop(scheduler.gather(Whom::All, soon())),
+        _ => wait_to_be_killed(),
+    }
+}
+
+/// A scheduler of the stage's session, which plays `role`.
+pub(crate) fn scheduler(stage: &Stage, role: &str) -> Victim {
+    Respawn::test(test_name!(victim_scheduler)).role(role).env(LABEL_VARIABLE, stage.label()).spawn()
 }
 
 /// Answers in capitals.

@@ -6,4 +6,5 @@ mod actors;
 mod meeting;
 mod schedulers_death;
 mod stage;
+mod waiting;
 mod workers_death;

@@ -1,46 +1,9 @@
 //! The scheduler is killed, and its workers end.
 
-use super::actors::{by_hand, stop_halfway, workers};
-use super::stage::{Stage, is_dead, of_label, round, soon};
-use myelon::Patience;
-use myelon::topology::Workers;
+use super::actors::{by_hand, scheduler, workers};
+use super::stage::{Stage, is_dead, round};
 use std::time::Instant;
-use testkit::process::{Respawn, Victim, role, say, wait_to_be_killed};
-use testkit::test_name;
 use testkit::watchdog::{PATIENCE, eventually};
-
-/// The environment variable that tells a scheduler its session's label.
-const LABEL_VARIABLE: &str = "MYELON_TEST_LABEL";
-
-#[test]
-#[ignore = "runs as a victim"]
-fn victim_scheduler() {
-    let Some(role) = role() else { return };
-    let topology = of_label(&std::env::var(LABEL_VARIABLE).unwrap(), 2);
-    let start = if role == "spawns" { workers("answers") } else { Workers::started_elsewhere() };
-    let mut scheduler = topology.launch(start).unwrap();
-    if role == "met" {
-        wait_to_be_killed();
-    }
-    if role == "stops halfway after two" {
-        for _ in 0..2 {
-            scheduler.broadcast(b"both", 1, Patience::Until(soon())).unwrap();
-        }
-        stop_halfway(scheduler.broadcast_ring());
-    }
-    round(&mut scheduler, "hello");
-    for rank in 0..2 {
-        say(&format!("WORKER {}", scheduler.worker_pid(rank).unwrap()));
-    }
-    if role == "stops halfway" {
-        stop_halfway(scheduler.broadcast_ring());
-    }
-    wait_to_be_killed();
-}
-
-fn scheduler(stage: &Stage, role: &str) -> Victim {
-    Respawn::test(test_name!(victim_scheduler)).role(role).env(LABEL_VARIABLE, stage.label()).spawn()
-}
 
 #[test]
 fn workers_by_hand_are_told_that_their_scheduler_was_killed() {
@@ -122,7 +85,7 @@ fn a_new_scheduler_of_the_same_label_begins_anew() {
     let stage = Stage::new(2);
     let mut survivors: Vec<_> =
         (0..2).map(|rank| by_hand("ignores the end", &stage.topology.invitation(rank).unwrap())).collect();
-    let mut first = Respawn::test(test_name!(victim_scheduler)).role("met").env(LABEL_VARIABLE, stage.label()).spawn();
+    let mut first = scheduler(&stage, "met");
     for survivor in &mut survivors {
         survivor.wait_line("JOINED");
     }
