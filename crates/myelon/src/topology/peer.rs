@@ -85,6 +85,8 @@ impl<F: Format> Peer<F> {
     pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, attachment: &Attachment) {
         self.reap();
         let seen = match info {
+            // Somebody has taken the lock of the dead one's entry and has not signed it yet. The next look tells who.
+            Some(info) if info.alive && self.standing == Standing::Dead(info.process) => self.standing,
             Some(info) if info.alive => Standing::Present(info.process),
             Some(info) => Standing::Dead(info.process),
             None if self.standing == Standing::Absent => Standing::Absent,
