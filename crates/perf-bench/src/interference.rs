@@ -54,7 +54,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes it, for this single-threaded process pinned to `cpu`.
+    /// Takes it, for this process pinned to `cpu`, in its main thread.
     pub(crate) fn take(cpu: usize) -> io::Result<Self> {
         let ticks = parse_cpu_ticks(&fs::read_to_string("/proc/stat")?, cpu).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, format!("/proc/stat has no line for cpu{cpu}"))
@@ -92,6 +92,14 @@ pub(crate) struct Usage {
     pub(crate) cpu_busy: Duration,
     /// How long the host kept the cpu away; exact to a tick.
     pub(crate) cpu_stolen: Duration,
+}
+
+impl Usage {
+    /// Without what a process cannot say when it has several threads on its one cpu: which of them waited for which, and
+    /// who took the cpu from whom. What the cpu itself says remains.
+    pub(crate) fn among_threads(self) -> Self {
+        Self { waited: None, involuntary: 0, ..self }
+    }
 }
 
 /// Why a measurement does not count.

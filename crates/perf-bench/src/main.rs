@@ -9,6 +9,7 @@ mod counting;
 mod interference;
 mod limits;
 mod machine;
+mod messages;
 mod options;
 #[cfg(feature = "peers")]
 mod peers;
@@ -102,6 +103,7 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         Command::Broadcast => ring::broadcast_cases(options.instructions),
         Command::Wakeup => ring::wakeup_cases(options.quick),
         Command::Create => ring::create_cases(options.quick),
+        Command::Messages => messages::cases(),
         Command::All => ring::all_cases(cpus[0], options.quick, options.instructions),
     };
     #[cfg(feature = "peers")]
@@ -122,6 +124,7 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let machine = Machine::observe(allowed, cpus[0]);
     let mut report = Report::new(options.command.name(), machine, &plan, &records);
     report.notes.extend(limits::best_ring(&report.rows));
+    report.notes.extend(messages::comparison::comparisons(&records));
 
     let incomplete = report.incomplete().into_iter().collect::<Vec<_>>().join("; ");
     if !incomplete.is_empty() {

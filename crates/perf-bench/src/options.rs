@@ -26,6 +26,7 @@ Commands:
   broadcast   one producer and up to 8 consumers: the cost of a publish, and when they hear of it
   wakeup      what a sleeping consumer costs, and how long its wake-up takes, beside the bare futex's
   create      a new ring of 256 MiB, beside the bare reservation of its memory
+  messages    messages of 64 B to 2 MiB, round trips and one way, through whatever carries messages here
   all         everything above in one interleaved run
 
 Options:
@@ -50,11 +51,12 @@ pub(crate) enum Command {
     Broadcast,
     Wakeup,
     Create,
+    Messages,
     All,
 }
 
 /// Every command and how it is written on the command line.
-const COMMANDS: [(&str, Command); 8] = [
+const COMMANDS: [(&str, Command); 9] = [
     ("probe", Command::Probe),
     ("limits", Command::Limits),
     ("pingpong", Command::PingPong),
@@ -62,6 +64,7 @@ const COMMANDS: [(&str, Command); 8] = [
     ("broadcast", Command::Broadcast),
     ("wakeup", Command::Wakeup),
     ("create", Command::Create),
+    ("messages", Command::Messages),
     ("all", Command::All),
 ];
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::machine::Machine;
 use crate::probe::Label;
 use crate::schedule::{Aim, Counted, Discard, Judged, Plan, Record};
-use crate::stats::{Latencies, Percentiles, Summary, Unit};
+use crate::stats::{Latencies, Percentiles, Summary, Unit, written_ratio};
 
 /// A whole run.
 #[derive(Debug, Serialize)]
@@ -235,9 +235,7 @@ impl Row {
             of_summary(|summary| summary.median),
             of_summary(|summary| summary.min),
             of_summary(|summary| summary.max),
-            or_nothing(
-                self.ratio.map(|ratio| if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }),
-            ),
+            or_nothing(self.ratio.map(written_ratio)),
             self.aim_cell(),
             of_latencies(|latencies| latencies.p50_ns),
             of_latencies(|latencies| latencies.p99_ns),

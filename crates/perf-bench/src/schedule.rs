@@ -89,6 +89,8 @@ pub(crate) enum Aim {
 pub(crate) enum Judged {
     /// All processes take part in what is measured.
     Everybody,
+    /// As [`Everybody`](Self::Everybody), but the processes have several threads each, which have to wait for one another.
+    Threads,
     /// The producer alone is measured; its consumers may share cpus.
     Producer,
     /// What is measured is a process's own account of itself, of cpu time or instructions, wherever it runs and whoever
@@ -266,6 +268,7 @@ fn sift(measured: Vec<Measured>, cpus: &[usize], judged: Judged, plan: &Plan) ->
         Judged::Nobody => return Ok(counted),
         Judged::Producer => &usages[..1],
         Judged::Everybody => &usages[..],
+        Judged::Threads => &usages.iter().map(|&(cpu, usage)| (cpu, usage.among_threads())).collect::<Vec<_>>(),
     };
     if plan.wanted.is_some_and(|wanted| wanted != label) {
         return Err(Discard::OtherLabel);
@@ -321,6 +324,21 @@ mod tests {
         let plan = plan(Some(Label::Near));
         assert!(sift(disturbed(), &plan.cpus, Judged::Producer, &plan).is_ok());
         assert!(sift(disturbed(), &plan.cpus, Judged::Everybody, &plan).is_err());
+    }
+
+    #[test]
+    fn threads_of_a_process_may_wait_for_one_another_but_not_for_others() {
+        let waiting = |foreign| {
+            let mut measured = measured(140.0, 140.0, foreign);
+            measured[1].usage.waited = Some(Duration::from_millis(100));
+            measured
+        };
+        let plan = plan(Some(Label::Near));
+        let sift = |foreign, judged| sift(waiting(foreign), &plan.cpus, judged, &plan);
+        assert_eq!(sift(Duration::ZERO, Judged::Everybody).unwrap_err(), Discard::Disturbed(Disturbance::Waited));
+        assert!(sift(Duration::ZERO, Judged::Threads).is_ok());
+        let disturbed = sift(Duration::from_millis(100), Judged::Threads).unwrap_err();
+        assert_eq!(disturbed, Discard::Disturbed(Disturbance::ForeignWork));
     }
 
     /// Both roles, with the cpus `before` and `after` that far apart, and `foreign` work on the second one.

@@ -1,7 +1,7 @@
 //! Numbers about numbers: what several repeats say together, and how latencies are spread.
 //!
-//! **Lives here:** [`Summary`], [`Latencies`], [`Percentiles`], [`Unit`], [`sum_below`]. **Builds on:** nothing. **May touch it:**
-//! everybody.
+//! **Lives here:** [`Summary`], [`Latencies`], [`Percentiles`], [`Unit`], [`written_ratio`], [`sum_below`].
+//! **Builds on:** nothing. **May touch it:** everybody.
 
 use std::time::Duration;
 
@@ -51,6 +51,11 @@ impl Unit {
         };
         format!("{scaled:.decimals$} {name}")
     }
+}
+
+/// How many times one value another one is: `"1.52"`, `"33"`.
+pub(crate) fn written_ratio(ratio: f64) -> String {
+    if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
 }
 
 /// What the repeats of one case say together.

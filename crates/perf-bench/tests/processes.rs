@@ -76,19 +76,18 @@ fn roles_of(run: Pid) -> Vec<Pid> {
     processes.filter(is_role).filter_map(Pid::from_raw).collect()
 }
 
-#[test]
-fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leaves_nothing_behind() {
-    let json = std::env::temp_dir().join(format!("perf-bench-all-{}.json", std::process::id()));
-    let run = Run::start(&["all", "--quick", "--json", json.to_str().unwrap()]);
+/// A run of which every case is measured or says why not, in the table and in the JSON, and which leaves nothing in shared
+/// memory. Returns the JSON and the table.
+fn complete_run(args: &[&str]) -> (serde_json::Value, String) {
+    let json = std::env::temp_dir().join(format!("perf-bench-{}-{}.json", args[0], std::process::id()));
+    let run = Run::start(&[args, &["--json", json.to_str().unwrap()]].concat());
     let segments = format!("perf-bench-{}-", run.pid());
     let output = run.finish();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
     let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     fs::remove_file(&json).unwrap();
-
-    let rows = report["rows"].as_array().unwrap();
-    for row in rows {
+    for row in report["rows"].as_array().unwrap() {
         let case = row["case"].as_str().unwrap();
         assert!(stdout.contains(case), "{case} is missing in\n{stdout}");
         assert!(
@@ -97,6 +96,15 @@ fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leav
             "{row:#}"
         );
     }
+    let left: Vec<_> = fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains(&segments)), "{left:?}");
+    (report, stdout.into_owned())
+}
+
+#[test]
+fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leaves_nothing_behind() {
+    let (report, stdout) = complete_run(&["all", "--quick"]);
+    let rows = report["rows"].as_array().unwrap();
     // One case of every command.
     for name in [
         "cache-line round trip",
@@ -106,14 +114,27 @@ fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leav
         "a publish, consumers: 8",
         "wake-up of a parked consumer",
         "create a ring",
+        "messages one way, 64 B",
     ] {
         assert!(rows.iter().any(|row| row["case"].as_str().unwrap().starts_with(name)), "{name} is missing");
     }
     for name in ["processor", "kernel", "cgroup limits", "median", "p99.9", "aim", "best ring"] {
         assert!(stdout.contains(name), "{name} is missing in\n{stdout}");
     }
-    let left: Vec<_> = fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(&segments)), "{left:?}");
+}
+
+#[test]
+fn messages_of_every_size_are_answered_and_go_one_way() {
+    let (report, _) = complete_run(&["messages", "--quick"]);
+    let rows = report["rows"].as_array().unwrap();
+    for size in ["64 B", "1 KiB", "4 KiB", "16 KiB", "64 KiB", "256 KiB", "2 MiB"] {
+        for figure in ["message round trip", "messages one way"] {
+            let name = format!("{figure}, {size}: Unix stream");
+            let row = rows.iter().find(|row| row["case"] == name.as_str());
+            let row = row.unwrap_or_else(|| panic!("{name} is missing"));
+            assert!(row["measured"]["summary"]["median"].as_f64().is_some_and(|median| median > 0.0), "{row:#}");
+        }
+    }
 }
 
 #[test]

@@ -88,9 +88,13 @@ pub(crate) fn cases(cpu: usize, quick: bool) -> Vec<Case> {
     ]
 }
 
-/// `bytes` in KiB or MiB.
-fn size(bytes: usize) -> String {
-    if bytes.is_multiple_of(MIB) { format!("{} MiB", bytes / MIB) } else { format!("{} KiB", bytes >> 10) }
+/// `bytes` in bytes, KiB or MiB, whichever is a round number.
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
+        bytes if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        bytes => format!("{bytes} B"),
+    }
 }
 
 /// A sentence for each label that says which ring was the fastest, which is the limit that counts.

@@ -1,6 +1,6 @@
 //! The floor under reading a large message: looking at every byte once.
 //!
-//! **Lives here:** [`Reading`]. **Builds on:** `raw::Window`. **May touch it:** `workload`.
+//! **Lives here:** [`Reading`]. **Builds on:** `raw::Window`, `workload::payload`. **May touch it:** `workload`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::raw::Window;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::Unit;
-use crate::workload::Subject;
+use crate::workload::{Subject, payload::sum};
 
 /// One process adds up all words of a window; the other sleeps.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,17 +44,4 @@ impl Subject for Reading {
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         side.measured(|| Ok(None))
     }
-}
-
-/// All words of `bytes`, added up in eight independent sums so that the additions do not wait for one another.
-fn sum(bytes: &[u8]) -> u64 {
-    let (groups, _) = bytes.as_chunks::<64>();
-    let mut sums = [0_u64; 8];
-    for group in groups {
-        let (words, _) = group.as_chunks::<8>();
-        for (sum, word) in sums.iter_mut().zip(words) {
-            *sum = sum.wrapping_add(u64::from_ne_bytes(*word));
-        }
-    }
-    sums.into_iter().fold(0, u64::wrapping_add)
 }

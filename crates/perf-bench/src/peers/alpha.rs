@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ring::with_words;
 use crate::side::{Measurement, Side, Stop};
-use crate::stats::{Latencies, Summary, Unit, sum_below};
-use crate::workload::Subject;
+use crate::stats::{Unit, sum_below};
+use crate::workload::{Subject, round_trips};
 
 /// An event as it wants them. All words are written and read, as those of ours are.
 #[derive(Clone, Copy)]
@@ -76,8 +76,6 @@ pub(crate) struct AlphaPingPong {
 
 const THERE: usize = 0;
 const BACK: usize = 1;
-/// Round trips that are timed together.
-const GROUP: u64 = 64;
 /// The question that is not answered.
 const STOP: u64 = u64::MAX;
 
@@ -112,30 +110,10 @@ impl AlphaPingPong {
         let mut questioner = Questioner { there, back, number: 0 };
         (0..self.slots).try_for_each(|_| questioner.ask())?;
 
-        let mut latencies = Latencies::new();
         side.measured(|| {
-            let mut groups_ns = Vec::with_capacity(4096);
-            let begin = Instant::now();
-            while groups_ns.is_empty() || begin.elapsed() < side.window() / 2 {
-                let group_begin = Instant::now();
-                for _ in 0..GROUP {
-                    questioner.ask()?;
-                }
-                groups_ns.push(group_begin.elapsed().as_nanos() as f64 / GROUP as f64);
-            }
-            let begin = Instant::now();
-            loop {
-                let sent = Instant::now();
-                if sent - begin >= side.window() / 2 {
-                    break;
-                }
-                questioner.ask()?;
-                latencies.record_ns(sent.elapsed().as_nanos() as u64);
-            }
+            let measurement = round_trips::time(side.window(), round_trips::GROUP, || questioner.ask())?;
             questioner.there.publish(|message| message.0.fill(STOP));
-            let summary = Summary::of(&groups_ns).expect("there was a group");
-            let (value, unit) = (summary.median, Unit::Nanoseconds);
-            Ok(Some(Measurement { value, unit, latencies: Some(latencies) }))
+            Ok(Some(measurement))
         })
     }
 

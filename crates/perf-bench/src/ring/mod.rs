@@ -16,6 +16,7 @@ use disruptor_mp::{
 };
 
 use crate::limits::{self, RING_BYTES};
+use crate::messages;
 use crate::schedule::{Aim, Case, Judged};
 use crate::side::{Side, Stop};
 use crate::workload::Workload;
@@ -247,6 +248,7 @@ pub(crate) fn all_cases(cpu: usize, quick: bool, instructions: bool) -> Vec<Case
         broadcast_cases(instructions),
         wakeup_cases(quick),
         create_cases(quick),
+        messages::cases(),
     ];
     for case in more.into_iter().flatten() {
         // References come with every list that needs them.
@@ -271,6 +273,7 @@ mod tests {
             broadcast_cases(true),
             wakeup_cases(true),
             create_cases(true),
+            messages::cases(),
             all_cases(cpu, true, true),
         ] {
             for case in &cases {

@@ -1,19 +1,15 @@
 //! A question and its answer: an event through one ring, and an event back through another.
 //!
-//! **Lives here:** [`PingPong`]. **Builds on:** the library's interface. **May touch it:** `workload`.
-
-use std::time::Instant;
+//! **Lives here:** [`PingPong`]. **Builds on:** the library's interface, `workload::round_trips`. **May touch it:** `workload`.
 
 use disruptor_mp::{SharedConsumer, SharedProducer, WaitStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::{Message, attach, create, fill, sum, with_words};
 use crate::side::{Measurement, Side, Stop};
-use crate::stats::{Latencies, Summary, Unit};
-use crate::workload::Subject;
+use crate::workload::{Subject, round_trips};
 
-/// Both sides spin. As for a cache line, the value is timed in groups, and the single round trips, which include a reading
-/// of the clock, are there for their tail.
+/// Both sides spin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PingPong {
     pub(crate) payload_bytes: usize,
@@ -25,9 +21,6 @@ pub(crate) struct PingPong {
 const THERE: usize = 0;
 /// The ring of the answers.
 const BACK: usize = 1;
-
-/// Round trips that are timed together: enough to hide the clock's steps.
-const GROUP: u64 = 64;
 
 /// The question that is not answered: the end.
 const STOP: u64 = u64::MAX;
@@ -64,30 +57,10 @@ impl PingPong {
         // The first lap touches every page, which no later one does.
         (0..self.slots).try_for_each(|_| questioner.ask())?;
 
-        let mut latencies = Latencies::new();
         side.measured(|| {
-            let mut groups_ns = Vec::with_capacity(4096);
-            let begin = Instant::now();
-            while groups_ns.is_empty() || begin.elapsed() < side.window() / 2 {
-                let group_begin = Instant::now();
-                for _ in 0..GROUP {
-                    questioner.ask()?;
-                }
-                groups_ns.push(group_begin.elapsed().as_nanos() as f64 / GROUP as f64);
-            }
-            let begin = Instant::now();
-            loop {
-                let sent = Instant::now();
-                if sent - begin >= side.window() / 2 {
-                    break;
-                }
-                questioner.ask()?;
-                latencies.record_ns(sent.elapsed().as_nanos() as u64);
-            }
+            let measurement = round_trips::time(side.window(), round_trips::GROUP, || questioner.ask())?;
             questioner.there.publish(|message| fill(message, STOP))?;
-            let summary = Summary::of(&groups_ns).expect("there was a group");
-            let (value, unit) = (summary.median, Unit::Nanoseconds);
-            Ok(Some(Measurement { value, unit, latencies: Some(latencies) }))
+            Ok(Some(measurement))
         })
     }
 

@@ -1,7 +1,10 @@
 //! What can be measured: one small type for each subject, with a producer's and a consumer's side.
 //!
-//! **Lives here:** [`Subject`], what such a type can do, and [`Workload`], the list of them. **Builds on:** `side`.
-//! **May touch it:** a new subject adds its type and one variant here, nothing else.
+//! **Lives here:** [`Subject`], what such a type can do, and [`Workload`], the list of them; what several of them share.
+//! **Builds on:** `side`. **May touch it:** a new subject adds its type and one variant here, nothing else.
+
+pub(crate) mod payload;
+pub(crate) mod round_trips;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +12,7 @@ use crate::limits::{
     cache_line::CacheLine, copying::Copying, cursor_ring::CursorRing, futex_wake::FutexWake, reading::Reading,
     reserve::Reserve,
 };
+use crate::messages::Messages;
 #[cfg(feature = "peers")]
 use crate::peers::alpha::{AlphaPingPong, AlphaThroughput};
 use crate::ring::{
@@ -66,6 +70,7 @@ pub(crate) enum Workload {
     Parked(Parked),
     Ticking(Ticking),
     Idle(Idle),
+    Messages(Messages),
     #[cfg(feature = "peers")]
     AlphaPingPong(AlphaPingPong),
     #[cfg(feature = "peers")]
@@ -90,6 +95,7 @@ impl Workload {
             Self::Parked(subject) => subject,
             Self::Ticking(subject) => subject,
             Self::Idle(subject) => subject,
+            Self::Messages(subject) => subject,
             #[cfg(feature = "peers")]
             Self::AlphaPingPong(subject) => subject,
             #[cfg(feature = "peers")]

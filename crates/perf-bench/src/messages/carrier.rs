@@ -1,0 +1,108 @@
+//! What carries messages from one process to another, as the measurements see it.
+//!
+//! **Lives here:** [`Carrier`] with its two ends, [`Sender`] and [`Receiver`], and [`Link`], what an end is made from.
+//! **Builds on:** `side`, `workload::payload`. **May touch it:** a carrier implements the three traits, `exchange` calls
+//! them.
+
+use crate::limits::RING_BYTES;
+use crate::side::{Side, Stop};
+use crate::workload::payload::Payload;
+
+/// Something that carries messages of any length, in order and without loss, from one process to one other. One that may
+/// lose messages is given what it needs not to, and says so in its name.
+///
+/// A link is made in three steps, between which the sides meet: [`create`](Self::create), [`attach`](Self::attach),
+/// [`Sender::join`].
+pub(crate) trait Carrier {
+    /// What the report calls it, with the version of what is not ours.
+    const NAME: &'static str;
+    /// How its ends wait, in a word.
+    const WAIT: &'static str = "spin";
+    /// Whether an end has threads of its own, which then share its process's one cpu.
+    const HAS_THREADS: bool = false;
+
+    type Sender<'s>: Sender;
+    type Receiver<'s>: Receiver;
+
+    /// Step one, in the sending process.
+    ///
+    /// # Errors
+    /// [`Stop::Unavailable`] when this machine cannot have it: the case is then skipped with that reason.
+    fn create<'s>(link: &Link<'s>) -> Result<Self::Sender<'s>, Stop>;
+
+    /// Step two, in the receiving process.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    fn attach<'s>(link: &Link<'s>) -> Result<Self::Receiver<'s>, Stop>;
+}
+
+/// The end that messages go into.
+pub(crate) trait Sender {
+    /// Step three: the receiver has attached, and whoever has to look for it does so now.
+    ///
+    /// # Errors
+    /// When it is not found.
+    fn join(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// Sends one message, whose every byte it has the payload write: in place where there is a place, otherwise into a
+    /// buffer of its own. Waits while there is no room.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    fn send(&mut self, payload: Payload) -> Result<(), Stop>;
+}
+
+/// The end that messages come out of.
+pub(crate) trait Receiver {
+    /// Waits until there is a message and shows it to `read`, which looks at every byte; where several are there, it may
+    /// show all of them. After this they are the receiver's no more.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    fn receive(&mut self, read: impl FnMut(&[u8])) -> Result<(), Stop>;
+}
+
+/// What the two ends of one direction are made from.
+pub(crate) struct Link<'s> {
+    side: &'s Side,
+    /// Which of the measurement's directions.
+    index: usize,
+    message_bytes: usize,
+}
+
+/// Shared words of one direction: one, on a pair of cache lines of its own.
+const WORDS_BYTES: usize = 128;
+
+/// The most messages that a link is asked to hold, and the fewest: a sender that writes one while the receiver reads
+/// another one still has a choice of two.
+const DEPTH: (usize, usize) = (4, 32 * 1024);
+
+impl<'s> Link<'s> {
+    /// How many shared bytes the links of a measurement need, of which there are at most two.
+    pub(crate) const SHARED_BYTES: usize = 2 * WORDS_BYTES;
+
+    /// Direction `index` of the measurement that `side` is a part of.
+    pub(crate) fn new(side: &'s Side, index: usize, message_bytes: usize) -> Self {
+        Self { side, index, message_bytes }
+    }
+
+    /// A name that no other link has. What has this in its name and lies where shared memory does is removed after the
+    /// measurement, however that ends.
+    pub(crate) fn name(&self) -> String {
+        self.side.segment(self.index)
+    }
+
+    /// How long every message is.
+    pub(crate) fn message_bytes(&self) -> usize {
+        self.message_bytes
+    }
+
+    /// How many messages it should hold, a power of two: those of the [footprint](RING_BYTES) that suits most machines.
+    pub(crate) fn depth(&self) -> usize {
+        let (fewest, most) = DEPTH;
+        (RING_BYTES / self.message_bytes).clamp(fewest, most).next_power_of_two()
+    }
+}

@@ -1,0 +1,135 @@
+//! Messages of many sizes between two processes, through whatever carries them: round trips, and rates one way.
+//!
+//! **Lives here:** [`Messages`], the subject; [`Carried`], the list of carriers; the list of [`cases`].
+//! **Builds on:** `exchange` for what is measured, one module for each carrier.
+//! **May touch it:** `main`; `workload` lists the subject. A new carrier implements [`carrier::Carrier`] and adds its
+//! variant to [`Carried`], its place in [`Carried::ALL`] and its line in [`with_carrier`], nothing else.
+
+pub(crate) mod carrier;
+pub(crate) mod comparison;
+mod exchange;
+mod unix_stream;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::schedule::{Case, Judged};
+use crate::side::{Measurement, Side, Stop};
+use crate::workload::{Subject, Workload};
+
+use carrier::{Carrier, Link};
+
+/// Something that carries messages, in a form that can be handed to another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Carried {
+    UnixStreams,
+}
+
+impl Carried {
+    /// All of them; the first one is what the rates of the others are compared with.
+    const ALL: &[Self] = &[Self::UnixStreams];
+}
+
+/// Evaluates an expression with `$carrier` as the name of the type that a [`Carried`] stands for, where it carries
+/// messages of `$bytes`.
+macro_rules! with_carrier {
+    ($carried:expr, $bytes:expr, $carrier:ident => $result:expr) => {
+        match $carried {
+            Carried::UnixStreams => {
+                type $carrier = unix_stream::UnixStreams;
+                $result
+            }
+        }
+    };
+}
+
+/// What is measured of a carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Figure {
+    /// A message there, and one of the same size back.
+    RoundTrip,
+    /// As many messages as go through.
+    OneWay,
+}
+
+impl Figure {
+    /// As the report calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::RoundTrip => "message round trip",
+            Self::OneWay => "messages one way",
+        }
+    }
+}
+
+/// One carrier, one size, one figure. Every byte of every message is written by its sender and read by its receiver.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Messages {
+    pub(crate) carried: Carried,
+    pub(crate) figure: Figure,
+    pub(crate) message_bytes: usize,
+}
+
+impl Messages {
+    /// How the report calls the carrier.
+    fn carrier_name(&self) -> &'static str {
+        with_carrier!(self.carried, self.message_bytes, C => C::NAME)
+    }
+
+    /// The figure and the size: what carriers are compared in.
+    fn discipline(&self) -> String {
+        format!("{}, {}", self.figure.name(), limits::size(self.message_bytes))
+    }
+
+    fn case(self) -> Case {
+        let (wait, has_threads) = with_carrier!(self.carried, self.message_bytes, C => (C::WAIT, C::HAS_THREADS));
+        let name = format!("{}: {}", self.discipline(), self.carrier_name());
+        let judged = if has_threads { Judged::Threads } else { Judged::Everybody };
+        Case { judged, ..Case::new(name, wait, Workload::Messages(self)) }
+    }
+}
+
+impl Subject for Messages {
+    fn shared_bytes(&self) -> usize {
+        Link::SHARED_BYTES
+    }
+
+    fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        with_carrier!(self.carried, self.message_bytes, C => match self.figure {
+            Figure::RoundTrip => exchange::ask::<C>(side, self.message_bytes),
+            Figure::OneWay => exchange::pour::<C>(side, self.message_bytes),
+        })
+    }
+
+    fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        with_carrier!(self.carried, self.message_bytes, C => match self.figure {
+            Figure::RoundTrip => exchange::answer::<C>(side, self.message_bytes),
+            Figure::OneWay => exchange::drain::<C>(side, self.message_bytes),
+        })
+    }
+}
+
+/// From a cache line to what a large batch of requests comes to.
+const MESSAGE_BYTES: [usize; 7] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 2 << 20];
+
+/// Every carrier with every size: round trips beside the cache line's, rates beside the first carrier's, because a bare
+/// ring of words has nothing to say about messages.
+pub(crate) fn cases() -> Vec<Case> {
+    let cache_line = limits::cache_line_case();
+    let case = |carried, figure, message_bytes| Messages { carried, figure, message_bytes }.case();
+    let mut cases = vec![cache_line.clone()];
+    for figure in [Figure::RoundTrip, Figure::OneWay] {
+        for message_bytes in MESSAGE_BYTES {
+            let first = case(Carried::ALL[0], figure, message_bytes);
+            let of = |&carried| match figure {
+                Figure::RoundTrip => case(carried, figure, message_bytes).beside(&cache_line),
+                Figure::OneWay if carried == Carried::ALL[0] => first.clone(),
+                Figure::OneWay => case(carried, figure, message_bytes).beside(&first),
+            };
+            cases.extend(Carried::ALL.iter().map(of));
+        }
+    }
+    cases
+}
