@@ -115,6 +115,8 @@ impl Role {
             .args([ROLE_COMMAND, &text])
             .stdin(Stdio::from(memory.try_clone().map_err(os("dup"))?))
             .stdout(Stdio::piped());
+        #[cfg(feature = "peers")]
+        command.envs(crate::peers::environment(&assignment.segments));
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) if counting.is_some() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -172,18 +174,6 @@ impl Segments {
     }
 }
 
-#[cfg(feature = "peers")]
-impl Segments {
-    /// Removes what peers have left: several objects for each segment, whose names only begin as we said.
-    fn remove_all(&self) {
-        let Ok(entries) = std::fs::read_dir(crate::limits::reserve::SHARED_MEMORY_DIR) else { return };
-        let mark = format!("{}-", self.prefix);
-        for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&mark)) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
-
 impl Drop for Segments {
     fn drop(&mut self) {
         for index in 0..SEGMENTS_MAX {
@@ -191,7 +181,7 @@ impl Drop for Segments {
             let _ = disruptor_mp::gc(segment_name(&self.prefix, index));
         }
         #[cfg(feature = "peers")]
-        self.remove_all();
+        crate::peers::remove(&self.prefix);
     }
 }
 

@@ -89,7 +89,8 @@ pub(crate) enum Aim {
 pub(crate) enum Judged {
     /// All processes take part in what is measured.
     Everybody,
-    /// As [`Everybody`](Self::Everybody), but the processes have several threads each, which have to wait for one another.
+    /// As [`Everybody`](Self::Everybody), but the processes have several threads each, which have to wait for one
+    /// another.
     Threads,
     /// The producer alone is measured; its consumers may share cpus.
     Producer,

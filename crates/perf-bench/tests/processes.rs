@@ -76,8 +76,8 @@ fn roles_of(run: Pid) -> Vec<Pid> {
     processes.filter(is_role).filter_map(Pid::from_raw).collect()
 }
 
-/// A run of which every case is measured or says why not, in the table and in the JSON, and which leaves nothing in shared
-/// memory. Returns the JSON and the table.
+/// A run of which every case is measured or says why not, in the table and in the JSON, and which leaves nothing in
+/// shared memory. Returns the JSON and the table.
 fn complete_run(args: &[&str]) -> (serde_json::Value, String) {
     let json = std::env::temp_dir().join(format!("perf-bench-{}-{}.json", args[0], std::process::id()));
     let run = Run::start(&[args, &["--json", json.to_str().unwrap()]].concat());

@@ -4,7 +4,12 @@
 //! **Builds on:** `side`, `workload::payload`. **May touch it:** a carrier implements the three traits, `exchange` calls
 //! them.
 
+#[cfg(feature = "peers")]
+use std::{io, path::PathBuf};
+
 use crate::limits::RING_BYTES;
+#[cfg(feature = "peers")]
+use crate::raw::Word;
 use crate::side::{Side, Stop};
 use crate::workload::payload::Payload;
 
@@ -23,6 +28,11 @@ pub(crate) trait Carrier {
 
     type Sender<'s>: Sender;
     type Receiver<'s>: Receiver;
+
+    /// About how many messages go over a link before its memory is used again.
+    fn lap(link: &Link<'_>) -> usize {
+        link.depth()
+    }
 
     /// Step one, in the sending process.
     ///
@@ -104,5 +114,24 @@ impl<'s> Link<'s> {
     pub(crate) fn depth(&self) -> usize {
         let (fewest, most) = DEPTH;
         (RING_BYTES / self.message_bytes).clamp(fewest, most).next_power_of_two()
+    }
+}
+
+#[cfg(feature = "peers")]
+impl<'s> Link<'s> {
+    /// A word that both ends see, zero at the start, for a carrier that needs a count beside it.
+    pub(crate) fn word(&self) -> &'s Word {
+        self.side.word(self.index * WORDS_BYTES)
+    }
+
+    /// An empty directory for the files of whoever wants one, there after this call; removed as those with our
+    /// [name](Self::name) are.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn folder(&self) -> io::Result<PathBuf> {
+        let folder = PathBuf::from(crate::limits::reserve::SHARED_MEMORY_DIR).join(format!("{}-files", self.name()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
     }
 }

@@ -17,7 +17,8 @@ struct Entrant {
     unit: Unit,
 }
 
-/// A sentence for each figure, size and label: the carriers from the best to the worst, and how far each is from the best.
+/// A sentence for each figure, size and label: the carriers from the best to the worst, and how far each is from the
+/// best.
 pub(crate) fn comparisons(records: &[Record]) -> Vec<String> {
     let mut contests = BTreeMap::<(Figure, usize, Label), (&Messages, Vec<Entrant>)>::new();
     for record in records {

@@ -1,7 +1,8 @@
 //! What is measured of a carrier: how long a message and its answer take, and how many messages go one way.
 //!
 //! **Lives here:** [`ask`] and [`answer`], [`pour`] and [`drain`]: the sides of the two measurements.
-//! **Builds on:** `carrier`, `workload::payload`, `workload::round_trips`. **May touch it:** `messages`, for each carrier.
+//! **Builds on:** `carrier`, `workload::payload`, `workload::round_trips`. **May touch it:** `messages`, for each
+//! carrier.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const BACK: usize = 1;
 const STOP: u64 = u64::MAX;
 
 /// How long what is not measured may take. A slow carrier has shown all its pages by then, or does not hurry anyway.
-const WARM_UP_MAX: Duration = Duration::from_millis(100);
+const WARM_UP_MAX: Duration = Duration::from_millis(300);
 
 /// Role 0 of a round trip.
 struct Questioner<S, R> {
@@ -65,7 +66,7 @@ pub(crate) fn ask<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Optio
     there.join()?;
     side.rendezvous()?;
     let mut questioner = Questioner { there, back, message_bytes, number: 0 };
-    warm_up(&link, |_| questioner.ask())?;
+    warm_up::<C>(&link, |_| questioner.ask())?;
     questioner.stop()?;
     side.measured(|| {
         let measurement = round_trips::time(side.window(), group(message_bytes), || questioner.ask())?;
@@ -94,7 +95,7 @@ pub(crate) fn answer<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Op
 
 /// Answers every question with a message that depends on every byte of it.
 fn answer_until_stop(there: &mut impl Receiver, back: &mut impl Sender, message_bytes: usize) -> Result<(), Stop> {
-    let words = Payload::new(1, message_bytes).sum();
+    let words = payload::words(message_bytes);
     loop {
         let mut question = None;
         there.receive(|bytes| question = Some(payload::read(bytes)))?;
@@ -108,8 +109,8 @@ fn answer_until_stop(there: &mut impl Receiver, back: &mut impl Sender, message_
 
 /// Calls `once` with the numbers from zero until it has gone round the memory of a link twice: that touches every page,
 /// which no later lap does.
-fn warm_up(link: &Link<'_>, mut once: impl FnMut(u64) -> Result<(), Stop>) -> Result<(), Stop> {
-    let messages = 2 * link.depth() as u64;
+fn warm_up<C: Carrier>(link: &Link<'_>, mut once: impl FnMut(u64) -> Result<(), Stop>) -> Result<(), Stop> {
+    let messages = 2 * C::lap(link) as u64;
     let begin = Instant::now();
     for number in (0..messages).take_while(|_| begin.elapsed() < WARM_UP_MAX) {
         once(number)?;
@@ -138,7 +139,7 @@ pub(crate) fn pour<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Opti
     side.rendezvous()?;
     sender.join()?;
     side.rendezvous()?;
-    warm_up(&link, |number| sender.send(Payload::new(number, message_bytes)))?;
+    warm_up::<C>(&link, |number| sender.send(Payload::new(number, message_bytes)))?;
     sender.send(Payload::new(STOP, message_bytes))?;
     side.measured(|| {
         let begin = Instant::now();
@@ -187,8 +188,7 @@ fn drain_until_stop(receiver: &mut impl Receiver, message_bytes: usize) -> Resul
         })?;
     }
     let elapsed = begin.map_or_else(Default::default, |begin: Instant| begin.elapsed());
-    let words = Payload::new(1, message_bytes).sum();
-    let expected = sum_below(count).wrapping_mul(words);
+    let expected = sum_below(count).wrapping_mul(payload::words(message_bytes));
     if total != expected {
         return Err(Stop::Failed(format!("{count} messages came to {total} and not to {expected}")));
     }

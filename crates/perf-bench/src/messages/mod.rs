@@ -1,7 +1,7 @@
 //! Messages of many sizes between two processes, through whatever carries them: round trips, and rates one way.
 //!
 //! **Lives here:** [`Messages`], the subject; [`Carried`], the list of carriers; the list of [`cases`].
-//! **Builds on:** `exchange` for what is measured, one module for each carrier.
+//! **Builds on:** `exchange` for what is measured, one module for each carrier, here or in `peers`.
 //! **May touch it:** `main`; `workload` lists the subject. A new carrier implements [`carrier::Carrier`] and adds its
 //! variant to [`Carried`], its place in [`Carried::ALL`] and its line in [`with_carrier`], nothing else.
 
@@ -24,11 +24,33 @@ use carrier::{Carrier, Link};
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Carried {
     UnixStreams,
+    #[cfg(feature = "peers")]
+    AlphaFramed,
+    #[cfg(feature = "peers")]
+    Crossbar,
+    #[cfg(feature = "peers")]
+    Iceoryx2,
+    #[cfg(feature = "peers")]
+    ZeroMq,
+    #[cfg(feature = "aeron")]
+    AeronIpc,
 }
 
 impl Carried {
     /// All of them; the first one is what the rates of the others are compared with.
-    const ALL: &[Self] = &[Self::UnixStreams];
+    const ALL: &[Self] = &[
+        Self::UnixStreams,
+        #[cfg(feature = "peers")]
+        Self::AlphaFramed,
+        #[cfg(feature = "peers")]
+        Self::Crossbar,
+        #[cfg(feature = "peers")]
+        Self::Iceoryx2,
+        #[cfg(feature = "peers")]
+        Self::ZeroMq,
+        #[cfg(feature = "aeron")]
+        Self::AeronIpc,
+    ];
 }
 
 /// Evaluates an expression with `$carrier` as the name of the type that a [`Carried`] stands for, where it carries
@@ -38,6 +60,50 @@ macro_rules! with_carrier {
         match $carried {
             Carried::UnixStreams => {
                 type $carrier = unix_stream::UnixStreams;
+                $result
+            }
+            // Its frames have a fixed size, which its users choose to suit their messages.
+            #[cfg(feature = "peers")]
+            Carried::AlphaFramed => match $bytes {
+                64 => {
+                    type $carrier = crate::peers::alpha_framed::AlphaFramed<64>;
+                    $result
+                }
+                1024 => {
+                    type $carrier = crate::peers::alpha_framed::AlphaFramed<1024>;
+                    $result
+                }
+                4096 => {
+                    type $carrier = crate::peers::alpha_framed::AlphaFramed<4096>;
+                    $result
+                }
+                16384 => {
+                    type $carrier = crate::peers::alpha_framed::AlphaFramed<16384>;
+                    $result
+                }
+                _ => {
+                    type $carrier = crate::peers::alpha_framed::AlphaFramed<65536>;
+                    $result
+                }
+            },
+            #[cfg(feature = "peers")]
+            Carried::Crossbar => {
+                type $carrier = crate::peers::crossbar::Credited;
+                $result
+            }
+            #[cfg(feature = "peers")]
+            Carried::Iceoryx2 => {
+                type $carrier = crate::peers::iceoryx2::PublishSubscribe;
+                $result
+            }
+            #[cfg(feature = "peers")]
+            Carried::ZeroMq => {
+                type $carrier = crate::peers::zeromq::PushPull;
+                $result
+            }
+            #[cfg(feature = "aeron")]
+            Carried::AeronIpc => {
+                type $carrier = crate::peers::aeron::Ipc;
                 $result
             }
         }

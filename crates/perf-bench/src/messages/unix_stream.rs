@@ -3,7 +3,8 @@
 //! **Lives here:** [`UnixStreams`]. **Builds on:** the standard library. **May touch it:** `messages`.
 //!
 //! The socket has an abstract name, so there is no file to remove, and the kernel's default buffers. A message is its
-//! length in eight bytes and its bytes, written with one call. A reading takes what is there, which may be many messages.
+//! length in eight bytes and its bytes, written with one call. A reading takes what is there, which may be many
+//! messages.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;

@@ -1,6 +1,7 @@
 //! A question and its answer: an event through one ring, and an event back through another.
 //!
-//! **Lives here:** [`PingPong`]. **Builds on:** the library's interface, `workload::round_trips`. **May touch it:** `workload`.
+//! **Lives here:** [`PingPong`]. **Builds on:** the library's interface, `workload::round_trips`.
+//! **May touch it:** `workload`.
 
 use disruptor_mp::{SharedConsumer, SharedProducer, WaitStrategy};
 use serde::{Deserialize, Serialize};

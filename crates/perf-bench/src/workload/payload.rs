@@ -1,6 +1,7 @@
 //! What a message is made of, so that every byte of it is written and read, whoever carries it.
 //!
-//! **Lives here:** [`Payload`], which a sender writes; [`read`] and [`sum`], with which a receiver looks at all of it.
+//! **Lives here:** [`Payload`], which a sender writes; [`read`] and [`sum`], with which a receiver looks at all of it;
+//! [`words`].
 //! **Builds on:** nothing. **May touch it:** every workload whose messages are bytes.
 
 /// Messages have a multiple of so many bytes: what [`sum`] adds up at once.
@@ -28,6 +29,12 @@ impl Payload {
         self.len_bytes
     }
 
+    /// The word of which the message is made, for carriers whose memory cannot be had as bytes before it is written.
+    #[cfg(feature = "peers")]
+    pub(crate) fn word(self) -> u64 {
+        self.number
+    }
+
     /// Writes every byte of `place`, which has as many as the message.
     #[inline(always)]
     pub(crate) fn write(self, place: &mut [u8]) {
@@ -38,8 +45,13 @@ impl Payload {
 
     /// What [`sum`] of it comes to.
     pub(crate) fn sum(self) -> u64 {
-        self.number.wrapping_mul((self.len_bytes / size_of::<u64>()) as u64)
+        self.number.wrapping_mul(words(self.len_bytes))
     }
+}
+
+/// How many words a message of so many bytes has.
+pub(crate) fn words(len_bytes: usize) -> u64 {
+    (len_bytes / size_of::<u64>()) as u64
 }
 
 /// What a receiver knows of a message after it has looked at every byte.

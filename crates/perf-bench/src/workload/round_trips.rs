@@ -10,8 +10,8 @@ use crate::stats::{Latencies, Summary, Unit};
 /// Short round trips that are timed together: enough to hide the clock's steps.
 pub(crate) const GROUP: u64 = 64;
 
-/// Calls `ask`, which makes one round trip, for `window`. The value is the median of groups of `group` of them. The single
-/// round trips of the other half of the window, which include a reading of the clock, are there for their tail.
+/// Calls `ask`, which makes one round trip, for `window`. The value is the median of groups of `group` of them. The
+/// single round trips of the other half of the window, which include a reading of the clock, are there for their tail.
 ///
 /// # Errors
 /// What `ask` returns.
