@@ -1,7 +1,7 @@
 //! One scheduler and its workers: a ring to everybody, a ring back from each, and the processes around them.
 //!
 //! **Lives here:** [`Topology`], which both sides agree on; [`SchedulerEnd`], which [`Topology::launch`] gives; [`WorkerEnd`], which
-//! [`WorkerEnd::join`] gives. **Builds on:** `transport` for rings and messages. **May touch it:** one scheduler process, and one process
+//! [`WorkerEnd::join`] gives; [`TypedScheduler`] and [`TypedWorker`] over them. **Builds on:** `transport` for rings and messages. **May touch it:** one scheduler process, and one process
 //! per worker.
 //!
 //! ```text
@@ -57,6 +57,7 @@ mod nursery;
 mod orphan;
 mod peer;
 mod scheduler;
+mod typed;
 mod worker;
 
 pub use answer::{Answer, Change, Outcome, Whom};
@@ -65,4 +66,5 @@ pub use error::{LaunchError, MissingState, MissingWorker, RestartError, WorkerJo
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;
 pub use scheduler::{Departure, SchedulerEnd};
+pub use typed::{TypedAnswer, TypedScheduler, TypedWorker};
 pub use worker::WorkerEnd;

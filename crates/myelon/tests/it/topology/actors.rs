@@ -117,9 +117,14 @@ pub(crate) fn workers(role: &'static str) -> Workers {
 
 /// This very binary, as a worker that plays `role`. What it says goes nowhere.
 pub(crate) fn command(role: &str) -> Command {
+    command_of(test_name!(victim_worker), role)
+}
+
+/// This very binary, as a worker that runs the test function `test`.
+pub(crate) fn command_of(test: &str, role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", test_name!(victim_worker), "--nocapture", "--include-ignored", "--test-threads=1", "--quiet"])
+        .args(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1", "--quiet"])
         .env(ROLE_VARIABLE, role)
         .stdin(Stdio::null())
         .stdout(Stdio::null());

@@ -6,5 +6,7 @@ mod actors;
 mod meeting;
 mod schedulers_death;
 mod stage;
+#[cfg(feature = "bincode")]
+mod typed;
 mod waiting;
 mod workers_death;

@@ -1,0 +1,77 @@
+//! Types in both directions.
+
+use super::actors::command_of;
+use super::stage::{Stage, soon, until};
+use myelon::Patience;
+use myelon::topology::{Departure, Invitation, Outcome, TypedScheduler, TypedWorker, Whom, Workers};
+use myelon::transport::TransportError;
+use serde::{Deserialize, Serialize};
+use testkit::process::is_victim;
+use testkit::test_name;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Step {
+    number: u64,
+    tokens: Vec<u32>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Sum {
+    step: u64,
+    tokens: u64,
+}
+
+myelon::bincode_message!(Step);
+myelon::bincode_message!(Sum);
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_adds() {
+    if !is_victim() {
+        return;
+    }
+    let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment().unwrap()).unwrap();
+    let add = |step: Step, _| {
+        let tokens = step.tokens.iter().copied().map(u64::from).sum();
+        Ok::<_, TransportError>(Sum { step: step.number, tokens })
+    };
+    // However it ends, this process leaves in good order, and that is what the scheduler is told.
+    let _ = worker.serve(add);
+}
+
+fn adders() -> Workers {
+    Workers::spawned(|_| command_of(test_name!(victim_that_adds), "adds"))
+}
+
+#[test]
+fn steps_go_out_and_sums_come_back() {
+    let stage = Stage::new(3);
+    let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(stage.topology.clone(), adders()).unwrap();
+    for number in 0..20 {
+        let step = Step { number, tokens: (0..number as u32 * 50).collect() };
+        scheduler.broadcast(&step, 4, Patience::Until(soon())).unwrap();
+        let tokens = step.tokens.iter().copied().map(u64::from).sum();
+        for answer in scheduler.gather(Whom::All, soon()) {
+            assert_eq!(answer.outcome.unwrap(), (Sum { step: number, tokens }, 4), "rank {}", answer.rank);
+        }
+    }
+    for departure in scheduler.close() {
+        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+    }
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn bytes_of_no_type_end_a_worker_and_not_its_successor() {
+    let stage = Stage::new(1);
+    let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(stage.topology.clone(), adders()).unwrap();
+    // A step without its tokens.
+    scheduler.raw_mut().broadcast(&[1], 1, Patience::Until(soon())).unwrap();
+    let ended = scheduler.gather(Whom::All, soon()).remove(0).outcome.unwrap_err();
+    assert!(matches!(ended, Outcome::Left), "{ended:?}");
+    scheduler.raw_mut().restart(0).unwrap();
+    until(scheduler.raw_mut(), 0, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
+    scheduler.broadcast(&Step { number: 2, tokens: vec![3, 4] }, 1, Patience::Until(soon())).unwrap();
+    let answer = scheduler.gather(Whom::All, soon()).remove(0);
+    assert_eq!(answer.outcome.unwrap(), (Sum { step: 2, tokens: 7 }, 1));
+}
