@@ -26,15 +26,16 @@ fn try_write_record(producer: &mut Sequencer<Ring>, lines: i64) -> bool {
         if matches!(place, Place::Here { .. }) {
             break;
         }
-        producer.pad();
+        producer.pad(producer.next_number());
         producer.publish();
     }
     let (first, number) = (producer.next(), producer.next_number());
     for line in first..first + lines {
         producer.memory().with_mut(line, |place| fill(place, number));
     }
-    producer.commit(bytes_in(lines), 0, 0, 0);
+    producer.commit(number, bytes_in(lines), 0, 0, 0);
     producer.publish();
+    producer.fetch_next_lines(first);
     true
 }
 

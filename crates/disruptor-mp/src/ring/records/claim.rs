@@ -34,7 +34,7 @@ impl<'a> RecordClaim<'a> {
     ///
     /// # Panics
     /// If `len` is more than was claimed.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self, len: usize, kind: u8, flags: u8) -> Sequence {
         assert!(len <= self.bytes.len(), "committed {len} bytes of a claim of {}", self.bytes.len());
         step!(PayloadWritten);

@@ -36,6 +36,8 @@ const LOOK_EVERY_LINES: i64 = 256;
 /// [`Closed`](crate::ConsumeError::Closed).
 pub struct RecordProducer {
     end: ProducerEnd<RecordLine>,
+    /// The number of the next record.
+    next_number: Sequence,
     /// Whether the cursor and the bell wait for the end of a batch.
     pub(super) is_batching: bool,
     /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they read.
@@ -47,8 +49,8 @@ pub struct RecordProducer {
 
 impl RecordProducer {
     pub(crate) fn new(end: ProducerEnd<RecordLine>) -> Self {
-        let next_look = end.core.next();
-        Self { end, is_batching: false, readers_are_close: true, next_look, next_start_over: next_look }
+        let (next_look, next_number) = (end.core.next(), end.core.next_number());
+        Self { end, next_number, is_batching: false, readers_are_close: true, next_look, next_start_over: next_look }
     }
 
     /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
@@ -153,7 +155,7 @@ impl RecordProducer {
         }
         if let Place::BehindPadding { needs } = self.end.core.place(lines) {
             self.end.make_room(needs as usize, patience)?;
-            self.end.core.pad();
+            self.end.core.pad(self.next_number);
             self.publish_unless_batching();
         }
         Ok(self.end.make_room(lines as usize + 1, patience)?)
@@ -174,7 +176,7 @@ impl RecordProducer {
         let caught_up = scan.slowest.is_some() && scan.lowest == self.end.core.next();
         // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
         if caught_up && !self.end.core.has_sentinel() && self.end.core.has_room(self.end.core.lines_to_wrap() + 1) {
-            self.end.core.pad();
+            self.end.core.pad(self.next_number);
             self.publish_unless_batching();
         }
     }
@@ -184,8 +186,13 @@ impl RecordProducer {
     pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8) -> Sequence {
         let gap = if GAP_FOR.contains(&len) && self.readers_are_close { gap_lines(len) } else { 0 };
         let first = self.end.core.next();
-        let sequence = self.end.core.commit(len, kind, flags, gap);
-        self.publish_unless_batching();
+        let sequence = self.next_number;
+        self.end.core.commit(sequence, len, kind, flags, gap);
+        self.next_number += 1;
+        if !self.is_batching {
+            self.end.core.publish();
+            self.end.core.fetch_next_lines(first);
+        }
         self.end.counters.published.inc();
         self.end.counters.bytes.add(len as u64);
         if GAP_FOR.contains(&len) && self.end.core.next() >= self.next_look {
@@ -222,10 +229,11 @@ impl RecordProducer {
     }
 }
 
-/// Lines left unused behind a record of `len` bytes: half its length, but not more than pays.
+/// Lines left unused behind a record of `len` bytes: a quarter of its length, half if it is longer, but not more than pays.
 #[inline(always)]
 fn gap_lines(len: usize) -> u8 {
-    ((len / 2).min(GAP_BYTES_MAX) / LINE_BYTES) as u8
+    let part = if len < GAP_BYTES_MAX { len / 4 } else { len / 2 };
+    (part.min(GAP_BYTES_MAX) / LINE_BYTES) as u8
 }
 
 const _: () = assert!(GAP_BYTES_MAX / LINE_BYTES <= u8::MAX as usize && HEADER_BYTES < LINE_BYTES);

@@ -33,29 +33,30 @@ impl<M: Memory> Sequencer<M> {
         capacity - (self.next() & (capacity - 1))
     }
 
-    /// The number of the next record.
-    #[inline(always)]
+    /// The number of the next record, as the words of the ring have it.
     pub(crate) fn next_number(&self) -> i64 {
         self.memory().number_at(self.next())
     }
 
-    /// Commits the record whose payload of `len` bytes has been written at the next position, and leaves up to `gap_lines` lines unused
-    /// behind it, as far as they are free and the ring goes. The cursor and the bell are [`publish`](Self::publish)'s.
+    /// Commits the next record, which is record `number`, and whose payload of `len` bytes has been written at the next position. Leaves up
+    /// to `gap_lines` lines unused behind it, as far as they are free and the ring goes. The cursor and the bell are
+    /// [`publish`](Self::publish)'s.
     #[inline(always)]
-    pub(crate) fn commit(&mut self, len: usize, kind: u8, flags: u8, gap_lines: u8) -> i64 {
+    pub(crate) fn commit(&mut self, number: i64, len: usize, kind: u8, flags: u8, gap_lines: u8) {
         let lines = lines_of(len);
-        let spare = (self.lines_to_wrap() - lines).min(self.room() - lines - 1);
-        let gap_lines = i64::from(gap_lines).min(spare) as u8;
-        let number = self.next_number();
+        let gap_lines = if gap_lines == 0 { 0 } else { self.spare_lines(lines).min(i64::from(gap_lines)) as u8 };
         let end = self.next() + lines + i64::from(gap_lines);
         self.commit_word(Word::Record { len: len as u32, gap_lines, kind, flags }, end, number + 1);
-        number
     }
 
-    /// Commits padding from the next position to the end of the ring.
-    pub(crate) fn pad(&mut self) {
+    /// Free lines behind a record of `lines` lines and the header that follows it, up to the end of the ring.
+    fn spare_lines(&self, lines: i64) -> i64 {
+        (self.lines_to_wrap() - lines).min(self.room() - lines - 1)
+    }
+
+    /// Commits padding from the next position to the end of the ring, before record `number`.
+    pub(crate) fn pad(&mut self, number: i64) {
         let lines = self.lines_to_wrap();
-        let number = self.next_number();
         self.commit_word(Word::Padding { lines: lines as u32 }, self.next() + lines, number);
     }
 
@@ -66,16 +67,35 @@ impl<M: Memory> Sequencer<M> {
     #[inline(always)]
     fn commit_word(&mut self, word: Word, end: i64, number: i64) {
         debug_assert!(end - self.next() < self.room(), "committed without room for the header behind");
+        // All places first: a store to shared memory makes the compiler forget what it knows of ours.
         let memory = self.memory();
+        let (here, next, next_number) = (memory.stamp(self.next()), memory.stamp(end), memory.number(end));
         if !weakened(Site::NextWordCleared) {
-            memory.stamp(end).store(0, Ordering::Relaxed);
+            next.store(0, Ordering::Relaxed);
         }
         step!(NextWordCleared);
-        memory.number(end).store(number, Ordering::Relaxed);
+        next_number.store(number, Ordering::Relaxed);
         step!(NextNumberStored);
         // Release pairs with Acquire in `Reader::look_at_stamp`: who sees the word sees the payload and the header behind it.
-        memory.stamp(self.next()).store(word.pack(), order(Site::StampRelease, Ordering::Release));
+        here.store(word.pack(), order(Site::StampRelease, Ordering::Release));
         step!(WordCommitted);
         self.move_to(end);
+    }
+
+    /// Takes the lines that the next record will be written to, if it is as long as the last one, which began at `last`, into this
+    /// processor's cache: the readers have had them since the last lap, and now there is time.
+    ///
+    /// They are free, and nobody looks for anything in them until the record before them is committed, and by then the one that counts is
+    /// cleared again.
+    #[inline(always)]
+    pub(crate) fn fetch_next_lines(&self, last: i64) {
+        let (next, lines) = (self.next(), self.next() - last);
+        if self.has_room(lines + 1) {
+            let memory = self.memory();
+            // The line of the next header, of which the payload of a short record is a neighbour; the first line is the reader's to look at.
+            let (second, behind) = (memory.stamp(next + 1), memory.stamp(next + lines));
+            second.store(0, Ordering::Relaxed);
+            behind.store(0, Ordering::Relaxed);
+        }
     }
 }
