@@ -9,6 +9,7 @@ use super::records::line::RecordLine;
 use super::records::word::{HEADER_BYTES, LINE_BYTES};
 use crate::schema::Event;
 use crate::segment::Segment;
+use crate::sync::fetch::fetch_for_write;
 use crate::sync::primitive::AtomicI64;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -123,6 +124,18 @@ impl<E: Event> Memory for Mapped<E> {
         // SAFETY: the first eight bytes of a slot are its stamp; slots are at least 16 bytes apart from a page boundary on, so it is
         // aligned; and it is only ever used as an atomic.
         unsafe { self.slot(sequence).cast().as_ref() }
+    }
+
+    #[inline(always)]
+    fn fetch_second_line(&self, sequence: i64) {
+        if SlotLayout::<E>::STRIDE > LINE_BYTES {
+            fetch_for_write(self.slot(sequence).as_ptr().wrapping_add(LINE_BYTES));
+        }
+    }
+
+    #[inline(always)]
+    fn fetch_line(&self, position: i64) {
+        fetch_for_write(self.slot(position).as_ptr());
     }
 
     /// Known when the type is, so that nothing is left of the question in a program.

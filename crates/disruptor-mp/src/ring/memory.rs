@@ -40,6 +40,15 @@ pub(crate) trait Memory {
     /// Lets `f` read the payload of event `sequence`, which the caller has seen published and still gates.
     fn with<R>(&self, sequence: i64, f: impl FnOnce(*const Self::Event) -> R) -> R;
 
+    /// Asks for the second cache line of the slot in which event `sequence` will live, if it has one; the first is the readers' to look at.
+    /// Nobody may be reading that slot.
+    #[inline(always)]
+    fn fetch_second_line(&self, _sequence: i64) {}
+
+    /// Asks for the line at `position`, where there are records. Nobody may be reading it.
+    #[inline(always)]
+    fn fetch_line(&self, _position: i64) {}
+
     /// Whether the slots are lines of records, so that where an event ends stands in its first line. See `records`.
     #[inline(always)]
     fn holds_records(&self) -> bool {

@@ -6,6 +6,8 @@ pub(crate) mod announce;
 pub(crate) mod bell;
 pub(crate) mod cursor;
 #[cfg(not(loom))]
+pub(crate) mod fetch;
+#[cfg(not(loom))]
 pub(crate) mod futex;
 #[cfg(not(loom))]
 pub(crate) mod pause;

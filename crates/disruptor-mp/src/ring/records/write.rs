@@ -82,20 +82,15 @@ impl<M: Memory> Sequencer<M> {
         self.move_to(end);
     }
 
-    /// Takes the lines that the next record will be written to, if it is as long as the last one, which began at `last`, into this
-    /// processor's cache: the readers have had them since the last lap, and now there is time.
-    ///
-    /// They are free, and nobody looks for anything in them until the record before them is committed, and by then the one that counts is
-    /// cleared again.
+    /// Asks for the lines that the next record will be written to, if it is as long as the last one, which began at `last`: the readers have
+    /// had them since the last lap, and now there is time.
     #[inline(always)]
     pub(crate) fn fetch_next_lines(&self, last: i64) {
         let (next, lines) = (self.next(), self.next() - last);
         if self.has_room(lines + 1) {
-            let memory = self.memory();
-            // The line of the next header, of which the payload of a short record is a neighbour; the first line is the reader's to look at.
-            let (second, behind) = (memory.stamp(next + 1), memory.stamp(next + lines));
-            second.store(0, Ordering::Relaxed);
-            behind.store(0, Ordering::Relaxed);
+            // The first line is the reader's to look at. Of the others, the second, which is a short record's last, and the next header's.
+            self.memory().fetch_line(next + 1);
+            self.memory().fetch_line(next + lines);
         }
     }
 }
