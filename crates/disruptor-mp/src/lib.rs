@@ -100,7 +100,8 @@
 //!
 //! # Features
 //!
-//! None is on by default. `serde`: configuration types implement serde's traits. `tracing`: stall reports are also emitted as events.
+//! None is on by default. `serde`: configuration types implement serde's traits. `tracing`: stall reports are also emitted as events. `dst`:
+//! hooks for simulations, such as an end that dies while its process lives.
 //!
 //! # Platforms
 //!

@@ -14,6 +14,8 @@
 
 mod broken;
 mod conformance;
+#[cfg(feature = "dst")]
+mod histories;
 mod model;
 mod processes;
 mod stage;
