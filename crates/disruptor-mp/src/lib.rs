@@ -55,6 +55,7 @@
 //! | building either end, start-up order, who counts | [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`] |
 //! | publishing: one, a batch, with a deadline, without waiting | [`SharedProducer`], [`Patience`] |
 //! | what an end knows of its ring and of its peers | [`ProducerEnd`], [`ConsumerEnd`] |
+//! | messages of any length, written and read in place | [`SharedDisruptorBuilder::records`], [`RecordProducer`], [`RecordConsumer`] |
 //! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
 //! | watching without holding anybody back | [`Tap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
 //! | where a late consumer starts | [`StartAt`] |
@@ -83,7 +84,7 @@
 //!
 //! What is *not* promised: anything against a process that may write to the segment and does so where it has no business, durability, and
 //! anything between machines. The protocols, with their bytes, orderings and what a crash at each step leaves behind, are in the project's
-//! `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and leaving, 0004 waiting, 0005 ownership.
+//! `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and leaving, 0004 waiting, 0005 ownership, 0006 records.
 //!
 //! # Errors
 //!

@@ -5,10 +5,11 @@
 
 use super::control::{Control, Entry};
 use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
+use super::records::word::LINE_BYTES;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::segment::{Access, Blueprint, CreateOptions, Fate, Kind, OpenError, Place, Segment, Sole};
-use crate::sync::cursor::Cursor;
-use crate::sync::primitive::Ordering;
+use crate::sync::cursor::{Cursor, POSITION_MAX};
+use crate::sync::primitive::{AtomicI64, Ordering};
 use std::sync::Arc;
 
 /// A segment of kind *ring* or *cursor*. The control section of both begins with a [`Cursor`].
@@ -104,9 +105,37 @@ impl Words {
         (0..len).map(move |index| (index, unsafe { table.add(index).as_ref() }))
     }
 
-    /// Everybody who gates, alive or dead.
+    /// The published position as users count: the sequence of the next event.
+    pub(crate) fn published(&self) -> i64 {
+        self.number_at(self.cursor().acquire())
+    }
+
+    /// What users call the event that begins, or will begin, at `position`: in a ring of records its number, which stands there.
+    pub(crate) fn number_at(&self, position: i64) -> i64 {
+        let header = self.segment.header();
+        if header.kind != Kind::Records || header.capacity == 0 {
+            return position;
+        }
+        let (slots, len) = self.segment.slots();
+        let offset = position.rem_euclid(header.capacity as i64) as usize * LINE_BYTES + size_of::<i64>();
+        if offset + size_of::<i64>() > len {
+            return position;
+        }
+        // SAFETY: the word lies inside the section, by the comparison above, which is mapped as long as the segment lives; sections are
+        // aligned to a page and lines to 64 bytes; and a line's second word is only ever used as an atomic.
+        let number = unsafe { slots.add(offset).cast::<AtomicI64>().as_ref() };
+        number.load(Ordering::Relaxed).clamp(0, POSITION_MAX)
+    }
+
+    /// Everybody who gates, alive or dead, with positions as users count.
     pub(crate) fn roster(&self) -> Vec<ConsumerInfo> {
-        self.entries().filter_map(|(index, entry)| membership::describe(&self.segment, entry, index)).collect()
+        let described = |(index, entry)| membership::describe(&self.segment, entry, index);
+        let as_users_count = |info: ConsumerInfo| ConsumerInfo {
+            position: self.number_at(info.position),
+            delivered: self.number_at(info.delivered),
+            ..info
+        };
+        self.entries().filter_map(described).map(as_users_count).collect()
     }
 
     /// The smallest position of those who gate; `None` if nobody does.

@@ -54,7 +54,7 @@ impl ConsumerBarrier {
     pub fn min_consumer_sequence(&self) -> Option<Sequence> {
         // No correct consumer is beyond what is published; a position that says so is not one to believe.
         let published = self.words.cursor().acquire();
-        self.words.slowest().map(|position| position.min(published).max(0) - 1)
+        self.words.slowest().map(|position| self.words.number_at(position.min(published)).max(0) - 1)
     }
 
     /// Waits until at least `count` consumers are registered. Looks once a millisecond.
@@ -69,7 +69,7 @@ impl ConsumerBarrier {
 
 impl SharedCursorTrait for ConsumerBarrier {
     fn load(&self) -> Sequence {
-        self.min_consumer_sequence().unwrap_or_else(|| self.words.cursor().acquire().max(0) - 1)
+        self.min_consumer_sequence().unwrap_or_else(|| self.words.published().max(0) - 1)
     }
 
     fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {

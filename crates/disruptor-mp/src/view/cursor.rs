@@ -138,7 +138,7 @@ impl SharedCursor {
 impl SharedCursorTrait for SharedCursor {
     fn load(&self) -> Sequence {
         // A damaged cursor may say anything; below -1 there is nothing.
-        self.words.cursor().acquire().max(0) - 1
+        self.words.published().max(0) - 1
     }
 
     fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {

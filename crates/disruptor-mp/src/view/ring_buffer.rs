@@ -219,7 +219,7 @@ impl<E: Event> SharedRingBuffer<E> {
 
     /// The sequence of the last published event; -1 if there is none.
     pub fn producer_sequence(&self) -> Sequence {
-        self.memory.control().cursor.acquire() - 1
+        self.words.published() - 1
     }
 
     /// Everybody in the consumers' table, alive or dead.

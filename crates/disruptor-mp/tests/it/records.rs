@@ -4,8 +4,8 @@ use crate::stage::{TempDir, eventually, everywhere, in_ms, watchdog};
 use disruptor_mp::counters::ids;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    ConsumeError, NoRoom, Patience, PublishError, RecordConsumer, RecordError, RecordProducer, SharedDisruptorBuilder,
-    StartAt, WaitStrategy, plan_records,
+    ConsumeError, ConsumerBarrier, NoRoom, Patience, PublishError, RecordConsumer, RecordError, RecordProducer,
+    SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, StartAt, WaitStrategy, plan_records,
 };
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -332,6 +332,22 @@ fn a_sleeping_consumer_is_woken_by_a_record_and_a_sleeping_producer_by_room() {
 
 fn consumer_counters(place: &Place) -> disruptor_mp::CountersFile {
     disruptor_mp::CountersFile::open(place.clone()).expect("the ring has counters")
+}
+
+#[test]
+fn whoever_looks_at_a_ring_of_records_from_outside_sees_numbers_of_records() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let place = Place::from(dir.path().join("ring"));
+    let mut producer = producer(&place, 4096);
+    let mut consumer = consumer(&place, "a");
+    for _ in 0..3 {
+        publish(&mut producer, 500);
+    }
+    take(&mut consumer, 0, 500);
+    assert_eq!(SharedCursor::attach(place.clone()).unwrap().load(), 2);
+    let barrier = ConsumerBarrier::attach(place).unwrap();
+    assert_eq!((barrier.load(), barrier.consumer_sequence("a")), (0, Some(0)));
+    assert_eq!(producer.consumers()[0].position, 1);
 }
 
 #[test]

@@ -106,8 +106,6 @@ fn transport_error(error: RecordError) -> TransportError {
             limit_bytes: max_bytes,
             depth_wanted: Some(ring_bytes_wanted).filter(|bytes| *bytes < usize::MAX),
         },
-        // A situation that a later version adds ends a publish like a ring that is gone.
-        _ => TransportError::Publish(disruptor_mp::PublishError::Closed),
     }
 }
 

@@ -6,7 +6,6 @@ use crate::ring::error::NoRoom;
 
 /// Why a record was not published. Nothing of it is visible.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RecordError {
     /// The record is larger than any that this ring can hold, and would wait for ever.
     #[error(
