@@ -164,8 +164,11 @@ mod platform {
         }
 
         fn has_news(&self, position: i64) -> bool {
-            // Acquire, all three: as in `Reader::look` and `Reader::is_closed`; the consumer looks again before it reads.
-            self.stamp(position).load(Ordering::Acquire) == position + 1
+            // Acquire, all of them: as in `Reader::look` and `Reader::is_closed`; the consumer looks again before it reads.
+            let word = self.stamp(position).load(Ordering::Acquire);
+            self.end_of(position, word).is_some()
+                // What no producer has written is stepped over once something is published behind it.
+                || (self.holds_records() && word != 0 && self.control().cursor.acquire() > position)
                 || self.control().gate.closed.load(Ordering::Acquire) != 0
                 || self.segment().fate() != Fate::Live
         }

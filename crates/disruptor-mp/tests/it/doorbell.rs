@@ -1,8 +1,8 @@
 //! Doorbells: a loop that waits for descriptors hears of events, of ends and of deaths in other processes.
 
 use disruptor_mp::{
-    ConsumeError, Doorbell, Place, SharedConsumer, SharedProducer, attach_shared_consumer,
-    build_shared_single_producer, portable_shm_segment_name,
+    ConsumeError, Doorbell, Patience, Place, SharedConsumer, SharedDisruptorBuilder, SharedProducer,
+    attach_shared_consumer, build_shared_single_producer, portable_shm_segment_name,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
@@ -83,6 +83,24 @@ fn a_doorbell_is_rung_by_another_process_that_publishes_or_closes() {
     victim.kill_and_reap();
     drop((consumer, doorbell));
     shm.assert_nothing_left();
+}
+
+#[test]
+fn a_doorbell_is_rung_for_every_record_wherever_it_lies() {
+    let _watchdog = Watchdog::new(4 * LONG, "a doorbell at a ring of records");
+    let place = Place::heap();
+    let mut producer = SharedDisruptorBuilder::records(place.clone(), 1024).build_record_producer().unwrap();
+    let mut consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+    let mut doorbell = consumer.doorbell().unwrap();
+    // Of such lengths that some end with the ring, and others leave padding there.
+    for round in 0..60_usize {
+        let record = vec![round as u8; round * 61 % 300];
+        assert!(doorbell.arm(&mut consumer));
+        assert!(!is_readable(&doorbell, Duration::ZERO), "nothing has happened yet");
+        producer.publish(&record, 0, 0, Patience::Now).unwrap();
+        assert!(is_readable(&doorbell, LONG));
+        assert_eq!(&consumer.next(Patience::Now).unwrap().expect("rung for it")[..], record);
+    }
 }
 
 #[test]
