@@ -3,6 +3,7 @@
 //! **Lives here:** [`Target`], [`Blocked`], and the wait between them. **Builds on:** `wait` for the loop, `membership` for who is dead,
 //! `monitor` for patience. **May touch it:** the producer.
 
+use super::error::PublishError;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
 use super::producer_end::ProducerEnd;
@@ -94,6 +95,35 @@ impl<E: Event> ProducerEnd<E> {
                 Err(Blocked::TimedOut { report: Box::new(self.report(slowest, waited, NextStep::GiveUp)) })
             }
             WaitEnd::Reason(blocked) => Err(blocked),
+        }
+    }
+
+    /// Whether waiting for room has become pointless: the consumer that holds the ring back is dead and its place is kept, or the ring was
+    /// replaced, or the producer is shut. Dead consumers whose place nobody can take are cleared away. For loops that do not wait and
+    /// find the ring full; looks at flags and at one lock.
+    ///
+    /// # Errors
+    /// `ConsumerDied`, `Replaced`, `Closed`, `Forked`; see [`PublishError`].
+    pub fn check_room(&mut self) -> Result<(), PublishError> {
+        if self.is_forked() {
+            return Err(PublishError::Forked);
+        }
+        if self.is_shut() {
+            return Err(PublishError::Closed);
+        }
+        let scan = self.rescan();
+        let mut wait = RoomWait {
+            producer: self,
+            target: Target::Room(1),
+            watch: Watch::Unwatched,
+            scan,
+            since: Instant::now(),
+            next_monitor: None,
+            last_reported: None,
+        };
+        match wait.examine() {
+            Some(blocked) => Err(self.publish_error(blocked)),
+            None => Ok(()),
         }
     }
 

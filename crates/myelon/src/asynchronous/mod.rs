@@ -1,0 +1,42 @@
+//! Both ends of a stream for programs that await, in a tokio runtime.
+//!
+//! | for | see |
+//! |---|---|
+//! | receiving: in place, owned, as a `Stream` | [`AsyncConsumer`] |
+//! | sending, and awaiting room | [`AsyncProducer`] |
+//!
+//! Either is made from an end that was built as always, and can be turned back into it. Whoever is at the other end of the ring notices
+//! no difference. The runtime needs its I/O and time drivers (`enable_all`, as `#[tokio::main]` has them).
+//!
+//! ```
+//! use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
+//! use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, Records};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # if !cfg!(target_os = "linux") { return Ok(()); }
+//! # let name = format!("async-docs-{}", std::process::id());
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! let mut producer = AsyncProducer::new(FramedTransportProducer::<Records>::create(&name, 1 << 16)?);
+//! // Usually in another process:
+//! let consumer = FramedTransportConsumer::<Records>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
+//! let mut consumer = AsyncConsumer::new(consumer)?;
+//!
+//! producer.publish(b"a step", 1).await?;
+//! let message = consumer.next().await?;
+//! assert_eq!((&message[..], message.kind()), (&b"a step"[..], 1));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! What a future that is dropped before it is ready has done is said at each method; in short: nothing. No message is taken out of the
+//! ring, and none put in, but in the very poll that says so.
+//! Source: RFC 0010, "Awaiting".
+
+mod bell;
+mod receive;
+mod send;
+
+pub use receive::{AsyncConsumer, Receive};
+pub use send::{AsyncProducer, Publish};

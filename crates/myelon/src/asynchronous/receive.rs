@@ -1,0 +1,256 @@
+//! The receiving end, awaited.
+//!
+//! **Lives here:** [`AsyncConsumer`], and [`Receive`], what it asks of the end that it wraps. **Builds on:** `bell`, both transports.
+//! **May touch it:** one task at a time.
+
+use super::bell::Bell;
+use crate::codec::Codec;
+use crate::transport::{Format, FramedTransportConsumer, Message, TransportError, TransportResult};
+use crate::typed_transport::{TypedConsumer, TypedMessage, TypedReceiveError};
+use disruptor_mp::{ConsumeError, ConsumerEnd, Event, Patience};
+use futures_core::Stream;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::task::coop;
+
+/// An end that can be awaited: [`FramedTransportConsumer`] or [`TypedConsumer`]. Sealed.
+pub trait Receive: sealed::Receive {}
+
+impl<F: Format> Receive for FramedTransportConsumer<F> {}
+impl<T: Codec, F: Format> Receive for TypedConsumer<T, F> {}
+
+mod sealed {
+    use super::*;
+
+    /// What an end must be able to do at once.
+    pub trait Receive {
+        type Event: Event;
+        type Message<'a>
+        where
+            Self: 'a;
+        type Owned;
+        type Error: From<TransportError>;
+
+        fn end(&mut self) -> &mut ConsumerEnd<Self::Event>;
+
+        /// The next message, in place, if there is one.
+        fn next_now(&mut self) -> Result<Option<Self::Message<'_>>, Self::Error>;
+
+        /// The next message, copied and acknowledged, if there is one.
+        fn receive_now(&mut self) -> Result<Option<Self::Owned>, Self::Error>;
+
+        /// Whether there is a whole message, which stays where it is.
+        fn has_message(&mut self) -> Result<bool, Self::Error>;
+
+        /// Why nothing will come any more, if that is what `error` says.
+        fn end_of(error: &Self::Error) -> Option<&ConsumeError>;
+    }
+}
+
+impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
+    type Event = F::Event;
+    type Message<'a> = Message<'a, F>;
+    type Owned = (u8, Vec<u8>);
+    type Error = TransportError;
+
+    fn end(&mut self) -> &mut ConsumerEnd<F::Event> {
+        self
+    }
+
+    fn next_now(&mut self) -> TransportResult<Option<Message<'_, F>>> {
+        self.next(Patience::Now)
+    }
+
+    fn receive_now(&mut self) -> TransportResult<Option<(u8, Vec<u8>)>> {
+        self.receive_owned(Patience::Now)
+    }
+
+    fn has_message(&mut self) -> TransportResult<bool> {
+        Ok(self.next(Patience::Now)?.map(Message::release_unread).is_some())
+    }
+
+    fn end_of(error: &TransportError) -> Option<&ConsumeError> {
+        match error {
+            // A damaged place was stepped over; the stream goes on behind it.
+            TransportError::Consume(ConsumeError::Damaged { .. }) => None,
+            TransportError::Consume(end) => Some(end),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
+    type Event = F::Event;
+    type Message<'a>
+        = TypedMessage<'a, T, F>
+    where
+        T: 'a;
+    type Owned = (T, u8);
+    type Error = TypedReceiveError;
+
+    fn end(&mut self) -> &mut ConsumerEnd<F::Event> {
+        self
+    }
+
+    fn next_now(&mut self) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
+        self.next(Patience::Now)
+    }
+
+    fn receive_now(&mut self) -> Result<Option<(T, u8)>, TypedReceiveError> {
+        self.receive_owned(Patience::Now)
+    }
+
+    fn has_message(&mut self) -> Result<bool, TypedReceiveError> {
+        Ok(self.next(Patience::Now)?.map(TypedMessage::release_unread).is_some())
+    }
+
+    fn end_of(error: &TypedReceiveError) -> Option<&ConsumeError> {
+        match error {
+            TypedReceiveError::Transport(error) => FramedTransportConsumer::<F>::end_of(error),
+            TypedReceiveError::Undecodable { .. } => None,
+        }
+    }
+}
+
+/// A consumer that is awaited: `C` is a [`FramedTransportConsumer`] or a [`TypedConsumer`].
+///
+/// While nothing is there its task sleeps, and so may the thread: the process's one doorbell thread sleeps at the ring for it. The death
+/// of the producer ends the wait within 100 ms. No call blocks the thread; each takes its part of the task's budget, so that a ring that
+/// is never empty does not keep other tasks from running.
+///
+/// Delivery is *at least once*, as for `C`, with one rule for who cancels: a message is taken in the same poll that hands it out, so a
+/// future that is dropped before it was ready has taken none. A message that was handed out is the caller's; see the methods.
+///
+/// As a [`Stream`] it yields what [`recv`](Self::recv) does. It ends where the ring was closed. Where it ended otherwise it yields the
+/// error first; [`recv`](Self::recv) goes on with a ring that another producer has taken over. An error about one message is yielded,
+/// and the stream goes on.
+pub struct AsyncConsumer<C> {
+    // Before the consumer: nothing waits at the ring's bell when the ring goes.
+    bell: Bell,
+    consumer: C,
+    /// Whether the stream has yielded its last item.
+    has_ended: bool,
+}
+
+impl<C: Receive> AsyncConsumer<C> {
+    /// Wraps `consumer`, whose wait strategy is not used from then on.
+    ///
+    /// # Errors
+    /// Those of [`ConsumerEnd::doorbell`]: `QuotaExceeded` beyond 127 doorbells in this process; `Unsupported` where there is no eventfd.
+    /// Or the reactor cannot register it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, or in one without an I/O driver.
+    pub fn new(mut consumer: C) -> io::Result<Self> {
+        let bell = Bell::new(consumer.end().doorbell()?)?;
+        Ok(Self { bell, consumer, has_ended: false })
+    }
+
+    /// Waits until there is a message, without taking it.
+    ///
+    /// Cancel safe: nothing is taken or acknowledged, whether it is dropped before it is ready or not.
+    ///
+    /// # Errors
+    /// As for `C`'s own receiving calls: why nothing will come, or why one message was skipped.
+    ///
+    /// # Panics
+    /// When it has to wait and the runtime is being shut down.
+    pub async fn ready(&mut self) -> Result<(), C::Error> {
+        poll_fn(|context| self.poll_ready(context)).await
+    }
+
+    /// The next message, in place. Dropping it acknowledges it; it keeps its place in the ring until then, and the producer waits for
+    /// that, so do not hold it over long waits.
+    ///
+    /// Cancel safe: the future acknowledges nothing. It is ready in the poll that makes the message; who drops the message acknowledges
+    /// it, and `release_unread` gives it back.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    ///
+    /// # Panics
+    /// As [`ready`](Self::ready).
+    pub async fn next(&mut self) -> Result<C::Message<'_>, C::Error> {
+        self.ready().await?;
+        // What `ready` has seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
+        self.consumer.next_now()?.ok_or_else(|| TransportError::from(ConsumeError::Forked).into())
+    }
+
+    /// The next message, copied or decoded, and acknowledged.
+    ///
+    /// Cancel safe: the message is taken and acknowledged in the poll that returns it. Who polls by hand, or races it with another future
+    /// in a way that drops a result that was ready (`select!` does not), loses that message: take [`next`](Self::next) then.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready); a message that cannot be decoded was skipped.
+    ///
+    /// # Panics
+    /// As [`ready`](Self::ready).
+    pub async fn recv(&mut self) -> Result<C::Owned, C::Error> {
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// The end that is wrapped, for its counters and reports.
+    pub fn get_ref(&self) -> &C {
+        &self.consumer
+    }
+
+    /// The end that is wrapped. Receiving from it directly is fine; putting another one in its place makes the next wait panic.
+    pub fn get_mut(&mut self) -> &mut C {
+        &mut self.consumer
+    }
+
+    /// The end that was wrapped.
+    pub fn into_inner(self) -> C {
+        self.consumer
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
+        let budget = ready!(coop::poll_proceed(context));
+        loop {
+            match self.consumer.has_message() {
+                Ok(false) => {}
+                answer => {
+                    budget.made_progress();
+                    return Poll::Ready(answer.map(|_| ()));
+                }
+            }
+            ready!(self.bell.poll_news(context, self.consumer.end())).map_err(TransportError::from)?;
+        }
+    }
+
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<C::Owned, C::Error>> {
+        let budget = ready!(coop::poll_proceed(context));
+        loop {
+            if let Some(answer) = self.consumer.receive_now().transpose() {
+                budget.made_progress();
+                return Poll::Ready(answer);
+            }
+            ready!(self.bell.poll_news(context, self.consumer.end())).map_err(TransportError::from)?;
+        }
+    }
+}
+
+impl<C: Receive + Unpin> Stream for AsyncConsumer<C> {
+    type Item = Result<C::Owned, C::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let item = ready!(self.poll_recv(context));
+        let end = item.as_ref().err().and_then(C::end_of);
+        let is_closed = matches!(end, Some(ConsumeError::Closed));
+        self.has_ended = end.is_some();
+        Poll::Ready(Some(item).filter(|_| !is_closed))
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for AsyncConsumer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncConsumer").field("consumer", &self.consumer).finish_non_exhaustive()
+    }
+}

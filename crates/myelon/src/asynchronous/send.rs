@@ -1,0 +1,161 @@
+//! The sending end, awaited.
+//!
+//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** both transports, tokio's clock.
+//! **May touch it:** one task at a time.
+
+use crate::codec::Codec;
+use crate::transport::{Format, FramedTransportProducer, TransportError};
+use crate::typed_transport::{TypedProducer, TypedPublishError};
+use disruptor_mp::{Event, ProducerEnd, Sequence};
+use std::fmt;
+use std::future::poll_fn;
+use std::task::ready;
+use std::time::Duration;
+use tokio::task::coop;
+use tokio::time::Instant;
+
+/// How often a full ring is looked at again before its producer sleeps: consumers that are at work make room in less than a tick.
+const LOOKS_BEFORE_SLEEP: u32 = 16;
+
+/// The pause between two looks after that: the shortest that tokio's clock has.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How often the consumers are examined meanwhile, which costs system calls.
+const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// An end whose room can be awaited: [`FramedTransportProducer`] or [`TypedProducer`]. Sealed.
+pub trait Publish: sealed::Publish {}
+
+impl<F: Format> Publish for FramedTransportProducer<F> {}
+impl<T: Codec, F: Format> Publish for TypedProducer<T, F> {}
+
+mod sealed {
+    use super::*;
+
+    /// What an end must be able to do at once.
+    pub trait Publish {
+        type Event: Event;
+        type Message: ?Sized;
+        type Error: From<TransportError>;
+
+        fn end(&mut self) -> &mut ProducerEnd<Self::Event>;
+
+        fn publish_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
+
+        /// Whether `error` says that there is no room now.
+        fn is_full(error: &Self::Error) -> bool;
+    }
+}
+
+impl<F: Format> sealed::Publish for FramedTransportProducer<F> {
+    type Event = F::Event;
+    type Message = [u8];
+    type Error = TransportError;
+
+    fn end(&mut self) -> &mut ProducerEnd<F::Event> {
+        self
+    }
+
+    fn publish_now(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
+        self.try_publish(message, kind)
+    }
+
+    fn is_full(error: &TransportError) -> bool {
+        matches!(error, TransportError::Full)
+    }
+}
+
+impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
+    type Event = F::Event;
+    type Message = T;
+    type Error = TypedPublishError;
+
+    fn end(&mut self) -> &mut ProducerEnd<F::Event> {
+        self
+    }
+
+    fn publish_now(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
+        self.try_publish(message, kind)
+    }
+
+    fn is_full(error: &TypedPublishError) -> bool {
+        matches!(error, TypedPublishError::Transport(TransportError::Full))
+    }
+}
+
+/// A producer whose room is awaited: `P` is a [`FramedTransportProducer`] or a [`TypedProducer`].
+///
+/// Consumers do not ring for a producer that awaits: while the ring is full it looks again sixteen times in as many turns of the runtime,
+/// and then once a millisecond. So a message that found the ring full leaves up to two milliseconds after there is room, and one that
+/// found room leaves at once.
+pub struct AsyncProducer<P> {
+    producer: P,
+}
+
+impl<P: Publish> AsyncProducer<P> {
+    /// Wraps `producer`, whose wait strategy is not used from then on.
+    pub fn new(producer: P) -> Self {
+        Self { producer }
+    }
+
+    /// Sends `message`, and waits for room while the ring is full, as long as its consumers live. Returns the message's sequence.
+    ///
+    /// Cancel safe: it is sent in the poll that says so. A future that is dropped before it was ready has sent nothing, and reserved no
+    /// place: who calls again begins anew. To give up at some time, wrap it in [`tokio::time::timeout`].
+    ///
+    /// # Errors
+    /// What `P` answers at once, except that it is full; and what ends the wait: `ConsumerDied` within 100 ms of the death of the
+    /// consumer that everybody waits for, `Replaced`, `Closed`. Nothing was sent. Alerts and failure actions are those of managed
+    /// publishing, which this is not.
+    ///
+    /// # Panics
+    /// If it has to wait in a runtime without a time driver.
+    pub async fn publish(&mut self, message: &P::Message, kind: u8) -> Result<Sequence, P::Error> {
+        let mut looks = 0;
+        let mut examine_at = None;
+        loop {
+            // Also where there is always room: other tasks get their turn.
+            poll_fn(|context| {
+                ready!(coop::poll_proceed(context)).made_progress();
+                std::task::Poll::Ready(())
+            })
+            .await;
+            match self.producer.publish_now(message, kind) {
+                Err(error) if P::is_full(&error) => {}
+                answer => return answer,
+            }
+            let now = Instant::now();
+            if now >= *examine_at.get_or_insert(now) {
+                examine_at = Some(now + EXAMINE_INTERVAL);
+                self.producer.end().check_room().map_err(TransportError::from)?;
+            }
+            looks += 1;
+            if looks <= LOOKS_BEFORE_SLEEP {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// The end that is wrapped, for its peers and reports.
+    pub fn get_ref(&self) -> &P {
+        &self.producer
+    }
+
+    /// The end that is wrapped. Sending through it directly is fine.
+    pub fn get_mut(&mut self) -> &mut P {
+        &mut self.producer
+    }
+
+    /// The end that was wrapped.
+    pub fn into_inner(self) -> P {
+        self.producer
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for AsyncProducer<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncProducer").field("producer", &self.producer).finish()
+    }
+}

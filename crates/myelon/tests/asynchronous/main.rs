@@ -1,0 +1,14 @@
+//! Both ends awaited, in a runtime of one thread and in one of several.
+//!
+//! | what must not happen | shown by |
+//! |---|---|
+//! | a message is lost, doubled or out of order | `exchange::*` |
+//! | a future that is dropped takes a message with it, or sends one | `cancel::*` |
+//! | a wait outlives the peer | `death::*` |
+//! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |
+#![deny(unsafe_code)]
+
+mod cancel;
+mod death;
+mod exchange;
+mod stage;
