@@ -1,6 +1,8 @@
 //! The example as its user runs it: real processes, real signals, and a look at what they leave behind.
 #![forbid(unsafe_code)]
 
+mod built;
+
 /// The program's modules once more, for the tests that stand beside their code: cargo either runs an example's own tests or builds the
 /// program that is run here, not both. For this the modules call each other `super`, not `crate`.
 #[allow(dead_code)]
@@ -9,29 +11,12 @@ mod program;
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::{fs, thread};
 use testkit::names::{ShmGuard, unique};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
-
-/// The example's program, which cargo puts beside the folder of the tests.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let profile = test.ancestors().nth(2).expect("tests lie in PROFILE/deps");
-    let program = profile.join("examples/scheduler_workers");
-    // `cargo test` builds it first, `cargo test --test NAME` does not.
-    let advice = "run `cargo build -p examples --examples` first";
-    let changed = |path: &Path| fs::metadata(path).and_then(|facts| facts.modified());
-    let built = changed(&program).unwrap_or_else(|error| panic!("{}: {error}; {advice}", program.display()));
-    let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scheduler_workers")).expect("its folder");
-    for source in sources {
-        let source = source.expect("its folder can be read").path();
-        assert!(changed(&source).expect("a file") <= built, "{} is newer than the program; {advice}", source.display());
-    }
-    program
-}
 
 /// A text of about 100 KB with everything that is awkward to cut; removed when this is dropped.
 struct Text(PathBuf);
@@ -67,7 +52,7 @@ struct Run {
 impl Run {
     fn start(options: &[&str]) -> Self {
         let (text, shm) = (Text::new(), ShmGuard::new());
-        let mut scheduler = Command::new(program())
+        let mut scheduler = Command::new(built::program("scheduler_workers"))
             .args(["--segment", &shm.name("")])
             .arg("--input")
             .arg(&text.0)
@@ -236,7 +221,8 @@ fn workers_do_not_outlive_a_killed_scheduler() {
 #[test]
 fn mistakes_are_told_from_failures() {
     let code = |arguments: &[&str]| {
-        let output = Command::new(program()).args(arguments).output().expect("the example starts");
+        let output =
+            Command::new(built::program("scheduler_workers")).args(arguments).output().expect("the example starts");
         assert!(!output.stderr.is_empty(), "no explanation for {arguments:?}");
         output.status.code()
     };

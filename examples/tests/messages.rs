@@ -1,0 +1,69 @@
+//! The examples of messages as their user runs them: they print what their documentation says, and leave nothing behind.
+#![forbid(unsafe_code)]
+
+mod built;
+
+use myelon::transport::compact_session_tag;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use testkit::watchdog::{PATIENCE, Watchdog};
+
+/// What the example's documentation says that it prints: the second block of its header.
+fn documented(example: &str) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(example).join("main.rs");
+    let source = fs::read_to_string(source).expect("the example can be read");
+    let header = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let block = header.skip_while(|line| *line != " ```").skip(1).skip_while(|line| *line != " ```text").skip(1);
+    block
+        .take_while(|line| *line != " ```")
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect()
+}
+
+/// Runs the example, compares what it prints, and returns what it has said besides. `names` gives what the names of its rings contain, for
+/// its pid. Output ends when nobody holds the pipe any more, so the workers are gone as well.
+#[track_caller]
+fn run(example: &str, names: impl Fn(u32) -> String) -> String {
+    let _watchdog = Watchdog::new(3 * PATIENCE, "a run of the example");
+    let scheduler = Command::new(built::program(example))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let names = names(scheduler.id());
+    let output = scheduler.wait_with_output().expect("it is our child");
+    let said = String::from_utf8(output.stderr).expect("it says text");
+    assert!(output.status.success(), "{}: {said}", output.status);
+    assert_eq!(String::from_utf8(output.stdout).expect("it prints text"), documented(example), "{said}");
+    let entries = fs::read_dir("/dev/shm").expect("named shared memory lives there");
+    let left: Vec<_> = entries
+        .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains(&names))
+        .collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    said
+}
+
+#[test]
+fn messages_of_any_size_travel_over_records_and_over_frames() {
+    run("framed", |pid| format!("framed{pid}"));
+}
+
+#[test]
+fn typed_messages_travel_and_strangers_are_refused() {
+    run("typed", |pid| format!("typed{pid}"));
+}
+
+#[test]
+fn typed_messages_are_read_where_they_lie() {
+    run("typed_zero_copy", |pid| format!("zero{pid}"));
+}
+
+#[test]
+fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
+    let said = run("topology", |pid| compact_session_tag(&format!("topology example {pid}")));
+    let report = said.lines().find(|line| line.starts_with("stall report: ")).expect("somebody was stopped");
+    assert!(report.contains("(rank 1)") && report.contains("is stopped"), "{report}");
+}
