@@ -1,12 +1,321 @@
-//! Typed messages between the processes of one host, at memory speed.
+//! Typed messages between the processes of one host, at memory speed, for inference servers.
+//!
+//! # The problem
+//!
+//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler tells all of them the same
+//! thing: a few kilobytes for a decode step, more for a prefill, megabytes for an image. The answers come back. The transport is one or two
+//! per cent of such a step; what keeps people awake is a stall that names no culprit, a worker that died unnoticed or outlives its parent
+//! and keeps the GPU, cores that are burnt by waiting, and a `/dev/shm` that is too small or has to be cleaned up by hand.
+//!
+//! So here a message is encoded where its readers will read it, once for all of them; waiting costs little; every wait ends with a reason;
+//! and a `kill -9` of any process leaves the others working or told.
+//!
+//! # Quick start
+//!
+//! A type becomes a message with one line, and a stream of that type is a name in shared memory and a size.
+//!
+#![cfg_attr(feature = "bincode", doc = "```")]
+#![cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+//! use myelon::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! /// What the scheduler tells every worker.
+//! #[derive(Debug, PartialEq, Serialize, Deserialize)]
+//! struct Step {
+//!     number: u64,
+//!     tokens: Vec<u32>,
+//! }
+//!
+//! myelon::bincode_message!(Step);
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = portable_shm_segment_name("doc");
+//! // The scheduler: a ring of 4 MiB.
+//! let mut steps = TypedProducer::<Step>::create(&name, 4 << 20)?;
+//!
+//! // A worker, usually in another process. With an id of its own it can be killed, come back, and go on where it stopped.
+//! let mut consumer = TypedConsumer::<Step>::build(TransportBuilder::new(&name, 0).with_consumer_id("worker-0"))?;
+//!
+//! // The second argument is the application's kind of message: a byte that travels with it.
+//! steps.publish(&Step { number: 7, tokens: vec![1, 2, 3] }, 1)?;
+//!
+//! // Waits for the next message. Dropping it acknowledges it.
+//! let message = consumer.next(Patience::Endless)?.expect("an endless wait ends with a message or an error");
+//! assert_eq!(message.decode()?, Step { number: 7, tokens: vec![1, 2, 3] });
+//! drop(message);
+//!
+//! // Dropping the producer closes the ring. What was published is read first; then every wait ends, and says why.
+//! drop(steps);
+//! assert!(consumer.next(Patience::Endless).unwrap_err().to_string().contains("closed"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Programs to copy, with processes that start, die and come back, are in the repository's `examples/`.
+//!
+//! # Which layer for what
+//!
+//! | layer | gives | take it when |
+//! |---|---|---|
+//! | [topology] | a scheduler and N workers that meet, answer, die, come back and leave | that is the program's shape |
+//! | 3, [zero-copy](typed_transport::TypedMessage::get) | typed messages that are read where they lie | messages are large, or read only in part |
+//! | 2, [`typed_transport`] | streams of one type, refused to whoever expects another | both ends are Rust |
+//! | 1, [`transport`] | bytes of any length, whole or absent | something else has made the bytes, or the other end is not Rust |
+//! | 0, [`disruptor_mp`], all of it here | events of a fixed size, written and read in their slots | events are small and every nanosecond counts |
+//!
+//! Each stands on the one below and hides nothing of it: [`TypedProducer::raw`](typed_transport::TypedProducer::raw) is the transport, and
+//! both give the [`ProducerEnd`] of the ring, which knows the peers, the counters and the stall report.
+//!
+//! # Layer 0: events
+//!
+//! ```
+//! use myelon::{attach_shared_consumer, build_shared_single_producer, event};
+//!
+//! /// The attribute refuses, at compile time, what must not be shared between processes.
+//! #[event(crate = "myelon")]
+//! struct Tick {
+//!     number: u64,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = myelon::portable_shm_segment_name("doc");
+//! let mut producer = build_shared_single_producer::<Tick>(&name, 1024).build_producer(|| Tick { number: 0 })?;
+//! let mut consumer = attach_shared_consumer::<Tick>(&name, 1024).with_consumer_id("worker-0").build_consumer()?;
+//!
+//! // The closure writes the slot, and the lease reads it.
+//! producer.publish(|tick| tick.number = 7)?;
+//! assert_eq!(consumer.consume_next_leased()?.number, 7);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layer 1: messages
+//!
+//! How messages lie in the ring is a type parameter. [`Records`](transport::Records), the default, takes them at any length, in one piece.
+//! [Frames](transport::AlignedFixedFrame) have a fixed size, and what is longer is split, sent whole or not at all, and put together again.
+//!
+//! ```
+//! use myelon::Patience;
+//! use myelon::codec::EncodeShort;
+//! use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, TransportResult};
+//!
+//! # fn main() -> TransportResult<()> {
+//! # let name = myelon::portable_shm_segment_name("doc");
+//! let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 4 << 20)?;
+//! let mut consumer: FramedTransportConsumer = FramedTransportConsumer::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+//!
+//! // Bytes that exist are copied into the ring; others are made there.
+//! producer.publish(b"a step", 1)?;
+//! producer.send_with(2, 600_000, Patience::Endless, |room| {
+//!     room.get_mut(..600_000).ok_or(EncodeShort::TooSmall)?.fill(7);
+//!     Ok(600_000)
+//! })?;
+//!
+//! assert_eq!(&consumer.next(Patience::Endless)?.unwrap()[..], b"a step");
+//! let image = consumer.next(Patience::Endless)?.unwrap();
+//! assert_eq!((image.len(), image.kind(), image.is_in_place()), (600_000, 2, true));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layer 2: typed messages
+//!
+//! A message's type and version stand in the ring, and whoever expects something else is refused when it attaches. Three
+//! [codecs](codec) are there; `bincode` is the one for serde's types that are taken apart where they arrive.
+//!
+#![cfg_attr(feature = "bincode", doc = "```")]
+#![cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+//! use myelon::prelude::*;
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Prompt(String);
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Completion(String);
+//!
+//! myelon::bincode_message!(Prompt = "Prompt/2"); // version 2: its fields have changed
+//! myelon::bincode_message!(Completion);
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = portable_shm_segment_name("doc");
+//! let mut prompts = TypedProducer::<Prompt>::create(&name, 1 << 20)?;
+//! let refused = TypedConsumer::<Completion>::attach(&name, 0, MyelonWaitStrategy::Adaptive).unwrap_err();
+//! assert!(matches!(refused, TransportError::Build(MultiProcessError::IncompatibleContent { .. })), "{refused}");
+//!
+//! let mut consumer = TypedConsumer::<Prompt>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+//! prompts.publish(&Prompt("Why?".to_owned()), 0)?;
+//! let (prompt, _kind) = consumer.receive_owned(Patience::Endless)?.unwrap();
+//! assert_eq!(prompt.0, "Why?");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layer 3: messages that nobody takes apart
+//!
+//! With the feature `rkyv` or `flatbuffers` a message is laid out in the ring, validated once, and read there.
+//!
+#![cfg_attr(feature = "rkyv", doc = "```")]
+#![cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
+//! use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
+//! use myelon::prelude::*;
+//!
+//! #[derive(Archive, Serialize, Deserialize)]
+//! #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+//! struct Prefill {
+//!     tokens: Vec<u32>,
+//! }
+//!
+//! myelon::rkyv_message!(Prefill);
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = portable_shm_segment_name("doc");
+//! let mut producer = TypedProducer::<Prefill>::create(&name, 4 << 20)?;
+//! let mut consumer = TypedConsumer::<Prefill>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+//! producer.publish(&Prefill { tokens: (0..100_000).collect() }, 0)?;
+//!
+//! let message = consumer.next(Patience::Endless)?.unwrap();
+//! let prefill = message.get()?; // a view of the message in the ring
+//! assert_eq!(prefill.tokens[99_999], 99_999);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Validation reads the whole message once. [`codec::trusted::access`] leaves it out, for programs that vouch for the sender; it is the
+//! only thing here that needs `unsafe` of yours.
+//!
+//! # Topology
+//!
+//! One ring to everybody and one back from each worker, the processes around them, and what becomes of them. Here the workers are threads;
+//! [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation in their environment.
+//!
+//! ```
+//! use myelon::prelude::*;
+//! use std::time::{Duration, Instant};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let label = format!("crate docs {}", std::process::id());
+//! let topology: Topology = Topology::new(&label, 2usize)?;
+//! let invitations = [topology.invitation(0)?, topology.invitation(1)?];
+//! let workers = invitations.map(|invitation| {
+//!     std::thread::spawn(move || {
+//!         let mut worker: WorkerEnd = WorkerEnd::join(&invitation).expect("a scheduler comes");
+//!         worker.serve(|step, answers| answers.send(&step.to_ascii_uppercase(), 1, Patience::Endless).map(drop))
+//!     })
+//! });
+//!
+//! let mut scheduler = topology.launch(Workers::started_elsewhere())?;
+//! scheduler.broadcast(b"a step", 1, Patience::Endless)?;
+//! for answer in scheduler.gather(Whom::All, Instant::now() + Duration::from_secs(20)) {
+//!     match answer.outcome {
+//!         Outcome::Message { bytes, .. } => assert_eq!(bytes, b"A STEP"),
+//!         other => panic!("rank {}: {other:?}", answer.rank), // it has died, left, or is late
+//!     }
+//! }
+//! scheduler.close();
+//! for worker in workers {
+//!     worker.join().unwrap()?; // it was told that the topology is closed
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When somebody does not get on
+//!
+//! The slowest consumer holds the producer back once the ring is full, and nobody is declared dead because a clock says so: death is the
+//! kernel's word, which drops a lock when a process is gone. A wait that ends without success says for whom it has waited.
+//!
+//! ```
+//! use myelon::prelude::*;
+//! use std::time::{Duration, Instant};
+//!
+//! # fn main() -> TransportResult<()> {
+//! # let name = portable_shm_segment_name("doc");
+//! let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 16)?;
+//! let _idle: FramedTransportConsumer = TransportBuilder::new(&name, 0).with_consumer_id("worker-3").with_rank(3).build_consumer()?;
+//! let error = loop {
+//!     if let Err(error) = producer.publish_deadline(&[0; 4096], 1, Instant::now() + Duration::from_millis(10)) {
+//!         break error;
+//!     }
+//! };
+//! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, 15 events behind; gives up
+//! let TransportError::Publish(PublishError::TimedOut { report }) = error else { panic!("{error}") };
+//! assert_eq!(report.culprit.unwrap().rank, Some(3));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | wanted | see |
+//! |---|---|
+//! | how long a call may wait | [`Patience`]: at once, until a moment, without end, or under the liveness watch |
+//! | alerts, a grace period, and an end, without a deadline in every call | [`ProducerEnd::enable_required_consumer_liveness`], [`Patience::Managed`] |
+//! | who is in the ring, who has died | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`]; in a topology [`topology::Outcome`] |
+//! | a report at any time, from either side | [`ProducerEnd::stall_report`], [`ConsumerEnd::stall_report`] |
+//! | counters, also of a process that is dead | [`observability`] |
+//! | waiting in an event loop | [`ConsumerEnd::doorbell`] |
+//! | removing what a crash left | [`gc`] |
+//!
+//! # What holds
+//!
+//! - **Whole or absent.** A sender that is killed in the middle of a message has sent nothing, whatever its length.
+//! - **At least once, in order.** A message is acknowledged when it is dropped, and not while a panic unwinds. Who is killed and comes back
+//!   under its id gets what it had not acknowledged again, [marked](transport::Message::is_redelivered).
+//! - **Bytes of strangers are checked.** What cannot be read is an error with its cause, once, and counted; the stream goes on behind it. No
+//!   length that somebody else wrote decides how much memory is taken.
+//! - **Two programs agree or are refused**: on the layout, on the format, and on the type of the messages.
+//! - **Space is reserved** when a ring is created; too little is an error with the numbers in it, and not a SIGBUS.
+//!
+//! Not promised: anything against a process that may write to the segment and does so where it has no business, durability, and anything
+//! between machines.
+//!
+//! # Errors
+//!
+//! | enum | of |
+//! |---|---|
+//! | [`TransportError`](transport::TransportError) | layer 1: `Full` and `TooLarge`, and what the ring says as `Publish`, `Consume` and `Build` |
+//! | [`TypedPublishError`](typed_transport::TypedPublishError), [`TypedReceiveError`](typed_transport::TypedReceiveError) | layers 2 and 3; [`CodecError`](codec::CodecError) is what a codec says |
+//! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is what came of waiting for a worker |
+//! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`], [`RequiredConsumerError`] | layer 0: building, publishing, consuming, required consumers |
+//!
+//! A variant is a situation, its fields are what one wants to know at night, and the cause is kept as `source`.
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `bincode` (default) | `bincode_message!`: messages of serde's types |
+//! | `rkyv` | `rkyv_message!`: messages that are read in place |
+//! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema that other languages share |
+//! | `serde` | configuration types implement serde's traits |
+//! | `tracing` | stall reports are also emitted as events |
+//!
+//! # Environment
+//!
+//! Read when an endpoint is built. An invalid value is an error that names the variable.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `MYELON_WAIT` | how every endpoint waits: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`, `block`, `adaptive` |
+//! | `MYELON_PROCESS_CORE` | core for the thread that builds an endpoint |
+//! | `MYELON_PRODUCER_CORE`, `MYELON_CONSUMER_CORE` | the same, for one kind of endpoint; these go before |
+//! | `MYELON_AUTO_CONSUMER_CORE` | core for the thread of an [`AutoConsumer`] |
+//! | `MYELON_SHUTDOWN_GRACE_MS` | grace period of managed publishing, in milliseconds |
+//! | [`MYELON_INVITATION`](topology::INVITATION_VARIABLE) | which worker of which topology a process is; set by the scheduler that starts it |
+//!
+//! # Platforms
+//!
+//! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory is a file in
+//! `/private/tmp`, workers learn of their scheduler's death from the ring alone, and there is no pinning.
 #![deny(unsafe_code)]
 
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 pub mod codec;
 pub mod inference;
+mod namespaces;
 pub mod topology;
 pub mod transport;
 pub mod typed_transport;
 
+// Everything of layer 0, as the same types. Names that are also here go before.
 pub use disruptor_mp::*;
+pub use namespaces::{consumer, observability, prelude, producer};

@@ -7,7 +7,7 @@ use super::flags;
 use super::malformed::Malformed;
 use super::prefix::{PREFIX_BYTES_MAX, Prefix};
 use disruptor_mp::{Event, event};
-use zerocopy::Unaligned;
+use zerocopy::{FromZeros, Unaligned};
 
 /// The first twelve bytes of a frame. Little-endian, and aligned to nothing, so that a frame of any size is an event.
 #[event]
@@ -214,6 +214,13 @@ macro_rules! frame {
             }
         }
 
+        /// Without a message: what the slots of a ring hold that was built for frames and not by a transport.
+        impl<const DATA_BYTES: usize> Default for $name<DATA_BYTES> {
+            fn default() -> Self {
+                Self::new_zeroed()
+            }
+        }
+
         impl<const DATA_BYTES: usize> sealed::Frame for $name<DATA_BYTES> {}
     };
 }
@@ -230,7 +237,7 @@ mod sealed {
 mod tests {
     use super::*;
     use disruptor_mp::schema::slot_align;
-    use zerocopy::{FromZeros, IntoBytes};
+    use zerocopy::IntoBytes;
 
     #[test]
     fn the_layout_is_that_of_the_rfc() {

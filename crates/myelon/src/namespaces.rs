@@ -1,0 +1,53 @@
+//! Names of all layers, once more, grouped as programs of this family import them. The same types, whatever path they came by.
+//!
+//! **Lives here:** re-exports only; groups to which this crate adds nothing come from [`disruptor_mp`] as they are. **Builds on:** every
+//! layer. **May touch it:** everybody.
+
+/// What a program usually needs.
+///
+/// ```
+/// use myelon::prelude::*;
+///
+/// # fn main() -> TransportResult<()> {
+/// # let name = portable_shm_segment_name("doc");
+/// let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 20)?;
+/// let mut consumer: FramedTransportConsumer = TransportBuilder::new(&name, 0).with_consumer_id("worker-0").build_consumer()?;
+/// producer.publish(b"a step", 1)?;
+/// assert_eq!(consumer.receive_owned(Patience::Endless)?, Some((1, b"a step".to_vec())));
+/// # Ok(())
+/// # }
+/// ```
+pub mod prelude {
+    pub use crate::codec::{Codec, ZeroCopyCodec};
+    pub use crate::topology::{Answer, Invitation, Outcome, SchedulerEnd, Topology, Whom, WorkerEnd, Workers};
+    pub use crate::transport::{
+        AlignedFixedFrame, FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Message,
+        MyelonWaitStrategy, Records, TransportBuilder, TransportError, TransportResult,
+    };
+    pub use crate::typed_transport::{TypedConsumer, TypedMessage, TypedProducer};
+    pub use disruptor_mp::prelude::*;
+    pub use disruptor_mp::{ConsumeError, Patience, Place, PublishError, StartAt, portable_shm_segment_name};
+}
+
+/// Counters that anybody can read, and reports of what somebody waits for.
+pub mod observability {
+    pub use crate::transport::TraceId;
+    pub use disruptor_mp::observability::*;
+    pub use disruptor_mp::{ConsumerInfo, RequiredConsumerAlert, RequiredConsumerAlertHook, StallReport};
+}
+
+/// The writing end, of each layer.
+pub mod producer {
+    pub use crate::transport::{FramedTransportProducer, MmapFramedTransportProducer};
+    pub use crate::typed_transport::{MmapTypedProducer, TypedProducer};
+    pub use disruptor_mp::producer::*;
+    pub use disruptor_mp::{ProducerEnd, RecordProducer};
+}
+
+/// The reading end, of each layer.
+pub mod consumer {
+    pub use crate::transport::{FramedTransportConsumer, MmapFramedTransportConsumer};
+    pub use crate::typed_transport::{MmapTypedConsumer, TypedConsumer};
+    pub use disruptor_mp::consumer::*;
+    pub use disruptor_mp::{ConsumerEnd, RecordConsumer};
+}
