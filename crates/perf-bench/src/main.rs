@@ -94,7 +94,6 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         cpus,
         other_cpus: allowed.iter().copied().filter(|cpu| !cpus.contains(cpu)).collect(),
     };
-    #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "nobody joins them"))]
     let mut cases = match options.command {
         Command::Probe => vec![limits::cache_line_case()],
         Command::Limits => limits::cases(cpus[0], options.quick),
@@ -104,11 +103,16 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         Command::Wakeup => ring::wakeup_cases(options.quick),
         Command::Create => ring::create_cases(options.quick),
         Command::Messages => messages::cases(),
+        Command::Frames => messages::frames::cases(),
         Command::All => ring::all_cases(cpus[0], options.quick, options.instructions),
     };
     #[cfg(feature = "peers")]
     if matches!(options.command, Command::PingPong | Command::Throughput | Command::All) {
         peers::join(&mut cases);
+    }
+    schedule::keep_only(&mut cases, &options.only);
+    if cases.is_empty() {
+        return Err(format!("no case of `{}` is called {}", options.command.name(), options.only.join(" or ")).into());
     }
     // A run takes minutes where the cpus are rarely where they are wanted, so whoever watches it is told how far it is.
     let watched = std::io::stderr().is_terminal();

@@ -27,6 +27,7 @@ Commands:
   wakeup      what a sleeping consumer costs, and how long its wake-up takes, beside the bare futex's
   create      a new ring of 256 MiB, beside the bare reservation of its memory
   messages    messages of 64 B to 2 MiB, round trips and one way, through whatever carries messages here
+  frames      short messages one way through small frames, and beside them through large ones
   all         everything above in one interleaved run
 
 Options:
@@ -34,6 +35,7 @@ Options:
       --cpus A,B      the cpus of the producer and the consumer [default: two that suit the label]
       --label LABEL   smt, near, far or any: count only measurements with the cpus that far apart [default: near]
       --window MS     how long one measurement takes [default: 200]; on a busy machine, shorter ones are disturbed less often
+      --only TEXTS    only cases whose name contains one of TEXTS (separated by commas), and what they stand beside
       --json FILE     also write everything to FILE
       --instructions  broadcast and all: also count the instructions of a publish, with valgrind's callgrind
       --quick         a smoke run: one short measurement of each case, which always counts
@@ -52,11 +54,12 @@ pub(crate) enum Command {
     Wakeup,
     Create,
     Messages,
+    Frames,
     All,
 }
 
 /// Every command and how it is written on the command line.
-const COMMANDS: [(&str, Command); 9] = [
+const COMMANDS: [(&str, Command); 10] = [
     ("probe", Command::Probe),
     ("limits", Command::Limits),
     ("pingpong", Command::PingPong),
@@ -65,6 +68,7 @@ const COMMANDS: [(&str, Command); 9] = [
     ("wakeup", Command::Wakeup),
     ("create", Command::Create),
     ("messages", Command::Messages),
+    ("frames", Command::Frames),
     ("all", Command::All),
 ];
 
@@ -90,6 +94,8 @@ pub(crate) struct Options {
     pub(crate) label: Option<Label>,
     /// `None`: as long as the kind of run suggests.
     pub(crate) window: Option<Duration>,
+    /// Parts of names of cases, of which one is enough; empty: all cases.
+    pub(crate) only: Vec<String>,
     pub(crate) json: Option<PathBuf>,
     pub(crate) quick: bool,
     /// Whether instructions are counted, which takes valgrind.
@@ -117,7 +123,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
     let mut parser = lexopt::Parser::from_args(args);
     let mut command = None;
     let (mut repeats, mut cpus, mut label, mut json) = (None, None, Some(Label::Near), None);
-    let (mut window, mut quick, mut instructions) = (None, false, false);
+    let (mut window, mut only, mut quick, mut instructions) = (None, Vec::new(), false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
@@ -126,6 +132,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
             Arg::Long("cpus") => cpus = Some(parser.value()?.parse_with(parse_cpus)?),
             Arg::Long("label") => label = parser.value()?.parse_with(parse_label)?,
             Arg::Long("window") => window = Some(parser.value()?.parse_with(parse_window)?),
+            Arg::Long("only") => only = parser.value()?.parse_with(parse_only)?,
             Arg::Long("json") => json = Some(PathBuf::from(parser.value()?)),
             Arg::Long("quick") => quick = true,
             Arg::Long("instructions") => instructions = true,
@@ -141,7 +148,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
     }
     let command = command.ok_or("which command? Try --help")?;
     let repeats = repeats.unwrap_or(if quick { 1 } else { REPEATS_DEFAULT });
-    Ok(Invocation::Run(Options { command, repeats, cpus, label, window, json, quick, instructions }))
+    Ok(Invocation::Run(Options { command, repeats, cpus, label, window, only, json, quick, instructions }))
 }
 
 fn parse_repeats(text: &str) -> Result<usize, String> {
@@ -151,6 +158,12 @@ fn parse_repeats(text: &str) -> Result<usize, String> {
 fn parse_window(text: &str) -> Result<Duration, String> {
     let millis = text.parse().ok().filter(|&millis| millis > 0);
     millis.map(Duration::from_millis).ok_or_else(|| "not a number of milliseconds of at least 1".into())
+}
+
+/// Cases' names have commas in them, but an empty part would choose every case.
+fn parse_only(text: &str) -> Result<Vec<String>, String> {
+    let texts: Vec<_> = text.split(',').map(|text| text.trim().to_owned()).collect();
+    if texts.iter().any(String::is_empty) { Err("not texts such as records,64 B".into()) } else { Ok(texts) }
 }
 
 fn parse_cpus(text: &str) -> Result<[usize; 2], String> {
@@ -188,6 +201,7 @@ mod tests {
             cpus: None,
             label,
             window: None,
+            only: Vec::new(),
             json: None,
             quick: false,
             instructions: false,
@@ -203,11 +217,13 @@ mod tests {
             cpus: Some([2, 0]),
             label: None,
             window: Some(Duration::from_millis(50)),
+            only: vec!["48".into(), "records".into()],
             json: Some("x.json".into()),
             quick: true,
             instructions: true,
         };
-        let line = "probe --repeats 3 --cpus 2,0 --label=any --window 50 --json x.json --quick --instructions";
+        let line = "probe --repeats 3 --cpus 2,0 --label=any --window 50 --only 48,records --json x.json \
+                    --quick --instructions";
         assert_eq!(run(line).unwrap(), Invocation::Run(options));
     }
 
@@ -222,6 +238,7 @@ mod tests {
             "limits --cpus 1,1",
             "limits --label x",
             "limits --window 0",
+            "limits --only a,,b",
         ] {
             assert!(run(line).is_err(), "{line}");
         }

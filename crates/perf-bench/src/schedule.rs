@@ -4,7 +4,7 @@
 //! `interference`, `probe`.
 //! **May touch it:** every command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -67,6 +67,25 @@ impl Case {
     pub(crate) fn repeats(&self, repeats: usize) -> usize {
         if self.once { 1 } else { repeats }
     }
+}
+
+/// Keeps the cases whose name contains one of `texts`, and those that the kept ones are compared with. Without texts it
+/// keeps all.
+pub(crate) fn keep_only(cases: &mut Vec<Case>, texts: &[String]) {
+    if texts.is_empty() {
+        return;
+    }
+    let mut kept: BTreeSet<String> = BTreeSet::new();
+    let is_wanted = |case: &&Case| texts.iter().any(|text| case.name.contains(text.as_str()));
+    let mut wanted: Vec<_> = cases.iter().filter(is_wanted).map(|case| case.name.clone()).collect();
+    // A reference may have one of its own.
+    while let Some(name) = wanted.pop() {
+        let reference = cases.iter().find(|case| case.name == name).and_then(|case| case.reference.clone());
+        if kept.insert(name) {
+            wanted.extend(reference);
+        }
+    }
+    cases.retain(|case| kept.contains(&case.name));
 }
 
 /// What a figure ought to be.
@@ -300,6 +319,22 @@ mod tests {
             places.sort_unstable();
             assert_eq!(places, [0, 1, 2, 3, 4]);
         }
+    }
+
+    #[test]
+    fn a_kept_case_brings_what_it_is_compared_with() {
+        let case = |name: &str| Case { name: name.to_owned(), ..crate::limits::cache_line_case() };
+        let (first, other) = (case("first"), case("other"));
+        let second = case("second").beside(&first);
+        let third = case("third").beside(&second);
+        let mut cases = vec![first, other, second, third];
+        let names = |cases: &[Case]| cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
+        keep_only(&mut cases, &[]);
+        assert_eq!(cases.len(), 4);
+        keep_only(&mut cases, &["hir".to_owned()]);
+        assert_eq!(names(&cases), ["first", "second", "third"]);
+        keep_only(&mut cases, &["fourth".to_owned()]);
+        assert!(cases.is_empty());
     }
 
     fn plan(wanted: Option<Label>) -> Plan {

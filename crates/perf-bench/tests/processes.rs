@@ -115,6 +115,7 @@ fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leav
         "wake-up of a parked consumer",
         "create a ring",
         "messages one way, 64 B",
+        "messages of 64 B one way, in frames of 64 KiB",
     ] {
         assert!(rows.iter().any(|row| row["case"].as_str().unwrap().starts_with(name)), "{name} is missing");
     }
@@ -129,12 +130,30 @@ fn messages_of_every_size_are_answered_and_go_one_way() {
     let rows = report["rows"].as_array().unwrap();
     for size in ["64 B", "1 KiB", "4 KiB", "16 KiB", "64 KiB", "256 KiB", "2 MiB"] {
         for figure in ["message round trip", "messages one way"] {
-            let name = format!("{figure}, {size}: Unix stream");
-            let row = rows.iter().find(|row| row["case"] == name.as_str());
-            let row = row.unwrap_or_else(|| panic!("{name} is missing"));
-            assert!(row["measured"]["summary"]["median"].as_f64().is_some_and(|median| median > 0.0), "{row:#}");
+            for carrier in ["records", "transport, records", "transport, frames", "Unix stream"] {
+                let name = format!("{figure}, {size}: {carrier}");
+                let row = rows.iter().find(|row| row["case"] == name.as_str());
+                let row = row.unwrap_or_else(|| panic!("{name} is missing"));
+                assert!(row["measured"]["summary"]["median"].as_f64().is_some_and(|median| median > 0.0), "{row:#}");
+            }
         }
     }
+}
+
+#[test]
+fn a_run_may_be_of_some_cases_and_of_what_they_are_compared_with() {
+    let (report, _) = complete_run(&["messages", "--quick", "--only", "1 KiB: records,4 KiB: records in"]);
+    let names: Vec<_> = report["rows"].as_array().unwrap().iter().map(|row| row["case"].as_str().unwrap()).collect();
+    assert_eq!(names[0], "cache-line round trip");
+    assert!(names.iter().all(|name| name.contains("records") || *name == names[0]), "{names:?}");
+    let output = perf_bench(&["messages", "--quick", "--only", "pigeons"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn short_messages_go_through_frames_of_both_sizes() {
+    let (report, _) = complete_run(&["frames", "--quick"]);
+    assert_eq!(report["rows"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -63,6 +63,14 @@ pub(crate) trait Sender {
     /// # Errors
     /// See [`Stop`].
     fn send(&mut self, payload: Payload) -> Result<(), Stop>;
+
+    /// Sends several messages that are there together; who can announce them together does.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    fn send_all(&mut self, mut payloads: impl Iterator<Item = Payload>) -> Result<(), Stop> {
+        payloads.try_for_each(|payload| self.send(payload))
+    }
 }
 
 /// The end that messages come out of.

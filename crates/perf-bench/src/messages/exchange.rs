@@ -124,8 +124,8 @@ fn group(message_bytes: usize) -> u64 {
 }
 
 /// Messages between two looks at the clock: so many bytes, or as many messages as a slow carrier takes in a millisecond.
-fn messages_per_look(message_bytes: usize) -> usize {
-    (256 * 1024 / message_bytes).clamp(1, 256)
+fn messages_per_look(message_bytes: usize) -> u64 {
+    (256 * 1024 / message_bytes as u64).clamp(1, 256)
 }
 
 /// Role 0 of a one-way measurement.
@@ -145,10 +145,9 @@ pub(crate) fn pour<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Opti
         let begin = Instant::now();
         let mut number = 0;
         while begin.elapsed() < side.window() {
-            for _ in 0..messages_per_look(message_bytes) {
-                sender.send(Payload::new(number, message_bytes))?;
-                number += 1;
-            }
+            let end = number + messages_per_look(message_bytes);
+            sender.send_all((number..end).map(|number| Payload::new(number, message_bytes)))?;
+            number = end;
         }
         sender.send(Payload::new(STOP, message_bytes))?;
         Ok(None)

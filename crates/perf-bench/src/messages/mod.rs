@@ -8,21 +8,32 @@
 pub(crate) mod carrier;
 pub(crate) mod comparison;
 mod exchange;
+pub(crate) mod frames;
+mod records;
+mod transport;
 mod unix_stream;
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::schedule::{Case, Judged};
+use crate::schedule::{Aim, Case, Judged};
 use crate::side::{Measurement, Side, Stop};
 use crate::workload::{Subject, Workload};
 
 use carrier::{Carrier, Link};
+use transport::OverFrames;
+
+#[cfg(feature = "peers")]
+use crate::peers::alpha_framed::AlphaFramed;
 
 /// Something that carries messages, in a form that can be handed to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Carried {
+    Records,
+    RecordBatches,
+    TransportRecords,
+    TransportFrames,
     UnixStreams,
     #[cfg(feature = "peers")]
     AlphaFramed,
@@ -39,6 +50,10 @@ pub(crate) enum Carried {
 impl Carried {
     /// All of them; the first one is what the rates of the others are compared with.
     const ALL: &[Self] = &[
+        Self::Records,
+        Self::RecordBatches,
+        Self::TransportRecords,
+        Self::TransportFrames,
         Self::UnixStreams,
         #[cfg(feature = "peers")]
         Self::AlphaFramed,
@@ -51,6 +66,39 @@ impl Carried {
         #[cfg(feature = "aeron")]
         Self::AeronIpc,
     ];
+
+    /// Whether there is something of its own to measure: a batch of one question is a question.
+    fn has(self, figure: Figure) -> bool {
+        (self, figure) != (Self::RecordBatches, Figure::RoundTrip)
+    }
+}
+
+/// Names the type of a carrier whose frames have a fixed size, which its users choose to suit their messages.
+macro_rules! with_frames {
+    ($bytes:expr, $carrier:ident = $framed:ident => $result:expr) => {
+        match $bytes {
+            64 => {
+                type $carrier = $framed<64>;
+                $result
+            }
+            1024 => {
+                type $carrier = $framed<1024>;
+                $result
+            }
+            4096 => {
+                type $carrier = $framed<4096>;
+                $result
+            }
+            16384 => {
+                type $carrier = $framed<16384>;
+                $result
+            }
+            _ => {
+                type $carrier = $framed<65536>;
+                $result
+            }
+        }
+    };
 }
 
 /// Evaluates an expression with `$carrier` as the name of the type that a [`Carried`] stands for, where it carries
@@ -58,34 +106,25 @@ impl Carried {
 macro_rules! with_carrier {
     ($carried:expr, $bytes:expr, $carrier:ident => $result:expr) => {
         match $carried {
+            Carried::Records => {
+                type $carrier = records::OwnRecords;
+                $result
+            }
+            Carried::RecordBatches => {
+                type $carrier = records::OwnBatches;
+                $result
+            }
+            Carried::TransportRecords => {
+                type $carrier = transport::OverRecords;
+                $result
+            }
+            Carried::TransportFrames => with_frames!($bytes, $carrier = OverFrames => $result),
             Carried::UnixStreams => {
                 type $carrier = unix_stream::UnixStreams;
                 $result
             }
-            // Its frames have a fixed size, which its users choose to suit their messages.
             #[cfg(feature = "peers")]
-            Carried::AlphaFramed => match $bytes {
-                64 => {
-                    type $carrier = crate::peers::alpha_framed::AlphaFramed<64>;
-                    $result
-                }
-                1024 => {
-                    type $carrier = crate::peers::alpha_framed::AlphaFramed<1024>;
-                    $result
-                }
-                4096 => {
-                    type $carrier = crate::peers::alpha_framed::AlphaFramed<4096>;
-                    $result
-                }
-                16384 => {
-                    type $carrier = crate::peers::alpha_framed::AlphaFramed<16384>;
-                    $result
-                }
-                _ => {
-                    type $carrier = crate::peers::alpha_framed::AlphaFramed<65536>;
-                    $result
-                }
-            },
+            Carried::AlphaFramed => with_frames!($bytes, $carrier = AlphaFramed => $result),
             #[cfg(feature = "peers")]
             Carried::Crossbar => {
                 type $carrier = crate::peers::crossbar::Credited;
@@ -153,7 +192,28 @@ impl Messages {
         let (wait, has_threads) = with_carrier!(self.carried, self.message_bytes, C => (C::WAIT, C::HAS_THREADS));
         let name = format!("{}: {}", self.discipline(), self.carrier_name());
         let judged = if has_threads { Judged::Threads } else { Judged::Everybody };
-        Case { judged, ..Case::new(name, wait, Workload::Messages(self)) }
+        let aim = self.aim();
+        Case { judged, aim, ..Case::new(name, wait, Workload::Messages(self)) }
+    }
+
+    /// What our own rings ought to reach: what throw-away programs with nothing else in them came to, and a little more
+    /// time.
+    fn aim(&self) -> Option<Aim> {
+        match (self.carried, self.figure, self.message_bytes) {
+            (Carried::Records, Figure::RoundTrip, 64) => Some(Aim::RatioAtMost(1.7)),
+            (Carried::Records, Figure::RoundTrip, 1024) => Some(Aim::AtMost(600.0)),
+            (Carried::Records, Figure::RoundTrip, 4096) => Some(Aim::AtMost(900.0)),
+            (Carried::Records, Figure::RoundTrip, 16384) => Some(Aim::AtMost(2400.0)),
+            (Carried::Records, Figure::RoundTrip, 65536) => Some(Aim::AtMost(7500.0)),
+            (Carried::Records, Figure::RoundTrip, 2_097_152) => Some(Aim::AtMost(205e3)),
+            (Carried::RecordBatches, Figure::OneWay, 64) => Some(Aim::AtLeast(100e6)),
+            (Carried::RecordBatches, Figure::OneWay, 1024) => Some(Aim::AtLeast(35e6)),
+            (Carried::RecordBatches, Figure::OneWay, 4096) => Some(Aim::AtLeast(8e6)),
+            (Carried::RecordBatches, Figure::OneWay, 16384) => Some(Aim::AtLeast(2.1e6)),
+            (Carried::RecordBatches, Figure::OneWay, 65536) => Some(Aim::AtLeast(420e3)),
+            (Carried::RecordBatches, Figure::OneWay, 2_097_152) => Some(Aim::AtLeast(14e3)),
+            _ => None,
+        }
     }
 }
 
@@ -194,7 +254,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 Figure::OneWay if carried == Carried::ALL[0] => first.clone(),
                 Figure::OneWay => case(carried, figure, message_bytes).beside(&first),
             };
-            cases.extend(Carried::ALL.iter().map(of));
+            cases.extend(Carried::ALL.iter().filter(|carried| carried.has(figure)).map(of));
         }
     }
     cases

@@ -249,6 +249,7 @@ pub(crate) fn all_cases(cpu: usize, quick: bool, instructions: bool) -> Vec<Case
         wakeup_cases(quick),
         create_cases(quick),
         messages::cases(),
+        messages::frames::cases(),
     ];
     for case in more.into_iter().flatten() {
         // References come with every list that needs them.
@@ -274,6 +275,7 @@ mod tests {
             wakeup_cases(true),
             create_cases(true),
             messages::cases(),
+            messages::frames::cases(),
             all_cases(cpu, true, true),
         ] {
             for case in &cases {

@@ -12,7 +12,7 @@ use crate::limits::{
     cache_line::CacheLine, copying::Copying, cursor_ring::CursorRing, futex_wake::FutexWake, reading::Reading,
     reserve::Reserve,
 };
-use crate::messages::Messages;
+use crate::messages::{Messages, frames::ShortInFrames};
 #[cfg(feature = "peers")]
 use crate::peers::alpha::{AlphaPingPong, AlphaThroughput};
 use crate::ring::{
@@ -71,6 +71,7 @@ pub(crate) enum Workload {
     Ticking(Ticking),
     Idle(Idle),
     Messages(Messages),
+    ShortInFrames(ShortInFrames),
     #[cfg(feature = "peers")]
     AlphaPingPong(AlphaPingPong),
     #[cfg(feature = "peers")]
@@ -96,6 +97,7 @@ impl Workload {
             Self::Ticking(subject) => subject,
             Self::Idle(subject) => subject,
             Self::Messages(subject) => subject,
+            Self::ShortInFrames(subject) => subject,
             #[cfg(feature = "peers")]
             Self::AlphaPingPong(subject) => subject,
             #[cfg(feature = "peers")]

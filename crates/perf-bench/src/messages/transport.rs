@@ -1,0 +1,133 @@
+//! Our transport, which knows kinds, splits what is too long for a frame and names what went wrong: over records, and over
+//! frames.
+//!
+//! **Lives here:** [`OverRecords`], [`OverFrames`], and [`InFewFrames`] for the question what large frames cost.
+//! **Builds on:** `myelon::transport`. **May touch it:** `messages`, `frames`.
+//!
+//! Messages are written where they are sent from, which is in the ring unless they are split, and read one by one.
+
+use disruptor_mp::DEFAULT_RECORD_RING_BYTES;
+use myelon::Patience;
+use myelon::transport::{
+    AlignedFixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, Records,
+    TransportBuilder, TransportError,
+};
+
+use super::carrier::{Carrier, Link, Receiver, Sender};
+use crate::side::Stop;
+use crate::workload::payload::Payload;
+
+/// Over records.
+pub(crate) enum OverRecords {}
+
+/// Over aligned frames of so many bytes; longer messages are split.
+pub(crate) enum OverFrames<const FRAME_BYTES: usize> {}
+
+/// The same with few frames, so that rings of large ones and of small ones can hold equally many.
+pub(crate) enum InFewFrames<const FRAME_BYTES: usize> {}
+
+/// Few frames: of 64 KiB they make a ring of 4 MiB.
+const FRAMES_FEW: usize = 64;
+
+impl From<TransportError> for Stop {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Build(error) => error.into(),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The builder of either end of a transport that spins.
+fn builder<F: Format>(name: String, depth: usize) -> TransportBuilder<F> {
+    TransportBuilder::new(name, depth).with_wait_strategy(MyelonWaitStrategy::BusySpin)
+}
+
+fn create<F: Format>(link: &Link<'_>, depth: usize) -> Result<Outbound<F>, Stop> {
+    Ok(Outbound(builder(link.name(), depth).create().build_producer()?))
+}
+
+/// An end takes the depth that it finds.
+fn attach<F: Format>(link: &Link<'_>) -> Result<Inbound<F>, Stop> {
+    Ok(Inbound(builder(link.name(), 0).build_consumer()?))
+}
+
+impl Carrier for OverRecords {
+    const NAME: &'static str = "transport, records";
+
+    type Sender<'s> = Outbound<Records>;
+    type Receiver<'s> = Inbound<Records>;
+
+    fn create(link: &Link<'_>) -> Result<Outbound<Records>, Stop> {
+        create(link, DEFAULT_RECORD_RING_BYTES)
+    }
+
+    fn attach(link: &Link<'_>) -> Result<Inbound<Records>, Stop> {
+        attach(link)
+    }
+}
+
+impl<const FRAME_BYTES: usize> Carrier for OverFrames<FRAME_BYTES> {
+    const NAME: &'static str = "transport, frames";
+
+    type Sender<'s> = Outbound<AlignedFixedFrame<FRAME_BYTES>>;
+    type Receiver<'s> = Inbound<AlignedFixedFrame<FRAME_BYTES>>;
+
+    fn create(link: &Link<'_>) -> Result<Self::Sender<'static>, Stop> {
+        create(link, link.depth() * link.message_bytes().div_ceil(FRAME_BYTES))
+    }
+
+    fn attach(link: &Link<'_>) -> Result<Self::Receiver<'static>, Stop> {
+        attach(link)
+    }
+}
+
+impl<const FRAME_BYTES: usize> Carrier for InFewFrames<FRAME_BYTES> {
+    const NAME: &'static str = "transport, few frames";
+
+    type Sender<'s> = Outbound<AlignedFixedFrame<FRAME_BYTES>>;
+    type Receiver<'s> = Inbound<AlignedFixedFrame<FRAME_BYTES>>;
+
+    fn lap(_: &Link<'_>) -> usize {
+        FRAMES_FEW
+    }
+
+    fn create(link: &Link<'_>) -> Result<Self::Sender<'static>, Stop> {
+        create(link, FRAMES_FEW)
+    }
+
+    fn attach(link: &Link<'_>) -> Result<Self::Receiver<'static>, Stop> {
+        attach(link)
+    }
+}
+
+/// Any kind; nobody looks at it.
+const KIND: u8 = 0;
+
+/// The end that sends.
+pub(crate) struct Outbound<F: Format>(FramedTransportProducer<F>);
+
+impl<F: Format> Sender for Outbound<F> {
+    #[inline]
+    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
+        let len_bytes = payload.len_bytes();
+        self.0.send_with(KIND, len_bytes, Patience::Endless, |place| {
+            payload.write(&mut place[..len_bytes]);
+            Ok(len_bytes)
+        })?;
+        Ok(())
+    }
+}
+
+/// The end that receives.
+pub(crate) struct Inbound<F: Format>(FramedTransportConsumer<F>);
+
+impl<F: Format> Receiver for Inbound<F> {
+    #[inline]
+    fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
+        if let Some(message) = self.0.next(Patience::Endless)? {
+            read(&message);
+        }
+        Ok(())
+    }
+}
