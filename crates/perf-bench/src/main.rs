@@ -22,6 +22,7 @@ mod schedule;
 mod side;
 mod stats;
 mod topology;
+mod typed;
 mod workload;
 
 use std::error::Error;
@@ -103,6 +104,7 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         Command::Wakeup => ring::wakeup_cases(options.quick),
         Command::Create => ring::create_cases(options.quick),
         Command::Messages => messages::cases(),
+        Command::Typed => typed::cases(),
         Command::Frames => messages::frames::cases(),
         Command::All => ring::all_cases(cpus[0], options.quick, options.instructions),
     };
@@ -128,6 +130,7 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let machine = Machine::observe(allowed, cpus[0]);
     let mut report = Report::new(options.command.name(), machine, &plan, &records);
     report.notes.extend(limits::best_ring(&report.rows));
+    report.notes.extend(typed::costs(&report.rows));
     report.notes.extend(messages::comparison::comparisons(&records));
 
     let incomplete = report.incomplete().into_iter().collect::<Vec<_>>().join("; ");

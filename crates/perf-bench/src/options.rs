@@ -27,6 +27,7 @@ Commands:
   wakeup      what a sleeping consumer costs, and how long its wake-up takes, beside the bare futex's
   create      a new ring of 256 MiB, beside the bare reservation of its memory
   messages    messages of 64 B to 2 MiB, round trips and one way, through whatever carries messages here
+  typed       a scheduler's step of 26 KiB as a typed message and back, by codec, beside its bytes alone
   frames      short messages one way through small frames, and beside them through large ones
   all         everything above in one interleaved run
 
@@ -54,12 +55,13 @@ pub(crate) enum Command {
     Wakeup,
     Create,
     Messages,
+    Typed,
     Frames,
     All,
 }
 
 /// Every command and how it is written on the command line.
-const COMMANDS: [(&str, Command); 10] = [
+const COMMANDS: [(&str, Command); 11] = [
     ("probe", Command::Probe),
     ("limits", Command::Limits),
     ("pingpong", Command::PingPong),
@@ -68,6 +70,7 @@ const COMMANDS: [(&str, Command); 10] = [
     ("wakeup", Command::Wakeup),
     ("create", Command::Create),
     ("messages", Command::Messages),
+    ("typed", Command::Typed),
     ("frames", Command::Frames),
     ("all", Command::All),
 ];

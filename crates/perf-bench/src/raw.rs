@@ -1,9 +1,10 @@
-//! What safe Rust cannot say: memory that two processes share, this process's resource usage, signals as a descriptor.
+//! What safe Rust cannot say: memory that two processes share, this process's resource usage, signals as a descriptor,
+//! a message that is not validated.
 //!
 //! **Lives here:** [`SharedMemory`] and its two kinds of word, [`Window`], [`involuntary_switches`],
-//! [`termination_signals`]. All `unsafe` of this crate.
-//! **Builds on:** nothing. **May touch it:** everybody; what it hands out is safe to use, whatever the other process
-//! does.
+//! [`termination_signals`], [`trusted`]. All `unsafe` of this crate.
+//! **Builds on:** nothing; `myelon`, for what is [`trusted`]. **May touch it:** everybody; what it hands out is safe to
+//! use, whatever the other process does, except for `trusted`, which needs that one to be ours.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -13,6 +14,9 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use myelon::codec::CodecResult;
+use myelon::codec::trusted::{self, TrustedCodec};
+use myelon::typed_transport::TypedMessage;
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::futex;
@@ -222,6 +226,18 @@ impl DerefMut for Window {
         // SAFETY: as in `deref`; the exclusive borrow excludes every other one.
         unsafe { std::slice::from_raw_parts_mut(self.0.base.as_ptr(), self.0.bytes) }
     }
+}
+
+/// The message where it lies, without validation: what it costs to trust. Only for a stream between two roles of one
+/// measurement.
+///
+/// # Errors
+/// When its length or address shows that it cannot be such a message.
+pub(crate) fn trusted<'m, T: TrustedCodec>(message: &'m TypedMessage<'_, T>) -> CodecResult<T::Archived<'m>> {
+    // SAFETY: the stream is of this type, as its tag says, and its sender is another role: a process of this very
+    // executable, which encodes its messages with this codec, writes nothing else and leaves them alone until `message`
+    // is dropped. Nobody else knows the segment's name. rkyv's check of the place includes the alignment.
+    unsafe { trusted::access::<T>(message) }
 }
 
 /// How often the kernel has taken the cpu from this process for somebody else since it started.

@@ -154,6 +154,7 @@ fn written_aim(aim: Aim, unit: Option<Unit>) -> String {
     match aim {
         Aim::RatioAtMost(ratio) => format!("<= {ratio} x ref"),
         Aim::RatioAtLeast(ratio) => format!(">= {ratio} x ref"),
+        Aim::AtMostMore(more) => format!("<= ref + {}", value(more)),
         Aim::AtMost(most) => format!("<= {}", value(most)),
         Aim::AtLeast(least) => format!(">= {}", value(least)),
         Aim::AtMostWithin { value: most, cpu_share } => {
@@ -162,12 +163,13 @@ fn written_aim(aim: Aim, unit: Option<Unit>) -> String {
     }
 }
 
-/// Whether the aim is met; `None` when it is about a ratio and there is nothing to compare with.
+/// Whether the aim is met; `None` when it is about a reference and there is nothing to compare with.
 fn is_met(aim: Aim, row: &MeasuredRow, ratio: Option<f64>) -> Option<bool> {
     let median = row.summary.median;
     match aim {
         Aim::RatioAtMost(most) => ratio.map(|ratio| ratio <= most),
         Aim::RatioAtLeast(least) => ratio.map(|ratio| ratio >= least),
+        Aim::AtMostMore(more) => ratio.map(|ratio| median - median / ratio <= more),
         Aim::AtMost(most) => Some(median <= most),
         Aim::AtLeast(least) => Some(median >= least),
         Aim::AtMostWithin { value, cpu_share } => Some(median <= value && row.cpu_share <= cpu_share),

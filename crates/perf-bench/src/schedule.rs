@@ -95,6 +95,8 @@ pub(crate) enum Aim {
     RatioAtMost(f64),
     /// At least so many times the reference.
     RatioAtLeast(f64),
+    /// At most so much more than the reference, in the case's unit.
+    AtMostMore(f64),
     /// At most this, in the case's unit.
     AtMost(f64),
     /// At least this, in the case's unit.

@@ -116,6 +116,7 @@ fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leav
         "create a ring",
         "messages one way, 64 B",
         "messages of 64 B one way, in frames of 64 KiB",
+        "step of 26 KiB round trip: rkyv in place, trusted",
     ] {
         assert!(rows.iter().any(|row| row["case"].as_str().unwrap().starts_with(name)), "{name} is missing");
     }
@@ -154,6 +155,16 @@ fn a_run_may_be_of_some_cases_and_of_what_they_are_compared_with() {
 fn short_messages_go_through_frames_of_both_sizes() {
     let (report, _) = complete_run(&["frames", "--quick"]);
     assert_eq!(report["rows"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_step_comes_back_through_every_codec_and_what_that_costs_is_said() {
+    let (report, stdout) = complete_run(&["typed", "--quick"]);
+    for form in ["bytes alone", "rkyv in place, trusted", "rkyv in place, validated", "bincode, owned"] {
+        let name = format!("step of 26 KiB round trip: {form}");
+        assert!(report["rows"].as_array().unwrap().iter().any(|row| row["case"] == name.as_str()), "{name} is missing");
+    }
+    assert!(stdout.contains("rkyv adds"), "{stdout}");
 }
 
 #[test]

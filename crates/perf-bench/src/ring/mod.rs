@@ -19,6 +19,7 @@ use crate::limits::{self, RING_BYTES};
 use crate::messages;
 use crate::schedule::{Aim, Case, Judged};
 use crate::side::{Side, Stop};
+use crate::typed;
 use crate::workload::Workload;
 
 use broadcast::{Bursts, Figure, Spread};
@@ -250,6 +251,7 @@ pub(crate) fn all_cases(cpu: usize, quick: bool, instructions: bool) -> Vec<Case
         create_cases(quick),
         messages::cases(),
         messages::frames::cases(),
+        typed::cases(),
     ];
     for case in more.into_iter().flatten() {
         // References come with every list that needs them.
@@ -276,6 +278,7 @@ mod tests {
             create_cases(true),
             messages::cases(),
             messages::frames::cases(),
+            typed::cases(),
             all_cases(cpu, true, true),
         ] {
             for case in &cases {

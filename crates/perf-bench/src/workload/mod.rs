@@ -23,6 +23,7 @@ use crate::ring::{
     wakeup::{Idle, Parked, Ticking},
 };
 use crate::side::{Measurement, Side, Stop};
+use crate::typed::TypedRoundTrip;
 
 /// Something that is measured between two pinned processes.
 ///
@@ -72,6 +73,7 @@ pub(crate) enum Workload {
     Idle(Idle),
     Messages(Messages),
     ShortInFrames(ShortInFrames),
+    TypedRoundTrip(TypedRoundTrip),
     #[cfg(feature = "peers")]
     AlphaPingPong(AlphaPingPong),
     #[cfg(feature = "peers")]
@@ -98,6 +100,7 @@ impl Workload {
             Self::Idle(subject) => subject,
             Self::Messages(subject) => subject,
             Self::ShortInFrames(subject) => subject,
+            Self::TypedRoundTrip(subject) => subject,
             #[cfg(feature = "peers")]
             Self::AlphaPingPong(subject) => subject,
             #[cfg(feature = "peers")]
