@@ -310,6 +310,8 @@
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 pub mod codec;
+#[cfg(feature = "dst")]
+pub mod dst;
 pub mod inference;
 mod namespaces;
 pub mod topology;

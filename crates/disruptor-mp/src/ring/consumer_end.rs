@@ -116,6 +116,15 @@ impl<E: Event> ConsumerEnd<E> {
         self.fork_epoch != crate::segment::fork_epoch()
     }
 
+    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives back the lock that the
+    /// kernel would give back, and leaves everything else as it is. For simulations.
+    #[cfg(feature = "dst")]
+    #[doc(hidden)]
+    pub fn abandon(&mut self) {
+        // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
+        self.fork_epoch = self.fork_epoch.wrapping_sub(1);
+    }
+
     /// Whether there is an event now. Notes the lag when it had to look.
     #[inline(always)]
     pub(super) fn look(&mut self) -> bool {

@@ -228,6 +228,15 @@ impl<E: Event> ProducerEnd<E> {
         complete
     }
 
+    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives back the lock that the
+    /// kernel would give back, and leaves everything else as it is. For simulations.
+    #[cfg(feature = "dst")]
+    #[doc(hidden)]
+    pub fn abandon(&mut self) {
+        // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
+        self.fork_epoch = self.fork_epoch.wrapping_sub(1);
+    }
+
     /// How this producer came to its ring.
     pub fn origin(&self) -> Origin {
         self.origin

@@ -1,0 +1,38 @@
+//! Ends as a killed process leaves them.
+//!
+//! **Lives here:** [`Crash`]. **Builds on:** the ring's ends, which can be abandoned. **May touch it:** simulations.
+
+use crate::codec::Codec;
+use crate::transport::{Format, FramedTransportConsumer, FramedTransportProducer};
+use crate::typed_transport::{TypedConsumer, TypedProducer};
+
+/// An end that can die without a word.
+pub trait Crash {
+    /// Dies: the ring is not closed, the table not left, nobody woken. The locks are free, as the kernel would free them. A message that is
+    /// held must have been leaked before with [`std::mem::forget`], for it would acknowledge itself.
+    fn crash(self);
+}
+
+impl<F: Format> Crash for FramedTransportProducer<F> {
+    fn crash(mut self) {
+        self.abandon();
+    }
+}
+
+impl<F: Format> Crash for FramedTransportConsumer<F> {
+    fn crash(mut self) {
+        self.abandon();
+    }
+}
+
+impl<T: Codec, F: Format> Crash for TypedProducer<T, F> {
+    fn crash(mut self) {
+        self.abandon();
+    }
+}
+
+impl<T: Codec, F: Format> Crash for TypedConsumer<T, F> {
+    fn crash(mut self) {
+        self.abandon();
+    }
+}

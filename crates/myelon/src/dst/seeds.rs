@@ -1,0 +1,34 @@
+//! Which seeds a test runs.
+//!
+//! **Lives here:** [`seeds`]. **Builds on:** the environment. **May touch it:** tests.
+
+/// The environment variable with the one seed that is to be run, decimal or `0x` and hexadecimal.
+pub const SEED_VARIABLE: &str = "MYELON_DST_SEED";
+
+/// The seeds below `count`; or, if `MYELON_DST_SEED` is set, that one only, to replay what has failed.
+///
+/// # Panics
+/// If the variable is set to something that is no seed.
+pub fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var(SEED_VARIABLE) {
+        Ok(text) => vec![parse(&text).unwrap_or_else(|| panic!("{SEED_VARIABLE}: `{text}` is no seed"))],
+        Err(_) => (0..count).collect(),
+    }
+}
+
+fn parse(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_decimal_or_hexadecimal_and_anything_else_is_none() {
+        assert_eq!((parse("12"), parse("0xff"), parse("seed"), parse("")), (Some(12), Some(255), None, None));
+    }
+}

@@ -1,0 +1,82 @@
+//! What each reader of a ring is entitled to: a list and, for each reader, a place in it.
+//!
+//! **Lives here:** [`Model`]. **Builds on:** nothing of the ring. **May touch it:** the exchange, with everything that the ring answered.
+
+use myelon::Origin;
+use std::collections::BTreeMap;
+
+/// One ring as it should be.
+#[derive(Default)]
+pub(crate) struct Model {
+    sent: Vec<u64>,
+    readers: BTreeMap<usize, Reader>,
+}
+
+struct Reader {
+    is_alive: bool,
+    /// The message that comes next, as an index into what was sent.
+    next: usize,
+    /// Everything before this was handed out at least once, to this reader or to who had its place before.
+    handed_out: usize,
+    /// Everything before this is to be marked as handed out before.
+    marked_until: usize,
+}
+
+impl Model {
+    /// A producer has come to the ring. It goes on if anybody lives in it, and is a new one otherwise.
+    pub(crate) fn began(&mut self, origin: Origin) {
+        let is_inhabited = self.readers.values().any(|reader| reader.is_alive);
+        assert_eq!(origin == Origin::TookOver, is_inhabited, "{origin:?}");
+        if !is_inhabited {
+            *self = Self::default();
+        }
+    }
+
+    pub(crate) fn sent(&mut self, value: u64, sequence: i64) {
+        assert_eq!(sequence, self.sent.len() as i64, "sequences have no gap, whoever dies");
+        self.sent.push(value);
+    }
+
+    /// There was no room, so somebody must be behind.
+    pub(crate) fn was_full(&self) {
+        assert!(self.readers.values().any(|reader| reader.next < self.sent.len()), "full, and everybody has read all");
+    }
+
+    /// A reader joined, or came back to the place that it had in this ring.
+    pub(crate) fn joined(&mut self, reader: usize, has_rejoined: bool) {
+        assert_eq!(has_rejoined, self.readers.contains_key(&reader), "reader {reader} has rejoined");
+        let end = self.sent.len();
+        let fresh = Reader { is_alive: true, next: end, handed_out: end, marked_until: end };
+        let reader = self.readers.entry(reader).or_insert(fresh);
+        reader.is_alive = true;
+        reader.marked_until = reader.handed_out;
+    }
+
+    /// A reader was handed `value`.
+    pub(crate) fn handed(&mut self, reader: usize, value: u64, is_marked: bool) {
+        let reader = self.readers.get_mut(&reader).expect("it has joined");
+        assert_eq!(Some(&value), self.sent.get(reader.next), "message {} of the ring", reader.next);
+        assert_eq!(is_marked, reader.next < reader.marked_until, "message {} is marked as redelivered", reader.next);
+        reader.handed_out = reader.handed_out.max(reader.next + 1);
+    }
+
+    pub(crate) fn acknowledged(&mut self, reader: usize) {
+        self.readers.get_mut(&reader).expect("it has joined").next += 1;
+    }
+
+    /// A reader found nothing.
+    pub(crate) fn was_empty(&self, reader: usize) {
+        assert!(self.has_all(reader), "nothing for {reader}, who has not read everything");
+    }
+
+    pub(crate) fn died(&mut self, reader: usize) {
+        if let Some(reader) = self.readers.get_mut(&reader) {
+            reader.is_alive = false;
+        }
+    }
+
+    /// Whether a reader lives and has read everything.
+    pub(crate) fn has_all(&self, reader: usize) -> bool {
+        self.readers.get(&reader).is_some_and(|reader| reader.is_alive && reader.next == self.sent.len())
+    }
+}
