@@ -62,6 +62,11 @@ fn typed_messages_are_read_where_they_lie() {
 }
 
 #[test]
+fn both_ends_of_a_typed_stream_are_awaited_on_one_thread() {
+    run("async_tokio", |pid| format!("tokio{pid}"));
+}
+
+#[test]
 fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
     let said = run("topology", |pid| compact_session_tag(&format!("topology example {pid}")));
     let report = said.lines().find(|line| line.starts_with("stall report: ")).expect("somebody was stopped");

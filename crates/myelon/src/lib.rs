@@ -251,7 +251,7 @@
 //! | who is in the ring, who has died | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`]; in a topology [`topology::Outcome`] |
 //! | a report at any time, from either side | [`ProducerEnd::stall_report`], [`ConsumerEnd::stall_report`] |
 //! | counters, also of a process that is dead | [`observability`] |
-//! | waiting in an event loop | [`ConsumerEnd::doorbell`] |
+//! | waiting in an event loop | [`ConsumerEnd::doorbell`]; in tokio `asynchronous`, with the feature `tokio` |
 //! | removing what a crash left | [`gc`] |
 //!
 //! # What holds
@@ -285,6 +285,7 @@
 //! | `bincode` (default) | `bincode_message!`: messages of serde's types |
 //! | `rkyv` | `rkyv_message!`: messages that are read in place |
 //! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema that other languages share |
+//! | `tokio` | `asynchronous`: either end awaited in a tokio runtime |
 //! | `serde` | configuration types implement serde's traits |
 //! | `tracing` | stall reports are also emitted as events |
 //!

@@ -302,3 +302,14 @@ fn every_codec_has_its_module() {
     same::<rkyv::Archived<bool>, bool>();
     same::<flatbuf_support::flatbuffers::UOffsetT, u32>();
 }
+
+#[cfg(feature = "tokio")]
+#[test]
+fn either_end_can_be_awaited() {
+    use myelon::asynchronous::{AsyncConsumer, AsyncProducer, Publish, Receive};
+    use myelon::transport::{FramedTransportConsumer, FramedTransportProducer};
+    fn is_awaited<P: Publish, C: Receive>() -> [usize; 2] {
+        [size_of::<AsyncProducer<P>>(), size_of::<AsyncConsumer<C>>()]
+    }
+    assert!(is_awaited::<FramedTransportProducer, FramedTransportConsumer>().iter().all(|size| *size > 0));
+}
