@@ -10,7 +10,7 @@
 //! ```text
 //! 2 workers have joined; their rings take 5 MiB of shared memory
 //! steps 0 to 19: 4224 B to everybody, 3136 B back from rank 0
-//! step 20: rank 1 has not answered in time; the stall report says that it is stopped
+//! step 20: rank 1 is late; the stall report says that it is stopped
 //! step 20: rank 1 was restarted, has rejoined, and has answered
 //! step 21: rank 0 has died
 //! step 21: rank 0 was restarted, has rejoined, and has answered
@@ -30,7 +30,8 @@
 //! - **Who answers.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough: `gather(Whom::Rank(0), ..)`.
 //!   The answers of the others are not even sent, unless the step's kind asks for them.
 //! - **Late, or dead.** A deadline says that somebody is late and not who is to blame, and late is not dead: the kernel says who is dead. So
-//!   the scheduler prints the stall report, and replacing a worker that lives is its own decision.
+//!   the scheduler prints the stall report, and replacing a worker that lives is its own decision. Of those whose answer nobody waits for,
+//!   `check_workers` tells.
 //! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged again, so each answer
 //!   carries its step's number, and one that comes twice is known by it.
 //! - **Typed.** Messages are bytes here, as packed by the engine. `Topology::with_content_tags` makes the rings say what they are.
@@ -54,6 +55,9 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a worker may take to come back: here a process starts in milliseconds; one that loads weights, minutes.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often to ask whether it is back.
+const RETURN_POLL: Duration = Duration::from_millis(2);
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -90,20 +94,17 @@ fn run(workers: usize) -> Result<(), Failure> {
     println!("{workers} workers have joined; their rings take {mib} MiB of shared memory");
 
     for number in 0..20 {
-        broadcast(&mut scheduler, Step { number, reply: Reply::FromRank0, accident: None })?;
-        expect_answers(&mut scheduler, Whom::Rank(0), number)?;
+        run_step(&mut scheduler, Step { number, reply: Reply::FromRank0, accident: None })?;
     }
     println!("steps 0 to 19: {} B to everybody, {} B back from rank 0", step::STEP_BYTES, step::ANSWER_BYTES);
 
-    let last = workers - 1;
-    broadcast(&mut scheduler, Step { number: 20, reply: Reply::FromAll, accident: Some((last, Accident::Stops)) })?;
-    replace_who_is_missing(&mut scheduler, 20)?;
-    broadcast(&mut scheduler, Step { number: 21, reply: Reply::FromAll, accident: Some((0, Accident::IsKilled)) })?;
-    replace_who_is_missing(&mut scheduler, 21)?;
+    let stops = Some((workers - 1, Accident::Stops));
+    run_step(&mut scheduler, Step { number: 20, reply: Reply::FromAll, accident: stops })?;
+    let is_killed = Some((0, Accident::IsKilled));
+    run_step(&mut scheduler, Step { number: 21, reply: Reply::FromAll, accident: is_killed })?;
 
     for number in 22..26 {
-        broadcast(&mut scheduler, Step { number, reply: Reply::FromAll, accident: None })?;
-        expect_answers(&mut scheduler, Whom::All, number)?;
+        run_step(&mut scheduler, Step { number, reply: Reply::FromAll, accident: None })?;
     }
     println!("steps 22 to 25: {} B to everybody, {} B back from everybody", step::STEP_BYTES, step::ANSWER_BYTES);
 
@@ -115,65 +116,61 @@ fn run(workers: usize) -> Result<(), Failure> {
     killed_scheduler::show(&label, workers)
 }
 
-/// Sends the step to all workers. Where one of them does not get on, the ring fills up behind it, and this waits, until it gives up and the
-/// error says for whom.
-fn broadcast(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
+/// Sends the step to all workers, and waits for the answers to it.
+fn run_step(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
+    // Where a worker does not get on, the ring fills up behind it, and this waits until it gives up; the error says for whom.
     let patience = Patience::Until(Instant::now() + STEP_TIMEOUT);
     scheduler.broadcast(&step.encode(), step.reply.kind(), patience)?;
-    Ok(())
-}
-
-/// Waits for the answers to a step in which nothing is to go wrong.
-fn expect_answers(scheduler: &mut SchedulerEnd, whom: Whom, number: u64) -> Result<(), Failure> {
+    let whom = match step.reply {
+        Reply::FromRank0 => Whom::Rank(0),
+        Reply::FromAll => Whom::All,
+    };
     for answer in scheduler.gather(whom, Instant::now() + STEP_TIMEOUT) {
-        match answer.outcome {
-            Outcome::Message { bytes, .. } => step::check_answer(&bytes, number)?,
-            other => return Err(format!("rank {}, step {number}: {other:?}", answer.rank).into()),
-        }
+        settle(scheduler, answer.rank, answer.outcome, step.number)?;
     }
     Ok(())
 }
 
-/// Waits for the answers to a step, and puts another worker in the place of whoever does not answer.
-fn replace_who_is_missing(scheduler: &mut SchedulerEnd, number: u64) -> Result<(), Failure> {
-    for answer in scheduler.gather(Whom::All, Instant::now() + STEP_TIMEOUT) {
-        let rank = answer.rank;
-        match answer.outcome {
-            Outcome::Message { bytes, .. } => {
-                step::check_answer(&bytes, number)?;
-                continue;
-            }
-            Outcome::TimedOut => {
+/// Sees to it that the worker at `rank` has answered step `number`, of which `outcome` has come so far: puts another one in its place if it is
+/// late or dead, and waits for that one's answer.
+fn settle(scheduler: &mut SchedulerEnd, rank: usize, mut outcome: Outcome, number: u64) -> Result<(), Failure> {
+    let answers_by = Instant::now() + STEP_TIMEOUT;
+    // Once it was replaced.
+    let mut returns_by = None;
+    loop {
+        match outcome {
+            Outcome::Message { bytes, .. } if step::answered(&bytes)? == number => break,
+            // A worker has died between answering and acknowledging, and its successor has answered that step once more.
+            Outcome::Message { .. } => {}
+            Outcome::TimedOut if returns_by.is_none() => {
                 // Who holds everybody up, since when, and what the process is doing.
                 let report = scheduler.broadcast_ring().stall_report();
                 eprintln!("stall report: {report}");
                 let state = report.culprit.map_or(String::from("unknown"), |culprit| culprit.facts.state.to_string());
-                println!(
-                    "step {number}: rank {rank} has not answered in time; the stall report says that it is {state}"
-                );
+                println!("step {number}: rank {rank} is late; the stall report says that it is {state}");
+                returns_by = Some(replace(scheduler, rank)?);
             }
-            Outcome::Died { .. } => println!("step {number}: rank {rank} has died"),
+            Outcome::Died { .. } if returns_by.is_none() => {
+                println!("step {number}: rank {rank} has died");
+                returns_by = Some(replace(scheduler, rank)?);
+            }
+            // What the old process had sent comes first, then its end, for as long as nobody has taken its place, then its successor.
+            Outcome::Died { .. } if returns_by.is_some_and(|deadline| Instant::now() < deadline) => {
+                std::thread::sleep(RETURN_POLL)
+            }
+            Outcome::Rejoined { .. } => {}
             other => return Err(format!("rank {rank}, step {number}: {other:?}").into()),
         }
-        scheduler.restart(rank)?;
-        expect_return(scheduler, rank, number)?;
+        outcome = scheduler.gather(Whom::Rank(rank), returns_by.unwrap_or(answers_by)).remove(0).outcome;
+    }
+    if returns_by.is_some() {
         println!("step {number}: rank {rank} was restarted, has rejoined, and has answered");
     }
     Ok(())
 }
 
-/// Waits for the new worker at `rank`, and for its answer to the step that its predecessor has not acknowledged.
-fn expect_return(scheduler: &mut SchedulerEnd, rank: usize, number: u64) -> Result<(), Failure> {
-    let deadline = Instant::now() + RETURN_TIMEOUT;
-    loop {
-        for answer in scheduler.gather(Whom::Rank(rank), deadline) {
-            match answer.outcome {
-                // What its predecessor had sent comes first, then its end, then the news that there is another.
-                Outcome::Died { .. } if Instant::now() < deadline => {}
-                Outcome::Rejoined { .. } => {}
-                Outcome::Message { bytes, .. } => return step::check_answer(&bytes, number),
-                other => return Err(format!("rank {rank} has not come back: {other:?}").into()),
-            }
-        }
-    }
+/// Ends what is left of the worker, starts another in its place, and says until when that one is to have answered.
+fn replace(scheduler: &mut SchedulerEnd, rank: usize) -> Result<Instant, Failure> {
+    scheduler.restart(rank)?;
+    Ok(Instant::now() + RETURN_TIMEOUT)
 }

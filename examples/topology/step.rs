@@ -86,14 +86,14 @@ pub(crate) fn answer(number: u64) -> [u8; ANSWER_BYTES] {
     bytes
 }
 
-/// Whether these bytes answer that step.
+/// The number of the step that these bytes answer.
 ///
 /// # Errors
-/// They do not.
-pub(crate) fn check_answer(bytes: &[u8], number: u64) -> Result<(), Failure> {
-    match number_of(bytes)? {
-        found if found == number && bytes.len() == ANSWER_BYTES => Ok(()),
-        found => Err(format!("an answer of {} bytes to step {found}, waiting for step {number}", bytes.len()).into()),
+/// They are no answer.
+pub(crate) fn answered(bytes: &[u8]) -> Result<u64, Failure> {
+    match bytes.len() {
+        ANSWER_BYTES => number_of(bytes),
+        other => Err(format!("an answer has {ANSWER_BYTES} bytes, and not {other}").into()),
     }
 }
 
