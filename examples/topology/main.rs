@@ -34,7 +34,8 @@
 //!   `check_workers` tells.
 //! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged again, so each answer
 //!   carries its step's number, and one that comes twice is known by it.
-//! - **Typed.** Messages are bytes here, as packed by the engine. `Topology::with_content_tags` makes the rings say what they are.
+//! - **Typed.** Messages are bytes here, as packed by the engine, and `Topology::with_content_tags` would make the rings say what they are.
+//!   `TypedScheduler` and `TypedWorker` are the same ends for types of yours.
 #![forbid(unsafe_code)]
 
 mod killed_scheduler;

@@ -186,7 +186,8 @@
 //! # Topology
 //!
 //! One ring to everybody and one back from each worker, the processes around them, and what becomes of them. Here the workers are threads;
-//! [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation in their environment.
+//! [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation in their environment. Where both ends are
+//! Rust, [`TypedScheduler`](topology::TypedScheduler) and [`TypedWorker`](topology::TypedWorker) do the same for one type out and one back.
 //!
 //! ```
 //! use myelon::prelude::*;

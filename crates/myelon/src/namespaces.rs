@@ -19,7 +19,9 @@
 /// ```
 pub mod prelude {
     pub use crate::codec::{Codec, ZeroCopyCodec};
-    pub use crate::topology::{Answer, Invitation, Outcome, SchedulerEnd, Topology, Whom, WorkerEnd, Workers};
+    pub use crate::topology::{
+        Answer, Invitation, Outcome, SchedulerEnd, Topology, TypedScheduler, TypedWorker, Whom, WorkerEnd, Workers,
+    };
     pub use crate::transport::{
         AlignedFixedFrame, FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Message,
         MyelonWaitStrategy, Records, TransportBuilder, TransportError, TransportResult,

@@ -232,6 +232,7 @@ fn the_names_of_layer_1_are_here() {
 #[test]
 fn the_names_of_layers_2_and_3_are_here() {
     use myelon::codec::{Codec, CodecError};
+    use myelon::topology::{SchedulerEnd, Topology, TypedScheduler, TypedWorker, WorkerEnd};
     use myelon::transport::FixedFrame;
     use myelon::typed_transport::{
         MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedProducer, TypedPublishError,
@@ -245,6 +246,11 @@ fn the_names_of_layers_2_and_3_are_here() {
     is_message::<Step>();
     same::<MmapTypedProducer<Step>, TypedProducer<Step>>();
     same::<MmapTypedConsumer<Step, FixedFrame<64>>, TypedConsumer<Step, FixedFrame<64>>>();
+    same::<myelon::prelude::TypedScheduler<Step, Step>, TypedScheduler<Step, Step>>();
+    same::<myelon::prelude::TypedWorker<Step, Step>, TypedWorker<Step, Step>>();
+    same::<myelon::prelude::SchedulerEnd, SchedulerEnd>();
+    same::<myelon::prelude::WorkerEnd, WorkerEnd>();
+    let _: Topology = Topology::new("names", 2usize).unwrap().carrying::<Step, Step>();
     assert!(matches!(Step::decode(&[1]), Err(CodecError::Decode { .. })));
     let _: fn(CodecError) -> TypedPublishError = TypedPublishError::Codec;
     let _: fn(myelon::RequiredConsumerError) -> TypedPublishError = TypedPublishError::RequiredConsumer;
