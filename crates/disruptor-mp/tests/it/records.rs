@@ -39,6 +39,22 @@ fn take(consumer: &mut RecordConsumer, number: i64, len: usize) {
 }
 
 #[test]
+fn padding_alone_is_nothing_to_read() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 1024);
+        let mut consumer = consumer(&place, "a");
+        publish(&mut producer, 600);
+        take(&mut consumer, 0, 600);
+        // It does not fit before the end of the ring, so what is left there is padded; then it is given up.
+        drop(producer.claim(500, Patience::Now).unwrap());
+        assert!(matches!(consumer.wait_until_available(Some(in_ms(0))), Err(ConsumeError::TimedOut { .. })));
+        publish(&mut producer, 500);
+        consumer.wait_until_available(Some(in_ms(20_000))).unwrap();
+        take(&mut consumer, 1, 500);
+    });
+}
+
+#[test]
 fn records_of_every_length_arrive_whole_and_in_order() {
     everywhere(|place| {
         let mut producer = producer(&place, 8192);

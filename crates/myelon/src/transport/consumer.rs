@@ -8,8 +8,9 @@ use super::format::{Format, Receiver};
 use super::frame::FrameMeta;
 use super::message::Message;
 use super::records::Records;
-use disruptor_mp::{ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
+use disruptor_mp::{ConsumeError, ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
 use std::ops::{Deref, DerefMut};
+use std::time::Instant;
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
 ///
@@ -84,6 +85,18 @@ impl<F: Format> FramedTransportConsumer<F> {
             handler(message.meta());
         }
         Ok(most)
+    }
+
+    /// Waits until there is a message, without taking it: [`next`](Self::next) then finds it with [`Patience::Now`], or says what is wrong
+    /// with it. Only frames of a message that began before this consumer came, which are stepped over, end the wait as well. `None` waits
+    /// without end.
+    ///
+    /// [`ConsumerEnd`] has a method of this name, too, which also ends where nothing but a ring's padding is there.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`].
+    pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        self.receiver.wait_until_available(deadline)
     }
 
     /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is none now.

@@ -18,7 +18,8 @@ use super::builder::Settings;
 use super::error::TransportResult;
 use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
-use disruptor_mp::{ConsumerEnd, CountersFile, Event, Patience, ProducerEnd, Sequence};
+use disruptor_mp::{ConsumeError, ConsumerEnd, CountersFile, Event, Patience, ProducerEnd, Sequence};
+use std::time::Instant;
 
 /// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
 /// [`AlignedFixedFrame`](super::AlignedFixedFrame).
@@ -101,6 +102,10 @@ pub trait Receiver: Send {
 
     /// The next message. `None` only for [`Patience::Now`].
     fn next(&mut self, patience: Patience) -> TransportResult<Option<Self::Held<'_>>>;
+
+    /// Waits until there is a message for `next`, or something else of a sender's that it has to say or to step over. What the ring itself
+    /// puts between messages is none of that.
+    fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError>;
 
     /// Messages that were skipped because they could not be read.
     fn skipped(&self) -> u64;

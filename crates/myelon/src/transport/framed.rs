@@ -15,11 +15,12 @@ use super::reassembly::{Pushed, Reassembler};
 use super::split::{Outline, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
-    BatchLease, ConsumerEnd, CountersFile, Patience, ProducerEnd, Sequence, SharedConsumer, SharedDisruptorBuilder,
-    SharedProducer,
+    BatchLease, ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, Sequence, SharedConsumer,
+    SharedDisruptorBuilder, SharedProducer,
 };
 use std::convert::Infallible;
 use std::ops::Range;
+use std::time::Instant;
 
 impl<E: FramedTransportFrame> Format for E {
     const PAYLOAD_ALIGN: usize = E::SHAPE.payload_align;
@@ -311,6 +312,10 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
             }
         };
         Ok(Some(HeldFrames { lease: self.consumer.lease_peeked(frames), envelope, payload }))
+    }
+
+    fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        self.consumer.wait_until_available(deadline)
     }
 
     fn skipped(&self) -> u64 {

@@ -12,9 +12,10 @@ use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
-    ConsumerEnd, CountersFile, Patience, ProducerEnd, RecordClaim, RecordConsumer, RecordError, RecordLease,
-    RecordLine, RecordProducer, Sequence, SharedDisruptorBuilder,
+    ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, RecordClaim, RecordConsumer, RecordError,
+    RecordLease, RecordLine, RecordProducer, Sequence, SharedDisruptorBuilder,
 };
+use std::time::Instant;
 
 /// What payloads are aligned to, whatever precedes them.
 const ALIGN: usize = 16;
@@ -212,6 +213,10 @@ impl Receiver for RecordReceiver {
                 Err(fault.into())
             }
         }
+    }
+
+    fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        self.consumer.wait_until_available(deadline)
     }
 
     fn skipped(&self) -> u64 {

@@ -13,6 +13,7 @@ use crate::ring::patience::Patience;
 use crate::sync::primitive::Ordering;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::time::Instant;
 
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
 /// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
@@ -63,6 +64,24 @@ impl RecordConsumer {
                     return Ok(Some(RecordLease::new(&mut self.end, bytes, meta, (begin, end))));
                 }
                 // Released at once: the producer may wait for just these lines.
+                Found::Padding { end } => self.end.core.advance_to(end),
+                Found::Damage => self.end.core.forget_readable_from(begin),
+            }
+        }
+    }
+
+    /// Waits until there is a record to read, without taking it; [`next`](Self::next) then finds it with [`Patience::Now`].
+    ///
+    /// [`ConsumerEnd`] has a method of this name, too, which also ends where nothing but padding is there.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`].
+    pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        loop {
+            self.end.wait_until_available(deadline)?;
+            let begin = self.end.core.next();
+            match self.look_at(begin, self.end.core.readable()) {
+                Found::Record { .. } => return Ok(()),
                 Found::Padding { end } => self.end.core.advance_to(end),
                 Found::Damage => self.end.core.forget_readable_from(begin),
             }
