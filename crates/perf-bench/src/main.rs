@@ -21,6 +21,7 @@ mod roles;
 mod schedule;
 mod side;
 mod stats;
+mod step;
 mod topology;
 mod typed;
 mod workload;
@@ -106,6 +107,7 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         Command::Messages => messages::cases(),
         Command::Typed => typed::cases(),
         Command::Frames => messages::frames::cases(),
+        Command::Step => step::cases(),
         Command::All => ring::all_cases(cpus[0], options.quick, options.instructions),
     };
     #[cfg(feature = "peers")]

@@ -29,6 +29,7 @@ Commands:
   messages    messages of 64 B to 2 MiB, round trips and one way, through whatever carries messages here
   typed       a scheduler's step of 26 KiB as a typed message and back, by codec, beside its bytes alone
   frames      short messages one way through small frames, and beside them through large ones
+  step        a step to two workers and their answers, through a topology; and steps that never find their ring full
   all         everything above in one interleaved run
 
 Options:
@@ -57,11 +58,12 @@ pub(crate) enum Command {
     Messages,
     Typed,
     Frames,
+    Step,
     All,
 }
 
 /// Every command and how it is written on the command line.
-const COMMANDS: [(&str, Command); 11] = [
+const COMMANDS: [(&str, Command); 12] = [
     ("probe", Command::Probe),
     ("limits", Command::Limits),
     ("pingpong", Command::PingPong),
@@ -72,6 +74,7 @@ const COMMANDS: [(&str, Command); 11] = [
     ("messages", Command::Messages),
     ("typed", Command::Typed),
     ("frames", Command::Frames),
+    ("step", Command::Step),
     ("all", Command::All),
 ];
 

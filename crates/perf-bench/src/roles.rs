@@ -180,6 +180,7 @@ impl Drop for Segments {
             // What cannot be removed now stays until somebody else collects it; the measurement is not worse for it.
             let _ = disruptor_mp::gc(segment_name(&self.prefix, index));
         }
+        crate::step::broadcast::remove(&segment_name(&self.prefix, 0));
         #[cfg(feature = "peers")]
         crate::peers::remove(&self.prefix);
     }

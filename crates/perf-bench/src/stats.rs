@@ -22,6 +22,8 @@ pub(crate) enum Unit {
     Share,
     /// Instructions for one operation; less is better.
     Instructions,
+    /// How often something happened; less is better.
+    Times,
 }
 
 /// The larger steps of one unit, largest first: where each begins and how it is called.
@@ -30,6 +32,7 @@ const EVENT_STEPS: &[(f64, &str)] = &[(1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s"), 
 const BYTE_STEPS: &[(f64, &str)] = &[(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")];
 const SHARE_STEPS: &[(f64, &str)] = &[(0.01, "%")];
 const INSTRUCTION_STEPS: &[(f64, &str)] = &[(1.0, "instr")];
+const TIMES_STEPS: &[(f64, &str)] = &[(1.0, "times")];
 
 impl Unit {
     /// `value` with three significant digits, in the largest step that keeps it at least one: `"747 M/s"`.
@@ -40,6 +43,7 @@ impl Unit {
             Self::BytesPerSecond => BYTE_STEPS,
             Self::Share => SHARE_STEPS,
             Self::Instructions => INSTRUCTION_STEPS,
+            Self::Times => TIMES_STEPS,
         };
         let smallest = steps[steps.len() - 1];
         let (scale, name) = steps.iter().copied().find(|(scale, _)| value >= *scale).unwrap_or(smallest);

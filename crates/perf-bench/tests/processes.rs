@@ -117,6 +117,7 @@ fn a_quick_run_of_everything_prints_a_table_and_writes_the_same_as_json_and_leav
         "messages one way, 64 B",
         "messages of 64 B one way, in frames of 64 KiB",
         "step of 26 KiB round trip: rkyv in place, trusted",
+        "step of 4224 B to 2 workers",
     ] {
         assert!(rows.iter().any(|row| row["case"].as_str().unwrap().starts_with(name)), "{name} is missing");
     }
@@ -165,6 +166,17 @@ fn a_step_comes_back_through_every_codec_and_what_that_costs_is_said() {
         assert!(report["rows"].as_array().unwrap().iter().any(|row| row["case"] == name.as_str()), "{name} is missing");
     }
     assert!(stdout.contains("rkyv adds"), "{stdout}");
+}
+
+#[test]
+fn a_step_reaches_all_workers_and_steps_at_a_pace_find_room() {
+    let (report, _) = complete_run(&["step", "--quick"]);
+    let rows = report["rows"].as_array().unwrap();
+    for name in ["step of 4224 B to 2 workers", "full events of a ring of 1 MiB"] {
+        let row = rows.iter().find(|row| row["case"].as_str().unwrap().starts_with(name));
+        let row = row.unwrap_or_else(|| panic!("{name} is missing"));
+        assert!(row["measured"]["summary"]["median"].is_number(), "{row:#}");
+    }
 }
 
 #[test]

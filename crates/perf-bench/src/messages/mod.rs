@@ -259,3 +259,9 @@ pub(crate) fn cases() -> Vec<Case> {
     }
     cases
 }
+
+/// The round trip of 1 KiB through records, which larger things are read beside.
+pub(crate) fn record_round_trip_case() -> Case {
+    let messages = Messages { carried: Carried::Records, figure: Figure::RoundTrip, message_bytes: 1 << 10 };
+    messages.case().beside(&limits::cache_line_case())
+}

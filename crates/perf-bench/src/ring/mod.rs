@@ -19,6 +19,7 @@ use crate::limits::{self, RING_BYTES};
 use crate::messages;
 use crate::schedule::{Aim, Case, Judged};
 use crate::side::{Side, Stop};
+use crate::step;
 use crate::typed;
 use crate::workload::Workload;
 
@@ -252,6 +253,7 @@ pub(crate) fn all_cases(cpu: usize, quick: bool, instructions: bool) -> Vec<Case
         messages::cases(),
         messages::frames::cases(),
         typed::cases(),
+        step::cases(),
     ];
     for case in more.into_iter().flatten() {
         // References come with every list that needs them.
@@ -279,6 +281,7 @@ mod tests {
             messages::cases(),
             messages::frames::cases(),
             typed::cases(),
+            step::cases(),
             all_cases(cpu, true, true),
         ] {
             for case in &cases {

@@ -23,6 +23,7 @@ use crate::ring::{
     wakeup::{Idle, Parked, Ticking},
 };
 use crate::side::{Measurement, Side, Stop};
+use crate::step::{broadcast::BroadcastStep, hold::HoldSteps};
 use crate::typed::TypedRoundTrip;
 
 /// Something that is measured between two pinned processes.
@@ -74,6 +75,8 @@ pub(crate) enum Workload {
     Messages(Messages),
     ShortInFrames(ShortInFrames),
     TypedRoundTrip(TypedRoundTrip),
+    BroadcastStep(BroadcastStep),
+    HoldSteps(HoldSteps),
     #[cfg(feature = "peers")]
     AlphaPingPong(AlphaPingPong),
     #[cfg(feature = "peers")]
@@ -101,6 +104,8 @@ impl Workload {
             Self::Messages(subject) => subject,
             Self::ShortInFrames(subject) => subject,
             Self::TypedRoundTrip(subject) => subject,
+            Self::BroadcastStep(subject) => subject,
+            Self::HoldSteps(subject) => subject,
             #[cfg(feature = "peers")]
             Self::AlphaPingPong(subject) => subject,
             #[cfg(feature = "peers")]

@@ -1,0 +1,154 @@
+//! A step through a topology: a broadcast to all workers, and an answer of each.
+//!
+//! **Lives here:** [`BroadcastStep`]; [`remove`], for what its killed roles leave. **Builds on:** `myelon::topology`.
+//! **May touch it:** `workload`; `roles`, after every measurement.
+//!
+//! Workers that spin need a cpu each, and a measurement has two. So all workers are ends of one process, which polls them
+//! in turn: every ring of a real topology is there, and what is measured is the scheduler's work and that of its workers
+//! one after the other, not at once.
+
+use std::time::{Duration, Instant};
+
+use myelon::Patience;
+use myelon::topology::{LaunchError, SchedulerEnd, Topology, WorkerEnd, Workers};
+use myelon::transport::MyelonWaitStrategy;
+use serde::{Deserialize, Serialize};
+
+use crate::side::{Measurement, Side, Stop};
+use crate::workload::payload::{self, Payload};
+use crate::workload::{Subject, round_trips};
+
+/// Workers of the topology.
+pub(crate) const WORKERS: usize = 2;
+/// Bytes of a step: 16 sequences that each got a few tokens.
+pub(crate) const STEP_BYTES: usize = 4224;
+/// Bytes of an answer.
+pub(crate) const ANSWER_BYTES: usize = 3136;
+
+/// Both sides spin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BroadcastStep;
+
+/// The kind of a step, and of its answer.
+const KIND_STEP: u8 = 0;
+/// The kind of a broadcast after which nothing comes.
+const KIND_STOP: u8 = 1;
+
+/// Steps before anything is measured: twice round the rings, so that all their pages have been touched.
+const WARM_UP: usize = 2048;
+
+/// Steps that are timed together.
+const GROUP: u64 = 16;
+
+/// What an answer may take: long enough for any machine that is merely busy.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The topology of the measurement whose first segment has this name.
+fn topology(name: &str) -> Result<Topology, Stop> {
+    let topology = Topology::new(name, WORKERS).map_err(failed)?;
+    Ok(topology.with_wait_strategy(MyelonWaitStrategy::BusySpin))
+}
+
+fn failed(error: impl std::error::Error) -> Stop {
+    Stop::Failed(error.to_string())
+}
+
+/// Removes what the killed roles of the measurement whose first segment has this name have left: the names of a
+/// topology's rings are its own.
+pub(crate) fn remove(name: &str) {
+    let Ok(topology) = topology(name) else { return };
+    let layout = topology.layout();
+    for ring in std::iter::once(layout.rpc_ring_name()).chain(layout.response_ring_names()) {
+        // As with other segments: what cannot be removed now stays until somebody else collects it.
+        let _ = disruptor_mp::gc(ring);
+    }
+}
+
+/// Role 0.
+struct Scheduler {
+    end: SchedulerEnd,
+    /// How many steps there were.
+    number: u64,
+}
+
+impl Scheduler {
+    /// One step, and the answers of all workers, which are checked.
+    fn step(&mut self) -> Result<(), Stop> {
+        let step = Payload::new(self.number, STEP_BYTES);
+        self.broadcast(step, KIND_STEP)?;
+        let wanted = Payload::new(self.number, ANSWER_BYTES).sum();
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        for rank in 0..WORKERS {
+            let answer = self.end.receive(rank, deadline);
+            let found = payload::sum(&answer.map_err(|outcome| Stop::Failed(format!("worker {rank}: {outcome:?}")))?);
+            if found != wanted {
+                return Err(Stop::Failed(format!("worker {rank} answered {found} and not {wanted}")));
+            }
+        }
+        self.number += 1;
+        Ok(())
+    }
+
+    fn broadcast(&mut self, step: Payload, kind: u8) -> Result<(), Stop> {
+        self.end.broadcast_ring().send_with(kind, STEP_BYTES, Patience::Endless, |place| {
+            step.write(&mut place[..STEP_BYTES]);
+            Ok(STEP_BYTES)
+        })?;
+        Ok(())
+    }
+}
+
+/// Role 1: answers every step, as one worker after the other, until all have been told to stop.
+fn work_until_stop(workers: &mut [WorkerEnd]) -> Result<(), Stop> {
+    let words = payload::words(STEP_BYTES);
+    let mut stopped = 0;
+    while stopped < workers.len() {
+        for worker in &mut *workers {
+            let (broadcasts, responses) = worker.rings();
+            let Some(step) = broadcasts.next(Patience::Now)? else { continue };
+            if step.kind() == KIND_STOP {
+                stopped += 1;
+                continue;
+            }
+            let answer = Payload::new(payload::sum(&step) / words, ANSWER_BYTES);
+            responses.send_with(KIND_STEP, ANSWER_BYTES, Patience::Endless, |place| {
+                answer.write(&mut place[..ANSWER_BYTES]);
+                Ok(ANSWER_BYTES)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+impl Subject for BroadcastStep {
+    fn shared_bytes(&self) -> usize {
+        0
+    }
+
+    fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        let launched = topology(&side.segment(0))?.launch(Workers::started_elsewhere());
+        let end = launched.map_err(|error| match error {
+            LaunchError::Broadcast(error) => error.into(),
+            error => failed(error),
+        })?;
+        let mut scheduler = Scheduler { end, number: 0 };
+        (0..WARM_UP).try_for_each(|_| scheduler.step())?;
+        scheduler.broadcast(Payload::new(0, STEP_BYTES), KIND_STOP)?;
+        side.measured(|| {
+            let measurement = round_trips::time(side.window(), GROUP, || scheduler.step())?;
+            scheduler.broadcast(Payload::new(0, STEP_BYTES), KIND_STOP)?;
+            Ok(Some(measurement))
+        })
+    }
+
+    fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        let topology = topology(&side.segment(0))?;
+        let join = |rank| WorkerEnd::join(&topology.invitation(rank).map_err(failed)?).map_err(failed);
+        let mut workers = (0..WORKERS).map(join).collect::<Result<Vec<_>, Stop>>()?;
+        work_until_stop(&mut workers)?;
+        side.measured(|| {
+            work_until_stop(&mut workers)?;
+            Ok(None)
+        })
+    }
+}
