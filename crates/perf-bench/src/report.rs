@@ -395,6 +395,12 @@ mod tests {
         let met: Vec<_> = rows(&[other, bare()], &plan(1)).iter().map(|row| row.aim_met).collect();
         assert_eq!(met, [Some(true), None, None]);
 
+        let mut more = record("ours", Some("bare"), &[(Label::Near, 12.0), (Label::Far, 12.0)]);
+        more.case.aim = Some(Aim::AtMostMore(1.5));
+        let found = rows(&[more, bare()], &plan(1));
+        assert_eq!(found[0].aim_cell(), "<= ref + 1.50 ns: missed");
+        assert_eq!(found[1].aim_met, None);
+
         let mut within = record("ours", None, &[(Label::Near, 3000.0)]);
         within.case.aim = Some(Aim::AtMostWithin { value: 3000.0, cpu_share: 0.2 });
         let row = &rows(&[within], &plan(1))[0];
