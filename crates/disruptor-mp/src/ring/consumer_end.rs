@@ -324,13 +324,6 @@ impl<E: Event> ConsumerEnd<E> {
         super::counters_of(self.core.memory().segment())
     }
 
-    /// Makes this end as one of a process that is killed: it does nothing any more, and when it is dropped its lock goes and nobody is told.
-    /// For simulations and tests, where a process plays several.
-    #[cfg(feature = "dst")]
-    pub fn crash(&mut self) {
-        self.fork_epoch = self.fork_epoch.wrapping_sub(1);
-    }
-
     /// How this consumer waits.
     pub fn wait_strategy(&self) -> WaitStrategy {
         self.waiter.strategy()

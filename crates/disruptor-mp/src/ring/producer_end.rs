@@ -393,13 +393,6 @@ impl<E: Event> ProducerEnd<E> {
         Ok(self.wait_for_room(count, deadline)?)
     }
 
-    /// Makes this end as one of a process that is killed: it does nothing any more, and when it is dropped its lock goes and nobody is told.
-    /// For simulations and tests, where a process plays several.
-    #[cfg(feature = "dst")]
-    pub fn crash(&mut self) {
-        self.fork_epoch = self.fork_epoch.wrapping_sub(1);
-    }
-
     #[cold]
     #[inline(never)]
     pub(super) fn wait_for_room(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), PublishError> {

@@ -177,7 +177,7 @@ impl<F: Subject> Scene<F> {
                 })
             }));
         }
-        sender.crash();
+        sender.abandon();
     }
 
     fn sender_returns(&mut self) {
@@ -299,7 +299,7 @@ impl<F: Subject> Consumer<F> {
             self.give_back();
         }
         let mut end = self.end.take().expect("only who lives dies");
-        end.crash();
+        end.abandon();
     }
 }
 

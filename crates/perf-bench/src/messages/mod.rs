@@ -3,7 +3,7 @@
 //! **Lives here:** [`Messages`], the subject; [`Carried`], the list of carriers; the list of [`cases`].
 //! **Builds on:** `exchange` for what is measured, one module for each carrier, here or in `peers`.
 //! **May touch it:** `main`; `workload` lists the subject. A new carrier implements [`carrier::Carrier`] and adds its
-//! variant to [`Carried`], its place in [`Carried::ALL`] and its line in [`with_carrier`], nothing else.
+//! variant to [`Carried`], its place in [`Carried::ALL`] and its line in `with_carrier`, nothing else.
 
 pub(crate) mod carrier;
 pub(crate) mod comparison;
