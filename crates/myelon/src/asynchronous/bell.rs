@@ -16,8 +16,9 @@ pub(super) struct Bell {
 
 impl Bell {
     pub(super) fn new(doorbell: Doorbell) -> io::Result<Self> {
-        // Deprecated because it believes `as_raw_fd`, which safe code could make answer anything. A doorbell answers with the one descriptor
-        // that it owns, and keeps it open until it is dropped, which is after the registration: all that the unsafe successor asks for.
+        // Deprecated because it believes `as_raw_fd`, which safe code could make answer anything. A doorbell answers with the one
+        // descriptor that it owns, and keeps it open until it is dropped, which is after the registration: all that the unsafe successor
+        // asks for.
         #[allow(deprecated)]
         let fd = AsyncFd::with_interest(doorbell, Interest::READABLE)?;
         Ok(Self { fd })

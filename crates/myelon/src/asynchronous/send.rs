@@ -1,7 +1,7 @@
 //! The sending end, awaited.
 //!
-//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** both transports, tokio's clock.
-//! **May touch it:** one task at a time.
+//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** both transports, tokio's
+//! clock. **May touch it:** one task at a time.
 
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportProducer, TransportError};

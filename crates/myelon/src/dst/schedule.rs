@@ -1,7 +1,7 @@
 //! Who runs next, at which virtual time, and what goes wrong.
 //!
-//! **Lives here:** [`Schedule`], [`SimClock`], [`Faults`], [`CrashPoint`]. **Builds on:** `random`. **May touch it:** one thread, which runs
-//! whomever it names.
+//! **Lives here:** [`Schedule`], [`SimClock`], [`Faults`], [`CrashPoint`]. **Builds on:** `random`. **May touch it:** one thread, which
+//! runs whomever it names.
 
 use super::random::Random;
 use std::cmp::Reverse;
