@@ -228,6 +228,8 @@ impl<E: Event> ConsumerEnd<E> {
     /// flags and at one lock; for loops that do not wait.
     pub fn check_producer(&mut self) -> Result<(), ConsumeError> {
         match self.end_of_ring(Duration::ZERO) {
+            // Of damage, unlike of an end, nobody will hear again.
+            Some(reason @ ConsumeError::Damaged { .. }) => Err(reason),
             Some(reason) if !self.look() => Err(reason),
             _ => Ok(()),
         }

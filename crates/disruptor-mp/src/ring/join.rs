@@ -60,13 +60,17 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
             // Still held for us, among others: whoever lifts the sentinel fences after our fence and sees our first gate, which is 0.
             StartAt::Tail if first_look == 0 && has_sentinel(memory) => 0,
             StartAt::Tail => published(memory),
-            StartAt::Oldest | StartAt::Beginning => oldest(memory),
+            // Not before our first gate, which is what the producer keeps to: in a ring of records the second look may find the gate of
+            // somebody who has joined behind it and is about to leave again.
+            StartAt::Oldest | StartAt::Beginning => oldest(memory).max(first_look),
         }
     };
     if start == StartAt::Beginning && position > 0 {
+        // What users call it; looked up while our gate keeps it there.
+        let oldest = memory.number_at(position);
         entry.set_state(State::Free);
         entry.writer.ring();
-        return Err(BeginningGone { oldest: position });
+        return Err(BeginningGone { oldest });
     }
     entry.delivered.store(position, Ordering::Relaxed);
     entry.position.store(position, order(Site::GateRelease, Ordering::Release));
@@ -92,4 +96,56 @@ fn oldest<M: Memory>(memory: &M) -> i64 {
     let limit = memory.control().gate.claim_limit.load(Ordering::Relaxed);
     // Checked: a number from shared memory. It cannot lie more than a lap beyond what was published.
     memory.begin_from(limit.saturating_sub(memory.capacity()).clamp(0, published(memory)))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::ring::control::{Control, Entry};
+    use crate::ring::memory::HeapMemory;
+    use crate::sync::primitive::AtomicI64;
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    /// A ring in which the two looks of a joiner for a beginning find what they are told.
+    struct Looks(Arc<HeapMemory<u64>>, RefCell<Vec<i64>>);
+
+    impl Memory for Looks {
+        type Event = u64;
+
+        fn control(&self) -> &Control {
+            self.0.control()
+        }
+        fn table_len(&self) -> usize {
+            self.0.table_len()
+        }
+        fn entry(&self, index: usize) -> &Entry {
+            self.0.entry(index)
+        }
+        fn capacity(&self) -> i64 {
+            self.0.capacity()
+        }
+        fn stamp(&self, sequence: i64) -> &AtomicI64 {
+            self.0.stamp(sequence)
+        }
+        fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut u64) -> R) -> R {
+            self.0.with_mut(sequence, f)
+        }
+        fn with<R>(&self, sequence: i64, f: impl FnOnce(*const u64) -> R) -> R {
+            self.0.with(sequence, f)
+        }
+        fn begin_from(&self, _position: i64) -> i64 {
+            self.1.borrow_mut().remove(0)
+        }
+        fn racing_copy(&self, sequence: i64) -> u64 {
+            self.0.racing_copy(sequence)
+        }
+    }
+
+    #[test]
+    fn who_joins_at_the_oldest_never_starts_before_the_gate_that_the_producer_saw() {
+        // Between the looks somebody joins at 5. Once it has left again, the producer keeps to our first gate alone.
+        let ring = Looks(Arc::new(HeapMemory::new(8, 2, None)), RefCell::new(vec![7, 5]));
+        assert_eq!(handshake(&ring, 0, StartAt::Oldest), Ok(7));
+    }
 }

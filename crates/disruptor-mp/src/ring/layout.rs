@@ -70,7 +70,7 @@ pub(crate) fn kind_of<E: Event>() -> Kind {
 #[non_exhaustive]
 pub enum ShapeError {
     /// Slots are addressed by a mask.
-    #[error("a ring has a power of two of slots, 1 to {CAPACITY_MAX}; {capacity} was asked for")]
+    #[error("a ring has a power of two of slots, 1 (of records, 2 lines) to {CAPACITY_MAX}; {capacity} was asked for")]
     Capacity {
         /// Slots asked for.
         capacity: usize,
@@ -88,7 +88,9 @@ pub enum ShapeError {
 
 /// The sections of a ring of `capacity` events of type `E` with room for `table_len` consumers.
 pub(crate) fn blueprint<E: Event>(capacity: usize, table_len: usize) -> Result<Blueprint, ShapeError> {
-    if !capacity.is_power_of_two() || capacity > CAPACITY_MAX {
+    // A record and the header behind it are two lines.
+    let capacity_min = if is_line::<E>() { 2 } else { 1 };
+    if !capacity.is_power_of_two() || !(capacity_min..=CAPACITY_MAX).contains(&capacity) {
         return Err(ShapeError::Capacity { capacity });
     }
     if table_len == 0 || table_len > TABLE_LEN_MAX {

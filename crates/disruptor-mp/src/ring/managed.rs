@@ -22,7 +22,7 @@ pub(super) struct Management {
     /// Everybody required was there at the start, and nothing has shut the producer since: the one word that the fast path reads.
     is_open: bool,
     /// What shut the producer.
-    shut: Option<RequiredConsumerError>,
+    pub(super) shut: Option<RequiredConsumerError>,
     watcher: Option<Watcher>,
 }
 

@@ -184,6 +184,10 @@ impl<E: Event> ProducerEnd<E> {
             self.counters.forged.add(forged);
         }
         self.count_unread(scan.slowest.is_none() && !self.core.has_sentinel());
+        // A look at everybody (for a report, say) must not open what was shut: who publishes asks the gate first.
+        if self.is_shut() {
+            self.core.forget_gate();
+        }
         scan
     }
 

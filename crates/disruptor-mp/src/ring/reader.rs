@@ -100,6 +100,7 @@ impl<M: Memory> Reader<M> {
         let mut end = self.readable;
         while end < limit
             && let Some(next) = self.end_of(end)
+            && next <= lap
         {
             end = next;
         }

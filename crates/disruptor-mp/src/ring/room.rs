@@ -130,7 +130,12 @@ impl<E: Event> ProducerEnd<E> {
     fn has_reached(&self, target: Target, scan: Scan) -> bool {
         match target {
             Target::Room(count) => self.core.has_room(count as i64),
-            Target::Consumed(sequence) => self.core.memory().number_at(scan.lowest) > sequence,
+            // The first gate of somebody who is joining may be a lap old, and what stands there by now is no number.
+            Target::Consumed(sequence) => {
+                let memory = self.core.memory();
+                self.core.next() - scan.lowest <= memory.capacity() - i64::from(memory.holds_records())
+                    && memory.number_at(scan.lowest) > sequence
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::records::word::LINE_BYTES;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::segment::{Access, Blueprint, CreateOptions, Fate, Kind, OpenError, Place, Segment, Sole};
 use crate::sync::cursor::{Cursor, POSITION_MAX};
-use crate::sync::primitive::{AtomicI64, Ordering};
+use crate::sync::primitive::{AtomicI64, Ordering, fence};
 use std::sync::Arc;
 
 /// A segment of kind *ring* or *cursor*. The control section of both begins with a [`Cursor`].
@@ -107,7 +107,32 @@ impl Words {
 
     /// The published position as users count: the sequence of the next event.
     pub(crate) fn published(&self) -> i64 {
-        self.number_at(self.cursor().acquire())
+        self.number_of(|| self.cursor().acquire())
+    }
+
+    /// The number at the position that `look` finds. We hold nothing back: while we look the position may move on, and a lap later there
+    /// are bytes of a payload where the number was. Believed only if the position has stayed, which keeps the producer off its line.
+    fn number_of(&self, mut look: impl FnMut() -> i64) -> i64 {
+        loop {
+            let position = look();
+            let number = self.number_at(position);
+            // The number before the second look, on whatever processor.
+            fence(Ordering::Acquire);
+            if self.segment.header().kind != Kind::Records || look() == position {
+                return number;
+            }
+        }
+    }
+
+    /// The smallest position of those who gate, as users count; `None` if nobody does. No correct consumer is beyond what is published: a
+    /// position that says so is not one to believe.
+    pub(crate) fn slowest_number(&self) -> Option<i64> {
+        self.slowest()?;
+        // Who leaves meanwhile leaves the published position.
+        Some(self.number_of(|| {
+            let published = self.cursor().acquire();
+            self.slowest().map_or(published, |slowest| slowest.min(published))
+        }))
     }
 
     /// What users call the event that begins, or will begin, at `position`: in a ring of records its number, which stands there.
@@ -129,13 +154,18 @@ impl Words {
 
     /// Everybody who gates, alive or dead, with positions as users count.
     pub(crate) fn roster(&self) -> Vec<ConsumerInfo> {
-        let described = |(index, entry)| membership::describe(&self.segment, entry, index);
-        let as_users_count = |info: ConsumerInfo| ConsumerInfo {
-            position: self.number_at(info.position),
-            delivered: self.number_at(info.delivered),
-            ..info
+        let described = |(index, entry): (usize, &Entry)| {
+            let info = membership::describe(&self.segment, entry, index)?;
+            let mut delivered = 0;
+            let position = self.number_of(|| {
+                // Before the position, so that the second of two looks at it vouches for this number too.
+                delivered = self.number_at(entry.delivered.load(Ordering::Relaxed));
+                fence(Ordering::Acquire);
+                entry.position.load(Ordering::Acquire)
+            });
+            Some(ConsumerInfo { position, delivered, ..info })
         };
-        self.entries().filter_map(described).map(as_users_count).collect()
+        self.entries().filter_map(described).collect()
     }
 
     /// The smallest position of those who gate; `None` if nobody does.

@@ -52,9 +52,7 @@ impl ConsumerBarrier {
 
     /// The last sequence that everybody has released; -1 if none. `None`: nobody is registered.
     pub fn min_consumer_sequence(&self) -> Option<Sequence> {
-        // No correct consumer is beyond what is published; a position that says so is not one to believe.
-        let published = self.words.cursor().acquire();
-        self.words.slowest().map(|position| self.words.number_at(position.min(published)).max(0) - 1)
+        self.words.slowest_number().map(|number| number.max(0) - 1)
     }
 
     /// Waits until at least `count` consumers are registered. Looks once a millisecond.

@@ -375,3 +375,127 @@ fn a_ring_of_events_is_not_a_ring_of_records() {
     assert!(matches!(error, disruptor_mp::MultiProcessError::Unusable { .. }), "{error}");
     assert!(SharedDisruptorBuilder::records(place, 2048).build_record_consumer().is_err(), "another size");
 }
+
+#[test]
+fn a_length_that_no_word_can_say_is_refused_however_large_the_ring_is() {
+    everywhere(|place| {
+        let mut small = producer(&place, 1024);
+        for len in [usize::MAX, usize::MAX - 15, usize::MAX - 16, 1 << 32] {
+            assert!(matches!(small.claim(len, Patience::Now).err(), Some(RecordError::TooLarge { .. })), "{len}");
+            let refused = small.claim_at_least(len, usize::MAX, Patience::Now);
+            assert!(matches!(refused.err(), Some(RecordError::TooLarge { .. })), "{len}");
+        }
+    });
+    let dir = TempDir::new();
+    let large = SharedDisruptorBuilder::records(Place::from(dir.path().join("ring")), 8 << 30)
+        .with_create_options(disruptor_mp::CreateOptions::default().sparse(true))
+        .build_record_producer();
+    let mut large = large.unwrap();
+    let refused = large.claim(u32::MAX as usize + 1, Patience::Now);
+    let Some(RecordError::TooLarge { ring_bytes_wanted: usize::MAX, .. }) = refused.err() else {
+        panic!("a claim that would be committed with another length")
+    };
+}
+
+#[test]
+fn the_smallest_ring_has_two_lines_and_one_line_is_refused() {
+    everywhere(|place| {
+        assert!(SharedDisruptorBuilder::records(place.clone(), 64).build_record_producer().is_err());
+        assert!(plan_records(64, 1).is_err());
+        let mut producer = producer(&place, 128);
+        let mut consumer = consumer(&place, "a");
+        for number in 0..9 {
+            publish(&mut producer, 48.min(number as usize * 8));
+            assert!(matches!(producer.publish(&[], 0, 0, Patience::Now), Err(RecordError::NoRoom(NoRoom::Full))));
+            take(&mut consumer, number, 48.min(number as usize * 8));
+        }
+    });
+}
+
+#[test]
+fn a_child_of_a_fork_that_drops_its_parents_batch_does_not_move_the_cursor() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let mut producer = producer(&place, 1024);
+    let consumer = consumer(&place, "a");
+    let mut batch = Some(producer.batch());
+    batch.as_mut().unwrap().publish(b"one", 0, 0, Patience::Now).unwrap();
+    let mut child = testkit::fork::fork_then(|| {
+        batch = None;
+        0
+    });
+    assert_eq!(child.wait_exit(std::time::Duration::from_secs(10)).code(), Some(0));
+    assert_eq!(consumer.producer_sequence(), -1, "the batch is its parent's to announce");
+    drop(batch);
+    assert_eq!(consumer.producer_sequence(), 0);
+}
+
+#[test]
+fn a_start_that_is_gone_is_told_with_the_number_of_the_oldest_record() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 1024);
+        let mut consumer = consumer(&place, "a");
+        for number in 0..10 {
+            publish(&mut producer, 200);
+            take(&mut consumer, number, 200);
+        }
+        let late = SharedDisruptorBuilder::records(place, 0).start_at(StartAt::Beginning).build_record_consumer();
+        let error = late.err().expect("record 0 is gone");
+        let reason = std::error::Error::source(&error).expect("why").to_string();
+        assert!(reason.contains("stay is 10"), "{reason}");
+    });
+}
+
+#[test]
+fn a_look_that_does_not_wait_tells_of_damage() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let path = dir.path().join("ring");
+    let place = Place::from(path.as_path());
+    let mut producer = producer(&place, 4096);
+    let mut consumer = consumer(&place, "a");
+    publish(&mut producer, 10);
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let slots = plan_records(4096, disruptor_mp::DEFAULT_MAX_CONSUMERS).unwrap().slots.offset;
+    file.write_all_at(&7_u64.to_ne_bytes(), slots).unwrap();
+    producer.publish(&[], 0, 0, Patience::Now).unwrap();
+    assert_eq!(consumer.process_available(|_, _| ()), 0);
+    // Behind the damage there is something to read, which the cursor does not tell of yet.
+    let mut batch = producer.batch();
+    batch.publish(&[], 0, 0, Patience::Now).unwrap();
+    let told = consumer.check_producer();
+    assert!(matches!(told, Err(ConsumeError::Damaged { skipped: 2 })), "{told:?}");
+}
+
+#[test]
+fn views_never_take_payload_for_a_number() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let place = Place::from(dir.path().join("ring"));
+    let mut producer = producer(&place, 512);
+    let mut consumer = consumer(&place, "a");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let views = [0, 1, 2].map(|view| {
+            let (place, done) = (place.clone(), &done);
+            scope.spawn(move || {
+                let (cursor, barrier) =
+                    (SharedCursor::attach(place.clone()).unwrap(), ConsumerBarrier::attach(place).unwrap());
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let seen = match view {
+                        0 => cursor.load(),
+                        1 => barrier.load(),
+                        _ => barrier.consumer_sequence("a").unwrap(),
+                    };
+                    assert!(seen < 1 << 40, "view {view} says {seen}");
+                }
+            })
+        });
+        for number in 0..1_000_000_i64 {
+            producer.publish(&[0x55; 150][..(number as usize * 50) % 150], 0, 0, Patience::Now).unwrap();
+            drop(consumer.next(Patience::Now).unwrap().unwrap());
+            if views.iter().any(|view| view.is_finished()) {
+                break;
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

@@ -79,7 +79,8 @@ impl RecordProducer {
     pub fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
         let lines = lines_of(len);
         // One look for the common case: it fits here, and there is room, for the header behind it too.
-        let fits = lines <= self.end.core.lines_to_wrap() && !self.is_beyond_working_set();
+        // A ring of 8 GiB has room for more bytes than a length can say.
+        let fits = lines <= self.end.core.lines_to_wrap() && len <= PAYLOAD_BYTES_MAX && !self.is_beyond_working_set();
         if !fits
             || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
             || self.end.must_look(lines as usize + 1)
@@ -140,7 +141,9 @@ impl RecordProducer {
     fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
         let capacity = self.end.core.memory().capacity();
         if lines >= capacity || len > PAYLOAD_BYTES_MAX {
-            let wanted = (lines as usize + 1).saturating_mul(LINE_BYTES);
+            // No ring holds what a length cannot say.
+            let wanted =
+                if len > PAYLOAD_BYTES_MAX { usize::MAX } else { (lines as usize + 1).saturating_mul(LINE_BYTES) };
             return Err(RecordError::TooLarge {
                 len_bytes: len,
                 max_bytes: self.max_record_bytes(),
@@ -212,7 +215,10 @@ impl RecordProducer {
     #[inline(always)]
     pub(super) fn publish_batch(&mut self) {
         self.is_batching = false;
-        self.end.core.publish();
+        // In a child of a fork the batch is its parent's, which may have published more since: the cursor must not go back.
+        if !self.end.is_forked() {
+            self.end.core.publish();
+        }
     }
 
     /// Finds out whether the readers are close behind, after the record at `first`, which is on its way to them.
@@ -251,5 +257,20 @@ impl DerefMut for RecordProducer {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut ProducerEnd<RecordLine> {
         &mut self.end
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{Patience, Place, SharedDisruptorBuilder};
+
+    #[test]
+    fn a_report_does_not_open_what_was_shut() {
+        let mut producer = SharedDisruptorBuilder::records(Place::heap(), 1024).build_record_producer().unwrap();
+        producer.management.shut = Some(crate::RequiredConsumerError::Replaced);
+        producer.core.forget_gate();
+        assert!(producer.publish(&[], 0, 0, Patience::Now).is_err());
+        producer.stall_report();
+        assert!(producer.publish(&[], 0, 0, Patience::Now).is_err(), "published although shut");
     }
 }

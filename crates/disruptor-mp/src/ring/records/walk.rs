@@ -50,21 +50,33 @@ pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
         }
         furthest = furthest.max(Some(follow(memory, gate, gate + capacity)));
     }
-    // Nobody to ask is nobody who could be misled.
-    furthest.map_or((cursor.clamp(0, POSITION_MAX), is_position), |end| (end, false))
+    match furthest {
+        Some(end) => (end, false),
+        // Nobody to ask, but somebody may be about to join at the cursor, and will follow the records from there, as we do: one that was
+        // committed before its producer died, and written over behind the same word, would be read as it was and as it is.
+        None if is_position => (follow(memory, cursor, cursor + capacity), true),
+        None => (cursor.clamp(0, POSITION_MAX), false),
+    }
 }
 
 /// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or behind it.
 pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> bool {
-    let cursor = memory.control().cursor.acquire();
-    if ![position, cursor].iter().all(|it| (0..=POSITION_MAX).contains(it)) {
-        return false;
+    loop {
+        let cursor = memory.control().cursor.acquire();
+        if ![position, cursor].iter().all(|it| (0..=POSITION_MAX).contains(it)) {
+            return false;
+        }
+        // Behind the cursor, by records whose producer has not stored it yet.
+        let (from, to) = (position.min(cursor), position.max(cursor));
+        if to - from <= memory.capacity() && follow(memory, from, to) == to {
+            return true;
+        }
+        // The gate at `position` keeps what lies behind it; what lies between a cursor that lags and it, a live producer may have written
+        // over while we followed. Then it has stored a new cursor, and from one that has passed `position` we do not come here again.
+        if position <= cursor || memory.control().cursor.acquire() == cursor {
+            return false;
+        }
     }
-    // Behind the cursor, by records whose producer has not stored it yet.
-    if position > cursor {
-        return position - cursor <= memory.capacity() && follow(memory, cursor, position) == position;
-    }
-    cursor - position <= memory.capacity() && follow(memory, position, cursor) == cursor
 }
 
 /// The lowest position from `position` on at which a record is known to begin.
@@ -81,4 +93,24 @@ fn gates<M: Memory>(memory: &M) -> impl Iterator<Item = i64> {
     let used = (memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(memory.table_len());
     let active = (0..used).map(|index| memory.entry(index)).filter(|entry| entry.status().state == State::Active);
     active.map(|entry| entry.position.load(Ordering::Acquire)).filter(|gate| (0..=POSITION_MAX).contains(gate))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::ring::memory::Memory;
+    use crate::ring::sequencer::Sequencer;
+    use crate::sync::announce::Announce;
+    use crate::{Patience, Place, SharedDisruptorBuilder};
+
+    #[test]
+    fn a_record_whose_cursor_was_not_stored_is_published_although_nobody_gates() {
+        let mut producer = SharedDisruptorBuilder::records(Place::heap(), 1024).build_record_producer().unwrap();
+        let memory = producer.core.memory().clone();
+        producer.publish(&[1; 40], 0, 0, Patience::Now).unwrap();
+        producer.publish(&[2; 100], 0, 0, Patience::Now).unwrap();
+        // Killed between the word of the second and the cursor, while somebody is joining at the first one's end.
+        memory.control().cursor.publish(1);
+        let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
+        assert_eq!((next.next(), next.next_number()), (3, 2));
+    }
 }

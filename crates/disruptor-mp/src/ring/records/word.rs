@@ -22,10 +22,11 @@ pub(crate) const HEADER_BYTES: usize = 16;
 /// Longest payload in bytes that a length can say, whatever the ring's size.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = u32::MAX as usize;
 
-/// Lines that a record of `len` bytes covers, at most 2^26 + 1.
+/// Lines that a record of `len` bytes covers, at most 2^26 + 1 for a length that a word can say. Saturating: callers ask for any number of
+/// bytes, and where `usize` has 32 bits, so do words.
 #[inline(always)]
 pub(crate) const fn lines_of(len: usize) -> i64 {
-    (len + HEADER_BYTES).div_ceil(LINE_BYTES) as i64
+    len.saturating_add(HEADER_BYTES).div_ceil(LINE_BYTES) as i64
 }
 
 /// Payload bytes that `lines` lines hold.
