@@ -30,10 +30,17 @@ use std::marker::PhantomData;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TransportBuilder<F = Records> {
     settings: Settings,
     format: PhantomData<fn() -> F>,
+}
+
+// Not derived: that would ask for a format that can be cloned, and a format is a name.
+impl<F> Clone for TransportBuilder<F> {
+    fn clone(&self) -> Self {
+        Self { settings: self.settings.clone(), format: PhantomData }
+    }
 }
 
 /// What a format needs to build one of its ends.
