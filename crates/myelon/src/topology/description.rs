@@ -7,13 +7,13 @@ use super::invitation::{Invitation, place, worker_id};
 use crate::transport::{
     Format, MyelonTransportLayout, MyelonWaitStrategy, Records, RunnerMyelonTransportConfig, SessionLayoutError,
 };
-use disruptor_mp::{DEFAULT_RECORD_RING_BYTES, Place, RequiredConsumerLivenessConfig, ShapeError, plan_records};
+use disruptor_mp::{Place, RequiredConsumerLivenessConfig, ShapeError, plan_records};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bytes of the ring to everybody: what stays in the cache that the cores of one host share, and sixty prefill steps of 64 KiB.
-pub const DEFAULT_BROADCAST_BYTES: usize = DEFAULT_RECORD_RING_BYTES;
+pub const DEFAULT_BROADCAST_BYTES: usize = 4 << 20;
 
 /// Bytes of each ring back: some fifteen results of a step with 1 024 sequences. Eight of them and the broadcast ring stay below 8 MiB.
 pub const DEFAULT_RESPONSE_BYTES: usize = 256 << 10;

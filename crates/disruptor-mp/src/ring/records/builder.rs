@@ -12,9 +12,9 @@ use crate::error::MultiProcessResult;
 use crate::ring::layout::{self, ShapeError};
 use crate::segment::{Place, SegmentPlan};
 
-/// Bytes of a ring of records unless somebody has a reason for another size: as much as stays in a processor's shared cache while it is in
-/// flight, which is what a message's way costs least in.
-pub const DEFAULT_RECORD_RING_BYTES: usize = 4 << 20;
+/// Bytes of a ring of records unless somebody has a reason for another size. While its readers keep up it uses the first half, which stays in
+/// a processor's shared cache; the rest is for a backlog, and so that messages of 2 MiB can be written while others are read.
+pub const DEFAULT_RECORD_RING_BYTES: usize = 8 << 20;
 
 impl SharedDisruptorBuilder<RecordLine> {
     /// An endpoint of the ring of records at `place` with `bytes` bytes, a power of two of at least 128. A consumer that gives 0 takes what

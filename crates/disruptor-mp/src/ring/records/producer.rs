@@ -50,7 +50,15 @@ pub struct RecordProducer {
 impl RecordProducer {
     pub(crate) fn new(end: ProducerEnd<RecordLine>) -> Self {
         let (next_look, next_number) = (end.core.next(), end.core.next_number());
-        Self { end, next_number, is_batching: false, readers_are_close: true, next_look, next_start_over: next_look }
+        let capacity = end.core.memory().capacity();
+        Self {
+            end,
+            next_number,
+            is_batching: false,
+            readers_are_close: true,
+            next_look,
+            next_start_over: first_look(next_look, capacity),
+        }
     }
 
     /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
@@ -80,7 +88,9 @@ impl RecordProducer {
         let lines = lines_of(len);
         // One look for the common case: it fits here, and there is room, for the header behind it too.
         // A ring of 8 GiB has room for more bytes than a length can say.
-        let fits = lines <= self.end.core.lines_to_wrap() && len <= PAYLOAD_BYTES_MAX && !self.is_beyond_working_set();
+        let fits = lines <= self.end.core.lines_to_wrap()
+            && len <= PAYLOAD_BYTES_MAX
+            && self.end.core.next() < self.next_start_over;
         if !fits
             || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
             || self.end.must_look(lines as usize + 1)
@@ -153,7 +163,7 @@ impl RecordProducer {
         if self.end.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
         }
-        if self.is_beyond_working_set() && self.end.core.next() >= self.next_start_over {
+        if self.end.core.next() >= self.next_start_over {
             self.start_over_if_readers_have_caught_up();
         }
         if let Place::BehindPadding { needs } = self.end.core.place(lines) {
@@ -164,24 +174,24 @@ impl RecordProducer {
         Ok(self.end.make_room(lines as usize + 1, patience)?)
     }
 
-    /// Whether more of the ring has been used since its beginning than stays in the cache.
-    #[inline(always)]
-    fn is_beyond_working_set(&self) -> bool {
-        let capacity = self.end.core.memory().capacity();
-        capacity > WORKING_SET_LINES && self.end.core.next() & (capacity - 1) >= WORKING_SET_LINES
-    }
-
-    /// Goes back to the beginning of a large ring, by one piece of padding, if every reader has caught up. Were a single record unread, it
-    /// would stand in the way of a backlog that could have had the rest of the ring.
+    /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in the cache and every
+    /// reader has caught up. Were a single record unread, it would stand in the way of a backlog that could have had the rest of the ring.
     fn start_over_if_readers_have_caught_up(&mut self) {
-        self.next_start_over = self.end.core.next() + WORKING_SET_LINES / 8;
-        let scan = self.end.rescan();
-        let caught_up = scan.slowest.is_some() && scan.lowest == self.end.core.next();
-        // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
-        if caught_up && !self.end.core.has_sentinel() && self.end.core.has_room(self.end.core.lines_to_wrap() + 1) {
+        let capacity = self.end.core.memory().capacity();
+        let used = self.end.core.next() & (capacity - 1);
+        if used >= WORKING_SET_LINES {
+            let scan = self.end.rescan();
+            let caught_up = scan.slowest.is_some() && scan.lowest == self.end.core.next();
+            // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
+            if !caught_up || self.end.core.has_sentinel() || !self.end.core.has_room(self.end.core.lines_to_wrap() + 1)
+            {
+                self.next_start_over = self.end.core.next() + WORKING_SET_LINES / 8;
+                return;
+            }
             self.end.core.pad(self.next_number);
             self.publish_unless_batching();
         }
+        self.next_start_over = first_look(self.end.core.next(), capacity);
     }
 
     /// Commits what was written into a claim.
@@ -233,6 +243,12 @@ impl RecordProducer {
             scan.slowest.is_some() && scan.lowest >= first - self.end.core.memory().capacity() / 64;
         self.next_look = self.end.core.next() + LOOK_EVERY_LINES;
     }
+}
+
+/// Where a producer at `position` of a ring of `capacity` lines has used as much of it as stays in the cache; never, if that is all of it.
+fn first_look(position: i64, capacity: i64) -> i64 {
+    let lap = position & !(capacity - 1);
+    if capacity <= WORKING_SET_LINES { i64::MAX } else { position.max(lap + WORKING_SET_LINES) }
 }
 
 /// Lines left unused behind a record of `len` bytes: a quarter of its length, half if it is longer, but not more than pays.
