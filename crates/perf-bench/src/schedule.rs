@@ -169,6 +169,8 @@ pub(crate) enum Discard {
     LabelChanged,
     /// The cpus were not ours alone.
     Disturbed(Disturbance),
+    /// Somebody else's code did not survive it.
+    PeerFailed,
 }
 
 impl fmt::Display for Discard {
@@ -177,6 +179,7 @@ impl fmt::Display for Discard {
             Self::OtherLabel => formatter.pad("other label"),
             Self::LabelChanged => formatter.pad("label changed"),
             Self::Disturbed(disturbance) => disturbance.fmt(formatter),
+            Self::PeerFailed => formatter.pad("the peer failed"),
         }
     }
 }
@@ -243,6 +246,9 @@ fn order(cases: usize, repeat: usize) -> impl Iterator<Item = usize> {
     (0..cases).map(move |step| (step + repeat) % cases)
 }
 
+/// How often a peer may fail before it is given up.
+const PEER_FAILURES_MAX: usize = 3;
+
 /// Tries until one measurement counts or the attempts are used up.
 fn measure_once(record: &mut Record, plan: &Plan, interrupt: &Interrupt) -> Result<(), RoleError> {
     let case = &record.case;
@@ -252,18 +258,30 @@ fn measure_once(record: &mut Record, plan: &Plan, interrupt: &Interrupt) -> Resu
         if record.unavailable.is_some() {
             return Ok(());
         }
-        let discard = match roles::run(&record.case.workload, &cpus, plan.timing, wanted, interrupt)? {
-            Outcome::Unavailable(reason) => {
-                record.unavailable = Some(reason);
-                return Ok(());
-            }
-            Outcome::Skipped => Discard::OtherLabel,
-            Outcome::Measured(measured) => match sift(measured, &cpus, record.case.judged, plan) {
-                Ok(counted) => {
-                    record.counted.push(counted);
+        let outcome = roles::run(&record.case.workload, &cpus, plan.timing, wanted, interrupt);
+        // What a peer does not survive is its own figure's loss and not that of the run; what ours does not, is a bug to look at.
+        let is_peers = record.case.workload.subject().is_peers();
+        let discard = match outcome {
+            Err(error) if is_peers && !matches!(error, RoleError::Interrupted) => {
+                if record.discarded.get(&Discard::PeerFailed).is_some_and(|times| *times >= PEER_FAILURES_MAX) {
+                    record.unavailable = Some(error.to_string());
                     return Ok(());
                 }
-                Err(discard) => discard,
+                Discard::PeerFailed
+            }
+            other => match other? {
+                Outcome::Unavailable(reason) => {
+                    record.unavailable = Some(reason);
+                    return Ok(());
+                }
+                Outcome::Skipped => Discard::OtherLabel,
+                Outcome::Measured(measured) => match sift(measured, &cpus, record.case.judged, plan) {
+                    Ok(counted) => {
+                        record.counted.push(counted);
+                        return Ok(());
+                    }
+                    Err(discard) => discard,
+                },
             },
         };
         *record.discarded.entry(discard).or_default() += 1;

@@ -222,6 +222,14 @@ impl Subject for Messages {
         Link::SHARED_BYTES
     }
 
+    fn is_peers(&self) -> bool {
+        let is_ours = matches!(
+            self.carried,
+            Carried::Records | Carried::RecordBatches | Carried::TransportRecords | Carried::TransportFrames
+        );
+        !is_ours
+    }
+
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         with_carrier!(self.carried, self.message_bytes, C => match self.figure {
             Figure::RoundTrip => exchange::ask::<C>(side, self.message_bytes),

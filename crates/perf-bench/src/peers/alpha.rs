@@ -144,6 +144,10 @@ impl AlphaPingPong {
 }
 
 impl Subject for AlphaPingPong {
+    fn is_peers(&self) -> bool {
+        true
+    }
+
     fn shared_bytes(&self) -> usize {
         0
     }
@@ -238,6 +242,10 @@ impl AlphaThroughput {
 }
 
 impl Subject for AlphaThroughput {
+    fn is_peers(&self) -> bool {
+        true
+    }
+
     fn shared_bytes(&self) -> usize {
         128
     }

@@ -41,6 +41,11 @@ pub(crate) trait Subject {
         None
     }
 
+    /// Whether what is measured is somebody else's.
+    fn is_peers(&self) -> bool {
+        false
+    }
+
     /// Role 0, on the first cpu.
     ///
     /// # Errors
