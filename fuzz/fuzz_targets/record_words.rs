@@ -6,7 +6,7 @@ use disruptor_mp::segment::fuzzing::Words;
 use disruptor_mp::{
     MultiProcessError, Patience, Place, RecordConsumer, RecordProducer, SharedDisruptorBuilder, StartAt, WaitStrategy,
 };
-use fuzz::{Decisions, TABLE_LEN};
+use fuzz::{Decisions, ENTRY_WORDS, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,7 @@ impl Scene {
         let [control, table, _, slots] = self.words.sections();
         let index = match decisions.byte() % 8 {
             0..2 => control.start + 16 * decisions.below(control.len() / 16) + decisions.below(4),
-            2..4 => table.start + 48 * decisions.below(TABLE_LEN) + decisions.below(6),
+            2..4 => table.start + ENTRY_WORDS * decisions.below(TABLE_LEN) + decisions.below(6),
             // A commit word, or the number behind it.
             _ => slots.start + 8 * decisions.below(slots.len() / 8) + decisions.below(2),
         };

@@ -8,7 +8,7 @@ use disruptor_mp::{
     Patience, Place, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer,
     StartAt, Tap, WaitStrategy, attach_shared_consumer, build_shared_single_producer,
 };
-use fuzz::{CAPACITY, Decisions, Sample, TABLE_LEN};
+use fuzz::{CAPACITY, Decisions, ENTRY_WORDS, Sample, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
 
@@ -103,7 +103,7 @@ impl Scene {
         let index = match choice % 8 {
             // The first words of each of the four control lines and of each entry are those that decide.
             0..3 => control.start + 16 * decisions.below(control.len() / 16) + decisions.below(4),
-            3..5 => table.start + 48 * decisions.below(TABLE_LEN) + decisions.below(6),
+            3..5 => table.start + ENTRY_WORDS * decisions.below(TABLE_LEN) + decisions.below(6),
             5 => table.start + decisions.below(table.len()),
             6 => slots.start + decisions.below(slots.len()),
             _ => counters.start + decisions.below(counters.len()),

@@ -16,6 +16,9 @@ pub const CAPACITY: usize = 4;
 /// Entries in their consumer tables.
 pub const TABLE_LEN: usize = 3;
 
+/// Words of one entry. Source: RFC 0011, "Layout".
+pub const ENTRY_WORDS: usize = 1024 / 8;
+
 /// The event of the rings.
 #[event]
 pub struct Sample {

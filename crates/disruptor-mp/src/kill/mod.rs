@@ -202,7 +202,6 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 1, ReadingNameless(Consume)),
         at(DeliveredStored, 1, ReadingNameless(ConsumeBatches)),
         at(ReaderAnnounced, 0, ReadingNameless(Consume)),
-        at(LeaveMarked, 0, Leaving(Leave)),
         at(LeaveFreed, 0, Leaving(Leave)),
         at(StoredNotWoken, 1, Leaving(LeaveUnread)),
         at(LeaveWoken, 0, Leaving(Leave)),

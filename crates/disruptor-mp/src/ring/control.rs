@@ -4,16 +4,24 @@
 //! **May touch it:** see each field; a number read from here is copied once, checked, then used.
 //!
 //! ```text
-//! Control, 512 bytes                                    Entry, 384 bytes, one per consumer
+//! Control, 768 bytes                                    Entry, 1024 bytes, one per consumer
 //! 0    published position        producer               0    position (gate)        its consumer
 //! 128  readers' bell             who parks, who rings   8    delivered position     its consumer
-//! 256  claim limit               producer               16   status                 who holds its lock byte
+//! 256  claim limit               producer               16   status                 holder of its lock byte
 //! 264  sentinel                  producer               24   announce               its consumer
 //! 272  high water of the table   joiners                28   writer's bell          producer parks, consumer rings
-//! 276  announce                  producer               128  identity, redelivery   who holds its lock byte
-//! 280  closed                    producer               168  id length, 176 its text who holds its lock byte
-//! 384  identity, reign           producer               384  -
+//! 276  announce                  producer               128  identity, redelivery   holder of its lock byte
+//! 280  closed                    producer               168  id length, 176 its text holder of its lock byte
+//! 284  departures                who frees or drops     304  redelivered until      holder of its lock byte
+//! 288  read                      consumers, who frees   312  ending                 holder of its lock byte
+//! 292  refusals, 296 refusal     refused processes      320  times: joined, parked, woken, alerted (reserved)
+//! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
+//! 416  times: parked, woken, alerted (reserved)         512  released, 64 words (reserved)
+//! 512  claimed (reserved)        producer               1024 -
+//! 640  begins, 8 positions       producer
 //! ```
+//!
+//! *Reserved* words are 0; nothing of this build reads them. What each is for: RFC 0011.
 
 use crate::sync::bell::Bell;
 use crate::sync::cursor::Cursor;
@@ -34,6 +42,8 @@ pub(crate) struct Control {
     pub(crate) readers: PaddedBell,
     pub(crate) gate: GateLine,
     pub(crate) producer: ProducerLine,
+    _claimed: ReservedLine,
+    pub(crate) begins: BeginsLine,
 }
 
 /// A bell alone on its lines: every publish reads it, and it must not move when something beside it is written.
@@ -53,6 +63,14 @@ pub(crate) struct GateLine {
     pub(crate) announce: AtomicU32,
     /// Nonzero once nothing more will be published.
     pub(crate) closed: AtomicU32,
+    /// Counts the places that were given up, let go or taken away. A managed publish compares it with what it saw last.
+    pub(crate) departures: AtomicU32,
+    /// Nonzero once a consumer has been handed an event.
+    pub(crate) read: AtomicU32,
+    /// Counts the refusals that were written, here or in an entry.
+    pub(crate) refusals: AtomicU32,
+    /// The last refusal of a process without a rank.
+    pub(crate) refusal: AtomicU64,
 }
 
 /// Who the producer is, for the message to the human.
@@ -61,10 +79,34 @@ pub(crate) struct ProducerLine {
     pub(crate) identity: Identity,
     /// Counts producers of this segment: 1 for the creator, one more for each take-over.
     pub(crate) reign: AtomicU64,
+    /// When the producer last parked, was woken, and raised an alert.
+    _times: [AtomicU64; 3],
+}
+
+/// A line of its own for how far the producer is about to write.
+#[repr(C, align(128))]
+struct ReservedLine(AtomicI64);
+
+/// Eighths of a ring of records for each of which the position of the first record in it is kept.
+pub(crate) const EIGHTHS: usize = 8;
+
+/// Where records begin.
+#[repr(C, align(128))]
+pub(crate) struct BeginsLine {
+    /// Per eighth of the ring, the position of the first record that began in it, in the last lap that came there.
+    pub(crate) first: [AtomicI64; EIGHTHS],
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Control>() == 512 && size_of::<Entry>() == 384);
+const _: () = {
+    assert!(size_of::<Control>() == 768 && size_of::<Entry>() == 1024);
+    assert!(core::mem::offset_of!(Control, gate) == 256 && core::mem::offset_of!(GateLine, refusal) == 40);
+    assert!(core::mem::offset_of!(Control, producer) == 384 && core::mem::offset_of!(ProducerLine, reign) == 24);
+    assert!(core::mem::offset_of!(Control, _claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
+    assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
+    assert!(core::mem::offset_of!(MemberLine, ending) == 184 && core::mem::offset_of!(MemberLine, refusal) == 224);
+    assert!(core::mem::offset_of!(Entry, _released) == 512);
+};
 
 impl Control {
     /// The words of a new ring: `limit` positions may be written before the first rescan.
@@ -78,8 +120,18 @@ impl Control {
                 high_water: AtomicU32::new(0),
                 announce: AtomicU32::new(0),
                 closed: AtomicU32::new(0),
+                departures: AtomicU32::new(0),
+                read: AtomicU32::new(0),
+                refusals: AtomicU32::new(0),
+                refusal: AtomicU64::new(0),
             },
-            producer: ProducerLine { identity: Identity::none(), reign: AtomicU64::new(1) },
+            producer: ProducerLine {
+                identity: Identity::none(),
+                reign: AtomicU64::new(1),
+                _times: std::array::from_fn(|_| AtomicU64::new(0)),
+            },
+            _claimed: ReservedLine(AtomicI64::new(0)),
+            begins: BeginsLine { first: std::array::from_fn(|_| AtomicI64::new(0)) },
         }
     }
 }
@@ -128,7 +180,18 @@ pub(crate) struct Entry {
     /// The producer sleeps here while this consumer is the one it waits for.
     pub(crate) writer: Bell,
     pub(crate) member: MemberLine,
+    _released: ReleasedLine,
 }
+
+/// What a consumer has released of the messages that it holds, out of order.
+#[repr(C, align(128))]
+struct ReleasedLine([AtomicI64; RELEASED_WORDS]);
+
+/// Words for held messages. A model has none: loom pays for each.
+const RELEASED_WORDS: usize = if cfg!(loom) { 0 } else { 64 };
+
+/// Words that keep the words for held messages at their place. None in a model.
+const RESERVED_WORDS: usize = if cfg!(loom) { 0 } else { 19 };
 
 /// Who the consumer is.
 #[repr(C, align(128))]
@@ -145,6 +208,14 @@ pub(crate) struct MemberLine {
     id: [AtomicU64; CONSUMER_ID_MAX_LEN / 8],
     /// How far events had been handed out when it last rejoined: `delivered` begins again at the position.
     pub(crate) redelivered_until: AtomicI64,
+    /// How its owner let it go while its process lived: `epoch << 8 | how`. Of another epoch than the status it says nothing, so it is
+    /// never reset.
+    pub(crate) ending: AtomicU64,
+    /// When the owner joined, last parked, was last woken, and was last named in an alert.
+    _times: [AtomicU64; 4],
+    /// Why the process that came as the rank of this *index* was refused, whoever owns the entry.
+    pub(crate) refusal: AtomicU64,
+    _reserved: [AtomicU64; RESERVED_WORDS],
 }
 
 /// Life of an entry. What a crash in each state leaves behind: RFC 0003.
@@ -154,8 +225,8 @@ pub(crate) enum State {
     /// Gates, but the start is not yet decided.
     Joining,
     Active,
-    /// Has let go of everything and no longer gates.
-    Leaving,
+    /// No state of this build: the word was damaged. Nothing is concluded from it, so the entry gates.
+    Unknown,
 }
 
 /// State and epoch of an entry in one word: `epoch << 8 | state`.
@@ -169,11 +240,10 @@ pub(crate) struct Status {
 impl Status {
     fn from_word(word: u64) -> Self {
         let state = match word & 0xff {
+            0 => State::Free,
             1 => State::Joining,
             2 => State::Active,
-            3 => State::Leaving,
-            // 0, and whatever a confused peer left: an entry that we do not understand gates nobody.
-            _ => State::Free,
+            _ => State::Unknown,
         };
         Self { state, epoch: word >> 8 }
     }
@@ -183,7 +253,7 @@ impl Status {
             State::Free => 0,
             State::Joining => 1,
             State::Active => 2,
-            State::Leaving => 3,
+            State::Unknown => 0xff,
         };
         self.epoch << 8 | state
     }
@@ -202,8 +272,13 @@ impl Status {
 
     /// Whether the producer must not pass this entry's position.
     pub(crate) fn gates(self) -> bool {
-        matches!(self.state, State::Joining | State::Active)
+        self.state != State::Free
     }
+}
+
+/// The epoch after this one.
+fn after(epoch: u64) -> u64 {
+    epoch.wrapping_add(1) & (u64::MAX >> 8)
 }
 
 impl Entry {
@@ -225,7 +300,12 @@ impl Entry {
                 generated: AtomicU32::new(0),
                 id: std::array::from_fn(|_| AtomicU64::new(0)),
                 redelivered_until: AtomicI64::new(0),
+                ending: AtomicU64::new(0),
+                _times: std::array::from_fn(|_| AtomicU64::new(0)),
+                refusal: AtomicU64::new(0),
+                _reserved: std::array::from_fn(|_| AtomicU64::new(0)),
             },
+            _released: ReleasedLine(std::array::from_fn(|_| AtomicI64::new(0))),
         }
     }
 
@@ -245,7 +325,14 @@ impl Entry {
     /// Begins a new owner's time: same state, next epoch. The caller holds the entry's lock byte.
     pub(crate) fn next_epoch(&self) {
         let Status { state, epoch } = self.status();
-        self.status.store(Status { state, epoch: epoch.wrapping_add(1) & (u64::MAX >> 8) }.word(), Ordering::Release);
+        self.status.store(Status { state, epoch: after(epoch) }.word(), Ordering::Release);
+    }
+
+    /// Frees the entry: *free* and the next epoch in one store, so that no owner's entry is ever free under its own epoch. The caller
+    /// holds the entry's lock byte.
+    pub(crate) fn set_free(&self) {
+        let free = Status { state: State::Free, epoch: after(self.status().epoch) };
+        self.status.store(free.word(), order(Site::StatusRelease, Ordering::Release));
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     if start == StartAt::Beginning && position > 0 {
         // What users call it; looked up while our gate keeps it there.
         let oldest = memory.number_at(position);
-        entry.set_state(State::Free);
+        entry.set_free();
         entry.writer.ring();
         return Err(BeginningGone { oldest });
     }

@@ -105,10 +105,13 @@ pub(crate) fn blueprint<E: Event>(capacity: usize, table_len: usize) -> Result<B
         payload_offset: SlotLayout::<E>::PAYLOAD_OFFSET as u64,
         payload_len: size_of::<E>() as u64,
         table_len: table_len as u32,
+        places: table_len as u32,
+        prefix: String::new(),
         schema: E::schema().encode(),
         control_len: size_of::<Control>() as u64,
         table_bytes: (table_len * size_of::<Entry>()) as u64,
         counters_len: counters::section_len(COUNTERS_OF_RING + COUNTERS_PER_CONSUMER * table_len as u32),
+        errors_len: 0,
         // Overflow comes out as a size that no plan accepts.
         slots_len: stride.saturating_mul(capacity as u64),
     })

@@ -161,8 +161,6 @@ fn enter<E: Event>(
 ) -> Result<Member, JoinError> {
     step!(EntryLocked);
     let entry = memory.entry(index);
-    entry.set_state(State::Free); // also out of a leaving that its owner did not survive
-    entry.next_epoch();
     entry.member.identity.store(ProcessIdentity::current());
     entry.member.set_id(request.id);
     entry.member.set_rank(request.rank);
@@ -218,9 +216,7 @@ impl Member {
     /// Gives the place back, and wakes the producer, which may wait for it.
     pub(crate) fn leave<E: Event>(self, memory: &Mapped<E>) {
         let entry = memory.entry(self.index);
-        entry.set_state(State::Leaving);
-        step!(LeaveMarked);
-        entry.set_state(State::Free);
+        entry.set_free();
         step!(LeaveFreed);
         entry.writer.ring();
         step!(LeaveWoken);
@@ -230,7 +226,7 @@ impl Member {
 
 /// Frees an entry; the caller holds its byte. The producer may sleep for it.
 fn free(entry: &Entry) {
-    entry.set_state(State::Free);
+    entry.set_free();
     entry.writer.ring();
 }
 

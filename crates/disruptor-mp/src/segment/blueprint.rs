@@ -6,9 +6,9 @@
 //! The sections in their order. Each begins on a boundary of 128 bytes, the slots on a page:
 //!
 //! ```text
-//! 0           4096                                                                        total_len
-//! | header page | schema | control lines | consumer table | counters | (gap) | slots | (gap) |
-//!               128      128             128              128                4096    4096
+//! 0           4096                                                                                 total_len
+//! | header page | schema | control lines | consumer table | counters | errors | (gap) | slots | (gap) |
+//!               128      128             128              128        128              4096    4096
 //! ```
 
 /// The first page of every segment. It is 4096 bytes on every machine: the layout may not depend on who created it.
@@ -22,6 +22,9 @@ pub(super) const SLOTS_ALIGN: u64 = 4096;
 
 /// The longest segment, 64 TiB: what fits into a user's address space with room to spare, and far below the range of the lock bytes.
 pub const MAX_TOTAL_LEN: u64 = 1 << 46;
+
+/// The longest prefix of consumer ids that a segment can hold: as long as an id.
+pub(crate) const PREFIX_BYTES_MAX: usize = 128;
 
 /// What a segment is for. Opening names the kind that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +87,10 @@ pub struct Blueprint {
     pub payload_len: u64,
     /// Number of entries of the consumer table.
     pub table_len: u32,
+    /// How many of them are for the consumers that were asked for: those whose ids begin with `prefix`.
+    pub places: u32,
+    /// What the ids of the consumers that were asked for begin with; empty if any id will do. At most 128 bytes.
+    pub prefix: String,
     /// The description of what lives in a slot; readers compare it byte by byte.
     pub schema: Vec<u8>,
     /// Length of the control lines.
@@ -92,6 +99,8 @@ pub struct Blueprint {
     pub table_bytes: u64,
     /// Length of the counters.
     pub counters_len: u64,
+    /// Length of the error slots.
+    pub errors_len: u64,
     /// Length of all slots: `capacity * slot_stride`.
     pub slots_len: u64,
 }
@@ -116,6 +125,8 @@ pub struct SegmentPlan {
     pub table: Section,
     /// The counters.
     pub counters: Section,
+    /// The slots for the last errors.
+    pub errors: Section,
     /// The slots.
     pub slots: Section,
     /// Length of the whole segment in bytes, a multiple of 4096: what creation reserves.
@@ -159,10 +170,13 @@ impl Blueprint {
             payload_offset: 0,
             payload_len: 0,
             table_len: 0,
+            places: 0,
+            prefix: String::new(),
             schema: vec![],
             control_len,
             table_bytes: 0,
             counters_len,
+            errors_len: 0,
             slots_len: 0,
         }
     }
@@ -180,7 +194,14 @@ impl Blueprint {
             payload_len: self.payload_len,
             slots_len: self.slots_len,
         })?;
-        let lens = [self.schema.len() as u64, self.control_len, self.table_bytes, self.counters_len];
+        if self.prefix.len() > PREFIX_BYTES_MAX {
+            return Err(PlanError::Inconsistent {
+                field: "prefix",
+                found: self.prefix.len() as u64,
+                rule: "it has to be at most 128 bytes long",
+            });
+        }
+        let lens = [self.schema.len() as u64, self.control_len, self.table_bytes, self.counters_len, self.errors_len];
         layout(lens, self.slots_len)
     }
 }
@@ -225,7 +246,7 @@ fn max_total_len() -> u64 {
 }
 
 /// The layout rule. A header is valid only if this function gives the section table that it holds; a change here is a new major version.
-pub(super) fn layout(lens: [u64; 4], slots_len: u64) -> Result<SegmentPlan, PlanError> {
+pub(super) fn layout(lens: [u64; 5], slots_len: u64) -> Result<SegmentPlan, PlanError> {
     let max_bytes = max_total_len();
     let mut end = HEADER_BYTES;
     let mut place = |align: u64, len: u64| {
@@ -234,19 +255,20 @@ pub(super) fn layout(lens: [u64; 4], slots_len: u64) -> Result<SegmentPlan, Plan
         Some(Section { offset, len })
     };
     let sections = (|| {
-        let [schema, control, table, counters] = lens;
+        let [schema, control, table, counters, errors] = lens;
         Some([
             place(SECTION_ALIGN, schema)?,
             place(SECTION_ALIGN, control)?,
             place(SECTION_ALIGN, table)?,
             place(SECTION_ALIGN, counters)?,
+            place(SECTION_ALIGN, errors)?,
             place(SLOTS_ALIGN, slots_len)?,
         ])
     })();
     let total_len = end.checked_next_multiple_of(SLOTS_ALIGN);
     match (sections, total_len) {
-        (Some([schema, control, table, counters, slots]), Some(total_len)) if total_len <= max_bytes => {
-            Ok(SegmentPlan { schema, control, table, counters, slots, total_len })
+        (Some([schema, control, table, counters, errors, slots]), Some(total_len)) if total_len <= max_bytes => {
+            Ok(SegmentPlan { schema, control, table, counters, errors, slots, total_len })
         }
         (Some(_), Some(wanted_bytes)) => Err(PlanError::TooLarge { wanted_bytes, max_bytes }),
         _ => Err(PlanError::TooLarge { wanted_bytes: u64::MAX, max_bytes }),
@@ -266,10 +288,13 @@ mod tests {
             payload_offset: 8,
             payload_len: 48,
             table_len: 4,
+            places: 4,
+            prefix: String::new(),
             schema: vec![7; 100],
             control_len: 256,
             table_bytes: 512,
             counters_len: 1000,
+            errors_len: 0,
             slots_len: 512,
         }
     }
@@ -294,9 +319,10 @@ mod tests {
     #[test]
     fn no_number_makes_the_sum_wrap() {
         for huge in [u64::MAX, u64::MAX - 4096, 1 << 63, MAX_TOTAL_LEN] {
-            for field in 0..4 {
+            for field in 0..5 {
                 let mut blueprint = ring();
                 match field {
+                    4 => blueprint.errors_len = huge,
                     0 => blueprint.control_len = huge,
                     1 => blueprint.table_bytes = huge,
                     2 => blueprint.counters_len = huge,
@@ -316,6 +342,7 @@ mod tests {
             PlanError::Inconsistent { field, .. } => field,
             other => panic!("{other}"),
         };
+        assert_eq!(field(Blueprint { prefix: "p".repeat(PREFIX_BYTES_MAX + 1), ..ring() }), "prefix");
         assert_eq!(field(Blueprint { slots_len: 511, ..ring() }), "slots_len");
         assert_eq!(field(Blueprint { slot_align: 48, ..ring() }), "slot_align");
         assert_eq!(field(Blueprint { slot_align: 128, ..ring() }), "slot_stride");

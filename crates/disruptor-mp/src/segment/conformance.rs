@@ -105,10 +105,13 @@ fn blueprint() -> Blueprint {
         payload_offset: 64,
         payload_len: 64,
         table_len: 4,
+        places: 4,
+        prefix: String::new(),
         schema: b"a schema of some bytes".to_vec(),
         control_len: 512,
         table_bytes: 512,
         counters_len: 100,
+        errors_len: 0,
         slots_len: 64 * 128,
     }
 }

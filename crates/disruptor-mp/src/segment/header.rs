@@ -15,14 +15,17 @@
 //!  96   |table  | pid   | pid start time| pid namespace |  schema offset|
 //! 128   |  schema len   | control offset|  control len  |  table offset |
 //! 160   |  table len    |counters offset| counters len  |  slots offset |
-//! 192   |  slots len    |  reserved, zero ...                      4096 |
+//! 192   |  slots len    | errors offset |  errors len   | fingerprint R |
+//! 224   | form R|places | predecessor R |rank R |label n| label R, 64 bytes
+//! 312   |prefix n| 0    | prefix, 128 bytes   440 |  zero ...      4096 |
 //! ```
+//! R: reserved, zero; what each is for: RFC 0011.
 //!
 //! `*` are the only words that change after creation; the checksum covers all others. `ready` is stored last, with Release.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::blueprint::{self, Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
+use super::blueprint::{self, Blueprint, HEADER_BYTES, Kind, PREFIX_BYTES_MAX, Section, SegmentPlan};
 use super::owner::ProcessIdentity;
 
 /// The first eight bytes of every object of ours.
@@ -32,7 +35,7 @@ const MAGIC: [u8; 8] = *b"MYELONSG";
 const BYTE_ORDER_MARK: u32 = 0x0102_0304;
 
 /// The version of the layout that this build writes. Builds of equal `major` understand each other.
-pub const ABI: AbiVersion = AbiVersion { major: 1, minor: 0 };
+pub const ABI: AbiVersion = AbiVersion { major: 2, minor: 0 };
 
 /// The value of the `ready` word of a finished segment.
 pub(super) const READY: u32 = 1;
@@ -95,7 +98,21 @@ struct WireHeader {
     table: WireSection,
     counters: WireSection,
     slots: WireSection,
+    errors: WireSection,
+    fingerprint: u64,
+    form: u32,
+    places: u32,
+    predecessor: u64,
+    rank_plus_one: u32,
+    label_len: u32,
+    label: [u8; LABEL_BYTES_MAX],
+    prefix_len: u32,
+    reserved: u32,
+    prefix: [u8; PREFIX_BYTES_MAX],
 }
+
+/// The longest label of a session.
+const LABEL_BYTES_MAX: usize = 64;
 
 const _: () = {
     assert!(core::mem::offset_of!(WireHeader, byte_order) == 8);
@@ -105,7 +122,9 @@ const _: () = {
     assert!(core::mem::offset_of!(WireHeader, total_len) == 40);
     assert!(core::mem::offset_of!(WireHeader, table_len) == 96);
     assert!(core::mem::offset_of!(WireHeader, schema) == 120);
-    assert!(size_of::<WireHeader>() == 200 && size_of::<WireHeader>() <= HEADER_PAGE);
+    assert!(core::mem::offset_of!(WireHeader, errors) == 200);
+    assert!(core::mem::offset_of!(WireHeader, prefix) == 320);
+    assert!(size_of::<WireHeader>() == 448 && size_of::<WireHeader>() <= HEADER_PAGE);
 };
 
 /// Everything a segment says about itself: copied once, checked, and from then on independent of what happens to the original.
@@ -121,6 +140,10 @@ pub(crate) struct Header {
     pub(crate) payload_offset: u64,
     pub(crate) payload_len: u64,
     pub(crate) table_len: u32,
+    /// How many entries are for the consumers that were asked for.
+    pub(crate) places: u32,
+    /// What the ids of those begin with; empty if any id will do.
+    pub(crate) prefix: String,
     /// The creator's page size in bytes; only for the reader of a report.
     pub(crate) page_bytes: u32,
     /// Who created it; not necessarily who produces now.
@@ -161,6 +184,8 @@ impl Header {
             payload_offset: blueprint.payload_offset,
             payload_len: blueprint.payload_len,
             table_len: blueprint.table_len,
+            places: blueprint.places,
+            prefix: blueprint.prefix.clone(),
             page_bytes: page_bytes(),
             creator,
             plan,
@@ -196,7 +221,19 @@ impl Header {
             table: section(self.plan.table),
             counters: section(self.plan.counters),
             slots: section(self.plan.slots),
+            errors: section(self.plan.errors),
+            fingerprint: 0,
+            form: 0,
+            places: self.places,
+            predecessor: 0,
+            rank_plus_one: 0,
+            label_len: 0,
+            label: [0; LABEL_BYTES_MAX],
+            prefix_len: self.prefix.len() as u32,
+            reserved: 0,
+            prefix: [0; PREFIX_BYTES_MAX],
         };
+        wire.prefix[..self.prefix.len()].copy_from_slice(self.prefix.as_bytes());
         wire.checksum = checksum(&wire);
         let mut page = wire.as_bytes().to_vec();
         page.resize(HEADER_PAGE, 0);
@@ -236,6 +273,11 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
     }
     let kind = Kind::from_wire(wire.kind).ok_or(corrupt("kind", wire.kind))?;
     let plan = check_sections(&wire)?;
+    if wire.places > wire.table_len {
+        return Err(corrupt("places", wire.places));
+    }
+    let prefix = wire.prefix.get(..wire.prefix_len as usize).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let prefix = prefix.ok_or(corrupt("prefix", wire.prefix_len))?.to_owned();
     if plan.total_len > object_len {
         return Err(HeaderError::Length { header_bytes: plan.total_len, object_bytes: object_len });
     }
@@ -249,6 +291,8 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
         payload_offset: wire.payload_offset,
         payload_len: wire.payload_len,
         table_len: wire.table_len,
+        places: wire.places,
+        prefix,
         page_bytes: wire.page_bytes,
         creator: ProcessIdentity {
             pid: wire.creator_pid,
@@ -267,13 +311,14 @@ pub(super) fn is_ours(bytes: &[u8]) -> bool {
 /// The section table is right if the layout rule, given the lengths that it states, arrives at the very same table. This rejects
 /// sections that overlap, lie outside, are misaligned or overflow, without a rule of its own for each.
 fn check_sections(wire: &WireHeader) -> Result<SegmentPlan, HeaderError> {
-    let lens = [wire.schema.len, wire.control.len, wire.table.len, wire.counters.len];
+    let lens = [wire.schema.len, wire.control.len, wire.table.len, wire.counters.len, wire.errors.len];
     let plan = blueprint::layout(lens, wire.slots.len).map_err(|_| corrupt("section lengths", wire.total_len))?;
     let pairs = [
         ("schema section", wire.schema, plan.schema),
         ("control section", wire.control, plan.control),
         ("consumer table section", wire.table, plan.table),
         ("counters section", wire.counters, plan.counters),
+        ("errors section", wire.errors, plan.errors),
         ("slots section", wire.slots, plan.slots),
     ];
     for (field, found, wanted) in pairs {
@@ -343,10 +388,13 @@ pub(super) mod tests {
             payload_offset: 64,
             payload_len: 64,
             table_len: 2,
+            places: 1,
+            prefix: "wk_".to_owned(),
             schema: b"tokens".to_vec(),
             control_len: 512,
             table_bytes: 256,
             counters_len: 300,
+            errors_len: 200,
             slots_len: 512,
         }
     }
@@ -410,6 +458,10 @@ pub(super) mod tests {
         assert_eq!(field(true, |w| w.kind = 9), "kind");
         assert_eq!(field(true, |w| w.total_len = u64::MAX), "total_len");
         assert_eq!(field(true, |w| w.slots.offset = 0), "slots section");
+        assert_eq!(field(true, |w| w.errors.offset = 0), "errors section");
+        assert_eq!(field(true, |w| w.places = 3), "places");
+        assert_eq!(field(true, |w| w.prefix_len = 129), "prefix");
+        assert_eq!(field(true, |w| w.prefix[0] = 0xff), "prefix");
         assert_eq!(field(true, |w| w.table.offset = w.control.offset), "consumer table section");
         assert_eq!(field(true, |w| w.slots.len = u64::MAX - 100), "section lengths");
         assert_eq!(field(true, |w| w.capacity = u64::MAX), "capacity");
@@ -421,7 +473,7 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn no_page_makes_the_parser_panic_or_lie(
-            changes in prop::collection::vec((0usize..200, any::<u8>()), 0..12), resum: bool, object_len in 0u64..20_000,
+            changes in prop::collection::vec((0usize..size_of::<WireHeader>(), any::<u8>()), 0..12), resum: bool, object_len in 0u64..20_000,
         ) {
             let mut page = page_with(false, |_| {});
             for (at, byte) in changes {
@@ -435,7 +487,8 @@ pub(super) mod tests {
             if let Ok(header) = parse_header(&page, object_len) {
                 prop_assert!(header.plan.total_len <= object_len);
                 let mut end = HEADER_BYTES;
-                for section in [header.plan.schema, header.plan.control, header.plan.table, header.plan.counters, header.plan.slots] {
+                let plan = header.plan;
+                for section in [plan.schema, plan.control, plan.table, plan.counters, plan.errors, plan.slots] {
                     prop_assert!(section.offset >= end);
                     end = section.offset + section.len;
                 }

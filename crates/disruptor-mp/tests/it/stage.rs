@@ -130,7 +130,7 @@ pub(crate) struct Forger {
 }
 
 /// Bytes of one entry of the consumer table, whose first eight are the position. Source: RFC 0003, "Layout".
-pub(crate) const ENTRY_BYTES: u64 = 384;
+pub(crate) const ENTRY_BYTES: u64 = 1024;
 
 impl Forger {
     /// For the ring of `size` events in the file at `path`, with a table of the default length.
