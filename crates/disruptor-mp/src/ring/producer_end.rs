@@ -10,6 +10,7 @@ use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
 use super::patience::Patience;
+use super::records::producer::Course;
 use super::room::{Blocked, Target, Watch};
 use super::sequencer::Sequencer;
 use crate::Sequence;
@@ -46,6 +47,8 @@ pub struct ProducerEnd<E: Event> {
     pub(super) monitor: Option<Monitor>,
     pub(super) management: Management,
     pub(super) selection: Selection,
+    /// What only a producer of records needs to know.
+    pub(super) course: Course,
     origin: Origin,
     /// What there was to overwrite when nobody was registered any more.
     alone: Option<Alone>,
@@ -121,7 +124,9 @@ impl<E: Event> ProducerEnd<E> {
                 counter.inc();
             }
         }
+        let (position, capacity) = (core.next(), core.memory().capacity());
         Self {
+            course: Course::new(position, core.next_number(), capacity),
             core,
             waiter: Waiter::new(strategy),
             counters,

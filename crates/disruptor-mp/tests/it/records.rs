@@ -4,8 +4,9 @@ use crate::stage::{TempDir, eventually, everywhere, in_ms, watchdog};
 use disruptor_mp::counters::ids;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    ConsumeError, ConsumerBarrier, NoRoom, Patience, PublishError, RecordConsumer, RecordError, RecordProducer,
-    SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, StartAt, WaitStrategy, plan_records,
+    ConsumeError, ConsumerBarrier, NoRoom, Patience, ProducerEnd, PublishError, RecordConsumer, RecordError,
+    RecordLine, RecordProducer, SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, StartAt, WaitStrategy,
+    plan_records,
 };
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -428,6 +429,41 @@ fn a_child_of_a_fork_that_drops_its_parents_batch_does_not_move_the_cursor() {
     assert_eq!(consumer.producer_sequence(), -1, "the batch is its parent's to announce");
     drop(batch);
     assert_eq!(consumer.producer_sequence(), 0);
+}
+
+#[test]
+fn ends_that_are_exchanged_keep_the_record_numbers_of_their_rings() {
+    everywhere(|first| {
+        everywhere(|second| {
+            // One ring is at record 5, and its next look at the readers and its next start at the beginning are its own as well.
+            let (mut one, mut other) = (producer(&first, 1024), producer(&second, 1 << 14));
+            let (mut reads_one, mut reads_other) = (consumer(&first, "a"), consumer(&second, "a"));
+            for number in 0..5 {
+                publish(&mut one, 50);
+                take(&mut reads_one, number, 50);
+            }
+            std::mem::swap::<ProducerEnd<RecordLine>>(&mut one, &mut other);
+            publish(&mut one, 60);
+            publish(&mut other, 70);
+            take(&mut reads_other, 0, 60);
+            take(&mut reads_one, 5, 70);
+        });
+    });
+}
+
+#[test]
+fn a_forgotten_batch_does_not_leave_the_cursor_behind() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 1024);
+        let mut consumer = consumer(&place, "a");
+        let mut batch = producer.batch();
+        batch.publish(&content(0, 10), 0, 3, Patience::Now).unwrap();
+        std::mem::forget(batch);
+        publish(&mut producer, 20);
+        assert_eq!(consumer.producer_sequence(), 1, "the cursor stands behind what was published alone");
+        take(&mut consumer, 0, 10);
+        take(&mut consumer, 1, 20);
+    });
 }
 
 #[test]

@@ -4,19 +4,18 @@
 
 use super::claim::RecordClaim;
 use super::error::RecordError;
-use super::producer::RecordProducer;
+use super::producer::{RecordProducer, Tell};
 use crate::Sequence;
 use crate::ring::patience::Patience;
 
 /// Records that wake who sleeps once, when the batch is dropped, or when a call inside it has to wait. A reader that is awake gets each as
-/// soon as it is committed.
+/// soon as it is committed. Of a batch that is forgotten, the producer's next call tells.
 pub struct RecordBatch<'a> {
     producer: &'a mut RecordProducer,
 }
 
 impl<'a> RecordBatch<'a> {
     pub(super) fn new(producer: &'a mut RecordProducer) -> Self {
-        producer.is_batching = true;
         Self { producer }
     }
 
@@ -32,7 +31,9 @@ impl<'a> RecordBatch<'a> {
         flags: u8,
         patience: Patience,
     ) -> Result<Sequence, RecordError> {
-        self.producer.publish(payload, kind, flags, patience)
+        let mut claim = self.claim(payload.len(), patience)?;
+        claim.copy_from_slice(payload);
+        Ok(claim.commit(payload.len(), kind, flags))
     }
 
     /// See [`RecordProducer::claim`].
@@ -41,7 +42,7 @@ impl<'a> RecordBatch<'a> {
     /// See [`RecordError`].
     #[inline]
     pub fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
-        self.producer.claim(len, patience)
+        self.producer.claim_telling(len, patience, Tell::WithBatch)
     }
 
     /// See [`RecordProducer::claim_at_least`].
@@ -55,7 +56,7 @@ impl<'a> RecordBatch<'a> {
         max: usize,
         patience: Patience,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.producer.claim_at_least(min, max, patience)
+        self.producer.claim_at_least_telling(min, max, patience, Tell::WithBatch)
     }
 }
 

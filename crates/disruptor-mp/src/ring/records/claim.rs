@@ -3,7 +3,7 @@
 //! **Lives here:** [`RecordClaim`]. **Builds on:** `producer`. **May touch it:** the application; a claim borrows its producer, so there is one
 //! at a time.
 
-use super::producer::RecordProducer;
+use super::producer::{RecordProducer, Tell};
 use crate::Sequence;
 use crate::step;
 use std::ops::{Deref, DerefMut};
@@ -15,19 +15,20 @@ use std::ops::{Deref, DerefMut};
 pub struct RecordClaim<'a> {
     producer: &'a mut RecordProducer,
     bytes: &'a mut [u8],
+    tell: Tell,
 }
 
 impl<'a> RecordClaim<'a> {
     /// The caller has made room for a record of `len` bytes at the next position, before the end of the ring.
     #[inline(always)]
-    pub(super) fn new(producer: &'a mut RecordProducer, len: usize) -> Self {
+    pub(super) fn new(producer: &'a mut RecordProducer, len: usize, tell: Tell) -> Self {
         let core = &producer.core;
         let mut bytes = core.memory().record(core.next(), len);
         // SAFETY: `record` has checked that they lie in the ring, and the caller that they are free: behind what is published and before the
         // gate, where by the protocol nobody looks until a commit word says that something is there, and nobody but the one producer, by its
         // lock, writes. `producer`, which keeps them mapped, is borrowed as long as they are.
         let bytes = unsafe { bytes.as_mut() };
-        Self { producer, bytes }
+        Self { producer, bytes, tell }
     }
 
     /// Publishes the first `len` bytes as a record with the application's `kind` and `flags`, and returns its sequence.
@@ -38,7 +39,7 @@ impl<'a> RecordClaim<'a> {
     pub fn commit(self, len: usize, kind: u8, flags: u8) -> Sequence {
         assert!(len <= self.bytes.len(), "committed {len} bytes of a claim of {}", self.bytes.len());
         step!(PayloadWritten);
-        self.producer.commit(len, kind, flags)
+        self.producer.commit(len, kind, flags, self.tell)
     }
 }
 

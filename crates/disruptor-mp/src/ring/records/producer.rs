@@ -36,10 +36,12 @@ const LOOK_EVERY_LINES: i64 = 256;
 /// [`Closed`](crate::ConsumeError::Closed).
 pub struct RecordProducer {
     end: ProducerEnd<RecordLine>,
+}
+
+/// What a producer of records knows of its ring beside positions. Part of the end: whatever end a handle lends, it comes with its own.
+pub(in crate::ring) struct Course {
     /// The number of the next record.
     next_number: Sequence,
-    /// Whether the cursor and the bell wait for the end of a batch.
-    pub(super) is_batching: bool,
     /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they read.
     readers_are_close: bool,
     /// Where the next look at them is due, for the sake of gaps, and for that of the working set.
@@ -47,18 +49,30 @@ pub struct RecordProducer {
     next_start_over: i64,
 }
 
+impl Course {
+    /// That of a producer which begins at `position`, with record `next_number`, in a ring of `capacity` lines.
+    pub(in crate::ring) fn new(position: i64, next_number: Sequence, capacity: i64) -> Self {
+        Self {
+            next_number,
+            readers_are_close: true,
+            next_look: position,
+            next_start_over: first_look(position, capacity),
+        }
+    }
+}
+
+/// When readers are told of what was committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// By the commit.
+    AtOnce,
+    /// At the end of the batch.
+    WithBatch,
+}
+
 impl RecordProducer {
     pub(crate) fn new(end: ProducerEnd<RecordLine>) -> Self {
-        let (next_look, next_number) = (end.core.next(), end.core.next_number());
-        let capacity = end.core.memory().capacity();
-        Self {
-            end,
-            next_number,
-            is_batching: false,
-            readers_are_close: true,
-            next_look,
-            next_start_over: first_look(next_look, capacity),
-        }
+        Self { end }
     }
 
     /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
@@ -85,19 +99,36 @@ impl RecordProducer {
     /// See [`RecordError`].
     #[inline]
     pub fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
+        self.claim_telling(len, patience, Tell::AtOnce)
+    }
+
+    #[inline(always)]
+    pub(super) fn claim_telling(
+        &mut self,
+        len: usize,
+        patience: Patience,
+        tell: Tell,
+    ) -> Result<RecordClaim<'_>, RecordError> {
+        self.reserve(len, patience, tell)?;
+        Ok(RecordClaim::new(self, len, tell))
+    }
+
+    /// Makes room for a record of `len` bytes at the next position.
+    #[inline(always)]
+    fn reserve(&mut self, len: usize, patience: Patience, tell: Tell) -> Result<(), RecordError> {
         let lines = lines_of(len);
         // One look for the common case: it fits here, and there is room, for the header behind it too.
         // A ring of 8 GiB has room for more bytes than a length can say.
         let fits = lines <= self.end.core.lines_to_wrap()
             && len <= PAYLOAD_BYTES_MAX
-            && self.end.core.next() < self.next_start_over;
+            && self.end.core.next() < self.end.course.next_start_over;
         if !fits
             || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
             || self.end.must_look(lines as usize + 1)
         {
-            self.make_place(len, lines, patience)?;
+            self.make_place(len, lines, patience, tell)?;
         }
-        Ok(RecordClaim::new(self, len))
+        Ok(())
     }
 
     /// Claims at least `min` bytes, and as many as are free and contiguous now, but not more than `max`: for messages whose length shows
@@ -115,11 +146,22 @@ impl RecordProducer {
         max: usize,
         patience: Patience,
     ) -> Result<RecordClaim<'_>, RecordError> {
+        self.claim_at_least_telling(min, max, patience, Tell::AtOnce)
+    }
+
+    #[inline(always)]
+    pub(super) fn claim_at_least_telling(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+        tell: Tell,
+    ) -> Result<RecordClaim<'_>, RecordError> {
         assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
-        drop(self.claim(min, patience)?);
+        self.reserve(min, patience, tell)?;
         let lines = self.end.core.lines_to_wrap().min(self.end.core.room() - 1);
         let len = bytes_in(lines).min(PAYLOAD_BYTES_MAX).min(max).max(min);
-        Ok(RecordClaim::new(self, len))
+        Ok(RecordClaim::new(self, len, tell))
     }
 
     /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the end of it. Waits
@@ -148,7 +190,7 @@ impl RecordProducer {
     /// Makes room for `lines` contiguous lines at the next position, with padding to the end of the ring if it must be.
     #[cold]
     #[inline(never)]
-    fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
+    fn make_place(&mut self, len: usize, lines: i64, patience: Patience, tell: Tell) -> Result<(), RecordError> {
         let capacity = self.end.core.memory().capacity();
         if lines >= capacity || len > PAYLOAD_BYTES_MAX {
             // No ring holds what a length cannot say.
@@ -163,20 +205,20 @@ impl RecordProducer {
         if self.end.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
         }
-        if self.end.core.next() >= self.next_start_over {
-            self.start_over_if_readers_have_caught_up();
+        if self.end.core.next() >= self.end.course.next_start_over {
+            self.start_over_if_readers_have_caught_up(tell);
         }
         if let Place::BehindPadding { needs } = self.end.core.place(lines) {
             self.end.make_room(needs as usize, patience)?;
-            self.end.core.pad(self.next_number);
-            self.publish_unless_batching();
+            self.end.core.pad(self.end.course.next_number);
+            self.tell(tell);
         }
         Ok(self.end.make_room(lines as usize + 1, patience)?)
     }
 
     /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in the cache and every
     /// reader has caught up. Were a single record unread, it would stand in the way of a backlog that could have had the rest of the ring.
-    fn start_over_if_readers_have_caught_up(&mut self) {
+    fn start_over_if_readers_have_caught_up(&mut self, tell: Tell) {
         let capacity = self.end.core.memory().capacity();
         let used = self.end.core.next() & (capacity - 1);
         if used >= WORKING_SET_LINES {
@@ -185,38 +227,38 @@ impl RecordProducer {
             // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
             if !caught_up || self.end.core.has_sentinel() || !self.end.core.has_room(self.end.core.lines_to_wrap() + 1)
             {
-                self.next_start_over = self.end.core.next() + WORKING_SET_LINES / 8;
+                self.end.course.next_start_over = self.end.core.next() + WORKING_SET_LINES / 8;
                 return;
             }
-            self.end.core.pad(self.next_number);
-            self.publish_unless_batching();
+            self.end.core.pad(self.end.course.next_number);
+            self.tell(tell);
         }
-        self.next_start_over = first_look(self.end.core.next(), capacity);
+        self.end.course.next_start_over = first_look(self.end.core.next(), capacity);
     }
 
     /// Commits what was written into a claim.
     #[inline(always)]
-    pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8) -> Sequence {
-        let gap = if GAP_FOR.contains(&len) && self.readers_are_close { gap_lines(len) } else { 0 };
+    pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8, tell: Tell) -> Sequence {
+        let gap = if GAP_FOR.contains(&len) && self.end.course.readers_are_close { gap_lines(len) } else { 0 };
         let first = self.end.core.next();
-        let sequence = self.next_number;
+        let sequence = self.end.course.next_number;
         self.end.core.commit(sequence, len, kind, flags, gap);
-        self.next_number += 1;
-        if !self.is_batching {
+        self.end.course.next_number += 1;
+        if tell == Tell::AtOnce {
             self.end.core.publish();
             self.end.core.fetch_next_lines(first);
         }
         self.end.counters.published.inc();
         self.end.counters.bytes.add(len as u64);
-        if GAP_FOR.contains(&len) && self.end.core.next() >= self.next_look {
+        if GAP_FOR.contains(&len) && self.end.core.next() >= self.end.course.next_look {
             self.look_at_readers(first);
         }
         sequence
     }
 
     #[inline(always)]
-    fn publish_unless_batching(&mut self) {
-        if !self.is_batching {
+    fn tell(&mut self, tell: Tell) {
+        if tell == Tell::AtOnce {
             self.end.core.publish();
         }
     }
@@ -224,7 +266,6 @@ impl RecordProducer {
     /// Ends a batch.
     #[inline(always)]
     pub(super) fn publish_batch(&mut self) {
-        self.is_batching = false;
         // In a child of a fork the batch is its parent's, which may have published more since: the cursor must not go back.
         if !self.end.is_forked() {
             self.end.core.publish();
@@ -239,9 +280,9 @@ impl RecordProducer {
     #[inline(never)]
     fn look_at_readers(&mut self, first: i64) {
         let scan = self.end.rescan();
-        self.readers_are_close =
+        self.end.course.readers_are_close =
             scan.slowest.is_some() && scan.lowest >= first - self.end.core.memory().capacity() / 64;
-        self.next_look = self.end.core.next() + LOOK_EVERY_LINES;
+        self.end.course.next_look = self.end.core.next() + LOOK_EVERY_LINES;
     }
 }
 
