@@ -1,0 +1,40 @@
+//! Instructions of one path, counted by valgrind's callgrind in a process of its own.
+//!
+//! **Lives here:** [`instructions`]. **Builds on:** the program `valgrind`. **May touch it:** `main`.
+
+use std::io;
+use std::process::Command;
+
+/// Why there is no count.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CountError {
+    #[error("instructions are counted by valgrind, which does not start: {0}. Install it, or try --time")]
+    CounterDoesNotStart(io::Error),
+    #[error("this program is not found: {0}")]
+    ProgramNotFound(io::Error),
+    #[error("valgrind has counted nothing. It says: {0}")]
+    NothingCounted(String),
+}
+
+/// How many instructions `operations` operations of the path `name` take, without the preparations.
+///
+/// # Errors
+/// See [`CountError`].
+pub(crate) fn instructions(name: &str, operations: u64) -> Result<u64, CountError> {
+    let program = std::env::current_exe().map_err(CountError::ProgramNotFound)?;
+    let mut valgrind = Command::new("valgrind");
+    // Counted is what `carriers::measured` calls, and nothing else.
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*carriers*measured*"]);
+    valgrind.arg(program).args(["--run", name, &operations.to_string()]);
+    let output = valgrind.output().map_err(CountError::CounterDoesNotStart)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    // No instruction at all means that the function above has another name now.
+    let count = collected(&said).filter(|&count| output.status.success() && count > 0);
+    count.ok_or_else(|| CountError::NothingCounted(said.into_owned()))
+}
+
+/// The count in what callgrind says at its end: `==4711== Collected : 123456`.
+fn collected(said: &str) -> Option<u64> {
+    let (_, count) = said.lines().find_map(|line| line.split_once("Collected :"))?;
+    count.trim().parse().ok()
+}
