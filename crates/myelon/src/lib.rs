@@ -323,3 +323,21 @@ pub mod typed_transport;
 // Everything of layer 0, as the same types. Names that are also here go before.
 pub use disruptor_mp::*;
 pub use namespaces::{consumer, observability, prelude, producer};
+
+// What programs of this family import from the root. Everything else of these modules is reached through them.
+pub use codec::{Codec, CodecError};
+pub use inference::{FixedTopology, InferenceTopologyError, InferenceTopologyResult, WorkerCount};
+pub use transport::{
+    AlignedFixedFrame, DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, DEFAULT_TRANSPORT_PREFIX, FrameMeta,
+    MmapFramedTransportConsumer, MmapFramedTransportProducer, MyelonTransportConfig, MyelonTransportLayout,
+    MyelonWaitStrategy, RunnerMyelonTransportConfig, SEGMENT_NAME_LIMIT_MACOS, TransportError, TransportResult,
+    compact_session_tag, coordination_cursor_name, ensure_coordination_cursor, frame_flags, is_last_frame,
+    is_single_frame, publish_framed_payload, recv_framed_message, validate_segment_name,
+};
+pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedProducer, TypedPublishError};
+
+// The libraries whose derives and builders messages are made with, so that programs need no dependency of their own.
+#[cfg(feature = "flatbuffers")]
+pub use flatbuffers;
+#[cfg(feature = "rkyv")]
+pub use rkyv;

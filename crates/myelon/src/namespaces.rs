@@ -18,17 +18,28 @@
 /// # }
 /// ```
 pub mod prelude {
-    pub use crate::codec::{Codec, ZeroCopyCodec};
+    pub use super::consumer;
+    pub use crate::codec::{Codec, CodecError, ZeroCopyCodec};
+    pub use crate::inference::{FixedTopology, WorkerCount};
     pub use crate::topology::{
         Answer, Invitation, Outcome, SchedulerEnd, Topology, TypedScheduler, TypedWorker, Whom, WorkerEnd, Workers,
     };
     pub use crate::transport::{
-        AlignedFixedFrame, FixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Message,
-        MyelonWaitStrategy, Records, TransportBuilder, TransportError, TransportResult,
+        AlignedFixedFrame, FixedFrame, Format, FrameMeta, FramedTransportConsumer, FramedTransportProducer, Message,
+        MmapFramedTransportConsumer, MmapFramedTransportProducer, MyelonTransportConfig, MyelonTransportLayout,
+        MyelonWaitStrategy, Records, RunnerMyelonTransportConfig, TransportBuilder, TransportError, TransportResult,
+        compact_session_tag, coordination_cursor_name, ensure_coordination_cursor, frame_flags, is_last_frame,
+        is_single_frame, publish_framed_payload, recv_framed_message, validate_segment_name,
     };
-    pub use crate::typed_transport::{TypedConsumer, TypedMessage, TypedProducer};
+    pub use crate::typed_transport::{
+        MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedMessage, TypedProducer, TypedPublishError,
+    };
     pub use disruptor_mp::prelude::*;
-    pub use disruptor_mp::{ConsumeError, Patience, Place, PublishError, StartAt, portable_shm_segment_name};
+    pub use disruptor_mp::{
+        ConsumeError, Patience, Place, PublishError, RequiredConsumerAlert, RequiredConsumerAlertHook,
+        RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, StartAt, backend,
+        lock_free, portable_shm_segment_name, shared_memory,
+    };
 }
 
 /// Counters that anybody can read, and reports of what somebody waits for.

@@ -7,6 +7,178 @@ use std::time::Duration;
 use testkit::names::ShmGuard;
 use testkit::watchdog::{PATIENCE, Watchdog};
 
+/// What users import from the crate root, one line each: the compiler is the test.
+#[rustfmt::skip]
+#[expect(unused_imports, reason = "each line is a claim that the name is there")]
+mod the_crate_root {
+    use myelon::AlignedFixedFrame as _;
+    use myelon::attach_shared_consumer as _;
+    use myelon::AutoConsumer as _;
+    use myelon::AutoWaitStrategy as _;
+    use myelon::backend as _;
+    use myelon::build_shared_single_producer as _;
+    use myelon::Codec as _;
+    use myelon::codec as _;
+    use myelon::CodecError as _;
+    use myelon::compact_session_tag as _;
+    use myelon::consumer as _;
+    use myelon::ConsumerBarrier as _;
+    use myelon::coordination_cursor_name as _;
+    use myelon::CoordinationMode as _;
+    use myelon::CounterHandle as _;
+    use myelon::CountersFile as _;
+    use myelon::CounterSnapshot as _;
+    use myelon::default_block_strategy_duration as _;
+    use myelon::default_consume_sleep_duration as _;
+    use myelon::default_coordination_timeout_duration as _;
+    use myelon::default_discovery_poll_duration as _;
+    use myelon::DEFAULT_MAX_CONSUMERS as _;
+    use myelon::DEFAULT_MYELON_RESPONSE_DEPTH as _;
+    use myelon::DEFAULT_MYELON_RPC_DEPTH as _;
+    use myelon::default_progress_check_interval_duration as _;
+    use myelon::default_progress_timeout_duration as _;
+    use myelon::default_scan_interval_duration as _;
+    use myelon::default_shutdown_grace_period_duration as _;
+    use myelon::default_startup_wait_timeout_duration as _;
+    use myelon::DEFAULT_TRANSPORT_PREFIX as _;
+    use myelon::DiscoveryMode as _;
+    use myelon::ensure_coordination_cursor as _;
+    use myelon::event as _;
+    use myelon::FixedTopology as _;
+    use myelon::frame_flags as _;
+    use myelon::FrameMeta as _;
+    use myelon::inference as _;
+    use myelon::InferenceTopologyError as _;
+    use myelon::InferenceTopologyResult as _;
+    use myelon::is_last_frame as _;
+    use myelon::is_single_frame as _;
+    use myelon::lock_free as _;
+    use myelon::MissingFreeSlots as _;
+    use myelon::MmapConsumer as _;
+    use myelon::MmapConsumerBarrier as _;
+    use myelon::MmapCursor as _;
+    use myelon::MmapCursorConfig as _;
+    use myelon::MmapFileConfig as _;
+    use myelon::MmapFramedTransportConsumer as _;
+    use myelon::MmapFramedTransportProducer as _;
+    use myelon::MmapProducer as _;
+    use myelon::MmapRingBuffer as _;
+    use myelon::MmapTransportLayout as _;
+    use myelon::MmapTypedConsumer as _;
+    use myelon::MmapTypedProducer as _;
+    use myelon::MultiProcessError as _;
+    use myelon::MultiProcessResult as _;
+    use myelon::MyelonTransportConfig as _;
+    use myelon::MyelonTransportLayout as _;
+    use myelon::MyelonWaitStrategy as _;
+    use myelon::observability as _;
+    use myelon::perform_default_block_wait as _;
+    use myelon::perform_default_consume_sleep_wait as _;
+    use myelon::perform_default_discovery_poll_wait as _;
+    use myelon::perform_sleep_wait as _;
+    use myelon::portable_shm_segment_name as _;
+    use myelon::PORTABLE_SHM_SEGMENT_NAME_MAX_LEN as _;
+    use myelon::prelude as _;
+    use myelon::producer as _;
+    use myelon::ProducerBarrier as _;
+    use myelon::publish_framed_payload as _;
+    use myelon::PublishError as _;
+    use myelon::recv_framed_message as _;
+    use myelon::RequiredConsumerAlert as _;
+    use myelon::RequiredConsumerAlertHook as _;
+    use myelon::RequiredConsumerError as _;
+    use myelon::RequiredConsumerFailureAction as _;
+    use myelon::RequiredConsumerLivenessConfig as _;
+    use myelon::RingBufferFull as _;
+    use myelon::RunnerMyelonTransportConfig as _;
+    use myelon::SEGMENT_NAME_LIMIT_MACOS as _;
+    use myelon::Sequence as _;
+    use myelon::shared_memory as _;
+    use myelon::SharedConsumer as _;
+    use myelon::SharedCursor as _;
+    use myelon::SharedCursorTrait as _;
+    use myelon::SharedDisruptorBuilder as _;
+    use myelon::SharedMemoryConfig as _;
+    use myelon::SharedProducer as _;
+    use myelon::SharedRingBuffer as _;
+    use myelon::ShmRingBuffer as _;
+    use myelon::transport as _;
+    use myelon::TransportError as _;
+    use myelon::TransportResult as _;
+    use myelon::typed_transport as _;
+    use myelon::TypedConsumer as _;
+    use myelon::TypedProducer as _;
+    use myelon::TypedPublishError as _;
+    use myelon::validate_segment_name as _;
+    use myelon::WorkerCount as _;
+    #[cfg(feature = "flatbuffers")]
+    use myelon::flatbuffers as _;
+    #[cfg(feature = "rkyv")]
+    use myelon::rkyv as _;
+}
+
+/// What users get from the prelude.
+#[rustfmt::skip]
+#[expect(unused_imports, reason = "each line is a claim that the name is there")]
+mod the_prelude {
+    use myelon::prelude::AlignedFixedFrame as _;
+    use myelon::prelude::attach_shared_consumer as _;
+    use myelon::prelude::AutoConsumer as _;
+    use myelon::prelude::AutoWaitStrategy as _;
+    use myelon::prelude::backend as _;
+    use myelon::prelude::build_shared_single_producer as _;
+    use myelon::prelude::Codec as _;
+    use myelon::prelude::CodecError as _;
+    use myelon::prelude::compact_session_tag as _;
+    use myelon::prelude::consumer as _;
+    use myelon::prelude::coordination_cursor_name as _;
+    use myelon::prelude::ensure_coordination_cursor as _;
+    use myelon::prelude::FixedTopology as _;
+    use myelon::prelude::frame_flags as _;
+    use myelon::prelude::FrameMeta as _;
+    use myelon::prelude::is_last_frame as _;
+    use myelon::prelude::is_single_frame as _;
+    use myelon::prelude::lock_free as _;
+    use myelon::prelude::MmapConsumer as _;
+    use myelon::prelude::MmapFramedTransportConsumer as _;
+    use myelon::prelude::MmapFramedTransportProducer as _;
+    use myelon::prelude::MmapProducer as _;
+    use myelon::prelude::MmapTransportLayout as _;
+    use myelon::prelude::MmapTypedConsumer as _;
+    use myelon::prelude::MmapTypedProducer as _;
+    use myelon::prelude::MyelonTransportConfig as _;
+    use myelon::prelude::MyelonTransportLayout as _;
+    use myelon::prelude::MyelonWaitStrategy as _;
+    use myelon::prelude::publish_framed_payload as _;
+    use myelon::prelude::recv_framed_message as _;
+    use myelon::prelude::RequiredConsumerAlert as _;
+    use myelon::prelude::RequiredConsumerAlertHook as _;
+    use myelon::prelude::RequiredConsumerError as _;
+    use myelon::prelude::RequiredConsumerFailureAction as _;
+    use myelon::prelude::RequiredConsumerLivenessConfig as _;
+    use myelon::prelude::RunnerMyelonTransportConfig as _;
+    use myelon::prelude::Sequence as _;
+    use myelon::prelude::shared_memory as _;
+    use myelon::prelude::SharedConsumer as _;
+    use myelon::prelude::SharedDisruptorBuilder as _;
+    use myelon::prelude::SharedProducer as _;
+    use myelon::prelude::TypedConsumer as _;
+    use myelon::prelude::TypedProducer as _;
+    use myelon::prelude::TypedPublishError as _;
+    use myelon::prelude::validate_segment_name as _;
+    use myelon::prelude::WorkerCount as _;
+}
+
+/// What users import to read counters.
+#[rustfmt::skip]
+#[expect(unused_imports, reason = "each line is a claim that the name is there")]
+mod the_observability {
+    use myelon::observability::CounterHandle as _;
+    use myelon::observability::CountersFile as _;
+    use myelon::observability::CounterSnapshot as _;
+    use myelon::observability::ids as _;
+}
+
 /// An event, made with the attribute as this crate passes it on.
 #[event(crate = "myelon")]
 struct Tick {
