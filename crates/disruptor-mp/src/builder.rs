@@ -32,9 +32,9 @@ pub enum CoordinationMode {
     Immediate,
     /// `build_producer` returns once so many consumers have joined, or fails with `CoordinationTimeout`.
     WaitForConsumers {
-        /// How many, of those that the discovery mode selects.
+        /// How many, of those that the discovery mode selects: at least 1, at most its places.
         min_consumers: usize,
-        /// How long to wait.
+        /// How long to wait. Zero looks once.
         timeout: Duration,
     },
     /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; who joins before that starts
@@ -56,9 +56,9 @@ pub enum DiscoveryMode {
     Enabled {
         /// Room for consumers in the ring's table; one more gets `TableFull`.
         max_consumers: usize,
-        /// Only ids that begin so; `None`: all.
+        /// Only ids that begin so; `None`: all. An empty prefix is refused.
         consumer_prefix: Option<String>,
-        /// How often start-up looks. Nothing is scanned once it is over.
+        /// How often start-up looks; zero looks without a pause. Nothing is scanned once it is over.
         scan_interval: Duration,
     },
 }
@@ -148,7 +148,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         Self { coordination, ..self }
     }
 
-    /// Sets how long `WaitForConsumers` waits; makes it that mode, for one consumer, if it is another.
+    /// Sets how long `WaitForConsumers` waits; makes it that mode, for one consumer, if it is another. Zero looks once: it never means
+    /// "without limit".
     #[must_use]
     pub fn with_coordination_timeout(self, timeout: Duration) -> Self {
         let min_consumers = match self.coordination {
@@ -158,7 +159,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         self.wait_for_consumers(min_consumers, timeout)
     }
 
-    /// `build_producer` waits for so many consumers.
+    /// `build_producer` waits for so many consumers, at least one; with [`disable_discovery`](Self::disable_discovery) for none.
     #[must_use]
     pub fn wait_for_consumers(self, min_consumers: usize, timeout: Duration) -> Self {
         self.with_coordination(CoordinationMode::WaitForConsumers { min_consumers, timeout })
@@ -170,7 +171,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         self.wait_for_consumers(1, timeout)
     }
 
-    /// How many consumers `BufferUntilConsumers` holds its events for; 1 unless set.
+    /// How many consumers `BufferUntilConsumers` holds its events for, at least one; 1 unless set.
     #[must_use]
     pub fn with_expected_consumers(self, expected_consumers: usize) -> Self {
         Self { expected_consumers, ..self }
@@ -195,7 +196,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         self.with_discovery(DiscoveryMode::Disabled)
     }
 
-    /// Consumers whose id begins with `prefix` count; the table has room for `max_consumers`, of whatever id.
+    /// Consumers whose id begins with `prefix`, which is not empty, count; the table has room for `max_consumers`, of whatever id.
     #[must_use]
     pub fn discover_consumer_with_prefix(self, max_consumers: usize, prefix: impl Into<String>) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -282,8 +283,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// none; [`ProducerEnd::origin`] says which.
     ///
     /// # Errors
-    /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `NoSpace`, `CoordinationTimeout`, and so on. Nothing
-    /// is left behind.
+    /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `NoSpace`, `CoordinationTimeout`, and so on. A start-up
+    /// that cannot come to its end, or has nothing to wait for, is refused before anything is created. Nothing is left behind.
     ///
     /// # Panics
     /// On a builder of [`records`](SharedDisruptorBuilder::records), which have ends of their own.
@@ -295,6 +296,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// The producer without what it writes.
     pub(crate) fn producer_end(self) -> MultiProcessResult<ProducerEnd<E>> {
         self.pin("MYELON_PRODUCER_CORE")?;
+        self.check_start_up()?;
         let max_buffer = match self.coordination {
             CoordinationMode::BufferUntilConsumers { max_buffer } if max_buffer == 0 || max_buffer > self.capacity => {
                 return Err(MultiProcessError::BufferSize { max_buffer, capacity: self.capacity });
@@ -331,6 +333,27 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             }
         }
         Ok(producer)
+    }
+
+    /// Refuses a start-up that waits for no consumer, or for one that has no place.
+    fn check_start_up(&self) -> MultiProcessResult<()> {
+        let DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } = &self.discovery else { return Ok(()) };
+        let place = || self.place.to_string();
+        if consumer_prefix.as_deref() == Some("") {
+            return Err(MultiProcessError::EmptyPrefix { place: place() });
+        }
+        let expected = match self.coordination {
+            CoordinationMode::Immediate => return Ok(()),
+            CoordinationMode::WaitForConsumers { min_consumers, .. } => min_consumers,
+            CoordinationMode::BufferUntilConsumers { .. } => self.expected_consumers,
+        };
+        match expected {
+            0 => Err(MultiProcessError::NoConsumersExpected { place: place() }),
+            _ if expected > *max_consumers => {
+                Err(MultiProcessError::TooManyExpected { place: place(), expected, max_consumers: *max_consumers })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Attaches a consumer to a ring that exists.
@@ -440,5 +463,56 @@ impl<E: Event> SharedConsumer<E> {
     /// As [`SharedDisruptorBuilder::build_consumer`].
     pub fn attach(place: impl Into<Place>, size: usize, consumer_id: impl Into<String>) -> MultiProcessResult<Self> {
         SharedDisruptorBuilder::new(place, size).with_consumer_id(consumer_id).build_consumer()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::watchdog::{PATIENCE, Watchdog};
+
+    fn ring() -> SharedDisruptorBuilder<u64> {
+        SharedDisruptorBuilder::new(Place::heap(), 8).enable_discovery(2)
+    }
+
+    fn refused(builder: SharedDisruptorBuilder<u64>) -> MultiProcessError {
+        builder.build_producer(|| 0).map(drop).unwrap_err()
+    }
+
+    const BUFFER: CoordinationMode = CoordinationMode::BufferUntilConsumers { max_buffer: 8 };
+
+    #[test]
+    fn a_start_up_that_waits_for_more_consumers_than_there_are_places_is_refused() {
+        let _watchdog = Watchdog::new(PATIENCE * 2, "a start-up that cannot end");
+        let beyond = |error| matches!(error, MultiProcessError::TooManyExpected { expected: 3, max_consumers: 2, .. });
+        assert!(beyond(refused(ring().wait_for_consumers(3, Duration::from_secs(3600)))));
+        assert!(beyond(refused(ring().with_coordination(BUFFER).with_expected_consumers(3))));
+        let by_default = SharedDisruptorBuilder::new(Place::heap(), 8);
+        let error = refused(by_default.wait_for_consumers(DEFAULT_MAX_CONSUMERS + 1, Duration::from_secs(3600)));
+        assert!(matches!(error, MultiProcessError::TooManyExpected { max_consumers: DEFAULT_MAX_CONSUMERS, .. }));
+    }
+
+    #[test]
+    fn a_start_up_that_waits_for_no_consumer_is_refused() {
+        let nobody = |error| matches!(error, MultiProcessError::NoConsumersExpected { .. });
+        assert!(nobody(refused(ring().wait_for_consumers(0, Duration::ZERO))));
+        assert!(nobody(refused(ring().with_coordination(BUFFER).with_expected_consumers(0))));
+        // Who disables discovery has said so.
+        assert!(ring().wait_for_consumers(2, PATIENCE).disable_discovery().build_producer(|| 0).is_ok());
+    }
+
+    #[test]
+    fn an_empty_prefix_selects_nothing_and_is_refused() {
+        let error = refused(ring().discover_consumer_with_prefix(2, ""));
+        assert!(matches!(error, MultiProcessError::EmptyPrefix { .. }));
+    }
+
+    #[test]
+    fn a_timeout_of_zero_looks_once() {
+        let _watchdog = Watchdog::new(PATIENCE, "a start-up that looks once");
+        let error = refused(ring().wait_for_single_consumer(Duration::ZERO));
+        assert!(matches!(error, MultiProcessError::CoordinationTimeout { joined: 0, wanted: 1, .. }), "{error}");
+        let producer = ring().build_producer(|| 0).unwrap();
+        assert!(!producer.wait_for_consumer_id("w", Duration::ZERO));
     }
 }

@@ -175,6 +175,32 @@ pub enum MultiProcessError {
         /// Slots of the ring.
         capacity: usize,
     },
+    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a wait is for: expect
+    /// at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
+    #[error("start-up of {place} waits for 0 consumers: expect at least one, or choose `CoordinationMode::Immediate`")]
+    NoConsumersExpected {
+        /// The ring.
+        place: String,
+    },
+    /// Start-up was asked to wait for more consumers than the ring has places for, so it could only time out.
+    #[error(
+        "start-up of {place} waits for {expected} consumers, and there are places for {max_consumers}: expect fewer, or make more places"
+    )]
+    TooManyExpected {
+        /// The ring.
+        place: String,
+        /// Consumers to wait for.
+        expected: usize,
+        /// Places for them.
+        max_consumers: usize,
+    },
+    /// Every id begins with an empty prefix, so it selects nothing. Give the prefix, or choose
+    /// [`enable_discovery`](crate::SharedDisruptorBuilder::enable_discovery), which counts every consumer.
+    #[error("the prefix by which the consumers of {place} are selected is empty: give one, or use `enable_discovery`")]
+    EmptyPrefix {
+        /// The ring.
+        place: String,
+    },
     /// That cannot be a consumer's id.
     #[error(transparent)]
     InvalidConsumerId(#[from] InvalidConsumerId),

@@ -72,7 +72,7 @@ impl FixedTopology {
         Self { segment_name: segment_name.into(), buffer_size, worker_count, coordination_timeout }
     }
 
-    /// Sets how long the scheduler waits for its workers; 15 s unless set.
+    /// Sets how long the scheduler waits for its workers; 15 s unless set. Zero looks once.
     #[must_use]
     pub fn with_coordination_timeout(self, coordination_timeout: Duration) -> Self {
         Self { coordination_timeout, ..self }

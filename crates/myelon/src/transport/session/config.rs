@@ -4,7 +4,7 @@
 //! `layout` for names, `text` for the line. **May touch it:** whoever starts a runner, and the runner.
 
 use super::layout::{
-    DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, MyelonTransportLayout, SessionLayoutError,
+    DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, MyelonTransportLayout, SessionLayoutError, check_depths,
 };
 use super::name::validate_segment_name;
 use super::text::{Fields, InvalidConfigText, Writer};
@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 
 /// How deep a session's rings are, and how its endpoints wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedConfig"))]
 pub struct MyelonTransportConfig {
     /// Slots, or bytes for records, of the ring to everybody.
     pub rpc_depth: usize,
@@ -30,15 +30,48 @@ pub struct MyelonTransportConfig {
     pub wait_strategy: MyelonWaitStrategy,
 }
 
+/// The same fields before they were checked, so that a configuration file cannot bring in what the constructor refuses.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct UncheckedConfig {
+    rpc_depth: usize,
+    response_depth: usize,
+    wait_strategy: MyelonWaitStrategy,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<UncheckedConfig> for MyelonTransportConfig {
+    type Error = SessionLayoutError;
+
+    fn try_from(unchecked: UncheckedConfig) -> Result<Self, SessionLayoutError> {
+        Self::new(unchecked.rpc_depth, unchecked.response_depth, unchecked.wait_strategy)
+    }
+}
+
 impl MyelonTransportConfig {
     /// That configuration.
-    pub fn new(rpc_depth: usize, response_depth: usize, wait_strategy: MyelonWaitStrategy) -> Self {
-        Self { rpc_depth, response_depth, wait_strategy }
+    ///
+    /// # Errors
+    /// `NoDepth` if a depth is 0: a ring has at least one slot, or one byte.
+    pub fn new(
+        rpc_depth: usize,
+        response_depth: usize,
+        wait_strategy: MyelonWaitStrategy,
+    ) -> Result<Self, SessionLayoutError> {
+        check_depths(rpc_depth, response_depth)?;
+        Ok(Self { rpc_depth, response_depth, wait_strategy })
     }
 
     /// The configuration of a program whose options may be absent: defaults in their place. `busy_spin` is `Some(true)` for spinning,
     /// `Some(false)` for sleeping in the kernel, and `None` for whatever is best.
-    pub fn resolve(rpc_depth: Option<usize>, response_depth: Option<usize>, busy_spin: Option<bool>) -> Self {
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), of a depth that was given: absent ones are never 0.
+    pub fn resolve(
+        rpc_depth: Option<usize>,
+        response_depth: Option<usize>,
+        busy_spin: Option<bool>,
+    ) -> Result<Self, SessionLayoutError> {
         let wait_strategy = match busy_spin {
             Some(true) => MyelonWaitStrategy::BusySpin,
             Some(false) => MyelonWaitStrategy::Block,
@@ -54,7 +87,7 @@ impl MyelonTransportConfig {
 
 impl Default for MyelonTransportConfig {
     fn default() -> Self {
-        Self::resolve(None, None, None)
+        Self::resolve(None, None, None).expect("no default depth is 0")
     }
 }
 
@@ -75,7 +108,7 @@ impl Default for MyelonTransportConfig {
 /// ```
 /// Source: RFC 0009, "The line".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedRunner"))]
 pub struct RunnerMyelonTransportConfig {
     /// The ring to everybody.
     pub rpc_ring_name: String,
@@ -87,6 +120,30 @@ pub struct RunnerMyelonTransportConfig {
     pub response_depth: usize,
     /// How the runner waits.
     pub wait_strategy: MyelonWaitStrategy,
+}
+
+/// The same fields before they were checked: a file is believed as little as a line.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct UncheckedRunner {
+    rpc_ring_name: String,
+    rpc_depth: usize,
+    response_ring_name: String,
+    response_depth: usize,
+    wait_strategy: MyelonWaitStrategy,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<UncheckedRunner> for RunnerMyelonTransportConfig {
+    type Error = SessionLayoutError;
+
+    fn try_from(unchecked: UncheckedRunner) -> Result<Self, SessionLayoutError> {
+        let UncheckedRunner { rpc_ring_name, rpc_depth, response_ring_name, response_depth, wait_strategy } = unchecked;
+        validate_segment_name(&rpc_ring_name)?;
+        validate_segment_name(&response_ring_name)?;
+        check_depths(rpc_depth, response_depth)?;
+        Ok(Self { rpc_ring_name, rpc_depth, response_ring_name, response_depth, wait_strategy })
+    }
 }
 
 impl RunnerMyelonTransportConfig {
@@ -122,9 +179,9 @@ impl RunnerMyelonTransportConfig {
     pub(crate) fn read(fields: &mut Fields<'_>) -> Result<Self, InvalidConfigText> {
         Ok(Self {
             rpc_ring_name: fields.parsed("rpc", read_name)?,
-            rpc_depth: fields.number("rpc-depth")?,
+            rpc_depth: fields.parsed("rpc-depth", read_depth)?,
             response_ring_name: fields.parsed("response", read_name)?,
-            response_depth: fields.number("response-depth")?,
+            response_depth: fields.parsed("response-depth", read_depth)?,
             wait_strategy: fields.parsed("wait", read_wait)?,
         })
     }
@@ -149,6 +206,14 @@ impl FromStr for RunnerMyelonTransportConfig {
 
 fn read_name(text: &str) -> Result<String, String> {
     validate_segment_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn read_depth(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("a ring has at least one slot, or one byte".to_owned()),
+        Ok(depth) => Ok(depth),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 /// The words that `MYELON_WAIT` has for the same strategies.
@@ -179,7 +244,7 @@ mod tests {
     }
 
     fn any_config() -> impl Strategy<Value = RunnerMyelonTransportConfig> {
-        ("[A-Za-z0-9_-]{1,14}", any::<usize>(), "[A-Za-z0-9_-]{1,14}", any::<usize>(), any_wait()).prop_map(
+        ("[A-Za-z0-9_-]{1,14}", 1..=usize::MAX, "[A-Za-z0-9_-]{1,14}", 1..=usize::MAX, any_wait()).prop_map(
             |(rpc_ring_name, rpc_depth, response_ring_name, response_depth, wait_strategy)| {
                 RunnerMyelonTransportConfig {
                     rpc_ring_name,
@@ -233,7 +298,52 @@ mod tests {
         let config = MyelonTransportConfig::resolve(None, Some(7), Some(true));
         assert_eq!(config, MyelonTransportConfig::new(DEFAULT_MYELON_RPC_DEPTH, 7, MyelonWaitStrategy::BusySpin));
         assert_eq!(MyelonTransportConfig::default().wait_strategy, MyelonWaitStrategy::Adaptive);
-        assert_eq!(MyelonTransportConfig::resolve(None, None, Some(false)).wait_strategy, MyelonWaitStrategy::Block);
+        let sleeping = MyelonTransportConfig::resolve(None, None, Some(false)).unwrap();
+        assert_eq!(sleeping.wait_strategy, MyelonWaitStrategy::Block);
+    }
+
+    #[test]
+    fn a_depth_of_zero_is_refused_whichever_way_it_comes() {
+        let no_depth = |ring| Err(SessionLayoutError::NoDepth { ring });
+        assert_eq!(MyelonTransportConfig::new(0, 8, MyelonWaitStrategy::Block), no_depth("rpc"));
+        assert_eq!(MyelonTransportConfig::new(8, 0, MyelonWaitStrategy::Block), no_depth("response"));
+        assert_eq!(MyelonTransportConfig::resolve(Some(0), None, None), no_depth("rpc"));
+        assert_eq!(MyelonTransportConfig::resolve(None, Some(0), None), no_depth("response"));
+
+        let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
+        let config = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        for (field, config) in [
+            ("rpc-depth", RunnerMyelonTransportConfig { rpc_depth: 0, ..config.clone() }),
+            ("response-depth", RunnerMyelonTransportConfig { response_depth: 0, ..config }),
+        ] {
+            match config.to_string().parse::<RunnerMyelonTransportConfig>() {
+                Err(InvalidConfigText::Value { field: found, .. }) => assert_eq!(found, field),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn json_is_checked_as_lines_are() {
+        let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
+        let runner = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        let runner = serde_json::to_string(&runner).unwrap();
+        for (good, bad) in [
+            (layout.rpc_ring_name(), "../../etc/passwd"),
+            (layout.response_ring_name(0).unwrap(), "a/b"),
+            ("\"rpc_depth\":1024".to_owned(), "\"rpc_depth\":0"),
+            ("\"response_depth\":256".to_owned(), "\"response_depth\":0"),
+        ] {
+            let damaged = runner.replace(&good, bad);
+            assert_ne!(damaged, runner);
+            assert!(serde_json::from_str::<RunnerMyelonTransportConfig>(&damaged).is_err(), "{damaged}");
+        }
+        let config = serde_json::to_string(&MyelonTransportConfig::default()).unwrap();
+        for depth in ["1024", "256"] {
+            let damaged = config.replace(depth, "0");
+            assert!(serde_json::from_str::<MyelonTransportConfig>(&damaged).is_err(), "{damaged}");
+        }
     }
 
     #[cfg(feature = "serde")]

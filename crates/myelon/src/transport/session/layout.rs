@@ -24,6 +24,9 @@ pub enum SessionLayoutError {
     /// A session has at least one runner.
     #[error("a session without runners")]
     NoRunners,
+    /// Without a prefix the rings of two programs with one label would have the same names.
+    #[error("the prefix of the session's ring names is empty")]
+    NoPrefix,
     /// A ring has at least one slot, or one byte.
     #[error("the {ring} depth is 0")]
     NoDepth {
@@ -65,6 +68,16 @@ pub struct MyelonTransportLayout {
     response_depth: usize,
 }
 
+/// Refuses a ring of no depth.
+pub(super) fn check_depths(rpc_depth: usize, response_depth: usize) -> Result<(), SessionLayoutError> {
+    for (ring, depth) in [("rpc", rpc_depth), ("response", response_depth)] {
+        if depth == 0 {
+            return Err(SessionLayoutError::NoDepth { ring });
+        }
+    }
+    Ok(())
+}
+
 /// The same fields before they were checked, so that a configuration file cannot bring in what the constructor refuses.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
@@ -91,7 +104,7 @@ impl MyelonTransportLayout {
     /// bytes for records.
     ///
     /// # Errors
-    /// [`SessionLayoutError`]: no runners, no depth, or so many runners that a name becomes too long.
+    /// [`SessionLayoutError`]: no runners, no depth, no prefix, or so many runners that a name becomes too long.
     pub fn for_session(
         label: &str,
         runner_count: usize,
@@ -117,10 +130,9 @@ impl MyelonTransportLayout {
     }
 
     fn checked(self) -> Result<Self, SessionLayoutError> {
-        for (ring, depth) in [("rpc", self.rpc_depth), ("response", self.response_depth)] {
-            if depth == 0 {
-                return Err(SessionLayoutError::NoDepth { ring });
-            }
+        check_depths(self.rpc_depth, self.response_depth)?;
+        if self.prefix.is_empty() {
+            return Err(SessionLayoutError::NoPrefix);
         }
         let highest_rank = self.runner_count.checked_sub(1).ok_or(SessionLayoutError::NoRunners)?;
         validate_segment_name(&self.rpc_ring_name())?;
@@ -216,6 +228,7 @@ mod tests {
             MyelonTransportLayout::for_session_with_prefix(prefix, "label", runners, rpc, response)
         };
         assert_eq!(layout("vmy", 0, 1, 1), Err(SessionLayoutError::NoRunners));
+        assert_eq!(layout("", 1, 1, 1), Err(SessionLayoutError::NoPrefix));
         assert_eq!(layout("vmy", 1, 0, 1), Err(SessionLayoutError::NoDepth { ring: "rpc" }));
         assert_eq!(layout("vmy", 1, 1, 0), Err(SessionLayoutError::NoDepth { ring: "response" }));
         let too_long = |result| matches!(result, Err(SessionLayoutError::Name(InvalidSegmentName::TooLong { .. })));
