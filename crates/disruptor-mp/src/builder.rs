@@ -27,7 +27,9 @@ use std::time::Duration;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum CoordinationMode {
-    /// Publishes at once. While nobody is registered the ring overwrites, and counts what nobody has read.
+    /// Publishes at once. While no consumer is registered the ring overwrites its oldest events and counts them
+    /// ([`OVERWRITTEN_UNREAD`](crate::counters::ids::OVERWRITTEN_UNREAD)); what is still there is for the first reader, see
+    /// [`StartAt::Unread`].
     #[default]
     Immediate,
     /// `build_producer` returns once so many consumers have joined, or fails with `CoordinationTimeout`.

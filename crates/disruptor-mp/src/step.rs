@@ -44,7 +44,7 @@ steps! {
     ReaderAnnounced, DeliveredStored, GateStored,
     // join, rejoin and leave
     TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinSecondGate, JoinActive, RejoinEpoch, RejoinIdentity,
-    LeaveFreed, LeaveWoken,
+    ReadStored, LeaveFreed, LeaveWoken,
     // take over, replace and close
     TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverWoken, ReplaceMarked, ReplaceWoken, ReplaceUnlinked, ClosedStored,
     CloseWoken, CloseUnlinked, CollectMarked,

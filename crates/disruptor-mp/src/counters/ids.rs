@@ -16,7 +16,8 @@ pub const PRODUCER_FULL_EVENTS: u32 = 0x12;
 pub const PRODUCER_PARK_COUNT: u32 = 0x13;
 /// Times a producer was woken from such a sleep, rather than waking because its time slice was over.
 pub const PRODUCER_UNPARK_COUNT: u32 = 0x14;
-/// Events that were overwritten although no consumer was registered that could have read them.
+/// Events that were overwritten, or given up to be overwritten next, although no consumer was registered that could have read them. The ring
+/// is opened by eighths while there is none.
 pub const OVERWRITTEN_UNREAD: u32 = 0x15;
 /// Stalls that a producer has reported: waits in which a required consumer made no progress for too long.
 pub const PRODUCER_STALLS: u32 = 0x16;

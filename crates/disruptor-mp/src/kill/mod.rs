@@ -74,6 +74,8 @@ enum Play {
     Leaving(Role),
     /// A consumer dies joining. Its place is kept for it if it has an id and came far enough.
     Joining { id: Option<&'static str>, is_kept: bool },
+    /// The first consumer of a ring in which events wait for it dies. Who comes next gets them, unless the dead one was handed one.
+    Alone { role: Role, id: Option<&'static str>, is_read: bool },
     /// A consumer dies coming back for one that died.
     Rejoining,
 }
@@ -202,6 +204,7 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 1, ReadingNameless(Consume)),
         at(DeliveredStored, 1, ReadingNameless(ConsumeBatches)),
         at(ReaderAnnounced, 0, ReadingNameless(Consume)),
+        at(ReadStored, 0, Reading { role: Leave, position: 3, delivered: 3 }),
         at(LeaveFreed, 0, Leaving(Leave)),
         at(StoredNotWoken, 1, Leaving(LeaveUnread)),
         at(LeaveWoken, 0, Leaving(Leave)),
@@ -215,6 +218,15 @@ fn scenarios() -> Vec<Scenario> {
         at(JoinActive, 0, Joining { id, is_kept: true }),
         at(JoinActive, 0, Joining { id: None, is_kept: false }),
         at(StoredNotWoken, 0, Joining { id, is_kept: true }),
+        at(JoinVisible, 0, Alone { role: Join, id, is_read: false }),
+        at(JoinVisible, 0, Alone { role: Join, id: None, is_read: false }),
+        at(JoinActive, 0, Alone { role: Join, id, is_read: false }),
+        at(JoinActive, 0, Alone { role: Join, id: None, is_read: false }),
+        at(DeliveredStored, 0, Alone { role: Consume, id, is_read: true }),
+        at(DeliveredStored, 0, Alone { role: Consume, id: None, is_read: true }),
+        at(ReadStored, 0, Alone { role: Leave, id, is_read: true }),
+        at(LeaveFreed, 0, Alone { role: Leave, id, is_read: true }),
+        at(LeaveFreed, 0, Alone { role: LeaveUnread, id, is_read: false }),
         at(TableLocked, 0, Rejoining),
         at(RejoinEpoch, 0, Rejoining),
         at(RejoinIdentity, 0, Rejoining),
@@ -311,6 +323,7 @@ fn play(scenario: &Scenario, log: &mut Log) {
         Play::Collecting => writer::collecting(scenario, log),
         Play::Leaving(role) => reader::leaving(scenario, role, log),
         Play::Joining { id, is_kept } => reader::joining(scenario, id, is_kept, log),
+        Play::Alone { role, id, is_read } => reader::alone(scenario, role, id, is_read, log),
         Play::Rejoining => reader::rejoining(scenario, log),
     }
 }

@@ -30,6 +30,9 @@ use crate::sync::primitive::{AtomicI64, AtomicU32, AtomicU64, Ordering, Site, or
 /// The sentinel's value once it is lifted: it gates nobody.
 pub(crate) const SENTINEL_LIFTED: i64 = i64::MAX;
 
+/// An entry's `delivered` until its owner is handed something.
+pub(crate) const NOTHING_DELIVERED: i64 = -1;
+
 /// Longest consumer id in bytes.
 pub const CONSUMER_ID_MAX_LEN: usize = 128;
 
@@ -172,7 +175,7 @@ impl Identity {
 pub(crate) struct Entry {
     /// The next sequence that the consumer will read: everything before it is released.
     pub(crate) position: AtomicI64,
-    /// The end of what was handed to the application: up to here it may have seen events.
+    /// The end of what was handed to the application: up to here it may have seen events. [`NOTHING_DELIVERED`] before the first.
     pub(crate) delivered: AtomicI64,
     status: AtomicU64,
     /// How the consumer announces: `Announce` as a number.
@@ -314,6 +317,11 @@ impl Entry {
     #[inline]
     pub(crate) fn status(&self) -> Status {
         Status::from_word(self.status.load(order(Site::StatusAcquire, Ordering::Acquire)))
+    }
+
+    /// Whether the owner's application has been handed an event, be it by an owner before it whose place it took over.
+    pub(crate) fn was_handed_something(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed) != NOTHING_DELIVERED
     }
 
     /// Moves to another state; the caller holds the entry's lock byte.

@@ -1,13 +1,13 @@
-//! How a consumer appears beside a running producer without being lapped.
+//! How a consumer appears beside a running producer without being lapped, and how it goes.
 //!
-//! **Lives here:** [`StartAt`], [`handshake`]: gate, visible, fence, second look, gate again. **Builds on:** `memory`, `control`.
-//! **May touch it:** the holder of the lock byte of a free entry.
+//! **Lives here:** [`StartAt`], [`handshake`]: gate, visible, fence, second look, gate again; and [`let_go`]. **Builds on:** `memory`,
+//! `control`. **May touch it:** the holder of the entry's lock byte.
 //!
 //! The producer looks at the table only when its known gate is used up. So a joiner cannot know whether the producer, when it last
 //! looked, saw it. The two fences decide it: either that look saw our first gate, and the producer stays within a lap of it; or our
 //! second look sees what the producer had stored before it looked, and we start where it promised not to write.
 
-use super::control::{SENTINEL_LIFTED, State};
+use super::control::{NOTHING_DELIVERED, SENTINEL_LIFTED, State};
 use super::memory::Memory;
 use crate::step;
 use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
@@ -17,8 +17,13 @@ use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum StartAt {
-    /// With the next event to be published. While a start-up buffer waits for its consumers: with the first event.
+    /// With the oldest event that is certain to stay, if no consumer has ever been handed an event of this ring; with the next event to be
+    /// published otherwise. So what was published before the first reader came is there for it, at least seven eighths of a lap. Two
+    /// readers that start together may start with different events: who needs the same waits for both
+    /// ([`wait_for_consumers`](crate::SharedDisruptorBuilder::wait_for_consumers)).
     #[default]
+    Unread,
+    /// With the next event to be published. While a start-up buffer waits for its consumers: with the first event.
     Tail,
     /// With the oldest event that is certain to stay until it is read.
     Oldest,
@@ -39,13 +44,19 @@ pub struct BeginningGone {
 pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> Result<i64, BeginningGone> {
     let control = memory.control();
     let entry = memory.entry(index);
+    // Decided once. A reader that is handed its first event meanwhile has started together with us.
+    let start = match start {
+        StartAt::Unread if is_read(memory) => StartAt::Tail,
+        StartAt::Unread => StartAt::Oldest,
+        other => other,
+    };
     let first_look = match start {
         StartAt::Tail if !has_sentinel(memory) => published(memory),
         StartAt::Tail => 0,
-        StartAt::Oldest | StartAt::Beginning => oldest(memory),
+        _ => oldest(memory),
     };
     entry.position.store(first_look, Ordering::Relaxed);
-    entry.delivered.store(first_look, Ordering::Relaxed);
+    entry.delivered.store(NOTHING_DELIVERED, Ordering::Relaxed);
     step!(JoinFirstGate);
     control.gate.high_water.fetch_max(index as u32 + 1, Ordering::AcqRel);
     // Release, in `set_state`: who sees the state sees the gate.
@@ -62,17 +73,15 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
             StartAt::Tail => published(memory),
             // Not before our first gate, which is what the producer keeps to: in a ring of records the second look may find the gate of
             // somebody who has joined behind it and is about to leave again.
-            StartAt::Oldest | StartAt::Beginning => oldest(memory).max(first_look),
+            _ => oldest(memory).max(first_look),
         }
     };
     if start == StartAt::Beginning && position > 0 {
         // What users call it; looked up while our gate keeps it there.
         let oldest = memory.number_at(position);
-        entry.set_free();
-        entry.writer.ring();
+        let_go(memory, index);
         return Err(BeginningGone { oldest });
     }
-    entry.delivered.store(position, Ordering::Relaxed);
     entry.position.store(position, order(Site::GateRelease, Ordering::Release));
     step!(JoinSecondGate);
     entry.set_state(State::Active);
@@ -80,6 +89,32 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     // The producer may have gone to sleep on our first gate, which may have been old.
     entry.writer.ring();
     Ok(position)
+}
+
+/// Frees entry `index`, and wakes the producer, which may wait for it. The caller holds the entry's lock byte; its owner leaves, or is
+/// dead. If that owner was handed an event, the ring is one that was read.
+pub(crate) fn let_go<M: Memory>(memory: &M, index: usize) {
+    let entry = memory.entry(index);
+    // Relaxed: the Release of the status makes it visible to whoever finds the entry free. Partner in `is_read`.
+    if entry.was_handed_something() && !weakened(Site::ReadStored) {
+        memory.control().gate.read.store(1, Ordering::Relaxed);
+        step!(ReadStored);
+    }
+    entry.set_free();
+    step!(LeaveFreed);
+    entry.writer.ring();
+}
+
+/// Whether a consumer has ever been handed an event. An answer of `false` goes stale at once.
+fn is_read<M: Memory>(memory: &M) -> bool {
+    let control = memory.control();
+    let used = (control.gate.high_water.load(Ordering::Acquire) as usize).min(memory.table_len());
+    let handed = |index| {
+        let entry = memory.entry(index);
+        entry.status().gates() && entry.was_handed_something()
+    };
+    // The table first: where it shows an entry as free (Acquire), the word tells of its last owner.
+    (0..used).any(handed) || control.gate.read.load(Ordering::Relaxed) != 0
 }
 
 fn published<M: Memory>(memory: &M) -> i64 {

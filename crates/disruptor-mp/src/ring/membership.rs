@@ -7,7 +7,7 @@
 //! Joining is one at a time, under the table's own byte: otherwise two could join under one id without seeing each other.
 
 use super::control::{ConsumerId, Entry, State, Status};
-use super::join::{BeginningGone, StartAt, handshake};
+use super::join::{BeginningGone, StartAt, handshake, let_go};
 use super::mapped::Mapped;
 use super::memory::Memory;
 use crate::liveness::ProcessIdentity;
@@ -133,7 +133,7 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
         if entry.status().state == State::Active {
             return rejoin(memory, index, claim, request);
         }
-        free(entry);
+        let_go(memory, index);
     }
     // Free entries first; only then those of the dead to whom nobody comes back.
     for wanted in [Status::is_free, Status::is_taken] {
@@ -144,7 +144,7 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
             }
             let Some(claim) = segment.claim(entry_byte(index))? else { continue };
             if entry.status().gates() {
-                free(entry);
+                let_go(memory, index);
             }
             return enter(memory, index, claim, request);
         }
@@ -187,7 +187,7 @@ fn rejoin<E: Event>(
         start.saturating_sub(end).saturating_abs() <= memory.capacity() && memory.may_have_been_reached(start);
     let published = end.max(start);
     if !is_believed {
-        free(entry);
+        let_go(memory, index);
         return Err(JoinError::PositionForged { id: request.id.as_str().to_owned(), position: start, published });
     }
     // The dead one may itself have been on its way through events that another before it had been handed.
@@ -215,19 +215,10 @@ fn rejoin<E: Event>(
 impl Member {
     /// Gives the place back, and wakes the producer, which may wait for it.
     pub(crate) fn leave<E: Event>(self, memory: &Mapped<E>) {
-        let entry = memory.entry(self.index);
-        entry.set_free();
-        step!(LeaveFreed);
-        entry.writer.ring();
+        let_go(memory, self.index);
         step!(LeaveWoken);
         drop(self.claim);
     }
-}
-
-/// Frees an entry; the caller holds its byte. The producer may sleep for it.
-fn free(entry: &Entry) {
-    entry.set_free();
-    entry.writer.ring();
 }
 
 /// What became of an entry whose owner's lock was looked at.
@@ -263,7 +254,7 @@ pub(crate) fn evict<E: Event>(memory: &Mapped<E>, index: usize, seen: Status) ->
     if entry.status() != seen {
         return Ok(false);
     }
-    free(entry);
+    let_go(memory, index);
     Ok(true)
 }
 
@@ -306,14 +297,16 @@ pub(crate) fn describe(segment: &Segment, entry: &Entry, index: usize) -> Option
     if !entry.status().gates() {
         return None;
     }
+    let position = entry.position.load(Ordering::Acquire);
     Some(ConsumerInfo {
         id: entry.member.id(),
         id_is_generated: entry.member.is_generated(),
         rank: entry.member.rank(),
         process: entry.member.identity.load(),
         alive: segment.is_held(entry_byte(index)).unwrap_or(true),
-        position: entry.position.load(Ordering::Acquire),
-        delivered: entry.delivered.load(Ordering::Relaxed),
+        position,
+        // Nothing was handed out yet, or what was is released.
+        delivered: entry.delivered.load(Ordering::Relaxed).max(position),
     })
 }
 

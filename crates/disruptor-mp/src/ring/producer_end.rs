@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::patience::Patience;
 use super::records::producer::Course;
 use super::room::{Blocked, Target, Watch};
-use super::sequencer::Sequencer;
+use super::sequencer::{Scan, Sequencer};
 use crate::Sequence;
 use crate::builder::Selection;
 use crate::counters::{CounterHandle, CountersFile, ids};
@@ -161,7 +161,7 @@ impl<E: Event> ProducerEnd<E> {
             return false;
         }
         // Also for a batch that never fits, so that what is said to be missing is not an old answer.
-        let scan = self.rescan();
+        let scan = self.rescan_for(count);
         if count as u64 > self.core.memory().capacity() as u64 {
             return false;
         }
@@ -176,14 +176,19 @@ impl<E: Event> ProducerEnd<E> {
             if let Some(index) = scan.slowest {
                 let _ = self.bury(index);
             }
-            self.rescan();
+            self.rescan_for(count);
         }
         self.core.has_room(count as i64)
     }
 
     /// A rescan of the gates, with what it teaches the counters.
-    pub(super) fn rescan(&mut self) -> super::sequencer::Scan {
-        let scan = self.core.rescan();
+    pub(super) fn rescan(&mut self) -> Scan {
+        self.rescan_for(1)
+    }
+
+    /// [`rescan`](Self::rescan) for a write of `wanted` events, or lines.
+    pub(super) fn rescan_for(&mut self, wanted: usize) -> Scan {
+        let scan = self.core.rescan_for(i64::try_from(wanted).unwrap_or(i64::MAX));
         let forged = self.core.take_forged();
         if forged > 0 {
             self.counters.forged.add(forged);
@@ -196,7 +201,7 @@ impl<E: Event> ProducerEnd<E> {
         scan
     }
 
-    /// Counts what was overwritten while nobody was registered. Events from before that time were somebody's to read.
+    /// Counts what was given up to be overwritten while no consumer was registered. Events from before that time were for those who were.
     fn count_unread(&mut self, is_alone: bool) {
         if !is_alone {
             self.alone = None;
@@ -205,7 +210,7 @@ impl<E: Event> ProducerEnd<E> {
         let (next, number, capacity) = (self.core.next(), self.next_number(), self.core.memory().capacity());
         let alone = self.alone.get_or_insert(Alone { counted_to: number, mark: (next, number) });
         let overwritten_to = if !is_line::<E>() {
-            next - capacity
+            self.core.given_up_to()
         } else if next - capacity >= alone.mark.0 {
             // Which record lies a lap behind is not known; that those before the mark are gone is.
             std::mem::replace(&mut alone.mark, (next, number)).1

@@ -29,6 +29,16 @@ pub(super) enum Target {
     Consumed(i64),
 }
 
+impl Target {
+    /// Room that has to be made for it.
+    fn room(self) -> usize {
+        match self {
+            Self::Room(count) => count,
+            Self::Consumed(_) => 1,
+        }
+    }
+}
+
 /// Whether the wait is one of managed publishing, with alerts, a failure action and an end of patience.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
@@ -62,7 +72,7 @@ impl<E: Event> ProducerEnd<E> {
                 return Err(Blocked::TooLarge { count, capacity });
             }
         }
-        let scan = self.rescan();
+        let scan = self.rescan_for(target.room());
         if self.has_reached(target, scan) {
             return Ok(());
         }
@@ -180,7 +190,7 @@ struct RoomWait<'a, E: Event> {
 
 impl<E: Event> RoomWait<'_, E> {
     fn look_again(&mut self) -> bool {
-        self.scan = self.producer.rescan();
+        self.scan = self.producer.rescan_for(self.target.room());
         self.producer.has_reached(self.target, self.scan)
     }
 

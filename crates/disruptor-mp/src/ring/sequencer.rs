@@ -3,7 +3,7 @@
 //! **Lives here:** [`Sequencer`]: claim, write, publish, rescan, recover. **Builds on:** `memory`, `control`, `sync`.
 //! **May touch it:** the one producer of a ring.
 
-use super::control::{Entry, SENTINEL_LIFTED, State};
+use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State};
 use super::memory::Memory;
 use crate::step;
 use crate::sync::announce::Announce;
@@ -207,28 +207,33 @@ impl<M: Memory> Sequencer<M> {
     }
 
     /// Looks at every gate again. Called only when the known gate would be passed.
+    pub(crate) fn rescan(&mut self) -> Scan {
+        self.rescan_for(1)
+    }
+
+    /// [`rescan`](Self::rescan) for a write of `wanted` positions: where nothing gates, the ring is not opened further than that.
     ///
     /// The first look decides how far we may go if nobody else appears. That limit is stored, and after a fence we look again: a
     /// joiner that the second look misses has its own fence after ours, and its second look finds our limit and our cursor.
     #[cold]
     #[inline(never)]
-    pub(crate) fn rescan(&mut self) -> Scan {
+    pub(crate) fn rescan_for(&mut self, wanted: i64) -> Scan {
         // A gate is never more than a lap beyond the cursor, at which a joiner begins; and who is waited for must know of everything.
         self.publish();
-        let first = self.scan();
+        let first = self.scan(wanted);
         self.limit = self.limit.max(first.gate);
         self.memory.control().gate.claim_limit.store(self.limit, Ordering::Relaxed);
         step!(LimitStored);
         // SeqCst fence, partner in `join::handshake`.
         fence_at(Site::RescanFence, Ordering::SeqCst);
-        let second = self.scan();
+        let second = self.scan(wanted);
         self.gate = first.gate.min(second.gate);
         second
     }
 
     /// The lowest position of all who gate. Never computes a gate beyond published + capacity, so that somebody who becomes visible
     /// later finds the event at which it starts.
-    fn scan(&mut self) -> Scan {
+    fn scan(&mut self, wanted: i64) -> Scan {
         let control = self.memory.control();
         let used = (control.gate.high_water.load(Ordering::Acquire) as usize).min(self.memory.table_len());
         let mut lowest = self.next;
@@ -262,7 +267,23 @@ impl<M: Memory> Sequencer<M> {
         }
         // Never negative: a word from shared memory, and the gate is subtracted from.
         let sentinel = control.gate.sentinel.load(Ordering::Relaxed).max(0);
-        Scan { gate: (lowest + self.memory.capacity()).min(sentinel), slowest, lowest }
+        let gate = if slowest.is_some() { lowest + self.memory.capacity() } else { self.next_step(wanted) };
+        Scan { gate: gate.min(sentinel), slowest, lowest }
+    }
+
+    /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that who comes next finds the other seven. What
+    /// was promised before stays.
+    fn next_step(&self, wanted: i64) -> i64 {
+        let capacity = self.memory.capacity();
+        let step = (capacity / EIGHTHS as i64).max(1);
+        let far_enough = self.next + wanted.clamp(1, capacity);
+        // A power of two, as the capacity is.
+        ((far_enough + step - 1) & !(step - 1)).max(self.limit).min(self.next + capacity)
+    }
+
+    /// The position below which nothing is certain to stay: where a consumer starts that asks for the oldest event.
+    pub(crate) fn given_up_to(&self) -> i64 {
+        (self.limit - self.memory.capacity()).max(0)
     }
 
     /// Makes the next write look at everybody first.

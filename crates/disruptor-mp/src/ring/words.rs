@@ -3,7 +3,7 @@
 //! **Lives here:** [`Words`]. **Builds on:** `segment`, `control`. **May touch it:** the views; they read, and the creator of a cursor on
 //! its own moves it.
 
-use super::control::{Control, Entry};
+use super::control::{Control, Entry, NOTHING_DELIVERED};
 use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
 use super::records::word::LINE_BYTES;
 use crate::error::{MultiProcessError, MultiProcessResult};
@@ -159,11 +159,12 @@ impl Words {
             let mut delivered = 0;
             let position = self.number_of(|| {
                 // Before the position, so that the second of two looks at it vouches for this number too.
-                delivered = self.number_at(entry.delivered.load(Ordering::Relaxed));
+                let end = entry.delivered.load(Ordering::Relaxed);
+                delivered = if end == NOTHING_DELIVERED { end } else { self.number_at(end) };
                 fence(Ordering::Acquire);
                 entry.position.load(Ordering::Acquire)
             });
-            Some(ConsumerInfo { position, delivered, ..info })
+            Some(ConsumerInfo { position, delivered: delivered.max(position), ..info })
         };
         self.entries().filter_map(described).collect()
     }

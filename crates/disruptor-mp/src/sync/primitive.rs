@@ -62,6 +62,8 @@ pub(crate) enum Site {
     CloseAcquire,
     /// A reader's second look at the ring after it saw the end.
     CloseSecondLook,
+    /// That the ring is said to have been read, before the entry of who has read it is free.
+    ReadStored,
     /// That the commit word of the next record is cleared before the present one is committed.
     NextWordCleared,
 }

@@ -6,8 +6,8 @@ use crate::stage::{
 use disruptor_mp::counters::ids;
 use disruptor_mp::segment::{ABI, OpenError, Place};
 use disruptor_mp::{
-    ConsumeError, CoordinationMode, JoinError, MultiProcessError, PublishError, RingBufferFull, attach_shared_consumer,
-    build_shared_single_producer, event,
+    ConsumeError, CoordinationMode, JoinError, MultiProcessError, PublishError, RingBufferFull, StartAt,
+    attach_shared_consumer, build_shared_single_producer, event,
 };
 use std::time::Duration;
 
@@ -314,7 +314,8 @@ fn waiting_for_consumers_in_vain_is_an_error_and_leaves_nothing() {
 fn who_does_not_fit_into_the_table_is_told_and_a_place_that_is_given_back_is_used_again() {
     everywhere(|place| {
         let mut producer = ring(&place, 4).enable_discovery(2).build_producer(step).unwrap();
-        let attach = |id: &str| attach_shared_consumer::<Step>(place.clone(), 4).with_consumer_id(id).build_consumer();
+        let builder = |id: &str| attach_shared_consumer::<Step>(place.clone(), 4).with_consumer_id(id);
+        let attach = |id: &str| builder(id).start_at(StartAt::Tail).build_consumer();
         let (_first, second) = (attach("1").unwrap(), attach("2").unwrap());
         match attach("3").map(drop) {
             Err(MultiProcessError::Join { source: JoinError::TableFull { table_len }, .. }) => assert_eq!(table_len, 2),
@@ -466,7 +467,8 @@ fn a_large_event_does_not_pass_through_the_readers_stack() {
         .join()
         .unwrap();
     let reader = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-        let mut consumer = attach_shared_consumer::<Large>(place, 2).build_consumer().unwrap();
+        let tail = attach_shared_consumer::<Large>(place, 2).start_at(StartAt::Tail);
+        let mut consumer = tail.build_consumer().unwrap();
         for expected in 2..6 {
             producer.publish(|slot| slot.words[(1 << 17) - 1] = expected).unwrap();
             let event = consumer.consume_next_leased().unwrap();

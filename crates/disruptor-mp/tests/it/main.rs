@@ -47,6 +47,7 @@ mod auto;
 mod counters;
 #[cfg(target_os = "linux")]
 mod doorbell;
+mod first_reader;
 mod hostile;
 mod liveness;
 mod namespaces;

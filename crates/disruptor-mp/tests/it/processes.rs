@@ -133,8 +133,9 @@ fn a_name_whose_producer_was_killed_can_be_used_again_at_once() {
         dead.does(format!("produce {} 4", shm.name("a")));
         dead.does("publish 9");
         dead.dies();
-        // Whoever attaches to what it left is told so, instead of waiting.
+        // Whoever attaches to what it left reads it, as nobody has, and is told so instead of waiting.
         let mut reader = join(&place, "r");
+        assert_eq!(drain(&mut reader).last(), Some(&8));
         assert!(matches!(reader.consume_next_leased(), Err(ConsumeError::ProducerDied { .. })));
         if size == 4 {
             drop(reader); // the last one out removes what the dead one left

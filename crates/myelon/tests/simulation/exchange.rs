@@ -141,7 +141,8 @@ impl Ring {
     fn consumer(&mut self, reader: usize) -> Option<Consumer> {
         match self.builder().with_consumer_id(format!("reader-{reader}")).build_consumer() {
             Ok(consumer) => {
-                self.model.joined(reader, consumer.has_rejoined());
+                let start = consumer.current_sequence() + 1;
+                self.model.joined(reader, consumer.has_rejoined(), start as usize);
                 Some(consumer)
             }
             Err(TransportError::Build(MultiProcessError::NotFound { .. })) => None,

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Model {
     sent: Vec<u64>,
+    /// Whether any reader was ever handed a message.
+    was_read: bool,
     readers: BTreeMap<usize, Reader>,
 }
 
@@ -42,11 +44,12 @@ impl Model {
         assert!(self.readers.values().any(|reader| reader.next < self.sent.len()), "full, and everybody has read all");
     }
 
-    /// A reader joined, or came back to the place that it had in this ring.
-    pub(crate) fn joined(&mut self, reader: usize, has_rejoined: bool) {
+    /// A reader joined at message `start`, or came back to the place that it had in this ring. The first one begins with what is there.
+    pub(crate) fn joined(&mut self, reader: usize, has_rejoined: bool, start: usize) {
         assert_eq!(has_rejoined, self.readers.contains_key(&reader), "reader {reader} has rejoined");
         let end = self.sent.len();
-        let fresh = Reader { is_alive: true, next: end, handed_out: end, marked_until: end };
+        assert!(has_rejoined || start == end || (start < end && !self.was_read), "joined at {start} of {end}");
+        let fresh = Reader { is_alive: true, next: start, handed_out: start, marked_until: start };
         let reader = self.readers.entry(reader).or_insert(fresh);
         reader.is_alive = true;
         reader.marked_until = reader.handed_out;
@@ -58,6 +61,7 @@ impl Model {
         assert_eq!(Some(&value), self.sent.get(reader.next), "message {} of the ring", reader.next);
         assert_eq!(is_marked, reader.next < reader.marked_until, "message {} is marked as redelivered", reader.next);
         reader.handed_out = reader.handed_out.max(reader.next + 1);
+        self.was_read = true;
     }
 
     pub(crate) fn acknowledged(&mut self, reader: usize) {

@@ -6,7 +6,7 @@
 use crate::stage::{Aligned, Small, Subject, payload, watchdog};
 use myelon::codec::EncodeShort;
 use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder, TransportError};
-use myelon::{Patience, Place};
+use myelon::{Patience, Place, StartAt};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -73,7 +73,7 @@ impl<F: Subject> Scene<F> {
     fn join(&mut self, who: usize) {
         self.consumers[who] = None;
         let builder = TransportBuilder::new(&self.place, 0).with_consumer_id(["a", "b"][who]);
-        self.consumers[who] = Some(builder.build_consumer().unwrap());
+        self.consumers[who] = Some(builder.start_at(StartAt::Tail).build_consumer().unwrap());
         self.queues[who].clear();
     }
 

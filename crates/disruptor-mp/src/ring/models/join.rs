@@ -1,6 +1,7 @@
 //! Join beside a running producer: who has joined reads consecutive events from its start on and is never lapped.
 
 use super::super::control::State;
+use super::super::join::let_go;
 use super::*;
 use loom::thread::spawn;
 
@@ -22,6 +23,35 @@ pub(super) fn consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped()
             assert!(producer.has_sentinel() && !try_write(producer), "wrote beyond the sentinel");
             producer.lift_sentinel();
         })
+    });
+}
+
+/// The ring opens by eighths as long as nothing gates, so that events wait for who comes first.
+#[test]
+pub(super) fn first_reader_of_a_running_producer_is_never_lapped() {
+    explore(Some(3), 4, || join_late(&ring(1), StartAt::Unread, |_| ()));
+}
+
+/// Who finds the place of the first reader free knows that the ring was read, and does not start with what that one had read.
+#[test]
+pub(super) fn who_comes_after_the_first_reader_has_left_does_not_start_with_its_events() {
+    explore(Some(3), 1, || {
+        let ring = ring(2);
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
+        let mut first = consumer(&ring, 0, Announce::Registered);
+        attempts(1, || try_write(&mut producer));
+        let joining = {
+            let ring = Arc::clone(&ring);
+            spawn(move || {
+                let has_left = !ring.entry(0).status().gates();
+                let second = join(&ring, 1, StartAt::Unread);
+                assert!(second.next() == 1 || !has_left, "{READ_AGAIN}");
+                i64::from(has_left)
+            })
+        };
+        assert!(try_read(&mut first));
+        let_go(&ring, 0);
+        joining.join().unwrap()
     });
 }
 

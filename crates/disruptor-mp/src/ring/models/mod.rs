@@ -40,6 +40,7 @@ const MUTANT_VARIABLE: &str = "MYELON_MODEL_MUTANT";
 
 // What the assertions of the models say. The table of mutants asks for one of these, or for one of loom's own findings.
 const LAPPED: &str = "a gating consumer was lapped";
+const READ_AGAIN: &str = "a later reader started with what the first had read";
 const LOST: &str = "the stream ended before everything published had been read";
 const WRONG: &str = "an event had another's payload";
 const OLD_RECORD: &str = "an older record was taken for the next one";

@@ -3,7 +3,7 @@
 //! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
 //! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
-use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, OLD_RECORD, TORN_GROUP, WRONG};
+use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, OLD_RECORD, READ_AGAIN, TORN_GROUP, WRONG};
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -33,6 +33,8 @@ const PARTIAL: &[&str] = &[TORN_GROUP];
 const RISEN: &[&str] = &[LEFTOVER];
 /// What lay there was read as what comes next; or read while it was written.
 const STALE: &[&str] = &[RACE, OLD_RECORD, WRONG];
+/// What had been read was read by another, who came later.
+const AGAIN: &[&str] = &[READ_AGAIN];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
@@ -94,18 +96,25 @@ mutants! {
     }
     StatusRelease {
         join::consumer_that_comes_and_goes_is_never_overrun => OVERRUN,
+        join::who_comes_after_the_first_reader_has_left_does_not_start_with_its_events => AGAIN,
     }
     StatusAcquire {
         join::consumer_that_comes_and_goes_is_never_overrun => OVERRUN,
+        join::who_comes_after_the_first_reader_has_left_does_not_start_with_its_events => AGAIN,
+    }
+    ReadStored {
+        join::who_comes_after_the_first_reader_has_left_does_not_start_with_its_events => AGAIN,
     }
     RescanFence {
         join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
         join::late_consumer_at_the_oldest_event_is_never_lapped => OVERRUN,
+        join::first_reader_of_a_running_producer_is_never_lapped => OVERRUN,
         join::consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped => OVERRUN,
     }
     JoinFence {
         join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
         join::late_consumer_at_the_oldest_event_is_never_lapped => OVERRUN,
+        join::first_reader_of_a_running_producer_is_never_lapped => OVERRUN,
         join::consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped => OVERRUN,
     }
     JoinSecondLook {
