@@ -488,11 +488,12 @@ mod what_openers_find {
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let directory = dir.path().join("directory");
         fs::create_dir(&directory).unwrap();
-        for path in [link, socket, fifo, directory] {
+        let special = [(link, "a symlink"), (socket, "a socket"), (fifo, "a FIFO"), (directory, "a directory")];
+        for (path, what) in special {
             let place = Place::from(&path);
             for access in [Access::ReadOnly, Access::ReadWrite] {
                 let error = Segment::open(&place, Kind::Ring, access).unwrap_err();
-                assert!(matches!(error, OpenError::NotAFile { .. }), "{place}: {error:?}");
+                assert!(matches!(error, OpenError::NotAFile { found, .. } if found == what), "{place}: {error:?}");
             }
             let result = Segment::create(&place, &blueprint(), &CreateOptions::default(), |_| {});
             assert!(matches!(result, Err(CreateError::AlreadyExists { .. })), "{place}: {result:?}");

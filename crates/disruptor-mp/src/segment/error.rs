@@ -99,14 +99,12 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The name belongs to something that is not a regular file: a symlink, which is never followed, a directory, or the like.
-    #[error(
-        "{place} is a symlink, a directory or another special file; segments are regular files and symlinks are not followed"
-    )]
+    #[error("{place} is {found}; segments are regular files, and symlinks are not followed")]
     NotAFile {
         /// What was to be opened.
         place: String,
-        /// What the system said.
-        source: io::Error,
+        /// What it is instead, with an article: `a FIFO`.
+        found: &'static str,
     },
     /// It ends within its first page: truncated, or never a segment.
     #[error("{place} is too short to be a segment: {len_bytes} bytes")]
@@ -210,11 +208,13 @@ pub enum OpenError {
 impl OpenError {
     pub(super) fn from_fault(place: &Place, fault: Fault) -> Self {
         let place = place.to_string();
+        if let Some(found) = special_file(&fault.source) {
+            return Self::NotAFile { place, found };
+        }
         let Fault { call, source } = fault;
         match source.kind() {
             io::ErrorKind::PermissionDenied => Self::PermissionDenied { place, call, source },
             io::ErrorKind::InvalidInput if call == super::backend::GET_SEALS => Self::Unsealed { place, source },
-            _ if is_special_file(&source) => Self::NotAFile { place, source },
             _ => Self::Os { place, call, source },
         }
     }
@@ -273,8 +273,12 @@ impl GcError {
     }
 }
 
-/// What the kernel says of a symlink that we do not follow, and we of other things that are not regular files.
-pub(super) fn is_special_file(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO))
+/// The cause of a [`Fault`] at a name that belongs to something else than a regular file.
+#[derive(Debug, thiserror::Error)]
+#[error("it is {0}")]
+pub(super) struct SpecialFile(pub(super) &'static str);
+
+/// What the name belongs to, if it is no regular file.
+pub(super) fn special_file(error: &io::Error) -> Option<&'static str> {
+    error.get_ref()?.downcast_ref::<SpecialFile>().map(|special| special.0)
 }

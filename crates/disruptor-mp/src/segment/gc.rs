@@ -5,7 +5,7 @@
 
 use super::backend::{self, Access, Fault};
 use super::blueprint::HEADER_BYTES;
-use super::error::{GcError, is_special_file};
+use super::error::{GcError, special_file};
 use super::header::{self, FATE_OFFSET};
 use super::owner::LockRange;
 use super::place::Place;
@@ -45,7 +45,7 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     let object = match backend.lookup(Access::ReadWrite) {
         Ok(Some(object)) => object,
         Ok(None) => return Ok(GcOutcome::NotFound),
-        Err(error) if is_special_file(&error.source) => return Ok(GcOutcome::NotOurs),
+        Err(error) if special_file(&error.source).is_some() => return Ok(GcOutcome::NotOurs),
         Err(error) => return Err(fault(error)),
     };
     if !header::is_ours(&object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?) {

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{self, FallocateFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Access, Fault, Identity};
@@ -27,10 +27,6 @@ pub(super) fn identity(descriptor: impl AsFd) -> io::Result<Identity> {
 #[allow(clippy::unnecessary_cast)] // their types differ by target
 pub(super) fn identity_of(stat: &fs::Stat) -> Identity {
     Identity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
-}
-
-pub(super) fn is_regular(descriptor: impl AsFd) -> io::Result<bool> {
-    Ok(FileType::from_raw_mode(fs::fstat(descriptor)?.st_mode) == FileType::RegularFile)
 }
 
 /// Flags of opening for `access`. A FIFO of that name must not make the open wait.

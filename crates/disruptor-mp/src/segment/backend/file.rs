@@ -6,11 +6,13 @@
 //! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the file system or the system cannot
 //! do that, it is created under its name, exclusively, and others wait until its creator is done.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::super::error::SpecialFile;
 use super::super::name::{self, InvalidName};
 use super::{Access, Backend, Fault, Identity, Object, Request, descriptor};
 
@@ -89,11 +91,15 @@ impl Backend for DirEntry {
     fn lookup(&self, access: Access) -> Result<Option<Object>, Fault> {
         match fs::open(&self.path, descriptor::open_flags(access) | OFlags::NOFOLLOW, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
+            // What the kernel says of a symlink that is not followed, of a directory and of a socket. None of the three texts says what it is.
+            Err(errno @ (Errno::LOOP | Errno::ISDIR | Errno::NXIO)) => {
+                let stat = fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).map_err(Fault::of("fstatat"))?;
+                Err(special(&stat).unwrap_or_else(|| Fault::new("open", errno)))
+            }
             Err(errno) => Err(Fault::new("open", errno)),
-            Ok(found) => match descriptor::is_regular(&found).map_err(Fault::of("fstat"))? {
-                true => Ok(Some(Object::Descriptor(found.into()))),
-                // A directory, a socket, a device or a FIFO: like a symlink, nothing that we would put there.
-                false => Err(Fault::new("open", Errno::ISDIR)),
+            Ok(found) => match special(&fs::fstat(&found).map_err(Fault::of("fstat"))?) {
+                None => Ok(Some(Object::Descriptor(found.into()))),
+                Some(fault) => Err(fault),
             },
         }
     }
@@ -109,6 +115,20 @@ impl Backend for DirEntry {
     fn unlink(&self) -> Result<(), Fault> {
         fs::unlink(&self.path).map_err(Fault::of("unlink"))
     }
+}
+
+/// What is wrong with an object that is no regular file: like a symlink, nothing that we would put there.
+fn special(stat: &fs::Stat) -> Option<Fault> {
+    let what = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => return None,
+        FileType::Directory => "a directory",
+        FileType::Symlink => "a symlink",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "a special file",
+    };
+    Some(Fault::new("open", io::Error::other(SpecialFile(what))))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::layout::{
     DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, MyelonTransportLayout, SessionLayoutError, check_depths,
 };
 use super::name::validate_segment_name;
-use super::text::{Fields, InvalidConfigText, Writer};
+use super::text::{self, Fields, InvalidConfigText, Writer};
 use crate::transport::MyelonWaitStrategy;
 use std::fmt;
 use std::str::FromStr;
@@ -209,10 +209,9 @@ fn read_name(text: &str) -> Result<String, String> {
 }
 
 fn read_depth(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("a ring has at least one slot, or one byte".to_owned()),
-        Ok(depth) => Ok(depth),
-        Err(error) => Err(format!("{error}")),
+    match text::number(text)? {
+        0 => Err("a ring has at least one slot, or one byte".to_owned()),
+        depth => Ok(depth),
     }
 }
 

@@ -191,7 +191,8 @@ fn utf8(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-fn number<T: FromStr + ToString>(text: &str) -> Result<T, String> {
+/// The number that a text is, of the one form that numbers have.
+pub(super) fn number<T: FromStr + ToString>(text: &str) -> Result<T, String> {
     let number = text.parse::<T>().ok().filter(|number| number.to_string() == text);
     number.ok_or_else(|| "it is not a number that fits".to_owned())
 }
