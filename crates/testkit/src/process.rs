@@ -75,6 +75,11 @@ pub fn say(line: &str) {
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).expect("the parent listens");
 }
 
+/// For victims: ignores SIGCHLD, as some servers do. From then on the kernel reaps our children, and nobody else can.
+pub fn ignore_children() {
+    raw::ignore_children();
+}
+
 /// For victims: does nothing until somebody ends the process.
 pub fn wait_to_be_killed() -> ! {
     loop {

@@ -68,6 +68,12 @@ pub(crate) fn die_with_spawning_thread(command: &mut Command) {
     unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
 }
 
+/// Has the kernel reap every child of this process as it ends, and tell nobody.
+pub(crate) fn ignore_children() {
+    // SAFETY: no handler is installed, so no code of ours runs in a signal's context.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
 /// Puts the future children of this thread into a new pid namespace, and this thread and them into a new mount namespace in which
 /// they may mount without anybody seeing it. There is no way back: call it in a thread that ends soon.
 pub(crate) fn enter_new_pid_namespace() -> rustix::io::Result<()> {

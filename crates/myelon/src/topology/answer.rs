@@ -41,37 +41,64 @@ pub enum Outcome {
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// How it ended, if it is a child of ours that has been reaped.
+        /// How it ended, if it was started by this scheduler and the kernel has said so.
         status: Option<ExitStatus>,
     },
-    /// Another process has taken its place. Said once, behind everything that the old process has sent and before anything from the new one,
+    /// Another process has taken its place. Said once, after everything that the old process has sent and before anything from the new one,
     /// which can be heard from now on. It goes on with the broadcasts where the old one stopped, so an answer may come twice.
     Rejoined {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
+    /// The process that was to take its place has ended before it had joined. This stays the answer until another one comes.
+    JoinFailed {
+        /// The new process, not the one whose place it was to take.
+        pid: u32,
+        /// How it ended; `None` if that cannot be known.
+        status: Option<ExitStatus>,
+    },
     /// It has left in good order. This stays the answer until it comes back.
     Left,
     /// It lives, and has said nothing until the deadline.
     TimedOut,
-    /// It has sent something that cannot be received. The stream goes on behind it.
+    /// It has sent something that cannot be received. The stream goes on after it.
     Unreadable(TransportError),
 }
 
 /// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an [`Outcome`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
     /// It has died.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
+        /// How it ended, if it was started by this scheduler and the kernel has said so.
+        status: Option<ExitStatus>,
     },
     /// Another process has taken its place.
     Rejoined {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
+    /// The process that was to take its place has ended before it had joined.
+    JoinFailed {
+        /// The new process, not the one whose place it was to take.
+        pid: u32,
+        /// How it ended; `None` if that cannot be known.
+        status: Option<ExitStatus>,
+    },
     /// It has left in good order.
     Left,
+}
+
+impl From<Change> for Outcome {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Died { pid, status } => Self::Died { pid, status },
+            Change::Rejoined { pid } => Self::Rejoined { pid },
+            Change::JoinFailed { pid, status } => Self::JoinFailed { pid, status },
+            Change::Left => Self::Left,
+        }
+    }
 }

@@ -63,8 +63,10 @@ pub enum MissingState {
     },
     /// We have started it, and it ended before it had joined.
     Exited {
-        /// How.
-        status: ExitStatus,
+        /// Its process.
+        pid: u32,
+        /// How; `None` if that cannot be known.
+        status: Option<ExitStatus>,
     },
     /// It has joined the broadcast ring, and we could not attach to its response ring.
     NoResponses {
@@ -90,7 +92,12 @@ impl fmt::Display for MissingWorker {
         match &self.state {
             MissingState::NotSeen => write!(f, "never seen")?,
             MissingState::NotJoined { pid } => write!(f, "process {pid} runs and has not joined")?,
-            MissingState::Exited { status } => write!(f, "ended before it had joined: {status}")?,
+            MissingState::Exited { pid, status: Some(status) } => {
+                write!(f, "process {pid} ended before it had joined: {status}")?;
+            }
+            MissingState::Exited { pid, status: None } => {
+                write!(f, "process {pid} ended before it had joined, and how cannot be known")?;
+            }
             MissingState::NoResponses { pid, source: Some(error) } => {
                 write!(f, "process {pid} has joined, but its response ring cannot be used: {error}")?;
             }

@@ -3,7 +3,7 @@
 //! **Lives here:** [`SchedulerEnd::gather`], [`SchedulerEnd::receive`]. **Builds on:** `peer`, and the waits of the response rings.
 //! **May touch it:** the scheduler's thread.
 
-use super::answer::{Answer, Change, Outcome, Whom};
+use super::answer::{Answer, Outcome, Whom};
 use super::peer::{Peer, Standing};
 use super::scheduler::SchedulerEnd;
 use crate::transport::{Format, FramedTransportConsumer, Message};
@@ -21,8 +21,10 @@ const NAP: Duration = Duration::from_millis(1);
 enum Now {
     /// There is a message, which has not been taken.
     Message,
-    /// There is an outcome.
-    Outcome(Outcome),
+    /// There is an outcome that was not told before.
+    News(Outcome),
+    /// There is an outcome, and it was told before.
+    Same(Outcome),
     /// Nothing yet.
     Nothing,
 }
@@ -75,17 +77,16 @@ impl<F: Format> SchedulerEnd<F> {
             for offset in 0..self.worker_count() {
                 let rank = (self.turn + offset) % self.worker_count();
                 let peer = &mut self.peers[rank];
-                let is_news = peer.news.is_some();
                 let outcome = match now(peer) {
                     Now::Message => take(peer),
-                    Now::Outcome(Outcome::Died { .. } | Outcome::Left) if !is_news => continue,
-                    Now::Outcome(outcome) => outcome,
-                    Now::Nothing => continue,
+                    Now::News(outcome) => outcome,
+                    Now::Same(_) | Now::Nothing => continue,
                 };
                 self.turn = rank + 1;
                 return vec![Answer { rank, outcome }];
             }
-            let is_anybody_there = self.peers.iter().any(|peer| matches!(peer.standing, Standing::Present(_)));
+            let is_anybody_there =
+                self.peers.iter().any(|peer| peer.is_present() || peer.has_news() || peer.may_come());
             if Instant::now() >= deadline || !is_anybody_there {
                 let ranks = 0..self.worker_count();
                 return ranks.map(|rank| self.answer_of(rank, Instant::now())).collect();
@@ -101,12 +102,13 @@ impl<F: Format> SchedulerEnd<F> {
             let peer = &mut self.peers[rank];
             match now(peer) {
                 Now::Message => return Ok(()),
-                Now::Outcome(outcome) => return Err(outcome),
+                Now::News(outcome) | Now::Same(outcome) => return Err(outcome),
                 Now::Nothing => {}
             }
             let moment = Instant::now();
             if moment >= deadline {
-                return Err(Outcome::TimedOut);
+                // Of a process that is gone all that can be said by now, although it may become known how it ended.
+                return Err(peer.word().map_or(Outcome::TimedOut, Outcome::from));
             }
             let Some(responses) = &mut peer.responses else {
                 std::thread::sleep(NAP.min(deadline - moment));
@@ -118,11 +120,9 @@ impl<F: Format> SchedulerEnd<F> {
                 Err(ConsumeError::TimedOut { .. }) => self.look_if_due(),
                 Err(ConsumeError::ProducerDied { .. }) => {
                     self.look();
-                    // The kernel lets go of a dead process's locks one after the other, and a successor takes the table's before the
-                    // ring's. Either way the table is about to say what the ring says.
-                    if matches!(self.peers[rank].standing, Standing::Present(_)) {
-                        std::thread::sleep(NAP);
-                    }
+                    // The kernel lets go of a dead process's locks one after the other, and says later how it ended; and a successor takes
+                    // the table's lock before the ring's. Either way there is about to be more to say.
+                    std::thread::sleep(NAP);
                 }
                 // The next turn lets go of the ring.
                 Err(ConsumeError::Closed | ConsumeError::Replaced) => {}
@@ -134,13 +134,16 @@ impl<F: Format> SchedulerEnd<F> {
     /// Sleeps until somebody may have something to say, or it is time to look after the workers.
     fn doze(&mut self, deadline: Instant) {
         let slice = deadline.saturating_duration_since(Instant::now()).min(SLICE);
-        if self.peers.iter().any(|peer| matches!(peer.standing, Standing::Present(_)) && !peer.is_ready()) {
+        if self.peers.iter().any(|peer| (peer.is_present() && !peer.is_ready()) || peer.has_news() || peer.may_come()) {
             std::thread::sleep(NAP.min(slice));
             return self.look();
         }
         let mut is_everybody_heard = true;
         for peer in &mut self.peers {
-            let (Standing::Present(_), Some(responses)) = (peer.standing, &mut peer.responses) else { continue };
+            let Some(responses) = peer.responses.as_mut().filter(|_| matches!(peer.standing, Standing::Present(_)))
+            else {
+                continue;
+            };
             if peer.doorbell.is_none() {
                 peer.doorbell = responses.doorbell().ok();
             }
@@ -168,22 +171,22 @@ fn bell(doorbell: &Doorbell) -> PollFd<'_> {
 
 /// What can be said of a worker without waiting.
 fn now<F: Format>(peer: &mut Peer<F>) -> Now {
-    // Before anything from the new process.
+    // The end of the old process and the coming of the new one, before anything from the new one; its ring is another than theirs.
     if peer.is_ready()
-        && let Some(Change::Rejoined { pid }) = peer.tell()
+        && let Some(change) = peer.tell()
     {
-        return Now::Outcome(Outcome::Rejoined { pid });
+        return Now::News(change.into());
     }
     if peer.has_message() {
         return Now::Message;
     }
-    let outcome = match peer.standing {
-        Standing::Dead(process) => Outcome::Died { pid: process.pid, status: peer.status_of_death() },
-        Standing::Left => Outcome::Left,
-        Standing::Absent | Standing::Present(_) => return Now::Nothing,
-    };
-    peer.news = None;
-    Now::Outcome(outcome)
+    if let Some(change) = peer.tell() {
+        return Now::News(change.into());
+    }
+    match peer.word() {
+        Some(change) if !peer.has_news() => Now::Same(change.into()),
+        _ => Now::Nothing,
+    }
 }
 
 /// Takes the message that is there.

@@ -2,6 +2,7 @@
 //!
 //! **Lives here:** [`Topology::launch`], [`Workers`]. **Builds on:** `scheduler` for what comes out. **May touch it:** the scheduler, once.
 
+use super::answer::Change;
 use super::description::Topology;
 use super::error::{LaunchError, MissingState, MissingWorker};
 use super::invitation::scheduler_id;
@@ -64,12 +65,12 @@ impl<F: Format> Topology<F> {
             scheduler.look();
             if scheduler.peers.iter().all(Peer::is_ready) {
                 // Nobody has missed anything: who came and went and came again while we met is simply there.
-                scheduler.peers.iter_mut().for_each(|peer| peer.news = None);
+                scheduler.peers.iter_mut().for_each(Peer::forget_news);
                 return Ok(scheduler);
             }
             let waited = began.elapsed();
-            if waited >= self.rendezvous_timeout || scheduler.peers.iter().any(cannot_come) {
-                // Who was reaped just now was alive in the table just before.
+            if waited >= self.rendezvous_timeout || scheduler.peers.iter_mut().any(cannot_come) {
+                // A process that has ended a moment ago may have joined a moment before.
                 scheduler.look();
                 let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready()).map(describe).collect();
                 return Err(LaunchError::Missing { missing, waited });
@@ -112,22 +113,24 @@ impl<F: Format> Topology<F> {
 }
 
 /// Whether waiting for this worker is pointless: it was ours, and it has ended.
-fn cannot_come<F: Format>(peer: &Peer<F>) -> bool {
-    peer.status.is_some() && peer.child.is_none()
+fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
+    peer.started.as_mut().is_some_and(|started| started.process.exit().is_some())
 }
 
 /// How far a worker has got that is not ready.
 fn describe<F: Format>(peer: &mut Peer<F>) -> MissingWorker {
-    let state = match (peer.standing, &peer.child, peer.status) {
-        (Standing::Dead(process), _, status) => MissingState::Died { pid: process.pid, status },
-        (Standing::Left, ..) => MissingState::Left,
+    let started = peer.started.as_mut().map(|started| (started.process.pid(), started.process.exit()));
+    let state = match (peer.standing, peer.word(), started) {
         (Standing::Present(process), ..) => {
             let source = peer.refusal_worth_telling().map(Box::new);
             MissingState::NoResponses { pid: process.pid, source }
         }
-        (Standing::Absent, Some(child), _) => MissingState::NotJoined { pid: child.id() },
-        (Standing::Absent, None, Some(status)) => MissingState::Exited { status },
-        (Standing::Absent, None, None) => MissingState::NotSeen,
+        (_, Some(Change::Died { pid, status }), _) => MissingState::Died { pid, status },
+        (_, Some(Change::JoinFailed { pid, status }), _) => MissingState::Exited { pid, status },
+        (Standing::Gone(_), ..) => MissingState::Left,
+        (Standing::Absent, _, Some((pid, None))) => MissingState::NotJoined { pid },
+        (Standing::Absent, _, Some((pid, Some(exit)))) => MissingState::Exited { pid, status: exit.ok() },
+        (Standing::Absent, _, None) => MissingState::NotSeen,
     };
     MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state }
 }

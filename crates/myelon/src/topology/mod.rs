@@ -48,6 +48,7 @@
 //! Source: RFC 0009.
 
 mod answer;
+mod child;
 mod description;
 mod error;
 mod gather;
@@ -61,6 +62,7 @@ mod typed;
 mod worker;
 
 pub use answer::{Answer, Change, Outcome, Whom};
+pub use child::StatusUnknown;
 pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, Topology};
 pub use error::{LaunchError, MissingState, MissingWorker, RestartError, WorkerJoinError};
 pub use invitation::{INVITATION_VARIABLE, Invitation};

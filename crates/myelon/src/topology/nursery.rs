@@ -6,13 +6,15 @@
 //! calls `launch`, they would die when that thread ends: a worker of a thread pool, say, or a test. So all of them are children of this
 //! one, which ends with the topology.
 
+use super::child::ChildProcess;
 use std::io;
-use std::process::{Child, Command};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
 /// One process to start, and where to say what came of it.
-type Request = (Command, Sender<io::Result<Child>>);
+type Request = (Command, Sender<io::Result<ChildProcess>>);
 
 /// Starts processes, all from one thread that lives as long as this.
 pub(super) struct Nursery {
@@ -29,7 +31,7 @@ impl Nursery {
             for (mut command, answer) in inbox {
                 // Nobody waits for the answer any more only if the asking thread has panicked; the child is then a child without a
                 // handle, which dies with this thread.
-                let _ = answer.send(command.spawn());
+                let _ = answer.send(start(&mut command));
             }
         };
         let thread = std::thread::Builder::new().name("myelon-nursery".into()).spawn(attend)?;
@@ -37,11 +39,20 @@ impl Nursery {
     }
 
     /// Starts `command`.
-    pub(super) fn spawn(&self, command: Command) -> io::Result<Child> {
+    pub(super) fn spawn(&self, command: Command) -> io::Result<ChildProcess> {
         let gone = || io::Error::other("the thread that starts workers has gone");
         let (answer, answered) = mpsc::channel();
         self.requests.as_ref().ok_or_else(gone)?.send((command, answer)).map_err(|_| gone())?;
         answered.recv().map_err(|_| gone())?
+    }
+}
+
+/// The standard library panics if a program cannot be started and the kernel has reaped the attempt, as it does where SIGCHLD is ignored.
+/// Were that the end of this thread, every worker would die with it.
+fn start(command: &mut Command) -> io::Result<ChildProcess> {
+    match catch_unwind(AssertUnwindSafe(|| command.spawn())) {
+        Ok(child) => Ok(ChildProcess::new(child?)),
+        Err(_) => Err(io::Error::other("the program could not be started, and why was lost: SIGCHLD is ignored")),
     }
 }
 
@@ -50,7 +61,7 @@ impl Drop for Nursery {
         self.requests = None;
         // A forked child has our memory and not our threads: there is nobody to wait for.
         if let Some(thread) = self.thread.take().filter(|_| self.pid == std::process::id()) {
-            // It runs none of the user's code, so it has nothing to panic about.
+            // It catches what panics.
             let _ = thread.join();
         }
     }
@@ -65,6 +76,7 @@ mod tests {
         let nursery = Nursery::start().unwrap();
         let error = nursery.spawn(Command::new("/no/such/program")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        assert!(nursery.spawn(Command::new("true")).unwrap().wait().unwrap().success());
+        let ending = nursery.spawn(Command::new("true")).unwrap().wait(None);
+        assert!(ending.is_some_and(|ending| ending.is_ok_and(|status| status.success())));
     }
 }

@@ -4,6 +4,7 @@
 //! **Builds on:** `peer` for one worker, `nursery` for their processes. **May touch it:** one process, one thread at a time.
 
 use super::answer::Change;
+use super::child::StatusUnknown;
 use super::description::Topology;
 use super::error::RestartError;
 use super::invitation::INVITATION_VARIABLE;
@@ -14,15 +15,12 @@ use crate::transport::{Format, FramedTransportProducer, Records, TransportResult
 use disruptor_mp::{Patience, Sequence};
 use std::fmt;
 use std::io;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within which a death is to be
 /// named, and rare enough that its few system calls do not matter.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How often a child is asked whether it has ended; the operating system does not wake a parent with a deadline.
-const REAP_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How one worker that `launch` had started left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +30,11 @@ pub enum Departure {
     Exited {
         /// Its status.
         status: ExitStatus,
+    },
+    /// By itself, then or before, and how cannot be known.
+    Ended {
+        /// Why not.
+        why: StatusUnknown,
     },
     /// It did not leave in time and was killed.
     Killed {
@@ -113,7 +116,7 @@ impl<F: Format> SchedulerEnd<F> {
     pub fn worker_pid(&self, rank: usize) -> Option<u32> {
         match self.peers[rank].standing {
             Standing::Present(process) => Some(process.pid),
-            Standing::Absent | Standing::Dead(_) | Standing::Left => None,
+            Standing::Absent | Standing::Gone(_) => None,
         }
     }
 
@@ -121,13 +124,15 @@ impl<F: Format> SchedulerEnd<F> {
     /// that do learn of it there.
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
         self.look();
-        self.peers.iter_mut().filter_map(|peer| Some((peer.rank, peer.tell()?))).collect()
+        let told = |peer: &mut Peer<F>| std::iter::from_fn(|| Some((peer.rank, peer.tell()?))).collect::<Vec<_>>();
+        self.peers.iter_mut().flat_map(told).collect()
     }
 
     /// Asks the kernel who lives, and attaches to response rings that are new.
     pub(super) fn look(&mut self) {
         self.last_look = Instant::now();
         let Some(broadcast) = &self.broadcast else { return };
+        self.peers.iter_mut().for_each(Peer::reap);
         let table = broadcast.consumers();
         for peer in &mut self.peers {
             let info = table.iter().find(|info| info.id == peer.id);
@@ -155,16 +160,15 @@ impl<F: Format> SchedulerEnd<F> {
         }
         // Also says that there is such a rank.
         self.topology.invitation(rank)?;
-        let peer = &mut self.peers[rank];
         // Reaped before its successor starts: the kernel has then dropped the locks by which the rings know that it lived.
-        if let Some(child) = &mut peer.child {
-            child.kill().map_err(os)?;
-            child.wait().map_err(os)?;
-            peer.child = None;
+        if let Some(started) = &mut self.peers[rank].started {
+            started.process.kill().map_err(os)?;
+            started.process.wait(None);
         }
-        peer.status = None;
+        // What became of it is known from this look; whoever comes from now on is its successor.
+        self.look();
         self.start_worker(rank).map_err(os)?;
-        Ok(self.peers[rank].child.as_ref().map_or(0, Child::id))
+        Ok(self.peers[rank].started.as_ref().map_or(0, |started| started.process.pid()))
     }
 
     /// Starts worker `rank` with its invitation in its environment, if starting workers is our business.
@@ -174,7 +178,7 @@ impl<F: Format> SchedulerEnd<F> {
         invitation.parent = Some(self.pid);
         let mut command = spawn(rank);
         command.env(INVITATION_VARIABLE, invitation.to_string());
-        self.peers[rank].child = Some(nursery.spawn(command)?);
+        self.peers[rank].start(nursery.spawn(command)?);
         Ok(())
     }
 
@@ -220,18 +224,16 @@ impl<F: Format> Drop for SchedulerEnd<F> {
 
 /// Waits until the worker's process has ended, or kills it at the deadline.
 fn depart<F: Format>(peer: &mut Peer<F>, deadline: Instant) -> Departure {
-    loop {
-        peer.reap();
-        let Some(child) = &mut peer.child else { break };
-        if Instant::now() >= deadline {
-            let pid = child.id();
-            // Neither fails for a child that has not been waited for.
-            let _ = child.kill();
-            let _ = child.wait();
-            peer.child = None;
-            return Departure::Killed { pid };
+    let Some(started) = &mut peer.started else { return Departure::StartedElsewhere };
+    match started.process.wait(Some(deadline)) {
+        Some(Ok(status)) => Departure::Exited { status },
+        Some(Err(why)) => Departure::Ended { why },
+        None => {
+            // A process that may not be ended is not waited for either.
+            if started.process.kill().is_ok() {
+                started.process.wait(None);
+            }
+            Departure::Killed { pid: started.process.pid() }
         }
-        std::thread::sleep(REAP_INTERVAL);
     }
-    peer.status.map_or(Departure::StartedElsewhere, |status| Departure::Exited { status })
 }

@@ -1,10 +1,12 @@
 //! The parts that processes play: workers that answer in capitals, stop halfway or ignore their end, and schedulers that do as their role says.
 
-use super::stage::{LARGE_BYTES, Stage, of_label, round, soon};
-use myelon::topology::{Invitation, Whom, WorkerEnd, Workers};
+use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
+use myelon::topology::{Departure, Invitation, Outcome, Topology, Whom, WorkerEnd, Workers};
 use myelon::transport::{AlignedFixedFrame, Format, FramedTransportProducer, Message, Records, TransportError};
 use myelon::{ConsumeError, Patience};
+use rustix::process::Pid;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::process::{Respawn, Victim, role, say, wait_to_be_killed};
 use testkit::test_name;
 
@@ -66,8 +68,30 @@ fn victim_worker() {
 fn victim_scheduler() {
     let Some(role) = role() else { return };
     let topology = of_label(&std::env::var(LABEL_VARIABLE).unwrap(), 2);
-    let start =
-        if role == "spawns" || role.starts_with("waits") { workers("answers") } else { Workers::started_elsewhere() };
+    match role.as_str() {
+        "ignores SIGCHLD" => {
+            testkit::process::ignore_children();
+            return restart_and_close(&topology);
+        }
+        "reaps in another thread" => {
+            std::thread::spawn(|| {
+                loop {
+                    // Whatever child ends next.
+                    if rustix::process::wait(rustix::process::WaitOptions::empty()).is_err() {
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    }
+                }
+            });
+            return restart_and_close(&topology);
+        }
+        "ignores SIGCHLD and starts nothing" => {
+            testkit::process::ignore_children();
+            return start_nothing(&topology);
+        }
+        _ => {}
+    }
+    let is_parent = ["spawns", "panics"].contains(&role.as_str()) || role.starts_with("waits");
+    let start = if is_parent { workers("answers") } else { Workers::started_elsewhere() };
     let mut scheduler = topology.launch(start).unwrap();
     if role == "met" {
         wait_to_be_killed();
@@ -86,8 +110,76 @@ fn victim_scheduler() {
         "stops halfway" => stop_halfway(scheduler.broadcast_ring()),
         "waits for any" => drop(scheduler.gather(Whom::Any, soon())),
         "waits for all" => drop(scheduler.gather(Whom::All, soon())),
+        "panics" => {
+            let moved = std::panic::AssertUnwindSafe(scheduler);
+            let caught = std::panic::catch_unwind(|| {
+                let _scheduler = moved;
+                std::panic::resume_unwind(Box::new("as a scheduler does"));
+            });
+            assert!(caught.is_err());
+            say("CAUGHT");
+            wait_to_be_killed()
+        }
         _ => wait_to_be_killed(),
     }
+}
+
+/// Kills worker 1, starts a successor that fails and one that does not, closes, and says what it was told.
+fn restart_and_close(topology: &Topology) {
+    let starts = AtomicUsize::new(0);
+    let spawn = move |rank| match rank {
+        1 if starts.fetch_add(1, Ordering::Relaxed) == 1 => {
+            let mut fails = Command::new("sh");
+            fails.args(["-c", "exit 7"]);
+            fails
+        }
+        _ => command("answers"),
+    };
+    let mut scheduler = topology.launch(Workers::spawned(spawn)).unwrap();
+    round(&mut scheduler, "hello");
+    let pid = Pid::from_raw(scheduler.worker_pid(1).unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, testkit::Signal::KILL).unwrap();
+    let (died, _) = until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Died { .. }));
+    let Outcome::Died { status, .. } = died else { unreachable!() };
+    say(&format!("STATUS {}", status.map_or("None".to_owned(), |status| format!("Some({status})"))));
+    scheduler.restart(1).unwrap();
+    let (failed, _) = until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::JoinFailed { .. }));
+    let Outcome::JoinFailed { status, .. } = failed else { unreachable!() };
+    say(&format!("FAILED {:?}", status.and_then(|status| status.code())));
+    scheduler.restart(1).unwrap();
+    until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
+    say("REJOINED");
+    scheduler.broadcast(b"again", 1, Patience::Until(soon())).unwrap();
+    for rank in 0..2 {
+        // What the killed one had not acknowledged comes first.
+        until(&mut scheduler, rank, |outcome| matches!(outcome, Outcome::Message { bytes, .. } if bytes == b"AGAIN"));
+    }
+    let has_left = |departure: &Departure| match departure {
+        Departure::Exited { status } => status.success(),
+        Departure::Ended { .. } => true,
+        _ => false,
+    };
+    say(&format!("LEFT {:?}", scheduler.close().iter().map(has_left).collect::<Vec<_>>()));
+}
+
+/// Restarts a worker with a program that cannot be started, in the way that ends in `fork` and not in `posix_spawn`; the others go on.
+fn start_nothing(topology: &Topology) {
+    use std::os::unix::process::CommandExt;
+    let starts = AtomicUsize::new(0);
+    let spawn = move |_| match starts.fetch_add(1, Ordering::Relaxed) {
+        2 => {
+            let mut missing = Command::new("/no/such/program");
+            missing.uid(rustix::process::getuid().as_raw());
+            missing
+        }
+        _ => command("answers"),
+    };
+    let mut scheduler = topology.launch(Workers::spawned(spawn)).unwrap();
+    let error = scheduler.restart(1).unwrap_err();
+    say(&format!("REFUSED {error}"));
+    scheduler.broadcast(b"still", 1, Patience::Until(soon())).unwrap();
+    assert_eq!(said(&scheduler.gather(Whom::Rank(0), soon())[0]), "STILL");
+    say("ANSWERED");
 }
 
 /// A scheduler of the stage's session, which plays `role`.

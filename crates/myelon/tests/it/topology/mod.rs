@@ -6,6 +6,7 @@ mod actors;
 mod meeting;
 mod schedulers_death;
 mod stage;
+mod statuses;
 #[cfg(feature = "bincode")]
 mod typed;
 mod waiting;

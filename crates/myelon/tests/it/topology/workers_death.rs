@@ -5,6 +5,8 @@ use super::stage::{LARGE_BYTES, Stage, round, said, soon, until};
 use myelon::topology::{Change, Outcome, SchedulerEnd, Whom, Workers};
 use myelon::transport::TransportError;
 use myelon::{Patience, RequiredConsumerError, RequiredConsumerLivenessConfig};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testkit::Signal;
@@ -52,7 +54,7 @@ fn a_death_and_a_return_are_each_told_once_to_a_loop_that_only_looks() {
     assert_eq!(scheduler.check_workers(), []);
     let pid = scheduler.worker_pid(0).unwrap();
     kill(pid);
-    assert_eq!(next_changes(&mut scheduler), [(0, Change::Died { pid })]);
+    assert_eq!(next_changes(&mut scheduler), [(0, Change::Died { pid, status: Some(killed()) })]);
     assert_eq!(scheduler.check_workers(), []);
     assert_eq!(scheduler.worker_pid(0), None);
     let successor = scheduler.restart(0).unwrap();
@@ -212,6 +214,11 @@ fn next_changes(scheduler: &mut SchedulerEnd) -> Vec<(usize, Change)> {
     })
     .unwrap();
     changes
+}
+
+/// The status of a process that was killed.
+fn killed() -> ExitStatus {
+    ExitStatus::from_raw(Signal::KILL.as_raw())
 }
 
 /// SIGKILL to a child of ours that the scheduler has not reaped, because nobody has asked it since.
