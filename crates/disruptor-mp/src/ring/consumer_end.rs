@@ -295,6 +295,14 @@ impl<E: Event> ConsumerEnd<E> {
         memory.number_at(memory.control().cursor.acquire()) - 1
     }
 
+    /// Whether the producer sleeps until this consumer releases something, and there is something to release. Of a producer that spins this is
+    /// not known. Goes stale at once.
+    pub fn holds_up_producer(&self) -> bool {
+        let memory = self.core.memory();
+        let has_unread = memory.control().cursor.acquire() > self.core.next();
+        has_unread && memory.entry(self.member().index).writer.is_awaited()
+    }
+
     /// Our id.
     pub fn consumer_id(&self) -> &str {
         &self.id

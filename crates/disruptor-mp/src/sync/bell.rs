@@ -53,6 +53,12 @@ impl Bell {
         self.word.load(Ordering::Acquire) == ticket.0
     }
 
+    /// Whether somebody has announced itself and has not been rung since. It may have given up its wait meanwhile.
+    #[cfg(not(loom))]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & AWAITED != 0
+    }
+
     /// Wakes the sleepers, if there are any. The caller has stored its news and passed its barrier.
     #[inline(always)]
     pub(crate) fn ring_if_awaited(&self) -> bool {

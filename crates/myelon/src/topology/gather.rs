@@ -54,6 +54,8 @@ impl<F: Format> SchedulerEnd<F> {
     /// If there is no worker of that rank.
     pub fn receive(&mut self, rank: usize, deadline: Instant) -> Result<Message<'_, F>, Outcome> {
         self.wait_for(rank, deadline)?;
+        let last = self.last_broadcast();
+        self.peers[rank].progress.heard(last);
         match ring(&mut self.peers[rank]).next(Patience::Now) {
             Ok(Some(message)) => Ok(message),
             // Its wait said that there is one; only damage can make it vanish.
@@ -64,7 +66,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     fn answer_of(&mut self, rank: usize, deadline: Instant) -> Answer {
         let outcome = match self.wait_for(rank, deadline) {
-            Ok(()) => take(&mut self.peers[rank]),
+            Ok(()) => self.take(rank),
             Err(outcome) => outcome,
         };
         Answer { rank, outcome }
@@ -78,7 +80,7 @@ impl<F: Format> SchedulerEnd<F> {
                 let rank = (self.turn + offset) % self.worker_count();
                 let peer = &mut self.peers[rank];
                 let outcome = match now(peer) {
-                    Now::Message => take(peer),
+                    Now::Message => self.take(rank),
                     Now::News(outcome) => outcome,
                     Now::Same(_) | Now::Nothing => continue,
                 };
@@ -92,6 +94,18 @@ impl<F: Format> SchedulerEnd<F> {
                 return ranks.map(|rank| self.answer_of(rank, Instant::now())).collect();
             }
             self.doze(deadline);
+        }
+    }
+
+    /// Takes the message of `rank` that is there.
+    fn take(&mut self, rank: usize) -> Outcome {
+        let last = self.last_broadcast();
+        let peer = &mut self.peers[rank];
+        peer.progress.heard(last);
+        match ring(peer).receive_owned(Patience::Now) {
+            Ok(Some((kind, bytes))) => Outcome::Message { kind, bytes },
+            Ok(None) => Outcome::TimedOut,
+            Err(error) => Outcome::Unreadable(error),
         }
     }
 
@@ -186,15 +200,6 @@ fn now<F: Format>(peer: &mut Peer<F>) -> Now {
     match peer.word() {
         Some(change) if !peer.has_news() => Now::Same(change.into()),
         _ => Now::Nothing,
-    }
-}
-
-/// Takes the message that is there.
-fn take<F: Format>(peer: &mut Peer<F>) -> Outcome {
-    match ring(peer).receive_owned(Patience::Now) {
-        Ok(Some((kind, bytes))) => Outcome::Message { kind, bytes },
-        Ok(None) => Outcome::TimedOut,
-        Err(error) => Outcome::Unreadable(error),
     }
 }
 

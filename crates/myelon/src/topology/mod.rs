@@ -57,6 +57,7 @@ mod launch;
 mod nursery;
 mod orphan;
 mod peer;
+mod report;
 mod scheduler;
 mod typed;
 mod worker;
@@ -67,6 +68,7 @@ pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, Topology}
 pub use error::{LaunchError, MissingState, MissingWorker, RestartError, WorkerJoinError};
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;
+pub use report::{Situation, WorkerReport};
 pub use scheduler::{Departure, SchedulerEnd};
 pub use typed::{TypedAnswer, TypedScheduler, TypedWorker};
 pub use worker::WorkerEnd;

@@ -9,6 +9,7 @@
 
 use super::answer::Change;
 use super::child::{ChildProcess, Exit};
+use super::report::Progress;
 use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
 use disruptor_mp::liveness::ProcessIdentity;
 use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place};
@@ -103,6 +104,8 @@ pub(super) struct Peer<F: Format> {
     pub(super) refusal: Option<TransportError>,
     /// The last process that we have started for it.
     pub(super) started: Option<Started>,
+    /// How it gets on.
+    pub(super) progress: Progress,
 }
 
 impl<F: Format> Peer<F> {
@@ -118,6 +121,7 @@ impl<F: Format> Peer<F> {
             doorbell: None,
             refusal: None,
             started: None,
+            progress: Progress::default(),
         }
     }
 
@@ -149,6 +153,9 @@ impl<F: Format> Peer<F> {
             (Some(info), Standing::Gone(gone)) if info.alive && info.process == gone.process && !gone.has_left => {}
             (Some(info), standing) if info.alive => {
                 if standing != Standing::Present(info.process) {
+                    if !matches!(standing, Standing::Present(_) | Standing::Gone(Gone { has_left: false, .. })) {
+                        self.progress.begin(info.position);
+                    }
                     self.came(info.process);
                     self.standing = Standing::Present(info.process);
                     // The first process under this id succeeds nobody.

@@ -11,6 +11,7 @@ use super::invitation::INVITATION_VARIABLE;
 use super::launch::{Spawn, Workers};
 use super::nursery::Nursery;
 use super::peer::{Attachment, Peer, Standing};
+use super::report::{WorkerReport, report};
 use crate::transport::{Format, FramedTransportProducer, Records, TransportResult};
 use disruptor_mp::{Patience, Sequence};
 use std::fmt;
@@ -58,6 +59,8 @@ pub struct SchedulerEnd<F: Format = Records> {
     spawn: Option<Spawn>,
     nursery: Option<Nursery>,
     last_look: Instant,
+    /// The last broadcast that we know of, and when it was sent, or seen.
+    sent: (Sequence, Instant),
     /// Whom `gather` asks first when anybody will do, so that one who talks much does not drown the others.
     pub(super) turn: usize,
     pid: u32,
@@ -82,6 +85,7 @@ impl<F: Format> SchedulerEnd<F> {
             spawn,
             nursery,
             last_look: Instant::now(),
+            sent: (-1, Instant::now()),
             turn: 0,
             pid: std::process::id(),
         })
@@ -96,7 +100,24 @@ impl<F: Format> SchedulerEnd<F> {
     /// `Publish` with `ConsumerDied` if the ring is full and waits for a dead worker: [restart](Self::restart) it, or close.
     /// `RequiredConsumer` for managed patience; `Full`, `TooLarge`, and so on.
     pub fn broadcast(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.broadcast_ring().send(bytes, kind, patience)
+        let sent = self.broadcast_ring().send(bytes, kind, patience);
+        self.note_sent();
+        sent
+    }
+
+    /// Notes when the last broadcast was sent, for reports.
+    pub(super) fn note_sent(&mut self) {
+        let last = self.last_broadcast();
+        if last != self.sent.0 {
+            let moment = Instant::now();
+            self.sent = (last, moment);
+            self.peers.iter_mut().for_each(|peer| peer.progress.sent(moment));
+        }
+    }
+
+    /// The sequence of the last broadcast; -1 if there was none.
+    pub(super) fn last_broadcast(&self) -> Sequence {
+        self.broadcast.as_ref().map_or(-1, |broadcast| broadcast.last_published_sequence())
     }
 
     /// The broadcast ring's producer: for messages that are encoded in place, and for what it knows of its consumers.
@@ -131,13 +152,34 @@ impl<F: Format> SchedulerEnd<F> {
     /// Asks the kernel who lives, and attaches to response rings that are new.
     pub(super) fn look(&mut self) {
         self.last_look = Instant::now();
+        self.note_sent();
+        let (last, sent) = self.sent;
         let Some(broadcast) = &self.broadcast else { return };
         self.peers.iter_mut().for_each(Peer::reap);
         let table = broadcast.consumers();
         for peer in &mut self.peers {
             let info = table.iter().find(|info| info.id == peer.id);
             peer.look(info, &self.attachment);
+            if let Some(info) = info {
+                peer.progress.look(info.position, last, sent);
+            }
         }
+    }
+
+    /// What worker `rank` does about the last broadcast: whether it has received it, has answered it, or why not. For a scheduler whose
+    /// [`gather`](Self::gather) has timed out; looks at all workers first.
+    ///
+    /// The producer's own [stall report](disruptor_mp::ProducerEnd::stall_report) is about the room in the broadcast ring, for which this
+    /// worker need not be to blame.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn report(&mut self, rank: usize) -> WorkerReport {
+        self.look();
+        let (last, sent) = self.sent;
+        let table = self.broadcast_ring().consumers();
+        let peer = &mut self.peers[rank];
+        report(peer, table.iter().find(|info| info.id == peer.id), last, sent)
     }
 
     /// [`look`](Self::look), if the last one was a while ago.

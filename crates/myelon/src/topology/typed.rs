@@ -49,7 +49,9 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as there. Nothing was sent.
     pub fn broadcast(&mut self, message: &B, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        Ok(send(self.raw.broadcast_ring(), &mut self.scratch, message, kind, patience)?)
+        let sent = send(self.raw.broadcast_ring(), &mut self.scratch, message, kind, patience);
+        self.raw.note_sent();
+        Ok(sent?)
     }
 
     /// [`SchedulerEnd::gather`] of messages of type `A`. What is none is [`Outcome::Unreadable`].

@@ -55,6 +55,25 @@ fn victim_worker() {
             let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
             responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).unwrap();
         }
+        "never answers" => {
+            let (broadcasts, _) = worker.rings();
+            while broadcasts.next(Patience::Endless).is_ok() {}
+        }
+        "hangs" => {
+            let _step = worker.next(Patience::Until(soon())).unwrap().unwrap();
+            wait_to_be_killed()
+        }
+        "answers once and hangs" => {
+            let step = worker.next(Patience::Until(soon())).unwrap().unwrap().to_ascii_uppercase();
+            worker.respond(&step, 0, Patience::Until(soon())).unwrap();
+            let _step = worker.next(Patience::Until(soon())).unwrap().unwrap();
+            wait_to_be_killed()
+        }
+        "answers without end" => {
+            let (broadcasts, responses) = worker.rings();
+            let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
+            while responses.send(&[0; 4096], step.kind(), Patience::Endless).is_ok() {}
+        }
         "ignores the end" => {
             worker.respond(b"HERE", 0, Patience::Until(soon())).unwrap();
             wait_to_be_killed()

@@ -4,6 +4,7 @@
 
 mod actors;
 mod meeting;
+mod reports;
 mod schedulers_death;
 mod stage;
 mod statuses;

@@ -1,0 +1,229 @@
+//! What the scheduler can say of one worker: whether it has the last broadcast, has answered it, or why not.
+//!
+//! **Lives here:** [`WorkerReport`], [`Situation`]. **Builds on:** `peer` for what was seen of it, both rings for where it is. **May touch it:**
+//! the scheduler's end makes one when it is asked.
+
+use super::answer::Change;
+use super::peer::{Peer, Standing};
+use crate::transport::Format;
+use disruptor_mp::liveness::{ProcessFacts, ProcessIdentity};
+use disruptor_mp::{ConsumerInfo, Sequence};
+use std::fmt;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+/// How a worker stands to the last broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Situation {
+    /// Nothing was broadcast since it has come, so nothing waits for it.
+    NothingSent,
+    /// It has not received the last broadcast.
+    NotReceived {
+        /// Broadcasts that it has not received.
+        lag: u64,
+        /// How long it has not got on, as far as this scheduler has looked.
+        since: Duration,
+        /// The broadcast that its program was handed before and has not acknowledged: that is where the time is spent.
+        working_on: Option<Sequence>,
+    },
+    /// It has received the last broadcast and has not answered it.
+    NotAnswered {
+        /// How long ago the broadcast was sent.
+        since: Duration,
+        /// Whether it has acknowledged the broadcast: it has returned from its handler, so no answer is on its way.
+        is_acknowledged: bool,
+    },
+    /// It has answered after the last broadcast, so nothing waits for it.
+    Answered,
+    /// It is dead, and its place is kept for its successor.
+    Dead {
+        /// How it ended, if it was started by this scheduler and the kernel has said so.
+        status: Option<ExitStatus>,
+    },
+    /// The process that was to take its place has ended before it had joined.
+    JoinFailed {
+        /// How it ended; `None` if that cannot be known.
+        status: Option<ExitStatus>,
+    },
+    /// It has left in good order.
+    Left,
+    /// It has never joined.
+    NeverSeen,
+}
+
+/// What the scheduler can say of one worker. `Display` gives it in one line. Everything in it goes stale at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Which worker.
+    pub rank: usize,
+    /// The last broadcast, to which the situation refers; -1 if there was none.
+    pub broadcast: Sequence,
+    /// How it stands to it.
+    pub situation: Situation,
+    /// What the system says of the process that is, or was last, this worker.
+    pub process: Option<ProcessFacts>,
+    /// Messages of it that this scheduler has not taken.
+    pub answers_waiting: u64,
+    /// Whether it sleeps until this scheduler takes some of them: its response ring has no room for the next.
+    pub waits_for_room: bool,
+}
+
+impl WorkerReport {
+    /// Whether something waits for this worker: a broadcast that it has not received or answered, or its place for a successor.
+    pub fn is_waited_for(&self) -> bool {
+        !matches!(self.situation, Situation::NothingSent | Situation::Answered | Situation::Left)
+    }
+}
+
+impl fmt::Display for WorkerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rank, broadcast, situation, process, answers_waiting, waits_for_room } = self;
+        write!(f, "worker {rank}")?;
+        match (process, situation) {
+            // Of a process that is gone nothing but its number is still true, and even that may be another's.
+            (Some(facts), Situation::Dead { .. } | Situation::JoinFailed { .. } | Situation::Left) => {
+                write!(f, " (pid {})", facts.pid)?;
+            }
+            (Some(facts), _) => write!(f, " ({facts})")?,
+            (None, _) => {}
+        }
+        match situation {
+            Situation::NothingSent => {
+                write!(f, ": nothing was broadcast since it has joined; nothing is waiting for it")?
+            }
+            Situation::NotReceived { lag, since, working_on } => {
+                write!(
+                    f,
+                    " has not received broadcast {broadcast}: it lags by {lag}, and has not got on for {since:.1?}"
+                )?;
+                if let Some(sequence) = working_on {
+                    write!(f, "; its handler has broadcast {sequence}")?;
+                }
+            }
+            Situation::NotAnswered { since, is_acknowledged } => {
+                write!(
+                    f,
+                    " has received broadcast {broadcast} and has not answered it {since:.1?} after it was sent; "
+                )?;
+                f.write_str(match is_acknowledged {
+                    true => "it has acknowledged it, as a worker does after its answer",
+                    false => "its handler has it",
+                })?;
+            }
+            Situation::Answered => write!(f, " has answered since broadcast {broadcast}; nothing is waiting for it")?,
+            Situation::Dead { status: Some(status) } => write!(f, " has died: {status}; its place is kept")?,
+            Situation::Dead { status: None } => write!(f, " has died; its place is kept")?,
+            Situation::JoinFailed { status: Some(status) } => write!(f, " ended before it had joined: {status}")?,
+            Situation::JoinFailed { status: None } => {
+                write!(f, " ended before it had joined, and how cannot be known")?;
+            }
+            Situation::Left => write!(f, " has left in good order")?,
+            Situation::NeverSeen => write!(f, " has never joined")?,
+        }
+        match (waits_for_room, answers_waiting) {
+            (true, _) => write!(
+                f,
+                "; it waits for room in its response ring, where {answers_waiting} answers wait for this scheduler"
+            ),
+            (false, 0) => Ok(()),
+            (false, _) => write!(f, "; {answers_waiting} of its answers wait for this scheduler"),
+        }
+    }
+}
+
+/// What was seen of a worker's way through the broadcasts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    /// The first broadcast that concerns it.
+    first: Sequence,
+    /// Its position at the last look.
+    position: Sequence,
+    /// Since when it has had something to do and has not got on.
+    owing_since: Option<Instant>,
+    /// How many messages were taken from it, and after which broadcast the last of them.
+    taken: u64,
+    heard_after: Option<Sequence>,
+}
+
+impl Progress {
+    /// A process has come that does not go on for another.
+    pub(super) fn begin(&mut self, position: Sequence) {
+        *self = Self { first: position, position, ..Self::default() };
+    }
+
+    /// A broadcast was sent at `moment`.
+    pub(super) fn sent(&mut self, moment: Instant) {
+        self.owing_since.get_or_insert(moment);
+    }
+
+    /// A message of it was taken while `last` was the last broadcast.
+    pub(super) fn heard(&mut self, last: Sequence) {
+        self.taken += 1;
+        self.heard_after = Some(last);
+    }
+
+    /// The table has it at `position`; `last` was broadcast at `sent`.
+    pub(super) fn look(&mut self, position: Sequence, last: Sequence, sent: Instant) {
+        if position > last {
+            self.owing_since = None;
+        } else if position != self.position || self.owing_since.is_none() {
+            // It has got on since the last look, and when is not known. That it has not had the last broadcast since that was sent, is.
+            self.owing_since = Some(sent);
+        }
+        self.position = position;
+    }
+
+    fn situation(&self, info: &ConsumerInfo, last: Sequence, sent: Instant, answers_waiting: u64) -> Situation {
+        let (position, received) = (info.position, info.position.max(info.delivered));
+        let is_inside = info.delivered > info.position;
+        if last < self.first {
+            return Situation::NothingSent;
+        }
+        if received <= last {
+            return Situation::NotReceived {
+                lag: (last + 1 - received).cast_unsigned(),
+                since: self.owing_since.unwrap_or(sent).elapsed(),
+                working_on: is_inside.then_some(position),
+            };
+        }
+        let has_answered = match is_inside {
+            // A worker answers before it acknowledges. Were there fewer messages than broadcasts that it has done with, the last one
+            // may be the answer to an earlier broadcast.
+            true => self.taken + answers_waiting > (position - self.first).max(0).cast_unsigned(),
+            false => answers_waiting > 0 || self.heard_after == Some(last),
+        };
+        match has_answered {
+            true => Situation::Answered,
+            false => Situation::NotAnswered { since: sent.elapsed(), is_acknowledged: !is_inside },
+        }
+    }
+}
+
+/// The report on `peer`, of which the table says `info`; `last` was broadcast at `sent`.
+pub(super) fn report<F: Format>(
+    peer: &mut Peer<F>,
+    info: Option<&ConsumerInfo>,
+    last: Sequence,
+    sent: Instant,
+) -> WorkerReport {
+    let responses = peer.responses.as_ref();
+    let answers_waiting = responses
+        .map_or(0, |ring| ring.producer_sequence().saturating_sub(ring.current_sequence()).max(0).cast_unsigned());
+    let waits_for_room = responses.is_some_and(|ring| ring.holds_up_producer());
+    let situation = match (peer.standing, peer.word(), info) {
+        (_, Some(Change::JoinFailed { status, .. }), _) => Situation::JoinFailed { status },
+        (_, Some(Change::Died { status, .. }), _) => Situation::Dead { status },
+        (_, Some(Change::Left), _) => Situation::Left,
+        (Standing::Present(_), _, Some(info)) => peer.progress.situation(info, last, sent, answers_waiting),
+        _ => Situation::NeverSeen,
+    };
+    let of_table = |process: ProcessIdentity| Some(process.observe());
+    let process = match (peer.standing, &situation) {
+        (_, Situation::JoinFailed { .. }) | (Standing::Absent, _) => None,
+        (Standing::Present(process), _) => of_table(process),
+        (Standing::Gone(gone), _) => of_table(gone.process),
+    };
+    WorkerReport { rank: peer.rank, broadcast: last, situation, process, answers_waiting, waits_for_room }
+}
