@@ -69,6 +69,9 @@ fn both_ends_of_a_typed_stream_are_awaited_on_one_thread() {
 #[test]
 fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
     let said = run("topology", |pid| compact_session_tag(&format!("topology example {pid}")));
-    let report = said.lines().find(|line| line.starts_with("stall report: ")).expect("somebody was stopped");
-    assert!(report.contains("(rank 1)") && report.contains("is stopped"), "{report}");
+    let report = said.lines().find(|line| line.starts_with("report: ")).expect("somebody was stopped");
+    assert!(
+        report.contains("worker 1 (pid ") && report.contains(" stopped") && report.contains("broadcast 20"),
+        "{report}"
+    );
 }

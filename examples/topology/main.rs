@@ -10,7 +10,7 @@
 //! ```text
 //! 2 workers have joined; their rings take 5 MiB of shared memory
 //! steps 0 to 19: 4224 B to everybody, 3136 B back from rank 0
-//! step 20: rank 1 is late; the stall report says that it is stopped
+//! step 20: rank 1 is late; the report says that it is stopped
 //! step 20: rank 1 was restarted, has rejoined, and has answered
 //! step 21: rank 0 has died
 //! step 21: rank 0 was restarted, has rejoined, and has answered
@@ -19,10 +19,10 @@
 //! another scheduler is killed: its 2 workers are gone, and 3 rings were removed
 //! ```
 //!
-//! The stall report itself goes to stderr, with the facts that differ from run to run:
+//! The report itself goes to stderr, with the facts that differ from run to run:
 //! ```text
-//! stall report: ring shm:vmy8rmxhocjp: producer waits for space since 0.0ns; vmy8rmxhocjp_wk_1 (rank 1) pid 10910 is stopped in
-//!     do_signal_stop, at sequence 20, 1 events behind, inside its handler; keeps waiting
+//! report: worker 1 (pid 10910 stopped, waits in do_signal_stop) has received broadcast 20 and has not answered it 2.0s after it was sent;
+//!     its handler has it
 //! ```
 //!
 //! # Where to look
@@ -30,8 +30,8 @@
 //! - **Who answers.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough: `gather(Whom::Rank(0), ..)`.
 //!   The answers of the others are not even sent, unless the step's kind asks for them.
 //! - **Late, or dead.** A deadline says that somebody is late and not who is to blame, and late is not dead: the kernel says who is dead. So
-//!   the scheduler prints the stall report, and replacing a worker that lives is its own decision. Of those whose answer nobody waits for,
-//!   `check_workers` tells.
+//!   the scheduler prints its report on that worker, and replacing a worker that lives is its own decision. Of those whose answer nobody
+//!   waits for, `check_workers` tells.
 //! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged again, so each answer
 //!   carries its step's number, and one that comes twice is known by it.
 //! - **Typed.** Messages are bytes here, as packed by the engine, and `Topology::with_content_tags` would make the rings say what they are.
@@ -144,11 +144,11 @@ fn settle(scheduler: &mut SchedulerEnd, rank: usize, mut outcome: Outcome, numbe
             // A worker has died between answering and acknowledging, and its successor has answered that step once more.
             Outcome::Message { .. } => {}
             Outcome::TimedOut if returns_by.is_none() => {
-                // Who holds everybody up, since when, and what the process is doing.
-                let report = scheduler.broadcast_ring().stall_report();
-                eprintln!("stall report: {report}");
-                let state = report.culprit.map_or(String::from("unknown"), |culprit| culprit.facts.state.to_string());
-                println!("step {number}: rank {rank} is late; the stall report says that it is {state}");
+                // Whether it has the step, since when, and what its process is doing.
+                let report = scheduler.report(rank);
+                eprintln!("report: {report}");
+                let state = report.process.map_or(String::from("unknown"), |facts| facts.state.to_string());
+                println!("step {number}: rank {rank} is late; the report says that it is {state}");
                 returns_by = Some(replace(scheduler, rank)?);
             }
             Outcome::Died { .. } if returns_by.is_none() => {
