@@ -57,8 +57,8 @@ pub const CONSUMER_REJOINS: u32 = 0x27;
 pub const EVENTS_REDELIVERED: u32 = 0x28;
 /// Events that a tap missed because the producer had overwritten them before they were copied.
 pub const TAP_MISSED: u32 = 0x29;
-/// Records that a consumer has stepped over because what stood there was written by no producer. More than 0 means that somebody writes
-/// where it must not.
+/// Events, or records, that a consumer has stepped over because what stood there was written by no producer. More than 0 means that a process
+/// writes where it must not.
 pub const RECORDS_SKIPPED_DAMAGED: u32 = 0x2A;
 
 /// Messages that a framed producer has published, whatever the number of their frames.

@@ -50,7 +50,8 @@ impl AutoConsumer {
                     continue;
                 }
                 match consumer.wait_until_available(Some(Instant::now() + STOP_LATENCY)) {
-                    Ok(()) | Err(ConsumeError::TimedOut { .. }) => {}
+                    // What is damaged was stepped over and counted; the ring goes on after it.
+                    Ok(()) | Err(ConsumeError::TimedOut { .. } | ConsumeError::Damaged { .. }) => {}
                     Err(end) => return AutoConsumerEnd::RingEnded(end),
                 }
             }

@@ -164,22 +164,20 @@ impl<E: Event> ConsumerEnd<E> {
         }
     }
 
-    /// If what stands at our position is nothing that a producer has written: goes on where the published records end, and says so.
-    /// `None` also if nothing is published behind it yet.
-    pub(super) fn step_over_damage(&mut self) -> Option<ConsumeError> {
-        let memory = self.core.memory();
-        let next = self.core.next();
-        let word = memory.stamp(next).load(Ordering::Acquire);
-        if !memory.holds_records() || word == 0 || memory.end_of(next, word).is_some() {
-            return None;
-        }
-        let first = memory.number_at(next);
-        if !self.core.skip_to_cursor() {
-            return None;
-        }
-        let skipped = self.core.memory().number_at(self.core.next()).saturating_sub(first).max(0) as u64;
-        self.counters.damaged.add(skipped.max(1));
+    /// If what stands at our position is nothing that a producer has written, although it lies before what is published: goes on after it,
+    /// and says so. `is_over`: nothing more will be published.
+    pub(super) fn step_over_damage(&mut self, is_over: bool) -> Option<ConsumeError> {
+        let skipped = self.core.step_over_damage(is_over)?;
+        self.counters.damaged.add(skipped);
         Some(ConsumeError::Damaged { skipped })
+    }
+
+    /// [`step_over_damage`](Self::step_over_damage) for a look that does not wait: only where a word is no word, so that a look at an empty
+    /// ring leaves the cursor's line alone.
+    #[inline]
+    pub(super) fn step_over_nonsense(&mut self) -> Option<ConsumeError> {
+        let word = self.core.memory().stamp(self.core.next()).load(Ordering::Relaxed);
+        if word == 0 { None } else { self.step_over_damage(false) }
     }
 
     /// Whether there is an event now; if so, how many there are is an answer of now.
@@ -215,12 +213,18 @@ impl<E: Event> ConsumerEnd<E> {
         }
         let mut waiter = std::mem::replace(&mut self.waiter, Waiter::new(WaitStrategy::BusySpin));
         let begin = Instant::now();
-        let end = waiter.wait(&mut DataWait { consumer: self, since: begin }, deadline);
+        let mut wait = DataWait { consumer: self, since: begin, damage: None };
+        let end = waiter.wait(&mut wait, deadline);
+        let damage = wait.damage;
         self.waiter = waiter;
-        match end {
-            WaitEnd::Ready => Ok(()),
-            WaitEnd::TimedOut => Err(ConsumeError::TimedOut { waited: begin.elapsed() }),
-            WaitEnd::Reason(reason) => Err(reason),
+        match (damage, end) {
+            (Some(damage), _) => Err(damage),
+            (None, WaitEnd::Ready) => Ok(()),
+            // A wait that is short has not looked at anything but the next event.
+            (None, WaitEnd::TimedOut) => {
+                Err(self.step_over_damage(false).unwrap_or(ConsumeError::TimedOut { waited: begin.elapsed() }))
+            }
+            (None, WaitEnd::Reason(reason)) => Err(reason),
         }
     }
 
@@ -236,14 +240,14 @@ impl<E: Event> ConsumerEnd<E> {
     }
 
     fn end_of_ring(&mut self, waited: Duration) -> Option<ConsumeError> {
-        if let Some(damage) = self.step_over_damage() {
+        if let Some(damage) = self.step_over_damage(false) {
             return Some(damage);
         }
         if self.core.is_finished() {
-            return Some(ConsumeError::Closed);
+            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Closed));
         }
         if self.segment().fate() != Fate::Live {
-            return Some(ConsumeError::Replaced);
+            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
         }
         // An error from the kernel is no proof of death.
         if self.segment().is_held(PRODUCER_BYTE).unwrap_or(true) {
@@ -251,10 +255,10 @@ impl<E: Event> ConsumerEnd<E> {
         }
         // The lock was looked at after the flags: a producer that closed and left in between has said so by now.
         if self.core.is_finished() {
-            return Some(ConsumeError::Closed);
+            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Closed));
         }
         if self.segment().fate() != Fate::Live {
-            return Some(ConsumeError::Replaced);
+            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
         }
         let report = self.report(waited, NextStep::GiveUp, true);
         let pid = report.culprit.as_ref().map_or(0, |culprit| culprit.process.pid);
@@ -364,6 +368,8 @@ impl<E: Event> Drop for ConsumerEnd<E> {
 struct DataWait<'a, E: Event> {
     consumer: &'a mut ConsumerEnd<E>,
     since: Instant,
+    /// What was stepped over on the way. Unlike of an end, of this nobody will tell again.
+    damage: Option<ConsumeError>,
 }
 
 impl<E: Event> Awaited for DataWait<'_, E> {
@@ -371,7 +377,7 @@ impl<E: Event> Awaited for DataWait<'_, E> {
 
     #[inline(always)]
     fn is_ready(&mut self) -> bool {
-        self.consumer.look()
+        self.damage.is_some() || self.consumer.look()
     }
 
     fn is_ended(&mut self) -> bool {
@@ -379,7 +385,13 @@ impl<E: Event> Awaited for DataWait<'_, E> {
     }
 
     fn examine(&mut self) -> Option<ConsumeError> {
-        self.consumer.end_of_ring(self.since.elapsed())
+        match self.consumer.end_of_ring(self.since.elapsed()) {
+            Some(damage @ ConsumeError::Damaged { .. }) => {
+                self.damage = Some(damage);
+                None
+            }
+            end => end,
+        }
     }
 
     fn park(&mut self, slice: Duration) {

@@ -96,6 +96,7 @@ impl fmt::Debug for Doorbell {
 
 #[cfg(target_os = "linux")]
 mod platform {
+    use super::super::damage;
     use super::super::mapped::Mapped;
     use super::super::membership::PRODUCER_BYTE;
     use super::super::memory::Memory;
@@ -167,8 +168,7 @@ mod platform {
             // Acquire, all of them: as in `Reader::look` and `Reader::is_closed`; the consumer looks again before it reads.
             let word = self.stamp(position).load(Ordering::Acquire);
             self.end_of(position, word).is_some()
-                // What no producer has written is stepped over once something is published behind it.
-                || (self.holds_records() && word != 0 && self.control().cursor.acquire() > position)
+                || damage::resume_after(self, position, false).is_some()
                 || self.control().gate.closed.load(Ordering::Acquire) != 0
                 || self.segment().fate() != Fate::Live
         }

@@ -95,11 +95,12 @@ pub enum ConsumeError {
         /// The whole story.
         report: Box<StallReport>,
     },
-    /// What stood where the next record begins was written by no producer of ours. The consumer has stepped over it, to the last published
-    /// position: the next call goes on there.
-    #[error("{skipped} records were skipped: the ring is damaged there")]
+    /// What stood where the next event, or record, was published has been written by no producer, or the producer has not waited for this
+    /// consumer. The consumer has stepped over it, to the next event that is whole, and the next call goes on there. Go on reading, or attach
+    /// to a new ring if every event counts.
+    #[error("{skipped} events were skipped: what stood in the ring at their place was written by no producer")]
     Damaged {
-        /// Records that were lost with it, as far as their numbers tell.
+        /// Events, or records, that were lost with it, as far as their numbers tell.
         skipped: u64,
     },
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.

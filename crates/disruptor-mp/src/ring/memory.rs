@@ -98,6 +98,13 @@ pub(crate) trait Memory {
         if self.holds_records() { walk::published_end(self) } else { recover::published_end(self) }
     }
 
+    /// Whether the word before `published` says that everything before it is published. Where there are records, only who follows them can
+    /// tell, and each of them is looked at before it is read.
+    #[inline(always)]
+    fn confirms_published(&self, published: i64) -> bool {
+        self.holds_records() || self.stamp(published - 1).load(Ordering::Relaxed) == published
+    }
+
     /// Whether the words of the ring allow that everything before `position` was published once.
     fn may_have_been_reached(&self, position: i64) -> bool
     where

@@ -4,6 +4,7 @@
 //! they are what the loom models run. Everything else here gives the algorithm a segment, peers that may die, and a public face.
 
 pub(crate) mod control;
+pub(crate) mod damage;
 pub(crate) mod group;
 pub(crate) mod join;
 pub(crate) mod memory;

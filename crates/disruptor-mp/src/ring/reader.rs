@@ -3,6 +3,7 @@
 //! **Lives here:** [`Reader`]: look, advance, prepare to sleep. **Builds on:** `memory`, `control`, `sync`.
 //! **May touch it:** the owner of one entry of the table.
 
+use super::damage;
 use super::memory::Memory;
 use super::sequencer::Park;
 use crate::step;
@@ -126,11 +127,12 @@ impl<M: Memory> Reader<M> {
     /// Asks the cursor how far we may go; at least to `stamped`, which a stamp has shown.
     #[inline]
     fn look_at_cursor(&mut self, stamped: i64) {
-        // The cursor may lag behind the stamp. It cannot be further than one lap ahead of our gate; a number that says so is not one
-        // to follow, and the stamps lead on one by one.
+        // The cursor may lag behind the stamp. It cannot be further than one lap ahead of our gate, and the stamp before it must say the
+        // same; a number for which that does not hold is not one to follow, and the stamps lead on one by one.
         let published = self.memory.control().cursor.acquire();
         let lap = self.next + self.memory.capacity();
-        self.readable = if published > stamped && published <= lap { published } else { stamped };
+        let is_believed = published > stamped && published <= lap && self.memory.confirms_published(published);
+        self.readable = if is_believed { published } else { stamped };
     }
 
     /// Notes that events before `position` have been handed to the application.
@@ -164,15 +166,20 @@ impl<M: Memory> Reader<M> {
         self.readable = self.readable.min(position);
     }
 
-    /// Steps over what cannot be read: to the published position, if that lies ahead. `false` if it does not, and nothing is done.
-    pub(crate) fn skip_to_cursor(&mut self) -> bool {
-        let published = self.memory.control().cursor.acquire();
-        if published <= self.next || published > self.next + self.memory.capacity() {
-            return false;
+    /// If what stands at our position is damaged, goes on after it, and says how many events were lost there, as far as their numbers tell.
+    /// `is_over`: nothing more will be published.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn step_over_damage(&mut self, is_over: bool) -> Option<u64> {
+        if self.look() {
+            return None;
         }
-        self.readable = published;
-        self.advance_to(published);
-        true
+        let (next, number) = (self.next, self.memory.number_at(self.next));
+        let resume = damage::resume_after(&self.memory, next, is_over)?;
+        self.readable = resume;
+        self.advance_to(resume);
+        // At least the one that stood here, and no more than there is room for, whatever stands there as a number.
+        Some((self.memory.number_at(resume) - number).clamp(1, resume - next) as u64)
     }
 
     /// Whether the producer has said that nothing more will come. What was published before is seen by the next look.

@@ -45,6 +45,7 @@
 mod actor;
 mod auto;
 mod counters;
+mod damage;
 #[cfg(target_os = "linux")]
 mod doorbell;
 mod first_reader;

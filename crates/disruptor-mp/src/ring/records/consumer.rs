@@ -49,7 +49,7 @@ impl RecordConsumer {
         loop {
             if !self.end.look() {
                 if patience == Patience::Now {
-                    return self.end.step_over_damage().map_or(Ok(None), Err);
+                    return self.end.step_over_nonsense().map_or(Ok(None), Err);
                 }
                 self.end.wait(patience.deadline())?;
             }

@@ -79,6 +79,17 @@ pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> boo
     }
 }
 
+/// Where a reader goes on that stands at `next`, where `word` is no commit word although the cursor, at `published`, lies within a lap
+/// after it. See `damage`.
+pub(crate) fn resume_after<M: Memory>(memory: &M, next: i64, word: i64, published: i64, is_over: bool) -> Option<i64> {
+    let begin = begin_from(memory, next + 1);
+    // Words that lead to the cursor from a place where a record began say that it is right, and so do the numbers at both ends, of which
+    // that of the next record stands at the cursor. Cleared, our word says nothing; anything else no producer has stored.
+    let records = memory.number_at(published) - memory.number_at(next);
+    let is_believed = begin < published || (1..=published - next).contains(&records);
+    (is_believed || word != 0 || is_over).then_some(begin)
+}
+
 /// The lowest position from `position` on at which a record is known to begin.
 pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64) -> i64 {
     let published = memory.control().cursor.acquire();
