@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["--run", name, operations] => run(name, operations).map(|outcome| println!("{}", outcome.checksum)),
-        ["--time", name, operations] => run(name, operations).map(|outcome| println!("{:.2}", outcome.nanoseconds())),
+        ["--time", name, operations] => run(name, operations).map(|outcome| println!("{:.3}", outcome.nanoseconds())),
         // `cargo bench` adds `--bench`, `cargo test` does not. Other options are Criterion's: all benchmarks get the
         // same command line.
         _ => {
