@@ -16,6 +16,7 @@ use myelon::transport::{
     AlignedFixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder,
 };
 use myelon::typed_transport::{TypedConsumer, TypedProducer};
+use std::any::TypeId;
 use std::hint::black_box;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -344,7 +345,7 @@ fn records_in_batches<const LEN: usize>(part: Part, operations: u64) -> Outcome 
 
 /// How deep the ring of a format is: bytes of records, slots of frames.
 fn depth<F: Format>() -> usize {
-    if F::CLAIMS_ITS_HINT { DEFAULT_RECORD_RING_BYTES } else { FRAMES }
+    if TypeId::of::<F>() == TypeId::of::<Records>() { DEFAULT_RECORD_RING_BYTES } else { FRAMES }
 }
 
 fn transport<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {

@@ -92,7 +92,7 @@ fn run<F: Format>(format: &str, title: &str, depth: usize) -> Outcome {
     for (number, len) in MESSAGE_BYTES.into_iter().enumerate() {
         // Written where the workers will read it. `steps.publish(&bytes, STEP)` copies bytes that lie somewhere else.
         steps.send_with(STEP, len, deadline(), |room| {
-            let message = room.get_mut(..len).ok_or(EncodeShort::TooSmall)?;
+            let message = room.get_mut(..len).ok_or(EncodeShort::Needs { len_bytes: len })?;
             message.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index % 251) as u8);
             Ok(len)
         })?;

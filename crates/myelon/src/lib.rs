@@ -107,7 +107,7 @@
 //! // Bytes that exist are copied into the ring; others are made there.
 //! producer.publish(b"a step", 1)?;
 //! producer.send_with(2, 600_000, Patience::Endless, |room| {
-//!     room.get_mut(..600_000).ok_or(EncodeShort::TooSmall)?.fill(7);
+//!     room.get_mut(..600_000).ok_or(EncodeShort::Needs { len_bytes: 600_000 })?.fill(7);
 //!     Ok(600_000)
 //! })?;
 //!

@@ -80,6 +80,11 @@ impl<E: Event> ProducerEnd<E> {
         Ok(())
     }
 
+    /// Whether a managed call that finds room goes on without a look at any consumer.
+    pub(super) fn is_open(&self) -> bool {
+        self.management.is_open && !self.management.watcher.as_ref().is_some_and(Watcher::has_seen_death)
+    }
+
     /// Whether a stalled consumer has shut the producer.
     pub(super) fn is_shut(&self) -> bool {
         self.management.shut.is_some()

@@ -153,6 +153,24 @@ impl<E: Event> ProducerEnd<E> {
         crate::segment::fork_epoch() != self.fork_epoch
     }
 
+    /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at once: so many are free, and
+    /// a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free until something is published.
+    #[inline]
+    pub fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
+        let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));
+        (!is_managed || self.is_open()) && (!self.must_look(count) || self.looks_for_room(count))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn looks_for_room(&mut self, count: usize) -> bool {
+        if self.is_forked() || count > self.capacity() {
+            return false;
+        }
+        self.rescan();
+        self.core.has_room(count as i64)
+    }
+
     /// One look at everybody, for a call that does not wait.
     #[cold]
     #[inline(never)]

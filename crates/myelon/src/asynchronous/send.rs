@@ -6,7 +6,7 @@
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportProducer, TransportError};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
-use disruptor_mp::{Event, ProducerEnd, Sequence};
+use disruptor_mp::{Event, Patience, ProducerEnd, Sequence};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::ready;
@@ -42,6 +42,9 @@ mod sealed {
 
         fn publish_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
+        /// The same of the message for which the last call found no room. It is not encoded again.
+        fn publish_again(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
+
         /// Whether `error` says that there is no room now.
         fn is_full(error: &Self::Error) -> bool;
     }
@@ -57,6 +60,10 @@ impl<F: Format> sealed::Publish for FramedTransportProducer<F> {
     }
 
     fn publish_now(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
+        self.try_publish(message, kind)
+    }
+
+    fn publish_again(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
         self.try_publish(message, kind)
     }
 
@@ -76,6 +83,10 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
 
     fn publish_now(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
         self.try_publish(message, kind)
+    }
+
+    fn publish_again(&mut self, _message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
+        self.send_kept(kind, Patience::Now)
     }
 
     fn is_full(error: &TypedPublishError) -> bool {
@@ -120,7 +131,11 @@ impl<P: Publish> AsyncProducer<P> {
                 std::task::Poll::Ready(())
             })
             .await;
-            match self.producer.publish_now(message, kind) {
+            let answer = match looks {
+                0 => self.producer.publish_now(message, kind),
+                _ => self.producer.publish_again(message, kind),
+            };
+            match answer {
                 Err(error) if P::is_full(&error) => {}
                 answer => return answer,
             }

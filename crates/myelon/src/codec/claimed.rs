@@ -1,12 +1,14 @@
-//! Writing to the front of bytes that were claimed, and knowing for certain whether they sufficed.
+//! Writing to the front of bytes that were claimed, and knowing for certain whether they sufficed and how many would have.
 //!
 //! **Lives here:** [`ClaimedBytes`]. **Builds on:** nothing. **May touch it:** codecs that write from front to back, ours and others.
 
 use super::{Cause, CodecError, EncodeShort};
 
-/// Bytes of a fixed number, filled from the front. Once something did not fit, nothing more is written, and the answer is
-/// [`EncodeShort::TooSmall`] whatever the serialiser makes of it: libraries have an error for a full buffer, but a user's own
-/// implementation may swallow or replace it.
+/// Bytes of a fixed number, filled from the front. Once something did not fit, nothing more is written.
+///
+/// bincode and rkyv are not told: they go on, the rest is counted, and the answer is [`EncodeShort::Needs`] with the length of the whole
+/// message. A serialiser that calls [`append`](Self::append) is told. Then the answer is [`EncodeShort::TooSmall`], whatever the
+/// serialiser makes of it: it may have stopped anywhere, and a user's own implementation may swallow or replace the error.
 ///
 /// ```
 /// use myelon::codec::{ClaimedBytes, EncodeShort, Full};
@@ -19,9 +21,13 @@ use super::{Cause, CodecError, EncodeShort};
 /// ```
 #[derive(Debug)]
 pub struct ClaimedBytes<'a> {
-    bytes: &'a mut [u8],
-    used: usize,
-    overflowed: bool,
+    /// What is not written to yet, of `room_bytes` bytes.
+    rest: &'a mut [u8],
+    room_bytes: usize,
+    /// Once something did not fit, the length of the message so far; then there is no room any more.
+    counted_bytes: usize,
+    /// Whether a serialiser was told that something did not fit.
+    refused: bool,
 }
 
 /// What a serialiser is told when the bytes are full.
@@ -32,7 +38,7 @@ pub struct Full;
 impl<'a> ClaimedBytes<'a> {
     /// Begins at the front of `bytes`, whatever they hold.
     pub fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, used: 0, overflowed: false }
+        Self { room_bytes: bytes.len(), rest: bytes, counted_bytes: 0, refused: false }
     }
 
     /// Adds bytes behind those that are there.
@@ -41,29 +47,50 @@ impl<'a> ClaimedBytes<'a> {
     /// When they do not fit; then and from then on nothing is added.
     #[inline]
     pub fn append(&mut self, new: &[u8]) -> Result<(), Full> {
-        match self.bytes[self.used..].get_mut(..new.len()) {
-            Some(place) if !self.overflowed => {
+        if self.write_or_count(new) {
+            return Ok(());
+        }
+        self.refused = true;
+        Err(Full)
+    }
+
+    /// Adds bytes behind those that are there, or counts them. Whether they were added.
+    #[inline]
+    fn write_or_count(&mut self, new: &[u8]) -> bool {
+        let rest_bytes = self.rest.len();
+        match std::mem::take(&mut self.rest).split_at_mut_checked(new.len()) {
+            Some((place, rest)) => {
                 place.copy_from_slice(new);
-                self.used += new.len();
-                Ok(())
+                self.rest = rest;
+                true
             }
-            _ => {
-                self.overflowed = true;
-                Err(Full)
+            None => {
+                // From now on there is no room, and everything is counted, what was written before as well.
+                let written = std::mem::take(&mut self.room_bytes) - rest_bytes;
+                self.counted_bytes = self.counted_bytes.saturating_add(written).saturating_add(new.len());
+                false
             }
         }
+    }
+
+    /// The length of the message so far.
+    #[inline]
+    fn len(&self) -> usize {
+        (self.room_bytes - self.rest.len()).saturating_add(self.counted_bytes)
     }
 
     /// How many bytes were written, given what the serialiser of `codec` said at its end.
     ///
     /// # Errors
-    /// [`EncodeShort::TooSmall`] when something did not fit, otherwise what the serialiser said.
+    /// [`EncodeShort::TooSmall`] when the serialiser was told that something did not fit; otherwise what it said; otherwise
+    /// [`EncodeShort::Needs`] when something did not fit.
     pub fn finish<T>(self, codec: &'static str, said: Result<T, impl Into<Cause>>) -> Result<usize, EncodeShort> {
-        if self.overflowed {
+        if self.refused {
             return Err(EncodeShort::TooSmall);
         }
         said.map_err(|cause| CodecError::encode(codec, cause))?;
-        Ok(self.used)
+        let len_bytes = self.len();
+        if self.counted_bytes > 0 { Err(EncodeShort::Needs { len_bytes }) } else { Ok(len_bytes) }
     }
 }
 
@@ -71,7 +98,8 @@ impl<'a> ClaimedBytes<'a> {
 impl bincode::enc::write::Writer for ClaimedBytes<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
-        self.append(bytes).map_err(|Full| bincode::error::EncodeError::UnexpectedEnd)
+        self.write_or_count(bytes);
+        Ok(())
     }
 }
 
@@ -79,15 +107,16 @@ impl bincode::enc::write::Writer for ClaimedBytes<'_> {
 impl rkyv::ser::Positional for ClaimedBytes<'_> {
     #[inline]
     fn pos(&self) -> usize {
-        self.used
+        self.len()
     }
 }
 
 #[cfg(feature = "rkyv")]
-impl<E: rkyv::rancor::Source> rkyv::ser::Writer<E> for ClaimedBytes<'_> {
+impl<E> rkyv::ser::Writer<E> for ClaimedBytes<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), E> {
-        self.append(bytes).map_err(E::new)
+        self.write_or_count(bytes);
+        Ok(())
     }
 }
 
@@ -107,6 +136,19 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_is_counted_to_the_end() {
+        let mut bytes = [0; 4];
+        let mut claimed = ClaimedBytes::new(&mut bytes);
+        assert!(claimed.write_or_count(&[1, 2, 3]));
+        for new in [&[4, 5][..], &[4], &[6; 10]] {
+            assert!(!claimed.write_or_count(new));
+        }
+        let short = claimed.finish("test", Ok::<_, Full>(()));
+        assert!(matches!(short, Err(EncodeShort::Needs { len_bytes: 16 })), "{short:?}");
+        assert_eq!(bytes, [1, 2, 3, 0]);
+    }
+
+    #[test]
     fn a_swallowed_overflow_is_still_too_small() {
         let mut bytes = [0; 4];
         let mut claimed = ClaimedBytes::new(&mut bytes);
@@ -118,10 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_with_room_left_is_a_failure() {
-        let mut bytes = [0; 4];
-        let claimed = ClaimedBytes::new(&mut bytes);
-        let failed = claimed.finish("test", Err::<(), _>("no such form"));
-        assert!(matches!(failed, Err(EncodeShort::Failed(CodecError::Encode { codec: "test", .. }))));
+    fn an_error_that_is_not_of_the_room_is_a_failure() {
+        for len in [0, 4, 5] {
+            let mut bytes = [0; 4];
+            let mut claimed = ClaimedBytes::new(&mut bytes);
+            claimed.write_or_count(&vec![1; len]);
+            let failed = claimed.finish("test", Err::<(), _>("no such form"));
+            assert!(matches!(failed, Err(EncodeShort::Failed(CodecError::Encode { codec: "test", .. }))));
+        }
     }
 }

@@ -47,9 +47,15 @@ impl CodecError {
 /// Why encoding into given bytes stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeShort {
-    /// The bytes do not suffice. Encode again into more.
+    /// The bytes do not suffice, and how many would is not known. Encode again into more.
     #[error("the message does not fit into the bytes that it was given")]
     TooSmall,
+    /// The bytes do not suffice. The message takes exactly this many.
+    #[error("the message takes {len_bytes} bytes, more than it was given")]
+    Needs {
+        /// The length of the message.
+        len_bytes: usize,
+    },
     /// The message cannot be encoded, however much room there is.
     #[error(transparent)]
     Failed(#[from] CodecError),

@@ -48,7 +48,7 @@ struct TooShort {
 /// Has `pack` build a table, and copies it to the front of `into`.
 ///
 /// # Errors
-/// [`EncodeShort::TooSmall`] when it is longer than `into`; nothing else can go wrong.
+/// [`EncodeShort::Needs`] when it is longer than `into`; nothing else can go wrong.
 ///
 /// # Panics
 /// The builder of flatbuffers panics when a table exceeds 2 GiB.
@@ -62,8 +62,9 @@ pub fn encode<Root>(
     let root = pack(builder);
     builder.finish(root, None);
     let finished = builder.finished_data();
-    into.get_mut(..finished.len()).ok_or(EncodeShort::TooSmall)?.copy_from_slice(finished);
-    Ok(finished.len())
+    let len_bytes = finished.len();
+    into.get_mut(..len_bytes).ok_or(EncodeShort::Needs { len_bytes })?.copy_from_slice(finished);
+    Ok(len_bytes)
 }
 
 /// Verifies everything that can be reached, and then reads it where it is.

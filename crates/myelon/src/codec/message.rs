@@ -26,7 +26,7 @@ use super::{CodecError, CodecResult, EncodeShort, TypeTag};
 ///     }
 ///
 ///     fn encode(&self, _scratch: &mut (), into: &mut [u8]) -> Result<usize, EncodeShort> {
-///         let place = into.first_chunk_mut().ok_or(EncodeShort::TooSmall)?;
+///         let place = into.first_chunk_mut().ok_or(EncodeShort::Needs { len_bytes: 4 })?;
 ///         *place = self.rank.to_le_bytes();
 ///         Ok(place.len())
 ///     }
@@ -56,19 +56,21 @@ pub trait Codec: Sized {
     /// Under which name two programs agree on this type. A stream carries it, and who expects another type is refused.
     fn type_tag() -> TypeTag;
 
-    /// About how many bytes this message takes: where to begin, and cheap to say. One that is too small may cost encoding again, one that
-    /// is too large may have the message wait for room that it does not need.
+    /// About how many bytes this message takes, and cheap to say. It decides where the message is encoded first and never for what it
+    /// waits: a hint that is too small may cost encoding again, one that is too large a copy.
     fn size_hint(&self) -> usize {
         size_of_val(self)
     }
 
     /// Writes the message to the front of `into` and returns how many bytes it took.
     ///
-    /// May be called again with more room, and then writes the same again from the front. What lies behind the returned length, and
-    /// everything after an error, is arbitrary.
+    /// May be called a second time with more room, and then writes the same again from the front. What lies behind the returned length,
+    /// and everything after an error, is arbitrary.
     ///
     /// # Errors
-    /// [`EncodeShort::TooSmall`]: call again with more room. [`EncodeShort::Failed`]: this message cannot be encoded at all.
+    /// [`EncodeShort::Needs`]: call again with as much room. [`EncodeShort::TooSmall`]: the same from a codec that does not know how
+    /// much; its messages are encoded again with as much room as the longest message may have, and a refusal cannot say how long they
+    /// are. [`EncodeShort::Failed`]: this message cannot be encoded at all.
     fn encode(&self, scratch: &mut Self::Scratch, into: &mut [u8]) -> Result<usize, EncodeShort>;
 
     /// Makes a message of exactly these bytes, which may be anything and lie anywhere.

@@ -12,7 +12,7 @@
 //! | `rkyv_message!`, `rkyv` | rkyv's derives | its archive | never |
 //! | `flatbuffers_message!`, `flatbuffers` | generated code with the object API | its table | once, when encoding |
 //!
-//! All three write into bytes that the caller has claimed, and say [`EncodeShort::TooSmall`] when those do not suffice. None of them
+//! All three write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when those do not suffice. None of them
 //! trusts what it reads: bytes of a stranger give a [`CodecError`], however long they claim to be and however deeply they are nested.
 
 #[cfg(feature = "bincode")]

@@ -55,27 +55,40 @@ impl AlignedBuffer {
     /// # Panics
     /// If that is beyond the limit.
     pub(crate) fn take(&mut self, len_bytes: usize) -> &mut [u8] {
-        self.reserve(len_bytes);
+        if let Some(blocks) = self.grown_for(len_bytes) {
+            // What was there is not needed any more. Zeros of the system's, which are no memory until they are written to.
+            self.blocks = Vec::new();
+            self.blocks = Block::new_vec_zeroed(blocks).unwrap_or_else(|_| vec![Block::new_zeroed(); blocks]);
+        }
         self.len = len_bytes;
         &mut self.blocks.as_mut_bytes()[..len_bytes]
     }
 
-    /// Bytes of memory that it has.
-    #[cfg(test)]
-    pub(crate) fn capacity_bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Block>()
+    /// Keeps the first `len_bytes` bytes of those in use.
+    pub(crate) fn truncate(&mut self, len_bytes: usize) {
+        self.len = self.len.min(len_bytes);
     }
 
-    /// Memory for `len_bytes` bytes. Grows to twice what it was, so that appending copies each byte a few times at most.
+    /// Bytes of memory that it has.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.blocks.len() * size_of::<Block>()
+    }
+
+    /// Memory for `len_bytes` bytes, with what is there.
     fn reserve(&mut self, len_bytes: usize) {
+        if let Some(blocks) = self.grown_for(len_bytes) {
+            self.blocks.reserve_exact(blocks - self.blocks.len());
+            self.blocks.resize(blocks, Block::new_zeroed());
+        }
+    }
+
+    /// The blocks to have for `len_bytes` bytes, if those that are there do not suffice: at least twice as many, so that appending copies
+    /// each byte a few times at most.
+    fn grown_for(&self, len_bytes: usize) -> Option<usize> {
         assert!(len_bytes <= self.limit_bytes, "{len_bytes} bytes in a buffer of at most {}", self.limit_bytes);
         let blocks = len_bytes.div_ceil(size_of::<Block>());
-        if blocks > self.blocks.len() {
-            let limit = self.limit_bytes.div_ceil(size_of::<Block>());
-            let grown = blocks.max(self.blocks.len().saturating_mul(2)).min(limit);
-            self.blocks.reserve_exact(grown - self.blocks.len());
-            self.blocks.resize(grown, Block::new_zeroed());
-        }
+        let limit = self.limit_bytes.div_ceil(size_of::<Block>());
+        (blocks > self.blocks.len()).then(|| blocks.max(self.blocks.len().saturating_mul(2)).min(limit))
     }
 }
 

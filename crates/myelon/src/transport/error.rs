@@ -19,7 +19,7 @@ pub enum TransportError {
     /// The message can never be sent through this ring. Nothing was sent.
     #[error("a message of {len_bytes} bytes does not fit: at most {limit_bytes}{}", Depth(*depth_wanted))]
     TooLarge {
-        /// Its length. For one that was being encoded, one more than there is room for.
+        /// Its length. For one whose encoder does not know it, one more than there is room for.
         len_bytes: usize,
         /// The longest message that can be sent.
         limit_bytes: usize,

@@ -6,7 +6,7 @@
 //! What an implementor must do, beside moving bytes:
 //! - A message is whole or absent, wherever its sender is killed.
 //! - What cannot be sent is refused before anything is written, and [`TransportError::TooLarge`](super::TransportError::TooLarge) at once
-//!   if it can never be.
+//!   if it can never be, whatever the ring holds. What can be sent waits for its own room, and for no more.
 //! - The sequence that sending returns is the one that the received message has, and
 //!   [`is_consumed`](disruptor_mp::ProducerEnd::is_consumed) answers for it.
 //! - A message's bytes are those of the slot or record wherever that is possible, and begin at a multiple of
@@ -28,10 +28,6 @@ use std::time::Instant;
 pub trait Format: Sized + 'static {
     /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a multiple of 16.
     const PAYLOAD_ALIGN: usize;
-
-    /// Whether sending in place waits for as much room as the size hint asks for, so that a hint must not exceed what a message needs.
-    #[doc(hidden)]
-    const CLAIMS_ITS_HINT: bool = false;
 
     /// What a slot of the ring holds.
     type Event: Event;
@@ -70,8 +66,8 @@ pub trait Sender: Send {
     /// Copies `payload` into the ring, once, and publishes it.
     fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence>;
 
-    /// Lets `encode` write the payload, in place where `size_hint` says that this is likely to succeed, and publishes as many bytes as it
-    /// says. It is called again with more room when it asks for it, never beyond [`max_message_bytes`](Self::max_message_bytes).
+    /// Lets `encode` write the payload, in place where that is likely to succeed without waiting, otherwise aside, and publishes as many
+    /// bytes as it says. It is called at most twice, and never with more room than the longest message has.
     fn send_with(
         &mut self,
         letter: &Letter,
@@ -79,6 +75,9 @@ pub trait Sender: Send {
         patience: Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence>;
+
+    /// Publishes what [`send_with`](Self::send_with) has encoded aside last: that of a message for which there was no room.
+    fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence>;
 
     /// Counts into `file` from now on.
     fn attach_counters(&mut self, file: &CountersFile);

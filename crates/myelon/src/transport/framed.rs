@@ -3,7 +3,7 @@
 //! **Lives here:** the frames' implementation of [`Format`]. **Builds on:** `split` and `reassembly` for the bytes, groups and leases of
 //! the ring for the rest. **May touch it:** the transports.
 
-use super::buffer::AlignedBuffer;
+use super::aside::{Aside, NotEncoded};
 use super::builder::Settings;
 use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
@@ -47,18 +47,16 @@ impl<E: FramedTransportFrame> Format for E {
 /// Cuts messages into the frames of a ring.
 pub struct FrameSender<E: FramedTransportFrame> {
     producer: SharedProducer<E>,
+    /// The user's limit.
     limit_bytes: usize,
-    /// Where a message of several frames is encoded.
-    buffer: AlignedBuffer,
+    aside: Aside,
     counters: SenderCounters,
 }
 
 impl<E: FramedTransportFrame> FrameSender<E> {
     fn new(producer: SharedProducer<E>, limit_bytes: Option<usize>) -> Self {
-        let fits = payload_max(E::SHAPE, &Prefix::default(), producer.capacity());
-        let limit_bytes = limit_bytes.map_or(fits, |limit| limit.min(fits));
         let counters = SenderCounters::register(&producer.ring_counters());
-        Self { producer, limit_bytes, buffer: AlignedBuffer::new(limit_bytes), counters }
+        Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
     }
 
     /// The longest payload that can go with `letter`.
@@ -80,28 +78,20 @@ impl<E: FramedTransportFrame> FrameSender<E> {
         }
     }
 
-    /// Encodes into the buffer, with more and more room; the length.
+    /// Encodes into `aside`, and says so of a message that can never be sent.
+    #[cold]
     fn encode_aside(
         &mut self,
         letter: &Letter,
-        size_hint: usize,
-        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<usize> {
+        first: Option<(usize, EncodeShort)>,
+        likely_len: usize,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<()> {
         let most = self.payload_max(letter);
-        let mut room = size_hint.max(E::SHAPE.data_bytes.saturating_mul(2)).min(most);
-        loop {
-            match encode(self.buffer.take(room)) {
-                Ok(len) => {
-                    assert!(len <= room, "an encoder claims {len} bytes of {room}");
-                    return Ok(len);
-                }
-                Err(EncodeShort::Failed(error)) => return Err(error.into()),
-                Err(EncodeShort::TooSmall) if room == most => {
-                    return Err(self.too_large(letter, most.saturating_add(1)));
-                }
-                Err(EncodeShort::TooSmall) => room = room.saturating_mul(2).min(most),
-            }
-        }
+        self.aside.encode(first, likely_len, most, encode).map_err(|error| match error {
+            NotEncoded::TooLarge { len_bytes } => self.too_large(letter, len_bytes),
+            NotEncoded::Codec(error) => error.into(),
+        })
     }
 
     fn count(&self, frames: usize, copied_bytes: usize) {
@@ -173,12 +163,16 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
         mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
         let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
-        if size_hint <= room {
+        let likely_len = self.aside.likely_len(size_hint);
+        let mut first = None;
+        if likely_len <= room && self.producer.has_room_now(1, patience) {
             let start = Outline::new(E::SHAPE, letter, 0).payload_start();
+            let aside = &mut self.aside;
             let published = self.producer.publish_group(1, patience, |frame: &mut E, _| {
                 let len = encode(&mut frame.data_mut()[start..start + room])?;
                 assert!(len <= room, "an encoder claims {len} bytes of {room}");
                 Outline::new(E::SHAPE, letter, len).write_around(frame);
+                aside.note_len(len);
                 Ok(())
             })?;
             match published {
@@ -186,14 +180,18 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
                     self.count(1, 0);
                     return Ok(sequence);
                 }
-                Err(EncodeShort::Failed(error)) => return Err(error.into()),
-                Err(EncodeShort::TooSmall) => {}
+                Err(short) => first = Some((room, short)),
             }
         }
-        let len = self.encode_aside(letter, size_hint, encode)?;
-        let outline = Outline::new(E::SHAPE, letter, len);
-        let sequence = publish(&mut self.producer, &outline, &self.buffer.bytes()[..len], patience)?;
-        self.count(outline.frames(), len);
+        self.encode_aside(letter, first, likely_len, encode)?;
+        self.send_kept(letter, patience)
+    }
+
+    fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence> {
+        let payload = self.aside.bytes();
+        let outline = Outline::new(E::SHAPE, letter, payload.len());
+        let sequence = publish(&mut self.producer, &outline, payload, patience)?;
+        self.count(outline.frames(), payload.len());
         Ok(sequence)
     }
 

@@ -12,6 +12,7 @@
 //! A message that does not fit into one frame is sent as several that become visible together. A sender that is killed inside one has
 //! sent nothing; a receiver never sees a part of one, or parts of two. The bytes and the protocol are RFC 0007.
 
+mod aside;
 mod buffer;
 mod builder;
 mod clock;

@@ -96,12 +96,14 @@ impl<F: Format> FramedTransportProducer<F> {
 
     /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
     ///
-    /// The bytes are those of the ring where the message fits into one frame, and `size_hint` says so; otherwise those of a buffer that
-    /// is kept for the next message. They hold whatever was there before. `encode` is called again, with more room, when it answers
-    /// [`EncodeShort::TooSmall`], but never with more than [`max_message_bytes`](Self::max_message_bytes), so it must be repeatable.
+    /// The bytes are those of the ring if what is free there now, in one piece, holds a message of `size_hint` bytes and one as long as
+    /// the last; otherwise those of a buffer that is kept for the next message, from which it is copied once there is room for it. So it
+    /// waits for its own room, whatever the hint. They hold whatever was there before. `encode` is called a second time, with enough
+    /// room, when it answers [`EncodeShort::Needs`] or [`EncodeShort::TooSmall`], so it must be repeatable.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and `Codec` with what `encode` failed with. Nothing was sent.
+    /// As [`send`](Self::send), and `Codec` with what `encode` failed with. Nothing was sent. `TooLarge` has the exact length if `encode`
+    /// says what it needs.
     ///
     /// # Panics
     /// If `encode` claims more bytes than it was given. Nothing was sent.
@@ -115,6 +117,15 @@ impl<F: Format> FramedTransportProducer<F> {
     ) -> TransportResult<Sequence> {
         let letter = self.letter(kind);
         let sequence = self.sender.send_with(&letter, size_hint, patience, encode)?;
+        self.next_msg_id = self.next_msg_id.wrapping_add(1);
+        Ok(sequence)
+    }
+
+    /// Sends what [`send_with`](Self::send_with) has encoded and found no room for.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        let letter = self.letter(kind);
+        let sequence = self.sender.send_kept(&letter, patience)?;
         self.next_msg_id = self.next_msg_id.wrapping_add(1);
         Ok(sequence)
     }

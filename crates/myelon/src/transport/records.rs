@@ -3,6 +3,7 @@
 //! **Lives here:** [`Records`] and its implementation of [`Format`]. **Builds on:** the rings of records below. **May touch it:** the
 //! transports.
 
+use super::aside::{Aside, NotEncoded};
 use super::builder::Settings;
 use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
@@ -32,7 +33,6 @@ pub enum Records {}
 
 impl Format for Records {
     const PAYLOAD_ALIGN: usize = ALIGN;
-    const CLAIMS_ITS_HINT: bool = true;
 
     type Event = RecordLine;
     type Sender = RecordSender;
@@ -56,13 +56,14 @@ impl Format for Records {
 pub struct RecordSender {
     producer: RecordProducer,
     limit_bytes: usize,
+    aside: Aside,
     counters: SenderCounters,
 }
 
 impl RecordSender {
     fn new(producer: RecordProducer, limit_bytes: Option<usize>) -> Self {
         let counters = SenderCounters::register(&producer.ring_counters());
-        Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), counters }
+        Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
     }
 
     /// The longest payload that can stand behind a prefix of `prefix` bytes.
@@ -78,18 +79,52 @@ impl RecordSender {
         TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: depth_wanted.flatten() }
     }
 
-    /// Commits `claim`, whose payload of `len` bytes stands behind the prefix.
-    #[inline]
-    fn commit(claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize) -> Sequence {
-        claim.commit(prefix + len, letter.kind, FRAME_SINGLE | letter.prefix.flags())
+    /// Encodes into `aside`, and says so of a message that can never be sent.
+    #[cold]
+    fn encode_aside(
+        &mut self,
+        prefix: usize,
+        first: Option<(usize, EncodeShort)>,
+        likely_len: usize,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<()> {
+        let most = self.payload_max(prefix);
+        self.aside.encode(first, likely_len, most, encode).map_err(|error| match error {
+            NotEncoded::TooLarge { len_bytes } => self.too_large(prefix, len_bytes),
+            NotEncoded::Codec(error) => error.into(),
+        })
     }
+}
 
-    #[inline]
-    fn count(&self, copied_bytes: usize) {
-        self.counters.messages.inc();
-        self.counters.frames.inc();
-        self.counters.copied_bytes.add(copied_bytes as u64);
-    }
+/// Waits for the room of `payload` and no more, as `patience` says, and copies it there, behind `prefix` bytes.
+#[inline(always)]
+fn copy_in(
+    producer: &mut RecordProducer,
+    counters: &SenderCounters,
+    letter: &Letter,
+    prefix: usize,
+    payload: &[u8],
+    patience: Patience,
+) -> TransportResult<Sequence> {
+    let mut claim = producer.claim(prefix + payload.len(), patience).map_err(transport_error)?;
+    letter.prefix.write(&mut claim, ALIGN);
+    claim[prefix..].copy_from_slice(payload);
+    let sequence = commit(claim, letter, prefix, payload.len());
+    count(counters, payload.len());
+    Ok(sequence)
+}
+
+/// Commits `claim`, whose payload of `len` bytes stands behind the prefix.
+#[inline]
+fn commit(claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize) -> Sequence {
+    claim.commit(prefix + len, letter.kind, FRAME_SINGLE | letter.prefix.flags())
+}
+
+#[inline]
+fn count(counters: &SenderCounters, copied_bytes: usize) {
+    counters.messages.inc();
+    counters.frames.inc();
+    counters.copied_bytes.add(copied_bytes as u64);
 }
 
 /// The depth of the smallest ring that holds a record of `len_bytes`, if there can be one.
@@ -133,14 +168,10 @@ impl Sender for RecordSender {
         if payload.len() > self.payload_max(prefix) {
             return Err(self.too_large(prefix, payload.len()));
         }
-        let mut claim = self.producer.claim(prefix + payload.len(), patience).map_err(transport_error)?;
-        letter.prefix.write(&mut claim, ALIGN);
-        claim[prefix..].copy_from_slice(payload);
-        let sequence = Self::commit(claim, letter, prefix, payload.len());
-        self.count(payload.len());
-        Ok(sequence)
+        copy_in(&mut self.producer, &self.counters, letter, prefix, payload, patience)
     }
 
+    #[inline]
     fn send_with(
         &mut self,
         letter: &Letter,
@@ -150,27 +181,32 @@ impl Sender for RecordSender {
     ) -> TransportResult<Sequence> {
         let prefix = letter.prefix.len(ALIGN);
         let most = self.payload_max(prefix);
-        let mut least = size_hint.min(most);
-        loop {
-            let claimed = self.producer.claim_at_least(prefix + least, prefix + most, patience);
-            let mut claim = claimed.map_err(transport_error)?;
-            let room = claim.len() - prefix;
-            match encode(&mut claim[prefix..]) {
-                Ok(len) => {
-                    assert!(len <= room, "an encoder claims {len} bytes of {room}");
-                    letter.prefix.write(&mut claim, ALIGN);
-                    let sequence = Self::commit(claim, letter, prefix, len);
-                    self.count(0);
-                    return Ok(sequence);
+        let likely_len = self.aside.likely_len(size_hint).min(most);
+        let claimed = self.producer.try_claim_at_least(prefix + likely_len, prefix + most, patience);
+        let first = match claimed.map_err(transport_error)? {
+            Some(mut claim) => {
+                let room = claim.len() - prefix;
+                match encode(&mut claim[prefix..]) {
+                    Ok(len) => {
+                        assert!(len <= room, "an encoder claims {len} bytes of {room}");
+                        self.aside.note_len(len);
+                        letter.prefix.write(&mut claim, ALIGN);
+                        let sequence = commit(claim, letter, prefix, len);
+                        count(&self.counters, 0);
+                        return Ok(sequence);
+                    }
+                    Err(short) => Some((room, short)),
                 }
-                Err(EncodeShort::Failed(error)) => return Err(error.into()),
-                Err(EncodeShort::TooSmall) if room >= most => {
-                    return Err(self.too_large(prefix, most.saturating_add(1)));
-                }
-                // Abandoned. More than there was: at the beginning of the ring, or when consumers have made room.
-                Err(EncodeShort::TooSmall) => least = room.saturating_mul(2).clamp(room + 1, most),
             }
-        }
+            None => None,
+        };
+        self.encode_aside(prefix, first, likely_len, encode)?;
+        self.send_kept(letter, patience)
+    }
+
+    fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence> {
+        let prefix = letter.prefix.len(ALIGN);
+        copy_in(&mut self.producer, &self.counters, letter, prefix, self.aside.bytes(), patience)
     }
 
     fn attach_counters(&mut self, file: &CountersFile) {

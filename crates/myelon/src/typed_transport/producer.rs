@@ -50,8 +50,6 @@ use std::time::Instant;
 pub struct TypedProducer<T: Codec, F: Format = Records> {
     raw: FramedTransportProducer<F>,
     scratch: T::Scratch,
-    /// What the last message took: streams of one type have messages of about one length.
-    last_len_bytes: usize,
     encoded: CounterHandle,
     message: PhantomData<fn(&T)>,
 }
@@ -83,7 +81,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
         let raw = builder.with_content_tag(T::type_tag()).build_producer()?;
         let encoded = register(&raw.ring_counters());
-        Ok(Self { raw, scratch: T::Scratch::default(), last_len_bytes: 0, encoded, message: PhantomData })
+        Ok(Self { raw, scratch: T::Scratch::default(), encoded, message: PhantomData })
     }
 
     /// Sends `message`: waits while the ring is full, as long as its consumers live. Returns the message's sequence.
@@ -126,25 +124,23 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
 
     /// Sends `message` with whatever patience there is: the general form of the calls above.
     ///
-    /// It is encoded into the ring itself if it fits into one frame or record, otherwise into a buffer that is kept. When the room turns
-    /// out too small it is encoded again.
+    /// It is encoded into the ring itself if it fits into what is free there now, in one frame or record; otherwise into a buffer that is
+    /// kept, and copied. It waits for its own room and no more, and is encoded at most twice, however long it waits.
     ///
     /// # Errors
-    /// `Codec`, `Transport`, `RequiredConsumer`. Nothing was sent.
+    /// `Codec`, `Transport`, `RequiredConsumer`. Nothing was sent. One that can never fit is `TooLarge` at once, whatever the ring holds.
     /// Source: RFC 0008, "Streams".
     pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        let Self { raw, scratch, last_len_bytes, .. } = self;
-        let mut size_hint = message.size_hint();
-        if !F::CLAIMS_ITS_HINT {
-            // A guess that is too large costs a copy there; elsewhere it would wait for room that this message may not need.
-            size_hint = size_hint.max(*last_len_bytes);
-        }
-        let size_hint = size_hint.min(raw.max_message_bytes());
-        let sequence = raw.send_with(kind, size_hint, patience, |into| {
-            let len = message.encode(scratch, into)?;
-            *last_len_bytes = len;
-            Ok(len)
-        })?;
+        let Self { raw, scratch, .. } = self;
+        let sequence = raw.send_with(kind, message.size_hint(), patience, |into| message.encode(scratch, into))?;
+        self.encoded.inc();
+        Ok(sequence)
+    }
+
+    /// Sends the message for which the last call found no room, as it was encoded then.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
+        let sequence = self.raw.send_kept(kind, patience)?;
         self.encoded.inc();
         Ok(sequence)
     }

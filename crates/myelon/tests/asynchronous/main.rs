@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a message is lost, doubled or out of order | `exchange::*` |
 //! | a future that is dropped takes a message with it, or sends one | `cancel::*` |
+//! | a message that awaits room is encoded for each look, or one that never fits is awaited | `room::*` |
 //! | a wait outlives the peer | `death::*` |
 //! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |
 #![deny(unsafe_code)]
@@ -11,4 +12,5 @@
 mod cancel;
 mod death;
 mod exchange;
+mod room;
 mod stage;

@@ -135,8 +135,8 @@ pub fn encoded<T: myelon::codec::Codec>(message: &T) -> rkyv::util::AlignedVec<1
                 bytes.resize(len, 0);
                 break;
             }
-            Err(myelon::codec::EncodeShort::TooSmall) => {}
             Err(myelon::codec::EncodeShort::Failed(error)) => panic!("{error}"),
+            Err(_) => {}
         }
     }
     bytes

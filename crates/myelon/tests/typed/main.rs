@@ -6,6 +6,7 @@
 //! | a message is acknowledged before the application has seen it | `delivery::*` |
 //! | a message that cannot be encoded or decoded ends the stream | `delivery::*` |
 //! | encoding and receiving go through the heap, or a message is encoded twice without need | `cost::*` |
+//! | a message that can never fit waits, one that can waits for more than its room, or is encoded again and again meanwhile | `room::*` |
 //! | counters that are declared and never incremented | `delivery::what_was_encoded_and_decoded_is_counted` |
 #![deny(unsafe_code)]
 #![allow(missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
@@ -16,6 +17,7 @@ mod delivery;
 #[allow(dead_code)]
 #[path = "../codec/messages.rs"]
 mod messages;
+mod room;
 mod round_trip;
 mod stage;
 #[allow(dead_code, unsafe_code)] // as flatbuffers' compiler writes it

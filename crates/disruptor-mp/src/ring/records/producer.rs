@@ -164,6 +164,33 @@ impl RecordProducer {
         Ok(RecordClaim::new(self, len, tell))
     }
 
+    /// [`claim_at_least`](Self::claim_at_least) of what is free now: `None` if that is less than `min` bytes in one piece, or if a call
+    /// with this `patience` would have to wait for anything else. For messages that can be encoded elsewhere meanwhile.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    ///
+    /// # Panics
+    /// If `min` is more than `max`.
+    #[inline]
+    pub fn try_claim_at_least(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+    ) -> Result<Option<RecordClaim<'_>>, RecordError> {
+        let lines = lines_of(min);
+        let needs = match self.end.core.place(lines) {
+            Place::Here { needs } => needs,
+            Place::BehindPadding { needs } => needs + lines,
+        };
+        if self.end.has_room_now(needs as usize, patience) {
+            self.claim_at_least(min, max, patience).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the end of it. Waits
     /// inside the batch wake first.
     pub fn batch(&mut self) -> RecordBatch<'_> {

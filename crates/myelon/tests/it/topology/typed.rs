@@ -5,9 +5,11 @@ use super::stage::{Stage, soon, until};
 use myelon::Patience;
 use myelon::topology::{Departure, Invitation, Outcome, TypedScheduler, TypedWorker, Whom, Workers};
 use myelon::transport::TransportError;
+use myelon::typed_transport::TypedPublishError;
 use serde::{Deserialize, Serialize};
 use testkit::process::is_victim;
 use testkit::test_name;
+use testkit::watchdog::{PATIENCE, Watchdog};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Step {
@@ -74,4 +76,28 @@ fn bytes_of_no_type_end_a_worker_and_not_its_successor() {
     scheduler.broadcast(&Step { number: 2, tokens: vec![3, 4] }, 1, Patience::Until(soon())).unwrap();
     let answer = scheduler.gather(Whom::All, soon()).remove(0);
     assert_eq!(answer.outcome.unwrap(), (Sum { step: 2, tokens: 7 }, 1));
+}
+
+#[test]
+fn a_step_that_can_never_fit_is_refused_at_once_although_no_worker_reads() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a broadcast that never fits");
+    let stage = Stage::new(1);
+    let invitation = stage.topology.invitation(0).unwrap();
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let idle = std::thread::spawn(move || {
+        let worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation).unwrap();
+        let _ = is_done.recv();
+        drop(worker);
+    });
+    let elsewhere = Workers::started_elsewhere();
+    let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(stage.topology.clone(), elsewhere).unwrap();
+    scheduler.broadcast(&Step { number: 1, tokens: vec![1] }, 1, Patience::Endless).unwrap();
+    let huge = Step { number: 2, tokens: vec![0; 2 << 20] };
+    let refused = scheduler.broadcast(&huge, 1, Patience::Endless).unwrap_err();
+    let TypedPublishError::Transport(TransportError::TooLarge { len_bytes, depth_wanted, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((len_bytes, depth_wanted), (8 + 8 + (8 << 20), Some(16 << 20)));
+    drop(done);
+    idle.join().unwrap();
 }

@@ -1,0 +1,115 @@
+//! Messages that are encoded beside the ring: those that what is free in it does not hold, or might not.
+//!
+//! **Lives here:** [`Aside`]. **Builds on:** `buffer`. **May touch it:** the senders of every format.
+//!
+//! A sender encodes in the ring only what is likely to fit into what is free there now. Everything else is encoded here first. Then its
+//! length is known, so that it is refused at once if the ring can never hold it, and otherwise waits for its own room and no more.
+
+use super::buffer::AlignedBuffer;
+use crate::codec::{CodecError, EncodeShort};
+
+/// Where a message is encoded that is copied into the ring. Its memory is kept.
+pub(super) struct Aside {
+    buffer: AlignedBuffer,
+    /// What the last message took, wherever it was encoded: the messages of a stream have about one length.
+    last_len_bytes: usize,
+}
+
+/// Why a message was not encoded.
+pub(super) enum NotEncoded {
+    /// It is longer than it may be.
+    TooLarge {
+        len_bytes: usize,
+    },
+    Codec(CodecError),
+}
+
+/// An encoder that was given as many bytes as it had asked for, and asks for more.
+#[derive(Debug, thiserror::Error)]
+#[error("encoded again, the message takes {len_bytes} bytes instead of {room_bytes}: encoding must be repeatable")]
+struct NotRepeatable {
+    room_bytes: usize,
+    len_bytes: usize,
+}
+
+/// The room for a message that did not fit, if it may have so much.
+fn needed(short: EncodeShort, most: usize) -> Result<usize, NotEncoded> {
+    match short {
+        EncodeShort::Failed(error) => Err(NotEncoded::Codec(error)),
+        EncodeShort::Needs { len_bytes } if len_bytes <= most => Ok(len_bytes),
+        EncodeShort::Needs { len_bytes } => Err(NotEncoded::TooLarge { len_bytes }),
+        EncodeShort::TooSmall => Err(NotEncoded::TooLarge { len_bytes: most.saturating_add(1) }),
+    }
+}
+
+impl Aside {
+    /// Without memory.
+    pub(super) fn new() -> Self {
+        Self { buffer: AlignedBuffer::new(usize::MAX), last_len_bytes: 0 }
+    }
+
+    /// How long the next message may well be, if its sender says `size_hint`.
+    #[inline]
+    pub(super) fn likely_len(&self, size_hint: usize) -> usize {
+        size_hint.max(self.last_len_bytes)
+    }
+
+    /// A message of `len_bytes` bytes was encoded, here or in the ring.
+    #[inline]
+    pub(super) fn note_len(&mut self, len_bytes: usize) {
+        self.last_len_bytes = len_bytes;
+    }
+
+    /// What was encoded here last.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.bytes()
+    }
+
+    /// Encodes a message of at most `most` bytes. `encode` is called at most twice, together with the attempt in the ring, if there was
+    /// one: `first` is the room that it had and what it said.
+    #[cold]
+    pub(super) fn encode(
+        &mut self,
+        first: Option<(usize, EncodeShort)>,
+        likely_len: usize,
+        most: usize,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> Result<(), NotEncoded> {
+        let (room, short) = match first {
+            Some(first) => first,
+            None => {
+                // Memory that is there costs nothing, and may spare encoding again.
+                let room = likely_len.max(self.buffer.capacity_bytes()).min(most);
+                match self.attempt(room, &mut encode) {
+                    Ok(()) => return Ok(()),
+                    Err(short) => (room, short),
+                }
+            }
+        };
+        // A length that is not known is one for which there was room, up to the longest: address space rather than memory, as far as
+        // nothing is written to it.
+        let room = match short {
+            EncodeShort::TooSmall if room < most => most,
+            short => needed(short, most)?,
+        };
+        match self.attempt(room, &mut encode) {
+            Err(EncodeShort::Needs { len_bytes }) if len_bytes <= most => {
+                Err(NotEncoded::Codec(CodecError::encode("the encoder", NotRepeatable { room_bytes: room, len_bytes })))
+            }
+            Err(short) => needed(short, most).map(|_| ()),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        room: usize,
+        encode: &mut impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> Result<(), EncodeShort> {
+        let len = encode(self.buffer.take(room))?;
+        assert!(len <= room, "an encoder claims {len} bytes of {room}");
+        self.buffer.truncate(len);
+        self.note_len(len);
+        Ok(())
+    }
+}

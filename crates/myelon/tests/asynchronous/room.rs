@@ -1,0 +1,89 @@
+//! A typed message that awaits room: its own, encoded once, and not at all if it can never have it.
+
+use crate::stage::in_either_runtime;
+use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
+use myelon::codec::Codec;
+use myelon::transport::{AlignedFixedFrame, Format, MyelonWaitStrategy, Records, TransportError};
+use myelon::typed_transport::{TypedConsumer, TypedProducer, TypedPublishError};
+use myelon::{Patience, Place};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+static ENCODED: AtomicU32 = AtomicU32::new(0);
+
+/// Bytes that count how often they are encoded.
+#[derive(Debug, PartialEq)]
+struct Counted(Vec<u8>);
+
+impl serde::Serialize for Counted {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ENCODED.fetch_add(1, Ordering::Relaxed);
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Counted {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Vec::<u8>::deserialize(deserializer)?))
+    }
+}
+
+myelon::bincode_message!(Counted);
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Plain(Vec<u8>);
+
+myelon::bincode_message!(Plain);
+
+fn ends<T: Codec, F: Format>(depth: usize) -> (AsyncProducer<TypedProducer<T, F>>, TypedConsumer<T, F>) {
+    let place = Place::heap();
+    let producer = TypedProducer::<T, F>::create(&place, depth).unwrap();
+    let consumer = TypedConsumer::attach_with_consumer_id(&place, 0, "worker", MyelonWaitStrategy::Block).unwrap();
+    (AsyncProducer::new(producer), consumer)
+}
+
+fn awaits_its_room<F: Format>(depth: usize, len: usize) {
+    in_either_runtime("a message that awaits room", |runtime| {
+        runtime.block_on(async {
+            let (mut producer, mut consumer) = ends::<Counted, F>(depth);
+            while producer.get_mut().try_publish(&Counted(vec![1; len]), 0).is_ok() {}
+            ENCODED.store(0, Ordering::Relaxed);
+            let sent = Counted(vec![2; len]);
+            // Many more looks than any message may have encodings.
+            let waiting = tokio::time::timeout(Duration::from_millis(50), producer.publish(&sent, 7));
+            waiting.await.expect_err("there is no room");
+            assert_eq!(ENCODED.load(Ordering::Relaxed), 1, "for each look, or more");
+
+            // Given up, nothing was sent; another message is not mistaken for it.
+            drop(consumer.next(Patience::Now).unwrap().unwrap());
+            let another = Counted(vec![3; len]);
+            producer.publish(&another, 8).await.unwrap();
+            while let Some((message, kind)) = consumer.receive_owned(Patience::Now).unwrap() {
+                assert_ne!((message.0[0], kind), (2, 7), "a message that was given up was sent");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_message_that_awaits_room_is_encoded_once() {
+    awaits_its_room::<Records>(1 << 14, 3000);
+    awaits_its_room::<AlignedFixedFrame<1008>>(8, 3000);
+}
+
+#[test]
+fn a_message_that_can_never_fit_is_refused_at_once_and_not_awaited() {
+    in_either_runtime("a message that never fits", |runtime| {
+        runtime.block_on(async {
+            let (mut producer, consumer) = ends::<Plain, Records>(1 << 14);
+            let mut consumer = AsyncConsumer::new(consumer).unwrap();
+            producer.publish(&Plain(vec![1; 100]), 0).await.unwrap();
+            let refused = producer.publish(&Plain(vec![2; 1 << 20]), 0).await.unwrap_err();
+            let TypedPublishError::Transport(TransportError::TooLarge { len_bytes, depth_wanted, .. }) = refused else {
+                panic!("{refused:?}")
+            };
+            assert_eq!((len_bytes, depth_wanted), (8 + (1 << 20), Some(1 << 21)));
+            assert_eq!(consumer.recv().await.unwrap().0.0, [1; 100]);
+        });
+    });
+}
