@@ -445,7 +445,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
 }
 
 impl<E: Event> SharedProducer<E> {
-    /// Creates the ring of `size` slots at `place`, with everything else as the builder has it by default.
+    /// Creates the ring of `size` slots at `place`, with everything else as the builder has it by default. Makes the directory of a file
+    /// where it is missing.
     ///
     /// # Errors
     /// As [`SharedDisruptorBuilder::build_producer`].
@@ -454,7 +455,8 @@ impl<E: Event> SharedProducer<E> {
         size: usize,
         factory: impl FnMut() -> E + Send + 'static,
     ) -> MultiProcessResult<Self> {
-        SharedDisruptorBuilder::new(place, size).build_producer(factory)
+        let options = CreateOptions::default().make_directories(true);
+        SharedDisruptorBuilder::new(place, size).with_create_options(options).build_producer(factory)
     }
 }
 

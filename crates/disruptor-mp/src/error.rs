@@ -77,8 +77,8 @@ pub enum MultiProcessError {
         /// This program's.
         wanted: Option<String>,
     },
-    /// A content tag has 1 to 256 bytes and no control characters.
-    #[error("{tag:?} cannot be a content tag: it needs 1 to {max} bytes, no control characters", max = crate::schema::NAME_BYTES_MAX)]
+    /// A content tag has 1 to 256 bytes and no character that cannot be seen.
+    #[error("{tag:?} cannot be a content tag: it needs 1 to {max} bytes and no character that cannot be seen", max = crate::schema::NAME_BYTES_MAX)]
     InvalidContentTag {
         /// What was given.
         tag: String,
@@ -119,7 +119,21 @@ pub enum MultiProcessError {
         /// Which of the answers it was.
         source: OpenError,
     },
-    /// The file system has less room than the ring needs.
+    /// What stands under that name belongs to another user, and may not be removed by this process. It is as it was: see
+    /// [`CreateError::NotOwner`].
+    #[error(
+        "{place} belongs to user {owner_uid}, and this process may not remove it; it was left as it is: run as that user, let that user or \
+         root remove it, or choose another name"
+    )]
+    NotOwner {
+        /// The ring.
+        place: String,
+        /// To whom it belongs.
+        owner_uid: u32,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file system, or the memory limit of this process, has less room than the ring needs.
     #[error("no space for {place}")]
     NoSpace {
         /// The ring.
@@ -263,9 +277,11 @@ impl MultiProcessError {
         match source {
             CreateError::AlreadyExists { .. } => Self::AlreadyExists { place },
             CreateError::PermissionDenied { .. } => Self::PermissionDenied { place, source: Box::new(source) },
-            CreateError::NoSpace { wanted_bytes, available_bytes, .. } => {
+            CreateError::NoSpace { wanted_bytes, available_bytes, .. }
+            | CreateError::MemoryLimit { wanted_bytes, available_bytes, .. } => {
                 Self::NoSpace { place, wanted_bytes, available_bytes, source }
             }
+            CreateError::NotOwner { owner_uid, source, .. } => Self::NotOwner { place, owner_uid, source },
             source => Self::Create { place, source },
         }
     }

@@ -132,6 +132,7 @@ pub mod schema;
 pub mod segment;
 mod step;
 mod sync;
+mod text;
 #[cfg(not(loom))]
 mod view;
 

@@ -46,8 +46,8 @@ steps! {
     TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinSecondGate, JoinActive, RejoinEpoch, RejoinIdentity,
     ReadStored, LeaveFreed, LeaveWoken,
     // take over, replace and close
-    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverWoken, ReplaceMarked, ReplaceWoken, ReplaceUnlinked, ClosedStored,
-    CloseWoken, CloseUnlinked, CollectMarked,
+    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverWoken, ReplaceUnlinked, ReplaceMarked, ReplaceWoken, ClosedStored,
+    CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 
 /// Which step this process must not survive: the name and how many times to pass it first, from `MYELON_TEST_STEP=name:count`.

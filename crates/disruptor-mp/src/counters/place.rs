@@ -26,7 +26,7 @@ impl CountersFile {
         let place = place.into();
         let blueprint = Blueprint::without_slots(Kind::Counters, 0, section_len(capacity));
         let init = |segment: &Segment| Self::initialise_in(segment);
-        let sole = Sole::create(&place, &blueprint, &CreateOptions::default(), init)
+        let sole = Sole::create(&place, &blueprint, &CreateOptions::default().make_directories(true), init)
             .map_err(|error| MultiProcessError::from_create(&place, error))?;
         let file = Self::in_segment(sole.segment())
             .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source })?;

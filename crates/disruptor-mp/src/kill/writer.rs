@@ -232,13 +232,13 @@ pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
     let stage = Stage::new();
     let (audience, author, read) = orphaned(&stage, Role::Publish, log);
     let alive = second_death(&stage, scenario, Role::Replace, log);
-    let end = if old == Old::Untouched { End::ProducerDied } else { End::Replaced };
+    let end = if matches!(old, Old::Untouched | Old::Unlinked) { End::ProducerDied } else { End::Replaced };
     audience.resume();
     assert_eq!(audience.end(end, Some((alive, log))), read);
     match old {
         Old::Untouched => return carry_on(stage, audience, author, read),
-        Old::Marked | Old::Succeeded => begin_anew(&stage, Origin::Replaced),
-        Old::Unlinked => begin_anew(&stage, Origin::Created),
+        Old::Unlinked | Old::Marked => begin_anew(&stage, Origin::Created),
+        Old::Succeeded => begin_anew(&stage, Origin::Replaced),
     }
     audience.resume();
     assert_eq!(audience.end(end, None), read);
@@ -253,18 +253,27 @@ pub(super) fn collecting(scenario: &Scenario, log: &mut Log) {
         creator.go();
         creator.wait_dead();
         log.killed();
+        // One that looked at the ring before, and whose look is all that is left of it.
+        let tap = stage.tap();
         second_death(&stage, scenario, Role::Collect, log);
-        assert_eq!(stage.shm.leftovers().len(), 1);
-        stage
+        assert_eq!(stage.shm.leftovers().len(), 0, "the name goes first");
+        (stage, tap)
     };
-    // The next collector does it.
-    let stage = die(log);
-    assert_eq!(gc(stage.name.as_str()).unwrap(), GcOutcome::Removed);
+    // The next collector finds nothing to do.
+    let (stage, mut tap) = die(log);
+    assert_eq!(gc(stage.name.as_str()).unwrap(), GcOutcome::NotFound);
+    let end = tap.next(Instant::now()).map(|(sequence, _)| sequence);
+    match scenario.step {
+        // A tap waits for the next producer as long as its deadline says, and can ask for the last one.
+        Step::CollectUnlinked => assert!(matches!(end, Err(ConsumeError::TimedOut { .. })), "{end:?}"),
+        _ => assert!(matches!(end, Err(ConsumeError::Replaced)), "{end:?}"),
+    }
+    assert!(!tap.producer_is_alive().unwrap());
     stage.strike();
-    // Nobody joins what is as good as removed, and the next producer finds a place for its ring.
-    let stage = die(log);
+    // No consumer joins what was removed, and the next producer finds a place for its ring.
+    let (stage, _tap) = die(log);
     let refused = stage.ring().build_consumer().map(|consumer| consumer.consumer_id().to_owned());
-    assert!(matches!(refused, Err(MultiProcessError::Replaced { .. })), "{refused:?}");
-    begin_anew(&stage, Origin::Replaced);
+    assert!(matches!(refused, Err(MultiProcessError::NotFound { .. })), "{refused:?}");
+    begin_anew(&stage, Origin::Created);
     stage.strike();
 }

@@ -26,6 +26,8 @@
 use crate::sync::bell::Bell;
 use crate::sync::cursor::Cursor;
 use crate::sync::primitive::{AtomicI64, AtomicU32, AtomicU64, Ordering, Site, order};
+#[cfg(not(loom))]
+use crate::text::disguises;
 
 /// The sentinel's value once it is lifted: it gates nobody.
 pub(crate) const SENTINEL_LIFTED: i64 = i64::MAX;
@@ -357,14 +359,15 @@ impl MemberLine {
         self.generated.store(id.generated.into(), Ordering::Relaxed);
     }
 
-    /// The id, copied. Bytes that are not text, or a length beyond the field, come out as what can be read of them.
+    /// The id, copied. Bytes that are not text, characters that no id has, and a length beyond the field come out as what can be shown of
+    /// them.
     pub(crate) fn id(&self) -> String {
         let mut bytes = [0; CONSUMER_ID_MAX_LEN];
         for (word, chunk) in self.id.iter().zip(bytes.chunks_exact_mut(8)) {
             chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
         }
         let len = (self.id_len_bytes.load(Ordering::Relaxed) as usize).min(CONSUMER_ID_MAX_LEN);
-        String::from_utf8_lossy(&bytes[..len]).into_owned()
+        String::from_utf8_lossy(&bytes[..len]).replace(disguises, "\u{fffd}")
     }
 
     /// Whether the id was made by us.
@@ -391,7 +394,10 @@ pub(crate) struct ConsumerId {
 
 /// A consumer id that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("consumer id of {len_bytes} bytes: an id has 1 to {CONSUMER_ID_MAX_LEN} bytes and no control characters")]
+#[error(
+    "consumer id of {len_bytes} bytes: an id has 1 to {CONSUMER_ID_MAX_LEN} bytes and no character that cannot be seen, such as control \
+     characters and marks of direction"
+)]
 pub struct InvalidConsumerId {
     /// Length of what was given.
     pub len_bytes: usize,
@@ -401,7 +407,7 @@ pub struct InvalidConsumerId {
 impl ConsumerId {
     /// An id that the user chose, and may come back with.
     pub(crate) fn chosen(text: &str) -> Result<Self, InvalidConsumerId> {
-        if text.is_empty() || text.len() > CONSUMER_ID_MAX_LEN || text.chars().any(char::is_control) {
+        if text.is_empty() || text.len() > CONSUMER_ID_MAX_LEN || text.chars().any(disguises) {
             return Err(InvalidConsumerId { len_bytes: text.len() });
         }
         Ok(Self { text: text.to_owned(), generated: false })

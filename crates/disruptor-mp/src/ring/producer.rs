@@ -123,7 +123,9 @@ impl<E: Event> SharedProducer<E> {
         fill: impl FnMut(&mut E, usize),
     ) -> Result<Sequence, MissingFreeSlots> {
         if self.must_look(count) && !self.find_room(count) {
-            return Err(MissingFreeSlots { missing: count as u64 - self.core.room() as u64 });
+            // In a child of a fork there is no room for anything, whatever was found before.
+            let room = if self.is_forked() { 0 } else { self.core.room() as u64 };
+            return Err(MissingFreeSlots { missing: count as u64 - room });
         }
         Ok(self.write_batch(count, fill))
     }

@@ -53,7 +53,7 @@ impl Words {
     pub(crate) fn create_cursor(place: &Place, position: i64) -> MultiProcessResult<(Self, Sole)> {
         let blueprint = Blueprint::without_slots(Kind::Cursor, size_of::<Cursor>() as u64, 0);
         let init = |segment: &Segment| cursor_of(segment).publish(position);
-        let sole = Sole::create(place, &blueprint, &CreateOptions::default(), init)
+        let sole = Sole::create(place, &blueprint, &CreateOptions::default().make_directories(true), init)
             .map_err(|error| MultiProcessError::from_create(place, error))?;
         Ok((Self::new(Arc::clone(sole.segment()))?, sole))
     }

@@ -132,7 +132,8 @@ impl Schema {
         Self { content_tag: Some(tag), ..self }
     }
 
-    /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes, no control characters.
+    /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes, none of which is a control character or another
+    /// that cannot be seen.
     pub fn is_content_tag(text: &str) -> bool {
         is_name(text)
     }
@@ -244,13 +245,13 @@ fn path(outer: &str, inner: &str) -> String {
 fn assert_name(name: &str) {
     assert!(
         is_name(name),
-        "{name:?} is no name for a schema: it needs 1 to {NAME_BYTES_MAX} bytes, no control characters"
+        "{name:?} is no name for a schema: it needs 1 to {NAME_BYTES_MAX} bytes, all of which can be seen"
     );
 }
 
-/// Whether a schema may hold this name. Control characters are refused because names end up on terminals.
+/// Whether a schema may hold this name. What disguises a line is refused because names end up on terminals.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control)
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(crate::text::disguises)
 }
 
 #[cfg(test)]

@@ -247,7 +247,7 @@ mod suite {
         let before_new = |marked: &Segment| {
             assert_eq!(marked.fate(), Fate::Replaced);
             assert!(marked.is_held(PRODUCER).unwrap(), "nobody can take the old one over now");
-            assert!(marked.still_named().unwrap(), "the new one is not there yet");
+            assert!(!marked.still_named().unwrap(), "what can be refused came first");
             woken.set(true);
         };
         let options = CreateOptions::default();
@@ -608,9 +608,13 @@ mod scarce_space {
     impl Tmpfs {
         /// `None` where this process may not mount; the test then has nothing to show and says so.
         fn mount(size_bytes: u64) -> Option<Self> {
+            Self::mount_with(&format!("size={size_bytes}"))
+        }
+
+        fn mount_with(options: &str) -> Option<Self> {
             let dir = TempDir::new();
             let target = CString::new(dir.path().to_str().unwrap()).unwrap();
-            let options = CString::new(format!("size={size_bytes}")).unwrap();
+            let options = CString::new(options).unwrap();
             // SAFETY: four C strings that live through the call.
             let rc = unsafe {
                 libc::mount(c"tmpfs".as_ptr(), target.as_ptr(), c"tmpfs".as_ptr(), 0, options.as_ptr().cast())
@@ -655,6 +659,28 @@ mod scarce_space {
         }
         // What fits still fits: nothing of the failed attempts holds space.
         Segment::create(&place, &ring_of(512 << 10), &CreateOptions::default(), |_| {}).unwrap();
+    }
+
+    /// A tmpfs that may have `inodes` files, its root among them.
+    fn with_inodes(inodes: u32) -> Option<Tmpfs> {
+        Tmpfs::mount_with(&format!("size=16m,nr_inodes={inodes}"))
+    }
+
+    #[test]
+    fn a_file_system_without_inodes_is_said_to_be_short_of_them() {
+        let Some(tmpfs) = with_inodes(3) else { return };
+        let place = |name: &str| Place::from(tmpfs.0.path().join(name));
+        let (_first, _claim) = create(&place("a"));
+        for tmpfile in [true, false] {
+            fs::write(tmpfs.0.path().join("another"), "").unwrap();
+            let make = || Segment::create(&place("b"), &blueprint(), &CreateOptions::default(), |_| {});
+            let error = if tmpfile { make() } else { pretend_no_tmpfile(make) }.unwrap_err();
+            assert!(matches!(error, CreateError::NoInodes { free_bytes: 1.., .. }), "{error:?}");
+            assert!(error.to_string().contains("nr_inodes"), "{error}");
+            fs::remove_file(tmpfs.0.path().join("another")).unwrap();
+        }
+        assert_eq!(tmpfs.0.entries(), ["a"]);
+        pretend_no_tmpfile(|| create(&place("b")));
     }
 
     #[test]
@@ -775,7 +801,8 @@ fn victim() {
     let (Ok(role), Some(path)) = (std::env::var(ROLE), std::env::var_os(PLACE)) else { return };
     // SAFETY: `alarm` ends a victim that nobody kills; libtest does not use it.
     unsafe { libc::alarm(WATCHDOG.as_secs() as u32) };
-    let place = Place::from(PathBuf::from(path));
+    let path = PathBuf::from(path);
+    let place = Place::from(&path);
     match role.as_str() {
         "produce" => {
             let _held = create(&place);
@@ -810,9 +837,28 @@ fn victim() {
             let create = || Segment::create(&place, &blueprint(), &CreateOptions::default(), |_| kill_myself());
             let _ = pretend_no_tmpfile(create);
         }
-        "die between marking and replacing" => {
+        "die before the new one has the name" => {
             let (old, claim) = create(&place);
             let _ = replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), |_| kill_myself(), |_| {});
+        }
+        "remove and replace as another user of the group" => {
+            let group = fs::metadata(&path).unwrap().gid();
+            // SAFETY: changes who this process is; it has no other threads that matter.
+            let dropped = unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(group) == 0 };
+            // SAFETY: as above.
+            let dropped = dropped && unsafe { libc::setuid(65534) } == 0;
+            let gc_refused = matches!(gc(&place), Err(GcError::NotOwner { owner_uid: 0, .. }));
+            let replace_refused = || {
+                let (old, options) = (open(&place).unwrap(), CreateOptions::default());
+                let claim = old.claim(PRODUCER).unwrap().unwrap();
+                let woken = |_: &Segment| panic!("a ring that cannot be replaced was marked");
+                let result = replace(&old, claim, &place, &blueprint(), &options, woken, |_| {});
+                matches!(result, Err(CreateError::NotOwner { owner_uid: 0, .. }))
+            };
+            let sole = || Sole::create(&place, &blueprint(), &CreateOptions::default(), |_| {}).map(drop);
+            let sole_refused = matches!(sole(), Err(CreateError::NotOwner { owner_uid: 0, .. }));
+            let both = replace_refused() && pretend_no_tmpfile(replace_refused);
+            say(&format!("ready {dropped} {gc_refused} {both} {sole_refused}"));
         }
         "open as nobody" => {
             // SAFETY: changes who this process is; it has no other threads that matter.
@@ -823,6 +869,25 @@ fn victim() {
             let beside = Segment::create(&beside.into(), &blueprint(), &CreateOptions::default(), |_| {});
             let create_denied = matches!(beside, Err(CreateError::PermissionDenied { .. }));
             say(&format!("ready {dropped} {denied} {gc_denied} {create_denied}"));
+        }
+        "create more than the memory limit allows" => {
+            let mut line = String::new();
+            io::stdin().read_line(&mut line).unwrap();
+            let slots_len = 512 << 20;
+            let large = Blueprint { capacity: slots_len / 128, slots_len, ..blueprint() };
+            let error = Segment::create(&place, &large, &CreateOptions::default(), |_| {}).unwrap_err();
+            say(&format!("ready {error}"));
+        }
+        "create more than the file size limit allows" => {
+            let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+            // SAFETY: a structure that lives through the call.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+            for place in [place, Place::memfd("limited")] {
+                let error = Segment::create(&place, &blueprint(), &CreateOptions::default(), |_| {}).unwrap_err();
+                say(&format!("refused {error}"));
+            }
+            Segment::create(&Place::heap(), &blueprint(), &CreateOptions::default(), |_| {}).unwrap();
+            say("ready");
         }
         other => panic!("no such role: {other}"),
     }
@@ -837,6 +902,83 @@ fn dir_of(place: &Place) -> PathBuf {
 
 mod processes {
     use super::*;
+
+    #[test]
+    fn who_may_not_remove_a_segment_leaves_it_as_it_was() {
+        // SAFETY: asks who we are.
+        if unsafe { libc::geteuid() } != 0 {
+            testkit::skip!("only root can become another user");
+        }
+        const GROUP: u32 = 65_533;
+        let dir = TempDir::new();
+        // As `/dev/shm`: everybody may add, and only owners may remove.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let path = dir.path().join("a.ring");
+        let options = CreateOptions::default().group(GROUP);
+        let (segment, claim) = Segment::create(&Place::from(&path), &blueprint(), &options, |_| {}).unwrap();
+        drop(claim);
+        let mut stranger = Victim::start("remove and replace as another user of the group", &path);
+        assert_eq!(stranger.expect("ready"), "true true true true");
+        assert_eq!(segment.fate(), Fate::Live, "its readers believe that it was replaced");
+        assert!(segment.still_named().unwrap());
+        assert_eq!(dir.entries(), ["a.ring"]);
+        let error = GcError::NotOwner {
+            place: "shm:a".to_owned(),
+            owner_uid: 1001,
+            source: io::Error::from(io::ErrorKind::PermissionDenied),
+        };
+        assert!(error.to_string().contains("belongs to user 1001"), "{error}");
+    }
+
+    /// A memory cgroup of version 1, removed at the end.
+    #[cfg(target_os = "linux")]
+    struct MemoryGroup(PathBuf);
+
+    #[cfg(target_os = "linux")]
+    impl MemoryGroup {
+        /// `None`: this machine has none, or this process may not make one.
+        fn new(limit_bytes: u64) -> Option<Self> {
+            let path = Path::new("/sys/fs/cgroup/memory").join(unique());
+            fs::create_dir(&path).ok()?;
+            let group = Self(path);
+            fs::write(group.0.join("memory.limit_in_bytes"), limit_bytes.to_string()).ok()?;
+            Some(group)
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Drop for MemoryGroup {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_memory_limit_below_the_segment_is_an_error_and_not_a_kill() {
+        let Some(group) = MemoryGroup::new(64 << 20) else { testkit::skip!("no memory cgroup can be made here") };
+        let shm = Site::shm();
+        let mut victim = Victim::start("create more than the memory limit allows", shm.shm.as_ref().unwrap());
+        fs::write(group.0.join("cgroup.procs"), victim.child.id().to_string()).unwrap();
+        writeln!(victim.child.stdin.as_mut().unwrap(), "go").unwrap();
+        let answer = victim.expect("ready");
+        assert!(answer.starts_with("no memory for /dev/shm/"), "{answer}");
+        assert!(answer.contains("(67108864 bytes)") && answer.contains("--memory"), "{answer}");
+        assert!(!shm.shm.as_ref().unwrap().exists());
+        victim.kill();
+    }
+
+    #[test]
+    fn a_file_size_limit_below_the_segment_is_an_error_and_not_a_signal() {
+        let dir = TempDir::new();
+        let mut victim = Victim::start("create more than the file size limit allows", &dir.path().join("a.ring"));
+        for _ in 0..2 {
+            let answer = victim.expect("refused");
+            assert!(answer.contains("at most 4096 bytes") && answer.contains("ulimit -f"), "{answer}");
+        }
+        assert_eq!(victim.expect("ready"), "");
+        assert_eq!(dir.entries(), [""; 0]);
+    }
 
     #[test]
     fn the_lock_of_another_process_is_seen_until_it_is_killed() {
@@ -914,12 +1056,9 @@ mod processes {
         let dir = TempDir::new();
         let path = dir.path().join("a.ring");
         let place = Place::from(&path);
-        Victim::start("die between marking and replacing", &path).child.wait().unwrap();
-        let old = open(&place).unwrap();
-        assert_eq!(old.fate(), Fate::Replaced);
-        let claim = old.claim(PRODUCER).unwrap().expect("the dead hold nothing");
-        let options = CreateOptions::default();
-        let (new, _claim) = replace(&old, claim, &place, &blueprint(), &options, |_| {}, |_| {}).unwrap();
+        Victim::start("die before the new one has the name", &path).child.wait().unwrap();
+        assert!(matches!(open(&place), Err(OpenError::NotFound { .. })), "the old one's name went first");
+        let (new, _claim) = create(&place);
         assert!(new.still_named().unwrap());
         assert_eq!(dir.entries(), ["a.ring"], "no half-made replacement lies about");
     }
@@ -993,6 +1132,62 @@ mod processes {
         });
         // One is right: the descriptor that is looked through, which never holds a lock.
         assert_eq!(inherited, [1; 200]);
+    }
+
+    /// What a child stores stays in the child, and it can read and write what its parent could.
+    fn a_child_stores_nothing_that_its_parent_sees(site: &Site) {
+        let (mine, producer) = create(&site.place);
+        let theirs = Segment::open(&site.place, Kind::Ring, Access::ReadOnly).unwrap();
+        write_first(mine.slots(), 5);
+        let status = in_a_child(|| {
+            for section in [mine.control(), mine.table(), mine.counters(), mine.slots()] {
+                write_first(section, 99);
+            }
+            mine.mark_replaced();
+            bytes(theirs.slots());
+            i32::from(mine.claim(1).is_ok())
+        });
+        assert_eq!(status, 0, "the child has locked something");
+        let firsts = [mine.control(), mine.table(), mine.counters(), mine.slots()].map(|section| bytes(section)[0]);
+        assert_eq!((firsts, mine.fate()), ([0, 0, 0, 5], Fate::Live), "the child has written into its parent's memory");
+        write_first(mine.slots(), 6);
+        assert_eq!(bytes(theirs.slots())[0], 6, "the parent and its peers go on in the same memory");
+        drop(producer);
+    }
+
+    #[test]
+    fn a_child_of_a_fork_stores_nothing_that_its_parent_sees() {
+        for site in [Site::shm(), Site::file(), Site::memfd(), Site::heap()] {
+            a_child_stores_nothing_that_its_parent_sees(&site);
+        }
+    }
+
+    #[test]
+    fn a_child_whose_parent_has_closed_every_descriptor_stores_nothing_either() {
+        // The parent is a child of this test, so that only its own descriptors are closed, as a daemon closes them.
+        let status = in_a_child(|| {
+            for site in [Site::shm(), Site::file(), Site::memfd()] {
+                let held = std::mem::ManuallyDrop::new(create(&site.place));
+                let mine = &held.0;
+                for descriptor in 3..1024 {
+                    // SAFETY: this process goes on with what it has mapped, and ends without running destructors.
+                    unsafe { libc::close(descriptor) };
+                }
+                // From now on the numbers lead to another object.
+                let others = std::mem::ManuallyDrop::new([(); 8].map(|()| fs::File::open("/proc/self/exe")));
+                assert!(others.iter().all(Result::is_ok));
+                write_first(mine.slots(), 5);
+                let status = in_a_child(|| {
+                    write_first(mine.slots(), 99);
+                    0
+                });
+                if status != 0 || bytes(mine.slots())[0] != 5 {
+                    return 1;
+                }
+            }
+            0
+        });
+        assert_eq!(status, 0);
     }
 
     /// How many descriptors of this process are open on that inode. Safe after a fork: system calls only.

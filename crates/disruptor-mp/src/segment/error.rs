@@ -36,6 +36,49 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
+    /// A control group that this process belongs to may not use that much memory: going on would end in SIGKILL. Raise its limit, or make
+    /// the segment smaller.
+    #[error(
+        "no memory for {place}: {wanted_bytes} bytes wanted, and the memory limit of this process's control group ({limit_bytes} bytes) \
+         leaves {available_bytes}; raise the limit (Docker: --memory, Kubernetes: resources.limits.memory, systemd: MemoryMax), or make \
+         the ring smaller"
+    )]
+    MemoryLimit {
+        /// Where it should have been created.
+        place: String,
+        /// The length of the whole segment.
+        wanted_bytes: u64,
+        /// What the limit leaves, with what the kernel can take back.
+        available_bytes: u64,
+        /// The limit itself.
+        limit_bytes: u64,
+    },
+    /// This process may not make files that long: going on would end in SIGXFSZ. Raise the limit, or make the segment smaller.
+    #[error(
+        "{place} needs {wanted_bytes} bytes, and this process may make files of at most {limit_bytes} bytes (RLIMIT_FSIZE); raise the \
+         limit (shell: ulimit -f, systemd: LimitFSIZE, Docker: --ulimit fsize), or make the ring smaller"
+    )]
+    FileSizeLimit {
+        /// Where it should have been created.
+        place: String,
+        /// The length of the whole segment.
+        wanted_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The file system may not have any more files, however short. Remove some, or mount it with more inodes.
+    #[error(
+        "no inode for {place}: its file system has {free_bytes} bytes free and room for no more files; remove files there, mount it \
+         with more inodes (tmpfs: nr_inodes), or choose another place"
+    )]
+    NoInodes {
+        /// Where it should have been created.
+        place: String,
+        /// What is free beside.
+        free_bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The process may not create anything there, or not with these options.
     #[error("not allowed to create {place}: {call}")]
     PermissionDenied {
@@ -43,6 +86,21 @@ pub enum CreateError {
         place: String,
         /// The call that was refused.
         call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It is as it was: let that
+    /// user's process replace it, have that user or root remove it, or choose another name.
+    #[error(
+        "{place} belongs to user {owner_uid}, and this process (user {}) may not remove it; it was left as it is: run as that user, let \
+         that user or root remove it, or choose another name",
+        rustix::process::geteuid().as_raw()
+    )]
+    NotOwner {
+        /// What was to be replaced.
+        place: String,
+        /// To whom it belongs.
+        owner_uid: u32,
         /// What the system said.
         source: io::Error,
     },
@@ -244,6 +302,21 @@ pub enum GcError {
         place: String,
         /// The call that was refused.
         call: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It is as it was: let that
+    /// user's process replace it, have that user or root remove it, or choose another name.
+    #[error(
+        "{place} belongs to user {owner_uid}, and this process (user {}) may not remove it; it was left as it is: run as that user, let \
+         that user or root remove it, or choose another name",
+        rustix::process::geteuid().as_raw()
+    )]
+    NotOwner {
+        /// What was to be removed.
+        place: String,
+        /// To whom it belongs.
+        owner_uid: u32,
         /// What the system said.
         source: io::Error,
     },

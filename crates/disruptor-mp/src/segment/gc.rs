@@ -70,15 +70,24 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         Some(named) if named != identity => return Ok(GcOutcome::InUse { byte: super::owner::PRODUCER }),
         Some(_) => {}
     }
-    if object.len().map_err(|e| fault(Fault::new("fstat", e)))? >= HEADER_BYTES {
-        let page = object.map(HEADER_BYTES as usize, Access::ReadWrite, false).map_err(fault)?;
+    let has_page = object.len().map_err(|e| fault(Fault::new("fstat", e)))? >= HEADER_BYTES;
+    let page =
+        has_page.then(|| object.map(HEADER_BYTES as usize, Access::ReadWrite, false)).transpose().map_err(fault)?;
+    // What can be refused comes first: then the segment is as it was.
+    if let Err(error) = backend.unlink() {
+        return match (error.source.kind(), backend.refusing_owner(&error.source)) {
+            (std::io::ErrorKind::NotFound, _) => Ok(GcOutcome::NotFound),
+            (_, Some(owner_uid)) => {
+                Err(GcError::NotOwner { place: place.to_string(), owner_uid, source: error.source })
+            }
+            _ => Err(fault(error)),
+        };
+    }
+    step!(CollectUnlinked);
+    if let Some(page) = page {
         // Release pairs with the Acquire in `Segment::fate`. The word has this place and meaning in every version.
         header_word(&page, FATE_OFFSET).store(Fate::Removed.to_wire(), Ordering::Release);
         step!(CollectMarked);
     }
-    match backend.unlink() {
-        Ok(()) => Ok(GcOutcome::Removed),
-        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(GcOutcome::NotFound),
-        Err(error) => Err(fault(error)),
-    }
+    Ok(GcOutcome::Removed)
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use super::owner::ProcessIdentity;
 use crate::sync::primitive::{AtomicU64, Ordering};
+use crate::text::disguises;
 
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +34,9 @@ pub enum NameProblem {
     /// The name starts with a dot, as `.`, `..` and hidden files do.
     #[error("it starts with a dot")]
     LeadingDot,
-    /// The name contains a character that cannot be printed, such as NUL or a line break.
-    #[error("it contains {found:?}, which cannot be printed")]
+    /// The name contains a character that cannot be seen, or that changes how what is beside it looks: NUL, a line break, a mark of
+    /// direction, a space of no width.
+    #[error("it contains {found:?}, which cannot be seen")]
     Unprintable {
         /// The first such character.
         found: char,
@@ -96,7 +98,7 @@ impl SegmentName {
         if name.starts_with('.') {
             return Some(NameProblem::LeadingDot);
         }
-        name.chars().find(|c| c.is_control()).map(|found| NameProblem::Unprintable { found })
+        name.chars().find(|c| disguises(*c)).map(|found| NameProblem::Unprintable { found })
     }
 }
 
@@ -179,19 +181,20 @@ impl TryFrom<UncheckedLayout> for MmapTransportLayout {
 }
 
 impl MmapTransportLayout {
-    /// A ring called `segment_name` in `root_dir`. Nothing is created; see [`ensure_directories`](Self::ensure_directories).
+    /// A ring called `segment_name` in `root_dir`. Nothing is created; see [`ensure_directories`](Self::ensure_directories). A relative
+    /// directory is one below the working directory of now.
     ///
     /// # Errors
     /// [`InvalidName`] if the name has other characters than ASCII letters, digits, `_` and `-`, or is empty or too long.
     pub fn new(root_dir: impl Into<PathBuf>, segment_name: impl Into<String>) -> Result<Self, InvalidName> {
         let SegmentName(segment_name) = SegmentName::new(segment_name)?;
         match segment_name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))) {
-            None => Ok(Self { root_dir: root_dir.into(), segment_name }),
+            None => Ok(Self { root_dir: absolute(&root_dir.into()), segment_name }),
             Some(found) => Err(InvalidName { name: segment_name, reason: NameProblem::Character { found } }),
         }
     }
 
-    /// The directory that holds the ring.
+    /// The directory that holds the ring: an absolute path.
     pub fn root_dir(&self) -> &Path {
         &self.root_dir
     }
@@ -225,9 +228,15 @@ pub(super) fn file_name(path: &Path) -> Result<&std::ffi::OsStr, InvalidName> {
     }
 }
 
+/// `path` as one that means the same after the process has changed its working directory. A path that cannot become one is left for its
+/// user to refuse.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The text of `name` for messages, whatever it contains.
 pub(super) fn printable(name: &str) -> Cow<'_, str> {
-    match name.chars().any(char::is_control) {
+    match name.chars().any(disguises) {
         true => Cow::Owned(name.escape_debug().to_string()),
         false => Cow::Borrowed(name),
     }
@@ -250,7 +259,9 @@ mod tests {
         assert_eq!(reason("a/b"), NameProblem::Separator);
         assert_eq!(reason("/a"), NameProblem::Separator);
         assert_eq!(reason("a\0b"), NameProblem::Unprintable { found: '\0' });
-        assert_eq!(reason("a\nb"), NameProblem::Unprintable { found: '\n' });
+        for found in ['\n', '\u{202e}', '\u{2066}', '\u{200b}', '\u{2028}', '\u{2029}', '\u{feff}'] {
+            assert_eq!(reason(&format!("a{found}b")), NameProblem::Unprintable { found });
+        }
         assert_eq!(reason(&"x".repeat(201)), NameProblem::TooLong { max_len_bytes: 200 });
         for good in ["a", "vmy_rpc.7", "rank 3", "größe", &"x".repeat(200)] {
             assert_eq!(SegmentName::new(good).unwrap().as_str(), good);

@@ -1,6 +1,6 @@
 //! Where a segment is: every constructor takes `impl Into<Place>`.
 //!
-//! **Lives here:** [`Place`]; no system call. **Builds on:** `name`, the objects of `backend`. **May touch it:** anybody.
+//! **Lives here:** [`Place`]; nothing is looked up. **Builds on:** `name`, the objects of `backend`. **May touch it:** anybody.
 
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::backend::HeapObject;
 #[cfg(target_os = "linux")]
 use super::backend::MemfdObject;
-use super::name::{MmapTransportLayout, SegmentName, printable};
+use super::name::{MmapTransportLayout, SegmentName, absolute, printable};
 
 /// Where a segment is, or is to be created.
 ///
@@ -35,6 +35,14 @@ impl Place {
     #[cfg(target_os = "linux")]
     pub fn memfd(label: impl Into<String>) -> Self {
         Self::Memfd(MemfdObject::new(label))
+    }
+
+    /// This place, whose path means the same after the process has changed its working directory.
+    pub(super) fn fixed(&self) -> Self {
+        match self {
+            Self::File(path) => Self::File(absolute(path)),
+            other => other.clone(),
+        }
     }
 
     /// An empty place in this process's own memory; clones of it are the same place.
@@ -91,21 +99,22 @@ impl From<SegmentName> for Place {
     }
 }
 
+/// A relative path is one below the working directory of now, whatever the process changes it to later.
 impl From<&Path> for Place {
     fn from(path: &Path) -> Self {
-        Self::File(path.to_owned())
+        Self::File(absolute(path))
     }
 }
 
 impl From<PathBuf> for Place {
     fn from(path: PathBuf) -> Self {
-        Self::File(path)
+        Self::from(path.as_path())
     }
 }
 
 impl From<&PathBuf> for Place {
     fn from(path: &PathBuf) -> Self {
-        Self::File(path.clone())
+        Self::from(path.as_path())
     }
 }
 
@@ -117,7 +126,7 @@ impl From<MmapTransportLayout> for Place {
 
 impl From<&MmapTransportLayout> for Place {
     fn from(layout: &MmapTransportLayout) -> Self {
-        Self::File(layout.ring_path())
+        Self::from(layout.ring_path())
     }
 }
 

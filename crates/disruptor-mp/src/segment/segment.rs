@@ -25,11 +25,11 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::backend::{self, Access, Backend, Fault, Mapping, Object, Request};
+use super::backend::{self, Access, Backend, Fault, Mapping, MemoryLimit, Object, Request};
 use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
 use super::error::{CreateError, OpenError};
 use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, parse_header};
-use super::owner::{Claim, LockRange, PRODUCER, ProcessIdentity};
+use super::owner::{Claim, LockRange, PRODUCER, ProcessIdentity, fork_epoch};
 use super::place::Place;
 use crate::step;
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -51,6 +51,7 @@ pub struct CreateOptions {
     sparse: bool,
     prefault: bool,
     mlock: bool,
+    make_directories: bool,
 }
 
 impl CreateOptions {
@@ -76,6 +77,13 @@ impl CreateOptions {
     /// Locks the creator's pages in memory, so that they are never swapped out. Needs `RLIMIT_MEMLOCK` or `CAP_IPC_LOCK`.
     pub fn mlock(mut self, mlock: bool) -> Self {
         self.mlock = mlock;
+        self
+    }
+
+    /// Makes the directory of a file, and those above it, where they are missing, as the umask has it. `SharedProducer::create` and the other
+    /// `create` functions do.
+    pub fn make_directories(mut self, make_directories: bool) -> Self {
+        self.make_directories = make_directories;
         self
     }
 
@@ -117,7 +125,7 @@ impl Fate {
 
 /// A mapped segment, its checked header, and the object itself for questions about it. Unmapped on drop.
 ///
-/// A child of a fork inherits the mapping, which is harmless: what says that somebody lives is a [`Claim`], and no child has one.
+/// A child of a fork has private memory in the place of the mapping, and can lock, rename and remove nothing through this.
 #[derive(Debug)]
 pub(crate) struct Segment {
     place: Place,
@@ -126,6 +134,7 @@ pub(crate) struct Segment {
     header: Header,
     schema: Vec<u8>,
     access: Access,
+    fork_epoch: u32,
 }
 
 // The type is moved to the consumer's thread and looked at by watchers on others; the raw pointers inside are only handed out.
@@ -210,7 +219,15 @@ impl Segment {
         }
         let len = header.plan.total_len as usize; // the layout rule keeps it within `isize`
         let mapping = object.map(len, access, false).map_err(|fault| OpenError::from_fault(place, fault))?;
-        let mut segment = Self { place: place.clone(), object, mapping, header, schema: Vec::new(), access };
+        let mut segment = Self {
+            place: place.fixed(),
+            object,
+            mapping,
+            header,
+            schema: Vec::new(),
+            access,
+            fork_epoch: fork_epoch(),
+        };
         // Acquire pairs with the Release in `Construction::build`: who sees READY here sees what the creator wrote before it. That the
         // word was READY is known already, but from a read that orders nothing.
         if segment.word(READY_OFFSET).load(Ordering::Acquire) != READY {
@@ -273,8 +290,12 @@ impl Segment {
     /// Tries to take one lock byte. `None`: somebody holds it, be it in this process.
     ///
     /// # Errors
-    /// The system could not open the object once more, or has no locks for it. Not possible on a read-only segment.
+    /// The system could not open the object once more, or has no locks for it. Not possible on a read-only segment, nor in a child of the
+    /// process that opened it: there it is an error that says so.
     pub(crate) fn claim(&self, byte: u32) -> io::Result<Option<Claim>> {
+        if self.fork_epoch != fork_epoch() {
+            return Err(io::Error::other("the handle belongs to the process that has forked this one"));
+        }
         match self.access {
             Access::ReadOnly => Err(io::ErrorKind::PermissionDenied.into()),
             Access::ReadWrite => self.object.try_lock(LockRange::Byte(byte)),
@@ -326,7 +347,7 @@ impl Segment {
     /// Takes the name away if it still leads to this very object, and says whether it did. The caller holds the producer's claim: it
     /// keeps others who follow the protocol from putting something else there between the look and the unlinking.
     pub(crate) fn unlink_if_same(&self) -> io::Result<bool> {
-        if !self.still_named()? {
+        if self.fork_epoch != fork_epoch() || !self.still_named()? {
             return Ok(false);
         }
         match self.backend()?.unlink() {
@@ -373,10 +394,11 @@ impl Segment {
 /// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is there, so that
 /// nobody takes `old` over meanwhile. `old` is marked, and `before_new` gets it so marked, to wake everybody in it.
 ///
-/// Where the place allows it, the new segment is complete before `old` is touched: if there is no space, `old` stays as it was.
+/// What can be refused comes first: where the place allows it, the new segment is complete before `old` is touched; then the name of `old`
+/// is taken away; only then is `old` marked. After a refusal `old` is as it was.
 ///
 /// # Errors
-/// [`CreateError`]; `AlreadyExists` if somebody else has put something in the place of `old`.
+/// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be taken away.
 pub(crate) fn replace(
     old: &Segment,
     claim: Claim,
@@ -397,33 +419,30 @@ pub(crate) fn replace(
         Some(identity) if identity == old_identity => Ok(true),
         Some(_) => Err(CreateError::AlreadyExists { place: place.to_string() }),
     };
-    let retire = || -> Result<(), CreateError> {
-        names_old()?;
-        old.mark_replaced();
-        before_new(old);
-        // Looked at again: waking takes time.
+    let unlink = || -> Result<(), CreateError> {
         if names_old()? {
-            backend.unlink().map_err(fault)?;
+            backend.unlink().map_err(|fault| construction.unlink_error(&*backend, fault))?;
         }
         step!(ReplaceUnlinked);
         Ok(())
     };
     names_old()?;
-    let new = match Draft::nameless(&*backend, &construction.request).map_err(fault)? {
+    let (draft, new) = match Draft::nameless(&*backend, &construction.request).map_err(fault)? {
         Some(draft) => {
             let new = construction.build(&draft, init)?;
-            retire()?;
-            draft.finish().map_err(fault)?;
-            new
+            unlink()?;
+            (draft, new)
         }
         None => {
-            retire()?;
+            unlink()?;
             let draft = Draft::named(&*backend, &construction.request).map_err(fault)?;
             let new = construction.build(&draft, init)?;
-            draft.finish().map_err(fault)?;
-            new
+            (draft, new)
         }
     };
+    old.mark_replaced();
+    before_new(old);
+    draft.finish().map_err(fault)?;
     drop(claim);
     Ok(new)
 }
@@ -455,7 +474,34 @@ struct Construction<'a> {
 impl<'a> Construction<'a> {
     fn new(place: &'a Place, blueprint: &'a Blueprint, options: &'a CreateOptions) -> Result<Self, CreateError> {
         let plan = blueprint.plan()?;
-        Ok(Self { place, blueprint, options, plan, request: options.request(&plan) })
+        let new = Self { place, blueprint, options, plan, request: options.request(&plan) };
+        let backend = backend::of(place)?;
+        let wanted_bytes = plan.total_len;
+        if let Some(limit_bytes) = backend.longest_object_bytes().filter(|limit_bytes| *limit_bytes < wanted_bytes) {
+            return Err(CreateError::FileSizeLimit { place: place.to_string(), wanted_bytes, limit_bytes });
+        }
+        if options.make_directories {
+            backend.make_directories().map_err(|fault| new.error(fault))?;
+        }
+        Ok(new)
+    }
+
+    /// Refuses what would end in SIGKILL.
+    fn check_memory(&self, object: &Object) -> Result<(), CreateError> {
+        let wanted_bytes = self.plan.total_len;
+        match object.memory_limit() {
+            Some(MemoryLimit { limit_bytes, available_bytes })
+                if !self.options.sparse && available_bytes < wanted_bytes =>
+            {
+                Err(CreateError::MemoryLimit {
+                    place: self.place.to_string(),
+                    wanted_bytes,
+                    available_bytes,
+                    limit_bytes,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Turns a draft into a ready segment. The lock comes first: an object that can be found is locked or dead.
@@ -466,6 +512,7 @@ impl<'a> Construction<'a> {
             object.try_lock(LockRange::Byte(PRODUCER)).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))?;
         let claim = claim.ok_or_else(|| CreateError::AlreadyExists { place: self.place.to_string() })?;
         step!(ProducerLocked);
+        self.check_memory(object)?;
         let header = Header::new(self.blueprint, self.plan, new_generation(), ProcessIdentity::current());
         let filled = object.fill(&header.to_page(), self.plan.total_len, self.options.sparse);
         filled.map_err(|fault| self.fill_error(object, fault))?;
@@ -477,12 +524,13 @@ impl<'a> Construction<'a> {
         }
         let schema = self.blueprint.schema.clone();
         let segment = Segment {
-            place: self.place.clone(),
+            place: self.place.fixed(),
             object: object.clone(),
             mapping,
             header,
             schema,
             access: Access::ReadWrite,
+            fork_epoch: fork_epoch(),
         };
         segment.write_schema(&segment.schema);
         init(&segment);
@@ -493,27 +541,43 @@ impl<'a> Construction<'a> {
         Ok((segment, claim))
     }
 
-    /// What a failure to get the space means to the user.
-    fn fill_error(&self, object: &Object, fault: Fault) -> CreateError {
-        let unsupported = Errno::from_io_error(&fault.source) == Some(Errno::OPNOTSUPP);
-        match self.error(fault) {
-            CreateError::NoSpace { place, wanted_bytes, source, .. } => {
-                CreateError::NoSpace { place, wanted_bytes, available_bytes: object.available_bytes(), source }
-            }
-            CreateError::Os { place, source, .. } if unsupported => {
-                CreateError::UnsupportedSpace { place, file_system: object.file_system(), source }
-            }
-            other => other,
+    /// What it means that the name of what is replaced may not be taken away.
+    fn unlink_error(&self, backend: &dyn Backend, fault: Fault) -> CreateError {
+        match backend.refusing_owner(&fault.source) {
+            Some(owner_uid) => CreateError::NotOwner { place: self.place.to_string(), owner_uid, source: fault.source },
+            None => self.error(fault),
         }
     }
 
-    /// What any other failure means. A file system without room can refuse the very first call, for want of an inode.
+    /// What a failure to get the space means to the user.
+    fn fill_error(&self, object: &Object, fault: Fault) -> CreateError {
+        let (place, wanted_bytes) = (self.place.to_string(), self.plan.total_len);
+        match Errno::from_io_error(&fault.source) {
+            Some(Errno::NOSPC | Errno::DQUOT) => CreateError::NoSpace {
+                place,
+                wanted_bytes,
+                available_bytes: object.available_bytes(),
+                source: fault.source,
+            },
+            Some(Errno::OPNOTSUPP) => {
+                CreateError::UnsupportedSpace { place, file_system: object.file_system(), source: fault.source }
+            }
+            _ => self.error(fault),
+        }
+    }
+
+    /// What any other failure means. A file system without room can refuse the very first call, and the last, for want of an inode.
     fn error(&self, fault: Fault) -> CreateError {
         let Fault { call, source } = fault;
         let place = self.place.to_string();
         match (source.kind(), Errno::from_io_error(&source)) {
             (_, Some(Errno::NOSPC | Errno::DQUOT)) => {
-                CreateError::NoSpace { place, wanted_bytes: self.plan.total_len, available_bytes: 0, source }
+                match backend::of(self.place).ok().and_then(|backend| backend.free_bytes_without_inodes()) {
+                    Some(free_bytes) => CreateError::NoInodes { place, free_bytes, source },
+                    None => {
+                        CreateError::NoSpace { place, wanted_bytes: self.plan.total_len, available_bytes: 0, source }
+                    }
+                }
             }
             (io::ErrorKind::AlreadyExists, _) => CreateError::AlreadyExists { place },
             (io::ErrorKind::PermissionDenied, _) => CreateError::PermissionDenied { place, call, source },

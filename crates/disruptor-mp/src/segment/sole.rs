@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::blueprint::Blueprint;
-use super::error::CreateError;
+use super::error::{CreateError, GcError};
 use super::gc::{GcOutcome, gc};
 use super::owner::{Claim, fork_epoch};
 use super::place::Place;
@@ -42,6 +42,9 @@ impl Sole {
                 }
                 Err(CreateError::AlreadyExists { .. }) => match gc(place) {
                     Ok(GcOutcome::Removed | GcOutcome::NotFound) => {}
+                    Err(GcError::NotOwner { place, owner_uid, source }) => {
+                        return Err(CreateError::NotOwner { place, owner_uid, source });
+                    }
                     // Also when it may not be removed: that it exists is what stands in the caller's way.
                     Ok(GcOutcome::InUse { .. } | GcOutcome::NotOurs) | Err(_) => break,
                 },
@@ -66,8 +69,8 @@ impl Drop for Sole {
         if !self.is_ours() {
             return;
         }
-        self.segment.mark_removed();
-        // If the name cannot be taken away now, a collector does it later: nobody lives in it.
+        // If the name cannot be taken away now, a collector does it later: no process lives in it.
         let _ = self.segment.unlink_if_same();
+        self.segment.mark_removed();
     }
 }

@@ -25,6 +25,7 @@
 //! | SIGBUS where space is short | `namespaces::a_full_file_system_is_an_error_and_not_a_signal` |
 //! | a large event overflows the stack | `hostile::a_large_event_does_not_pass_through_the_readers_stack` |
 //! | a forked child unlinks, keeps alive or unlocks | `processes::a_child_that_exits_takes_nothing_of_its_parents_with_it`, `processes::a_parent_that_forked_and_was_killed_is_dead_although_its_child_lives` |
+//! | a forked child stores beside its parent | `fork::*` |
 //! | a background consumer that cannot be stopped | `auto::it_can_be_stopped_while_traffic_flows`, `auto::a_handler_that_panics_leaves_it_not_running_and_its_event_unacknowledged` |
 //! | a user's panic ends the watch | `liveness::a_hook_that_panics_does_not_switch_the_watch_off` |
 //! | a pointer in an event | `tests/event/refused` |
@@ -49,9 +50,11 @@ mod damage;
 #[cfg(target_os = "linux")]
 mod doorbell;
 mod first_reader;
+mod fork;
 mod hostile;
 mod liveness;
 mod namespaces;
+mod places;
 mod processes;
 mod proptest;
 mod records;

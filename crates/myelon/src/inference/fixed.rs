@@ -4,6 +4,7 @@
 //! **May touch it:** the scheduler and its workers, each with an equal value.
 
 use super::WorkerCount;
+use disruptor_mp::segment::SegmentName;
 use disruptor_mp::{Event, MultiProcessError, SharedConsumer, SharedDisruptorBuilder, SharedProducer};
 use std::ops::Range;
 use std::time::Duration;
@@ -22,6 +23,16 @@ pub enum InferenceTopologyError {
         index: usize,
         /// How many there are.
         worker_count: usize,
+    },
+    /// The ring cannot have that name, or no worker could have an id that begins with it.
+    #[error(
+        "`{segment_name}` cannot name a fixed topology: its workers are called `{segment_name}_wk_0` and so on, so it may have 1 to \
+         {SEGMENT_NAME_BYTES_MAX} bytes, none of them `/`, and no characters that cannot be seen",
+        segment_name = segment_name.escape_debug()
+    )]
+    InvalidSegmentName {
+        /// What was given.
+        segment_name: String,
     },
     /// The ring could not be built or attached to.
     #[error(transparent)]
@@ -57,7 +68,7 @@ pub enum InferenceTopologyError {
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedTopology"))]
 pub struct FixedTopology {
     segment_name: String,
     buffer_size: usize,
@@ -65,11 +76,56 @@ pub struct FixedTopology {
     coordination_timeout: Duration,
 }
 
+/// The same fields before they were checked, so that a configuration file cannot bring in what the constructor refuses.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct UncheckedTopology {
+    segment_name: String,
+    buffer_size: usize,
+    worker_count: WorkerCount,
+    coordination_timeout: Duration,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<UncheckedTopology> for FixedTopology {
+    type Error = InferenceTopologyError;
+
+    fn try_from(unchecked: UncheckedTopology) -> InferenceTopologyResult<Self> {
+        let UncheckedTopology { segment_name, buffer_size, worker_count, coordination_timeout } = unchecked;
+        Ok(Self::try_new(segment_name, buffer_size, worker_count)?.with_coordination_timeout(coordination_timeout))
+    }
+}
+
+/// What stands between the ring's name and the index in a worker's id.
+const WORKER_INFIX: &str = "_wk_";
+
+/// The longest name of a ring with which its workers' ids can be ids: they end in one digit.
+const SEGMENT_NAME_BYTES_MAX: usize = disruptor_mp::CONSUMER_ID_MAX_LEN - WORKER_INFIX.len() - 1;
+
 impl FixedTopology {
     /// The ring `segment_name` of `buffer_size` slots, a power of two. Nothing is created.
+    ///
+    /// # Panics
+    /// If no ring or no worker can have that name: see [`try_new`](Self::try_new), which says so with an error.
     pub fn new(segment_name: impl Into<String>, buffer_size: usize, worker_count: WorkerCount) -> Self {
+        Self::try_new(segment_name, buffer_size, worker_count).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// [`new`](Self::new) for a name that comes from elsewhere.
+    ///
+    /// # Errors
+    /// `InvalidSegmentName`: choose another name.
+    pub fn try_new(
+        segment_name: impl Into<String>,
+        buffer_size: usize,
+        worker_count: WorkerCount,
+    ) -> InferenceTopologyResult<Self> {
+        let segment_name = segment_name.into();
+        if segment_name.len() > SEGMENT_NAME_BYTES_MAX || SegmentName::new(segment_name.as_str()).is_err() {
+            return Err(InferenceTopologyError::InvalidSegmentName { segment_name });
+        }
         let coordination_timeout = disruptor_mp::default_coordination_timeout_duration();
-        Self { segment_name: segment_name.into(), buffer_size, worker_count, coordination_timeout }
+        Ok(Self { segment_name, buffer_size, worker_count, coordination_timeout })
     }
 
     /// Sets how long the scheduler waits for its workers; 15 s unless set. Zero looks once.
@@ -116,7 +172,7 @@ impl FixedTopology {
     }
 
     fn worker_id_prefix(&self) -> String {
-        format!("{}_wk_", self.segment_name)
+        format!("{}{WORKER_INFIX}", self.segment_name)
     }
 
     /// The builder of the scheduler's end: it waits for all workers, and its table has room for them and nobody else.
@@ -160,6 +216,22 @@ impl FixedTopology {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_which_no_worker_could_join_is_refused_at_once() {
+        let longest = "x".repeat(SEGMENT_NAME_BYTES_MAX);
+        let topology = FixedTopology::new(&longest, 8, WorkerCount::Eight);
+        let shm = ShmGuard::new();
+        let place = shm.name("id");
+        let _ring = SharedDisruptorBuilder::<u64>::new(place.as_str(), 8).build_producer(|| 0).unwrap();
+        let id = topology.worker_consumer_id(7).unwrap();
+        SharedDisruptorBuilder::<u64>::new(place.as_str(), 8).with_consumer_id(id).build_consumer().unwrap();
+        for bad in [format!("{longest}x"), String::new(), "a/b".to_owned(), "a\u{202e}b".to_owned()] {
+            let error = FixedTopology::try_new(&bad, 8, WorkerCount::Eight).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("`{}` cannot name", bad.escape_debug())), "{error}");
+            assert!(std::panic::catch_unwind(|| FixedTopology::new(&bad, 8, WorkerCount::Eight)).is_err());
+        }
+    }
     use testkit::names::ShmGuard;
     use testkit::watchdog::{PATIENCE, eventually};
 

@@ -97,10 +97,12 @@ impl<F: Format> Topology<F> {
         Self { wait, ..self }
     }
 
-    /// Puts the rings into files in `directory`, which must exist, instead of into shared memory.
+    /// Puts the rings into files in `directory`, which must exist, instead of into shared memory. A relative path is one below the working
+    /// directory of now, also for workers that run in another one.
     #[must_use]
     pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
-        Self { directory: Some(directory.into()), ..self }
+        let directory = directory.into();
+        Self { directory: Some(std::path::absolute(&directory).unwrap_or(directory)), ..self }
     }
 
     /// Sets the longest message in bytes, in both directions.

@@ -129,6 +129,11 @@ impl<F: Format> TransportBuilder<F> {
         Self { settings, format: PhantomData }
     }
 
+    /// What the `create` functions begin with.
+    pub(crate) fn to_create(place: impl Into<Place>, depth: usize) -> Self {
+        Self::new(place, depth).with_create_options(CreateOptions::default().make_directories(true))
+    }
+
     /// Room for so many consumers, instead of [`DEFAULT_MAX_CONSUMERS`](disruptor_mp::DEFAULT_MAX_CONSUMERS).
     #[must_use]
     pub fn with_max_consumers(mut self, max_consumers: usize) -> Self {

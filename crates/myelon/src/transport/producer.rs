@@ -32,12 +32,12 @@ impl<F: Format> FramedTransportProducer<F> {
         Self { sender, next_msg_id: 0, has_send_time, trace_id: None }
     }
 
-    /// A producer at `place` with everything else as [`TransportBuilder`] has it.
+    /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where it is missing.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create(place: impl Into<Place>, depth: usize) -> TransportResult<Self> {
-        TransportBuilder::new(place, depth).build_producer()
+        TransportBuilder::to_create(place, depth).build_producer()
     }
 
     /// [`create`](Self::create) with room for `max_consumers` consumers.
@@ -45,7 +45,7 @@ impl<F: Format> FramedTransportProducer<F> {
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create_with_consumers(place: impl Into<Place>, depth: usize, max_consumers: usize) -> TransportResult<Self> {
-        TransportBuilder::new(place, depth).with_max_consumers(max_consumers).build_producer()
+        TransportBuilder::to_create(place, depth).with_max_consumers(max_consumers).build_producer()
     }
 
     /// Sends `payload`: waits while the ring is full, as long as its consumers live. Returns the message's sequence.

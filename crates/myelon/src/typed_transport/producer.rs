@@ -58,12 +58,12 @@ pub struct TypedProducer<T: Codec, F: Format = Records> {
 pub type MmapTypedProducer<T, F = Records> = TypedProducer<T, F>;
 
 impl<T: Codec, F: Format> TypedProducer<T, F> {
-    /// A producer at `place` with everything else as [`TransportBuilder`] has it.
+    /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where it is missing.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create(place: impl Into<Place>, depth: usize) -> TransportResult<Self> {
-        Self::build(TransportBuilder::new(place, depth))
+        Self::build(TransportBuilder::to_create(place, depth))
     }
 
     /// [`create`](Self::create) with room for `max_consumers` consumers.
@@ -71,7 +71,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create_with_consumers(place: impl Into<Place>, depth: usize, max_consumers: usize) -> TransportResult<Self> {
-        Self::build(TransportBuilder::new(place, depth).with_max_consumers(max_consumers))
+        Self::build(TransportBuilder::to_create(place, depth).with_max_consumers(max_consumers))
     }
 
     /// The producer that `builder` describes, whose content tag becomes that of `T`.

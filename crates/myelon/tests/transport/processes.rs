@@ -5,7 +5,7 @@
 
 use crate::stage::{DEPTH, Small, Subject, payload, watchdog};
 use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder, TransportError};
-use myelon::{ConsumeError, Origin, Patience};
+use myelon::{ConsumeError, Origin, Patience, StartAt};
 use testkit::names::ShmGuard;
 use testkit::process::{Respawn, is_victim, role, say, wait_to_be_killed};
 use testkit::test_name;
@@ -71,8 +71,9 @@ fn kill_senders<F: Subject>(format: &str) {
         let author = victim.pid();
         // The first consumer joins in the middle, at a message; the others are there from the first message on.
         let mut next = consumer.is_some().then_some(0);
-        let consumer =
-            consumer.get_or_insert_with(|| TransportBuilder::new(name.as_str(), F::DEPTH).build_consumer().unwrap());
+        let consumer = consumer.get_or_insert_with(|| {
+            TransportBuilder::new(name.as_str(), F::DEPTH).start_at(StartAt::Tail).build_consumer().unwrap()
+        });
         let mut received = 0;
         let end = loop {
             if received == 100 + 37 * kill {

@@ -3,24 +3,31 @@
 //! **Lives here:** system calls on one descriptor, without names. **Builds on:** rustix, memmap2. **May touch it:** `backend` only.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{self, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::super::owner::{ForkSafe, Part};
 use super::{Access, Fault, Identity};
 
 /// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose timer ticks faster
 /// than a whole segment can be reserved would never finish. One such piece takes about a millisecond.
-#[cfg(target_os = "linux")]
 const RESERVE_STEP_BYTES: u64 = 4 << 20;
+
+/// The shortest step that is tried when longer ones are interrupted: one page, which takes about a microsecond.
+const RESERVE_STEP_MIN_BYTES: u64 = 4096;
+
+/// How often in a row the shortest step may be interrupted. A file system that answers so every time would otherwise keep us for ever.
+const INTERRUPTIONS_MAX: u32 = 1000;
 
 pub(super) fn len(descriptor: impl AsFd) -> io::Result<u64> {
     Ok(fs::fstat(descriptor)?.st_size as u64)
 }
 
-pub(super) fn identity(descriptor: impl AsFd) -> io::Result<Identity> {
+pub(in crate::segment) fn identity(descriptor: impl AsFd) -> io::Result<Identity> {
     Ok(identity_of(&fs::fstat(descriptor)?))
 }
 
@@ -107,28 +114,54 @@ pub(super) fn fill(descriptor: impl AsFd, page: &[u8], total_len: u64, sparse: b
 
 #[cfg(target_os = "linux")]
 fn reserve(descriptor: impl AsFd, total_len: u64) -> Result<(), Fault> {
-    let mut offset = 0;
-    while offset < total_len {
-        let len = RESERVE_STEP_BYTES.min(total_len - offset);
-        match fs::fallocate(&descriptor, FallocateFlags::empty(), offset, len) {
-            Ok(()) => offset += len,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Fault::new("fallocate", errno)),
-        }
-    }
-    Ok(())
+    let step = |offset, len| fs::fallocate(&descriptor, FallocateFlags::empty(), offset, len);
+    reserve_in_steps(total_len, RESERVE_STEP_BYTES, step).map_err(Fault::of("fallocate"))
 }
 
 /// Elsewhere there is no reservation by range, only one of the whole at the end of the file.
 #[cfg(not(target_os = "linux"))]
 fn reserve(descriptor: impl AsFd, total_len: u64) -> Result<(), Fault> {
-    loop {
-        match fs::fallocate(&descriptor, FallocateFlags::empty(), 0, total_len) {
-            Ok(()) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Fault::new("fcntl(F_PREALLOCATE)", errno)),
+    let whole = |_, _| fs::fallocate(&descriptor, FallocateFlags::empty(), 0, total_len);
+    reserve_in_steps(total_len, total_len, whole).map_err(Fault::of("fcntl(F_PREALLOCATE)"))
+}
+
+/// Calls `reserve(offset, len)` until `total_len` bytes are reserved. Steps that are interrupted become shorter, and too many interruptions
+/// are an error.
+fn reserve_in_steps(
+    total_len: u64,
+    longest_step: u64,
+    mut reserve: impl FnMut(u64, u64) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let (mut offset, mut step, mut interruptions) = (0, longest_step, 0);
+    while offset < total_len {
+        let len = step.min(total_len - offset);
+        match reserve(offset, len) {
+            Ok(()) => (offset, interruptions) = (offset + len, 0),
+            Err(Errno::INTR) if interruptions < INTERRUPTIONS_MAX => {
+                step = (step / 2).max(RESERVE_STEP_MIN_BYTES);
+                interruptions += 1;
+            }
+            Err(errno) => return Err(errno),
         }
     }
+    Ok(())
+}
+
+/// Whether what is reserved here is memory, and counts against a memory limit.
+#[cfg(target_os = "linux")]
+pub(super) fn is_memory(descriptor: impl AsFd) -> bool {
+    matches!(file_system(descriptor).as_str(), "tmpfs" | "ramfs")
+}
+
+/// Elsewhere there are no memory limits of this kind.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_memory(_descriptor: impl AsFd) -> bool {
+    false
+}
+
+/// The longest file that this process may make, if there is a limit. Going beyond it is SIGXFSZ before it is an error.
+pub(super) fn longest_file_bytes() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
 }
 
 /// Whether the file system cannot have that many bytes, whoever asks. Reserving piece by piece until it is full would succeed or fail
@@ -170,16 +203,53 @@ pub(super) fn file_system(_descriptor: impl AsFd) -> String {
     "unknown".to_owned()
 }
 
-pub(super) fn map(descriptor: impl AsFd, len: usize, access: Access, prefault: bool) -> Result<MmapRaw, Fault> {
-    let raw = descriptor.as_fd().as_raw_fd();
+/// Maps the first `len` bytes.
+pub(super) fn map(
+    descriptor: &Arc<OwnedFd>,
+    len: usize,
+    access: Access,
+    prefault: bool,
+) -> Result<ForkSafe<MmapRaw>, Fault> {
     let mut options = MmapOptions::new();
     options.len(len);
     if prefault {
         options.populate();
     }
-    match access {
-        Access::ReadOnly => options.map_raw_read_only(raw),
-        Access::ReadWrite => options.map_raw(raw),
+    let map = |own: BorrowedFd<'_>| match access {
+        Access::ReadOnly => options.map_raw_read_only(own.as_raw_fd()),
+        Access::ReadWrite => options.map_raw(own.as_raw_fd()),
+    };
+    let whole = |mapping: &MmapRaw| vec![Part::new(mapping.as_ptr(), mapping.len(), 0, access == Access::ReadWrite)];
+    ForkSafe::map(descriptor, map, whole).map_err(Fault::of("mmap"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_that_is_always_interrupted_ends() {
+        let mut calls = 0;
+        let reserve = |_, _| {
+            calls += 1;
+            Err(Errno::INTR)
+        };
+        assert_eq!(reserve_in_steps(64 << 20, RESERVE_STEP_BYTES, reserve), Err(Errno::INTR));
+        assert_eq!(calls, INTERRUPTIONS_MAX + 1);
     }
-    .map_err(Fault::of("mmap"))
+
+    #[test]
+    fn a_reservation_whose_long_steps_are_interrupted_takes_short_ones() {
+        let mut reserved = 0;
+        let reserve = |offset, len| {
+            assert_eq!(offset, reserved, "every byte once, in order");
+            if len > 64 << 10 {
+                return Err(Errno::INTR);
+            }
+            reserved += len;
+            Ok(())
+        };
+        assert_eq!(reserve_in_steps((8 << 20) + 5, RESERVE_STEP_BYTES, reserve), Ok(()));
+        assert_eq!(reserved, (8 << 20) + 5);
+    }
 }

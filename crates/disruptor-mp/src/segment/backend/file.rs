@@ -115,6 +115,22 @@ impl Backend for DirEntry {
     fn unlink(&self) -> Result<(), Fault> {
         fs::unlink(&self.path).map_err(Fault::of("unlink"))
     }
+
+    fn refusing_owner(&self, error: &io::Error) -> Option<u32> {
+        let is_refusal = matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::ACCESS));
+        let owner_uid = fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).ok()?.st_uid;
+        (is_refusal && owner_uid != rustix::process::geteuid().as_raw()).then_some(owner_uid)
+    }
+
+    fn make_directories(&self) -> Result<(), Fault> {
+        std::fs::create_dir_all(&self.dir).map_err(Fault::of("mkdir"))
+    }
+
+    fn free_bytes_without_inodes(&self) -> Option<u64> {
+        let stat = fs::statvfs(&self.dir).ok()?;
+        // A file system that makes inodes as it goes says that it has none at all.
+        (stat.f_files > 0 && stat.f_ffree == 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
 }
 
 /// What is wrong with an object that is no regular file: like a symlink, nothing that we would put there.

@@ -53,6 +53,10 @@ impl Backend for &HeapObject {
     fn unlink(&self) -> Result<(), Fault> {
         self.cell.unlink()
     }
+
+    fn longest_object_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Page-aligned, zeroed memory, and the locks that a file would have in the kernel.

@@ -9,6 +9,7 @@ mod file;
 mod heap;
 #[cfg(target_os = "linux")]
 mod memfd;
+mod memory_limit;
 mod shm;
 
 use std::io;
@@ -17,15 +18,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::MmapRaw;
 
+pub(super) use descriptor::identity as identity_of_descriptor;
 #[cfg(test)]
 pub(super) use file::pretend_no_tmpfile;
 pub(super) use heap::HeapMemory;
 pub use heap::HeapObject;
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdObject;
+pub(super) use memory_limit::MemoryLimit;
 
 use super::name::InvalidName;
-use super::owner::{self, Claim, LockRange};
+use super::owner::{self, Claim, ForkSafe, LockRange};
 use super::place::Place;
 
 /// What a participant may do with a segment.
@@ -95,6 +98,28 @@ pub(super) trait Backend {
 
     /// Takes the name away. `NotFound` if it is gone already.
     fn unlink(&self) -> Result<(), Fault>;
+
+    /// The user to whom the object of that name belongs, if that is why `error` came of taking the name away: in a directory with the sticky
+    /// bit only the owner of a file, or of the directory, may do that.
+    fn refusing_owner(&self, _error: &io::Error) -> Option<u32> {
+        None
+    }
+
+    /// Whether the place can have no further object, however short: the bytes that are free there all the same. `None`: it can, or does not
+    /// say.
+    fn free_bytes_without_inodes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Makes the directories that a name is missing.
+    fn make_directories(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The longest object that this process may make here, in bytes, if there is a limit.
+    fn longest_object_bytes(&self) -> Option<u64> {
+        descriptor::longest_file_bytes()
+    }
 }
 
 /// The backend of a place.
@@ -160,6 +185,14 @@ impl Object {
         }
     }
 
+    /// The memory limit of this process, if what is reserved here counts against it.
+    pub(super) fn memory_limit(&self) -> Option<MemoryLimit> {
+        match self {
+            Self::Descriptor(descriptor) if descriptor::is_memory(descriptor) => MemoryLimit::of_this_process(),
+            _ => None,
+        }
+    }
+
     /// The name of the file system for a message.
     pub(super) fn file_system(&self) -> String {
         match self {
@@ -198,7 +231,7 @@ impl Object {
 /// Memory that lies under a segment.
 #[derive(Debug)]
 pub(super) enum Mapping {
-    Shared(MmapRaw),
+    Shared(ForkSafe<MmapRaw>),
     Heap(Arc<HeapMemory>),
 }
 

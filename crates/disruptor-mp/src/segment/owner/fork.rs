@@ -1,21 +1,29 @@
-//! What happens to lock descriptors when the process forks: the child closes them before `fork` returns.
+//! What happens to locks and mappings when the process forks: before `fork` returns in the child, it has lost both.
 //!
-//! **Lives here:** the gate, the registry of lock descriptors, and the epoch. **Builds on:** `pthread_atfork`.
-//! **May touch it:** `owner` only; [`fork_epoch`] is for every handle.
+//! **Lives here:** the gate, what it guards, and the epoch. **Builds on:** `pthread_atfork`.
+//! **May touch it:** `owner` and `backend`; [`fork_epoch`] is for every handle.
 //!
 //! A lock of an open file description lives as long as any descriptor refers to it, so a child that keeps a copy would keep a dead
-//! parent alive. Three handlers prevent that. *Prepare* takes the gate, which also covers opening and registering a lock descriptor:
-//! no fork lands between the two. *Parent* gives it back. *Child* closes every registered descriptor and steps the epoch, by which
-//! handles notice that they were copied; it allocates nothing and takes no lock.
+//! parent alive. And a child that keeps a shared mapping could store beside its parent, with positions that are out of date. Three
+//! handlers prevent both. *Prepare* takes the gate, under which lock descriptors are opened and objects are mapped: no fork falls between
+//! that and the registration. *Parent* gives it back. *Child* closes every registered descriptor, maps every registered range privately
+//! over itself, and steps the epoch, by which handles notice that they were copied. It allocates nothing and takes no lock.
+//!
+//! What a child stores through a copied handle stays in the child, whatever it calls. Heap memory needs nothing of this: a fork has
+//! copied it.
 //!
 //! Not covered: a raw `clone` system call past the C library. `posix_spawn` and `vfork` run no handlers, but what they start has lost
-//! its close-on-exec descriptors by the time it is another program, and a claim that is dropped meanwhile unlocks explicitly.
+//! its close-on-exec descriptors and its mappings by the time it is another program, and a claim that is dropped meanwhile unlocks
+//! explicitly.
 
 use std::cell::UnsafeCell;
+use std::ffi::{c_int, c_void};
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, OnceLock};
 
+use super::super::backend::{Identity, identity_of_descriptor};
 use crate::sync::primitive::{AtomicU32, Ordering};
 
 /// How often this process has become another one by forking. A handle that remembers an older value was copied, not made here.
@@ -29,29 +37,43 @@ pub fn fork_epoch() -> u32 {
     EPOCH.load(Ordering::Relaxed)
 }
 
-/// Excludes a fork while a lock descriptor is being opened or closed. The C library's mutex, because the handlers take it in one
-/// function and give it back in another, in the child too, which no guard can express.
-struct Gate(UnsafeCell<libc::pthread_mutex_t>);
+/// Excludes a fork while a lock descriptor is being opened or closed, or an object mapped or unmapped; guards the lists of them. The C
+/// library's mutex, because the handlers take it in one function and give it back in another, in the child too, which no guard can
+/// express.
+struct Gate {
+    mutex: UnsafeCell<libc::pthread_mutex_t>,
+    inherited: UnsafeCell<Inherited>,
+}
 
-// SAFETY: the mutex is only ever handed to the C library's mutex functions, which are made for being called by several threads.
+/// What a child of a fork has from its parent and must not keep. An entry that is `None` is free.
+struct Inherited {
+    locks: Vec<Option<RawFd>>,
+    parts: Vec<Option<Part>>,
+}
+
+// SAFETY: the mutex is only ever handed to the C library's mutex functions, which are made for being called by several threads; the lists
+// are touched only by the thread that holds it.
 unsafe impl Sync for Gate {}
 
-static GATE: Gate = Gate(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER));
+static GATE: Gate = Gate {
+    mutex: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER),
+    inherited: UnsafeCell::new(Inherited { locks: Vec::new(), parts: Vec::new() }),
+};
 
 impl Gate {
     fn lock(&self) {
         // SAFETY: the mutex is static and was initialised by its constant.
-        let error = unsafe { libc::pthread_mutex_lock(self.0.get()) };
+        let error = unsafe { libc::pthread_mutex_lock(self.mutex.get()) };
         debug_assert_eq!(error, 0, "a default mutex can always be taken");
     }
 
     fn unlock(&self) {
         // SAFETY: as in `lock`; each caller holds it.
-        let error = unsafe { libc::pthread_mutex_unlock(self.0.get()) };
+        let error = unsafe { libc::pthread_mutex_unlock(self.mutex.get()) };
         debug_assert_eq!(error, 0, "the gate was held by us");
     }
 
-    fn with<T>(&self, run: impl FnOnce() -> T) -> T {
+    fn with<T>(&self, run: impl FnOnce(&mut Inherited) -> T) -> T {
         struct Unlock<'a>(&'a Gate);
         impl Drop for Unlock<'_> {
             fn drop(&mut self) {
@@ -60,40 +82,75 @@ impl Gate {
         }
         self.lock();
         let _unlock = Unlock(self);
-        run()
+        // SAFETY: this thread holds the mutex until the reference is gone, and what runs here opens, closes, maps and unmaps, which does not
+        // come back to the gate.
+        run(unsafe { &mut *self.inherited.get() })
     }
 }
 
-/// How many descriptors one chunk holds. Most processes have a handful of claims, so one chunk is nearly always enough.
-const CHUNK_LEN: usize = 64;
-
-/// An entry of the registry without a descriptor.
-const FREE: u32 = u32::MAX;
-
-/// Part of the registry. Chunks are appended and never freed: the child handler walks them without any lock.
-struct Chunk {
-    descriptors: [AtomicU32; CHUNK_LEN],
-    next: OnceLock<&'static Chunk>,
-}
-
-impl Chunk {
-    const fn new() -> Self {
-        Self { descriptors: [const { AtomicU32::new(FREE) }; CHUNK_LEN], next: OnceLock::new() }
-    }
-}
-
-static FIRST: Chunk = Chunk::new();
-
-/// Enters a descriptor in the registry. The gate is held, so nobody else changes it.
-fn register(descriptor: RawFd) -> &'static AtomicU32 {
-    let mut chunk = &FIRST;
-    loop {
-        // Relaxed throughout: the gate orders all who write, and the child handler runs on the thread that took the gate before.
-        if let Some(entry) = chunk.descriptors.iter().find(|entry| entry.load(Ordering::Relaxed) == FREE) {
-            entry.store(descriptor as u32, Ordering::Relaxed);
-            return entry;
+/// Puts `entry` into the first free place of `list`.
+fn enter<T>(list: &mut Vec<Option<T>>, entry: T) -> usize {
+    match list.iter().position(Option::is_none) {
+        Some(free) => {
+            list[free] = Some(entry);
+            free
         }
-        chunk = chunk.next.get_or_init(|| Box::leak(Box::new(Chunk::new())));
+        None => {
+            list.push(Some(entry));
+            list.len() - 1
+        }
+    }
+}
+
+/// A stretch of memory that shows part of an object.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::segment) struct Part {
+    /// Where it begins, on a page.
+    pub(in crate::segment) start: usize,
+    pub(in crate::segment) len_bytes: usize,
+    /// Where in the object it begins, on a page.
+    pub(in crate::segment) offset: u64,
+    pub(in crate::segment) is_writable: bool,
+    /// The mapped descriptor, and what it leads to: a child may be one whose parent has closed every descriptor that it could find.
+    descriptor: RawFd,
+    identity: Option<Identity>,
+}
+
+impl Part {
+    pub(in crate::segment) fn new(start: *const u8, len_bytes: usize, offset: u64, is_writable: bool) -> Self {
+        Self { start: start as usize, len_bytes, offset, is_writable, descriptor: -1, identity: None }
+    }
+
+    /// Puts private memory in the place of the shared one: a copy of the object as it is touched or, where there can be none, zeros. Runs in
+    /// a child between `fork` and its return: system calls only.
+    fn make_private(&self) {
+        let protection = libc::PROT_READ | if self.is_writable { libc::PROT_WRITE } else { 0 };
+        let over = |flags: c_int, descriptor: RawFd, offset: u64| {
+            let flags = flags | libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+            let start = self.start as *mut c_void;
+            // SAFETY: a registered part is mapped, from its `start` for `len_bytes`, by a mapping that is still there in the child. That its
+            // bytes may change under a reader is what every reader of shared memory expects; no other thread exists.
+            unsafe {
+                libc::mmap(start, self.len_bytes, protection, flags, descriptor, offset as libc::off_t)
+                    != libc::MAP_FAILED
+            }
+        };
+        let leads_to_it = || {
+            // SAFETY: the number is that of a descriptor which its mapping keeps open, or which the program has closed under it: then the
+            // question fails or is answered for another object.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
+            self.identity.is_some() && identity_of_descriptor(descriptor).ok() == self.identity
+        };
+        // Over huge pages the first way fails.
+        if (leads_to_it() && over(0, self.descriptor, self.offset)) || over(libc::MAP_ANONYMOUS, -1, 0) {
+            return;
+        }
+        // SAFETY: as above. A child that cannot be kept from its parent's memory must not run.
+        unsafe {
+            if libc::mprotect(self.start as *mut c_void, self.len_bytes, libc::PROT_NONE) != 0 {
+                libc::abort();
+            }
+        }
     }
 }
 
@@ -106,18 +163,14 @@ extern "C" fn parent() {
 }
 
 extern "C" fn child() {
-    let mut next = Some(&FIRST);
-    while let Some(chunk) = next {
-        for entry in &chunk.descriptors {
-            let descriptor = entry.load(Ordering::Relaxed);
-            if descriptor != FREE {
-                // SAFETY: a registered descriptor is open and belongs to the registry; `Registered` forgets it in a child.
-                unsafe { libc::close(descriptor as RawFd) };
-                entry.store(FREE, Ordering::Relaxed);
-            }
-        }
-        // `get` on a cell that may be half initialised elsewhere is one load: it does not wait.
-        next = chunk.next.get().copied();
+    // SAFETY: this thread has taken the gate in `prepare`, and there is no other thread.
+    let inherited = unsafe { &mut *GATE.inherited.get() };
+    for descriptor in inherited.locks.iter_mut().filter_map(Option::take) {
+        // SAFETY: a registered descriptor is open and belongs to the registry; `Registered` forgets it in a child.
+        unsafe { libc::close(descriptor) };
+    }
+    for part in inherited.parts.iter_mut().filter_map(Option::take) {
+        part.make_private();
     }
     EPOCH.store(EPOCH.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     GATE.unlock();
@@ -146,7 +199,7 @@ pub(crate) fn watch() -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Registered {
     descriptor: RawFd,
-    entry: &'static AtomicU32,
+    entry: usize,
     epoch: u32,
 }
 
@@ -154,9 +207,9 @@ impl Registered {
     /// Opens and registers as one step, as far as any fork can see.
     pub(super) fn open(open: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Self> {
         watch()?;
-        GATE.with(|| {
+        GATE.with(|inherited| {
             let descriptor = open()?.into_raw_fd();
-            Ok(Self { descriptor, entry: register(descriptor), epoch: fork_epoch() })
+            Ok(Self { descriptor, entry: enter(&mut inherited.locks, descriptor), epoch: fork_epoch() })
         })
     }
 
@@ -172,10 +225,61 @@ impl Drop for Registered {
         if self.epoch != fork_epoch() {
             return;
         }
-        GATE.with(|| {
-            self.entry.store(FREE, Ordering::Relaxed);
+        GATE.with(|inherited| {
+            inherited.locks[self.entry] = None;
             // SAFETY: opened by us in this process, registered until the line above, and used by nobody after this.
             drop(unsafe { OwnedFd::from_raw_fd(self.descriptor) });
+        });
+    }
+}
+
+/// A mapping of an object that other processes map too, which a child of a fork has as private memory at the same address.
+#[derive(Debug)]
+pub(in crate::segment) struct ForkSafe<M> {
+    mapping: ManuallyDrop<M>,
+    /// Open as long as the mapping is there: the child maps it again.
+    _descriptor: Arc<OwnedFd>,
+    entries: Vec<usize>,
+    epoch: u32,
+}
+
+impl<M> ForkSafe<M> {
+    /// Maps and registers as one step, as far as any fork can see. `parts` says which memory of `mapping` shows which part of the object.
+    pub(in crate::segment) fn map(
+        descriptor: &Arc<OwnedFd>,
+        map: impl FnOnce(BorrowedFd<'_>) -> io::Result<M>,
+        parts: impl FnOnce(&M) -> Vec<Part>,
+    ) -> io::Result<Self> {
+        watch()?;
+        let identity = Some(identity_of_descriptor(descriptor.as_fd())?);
+        GATE.with(|inherited| {
+            let mapping = map(descriptor.as_fd())?;
+            let register =
+                |part| enter(&mut inherited.parts, Part { descriptor: descriptor.as_raw_fd(), identity, ..part });
+            let entries = parts(&mapping).into_iter().map(register).collect();
+            let mapping = ManuallyDrop::new(mapping);
+            Ok(Self { mapping, _descriptor: Arc::clone(descriptor), entries, epoch: fork_epoch() })
+        })
+    }
+}
+
+impl<M> std::ops::Deref for ForkSafe<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.mapping
+    }
+}
+
+impl<M> Drop for ForkSafe<M> {
+    fn drop(&mut self) {
+        GATE.with(|inherited| {
+            // In a child the handler has emptied the list, and what is in it now is the child's own.
+            if self.epoch == fork_epoch() {
+                self.entries.iter().for_each(|&entry| inherited.parts[entry] = None);
+            }
+            // SAFETY: dropped here only.
+            unsafe { ManuallyDrop::drop(&mut self.mapping) };
         });
     }
 }
@@ -185,16 +289,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_descriptors_than_a_chunk_are_all_registered() {
+    fn every_descriptor_that_is_open_is_registered_and_no_other() {
         let open = || Registered::open(|| Ok(std::fs::File::open("/dev/null")?.into()));
-        let many: Vec<Registered> = (0..CHUNK_LEN + 10).map(|_| open().unwrap()).collect();
-        for one in &many {
-            assert_eq!(one.entry.load(Ordering::Relaxed), one.descriptor as u32);
-            assert!(one.descriptor().is_some());
-        }
-        let mut entries: Vec<*const AtomicU32> = many.iter().map(|one| std::ptr::from_ref(one.entry)).collect();
+        let mut many: Vec<Registered> = (0..80).map(|_| open().unwrap()).collect();
+        drop(many.remove(40));
+        many.push(open().unwrap());
+        GATE.with(|inherited| {
+            for one in &many {
+                assert_eq!(inherited.locks[one.entry], Some(one.descriptor));
+            }
+        });
+        let mut entries: Vec<usize> = many.iter().map(|one| one.entry).collect();
         entries.sort_unstable();
         entries.dedup();
         assert_eq!(entries.len(), many.len());
+        assert!(many.iter().all(|one| one.descriptor().is_some()));
     }
 }

@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub(super) use crate::liveness::ProcessIdentity;
 pub use fork::fork_epoch;
 pub(super) use fork::watch as watch_forks;
+pub(super) use fork::{ForkSafe, Part};
 
 use super::backend::HeapMemory;
 use fork::Registered;

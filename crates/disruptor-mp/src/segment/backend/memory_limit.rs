@@ -1,0 +1,180 @@
+//! How much memory the control groups of this process leave it.
+//!
+//! **Lives here:** [`MemoryLimit`], read from the cgroup file system, version 1 or 2. **Builds on:** nothing. **May touch it:** creation,
+//! before it reserves memory: a process that goes beyond its limit is killed, which is worse than an error.
+//!
+//! The answer is stale at once, and memory that other processes of the group take later is not in it. Nothing is known, and nothing
+//! refused, where the files are missing.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Where the cgroup file system is mounted by convention.
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// The limit that leaves the least: that of the process's group, or of one that encloses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::segment) struct MemoryLimit {
+    pub(in crate::segment) limit_bytes: u64,
+    /// What may still be taken until memory is short, page cache that can be dropped and free swap included.
+    pub(in crate::segment) available_bytes: u64,
+}
+
+/// The names of one version's files.
+struct Files {
+    limit: &'static str,
+    usage: &'static str,
+    /// Lines of `memory.stat`: pages that the kernel drops before it kills.
+    reclaimable: [&'static str; 2],
+}
+
+const V1: Files = Files {
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    reclaimable: ["total_inactive_file", "total_active_file"],
+};
+
+const V2: Files = Files { limit: "memory.max", usage: "memory.current", reclaimable: ["inactive_file", "active_file"] };
+
+impl MemoryLimit {
+    /// That of this process, if it has one.
+    pub(super) fn of_this_process() -> Option<Self> {
+        let groups = fs::read("/proc/self/cgroup").ok()?;
+        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let swap_free_kib = field(&meminfo, "SwapFree:").unwrap_or(0);
+        Self::find(Path::new(CGROUP_ROOT), &groups, swap_free_kib.saturating_mul(1024))
+    }
+
+    /// `groups` is what `/proc/<pid>/cgroup` says.
+    fn find(root: &Path, groups: &[u8], swap_free_bytes: u64) -> Option<Self> {
+        let limits = groups.split(|byte| *byte == b'\n').flat_map(|line| {
+            let mut fields = line.splitn(3, |byte| *byte == b':');
+            let (_, controllers, path) = (fields.next(), fields.next().unwrap_or(b""), fields.next().unwrap_or(b""));
+            let (files, mount) = match controllers {
+                b"" => (&V2, root.to_owned()),
+                _ if controllers.split(|byte| *byte == b',').any(|name| name == b"memory") => {
+                    (&V1, root.join("memory"))
+                }
+                _ => return Vec::new(),
+            };
+            // In a container the mount often begins at its own group, under which the path does not exist: the root itself then has the limit.
+            group_of(path)
+                .ancestors()
+                .filter_map(|group| Self::read(&mount.join(group), files, swap_free_bytes))
+                .collect()
+        });
+        limits.min_by_key(|limit| limit.available_bytes)
+    }
+
+    /// The limit of one group; `None` without one.
+    fn read(group: &Path, files: &Files, swap_free_bytes: u64) -> Option<Self> {
+        let number = |name| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+        let limit_bytes = number(files.limit)?; // "max" is no number and no limit
+        let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        let reclaimable = files.reclaimable.iter().filter_map(|name| field(&stat, name)).fold(0, u64::saturating_add);
+        let in_use = number(files.usage)?.saturating_sub(reclaimable);
+        let available_bytes = limit_bytes.saturating_sub(in_use).saturating_add(swap_free_bytes);
+        Some(Self { limit_bytes, available_bytes })
+    }
+}
+
+/// The path of a group below the root of its hierarchy. A group outside of our cgroup namespace is shown as `/../other`, which our mount
+/// does not have.
+fn group_of(path: &[u8]) -> PathBuf {
+    let path = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
+    if path.components().all(|part| matches!(part, Component::Normal(_))) { path.to_owned() } else { PathBuf::new() }
+}
+
+/// The number in the line that begins with `name`.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse().ok())
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+
+    /// Files as a cgroup file system has them, in a directory of their own.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new() -> Self {
+            let root = std::env::temp_dir().join(testkit::names::unique("memory-limit"));
+            fs::create_dir(&root).unwrap();
+            Self(root)
+        }
+
+        fn group(&self, path: &str, files: [(&str, &str); 3]) {
+            fs::create_dir_all(self.0.join(path)).unwrap();
+            for (name, content) in files {
+                fs::write(self.0.join(path).join(name), content).unwrap();
+            }
+        }
+
+        fn v2(&self, path: &str, max: &str, current: &str) {
+            let stat = "anon 5\nfile 900\ninactive_file 100\nactive_file 200\nslab_reclaimable 7\n";
+            self.group(path, [("memory.max", max), ("memory.current", current), ("memory.stat", stat)]);
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn found(limit_bytes: u64, available_bytes: u64) -> Option<MemoryLimit> {
+        Some(MemoryLimit { limit_bytes, available_bytes })
+    }
+
+    #[test]
+    fn the_group_that_leaves_the_least_counts_and_cache_is_no_use() {
+        let root = Root::new();
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), None, "no file says anything");
+        root.v2("pod/app", "max\n", "5000\n");
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), None, "`max` is no limit");
+        root.v2("pod", "10000\n", "6300\n");
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), found(10_000, 4_000));
+        root.v2("pod/app", "9000\n", "300\n");
+        assert_eq!(
+            MemoryLimit::find(&root.0, b"0::/pod/app\n", 0),
+            found(10_000, 4_000),
+            "the enclosing group leaves less"
+        );
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 500), found(10_000, 4_500), "swap can be had too");
+        root.v2("pod/app", "200\n", "900\n");
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), found(200, 0));
+    }
+
+    #[test]
+    fn a_container_whose_mount_begins_at_its_own_group_has_its_limit_at_the_root() {
+        let root = Root::new();
+        root.v2("", "1000\n", "400\n");
+        for groups in [&b"0::/\n"[..], b"0::/docker/4711\n", b"0::/../other\n"] {
+            assert_eq!(MemoryLimit::find(&root.0, groups, 0), found(1_000, 900));
+        }
+    }
+
+    #[test]
+    fn version_1_has_other_files_in_another_place() {
+        let root = Root::new();
+        let stat = "cache 1\ntotal_inactive_file 30\ntotal_active_file 20\n";
+        let files = [("memory.limit_in_bytes", "1000\n"), ("memory.usage_in_bytes", "750\n"), ("memory.stat", stat)];
+        root.group("memory/job", files);
+        assert_eq!(MemoryLimit::find(&root.0, b"4:cpu,memory:/job\n0::/\n", 0), found(1_000, 300));
+        assert_eq!(MemoryLimit::find(&root.0, b"4:cpuset:/job\n0::/\n", 0), None, "another controller's group");
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let root = Root::new();
+        root.v2("", "99999999999999999999999\n", "-1\n");
+        for groups in [&b""[..], b":", b"::", b"0::", b"\xff:\xff:\xff\n", b"0::/a\0b"] {
+            assert_eq!(MemoryLimit::find(&root.0, groups, u64::MAX), None);
+        }
+        root.v2("", "18446744073709551615\n", "0\n");
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/", u64::MAX), found(u64::MAX, u64::MAX));
+    }
+}
