@@ -8,6 +8,7 @@ pub(crate) mod monitor;
 pub mod process;
 mod report;
 
+pub use crate::ring::refusal::{Refusal, RefusalCause, leave_refusal};
 pub use config::{
     RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerError, RequiredConsumerFailureAction,
     RequiredConsumerLivenessConfig, default_progress_check_interval_duration, default_progress_timeout_duration,

@@ -1,7 +1,7 @@
 //! What the operating system knows about a process, for the message to the human.
 //!
 //! **Lives here:** [`ProcessIdentity`], which a process leaves in shared memory, and [`ProcessFacts`], which another process finds out
-//! by it; in `exit` how a process ended. **Builds on:** `/proc` and the cgroup file system of Linux; elsewhere every state is [`ProcessState::Unknown`]. **May touch
+//! by it; in `exit` how a process ended, in `inherited` what it was started with. **Builds on:** `/proc` and the cgroup file system of Linux; elsewhere every state is [`ProcessState::Unknown`]. **May touch
 //! it:** anyone.
 //!
 //! Nothing is ever decided by these facts. A pid is recycled, `/proc` may be hidden or be that of another namespace, and an
@@ -9,9 +9,11 @@
 
 #[cfg(target_os = "linux")]
 mod exit;
+mod inherited;
 
 #[cfg(target_os = "linux")]
 pub use exit::exit_status;
+pub use inherited::InheritedPipe;
 
 use std::cell::Cell;
 use std::fmt;

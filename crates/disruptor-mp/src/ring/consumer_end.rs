@@ -239,6 +239,21 @@ impl<E: Event> ConsumerEnd<E> {
         }
     }
 
+    /// Why nothing will be published any more, whatever is still to be read: `Closed`, `Replaced` or `ProducerDied`; `None` as long as the
+    /// producer is there. Looks at flags and at one lock.
+    pub fn end_of_publishing(&self) -> Option<ConsumeError> {
+        let said = || match self.segment().fate() {
+            _ if self.core.is_closed() => Some(ConsumeError::Closed),
+            Fate::Live => None,
+            Fate::Replaced | Fate::Removed => Some(ConsumeError::Replaced),
+        };
+        // An error from the kernel is no proof of death. After the lock, the flags again: a producer that closed in between has said so.
+        said().or_else(|| match self.segment().is_held(PRODUCER_BYTE) {
+            Ok(false) => said().or_else(|| Some(self.death(Duration::ZERO))),
+            _ => None,
+        })
+    }
+
     fn end_of_ring(&mut self, waited: Duration) -> Option<ConsumeError> {
         if let Some(damage) = self.step_over_damage(false) {
             return Some(damage);
@@ -260,9 +275,14 @@ impl<E: Event> ConsumerEnd<E> {
         if self.segment().fate() != Fate::Live {
             return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
         }
+        Some(self.death(waited))
+    }
+
+    /// The producer's lock is free.
+    fn death(&self, waited: Duration) -> ConsumeError {
         let report = self.report(waited, NextStep::GiveUp, true);
         let pid = report.culprit.as_ref().map_or(0, |culprit| culprit.process.pid);
-        Some(ConsumeError::ProducerDied { pid, report: Box::new(report) })
+        ConsumeError::ProducerDied { pid, report: Box::new(report) }
     }
 
     fn report(&self, waited: Duration, next: NextStep, is_dead: bool) -> StallReport {

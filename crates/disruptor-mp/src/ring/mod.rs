@@ -45,6 +45,8 @@ pub(crate) mod producer;
 #[cfg(not(loom))]
 pub(crate) mod producer_end;
 #[cfg(not(loom))]
+pub(crate) mod refusal;
+#[cfg(not(loom))]
 pub(crate) mod room;
 #[cfg(not(loom))]
 pub(crate) mod tap_handle;

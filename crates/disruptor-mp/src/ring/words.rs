@@ -105,6 +105,17 @@ impl Words {
         (0..len).map(move |index| (index, unsafe { table.add(index).as_ref() }))
     }
 
+    /// The entry of that index, used or not; `None` beyond the table, and for a cursor on its own.
+    pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
+        let header = self.segment.header();
+        if !header.kind.is_ring() || index >= header.table_len as usize {
+            return None;
+        }
+        let table = self.segment.table().0.cast::<Entry>();
+        // SAFETY: as in `control`; the index is below the header's table length, for which `new` has compared the section's length.
+        Some(unsafe { table.add(index).as_ref() })
+    }
+
     /// The published position as users count: the sequence of the next event.
     pub(crate) fn published(&self) -> i64 {
         self.number_of(|| self.cursor().acquire())

@@ -2,6 +2,7 @@
 //!
 //! **Lives here:** [`Outcome`], [`Answer`], [`Change`], [`Whom`]. **Builds on:** nothing that waits. **May touch it:** `gather` makes them.
 
+use super::refusal::JoinRefusal;
 use crate::transport::TransportError;
 use std::process::ExitStatus;
 
@@ -50,12 +51,15 @@ pub enum Outcome {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place has ended before it had joined. This stays the answer until another one comes.
+    /// The process that was to take its place has ended before it had joined, or could not join. This stays the answer until another one
+    /// comes.
     JoinFailed {
         /// The new process, not the one whose place it was to take.
         pid: u32,
-        /// How it ended; `None` if that cannot be known.
+        /// How it ended; `None` if it has not, or if that cannot be known.
         status: Option<ExitStatus>,
+        /// Why it could not join, if it has said so.
+        refusal: Option<JoinRefusal>,
     },
     /// It has left in good order. This stays the answer until it comes back.
     Left,
@@ -81,12 +85,15 @@ pub enum Change {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place has ended before it had joined.
+    /// The process that was to take its place has ended before it had joined, or could not join. Also told of a process that wanted a place
+    /// whose worker lives.
     JoinFailed {
         /// The new process, not the one whose place it was to take.
         pid: u32,
-        /// How it ended; `None` if that cannot be known.
+        /// How it ended; `None` if it has not, or if that cannot be known.
         status: Option<ExitStatus>,
+        /// Why it could not join, if it has said so.
+        refusal: Option<JoinRefusal>,
     },
     /// It has left in good order.
     Left,
@@ -97,7 +104,7 @@ impl From<Change> for Outcome {
         match change {
             Change::Died { pid, status } => Self::Died { pid, status },
             Change::Rejoined { pid } => Self::Rejoined { pid },
-            Change::JoinFailed { pid, status } => Self::JoinFailed { pid, status },
+            Change::JoinFailed { pid, status, refusal } => Self::JoinFailed { pid, status, refusal },
             Change::Left => Self::Left,
         }
     }

@@ -6,6 +6,7 @@
 //! A process is asked by a descriptor and not by its number. The number belongs to another process as soon as this one was reaped, and we
 //! are not the only ones who reap: where SIGCHLD is ignored the kernel does, and a thread of the application may wait for any child.
 
+use super::refusal::JoinRefusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
 use std::io;
@@ -48,17 +49,27 @@ pub(super) struct ChildProcess {
     /// Made as soon as the process was; `None` where the kernel has no such descriptors.
     descriptor: Option<OwnedFd>,
     exit: Option<Exit>,
+    /// The pipe into which it writes why it could not join, until it has.
+    pipe: Option<OwnedFd>,
 }
 
 impl ChildProcess {
-    /// Takes care of a process that was started just now.
-    pub(super) fn new(child: Child) -> Self {
+    /// Takes care of a process that was started just now. `pipe` is the reading end of the one that it has inherited.
+    pub(super) fn new(child: Child, pipe: Option<OwnedFd>) -> Self {
         let descriptor = system::open(child.id());
-        Self { child, descriptor, exit: None }
+        Self { child, descriptor, exit: None, pipe }
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Why it could not join, if it has said so; said once. Asked after [`exit`](Self::exit), so that the last word of a process that has ended
+    /// is not missed.
+    pub(super) fn refusal(&mut self) -> Option<JoinRefusal> {
+        let refusal = JoinRefusal::read(self.pipe.as_ref()?)?;
+        self.pipe = None;
+        Some(refusal)
     }
 
     /// How it has ended; `None` as long as it runs. Reaps it.
@@ -201,7 +212,7 @@ mod tests {
 
     fn start(script: &str) -> ChildProcess {
         let child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap();
-        ChildProcess::new(child)
+        ChildProcess::new(child, None)
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl<F: Format> Topology<F> {
             response_tag: self.response_tag.clone(),
             patience: self.rendezvous_timeout,
             parent: None,
+            pipe: None,
         })
     }
 

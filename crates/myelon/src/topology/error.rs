@@ -3,9 +3,12 @@
 //! **Lives here:** the errors of launching, joining and restarting, and what is said of a worker that is missing. **Builds on:** the
 //! transport's errors, which it keeps as sources. **May touch it:** `launch`, `worker`, `scheduler` make them.
 
+use super::refusal::JoinRefusal;
 use crate::transport::{InvalidConfigText, SessionLayoutError, TransportError};
+use disruptor_mp::liveness::RefusalCause;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -54,14 +57,24 @@ pub struct MissingWorker {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MissingState {
-    /// Nobody has started it, as far as we can see.
-    NotSeen,
+    /// No process has come as this worker, and none has said that it could not. One of another user may have been unable to.
+    NotSeen {
+        /// Who may use the broadcast ring, if the system has said so.
+        ring: Option<RingAccess>,
+    },
     /// We have started it; it runs, and has not joined.
     NotJoined {
         /// Its process.
         pid: u32,
     },
-    /// We have started it, and it ended before it had joined.
+    /// The process could not join, and has said why.
+    Refused {
+        /// Why.
+        refusal: JoinRefusal,
+        /// How it ended, if it was started by this scheduler and has.
+        status: Option<ExitStatus>,
+    },
+    /// We have started it, and it ended before it had joined, and said nothing.
     Exited {
         /// Its process.
         pid: u32,
@@ -86,11 +99,34 @@ pub enum MissingState {
     Left,
 }
 
+/// Who may use a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RingAccess {
+    /// The permissions of its object, such as `0o600`.
+    pub mode: u32,
+    /// The user to whom it belongs.
+    pub owner_uid: u32,
+}
+
+impl RingAccess {
+    #[allow(clippy::unnecessary_cast)] // their types differ by target
+    pub(super) fn of(ring: OwnedFd) -> Option<Self> {
+        let stat = rustix::fs::fstat(ring).ok()?;
+        Some(Self { mode: stat.st_mode as u32 & 0o7777, owner_uid: stat.st_uid })
+    }
+}
+
 impl fmt::Display for MissingWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rank {} (", self.rank)?;
         match &self.state {
-            MissingState::NotSeen => write!(f, "never seen")?,
+            MissingState::NotSeen { ring: None } => write!(f, "never seen")?,
+            MissingState::NotSeen { ring: Some(RingAccess { mode, owner_uid }) } => {
+                write!(f, "never seen; the broadcast ring has mode {mode:04o} and belongs to user {owner_uid}")?;
+            }
+            MissingState::Refused { refusal, status: None } => write!(f, "{refusal}")?,
+            MissingState::Refused { refusal, status: Some(status) } => write!(f, "{refusal}; it has ended: {status}")?,
             MissingState::NotJoined { pid } => write!(f, "process {pid} runs and has not joined")?,
             MissingState::Exited { pid, status: Some(status) } => {
                 write!(f, "process {pid} ended before it had joined: {status}")?;
@@ -136,9 +172,30 @@ pub enum WorkerJoinError {
         /// Why the broadcast ring could not be attached to, the last time; `None` if it was that of a scheduler that is dead or has closed it.
         source: Option<Box<TransportError>>,
     },
+    /// The scheduler had made the broadcast ring before it started this worker, and there is no ring under that name.
+    #[error(
+        "there is no broadcast ring at {place}, which the scheduler had made before it started this worker; {scheduler}"
+    )]
+    NoRing {
+        /// Where it should be.
+        place: String,
+        /// What is known of the scheduler.
+        scheduler: Parentage,
+    },
     /// The scheduler died, or closed the topology, while the worker joined.
-    #[error("the scheduler has gone while this worker joined")]
-    SchedulerGone,
+    #[error("the scheduler has gone while this worker joined: {found}")]
+    SchedulerGone {
+        /// By what that is known.
+        found: SchedulerEnding,
+    },
+    /// The scheduler cannot use the worker's response ring.
+    #[error("the scheduler, process {pid}, cannot use this worker's response ring: {cause}")]
+    Refused {
+        /// The scheduler, as seen in its own pid namespace.
+        pid: u32,
+        /// Why not.
+        cause: RefusalCause,
+    },
     /// The scheduler lives and has not attached to the worker's response ring. It is stopped, or does not look after its workers: it does so in
     /// `gather`, `receive` and `check_workers`.
     #[error("the scheduler has not attached to the response ring within {waited:.1?}")]
@@ -155,6 +212,75 @@ pub enum WorkerJoinError {
     /// The operating system refused to tie the worker's life to that of its scheduler.
     #[error("asking for a signal at the scheduler's death failed")]
     Os(#[source] io::Error),
+}
+
+impl WorkerJoinError {
+    /// What the scheduler is told of it, if there is anything that it does not know.
+    pub(super) fn refusal_cause(&self) -> Option<RefusalCause> {
+        match self {
+            Self::NotInvited | Self::Invitation(_) | Self::SchedulerGone { .. } | Self::Refused { .. } => None,
+            Self::Broadcast(TransportError::Build(error)) | Self::Responses(TransportError::Build(error)) => {
+                Some(RefusalCause::of(error))
+            }
+            _ => Some(RefusalCause::Other),
+        }
+    }
+}
+
+/// What a worker knows of the process that has started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Parentage {
+    /// It lives. So it has closed the topology, or the ring's name was removed by another process: start the session anew.
+    Lives {
+        /// Its pid.
+        pid: u32,
+    },
+    /// A process between the two, such as a shell, or another pid namespace hides it.
+    Hidden,
+}
+
+impl fmt::Display for Parentage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lives { pid } => write!(
+                f,
+                "the scheduler, process {pid}, lives: it has closed the topology, or the name was removed by another process"
+            ),
+            Self::Hidden => write!(f, "whether the scheduler lives cannot be known: this worker is not its own child"),
+        }
+    }
+}
+
+/// By what a worker knows that its scheduler has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SchedulerEnding {
+    /// The process that has started this worker has ended.
+    Orphaned {
+        /// Its pid.
+        pid: u32,
+    },
+    /// It has closed the broadcast ring.
+    Closed,
+    /// Another scheduler has replaced the broadcast ring.
+    Replaced,
+    /// The broadcast ring has no producer any more.
+    NoProducer {
+        /// The last one, as seen in its own pid namespace.
+        pid: u32,
+    },
+}
+
+impl fmt::Display for SchedulerEnding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Orphaned { pid } => write!(f, "its process {pid} has ended"),
+            Self::Closed => write!(f, "it has closed the topology"),
+            Self::Replaced => write!(f, "another scheduler has taken its place"),
+            Self::NoProducer { pid } => write!(f, "the broadcast ring's producer, process {pid}, has gone"),
+        }
+    }
 }
 
 /// Why a worker was not started again.

@@ -7,6 +7,8 @@ use super::error::WorkerJoinError;
 use crate::transport::text::{Fields, InvalidConfigText, Writer};
 use crate::transport::{MyelonTransportLayout, RunnerMyelonTransportConfig};
 use disruptor_mp::Place;
+use disruptor_mp::liveness::ProcessIdentity;
+use disruptor_mp::liveness::process::InheritedPipe;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -21,7 +23,7 @@ pub const INVITATION_VARIABLE: &str = "MYELON_INVITATION";
 const WHAT: &str = "myelon-worker";
 
 /// Version of its fields, and of the steps by which the two sides meet.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What one worker must know to join its topology.
 ///
@@ -43,8 +45,25 @@ pub struct Invitation {
     pub(super) broadcast_tag: Option<String>,
     pub(super) response_tag: Option<String>,
     pub(super) patience: Duration,
-    /// The scheduler's pid, if it started this worker itself.
-    pub(super) parent: Option<u32>,
+    /// The scheduler, if it started this worker itself.
+    pub(super) parent: Option<Parent>,
+    /// Where a worker that it has started says why it could not join.
+    pub(super) pipe: Option<InheritedPipe>,
+}
+
+/// A process, by its number in the pid namespace in which that is its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Parent {
+    pub(super) pid: u32,
+    pub(super) pid_namespace: u64,
+}
+
+impl Parent {
+    /// This process.
+    pub(super) fn current() -> Self {
+        let ProcessIdentity { pid, pid_namespace, .. } = ProcessIdentity::current();
+        Self { pid, pid_namespace }
+    }
 }
 
 impl Invitation {
@@ -124,8 +143,11 @@ impl fmt::Display for Invitation {
                 line = line.field(name, tag);
             }
         }
-        if let Some(parent) = self.parent {
-            line = line.number("parent", parent);
+        if let Some(Parent { pid, pid_namespace }) = self.parent {
+            line = line.number("parent", pid).number("parent-namespace", pid_namespace);
+        }
+        if let Some(InheritedPipe { number, device, inode }) = self.pipe {
+            line = line.number("pipe", number).number("pipe-device", device).number("pipe-inode", inode);
         }
         f.pad(&line.finish())
     }
@@ -150,7 +172,18 @@ impl FromStr for Invitation {
             broadcast_tag: fields.optional_text("broadcast-tag")?,
             response_tag: fields.optional_text("response-tag")?,
             patience: Duration::from_millis(fields.number("patience-ms")?),
-            parent: fields.optional_number("parent")?,
+            parent: match fields.optional_number("parent")? {
+                Some(pid) => Some(Parent { pid, pid_namespace: fields.number("parent-namespace")? }),
+                None => None,
+            },
+            pipe: match fields.optional_number("pipe")? {
+                Some(number) => Some(InheritedPipe {
+                    number,
+                    device: fields.number("pipe-device")?,
+                    inode: fields.number("pipe-inode")?,
+                }),
+                None => None,
+            },
         };
         fields.finish()?;
         Ok(invitation)
@@ -195,14 +228,15 @@ mod tests {
         let ranks = (1usize..300).prop_flat_map(|workers| (0..workers, Just(workers)));
         let directory = proptest::option::of(proptest::collection::vec(1u8.., 1..40));
         let tags = (any::<Option<String>>(), any::<Option<String>>());
-        let rest = (any::<Option<usize>>(), any::<u64>(), any::<Option<u32>>());
+        let rest =
+            (any::<Option<usize>>(), any::<u64>(), any::<Option<(u32, u64)>>(), any::<Option<(u32, u64, u64)>>());
         (ranks, any_rings(), directory, tags, rest).prop_map(
             |(
                 (rank, worker_count),
                 rings,
                 directory,
                 (broadcast_tag, response_tag),
-                (message_limit_bytes, ms, parent),
+                (message_limit_bytes, ms, parent, pipe),
             )| Invitation {
                 rank,
                 worker_count,
@@ -212,7 +246,8 @@ mod tests {
                 broadcast_tag,
                 response_tag,
                 patience: Duration::from_millis(ms),
-                parent,
+                parent: parent.map(|(pid, pid_namespace)| Parent { pid, pid_namespace }),
+                pipe: pipe.map(|(number, device, inode)| InheritedPipe { number, device, inode }),
             },
         )
     }
@@ -250,6 +285,7 @@ mod tests {
             response_tag: None,
             patience: Duration::ZERO,
             parent: None,
+            pipe: None,
         };
         let error = invitation.to_string().parse::<Invitation>().unwrap_err();
         assert_eq!(error.to_string(), "the field `rank` is `2`: there are 2 workers");

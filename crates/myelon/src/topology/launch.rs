@@ -4,7 +4,7 @@
 
 use super::answer::Change;
 use super::description::Topology;
-use super::error::{LaunchError, MissingState, MissingWorker};
+use super::error::{LaunchError, MissingState, MissingWorker, RingAccess};
 use super::invitation::scheduler_id;
 use super::peer::{Attachment, Peer, Standing};
 use super::scheduler::SchedulerEnd;
@@ -72,7 +72,9 @@ impl<F: Format> Topology<F> {
             if waited >= self.rendezvous_timeout || scheduler.peers.iter_mut().any(cannot_come) {
                 // A process that has ended a moment ago may have joined a moment before.
                 scheduler.look();
-                let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready()).map(describe).collect();
+                let ring = scheduler.broadcast_ring().try_clone_fd().ok().and_then(RingAccess::of);
+                let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready());
+                let missing = missing.map(|peer| describe(peer, ring)).collect();
                 return Err(LaunchError::Missing { missing, waited });
             }
             std::thread::sleep(MEETING_POLL);
@@ -112,25 +114,32 @@ impl<F: Format> Topology<F> {
     }
 }
 
-/// Whether waiting for this worker is pointless: it was ours, and it has ended.
+/// Whether waiting for this worker is pointless: the process that was to be it has ended, or cannot join, or its responses cannot be heard.
 fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
-    peer.started.as_mut().is_some_and(|started| started.process.exit().is_some())
+    let has_ended = peer.started.as_mut().is_some_and(|started| started.process.exit().is_some());
+    match peer.is_present() {
+        true => peer.is_refused_for_good(),
+        false => has_ended || peer.failed.is_some(),
+    }
 }
 
 /// How far a worker has got that is not ready.
-fn describe<F: Format>(peer: &mut Peer<F>) -> MissingWorker {
+fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingWorker {
     let started = peer.started.as_mut().map(|started| (started.process.pid(), started.process.exit()));
     let state = match (peer.standing, peer.word(), started) {
         (Standing::Present(process), ..) => {
             let source = peer.refusal_worth_telling().map(Box::new);
             MissingState::NoResponses { pid: process.pid, source }
         }
+        (_, Some(Change::JoinFailed { refusal: Some(refusal), status, .. }), _) => {
+            MissingState::Refused { refusal, status }
+        }
+        (_, Some(Change::JoinFailed { pid, status, refusal: None }), _) => MissingState::Exited { pid, status },
         (_, Some(Change::Died { pid, status }), _) => MissingState::Died { pid, status },
-        (_, Some(Change::JoinFailed { pid, status }), _) => MissingState::Exited { pid, status },
         (Standing::Gone(_), ..) => MissingState::Left,
         (Standing::Absent, _, Some((pid, None))) => MissingState::NotJoined { pid },
         (Standing::Absent, _, Some((pid, Some(exit)))) => MissingState::Exited { pid, status: exit.ok() },
-        (Standing::Absent, _, None) => MissingState::NotSeen,
+        (Standing::Absent, _, None) => MissingState::NotSeen { ring },
     };
     MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state }
 }

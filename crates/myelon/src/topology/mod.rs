@@ -57,6 +57,7 @@ mod launch;
 mod nursery;
 mod orphan;
 mod peer;
+mod refusal;
 mod report;
 mod scheduler;
 mod typed;
@@ -65,9 +66,12 @@ mod worker;
 pub use answer::{Answer, Change, Outcome, Whom};
 pub use child::StatusUnknown;
 pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, Topology};
-pub use error::{LaunchError, MissingState, MissingWorker, RestartError, WorkerJoinError};
+pub use error::{
+    LaunchError, MissingState, MissingWorker, Parentage, RestartError, RingAccess, SchedulerEnding, WorkerJoinError,
+};
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;
+pub use refusal::JoinRefusal;
 pub use report::{Situation, WorkerReport};
 pub use scheduler::{Departure, SchedulerEnd};
 pub use typed::{TypedAnswer, TypedScheduler, TypedWorker};

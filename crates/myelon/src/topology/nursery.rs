@@ -7,14 +7,45 @@
 //! one, which ends with the topology.
 
 use super::child::ChildProcess;
+use disruptor_mp::liveness::process::InheritedPipe;
+#[cfg(target_os = "linux")]
+use rustix::pipe::PipeFlags;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-/// One process to start, and where to say what came of it.
-type Request = (Command, Sender<io::Result<ChildProcess>>);
+/// One process to start, the pipe that it is to inherit, and where to say what came of it.
+type Request = (Command, Option<Pipe>, Sender<io::Result<ChildProcess>>);
+
+/// A pipe into which a child says why it could not join.
+pub(super) struct Pipe {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Pipe {
+    /// A pipe that no process inherits yet, and how the child will find it.
+    pub(super) fn new() -> io::Result<(Self, InheritedPipe)> {
+        let (reader, writer) = pipe()?;
+        let inherited = InheritedPipe::of(&writer)?;
+        Ok((Self { reader, writer }, inherited))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    // Nobody waits for it: the scheduler looks whether something was said, and a line is far shorter than what a pipe holds.
+    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
+}
+
+/// Here a pipe cannot be made without being inherited by whatever another thread starts meanwhile.
+#[cfg(not(target_os = "linux"))]
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 /// Starts processes, all from one thread that lives as long as this.
 pub(super) struct Nursery {
@@ -28,30 +59,36 @@ impl Nursery {
     pub(super) fn start() -> io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<Request>();
         let attend = move || {
-            for (mut command, answer) in inbox {
+            for (mut command, pipe, answer) in inbox {
                 // Nobody waits for the answer any more only if the asking thread has panicked; the child is then a child without a
                 // handle, which dies with this thread.
-                let _ = answer.send(start(&mut command));
+                let _ = answer.send(start(&mut command, pipe));
             }
         };
         let thread = std::thread::Builder::new().name("myelon-nursery".into()).spawn(attend)?;
         Ok(Self { requests: Some(requests), thread: Some(thread), pid: std::process::id() })
     }
 
-    /// Starts `command`.
-    pub(super) fn spawn(&self, command: Command) -> io::Result<ChildProcess> {
+    /// Starts `command`, which inherits the writing end of `pipe`.
+    pub(super) fn spawn(&self, command: Command, pipe: Option<Pipe>) -> io::Result<ChildProcess> {
         let gone = || io::Error::other("the thread that starts workers has gone");
         let (answer, answered) = mpsc::channel();
-        self.requests.as_ref().ok_or_else(gone)?.send((command, answer)).map_err(|_| gone())?;
+        self.requests.as_ref().ok_or_else(gone)?.send((command, pipe, answer)).map_err(|_| gone())?;
         answered.recv().map_err(|_| gone())?
     }
 }
 
 /// The standard library panics if a program cannot be started and the kernel has reaped the attempt, as it does where SIGCHLD is ignored.
 /// Were that the end of this thread, every worker would die with it.
-fn start(command: &mut Command) -> io::Result<ChildProcess> {
+fn start(command: &mut Command, pipe: Option<Pipe>) -> io::Result<ChildProcess> {
+    // Only for this moment, and in this thread, which starts one at a time, so no worker inherits another's. What another thread starts
+    // just now may inherit it, too, which does no harm: nobody waits for the pipe's end. Asking for it between fork and exec would need
+    // code there, and with it a real `fork` of a process that may be large.
+    if let Some(pipe) = &pipe {
+        InheritedPipe::set_inherited(&pipe.writer, true)?;
+    }
     match catch_unwind(AssertUnwindSafe(|| command.spawn())) {
-        Ok(child) => Ok(ChildProcess::new(child?)),
+        Ok(child) => Ok(ChildProcess::new(child?, pipe.map(|pipe| pipe.reader))),
         Err(_) => Err(io::Error::other("the program could not be started, and why was lost: SIGCHLD is ignored")),
     }
 }
@@ -74,9 +111,9 @@ mod tests {
     #[test]
     fn a_program_that_does_not_exist_is_an_error_and_the_next_one_is_started() {
         let nursery = Nursery::start().unwrap();
-        let error = nursery.spawn(Command::new("/no/such/program")).unwrap_err();
+        let error = nursery.spawn(Command::new("/no/such/program"), None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        let ending = nursery.spawn(Command::new("true")).unwrap().wait(None);
+        let ending = nursery.spawn(Command::new("true"), None).unwrap().wait(None);
         assert!(ending.is_some_and(|ending| ending.is_ok_and(|status| status.success())));
     }
 }

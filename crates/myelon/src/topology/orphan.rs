@@ -3,6 +3,8 @@
 //! **Lives here:** [`die_with_parent`]. **Builds on:** the kernel's parent-death signal; where there is none, a worker learns of its
 //! scheduler's death from the broadcast ring alone. **May touch it:** `join`, in the worker's process.
 
+use super::invitation::Parent;
+
 /// Whether the parent was there to be tied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tie {
@@ -14,24 +16,29 @@ pub(super) enum Tie {
     Orphaned,
 }
 
-/// Has the kernel kill this process when its parent `pid` dies, also if it is stopped or hangs in a driver's call.
+/// Has the kernel kill this process when its parent dies, if that is `parent`, also if it is stopped or hangs in a driver's call.
 #[cfg(target_os = "linux")]
-pub(super) fn die_with_parent(pid: u32) -> std::io::Result<Tie> {
-    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-    // Our parent in another pid namespace has the number 0 here, which is none.
-    let is_our_parent = || getppid().is_some_and(|parent| parent.as_raw_pid().cast_unsigned() == pid);
-    if !is_our_parent() {
+pub(super) fn die_with_parent(parent: Parent) -> std::io::Result<Tie> {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    if !is_our_parent(parent) {
         return Ok(Tie::NotOurParent);
     }
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Whoever died before the call is not heard of: only this look tells.
-    Ok(if is_our_parent() { Tie::Tied } else { Tie::Orphaned })
+    // Of a parent that died before the call nothing is heard: only this look tells.
+    Ok(if is_our_parent(parent) { Tie::Tied } else { Tie::Orphaned })
 }
 
 /// There is no such signal here.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn die_with_parent(_: u32) -> std::io::Result<Tie> {
+pub(super) fn die_with_parent(_: Parent) -> std::io::Result<Tie> {
     Ok(Tie::NotOurParent)
+}
+
+/// Whether `parent` has started this process and lives. A number from another pid namespace says nothing here: the process that has it here
+/// is another one.
+pub(super) fn is_our_parent(parent: Parent) -> bool {
+    let is_ours = Parent::current().pid_namespace == parent.pid_namespace;
+    is_ours && rustix::process::getppid().is_some_and(|pid| pid.as_raw_pid().cast_unsigned() == parent.pid)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -40,8 +47,18 @@ mod tests {
 
     #[test]
     fn a_process_is_not_tied_to_somebody_who_is_not_its_parent() {
+        let here = Parent::current();
         for pid in [0, u32::MAX, std::process::id()] {
-            assert_eq!(die_with_parent(pid).unwrap(), Tie::NotOurParent);
+            assert_eq!(die_with_parent(Parent { pid, ..here }).unwrap(), Tie::NotOurParent);
         }
+    }
+
+    #[test]
+    fn the_parents_number_in_another_namespace_is_another_process() {
+        let pid = rustix::process::getppid().unwrap().as_raw_pid().cast_unsigned();
+        let here = Parent { pid, ..Parent::current() };
+        assert!(is_our_parent(here));
+        let elsewhere = Parent { pid_namespace: here.pid_namespace + 1, ..here };
+        assert_eq!(die_with_parent(elsewhere).unwrap(), Tie::NotOurParent);
     }
 }

@@ -9,9 +9,10 @@
 
 use super::answer::Change;
 use super::child::{ChildProcess, Exit};
+use super::refusal::{JoinRefusal, is_passing, with_causes};
 use super::report::Progress;
 use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
-use disruptor_mp::liveness::ProcessIdentity;
+use disruptor_mp::liveness::{ProcessIdentity, Refusal, RefusalCause, leave_refusal};
 use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -43,6 +44,13 @@ pub(super) struct Gone {
 }
 
 impl Gone {
+    /// Our process, which joined as that worker, has ended.
+    fn learn(&mut self, joined_as: Option<ProcessIdentity>, exit: Exit) {
+        if joined_as == Some(self.process) {
+            self.exit = Some(exit);
+        }
+    }
+
     /// What it is called: a process of ours that has ended by itself without an error has left, whatever became of its end.
     fn change(&self) -> Change {
         let status = self.exit.and_then(Exit::ok);
@@ -60,10 +68,29 @@ enum News {
     Gone(Gone),
     /// To be told once the process can be heard.
     Rejoined(ProcessIdentity),
-    JoinFailed {
-        pid: u32,
-        exit: Exit,
-    },
+    JoinFailed(Failure),
+}
+
+/// A process that could not take a worker's place.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) pid: u32,
+    /// How it ended, if it was ours and has.
+    pub(super) exit: Option<Exit>,
+    /// What it has said.
+    pub(super) refusal: Option<JoinRefusal>,
+    since: Instant,
+}
+
+impl Failure {
+    fn new(pid: u32, exit: Option<Exit>, refusal: Option<JoinRefusal>) -> Self {
+        Self { pid, exit, refusal, since: Instant::now() }
+    }
+
+    fn change(&self) -> Change {
+        let status = self.exit.and_then(Exit::ok);
+        Change::JoinFailed { pid: self.pid, status, refusal: self.refusal.clone() }
+    }
 }
 
 /// A process that we have started as this worker.
@@ -72,8 +99,6 @@ pub(super) struct Started {
     pub(super) process: ChildProcess,
     /// The worker that it became, as the table says; behind a shell it has another number than the process.
     joined_as: Option<ProcessIdentity>,
-    /// How it ended without having joined; said once, and the answer until another one comes.
-    failed: Option<Exit>,
 }
 
 /// How response rings are attached to: the same for all workers.
@@ -102,8 +127,16 @@ pub(super) struct Peer<F: Format> {
     pub(super) doorbell: Option<Doorbell>,
     /// Why the ring could not be attached to, the last time.
     pub(super) refusal: Option<TransportError>,
+    /// Whether trying again is pointless.
+    is_refused_for_good: bool,
     /// The last process that we have started for it.
     pub(super) started: Option<Started>,
+    /// The last process that could not take its place; the answer until another one comes.
+    pub(super) failed: Option<Failure>,
+    /// The last process that the broadcast ring says was refused as this worker.
+    refused: Option<Refusal>,
+    /// Processes that wanted its place although it lives. Nobody waits for their answers.
+    strays: Vec<JoinRefusal>,
     /// How it gets on.
     pub(super) progress: Progress,
 }
@@ -120,7 +153,11 @@ impl<F: Format> Peer<F> {
             owner: None,
             doorbell: None,
             refusal: None,
+            is_refused_for_good: false,
             started: None,
+            failed: None,
+            refused: None,
+            strays: Vec::new(),
             progress: Progress::default(),
         }
     }
@@ -135,19 +172,25 @@ impl<F: Format> Peer<F> {
         matches!(self.standing, Standing::Present(_))
     }
 
+    /// Whether it is there and can never be heard.
+    pub(super) fn is_refused_for_good(&self) -> bool {
+        self.is_refused_for_good
+    }
+
     /// Whether a process that we have started to take its place is on its way.
     pub(super) fn may_come(&self) -> bool {
-        self.started.as_ref().is_some_and(|started| started.joined_as.is_none() && started.failed.is_none())
+        self.failed.is_none() && self.started.as_ref().is_some_and(|started| started.joined_as.is_none())
     }
 
     /// A process was started to take its place. The table was looked at after the last one had ended.
     pub(super) fn start(&mut self, process: ChildProcess) {
-        self.started = Some(Started { process, joined_as: None, failed: None });
+        self.started = Some(Started { process, joined_as: None });
+        self.failed = None;
     }
 
     /// Takes note of what the table says now, and attaches to its ring if it has none. Its process was [reaped](Self::reap) before the table
     /// was read: so a process that has ended and is not in the table was never there.
-    pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, attachment: &Attachment) {
+    pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, refused: Option<Refusal>, attachment: &Attachment) {
         match (info, self.standing) {
             // The lock of the dead one's entry was taken, and the new owner has not signed yet. The next look tells.
             (Some(info), Standing::Gone(gone)) if info.alive && info.process == gone.process && !gone.has_left => {}
@@ -175,7 +218,14 @@ impl<F: Format> Peer<F> {
             (None, Standing::Absent | Standing::Gone(_)) => {}
         }
         self.settle();
-        if self.is_present() && !self.is_ready() && !self.has_message() && self.responses.is_none() {
+        if refused != self.refused
+            && let Some(refusal) = refused
+        {
+            self.refused = refused;
+            self.could_not_join(refusal.into());
+        }
+        let lacks_ring = self.is_present() && !self.is_ready() && !self.is_refused_for_good;
+        if lacks_ring && !self.has_message() && self.responses.is_none() {
             self.attach(attachment);
         }
     }
@@ -183,36 +233,68 @@ impl<F: Format> Peer<F> {
     fn came(&mut self, process: ProcessIdentity) {
         // Until the new process's ring is there, the old one's is read to its end.
         self.owner = None;
+        self.failed = None;
+        self.is_refused_for_good = false;
         if let Some(started) = &mut self.started {
             started.joined_as = Some(process);
-            started.failed = None;
         }
     }
 
     fn went(&mut self, process: ProcessIdentity, has_left: bool) {
         let gone = Gone { process, has_left, since: Instant::now(), exit: None };
         self.standing = Standing::Gone(gone);
-        self.news.push_back(News::Gone(gone));
+        // It could never be heard, so it has not come back.
+        self.news.retain(|news| !matches!(news, News::Rejoined(rejoined) if *rejoined == process));
+        // Why it has gone was told already.
+        if self.failed.as_ref().is_none_or(|failure| failure.pid != process.pid) {
+            self.news.push_back(News::Gone(gone));
+        }
     }
 
-    /// Connects how our process ended with what the table has said of it.
+    /// A process has said that it could not take this place.
+    fn could_not_join(&mut self, refusal: JoinRefusal) {
+        let is_other = matches!(self.standing, Standing::Present(process) if process.pid != refusal.pid);
+        if is_other || refusal.cause == RefusalCause::IdInUse {
+            return self.strays.push(refusal);
+        }
+        let pid = refusal.pid;
+        // It may have been in the table for a moment.
+        self.news.retain(|news| match news {
+            News::Gone(gone) => gone.process.pid != pid,
+            News::Rejoined(process) => process.pid != pid,
+            News::JoinFailed(failure) => failure.pid != pid,
+        });
+        let exit = self.failed.as_ref().filter(|failure| failure.pid == pid).and_then(|failure| failure.exit);
+        self.fail(Failure::new(pid, exit, Some(refusal)));
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.news.push_back(News::JoinFailed(failure.clone()));
+        self.failed = Some(failure);
+    }
+
+    /// Connects what our process has said, and how it ended, with what the table has said of it.
     fn settle(&mut self) {
-        let Some(Started { process, joined_as, failed }) = &mut self.started else { return };
-        let Some(exit) = process.exit() else { return };
-        let standing = match &mut self.standing {
-            Standing::Gone(gone) => Some(gone),
-            Standing::Absent | Standing::Present(_) => None,
-        };
-        let untold =
-            self.news.iter_mut().filter_map(|news| if let News::Gone(gone) = news { Some(gone) } else { None });
-        for gone in standing.into_iter().chain(untold) {
-            if Some(gone.process) == *joined_as {
-                gone.exit = Some(exit);
+        let Some(Started { process, joined_as }) = &mut self.started else { return };
+        let (pid, exit, joined_as) = (process.pid(), process.exit(), *joined_as);
+        if let Some(refusal) = process.refusal() {
+            self.could_not_join(refusal);
+        }
+        let Some(exit) = exit else { return };
+        if let Standing::Gone(gone) = &mut self.standing {
+            gone.learn(joined_as, exit);
+        }
+        for news in &mut self.news {
+            match news {
+                News::Gone(gone) => gone.learn(joined_as, exit),
+                News::JoinFailed(failure) if failure.pid == pid => failure.exit = Some(exit),
+                News::JoinFailed(_) | News::Rejoined(_) => {}
             }
         }
-        if joined_as.is_none() && failed.is_none() {
-            *failed = Some(exit);
-            self.news.push_back(News::JoinFailed { pid: process.pid(), exit });
+        match &mut self.failed {
+            Some(failure) if failure.pid == pid => failure.exit = Some(exit),
+            None if joined_as.is_none() => self.fail(Failure::new(pid, Some(exit), None)),
+            _ => {}
         }
     }
 
@@ -236,13 +318,26 @@ impl<F: Format> Peer<F> {
         false
     }
 
+    /// As above, of a process that could not join.
+    fn is_unsettled_failure(&self, failure: &Failure) -> bool {
+        let is_ours = self.started.as_ref().is_some_and(|started| started.process.pid() == failure.pid);
+        is_ours && failure.exit.is_none() && failure.since.elapsed() < STATUS_PATIENCE
+    }
+
+    /// Processes that wanted the place of this worker although it lives.
+    pub(super) fn strays(&mut self) -> impl Iterator<Item = Change> {
+        let failed =
+            |refusal: JoinRefusal| Change::JoinFailed { pid: refusal.pid, status: None, refusal: Some(refusal) };
+        std::mem::take(&mut self.strays).into_iter().map(failed)
+    }
+
     /// Takes what nobody has been told yet, in its order. A return is told when the new process can be heard, which is after the last message
     /// of the old; an end when it is known how, or has not become known for a while.
     pub(super) fn tell(&mut self) -> Option<Change> {
         let is_told = match self.news.front()? {
             News::Gone(gone) => !self.is_unsettled(gone),
             News::Rejoined(_) => self.is_ready(),
-            News::JoinFailed { .. } => true,
+            News::JoinFailed(failure) => !self.is_unsettled_failure(failure),
         };
         if !is_told {
             return None;
@@ -250,17 +345,15 @@ impl<F: Format> Peer<F> {
         match self.news.pop_front()? {
             News::Gone(gone) => Some(gone.change()),
             News::Rejoined(process) => Some(Change::Rejoined { pid: process.pid }),
-            News::JoinFailed { pid, exit } => Some(Change::JoinFailed { pid, status: exit.ok() }),
+            News::JoinFailed(failure) => Some(failure.change()),
         }
     }
 
     /// What is to be said of it as long as nothing changes; `None` if it is there, or may come.
     pub(super) fn word(&self) -> Option<Change> {
-        match (self.standing, &self.started) {
+        match (self.standing, &self.failed) {
             (Standing::Present(_), _) => None,
-            (_, Some(Started { process, failed: Some(exit), .. })) => {
-                Some(Change::JoinFailed { pid: process.pid(), status: exit.ok() })
-            }
+            (_, Some(failure)) => Some(failure.change()),
             (Standing::Gone(gone), _) => Some(gone.change()),
             (Standing::Absent, _) => None,
         }
@@ -295,7 +388,29 @@ impl<F: Format> Peer<F> {
                 self.owner = owner;
                 self.refusal = None;
             }
-            Err(error) => self.refusal = Some(error),
+            Err(error) => {
+                self.refuse(&error);
+                self.refusal = Some(error);
+            }
+        }
+    }
+
+    /// If the ring is the worker's own and can never be used, tells the worker so.
+    fn refuse(&mut self, error: &TransportError) {
+        let (TransportError::Build(build), Standing::Present(process)) = (error, self.standing) else { return };
+        if is_passing(build) {
+            return;
+        }
+        let cause = RefusalCause::of(build);
+        self.is_refused_for_good = match leave_refusal(&self.place, None, cause) {
+            // Of another process it may be replaced.
+            Ok(owner) => owner == process,
+            // It cannot be told. Nor could the worker have made a ring of its own in place of another user's.
+            Err(MultiProcessError::PermissionDenied { .. }) => true,
+            Err(_) => false,
+        };
+        if self.is_refused_for_good {
+            self.could_not_join(JoinRefusal { pid: process.pid, cause, text: Some(with_causes(error)) });
         }
     }
 

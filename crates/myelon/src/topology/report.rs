@@ -5,6 +5,7 @@
 
 use super::answer::Change;
 use super::peer::{Peer, Standing};
+use super::refusal::JoinRefusal;
 use crate::transport::Format;
 use disruptor_mp::liveness::{ProcessFacts, ProcessIdentity};
 use disruptor_mp::{ConsumerInfo, Sequence};
@@ -13,7 +14,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// How a worker stands to the last broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Situation {
     /// Nothing was broadcast since it has come, so nothing waits for it.
@@ -41,10 +42,12 @@ pub enum Situation {
         /// How it ended, if it was started by this scheduler and the kernel has said so.
         status: Option<ExitStatus>,
     },
-    /// The process that was to take its place has ended before it had joined.
+    /// The process that was to take its place has ended before it had joined, or could not join.
     JoinFailed {
-        /// How it ended; `None` if that cannot be known.
+        /// How it ended; `None` if it has not, or if that cannot be known.
         status: Option<ExitStatus>,
+        /// Why it could not join, if it has said so.
+        refusal: Option<JoinRefusal>,
     },
     /// It has left in good order.
     Left,
@@ -115,9 +118,15 @@ impl fmt::Display for WorkerReport {
             Situation::Answered => write!(f, " has answered since broadcast {broadcast}; nothing is waiting for it")?,
             Situation::Dead { status: Some(status) } => write!(f, " has died: {status}; its place is kept")?,
             Situation::Dead { status: None } => write!(f, " has died; its place is kept")?,
-            Situation::JoinFailed { status: Some(status) } => write!(f, " ended before it had joined: {status}")?,
-            Situation::JoinFailed { status: None } => {
-                write!(f, " ended before it had joined, and how cannot be known")?;
+            Situation::JoinFailed { refusal: Some(refusal), .. } => write!(f, " is not there: {refusal}")?,
+            Situation::JoinFailed { status: Some(status), refusal: None } => {
+                write!(f, " is not there: the process that was started ended before it had joined: {status}")?;
+            }
+            Situation::JoinFailed { status: None, refusal: None } => {
+                write!(
+                    f,
+                    " is not there: the process that was started ended before it had joined, and how cannot be known"
+                )?;
             }
             Situation::Left => write!(f, " has left in good order")?,
             Situation::NeverSeen => write!(f, " has never joined")?,
@@ -213,7 +222,7 @@ pub(super) fn report<F: Format>(
         .map_or(0, |ring| ring.producer_sequence().saturating_sub(ring.current_sequence()).max(0).cast_unsigned());
     let waits_for_room = responses.is_some_and(|ring| ring.holds_up_producer());
     let situation = match (peer.standing, peer.word(), info) {
-        (_, Some(Change::JoinFailed { status, .. }), _) => Situation::JoinFailed { status },
+        (_, Some(Change::JoinFailed { status, refusal, .. }), _) => Situation::JoinFailed { status, refusal },
         (_, Some(Change::Died { status, .. }), _) => Situation::Dead { status },
         (_, Some(Change::Left), _) => Situation::Left,
         (Standing::Present(_), _, Some(info)) => peer.progress.situation(info, last, sent, answers_waiting),

@@ -7,9 +7,9 @@ use super::answer::Change;
 use super::child::StatusUnknown;
 use super::description::Topology;
 use super::error::RestartError;
-use super::invitation::INVITATION_VARIABLE;
+use super::invitation::{INVITATION_VARIABLE, Parent};
 use super::launch::{Spawn, Workers};
-use super::nursery::Nursery;
+use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
 use crate::transport::{Format, FramedTransportProducer, Records, TransportResult};
@@ -145,7 +145,11 @@ impl<F: Format> SchedulerEnd<F> {
     /// that do learn of it there.
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
         self.look();
-        let told = |peer: &mut Peer<F>| std::iter::from_fn(|| Some((peer.rank, peer.tell()?))).collect::<Vec<_>>();
+        let told = |peer: &mut Peer<F>| {
+            let changes: Vec<_> = std::iter::from_fn(|| peer.tell()).collect();
+            let rank = peer.rank;
+            changes.into_iter().chain(peer.strays()).map(move |change| (rank, change)).collect::<Vec<_>>()
+        };
         self.peers.iter_mut().flat_map(told).collect()
     }
 
@@ -159,7 +163,7 @@ impl<F: Format> SchedulerEnd<F> {
         let table = broadcast.consumers();
         for peer in &mut self.peers {
             let info = table.iter().find(|info| info.id == peer.id);
-            peer.look(info, &self.attachment);
+            peer.look(info, broadcast.refusal(Some(peer.rank as u32)), &self.attachment);
             if let Some(info) = info {
                 peer.progress.look(info.position, last, sent);
             }
@@ -217,10 +221,13 @@ impl<F: Format> SchedulerEnd<F> {
     pub(super) fn start_worker(&mut self, rank: usize) -> io::Result<()> {
         let (Some(spawn), Some(nursery)) = (&mut self.spawn, &self.nursery) else { return Ok(()) };
         let mut invitation = self.topology.invitation(rank).map_err(io::Error::other)?;
-        invitation.parent = Some(self.pid);
+        invitation.parent = Some(Parent::current());
+        // Without one the worker can only end: this process has no descriptors left, or is on another system.
+        let pipe = Pipe::new().ok();
+        invitation.pipe = pipe.as_ref().map(|&(_, inherited)| inherited);
         let mut command = spawn(rank);
         command.env(INVITATION_VARIABLE, invitation.to_string());
-        self.peers[rank].start(nursery.spawn(command)?);
+        self.peers[rank].start(nursery.spawn(command, pipe.map(|(pipe, _)| pipe))?);
         Ok(())
     }
 

@@ -4,14 +4,17 @@
 //! scheduler. **May touch it:** the worker's process, one thread at a time.
 
 use super::description::RESPONSE_CONSUMERS_MAX;
-use super::error::WorkerJoinError;
+use super::error::{Parentage, SchedulerEnding, WorkerJoinError};
 use super::invitation::{Invitation, scheduler_id};
-use super::orphan::{Tie, die_with_parent};
+use super::orphan::{Tie, die_with_parent, is_our_parent};
+use super::refusal::{is_passing, tell};
 use crate::transport::{
     Format, FramedTransportConsumer, FramedTransportProducer, Message, Records, TransportBuilder, TransportError,
     TransportResult,
 };
-use disruptor_mp::{ConsumeError, JoinError, MultiProcessError, Patience, Sequence};
+use disruptor_mp::liveness::Refusal;
+use disruptor_mp::liveness::process::InheritedPipe;
+use disruptor_mp::{ConsumeError, MultiProcessError, Patience, Sequence};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -42,12 +45,22 @@ impl<F: Format> WorkerEnd<F> {
     /// See [`WorkerJoinError`].
     /// Source: RFC 0009, "Meeting".
     pub fn join(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
-        let is_child = match invitation.parent.map(die_with_parent).transpose().map_err(WorkerJoinError::Os)? {
-            Some(Tie::Orphaned) => return Err(WorkerJoinError::SchedulerGone),
-            tie => tie.is_some(),
-        };
+        // Taken in any case, so that nothing that this process starts inherits it.
+        let pipe = invitation.pipe.and_then(InheritedPipe::take);
+        let joined = Self::meet(invitation);
+        if let Err(error) = &joined {
+            tell(invitation, pipe, error);
+        }
+        joined
+    }
+
+    fn meet(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
+        let tie = invitation.parent.map(die_with_parent).transpose().map_err(WorkerJoinError::Os)?;
+        if let (Some(parent), Some(Tie::Orphaned)) = (invitation.parent, tie) {
+            return Err(gone(SchedulerEnding::Orphaned { pid: parent.pid }));
+        }
         let began = Instant::now();
-        let meeting = Meeting { invitation, is_child, began };
+        let meeting = Meeting { invitation, is_child: tie.is_some(), began };
         let broadcasts = meeting.attach_to_broadcast()?;
         let responses = meeting.create_responses(&broadcasts)?;
         meeting.wait_to_be_heard(&broadcasts, &responses)?;
@@ -135,15 +148,17 @@ impl Meeting<'_> {
     fn attach_to_broadcast<F: Format>(&self) -> Result<FramedTransportConsumer<F>, WorkerJoinError> {
         loop {
             let source = match self.builder(true).build_consumer() {
-                Ok(broadcasts) if !is_deserted(&broadcasts) => return Ok(broadcasts),
-                // What a dead scheduler has left. Another may come, unless ours is the dead one.
-                Ok(_) if self.is_child => return Err(WorkerJoinError::SchedulerGone),
-                Ok(_) => None,
+                Ok(broadcasts) => match ending(&broadcasts) {
+                    None => return Ok(broadcasts),
+                    // What a dead scheduler has left. Another may come, unless ours is the dead one.
+                    Some(found) if self.is_child => return Err(gone(found)),
+                    Some(_) => None,
+                },
                 // Ours was there before us.
-                Err(TransportError::Build(MultiProcessError::NotFound { .. })) if self.is_child => {
-                    return Err(WorkerJoinError::SchedulerGone);
+                Err(TransportError::Build(MultiProcessError::NotFound { place })) if self.is_child => {
+                    return Err(WorkerJoinError::NoRing { place, scheduler: self.parentage() });
                 }
-                Err(error) if is_passing(&error) => Some(Box::new(error)),
+                Err(TransportError::Build(error)) if is_passing(&error) => Some(Box::new(error.into())),
                 Err(error) => return Err(WorkerJoinError::Broadcast(error)),
             };
             if !self.nap() {
@@ -165,8 +180,8 @@ impl Meeting<'_> {
                 Err(TransportError::Build(MultiProcessError::InUse { .. })) if self.nap() => {}
                 Err(error) => return Err(WorkerJoinError::Responses(error)),
             }
-            if is_deserted(broadcasts) {
-                return Err(WorkerJoinError::SchedulerGone);
+            if let Some(found) = ending(broadcasts) {
+                return Err(gone(found));
             }
         }
     }
@@ -180,8 +195,12 @@ impl Meeting<'_> {
         let scheduler = scheduler_id(&self.invitation.rings().rpc_ring_name);
         // Also one that has found us and died since: what it has broadcast before is still to be read, and the end comes after it.
         while !responses.consumers().iter().any(|consumer| consumer.id == scheduler) {
-            if is_deserted(broadcasts) {
-                return Err(WorkerJoinError::SchedulerGone);
+            // Made for us alone, so nothing stood there before.
+            if let Some(Refusal { pid, cause }) = responses.refusal(None) {
+                return Err(WorkerJoinError::Refused { pid, cause });
+            }
+            if let Some(found) = ending(broadcasts) {
+                return Err(gone(found));
             }
             if !self.nap() {
                 return Err(WorkerJoinError::NotReceived { waited: self.began.elapsed() });
@@ -212,6 +231,14 @@ impl Meeting<'_> {
         }
     }
 
+    /// What is known of the scheduler that has started us.
+    fn parentage(&self) -> Parentage {
+        match self.invitation.parent {
+            Some(parent) if is_our_parent(parent) => Parentage::Lives { pid: parent.pid },
+            _ => Parentage::Hidden,
+        }
+    }
+
     /// Whether there is time for another look; if so, it has come.
     fn nap(&self) -> bool {
         let is_patient = self.began.elapsed() < self.invitation.patience;
@@ -222,19 +249,17 @@ impl Meeting<'_> {
     }
 }
 
-/// Whether the ring's producer has died, closed it or been replaced, whatever is still to be read in it.
-fn is_deserted<F: Format>(broadcasts: &FramedTransportConsumer<F>) -> bool {
-    broadcasts.stall_report(Duration::ZERO).culprit.is_some_and(|producer| producer.is_dead)
+fn gone(found: SchedulerEnding) -> WorkerJoinError {
+    WorkerJoinError::SchedulerGone { found }
 }
 
-/// Whether the broadcast ring may be there at the next look.
-fn is_passing(error: &TransportError) -> bool {
-    matches!(
-        error,
-        TransportError::Build(
-            MultiProcessError::NotFound { .. }
-                | MultiProcessError::Replaced { .. }
-                | MultiProcessError::Join { source: JoinError::JoinInProgress, .. }
-        )
-    )
+/// How the ring has ended, whatever is still to be read in it; `None` if its producer is there.
+fn ending<F: Format>(broadcasts: &FramedTransportConsumer<F>) -> Option<SchedulerEnding> {
+    match broadcasts.end_of_publishing()? {
+        ConsumeError::Closed => Some(SchedulerEnding::Closed),
+        ConsumeError::Replaced => Some(SchedulerEnding::Replaced),
+        ConsumeError::ProducerDied { pid, .. } => Some(SchedulerEnding::NoProducer { pid }),
+        // Nothing was concluded: the kernel has not said.
+        _ => None,
+    }
 }

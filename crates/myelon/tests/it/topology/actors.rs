@@ -59,6 +59,17 @@ fn victim_worker() {
             let (broadcasts, _) = worker.rings();
             while broadcasts.next(Patience::Endless).is_ok() {}
         }
+        "says what its children inherit" => {
+            let (broadcasts, responses) = worker.rings();
+            let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
+            let invitation = std::env::var(myelon::topology::INVITATION_VARIABLE).unwrap();
+            let inode = invitation.split("pipe-inode=").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+            let listed = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+            let listed = String::from_utf8(listed.stdout).unwrap();
+            let found =
+                if listed.contains(&format!("pipe:[{inode}]")) { listed } else { "no pipe to the scheduler".into() };
+            responses.send(found.as_bytes(), step.kind(), Patience::Until(soon())).unwrap();
+        }
         "hangs" => {
             let _step = worker.next(Patience::Until(soon())).unwrap().unwrap();
             wait_to_be_killed()

@@ -70,8 +70,8 @@ fn a_worker_that_does_not_come_is_named_and_the_others_are_told() {
     let LaunchError::Missing { missing, .. } = error else { panic!("{text}") };
     let ranks: Vec<_> = missing.iter().map(|missing| missing.rank).collect();
     assert_eq!(ranks, [0, 2], "{text}");
-    assert!(missing.iter().all(|missing| matches!(missing.state, MissingState::NotSeen)), "{text}");
-    assert!(text.contains("rank 0 (never seen), rank 2 (never seen)"), "{text}");
+    assert!(missing.iter().all(|missing| matches!(missing.state, MissingState::NotSeen { .. })), "{text}");
+    assert!(text.contains("rank 0 (never seen; ") && text.contains("rank 2 (never seen; "), "{text}");
     there.wait_line("CLOSED");
     assert!(there.wait_exit(PATIENCE).success());
     stage.assert_nothing_left();
@@ -192,15 +192,18 @@ fn a_worker_that_was_built_for_other_messages_is_refused_and_named() {
     let topology = tagged("step/2").with_rendezvous_timeout(Duration::from_secs(2));
     let invitation = tagged("step/1").invitation(1).unwrap();
     let mut same = by_hand("answers", &topology.invitation(0).unwrap());
-    let launched = std::thread::scope(|scope| {
+    let (launched, refused) = std::thread::scope(|scope| {
         let launched = scope.spawn(|| topology.launch(Workers::started_elsewhere()).map(drop));
         same.wait_line("JOINED 0");
         let mut other = by_hand("answers", &invitation);
         other.wait_line("REFUSED the broadcast ring could not be joined");
-        launched.join().unwrap()
+        (launched.join().unwrap(), other.pid())
     });
     let text = launched.unwrap_err().to_string();
-    assert!(text.contains("missing: rank 1 (never seen)"), "{text}");
+    assert!(
+        text.contains(&format!("missing: rank 1 (process {refused} could not join: it expects another content tag)")),
+        "{text}"
+    );
     same.wait_line("CLOSED");
     assert!(same.wait_exit(PATIENCE).success());
     stage.assert_nothing_left();

@@ -4,6 +4,7 @@
 
 mod actors;
 mod meeting;
+mod refusals;
 mod reports;
 mod schedulers_death;
 mod stage;

@@ -28,14 +28,14 @@ fn nothing_waits_for_a_worker_to_which_nothing_was_sent_or_that_has_answered() {
     let stage = Stage::new(2);
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
     let silent = scheduler.report(0);
-    assert_eq!((silent.situation, silent.broadcast, silent.is_waited_for()), (Situation::NothingSent, -1, false));
+    assert_eq!((&silent.situation, silent.broadcast, silent.is_waited_for()), (&Situation::NothingSent, -1, false));
     assert!(silent.to_string().contains("nothing is waiting for it"), "{silent}");
     for number in 0..3 {
         round(&mut scheduler, &format!("step {number}"));
     }
     for rank in 0..2 {
         let answered = scheduler.report(rank);
-        assert_eq!((answered.situation, answered.broadcast), (Situation::Answered, 2));
+        assert_eq!((&answered.situation, answered.broadcast), (&Situation::Answered, 2));
         assert!(!answered.is_waited_for() && answered.answers_waiting == 0);
         assert!(answered.to_string().contains("nothing is waiting for it"), "{answered}");
     }

@@ -56,13 +56,13 @@ fn a_successor_that_ends_before_it_has_joined_is_a_change_with_its_own_pid_and_s
     assert_eq!(next(&mut scheduler), (0, Change::Died { pid: old, status: Some(killed) }));
     let new = scheduler.restart(0).unwrap();
     assert_ne!(old, new);
-    assert_eq!(next(&mut scheduler), (0, Change::JoinFailed { pid: new, status: Some(code(7)) }));
+    assert_eq!(next(&mut scheduler), (0, Change::JoinFailed { pid: new, status: Some(code(7)), refusal: None }));
     assert_eq!(scheduler.check_workers(), [], "told once");
     // In `gather` it stays the answer.
     for _ in 0..2 {
         let answer = scheduler.gather(Whom::Rank(0), soon()).remove(0);
         assert!(
-            matches!(answer.outcome, Outcome::JoinFailed { pid, status } if (pid, status) == (new, Some(code(7)))),
+            matches!(answer.outcome, Outcome::JoinFailed { pid, status, .. } if (pid, status) == (new, Some(code(7)))),
             "{answer:?}"
         );
     }

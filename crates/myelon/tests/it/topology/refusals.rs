@@ -1,0 +1,221 @@
+//! A worker that cannot join says why, and the scheduler is told at once.
+
+use super::actors::{by_hand, command, workers};
+use super::stage::{Stage, of_label, round, soon};
+use myelon::liveness::RefusalCause;
+use myelon::topology::{
+    Change, JoinRefusal, LaunchError, MissingState, MissingWorker, Outcome, Topology, Whom, Workers,
+};
+use myelon::transport::Records;
+use std::os::unix::process::CommandExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use testkit::skip;
+use testkit::watchdog::{PATIENCE, Watchdog, eventually};
+
+/// Far beyond the watchdog: what ends before has not waited for it.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The workers that the launch says are missing, and its text.
+#[track_caller]
+fn missing(topology: &Topology, workers: Workers) -> (Vec<MissingWorker>, String) {
+    let _watchdog = Watchdog::new(2 * PATIENCE, "a launch that cannot come about");
+    let error = topology.launch(workers).unwrap_err();
+    let text = error.to_string();
+    println!("{text}");
+    let LaunchError::Missing { missing, .. } = error else { panic!("{text}") };
+    (missing, text)
+}
+
+#[track_caller]
+fn refused(missing: &[MissingWorker]) -> &JoinRefusal {
+    match &missing[0].state {
+        MissingState::Refused { refusal, .. } => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_child_built_for_another_form_of_ring_is_told_to_the_scheduler_at_once() {
+    let stage = Stage::new(1);
+    let (missing, text) = missing(&stage.topology.clone().with_rendezvous_timeout(LONG), workers("answers in frames"));
+    assert_eq!(refused(&missing).cause, RefusalCause::OtherEvent, "{text}");
+    assert!(text.contains("could not join: the broadcast ring could not be joined"), "{text}");
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_child_of_another_user_is_told_to_the_scheduler_although_it_cannot_open_the_ring() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can start a process of another user");
+    }
+    let stage = Stage::new(1);
+    let spawn = |_| {
+        let mut other = command("answers");
+        other.uid(65534).gid(65534);
+        other
+    };
+    let (missing, text) = missing(&stage.topology.clone().with_rendezvous_timeout(LONG), Workers::spawned(spawn));
+    assert_eq!(refused(&missing).cause, RefusalCause::NotAllowed, "{text}");
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_child_whose_response_ring_is_too_small_is_told_to_the_scheduler_at_once() {
+    let label = testkit::names::short();
+    let topology =
+        Topology::<Records>::with_depths(&label, 1usize, 128 << 10, 64).unwrap().with_rendezvous_timeout(LONG);
+    let (missing, text) = missing(&topology, workers("answers"));
+    assert!(refused(&missing).text.as_ref().is_some_and(|text| text.contains("response ring")), "{text}");
+}
+
+#[test]
+fn a_worker_by_hand_built_for_other_messages_says_so_in_the_ring() {
+    let stage = Stage::new(1);
+    let tagged = |step: &str| stage.topology.clone().with_rendezvous_timeout(LONG).with_content_tags(step, "answer/1");
+    let invitation = tagged("step/1").invitation(0).unwrap();
+    let mut other = by_hand("answers", &invitation);
+    let (missing, text) = missing(&tagged("step/2"), Workers::started_elsewhere());
+    let refusal = refused(&missing);
+    assert_eq!((refusal.pid, refusal.cause), (other.pid(), RefusalCause::OtherContent), "{text}");
+    other.wait_line("REFUSED the broadcast ring could not be joined");
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn answers_of_another_type_end_the_rendezvous_at_once_on_both_sides() {
+    let stage = Stage::new(1);
+    let tagged =
+        |answer: &str| stage.topology.clone().with_rendezvous_timeout(LONG).with_content_tags("step/1", answer);
+    let mut other = by_hand("answers", &tagged("answer/2").invitation(0).unwrap());
+    let (missing, text) = missing(&tagged("answer/1"), Workers::started_elsewhere());
+    assert!(matches!(missing[0].state, MissingState::NoResponses { source: Some(_), .. }), "{text}");
+    assert!(text.contains("`answer/2`") && text.contains("`answer/1`"), "{text}");
+    let said = other.wait_line("REFUSED");
+    let expected =
+        format!("REFUSED the scheduler, process {}, cannot use this worker's response ring", std::process::id());
+    assert!(said.starts_with(&expected) && said.contains("another content tag"), "{said}");
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn where_no_process_has_come_the_ring_says_who_may_use_it() {
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_rendezvous_timeout(Duration::from_millis(50));
+    let (missing, text) = missing(&topology, Workers::started_elsewhere());
+    let MissingState::NotSeen { ring: Some(access) } = &missing[0].state else { panic!("{text}") };
+    assert_eq!((access.mode, access.owner_uid), (0o600, rustix::process::geteuid().as_raw()));
+    assert!(text.contains("never seen; the broadcast ring has mode 0600 and belongs to user"), "{text}");
+}
+
+#[test]
+fn a_second_worker_of_a_rank_is_told_without_disturbing_the_first() {
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    let mut second = by_hand("answers", &stage.topology.invitation(1).unwrap());
+    second.wait_line("REFUSED");
+    let mut changes = Vec::new();
+    eventually("the refusal", PATIENCE, || {
+        changes.append(&mut scheduler.check_workers());
+        !changes.is_empty()
+    })
+    .unwrap();
+    let [(1, Change::JoinFailed { pid, refusal: Some(refusal), .. })] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((*pid, refusal.cause), (second.pid(), RefusalCause::IdInUse));
+    assert_eq!(scheduler.check_workers(), [], "told once");
+    round(&mut scheduler, "undisturbed");
+}
+
+#[test]
+fn a_second_worker_of_a_rank_does_not_end_the_rendezvous() {
+    let stage = Stage::new(2);
+    let invitation = |rank| stage.topology.invitation(rank).unwrap();
+    std::thread::scope(|scope| {
+        let launched = scope.spawn(|| stage.topology.launch(Workers::started_elsewhere()).unwrap());
+        let mut first = by_hand("answers", &invitation(0));
+        first.wait_line("JOINED");
+        let mut second = by_hand("answers", &invitation(0));
+        second.wait_line("REFUSED");
+        let mut other = by_hand("answers", &invitation(1));
+        let mut scheduler = launched.join().unwrap();
+        round(&mut scheduler, "hello");
+        drop(scheduler);
+        first.wait_line("CLOSED");
+        other.wait_line("CLOSED");
+    });
+}
+
+#[test]
+fn a_successor_whose_ring_has_lost_its_name_says_what_it_found() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a topology without names");
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    round(&mut scheduler, "before");
+    for path in stage.leftovers() {
+        std::fs::remove_file(path).unwrap();
+    }
+    round(&mut scheduler, "without names");
+    let pid = scheduler.restart(1).unwrap();
+    let refusal = loop {
+        match scheduler.gather(Whom::Rank(1), soon()).remove(0).outcome {
+            Outcome::JoinFailed { pid: failed, refusal: Some(refusal), .. } if failed == pid => break refusal,
+            Outcome::Died { .. } | Outcome::Message { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    let text = refusal.to_string();
+    println!("{text}");
+    assert!(text.contains("there is no broadcast ring at shm:"), "{text}");
+    assert!(text.contains(&format!("the scheduler, process {}, lives", std::process::id())), "{text}");
+    // The other one is where it was.
+    scheduler.broadcast(b"still", 1, myelon::Patience::Until(soon())).unwrap();
+    let answer = scheduler.gather(Whom::Rank(0), soon()).remove(0);
+    assert_eq!(super::stage::said(&answer), "STILL");
+}
+
+#[test]
+fn a_successor_that_is_refused_while_others_work_is_told_with_its_cause() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a successor that is refused");
+    let stage = Stage::new(1);
+    let starts = AtomicUsize::new(0);
+    let spawn = move |_| match starts.fetch_add(1, Ordering::Relaxed) {
+        0 => command("answers"),
+        _ => command("answers in frames"),
+    };
+    let mut scheduler = stage.topology.launch(Workers::spawned(spawn)).unwrap();
+    let old = scheduler.worker_pid(0).unwrap();
+    let pid = scheduler.restart(0).unwrap();
+    let died = scheduler.gather(Whom::Any, soon()).remove(0).outcome;
+    assert!(matches!(died, Outcome::Died { pid, .. } if pid == old), "{died:?}");
+    let failed = scheduler.gather(Whom::Any, soon()).remove(0).outcome;
+    let Outcome::JoinFailed { pid: failed, refusal: Some(refusal), .. } = &failed else { panic!("{failed:?}") };
+    assert_eq!((*failed, refusal.cause), (pid, RefusalCause::OtherEvent));
+    let report = scheduler.report(0);
+    assert!(
+        report.to_string().starts_with(&format!("worker 0 is not there: process {pid} could not join")),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_process_that_a_worker_starts_does_not_inherit_the_way_to_the_scheduler() {
+    let stage = Stage::new(1);
+    let mut scheduler = stage.topology.launch(workers("says what its children inherit")).unwrap();
+    scheduler.broadcast(b"say", 1, myelon::Patience::Until(soon())).unwrap();
+    let said = super::stage::said(&scheduler.gather(Whom::Rank(0), soon())[0]);
+    assert_eq!(said, "no pipe to the scheduler");
+}
+
+#[test]
+fn a_label_that_is_in_use_is_refused_before_any_worker_is_started() {
+    let stage = Stage::new(1);
+    let _first = stage.topology.launch(workers("answers")).unwrap();
+    let starts = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&starts);
+    let spawn = move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        command("answers")
+    };
+    let second = of_label(stage.label(), 1).launch(Workers::spawned(spawn));
+    assert!(matches!(second, Err(LaunchError::Broadcast(_))) && starts.load(Ordering::Relaxed) == 0, "{second:?}");
+}
