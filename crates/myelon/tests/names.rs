@@ -173,7 +173,11 @@ mod the_prelude {
 #[rustfmt::skip]
 #[expect(unused_imports, reason = "each line is a claim that the name is there")]
 mod the_observability {
+    use myelon::observability::COUNTER_FLAG_CONSUMER as _;
+    use myelon::observability::COUNTER_FLAG_IN_USE as _;
+    use myelon::observability::COUNTER_FLAG_PRODUCER as _;
     use myelon::observability::CounterHandle as _;
+    use myelon::observability::COUNTERS_FILE_RESERVED_BYTES as _;
     use myelon::observability::CountersFile as _;
     use myelon::observability::CounterSnapshot as _;
     use myelon::observability::ids as _;
@@ -346,7 +350,8 @@ fn namespaces_lead_to_the_same_types() {
     same::<prelude::FramedTransportProducer, transport::FramedTransportProducer>();
     let table = observability::CountersFile::boxed(4);
     table.register(observability::ids::APPLICATION_BASE, 0, "steps").expect("there is room").add(3);
-    assert_eq!(table.snapshot()[0].value, 3);
+    let counter = table.snapshot().remove(0);
+    assert_eq!((counter.value, &*counter.name, counter.owner_pid), (3, "steps", std::process::id()));
 }
 
 #[test]

@@ -3,10 +3,12 @@
 //! **Lives here:** [`CountersFile`]; how its memory is obtained is in `memory`. **Builds on:** `table`, `memory`.
 //! **May touch it:** anybody; registering is safe from several threads and processes at once.
 
+use super::block;
 use super::handle::CounterHandle;
 use super::memory::Memory;
-use super::table::CounterSnapshot;
-use crate::segment::Sole;
+use super::record::Subject;
+use super::snapshot::CounterSnapshot;
+use crate::segment::{Segment, Sole, fork_epoch};
 use core::fmt;
 use std::sync::Arc;
 
@@ -31,13 +33,14 @@ impl CountersFile {
     /// The handle to the counter (`id`, `label`), registered in this process's name.
     ///
     /// `id` says what is counted ([`ids`](super::ids), or from [`APPLICATION_BASE`](super::ids::APPLICATION_BASE) on
-    /// the application's own), `label` whose it is. A label longer than [`LABEL_BYTES_MAX`](super::LABEL_BYTES_MAX) is
-    /// cut at the last character that fits, and compared as cut. `flags` are handed on to readers unseen; this crate
-    /// passes 0.
+    /// the application's own), `label` whose it is; of an application's own, it is what a reader is shown as the counter's name. A label
+    /// longer than [`LABEL_BYTES_MAX`](super::LABEL_BYTES_MAX) is cut at the last character that fits, and compared as cut. `flags` are
+    /// handed on to readers unseen.
     ///
     /// A pair that has been registered before, by whatever process, gets the same counter with the value it has: a
     /// worker that comes back continues to count. Because a counter has one writer, two live owners must not use one
-    /// pair; if they do, they share a counter and lose counts (or, registering at the same instant, get two).
+    /// pair; if they do, they share a counter and lose counts (or, registering at the same instant, get two). The ends of rings need not
+    /// care: their counters belong to their places, or to themselves where a file was attached.
     ///
     /// `None`: the table is full, or it is open for reading only. A program can go on with [`CounterHandle::detached`].
     /// Takes time in proportion to the capacity, never waits.
@@ -45,21 +48,101 @@ impl CountersFile {
         if !self.memory.is_writable() {
             return None;
         }
-        let index = self.memory.table().register(id, flags, label, std::process::id())?;
-        Some(CounterHandle::new(self.memory.value(index)))
+        let record = self.memory.table().register(id, flags, label, std::process::id())?;
+        Some(CounterHandle::new(self.memory.hold(record.count(), self.memory.owner())))
     }
 
-    /// All counters, in the order in which they were first registered.
+    /// The table in a ring's segment. One that a confused peer has overwritten counts nothing; the ring itself does not rest on it.
+    pub(crate) fn of_ring(segment: &Arc<Segment>) -> Self {
+        Self::in_segment(segment).unwrap_or_else(|_| Self::boxed(1))
+    }
+
+    /// Prepares the block to which the counts of consumers move, in a table that no other process knows yet.
+    pub(super) fn begin_former_consumers(&self) {
+        self.begin_block(block::FORMER_CONSUMERS, 0, "former consumers");
+        self.end_block(block::FORMER_CONSUMERS);
+    }
+
+    /// Block `index` has a new owner, which holds the lock of its place. Nothing happens if there is no such block.
+    pub(super) fn begin_block(&self, index: usize, epoch: u64, label: &str) {
+        if !self.memory.is_writable() {
+            return;
+        }
+        let table = self.memory.table();
+        let Some((block, meaning)) = table.block(index) else { return };
+        let former = table.block(block::FORMER_CONSUMERS).map(|(former, _)| (former, meaning));
+        block.begin(epoch, label, std::process::id(), former.filter(|_| index >= block::FIRST_CONSUMER));
+    }
+
+    /// The counter `id` of the owner of block `index`.
+    pub(super) fn count_in_block(&self, index: usize, id: u32) -> Option<CounterHandle> {
+        if !self.memory.is_writable() {
+            return None;
+        }
+        let (block, meaning) = self.memory.table().block(index)?;
+        Some(CounterHandle::new(self.memory.hold(block.declare(meaning, id)?, self.memory.owner())))
+    }
+
+    /// The owner of block `index` goes.
+    pub(super) fn end_block(&self, index: usize) {
+        if let Some((block, _)) = self.memory.table().block(index).filter(|_| self.memory.is_writable()) {
+            block.end();
+        }
+    }
+
+    /// A number that no other end has in this file; 0 if it is open for reading only.
+    pub(super) fn next_number(&self) -> u32 {
+        if self.memory.is_writable() { self.memory.table().next_number() } else { 0 }
+    }
+
+    /// The counter `id` of the attached end `number`. Its record is released when the last clone of the handle is dropped.
+    pub(super) fn count_for_attached(
+        &self,
+        id: u32,
+        flags: u32,
+        label: &str,
+        ring: &str,
+        number: u32,
+    ) -> Option<CounterHandle> {
+        if !self.memory.is_writable() {
+            return None;
+        }
+        let (table, subject) = (self.memory.table(), Subject::attached(id, label, ring));
+        let index = table.attach(&subject, flags, std::process::id(), number)?;
+        let (memory, fork_epoch) = (self.memory.clone(), fork_epoch());
+        let attachment = Attachment { memory, index, number, fork_epoch };
+        Some(CounterHandle::new(self.memory.hold(table.records[index].count(), Arc::new(attachment))))
+    }
+
+    /// All counters: in a ring's table first those of its ends, then those that were registered, in that order.
     ///
     /// Each value is read once and is stale at once; values of different counters need not belong to one instant. Works
-    /// while the owners run, are stopped or are dead. A counter that is being registered is shown whole or not at all.
+    /// while the owners run, are stopped or are dead. A counter that is being registered, or gets another owner, is shown whole or not at
+    /// all. What an end has counted is shown until another end has its place.
     pub fn snapshot(&self) -> Vec<CounterSnapshot> {
         self.memory.table().snapshot()
     }
 
-    /// How many counters there is room for.
+    /// How many counters can be registered; those of a ring's ends have their own room.
     pub fn capacity(&self) -> u32 {
         self.memory.capacity()
+    }
+}
+
+/// Keeps a record for an attached end, and releases it.
+struct Attachment {
+    memory: Memory,
+    index: usize,
+    number: u32,
+    fork_epoch: u32,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // A child of a fork has no handles: its parent goes on counting here.
+        if self.fork_epoch == fork_epoch() {
+            self.memory.table().records[self.index].release(self.number);
+        }
     }
 }
 
@@ -75,7 +158,7 @@ impl fmt::Debug for CountersFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::{LABEL_BYTES_MAX, ids};
+    use crate::counters::{CounterOwner, LABEL_BYTES_MAX, ids};
     use crate::sync::primitive::{AtomicU32, Ordering};
     use std::collections::BTreeSet;
     use std::sync::Barrier;
@@ -98,8 +181,8 @@ mod tests {
 
         let owner_pid = std::process::id();
         let expected = [
-            CounterSnapshot { id: ids::EVENTS_PUBLISHED, flags: 0, value: 42, label: "rpc".into(), owner_pid },
-            CounterSnapshot { id: ids::CONSUMER_LAG_MAX, flags: 6, value: 7, label: "worker 1".into(), owner_pid },
+            CounterSnapshot::new(ids::EVENTS_PUBLISHED, 0, 42, "rpc".into(), CounterOwner::Registered, owner_pid),
+            CounterSnapshot::new(ids::CONSUMER_LAG_MAX, 6, 7, "worker 1".into(), CounterOwner::Registered, owner_pid),
         ];
         assert_eq!(file.snapshot(), expected);
         assert_eq!(file.clone().snapshot(), expected, "a clone sees the same table");

@@ -3,7 +3,8 @@
 //! **Lives here:** [`CounterHandle`]. **Builds on:** `memory`, which keeps the counted word alive.
 //! **May touch it:** one writer per counter calls `inc`, `add` and `record_max`; anybody may `get`.
 
-use super::memory::HeldValue;
+use super::memory::HeldCount;
+use crate::sync::primitive::Ordering;
 use core::fmt;
 
 /// One counter, to be updated by one thread at a time.
@@ -12,19 +13,19 @@ use core::fmt;
 /// harm. A handle keeps the memory of its table alive, also when the file it came from has been dropped.
 #[derive(Clone)]
 pub struct CounterHandle {
-    value: HeldValue,
+    count: HeldCount,
 }
 
 impl CounterHandle {
-    pub(super) fn new(value: HeldValue) -> Self {
-        Self { value }
+    pub(super) fn new(count: HeldCount) -> Self {
+        Self { count }
     }
 
     /// A counter that belongs to no table: it counts, and nobody but the handle and its clones sees it.
     ///
     /// Whoever counts always has a handle and so needs no branch for "nobody attached a file".
     pub fn detached() -> Self {
-        Self::new(HeldValue::on_heap())
+        Self::new(HeldCount::on_heap())
     }
 
     /// Counts one more. Wraps after 2^64, like [`add`](Self::add).
@@ -36,23 +37,25 @@ impl CounterHandle {
     /// Counts `amount` more, in the unit that the counter's id defines.
     #[inline]
     pub fn add(&self, amount: u64) {
-        let value = self.value.get();
-        value.set(value.get().wrapping_add(amount));
+        let count = self.count.get();
+        // Relaxed, here and below: a count orders nothing, and a reader needs no more than some value it once had. A load and a store,
+        // and no locked instruction: of two that load, add and store at the same time, one is lost.
+        count.store(count.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
     /// Makes `candidate` the value if it is larger than all before. Not for a counter that is also added to.
     #[inline]
     pub fn record_max(&self, candidate: u64) {
-        let value = self.value.get();
-        if candidate > value.get() {
-            value.set(candidate);
+        let count = self.count.get();
+        if candidate > count.load(Ordering::Relaxed) {
+            count.store(candidate, Ordering::Relaxed);
         }
     }
 
     /// The value now; stale as soon as it is read, unless the caller is the writer.
     #[inline]
     pub fn get(&self) -> u64 {
-        self.value.get().get()
+        self.count.get().load(Ordering::Relaxed)
     }
 }
 

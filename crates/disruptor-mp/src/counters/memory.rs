@@ -1,13 +1,15 @@
 //! Where the bytes of a table are, who keeps them there, and the only pointers in this module.
 //!
-//! **Lives here:** [`Memory`] and [`HeldValue`], and those constructors of [`CountersFile`] that take memory.
+//! **Lives here:** [`Memory`] and [`HeldCount`], and those constructors of [`CountersFile`] that take memory.
 //! **Builds on:** `table`, whose wire types are atomics through and through: any bytes are valid for them, and a shared
 //! reference to them stays right while other processes write.
 //! It is here and not in `segment` because what it promises follows from those types, and `segment` does not know what its sections hold.
 //! **May touch it:** `file`, `handle`; inside the crate, whoever puts a table into a segment.
 
+use super::block::Block;
 use super::file::CountersFile;
-use super::table::{self, CAPACITY_MAX, Header, LINE_BYTES, Record, Table, TableError, Value};
+use super::record::Record;
+use super::table::{CAPACITY_MAX, Header, LINE_BYTES, Shape, Table, TableError};
 use crate::segment::Segment;
 use crate::sync::primitive::AtomicU64;
 use core::any::Any;
@@ -15,28 +17,26 @@ use core::ptr::NonNull;
 use core::slice;
 use std::sync::Arc;
 
-pub(crate) use super::table::section_len;
-
 /// Whatever must stay alive for the bytes to stay readable.
 type Owner = Arc<dyn Any + Send + Sync>;
 
 /// What the opener of some memory wants to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opening {
-    /// Make a new, empty table as large as fits.
-    Initialise,
+    /// Make a new, empty table.
+    Initialise(Shape),
     /// Use the table that is there.
     Attach,
     /// Look at the table that is there, in a mapping that need not be writable; registering is refused.
     AttachReadOnly,
 }
 
-/// A table's bytes. Invariant: `section_len(capacity)` bytes from `base`, aligned to 128, initialised and ever since
+/// A table's bytes. Invariant: `shape.len_bytes()` bytes from `base`, aligned to 128, initialised and ever since
 /// accessed only through atomics, stay readable as long as `owner` lives, and writable if `writable` says so.
 #[derive(Clone)]
 pub(super) struct Memory {
     base: NonNull<Header>,
-    capacity: u32,
+    shape: Shape,
     writable: bool,
     owner: Owner,
 }
@@ -55,91 +55,106 @@ impl Memory {
         if !address.is_multiple_of(LINE_BYTES) {
             return Err(TableError::Misaligned { address });
         }
+        let least = Shape::file(1).len_bytes();
         if len_bytes < LINE_BYTES {
-            return Err(TableError::TooShort { len: len_bytes, needed: section_len(1) });
+            return Err(TableError::TooShort { len: len_bytes, needed: least });
         }
         let base = start.cast::<Header>();
-        let capacity = if opening == Opening::Initialise {
-            let capacity = table::capacity_for(len_bytes);
-            if capacity == 0 {
-                return Err(TableError::TooShort { len: len_bytes, needed: section_len(1) });
+        let shape = if let Opening::Initialise(shape) = opening {
+            let needed = shape.len_bytes().max(least);
+            if shape.records == 0 || needed > len_bytes as u64 {
+                return Err(TableError::TooShort { len: len_bytes, needed });
             }
-            // SAFETY: `capacity_for` says that the table fits into the caller's bytes, and until we return these are
-            // ours.
-            unsafe { start.write_bytes(0, section_len(capacity) as usize) };
+            // SAFETY: the table fits into the caller's bytes by the check above, and until we return these are ours.
+            unsafe { start.write_bytes(0, shape.len_bytes() as usize) };
             // SAFETY: aligned and long enough by the checks above; just zeroed.
-            unsafe { base.as_ref() }.publish(capacity);
-            capacity
+            unsafe { base.as_ref() }.publish(shape);
+            shape
         } else {
             // SAFETY: aligned and long enough by the checks above; initialised, and shared only with atomic accesses,
             // by our caller's promise.
             unsafe { base.as_ref() }.check(len_bytes)?
         };
-        Ok(Self { base, capacity, writable: opening != Opening::AttachReadOnly, owner })
+        Ok(Self { base, shape, writable: opening != Opening::AttachReadOnly, owner })
     }
 
+    /// How many counters can be registered.
     pub(super) fn capacity(&self) -> u32 {
-        self.capacity
+        self.shape.records
     }
 
-    /// Whether records may be claimed and values stored.
+    /// Whether records may be claimed and counts stored.
     pub(super) fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// The records and values. `capacity` was checked once; what the header says now does not matter any more.
+    /// The parts of the table. Its shape was checked once; what the header says now does not matter any more.
     pub(super) fn table(&self) -> Table<'_> {
-        let capacity = self.capacity as usize;
-        // SAFETY: by the invariant the records lie behind the header, the values behind the records, all inside the
-        // bytes that live as long as `owner`, hence as `self`. Both types are as large and aligned as a header, and all
-        // atomics.
+        let (blocks, records) = (self.shape.blocks as usize, self.shape.records as usize);
+        // SAFETY: by the invariant the blocks lie after the header, the records after the blocks, all inside the bytes that live as long
+        // as `owner`, hence as `self`. The sizes of all three are multiples of their alignment, and all are atomics.
         unsafe {
-            let records = self.base.add(1).cast::<Record>();
-            let values = records.add(capacity).cast::<Value>();
+            let first_block = self.base.add(1).cast::<Block>();
+            let first_record = first_block.add(blocks).cast::<Record>();
             Table {
-                records: slice::from_raw_parts(records.as_ptr(), capacity),
-                values: slice::from_raw_parts(values.as_ptr(), capacity),
+                header: self.base.as_ref(),
+                blocks: slice::from_raw_parts(first_block.as_ptr(), blocks),
+                records: slice::from_raw_parts(first_record.as_ptr(), records),
             }
         }
     }
 
-    /// The value of the counter at `index`, held so that it outlives this file.
+    /// A count in this table, held so that it outlives the file, together with whatever else must live as long as it is counted in.
     ///
     /// # Panics
-    /// If `index` is not below the capacity, or the table is read-only.
-    pub(super) fn value(&self, index: usize) -> HeldValue {
-        assert!(self.writable, "a value of a read-only table must not be handed to a writer");
-        HeldValue { value: NonNull::from(&self.table().values[index]), owner: self.owner.clone() }
+    /// If the count is not in this table, or the table is read-only.
+    pub(super) fn hold(&self, count: &AtomicU64, owner: Owner) -> HeldCount {
+        let start = self.base.addr().get();
+        let offset = (core::ptr::from_ref(count).addr()).wrapping_sub(start);
+        assert!(
+            self.writable && offset < self.shape.len_bytes() as usize,
+            "a writer gets a count of a table to write to"
+        );
+        HeldCount { count: NonNull::from(count), owner }
+    }
+
+    /// What keeps the bytes in memory.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner.clone()
     }
 }
 
-/// The value of one counter, together with whatever keeps it in memory. Invariant: `value` is writable as long as
-/// `owner` lives.
+/// One count, together with whatever keeps it in memory. Invariant: `count` is writable as long as `owner` lives.
 #[derive(Clone)]
-pub(super) struct HeldValue {
-    value: NonNull<Value>,
-    #[expect(dead_code, reason = "held, never read: `value` points into what it keeps alive")]
+pub(super) struct HeldCount {
+    count: NonNull<AtomicU64>,
+    #[expect(dead_code, reason = "held, never read: `count` points into what it keeps alive")]
     owner: Owner,
 }
 
-// SAFETY: a `Value` is all atomics, and `owner` may be dropped by any thread.
-unsafe impl Send for HeldValue {}
+// SAFETY: the count is an atomic, and `owner` may be dropped by any thread.
+unsafe impl Send for HeldCount {}
 // SAFETY: as for `Send`.
-unsafe impl Sync for HeldValue {}
+unsafe impl Sync for HeldCount {}
 
-impl HeldValue {
-    /// A value of its own, starting at 0.
+impl HeldCount {
+    /// A count of its own, starting at 0.
     pub(super) fn on_heap() -> Self {
-        let owner = Arc::new(Value::default());
-        Self { value: NonNull::from(&*owner), owner }
+        let owner = Arc::new(OwnLine::default());
+        Self { count: NonNull::from(&owner.0), owner }
     }
 
     #[inline]
-    pub(super) fn get(&self) -> &Value {
-        // SAFETY: by the invariant it lives as long as `owner`, hence as `self`; it is all atomics.
-        unsafe { self.value.as_ref() }
+    pub(super) fn get(&self) -> &AtomicU64 {
+        // SAFETY: by the invariant it lives as long as `owner`, hence as `self`; it is an atomic.
+        unsafe { self.count.as_ref() }
     }
 }
+
+/// A count alone on its lines.
+#[derive(Default)]
+#[repr(align(128))]
+struct OwnLine(AtomicU64);
 
 /// A piece of a table on the heap.
 #[derive(Default)]
@@ -154,20 +169,22 @@ impl CountersFile {
     /// If `capacity` is 0 or more than [`CAPACITY_MAX`].
     pub fn boxed(capacity: u32) -> Self {
         assert!((1..=CAPACITY_MAX).contains(&capacity), "a table holds 1 to {CAPACITY_MAX} counters, not {capacity}");
-        let len_bytes = section_len(capacity) as usize;
+        let shape = Shape::file(capacity);
+        let len_bytes = shape.len_bytes() as usize;
         let lines: Arc<Vec<Line>> = Arc::new((0..len_bytes / LINE_BYTES).map(|_| Line::default()).collect());
         let start = NonNull::from(lines.as_slice()).cast::<u8>();
         // SAFETY: the lines are `len_bytes` bytes, all in atomics and therefore writable through a shared reference.
         // The vector is never changed, so they stay where they are as long as the `Arc`, and nobody else knows them
         // yet.
-        let made = unsafe { Self::from_section(lines, start, len_bytes, Opening::Initialise) };
+        let made = unsafe { Self::from_section(lines, start, len_bytes, Opening::Initialise(shape)) };
         made.expect("lines are aligned, and there are enough of them")
     }
 
     /// Makes a new table of all counters that fit into the `len_bytes` bytes at `start`; what was there is lost.
+    /// [`COUNTERS_FILE_RESERVED_BYTES`](super::COUNTERS_FILE_RESERVED_BYTES) is a length that suffices for most programs.
     ///
     /// # Errors
-    /// `Misaligned`: `start` is not a multiple of 128. `TooShort`: there is no room for even one counter (384 bytes).
+    /// `Misaligned`: `start` is not a multiple of 128. `TooShort`: there is no room for even one counter (256 bytes).
     ///
     /// # Safety
     /// - The bytes are readable and writable until the file, its clones and all handles registered through them are
@@ -175,9 +192,10 @@ impl CountersFile {
     /// - Nobody else accesses them during this call.
     /// - After it, they are accessed only through atomics, as other files attached to them do, in whatever process.
     pub unsafe fn init(start: NonNull<u8>, len_bytes: usize) -> Result<Self, TableError> {
+        let opening = Opening::Initialise(Shape::of_file_with(len_bytes));
         // SAFETY: our caller's duties are those of `from_section`. It promises the life of the memory itself: nothing
         // to own.
-        unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Initialise) }
+        unsafe { Self::from_section(Arc::new(()), start, len_bytes, opening) }
     }
 
     /// Uses the table that somebody has made in the `len_bytes` bytes at `start`.
@@ -207,7 +225,7 @@ impl CountersFile {
     }
 
     /// Opens a table in memory that `owner` keeps in place, such as a section of a segment. File, clones and handles
-    /// each hold the owner. [`section_len`] says how many bytes to set aside.
+    /// each hold the owner. [`Shape::len_bytes`] says how many bytes to set aside.
     ///
     /// # Errors
     /// As for [`init`](Self::init) and [`attach`](Self::attach).
@@ -227,13 +245,16 @@ impl CountersFile {
         Ok(Self::new(unsafe { Memory::open(owner, start, len_bytes, opening) }?))
     }
 
-    /// Makes an empty table in the counters section of a segment that nobody else can know yet.
-    pub(crate) fn initialise_in(segment: &Segment) {
+    /// Makes an empty table in the counters section of a segment that no other process knows yet: `records` counters can be registered,
+    /// and the rest of the section is blocks.
+    pub(crate) fn initialise_in(segment: &Segment, records: u32) {
         let (start, len_bytes) = segment.counters();
+        let shape = Shape::with(records, len_bytes);
         // SAFETY: the section is mapped and writable for this call, and the table that is made here does not outlive it. Nobody else
         // accesses it: our caller creates the segment.
-        let made = unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Initialise) };
-        made.expect("sections are aligned, and the blueprint's is as long as a table needs");
+        let made = unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Initialise(shape)) };
+        let made = made.expect("sections are aligned, and the blueprint's is as long as a table needs");
+        made.begin_former_consumers();
     }
 
     /// The table in the counters section of `segment`, which file, clones and handles keep mapped.
@@ -259,7 +280,10 @@ mod tests {
 
     const CAPACITY: u32 = 6;
     const WORDS_PER_LINE: usize = LINE_BYTES / 8;
-    const TABLE_WORDS: usize = section_len(CAPACITY) as usize / 8;
+    const SHAPE: Shape = Shape::file(CAPACITY);
+    const TABLE_WORDS: usize = SHAPE.len_bytes() as usize / 8;
+    const RING: Shape = Shape::ring(2, CAPACITY);
+    const RING_WORDS: usize = RING.len_bytes() as usize / 8;
 
     /// Bytes that some peer left behind.
     fn lines(words: &[u64]) -> Arc<Vec<Line>> {
@@ -278,7 +302,17 @@ mod tests {
     /// Everything that one can do with a table, whatever is in it.
     fn exercise(file: &CountersFile) {
         let counters = file.snapshot();
-        assert!(counters.len() <= file.capacity() as usize);
+        for index in 0..6 {
+            file.begin_block(index, 5, "exercise");
+            if let Some(handle) = file.count_in_block(index, crate::counters::ids::EVENTS_CONSUMED) {
+                handle.inc();
+            }
+            file.end_block(index);
+        }
+        if let Some(handle) = file.count_for_attached(0x20, 4, "exercise", "heap", file.next_number()) {
+            handle.add(2);
+            assert!(file.snapshot().iter().any(|counter| counter.label == "exercise"), "what counts is shown");
+        }
         if let Some(handle) = file.register(0x100, 0, "exercise") {
             handle.add(3);
             handle.record_max(u64::MAX);
@@ -295,7 +329,7 @@ mod tests {
     fn a_table_made_in_given_memory_is_seen_by_whoever_attaches() {
         let memory = lines(&vec![u64::MAX; TABLE_WORDS + WORDS_PER_LINE]);
         let start = NonNull::from(memory.as_slice()).cast::<u8>();
-        let len_bytes = memory.len() * LINE_BYTES;
+        let len_bytes = memory.len() * LINE_BYTES - 1;
         // SAFETY: the lines outlive the three files and the handle, are all atomics, and no other thread knows them.
         let [maker, other, viewer] = unsafe {
             [
@@ -312,7 +346,7 @@ mod tests {
         assert_eq!(viewer.snapshot(), maker.snapshot());
         assert_eq!(viewer.snapshot()[0].value, 5);
         assert!(viewer.register(0x100, 0, "rpc").is_none(), "who only looks changes nothing");
-        let behind = &memory[section_len(CAPACITY) as usize / LINE_BYTES].0;
+        let behind = &memory[SHAPE.len_bytes() as usize / LINE_BYTES].0;
         assert!(
             behind.iter().all(|word| word.load(Ordering::Relaxed) == u64::MAX),
             "the line behind the table is untouched"
@@ -330,22 +364,22 @@ mod tests {
             let made = unsafe { CountersFile::init(shifted, 512) };
             assert_eq!(made.unwrap_err(), TableError::Misaligned { address: shifted.addr().get() });
         }
-        for len in [0, 1, 127, 128, 383] {
-            let refused = open(&memory, len, Opening::Initialise).unwrap_err();
-            assert_eq!(refused, TableError::TooShort { len, needed: 384 });
+        for len in [0, 1, 127, 128, 255] {
+            let refused = open(&memory, len, Opening::Initialise(Shape::of_file_with(len))).unwrap_err();
+            assert_eq!(refused, TableError::TooShort { len, needed: 256 });
         }
         for len in [0, 127] {
-            assert_eq!(open(&memory, len, Opening::Attach).unwrap_err(), TableError::TooShort { len, needed: 384 });
+            assert_eq!(open(&memory, len, Opening::Attach).unwrap_err(), TableError::TooShort { len, needed: 256 });
         }
-        assert_eq!(open(&memory, 384, Opening::Attach).unwrap_err(), TableError::NotReady);
-        assert_eq!(open(&memory, 384, Opening::Initialise).unwrap().capacity(), 1);
+        assert_eq!(open(&memory, 256, Opening::Attach).unwrap_err(), TableError::NotReady);
+        assert_eq!(open(&memory, 256, Opening::Initialise(Shape::file(1))).unwrap().capacity(), 1);
     }
 
     #[test]
     fn a_handle_keeps_the_memory_of_its_dropped_file() {
         let memory = lines(&[0; TABLE_WORDS]);
         let alive = Arc::downgrade(&memory);
-        let file = open(&memory, TABLE_WORDS * 8, Opening::Initialise).unwrap();
+        let file = open(&memory, TABLE_WORDS * 8, Opening::Initialise(SHAPE)).unwrap();
         drop(memory);
         let handle: CounterHandle = file.register(0x100, 0, "survivor").unwrap();
         let clone = handle.clone();
@@ -360,8 +394,10 @@ mod tests {
     #[test]
     fn a_capacity_that_changes_after_attaching_changes_nothing() {
         let memory = lines(&[0; TABLE_WORDS]);
-        let file = open(&memory, TABLE_WORDS * 8, Opening::Initialise).unwrap();
-        memory[0].0[1].store(u64::MAX, Ordering::Relaxed);
+        let file = open(&memory, TABLE_WORDS * 8, Opening::Initialise(SHAPE)).unwrap();
+        for word in [1, 2] {
+            memory[0].0[word].store(u64::MAX, Ordering::Relaxed);
+        }
         assert_eq!(file.capacity(), CAPACITY);
         exercise(&file);
     }
@@ -384,30 +420,32 @@ mod tests {
             }
         }
 
-        /// With a good header, small numbers often enough to be states and lengths, and a capacity that may be a lie.
+        /// With a good header, small numbers often enough to be states and lengths, and a shape that may be a lie.
         #[test]
-        fn arbitrary_records_behind_a_good_header_do_no_harm(
+        fn arbitrary_blocks_and_records_after_a_good_header_do_no_harm(
             words in prop::collection::vec(
                 prop_oneof![any::<u64>(), 0..4_u64, (0..64_u64).prop_map(|n| n << 32 | 2)],
-                TABLE_WORDS,
+                RING_WORDS,
             ),
-            capacity in prop_oneof![Just(CAPACITY), 0..2 * CAPACITY, any::<u32>()],
+            records in prop_oneof![Just(CAPACITY), 0..2 * CAPACITY, any::<u32>()],
+            blocks in prop_oneof![Just(RING.blocks), 0..2 * RING.blocks, any::<u32>()],
             opening in prop::sample::select(vec![Opening::Attach, Opening::AttachReadOnly]),
         ) {
             let memory = lines(&words);
             let header = Header::default();
-            header.publish(capacity);
+            header.publish(Shape { blocks, records });
             // SAFETY: a header is as large as a line and consists of atomics.
             let line: Line = unsafe { core::mem::transmute(header) };
             for (word, good) in memory[0].0.iter().zip(line.0) {
                 word.store(good.into_inner(), Ordering::Relaxed);
             }
-            match open(&memory, TABLE_WORDS * 8, opening) {
+            let fits = 128 + 384 * u64::from(blocks) + 128 * u64::from(records) <= RING.len_bytes();
+            match open(&memory, RING_WORDS * 8, opening) {
                 Ok(file) => {
-                    prop_assert!((1..=CAPACITY).contains(&capacity));
+                    prop_assert!(records > 0 && fits);
                     exercise(&file);
                 }
-                Err(error) => prop_assert!(!(1..=CAPACITY).contains(&capacity), "{error}"),
+                Err(error) => prop_assert!(records == 0 || !fits, "{error}"),
             }
         }
     }

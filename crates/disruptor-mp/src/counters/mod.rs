@@ -1,9 +1,9 @@
 //! Counters that anybody can read: what an endpoint has done so far, also when its process is stopped or dead.
 //!
-//! A table of counters is a piece of memory, usually a section of a ring's segment. Whoever has something to count
-//! registers an id and a label and gets a [`CounterHandle`]; whoever wants to know takes a [`CountersFile::snapshot`].
-//! Each counter has one writer, which updates it with a relaxed load and a relaxed store: counting costs no locked
-//! instruction and no system call, and it needs nobody on the reading side.
+//! A table of counters is a piece of memory, usually a section of a ring's segment. The ends of a ring count in it by themselves. An
+//! application that has something to count registers an id and a label and gets a [`CounterHandle`]; a reader takes a
+//! [`CountersFile::snapshot`]. Each counter has one writer, which updates it with a relaxed load and a relaxed store: counting costs no
+//! locked instruction and no system call, and it needs no process on the reading side.
 //!
 //! ```
 //! use disruptor_mp::counters::{CountersFile, ids};
@@ -11,53 +11,80 @@
 //! let file = CountersFile::boxed(8);
 //! let published = file.register(ids::EVENTS_PUBLISHED, 0, "rpc").expect("the table has eight records");
 //! published.add(3);
-//! assert_eq!(file.snapshot()[0].value, 3);
+//! let counter = &file.snapshot()[0];
+//! assert_eq!(counter.to_string(), "events_published = 3 events (rpc; registered)");
+//! assert_eq!(counter.help, "Events that a producer has published.");
 //! ```
+//!
+//! # Whose counters they are
+//!
+//! | who counts | where | told apart by | when another comes |
+//! |---|---|---|---|
+//! | an end of a ring, in the ring's own table | the *block* of its place: the producer's, or that of the consumer's entry | the kernel's lock of the place | an owner called the same counts on; the counts of another move to *former consumers* |
+//! | an end of a ring, in a file that was attached | *records* of its own | a number that no other end of the file has | its records are released when the end is dropped, and taken again |
+//! | an application | a *record* | id and label | the same pair counts on |
 //!
 //! # The bytes
 //!
-//! A table of `capacity` counters is `128 * (1 + 2 * capacity)` bytes and starts on a multiple of 128. All numbers are
-//! in the byte order of the host. Reserved bytes are zero.
+//! A table starts on a multiple of 128. All numbers are in the byte order of the host. Reserved bytes are zero.
 //!
 //! ```text
 //! offset                    bytes
 //! 0                         128              table header
 //!       0      8  magic: "MYELCNTR", stored last, with Release; 0 while the table is being made
-//!       8      4  version: 1
-//!      12      4  capacity
-//!      16    112  reserved
-//! 128                       128 * capacity   one record per counter: what it is
-//!       0      4  state: 0 free, 1 claiming, 2 ready (stored last, with Release)
+//!       8      4  version: 2
+//!      12      4  records
+//!      16      4  blocks: 0 in a file; in a ring 2 + the length of its table of consumers
+//!      20      4  the last number that an attached end was given
+//!      24    104  reserved
+//! 128                       384 * blocks     one block per end: 0 the producer, 1 the former consumers, 2 + i entry i
+//!       0      8  tenure: epoch << 8 | 1 counting, 2 ended; 0 while it changes hands (stored last, with Release)
+//!       8      8  bit n: word n is in use
+//!      16      4  pid of the owner, as the owner's pid namespace has it
+//!      20      4  bytes of the label in use
+//!      24    128  label, UTF-8, padded with zeros: "producer", or the consumer's id
+//!     152     40  reserved
+//!     192    192  24 counts; which is which says `ids`
+//! 128 + 384 * blocks        128 * records    one record per registered or attached counter
+//!       0      4  state: 0 free, 1 claiming, 2 ready (stored last, with Release), 3 released
 //!       4      4  id
 //!       8      4  flags
-//!      12      4  pid of the owner, as the owner's pid namespace has it
-//!      16      4  bytes of the label in use
-//!      20      4  reserved
-//!      24     48  label, UTF-8, padded with zeros
-//!      72     56  reserved
-//! 128 * (1 + capacity)      128 * capacity   one line per counter: how much
-//!       0      8  value
-//!       8    120  reserved, so that two writers never share a cache line, nor a pair that is fetched together
+//!      12      4  pid of the owner
+//!      16      4  number of the attached end; 0: registered
+//!      20      4  bytes of the label in use
+//!      24     48  label
+//!      72      4  bytes of the ring's place in use
+//!      76      4  reserved
+//!      80     40  the place of the attached end's ring
+//!     120      8  count
 //! ```
 //!
-//! A record goes from free to claiming to ready and stays there as long as the table; nothing is ever unregistered.
-//! Free records are taken from the front, therefore a record that is registered already always lies before the first
-//! free one. A process that is killed while it claims leaves a record that everybody passes over: one counter fewer,
-//! nobody waits.
+//! Two writers never share a block or a record, and so never a cache line nor a pair of them that is fetched together.
+//!
+//! A process that is killed while it claims a record leaves one that everybody passes over: one counter fewer, nobody waits. The crashes of
+//! a block's owner are in RFC 0012.
 //!
 //! **Lives here:** the table, its files and handles, and the well-known [`ids`]. **Builds on:** `sync::primitive`.
 //! **May touch it:** anybody registers and reads; only `memory` handles pointers.
 #![deny(unsafe_code)]
 
+mod block;
+mod end;
 mod file;
 mod handle;
 pub mod ids;
 #[allow(unsafe_code)]
 mod memory;
 mod place;
+mod record;
+mod snapshot;
 mod table;
+mod text;
 
+pub(crate) use end::EndCounters;
 pub use file::CountersFile;
 pub use handle::CounterHandle;
-pub(crate) use memory::section_len;
-pub use table::{CAPACITY_MAX, CounterSnapshot, LABEL_BYTES_MAX, TableError};
+pub use record::LABEL_BYTES_MAX;
+pub use snapshot::{COUNTER_FLAG_CONSUMER, COUNTER_FLAG_IN_USE, COUNTER_FLAG_PRODUCER, CounterOwner, CounterSnapshot};
+pub(crate) use table::Shape;
+pub use table::{CAPACITY_MAX, COUNTERS_FILE_RESERVED_BYTES, TableError};

@@ -4,8 +4,7 @@
 //! **May touch it:** anybody.
 
 use super::file::CountersFile;
-use super::memory::section_len;
-use super::table::CAPACITY_MAX;
+use super::table::{CAPACITY_MAX, Shape};
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::segment::{Access, Blueprint, CreateOptions, Kind, OpenError, Place, Segment, Sole};
 use std::sync::Arc;
@@ -24,8 +23,8 @@ impl CountersFile {
     pub fn create(place: impl Into<Place>, capacity: u32) -> MultiProcessResult<Self> {
         assert!((1..=CAPACITY_MAX).contains(&capacity), "a table holds 1 to {CAPACITY_MAX} counters, not {capacity}");
         let place = place.into();
-        let blueprint = Blueprint::without_slots(Kind::Counters, 0, section_len(capacity));
-        let init = |segment: &Segment| Self::initialise_in(segment);
+        let blueprint = Blueprint::without_slots(Kind::Counters, 0, Shape::file(capacity).len_bytes());
+        let init = |segment: &Segment| Self::initialise_in(segment, capacity);
         let sole = Sole::create(&place, &blueprint, &CreateOptions::default().make_directories(true), init)
             .map_err(|error| MultiProcessError::from_create(&place, error))?;
         let file = Self::in_segment(sole.segment())

@@ -1,39 +1,67 @@
-//! What the bytes of a table mean, and how a record in it is found, claimed and read.
+//! What the bytes of a table mean: its shape, and how a counter in it is found, claimed and read.
 //!
-//! **Lives here:** the three wire types, [`Table`] with its two operations, [`TableError`]. **Builds on:** `primitive`.
-//! **May touch it:** `memory` makes the references, `file` and `handle` call the operations. Everything read here may
-//! have been written by a confused peer: it is copied once, checked, then used.
+//! **Lives here:** [`Header`], [`Shape`], [`Table`] with its operations, [`TableError`]. **Builds on:** `block`, `record`.
+//! **May touch it:** `memory` makes the references, `file` calls the operations. Everything read here may have been written by a confused
+//! peer: it is copied once, checked, then used.
 
+use super::block::{Block, meaning};
+use super::record::{Record, Subject};
+use super::snapshot::{COUNTER_FLAG_CONSUMER, COUNTER_FLAG_IN_USE, COUNTER_FLAG_PRODUCER, CounterSnapshot};
+use super::{CounterOwner, block};
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// Bytes of a label that are kept; a longer one is cut at the last character that fits.
-pub const LABEL_BYTES_MAX: usize = 48;
-
-/// The most counters that one table holds: 16 MiB, and a bound on what a snapshot of a hostile table allocates. A ring
-/// with 1000 consumers needs a sixth of it.
+/// The most counters that can be registered in one table: 8 MiB, and a bound on what a snapshot of a hostile table allocates.
 pub const CAPACITY_MAX: u32 = 1 << 16;
 
-/// Size and alignment of the header, of a record and of a value: two cache lines of 64 bytes, or one of 128.
+/// The most blocks: a producer's, that of the former consumers, and one for each entry of the longest table of consumers.
+const BLOCKS_MAX: u32 = 2 + 1024;
+
+/// Bytes to set aside for a table of its own where nothing says how large it has to be: room for 63 counters.
+pub const COUNTERS_FILE_RESERVED_BYTES: usize = 8192;
+
+/// Alignment of everything: two cache lines of 64 bytes, or one of 128.
 pub(super) const LINE_BYTES: usize = 128;
 
 const MAGIC: u64 = u64::from_ne_bytes(*b"MYELCNTR");
-const VERSION: u32 = 1;
-const LABEL_WORDS: usize = LABEL_BYTES_MAX / 8;
+const VERSION: u32 = 2;
 
-// The states of a record. Any other number is a damaged record and is passed over like one that is being claimed.
-const FREE: u32 = 0;
-const CLAIMING: u32 = 1;
-const READY: u32 = 2;
-
-/// Bytes of a table with room for `capacity` counters.
-pub(crate) const fn section_len(capacity: u32) -> u64 {
-    LINE_BYTES as u64 * (1 + 2 * capacity as u64)
+/// What there is room for in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// One for each end of the ring that the table belongs to: see `block`.
+    pub(super) blocks: u32,
+    /// Counters that can be registered.
+    pub(super) records: u32,
 }
 
-/// How many counters fit into `len_bytes`, at most [`CAPACITY_MAX`]; 0 if there is no room for one.
-pub(super) fn capacity_for(len_bytes: usize) -> u32 {
-    let lines = len_bytes / LINE_BYTES;
-    u32::try_from(lines.saturating_sub(1) / 2).unwrap_or(CAPACITY_MAX).min(CAPACITY_MAX)
+impl Shape {
+    /// A table that belongs to no ring.
+    pub(crate) const fn file(records: u32) -> Self {
+        Self { blocks: 0, records }
+    }
+
+    /// The table of a ring with room for `consumers` consumers.
+    pub(crate) const fn ring(consumers: u32, records: u32) -> Self {
+        Self { blocks: block::FIRST_CONSUMER as u32 + consumers, records }
+    }
+
+    /// Bytes of such a table.
+    pub(crate) const fn len_bytes(self) -> u64 {
+        let (blocks, records) = (self.blocks as u64, self.records as u64);
+        size_of::<Header>() as u64 + blocks * size_of::<Block>() as u64 + records * size_of::<Record>() as u64
+    }
+
+    /// A table with room for `records` counters, and with as many blocks as fit beside them into `len_bytes` bytes.
+    pub(super) fn with(records: u32, len_bytes: usize) -> Self {
+        let left = (len_bytes as u64).saturating_sub(Self::file(records).len_bytes());
+        Self { blocks: (left / size_of::<Block>() as u64).min(BLOCKS_MAX.into()) as u32, records }
+    }
+
+    /// A table that belongs to no ring, in `len_bytes` bytes: with as many records as fit, at most [`CAPACITY_MAX`].
+    pub(super) fn of_file_with(len_bytes: usize) -> Self {
+        let records = (len_bytes / LINE_BYTES).saturating_sub(1);
+        Self::file(u32::try_from(records).unwrap_or(CAPACITY_MAX).min(CAPACITY_MAX))
+    }
 }
 
 /// Why some bytes cannot be used as a table of counters.
@@ -79,73 +107,45 @@ pub enum TableError {
         /// [`CAPACITY_MAX`].
         max: u32,
     },
+    /// The table says that it has blocks for more ends than a ring can have: it is damaged.
+    #[error("the table of counters claims to have blocks for {found} ends of a ring, possible are 0 to {max}")]
+    BadBlocks {
+        /// What the header says.
+        found: u32,
+        /// The most there can be.
+        max: u32,
+    },
 }
 
-/// One counter as it was when somebody looked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CounterSnapshot {
-    /// What is counted: one of [`ids`](super::ids), or an application's own.
-    pub id: u32,
-    /// What the owner passed when it registered; this crate gives no meaning to it.
-    pub flags: u32,
-    /// The count, in the unit that the id defines. Stale as soon as it has been read, never torn.
-    pub value: u64,
-    /// Whose count it is. Bytes that are not UTF-8, which only a damaged table has, are replaced by U+FFFD.
-    pub label: String,
-    /// The process that registered the counter last, by the number its own pid namespace gives it. It may be dead.
-    pub owner_pid: u32,
-}
-
-/// The first line of a table. Every bit pattern is valid, here and in the other two wire types.
+/// The first line of a table. Every bit pattern is valid.
 #[derive(Default)]
 #[repr(C, align(128))]
 pub(super) struct Header {
     magic: AtomicU64,
     version: AtomicU32,
-    capacity: AtomicU32,
-    reserved: [AtomicU64; 14],
-}
-
-/// What a counter is. Owned by whoever moved `state` from free to claiming; not changed after ready, except for the
-/// owner's pid and the flags when the same counter is registered again.
-#[derive(Default)]
-#[repr(C, align(128))]
-pub(super) struct Record {
-    state: AtomicU32,
-    id: AtomicU32,
-    flags: AtomicU32,
-    owner_pid: AtomicU32,
-    label_len: AtomicU32,
-    reserved_a: AtomicU32,
-    label: [AtomicU64; LABEL_WORDS],
-    reserved_b: [AtomicU64; 7],
-}
-
-/// How much a counter has counted, alone on its lines.
-#[derive(Default)]
-#[repr(C, align(128))]
-pub(super) struct Value {
-    count: AtomicU64,
-    reserved: [AtomicU64; 15],
+    records: AtomicU32,
+    blocks: AtomicU32,
+    /// The last number that an attached end was given.
+    attached: AtomicU32,
+    reserved: [AtomicU64; 13],
 }
 
 const _: () = assert!(size_of::<Header>() == LINE_BYTES && align_of::<Header>() == LINE_BYTES);
-const _: () = assert!(size_of::<Record>() == LINE_BYTES && align_of::<Record>() == LINE_BYTES);
-const _: () = assert!(size_of::<Value>() == LINE_BYTES && align_of::<Value>() == LINE_BYTES);
-const _: () = assert!(core::mem::offset_of!(Record, label) == 24);
+const _: () = assert!(align_of::<Block>() == LINE_BYTES && align_of::<Record>() == LINE_BYTES);
+const _: () = assert!(Shape::file(63).len_bytes() == COUNTERS_FILE_RESERVED_BYTES as u64);
 
 impl Header {
-    /// Declares a zeroed table of `capacity` counters ready.
-    pub(super) fn publish(&self, capacity: u32) {
+    /// Declares a zeroed table of that shape ready.
+    pub(super) fn publish(&self, shape: Shape) {
         self.version.store(VERSION, Ordering::Relaxed);
-        self.capacity.store(capacity, Ordering::Relaxed);
-        // Release pairs with the fence in `check`: who sees the magic sees the zeros and the two numbers as well.
+        self.records.store(shape.records, Ordering::Relaxed);
+        self.blocks.store(shape.blocks, Ordering::Relaxed);
+        // Release pairs with the fence in `check`: what sees the magic sees the zeros and the numbers as well.
         self.magic.store(MAGIC, Ordering::Release);
     }
 
-    /// The capacity of the table that starts here and has `len_bytes` bytes, once everything about it has been checked.
-    pub(super) fn check(&self, len_bytes: usize) -> Result<u32, TableError> {
+    /// The shape of the table that starts here and has `len_bytes` bytes, once everything about it has been checked.
+    pub(super) fn check(&self, len_bytes: usize) -> Result<Shape, TableError> {
         match self.magic.load(Ordering::Relaxed) {
             MAGIC => {}
             0 => return Err(TableError::NotReady),
@@ -158,150 +158,91 @@ impl Header {
         if found != VERSION {
             return Err(TableError::OtherVersion { found, wanted: VERSION });
         }
-        let capacity = self.capacity.load(Ordering::Relaxed);
-        if capacity == 0 || capacity > CAPACITY_MAX {
-            return Err(TableError::BadCapacity { found: capacity, max: CAPACITY_MAX });
+        let records = self.records.load(Ordering::Relaxed);
+        if records == 0 || records > CAPACITY_MAX {
+            return Err(TableError::BadCapacity { found: records, max: CAPACITY_MAX });
         }
-        let needed = section_len(capacity);
-        if (len_bytes as u64) < needed {
-            return Err(TableError::TooShort { len: len_bytes, needed });
+        let blocks = self.blocks.load(Ordering::Relaxed);
+        if blocks > BLOCKS_MAX {
+            return Err(TableError::BadBlocks { found: blocks, max: BLOCKS_MAX });
         }
-        Ok(capacity)
+        let shape = Shape { blocks, records };
+        if (len_bytes as u64) < shape.len_bytes() {
+            return Err(TableError::TooShort { len: len_bytes, needed: shape.len_bytes() });
+        }
+        Ok(shape)
     }
 }
 
-impl Value {
-    /// The count.
-    #[inline]
-    pub(super) fn get(&self) -> u64 {
-        // Relaxed, here and below: a count orders nothing, and a reader needs no more than some value it once had.
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Replaces the count. Single writer: of two that read, compute and set at the same time, one is lost.
-    #[inline]
-    pub(super) fn set(&self, count: u64) {
-        self.count.store(count, Ordering::Relaxed);
-    }
-}
-
-/// A label as a record holds it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Label {
-    len_bytes: u32,
-    words: [u64; LABEL_WORDS],
-}
-
-impl Label {
-    /// The first characters of `text` that fit.
-    fn cut(text: &str) -> Self {
-        let mut end = text.len().min(LABEL_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut bytes = [0; LABEL_BYTES_MAX];
-        bytes[..end].copy_from_slice(&text.as_bytes()[..end]);
-        let mut words = [0; LABEL_WORDS];
-        for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
-            *word = u64::from_ne_bytes(*chunk);
-        }
-        Self { len_bytes: end as u32, words }
-    }
-
-    /// As text, whatever the bytes are.
-    fn to_text(self) -> String {
-        let mut bytes = [0; LABEL_BYTES_MAX];
-        for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.words) {
-            *chunk = word.to_ne_bytes();
-        }
-        let end = (self.len_bytes as usize).min(LABEL_BYTES_MAX);
-        String::from_utf8_lossy(&bytes[..end]).into_owned()
-    }
-}
-
-impl Record {
-    fn is_ready(&self) -> bool {
-        let ready = self.state.load(Ordering::Relaxed) == READY;
-        // Acquire, partner in `fill`: who sees ready sees id and label. A fence for the reason given in
-        // `Header::check`.
-        fence(Ordering::Acquire);
-        ready
-    }
-
-    /// Whether this free record now belongs to the caller.
-    fn claim(&self) -> bool {
-        // Relaxed is enough: a record is free only once, so there is no earlier owner whose stores we would have to
-        // see.
-        self.state.compare_exchange(FREE, CLAIMING, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    /// Describes a counter in a record that the caller has claimed, and shows it to everybody.
-    fn fill(&self, id: u32, label: Label) {
-        self.id.store(id, Ordering::Relaxed);
-        self.label_len.store(label.len_bytes, Ordering::Relaxed);
-        for (word, text) in self.label.iter().zip(label.words) {
-            word.store(text, Ordering::Relaxed);
-        }
-        // Release pairs with the fence in `is_ready`.
-        self.state.store(READY, Ordering::Release);
-    }
-
-    /// Who counts from now on, and the flags it gave.
-    fn set_owner(&self, owner_pid: u32, flags: u32) {
-        self.owner_pid.store(owner_pid, Ordering::Relaxed);
-        self.flags.store(flags, Ordering::Relaxed);
-    }
-
-    fn label(&self) -> Label {
-        let mut words = [0; LABEL_WORDS];
-        for (copy, word) in words.iter_mut().zip(&self.label) {
-            *copy = word.load(Ordering::Relaxed);
-        }
-        Label { len_bytes: self.label_len.load(Ordering::Relaxed), words }
-    }
-}
-
-/// The two arrays of one table, equally long.
+/// The parts of one table.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'a> {
+    pub(super) header: &'a Header,
+    pub(super) blocks: &'a [Block],
     pub(super) records: &'a [Record],
-    pub(super) values: &'a [Value],
 }
 
-impl Table<'_> {
-    /// The index of the record for (`id`, `label`): the one that exists, or else the first free one. `None`: none is
-    /// free.
-    ///
-    /// One pass answers both questions, because records are claimed from the front and never freed. Records that
-    /// somebody else is just claiming are passed over, for their owner may be stopped or dead.
-    pub(super) fn register(&self, id: u32, flags: u32, label: &str, owner_pid: u32) -> Option<usize> {
-        let label = Label::cut(label);
-        for (index, record) in self.records.iter().enumerate() {
-            if record.claim() {
-                record.set_owner(owner_pid, flags);
-                record.fill(id, label);
-                return Some(index);
+impl<'a> Table<'a> {
+    /// The record for (`id`, `label`): the one that exists, or else one that can be had. `None`: there is none.
+    pub(super) fn register(&self, id: u32, flags: u32, label: &str, owner_pid: u32) -> Option<&'a Record> {
+        let subject = Subject::registered(id, label);
+        // One pass answers both questions, because records are claimed from the front. Those that are just being claimed are passed
+        // over, for their owner may be stopped or dead.
+        for record in self.records {
+            if record.claim_free() {
+                record.fill(&subject, flags, owner_pid, 0);
+                return Some(record);
             }
-            if record.is_ready() && record.id.load(Ordering::Relaxed) == id && record.label() == label {
+            if record.is_registered_as(&subject) {
                 record.set_owner(owner_pid, flags);
-                return Some(index);
+                return Some(record);
             }
         }
-        None
+        let record = self.records.iter().find(|record| record.claim_released())?;
+        record.fill(&subject, flags, owner_pid, 0);
+        Some(record)
     }
 
-    /// Every counter that is ready, in the order of the table.
+    /// A number for an end that attaches itself: never 0, and no other's as long as fewer than 2^32 have attached.
+    pub(super) fn next_number(&self) -> u32 {
+        let next = || self.header.attached.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        match next() {
+            0 => next(),
+            number => number,
+        }
+    }
+
+    /// The index of a record for one counter of an attached end, which no other end counts in: one that the same counter was released
+    /// from, or a new one, or at last any that was released.
+    pub(super) fn attach(&self, subject: &Subject, flags: u32, owner_pid: u32, number: u32) -> Option<usize> {
+        let first = |can_be_had: &dyn Fn(&Record) -> bool| self.records.iter().position(can_be_had);
+        // Between the look and the claim another end may take it; then it is claimed by that one.
+        let index = first(&|record| record.is_released_by(subject) && record.claim_released())
+            .or_else(|| first(&Record::claim_free))
+            .or_else(|| first(&Record::claim_released))?;
+        self.records[index].fill(subject, flags, owner_pid, number);
+        Some(index)
+    }
+
+    /// Every counter that has an owner or had one, those of the ring's ends first, in the order of the table.
     pub(super) fn snapshot(&self) -> Vec<CounterSnapshot> {
-        let ready = self.records.iter().zip(self.values).filter(|(record, _)| record.is_ready());
-        ready
-            .map(|(record, value)| CounterSnapshot {
-                id: record.id.load(Ordering::Relaxed),
-                flags: record.flags.load(Ordering::Relaxed),
-                value: value.get(),
-                label: record.label().to_text(),
-                owner_pid: record.owner_pid.load(Ordering::Relaxed),
+        let ends = self.blocks.iter().enumerate().filter_map(|(index, block)| block.look(index));
+        let counts = ends.flat_map(|seen| {
+            let role = match seen.owner {
+                CounterOwner::Producer { .. } => COUNTER_FLAG_PRODUCER,
+                _ => COUNTER_FLAG_CONSUMER,
+            };
+            let flags = if seen.is_counting { role | COUNTER_FLAG_IN_USE } else { role };
+            seen.counts.into_iter().map(move |(id, value)| {
+                CounterSnapshot::new(id, flags, value, seen.label.clone(), seen.owner.clone(), seen.owner_pid)
             })
-            .collect()
+        });
+        counts.chain(self.records.iter().filter_map(Record::look)).collect()
+    }
+
+    /// What is counted in block `index`, and the block.
+    pub(super) fn block(&self, index: usize) -> Option<(&'a Block, &'static [u32])> {
+        Some((self.blocks.get(index)?, meaning(index)))
     }
 }
 
@@ -314,64 +255,64 @@ mod tests {
     }
 
     #[test]
-    fn capacity_and_length_agree() {
-        for capacity in [1, 2, 63, 1000, CAPACITY_MAX] {
-            let len = usize::try_from(section_len(capacity)).unwrap();
-            assert_eq!(capacity_for(len), capacity);
-            assert_eq!(capacity_for(len - 1), capacity - 1, "one byte short");
+    fn shape_and_length_agree() {
+        for records in [1, 2, 63, 1000, CAPACITY_MAX] {
+            let len = usize::try_from(Shape::file(records).len_bytes()).unwrap();
+            assert_eq!(Shape::of_file_with(len).records, records);
+            assert_eq!(Shape::of_file_with(len - 1).records, records - 1, "one byte short");
         }
-        assert_eq!(capacity_for(0), 0);
-        assert_eq!(capacity_for(usize::MAX), CAPACITY_MAX);
-        assert_eq!(section_len(u32::MAX), 128 * (1 + 2 * 0xFFFF_FFFF));
+        assert_eq!(Shape::of_file_with(0).records, 0);
+        assert_eq!(Shape::of_file_with(usize::MAX).records, CAPACITY_MAX);
+        let ring = Shape::ring(1024, 32);
+        assert_eq!(Shape::with(32, ring.len_bytes() as usize), ring);
+        assert_eq!(Shape::with(5, Shape::file(5).len_bytes() as usize), Shape::file(5));
+        // What a small ring pays: 2 consumers, 4 places for others, 32 counters of the application.
+        assert_eq!(Shape::ring(6, 32).len_bytes(), 128 + 8 * 384 + 32 * 128);
     }
 
     #[test]
     fn a_record_whose_owner_died_while_claiming_is_passed_over() {
-        let (records, values) = (lines::<Record>(3), lines::<Value>(3));
-        let table = Table { records: &records, values: &values };
-        assert!(records[0].claim(), "and then its owner dies");
+        let (header, records) = (Header::default(), lines::<Record>(3));
+        let table = Table { header: &header, blocks: &[], records: &records };
+        assert!(records[0].claim_free(), "and then its owner dies");
 
-        assert_eq!(table.register(0x100, 0, "alive", 7), Some(1));
-        assert_eq!(table.register(0x100, 0, "alive", 8), Some(1), "found behind the dead one");
-        assert_eq!(table.register(0x100, 0, "another", 7), Some(2));
-        assert_eq!(table.register(0x100, 0, "one too many", 7), None);
+        let index =
+            |found: Option<&Record>| found.and_then(|found| records.iter().position(|r| std::ptr::eq(r, found)));
+        assert_eq!(index(table.register(0x100, 0, "alive", 7)), Some(1));
+        assert_eq!(index(table.register(0x100, 0, "alive", 8)), Some(1), "found after the dead one");
+        assert_eq!(index(table.register(0x100, 0, "another", 7)), Some(2));
+        assert_eq!(index(table.register(0x100, 0, "one too many", 7)), None);
         assert_eq!(table.snapshot().len(), 2, "the dead one is not shown");
     }
 
     #[test]
-    fn a_damaged_state_is_passed_over() {
-        let (records, values) = (lines::<Record>(2), lines::<Value>(2));
-        let table = Table { records: &records, values: &values };
-        records[0].state.store(0xDEAD_BEEF, Ordering::Relaxed);
-        assert_eq!(table.register(0x100, 0, "alive", 7), Some(1));
-        assert_eq!(table.snapshot().len(), 1);
-    }
-
-    #[test]
-    fn a_label_length_beyond_the_label_is_cut_and_bad_utf8_is_replaced() {
-        let (records, values) = (lines::<Record>(1), lines::<Value>(1));
-        let table = Table { records: &records, values: &values };
-        table.register(0x100, 0, "abc", 7).unwrap();
-        records[0].label_len.store(u32::MAX, Ordering::Relaxed);
-        assert_eq!(table.snapshot()[0].label.len(), LABEL_BYTES_MAX);
-        records[0].label[0].store(u64::MAX, Ordering::Relaxed);
-        assert!(table.snapshot()[0].label.starts_with('\u{FFFD}'));
+    fn numbers_of_attached_ends_are_never_zero() {
+        let header = Header::default();
+        let table = Table { header: &header, blocks: &[], records: &[] };
+        assert_eq!((table.next_number(), table.next_number()), (1, 2));
+        header.attached.store(u32::MAX, Ordering::Relaxed);
+        assert_eq!((table.next_number(), table.next_number()), (1, 2));
     }
 
     #[test]
     fn each_defect_of_a_header_has_its_own_error() {
-        let len = usize::try_from(section_len(4)).unwrap();
+        let shape = Shape { blocks: 3, records: 4 };
+        let len = usize::try_from(shape.len_bytes()).unwrap();
         let header = Header::default();
         assert_eq!(header.check(len), Err(TableError::NotReady));
-        header.publish(4);
-        assert_eq!(header.check(len), Ok(4));
+        header.publish(shape);
+        assert_eq!(header.check(len), Ok(shape));
         assert_eq!(header.check(len - 1), Err(TableError::TooShort { len: len - 1, needed: len as u64 }));
+        for found in [BLOCKS_MAX + 1, u32::MAX] {
+            header.blocks.store(found, Ordering::Relaxed);
+            assert_eq!(header.check(usize::MAX), Err(TableError::BadBlocks { found, max: BLOCKS_MAX }));
+        }
         for found in [0, CAPACITY_MAX + 1, u32::MAX] {
-            header.capacity.store(found, Ordering::Relaxed);
+            header.records.store(found, Ordering::Relaxed);
             assert_eq!(header.check(usize::MAX), Err(TableError::BadCapacity { found, max: CAPACITY_MAX }));
         }
-        header.version.store(2, Ordering::Relaxed);
-        assert_eq!(header.check(len), Err(TableError::OtherVersion { found: 2, wanted: VERSION }));
+        header.version.store(1, Ordering::Relaxed);
+        assert_eq!(header.check(len), Err(TableError::OtherVersion { found: 1, wanted: VERSION }));
         header.magic.store(MAGIC.swap_bytes(), Ordering::Relaxed);
         assert_eq!(header.check(len), Err(TableError::WrongMagic { found: MAGIC.swap_bytes() }));
     }

@@ -6,7 +6,7 @@
 use super::consumer_end::ConsumerEnd;
 use super::control::{ConsumerId, Control, SENTINEL_LIFTED};
 use super::join::StartAt;
-use super::layout::{blueprint, kind_of};
+use super::layout::{COUNTERS_OF_APPLICATION, blueprint, kind_of};
 use super::mapped::Mapped;
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::memory::Memory;
@@ -213,7 +213,7 @@ fn initialise(segment: &Segment, capacity: usize, max_buffer: Option<usize>) {
     let sentinel = max_buffer.map_or(SENTINEL_LIFTED, |max_buffer| max_buffer as i64);
     // SAFETY: the section is mapped, writable, aligned and long enough, and nobody else can know the segment yet.
     unsafe { control.cast::<Control>().write(Control::new((capacity as i64).min(sentinel), sentinel)) };
-    CountersFile::initialise_in(segment);
+    CountersFile::initialise_in(segment, COUNTERS_OF_APPLICATION);
 }
 
 /// The schema of a ring of `E`, with what the events carry.

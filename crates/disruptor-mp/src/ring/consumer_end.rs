@@ -10,7 +10,7 @@ use super::membership::{Member, PRODUCER_BYTE};
 use super::memory::Memory;
 use super::reader::Reader;
 use crate::Sequence;
-use crate::counters::{CounterHandle, CountersFile, ids};
+use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::liveness::{Culprit, NextStep, StallReport, WaitingFor};
 use crate::schema::Event;
 use crate::segment::{Fate, Segment};
@@ -18,7 +18,6 @@ use crate::sync::announce::Announce;
 use crate::sync::bell::{Ticket, Woken};
 use crate::sync::primitive::Ordering;
 use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, Waiter, spin_first};
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// What a consumer knows of its ring beside what it reads: [`SharedConsumer`](crate::SharedConsumer) and
@@ -29,6 +28,7 @@ pub struct ConsumerEnd<E: Event> {
     pub(super) core: Reader<Mapped<E>>,
     waiter: Waiter,
     pub(super) counters: ConsumerCounters,
+    counters_of: EndCounters,
     /// `None` only while it is dropped.
     member: Option<Member>,
     id: String,
@@ -51,35 +51,28 @@ pub(super) struct ConsumerCounters {
 }
 
 impl ConsumerCounters {
-    fn register(file: &CountersFile, label: &str) -> Self {
-        let register = |id| file.register(id, 0, label).unwrap_or_else(CounterHandle::detached);
+    fn of(counters: &EndCounters) -> Self {
         Self {
-            consumed: register(ids::EVENTS_CONSUMED),
-            bytes: register(ids::EVENTS_CONSUMED_BYTES),
-            spins: register(ids::CONSUMER_EMPTY_SPINS),
-            parks: register(ids::CONSUMER_PARK_COUNT),
-            unparks: register(ids::CONSUMER_UNPARK_COUNT),
-            lag_max: register(ids::CONSUMER_LAG_MAX),
-            lost_wakeups: register(ids::CONSUMER_LOST_WAKEUPS),
-            rejoins: register(ids::CONSUMER_REJOINS),
-            redelivered: register(ids::EVENTS_REDELIVERED),
-            damaged: register(ids::RECORDS_SKIPPED_DAMAGED),
+            consumed: counters.counter(ids::EVENTS_CONSUMED),
+            bytes: counters.counter(ids::EVENTS_CONSUMED_BYTES),
+            spins: counters.counter(ids::CONSUMER_EMPTY_SPINS),
+            parks: counters.counter(ids::CONSUMER_PARK_COUNT),
+            unparks: counters.counter(ids::CONSUMER_UNPARK_COUNT),
+            lag_max: counters.counter(ids::CONSUMER_LAG_MAX),
+            lost_wakeups: counters.counter(ids::CONSUMER_LOST_WAKEUPS),
+            rejoins: counters.counter(ids::CONSUMER_REJOINS),
+            redelivered: counters.counter(ids::EVENTS_REDELIVERED),
+            damaged: counters.counter(ids::RECORDS_SKIPPED_DAMAGED),
         }
-    }
-}
-
-/// What the counters of a consumer are called: by its id, or, if we made the id, by its place in the table. Counters are never
-/// unregistered, and ids that nobody comes back to would fill their table.
-fn label<'a, E: Event>(memory: &Mapped<E>, member: &Member, id: &'a str) -> Cow<'a, str> {
-    match memory.entry(member.index).member.is_generated() {
-        true => format!("anonymous {}", member.index).into(),
-        false => id.into(),
     }
 }
 
 impl<E: Event> ConsumerEnd<E> {
     pub(crate) fn new(memory: Mapped<E>, member: Member, id: String, strategy: WaitStrategy) -> Self {
-        let counters = ConsumerCounters::register(&super::counters_of(memory.segment()), &label(&memory, &member, &id));
+        // Rejoining or not, this is the epoch of our time in the entry.
+        let epoch = memory.entry(member.index).status().epoch;
+        let counters_of = EndCounters::of_consumer(memory.segment(), member.index, epoch, &id);
+        let counters = ConsumerCounters::of(&counters_of);
         if member.rejoined {
             counters.rejoins.inc();
         }
@@ -89,6 +82,7 @@ impl<E: Event> ConsumerEnd<E> {
             core: Reader::new(memory, member.index, member.start, Announce::best()),
             waiter: Waiter::new(strategy),
             counters,
+            counters_of,
             member: Some(member),
             id,
             fork_epoch: crate::segment::fork_epoch(),
@@ -342,20 +336,22 @@ impl<E: Event> ConsumerEnd<E> {
         self.core.memory().capacity() as usize
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count into one file, and
+    /// whatever they are called, no two share a counter.
     pub fn attach_counters(&mut self, file: &CountersFile) {
-        let label = label(self.core.memory(), self.member(), &self.id);
-        self.counters = ConsumerCounters::register(file, &label);
+        self.counters_of = EndCounters::of_attached_consumer(file, &self.id, self.segment().place().to_string());
+        self.counters = ConsumerCounters::of(&self.counters_of);
     }
 
-    /// What the counters of this consumer are called: for those who count something else about it.
-    pub fn counters_label(&self) -> String {
-        label(self.core.memory(), self.member(), &self.id).into_owned()
+    /// The counter `id` of this consumer, for the layers above. Not to be kept longer than the consumer: its place is another's then.
+    #[doc(hidden)]
+    pub fn counter(&self, id: u32) -> CounterHandle {
+        self.counters_of.counter(id)
     }
 
     /// The counters that live in the ring's segment.
     pub fn ring_counters(&self) -> CountersFile {
-        super::counters_of(self.core.memory().segment())
+        CountersFile::of_ring(self.core.memory().segment())
     }
 
     /// How this consumer waits.
@@ -376,6 +372,7 @@ impl<E: Event> Drop for ConsumerEnd<E> {
         }
         let memory = self.core.memory().clone();
         if let Some(member) = self.member.take() {
+            self.counters_of.end();
             member.leave(&memory);
         }
         // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing happens.

@@ -27,11 +27,8 @@ pub const DEFAULT_MAX_CONSUMERS: usize = 64;
 /// The longest table: a rescan looks at every entry in use.
 pub const TABLE_LEN_MAX: usize = 1024;
 
-/// Room for the producer's counters and for those of the application.
-const COUNTERS_OF_RING: u32 = 48;
-
-/// Room for the counters of one consumer: ten of the ring, and those of the layers above.
-const COUNTERS_PER_CONSUMER: u32 = 16;
+/// Counters that an application can register in a ring's table, 4 KiB; the ring's ends have their own room.
+pub(crate) const COUNTERS_OF_APPLICATION: u32 = 32;
 
 /// A slot of events of type `E`.
 pub(crate) struct SlotLayout<E>(std::marker::PhantomData<E>);
@@ -110,7 +107,7 @@ pub(crate) fn blueprint<E: Event>(capacity: usize, table_len: usize) -> Result<B
         schema: E::schema().encode(),
         control_len: size_of::<Control>() as u64,
         table_bytes: (table_len * size_of::<Entry>()) as u64,
-        counters_len: counters::section_len(COUNTERS_OF_RING + COUNTERS_PER_CONSUMER * table_len as u32),
+        counters_len: counters::Shape::ring(table_len as u32, COUNTERS_OF_APPLICATION).len_bytes(),
         errors_len: 0,
         // Overflow comes out as a size that no plan accepts.
         slots_len: stride.saturating_mul(capacity as u64),

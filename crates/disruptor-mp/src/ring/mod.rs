@@ -53,13 +53,5 @@ pub(crate) mod tap_handle;
 #[cfg(not(loom))]
 pub(crate) mod words;
 
-/// The table of counters in a ring's segment.
-#[cfg(not(loom))]
-pub(crate) fn counters_of(segment: &std::sync::Arc<crate::segment::Segment>) -> crate::counters::CountersFile {
-    use crate::counters::CountersFile;
-    // A table that a confused peer has overwritten counts nothing; the ring itself does not rest on it.
-    CountersFile::in_segment(segment).unwrap_or_else(|_| CountersFile::boxed(1))
-}
-
 #[cfg(all(test, loom))]
 mod models;

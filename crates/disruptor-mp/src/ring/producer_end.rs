@@ -15,12 +15,13 @@ use super::room::{Blocked, Target, Watch};
 use super::sequencer::{Scan, Sequencer};
 use crate::Sequence;
 use crate::builder::Selection;
-use crate::counters::{CounterHandle, CountersFile, ids};
+use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::liveness::monitor::Monitor;
 use crate::liveness::{NextStep, StallReport};
 use crate::schema::Event;
 use crate::segment::{Claim, Segment};
 use crate::step;
+use crate::sync::primitive::Ordering;
 use crate::sync::wait::{WaitStrategy, Waiter};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,7 @@ pub struct ProducerEnd<E: Event> {
     pub(super) core: Sequencer<Mapped<E>>,
     pub(super) waiter: Waiter,
     pub(super) counters: ProducerCounters,
+    counters_of: EndCounters,
     pub(super) monitor: Option<Monitor>,
     pub(super) management: Management,
     pub(super) selection: Selection,
@@ -68,7 +70,7 @@ struct Alone {
     mark: (i64, Sequence),
 }
 
-/// The producer's counters; detached until somebody attaches a file. See [`crate::counters::ids`].
+/// The producer's counters. See [`crate::counters::ids`].
 pub(super) struct ProducerCounters {
     pub(super) published: CounterHandle,
     pub(super) bytes: CounterHandle,
@@ -84,21 +86,19 @@ pub(super) struct ProducerCounters {
 }
 
 impl ProducerCounters {
-    /// Registers every counter in `file`; one for which there is no room counts into the void.
-    pub(super) fn register(file: &CountersFile, label: &str) -> Self {
-        let register = |id| file.register(id, 0, label).unwrap_or_else(CounterHandle::detached);
+    pub(super) fn of(counters: &EndCounters) -> Self {
         Self {
-            published: register(ids::EVENTS_PUBLISHED),
-            bytes: register(ids::EVENTS_PUBLISHED_BYTES),
-            full: register(ids::PRODUCER_FULL_EVENTS),
-            parks: register(ids::PRODUCER_PARK_COUNT),
-            unparks: register(ids::PRODUCER_UNPARK_COUNT),
-            lost_wakeups: register(ids::PRODUCER_LOST_WAKEUPS),
-            stalls: register(ids::PRODUCER_STALLS),
-            freed: register(ids::DEAD_CONSUMERS_FREED),
-            evicted: register(ids::CONSUMERS_EVICTED),
-            forged: register(ids::FORGED_CURSORS),
-            overwritten_unread: register(ids::OVERWRITTEN_UNREAD),
+            published: counters.counter(ids::EVENTS_PUBLISHED),
+            bytes: counters.counter(ids::EVENTS_PUBLISHED_BYTES),
+            full: counters.counter(ids::PRODUCER_FULL_EVENTS),
+            parks: counters.counter(ids::PRODUCER_PARK_COUNT),
+            unparks: counters.counter(ids::PRODUCER_UNPARK_COUNT),
+            lost_wakeups: counters.counter(ids::PRODUCER_LOST_WAKEUPS),
+            stalls: counters.counter(ids::PRODUCER_STALLS),
+            freed: counters.counter(ids::DEAD_CONSUMERS_FREED),
+            evicted: counters.counter(ids::CONSUMERS_EVICTED),
+            forged: counters.counter(ids::FORGED_CURSORS),
+            overwritten_unread: counters.counter(ids::OVERWRITTEN_UNREAD),
         }
     }
 }
@@ -117,19 +117,21 @@ impl<E: Event> ProducerEnd<E> {
         strategy: WaitStrategy,
         selection: Selection,
     ) -> Self {
-        let counters = ProducerCounters::register(&super::counters_of(core.memory().segment()), "producer");
-        if origin != Origin::Created {
-            let id = if origin == Origin::TookOver { ids::TAKE_OVERS } else { ids::REPLACEMENTS };
-            if let Some(counter) = super::counters_of(core.memory().segment()).register(id, 0, "producer") {
-                counter.inc();
-            }
+        let reign = core.memory().control().producer.reign.load(Ordering::Relaxed);
+        let counters_of = EndCounters::of_producer(core.memory().segment(), reign);
+        match origin {
+            Origin::Created => {}
+            Origin::TookOver => counters_of.counter(ids::TAKE_OVERS).inc(),
+            Origin::Replaced => counters_of.counter(ids::REPLACEMENTS).inc(),
         }
+        let counters = ProducerCounters::of(&counters_of);
         let (position, capacity) = (core.next(), core.memory().capacity());
         Self {
             course: Course::new(position, core.next_number(), capacity),
             core,
             waiter: Waiter::new(strategy),
             counters,
+            counters_of,
             monitor: None,
             management: Management::default(),
             selection,
@@ -376,14 +378,22 @@ impl<E: Event> ProducerEnd<E> {
         self.report(scan.slowest, Duration::ZERO, NextStep::KeepWaiting)
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count into one file, and
+    /// whatever they are called, no two share a counter.
     pub fn attach_counters(&mut self, file: &CountersFile) {
-        self.counters = ProducerCounters::register(file, "producer");
+        self.counters_of = EndCounters::of_attached_producer(file, self.segment().place().to_string());
+        self.counters = ProducerCounters::of(&self.counters_of);
+    }
+
+    /// The counter `id` of this producer, for the layers above. Not to be kept longer than the producer: its place is another's then.
+    #[doc(hidden)]
+    pub fn counter(&self, id: u32) -> CounterHandle {
+        self.counters_of.counter(id)
     }
 
     /// The counters that live in the ring's segment.
     pub fn ring_counters(&self) -> CountersFile {
-        super::counters_of(self.core.memory().segment())
+        CountersFile::of_ring(self.core.memory().segment())
     }
 
     /// The segment's own facts: name, sizes, creator, generation.

@@ -8,7 +8,7 @@ use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
 use super::memory::Memory;
 use super::tap::TapReader;
 use crate::Sequence;
-use crate::counters::{CounterHandle, CountersFile, ids};
+use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::schema::Event;
 use crate::segment::Fate;
 use crate::sync::primitive::Ordering;
@@ -88,9 +88,11 @@ impl<E: Event> Tap<E> {
         self.core.missed()
     }
 
-    /// Counts what is missed from now on in `file`, under `label`. A tap cannot count in the ring's own table, which it has read-only.
+    /// Counts what is missed from now on in `file`, under `label`, in a counter of its own. A tap cannot count in the ring's own table,
+    /// which it has read-only.
     pub fn attach_counters(&mut self, file: &CountersFile, label: &str) {
-        self.missed = file.register(ids::TAP_MISSED, 0, label).unwrap_or_else(CounterHandle::detached);
+        let ring = self.core.memory().segment().place().to_string();
+        self.missed = EndCounters::of_attached_consumer(file, label, ring).counter(ids::TAP_MISSED);
     }
 
     /// The sequence that the tap looks for next.
@@ -118,6 +120,6 @@ impl<E: Event> Tap<E> {
 
     /// The counters that live in the ring's segment, to be read.
     pub fn ring_counters(&self) -> CountersFile {
-        super::counters_of(self.core.memory().segment())
+        CountersFile::of_ring(self.core.memory().segment())
     }
 }

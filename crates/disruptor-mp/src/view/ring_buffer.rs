@@ -10,11 +10,11 @@ use crate::builder::SharedDisruptorBuilder;
 use crate::counters::CountersFile;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
+use crate::ring::construct;
 use crate::ring::mapped::Mapped;
 use crate::ring::membership::{self, ConsumerInfo};
 use crate::ring::memory::Memory;
 use crate::ring::words::Words;
-use crate::ring::{construct, counters_of};
 use crate::schema::{Event, Schema};
 use crate::segment::{Place, SegmentPlan};
 use crate::sync::primitive::Ordering;
@@ -248,7 +248,7 @@ impl<E: Event> SharedRingBuffer<E> {
 
     /// The counters that live in the ring's segment, to be read.
     pub fn ring_counters(&self) -> CountersFile {
-        counters_of(self.memory.segment())
+        CountersFile::of_ring(self.memory.segment())
     }
 }
 

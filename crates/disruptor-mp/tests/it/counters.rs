@@ -2,9 +2,12 @@
 
 use crate::actor::Actor;
 use crate::stage::{Forger, Step, TempDir, drain, eventually, everywhere, fill, join, publish, ring, step, watchdog};
-use disruptor_mp::counters::ids;
+use disruptor_mp::counters::{COUNTER_FLAG_CONSUMER, COUNTER_FLAG_IN_USE, COUNTER_FLAG_PRODUCER, CounterOwner, ids};
 use disruptor_mp::segment::Place;
-use disruptor_mp::{CountersFile, RequiredConsumerLivenessConfig, WaitStrategy, attach_shared_consumer};
+use disruptor_mp::{
+    ConsumeError, CounterSnapshot, CountersFile, Patience, RequiredConsumerLivenessConfig, SharedDisruptorBuilder,
+    WaitStrategy, attach_shared_consumer, plan_records,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use testkit::names::ShmGuard;
@@ -56,17 +59,32 @@ fn the_lag_of_a_consumer_that_is_far_behind_is_counted() {
 fn every_counter_of_a_ring_is_moved_by_what_it_is_about() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let mut moved = BTreeMap::new();
-    for file in [overwriting(&shm.name("a")), waiting(&shm.name("b")), dying(&shm.name("c"))].iter().flatten() {
+    let files = [overwriting(&shm.name("a")), waiting(&shm.name("b")), dying(&shm.name("c")), damaging()];
+    for file in files.iter().flatten() {
         for counter in file.snapshot() {
             *moved.entry(counter.id).or_insert(0) += counter.value;
         }
     }
     // These say that something is wrong, and have tests of their own.
     let wrong = [ids::FORGED_CURSORS, ids::PRODUCER_LOST_WAKEUPS, ids::CONSUMER_LOST_WAKEUPS];
-    let declared = (ids::EVENTS_PUBLISHED..=ids::PRODUCER_LOST_WAKEUPS).chain(ids::EVENTS_CONSUMED..=ids::TAP_MISSED);
-    for id in declared {
-        assert_eq!(moved[&id] > 0, !wrong.contains(&id), "{id:#x} in {moved:x?}");
+    // Those of the layers above are moved in the tests of `myelon`.
+    for declared in ids::ALL.iter().filter(|declared| declared.id < ids::FRAME_PUBLISH_TOTAL) {
+        assert_eq!(moved[&declared.id] > 0, !wrong.contains(&declared.id), "{} in {moved:x?}", declared.name);
     }
+}
+
+/// Something that is no record stands where the next one is looked for.
+fn damaging() -> [CountersFile; 2] {
+    let dir = TempDir::new();
+    let path = dir.path().join("records");
+    let mut producer = SharedDisruptorBuilder::records(path.as_path(), 4096).build_record_producer().unwrap();
+    let mut consumer = SharedDisruptorBuilder::records(path.as_path(), 0).build_record_consumer().unwrap();
+    producer.publish(&[7], 0, 0, Patience::Now).unwrap();
+    let slots = plan_records(4096, disruptor_mp::DEFAULT_MAX_CONSUMERS).unwrap().slots.offset;
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &7_u64.to_ne_bytes(), slots).unwrap();
+    assert!(matches!(consumer.next(Patience::Endless), Err(ConsumeError::Damaged { skipped: 1 })));
+    [producer.ring_counters(), CountersFile::boxed(1)]
 }
 
 /// Nobody reads, and a tap cannot keep up.
@@ -213,6 +231,204 @@ fn every_consumer_of_a_full_table_has_its_counters() {
         // And so has the application.
         assert!(producer.ring_counters().register(ids::APPLICATION_BASE, 0, "mine").is_some());
     });
+}
+
+/// The counter `id` of each owner that is called `label`.
+fn of(file: &CountersFile, id: u32, label: &str) -> Vec<CounterSnapshot> {
+    file.snapshot().into_iter().filter(|counter| counter.id == id && counter.label == label).collect()
+}
+
+#[test]
+fn consumers_whose_ids_begin_alike_never_share_a_counter() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let names = ["a", "b"].map(|last| format!("{}{last}", "worker-of-the-first-node-".repeat(4)));
+        let mut consumers = names.each_ref().map(|name| join(&place, name));
+        publish(&mut producer, 5);
+        assert_eq!(drain(&mut consumers[0]).len(), 5);
+        drop(consumers[1].try_consume_next_leased().unwrap());
+        let file = producer.ring_counters();
+        let values = |name| of(&file, ids::EVENTS_CONSUMED, name).iter().map(|c| c.value).collect::<Vec<_>>();
+        assert_eq!((values(&names[0]), values(&names[1])), (vec![5], vec![1]));
+    });
+}
+
+#[test]
+fn a_consumer_that_is_called_producer_shares_no_counter_with_the_producer() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut consumer = join(&place, "producer");
+        publish(&mut producer, 2);
+        assert_eq!(drain(&mut consumer).len(), 2);
+        let owner = |id| of(&producer.ring_counters(), id, "producer").remove(0).owner;
+        assert_eq!(owner(ids::EVENTS_PUBLISHED), CounterOwner::Producer { reign: 1 });
+        assert!(matches!(owner(ids::EVENTS_CONSUMED), CounterOwner::Consumer { place: 0, .. }));
+    });
+}
+
+#[test]
+fn a_ring_whose_consumers_get_a_new_id_at_each_restart_has_counters_for_every_one() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 4).enable_discovery(1).build_producer(step).unwrap();
+        let file = producer.ring_counters();
+        let mut owners = vec![];
+        for round in 1..=300 {
+            let id = format!("worker-{round}");
+            let mut consumer = join(&place, &id);
+            publish(&mut producer, 1);
+            assert_eq!(drain(&mut consumer).len(), 1);
+            let own = of(&file, ids::EVENTS_CONSUMED, &id);
+            assert_eq!((own.len(), own[0].value), (1, 1), "{own:?}");
+            assert!(!owners.contains(&own[0].owner), "told apart from every owner before: {own:?}");
+            owners.push(own[0].owner.clone());
+            assert_eq!(count(&file, ids::EVENTS_CONSUMED), round, "what the former ones have counted is not lost");
+        }
+        assert!(file.register(ids::APPLICATION_BASE, 0, "mine").is_some());
+    });
+}
+
+#[test]
+fn a_consumer_that_comes_back_under_its_id_goes_on_counting() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let name = shm.name("a");
+    let mut producer = ring(&Place::from(name.as_str()), 8).build_producer(step).unwrap();
+    let mut counted = vec![];
+    for _ in 0..3 {
+        let mut worker = Actor::new();
+        worker.does(format!("attach {name} w"));
+        publish(&mut producer, 2);
+        worker.does("consume 2");
+        let [ref counter] = of(&producer.ring_counters(), ids::EVENTS_CONSUMED, "w")[..] else { panic!("one counter") };
+        assert_eq!(counter.owner_pid, worker.pid());
+        counted.push((counter.value, counter.owner.clone()));
+        worker.dies();
+    }
+    let epochs: Vec<_> = counted.iter().map(|(_, owner)| owner).collect();
+    assert!(epochs.windows(2).all(|pair| pair[0] != pair[1]), "owners are told apart: {epochs:?}");
+    assert_eq!(counted.iter().map(|(value, _)| *value).collect::<Vec<_>>(), [2, 4, 6]);
+}
+
+#[test]
+fn a_snapshot_says_which_counter_a_number_is_and_whose() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut consumer = join(&place, "w");
+        publish(&mut producer, 3);
+        assert_eq!(drain(&mut consumer).len(), 3);
+        let file = producer.ring_counters();
+        file.register(ids::APPLICATION_BASE, 0, "prefills").unwrap().add(7);
+        let counters = file.snapshot();
+        let lines: Vec<_> = counters.iter().map(ToString::to_string).collect();
+        for line in [
+            "events_published = 3 events (producer; reign 1)",
+            "events_published_bytes = 96 bytes (producer; reign 1)",
+            "events_consumed = 3 events (w; place 0, epoch 0)",
+            &format!("prefills = 7 (registered by process {})", std::process::id()),
+        ] {
+            assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
+        }
+        for (index, line) in lines.iter().enumerate() {
+            assert!(!lines[..index].contains(line), "two counters that read the same: {line}");
+        }
+        for counter in &counters {
+            assert!(!counter.name.is_empty() && !counter.help.is_empty(), "{counter:?}");
+        }
+
+        let flags = |id, label| of(&file, id, label)[0].flags;
+        assert_eq!(flags(ids::EVENTS_PUBLISHED, "producer"), COUNTER_FLAG_PRODUCER | COUNTER_FLAG_IN_USE);
+        assert_eq!(flags(ids::EVENTS_CONSUMED, "w"), COUNTER_FLAG_CONSUMER | COUNTER_FLAG_IN_USE);
+        drop(consumer);
+        assert_eq!(flags(ids::EVENTS_CONSUMED, "w"), COUNTER_FLAG_CONSUMER, "it has gone in good order");
+        assert_eq!(of(&file, ids::EVENTS_CONSUMED, "w")[0].value, 3);
+    });
+}
+
+#[test]
+fn the_ends_of_several_rings_share_a_file_and_no_counter() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let file = CountersFile::boxed(256);
+    let rings = ["a", "b"].map(|name| {
+        let place = Place::from(shm.name(name));
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut consumer = join(&place, "w");
+        let mut tap = attach_shared_consumer::<Step>(place.clone(), 8).build_tap().unwrap();
+        producer.attach_counters(&file);
+        consumer.attach_counters(&file);
+        tap.attach_counters(&file, "w");
+        (place, producer, consumer, tap)
+    });
+    let mut published = vec![];
+    for (events, (place, mut producer, mut consumer, _tap)) in (1..).zip(rings) {
+        publish(&mut producer, events);
+        assert_eq!(drain(&mut consumer).len(), events);
+        published.push((place.to_string(), events as u64));
+    }
+    for id in [ids::EVENTS_PUBLISHED, ids::EVENTS_CONSUMED] {
+        let label = if id == ids::EVENTS_PUBLISHED { "producer" } else { "w" };
+        let found = of(&file, id, label).into_iter().map(|counter| match counter.owner {
+            CounterOwner::Attached { ring, .. } => (ring, counter.value),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(found.collect::<Vec<_>>(), published);
+    }
+    let numbers = file.snapshot().into_iter().filter_map(|counter| match counter.owner {
+        CounterOwner::Attached { number, .. } => Some(number),
+        _ => None,
+    });
+    assert_eq!(numbers.collect::<std::collections::BTreeSet<_>>().len(), 6, "each end has a number of its own");
+}
+
+#[test]
+fn two_consumers_of_one_name_that_count_into_one_file_never_share_a_counter() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let file = CountersFile::boxed(256);
+    let mut producer = ring(&place, 8).build_producer(step).unwrap();
+    let mut first = join(&place, "w");
+    first.attach_counters(&file);
+    publish(&mut producer, 4);
+    assert_eq!(drain(&mut first).len(), 4);
+    // The ring is replaced while the consumer of the old one goes on.
+    drop(producer);
+    let mut producer = ring(&place, 8).build_producer(step).unwrap();
+    let mut second = join(&place, "w");
+    second.attach_counters(&file);
+    publish(&mut producer, 1);
+    assert_eq!(drain(&mut second).len(), 1);
+    let values = |file: &CountersFile| of(file, ids::EVENTS_CONSUMED, "w").iter().map(|c| c.value).collect::<Vec<_>>();
+    assert_eq!(values(&file), [4, 1]);
+    // One that comes after both have gone counts on where one of them has stopped.
+    drop((first, second));
+    let mut third = join(&place, "w");
+    third.attach_counters(&file);
+    publish(&mut producer, 2);
+    assert_eq!(drain(&mut third).len(), 2);
+    assert_eq!(values(&file), [6, 1]);
+}
+
+#[test]
+fn ends_that_come_and_go_do_not_use_up_a_file() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let file = CountersFile::boxed(16);
+    let mut producer = ring(&place, 8).build_producer(step).unwrap();
+    for round in 0..200 {
+        let id = format!("worker-{round}");
+        let mut consumer = join(&place, &id);
+        consumer.attach_counters(&file);
+        publish(&mut producer, 1);
+        assert_eq!(drain(&mut consumer).len(), 1);
+        let own = of(&file, ids::EVENTS_CONSUMED, &id);
+        assert_eq!((own.len(), own[0].value), (1, 1), "round {round}");
+    }
+}
+
+#[test]
+fn a_small_ring_for_two_pays_little_for_its_counters() {
+    let counters = disruptor_mp::plan::<Step>(8, 2).unwrap().counters.len;
+    assert!(counters <= 8 << 10, "{counters} bytes");
+    let many = disruptor_mp::plan::<Step>(8, 1002).unwrap().counters.len;
+    assert_eq!((many - counters) / 1000, 384, "bytes for each more consumer");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! **Lives here:** the handles of both ends. **Builds on:** `disruptor_mp::counters`. **May touch it:** the formats.
 
 use disruptor_mp::counters::ids;
-use disruptor_mp::{CounterHandle, CountersFile};
+use disruptor_mp::{ConsumerEnd, CounterHandle, Event, ProducerEnd};
 
 /// A sender's counters. See [`ids`] for what each counts.
 pub(crate) struct SenderCounters {
@@ -13,13 +13,12 @@ pub(crate) struct SenderCounters {
 }
 
 impl SenderCounters {
-    /// Registers every counter in `file`; one for which there is no room counts into the void.
-    pub(crate) fn register(file: &CountersFile) -> Self {
-        let register = |id| file.register(id, 0, "producer").unwrap_or_else(CounterHandle::detached);
+    /// Those of `producer`, wherever it counts now.
+    pub(crate) fn of<E: Event>(producer: &ProducerEnd<E>) -> Self {
         Self {
-            messages: register(ids::FRAME_PUBLISH_TOTAL),
-            frames: register(ids::FRAME_FRAGMENT_COUNT),
-            copied_bytes: register(ids::FRAME_BYTES_COPIED),
+            messages: producer.counter(ids::FRAME_PUBLISH_TOTAL),
+            frames: producer.counter(ids::FRAME_FRAGMENT_COUNT),
+            copied_bytes: producer.counter(ids::FRAME_BYTES_COPIED),
         }
     }
 }
@@ -32,13 +31,12 @@ pub(crate) struct ReceiverCounters {
 }
 
 impl ReceiverCounters {
-    /// Registers every counter in `file` under `label`, that of the ring's own counters of this consumer.
-    pub(crate) fn register(file: &CountersFile, label: &str) -> Self {
-        let register = |id| file.register(id, 0, label).unwrap_or_else(CounterHandle::detached);
+    /// Those of `consumer`, wherever it counts now.
+    pub(crate) fn of<E: Event>(consumer: &ConsumerEnd<E>) -> Self {
         Self {
-            reassembled: register(ids::FRAME_REASSEMBLE_COUNT),
-            copied_bytes: register(ids::FRAME_BYTES_COPIED),
-            skipped: register(ids::FRAME_SKIPPED_COUNT),
+            reassembled: consumer.counter(ids::FRAME_REASSEMBLE_COUNT),
+            copied_bytes: consumer.counter(ids::FRAME_BYTES_COPIED),
+            skipped: consumer.counter(ids::FRAME_SKIPPED_COUNT),
         }
     }
 }

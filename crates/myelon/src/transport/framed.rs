@@ -55,7 +55,7 @@ pub struct FrameSender<E: FramedTransportFrame> {
 
 impl<E: FramedTransportFrame> FrameSender<E> {
     fn new(producer: SharedProducer<E>, limit_bytes: Option<usize>) -> Self {
-        let counters = SenderCounters::register(&producer.ring_counters());
+        let counters = SenderCounters::of(&producer);
         Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
     }
 
@@ -197,7 +197,7 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
 
     fn attach_counters(&mut self, file: &CountersFile) {
         self.producer.attach_counters(file);
-        self.counters = SenderCounters::register(file);
+        self.counters = SenderCounters::of(&self.producer);
     }
 }
 
@@ -211,7 +211,7 @@ pub struct FrameReceiver<E: FramedTransportFrame> {
 impl<E: FramedTransportFrame> FrameReceiver<E> {
     fn new(consumer: SharedConsumer<E>, limit_bytes: Option<usize>) -> Self {
         let limit_bytes = limit_bytes.unwrap_or_else(|| receivable_max::<E>(&consumer));
-        let counters = ReceiverCounters::register(&consumer.ring_counters(), &consumer.counters_label());
+        let counters = ReceiverCounters::of(&consumer);
         Self { reassembler: Reassembler::new(E::SHAPE, limit_bytes), consumer, counters }
     }
 }
@@ -322,7 +322,7 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
 
     fn attach_counters(&mut self, file: &CountersFile) {
         self.consumer.attach_counters(file);
-        self.counters = ReceiverCounters::register(file, &self.consumer.counters_label());
+        self.counters = ReceiverCounters::of(&self.consumer);
     }
 }
 

@@ -46,7 +46,7 @@ impl Format for Records {
     fn receiver(settings: Settings) -> TransportResult<RecordReceiver> {
         let builder = settings.apply(SharedDisruptorBuilder::records(settings.place.clone(), settings.depth));
         let consumer = builder.build_record_consumer()?;
-        let counters = ReceiverCounters::register(&consumer.ring_counters(), &consumer.counters_label());
+        let counters = ReceiverCounters::of(&consumer);
         let limit_bytes = settings.message_limit.unwrap_or(usize::MAX);
         Ok(RecordReceiver { consumer, limit_bytes, skipped: 0, counters })
     }
@@ -62,7 +62,7 @@ pub struct RecordSender {
 
 impl RecordSender {
     fn new(producer: RecordProducer, limit_bytes: Option<usize>) -> Self {
-        let counters = SenderCounters::register(&producer.ring_counters());
+        let counters = SenderCounters::of(&producer);
         Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
     }
 
@@ -211,7 +211,7 @@ impl Sender for RecordSender {
 
     fn attach_counters(&mut self, file: &CountersFile) {
         self.producer.attach_counters(file);
-        self.counters = SenderCounters::register(file);
+        self.counters = SenderCounters::of(&self.producer);
     }
 }
 
@@ -261,7 +261,7 @@ impl Receiver for RecordReceiver {
 
     fn attach_counters(&mut self, file: &CountersFile) {
         self.consumer.attach_counters(file);
-        self.counters = ReceiverCounters::register(file, &self.consumer.counters_label());
+        self.counters = ReceiverCounters::of(&self.consumer);
     }
 }
 

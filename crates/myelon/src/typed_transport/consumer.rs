@@ -104,7 +104,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// As [`attach`](Self::attach).
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
         let raw = builder.with_content_tag(T::type_tag()).build_consumer()?;
-        let tally = Tally::register(&raw.ring_counters(), &raw.counters_label());
+        let tally = Tally::new::<F::Event>(&raw, 0);
         Ok(Self { raw, tally, on_undecodable: OnUndecodable::default(), copy: Vec::new(), message: PhantomData })
     }
 
@@ -185,7 +185,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// Counts into `file` from now on, instead of into the table in the ring's own segment.
     pub fn attach_counters(&mut self, file: &CountersFile) {
         self.raw.attach_counters(file);
-        self.tally = self.tally.moved_to(file, &self.raw.counters_label());
+        self.tally = Tally::new::<F::Event>(&self.raw, self.tally.undecodable());
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::codec::{Codec, CodecResult, ZeroCopyCodec};
 use crate::transport::{Format, Message, Records};
 use disruptor_mp::counters::ids;
-use disruptor_mp::{CounterHandle, CountersFile};
+use disruptor_mp::{ConsumerEnd, CounterHandle, Event};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -143,19 +143,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Registers the counters in `file` under `label`; one for which there is no room counts into the void.
-    pub(super) fn register(file: &CountersFile, label: &str) -> Self {
-        let register = |id| file.register(id, 0, label).unwrap_or_else(CounterHandle::detached);
+    /// That of `consumer`, wherever it counts now; `before` is what has been undecodable so far.
+    pub(super) fn new<E: Event>(consumer: &ConsumerEnd<E>, before: u64) -> Self {
         Self {
-            decoded: register(ids::CODEC_DECODE_TOTAL),
-            undecodable: register(ids::CODEC_UNDECODABLE_COUNT),
-            undecodable_here: Cell::new(0),
+            decoded: consumer.counter(ids::CODEC_DECODE_TOTAL),
+            undecodable: consumer.counter(ids::CODEC_UNDECODABLE_COUNT),
+            undecodable_here: Cell::new(before),
         }
-    }
-
-    /// The same, counting into another file from now on.
-    pub(super) fn moved_to(&self, file: &CountersFile, label: &str) -> Self {
-        Self { undecodable_here: self.undecodable_here.clone(), ..Self::register(file, label) }
     }
 
     pub(super) fn of<V>(&self, answer: CodecResult<V>) -> CodecResult<V> {

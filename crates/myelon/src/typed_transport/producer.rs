@@ -80,7 +80,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// As [`TransportBuilder::build_producer`].
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
         let raw = builder.with_content_tag(T::type_tag()).build_producer()?;
-        let encoded = register(&raw.ring_counters());
+        let encoded = raw.counter(ids::CODEC_ENCODE_TOTAL);
         Ok(Self { raw, scratch: T::Scratch::default(), encoded, message: PhantomData })
     }
 
@@ -158,13 +158,8 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// Counts into `file` from now on, instead of into the table in the ring's own segment.
     pub fn attach_counters(&mut self, file: &CountersFile) {
         self.raw.attach_counters(file);
-        self.encoded = register(file);
+        self.encoded = self.raw.counter(ids::CODEC_ENCODE_TOTAL);
     }
-}
-
-/// A file without room counts into the void.
-fn register(file: &CountersFile) -> CounterHandle {
-    file.register(ids::CODEC_ENCODE_TOTAL, 0, "producer").unwrap_or_else(CounterHandle::detached)
 }
 
 impl<T: Codec, F: Format> Deref for TypedProducer<T, F> {

@@ -360,6 +360,24 @@ fn counters_say_what_was_sent_joined_and_copied() {
 }
 
 #[test]
+fn a_consumer_that_is_called_as_producers_are_counts_for_itself() {
+    everywhere(|place| {
+        let mut producer = FramedTransportProducer::<FixedFrame<256>>::create(place.clone(), 16).unwrap();
+        let builder = TransportBuilder::<FixedFrame<256>>::new(place, 0).with_consumer_id("producer");
+        let mut consumer = builder.build_consumer().unwrap();
+        for size in [100, 600] {
+            producer.publish(&payload(size, 0), 0).unwrap();
+            drop(consumer.next(Patience::Now).unwrap().unwrap());
+        }
+        let counters = producer.ring_counters().snapshot();
+        let copied: Vec<_> = counters.iter().filter(|counter| counter.id == ids::FRAME_BYTES_COPIED).collect();
+        let values: Vec<_> = copied.iter().map(|counter| (&*counter.label, counter.value)).collect();
+        assert_eq!(values, [("producer", 700), ("producer", 600)]);
+        assert_ne!(copied[0].owner, copied[1].owner);
+    });
+}
+
+#[test]
 fn a_message_of_one_frame_is_read_in_place_and_one_of_several_is_not() {
     everywhere(|place| {
         let (mut producer, mut consumer) = pair::<Aligned>(&place);

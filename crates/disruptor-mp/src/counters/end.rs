@@ -1,0 +1,80 @@
+//! Where an end of a ring counts: in the block that belongs to its place, or in a file that was attached.
+//!
+//! **Lives here:** [`EndCounters`]. **Builds on:** `file`. **May touch it:** producers, consumers and taps; the layers above through them.
+
+use super::block;
+use super::file::CountersFile;
+use super::handle::CounterHandle;
+use super::snapshot::{COUNTER_FLAG_CONSUMER, COUNTER_FLAG_PRODUCER};
+use crate::segment::Segment;
+use std::sync::Arc;
+
+/// What a producer is called in its counters.
+const PRODUCER: &str = "producer";
+
+/// The place of an end's counters. One per end; every counter of the end comes from it.
+pub(crate) struct EndCounters {
+    file: CountersFile,
+    place: Place,
+}
+
+enum Place {
+    /// The block of this index is the end's alone, by the lock that it holds.
+    Block(usize),
+    /// Records of a file that other ends may use as well.
+    Attached { flags: u32, label: String, ring: String, number: u32 },
+}
+
+impl EndCounters {
+    /// Those of the producer of the ring in `segment`, whose lock the caller holds.
+    pub(crate) fn of_producer(segment: &Arc<Segment>, reign: u64) -> Self {
+        Self::of_place(segment, block::PRODUCER, reign, PRODUCER)
+    }
+
+    /// Those of the consumer in entry `index`, whose lock the caller holds, called `id`.
+    pub(crate) fn of_consumer(segment: &Arc<Segment>, index: usize, epoch: u64, id: &str) -> Self {
+        Self::of_place(segment, block::FIRST_CONSUMER + index, epoch, id)
+    }
+
+    fn of_place(segment: &Arc<Segment>, index: usize, epoch: u64, label: &str) -> Self {
+        let file = CountersFile::of_ring(segment);
+        file.begin_block(index, epoch, label);
+        Self { file, place: Place::Block(index) }
+    }
+
+    /// Those of the producer of `ring` in a file of the user's.
+    pub(crate) fn of_attached_producer(file: &CountersFile, ring: String) -> Self {
+        Self::attached(file, COUNTER_FLAG_PRODUCER, PRODUCER, ring)
+    }
+
+    /// Those of a consumer or a tap of `ring` in a file of the user's.
+    pub(crate) fn of_attached_consumer(file: &CountersFile, label: &str, ring: String) -> Self {
+        Self::attached(file, COUNTER_FLAG_CONSUMER, label, ring)
+    }
+
+    fn attached(file: &CountersFile, flags: u32, label: &str, ring: String) -> Self {
+        let number = file.next_number();
+        Self { file: file.clone(), place: Place::Attached { flags, label: label.to_owned(), ring, number } }
+    }
+
+    /// The end's counter `id`. One for which there is no room counts where nothing looks.
+    ///
+    /// A handle into a block must not be used after the end is gone: the block is another's then.
+    pub(crate) fn counter(&self, id: u32) -> CounterHandle {
+        let counter = match &self.place {
+            Place::Block(index) => self.file.count_in_block(*index, id),
+            Place::Attached { flags, label, ring, number } => {
+                self.file.count_for_attached(id, *flags, label, ring, *number)
+            }
+        };
+        counter.unwrap_or_else(CounterHandle::detached)
+    }
+
+    /// Says that the end has gone in good order, while it still has its place.
+    pub(crate) fn end(&self) {
+        // Records of a file are released with their last handle.
+        if let Place::Block(index) = self.place {
+            self.file.end_block(index);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a reader of counters gets: which counter a number is, and whose.
+//!
+//! **Lives here:** [`CounterSnapshot`], [`CounterOwner`], the flags. **Builds on:** `ids` for names and sentences.
+//! **May touch it:** everybody; a snapshot is a copy.
+
+use super::ids;
+use std::borrow::Cow;
+use std::fmt;
+
+/// An end of a ring counts here now. Cleared when that end is dropped in good order; what it has counted stays.
+pub const COUNTER_FLAG_IN_USE: u32 = 1 << 0;
+/// A producer counts here.
+pub const COUNTER_FLAG_PRODUCER: u32 = 1 << 1;
+/// A consumer counts here.
+pub const COUNTER_FLAG_CONSUMER: u32 = 1 << 2;
+
+/// Whose counter it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CounterOwner {
+    /// The producer of the ring in whose segment the table is.
+    Producer {
+        /// Which producer of the ring it is; 1 is the creator. Counts go on when the ring is taken over.
+        reign: u64,
+    },
+    /// A consumer of the ring in whose segment the table is: the last one that had this place.
+    Consumer {
+        /// The place: its index in the table of consumers.
+        place: usize,
+        /// Counts the owners of the place. Two snapshots with the same place and another epoch are of two owners.
+        epoch: u64,
+    },
+    /// The consumers whose place another consumer has taken, together.
+    FormerConsumers,
+    /// An end that counts into this file instead of into its ring's own table.
+    Attached {
+        /// The place of its ring; of a long one, its end.
+        ring: String,
+        /// Which attachment it is: no two in one file have the same number.
+        number: u32,
+    },
+    /// Whatever registered the counter under its label.
+    Registered,
+}
+
+impl fmt::Display for CounterOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Producer { reign } => write!(f, "reign {reign}"),
+            Self::Consumer { place, epoch } => write!(f, "place {place}, epoch {epoch}"),
+            Self::FormerConsumers => f.write_str("their places were taken by others"),
+            Self::Attached { ring, number } => write!(f, "of {ring}, attached as number {number}"),
+            Self::Registered => f.write_str("registered"),
+        }
+    }
+}
+
+/// One counter as it was when it was looked at.
+///
+/// Its `Display` is one line that says which counter it is:
+///
+/// ```text
+/// events_published = 24 events (producer; reign 1)
+/// events_consumed = 24 events (worker-3; place 0, epoch 2)
+/// steps = 7 (registered by process 4711)
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CounterSnapshot {
+    /// What is counted: one of [`ids`](super::ids), or an application's own.
+    pub id: u32,
+    /// The name of what is counted: [`ids::Description::name`]; of an application's counter, the label.
+    pub name: Cow<'static, str>,
+    /// The unit of the value, in the plural; empty for an application's counter.
+    pub unit: &'static str,
+    /// One sentence about it.
+    pub help: &'static str,
+    /// Of a counter that was registered, what was passed then; this crate gives no meaning to it. Of an end of a ring, the
+    /// `COUNTER_FLAG_*` that hold.
+    pub flags: u32,
+    /// The count. Stale as soon as it has been read, never torn.
+    pub value: u64,
+    /// Whose count it is, as its owner is called: `producer`, a consumer's id, or the label that was registered. Bytes that are not
+    /// UTF-8, which only a damaged table has, are replaced by U+FFFD.
+    pub label: String,
+    /// Whose count it is, told apart from others that are called the same.
+    pub owner: CounterOwner,
+    /// The process that counts, or counted last, by the number its own pid namespace gives it. It may be dead.
+    pub owner_pid: u32,
+}
+
+impl CounterSnapshot {
+    pub(super) fn new(id: u32, flags: u32, value: u64, label: String, owner: CounterOwner, owner_pid: u32) -> Self {
+        let (name, unit, help) = match ids::describe(id) {
+            Some(description) => (description.name.into(), description.unit, description.help),
+            None if id < ids::APPLICATION_BASE => (format!("{id:#x}").into(), "", "A counter of another version."),
+            None if label.is_empty() => (format!("{id:#x}").into(), "", "A counter of the application."),
+            None => (label.clone().into(), "", "A counter of the application."),
+        };
+        Self { id, name, unit, help, flags, value, label, owner, owner_pid }
+    }
+}
+
+impl fmt::Display for CounterSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, unit, value, label, owner, owner_pid, .. } = self;
+        write!(f, "{} = {value}", name.escape_debug())?;
+        if !unit.is_empty() {
+            write!(f, " {unit}")?;
+        }
+        match owner {
+            CounterOwner::Registered if **name == **label => write!(f, " (registered by process {owner_pid})"),
+            owner => write!(f, " ({}; {owner})", label.escape_debug()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: u32, label: &str, owner: CounterOwner) -> String {
+        CounterSnapshot::new(id, 0, 24, label.into(), owner, 4711).to_string()
+    }
+
+    #[test]
+    fn a_line_says_which_counter_it_is_and_whose() {
+        let producer = line(ids::EVENTS_PUBLISHED, "producer", CounterOwner::Producer { reign: 1 });
+        assert_eq!(producer, "events_published = 24 events (producer; reign 1)");
+        let consumer = line(ids::EVENTS_CONSUMED, "worker-3", CounterOwner::Consumer { place: 0, epoch: 2 });
+        assert_eq!(consumer, "events_consumed = 24 events (worker-3; place 0, epoch 2)");
+        let attached = CounterOwner::Attached { ring: "shm:rpc".into(), number: 2 };
+        assert_eq!(
+            line(ids::EVENTS_PUBLISHED_BYTES, "producer", attached),
+            "events_published_bytes = 24 bytes (producer; of shm:rpc, attached as number 2)"
+        );
+        let former = line(ids::CONSUMER_LAG_MAX, "former consumers", CounterOwner::FormerConsumers);
+        assert_eq!(former, "consumer_lag_max = 24 events (former consumers; their places were taken by others)");
+    }
+
+    #[test]
+    fn an_applications_counter_is_called_as_it_was_registered() {
+        let registered = |id, label| line(id, label, CounterOwner::Registered);
+        assert_eq!(registered(ids::APPLICATION_BASE, "steps"), "steps = 24 (registered by process 4711)");
+        assert_eq!(registered(ids::APPLICATION_BASE, ""), "0x100 = 24 (; registered)");
+        assert_eq!(registered(ids::EVENTS_CONSUMED, "mine"), "events_consumed = 24 events (mine; registered)");
+        assert_eq!(registered(0xff, "later"), "0xff = 24 (later; registered)");
+        assert_eq!(registered(ids::APPLICATION_BASE, "\x1b[2J"), "\\u{1b}[2J = 24 (registered by process 4711)");
+    }
+}
