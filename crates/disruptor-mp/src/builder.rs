@@ -8,6 +8,7 @@ use crate::ring::auto::AutoConsumer;
 use crate::ring::construct::{self, Existing};
 use crate::ring::consumer::SharedConsumer;
 use crate::ring::consumer_end::ConsumerEnd;
+use crate::ring::control::ConsumerId;
 use crate::ring::join::StartAt;
 use crate::ring::layout::{DEFAULT_MAX_CONSUMERS, is_line};
 use crate::ring::producer::SharedProducer;
@@ -56,7 +57,9 @@ pub enum DiscoveryMode {
     Disabled,
     /// Consumers whose id begins with the prefix.
     Enabled {
-        /// Room for consumers in the ring's table; one more gets `TableFull`.
+        /// Places in the ring's table for those consumers; one more of them gets `TableFull`. Beside them the table has four places for
+        /// consumers whose id begins otherwise; one more of those gets `NoPlaceForOthers`. Without a prefix all places are for any id: the
+        /// fifth beyond this number gets `TableFull`.
         max_consumers: usize,
         /// Only ids that begin so; `None`: all. An empty prefix is refused.
         consumer_prefix: Option<String>,
@@ -93,6 +96,11 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// How their ids begin; empty: any.
+    pub(crate) fn prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or_default()
+    }
+
     /// Whether a consumer of this id counts.
     pub(crate) fn selects(&self, id: &str) -> bool {
         self.prefix.as_ref().is_none_or(|prefix| id.starts_with(prefix.as_str()))
@@ -185,7 +193,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         Self { discovery, ..self }
     }
 
-    /// Everybody counts; the table has room for `max_consumers`.
+    /// Every consumer counts; the table has places for `max_consumers`, and four beside them.
     #[must_use]
     pub fn enable_discovery(self, max_consumers: usize) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -198,7 +206,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         self.with_discovery(DiscoveryMode::Disabled)
     }
 
-    /// Consumers whose id begins with `prefix`, which is not empty, count; the table has room for `max_consumers`, of whatever id.
+    /// Consumers whose id begins with `prefix`, which is not empty, count, and `max_consumers` places of the table are kept for them. Others,
+    /// monitors for instance, have four places of their own.
     #[must_use]
     pub fn discover_consumer_with_prefix(self, max_consumers: usize, prefix: impl Into<String>) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -308,7 +317,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             CoordinationMode::BufferUntilConsumers { max_buffer } => Some(max_buffer),
             _ => None,
         };
-        let (table_len, prefix) = match &self.discovery {
+        let (places, prefix) = match &self.discovery {
             DiscoveryMode::Disabled => (DEFAULT_MAX_CONSUMERS, None),
             DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } => (*max_consumers, consumer_prefix.clone()),
         };
@@ -316,7 +325,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         let producer = construct::producer::<E>(construct::ProducerRequest {
             place: self.place,
             capacity: self.capacity,
-            table_len,
+            places,
             max_buffer,
             content_tag: self.content_tag,
             options: self.options,
@@ -343,6 +352,10 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         let place = || self.place.to_string();
         if consumer_prefix.as_deref() == Some("") {
             return Err(MultiProcessError::EmptyPrefix { place: place() });
+        }
+        if let Some(prefix) = consumer_prefix {
+            // Otherwise the places are kept for ids that cannot be.
+            ConsumerId::chosen(prefix)?;
         }
         let expected = match self.coordination {
             CoordinationMode::Immediate => return Ok(()),
@@ -509,6 +522,14 @@ mod tests {
     fn an_empty_prefix_selects_nothing_and_is_refused() {
         let error = refused(ring().discover_consumer_with_prefix(2, ""));
         assert!(matches!(error, MultiProcessError::EmptyPrefix { .. }));
+    }
+
+    #[test]
+    fn a_prefix_with_which_no_id_can_begin_is_refused() {
+        for bad in ["a\u{202e}", &"x".repeat(129)] {
+            let error = refused(ring().discover_consumer_with_prefix(2, bad));
+            assert!(matches!(error, MultiProcessError::InvalidConsumerId(_)), "{error:?}");
+        }
     }
 
     #[test]

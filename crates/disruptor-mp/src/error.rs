@@ -9,7 +9,7 @@ use crate::ring::control::InvalidConsumerId;
 use crate::ring::layout::ShapeError;
 use crate::ring::membership::JoinError;
 use crate::schema::{Difference, SchemaError};
-use crate::segment::{CreateError, GcError, OpenError};
+use crate::segment::{CreateError, GcError, OpenError, SegmentMake};
 use crate::sync::wait::InvalidWaitStrategy;
 use std::time::Duration;
 
@@ -51,6 +51,30 @@ pub enum MultiProcessError {
         pid: u32,
         /// What it is doing.
         state: ProcessState,
+    },
+    /// Something else is in use under that name: a segment of another kind, of another version of the layout, or of another byte order. End the
+    /// processes that use it, or choose another name; once no process uses it, `build_producer` replaces it.
+    #[error(
+        "{place} is in use and cannot be used by this program: it has {found}; this program needs {wanted}; end the processes that use it, \
+         or choose another name"
+    )]
+    InUseAsOther {
+        /// The ring.
+        place: String,
+        /// What is there.
+        found: SegmentMake,
+        /// What this program builds.
+        wanted: SegmentMake,
+    },
+    /// A counters file that its process has left stands there, and `build_producer` does not destroy its numbers: build with
+    /// [`replace`](crate::SharedDisruptorBuilder::replace), remove it with [`gc`](crate::gc()), or choose another name.
+    #[error(
+        "{place} is not a ring but a counters file that its process has left; ask for `replace()`, or remove it (gc), if its numbers are not \
+         wanted, or choose another name"
+    )]
+    HoldsCounters {
+        /// The ring.
+        place: String,
     },
     /// `take_over` of a ring whose producer is alive is `InUse`; of one in which nobody is left to go on for, it is this.
     #[error("there is nobody in {place} to go on for; replace it instead")]
@@ -94,6 +118,16 @@ pub enum MultiProcessError {
         found: u64,
         /// What was asked for.
         wanted: u64,
+    },
+    /// The ring keeps its places for consumers with other ids than this producer does.
+    #[error("{place} keeps places for consumer ids that begin with `{found}`, this program asks for `{wanted}`")]
+    IncompatiblePrefix {
+        /// The ring.
+        place: String,
+        /// How those ids begin; empty: any.
+        found: String,
+        /// How they are to begin.
+        wanted: String,
     },
     /// The schema in the ring cannot be read.
     #[error("{place} has a schema that cannot be read")]
@@ -281,6 +315,7 @@ impl MultiProcessError {
             | CreateError::MemoryLimit { wanted_bytes, available_bytes, .. } => {
                 Self::NoSpace { place, wanted_bytes, available_bytes, source }
             }
+            CreateError::HoldsCounters { .. } => Self::HoldsCounters { place },
             CreateError::NotOwner { owner_uid, source, .. } => Self::NotOwner { place, owner_uid, source },
             source => Self::Create { place, source },
         }

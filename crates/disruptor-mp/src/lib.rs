@@ -166,7 +166,9 @@ mod exports {
     pub use crate::ring::control::{CONSUMER_ID_MAX_LEN, InvalidConsumerId};
     pub use crate::ring::doorbell::Doorbell;
     pub use crate::ring::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
-    pub use crate::ring::layout::{CAPACITY_MAX, DEFAULT_MAX_CONSUMERS, ShapeError, TABLE_LEN_MAX, plan};
+    pub use crate::ring::layout::{
+        CAPACITY_MAX, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, TABLE_LEN_MAX, plan,
+    };
     pub use crate::ring::lease::{BatchLease, Lease};
     pub use crate::ring::membership::{ConsumerInfo, JoinError};
     pub use crate::ring::patience::Patience;

@@ -10,7 +10,7 @@ use super::block::Block;
 use super::file::CountersFile;
 use super::record::Record;
 use super::table::{CAPACITY_MAX, Header, LINE_BYTES, Shape, Table, TableError};
-use crate::segment::Segment;
+use crate::segment::{Claim, Segment};
 use crate::sync::primitive::AtomicU64;
 use core::any::Any;
 use core::ptr::NonNull;
@@ -262,9 +262,21 @@ impl CountersFile {
     /// # Errors
     /// What is there is no table.
     pub(crate) fn in_segment(segment: &Arc<Segment>) -> Result<Self, TableError> {
+        Self::of_owner(segment, Arc::clone(segment) as Owner)
+    }
+
+    /// [`in_segment`](Self::in_segment) for a process that lives in the segment by this claim: file, clones and handles hold it too.
+    ///
+    /// # Errors
+    /// As for `in_segment`.
+    pub(crate) fn in_claimed_segment(segment: &Arc<Segment>, claim: Claim) -> Result<Self, TableError> {
+        Self::of_owner(segment, Arc::new((Arc::clone(segment), claim)))
+    }
+
+    /// The table in the counters section of `segment`, which `owner` keeps mapped.
+    fn of_owner(segment: &Segment, owner: Owner) -> Result<Self, TableError> {
         let (start, len_bytes) = segment.counters();
         let opening = if segment.is_read_only() { Opening::AttachReadOnly } else { Opening::Attach };
-        let owner = Arc::clone(segment);
         // SAFETY: the section is mapped as long as the segment lives, which is the owner, and writable unless it says otherwise. Peers
         // access it through atomics, by the trust that the module `segment` states.
         unsafe { Self::from_section(owner, start, len_bytes, opening) }

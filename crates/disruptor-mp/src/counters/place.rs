@@ -6,8 +6,25 @@
 use super::file::CountersFile;
 use super::table::{CAPACITY_MAX, Shape};
 use crate::error::{MultiProcessError, MultiProcessResult};
-use crate::segment::{Access, Blueprint, CreateOptions, Kind, OpenError, Place, Segment, Sole};
+use crate::segment::{Access, Blueprint, Claim, CreateOptions, Fate, Kind, OpenError, Place, Segment, Sole};
+use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a byte may look taken because a collector holds all of them for an instant.
+const COLLECTOR_PATIENCE: Duration = Duration::from_millis(50);
+
+/// A lock byte by which collectors see that this process counts in the segment.
+fn claim_for_counting(segment: &Segment) -> io::Result<Claim> {
+    let begin = Instant::now();
+    loop {
+        match segment.claim_beside()? {
+            Some(claim) => return Ok(claim),
+            None if begin.elapsed() < COLLECTOR_PATIENCE => std::thread::sleep(Duration::from_millis(1)),
+            None => return Err(io::Error::other("every byte for processes that count is taken")),
+        }
+    }
+}
 
 impl CountersFile {
     /// Creates a table with room for `capacity` counters at `place`: a name in shared memory, a path, or a segment without a name.
@@ -32,7 +49,8 @@ impl CountersFile {
         Ok(file.named_by(sole))
     }
 
-    /// Opens the table at `place`, to read it and to count in it. The table in a ring's segment is opened by the ring's name.
+    /// Opens the table at `place`, to read it and to count in it. The table in a ring's segment is opened by the ring's name. As long as the
+    /// file, a clone of it or a counter registered through it is there, no collector removes the segment.
     ///
     /// # Errors
     /// See [`MultiProcessError`].
@@ -54,7 +72,18 @@ impl CountersFile {
             other => other,
         };
         let segment = Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?);
-        Self::in_segment(&segment)
-            .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source })
+        let damaged = |source| MultiProcessError::DamagedCounters { place: place.to_string(), source };
+        if access == Access::ReadOnly {
+            return Self::in_segment(&segment).map_err(damaged);
+        }
+        let claim = claim_for_counting(&segment).map_err(|source| MultiProcessError::Os {
+            place: place.to_string(),
+            call: "locking a byte for counting",
+            source,
+        })?;
+        if segment.fate() != Fate::Live {
+            return Err(MultiProcessError::Replaced { place: place.to_string() });
+        }
+        Self::in_claimed_segment(&segment, claim).map_err(damaged)
     }
 }

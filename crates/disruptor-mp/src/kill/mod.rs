@@ -35,7 +35,7 @@ use victim::{BATCH, BUFFER, Doomed, Role};
 /// Slots of the ring: few, so that everybody soon meets everybody.
 const CAPACITY: usize = 8;
 
-/// Entries of the table: one for each of two survivors and one for a victim, so that a dead entry which stays in the way is noticed.
+/// Places that the ring is asked for: one for each of two survivors and one for a victim.
 const TABLE_LEN: usize = 3;
 
 /// The id of a consumer that is to die, if it has one.
@@ -66,6 +66,8 @@ enum Play {
     Replacing(Old),
     /// A collector dies removing a ring in which nobody lives.
     Collecting,
+    /// The next producer dies putting its ring in the place of a dead ring of another kind.
+    Clearing,
     /// A consumer dies reading: under its own id it comes back to `position`, with everything before `delivered` marked as redelivered.
     Reading { role: Role, position: i64, delivered: i64 },
     /// A consumer without an id dies reading: nobody comes back.
@@ -189,6 +191,10 @@ fn scenarios() -> Vec<Scenario> {
         at(SegmentNamed, 0, Replacing(Old::Succeeded)),
         at(CollectUnlinked, 0, Collecting),
         at(CollectMarked, 0, Collecting),
+        at(CollectUnlinked, 0, Clearing),
+        at(CollectMarked, 0, Clearing),
+        at(SegmentReady, 0, Clearing),
+        at(SegmentNamed, 0, Clearing),
         // The ring is full of events that the victim has not read when it begins.
         at(DeliveredStored, 0, Reading { role: Consume, position: 0, delivered: 1 }),
         at(DeliveredStored, 5, Reading { role: Consume, position: 5, delivered: 6 }),
@@ -322,6 +328,7 @@ fn play(scenario: &Scenario, log: &mut Log) {
         Play::Reading { role, position, delivered } => reader::reading(scenario, role, position, delivered, log),
         Play::ReadingNameless(role) => reader::reading_nameless(scenario, role, log),
         Play::Collecting => writer::collecting(scenario, log),
+        Play::Clearing => writer::clearing(scenario, log),
         Play::Leaving(role) => reader::leaving(scenario, role, log),
         Play::Joining { id, is_kept } => reader::joining(scenario, id, is_kept, log),
         Play::Alone { role, id, is_read } => reader::alone(scenario, role, id, is_read, log),

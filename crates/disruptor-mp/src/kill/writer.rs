@@ -246,6 +246,19 @@ pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
     stage.strike();
 }
 
+pub(super) fn clearing(scenario: &Scenario, log: &mut Log) {
+    let stage = Stage::new();
+    let mut first = Doomed::spawn(&stage.name, Role::PublishRecords, None, Step::WordCommitted, 0);
+    first.go();
+    first.wait_dead();
+    log.killed();
+    second_death(&stage, scenario, Role::Replace, log);
+    let is_named = scenario.step == Step::SegmentNamed;
+    assert_eq!(stage.shm.leftovers().len(), usize::from(is_named), "{:?}", stage.shm.leftovers());
+    begin_anew(&stage, if is_named { Origin::Replaced } else { Origin::Created });
+    stage.strike();
+}
+
 pub(super) fn collecting(scenario: &Scenario, log: &mut Log) {
     let die = |log: &mut Log| {
         let stage = Stage::new();

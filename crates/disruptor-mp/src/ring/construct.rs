@@ -18,7 +18,10 @@ use crate::counters::CountersFile;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::schema::{Event, Schema};
-use crate::segment::{self, Access, Blueprint, Claim, CreateError, CreateOptions, Fate, OpenError, Place, Segment};
+use crate::segment::{
+    self, Access, Blueprint, COLLECTOR, Claim, CreateError, CreateOptions, Fate, GcError, Kind, OpenError, Place,
+    Segment, SegmentMake,
+};
 use crate::step;
 use crate::sync::announce::Announce;
 use crate::sync::primitive::Ordering;
@@ -28,9 +31,6 @@ use std::time::Duration;
 
 /// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it `InUse` soon.
 const ATTEMPTS: usize = 16;
-
-/// A lock byte that belongs to nobody: only who holds all of them holds it.
-const COLLECTOR_BYTE: u32 = u32::MAX;
 
 /// What `build_producer` does if the name exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub(crate) enum Existing {
 pub(crate) struct ProducerRequest {
     pub(crate) place: Place,
     pub(crate) capacity: usize,
-    pub(crate) table_len: usize,
+    /// Places in the table for the consumers that are asked for.
+    pub(crate) places: usize,
     pub(crate) max_buffer: Option<usize>,
     pub(crate) content_tag: Option<String>,
     pub(crate) options: CreateOptions,
@@ -74,7 +75,8 @@ struct Possession {
 pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult<ProducerEnd<E>> {
     let blueprint = Blueprint {
         schema: schema_with::<E>(request.content_tag.as_deref())?.encode(),
-        ..blueprint::<E>(request.capacity, request.table_len)?
+        prefix: request.selection.prefix().to_owned(),
+        ..blueprint::<E>(request.capacity, request.places)?
     };
     let Possession { segment, claim, origin } = possess::<E>(&request, &blueprint)?;
     let memory = Mapped::new(Arc::new(segment));
@@ -90,74 +92,142 @@ pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult
     Ok(ProducerEnd::new(core, claim, origin, request.wait, request.selection))
 }
 
-/// Comes by the segment: a new one, the one of a dead producer, or a new one in place of that.
+/// Comes by the segment: a new one, the one of a dead producer, or a new one in place of what is there.
 fn possess<E: Event>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
     let place = &request.place;
+    let create_error = |error| MultiProcessError::from_create(place, error);
     let init = |segment: &Segment| initialise(segment, request.capacity, request.max_buffer);
+    let mut origin = Origin::Created;
     for _ in 0..ATTEMPTS {
-        if request.existing != Existing::TakeOver {
-            match Segment::create(place, blueprint, &request.options, init) {
-                Ok((segment, claim)) => return Ok(Possession { segment, claim, origin: Origin::Created }),
+        match judge::<E>(request, look::<E>(request)?)? {
+            Verdict::LookAgain => {}
+            Verdict::Create => match Segment::create(place, blueprint, &request.options, init) {
+                Ok((segment, claim)) => return Ok(Possession { segment, claim, origin }),
                 Err(CreateError::AlreadyExists { .. }) if request.existing != Existing::Refuse => {}
-                Err(error) => return Err(MultiProcessError::from_create(place, error)),
+                Err(error) => return Err(create_error(error)),
+            },
+            Verdict::TakeOver(old, claim) => {
+                return Ok(Possession { segment: *old, claim, origin: Origin::TookOver });
             }
-        }
-        let old = match Segment::open(place, kind_of::<E>(), Access::ReadWrite) {
-            Ok(old) => old,
-            Err(OpenError::NotFound { .. }) if request.existing != Existing::TakeOver => continue,
-            Err(error) if request.existing != Existing::TakeOver && is_wreck(&error) => {
-                // Ours, unusable, and nobody in it: what a crash left. A collector removes it or says why not.
-                match segment::gc(place.clone()) {
-                    Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => continue,
-                    Ok(_) => return Err(MultiProcessError::from_open(place, error)),
-                    Err(source) => return Err(MultiProcessError::CleanUp { place: place.to_string(), source }),
+            Verdict::Replace(old, claim) => {
+                let wake = |old: &Segment| {
+                    step!(ReplaceMarked);
+                    wake_everybody(old);
+                    step!(ReplaceWoken);
+                };
+                match segment::replace(&old, claim, place, blueprint, &request.options, wake, init) {
+                    Ok((segment, claim)) => return Ok(Possession { segment, claim, origin: Origin::Replaced }),
+                    Err(CreateError::AlreadyExists { .. }) => {}
+                    Err(error) => return Err(create_error(error)),
                 }
             }
-            Err(error) => return Err(MultiProcessError::from_open(place, error)),
-        };
-        let os =
-            |source| MultiProcessError::Os { place: place.to_string(), call: "locking the producer's byte", source };
-        let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
-        step!(TakeOverLocked);
-        // Whoever closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by now.
-        if !old.still_named().map_err(os)? {
-            continue;
-        }
-        // Unless it was killed in the middle of that. Those who are in the ring have been told, or are told now, that it is over.
-        let is_over =
-            old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.closed.load(Ordering::Acquire) != 0);
-        let mismatch = check_shape::<E>(&old, request.capacity)
-            .and_then(|found| {
-                check_table(&old, request.table_len)?;
-                check_content(place, &found, request.content_tag.as_deref())
-            })
-            .err();
-        // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
-        let is_inhabited = !is_over
-            && mismatch.is_none()
-            && (0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true));
-        match (request.existing, mismatch) {
-            (Existing::TakeOverOrReplace, None) | (Existing::TakeOver, None) if is_inhabited => {
-                return Ok(Possession { segment: old, claim, origin: Origin::TookOver });
+            Verdict::Remove(error) => {
+                remove::<E>(place, error)?;
+                origin = Origin::Replaced;
             }
-            (Existing::TakeOver, Some(mismatch)) => return Err(mismatch),
-            (Existing::TakeOver, None) => {
-                return Err(MultiProcessError::NothingToTakeOver { place: place.to_string() });
-            }
-            _ => {}
-        }
-        let wake = |old: &Segment| {
-            step!(ReplaceMarked);
-            wake_everybody(old);
-            step!(ReplaceWoken);
-        };
-        match segment::replace(&old, claim, place, blueprint, &request.options, wake, init) {
-            Ok((segment, claim)) => return Ok(Possession { segment, claim, origin: Origin::Replaced }),
-            Err(CreateError::AlreadyExists { .. }) => {}
-            Err(error) => return Err(MultiProcessError::from_create(place, error)),
         }
     }
     Err(MultiProcessError::AlreadyExists { place: place.to_string() })
+}
+
+/// What stands at the place.
+enum Found {
+    Nothing,
+    /// A ring of our kind and version, with its producer's claim.
+    Ring(Box<Segment>, Claim),
+    /// A ring that has just lost its name.
+    Nameless,
+    /// A segment that this program cannot have open as its ring: of another kind, version or byte order, unfinished, or damaged.
+    Other(OpenError),
+}
+
+/// What is to be done about it.
+enum Verdict {
+    LookAgain,
+    Create,
+    TakeOver(Box<Segment>, Claim),
+    Replace(Box<Segment>, Claim),
+    /// Takes it away unless a process lives in it; the error says what is wrong with it.
+    Remove(OpenError),
+}
+
+/// First step: looks at what is there, and takes the producer's byte of a ring of our kind.
+fn look<E: Event>(request: &ProducerRequest) -> MultiProcessResult<Found> {
+    if request.existing == Existing::Refuse {
+        return Ok(Found::Nothing); // creation is exclusive, and says what stands in the way
+    }
+    let place = &request.place;
+    let old = match Segment::open(place, kind_of::<E>(), Access::ReadWrite) {
+        Ok(old) => old,
+        Err(OpenError::NotFound { .. }) => return Ok(Found::Nothing),
+        Err(error) if is_other(&error) => return Ok(Found::Other(error)),
+        Err(error) => return Err(MultiProcessError::from_open(place, error)),
+    };
+    let os = |source| MultiProcessError::Os { place: place.to_string(), call: "locking the producer's byte", source };
+    let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
+    step!(TakeOverLocked);
+    // Whoever closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by now.
+    if !old.still_named().map_err(os)? {
+        return Ok(Found::Nameless);
+    }
+    Ok(Found::Ring(Box::new(old), claim))
+}
+
+/// Second step: decides. Nothing has been changed yet, and an error leaves it so.
+fn judge<E: Event>(request: &ProducerRequest, found: Found) -> MultiProcessResult<Verdict> {
+    let place = &request.place;
+    let (old, claim) = match (found, request.existing) {
+        (Found::Nameless, _) => return Ok(Verdict::LookAgain),
+        (Found::Nothing, Existing::TakeOver) => return Err(MultiProcessError::NotFound { place: place.to_string() }),
+        (Found::Nothing, _) => return Ok(Verdict::Create),
+        (Found::Other(error), Existing::TakeOver) => return Err(MultiProcessError::from_open(place, error)),
+        (Found::Other(OpenError::WrongKind { found: Kind::Counters, .. }), Existing::TakeOverOrReplace)
+            if segment::occupant(place).is_ok_and(|it| it.is_none_or(|it| !it.is_in_use)) =>
+        {
+            return Err(MultiProcessError::HoldsCounters { place: place.to_string() });
+        }
+        (Found::Other(error), _) => return Ok(Verdict::Remove(error)),
+        (Found::Ring(old, claim), _) => (old, claim),
+    };
+    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now, that it is over.
+    let is_over =
+        old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.closed.load(Ordering::Acquire) != 0);
+    let mismatch = check_shape::<E>(&old, request.capacity)
+        .and_then(|found| {
+            check_table(&old, request)?;
+            check_content(place, &found, request.content_tag.as_deref())
+        })
+        .err();
+    // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
+    let is_inhabited = !is_over
+        && mismatch.is_none()
+        && (0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true));
+    match (request.existing, mismatch) {
+        (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Verdict::TakeOver(old, claim)),
+        (Existing::TakeOver, Some(mismatch)) => Err(mismatch),
+        (Existing::TakeOver, None) => Err(MultiProcessError::NothingToTakeOver { place: place.to_string() }),
+        _ => Ok(Verdict::Replace(old, claim)),
+    }
+}
+
+/// Third step, where what is there is no ring of ours: takes it away if no process lives in it.
+fn remove<E: Event>(place: &Place, error: OpenError) -> MultiProcessResult<()> {
+    match segment::gc(place) {
+        Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => Ok(()),
+        Ok(_) => {
+            let wanted = SegmentMake::ours(kind_of::<E>());
+            match segment::occupant(place) {
+                Ok(Some(it)) if !it.make.is_like(&wanted) => {
+                    Err(MultiProcessError::InUseAsOther { place: place.to_string(), found: it.make, wanted })
+                }
+                _ => Err(MultiProcessError::from_open(place, error)),
+            }
+        }
+        Err(GcError::NotOwner { place, owner_uid, source }) => {
+            Err(MultiProcessError::NotOwner { place, owner_uid, source })
+        }
+        Err(source) => Err(MultiProcessError::CleanUp { place: place.to_string(), source }),
+    }
 }
 
 /// The producer's claim; `None` if a producer has it. A collector holds every byte for an instant, and is waited for.
@@ -166,7 +236,7 @@ fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
         if let Some(claim) = segment.claim(PRODUCER_BYTE)? {
             return Ok(Some(claim));
         }
-        if !segment.is_held(COLLECTOR_BYTE)? {
+        if !segment.is_held(COLLECTOR)? {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -175,14 +245,17 @@ fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
     segment.claim(PRODUCER_BYTE)
 }
 
-/// What only a crash can have left.
-fn is_wreck(error: &OpenError) -> bool {
+/// Whether the segment is ours and cannot be a ring of this program: it may go if no process lives in it.
+fn is_other(error: &OpenError) -> bool {
     matches!(
         error,
         OpenError::CreatorDied { .. }
             | OpenError::TooShort { .. }
             | OpenError::Length { .. }
             | OpenError::Corrupt { .. }
+            | OpenError::WrongKind { .. }
+            | OpenError::Version { .. }
+            | OpenError::ByteOrder { .. }
     )
 }
 
@@ -244,7 +317,7 @@ fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResu
     }
     let header = segment.header();
     let capacity = if capacity == 0 { header.capacity as usize } else { capacity };
-    let ours = blueprint::<E>(capacity, (header.table_len as usize).max(1))?;
+    let ours = blueprint::<E>(capacity, (header.places as usize).max(1))?;
     for (field, found, wanted) in [
         ("capacity", header.capacity, ours.capacity),
         ("slot stride", header.slot_stride, ours.slot_stride),
@@ -252,6 +325,7 @@ fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResu
         ("payload offset", header.payload_offset, ours.payload_offset),
         ("payload length", header.payload_len, ours.payload_len),
         ("control section", header.plan.control.len, ours.control_len),
+        ("consumer table", header.table_len.into(), ours.table_len.into()),
         ("consumer table section", header.plan.table.len, ours.table_bytes),
         ("counters section", header.plan.counters.len, ours.counters_len),
         ("slots section", header.plan.slots.len, ours.slots_len),
@@ -263,18 +337,24 @@ fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResu
     Ok(schema)
 }
 
-/// A producer goes on only in a ring with the room that it asks for.
-fn check_table(segment: &Segment, table_len: usize) -> MultiProcessResult<()> {
-    let (found, wanted) = (u64::from(segment.header().table_len), table_len as u64);
-    if found == wanted {
-        return Ok(());
+/// A producer goes on only in a ring with the places that it asks for, kept for the consumers that it asks for.
+fn check_table(segment: &Segment, request: &ProducerRequest) -> MultiProcessResult<()> {
+    let place = segment.place().to_string();
+    let (found, wanted) = (u64::from(segment.header().places), request.places as u64);
+    if found != wanted {
+        return Err(MultiProcessError::IncompatibleLayout {
+            place,
+            field: "number of places for consumers",
+            found,
+            wanted,
+        });
     }
-    Err(MultiProcessError::IncompatibleLayout {
-        place: segment.place().to_string(),
-        field: "consumer table",
-        found,
-        wanted,
-    })
+    let (found, wanted) = (segment.header().prefix.as_str(), request.selection.prefix());
+    if found != wanted {
+        let (found, wanted) = (found.to_owned(), wanted.to_owned());
+        return Err(MultiProcessError::IncompatiblePrefix { place, found, wanted });
+    }
+    Ok(())
 }
 
 pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult<ConsumerEnd<E>> {

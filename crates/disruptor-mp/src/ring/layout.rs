@@ -30,6 +30,9 @@ pub const TABLE_LEN_MAX: usize = 1024;
 /// Counters that an application can register in a ring's table, 4 KiB; the ring's ends have their own room.
 pub(crate) const COUNTERS_OF_APPLICATION: u32 = 32;
 
+/// Places in the table beside those that were asked for: for monitors, recorders and the like.
+pub const PLACES_FOR_OTHERS: usize = 4;
+
 /// A slot of events of type `E`.
 pub(crate) struct SlotLayout<E>(std::marker::PhantomData<E>);
 
@@ -73,9 +76,9 @@ pub enum ShapeError {
         capacity: usize,
     },
     /// The table is part of the segment and has a fixed length.
-    #[error("a ring has room for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]
+    #[error("a ring has places for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]
     TableLen {
-        /// Consumers asked for.
+        /// Places asked for.
         table_len: usize,
     },
     /// The sections do not add up to a size that can be.
@@ -83,16 +86,18 @@ pub enum ShapeError {
     Plan(#[from] PlanError),
 }
 
-/// The sections of a ring of `capacity` events of type `E` with room for `table_len` consumers.
-pub(crate) fn blueprint<E: Event>(capacity: usize, table_len: usize) -> Result<Blueprint, ShapeError> {
+/// The sections of a ring of `capacity` events of type `E` with so many places for the consumers that are asked for, whatever their ids, and
+/// [`PLACES_FOR_OTHERS`] beside them.
+pub(crate) fn blueprint<E: Event>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
     // A record and the header behind it are two lines.
     let capacity_min = if is_line::<E>() { 2 } else { 1 };
     if !capacity.is_power_of_two() || !(capacity_min..=CAPACITY_MAX).contains(&capacity) {
         return Err(ShapeError::Capacity { capacity });
     }
-    if table_len == 0 || table_len > TABLE_LEN_MAX {
-        return Err(ShapeError::TableLen { table_len });
+    if places == 0 || places > TABLE_LEN_MAX {
+        return Err(ShapeError::TableLen { table_len: places });
     }
+    let table_len = places + PLACES_FOR_OTHERS;
     let stride = SlotLayout::<E>::STRIDE as u64;
     Ok(Blueprint {
         kind: kind_of::<E>(),
@@ -102,7 +107,7 @@ pub(crate) fn blueprint<E: Event>(capacity: usize, table_len: usize) -> Result<B
         payload_offset: SlotLayout::<E>::PAYLOAD_OFFSET as u64,
         payload_len: size_of::<E>() as u64,
         table_len: table_len as u32,
-        places: table_len as u32,
+        places: places as u32,
         prefix: String::new(),
         schema: E::schema().encode(),
         control_len: size_of::<Control>() as u64,
@@ -114,7 +119,8 @@ pub(crate) fn blueprint<E: Event>(capacity: usize, table_len: usize) -> Result<B
     })
 }
 
-/// How many bytes a ring would need, section by section, before anything is created.
+/// How many bytes a ring would need, section by section, before anything is created; and how many consumers it has places for: `max_consumers`
+/// for those that are asked for, and [`PLACES_FOR_OTHERS`] for others.
 ///
 /// # Errors
 /// [`ShapeError`] says which number cannot be.

@@ -16,6 +16,7 @@ use crate::segment::{Claim, Fate, Segment};
 use crate::step;
 use crate::sync::primitive::Ordering;
 use std::io;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::segment::PRODUCER as PRODUCER_BYTE;
@@ -43,11 +44,25 @@ pub enum JoinError {
         /// Who has it, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The table has no free entry. Create the ring with room for more consumers.
-    #[error("all {table_len} entries of the consumer table are in use")]
+    /// Every place for such consumers is taken. Create the ring with places for more.
+    #[error("all {table_len} places for such consumers are in use; create the ring with places for more")]
     TableFull {
-        /// Length of the table.
+        /// How many places there are for them.
         table_len: usize,
+    },
+    /// The ring keeps its places for consumers whose id begins with its prefix, and those for others are taken. Choose an id that begins so, if
+    /// this consumer is one of those, or end one of the others.
+    #[error(
+        "consumer `{id}` finds no place: this ring keeps its places for ids that begin with `{prefix}`, and the {places} for others are in use; \
+         end one of those, or choose an id that begins so if the ring is meant for this consumer"
+    )]
+    NoPlaceForOthers {
+        /// The id.
+        id: String,
+        /// How the ids begin for which places are kept.
+        prefix: String,
+        /// How many places there are for others.
+        places: usize,
     },
     /// Another consumer has been in the middle of joining for seconds: it is stopped.
     #[error("another consumer is in the middle of joining and does not get on; it is probably stopped")]
@@ -103,7 +118,8 @@ pub(crate) fn join<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> R
     loop {
         match join_now(memory, request) {
             // Somebody may have the byte for a moment: a collector, or one who has left and not yet let go.
-            Err(JoinError::IdInUse { .. } | JoinError::TableFull { .. }) if begin.elapsed() < TAKEN_PATIENCE => {}
+            Err(JoinError::IdInUse { .. } | JoinError::TableFull { .. } | JoinError::NoPlaceForOthers { .. })
+                if begin.elapsed() < TAKEN_PATIENCE => {}
             Err(JoinError::JoinInProgress) if begin.elapsed() < JOIN_PATIENCE => {}
             other => return other,
         }
@@ -135,9 +151,10 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
         }
         let_go(memory, index);
     }
+    let places = places_for(memory, request.id.as_str());
     // Free entries first; only then those of the dead to whom nobody comes back.
     for wanted in [Status::is_free, Status::is_taken] {
-        for index in 0..memory.table_len() {
+        for index in places.clone() {
             let entry = memory.entry(index);
             if !wanted(&entry.status()) || (entry.status().state == State::Active && !entry.member.is_generated()) {
                 continue;
@@ -149,7 +166,24 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
             return enter(memory, index, claim, request);
         }
     }
-    Err(JoinError::TableFull { table_len: memory.table_len() })
+    let prefix = memory.segment().header().prefix.as_str();
+    if request.id.as_str().starts_with(prefix) {
+        return Err(JoinError::TableFull { table_len: places.len() });
+    }
+    let (id, prefix) = (request.id.as_str().to_owned(), prefix.to_owned());
+    Err(JoinError::NoPlaceForOthers { id, prefix, places: places.len() })
+}
+
+/// The entries that a consumer called `id` may take: those that are kept for ids with the ring's prefix, or those beside them. In a ring
+/// without a prefix any id may take any entry, those that were asked for first.
+fn places_for<E: Event>(memory: &Mapped<E>, id: &str) -> Range<usize> {
+    let header = memory.segment().header();
+    let places = (header.places as usize).min(memory.table_len());
+    match header.prefix.as_str() {
+        "" => 0..memory.table_len(),
+        prefix if id.starts_with(prefix) => 0..places,
+        _ => places..memory.table_len(),
+    }
 }
 
 /// Takes a free entry whose byte we hold.

@@ -188,7 +188,7 @@ impl<E: Event> SharedProducer<E> {
             // mapped and aligned, and holds zeros or an older event: every bit pattern is an `E`.
             let slot = unsafe { &mut *slot };
             if is_first_lap {
-                make(slot, factory);
+                make(slot, factory.as_mut());
             }
             fill(slot);
         });
@@ -222,7 +222,7 @@ impl<E: Event> SharedProducer<E> {
             // SAFETY: as in `write`.
             let slot = unsafe { &mut *slot };
             if first + (i as i64) < capacity {
-                make(slot, factory);
+                make(slot, factory.as_mut());
             }
             fill(slot, i);
         });
@@ -245,10 +245,32 @@ impl<E: Event> DerefMut for SharedProducer<E> {
     }
 }
 
-/// Makes the content of a slot that is used for the first time. Not part of `write`: the factory gives its event by value, and a large
-/// one must not have its place on the stack of every publish.
+/// A longer event is made on a stack of its own: a thread's may be 2 MiB, of which the program has used some.
+const LARGE_EVENT_BYTES: usize = 64 << 10;
+
+/// How many events the stack of a factory can hold. An unoptimised one has its event in several places before it gives it away.
+const EVENTS_ON_STACK: usize = 16;
+
+/// Makes the content of a slot that is used for the first time. Not part of `write`: the factory gives its event by value, and that must not
+/// have its place on the stack of every publish, nor a large one on that of the publishing thread at all.
 #[cold]
 #[inline(never)]
-fn make<E>(slot: &mut E, factory: &mut dyn FnMut() -> E) {
+fn make<E: Event>(slot: &mut E, factory: &mut (dyn FnMut() -> E + Send)) {
+    if size_of::<E>() <= LARGE_EVENT_BYTES {
+        return make_here(slot, factory);
+    }
+    let stack = std::thread::Builder::new().stack_size((1 << 20) + EVENTS_ON_STACK * size_of::<E>());
+    let made = std::thread::scope(|scope| stack.spawn_scoped(scope, || make_here(slot, factory)).map(|it| it.join()));
+    match made {
+        Ok(Ok(())) => {}
+        // Nothing is published, as if it had panicked here.
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        // Without another thread this one's stack has to do.
+        Err(_) => make_here(slot, factory),
+    }
+}
+
+#[inline(never)]
+fn make_here<E>(slot: &mut E, factory: &mut dyn FnMut() -> E) {
     *slot = factory();
 }

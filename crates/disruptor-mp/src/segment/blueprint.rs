@@ -131,6 +131,10 @@ pub struct SegmentPlan {
     pub slots: Section,
     /// Length of the whole segment in bytes, a multiple of 4096: what creation reserves.
     pub total_len: u64,
+    /// Places in the consumer table for the consumers that are asked for.
+    pub places: u32,
+    /// Places in the consumer table beside those.
+    pub places_for_others: u32,
 }
 
 /// Why a blueprint cannot become a segment. Nothing was created; change the blueprint.
@@ -202,7 +206,14 @@ impl Blueprint {
             });
         }
         let lens = [self.schema.len() as u64, self.control_len, self.table_bytes, self.counters_len, self.errors_len];
-        layout(lens, self.slots_len)
+        Ok(layout(lens, self.slots_len)?.with_places(self.places, self.table_len))
+    }
+}
+
+impl SegmentPlan {
+    /// The plan of a segment whose table has `table_len` entries, so many of them for the consumers that are asked for.
+    pub(super) fn with_places(self, places: u32, table_len: u32) -> Self {
+        Self { places, places_for_others: table_len.saturating_sub(places), ..self }
     }
 }
 
@@ -268,7 +279,18 @@ pub(super) fn layout(lens: [u64; 5], slots_len: u64) -> Result<SegmentPlan, Plan
     let total_len = end.checked_next_multiple_of(SLOTS_ALIGN);
     match (sections, total_len) {
         (Some([schema, control, table, counters, errors, slots]), Some(total_len)) if total_len <= max_bytes => {
-            Ok(SegmentPlan { schema, control, table, counters, errors, slots, total_len })
+            let plan = SegmentPlan {
+                schema,
+                control,
+                table,
+                counters,
+                errors,
+                slots,
+                total_len,
+                places: 0,
+                places_for_others: 0,
+            };
+            Ok(plan)
         }
         (Some(_), Some(wanted_bytes)) => Err(PlanError::TooLarge { wanted_bytes, max_bytes }),
         _ => Err(PlanError::TooLarge { wanted_bytes: u64::MAX, max_bytes }),

@@ -21,6 +21,15 @@ pub enum CreateError {
         /// Where it should have been created.
         place: String,
     },
+    /// A counters file without a process stands there: its numbers are all that is left of the process, and only a table of counters may take its
+    /// place. Remove it with [`gc`](super::gc()), or choose another name.
+    #[error(
+        "{place} is a counters file that its process has left; remove it (gc) if its numbers are not wanted, or choose another name"
+    )]
+    HoldsCounters {
+        /// Where it should have been created.
+        place: String,
+    },
     /// The file system has less room than the segment needs. Enlarge it or choose another place.
     #[error(
         "no space for {place}: {wanted_bytes} bytes wanted, {available_bytes} available; make the file system larger (Docker: \

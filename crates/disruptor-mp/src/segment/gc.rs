@@ -5,8 +5,8 @@
 
 use super::backend::{self, Access, Fault};
 use super::blueprint::HEADER_BYTES;
-use super::error::{GcError, special_file};
-use super::header::{self, FATE_OFFSET};
+use super::error::{GcError, OpenError, special_file};
+use super::header::{self, FATE_OFFSET, SegmentMake};
 use super::owner::LockRange;
 use super::place::Place;
 use super::segment::{Fate, header_word};
@@ -28,6 +28,26 @@ pub enum GcOutcome {
     NotFound,
     /// What is there is not a segment of ours, whatever its state; it was not touched. An empty file is nobody's, so it is not ours.
     NotOurs,
+}
+
+/// What stands at a place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occupant {
+    pub(crate) make: SegmentMake,
+    /// Whether a process lives in it: it holds one of the lock bytes.
+    pub(crate) is_in_use: bool,
+}
+
+/// The segment of ours at `place`, of whatever version; `None` if there is none, or its first bytes are damaged. Stale at once.
+///
+/// # Errors
+/// It may not be opened by this process, or the system fails.
+pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
+    let fault = |fault| OpenError::from_fault(place, fault);
+    let Some(object) = backend::of(place)?.lookup(Access::ReadOnly).map_err(fault)? else { return Ok(None) };
+    let start = object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?;
+    let held = object.first_held(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))?;
+    Ok(header::make_of(&start).map(|make| Occupant { make, is_in_use: held.is_some() }))
 }
 
 /// Removes the segment at `place` if nobody lives in it: neither a producer nor any registered consumer, in whichever container.

@@ -63,6 +63,41 @@ impl std::fmt::Display for AbiVersion {
     }
 }
 
+/// What a segment is, as far as every build can tell: its kind, the version of its layout, and its byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentMake {
+    /// Its kind; `None` if it is of another version, whose kinds are not ours, or of a kind that this build does not know.
+    pub kind: Option<Kind>,
+    /// The version of its layout.
+    pub abi: AbiVersion,
+    /// Whether it was written in the byte order of this machine.
+    pub is_native: bool,
+}
+
+impl SegmentMake {
+    /// What this build makes.
+    pub(crate) fn ours(kind: Kind) -> Self {
+        Self { kind: Some(kind), abi: ABI, is_native: true }
+    }
+
+    /// Whether both have the same kind, and builds of the same versions and machines understand both.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (self.kind, self.abi.major, self.is_native) == (other.kind, other.abi.major, other.is_native)
+    }
+}
+
+impl std::fmt::Display for SegmentMake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            Some(kind) => write!(f, "kind `{kind}`")?,
+            None => f.write_str("an unknown kind")?,
+        }
+        write!(f, ", layout version {}", self.abi)?;
+        if self.is_native { Ok(()) } else { f.write_str(", the other byte order") }
+    }
+}
+
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 struct WireSection {
@@ -272,7 +307,7 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
         return Err(corrupt("checksum", wire.checksum));
     }
     let kind = Kind::from_wire(wire.kind).ok_or(corrupt("kind", wire.kind))?;
-    let plan = check_sections(&wire)?;
+    let plan = check_sections(&wire)?.with_places(wire.places, wire.table_len);
     if wire.places > wire.table_len {
         return Err(corrupt("places", wire.places));
     }
@@ -306,6 +341,24 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
 /// Whether these first bytes of an object say that it is ours, in whatever state or version it is.
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
+}
+
+/// What the object is that begins with `bytes`, if it is ours. Looks at bytes that are the same in every version, and at the kind only where the
+/// version is ours.
+pub(super) fn make_of(bytes: &[u8]) -> Option<SegmentMake> {
+    let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let half = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+    let is_native = match word(core::mem::offset_of!(WireHeader, byte_order))? {
+        BYTE_ORDER_MARK => true,
+        mark if mark == BYTE_ORDER_MARK.swap_bytes() => false,
+        _ => return None,
+    };
+    let number = |at| half(at).map(|number| if is_native { number } else { number.swap_bytes() });
+    let (major, minor) = (core::mem::offset_of!(WireHeader, abi_major), core::mem::offset_of!(WireHeader, abi_minor));
+    let abi = AbiVersion { major: number(major)?, minor: number(minor)? };
+    let is_readable = is_native && abi.major == ABI.major;
+    let kind = is_readable.then(|| word(core::mem::offset_of!(WireHeader, kind)).and_then(Kind::from_wire)).flatten();
+    is_ours(bytes).then_some(SegmentMake { kind, abi, is_native })
 }
 
 /// The section table is right if the layout rule, given the lengths that it states, arrives at the very same table. This rejects

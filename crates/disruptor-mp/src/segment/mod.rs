@@ -48,14 +48,15 @@ pub use backend::HeapObject;
 pub use backend::MemfdObject;
 pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Section, SegmentPlan};
 pub use error::{CreateError, GcError, OpenError};
+pub(crate) use gc::occupant;
 pub use gc::{GcOutcome, gc};
-pub use header::{ABI, AbiVersion};
+pub use header::{ABI, AbiVersion, SegmentMake};
 pub use name::{
     InvalidName, MmapTransportLayout, NameProblem, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, SegmentName,
     portable_shm_segment_name,
 };
 pub use owner::fork_epoch;
-pub(crate) use owner::{Claim, PRODUCER};
+pub(crate) use owner::{COLLECTOR, Claim, PRODUCER};
 pub use place::Place;
 pub use segment::CreateOptions;
 pub(crate) use segment::{Fate, Segment, replace};

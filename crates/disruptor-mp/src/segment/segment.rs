@@ -29,7 +29,7 @@ use super::backend::{self, Access, Backend, Fault, Mapping, MemoryLimit, Object,
 use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
 use super::error::{CreateError, OpenError};
 use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, parse_header};
-use super::owner::{Claim, LockRange, PRODUCER, ProcessIdentity, fork_epoch};
+use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, fork_epoch};
 use super::place::Place;
 use crate::step;
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -40,6 +40,9 @@ const READY_WAIT: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration
 /// How long the lock of an unready object has to be free until its creator counts as dead: an object under a name exists for an instant
 /// before its creator has locked it.
 const SECOND_LOOK: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration::from_secs(1) };
+
+/// How many processes may write into one segment beside its participants. Each of them looks for a free byte, one after the other.
+const WRITERS_MAX: u32 = 4096;
 
 /// How often an opener looks whether a segment has become ready.
 const READY_POLL: Duration = Duration::from_millis(1);
@@ -300,6 +303,25 @@ impl Segment {
             Access::ReadOnly => Err(io::ErrorKind::PermissionDenied.into()),
             Access::ReadWrite => self.object.try_lock(LockRange::Byte(byte)),
         }
+    }
+
+    /// Takes a lock byte for a process that writes into the segment without being its producer or in its table, so that it is seen to live in it:
+    /// the first free one beyond those of the table and of joining. `None`: there is none, or a collector is at work.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub(crate) fn claim_beside(&self) -> io::Result<Option<Claim>> {
+        let first = self.header.table_len.saturating_add(2);
+        for byte in first..first.saturating_add(WRITERS_MAX) {
+            if let Some(claim) = self.claim(byte)? {
+                return Ok(Some(claim));
+            }
+            // Who holds all of them also holds the next.
+            if self.is_held(COLLECTOR)? {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays true of it;

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, Kind};
 use super::error::{CreateError, GcError};
-use super::gc::{GcOutcome, gc};
+use super::gc::{GcOutcome, Occupant, gc, occupant};
 use super::owner::{Claim, fork_epoch};
 use super::place::Place;
 use super::segment::{CreateOptions, Segment};
@@ -40,6 +40,9 @@ impl Sole {
                 Ok((segment, claim)) => {
                     return Ok(Self { segment: Arc::new(segment), _claim: claim, fork_epoch: fork_epoch() });
                 }
+                Err(CreateError::AlreadyExists { .. }) if would_lose_counters(place, blueprint) => {
+                    return Err(CreateError::HoldsCounters { place: place.to_string() });
+                }
                 Err(CreateError::AlreadyExists { .. }) => match gc(place) {
                     Ok(GcOutcome::Removed | GcOutcome::NotFound) => {}
                     Err(GcError::NotOwner { place, owner_uid, source }) => {
@@ -62,6 +65,12 @@ impl Sole {
     pub(crate) fn is_ours(&self) -> bool {
         self.fork_epoch == fork_epoch()
     }
+}
+
+/// Whether something else than a table of counters is to take the place of one that no process has any more.
+fn would_lose_counters(place: &Place, blueprint: &Blueprint) -> bool {
+    let is_dead_counters = |it: &Occupant| it.make.kind == Some(Kind::Counters) && !it.is_in_use;
+    blueprint.kind != Kind::Counters && occupant(place).is_ok_and(|it| it.as_ref().is_some_and(is_dead_counters))
 }
 
 impl Drop for Sole {

@@ -195,9 +195,10 @@ fn another_version_of_the_layout_is_refused_with_both_versions() {
     let errors = [
         attach().build_consumer().err().unwrap(),
         attach().build_tap().err().unwrap(),
-        ring(&place, 4).build_producer(step).err().unwrap(),
         ring(&place, 4).take_over().build_producer(step).err().unwrap(),
     ];
+    let in_use = ring(&place, 4).build_producer(step).err().unwrap().to_string();
+    assert!(in_use.contains("7.3") && in_use.contains(&ABI.to_string()), "{in_use}");
     for error in errors {
         match error {
             MultiProcessError::Unusable { source: source @ OpenError::Version { found, wanted, .. }, .. } => {
@@ -313,17 +314,17 @@ fn waiting_for_consumers_in_vain_is_an_error_and_leaves_nothing() {
 #[test]
 fn who_does_not_fit_into_the_table_is_told_and_a_place_that_is_given_back_is_used_again() {
     everywhere(|place| {
-        let mut producer = ring(&place, 4).enable_discovery(2).build_producer(step).unwrap();
+        let mut producer = ring(&place, 4).discover_consumer_with_prefix(2, "w").build_producer(step).unwrap();
         let builder = |id: &str| attach_shared_consumer::<Step>(place.clone(), 4).with_consumer_id(id);
         let attach = |id: &str| builder(id).start_at(StartAt::Tail).build_consumer();
-        let (_first, second) = (attach("1").unwrap(), attach("2").unwrap());
-        match attach("3").map(drop) {
+        let (_first, second) = (attach("w1").unwrap(), attach("w2").unwrap());
+        match attach("w3").map(drop) {
             Err(MultiProcessError::Join { source: JoinError::TableFull { table_len }, .. }) => assert_eq!(table_len, 2),
             other => panic!("{other:?}"),
         }
         drop(second);
         publish(&mut producer, 2);
-        let mut third = attach("3").unwrap();
+        let mut third = attach("w3").unwrap();
         assert_eq!(drain(&mut third), [0; 0], "it starts at the tail, whatever its predecessor had read");
         publish(&mut producer, 2);
         assert_eq!(drain(&mut third), [2, 3]);
@@ -444,6 +445,55 @@ fn closing_tells_everybody_once_they_have_read_everything() {
 #[event]
 struct Large {
     words: [u64; 1 << 17],
+}
+
+#[test]
+fn the_first_lap_of_large_events_fits_the_stack_of_an_ordinary_thread() {
+    const WORDS: usize = (768 << 10) / 8;
+    #[event]
+    struct Huge {
+        words: [u64; WORDS],
+    }
+    let _watchdog = watchdog();
+    everywhere(|place| {
+        let publisher = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+            let builder = build_shared_single_producer::<Huge>(place.clone(), 4);
+            // As a program that is not optimised has it: in several places before it is given away.
+            let factory = || std::hint::black_box(std::hint::black_box(Huge { words: [7; WORDS] }));
+            let mut producer = builder.build_producer(factory).unwrap();
+            producer.publish(|slot| slot.words[0] += 1).unwrap();
+            producer.try_publish(|slot| slot.words[0] += 2).unwrap();
+            producer.publish_batch(2, |slot, i| slot.words[0] += 3 + i as u64).unwrap();
+            let late = attach_shared_consumer::<Huge>(place, 4).start_at(StartAt::Beginning);
+            let mut seen = vec![];
+            late.build_consumer()
+                .unwrap()
+                .process_available(|event, _| seen.push((event.words[0], event.words[WORDS - 1])));
+            assert_eq!(seen, [(8, 7), (9, 7), (10, 7), (11, 7)]);
+        });
+        publisher.unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn a_factory_of_large_events_that_panics_publishes_nothing() {
+    #[event]
+    struct Huge {
+        words: [u64; 1 << 17],
+    }
+    let _watchdog = watchdog();
+    let mut calls = 0;
+    let builder = build_shared_single_producer::<Huge>(Place::heap(), 2);
+    let mut producer = builder
+        .build_producer(move || {
+            calls += 1;
+            assert!(calls > 1, "on purpose");
+            Huge { words: [0; 1 << 17] }
+        })
+        .unwrap();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| producer.publish(|_| ()))).unwrap_err();
+    assert_eq!(*panic.downcast::<&str>().unwrap(), "on purpose");
+    assert_eq!(producer.publish(|_| ()).unwrap(), 0);
 }
 
 #[test]

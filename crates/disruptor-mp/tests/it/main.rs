@@ -54,6 +54,7 @@ mod fork;
 mod hostile;
 mod liveness;
 mod namespaces;
+mod occupants;
 mod places;
 mod processes;
 mod proptest;

@@ -175,7 +175,7 @@ impl FixedTopology {
         format!("{}{WORKER_INFIX}", self.segment_name)
     }
 
-    /// The builder of the scheduler's end: it waits for all workers, and its table has room for them and nobody else.
+    /// The builder of the scheduler's end: it waits for all workers, and keeps a place for each of them; others have four places of their own.
     pub fn scheduler_builder<E: Event>(&self) -> SharedDisruptorBuilder<E> {
         let workers = self.worker_count.as_usize();
         SharedDisruptorBuilder::new(self.segment_name.as_str(), self.buffer_size)
@@ -216,6 +216,7 @@ impl FixedTopology {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use disruptor_mp::JoinError;
 
     #[test]
     fn a_name_with_which_no_worker_could_join_is_refused_at_once() {
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_event_reaches_every_worker_and_nobody_else_gets_in() {
+    fn the_first_event_reaches_every_worker() {
         let shm = ShmGuard::new();
         let topology = FixedTopology::new(shm.name("f"), 8, WorkerCount::Four).with_coordination_timeout(PATIENCE);
         std::thread::scope(|scope| {
@@ -263,9 +264,35 @@ mod tests {
                 });
             }
             let mut scheduler = topology.build_scheduler::<u64>(|| 0).unwrap();
-            let stranger = SharedDisruptorBuilder::<u64>::new(topology.segment_name(), 8).build_consumer();
-            assert!(matches!(stranger.map(drop), Err(MultiProcessError::Join { .. })));
             scheduler.publish(|slot| *slot = 42).unwrap();
+        });
+        shm.assert_nothing_left();
+    }
+
+    #[test]
+    fn monitors_that_join_first_leave_the_workers_places_to_the_workers() {
+        let shm = ShmGuard::new();
+        let topology = FixedTopology::new(shm.name("o"), 8, WorkerCount::Two).with_coordination_timeout(PATIENCE);
+        let monitor = || SharedDisruptorBuilder::<u64>::new(topology.segment_name(), 8).build_consumer();
+        std::thread::scope(|scope| {
+            let scheduler = scope.spawn(|| topology.build_scheduler::<u64>(|| 0).unwrap());
+            let mut monitors = Vec::new();
+            eventually("a place for four monitors", PATIENCE, || {
+                monitors.extend(monitor());
+                monitors.len() == 4
+            })
+            .unwrap();
+            let refused = monitor().map(drop).unwrap_err();
+            let MultiProcessError::Join { source: JoinError::NoPlaceForOthers { prefix, places: 4, .. }, .. } = refused
+            else {
+                panic!("{refused:?}")
+            };
+            assert_eq!(prefix, format!("{}_wk_", topology.segment_name()));
+            let _workers = topology
+                .worker_indices()
+                .map(|index| topology.attach_worker::<u64>(index).unwrap())
+                .collect::<Vec<_>>();
+            drop(scheduler.join().unwrap());
         });
         shm.assert_nothing_left();
     }

@@ -109,7 +109,12 @@ impl Invitation {
 
 /// The consumer id of worker `rank` in the broadcast ring.
 pub(super) fn worker_id(broadcast_ring: &str, rank: usize) -> String {
-    format!("{broadcast_ring}_wk_{rank}")
+    format!("{}{rank}", worker_id_prefix(broadcast_ring))
+}
+
+/// What the consumer ids of all workers in the broadcast ring begin with.
+pub(super) fn worker_id_prefix(broadcast_ring: &str) -> String {
+    format!("{broadcast_ring}_wk_")
 }
 
 /// The consumer id of the scheduler in every response ring.

@@ -5,7 +5,7 @@
 use super::answer::Change;
 use super::description::Topology;
 use super::error::{LaunchError, MissingState, MissingWorker, RingAccess};
-use super::invitation::scheduler_id;
+use super::invitation::{scheduler_id, worker_id_prefix};
 use super::peer::{Attachment, Peer, Standing};
 use super::scheduler::SchedulerEnd;
 use crate::transport::{Format, TransportBuilder};
@@ -84,6 +84,7 @@ impl<F: Format> Topology<F> {
     fn create(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
         let mut builder = TransportBuilder::<F>::new(self.broadcast_place(), self.layout.rpc_depth())
             .with_max_consumers(self.worker_count())
+            .with_consumer_prefix(worker_id_prefix(&self.layout.rpc_ring_name()))
             .with_wait_strategy(self.wait)
             .replace();
         if let Some(limit) = self.message_limit_bytes {

@@ -174,7 +174,13 @@ impl Meeting<'_> {
         broadcasts: &FramedTransportConsumer<F>,
     ) -> Result<FramedTransportProducer<F>, WorkerJoinError> {
         loop {
-            match self.builder(false).with_max_consumers(RESPONSE_CONSUMERS_MAX).replace().build_producer() {
+            match self
+                .builder(false)
+                .with_max_consumers(RESPONSE_CONSUMERS_MAX)
+                .with_consumer_prefix(scheduler_id(&self.invitation.rings().rpc_ring_name))
+                .replace()
+                .build_producer()
+            {
                 Ok(responses) => return Ok(responses),
                 // A worker of an earlier session, which has just been told to go.
                 Err(TransportError::Build(MultiProcessError::InUse { .. })) if self.nap() => {}

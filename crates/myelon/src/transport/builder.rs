@@ -55,6 +55,7 @@ pub struct Settings {
     /// Whether every message says when it was sent.
     pub(crate) has_send_time: bool,
     max_consumers: Option<usize>,
+    consumer_prefix: Option<String>,
     content_tag: Option<String>,
     coordination: Option<CoordinationMode>,
     expected_consumers: Option<usize>,
@@ -79,9 +80,11 @@ impl Settings {
     /// Tells the ring's builder everything that the ring has to know.
     pub(crate) fn apply<E: Event>(&self, builder: SharedDisruptorBuilder<E>) -> SharedDisruptorBuilder<E> {
         let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start).with_create_options(self.options);
-        if let Some(max) = self.max_consumers {
-            builder = builder.enable_discovery(max);
-        }
+        let max = self.max_consumers.unwrap_or(disruptor_mp::DEFAULT_MAX_CONSUMERS);
+        builder = match &self.consumer_prefix {
+            Some(prefix) => builder.discover_consumer_with_prefix(max, prefix),
+            None => builder.enable_discovery(max),
+        };
         if let Some(tag) = &self.content_tag {
             builder = builder.with_content_tag(tag);
         }
@@ -116,6 +119,7 @@ impl<F: Format> TransportBuilder<F> {
             message_limit: None,
             has_send_time: false,
             max_consumers: None,
+            consumer_prefix: None,
             content_tag: None,
             coordination: None,
             expected_consumers: None,
@@ -138,6 +142,14 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn with_max_consumers(mut self, max_consumers: usize) -> Self {
         self.settings.max_consumers = Some(max_consumers);
+        self
+    }
+
+    /// Keeps those places for consumers whose id begins with `prefix`; others have four places of their own. See
+    /// [`discover_consumer_with_prefix`](SharedDisruptorBuilder::discover_consumer_with_prefix).
+    #[must_use]
+    pub fn with_consumer_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.consumer_prefix = Some(prefix.into());
         self
     }
 

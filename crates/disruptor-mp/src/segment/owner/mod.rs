@@ -11,6 +11,9 @@
 //! |  the object         |        | producer | entry 0 | entry 1 | ... |
 //! ```
 //!
+//! Where the range lies and how long it is never changes, in no version: so every build can tell whether a process lives in a segment, whatever
+//! the segment is. Byte 0 and the range as a whole mean the same in every version; the bytes between belong to the kind.
+//!
 //! The kernel drops a lock when the last descriptor of its open file description is closed, so at the latest when the process dies.
 //! Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent. Whoever only wants to know uses
 //! `F_OFD_GETLK`, which works on a read-only descriptor and across pid namespaces and keeps nobody from taking the lock. POSIX locks
@@ -32,6 +35,9 @@ use fork::Registered;
 
 /// The lock byte of the producer.
 pub(crate) const PRODUCER: u32 = 0;
+
+/// A lock byte that belongs to no participant: only a process that holds all of them holds it.
+pub(crate) const COLLECTOR: u32 = u32::MAX;
 
 /// Where the lock bytes begin: far beyond any object, far below what a signed offset can say.
 const LOCK_BASE: i64 = 1 << 62;
