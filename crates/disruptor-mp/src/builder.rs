@@ -16,7 +16,7 @@ use crate::ring::producer_end::ProducerEnd;
 use crate::ring::tap_handle::Tap;
 use crate::schema::Event;
 use crate::segment::{CreateOptions, Place};
-use crate::sync::wait::{AutoWaitStrategy, WaitStrategy};
+use crate::sync::wait::{AutoWaitStrategy, WaitStrategy, deadline_in};
 use crate::{Sequence, environment};
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub enum CoordinationMode {
     WaitForConsumers {
         /// How many, of those that the discovery mode selects: at least 1, at most its places.
         min_consumers: usize,
-        /// How long to wait. Zero looks once.
+        /// How long to wait. Zero looks once, [`Duration::MAX`] waits without end.
         timeout: Duration,
     },
     /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; who joins before that starts
@@ -63,7 +63,8 @@ pub enum DiscoveryMode {
         max_consumers: usize,
         /// Only ids that begin so; `None`: all. An empty prefix is refused.
         consumer_prefix: Option<String>,
-        /// How often start-up looks; zero looks without a pause. Nothing is scanned once it is over.
+        /// How often start-up looks; zero looks without a pause, and no pause is longer than a second or than what is left of the timeout.
+        /// Nothing is scanned once it is over.
         scan_interval: Duration,
     },
 }
@@ -336,7 +337,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         if let CoordinationMode::WaitForConsumers { min_consumers, timeout } = self.coordination
             && let DiscoveryMode::Enabled { scan_interval, .. } = self.discovery
         {
-            let deadline = std::time::Instant::now() + timeout;
+            let deadline = deadline_in(timeout);
             if !producer.poll_until(deadline, scan_interval, || producer.get_consumer_count() >= min_consumers) {
                 let joined = producer.get_consumer_count();
                 let wanted = min_consumers;

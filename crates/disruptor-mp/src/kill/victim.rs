@@ -162,7 +162,7 @@ fn perform(role: Role, name: &str) {
         Role::Publish | Role::PublishUnread => publish(build(), |_, _| ()),
         Role::PublishToSleepers => publish(build(), |producer, sequence| {
             // Longer than a reader spins; whether it sleeps by then does not matter, the next one gives it another chance.
-            producer.poll_until(std::time::Instant::now() + PATIENCE, Duration::from_millis(1), || {
+            producer.poll_until(Some(std::time::Instant::now() + PATIENCE), Duration::from_millis(1), || {
                 producer.is_consumed(sequence)
             });
         }),

@@ -78,7 +78,7 @@ pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send +
 pub struct RequiredConsumerLivenessConfig {
     /// Who must have joined before the first managed publish goes out.
     pub required_consumer_ids: Vec<String>,
-    /// How long the first managed publish waits for them.
+    /// How long the first managed publish waits for them. Of this and the other times, [`Duration::MAX`] has no end.
     pub startup_wait_timeout: Duration,
     /// How long a consumer that gates may stand still before the alert.
     pub progress_timeout: Duration,

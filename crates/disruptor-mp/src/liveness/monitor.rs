@@ -49,7 +49,7 @@ impl Monitor {
         if stalled_for < self.config.progress_timeout {
             return Verdict::Wait;
         }
-        let patience = self.config.progress_timeout + self.config.shutdown_grace_period;
+        let patience = self.config.progress_timeout.saturating_add(self.config.shutdown_grace_period);
         let shuts_down = self.config.failure_action == RequiredConsumerFailureAction::GracefulShutdown;
         if !watch.alerted {
             watch.alerted = true;

@@ -12,6 +12,7 @@ use crate::liveness::monitor::Monitor;
 use crate::liveness::{RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig};
 use crate::schema::Event;
 use crate::sync::primitive::{AtomicBool, Ordering};
+use crate::sync::wait::deadline_in;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -103,8 +104,8 @@ impl<E: Event> ProducerEnd<E> {
         // The ids are only borrowed: this runs once a lap also where nobody is slow, and must not allocate then.
         let ids = &monitor.config.required_consumer_ids;
         if !self.management.is_open {
-            let startup = Instant::now() + monitor.config.startup_wait_timeout;
-            if !self.poll_until(deadline.map_or(startup, |deadline| deadline.min(startup)), JOIN_POLL, || {
+            let startup = deadline_in(monitor.config.startup_wait_timeout);
+            if !self.poll_until([deadline, startup].into_iter().flatten().min(), JOIN_POLL, || {
                 ids.iter().all(|id| self.is_joined(id))
             }) {
                 let missing = ids.iter().filter(|id| !self.is_joined(id)).cloned().collect();

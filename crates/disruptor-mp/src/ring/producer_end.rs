@@ -22,7 +22,7 @@ use crate::schema::Event;
 use crate::segment::{Claim, Segment};
 use crate::step;
 use crate::sync::primitive::Ordering;
-use crate::sync::wait::{WaitStrategy, Waiter};
+use crate::sync::wait::{WaitStrategy, Waiter, deadline_in};
 use std::time::{Duration, Instant};
 
 /// How a producer came to its ring.
@@ -105,6 +105,9 @@ impl ProducerCounters {
 
 /// How often a wait for consumers to join looks at the table.
 pub(super) const JOIN_POLL: Duration = Duration::from_millis(1);
+
+/// The longest pause between two such looks, whatever interval was asked for: a look costs microseconds.
+const JOIN_POLL_MAX: Duration = Duration::from_secs(1);
 
 /// How often a call that does not wait looks at its peers while the ring is full.
 const TRY_EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
@@ -314,9 +317,10 @@ impl<E: Event> ProducerEnd<E> {
         Some(membership::info(memory, index)?.position.saturating_sub(1))
     }
 
-    /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`.
+    /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`. [`Duration::ZERO`] looks once,
+    /// [`Duration::MAX`] waits without end.
     pub fn wait_for_consumer_id(&self, id: &str, timeout: Duration) -> bool {
-        self.poll_until(Instant::now() + timeout, JOIN_POLL, || self.is_joined(id))
+        self.poll_until(deadline_in(timeout), JOIN_POLL, || self.is_joined(id))
     }
 
     pub(super) fn is_joined(&self, id: &str) -> bool {
@@ -324,13 +328,14 @@ impl<E: Event> ProducerEnd<E> {
         membership::find(memory, id).and_then(|index| membership::info(memory, index)).is_some_and(|info| info.alive)
     }
 
-    /// Looks every `interval` until `deadline`. Joining is rare and takes milliseconds: nobody needs to be woken for it.
-    pub(crate) fn poll_until(&self, deadline: Instant, interval: Duration, is_done: impl Fn() -> bool) -> bool {
+    /// Looks every `interval` until `deadline`, if there is one. Joining is rare and takes milliseconds: no process needs to be woken for it.
+    pub(crate) fn poll_until(&self, deadline: Option<Instant>, interval: Duration, is_done: impl Fn() -> bool) -> bool {
         while !is_done() {
-            if Instant::now() >= deadline {
+            let left = deadline.map_or(JOIN_POLL_MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
                 return false;
             }
-            std::thread::sleep(interval);
+            std::thread::sleep(interval.min(left).min(JOIN_POLL_MAX));
         }
         true
     }

@@ -243,7 +243,7 @@ impl<E: Event> RoomWait<'_, E> {
         let entry = self.producer.core.entry(index);
         let (epoch, position) = (entry.status().epoch, entry.position.load(Ordering::Relaxed));
         let monitor = self.producer.monitor.as_mut()?;
-        self.next_monitor = Some(now + monitor.config.progress_check_interval);
+        self.next_monitor = now.checked_add(monitor.config.progress_check_interval);
         let verdict = monitor.observe(now, index, epoch, position);
         let ConsumerInfo { id, position: sequence, .. } = membership::info(self.producer.core.memory(), index)?;
         match verdict {

@@ -105,6 +105,11 @@ const FIRST_BUSY_SPINS: u32 = 4096;
 /// How long `Block` spins before it sleeps.
 const BLOCK_SPIN: Duration = Duration::from_micros(10);
 
+/// The end of a wait for at most `timeout` that begins now; `None` if it has none, as for [`Duration::MAX`].
+pub(crate) fn deadline_in(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}
+
 /// What a wait is for.
 pub(crate) trait Awaited {
     /// Why the wait ended without success.

@@ -19,6 +19,7 @@
 //! | nobody learns of an end or a death | `processes::whoever_waits_without_a_deadline_learns_of_a_death`, `hostile::closing_tells_everybody_once_they_have_read_everything` |
 //! | damage makes somebody panic, again and again | `hostile::no_bytes_in_the_table_and_the_control_lines_make_anybody_panic_or_hang`, `hostile::a_damaged_schema_is_an_error` |
 //! | what can never fit is waited for | `hostile::a_batch_larger_than_the_ring_fails_at_once`, `liveness::a_managed_batch_larger_than_the_ring_fails_at_once` |
+//! | a time without end panics, or a pause outlasts its wait | `forever::*` |
 //! | a start-up race | `processes::attaching_while_the_creator_starts_finds_nothing_or_a_whole_ring` |
 //! | waiting in vain reports success | `hostile::waiting_for_consumers_in_vain_is_an_error_and_leaves_nothing`, `liveness::a_startup_timeout_names_who_is_missing_and_nothing_is_published` |
 //! | the slow are declared dead | `processes::a_stopped_consumer_is_reported_as_stopped_and_not_as_dead`, `src/liveness/monitor.rs` |
@@ -50,6 +51,7 @@ mod damage;
 #[cfg(target_os = "linux")]
 mod doorbell;
 mod first_reader;
+mod forever;
 mod fork;
 mod hostile;
 mod liveness;

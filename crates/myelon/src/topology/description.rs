@@ -123,7 +123,7 @@ impl<F: Format> Topology<F> {
         Self { rendezvous_timeout, ..self }
     }
 
-    /// Sets how long workers that `launch` has started may take to leave before they are killed; 5 s unless set.
+    /// Sets how long workers that `launch` has started may take to leave before they are killed; 5 s unless set, [`Duration::MAX`]: never.
     #[must_use]
     pub fn with_leave_timeout(self, leave_timeout: Duration) -> Self {
         Self { leave_timeout, ..self }

@@ -245,7 +245,7 @@ impl<F: Format> SchedulerEnd<F> {
         drop(broadcast);
         // A worker may be waiting for room in its response ring. Once we have left, it has all the room there is.
         self.peers.iter_mut().for_each(Peer::detach);
-        let deadline = Instant::now() + self.topology.leave_timeout;
+        let deadline = Instant::now().checked_add(self.topology.leave_timeout);
         let departures = self.peers.iter_mut().map(|peer| depart(peer, deadline)).collect();
         for peer in &self.peers {
             // Only what nobody lives in is removed. If that fails now, the next launch or a collector does it.
@@ -272,9 +272,9 @@ impl<F: Format> Drop for SchedulerEnd<F> {
 }
 
 /// Waits until the worker's process has ended, or kills it at the deadline.
-fn depart<F: Format>(peer: &mut Peer<F>, deadline: Instant) -> Departure {
+fn depart<F: Format>(peer: &mut Peer<F>, deadline: Option<Instant>) -> Departure {
     let Some(started) = &mut peer.started else { return Departure::StartedElsewhere };
-    match started.process.wait(Some(deadline)) {
+    match started.process.wait(deadline) {
         Some(Ok(status)) => Departure::Exited { status },
         Some(Err(why)) => Departure::Ended { why },
         None => {

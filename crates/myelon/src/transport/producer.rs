@@ -140,11 +140,12 @@ impl<F: Format> FramedTransportProducer<F> {
         self.trace_id = trace_id;
     }
 
-    /// Waits until at least one consumer is there; `false` if none is within `timeout`.
+    /// Waits until at least one consumer is there; `false` if none is within `timeout`. [`Duration::ZERO`] looks once, [`Duration::MAX`]
+    /// waits without end.
     pub fn discover_consumers(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         while self.get_consumer_count() == 0 {
-            if Instant::now() >= deadline {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
             }
             disruptor_mp::perform_default_discovery_poll_wait();
@@ -152,7 +153,7 @@ impl<F: Format> FramedTransportProducer<F> {
         true
     }
 
-    /// Waits until consumer `id` is there and lives; `false` if it is not within `timeout`.
+    /// Waits until consumer `id` is there and lives; `false` if it is not within `timeout`, for which the same holds.
     pub fn discover_consumer_id(&self, id: &str, timeout: Duration) -> bool {
         self.wait_for_consumer_id(id, timeout)
     }

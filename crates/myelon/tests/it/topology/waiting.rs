@@ -6,7 +6,7 @@ use myelon::topology::Workers;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use testkit::usage::Usage;
-use testkit::watchdog::PATIENCE;
+use testkit::watchdog::{PATIENCE, Watchdog};
 
 #[test]
 fn nobody_burns_a_core_while_nothing_happens() {
@@ -30,6 +30,19 @@ fn nobody_burns_a_core_while_nothing_happens() {
         scheduler.kill_and_reap();
         stage.collect();
     }
+}
+
+#[test]
+fn times_without_end_have_no_end_and_are_no_panic() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a topology without deadlines");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_rendezvous_timeout(Duration::MAX).with_leave_timeout(Duration::MAX);
+    let mut scheduler = topology.launch(Workers::spawned(|_| command("answers"))).unwrap();
+    assert!(scheduler.broadcast_ring().discover_consumers(Duration::MAX));
+    assert!(scheduler.broadcast_ring().discover_consumer_id(&topology.worker_consumer_id(0), Duration::MAX));
+    round(&mut scheduler, "a step");
+    assert_eq!(scheduler.close().len(), 1);
+    stage.assert_nothing_left();
 }
 
 #[test]
