@@ -341,3 +341,8 @@ pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, T
 pub use flatbuffers;
 #[cfg(feature = "rkyv")]
 pub use rkyv;
+
+/// Compiles and runs what the guide for users of the alpha shows.
+#[cfg(all(doctest, feature = "bincode"))]
+#[doc = include_str!("../docs/from-the-alpha.md")]
+struct FromTheAlpha;
