@@ -238,7 +238,7 @@
 //!         break error;
 //!     }
 //! };
-//! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, 15 events behind; gives up
+//! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, lags by 15 events; gives up
 //! let TransportError::Publish(PublishError::TimedOut { report }) = error else { panic!("{error}") };
 //! assert_eq!(report.culprit.unwrap().rank, Some(3));
 //! # Ok(())

@@ -64,6 +64,10 @@ pub(crate) enum Site {
     CloseSecondLook,
     /// That the ring is said to have been read, before the entry of who has read it is free.
     ReadStored,
+    /// The count of departures, behind what a consumer that goes says in its entry: Release.
+    DepartureRelease,
+    /// The producer's look at the count of departures: Acquire.
+    DepartureAcquire,
     /// That the commit word of the next record is cleared before the present one is committed.
     NextWordCleared,
 }

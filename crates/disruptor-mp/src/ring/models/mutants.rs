@@ -3,7 +3,7 @@
 //! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
 //! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
-use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, OLD_RECORD, READ_AGAIN, TORN_GROUP, WRONG};
+use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, OLD_RECORD, READ_AGAIN, TORN_GROUP, UNFOUND, WRONG};
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -35,6 +35,8 @@ const RISEN: &[&str] = &[LEFTOVER];
 const STALE: &[&str] = &[RACE, OLD_RECORD, WRONG];
 /// What had been read was read by another, who came later.
 const AGAIN: &[&str] = &[READ_AGAIN];
+/// The producer did not find who had gone.
+const MISSED: &[&str] = &[UNFOUND];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
@@ -77,6 +79,14 @@ mutants! {
     }
     CursorAcquire {
         stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,
+    }
+    DepartureRelease {
+        departures::a_counted_departure_is_found_in_the_entry_of_who_left => MISSED,
+        departures::a_counted_departure_is_found_in_the_entry_of_who_was_dropped => MISSED,
+    }
+    DepartureAcquire {
+        departures::a_counted_departure_is_found_in_the_entry_of_who_left => MISSED,
+        departures::a_counted_departure_is_found_in_the_entry_of_who_was_dropped => MISSED,
     }
     NextWordCleared {
         records::records_arrive_whole_and_in_order_over_the_remains_of_others => STALE,
