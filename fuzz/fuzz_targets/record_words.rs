@@ -10,8 +10,8 @@ use fuzz::{Decisions, ENTRY_WORDS, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
 
-/// Lines of the ring: few, so that records soon lie over older ones.
-const RING_BYTES: usize = 8 * 64;
+/// Bytes of the ring: as few as can be, so that records soon lie over older ones.
+const RING_BYTES: usize = 4096;
 
 /// Longer inputs say nothing new and take their time.
 const OPERATIONS_MAX: usize = 96;
@@ -71,7 +71,7 @@ impl Scene {
             5..8 => self.produce(decisions),
             8..12 => self.consume(decisions),
             12 => {
-                let start = [StartAt::Tail, StartAt::Oldest, StartAt::Beginning][decisions.below(3)];
+                let start = [StartAt::Unread, StartAt::Tail, StartAt::Oldest, StartAt::Beginning][decisions.below(4)];
                 self.join(decisions.below(TABLE_LEN + 1), start);
             }
             13 => self.consumers[decisions.below(TABLE_LEN + 1)] = None,

@@ -87,7 +87,7 @@ impl Scene {
             5..8 => self.produce(decisions),
             8..12 => self.consume(decisions),
             12 => {
-                let start = [StartAt::Tail, StartAt::Oldest, StartAt::Beginning][decisions.below(3)];
+                let start = [StartAt::Unread, StartAt::Tail, StartAt::Oldest, StartAt::Beginning][decisions.below(4)];
                 let wait = [WaitStrategy::Block, WaitStrategy::Adaptive, WaitStrategy::SpinThenYield { spins: 2 }];
                 self.join(decisions.below(TABLE_LEN + 1), start, wait[decisions.below(3)]);
             }

@@ -95,7 +95,7 @@
 //! holds a [`StallReport`], whose `Display` is one line:
 //!
 //! ```text
-//! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, lags by 1024 events,
+//! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, 1024 events behind,
 //! inside its handler, no progress for 2.0s; gives up
 //! ```
 //!
@@ -175,7 +175,7 @@ mod exports {
     pub use crate::ring::producer::{MmapProducer, SharedProducer};
     pub use crate::ring::producer_end::{Origin, ProducerEnd};
     pub use crate::ring::records::batch::RecordBatch;
-    pub use crate::ring::records::builder::{DEFAULT_RECORD_RING_BYTES, plan_records};
+    pub use crate::ring::records::builder::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MIN, plan_records};
     pub use crate::ring::records::claim::RecordClaim;
     pub use crate::ring::records::consumer::RecordConsumer;
     pub use crate::ring::records::error::RecordError;

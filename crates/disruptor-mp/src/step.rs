@@ -39,14 +39,14 @@ steps! {
     GroupInvalidated, GroupWritten, InsideGroup, GroupStamped,
     SentinelLifted, WriterAnnounced,
     // publish a record
-    NextWordCleared, NextNumberStored, WordCommitted,
+    BeginNoted, NextWordCleared, NextNumberStored, WordCommitted,
     // consume
     ReaderAnnounced, DeliveredStored, GateStored,
     // join, rejoin and leave
     TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinSecondGate, JoinActive, RejoinEpoch, RejoinIdentity,
-    ReadStored, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EndingUnlocked,
+    ReadStored, LeaveFreed, LeaveWoken,
     // take over, replace and close
-    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, ReplaceUnlinked, ReplaceMarked, ReplaceWoken, ClosedStored,
+    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverWoken, ReplaceUnlinked, ReplaceMarked, ReplaceWoken, ClosedStored,
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 

@@ -8,8 +8,8 @@ use super::{Log, Scenario, Stage, Visible, WaitStrategy};
 use crate::step;
 use crate::{ConsumeError, Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder};
 
-/// Bytes of the ring: few, so that records soon lie over older ones, and padding is needed often.
-const RING_BYTES: usize = 1024;
+/// Bytes of the ring: few, so that records soon lie over older ones, and across its end.
+const RING_BYTES: usize = 4096;
 
 /// Records that the producer after the victim publishes: several laps.
 const AFTERWARDS: i64 = 40;

@@ -53,7 +53,8 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     let first_look = match start {
         StartAt::Tail if !has_sentinel(memory) => published(memory),
         StartAt::Tail => 0,
-        _ => oldest(memory),
+        // Not looked at more closely: the producer does not yet keep off what lies there.
+        _ => memory.known_begin_from(oldest(memory)),
     };
     entry.position.store(first_look, Ordering::Relaxed);
     entry.delivered.store(NOTHING_DELIVERED, Ordering::Relaxed);
@@ -71,15 +72,14 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
             // Still held for us, among others: whoever lifts the sentinel fences after our fence and sees our first gate, which is 0.
             StartAt::Tail if first_look == 0 && has_sentinel(memory) => 0,
             StartAt::Tail => published(memory),
-            // Not before our first gate, which is what the producer keeps to: in a ring of records the second look may find the gate of
-            // somebody who has joined behind it and is about to leave again.
-            _ => oldest(memory).max(first_look),
+            // Not before our first gate, which is what the producer keeps to.
+            _ => memory.begin_from(oldest(memory).max(first_look)),
         }
     };
     if start == StartAt::Beginning && position > 0 {
         // What users call it; looked up while our gate keeps it there.
         let oldest = memory.number_at(position);
-        let_go(memory, index, 0);
+        let_go(memory, index);
         return Err(BeginningGone { oldest });
     }
     entry.position.store(position, order(Site::GateRelease, Ordering::Release));
@@ -92,18 +92,16 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
 }
 
 /// Frees entry `index`, and wakes the producer, which may wait for it. The caller holds the entry's lock byte; its owner leaves, or is
-/// dead. If that owner was handed an event, the ring is one that was read. `epoch` is the owner's, which a damaged status may not say.
-pub(crate) fn let_go<M: Memory>(memory: &M, index: usize, epoch: u64) {
+/// dead. If that owner was handed an event, the ring is one that was read.
+pub(crate) fn let_go<M: Memory>(memory: &M, index: usize) {
     let entry = memory.entry(index);
     // Relaxed: the Release of the status makes it visible to whoever finds the entry free. Partner in `is_read`.
     if entry.was_handed_something() && !weakened(Site::ReadStored) {
         memory.control().gate.read.store(1, Ordering::Relaxed);
         step!(ReadStored);
     }
-    entry.set_free_after(epoch);
+    entry.set_free();
     step!(LeaveFreed);
-    memory.control().gate.count_departure();
-    step!(LeaveCounted);
     entry.writer.ring();
 }
 
@@ -132,7 +130,7 @@ fn has_sentinel<M: Memory>(memory: &M) -> bool {
 fn oldest<M: Memory>(memory: &M) -> i64 {
     let limit = memory.control().gate.claim_limit.load(Ordering::Relaxed);
     // Checked: a number from shared memory. It cannot lie more than a lap beyond what was published.
-    memory.begin_from(limit.saturating_sub(memory.capacity()).clamp(0, published(memory)))
+    limit.saturating_sub(memory.capacity()).clamp(0, published(memory))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -141,11 +139,10 @@ mod tests {
     use crate::ring::control::{Control, Entry};
     use crate::ring::memory::HeapMemory;
     use crate::sync::primitive::AtomicI64;
-    use std::cell::RefCell;
     use std::sync::Arc;
 
-    /// A ring in which the two looks of a joiner for a beginning find what they are told.
-    struct Looks(Arc<HeapMemory<u64>>, RefCell<Vec<i64>>);
+    /// A ring in which an event begins at 7, for the first look of a joiner, and at 5 for the second.
+    struct Looks(Arc<HeapMemory<u64>>);
 
     impl Memory for Looks {
         type Event = u64;
@@ -171,8 +168,11 @@ mod tests {
         fn with<R>(&self, sequence: i64, f: impl FnOnce(*const u64) -> R) -> R {
             self.0.with(sequence, f)
         }
-        fn begin_from(&self, _position: i64) -> i64 {
-            self.1.borrow_mut().remove(0)
+        fn known_begin_from(&self, _position: i64) -> i64 {
+            7
+        }
+        fn begin_from(&self, position: i64) -> i64 {
+            position.max(5)
         }
         fn racing_copy(&self, sequence: i64) -> u64 {
             self.0.racing_copy(sequence)
@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn who_joins_at_the_oldest_never_starts_before_the_gate_that_the_producer_saw() {
-        // Between the looks somebody joins at 5. Once it has left again, the producer keeps to our first gate alone.
-        let ring = Looks(Arc::new(HeapMemory::new(8, 2, None)), RefCell::new(vec![7, 5]));
+        // Between the looks a consumer joins at 5. Once it has left again, the producer keeps to our first gate alone.
+        let ring = Looks(Arc::new(HeapMemory::new(8, 2, None)));
         assert_eq!(handshake(&ring, 0, StartAt::Oldest), Ok(7));
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn kind_of<E: Event>() -> Kind {
 #[non_exhaustive]
 pub enum ShapeError {
     /// Slots are addressed by a mask.
-    #[error("a ring has a power of two of slots, 1 (of records, 2 lines) to {CAPACITY_MAX}; {capacity} was asked for")]
+    #[error("a ring has a power of two of slots, 1 (of records, 64 lines) to {CAPACITY_MAX}; {capacity} was asked for")]
     Capacity {
         /// Slots asked for.
         capacity: usize,
@@ -89,8 +89,8 @@ pub enum ShapeError {
 /// The sections of a ring of `capacity` events of type `E` with so many places for the consumers that are asked for, whatever their ids, and
 /// [`PLACES_FOR_OTHERS`] beside them.
 pub(crate) fn blueprint<E: Event>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
-    // A record and the header behind it are two lines.
-    let capacity_min = if is_line::<E>() { 2 } else { 1 };
+    // Lines are mapped twice in a row, by pages.
+    let capacity_min = if is_line::<E>() { 64 } else { 1 };
     if !capacity.is_power_of_two() || !(capacity_min..=CAPACITY_MAX).contains(&capacity) {
         return Err(ShapeError::Capacity { capacity });
     }

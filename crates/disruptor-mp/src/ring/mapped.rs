@@ -47,6 +47,7 @@ impl<E: Event> Mapped<E> {
         let (table, table_bytes) = segment.table();
         let (slots, slots_len) = segment.slots();
         // The header was checked against the object when it was opened; these say that it was this ring's header.
+        assert_eq!(header.kind, layout::kind_of::<E>(), "lines, and only they, are mapped twice");
         assert_eq!(header.slot_stride as usize, SlotLayout::<E>::STRIDE, "slots of another type");
         assert_eq!(header.payload_offset as usize, SlotLayout::<E>::PAYLOAD_OFFSET, "slots of another type");
         assert!(header.capacity.is_power_of_two(), "capacity is no power of two");
@@ -187,13 +188,13 @@ impl<E: Event> Memory for Mapped<E> {
 }
 
 impl Mapped<RecordLine> {
-    /// The payload of the record at `position`, which covers as many lines as `len` bytes need and does not reach beyond the end of the
-    /// ring: the caller has checked both. Aligned to 16.
+    /// The payload of the record at `position`, which covers as many lines as `len` bytes need, fewer than the ring has: the caller has
+    /// checked that. Where it crosses the end of the lines it goes on in their second mapping. Aligned to 16.
     #[inline(always)]
     pub(crate) fn record(&self, position: i64, len: usize) -> NonNull<[u8]> {
-        let to_wrap = (self.mask + 1 - (position & self.mask)) as usize * LINE_BYTES;
-        assert!(len <= to_wrap - HEADER_BYTES, "a record across the end of its ring");
-        // SAFETY: the header lies inside the line, and so many bytes behind it inside the slots, by the assertion above.
+        assert!(len <= self.mask as usize * LINE_BYTES, "a record as long as its ring");
+        // SAFETY: the header lies inside the line at `position`, and so many bytes behind it before that line's place in the second
+        // mapping of the lines, by the assertion above; that they are mapped twice in a row is the segment's promise for its kind.
         NonNull::slice_from_raw_parts(unsafe { self.slot(position).add(HEADER_BYTES) }, len)
     }
 }

@@ -82,12 +82,23 @@ pub(crate) trait Memory {
         self.number(position).load(Ordering::Relaxed).clamp(0, POSITION_MAX)
     }
 
-    /// The lowest position from `position` on at which an event is known to begin.
+    /// The lowest position from `position` on at which an event begins. The caller keeps the producer off what lies from there on.
     fn begin_from(&self, position: i64) -> i64
     where
         Self: Sized,
     {
         if self.holds_records() { walk::begin_from(self, position) } else { position }
+    }
+
+    /// The lowest position from `position` on at which some word says that an event begins.
+    fn known_begin_from(&self, position: i64) -> i64
+    where
+        Self: Sized,
+    {
+        if !self.holds_records() {
+            return position;
+        }
+        walk::known_begin(self, position, self.control().cursor.acquire())
     }
 
     /// The end of what was published, when its producer is not there to say it, and whether the cursor could be believed.

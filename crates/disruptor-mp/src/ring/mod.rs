@@ -5,7 +5,6 @@
 
 pub(crate) mod control;
 pub(crate) mod damage;
-pub(crate) mod ending;
 pub(crate) mod group;
 pub(crate) mod join;
 pub(crate) mod memory;

@@ -191,6 +191,7 @@ impl Blueprint {
     /// [`PlanError`]: too large for any segment, or numbers that contradict each other.
     pub fn plan(&self) -> Result<SegmentPlan, PlanError> {
         check_slots(&SlotNumbers {
+            kind: self.kind,
             capacity: self.capacity,
             slot_stride: self.slot_stride,
             slot_align: self.slot_align,
@@ -219,6 +220,7 @@ impl SegmentPlan {
 
 /// The numbers that describe slots, as they stand in a blueprint and in a header.
 pub(super) struct SlotNumbers {
+    pub(super) kind: Kind,
     pub(super) capacity: u64,
     pub(super) slot_stride: u64,
     pub(super) slot_align: u64,
@@ -244,6 +246,10 @@ pub(super) fn check_slots(slots: &SlotNumbers) -> Result<(), PlanError> {
         if !slots.slot_stride.is_multiple_of(slots.slot_align) {
             return wrong("slot_stride", slots.slot_stride, "it has to be a multiple of slot_align");
         }
+    }
+    // Mapped a second time right after the segment, which therefore ends with them.
+    if slots.kind == Kind::Records && (slots.slots_len == 0 || !slots.slots_len.is_multiple_of(SLOTS_ALIGN)) {
+        return wrong("slots_len", slots.slots_len, "of records, it has to be a multiple of 4096, and not 0");
     }
     match slots.payload_offset.checked_add(slots.payload_len) {
         Some(end) if end <= slots.slot_stride => Ok(()),

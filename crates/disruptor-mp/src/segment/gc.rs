@@ -91,8 +91,10 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         Some(_) => {}
     }
     let has_page = object.len().map_err(|e| fault(Fault::new("fstat", e)))? >= HEADER_BYTES;
-    let page =
-        has_page.then(|| object.map(HEADER_BYTES as usize, Access::ReadWrite, false)).transpose().map_err(fault)?;
+    let page = has_page
+        .then(|| object.map(HEADER_BYTES as usize, None, Access::ReadWrite, false))
+        .transpose()
+        .map_err(fault)?;
     // What can be refused comes first: then the segment is as it was.
     if let Err(error) = backend.unlink() {
         return match (error.source.kind(), backend.refusing_owner(&error.source)) {

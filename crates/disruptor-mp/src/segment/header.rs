@@ -307,7 +307,7 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
         return Err(corrupt("checksum", wire.checksum));
     }
     let kind = Kind::from_wire(wire.kind).ok_or(corrupt("kind", wire.kind))?;
-    let plan = check_sections(&wire)?.with_places(wire.places, wire.table_len);
+    let plan = check_sections(&wire, kind)?.with_places(wire.places, wire.table_len);
     if wire.places > wire.table_len {
         return Err(corrupt("places", wire.places));
     }
@@ -363,7 +363,7 @@ pub(super) fn make_of(bytes: &[u8]) -> Option<SegmentMake> {
 
 /// The section table is right if the layout rule, given the lengths that it states, arrives at the very same table. This rejects
 /// sections that overlap, lie outside, are misaligned or overflow, without a rule of its own for each.
-fn check_sections(wire: &WireHeader) -> Result<SegmentPlan, HeaderError> {
+fn check_sections(wire: &WireHeader, kind: Kind) -> Result<SegmentPlan, HeaderError> {
     let lens = [wire.schema.len, wire.control.len, wire.table.len, wire.counters.len, wire.errors.len];
     let plan = blueprint::layout(lens, wire.slots.len).map_err(|_| corrupt("section lengths", wire.total_len))?;
     let pairs = [
@@ -383,6 +383,7 @@ fn check_sections(wire: &WireHeader) -> Result<SegmentPlan, HeaderError> {
         return Err(corrupt("total_len", wire.total_len));
     }
     blueprint::check_slots(&blueprint::SlotNumbers {
+        kind,
         capacity: wire.capacity,
         slot_stride: wire.slot_stride,
         slot_align: wire.slot_align,

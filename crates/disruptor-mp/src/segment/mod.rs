@@ -1,7 +1,7 @@
 //! Segments: one stretch of memory that several processes map, with a header that says what it is, and locks that say who lives in it.
 //!
 //! **Lives here:** what every segment has in common, whatever it is for and wherever it is. Nothing here knows what an event is.
-//! **Builds on:** `sync::primitive`, rustix, memmap2, and `libc` in `owner`. **May touch it:** the ring, the cursors, the counters.
+//! **Builds on:** `sync::primitive`, rustix, and `libc` in `owner`. **May touch it:** the ring, the cursors, the counters.
 //!
 //! ```text
 //! name       what a segment may be called        header     its first page: written once, parsed as if by a stranger
@@ -56,7 +56,7 @@ pub use name::{
     portable_shm_segment_name,
 };
 pub use owner::fork_epoch;
-pub(crate) use owner::{COLLECTOR, Claim, PRODUCER, Spare};
+pub(crate) use owner::{COLLECTOR, Claim, PRODUCER};
 pub use place::Place;
 pub use segment::CreateOptions;
 pub(crate) use segment::{Fate, Segment, replace};

@@ -29,7 +29,7 @@ use super::backend::{self, Access, Backend, Fault, Mapping, MemoryLimit, Object,
 use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
 use super::error::{CreateError, OpenError};
 use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, parse_header};
-use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, Spare, fork_epoch};
+use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, fork_epoch};
 use super::place::Place;
 use crate::step;
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -90,9 +90,9 @@ impl CreateOptions {
         self
     }
 
-    fn request(&self, plan: &SegmentPlan) -> Request {
+    fn request(&self, kind: Kind, plan: &SegmentPlan) -> Request {
         let mode = if self.group.is_some() { 0o660 } else { 0o600 };
-        Request { total_len: plan.total_len, mode, group: self.group }
+        Request { total_len: plan.total_len, again: twice(kind, plan), mode, group: self.group }
     }
 }
 
@@ -221,7 +221,9 @@ impl Segment {
             return Err(OpenError::WrongKind { place: place.to_string(), found: header.kind, wanted: kind });
         }
         let len = header.plan.total_len as usize; // the layout rule keeps it within `isize`
-        let mapping = object.map(len, access, false).map_err(|fault| OpenError::from_fault(place, fault))?;
+        let mapping = object
+            .map(len, twice(header.kind, &header.plan), access, false)
+            .map_err(|fault| OpenError::from_fault(place, fault))?;
         let mut segment = Self {
             place: place.fixed(),
             object,
@@ -265,7 +267,8 @@ impl Segment {
         self.section(self.header.plan.counters)
     }
 
-    /// The slots, as [`control`](Self::control), aligned to 4096 bytes. Zero at creation.
+    /// The slots, as [`control`](Self::control), aligned to 4096 bytes. Zero at creation. Those of a ring of records are mapped twice in a
+    /// row: after the last comes the first again.
     pub(crate) fn slots(&self) -> (NonNull<u8>, usize) {
         self.section(self.header.plan.slots)
     }
@@ -322,14 +325,6 @@ impl Segment {
             }
         }
         Ok(None)
-    }
-
-    /// A descriptor for short claims, for whoever must be able to make one when there are no descriptors left.
-    ///
-    /// # Errors
-    /// The system could not open the object once more.
-    pub(crate) fn spare(&self) -> io::Result<Spare> {
-        self.object.spare()
     }
 
     /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays true of it;
@@ -477,6 +472,11 @@ pub(crate) fn replace(
     Ok(new)
 }
 
+/// The section that is mapped a second time right after the segment: the lines of a ring of records, in which a record may cross the end.
+fn twice(kind: Kind, plan: &SegmentPlan) -> Option<Section> {
+    (kind == Kind::Records).then_some(plan.slots)
+}
+
 /// Reads and parses the header of `object`. The length is taken before the bytes: an object only grows while it is being created.
 fn read_header(object: &Object) -> Result<Result<Header, HeaderError>, Fault> {
     let object_len = object.len().map_err(Fault::of("fstat"))?;
@@ -504,7 +504,7 @@ struct Construction<'a> {
 impl<'a> Construction<'a> {
     fn new(place: &'a Place, blueprint: &'a Blueprint, options: &'a CreateOptions) -> Result<Self, CreateError> {
         let plan = blueprint.plan()?;
-        let new = Self { place, blueprint, options, plan, request: options.request(&plan) };
+        let new = Self { place, blueprint, options, plan, request: options.request(blueprint.kind, &plan) };
         let backend = backend::of(place)?;
         let wanted_bytes = plan.total_len;
         if let Some(limit_bytes) = backend.longest_object_bytes().filter(|limit_bytes| *limit_bytes < wanted_bytes) {
@@ -548,7 +548,7 @@ impl<'a> Construction<'a> {
         filled.map_err(|fault| self.fill_error(object, fault))?;
         step!(SegmentReserved);
         let len = self.plan.total_len as usize; // the plan keeps it within `isize`
-        let mapping = object.map(len, Access::ReadWrite, self.options.prefault).map_err(fault)?;
+        let mapping = object.map(len, self.request.again, Access::ReadWrite, self.options.prefault).map_err(fault)?;
         if self.options.mlock {
             mapping.lock_pages().map_err(|e| fault(Fault::new("mlock", e)))?;
         }

@@ -11,6 +11,10 @@ pub(crate) use core::sync::atomic::{
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 
+/// A model runs what stands there, whatever the compiler of a program might have made of it.
+#[cfg(loom)]
+pub(crate) fn compiler_fence(_: Ordering) {}
+
 /// One place in a protocol whose strength a model can take away. The names appear in the table of mutants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(loom, derive(PartialOrd, Ord))]
@@ -64,10 +68,8 @@ pub(crate) enum Site {
     CloseSecondLook,
     /// That the ring is said to have been read, before the entry of who has read it is free.
     ReadStored,
-    /// The count of departures, behind what a consumer that goes says in its entry: Release.
-    DepartureRelease,
-    /// The producer's look at the count of departures: Acquire.
-    DepartureAcquire,
+    /// That the first record of each eighth of the ring is noted.
+    BeginNoted,
     /// That the commit word of the next record is cleared before the present one is committed.
     NextWordCleared,
 }

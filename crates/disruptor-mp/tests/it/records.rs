@@ -107,7 +107,7 @@ fn a_record_larger_than_the_ring_is_refused_with_the_size_to_ask_for() {
         let len = small.max_record_bytes() + 1;
         let error = small.claim(len, Patience::Endless).err().expect("too large");
         let RecordError::TooLarge { len_bytes, max_bytes, ring_bytes_wanted } = error else { panic!("{error}") };
-        assert_eq!((len_bytes, max_bytes, ring_bytes_wanted), (len, len - 1, 2048));
+        assert_eq!((len_bytes, max_bytes, ring_bytes_wanted), (len, len - 1, 8192));
         let refused = small.claim(usize::MAX / 2, Patience::Endless);
         assert!(matches!(refused.err(), Some(RecordError::TooLarge { .. })));
         drop(small);
@@ -129,10 +129,6 @@ fn the_longest_record_fits_wherever_the_last_one_ended() {
         for (round, first) in [0, 48, 49, 500, longest - 64, longest].into_iter().enumerate() {
             let number = 2 * round as i64;
             for (number, len) in [(number, first), (number + 1, longest)] {
-                // The first attempt may have room for the padding only, which the consumer gives back as soon as it looks.
-                if producer.claim(len, Patience::Now).is_err() {
-                    assert!(consumer.next(Patience::Now).unwrap().is_none());
-                }
                 publish(&mut producer, len);
                 take(&mut consumer, number, len);
             }
@@ -153,7 +149,7 @@ fn a_full_ring_refuses_and_its_report_counts_records() {
         while producer.publish(&content(published, 100), published as u8, 3, Patience::Now).is_ok() {
             published += 1;
         }
-        assert_eq!(published, 7, "seven of two lines, and a line for the header behind them");
+        assert_eq!(published, 31, "31 of two lines, and a line for the header behind them");
         let error = producer.publish(&[0; 100], 0, 0, Patience::Now).unwrap_err();
         assert!(matches!(error, RecordError::NoRoom(NoRoom::Full)));
         take(&mut consumer, 0, 100);
@@ -161,10 +157,10 @@ fn a_full_ring_refuses_and_its_report_counts_records() {
         let error = producer.publish(&[0; 100], 0, 0, Patience::Until(in_ms(5))).unwrap_err();
         let RecordError::NoRoom(NoRoom::Publish(PublishError::TimedOut { report })) = error else { panic!("{error}") };
         let culprit = report.culprit.unwrap();
-        assert_eq!((culprit.id.as_str(), culprit.rank, culprit.sequence, culprit.lag_events), ("slow", Some(2), 1, 7));
+        assert_eq!((culprit.id.as_str(), culprit.rank, culprit.sequence, culprit.lag_events), ("slow", Some(2), 1, 31));
         assert_eq!(producer.consumer_sequence("slow"), Some(0));
         assert!(producer.is_consumed(0) && !producer.is_consumed(1));
-        assert_eq!((consumer.current_sequence(), consumer.producer_sequence()), (0, 7));
+        assert_eq!((consumer.current_sequence(), consumer.producer_sequence()), (0, 31));
     });
 }
 
@@ -220,9 +216,13 @@ fn a_late_consumer_starts_at_the_tail_or_at_a_record_that_stays() {
             take(&mut first, number - 1, if number == 3 { 20 } else { 60 });
         }
         assert!(late(StartAt::Beginning).is_err(), "record 0 is gone");
-        // One record lies between the two consumers: that is the oldest which is certain to stay.
+        // It starts with a whole record, which is at least as old as the one between the two consumers, and gets all that follow.
         let mut oldest = late(StartAt::Oldest).unwrap();
-        take(&mut oldest, 39, 60);
+        let first = oldest.current_sequence() + 1;
+        assert!((3..=39).contains(&first), "{first}");
+        for number in first..40 {
+            take(&mut oldest, number, 60);
+        }
     });
 }
 
@@ -303,11 +303,16 @@ fn a_damaged_header_is_an_error_and_the_stream_goes_on_behind_it() {
     for word in [u64::MAX, 1 << 56 | 0xffff_ffff, 2 << 56, 7] {
         let line = (producer.last_published_sequence() + 1 - 3) as u64 % 64;
         file.write_all_at(&word.to_ne_bytes(), slots + 64 * line).unwrap();
-        match consumer.next(Patience::Endless) {
-            Err(ConsumeError::Damaged { skipped: 3 }) => {}
-            other => panic!("{word:#x}: {:?}", other.map(|record| record.map(|record| record.sequence()))),
-        }
         let next = producer.last_published_sequence() + 1;
+        match consumer.next(Patience::Endless).map(|record| record.map(|record| record.sequence())) {
+            // Up to the next record of which it is known where it begins.
+            Err(ConsumeError::Damaged { skipped: skipped @ 1..=3 }) => {
+                for number in next - 3 + skipped as i64..next {
+                    take(&mut consumer, number, 10);
+                }
+            }
+            other => panic!("{word:#x}: {other:?}"),
+        }
         for number in next..next + 3 {
             publish(&mut producer, 10);
             assert_eq!(consumer.current_sequence(), next - 1, "{number}");
@@ -374,7 +379,7 @@ fn a_ring_of_events_is_not_a_ring_of_records() {
     let _records = producer(&place, 1024);
     let error = disruptor_mp::attach_shared_consumer::<u64>(place.clone(), 0).build_consumer().err().unwrap();
     assert!(matches!(error, disruptor_mp::MultiProcessError::Unusable { .. }), "{error}");
-    assert!(SharedDisruptorBuilder::records(place, 2048).build_record_consumer().is_err(), "another size");
+    assert!(SharedDisruptorBuilder::records(place, 8192).build_record_consumer().is_err(), "another size");
 }
 
 #[test]
@@ -399,18 +404,117 @@ fn a_length_that_no_word_can_say_is_refused_however_large_the_ring_is() {
 }
 
 #[test]
-fn the_smallest_ring_has_two_lines_and_one_line_is_refused() {
+fn the_smallest_ring_has_a_page_and_less_is_rounded_up() {
     everywhere(|place| {
-        assert!(SharedDisruptorBuilder::records(place.clone(), 64).build_record_producer().is_err());
-        assert!(plan_records(64, 1).is_err());
-        let mut producer = producer(&place, 128);
+        for bytes in [1, 64, 100, 1024, 4095] {
+            assert_eq!(plan_records(bytes, 1).unwrap(), plan_records(4096, 1).unwrap(), "{bytes}");
+        }
+        for bytes in [0, 4097, 6144, 3 * 4096] {
+            assert!(plan_records(bytes, 1).is_err(), "{bytes}");
+            assert!(SharedDisruptorBuilder::records(place.clone(), bytes).build_record_producer().is_err(), "{bytes}");
+        }
+        let mut producer = producer(&place, 1);
+        assert_eq!((producer.capacity(), producer.max_record_bytes()), (64, 4096 - 64 - 16));
+        // Whoever asks for less, or for what it is, finds it.
+        for bytes in [1, 2048, 4096] {
+            SharedDisruptorBuilder::records(place.clone(), bytes).build_record_consumer().unwrap();
+        }
         let mut consumer = consumer(&place, "a");
         for number in 0..9 {
-            publish(&mut producer, 48.min(number as usize * 8));
-            assert!(matches!(producer.publish(&[], 0, 0, Patience::Now), Err(RecordError::NoRoom(NoRoom::Full))));
-            take(&mut consumer, number, 48.min(number as usize * 8));
+            let len = 4016 - number as usize * 8;
+            publish(&mut producer, len);
+            assert!(matches!(producer.publish(&[0; 64], 0, 0, Patience::Now), Err(RecordError::NoRoom(NoRoom::Full))));
+            take(&mut consumer, number, len);
         }
     });
+}
+
+#[test]
+fn an_empty_ring_has_room_for_its_longest_record_and_nobody_is_blamed() {
+    everywhere(|place| {
+        let mut producer = producer(&place, 4096);
+        let mut consumer = consumer(&place, "a");
+        for number in 0..200 {
+            let len = if number % 2 == 0 { number as usize * 31 % 4000 } else { 700 };
+            publish(&mut producer, len);
+            take(&mut consumer, number, len);
+            assert!(producer.claim(producer.max_record_bytes(), Patience::Now).is_ok(), "after record {number}");
+        }
+    });
+}
+
+#[test]
+fn a_default_ring_holds_a_whole_lap_for_a_reader_that_does_not_look_wherever_it_stopped() {
+    let _watchdog = watchdog();
+    for read in [0, 1, 810, 1500, 2500] {
+        let place = Place::heap();
+        let mut producer = producer(&place, disruptor_mp::DEFAULT_RECORD_RING_BYTES);
+        let mut consumer = consumer(&place, "a");
+        for number in 0..read {
+            publish(&mut producer, 4096);
+            take(&mut consumer, number, 4096);
+        }
+        let mut held = 0;
+        while producer.publish(&[0; 4096], 0, 0, Patience::Now).is_ok() {
+            held += 1;
+        }
+        assert!(held >= 2000, "{held} after {read}");
+    }
+}
+
+#[test]
+fn padding_of_a_huge_ring_leads_to_its_beginning() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let place = Place::from(dir.path().join("ring"));
+    // More lines than 32 bits can say.
+    let sparse = disruptor_mp::CreateOptions::default().sparse(true);
+    let builder = SharedDisruptorBuilder::records(place.clone(), 1 << 39).with_create_options(sparse);
+    let mut producer = builder.build_record_producer().unwrap();
+    let mut consumer = consumer(&place, "a");
+    for number in 0..200 {
+        publish(&mut producer, 60_000);
+        take(&mut consumer, number, 60_000);
+    }
+    let used = std::fs::metadata(dir.path().join("ring")).unwrap().blocks() * 512;
+    assert!(used < 6 << 20, "{used} bytes of pages: it did not start over");
+}
+
+#[test]
+fn a_ring_starts_over_only_if_the_next_record_has_room_there() {
+    let _watchdog = watchdog();
+    let place = Place::heap();
+    let mut producer = producer(&place, 16 << 20);
+    let mut consumer = consumer(&place, "a");
+    for number in 0..80 {
+        publish(&mut producer, 60_000);
+        take(&mut consumer, number, 60_000);
+    }
+    // An empty ring, whose reader does not look again.
+    assert!(producer.claim(producer.max_record_bytes(), Patience::Now).is_ok());
+}
+
+#[test]
+fn the_first_reader_of_records_gets_at_least_seven_eighths_of_a_lap_from_a_record_on() {
+    let _watchdog = watchdog();
+    for published in [1, 60, 63, 64, 65, 100, 500, 1001] {
+        for len in [0, 48, 49, 300] {
+            let place = Place::heap();
+            let mut producer = producer(&place, 16 << 10);
+            for _ in 0..published {
+                publish(&mut producer, len);
+            }
+            let mut first = consumer(&place, "a");
+            let start = first.current_sequence() + 1;
+            for number in start..published {
+                take(&mut first, number, len);
+            }
+            let lines = (len as i64 + 16 + 63) / 64;
+            // The record that is written next, the one that lies across where the eighth begins, and the header.
+            let least = (224 - 2 * lines - 1).min(published * lines);
+            assert!((published - start) * lines >= least, "{start} of {published} of {len} bytes");
+            assert!(matches!(first.next(Patience::Now), Ok(None)));
+        }
+    }
 }
 
 #[test]
@@ -471,14 +575,15 @@ fn a_start_that_is_gone_is_told_with_the_number_of_the_oldest_record() {
     everywhere(|place| {
         let mut producer = producer(&place, 1024);
         let mut consumer = consumer(&place, "a");
-        for number in 0..10 {
+        for number in 0..40 {
             publish(&mut producer, 200);
             take(&mut consumer, number, 200);
         }
-        let late = SharedDisruptorBuilder::records(place, 0).start_at(StartAt::Beginning).build_record_consumer();
-        let error = late.err().expect("record 0 is gone");
+        let late = |start| SharedDisruptorBuilder::records(place.clone(), 0).start_at(start).build_record_consumer();
+        let error = late(StartAt::Beginning).err().expect("record 0 is gone");
         let reason = std::error::Error::source(&error).expect("why").to_string();
-        assert!(reason.contains("stay is 10"), "{reason}");
+        let oldest = late(StartAt::Oldest).unwrap().current_sequence() + 1;
+        assert!((1..40).contains(&oldest) && reason.contains(&format!("stay is {oldest}")), "{oldest}: {reason}");
     });
 }
 

@@ -13,8 +13,8 @@ use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
-    ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, RecordClaim, RecordConsumer, RecordError,
-    RecordLease, RecordLine, RecordProducer, Sequence, SharedDisruptorBuilder,
+    ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, RECORD_RING_BYTES_MIN, RecordClaim, RecordConsumer,
+    RecordError, RecordLease, RecordLine, RecordProducer, Sequence, SharedDisruptorBuilder,
 };
 use std::time::Instant;
 
@@ -130,7 +130,8 @@ fn count(counters: &SenderCounters, copied_bytes: usize) {
 /// The depth of the smallest ring that holds a record of `len_bytes`, if there can be one.
 fn depth_for(len_bytes: usize) -> Option<usize> {
     // The header, and a line for the one behind it.
-    len_bytes.checked_add(16 + 64)?.checked_next_multiple_of(64)?.checked_next_power_of_two()
+    let bytes = len_bytes.checked_add(16 + 64)?.checked_next_multiple_of(64)?;
+    bytes.max(RECORD_RING_BYTES_MIN).checked_next_power_of_two()
 }
 
 /// The reason without the record's own case, which the caller has checked before.

@@ -142,7 +142,7 @@ fn an_encoder_that_fails_or_panics_sends_nothing_and_the_stream_goes_on() {
                 Err(CodecError::Encode { codec: "a test", source: "on purpose".into() }.into())
             });
             assert!(matches!(failed, Err(TransportError::Codec(CodecError::Encode { .. }))));
-            for claimed in [None, Some(1000)] {
+            for claimed in [None, Some(10_000)] {
                 let panicked = catch_unwind(AssertUnwindSafe(|| {
                     producer.send_with(0, hint, Patience::Now, |_| Ok(claimed.expect("a test panics on purpose")))
                 }));

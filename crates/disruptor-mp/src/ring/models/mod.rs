@@ -10,7 +10,6 @@
 //! somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
 
 mod close;
-mod departures;
 mod group;
 mod join;
 mod mutants;
@@ -20,7 +19,6 @@ mod stream;
 mod take_over;
 mod tap;
 
-use super::control::Entry;
 use super::join::{StartAt, handshake};
 use super::memory::{HeapMemory, Memory};
 use super::reader::Reader;
@@ -45,9 +43,9 @@ const LAPPED: &str = "a gating consumer was lapped";
 const READ_AGAIN: &str = "a later reader started with what the first had read";
 const LOST: &str = "the stream ended before everything published had been read";
 const WRONG: &str = "an event had another's payload";
+const NOTHING_KEPT: &str = "nothing was kept for the first reader";
 const OLD_RECORD: &str = "an older record was taken for the next one";
 const TORN_GROUP: &str = "a part of a group was visible without the rest";
-const UNFOUND: &str = "a departure was counted and not found";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 
 /// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how far it got, and

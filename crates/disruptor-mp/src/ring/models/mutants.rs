@@ -3,7 +3,7 @@
 //! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
 //! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
-use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, OLD_RECORD, READ_AGAIN, TORN_GROUP, UNFOUND, WRONG};
+use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, TORN_GROUP, WRONG};
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -33,10 +33,10 @@ const PARTIAL: &[&str] = &[TORN_GROUP];
 const RISEN: &[&str] = &[LEFTOVER];
 /// What lay there was read as what comes next; or read while it was written.
 const STALE: &[&str] = &[RACE, OLD_RECORD, WRONG];
+/// What waited for the first reader was not found by it.
+const MISSED: &[&str] = &[NOTHING_KEPT];
 /// What had been read was read by another, who came later.
 const AGAIN: &[&str] = &[READ_AGAIN];
-/// The producer did not find who had gone.
-const MISSED: &[&str] = &[UNFOUND];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
@@ -80,13 +80,8 @@ mutants! {
     CursorAcquire {
         stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,
     }
-    DepartureRelease {
-        departures::a_counted_departure_is_found_in_the_entry_of_who_left => MISSED,
-        departures::a_counted_departure_is_found_in_the_entry_of_who_was_dropped => MISSED,
-    }
-    DepartureAcquire {
-        departures::a_counted_departure_is_found_in_the_entry_of_who_left => MISSED,
-        departures::a_counted_departure_is_found_in_the_entry_of_who_was_dropped => MISSED,
+    BeginNoted {
+        records::first_reader_of_records_starts_with_one_that_waits_for_it_and_is_never_lapped => MISSED,
     }
     NextWordCleared {
         records::records_arrive_whole_and_in_order_over_the_remains_of_others => STALE,
@@ -120,6 +115,7 @@ mutants! {
         join::late_consumer_at_the_oldest_event_is_never_lapped => OVERRUN,
         join::first_reader_of_a_running_producer_is_never_lapped => OVERRUN,
         join::consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped => OVERRUN,
+        records::first_reader_of_records_starts_with_one_that_waits_for_it_and_is_never_lapped => OVERRUN,
     }
     JoinFence {
         join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,

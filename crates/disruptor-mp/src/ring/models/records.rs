@@ -2,33 +2,24 @@
 
 use super::*;
 use crate::ring::records::word::{Word, bytes_in};
-use crate::ring::records::write::Place;
 use loom::thread::spawn;
 
-/// Lines of the ring: the fewest in which a record of two, the header behind it, and padding differ.
+/// Lines of the ring: the fewest in which a record of two and the header behind it lie at other places in each lap, and across its end.
 const LINES: usize = 4;
 
 fn ring_of_records() -> Ring {
     Arc::new(HeapMemory::of_records(LINES, 1))
 }
 
-/// Publishes a record of `lines` lines if there is room for it, and for the padding before it.
+/// Publishes a record of `lines` lines if there is room for it.
 fn try_write_record(producer: &mut Sequencer<Ring>, lines: i64) -> bool {
-    loop {
-        let place = producer.place(lines);
-        let (Place::Here { needs } | Place::BehindPadding { needs }) = place;
-        if !producer.has_room(needs) {
-            producer.rescan();
-        }
-        if !producer.has_room(needs) {
-            return false;
-        }
-        if matches!(place, Place::Here { .. }) {
-            break;
-        }
-        producer.pad(producer.next_number());
-        producer.publish();
+    if !producer.has_room(lines + 1) {
+        producer.rescan_for(lines + 1);
     }
+    if !producer.has_room(lines + 1) {
+        return false;
+    }
+    producer.note_begin();
     let (first, number) = (producer.next(), producer.next_number());
     for line in first..first + lines {
         producer.memory().with_mut(line, |place| fill(place, number));
@@ -89,6 +80,68 @@ pub(super) fn records_arrive_whole_and_in_order_over_the_remains_of_others() {
         assert_eq!((number, producer.next_number()), (written, written), "{LOST}");
         assert_eq!(producer.take_forged(), 0, "an honest position was not believed");
         written
+    });
+}
+
+/// A producer that starts over leads its reader to the beginning of the ring by padding.
+#[test]
+pub(super) fn records_arrive_whole_and_in_order_behind_padding() {
+    explore(Some(2), 4, || {
+        let ring = ring_of_records();
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
+        let mut reader = consumer(&ring, 0, Announce::Registered);
+        let reading = spawn(move || {
+            let mut number = 0;
+            attempts(3, || try_read_record(&mut reader, &mut number));
+            (reader, number)
+        });
+        let mut written = 0;
+        attempts(4, || {
+            if written == 1
+                && producer.lines_to_wrap() < LINES as i64
+                && producer.has_room(producer.lines_to_wrap() + 1)
+            {
+                producer.pad(written);
+                producer.publish();
+            }
+            let done = try_write_record(&mut producer, 1);
+            written += i64::from(done);
+            done
+        });
+        let (mut reader, mut number) = reading.join().unwrap();
+        while try_read_record(&mut reader, &mut number) {}
+        assert_eq!((number, producer.next_number()), (written, written), "{LOST}");
+        written
+    });
+}
+
+/// Records wait in a ring that nothing gates. Who comes first, beside a producer that goes on, finds at once where one of them begins, and
+/// every record after it.
+#[test]
+pub(super) fn first_reader_of_records_starts_with_one_that_waits_for_it_and_is_never_lapped() {
+    explore(Some(2), 5, || {
+        let ring = ring_of_records();
+        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
+        for _ in 0..3 {
+            assert!(try_write_record(&mut producer, 1));
+        }
+        let joining = {
+            let ring = Arc::clone(&ring);
+            spawn(move || {
+                let start = handshake(&ring, 0, StartAt::Unread).expect("only the beginning can be gone");
+                let mut number = ring.number_at(start);
+                let mut reader = Reader::new(ring, 0, start, Announce::Registered);
+                assert!(reader.look(), "{NOTHING_KEPT}");
+                attempts(2, || try_read_record(&mut reader, &mut number));
+                (reader, number)
+            })
+        };
+        attempts(2, || try_write_record(&mut producer, 1));
+        let (mut reader, mut number) = joining.join().unwrap();
+        while try_read_record(&mut reader, &mut number) {}
+        assert_eq!((number, reader.next()), (producer.next_number(), producer.next()), "{LAPPED}");
+        assert_eq!(producer.take_forged(), 0, "an honest position was not believed");
+        number
     });
 }
 

@@ -12,13 +12,16 @@ use crate::error::MultiProcessResult;
 use crate::ring::layout::{self, ShapeError};
 use crate::segment::{Place, SegmentPlan};
 
-/// Bytes of a ring of records unless somebody has a reason for another size. While its readers keep up it uses the first half, which stays in
-/// a processor's shared cache; the rest is for a backlog, and so that messages of 2 MiB can be written while others are read.
+/// Bytes of a ring of records unless there is a reason for another size: room for a backlog, and for messages of 2 MiB that are written while
+/// others are read.
 pub const DEFAULT_RECORD_RING_BYTES: usize = 8 << 20;
 
+/// Bytes of the smallest ring of records, a page: its lines are mapped twice in a row. Source: RFC 0006, "Layout".
+pub const RECORD_RING_BYTES_MIN: usize = 4096;
+
 impl SharedDisruptorBuilder<RecordLine> {
-    /// An endpoint of the ring of records at `place` with `bytes` bytes, a power of two of at least 128. A consumer that gives 0 takes what
-    /// it finds. [`DEFAULT_RECORD_RING_BYTES`] is a good size.
+    /// An endpoint of the ring of records at `place` with `bytes` bytes, a power of two. A ring has at least a page: what is smaller than
+    /// 4096 bytes is rounded up. A consumer that gives 0 takes what it finds. [`DEFAULT_RECORD_RING_BYTES`] is a good size.
     ///
     /// `max_buffer` of [`BufferUntilConsumers`](crate::CoordinationMode::BufferUntilConsumers) counts lines of 64 bytes here.
     ///
@@ -66,7 +69,8 @@ impl SharedDisruptorBuilder<RecordLine> {
     }
 }
 
-/// How many bytes a ring of records would need, section by section, before anything is created.
+/// How many bytes a ring of records would need, section by section, before anything is created. Less than 4096 bytes are rounded up to
+/// that, as in [`SharedDisruptorBuilder::records`].
 ///
 /// # Errors
 /// [`ShapeError`] says which number cannot be.
@@ -77,5 +81,9 @@ pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, S
 /// Lines of a ring of `bytes` bytes. A size that is no number of lines comes out as one that is refused, with the others that are no powers
 /// of two.
 fn lines_in(bytes: usize) -> usize {
-    if bytes.is_multiple_of(LINE_BYTES) { bytes / LINE_BYTES } else { usize::MAX }
+    match bytes {
+        1..RECORD_RING_BYTES_MIN => RECORD_RING_BYTES_MIN / LINE_BYTES,
+        _ if bytes.is_multiple_of(LINE_BYTES) => bytes / LINE_BYTES,
+        _ => usize::MAX,
+    }
 }

@@ -19,7 +19,7 @@ pub struct RecordClaim<'a> {
 }
 
 impl<'a> RecordClaim<'a> {
-    /// The caller has made room for a record of `len` bytes at the next position, before the end of the ring.
+    /// The caller has made room for a record of `len` bytes at the next position.
     #[inline(always)]
     pub(super) fn new(producer: &'a mut RecordProducer, len: usize, tell: Tell) -> Self {
         let core = &producer.core;

@@ -4,11 +4,11 @@
 //! for the waits. **May touch it:** one process, one thread at a time.
 
 use super::batch::RecordBatch;
+use super::builder::RECORD_RING_BYTES_MIN;
 use super::claim::RecordClaim;
 use super::error::RecordError;
 use super::line::RecordLine;
 use super::word::{HEADER_BYTES, LINE_BYTES, PAYLOAD_BYTES_MAX, bytes_in, lines_of};
-use super::write::Place;
 use crate::Sequence;
 use crate::ring::error::NoRoom;
 use crate::ring::memory::Memory;
@@ -20,6 +20,10 @@ use std::time::Instant;
 /// Lines in flight at which a ring, however large, starts again at its beginning, if its readers have caught up: as many as stay in a
 /// processor's shared cache. Source: RFC 0006, "Footprint".
 const WORKING_SET_LINES: i64 = (4 << 20) / LINE_BYTES as i64;
+
+/// Working sets that a ring has to have before it starts again at its beginning: what is left of it is held by padding until its readers
+/// look, and that must not be most of a ring that has little more than one.
+const WORKING_SETS_MIN: i64 = 4;
 
 /// Lengths in bytes of records behind which a gap pays. Source: RFC 0006, "Gap".
 const GAP_FOR: std::ops::RangeInclusive<usize> = 2 << 10..=128 << 10;
@@ -47,6 +51,8 @@ pub(in crate::ring) struct Course {
     /// Where the next look at them is due, for the sake of gaps, and for that of the working set.
     next_look: i64,
     next_start_over: i64,
+    /// Where the next claim has more to do than to look for room: there, or where the next eighth of the ring begins.
+    next_stop: i64,
 }
 
 impl Course {
@@ -57,6 +63,7 @@ impl Course {
             readers_are_close: true,
             next_look: position,
             next_start_over: first_look(position, capacity),
+            next_stop: position,
         }
     }
 }
@@ -109,24 +116,22 @@ impl RecordProducer {
         patience: Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.reserve(len, patience, tell)?;
+        self.reserve(len, patience)?;
         Ok(RecordClaim::new(self, len, tell))
     }
 
     /// Makes room for a record of `len` bytes at the next position.
     #[inline(always)]
-    fn reserve(&mut self, len: usize, patience: Patience, tell: Tell) -> Result<(), RecordError> {
+    fn reserve(&mut self, len: usize, patience: Patience) -> Result<(), RecordError> {
         let lines = lines_of(len);
-        // One look for the common case: it fits here, and there is room, for the header behind it too.
+        // One look for the common case: there is room, for the header behind it too.
         // A ring of 8 GiB has room for more bytes than a length can say.
-        let fits = lines <= self.end.core.lines_to_wrap()
-            && len <= PAYLOAD_BYTES_MAX
-            && self.end.core.next() < self.end.course.next_start_over;
-        if !fits
+        if len > PAYLOAD_BYTES_MAX
+            || self.end.core.next() >= self.end.course.next_stop
             || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
             || self.end.must_look(lines as usize + 1)
         {
-            self.make_place(len, lines, patience, tell)?;
+            self.make_place(len, lines, patience)?;
         }
         Ok(())
     }
@@ -158,9 +163,8 @@ impl RecordProducer {
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
         assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
-        self.reserve(min, patience, tell)?;
-        let lines = self.end.core.lines_to_wrap().min(self.end.core.room() - 1);
-        let len = bytes_in(lines).min(PAYLOAD_BYTES_MAX).min(max).max(min);
+        self.reserve(min, patience)?;
+        let len = bytes_in(self.end.core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
         Ok(RecordClaim::new(self, len, tell))
     }
 
@@ -179,12 +183,7 @@ impl RecordProducer {
         max: usize,
         patience: Patience,
     ) -> Result<Option<RecordClaim<'_>>, RecordError> {
-        let lines = lines_of(min);
-        let needs = match self.end.core.place(lines) {
-            Place::Here { needs } => needs,
-            Place::BehindPadding { needs } => needs + lines,
-        };
-        if self.end.has_room_now(needs as usize, patience) {
+        if self.end.has_room_now(lines_of(min) as usize + 1, patience) {
             self.claim_at_least(min, max, patience).map(Some)
         } else {
             Ok(None)
@@ -214,10 +213,10 @@ impl RecordProducer {
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
     pub fn close(self) {}
 
-    /// Makes room for `lines` contiguous lines at the next position, with padding to the end of the ring if it must be.
+    /// Makes room for `lines` lines at the next position, and does what is due there.
     #[cold]
     #[inline(never)]
-    fn make_place(&mut self, len: usize, lines: i64, patience: Patience, tell: Tell) -> Result<(), RecordError> {
+    fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
         let capacity = self.end.core.memory().capacity();
         if lines >= capacity || len > PAYLOAD_BYTES_MAX {
             // No ring holds what a length cannot say.
@@ -226,39 +225,38 @@ impl RecordProducer {
             return Err(RecordError::TooLarge {
                 len_bytes: len,
                 max_bytes: self.max_record_bytes(),
-                ring_bytes_wanted: wanted.checked_next_power_of_two().unwrap_or(usize::MAX),
+                ring_bytes_wanted: wanted.max(RECORD_RING_BYTES_MIN).checked_next_power_of_two().unwrap_or(usize::MAX),
             });
         }
         if self.end.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
         }
-        if self.end.core.next() >= self.end.course.next_start_over {
-            self.start_over_if_readers_have_caught_up(tell);
-        }
-        if let Place::BehindPadding { needs } = self.end.core.place(lines) {
-            self.end.make_room(needs as usize, patience)?;
-            self.end.core.pad(self.end.course.next_number);
-            self.tell(tell);
+        if self.end.core.next() >= self.end.course.next_stop {
+            if self.end.core.next() >= self.end.course.next_start_over {
+                self.start_over_if_readers_have_caught_up(lines);
+            }
+            self.end.course.next_stop = self.end.core.note_begin().min(self.end.course.next_start_over);
         }
         Ok(self.end.make_room(lines as usize + 1, patience)?)
     }
 
-    /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in the cache and every
-    /// reader has caught up. Were a single record unread, it would stand in the way of a backlog that could have had the rest of the ring.
-    fn start_over_if_readers_have_caught_up(&mut self, tell: Tell) {
+    /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in the cache, every reader
+    /// has caught up, and the next record, of `lines` lines, has room there. Were a single record unread, it would stand in the way of a
+    /// backlog that could have had the rest of the ring.
+    fn start_over_if_readers_have_caught_up(&mut self, lines: i64) {
         let capacity = self.end.core.memory().capacity();
         let used = self.end.core.next() & (capacity - 1);
         if used >= WORKING_SET_LINES {
             let scan = self.end.rescan();
             let caught_up = scan.slowest.is_some() && scan.lowest == self.end.core.next();
             // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
-            if !caught_up || self.end.core.has_sentinel() || !self.end.core.has_room(self.end.core.lines_to_wrap() + 1)
-            {
+            let needs = self.end.core.lines_to_wrap() + lines + 1;
+            if !caught_up || self.end.core.has_sentinel() || !self.end.core.has_room(needs) {
                 self.end.course.next_start_over = self.end.core.next() + WORKING_SET_LINES / 8;
                 return;
             }
             self.end.core.pad(self.end.course.next_number);
-            self.tell(tell);
+            self.end.core.publish();
         }
         self.end.course.next_start_over = first_look(self.end.core.next(), capacity);
     }
@@ -281,13 +279,6 @@ impl RecordProducer {
             self.look_at_readers(first);
         }
         sequence
-    }
-
-    #[inline(always)]
-    fn tell(&mut self, tell: Tell) {
-        if tell == Tell::AtOnce {
-            self.end.core.publish();
-        }
     }
 
     /// Ends a batch.
@@ -313,10 +304,10 @@ impl RecordProducer {
     }
 }
 
-/// Where a producer at `position` of a ring of `capacity` lines has used as much of it as stays in the cache; never, if that is all of it.
+/// Where a producer at `position` of a ring of `capacity` lines has used as much of it as stays in the cache; never, if that is most of it.
 fn first_look(position: i64, capacity: i64) -> i64 {
     let lap = position & !(capacity - 1);
-    if capacity <= WORKING_SET_LINES { i64::MAX } else { position.max(lap + WORKING_SET_LINES) }
+    if capacity < WORKING_SETS_MIN * WORKING_SET_LINES { i64::MAX } else { position.max(lap + WORKING_SET_LINES) }
 }
 
 /// Lines left unused behind a record of `len` bytes: a quarter of its length, half if it is longer, but not more than pays.
@@ -341,5 +332,20 @@ impl DerefMut for RecordProducer {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut ProducerEnd<RecordLine> {
         &mut self.end
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{Patience, Place, SharedDisruptorBuilder};
+
+    #[test]
+    fn a_report_does_not_open_what_was_shut() {
+        let mut producer = SharedDisruptorBuilder::records(Place::heap(), 1024).build_record_producer().unwrap();
+        producer.management.shut = Some(crate::RequiredConsumerError::Replaced);
+        producer.core.forget_gate();
+        assert!(producer.publish(&[], 0, 0, Patience::Now).is_err());
+        producer.stall_report();
+        assert!(producer.publish(&[], 0, 0, Patience::Now).is_err(), "published although shut");
     }
 }

@@ -3,8 +3,8 @@
 //! **Lives here:** [`end_of`], [`published_end`], [`may_have_been_reached`], [`begin_from`]: for records, what `Memory` and `recover` say
 //! of slots. **Builds on:** `word`. **May touch it:** `Memory` of whoever holds lines.
 //!
-//! Only who stands on the beginning of a record can tell where the next one begins. Three kinds of positions are known to be beginnings: the
-//! cursor, every consumer's gate, and 0.
+//! Only who stands on the beginning of a record can tell where the next one begins. Four kinds of positions are known to be beginnings: the
+//! cursor, every consumer's gate, the first record of each eighth of the ring, and 0.
 
 use super::word::Word;
 use crate::ring::control::State;
@@ -90,13 +90,28 @@ pub(crate) fn resume_after<M: Memory>(memory: &M, next: i64, word: i64, publishe
     (is_believed || word != 0 || is_over).then_some(begin)
 }
 
-/// The lowest position from `position` on at which a record is known to begin.
+/// The lowest position from `position` on at which a record begins, as far as is known: the records lead from there to the cursor. The
+/// caller keeps the producer off the lines from `position` on.
 pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64) -> i64 {
+    // Acquire, in `acquire`: the words that `note_begin` stored for records before the cursor are seen.
     let published = memory.control().cursor.acquire();
     if position <= 0 {
         return 0;
     }
-    gates(memory).filter(|&gate| gate >= position).min().map_or(published, |gate| gate.min(published))
+    let mut from = position;
+    loop {
+        match known_begin(memory, from, published) {
+            begin if begin < published && follow(memory, begin, published) < published => from = begin + 1,
+            begin => return begin,
+        }
+    }
+}
+
+/// The lowest position from `position` on, and before `published`, which some word says to be the beginning of a record; `published` if no
+/// word does.
+pub(crate) fn known_begin<M: Memory>(memory: &M, position: i64, published: i64) -> i64 {
+    let noted = memory.control().begins.first.iter().map(|begin| begin.load(Ordering::Relaxed));
+    noted.chain(gates(memory)).filter(|begin| (position.max(0)..published).contains(begin)).min().unwrap_or(published)
 }
 
 /// The gates of the active consumers, as far as they can be positions at all.

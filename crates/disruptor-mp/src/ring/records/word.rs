@@ -9,8 +9,8 @@
 //! word    bit 0    32     40     48      56    64
 //!         | length | gap  | kind | flags | sort |
 //! ```
-//! *length* is that of the payload in bytes, *gap* the number of unused lines behind the record. For padding, *length* is the number of
-//! lines that it covers. A word of 0 says: not committed. *Number* is that of the record that begins here, committed or not: it stands there
+//! *length* is that of the payload in bytes, *gap* the number of unused lines behind the record. For padding, the 56 bits below *sort* are
+//! the number of lines that it covers: a ring may have more than 32 bits can say. A word of 0 says: not committed. *Number* is that of the record that begins here, committed or not: it stands there
 //! before the record before it is committed.
 
 /// Bytes of one line: what processors pass to each other. A record begins on one of its own.
@@ -41,13 +41,15 @@ pub(crate) enum Word {
     /// A record of `len` bytes.
     Record { len: u32, gap_lines: u8, kind: u8, flags: u8 },
     /// Nothing, over `lines` lines.
-    Padding { lines: u32 },
+    Padding { lines: i64 },
 }
 
 /// `sort` of a record.
 const RECORD: u64 = 1;
 /// `sort` of padding.
 const PADDING: u64 = 2;
+/// The bits below `sort`.
+const LINES: u64 = (1 << 56) - 1;
 
 impl Word {
     /// The word as it is stored; never 0.
@@ -61,13 +63,14 @@ impl Word {
                     | u64::from(flags) << 48
                     | RECORD << 56
             }
-            Self::Padding { lines } => u64::from(lines) | PADDING << 56,
+            Self::Padding { lines } => lines as u64 & LINES | PADDING << 56,
         };
         word as i64
     }
 
     /// The word apart, if it is one that a producer can have stored at `position` of a ring of `capacity` lines: the number comes from
-    /// shared memory, and nothing that it says may lead outside the ring or across its end.
+    /// shared memory, and nothing that it says may lead further than to the line before this one, a lap on: the header of the next record has
+    /// one of its own.
     #[inline(always)]
     pub(crate) fn unpack(word: i64, position: i64, capacity: i64) -> Option<(Self, i64)> {
         let word = word as u64;
@@ -78,17 +81,19 @@ impl Word {
                 kind: (word >> 40) as u8,
                 flags: (word >> 48) as u8,
             },
-            PADDING if word >> 32 == PADDING << 24 => Self::Padding { lines: word as u32 },
+            PADDING => Self::Padding { lines: (word & LINES) as i64 },
             _ => return None,
         };
-        let to_wrap = capacity - (position & (capacity - 1));
         let (lines, fits) = match parsed {
             Self::Record { len, gap_lines, .. } => {
                 let lines = lines_of(len as usize) + i64::from(gap_lines);
-                (lines, lines <= to_wrap)
+                (lines, lines < capacity)
             }
-            // Padding leads to the end of the ring, and never stands at its beginning: who steps over it comes to something else.
-            Self::Padding { lines } => (i64::from(lines), i64::from(lines) == to_wrap && to_wrap < capacity),
+            // Padding leads to the beginning of the ring, and never stands there: who steps over it comes to something else.
+            Self::Padding { lines } => {
+                let in_lap = position & (capacity - 1);
+                (lines, in_lap > 0 && lines == capacity - in_lap)
+            }
         };
         fits.then_some((parsed, position + lines))
     }
@@ -111,10 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn no_word_leads_across_the_end_of_the_ring() {
-        let fits = Word::Record { len: bytes_in(4) as u32, gap_lines: 0, kind: 0, flags: 0 };
-        assert!(Word::unpack(fits.pack(), 4, 8).is_some());
-        assert!(Word::unpack(fits.pack(), 5, 8).is_none());
+    fn no_word_leads_further_than_a_lap_and_padding_leads_to_the_beginning() {
+        let fits = Word::Record { len: bytes_in(7) as u32, gap_lines: 0, kind: 0, flags: 0 };
+        let with_gap = Word::Record { len: bytes_in(7) as u32, gap_lines: 1, kind: 0, flags: 0 };
+        for position in 0..16 {
+            assert_eq!(Word::unpack(fits.pack(), position, 8), Some((fits, position + 7)));
+            assert!(Word::unpack(with_gap.pack(), position, 8).is_none());
+        }
         for lines in [0, 1, 3, 5, 8] {
             assert!(Word::unpack(Word::Padding { lines }.pack(), 4, 8).is_none());
         }
@@ -126,6 +134,14 @@ mod tests {
             Word::unpack(Word::Record { len: u32::MAX, gap_lines: 255, kind: 0, flags: 0 }.pack(), 0, 1 << 20)
                 .is_none()
         );
+    }
+
+    #[test]
+    fn padding_of_any_ring_that_can_be_says_how_long_it_is() {
+        for lines in [(1 << 32) + 5, (1 << 40) - 1] {
+            let word = Word::Padding { lines };
+            assert_eq!(Word::unpack(word.pack(), 3 * (1 << 40) - lines, 1 << 40), Some((word, 3 << 40)));
+        }
     }
 
     #[test]

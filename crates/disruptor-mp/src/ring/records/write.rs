@@ -1,33 +1,35 @@
 //! The producer's half of records: where the next one goes, and how it becomes visible.
 //!
-//! **Lives here:** [`Sequencer::place`], [`Sequencer::commit`], [`Sequencer::pad`]. **Builds on:** `sequencer`. **May touch it:** the one
-//! producer of a ring of records.
+//! **Lives here:** [`Sequencer::commit`], [`Sequencer::pad`], [`Sequencer::note_begin`]. **Builds on:** `sequencer`. **May touch it:** the
+//! one producer of a ring of records.
 
 use super::word::{Word, lines_of};
+use crate::ring::control::EIGHTHS;
 use crate::ring::memory::Memory;
 use crate::ring::sequencer::Sequencer;
 use crate::step;
-use crate::sync::primitive::{Ordering, Site, order, weakened};
-
-/// What has to be free before a record can be written at the next position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// So many lines: the record's, and the one of the header behind it.
-    Here { needs: i64 },
-    /// The record does not fit before the end of the ring: so many lines first, to pad the rest and write the header behind it.
-    BehindPadding { needs: i64 },
-}
+use crate::sync::primitive::{Ordering, Site, compiler_fence, order, weakened};
 
 impl<M: Memory> Sequencer<M> {
-    /// Where a record of `lines` lines goes. The caller knows that it fits into the ring: `lines` is below the capacity.
-    #[inline(always)]
-    pub(crate) fn place(&self, lines: i64) -> Place {
-        let to_wrap = self.lines_to_wrap();
-        if lines <= to_wrap { Place::Here { needs: lines + 1 } } else { Place::BehindPadding { needs: to_wrap + 1 } }
+    /// Notes that a record begins at the next position, if it is the first in its eighth of the ring. Called before anything is written
+    /// there; returns the position from which on it has to be called again.
+    ///
+    /// Who joins at the oldest record, or has met damage, finds by these words where a record begins. They may be out of date, or lie: each
+    /// is believed only if the records lead from it to the cursor.
+    pub(crate) fn note_begin(&self) -> i64 {
+        let (next, capacity) = (self.next(), self.memory().capacity());
+        let eighth = (capacity / EIGHTHS as i64).max(1);
+        let from = next & !(eighth - 1);
+        let begin = &self.memory().control().begins.first[((next & (capacity - 1)) / eighth) as usize];
+        if !(from..=next).contains(&begin.load(Ordering::Relaxed)) && !weakened(Site::BeginNoted) {
+            // Relaxed: the cursor, which passes it later, is stored with Release. Partner in `walk::begin_from`.
+            begin.store(next, Ordering::Relaxed);
+            step!(BeginNoted);
+        }
+        from + eighth
     }
 
-    /// Lines from the next position to the end of the ring; at least 1.
-    #[inline(always)]
+    /// Lines from the next position to the beginning of the ring; at least 1.
     pub(crate) fn lines_to_wrap(&self) -> i64 {
         let capacity = self.memory().capacity();
         capacity - (self.next() & (capacity - 1))
@@ -39,7 +41,7 @@ impl<M: Memory> Sequencer<M> {
     }
 
     /// Commits the next record, which is record `number`, and whose payload of `len` bytes has been written at the next position. Leaves up
-    /// to `gap_lines` lines unused behind it, as far as they are free and the ring goes. The cursor and the bell are
+    /// to `gap_lines` lines unused behind it, as far as they are free. The cursor and the bell are
     /// [`publish`](Self::publish)'s.
     #[inline(always)]
     pub(crate) fn commit(&mut self, number: i64, len: usize, kind: u8, flags: u8, gap_lines: u8) {
@@ -49,15 +51,15 @@ impl<M: Memory> Sequencer<M> {
         self.commit_word(Word::Record { len: len as u32, gap_lines, kind, flags }, end, number + 1);
     }
 
-    /// Free lines behind a record of `lines` lines and the header that follows it, up to the end of the ring.
+    /// Free lines behind a record of `lines` lines and the header that follows it.
     fn spare_lines(&self, lines: i64) -> i64 {
-        (self.lines_to_wrap() - lines).min(self.room() - lines - 1)
+        self.room() - lines - 1
     }
 
-    /// Commits padding from the next position to the end of the ring, before record `number`.
+    /// Commits padding from the next position, which is not the beginning of the ring, to there, before record `number`.
     pub(crate) fn pad(&mut self, number: i64) {
         let lines = self.lines_to_wrap();
-        self.commit_word(Word::Padding { lines: lines as u32 }, self.next() + lines, number);
+        self.commit_word(Word::Padding { lines }, self.next() + lines, number);
     }
 
     /// Prepares the header at `end`, then stores `word` at the next position, which moves to `end`.
@@ -70,6 +72,9 @@ impl<M: Memory> Sequencer<M> {
         // All places first: a store to shared memory makes the compiler forget what it knows of ours.
         let memory = self.memory();
         let (here, next, next_number) = (memory.stamp(self.next()), memory.stamp(end), memory.number(end));
+        // The lines are mapped twice, so what was written into a claim may have reached the line of the next header under another address:
+        // the compiler must not move it to after the word that is cleared here. (A processor goes by the memory, not by the address.)
+        compiler_fence(Ordering::Release);
         if !weakened(Site::NextWordCleared) {
             next.store(0, Ordering::Relaxed);
         }

@@ -1,16 +1,17 @@
 //! What can be done with any object that is a file: measure, fill, map and open it again.
 //!
-//! **Lives here:** system calls on one descriptor, without names. **Builds on:** rustix, memmap2. **May touch it:** `backend` only.
+//! **Lives here:** system calls on one descriptor, without names. **Builds on:** rustix, `window`. **May touch it:** `backend` only.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{self, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::super::owner::{ForkSafe, Part};
+use super::super::blueprint::Section;
+use super::super::owner::ForkSafe;
+use super::window::Window;
 use super::{Access, Fault, Identity};
 
 /// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose timer ticks faster
@@ -207,20 +208,12 @@ pub(super) fn file_system(_descriptor: impl AsFd) -> String {
 pub(super) fn map(
     descriptor: &Arc<OwnedFd>,
     len: usize,
+    again: Option<Section>,
     access: Access,
     prefault: bool,
-) -> Result<ForkSafe<MmapRaw>, Fault> {
-    let mut options = MmapOptions::new();
-    options.len(len);
-    if prefault {
-        options.populate();
-    }
-    let map = |own: BorrowedFd<'_>| match access {
-        Access::ReadOnly => options.map_raw_read_only(own.as_raw_fd()),
-        Access::ReadWrite => options.map_raw(own.as_raw_fd()),
-    };
-    let whole = |mapping: &MmapRaw| vec![Part::new(mapping.as_ptr(), mapping.len(), 0, access == Access::ReadWrite)];
-    ForkSafe::map(descriptor, map, whole).map_err(Fault::of("mmap"))
+) -> Result<ForkSafe<Window>, Fault> {
+    let map = |own: BorrowedFd<'_>| Window::map(own, len, again, access, prefault);
+    ForkSafe::map(descriptor, map, Window::parts).map_err(Fault::of("mmap"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! Segments in this process's own memory: the same layout and life as in shared memory, among threads.
 //!
-//! **Lives here:** [`HeapObject`], and the memory with its lock table. **Builds on:** the allocator.
-//! **May touch it:** anybody through `Place`.
+//! **Lives here:** [`HeapObject`], and the memory with its lock table. **Builds on:** the allocator, and `window` where a section is to be
+//! there twice. **May touch it:** anybody through `Place`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeSet;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::blueprint::HEADER_BYTES;
-use super::super::owner::LockRange;
-use super::{Access, Backend, Cell, Fault, Identity, Object, Request, named_draft_of_a_cell};
+use rustix::fs;
+
+use super::super::blueprint::{HEADER_BYTES, Section};
+use super::super::owner::{ForkSafe, LockRange};
+use super::window::Window;
+use super::{Access, Backend, Cell, Fault, Identity, Object, Request, descriptor, named_draft_of_a_cell};
 use crate::sync::primitive::{AtomicU32, Ordering};
 
 /// An empty place in this process's memory: creation fills it, and clones of it open what was created. The memory lives as long as the
@@ -30,7 +34,7 @@ impl HeapObject {
 
 impl Backend for &HeapObject {
     fn draft_nameless(&self, request: &Request) -> Result<Option<Object>, Fault> {
-        let memory = HeapMemory::zeroed(request.total_len).map_err(Fault::of("allocate"))?;
+        let memory = HeapMemory::zeroed(request.total_len, request.again)?;
         Ok(Some(Object::Heap(memory.into())))
     }
 
@@ -62,9 +66,19 @@ impl Backend for &HeapObject {
 /// Page-aligned, zeroed memory, and the locks that a file would have in the kernel.
 #[derive(Debug)]
 pub(in crate::segment) struct HeapMemory {
-    start: NonNull<u8>,
-    layout: Layout,
+    bytes: Bytes,
     locks: Mutex<Locks>,
+}
+
+/// Where the memory is from.
+#[derive(Debug)]
+enum Bytes {
+    Allocated {
+        start: NonNull<u8>,
+        layout: Layout,
+    },
+    /// The allocator cannot give the same memory twice: a file without a name, of which nobody else knows.
+    MappedTwice(ForkSafe<Window>),
 }
 
 /// Which lock bytes are held.
@@ -80,22 +94,35 @@ unsafe impl Send for HeapMemory {}
 unsafe impl Sync for HeapMemory {}
 
 impl HeapMemory {
-    fn zeroed(len: u64) -> io::Result<Self> {
-        let out_of_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
+    /// `len` bytes, and after them once more the section `again`, with which they end.
+    fn zeroed(len: u64, again: Option<Section>) -> Result<Self, Fault> {
+        let out_of_memory = || Fault::new("allocate", io::ErrorKind::OutOfMemory);
         let len = usize::try_from(len).map_err(|_| out_of_memory())?;
-        let layout = Layout::from_size_align(len, HEADER_BYTES as usize).map_err(|_| out_of_memory())?;
         assert!(len >= HEADER_BYTES as usize, "every segment has a header page");
-        // SAFETY: the layout has a size, by the line above.
+        if again.is_some() {
+            let file = Arc::new(nameless_file().map_err(Fault::of("memfd_create"))?);
+            fs::ftruncate(&file, len as u64).map_err(Fault::of("ftruncate"))?;
+            let window = descriptor::map(&file, len, again, Access::ReadWrite, false)?;
+            return Ok(Self { bytes: Bytes::MappedTwice(window), locks: Mutex::default() });
+        }
+        let layout = Layout::from_size_align(len, HEADER_BYTES as usize).map_err(|_| out_of_memory())?;
+        // SAFETY: the layout has a size, by the assertion above.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(out_of_memory)?;
-        Ok(Self { start, layout, locks: Mutex::default() })
+        Ok(Self { bytes: Bytes::Allocated { start, layout }, locks: Mutex::default() })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.layout.size()
+        match &self.bytes {
+            Bytes::Allocated { layout, .. } => layout.size(),
+            Bytes::MappedTwice(window) => window.len(),
+        }
     }
 
     pub(super) fn as_ptr(&self) -> *mut u8 {
-        self.start.as_ptr()
+        match &self.bytes {
+            Bytes::Allocated { start, .. } => start.as_ptr(),
+            Bytes::MappedTwice(window) => window.as_ptr(),
+        }
     }
 
     /// The header page as words: some of them change while others read.
@@ -161,7 +188,27 @@ impl HeapMemory {
 
 impl Drop for HeapMemory {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and this is the last owner.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        if let Bytes::Allocated { start, layout } = self.bytes {
+            // SAFETY: allocated with this layout, and this is the last owner.
+            unsafe { dealloc(start.as_ptr(), layout) };
+        }
     }
+}
+
+/// A file that has no name and is in memory.
+#[cfg(target_os = "linux")]
+fn nameless_file() -> io::Result<OwnedFd> {
+    Ok(fs::memfd_create("disruptor-mp-heap", fs::MemfdFlags::CLOEXEC)?)
+}
+
+/// A file that has no name any more. It may be written back to the disk now and then.
+#[cfg(not(target_os = "linux"))]
+fn nameless_file() -> io::Result<OwnedFd> {
+    use crate::sync::primitive::AtomicU32;
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let name = format!("disruptor-mp-heap-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(file.into())
 }

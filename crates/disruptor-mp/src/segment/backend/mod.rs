@@ -11,12 +11,11 @@ mod heap;
 mod memfd;
 mod memory_limit;
 mod shm;
+mod window;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use memmap2::MmapRaw;
 
 pub(super) use descriptor::identity as identity_of_descriptor;
 #[cfg(test)]
@@ -27,9 +26,11 @@ pub use heap::HeapObject;
 pub use memfd::MemfdObject;
 pub(super) use memory_limit::MemoryLimit;
 
+use super::blueprint::Section;
 use super::name::InvalidName;
-use super::owner::{self, Claim, ForkSafe, LockRange, Spare};
+use super::owner::{self, Claim, ForkSafe, LockRange};
 use super::place::Place;
+use window::Window;
 
 /// What a participant may do with a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub(super) struct Identity {
 pub(super) struct Request {
     /// Its length in bytes. Only heap memory is made with it; files get it when their space is reserved.
     pub(super) total_len: u64,
+    /// The section at its end that is mapped a second time right after it. Only heap memory is made with it; files are mapped so.
+    pub(super) again: Option<Section>,
     /// Its permission bits.
     pub(super) mode: u32,
     /// Its group, where that is not the creator's.
@@ -201,10 +204,17 @@ impl Object {
         }
     }
 
-    /// Maps the first `len` bytes, which the object has.
-    pub(super) fn map(&self, len: usize, access: Access, prefault: bool) -> Result<Mapping, Fault> {
+    /// Maps the first `len` bytes, which the object has, and after them once more the section `again`, with which they end.
+    pub(super) fn map(
+        &self,
+        len: usize,
+        again: Option<Section>,
+        access: Access,
+        prefault: bool,
+    ) -> Result<Mapping, Fault> {
         Ok(match self {
-            Self::Descriptor(descriptor) => Mapping::Shared(descriptor::map(descriptor, len, access, prefault)?),
+            Self::Descriptor(descriptor) => Mapping::Shared(descriptor::map(descriptor, len, again, access, prefault)?),
+            // Made as it has to be: see `Request`.
             Self::Heap(memory) => Mapping::Heap(Arc::clone(memory)),
         })
     }
@@ -216,14 +226,6 @@ impl Object {
                 Claim::on_descriptor(range, || descriptor::reopen(descriptor, Access::ReadWrite))
             }
             Self::Heap(memory) => Claim::on_heap(range, memory),
-        }
-    }
-
-    /// A descriptor for claims that must not need a new one.
-    pub(super) fn spare(&self) -> io::Result<Spare> {
-        match self {
-            Self::Descriptor(descriptor) => Spare::on_descriptor(|| descriptor::reopen(descriptor, Access::ReadWrite)),
-            Self::Heap(memory) => Ok(Spare::on_heap(memory)),
         }
     }
 
@@ -239,7 +241,7 @@ impl Object {
 /// Memory that lies under a segment.
 #[derive(Debug)]
 pub(super) enum Mapping {
-    Shared(ForkSafe<MmapRaw>),
+    Shared(ForkSafe<Window>),
     Heap(Arc<HeapMemory>),
 }
 
@@ -247,7 +249,7 @@ impl Mapping {
     /// The first byte. Aligned to a page.
     pub(super) fn as_ptr(&self) -> *mut u8 {
         match self {
-            Self::Shared(mapping) => mapping.as_mut_ptr(),
+            Self::Shared(mapping) => mapping.as_ptr(),
             Self::Heap(memory) => memory.as_ptr(),
         }
     }

@@ -1,0 +1,111 @@
+//! Memory in which an object is mapped: once, or with its last section a second time right after it.
+//!
+//! **Lives here:** [`Window`]. **Builds on:** rustix. **May touch it:** `backend` only.
+//!
+//! What lies in a section that is mapped twice in a row can be read and written across its end as if it went on at its beginning. Both
+//! mappings show the same memory: processors go by what is mapped, not by where.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+
+use rustix::mm::{self, MapFlags, ProtFlags};
+
+use super::super::blueprint::Section;
+use super::super::owner::Part;
+use super::Access;
+
+/// Mapped memory, unmapped on drop.
+#[derive(Debug)]
+pub(in crate::segment) struct Window {
+    start: NonNull<u8>,
+    /// Of the object, without what is mapped again.
+    len: usize,
+    again: Option<Section>,
+    access: Access,
+}
+
+// SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the pointer.
+unsafe impl Send for Window {}
+// SAFETY: as above.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// Maps the first `len` bytes of an object, which it has, and after them once more the section `again`, with which they end.
+    pub(super) fn map(
+        descriptor: impl AsFd,
+        len: usize,
+        again: Option<Section>,
+        access: Access,
+        prefault: bool,
+    ) -> io::Result<Self> {
+        assert!(
+            again.is_none_or(|it| it.offset + it.len == len as u64),
+            "only what an object ends with is mapped again"
+        );
+        let protection = match access {
+            Access::ReadOnly => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        let mut flags = MapFlags::SHARED;
+        #[cfg(target_os = "linux")]
+        if prefault {
+            flags |= MapFlags::POPULATE;
+        }
+        let Some(section) = again else {
+            // SAFETY: a new mapping, at an address that the system chooses.
+            let start = unsafe { mm::mmap(std::ptr::null_mut(), len, protection, flags, descriptor, 0) }?;
+            return Ok(Self { start: not_at_zero(start), len, again, access });
+        };
+        let reserved = len.checked_add(section.len as usize).ok_or(io::ErrorKind::OutOfMemory)?;
+        // SAFETY: a new mapping, at an address that the system chooses: addresses for both, which follow each other.
+        let start =
+            unsafe { mm::mmap_anonymous(std::ptr::null_mut(), reserved, ProtFlags::empty(), MapFlags::PRIVATE) }?;
+        // Unmaps it on an error.
+        let window = Self { start: not_at_zero(start), len, again, access };
+        let flags = flags | MapFlags::FIXED;
+        // SAFETY: over addresses that were reserved for this in the lines above, and are nobody else's.
+        unsafe {
+            mm::mmap(start, len, protection, flags, &descriptor, 0)?;
+            mm::mmap(start.byte_add(len), section.len as usize, protection, flags, &descriptor, section.offset)?;
+        }
+        Ok(window)
+    }
+
+    /// The first byte. Aligned to a page.
+    pub(super) fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Length in bytes, without what is mapped again.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Keeps the pages in memory. They are the same in both mappings.
+    pub(super) fn lock(&self) -> io::Result<()> {
+        // SAFETY: mapped by us for `len` bytes.
+        Ok(unsafe { mm::mlock(self.start.as_ptr().cast(), self.len) }?)
+    }
+
+    /// Which memory shows which part of the object.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let is_writable = self.access == Access::ReadWrite;
+        let whole = Part::new(self.start.as_ptr(), self.len, 0, is_writable);
+        let behind = self.start.as_ptr().wrapping_add(self.len);
+        let again = self.again.map(|it| Part::new(behind, it.len as usize, it.offset, is_writable));
+        std::iter::once(whole).chain(again).collect()
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let len = self.len + self.again.map_or(0, |section| section.len as usize);
+        // SAFETY: mapped by us for so many bytes; whoever used it is gone. It cannot fail for a range that is mapped.
+        let _ = unsafe { mm::munmap(self.start.as_ptr().cast(), len) };
+    }
+}
+
+fn not_at_zero(start: *mut std::ffi::c_void) -> NonNull<u8> {
+    NonNull::new(start.cast()).expect("a mapping is not at address zero")
+}
