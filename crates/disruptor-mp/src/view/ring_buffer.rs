@@ -89,9 +89,16 @@ impl SharedMemoryConfig {
 }
 
 impl MmapFileConfig {
-    /// The configuration of a ring of `buffer_size` events of type `E` that exists. Set `create` for its producer.
+    /// The configuration of a ring of `buffer_size` events of type `E` that exists. Set `create` for its producer. A relative path is one below
+    /// the working directory of now.
     pub fn for_event<E: Event>(path: impl Into<PathBuf>, buffer_size: usize) -> Self {
-        Self { path: path.into(), buffer_size, element_size: size_of::<E>(), create: false }
+        let path = path.into();
+        Self {
+            path: std::path::absolute(&path).unwrap_or(path),
+            buffer_size,
+            element_size: size_of::<E>(),
+            create: false,
+        }
     }
 
     /// Begins an endpoint of the ring.

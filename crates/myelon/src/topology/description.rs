@@ -34,6 +34,7 @@ const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Topology<F: Format = Records> {
     pub(super) layout: MyelonTransportLayout,
     pub(super) wait: MyelonWaitStrategy,
+    #[cfg_attr(feature = "serde", serde(default, deserialize_with = "absolute_directory"))]
     pub(super) directory: Option<PathBuf>,
     pub(super) message_limit_bytes: Option<usize>,
     pub(super) broadcast_tag: Option<String>,
@@ -43,6 +44,16 @@ pub struct Topology<F: Format = Records> {
     pub(super) liveness: RequiredConsumerLivenessConfig,
     #[cfg_attr(feature = "serde", serde(skip))]
     format: PhantomData<fn() -> F>,
+}
+
+/// `path` as one that means the same after the process has changed its working directory, and in another process.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+#[cfg(feature = "serde")]
+fn absolute_directory<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Option<PathBuf>, D::Error> {
+    Ok(<Option<PathBuf> as serde::Deserialize>::deserialize(read)?.map(absolute))
 }
 
 impl Topology<Records> {
@@ -101,8 +112,7 @@ impl<F: Format> Topology<F> {
     /// directory of now, also for workers that run in another one.
     #[must_use]
     pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
-        let directory = directory.into();
-        Self { directory: Some(std::path::absolute(&directory).unwrap_or(directory)), ..self }
+        Self { directory: Some(absolute(directory.into())), ..self }
     }
 
     /// Sets the longest message in bytes, in both directions.
@@ -226,5 +236,20 @@ mod tests {
         let json = serde_json::to_string(&topology).unwrap();
         let read: Topology = serde_json::from_str(&json).unwrap();
         assert_eq!(read.invitation(1), topology.invitation(1));
+    }
+
+    #[test]
+    fn a_relative_directory_is_one_below_the_working_directory_of_now() {
+        let wanted = std::env::current_dir().unwrap().join("rings");
+        let topology = Topology::new("engine", WorkerCount::Two).unwrap().in_directory("rings");
+        assert_eq!(topology.directory.as_ref(), Some(&wanted));
+        #[cfg(feature = "serde")]
+        {
+            let json = serde_json::to_string(&topology).unwrap();
+            let relative = json.replace(wanted.to_str().unwrap(), "rings");
+            assert_ne!(relative, json);
+            let read: Topology = serde_json::from_str(&relative).unwrap();
+            assert_eq!(read.directory, Some(wanted));
+        }
     }
 }
