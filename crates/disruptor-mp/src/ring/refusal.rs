@@ -61,7 +61,10 @@ impl RefusalCause {
             MultiProcessError::IncompatibleContent { .. } => Self::OtherContent,
             MultiProcessError::IncompatibleLayout { .. } | MultiProcessError::Shape(_) => Self::OtherShape,
             MultiProcessError::Join { source: JoinError::IdInUse { .. }, .. } => Self::IdInUse,
-            MultiProcessError::Join { source: JoinError::TableFull { .. }, .. } => Self::TableFull,
+            MultiProcessError::Join {
+                source: JoinError::TableFull { .. } | JoinError::NoPlaceForOthers { .. },
+                ..
+            } => Self::TableFull,
             MultiProcessError::PermissionDenied { .. } => Self::NotAllowed,
             MultiProcessError::NoSpace { .. } => Self::NoSpace,
             _ => Self::Other,

@@ -425,3 +425,30 @@ fn a_file_is_a_place_like_any_other() {
     producer.publish(b"through a file", 1).unwrap();
     assert_eq!(&consumer.next(Patience::Until(Instant::now())).unwrap().unwrap()[..], b"through a file");
 }
+
+#[test]
+fn creating_at_a_path_makes_its_directory() {
+    fn claim<F: Subject>(place: Place) {
+        // Only the format matters: the place is a path of this test's own.
+        drop(place);
+        let dir = TempDir::new();
+        let at = |name: &str| dir.0.join(name).join("deep").join("ring");
+        drop(MmapFramedTransportProducer::<F>::create(at("plain"), F::DEPTH).unwrap());
+        drop(FramedTransportProducer::<F>::create_with_consumers(at("counted"), F::DEPTH, 2).unwrap());
+        assert!(TransportBuilder::<F>::new(at("built"), F::DEPTH).build_producer().is_err(), "a builder makes none");
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn places_are_kept_for_the_consumers_of_a_prefix() {
+    fn claim<F: Subject>(place: Place) {
+        let builder = TransportBuilder::<F>::new(&place, F::DEPTH).with_max_consumers(1).with_consumer_prefix("wk");
+        let _producer = builder.build_producer().unwrap();
+        let attach = |id: &str| TransportBuilder::<F>::new(&place, 0).with_consumer_id(id).build_consumer();
+        let _others: Vec<_> = (0..4).map(|number| attach(&format!("monitor-{number}")).unwrap()).collect();
+        assert!(attach("monitor-4").is_err());
+        assert!(attach("wk-0").is_ok());
+    }
+    in_every_format!(claim);
+}
