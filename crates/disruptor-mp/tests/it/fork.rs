@@ -4,7 +4,8 @@ use crate::stage::{Step, TempDir, drain, in_ms, join, publish, ring, step, watch
 use disruptor_mp::counters::{CountersFile, ids};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    Patience, PublishError, RecordConsumer, SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, StartAt,
+    ConsumeError, Origin, Patience, PublishError, RecordConsumer, SharedCursor, SharedCursorTrait,
+    SharedDisruptorBuilder, StartAt,
 };
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -204,14 +205,8 @@ fn a_child_builds_rings_of_its_own_and_reads_those_of_others() {
             // A grandchild must not reach these either, nor stumble over what its grandparent had.
             let mut grandchild = fork_then(|| i32::from(on_disk.try_publish(|_| ()).is_ok()));
             let refused = grandchild.wait_exit(PATIENCE).code() == Some(0);
-            let joined = match &place {
-                // A memory file is handed on as a descriptor; the object is the parent's, and so is its place.
-                Place::Memfd(_) => vec![0, 1, 2],
-                _ => {
-                    let oldest = disruptor_mp::attach_shared_consumer::<Step>(place.clone(), 0);
-                    drain(&mut oldest.start_at(StartAt::Oldest).build_consumer().unwrap())
-                }
-            };
+            let oldest = disruptor_mp::attach_shared_consumer::<Step>(place.clone(), 0).start_at(StartAt::Oldest);
+            let joined = drain(&mut oldest.build_consumer().unwrap());
             i32::from(!(refused && drain(&mut reader).len() == 2 && view.load() == 2 && joined == [0, 1, 2]))
         });
         assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
@@ -219,4 +214,27 @@ fn a_child_builds_rings_of_its_own_and_reads_those_of_others() {
         publish(&mut producer, 1);
         assert_eq!(view.load(), 3);
     });
+}
+
+#[test]
+fn a_ring_on_the_heap_that_a_fork_has_copied_has_no_producer() {
+    let _watchdog = watchdog();
+    let place = Place::heap();
+    let mut producer = ring(&place, 8).build_producer(step).unwrap();
+    let mut reader = join(&place, "w");
+    publish(&mut producer, 3);
+    let mut child = fork_then(|| {
+        assert!(matches!(producer.publish(|_| ()), Err(PublishError::Forked)));
+        let mut late = join(&place, "late");
+        let seen = drain(&mut late).len();
+        let end = late.wait_until_available(None);
+        let next = ring(&place, 8).build_producer(step).map(|next| next.origin());
+        i32::from(
+            seen > 3 || !matches!(end, Err(ConsumeError::ProducerDied { .. })) || !matches!(next, Ok(Origin::TookOver)),
+        )
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0), "a claim of the parent's lives on in its child");
+    publish(&mut producer, 2);
+    assert_eq!(drain(&mut reader), [0, 1, 2, 3, 4]);
+    reader.check_producer().unwrap();
 }

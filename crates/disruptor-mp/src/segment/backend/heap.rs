@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs;
 
 use super::super::blueprint::{HEADER_BYTES, Section};
-use super::super::owner::{ForkSafe, LockRange};
+use super::super::owner::{ForkSafe, LockRange, fork_epoch};
 use super::window::Window;
 use super::{Access, Backend, Cell, Fault, Identity, Object, Request, descriptor, named_draft_of_a_cell};
 use crate::sync::primitive::{AtomicU32, Ordering};
@@ -81,11 +81,12 @@ enum Bytes {
     MappedTwice(ForkSafe<Window>),
 }
 
-/// Which lock bytes are held.
+/// Which lock bytes are held, in the process that has this number of forks behind it.
 #[derive(Debug, Default)]
 struct Locks {
     bytes: BTreeSet<u32>,
     whole: bool,
+    fork_epoch: u32,
 }
 
 // SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the pointer.
@@ -148,7 +149,12 @@ impl HeapMemory {
 
     fn locks(&self) -> MutexGuard<'_, Locks> {
         // A panic elsewhere cannot leave the table half changed.
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was held when this process was forked is held in the parent's memory. In this copy of it those who held it are dead.
+        if locks.fork_epoch != fork_epoch() {
+            *locks = Locks { fork_epoch: fork_epoch(), ..Locks::default() };
+        }
+        locks
     }
 
     /// Takes `range` unless any byte of it is taken.
