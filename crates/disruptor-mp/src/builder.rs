@@ -29,8 +29,8 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum CoordinationMode {
     /// Publishes at once. While no consumer is registered the ring overwrites its oldest events and counts them
-    /// ([`OVERWRITTEN_UNREAD`](crate::counters::ids::OVERWRITTEN_UNREAD)); what is still there is for the first reader, see
-    /// [`StartAt::Unread`].
+    /// ([`OVERWRITTEN_UNREAD`](crate::counters::ids::OVERWRITTEN_UNREAD)); what is still there is for the first
+    /// reader, see [`StartAt::Unread`].
     #[default]
     Immediate,
     /// `build_producer` returns once so many consumers have joined, or fails with `CoordinationTimeout`.
@@ -57,14 +57,14 @@ pub enum DiscoveryMode {
     Disabled,
     /// Consumers whose id begins with the prefix.
     Enabled {
-        /// Places in the ring's table for those consumers; one more of them gets `TableFull`. Beside them the table has four places for
-        /// consumers whose id begins otherwise; one more of those gets `NoPlaceForOthers`. Without a prefix all places are for any id: the
-        /// fifth beyond this number gets `TableFull`.
+        /// Places in the ring's table for those consumers; one more of them gets `TableFull`. Beside them the table
+        /// has four places for consumers whose id begins otherwise; one more of those gets `NoPlaceForOthers`. Without
+        /// a prefix all places are for any id: the fifth beyond this number gets `TableFull`.
         max_consumers: usize,
         /// Only ids that begin so; `None`: all. An empty prefix is refused.
         consumer_prefix: Option<String>,
-        /// How often start-up looks; zero looks without a pause, and no pause is longer than a second or than what is left of the timeout.
-        /// Nothing is scanned once it is over.
+        /// How often start-up looks; zero looks without a pause, and no pause is longer than a second or than what is
+        /// left of the timeout. Nothing is scanned once it is over.
         scan_interval: Duration,
     },
 }
@@ -159,8 +159,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         Self { coordination, ..self }
     }
 
-    /// Sets how long `WaitForConsumers` waits; makes it that mode, for one consumer, if it is another. Zero looks once: it never means
-    /// "without limit".
+    /// Sets how long `WaitForConsumers` waits; makes it that mode, for one consumer, if it is another. Zero looks
+    /// once: it never means "without limit".
     #[must_use]
     pub fn with_coordination_timeout(self, timeout: Duration) -> Self {
         let min_consumers = match self.coordination {
@@ -170,7 +170,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         self.wait_for_consumers(min_consumers, timeout)
     }
 
-    /// `build_producer` waits for so many consumers, at least one; with [`disable_discovery`](Self::disable_discovery) for none.
+    /// `build_producer` waits for so many consumers, at least one; with [`disable_discovery`](Self::disable_discovery)
+    /// for none.
     #[must_use]
     pub fn wait_for_consumers(self, min_consumers: usize, timeout: Duration) -> Self {
         self.with_coordination(CoordinationMode::WaitForConsumers { min_consumers, timeout })
@@ -207,8 +208,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         self.with_discovery(DiscoveryMode::Disabled)
     }
 
-    /// Consumers whose id begins with `prefix`, which is not empty, count, and `max_consumers` places of the table are kept for them. Others,
-    /// monitors for instance, have four places of their own.
+    /// Consumers whose id begins with `prefix`, which is not empty, count, and `max_consumers` places of the table are
+    /// kept for them. Others, monitors for instance, have four places of their own.
     #[must_use]
     pub fn discover_consumer_with_prefix(self, max_consumers: usize, prefix: impl Into<String>) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -292,11 +293,13 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
     /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
-    /// none; [`ProducerEnd::origin`] says which.
+    /// none; [`ProducerEnd::origin`] says which. A segment of another kind, version or byte order is replaced if no
+    /// process uses it, unless it is a counters file.
     ///
     /// # Errors
-    /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `NoSpace`, `CoordinationTimeout`, and so on. A start-up
-    /// that cannot come to its end, or has nothing to wait for, is refused before anything is created. Nothing is left behind.
+    /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `InUseAsOther`, `HoldsCounters`,
+    /// `NotOwner`, `NoSpace`, `CoordinationTimeout`, and so on. A start-up that cannot come to its end, or has nothing
+    /// to wait for, is refused before anything is created. Nothing is left behind.
     ///
     /// # Panics
     /// On a builder of [`records`](SharedDisruptorBuilder::records), which have ends of their own.
@@ -459,8 +462,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
 }
 
 impl<E: Event> SharedProducer<E> {
-    /// Creates the ring of `size` slots at `place`, with everything else as the builder has it by default. Makes the directory of a file
-    /// where it is missing.
+    /// Creates the ring of `size` slots at `place`, with everything else as the builder has it by default. Makes the
+    /// directory of a file where it is missing.
     ///
     /// # Errors
     /// As [`SharedDisruptorBuilder::build_producer`].

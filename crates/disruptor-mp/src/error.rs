@@ -52,8 +52,9 @@ pub enum MultiProcessError {
         /// What it is doing.
         state: ProcessState,
     },
-    /// Something else is in use under that name: a segment of another kind, of another version of the layout, or of another byte order. End the
-    /// processes that use it, or choose another name; once no process uses it, `build_producer` replaces it.
+    /// Something else is in use under that name: a segment of another kind, of another version of the layout, or of
+    /// another byte order. End the processes that use it, or choose another name; once no process uses it,
+    /// `build_producer` replaces it.
     #[error(
         "{place} is in use and cannot be used by this program: it has {found}; this program needs {wanted}; end the processes that use it, \
          or choose another name"
@@ -66,8 +67,9 @@ pub enum MultiProcessError {
         /// What this program builds.
         wanted: SegmentMake,
     },
-    /// A counters file that its process has left stands there, and `build_producer` does not destroy its numbers: build with
-    /// [`replace`](crate::SharedDisruptorBuilder::replace), remove it with [`gc`](crate::gc()), or choose another name.
+    /// A counters file that its process has left stands there, and `build_producer` does not destroy its numbers:
+    /// build with [`replace`](crate::SharedDisruptorBuilder::replace), remove it with [`gc`](crate::gc()), or choose
+    /// another name.
     #[error(
         "{place} is not a ring but a counters file that its process has left; ask for `replace()`, or remove it (gc), if its numbers are not \
          wanted, or choose another name"
@@ -153,8 +155,8 @@ pub enum MultiProcessError {
         /// Which of the answers it was.
         source: OpenError,
     },
-    /// What stands under that name belongs to another user, and may not be removed by this process. It is as it was: see
-    /// [`CreateError::NotOwner`].
+    /// What stands under that name belongs to another user, and may not be removed by this process. It is as it was:
+    /// see [`CreateError::NotOwner`].
     #[error(
         "{place} belongs to user {owner_uid}, and this process may not remove it; it was left as it is: run as that user, let that user or \
          root remove it, or choose another name"
@@ -223,8 +225,8 @@ pub enum MultiProcessError {
         /// Slots of the ring.
         capacity: usize,
     },
-    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a wait is for: expect
-    /// at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
+    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a
+    /// wait is for: expect at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
     #[error("start-up of {place} waits for 0 consumers: expect at least one, or choose `CoordinationMode::Immediate`")]
     NoConsumersExpected {
         /// The ring.

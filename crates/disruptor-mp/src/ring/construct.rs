@@ -137,7 +137,8 @@ enum Found {
     Ring(Box<Segment>, Claim),
     /// A ring that has just lost its name.
     Nameless,
-    /// A segment that this program cannot have open as its ring: of another kind, version or byte order, unfinished, or damaged.
+    /// A segment that this program cannot have open as its ring: of another kind, version or byte order, unfinished,
+    /// or damaged.
     Other(OpenError),
 }
 
@@ -189,7 +190,8 @@ fn judge<E: Event>(request: &ProducerRequest, found: Found) -> MultiProcessResul
         (Found::Other(error), _) => return Ok(Verdict::Remove(error)),
         (Found::Ring(old, claim), _) => (old, claim),
     };
-    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now, that it is over.
+    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now,
+    // that it is over.
     let is_over =
         old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.closed.load(Ordering::Acquire) != 0);
     let mismatch = check_shape::<E>(&old, request.capacity)

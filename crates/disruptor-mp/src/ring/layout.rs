@@ -86,8 +86,8 @@ pub enum ShapeError {
     Plan(#[from] PlanError),
 }
 
-/// The sections of a ring of `capacity` events of type `E` with so many places for the consumers that are asked for, whatever their ids, and
-/// [`PLACES_FOR_OTHERS`] beside them.
+/// The sections of a ring of `capacity` events of type `E` with so many places for the consumers that are asked for,
+/// whatever their ids, and [`PLACES_FOR_OTHERS`] beside them.
 pub(crate) fn blueprint<E: Event>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
     // Lines are mapped twice in a row, by pages.
     let capacity_min = if is_line::<E>() { 64 } else { 1 };
@@ -119,8 +119,8 @@ pub(crate) fn blueprint<E: Event>(capacity: usize, places: usize) -> Result<Blue
     })
 }
 
-/// How many bytes a ring would need, section by section, before anything is created; and how many consumers it has places for: `max_consumers`
-/// for those that are asked for, and [`PLACES_FOR_OTHERS`] for others.
+/// How many bytes a ring would need, section by section, before anything is created; and how many consumers it has
+/// places for: `max_consumers` for those that are asked for, and [`PLACES_FOR_OTHERS`] for others.
 ///
 /// # Errors
 /// [`ShapeError`] says which number cannot be.

@@ -50,8 +50,8 @@ pub enum JoinError {
         /// How many places there are for them.
         table_len: usize,
     },
-    /// The ring keeps its places for consumers whose id begins with its prefix, and those for others are taken. Choose an id that begins so, if
-    /// this consumer is one of those, or end one of the others.
+    /// The ring keeps its places for consumers whose id begins with its prefix, and those for others are taken. Choose
+    /// an id that begins so, if this consumer is one of those, or end one of the others.
     #[error(
         "consumer `{id}` finds no place: this ring keeps its places for ids that begin with `{prefix}`, and the {places} for others are in use; \
          end one of those, or choose an id that begins so if the ring is meant for this consumer"
@@ -174,8 +174,8 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
     Err(JoinError::NoPlaceForOthers { id, prefix, places: places.len() })
 }
 
-/// The entries that a consumer called `id` may take: those that are kept for ids with the ring's prefix, or those beside them. In a ring
-/// without a prefix any id may take any entry, those that were asked for first.
+/// The entries that a consumer called `id` may take: those that are kept for ids with the ring's prefix, or those
+/// beside them. In a ring without a prefix any id may take any entry, those that were asked for first.
 fn places_for<E: Event>(memory: &Mapped<E>, id: &str) -> Range<usize> {
     let header = memory.segment().header();
     let places = (header.places as usize).min(memory.table_len());
@@ -312,7 +312,8 @@ pub struct ConsumerInfo {
     pub delivered: i64,
 }
 
-/// Everybody who gates, alive or dead. A lock that cannot be looked at counts as held: an error never makes somebody disappear.
+/// Everybody who gates, alive or dead. A lock that cannot be looked at counts as held: an error never makes somebody
+/// disappear.
 pub(crate) fn roster<E: Event>(memory: &Mapped<E>) -> Vec<ConsumerInfo> {
     let used = memory.control().gate.high_water.load(Ordering::Acquire) as usize;
     (0..used.min(memory.table_len())).filter_map(|index| info(memory, index)).collect()

@@ -248,11 +248,13 @@ impl<E: Event> DerefMut for SharedProducer<E> {
 /// A longer event is made on a stack of its own: a thread's may be 2 MiB, of which the program has used some.
 const LARGE_EVENT_BYTES: usize = 64 << 10;
 
-/// How many events the stack of a factory can hold. An unoptimised one has its event in several places before it gives it away.
+/// How many events the stack of a factory can hold. An unoptimised one has its event in several places before it gives
+/// it away.
 const EVENTS_ON_STACK: usize = 16;
 
-/// Makes the content of a slot that is used for the first time. Not part of `write`: the factory gives its event by value, and that must not
-/// have its place on the stack of every publish, nor a large one on that of the publishing thread at all.
+/// Makes the content of a slot that is used for the first time. Not part of `write`: the factory gives its event by
+/// value, and that must not have its place on the stack of every publish, nor a large one on that of the publishing
+/// thread at all.
 #[cold]
 #[inline(never)]
 fn make<E: Event>(slot: &mut E, factory: &mut (dyn FnMut() -> E + Send)) {

@@ -887,6 +887,8 @@ fn victim() {
                 say(&format!("refused {error}"));
             }
             Segment::create(&Place::heap(), &blueprint(), &CreateOptions::default(), |_| {}).unwrap();
+            let records = crate::SharedDisruptorBuilder::records(Place::heap(), 64 << 10).build_record_producer();
+            say(&format!("refused {}", std::error::Error::source(&records.map(drop).unwrap_err()).unwrap()));
             say("ready");
         }
         other => panic!("no such role: {other}"),
@@ -972,7 +974,7 @@ mod processes {
     fn a_file_size_limit_below_the_segment_is_an_error_and_not_a_signal() {
         let dir = TempDir::new();
         let mut victim = Victim::start("create more than the file size limit allows", &dir.path().join("a.ring"));
-        for _ in 0..2 {
+        for _ in 0..3 {
             let answer = victim.expect("refused");
             assert!(answer.contains("at most 4096 bytes") && answer.contains("ulimit -f"), "{answer}");
         }

@@ -21,8 +21,8 @@ pub enum CreateError {
         /// Where it should have been created.
         place: String,
     },
-    /// A counters file without a process stands there: its numbers are all that is left of the process, and only a table of counters may take its
-    /// place. Remove it with [`gc`](super::gc()), or choose another name.
+    /// A counters file without a process stands there: its numbers are all that is left of the process, and only a
+    /// table of counters may take its place. Remove it with [`gc`](super::gc()), or choose another name.
     #[error(
         "{place} is a counters file that its process has left; remove it (gc) if its numbers are not wanted, or choose another name"
     )]
@@ -45,8 +45,8 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
-    /// A control group that this process belongs to may not use that much memory: going on would end in SIGKILL. Raise its limit, or make
-    /// the segment smaller.
+    /// A control group that this process belongs to may not use that much memory: going on would end in SIGKILL. Raise
+    /// its limit, or make the segment smaller.
     #[error(
         "no memory for {place}: {wanted_bytes} bytes wanted, and the memory limit of this process's control group ({limit_bytes} bytes) \
          leaves {available_bytes}; raise the limit (Docker: --memory, Kubernetes: resources.limits.memory, systemd: MemoryMax), or make \
@@ -62,7 +62,8 @@ pub enum CreateError {
         /// The limit itself.
         limit_bytes: u64,
     },
-    /// This process may not make files that long: going on would end in SIGXFSZ. Raise the limit, or make the segment smaller.
+    /// This process may not make files that long: going on would end in SIGXFSZ. Raise the limit, or make the segment
+    /// smaller.
     #[error(
         "{place} needs {wanted_bytes} bytes, and this process may make files of at most {limit_bytes} bytes (RLIMIT_FSIZE); raise the \
          limit (shell: ulimit -f, systemd: LimitFSIZE, Docker: --ulimit fsize), or make the ring smaller"
@@ -98,8 +99,8 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
-    /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It is as it was: let that
-    /// user's process replace it, have that user or root remove it, or choose another name.
+    /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It
+    /// is as it was: let that user's process replace it, have that user or root remove it, or choose another name.
     #[error(
         "{place} belongs to user {owner_uid}, and this process (user {}) may not remove it; it was left as it is: run as that user, let \
          that user or root remove it, or choose another name",
@@ -314,8 +315,8 @@ pub enum GcError {
         /// What the system said.
         source: io::Error,
     },
-    /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It is as it was: let that
-    /// user's process replace it, have that user or root remove it, or choose another name.
+    /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It
+    /// is as it was: let that user's process replace it, have that user or root remove it, or choose another name.
     #[error(
         "{place} belongs to user {owner_uid}, and this process (user {}) may not remove it; it was left as it is: run as that user, let \
          that user or root remove it, or choose another name",

@@ -38,7 +38,8 @@ pub(crate) struct Occupant {
     pub(crate) is_in_use: bool,
 }
 
-/// The segment of ours at `place`, of whatever version; `None` if there is none, or its first bytes are damaged. Stale at once.
+/// The segment of ours at `place`, of whatever version; `None` if there is none, or its first bytes are damaged. Stale
+/// at once.
 ///
 /// # Errors
 /// It may not be opened by this process, or the system fails.
@@ -50,7 +51,8 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
     Ok(header::make_of(&start).map(|make| Occupant { make, is_in_use: held.is_some() }))
 }
 
-/// Removes the segment at `place` if nobody lives in it: neither a producer nor any registered consumer, in whichever container.
+/// Removes the segment at `place` if nobody lives in it: neither a producer, nor any registered consumer, nor a process that counts
+/// in it, in whichever container.
 /// Damaged and unfinished segments are removed as well, and those of other versions.
 ///
 /// All lock bytes are held at once while that is decided and done, so nobody can move in meanwhile; who opened the segment just before

@@ -67,7 +67,8 @@ impl std::fmt::Display for AbiVersion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentMake {
-    /// Its kind; `None` if it is of another version, whose kinds are not ours, or of a kind that this build does not know.
+    /// Its kind; `None` if it is of another version, whose kinds are not ours, or of a kind that this build does not
+    /// know.
     pub kind: Option<Kind>,
     /// The version of its layout.
     pub abi: AbiVersion,
@@ -343,8 +344,8 @@ pub(super) fn is_ours(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// What the object is that begins with `bytes`, if it is ours. Looks at bytes that are the same in every version, and at the kind only where the
-/// version is ours.
+/// What the object is that begins with `bytes`, if it is ours. Looks at bytes that are the same in every version, and
+/// at the kind only where the version is ours.
 pub(super) fn make_of(bytes: &[u8]) -> Option<SegmentMake> {
     let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let half = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));

@@ -34,8 +34,8 @@ pub enum NameProblem {
     /// The name starts with a dot, as `.`, `..` and hidden files do.
     #[error("it starts with a dot")]
     LeadingDot,
-    /// The name contains a character that cannot be seen, or that changes how what is beside it looks: NUL, a line break, a mark of
-    /// direction, a space of no width.
+    /// The name contains a character that cannot be seen, or that changes how what is beside it looks: NUL, a line
+    /// break, a mark of direction, a space of no width.
     #[error("it contains {found:?}, which cannot be seen")]
     Unprintable {
         /// The first such character.
@@ -181,8 +181,9 @@ impl TryFrom<UncheckedLayout> for MmapTransportLayout {
 }
 
 impl MmapTransportLayout {
-    /// A ring called `segment_name` in `root_dir`. Nothing is created; see [`ensure_directories`](Self::ensure_directories). A relative
-    /// directory is one below the working directory of now.
+    /// A ring called `segment_name` in `root_dir`. Nothing is created; see
+    /// [`ensure_directories`](Self::ensure_directories). A relative directory is one below the working directory of
+    /// now.
     ///
     /// # Errors
     /// [`InvalidName`] if the name has other characters than ASCII letters, digits, `_` and `-`, or is empty or too long.
@@ -228,8 +229,8 @@ pub(super) fn file_name(path: &Path) -> Result<&std::ffi::OsStr, InvalidName> {
     }
 }
 
-/// `path` as one that means the same after the process has changed its working directory. A path that cannot become one is left for its
-/// user to refuse.
+/// `path` as one that means the same after the process has changed its working directory. A path that cannot become
+/// one is left for its user to refuse.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,6 +1,7 @@
 //! Where a segment is: every constructor takes `impl Into<Place>`.
 //!
-//! **Lives here:** [`Place`]; nothing is looked up. **Builds on:** `name`, the objects of `backend`. **May touch it:** anybody.
+//! **Lives here:** [`Place`]; nothing is looked up. **Builds on:** `name`, the objects of `backend`. **May touch it:**
+//! anybody.
 
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;

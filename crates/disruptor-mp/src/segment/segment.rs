@@ -41,7 +41,8 @@ const READY_WAIT: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration
 /// before its creator has locked it.
 const SECOND_LOOK: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration::from_secs(1) };
 
-/// How many processes may write into one segment beside its participants. Each of them looks for a free byte, one after the other.
+/// How many processes may write into one segment beside its participants. Each of them looks for a free byte, one
+/// after the other.
 const WRITERS_MAX: u32 = 4096;
 
 /// How often an opener looks whether a segment has become ready.
@@ -83,7 +84,8 @@ impl CreateOptions {
         self
     }
 
-    /// Makes the directory of a file, and those above it, where they are missing, as the umask has it. `SharedProducer::create` and the other
+    /// Makes the directory of a file, and those above it, where they are missing, as the umask has it.
+    /// `SharedProducer::create` and the other
     /// `create` functions do.
     pub fn make_directories(mut self, make_directories: bool) -> Self {
         self.make_directories = make_directories;
@@ -128,7 +130,8 @@ impl Fate {
 
 /// A mapped segment, its checked header, and the object itself for questions about it. Unmapped on drop.
 ///
-/// A child of a fork has private memory in the place of the mapping, and can lock, rename and remove nothing through this.
+/// A child of a fork has private memory in the place of the mapping, and can lock, rename and remove nothing through
+/// this.
 #[derive(Debug)]
 pub(crate) struct Segment {
     place: Place,
@@ -267,8 +270,8 @@ impl Segment {
         self.section(self.header.plan.counters)
     }
 
-    /// The slots, as [`control`](Self::control), aligned to 4096 bytes. Zero at creation. Those of a ring of records are mapped twice in a
-    /// row: after the last comes the first again.
+    /// The slots, as [`control`](Self::control), aligned to 4096 bytes. Zero at creation. Those of a ring of records
+    /// are mapped twice in a row: after the last comes the first again.
     pub(crate) fn slots(&self) -> (NonNull<u8>, usize) {
         self.section(self.header.plan.slots)
     }
@@ -296,8 +299,8 @@ impl Segment {
     /// Tries to take one lock byte. `None`: somebody holds it, be it in this process.
     ///
     /// # Errors
-    /// The system could not open the object once more, or has no locks for it. Not possible on a read-only segment, nor in a child of the
-    /// process that opened it: there it is an error that says so.
+    /// The system could not open the object once more, or has no locks for it. Not possible on a read-only segment,
+    /// nor in a child of the process that opened it: there it is an error that says so.
     pub(crate) fn claim(&self, byte: u32) -> io::Result<Option<Claim>> {
         if self.fork_epoch != fork_epoch() {
             return Err(io::Error::other("the handle belongs to the process that has forked this one"));
@@ -308,7 +311,8 @@ impl Segment {
         }
     }
 
-    /// Takes a lock byte for a process that writes into the segment without being its producer or in its table, so that it is seen to live in it:
+    /// Takes a lock byte for a process that writes into the segment without being its producer or in its table, so
+    /// that it is seen to live in it:
     /// the first free one beyond those of the table and of joining. `None`: there is none, or a collector is at work.
     ///
     /// # Errors
@@ -419,11 +423,12 @@ impl Segment {
 /// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is there, so that
 /// nobody takes `old` over meanwhile. `old` is marked, and `before_new` gets it so marked, to wake everybody in it.
 ///
-/// What can be refused comes first: where the place allows it, the new segment is complete before `old` is touched; then the name of `old`
-/// is taken away; only then is `old` marked. After a refusal `old` is as it was.
+/// What can be refused comes first: where the place allows it, the new segment is complete before `old` is touched;
+/// then the name of `old` is taken away; only then is `old` marked. After a refusal `old` is as it was.
 ///
 /// # Errors
-/// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be taken away.
+/// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be
+/// taken away.
 pub(crate) fn replace(
     old: &Segment,
     claim: Claim,
@@ -472,7 +477,8 @@ pub(crate) fn replace(
     Ok(new)
 }
 
-/// The section that is mapped a second time right after the segment: the lines of a ring of records, in which a record may cross the end.
+/// The section that is mapped a second time right after the segment: the lines of a ring of records, in which a record
+/// may cross the end.
 fn twice(kind: Kind, plan: &SegmentPlan) -> Option<Section> {
     (kind == Kind::Records).then_some(plan.slots)
 }
@@ -507,7 +513,9 @@ impl<'a> Construction<'a> {
         let new = Self { place, blueprint, options, plan, request: options.request(blueprint.kind, &plan) };
         let backend = backend::of(place)?;
         let wanted_bytes = plan.total_len;
-        if let Some(limit_bytes) = backend.longest_object_bytes().filter(|limit_bytes| *limit_bytes < wanted_bytes) {
+        if let Some(limit_bytes) =
+            backend.longest_object_bytes(&new.request).filter(|limit_bytes| *limit_bytes < wanted_bytes)
+        {
             return Err(CreateError::FileSizeLimit { place: place.to_string(), wanted_bytes, limit_bytes });
         }
         if options.make_directories {

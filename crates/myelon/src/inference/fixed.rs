@@ -175,7 +175,8 @@ impl FixedTopology {
         format!("{}{WORKER_INFIX}", self.segment_name)
     }
 
-    /// The builder of the scheduler's end: it waits for all workers, and keeps a place for each of them; others have four places of their own.
+    /// The builder of the scheduler's end: it waits for all workers, and keeps a place for each of them; others have
+    /// four places of their own.
     pub fn scheduler_builder<E: Event>(&self) -> SharedDisruptorBuilder<E> {
         let workers = self.worker_count.as_usize();
         SharedDisruptorBuilder::new(self.segment_name.as_str(), self.buffer_size)

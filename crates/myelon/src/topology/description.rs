@@ -108,8 +108,8 @@ impl<F: Format> Topology<F> {
         Self { wait, ..self }
     }
 
-    /// Puts the rings into files in `directory`, which must exist, instead of into shared memory. A relative path is one below the working
-    /// directory of now, also for workers that run in another one.
+    /// Puts the rings into files in `directory`, which must exist, instead of into shared memory. A relative path is
+    /// one below the working directory of now, also for workers that run in another one.
     #[must_use]
     pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
         Self { directory: Some(absolute(directory.into())), ..self }
@@ -133,7 +133,8 @@ impl<F: Format> Topology<F> {
         Self { rendezvous_timeout, ..self }
     }
 
-    /// Sets how long workers that `launch` has started may take to leave before they are killed; 5 s unless set, [`Duration::MAX`]: never.
+    /// Sets how long workers that `launch` has started may take to leave before they are killed; 5 s unless set,
+    /// [`Duration::MAX`]: never.
     #[must_use]
     pub fn with_leave_timeout(self, leave_timeout: Duration) -> Self {
         Self { leave_timeout, ..self }

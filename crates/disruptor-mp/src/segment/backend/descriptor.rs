@@ -1,6 +1,7 @@
 //! What can be done with any object that is a file: measure, fill, map and open it again.
 //!
-//! **Lives here:** system calls on one descriptor, without names. **Builds on:** rustix, `window`. **May touch it:** `backend` only.
+//! **Lives here:** system calls on one descriptor, without names. **Builds on:** rustix, `window`. **May touch it:**
+//! `backend` only.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -21,7 +22,8 @@ const RESERVE_STEP_BYTES: u64 = 4 << 20;
 /// The shortest step that is tried when longer ones are interrupted: one page, which takes about a microsecond.
 const RESERVE_STEP_MIN_BYTES: u64 = 4096;
 
-/// How often in a row the shortest step may be interrupted. A file system that answers so every time would otherwise keep us for ever.
+/// How often in a row the shortest step may be interrupted. A file system that answers so every time would otherwise
+/// keep us for ever.
 const INTERRUPTIONS_MAX: u32 = 1000;
 
 pub(super) fn len(descriptor: impl AsFd) -> io::Result<u64> {
@@ -126,8 +128,8 @@ fn reserve(descriptor: impl AsFd, total_len: u64) -> Result<(), Fault> {
     reserve_in_steps(total_len, total_len, whole).map_err(Fault::of("fcntl(F_PREALLOCATE)"))
 }
 
-/// Calls `reserve(offset, len)` until `total_len` bytes are reserved. Steps that are interrupted become shorter, and too many interruptions
-/// are an error.
+/// Calls `reserve(offset, len)` until `total_len` bytes are reserved. Steps that are interrupted become shorter, and
+/// too many interruptions are an error.
 fn reserve_in_steps(
     total_len: u64,
     longest_step: u64,

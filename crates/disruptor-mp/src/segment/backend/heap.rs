@@ -1,7 +1,7 @@
 //! Segments in this process's own memory: the same layout and life as in shared memory, among threads.
 //!
-//! **Lives here:** [`HeapObject`], and the memory with its lock table. **Builds on:** the allocator, and `window` where a section is to be
-//! there twice. **May touch it:** anybody through `Place`.
+//! **Lives here:** [`HeapObject`], and the memory with its lock table. **Builds on:** the allocator, and `window`
+//! where a section is to be there twice. **May touch it:** anybody through `Place`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeSet;
@@ -30,6 +30,15 @@ impl HeapObject {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// What is here. A child of a fork finds its places empty: it has a copy of the parent's memory, in which nothing will ever be published,
+    /// and in which two mappings of one line are no longer the same.
+    fn cell(&self) -> &Cell {
+        self.cell.with(|content| {
+            content.take_if(|object| matches!(object, Object::Heap(memory) if memory.fork_epoch != fork_epoch()));
+        });
+        &self.cell
+    }
 }
 
 impl Backend for &HeapObject {
@@ -43,23 +52,24 @@ impl Backend for &HeapObject {
     }
 
     fn give_name(&self, object: &Object) -> Result<(), Fault> {
-        self.cell.give_name(object)
+        self.cell().give_name(object)
     }
 
     fn lookup(&self, _access: Access) -> Result<Option<Object>, Fault> {
-        Ok(self.cell.get())
+        Ok(self.cell().get())
     }
 
     fn identity(&self) -> Result<Option<Identity>, Fault> {
-        self.cell.identity()
+        self.cell().identity()
     }
 
     fn unlink(&self) -> Result<(), Fault> {
-        self.cell.unlink()
+        self.cell().unlink()
     }
 
-    fn longest_object_bytes(&self) -> Option<u64> {
-        None
+    fn longest_object_bytes(&self, request: &Request) -> Option<u64> {
+        // What is mapped twice is a file.
+        request.again.and_then(|_| descriptor::longest_file_bytes())
     }
 }
 
@@ -68,6 +78,7 @@ impl Backend for &HeapObject {
 pub(in crate::segment) struct HeapMemory {
     bytes: Bytes,
     locks: Mutex<Locks>,
+    fork_epoch: u32,
 }
 
 /// Where the memory is from.
@@ -81,12 +92,11 @@ enum Bytes {
     MappedTwice(ForkSafe<Window>),
 }
 
-/// Which lock bytes are held, in the process that has this number of forks behind it.
+/// Which lock bytes are held.
 #[derive(Debug, Default)]
 struct Locks {
     bytes: BTreeSet<u32>,
     whole: bool,
-    fork_epoch: u32,
 }
 
 // SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the pointer.
@@ -104,12 +114,12 @@ impl HeapMemory {
             let file = Arc::new(nameless_file().map_err(Fault::of("memfd_create"))?);
             fs::ftruncate(&file, len as u64).map_err(Fault::of("ftruncate"))?;
             let window = descriptor::map(&file, len, again, Access::ReadWrite, false)?;
-            return Ok(Self { bytes: Bytes::MappedTwice(window), locks: Mutex::default() });
+            return Ok(Self { bytes: Bytes::MappedTwice(window), locks: Mutex::default(), fork_epoch: fork_epoch() });
         }
         let layout = Layout::from_size_align(len, HEADER_BYTES as usize).map_err(|_| out_of_memory())?;
         // SAFETY: the layout has a size, by the assertion above.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(out_of_memory)?;
-        Ok(Self { bytes: Bytes::Allocated { start, layout }, locks: Mutex::default() })
+        Ok(Self { bytes: Bytes::Allocated { start, layout }, locks: Mutex::default(), fork_epoch: fork_epoch() })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -149,12 +159,7 @@ impl HeapMemory {
 
     fn locks(&self) -> MutexGuard<'_, Locks> {
         // A panic elsewhere cannot leave the table half changed.
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was held when this process was forked is held in the parent's memory. In this copy of it those who held it are dead.
-        if locks.fork_epoch != fork_epoch() {
-            *locks = Locks { fork_epoch: fork_epoch(), ..Locks::default() };
-        }
-        locks
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes `range` unless any byte of it is taken.

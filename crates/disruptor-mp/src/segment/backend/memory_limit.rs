@@ -1,10 +1,11 @@
 //! How much memory the control groups of this process leave it.
 //!
-//! **Lives here:** [`MemoryLimit`], read from the cgroup file system, version 1 or 2. **Builds on:** nothing. **May touch it:** creation,
-//! before it reserves memory: a process that goes beyond its limit is killed, which is worse than an error.
+//! **Lives here:** [`MemoryLimit`], read from the cgroup file system, version 1 or 2. **Builds on:** nothing. **May
+//! touch it:** creation, before it reserves memory: a process that goes beyond its limit is killed, which is worse
+//! than an error.
 //!
-//! The answer is stale at once, and memory that other processes of the group take later is not in it. Nothing is known, and nothing
-//! refused, where the files are missing.
+//! The answer is stale at once, and memory that other processes of the group take later is not in it. Nothing is
+//! known, and nothing refused, where the files are missing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -59,7 +60,8 @@ impl MemoryLimit {
                 }
                 _ => return Vec::new(),
             };
-            // In a container the mount often begins at its own group, under which the path does not exist: the root itself then has the limit.
+            // In a container the mount often begins at its own group, under which the path does not exist: the root
+            // itself then has the limit.
             group_of(path)
                 .ancestors()
                 .filter_map(|group| Self::read(&mount.join(group), files, swap_free_bytes))
@@ -80,8 +82,8 @@ impl MemoryLimit {
     }
 }
 
-/// The path of a group below the root of its hierarchy. A group outside of our cgroup namespace is shown as `/../other`, which our mount
-/// does not have.
+/// The path of a group below the root of its hierarchy. A group outside of our cgroup namespace is shown as
+/// `/../other`, which our mount does not have.
 fn group_of(path: &[u8]) -> PathBuf {
     let path = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
     if path.components().all(|part| matches!(part, Component::Normal(_))) { path.to_owned() } else { PathBuf::new() }

@@ -71,7 +71,8 @@ pub(super) struct Identity {
 pub(super) struct Request {
     /// Its length in bytes. Only heap memory is made with it; files get it when their space is reserved.
     pub(super) total_len: u64,
-    /// The section at its end that is mapped a second time right after it. Only heap memory is made with it; files are mapped so.
+    /// The section at its end that is mapped a second time right after it. Only heap memory is made with it; files are
+    /// mapped so.
     pub(super) again: Option<Section>,
     /// Its permission bits.
     pub(super) mode: u32,
@@ -102,14 +103,14 @@ pub(super) trait Backend {
     /// Takes the name away. `NotFound` if it is gone already.
     fn unlink(&self) -> Result<(), Fault>;
 
-    /// The user to whom the object of that name belongs, if that is why `error` came of taking the name away: in a directory with the sticky
-    /// bit only the owner of a file, or of the directory, may do that.
+    /// The user to whom the object of that name belongs, if that is why `error` came of taking the name away: in a
+    /// directory with the sticky bit only the owner of a file, or of the directory, may do that.
     fn refusing_owner(&self, _error: &io::Error) -> Option<u32> {
         None
     }
 
-    /// Whether the place can have no further object, however short: the bytes that are free there all the same. `None`: it can, or does not
-    /// say.
+    /// Whether the place can have no further object, however short: the bytes that are free there all the same.
+    /// `None`: it can, or does not say.
     fn free_bytes_without_inodes(&self) -> Option<u64> {
         None
     }
@@ -120,7 +121,7 @@ pub(super) trait Backend {
     }
 
     /// The longest object that this process may make here, in bytes, if there is a limit.
-    fn longest_object_bytes(&self) -> Option<u64> {
+    fn longest_object_bytes(&self, _request: &Request) -> Option<u64> {
         descriptor::longest_file_bytes()
     }
 }
@@ -204,7 +205,8 @@ impl Object {
         }
     }
 
-    /// Maps the first `len` bytes, which the object has, and after them once more the section `again`, with which they end.
+    /// Maps the first `len` bytes, which the object has, and after them once more the section `again`, with which they
+    /// end.
     pub(super) fn map(
         &self,
         len: usize,

@@ -4,17 +4,18 @@
 //! **May touch it:** `owner` and `backend`; [`fork_epoch`] is for every handle.
 //!
 //! A lock of an open file description lives as long as any descriptor refers to it, so a child that keeps a copy would keep a dead
-//! parent alive. And a child that keeps a shared mapping could store beside its parent, with positions that are out of date. Three
-//! handlers prevent both. *Prepare* takes the gate, under which lock descriptors are opened and objects are mapped: no fork falls between
-//! that and the registration. *Parent* gives it back. *Child* closes every registered descriptor, maps every registered range privately
-//! over itself, and steps the epoch, by which handles notice that they were copied. It allocates nothing and takes no lock.
+//! parent alive. And a child that keeps a shared mapping could store beside its parent, with positions that are out of
+//! date. Three handlers prevent both. *Prepare* takes the gate, under which lock descriptors are opened and objects
+//! are mapped: no fork falls between that and the registration. *Parent* gives it back. *Child* closes every
+//! registered descriptor, maps every registered range privately over itself, and steps the epoch, by which handles
+//! notice that they were copied. It allocates nothing and takes no lock.
 //!
-//! What a child stores through a copied handle stays in the child, whatever it calls. Heap memory needs nothing of this: a fork has
-//! copied it.
+//! What a child stores through a copied handle stays in the child, whatever it calls. Heap memory needs nothing of
+//! this: a fork has copied it.
 //!
 //! Not covered: a raw `clone` system call past the C library. `posix_spawn` and `vfork` run no handlers, but what they start has lost
-//! its close-on-exec descriptors and its mappings by the time it is another program, and a claim that is dropped meanwhile unlocks
-//! explicitly.
+//! its close-on-exec descriptors and its mappings by the time it is another program, and a claim that is dropped
+//! meanwhile unlocks explicitly.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
@@ -37,9 +38,9 @@ pub fn fork_epoch() -> u32 {
     EPOCH.load(Ordering::Relaxed)
 }
 
-/// Excludes a fork while a lock descriptor is being opened or closed, or an object mapped or unmapped; guards the lists of them. The C
-/// library's mutex, because the handlers take it in one function and give it back in another, in the child too, which no guard can
-/// express.
+/// Excludes a fork while a lock descriptor is being opened or closed, or an object mapped or unmapped; guards the
+/// lists of them. The C library's mutex, because the handlers take it in one function and give it back in another, in
+/// the child too, which no guard can express.
 struct Gate {
     mutex: UnsafeCell<libc::pthread_mutex_t>,
     inherited: UnsafeCell<Inherited>,
@@ -51,8 +52,8 @@ struct Inherited {
     parts: Vec<Option<Part>>,
 }
 
-// SAFETY: the mutex is only ever handed to the C library's mutex functions, which are made for being called by several threads; the lists
-// are touched only by the thread that holds it.
+// SAFETY: the mutex is only ever handed to the C library's mutex functions, which are made for being called by several
+// threads; the lists are touched only by the thread that holds it.
 unsafe impl Sync for Gate {}
 
 static GATE: Gate = Gate {
@@ -82,8 +83,8 @@ impl Gate {
         }
         self.lock();
         let _unlock = Unlock(self);
-        // SAFETY: this thread holds the mutex until the reference is gone, and what runs here opens, closes, maps and unmaps, which does not
-        // come back to the gate.
+        // SAFETY: this thread holds the mutex until the reference is gone, and what runs here opens, closes, maps and
+        // unmaps, which does not come back to the gate.
         run(unsafe { &mut *self.inherited.get() })
     }
 }
@@ -111,7 +112,8 @@ pub(in crate::segment) struct Part {
     /// Where in the object it begins, on a page.
     pub(in crate::segment) offset: u64,
     pub(in crate::segment) is_writable: bool,
-    /// The mapped descriptor, and what it leads to: a child may be one whose parent has closed every descriptor that it could find.
+    /// The mapped descriptor, and what it leads to: a child may be one whose parent has closed every descriptor that
+    /// it could find.
     descriptor: RawFd,
     identity: Option<Identity>,
 }
@@ -121,23 +123,24 @@ impl Part {
         Self { start: start as usize, len_bytes, offset, is_writable, descriptor: -1, identity: None }
     }
 
-    /// Puts private memory in the place of the shared one: a copy of the object as it is touched or, where there can be none, zeros. Runs in
-    /// a child between `fork` and its return: system calls only.
+    /// Puts private memory in the place of the shared one: a copy of the object as it is touched or, where there can
+    /// be none, zeros. Runs in a child between `fork` and its return: system calls only.
     fn make_private(&self) {
         let protection = libc::PROT_READ | if self.is_writable { libc::PROT_WRITE } else { 0 };
         let over = |flags: c_int, descriptor: RawFd, offset: u64| {
             let flags = flags | libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_NORESERVE;
             let start = self.start as *mut c_void;
-            // SAFETY: a registered part is mapped, from its `start` for `len_bytes`, by a mapping that is still there in the child. That its
-            // bytes may change under a reader is what every reader of shared memory expects; no other thread exists.
+            // SAFETY: a registered part is mapped, from its `start` for `len_bytes`, by a mapping that is still there
+            // in the child. That its bytes may change under a reader is what every reader of shared memory expects; no
+            // other thread exists.
             unsafe {
                 libc::mmap(start, self.len_bytes, protection, flags, descriptor, offset as libc::off_t)
                     != libc::MAP_FAILED
             }
         };
         let leads_to_it = || {
-            // SAFETY: the number is that of a descriptor which its mapping keeps open, or which the program has closed under it: then the
-            // question fails or is answered for another object.
+            // SAFETY: the number is that of a descriptor which its mapping keeps open, or which the program has closed
+            // under it: then the question fails or is answered for another object.
             let descriptor = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
             self.identity.is_some() && identity_of_descriptor(descriptor).ok() == self.identity
         };
@@ -233,7 +236,8 @@ impl Drop for Registered {
     }
 }
 
-/// A mapping of an object that other processes map too, which a child of a fork has as private memory at the same address.
+/// A mapping of an object that other processes map too, which a child of a fork has as private memory at the same
+/// address.
 #[derive(Debug)]
 pub(in crate::segment) struct ForkSafe<M> {
     mapping: ManuallyDrop<M>,
@@ -244,7 +248,8 @@ pub(in crate::segment) struct ForkSafe<M> {
 }
 
 impl<M> ForkSafe<M> {
-    /// Maps and registers as one step, as far as any fork can see. `parts` says which memory of `mapping` shows which part of the object.
+    /// Maps and registers as one step, as far as any fork can see. `parts` says which memory of `mapping` shows which
+    /// part of the object.
     pub(in crate::segment) fn map(
         descriptor: &Arc<OwnedFd>,
         map: impl FnOnce(BorrowedFd<'_>) -> io::Result<M>,

@@ -11,8 +11,9 @@
 //! |  the object         |        | producer | entry 0 | entry 1 | ... |
 //! ```
 //!
-//! Where the range lies and how long it is never changes, in no version: so every build can tell whether a process lives in a segment, whatever
-//! the segment is. Byte 0 and the range as a whole mean the same in every version; the bytes between belong to the kind.
+//! Where the range lies and how long it is never changes, in no version: so every build can tell whether a process
+//! lives in a segment, whatever the segment is. Byte 0 and the range as a whole mean the same in every version; the
+//! bytes between belong to the kind.
 //!
 //! The kernel drops a lock when the last descriptor of its open file description is closed, so at the latest when the process dies.
 //! Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent. Whoever only wants to know uses
@@ -131,11 +132,12 @@ impl Drop for Claim {
     fn drop(&mut self) {
         match &self.holding {
             Holding::Descriptor(registered) => {
-                // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being spawned has one
-                // for a moment. Unlocking works on the description itself.
+                // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being
+                // spawned has one for a moment. Unlocking works on the description itself.
                 if let Some(descriptor) = registered.descriptor() {
                     let lock = self.range.write_lock(libc::F_UNLCK as libc::c_short);
-                    // SAFETY: as in `on_descriptor`. Its failure changes nothing: the close that follows unlocks as well.
+                    // SAFETY: as in `on_descriptor`. Its failure changes nothing: the close that follows unlocks as
+                    // well.
                     unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
                 }
             }
