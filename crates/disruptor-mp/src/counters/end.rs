@@ -53,7 +53,7 @@ impl EndCounters {
     }
 
     fn attached(file: &CountersFile, flags: u32, label: &str, ring: String) -> Self {
-        let number = file.next_number();
+        let number = file.begin_attachment();
         Self { file: file.clone(), place: Place::Attached { flags, label: label.to_owned(), ring, number } }
     }
 

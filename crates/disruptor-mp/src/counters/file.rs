@@ -6,7 +6,7 @@
 use super::block;
 use super::handle::CounterHandle;
 use super::memory::Memory;
-use super::record::Subject;
+use super::record::{AttachedEnd, Subject};
 use super::snapshot::CounterSnapshot;
 use crate::segment::{Segment, Sole, fork_epoch};
 use core::fmt;
@@ -90,9 +90,32 @@ impl CountersFile {
         }
     }
 
-    /// A number that no other end has in this file; 0 if it is open for reading only.
-    pub(super) fn next_number(&self) -> u32 {
-        if self.memory.is_writable() { self.memory.table().next_number() } else { 0 }
+    /// This file, of a process that counts in it under lock byte `lock` of `segment`, which it has just taken.
+    pub(super) fn living_by(self, segment: &Arc<Segment>, lock: u32) -> Self {
+        // What counted under it before is gone, or it could not have been taken.
+        self.memory.table().release_for(lock);
+        Self { memory: self.memory.living_by(segment, lock), ..self }
+    }
+
+    /// A number that no other end has in this file; 0 if it is open for reading only. What ends of processes that are gone have left is
+    /// released first.
+    pub(super) fn begin_attachment(&self) -> u32 {
+        if !self.memory.is_writable() {
+            return 0;
+        }
+        let table = self.memory.table();
+        if let Some((segment, own)) = self.memory.life() {
+            let others = |lock: &u32| lock != own && segment.bytes_beside().contains(lock);
+            for lock in table.locks().into_iter().filter(others) {
+                // Taken, and not only looked at: nothing begins to count under it meanwhile. What the kernel refuses to say is no death.
+                if !segment.is_held(lock).unwrap_or(true)
+                    && let Ok(Some(_claim)) = segment.claim(lock)
+                {
+                    table.release_for(lock);
+                }
+            }
+        }
+        table.next_number()
     }
 
     /// The counter `id` of the attached end `number`. Its record is released when the last clone of the handle is dropped.
@@ -108,7 +131,8 @@ impl CountersFile {
             return None;
         }
         let (table, subject) = (self.memory.table(), Subject::attached(id, label, ring));
-        let index = table.attach(&subject, flags, std::process::id(), number)?;
+        let lock = self.memory.life().map(|(_, lock)| *lock);
+        let index = table.attach(&subject, flags, std::process::id(), AttachedEnd { number, lock })?;
         let (memory, fork_epoch) = (self.memory.clone(), fork_epoch());
         let attachment = Attachment { memory, index, number, fork_epoch };
         Some(CounterHandle::new(self.memory.hold(table.records[index].count(), Arc::new(attachment))))

@@ -39,6 +39,8 @@ pub(super) struct Memory {
     shape: Shape,
     writable: bool,
     owner: Owner,
+    /// The segment, and the lock byte in it by which this process is seen to count there; `owner` holds it.
+    life: Option<(Arc<Segment>, u32)>,
 }
 
 // SAFETY: the bytes behind `base` are accessed only through atomics, and they live as long as `owner`, which itself may
@@ -75,7 +77,7 @@ impl Memory {
             // by our caller's promise.
             unsafe { base.as_ref() }.check(len_bytes)?
         };
-        Ok(Self { base, shape, writable: opening != Opening::AttachReadOnly, owner })
+        Ok(Self { base, shape, writable: opening != Opening::AttachReadOnly, owner, life: None })
     }
 
     /// How many counters can be registered.
@@ -116,6 +118,16 @@ impl Memory {
             "a writer gets a count of a table to write to"
         );
         HeldCount { count: NonNull::from(count), owner }
+    }
+
+    /// The segment that the table is in, and the lock byte that this process holds in it as long as it can count there, if it has one.
+    pub(super) fn life(&self) -> Option<&(Arc<Segment>, u32)> {
+        self.life.as_ref()
+    }
+
+    /// This memory, of a process that counts in it under lock byte `lock` of `segment`, which `owner` holds.
+    pub(super) fn living_by(self, segment: &Arc<Segment>, lock: u32) -> Self {
+        Self { life: Some((Arc::clone(segment), lock)), ..self }
     }
 
     /// What keeps the bytes in memory.
@@ -270,7 +282,8 @@ impl CountersFile {
     /// # Errors
     /// As for `in_segment`.
     pub(crate) fn in_claimed_segment(segment: &Arc<Segment>, claim: Claim) -> Result<Self, TableError> {
-        Self::of_owner(segment, Arc::new((Arc::clone(segment), claim)))
+        let lock = claim.byte();
+        Ok(Self::of_owner(segment, Arc::new((Arc::clone(segment), claim)))?.living_by(segment, lock))
     }
 
     /// The table in the counters section of `segment`, which `owner` keeps mapped.
@@ -321,7 +334,7 @@ mod tests {
             }
             file.end_block(index);
         }
-        if let Some(handle) = file.count_for_attached(0x20, 4, "exercise", "heap", file.next_number()) {
+        if let Some(handle) = file.count_for_attached(0x20, 4, "exercise", "heap", file.begin_attachment()) {
             handle.add(2);
             assert!(file.snapshot().iter().any(|counter| counter.label == "exercise"), "what counts is shown");
         }

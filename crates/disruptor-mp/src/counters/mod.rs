@@ -54,7 +54,7 @@
 //!      20      4  bytes of the label in use
 //!      24     48  label
 //!      72      4  bytes of the ring's place in use
-//!      76      4  reserved
+//!      76      4  1 + the lock byte of the attached end's process; 0: none
 //!      80     40  the place of the attached end's ring
 //!     120      8  count
 //! ```

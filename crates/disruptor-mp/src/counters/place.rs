@@ -44,9 +44,8 @@ impl CountersFile {
         let init = |segment: &Segment| Self::initialise_in(segment, capacity);
         let sole = Sole::create(&place, &blueprint, &CreateOptions::default().make_directories(true), init)
             .map_err(|error| MultiProcessError::from_create(&place, error))?;
-        let file = Self::in_segment(sole.segment())
-            .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source })?;
-        Ok(file.named_by(sole))
+        // Not by the creator's lock: that goes with the name, and counters may be kept longer.
+        Ok(Self::counting_in(&place, sole.segment())?.named_by(sole))
     }
 
     /// Opens the table at `place`, to read it and to count in it. The table in a ring's segment is opened by the ring's name. As long as the
@@ -72,11 +71,16 @@ impl CountersFile {
             other => other,
         };
         let segment = Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?);
-        let damaged = |source| MultiProcessError::DamagedCounters { place: place.to_string(), source };
         if access == Access::ReadOnly {
-            return Self::in_segment(&segment).map_err(damaged);
+            return Self::in_segment(&segment)
+                .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source });
         }
-        let claim = claim_for_counting(&segment).map_err(|source| MultiProcessError::Os {
+        Self::counting_in(place, &segment)
+    }
+
+    /// The table in `segment`, for a process that is seen to live there as long as it can count.
+    fn counting_in(place: &Place, segment: &Arc<Segment>) -> MultiProcessResult<Self> {
+        let claim = claim_for_counting(segment).map_err(|source| MultiProcessError::Os {
             place: place.to_string(),
             call: "locking a byte for counting",
             source,
@@ -84,6 +88,7 @@ impl CountersFile {
         if segment.fate() != Fate::Live {
             return Err(MultiProcessError::Replaced { place: place.to_string() });
         }
-        Self::in_claimed_segment(&segment, claim).map_err(damaged)
+        Self::in_claimed_segment(segment, claim)
+            .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source })
     }
 }

@@ -38,12 +38,27 @@ pub(super) struct Record {
     label_len: AtomicU32,
     label: [AtomicU64; LABEL_WORDS],
     ring_len: AtomicU32,
-    reserved: AtomicU32,
+    /// The lock byte, plus one, by which the process of the attached end is seen to live; 0 if it has none.
+    lock_plus_one: AtomicU32,
     ring: [AtomicU64; LABEL_WORDS - 1],
     count: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Record>() == 128 && core::mem::offset_of!(Record, count) == 120);
+
+/// Which end counts in a record.
+#[derive(Clone, Copy)]
+pub(super) struct AttachedEnd {
+    /// No other's in this table; 0: no end, but what was registered.
+    pub(super) number: u32,
+    /// The lock byte by which its process is seen to live.
+    pub(super) lock: Option<u32>,
+}
+
+impl AttachedEnd {
+    /// That of a counter that was registered.
+    pub(super) const NONE: Self = Self { number: 0, lock: None };
+}
 
 /// What a record is about: two records are the same counter if this is the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,12 +120,13 @@ impl Record {
     }
 
     /// Describes a counter in a record that the caller has claimed, and shows it to everybody. The count goes on if it was of the same.
-    pub(super) fn fill(&self, subject: &Subject, flags: u32, owner_pid: u32, number: u32) {
+    pub(super) fn fill(&self, subject: &Subject, flags: u32, owner_pid: u32, end: AttachedEnd) {
         if self.subject() != *subject {
             self.count.store(0, Ordering::Relaxed);
         }
         self.id.store(subject.id, Ordering::Relaxed);
-        self.number.store(number, Ordering::Relaxed);
+        self.number.store(end.number, Ordering::Relaxed);
+        self.lock_plus_one.store(end.lock.map_or(0, |byte| byte.saturating_add(1)), Ordering::Relaxed);
         self.label_len.store(subject.label.len_bytes(), Ordering::Relaxed);
         subject.label.store(&self.label);
         self.ring_len.store(subject.ring.len_bytes(), Ordering::Relaxed);
@@ -131,6 +147,19 @@ impl Record {
         if self.is(READY) && self.number.load(Ordering::Relaxed) == number {
             // Release, partner in `claim`.
             self.state.store(RELEASED, Ordering::Release);
+        }
+    }
+
+    /// The lock byte of the process whose attached end counts here; `None` if there is no such end, or it has no lock.
+    pub(super) fn lock(&self) -> Option<u32> {
+        let is_attached = self.is(READY) && self.number.load(Ordering::Relaxed) != 0;
+        is_attached.then(|| self.lock_plus_one.load(Ordering::Relaxed).checked_sub(1)).flatten()
+    }
+
+    /// [`release`](Self::release) by the holder of that lock byte: the end that counted under it is gone.
+    pub(super) fn release_for(&self, lock: u32) {
+        if self.lock() == Some(lock) {
+            self.release(self.number.load(Ordering::Relaxed));
         }
     }
 
@@ -181,7 +210,7 @@ mod tests {
     fn filled(subject: &Subject, number: u32) -> Record {
         let record = Record::default();
         assert!(record.claim_free());
-        record.fill(subject, 0, 7, number);
+        record.fill(subject, 0, 7, AttachedEnd { number, lock: None });
         record
     }
 
@@ -198,14 +227,29 @@ mod tests {
         assert!(record.is_released_by(&first) && !record.is_released_by(&other));
         assert_eq!(record.look().unwrap().value, 5, "shown until it is taken");
         assert!(record.claim_released() && record.look().is_none());
-        record.fill(&first, 0, 7, 2);
+        record.fill(&first, 0, 7, AttachedEnd { number: 2, lock: None });
         assert_eq!(record.look().unwrap().value, 5);
 
         record.release(2);
         assert!(record.claim_released());
-        record.fill(&other, 0, 7, 3);
+        record.fill(&other, 0, 7, AttachedEnd { number: 3, lock: None });
         let seen = record.look().unwrap();
         assert_eq!((seen.value, seen.owner), (0, CounterOwner::Attached { ring: "shm:b".into(), number: 3 }));
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_releases_what_was_counted_under_it_and_nothing_else() {
+        let subject = Subject::attached(0x20, "w", "shm:a");
+        let counting = |number, lock| {
+            let record = Record::default();
+            assert!(record.claim_free());
+            record.fill(&subject, 0, 7, AttachedEnd { number, lock });
+            record
+        };
+        let records = [counting(1, Some(2)), counting(2, Some(3)), counting(3, None), counting(0, Some(2))];
+        assert_eq!(records.each_ref().map(Record::lock), [Some(2), Some(3), None, None]);
+        records.iter().for_each(|record| record.release_for(2));
+        assert_eq!(records.each_ref().map(|record| record.is(RELEASED)), [true, false, false, false]);
     }
 
     #[test]

@@ -5,16 +5,17 @@
 //! peer: it is copied once, checked, then used.
 
 use super::block::{Block, meaning};
-use super::record::{Record, Subject};
+use super::record::{AttachedEnd, Record, Subject};
 use super::snapshot::{COUNTER_FLAG_CONSUMER, COUNTER_FLAG_IN_USE, COUNTER_FLAG_PRODUCER, CounterSnapshot};
 use super::{CounterOwner, block};
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering, fence};
+use std::collections::BTreeSet;
 
 /// The most counters that can be registered in one table: 8 MiB, and a bound on what a snapshot of a hostile table allocates.
 pub const CAPACITY_MAX: u32 = 1 << 16;
 
-/// The most blocks: a producer's, that of the former consumers, and one for each entry of the longest table of consumers.
-const BLOCKS_MAX: u32 = 2 + 1024;
+/// The most blocks, a bound on what a snapshot of a hostile table allocates: more than the ends of the largest ring.
+const BLOCKS_MAX: u32 = 1 << 12;
 
 /// Bytes to set aside for a table of its own where nothing says how large it has to be: room for 63 counters.
 pub const COUNTERS_FILE_RESERVED_BYTES: usize = 8192;
@@ -41,8 +42,13 @@ impl Shape {
     }
 
     /// The table of a ring with room for `consumers` consumers.
+    ///
+    /// # Panics
+    /// If these are more than a table has blocks for.
     pub(crate) const fn ring(consumers: u32, records: u32) -> Self {
-        Self { blocks: block::FIRST_CONSUMER as u32 + consumers, records }
+        let blocks = block::FIRST_CONSUMER as u32 + consumers;
+        assert!(blocks <= BLOCKS_MAX);
+        Self { blocks, records }
     }
 
     /// Bytes of such a table.
@@ -190,7 +196,7 @@ impl<'a> Table<'a> {
         // over, for their owner may be stopped or dead.
         for record in self.records {
             if record.claim_free() {
-                record.fill(&subject, flags, owner_pid, 0);
+                record.fill(&subject, flags, owner_pid, AttachedEnd::NONE);
                 return Some(record);
             }
             if record.is_registered_as(&subject) {
@@ -199,7 +205,7 @@ impl<'a> Table<'a> {
             }
         }
         let record = self.records.iter().find(|record| record.claim_released())?;
-        record.fill(&subject, flags, owner_pid, 0);
+        record.fill(&subject, flags, owner_pid, AttachedEnd::NONE);
         Some(record)
     }
 
@@ -214,14 +220,24 @@ impl<'a> Table<'a> {
 
     /// The index of a record for one counter of an attached end, which no other end counts in: one that the same counter was released
     /// from, or a new one, or at last any that was released.
-    pub(super) fn attach(&self, subject: &Subject, flags: u32, owner_pid: u32, number: u32) -> Option<usize> {
+    pub(super) fn attach(&self, subject: &Subject, flags: u32, owner_pid: u32, end: AttachedEnd) -> Option<usize> {
         let first = |can_be_had: &dyn Fn(&Record) -> bool| self.records.iter().position(can_be_had);
         // Between the look and the claim another end may take it; then it is claimed by that one.
         let index = first(&|record| record.is_released_by(subject) && record.claim_released())
             .or_else(|| first(&Record::claim_free))
             .or_else(|| first(&Record::claim_released))?;
-        self.records[index].fill(subject, flags, owner_pid, number);
+        self.records[index].fill(subject, flags, owner_pid, end);
         Some(index)
+    }
+
+    /// The lock bytes under which attached ends count.
+    pub(super) fn locks(&self) -> BTreeSet<u32> {
+        self.records.iter().filter_map(Record::lock).collect()
+    }
+
+    /// Releases the records of the ends that counted under that lock byte, which the caller holds, so that none counts now.
+    pub(super) fn release_for(&self, lock: u32) {
+        self.records.iter().for_each(|record| record.release_for(lock));
     }
 
     /// Every counter that has an owner or had one, those of the ring's ends first, in the order of the table.

@@ -30,6 +30,9 @@ pub const TABLE_LEN_MAX: usize = 1024;
 /// Counters that an application can register in a ring's table, 4 KiB; the ring's ends have their own room.
 pub(crate) const COUNTERS_OF_APPLICATION: u32 = 32;
 
+/// The counters of the largest table of consumers are a table of counters.
+const _: counters::Shape = counters::Shape::ring((TABLE_LEN_MAX + PLACES_FOR_OTHERS) as u32, COUNTERS_OF_APPLICATION);
+
 /// Places in the table beside those that were asked for: for monitors, recorders and the like.
 pub const PLACES_FOR_OTHERS: usize = 4;
 

@@ -19,6 +19,7 @@
 //! that is still empty is left alone, because nothing in it says that it is ours.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
@@ -318,8 +319,7 @@ impl Segment {
     /// # Errors
     /// As [`claim`](Self::claim).
     pub(crate) fn claim_beside(&self) -> io::Result<Option<Claim>> {
-        let first = self.header.table_len.saturating_add(2);
-        for byte in first..first.saturating_add(WRITERS_MAX) {
+        for byte in self.bytes_beside() {
             if let Some(claim) = self.claim(byte)? {
                 return Ok(Some(claim));
             }
@@ -329,6 +329,12 @@ impl Segment {
             }
         }
         Ok(None)
+    }
+
+    /// The bytes from which [`claim_beside`](Self::claim_beside) takes one: after those of the producer, the table's entries and the table.
+    pub(crate) fn bytes_beside(&self) -> Range<u32> {
+        let first = self.header.table_len.saturating_add(2);
+        first..first.saturating_add(WRITERS_MAX)
     }
 
     /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays true of it;

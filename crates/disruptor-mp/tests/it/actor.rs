@@ -158,6 +158,12 @@ impl Part {
                     }
                 }
             }
+            // Its counters go into the file of that name.
+            ["count", into] => {
+                let consumer = self.consumer.as_mut().ok_or("no consumer")?;
+                consumer.attach_counters(&CountersFile::open(place(into))?);
+                String::new()
+            }
             ["manage", id] => {
                 let producer = self.producer.as_mut().ok_or("no producer")?;
                 producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new([id]))?;

@@ -424,11 +424,95 @@ fn ends_that_come_and_go_do_not_use_up_a_file() {
 }
 
 #[test]
+fn processes_that_are_killed_do_not_use_up_a_file_that_they_count_into() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let (name, counters) = (shm.name("a"), shm.name("c"));
+    let file = CountersFile::create(counters.as_str(), 24).unwrap();
+    let mut producer = ring(&Place::from(name.as_str()), 8).build_producer(step).unwrap();
+    // One that lives all the time keeps its counters.
+    let mut living = join(&Place::from(name.as_str()), "living");
+    living.attach_counters(&file);
+    for round in 1..=6 {
+        let id = if round <= 3 { "w".to_owned() } else { format!("w{round}") };
+        let mut worker = Actor::new();
+        worker.does(format!("attach {name} {id}"));
+        worker.does(format!("count {counters}"));
+        publish(&mut producer, 2);
+        worker.does("consume 2");
+        assert_eq!(drain(&mut living).len(), 2);
+        let values = |label: &str| of(&file, ids::EVENTS_CONSUMED, label).iter().map(|c| c.value).collect::<Vec<_>>();
+        // A worker that comes back under its id counts on.
+        assert_eq!(values(&id), [if round <= 3 { 2 * round } else { 2 }], "round {round}");
+        assert_eq!(values("living"), [2 * round]);
+        worker.dies();
+        if round >= 3 {
+            assert!(producer.evict_consumer(&id).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_several_dead_processes_have_counted_goes_on_under_their_names() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let (name, counters) = (shm.name("a"), shm.name("c"));
+    let file = CountersFile::create(counters.as_str(), 20).unwrap();
+    let mut producer = ring(&Place::from(name.as_str()), 8).build_producer(step).unwrap();
+    let start = |id: &str| {
+        let mut worker = Actor::new();
+        worker.does(format!("attach {name} {id}"));
+        worker.does(format!("count {counters}"));
+        worker
+    };
+    let mut workers = ["w1", "w2"].map(start);
+    publish(&mut producer, 2);
+    workers.iter_mut().for_each(|worker| drop(worker.does("consume 2")));
+    workers.into_iter().for_each(Actor::dies);
+    // The one that comes back has the lock byte of the other one.
+    let mut second = start("w2");
+    publish(&mut producer, 2);
+    second.does("consume 2");
+    let values = |label: &str| of(&file, ids::EVENTS_CONSUMED, label).iter().map(|c| c.value).collect::<Vec<_>>();
+    assert_eq!((values("w1"), values("w2")), (vec![2], vec![4]));
+}
+
+#[test]
+fn a_process_that_is_stopped_keeps_its_counters_in_a_file() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let (name, counters) = (shm.name("a"), shm.name("c"));
+    let file = CountersFile::create(counters.as_str(), 64).unwrap();
+    let mut producer = ring(&Place::from(name.as_str()), 8).build_producer(step).unwrap();
+    let mut first = Actor::new();
+    first.does(format!("attach {name} w"));
+    first.does(format!("count {counters}"));
+    publish(&mut producer, 3);
+    first.does("consume 3");
+    first.victim.stop();
+    // The ring is replaced, and another process takes the id in the new one.
+    drop(producer);
+    let mut producer = ring(&Place::from(name.as_str()), 8).build_producer(step).unwrap();
+    let mut second = Actor::new();
+    second.does(format!("attach {name} w"));
+    second.does(format!("count {counters}"));
+    publish(&mut producer, 1);
+    second.does("consume 1");
+    let values: Vec<_> = of(&file, ids::EVENTS_CONSUMED, "w").iter().map(|c| c.value).collect();
+    assert_eq!(values, [3, 1]);
+}
+
+#[test]
 fn a_small_ring_for_two_pays_little_for_its_counters() {
     let counters = disruptor_mp::plan::<Step>(8, 2).unwrap().counters.len;
     assert!(counters <= 8 << 10, "{counters} bytes");
     let many = disruptor_mp::plan::<Step>(8, 1002).unwrap().counters.len;
     assert_eq!((many - counters) / 1000, 384, "bytes for each more consumer");
+}
+
+#[test]
+fn the_largest_table_of_consumers_has_counters() {
+    let mut producer =
+        ring(&Place::heap(), 4).enable_discovery(disruptor_mp::TABLE_LEN_MAX).build_producer(step).unwrap();
+    publish(&mut producer, 3);
+    assert_eq!(count(&producer.ring_counters(), ids::EVENTS_PUBLISHED), 3);
 }
 
 #[test]
