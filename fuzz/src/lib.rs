@@ -13,7 +13,7 @@ pub mod step_generated;
 /// Room in the rings of the targets: little, so that laps come soon.
 pub const CAPACITY: usize = 4;
 
-/// Entries in their consumer tables.
+/// Places in their consumer tables that they are asked for.
 pub const TABLE_LEN: usize = 3;
 
 /// Words of one entry. Source: RFC 0011, "Layout".

@@ -27,17 +27,31 @@ pub(in crate::segment) struct MemoryLimit {
 struct Files {
     limit: &'static str,
     usage: &'static str,
-    /// Lines of `memory.stat`: pages that the kernel drops before it kills.
-    reclaimable: [&'static str; 2],
+    /// Lines of `memory.stat`: what the kernel takes back before it kills.
+    reclaimable: &'static [&'static str],
+    swap_limit: &'static str,
+    swap_usage: &'static str,
+    /// Whether the last two are about memory and swap together.
+    swap_includes_memory: bool,
 }
 
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
-    reclaimable: ["total_inactive_file", "total_active_file"],
+    reclaimable: &["total_inactive_file", "total_active_file"],
+    swap_limit: "memory.memsw.limit_in_bytes",
+    swap_usage: "memory.memsw.usage_in_bytes",
+    swap_includes_memory: true,
 };
 
-const V2: Files = Files { limit: "memory.max", usage: "memory.current", reclaimable: ["inactive_file", "active_file"] };
+const V2: Files = Files {
+    limit: "memory.max",
+    usage: "memory.current",
+    reclaimable: &["inactive_file", "active_file", "slab_reclaimable"],
+    swap_limit: "memory.swap.max",
+    swap_usage: "memory.swap.current",
+    swap_includes_memory: false,
+};
 
 impl MemoryLimit {
     /// That of this process, if it has one.
@@ -73,11 +87,18 @@ impl MemoryLimit {
     /// The limit of one group; `None` without one.
     fn read(group: &Path, files: &Files, swap_free_bytes: u64) -> Option<Self> {
         let number = |name| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
-        let limit_bytes = number(files.limit)?; // "max" is no number and no limit
+        let limit_bytes = number(files.limit)?; // `max` is no number and no limit
         let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
         let reclaimable = files.reclaimable.iter().filter_map(|name| field(&stat, name)).fold(0, u64::saturating_add);
-        let in_use = number(files.usage)?.saturating_sub(reclaimable);
-        let available_bytes = limit_bytes.saturating_sub(in_use).saturating_add(swap_free_bytes);
+        let left = |limit: u64, usage: u64| limit.saturating_sub(usage.saturating_sub(reclaimable));
+        let memory = left(limit_bytes, number(files.usage)?);
+        let available_bytes = match (number(files.swap_limit), number(files.swap_usage)) {
+            (Some(limit), Some(usage)) if files.swap_includes_memory => {
+                memory.saturating_add(swap_free_bytes).min(left(limit, usage))
+            }
+            (Some(limit), Some(usage)) => memory.saturating_add(swap_free_bytes.min(limit.saturating_sub(usage))),
+            _ => memory.saturating_add(swap_free_bytes),
+        };
         Some(Self { limit_bytes, available_bytes })
     }
 }
@@ -115,8 +136,12 @@ mod tests {
             }
         }
 
+        fn write(&self, path: &str, content: &str) {
+            fs::write(self.0.join(path), content).unwrap();
+        }
+
         fn v2(&self, path: &str, max: &str, current: &str) {
-            let stat = "anon 5\nfile 900\ninactive_file 100\nactive_file 200\nslab_reclaimable 7\n";
+            let stat = "anon 5\nfile 900\ninactive_file 100\nactive_file 150\nslab_reclaimable 50\n";
             self.group(path, [("memory.max", max), ("memory.current", current), ("memory.stat", stat)]);
         }
     }
@@ -157,6 +182,25 @@ mod tests {
         for groups in [&b"0::/\n"[..], b"0::/docker/4711\n", b"0::/../other\n"] {
             assert_eq!(MemoryLimit::find(&root.0, groups, 0), found(1_000, 900));
         }
+    }
+
+    #[test]
+    fn swap_that_the_group_may_not_use_is_no_memory() {
+        let root = Root::new();
+        root.v2("pod", "1000\n", "900\n");
+        let available = |swap_free| MemoryLimit::find(&root.0, b"0::/pod\n", swap_free).unwrap().available_bytes;
+        assert_eq!(available(5_000), 400 + 5_000);
+        root.write("pod/memory.swap.max", "80\n");
+        root.write("pod/memory.swap.current", "30\n");
+        assert_eq!((available(5_000), available(10)), (450, 410));
+        root.write("pod/memory.swap.max", "max\n");
+        assert_eq!(available(5_000), 400 + 5_000);
+
+        let files = [("memory.limit_in_bytes", "1000"), ("memory.usage_in_bytes", "750"), ("memory.stat", "")];
+        root.group("memory/job", files);
+        root.write("memory/job/memory.memsw.limit_in_bytes", "1100");
+        root.write("memory/job/memory.memsw.usage_in_bytes", "800");
+        assert_eq!(MemoryLimit::find(&root.0, b"4:memory:/job\n", 5_000), found(1_000, 300), "of both together");
     }
 
     #[test]
