@@ -13,8 +13,8 @@
 //! worker-1 is process 12548
 //!  50 %  19950 of 39900 events published, 18854 seen answered by all, 262710/s
 //! chaos: SIGKILL to worker-1 (process 12548) before event 19950
-//! stall report: ring shm:sw12546: producer waits for space since 50.2ms; worker-1 (rank 1) pid 12548 is dead, at sequence 19917, 1024
-//!     events behind, inside its handler, no progress for 50.2ms; gives up
+//! stall report: ring shm:sw12546: producer waits for space since 50.2ms; worker-1 (rank 1) pid 12548 is dead, at sequence 19917, lags by
+//!     1024 events, inside its handler, no progress for 50.2ms; gives up
 //! chaos: noticed 51.7ms after the kill
 //! worker-1 is process 12551
 //! worker-1 goes on where the one before it stopped

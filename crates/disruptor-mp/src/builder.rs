@@ -128,6 +128,7 @@ pub struct SharedDisruptorBuilder<E> {
     existing: Existing,
     process_core: Option<usize>,
     consumer_core: Option<usize>,
+    keeps_place: bool,
     event: PhantomData<fn() -> E>,
 }
 
@@ -149,6 +150,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             existing: Existing::TakeOverOrReplace,
             process_core: None,
             consumer_core: None,
+            keeps_place: false,
             event: PhantomData,
         }
     }
@@ -224,6 +226,13 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     #[must_use]
     pub fn with_consumer_id(self, id: impl Into<String>) -> Self {
         Self { consumer_id: Some(id.into()), ..self }
+    }
+
+    /// The consumer keeps its place when it is dropped, until it is told to [`leave`](SharedConsumer::leave) or has read up to *closed*: see
+    /// [`keep_place`](ConsumerEnd::keep_place).
+    #[must_use]
+    pub fn keep_place(self) -> Self {
+        Self { keeps_place: true, ..self }
     }
 
     /// The application's rank of the consumer, for reports.
@@ -398,6 +407,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             id: self.consumer_id,
             rank: self.rank,
             start: self.start,
+            keeps_place: self.keeps_place,
             wait: self.wait.overridden()?,
         })
     }

@@ -225,8 +225,14 @@ pub enum MultiProcessError {
         /// Slots of the ring.
         capacity: usize,
     },
-    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a
-    /// wait is for: expect at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
+    /// A list of required consumers that is empty would let every managed call succeed. Name at least one, or publish unmanaged.
+    #[error("no consumer of {place} is required")]
+    NoRequiredConsumers {
+        /// The ring.
+        place: String,
+    },
+    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a wait is for: expect
+    /// at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
     #[error("start-up of {place} waits for 0 consumers: expect at least one, or choose `CoordinationMode::Immediate`")]
     NoConsumersExpected {
         /// The ring.

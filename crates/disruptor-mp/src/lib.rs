@@ -95,7 +95,7 @@
 //! holds a [`StallReport`], whose `Display` is one line:
 //!
 //! ```text
-//! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, 1024 events behind,
+//! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, lags by 1024 events,
 //! inside its handler, no progress for 2.0s; gives up
 //! ```
 //!

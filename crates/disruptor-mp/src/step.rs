@@ -44,9 +44,9 @@ steps! {
     ReaderAnnounced, DeliveredStored, GateStored,
     // join, rejoin and leave
     TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinSecondGate, JoinActive, RejoinEpoch, RejoinIdentity,
-    ReadStored, LeaveFreed, LeaveWoken,
+    ReadStored, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EndingUnlocked,
     // take over, replace and close
-    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverWoken, ReplaceUnlinked, ReplaceMarked, ReplaceWoken, ClosedStored,
+    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, ReplaceUnlinked, ReplaceMarked, ReplaceWoken, ClosedStored,
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 

@@ -238,7 +238,7 @@
 //!         break error;
 //!     }
 //! };
-//! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, 15 events behind; gives up
+//! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, lags by 15 events; gives up
 //! let TransportError::Publish(PublishError::TimedOut { report }) = error else { panic!("{error}") };
 //! assert_eq!(report.culprit.unwrap().rank, Some(3));
 //! # Ok(())
@@ -341,3 +341,8 @@ pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, T
 pub use flatbuffers;
 #[cfg(feature = "rkyv")]
 pub use rkyv;
+
+/// Compiles and runs what the guide for users of the alpha shows.
+#[cfg(all(doctest, feature = "bincode"))]
+#[doc = include_str!("../docs/from-the-alpha.md")]
+struct FromTheAlpha;

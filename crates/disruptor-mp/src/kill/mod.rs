@@ -74,6 +74,9 @@ enum Play {
     ReadingNameless(Role),
     /// A consumer with an id dies leaving.
     Leaving(Role),
+    /// A required consumer goes, and its process dies of it. A managed publish fails: the next one if the departure `is_counted`, and
+    /// otherwise one within a lap. Once a successor is there, publishing goes on.
+    GoingAlthoughRequired { role: Role, is_counted: bool },
     /// A consumer dies joining. Its place is kept for it if it has an id and came far enough.
     Joining { id: Option<&'static str>, is_kept: bool },
     /// The first consumer of a ring in which events wait for it dies. Who comes next gets them, unless the dead one was handed one.
@@ -174,6 +177,12 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 0, Closing { role: CloseUnused, published: 0, name_stays: true }),
         at(CloseWoken, 0, Closing { role: Close, published: 5, name_stays: true }),
         at(CloseUnlinked, 0, Closing { role: Close, published: 5, name_stays: false }),
+        // A producer that a panic drops has not closed its ring.
+        at(ClosedStored, 0, Publishing(PublishAndPanic, Exactly(5))),
+        at(StoredNotWoken, 0, Publishing(PublishAndPanic, AtLeast(1))),
+        at(CloseWoken, 0, Publishing(PublishAndPanic, Exactly(5))),
+        at(TakeOverCleared, 0, TakingOver(PublishAndPanic)),
+        at(TakeOverOpened, 0, TakingOver(PublishAndPanic)),
         at(TakeOverLocked, 0, TakingOver(Publish)),
         at(TakeOverCursorStored, 0, TakingOver(Publish)),
         at(TakeOverCursorStored, 0, TakingOver(PublishGroups)),
@@ -216,7 +225,19 @@ fn scenarios() -> Vec<Scenario> {
         at(ReadStored, 0, Reading { role: Leave, position: 3, delivered: 3 }),
         at(LeaveFreed, 0, Leaving(Leave)),
         at(StoredNotWoken, 1, Leaving(LeaveUnread)),
+        at(LeaveCounted, 0, Leaving(Leave)),
         at(LeaveWoken, 0, Leaving(Leave)),
+        at(LeaveFreed, 0, GoingAlthoughRequired { role: Leave, is_counted: false }),
+        at(LeaveCounted, 0, GoingAlthoughRequired { role: Leave, is_counted: true }),
+        at(LeaveWoken, 0, GoingAlthoughRequired { role: Leave, is_counted: true }),
+        // The panic begins with the event in hand, and the process dies while it unwinds.
+        at(EndingStored, 0, Reading { role: Panic, position: 3, delivered: 4 }),
+        at(EndingCounted, 0, Reading { role: Panic, position: 3, delivered: 4 }),
+        at(EndingUnlocked, 0, Reading { role: Panic, position: 3, delivered: 4 }),
+        at(EndingStored, 0, GoingAlthoughRequired { role: Panic, is_counted: false }),
+        at(EndingCounted, 0, GoingAlthoughRequired { role: Panic, is_counted: true }),
+        at(EndingUnlocked, 0, GoingAlthoughRequired { role: Panic, is_counted: true }),
+        at(DeliveredStored, 0, GoingAlthoughRequired { role: Consume, is_counted: false }),
         at(TableLocked, 0, Joining { id, is_kept: false }),
         at(EntryLocked, 0, Joining { id, is_kept: false }),
         at(EntryNamed, 0, Joining { id, is_kept: false }),
@@ -332,6 +353,9 @@ fn play(scenario: &Scenario, log: &mut Log) {
         Play::Collecting => writer::collecting(scenario, log),
         Play::Clearing => writer::clearing(scenario, log),
         Play::Leaving(role) => reader::leaving(scenario, role, log),
+        Play::GoingAlthoughRequired { role, is_counted } => {
+            reader::going_although_required(scenario, role, is_counted, log)
+        }
         Play::Joining { id, is_kept } => reader::joining(scenario, id, is_kept, log),
         Play::Alone { role, id, is_read } => reader::alone(scenario, role, id, is_read, log),
         Play::Rejoining => reader::rejoining(scenario, log),

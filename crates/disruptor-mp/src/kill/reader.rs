@@ -7,9 +7,10 @@ use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Publisher, Reader, Waited, longest};
 use super::victim::{Doomed, Role};
 use super::{CAPACITY, ID, Log, Scenario, Stage, Tap, WaitStrategy};
-use crate::SharedConsumer;
 use crate::counters::ids::PRODUCER_PARK_COUNT;
+use crate::liveness::Ending;
 use crate::step::Step;
+use crate::{RequiredConsumerError, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer};
 use std::time::Instant;
 use testkit::watchdog::{PATIENCE, eventually};
 
@@ -118,7 +119,8 @@ fn nameless(stage: &Stage) -> String {
 pub(super) fn reading(scenario: &Scenario, role: Role, position: i64, delivered: i64, log: &mut Log) {
     let (company, alive) = die_reading(scenario, role, Some(ID), log);
     let death = company.publisher().death();
-    assert_eq!(death.id, ID);
+    let how = if role == Role::Panic { Ending::Panicked } else { Ending::Killed };
+    assert_eq!((death.id.as_str(), death.how), (ID, how));
     log.waited(death.waited.after(alive));
     let successor = come_back(&company, position, delivered, 1);
     company.publisher().resume();
@@ -160,6 +162,53 @@ fn go_on(company: Company, alive: Instant, log: &mut Log) {
 pub(super) fn leaving(scenario: &Scenario, role: Role, log: &mut Log) {
     let (company, alive) = die_reading(scenario, role, Some(ID), log);
     go_on(company, alive, log);
+}
+
+/// The victim is required, and another consumer is not. Nobody may be told that it succeeded once the victim is known to have gone.
+pub(super) fn going_although_required(scenario: &Scenario, role: Role, is_counted: bool, log: &mut Log) {
+    let stage = Stage::new();
+    let mut producer = stage.ring().build_producer(Event::blank).unwrap();
+    producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new([ID])).unwrap();
+    let mut doomed = stage.doomed(scenario, role, Some(ID));
+    let other = stage.reader(WaitStrategy::Block);
+    other.resume();
+    let publish = |producer: &mut SharedProducer<Event>| {
+        let sequence = producer.last_published_sequence() + 1;
+        producer.publish_managed(|event| event.fill(sequence))
+    };
+    for _ in 0..CAPACITY {
+        publish(&mut producer).unwrap();
+    }
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    let mut published = 0;
+    let gone = loop {
+        match publish(&mut producer) {
+            Ok(_) => published += 1,
+            Err(gone) => break gone,
+        }
+    };
+    let limit = if is_counted { 0 } else { CAPACITY };
+    assert!(published <= limit, "{published} events were published without the required consumer");
+    match (role, gone) {
+        (Role::Leave, RequiredConsumerError::ConsumerLeft { consumer_id, .. })
+        | (Role::Panic, RequiredConsumerError::ConsumerDied { consumer_id, how: Ending::Panicked, .. })
+        | (Role::Consume, RequiredConsumerError::ConsumerDied { consumer_id, how: Ending::Killed, .. })
+            if consumer_id == ID => {}
+        (_, other) => panic!("{other}"),
+    }
+    let successor = Reader::start(stage.ring().with_consumer_id(ID).build_consumer().unwrap());
+    successor.resume();
+    for _ in 0..3 * CAPACITY {
+        publish(&mut producer).unwrap();
+    }
+    drop(producer);
+    for reader in [other, successor] {
+        assert_eq!(reader.end().end, End::Closed);
+        reader.finish();
+    }
+    stage.strike();
 }
 
 pub(super) fn joining(scenario: &Scenario, id: Option<&str>, is_kept: bool, log: &mut Log) {

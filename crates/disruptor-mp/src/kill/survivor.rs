@@ -4,6 +4,7 @@
 //! **May touch it:** the plays.
 
 use super::event::{Event, Seen};
+use crate::liveness::Ending;
 use crate::ring::mapped::Mapped;
 use crate::ring::membership::{self, PRODUCER_BYTE, entry_byte};
 use crate::segment::{Access, Kind, Place, Segment};
@@ -157,6 +158,7 @@ impl Onlooker {
 /// A dead consumer that a publisher was told of.
 pub(super) struct Death {
     pub(super) id: String,
+    pub(super) how: Ending,
     pub(super) waited: Waited,
 }
 
@@ -192,8 +194,8 @@ impl Publisher {
                 match published {
                     Ok(_) if waited.after(begun) > AT_ONCE => waits.push(waited),
                     Ok(_) => {}
-                    Err(PublishError::ConsumerDied { id, .. }) => {
-                        if report.send(Death { id, waited }).is_err() || resumed.recv().is_err() {
+                    Err(PublishError::ConsumerDied { id, how, .. }) => {
+                        if report.send(Death { id, how, waited }).is_err() || resumed.recv().is_err() {
                             break;
                         }
                     }

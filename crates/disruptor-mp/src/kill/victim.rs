@@ -59,12 +59,16 @@ pub(super) enum Role {
     Leave,
     /// Leaves without reading.
     LeaveUnread,
+    /// Reads three events and panics with the fourth in hand.
+    Panic,
+    /// Publishes five events and panics.
+    PublishAndPanic,
     /// Joins a ring, or comes back to it under its id.
     Join,
 }
 
 impl Role {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
@@ -82,6 +86,8 @@ impl Role {
         Self::ConsumeBatches,
         Self::Leave,
         Self::LeaveUnread,
+        Self::Panic,
+        Self::PublishAndPanic,
         Self::Join,
     ];
 }
@@ -235,6 +241,23 @@ fn perform(role: Role, name: &str) {
             let consumer = join(name);
             ready();
             drop(consumer);
+        }
+        Role::Panic => {
+            let mut consumer = join(name);
+            ready();
+            for _ in 0..3 {
+                drop(consumer.consume_next_leased().unwrap());
+            }
+            let _event = consumer.consume_next_leased().unwrap();
+            std::panic::resume_unwind(Box::new("the handler's"));
+        }
+        Role::PublishAndPanic => {
+            let mut producer = build();
+            ready();
+            for sequence in 0..5 {
+                producer.publish(|event| event.fill(sequence)).unwrap();
+            }
+            std::panic::resume_unwind(Box::new("the application's"));
         }
         Role::Join => {
             ready();

@@ -193,6 +193,7 @@ pub(super) fn creating(scenario: &Scenario, is_named: bool, log: &mut Log) {
 fn orphaned(stage: &Stage, role: Role, log: &mut Log) -> (Audience, u64, usize) {
     let (step, passes, visible) = match role {
         Role::PublishGroups => (Step::InsideGroup, 10, 3 * BATCH),
+        Role::PublishAndPanic => (Step::ClosedStored, 0, 5),
         _ => (Step::StampStored, 12, 13),
     };
     let mut doomed = Doomed::spawn(&stage.name, role, None, step, passes);

@@ -3,6 +3,7 @@
 //! **Lives here:** [`RequiredConsumerLivenessConfig`] and what it is made of. **Builds on:** `report`.
 
 use super::report::StallReport;
+use crate::ring::ending::Ending;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub const fn default_progress_timeout_duration() -> Duration {
     Duration::from_secs(10)
 }
 
-/// How often a blocked producer looks.
+/// How often a blocked producer looks at the consumer that is in its way.
 pub const fn default_progress_check_interval_duration() -> Duration {
     Duration::from_millis(5)
 }
@@ -29,19 +30,20 @@ pub const fn default_shutdown_grace_period_duration() -> Duration {
     Duration::from_secs(170)
 }
 
-/// What follows when the grace period has passed, or a required consumer is dead.
+/// What follows when a required consumer has gone, or has stood still beyond the grace period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum RequiredConsumerFailureAction {
-    /// A stalled consumer shuts the producer: this and every later managed publish fail until it is told otherwise. A dead one fails
-    /// the publish, which may be tried again once it has been restarted.
+    /// One that stands still shuts the producer: this and every later managed publish fail until it is told otherwise. One that has gone
+    /// fails the publish, which may be tried again once it has come back under its id.
     #[default]
     GracefulShutdown,
-    /// Raises the alert and goes on waiting, for the dead and the living alike. Deadlines still hold.
+    /// Raises the alert and goes on waiting, for those who stand still and for those who have gone, until these have come back. Deadlines
+    /// still hold.
     AlertOnly,
-    /// Takes *dead* consumers out of the table and goes on; for pools of workers. A live one, however slow, is never evicted: it may
-    /// be reading a slot.
+    /// Takes consumers without an owner out of the table and goes on without them; for pools of workers. One that has gone is required
+    /// again from the moment it joins again. A live one, however slow, is never evicted: it may be reading a slot.
     Evict,
 }
 
@@ -65,24 +67,27 @@ impl RequiredConsumerAlert {
     }
 }
 
-/// Called once per stall, on the publishing thread, while it is blocked. If it panics, the panic is caught and the watch goes on.
+/// Called once per stall, and once for each required consumer that has gone, on the publishing thread, before the failure action. If it panics, the panic is caught and the watch goes on.
 pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send + Sync>;
 
 /// Which consumers must be there, how long a blocked producer waits for one, and what it does then.
 ///
-/// Only looked at while the producer is blocked: the steady state pays nothing. A death is known from the kernel within 100 ms,
-/// whatever the timeouts say.
+/// Only looked at while the producer is blocked, and when a consumer has gone: in the steady state a managed call compares one word. A
+/// death is known from the kernel, whatever the timeouts say: within 100 ms while the producer is blocked, otherwise when it looks at its
+/// consumers again, once a lap at the latest, or from [`watch_required_consumers`](crate::ProducerEnd::watch_required_consumers).
 #[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RequiredConsumerLivenessConfig {
-    /// Who must have joined before the first managed publish goes out.
+    /// Who must have joined before the first managed publish goes out, and must be there afterwards. At least one.
     pub required_consumer_ids: Vec<String>,
-    /// How long the first managed publish waits for them. Of this and the other times, [`Duration::MAX`] has no end.
+    /// How long the first managed publish waits for them. Zero: one look. Of this and the other times, [`Duration::MAX`] has no end.
     pub startup_wait_timeout: Duration,
-    /// How long a consumer that gates may stand still before the alert.
+    /// How long a consumer that is in the way may stand still before the alert. Only time counts in which the producer itself ran and was
+    /// blocked by that consumer. Zero: the first look is the alert.
     pub progress_timeout: Duration,
-    /// How often a blocked producer looks for progress.
+    /// How often a blocked producer looks for progress; at most ten of these count between two looks. Less than a millisecond is taken for
+    /// a millisecond.
     pub progress_check_interval: Duration,
     /// How long after the alert the failure action follows.
     pub shutdown_grace_period: Duration,
@@ -168,9 +173,10 @@ pub enum RequiredConsumerError {
         /// Who is missing.
         missing: Vec<String>,
     },
-    /// A consumer stood still beyond all patience. The producer stays shut until `reset_required_consumer_liveness`.
+    /// A required consumer stood still beyond all patience. The producer stays shut to managed calls until
+    /// [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness); other calls go on.
     #[error(
-        "consumer `{consumer_id}` has stood behind sequence {last_sequence} for {stalled_for:.1?}: the producer is shut"
+        "consumer `{consumer_id}` has stood after sequence {last_sequence} for {stalled_for:.1?}: the producer is shut to managed calls"
     )]
     GracefulShutdownTriggered {
         /// The consumer.
@@ -180,17 +186,33 @@ pub enum RequiredConsumerError {
         /// How long it stood there.
         stalled_for: Duration,
     },
-    /// A consumer is dead. Restart it under its id and publish again, or evict it.
-    #[error("consumer `{consumer_id}` (process {pid}) died")]
+    /// A consumer has no owner any more: its process died, or its end was dropped without giving its place up, by a panic for instance.
+    /// Attach again under its id and publish again; it continues with the first event that was not acknowledged.
+    #[error("consumer `{consumer_id}` (process {pid}) {}; attach again under its id", went(*how))]
     ConsumerDied {
+        /// The consumer.
+        consumer_id: String,
+        /// Its process, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
+        pid: u32,
+        /// How it went.
+        how: Ending,
+        /// The last sequence that it released; -1 if none.
+        last_sequence: i64,
+    },
+    /// A required consumer has given its place up, or was evicted. What is published from now on is not kept for it. Attach again under its
+    /// id, or enable the liveness again without it.
+    #[error(
+        "required consumer `{consumer_id}` (process {pid}) has left, or was evicted, after sequence {last_sequence}; attach again under its id"
+    )]
+    ConsumerLeft {
         /// The consumer.
         consumer_id: String,
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// The last sequence that it released; -1 if none.
+        /// The last sequence that it was seen to have released; -1 if none.
         last_sequence: i64,
     },
-    /// The deadline of the call passed while the ring was full.
+    /// The deadline of the call passed while the ring was full, or a required consumer was not there.
     #[error("timed out: {report}")]
     TimedOut {
         /// Who held the ring back.
@@ -207,10 +229,26 @@ pub enum RequiredConsumerError {
         /// Slots of the ring.
         capacity: usize,
     },
+    /// The operating system refused to say whether a consumer lives, or to let it be taken out. Nothing was concluded. Try again.
+    #[error("it is not known whether a consumer lives: {report}")]
+    Os {
+        /// Who is waited for, and what was refused.
+        report: Box<StallReport>,
+    },
     /// This process is a child of the one that owns the handle.
     #[error("this handle belongs to the parent process")]
     Forked,
     /// A managed call without `enable_required_consumer_liveness`.
     #[error("required-consumer liveness is not enabled on this producer")]
     NotEnabled,
+}
+
+/// How an end went, as the rest of a sentence about it.
+pub(crate) fn went(how: Ending) -> &'static str {
+    match how {
+        Ending::Killed => "died",
+        Ending::Dropped => "was dropped and has kept its place",
+        Ending::Panicked => "was dropped by a panic",
+        Ending::Left => "has left",
+    }
 }

@@ -8,11 +8,13 @@ pub(crate) mod monitor;
 pub mod process;
 mod report;
 
+pub use crate::ring::ending::Ending;
 pub use crate::ring::refusal::{Refusal, RefusalCause, leave_refusal};
+pub(crate) use config::went;
 pub use config::{
     RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerError, RequiredConsumerFailureAction,
     RequiredConsumerLivenessConfig, default_progress_check_interval_duration, default_progress_timeout_duration,
     default_shutdown_grace_period_duration, default_startup_wait_timeout_duration,
 };
 pub use process::{ProcessFacts, ProcessIdentity, ProcessState, Throttling};
-pub use report::{Culprit, NextStep, StallReport, WaitingFor};
+pub use report::{Culprit, NextStep, RefusedCall, StallReport, StartUpBuffer, WaitingFor};

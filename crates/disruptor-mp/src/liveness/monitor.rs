@@ -1,18 +1,33 @@
-//! Watches one consumer at a time, the one that everybody waits for, and decides when patience ends.
+//! Watches one consumer at a time, one that the producer waits for, and decides when patience ends.
 //!
-//! **Lives here:** [`Monitor`], a state machine over time and positions, without system calls. **Builds on:** `config`.
+//! **Lives here:** [`Monitor`], a state machine of looks, without clocks of its own and without system calls. **Builds on:** `config`.
 //! **May touch it:** the producer, while it is blocked.
 
 use super::config::{RequiredConsumerFailureAction, RequiredConsumerLivenessConfig};
 use std::time::{Duration, Instant};
 
-/// What the state machine has seen of the consumer that gates.
+/// How many check intervals the time between two looks counts at most. In a longer gap the producer itself did not run: it was stopped,
+/// throttled, or had no processor, and that is not the consumer's time.
+const GAP_INTERVALS_MAX: u32 = 10;
+
+/// One look of a blocked producer at a consumer that is in its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) entry: usize,
+    pub(crate) epoch: u64,
+    pub(crate) position: i64,
+    /// Whether it is a required consumer: only those shut the producer.
+    pub(crate) is_required: bool,
+}
+
+/// What the state machine has seen of the consumer that it watches.
 #[derive(Clone, Copy, Debug)]
 struct Watch {
-    entry: usize,
-    epoch: u64,
-    position: i64,
-    since: Instant,
+    look: Look,
+    /// How long it has been in the way without moving, as far as the producer ran.
+    stood: Duration,
+    /// The last look of the present call; `None` between calls, whose time is the application's.
+    looked_at: Option<Instant>,
     alerted: bool,
 }
 
@@ -21,7 +36,7 @@ struct Watch {
 pub(crate) enum Verdict {
     /// Nothing yet.
     Wait,
-    /// Tell somebody, once per stall.
+    /// Tell the hook, once per stall.
     Alert { stalled_for: Duration, shuts_down_in: Option<Duration> },
     /// Patience has ended.
     ShutDown { stalled_for: Duration },
@@ -38,19 +53,23 @@ impl Monitor {
         Self { config, watch: None }
     }
 
-    /// The producer is blocked at `now` by entry `entry` of this `epoch`, which stands at `position`. Progress, another culprit or
-    /// another owner of the entry (a rejoin) begins a new stall.
-    pub(crate) fn observe(&mut self, now: Instant, entry: usize, epoch: u64, position: i64) -> Verdict {
+    /// The producer is blocked at `now` by what `look` says. Progress, another culprit or another owner of the entry (a rejoin) begins a
+    /// new stall.
+    pub(crate) fn observe(&mut self, now: Instant, look: Look) -> Verdict {
+        let gap_max = self.config.progress_check_interval.saturating_mul(GAP_INTERVALS_MAX);
         let watch = match &mut self.watch {
-            Some(watch) if (watch.entry, watch.epoch, watch.position) == (entry, epoch, position) => watch,
-            stale => stale.insert(Watch { entry, epoch, position, since: now, alerted: false }),
+            Some(watch) if watch.look == look => watch,
+            stale => stale.insert(Watch { look, stood: Duration::ZERO, looked_at: None, alerted: false }),
         };
-        let stalled_for = now.duration_since(watch.since);
+        watch.count(now, gap_max);
+        watch.looked_at = Some(now);
+        let stalled_for = watch.stood;
         if stalled_for < self.config.progress_timeout {
             return Verdict::Wait;
         }
         let patience = self.config.progress_timeout.saturating_add(self.config.shutdown_grace_period);
-        let shuts_down = self.config.failure_action == RequiredConsumerFailureAction::GracefulShutdown;
+        let shuts_down =
+            look.is_required && self.config.failure_action == RequiredConsumerFailureAction::GracefulShutdown;
         if !watch.alerted {
             watch.alerted = true;
             let shuts_down_in = shuts_down.then(|| patience.saturating_sub(stalled_for));
@@ -59,14 +78,32 @@ impl Monitor {
         if shuts_down && stalled_for >= patience { Verdict::ShutDown { stalled_for } } else { Verdict::Wait }
     }
 
+    /// The call that was blocked ends at `now` without what it waited for. What passes until the next call is not the consumer's time.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        let gap_max = self.config.progress_check_interval.saturating_mul(GAP_INTERVALS_MAX);
+        if let Some(watch) = &mut self.watch {
+            watch.count(now, gap_max);
+            watch.looked_at = None;
+        }
+    }
+
     /// The producer is not blocked any more.
     pub(crate) fn relieved(&mut self) {
         self.watch = None;
     }
 
     /// How long the present culprit has stood still.
-    pub(crate) fn stalled_for(&self, now: Instant) -> Option<Duration> {
-        self.watch.map(|watch| now.duration_since(watch.since))
+    pub(crate) fn stalled_for(&self) -> Option<Duration> {
+        self.watch.map(|watch| watch.stood)
+    }
+}
+
+impl Watch {
+    /// Counts the time since the last look, as far as the producer ran in it.
+    fn count(&mut self, now: Instant, gap_max: Duration) {
+        if let Some(last) = self.looked_at {
+            self.stood = self.stood.saturating_add(now.saturating_duration_since(last).min(gap_max));
+        }
     }
 }
 
@@ -76,32 +113,92 @@ mod tests {
 
     const PROGRESS: Duration = Duration::from_secs(10);
     const GRACE: Duration = Duration::from_secs(100);
+    const INTERVAL: Duration = Duration::from_secs(1);
+    const LOOK: Look = Look { entry: 0, epoch: 1, position: 5, is_required: true };
 
-    fn monitor(action: RequiredConsumerFailureAction) -> (Monitor, Instant) {
-        let config = RequiredConsumerLivenessConfig::new(["w"])
-            .with_progress_timeout(PROGRESS)
-            .with_shutdown_grace_period(GRACE)
-            .with_failure_action(action);
-        (Monitor::new(config), Instant::now())
+    /// A monitor, and a producer that looks at it every second while it is blocked.
+    struct Blocked {
+        monitor: Monitor,
+        now: Instant,
+    }
+
+    impl Blocked {
+        fn new(action: RequiredConsumerFailureAction) -> Self {
+            let config = RequiredConsumerLivenessConfig::new(["w"])
+                .with_progress_timeout(PROGRESS)
+                .with_progress_check_interval(INTERVAL)
+                .with_shutdown_grace_period(GRACE)
+                .with_failure_action(action);
+            Self { monitor: Monitor::new(config), now: Instant::now() }
+        }
+
+        /// Looks at once, and then for `time`, every second; the verdicts that are not `Wait`.
+        fn looks(&mut self, look: Look, time: Duration) -> Vec<Verdict> {
+            let mut verdicts = vec![self.monitor.observe(self.now, look)];
+            let end = self.now + time;
+            while self.now < end {
+                self.now += INTERVAL;
+                verdicts.push(self.monitor.observe(self.now, look));
+            }
+            verdicts.retain(|verdict| *verdict != Verdict::Wait);
+            verdicts
+        }
     }
 
     #[test]
     fn a_stall_is_alerted_once_and_then_shuts_the_producer() {
-        let (mut monitor, start) = monitor(RequiredConsumerFailureAction::GracefulShutdown);
-        assert_eq!(monitor.observe(start, 0, 1, 5), Verdict::Wait);
-        assert_eq!(monitor.observe(start + PROGRESS / 2, 0, 1, 5), Verdict::Wait);
-        let alert = monitor.observe(start + PROGRESS, 0, 1, 5);
-        assert_eq!(alert, Verdict::Alert { stalled_for: PROGRESS, shuts_down_in: Some(GRACE) });
-        assert_eq!(monitor.observe(start + PROGRESS * 2, 0, 1, 5), Verdict::Wait);
-        assert!(matches!(monitor.observe(start + PROGRESS + GRACE, 0, 1, 5), Verdict::ShutDown { .. }));
+        let mut blocked = Blocked::new(RequiredConsumerFailureAction::GracefulShutdown);
+        assert_eq!(blocked.looks(LOOK, PROGRESS - INTERVAL), []);
+        let alert = Verdict::Alert { stalled_for: PROGRESS, shuts_down_in: Some(GRACE) };
+        assert_eq!(blocked.looks(LOOK, GRACE), [alert], "once");
+        assert_eq!(blocked.looks(LOOK, INTERVAL), [Verdict::ShutDown { stalled_for: PROGRESS + GRACE }]);
     }
 
     #[test]
     fn progress_another_culprit_or_a_rejoin_begins_anew() {
-        let (mut monitor, start) = monitor(RequiredConsumerFailureAction::GracefulShutdown);
-        monitor.observe(start, 0, 1, 5);
-        for (entry, epoch, position) in [(0, 1, 6), (1, 1, 6), (1, 2, 6)] {
-            assert_eq!(monitor.observe(start + PROGRESS, entry, epoch, position), Verdict::Wait);
+        let mut blocked = Blocked::new(RequiredConsumerFailureAction::GracefulShutdown);
+        let moved = Look { position: 6, ..LOOK };
+        let other = Look { entry: 1, ..moved };
+        for look in [LOOK, moved, other, Look { epoch: 2, ..other }] {
+            assert_eq!(blocked.looks(look, PROGRESS - INTERVAL), []);
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_is_not_required_is_named_once_and_never_shuts() {
+        let mut blocked = Blocked::new(RequiredConsumerFailureAction::GracefulShutdown);
+        let look = Look { is_required: false, ..LOOK };
+        let alert = Verdict::Alert { stalled_for: PROGRESS, shuts_down_in: None };
+        assert_eq!(blocked.looks(look, 10 * (PROGRESS + GRACE)), [alert]);
+    }
+
+    #[test]
+    fn time_in_which_the_producer_did_not_run_uses_no_patience_up() {
+        let mut blocked = Blocked::new(RequiredConsumerFailureAction::GracefulShutdown);
+        let ten_intervals = GAP_INTERVALS_MAX * INTERVAL;
+        blocked.looks(LOOK, Duration::ZERO);
+        // It was stopped for an hour, again and again, and each time counts as ten looks at most.
+        for stopped in 1..=(PROGRESS + GRACE).as_secs() / ten_intervals.as_secs() {
+            assert_eq!(blocked.monitor.stalled_for(), Some(ten_intervals * (stopped as u32 - 1)));
+            blocked.now += Duration::from_secs(3600);
+            let verdict = blocked.monitor.observe(blocked.now, LOOK);
+            assert_eq!(
+                matches!(verdict, Verdict::ShutDown { .. }),
+                stopped == 11,
+                "after {stopped} stops: {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn time_between_two_calls_uses_no_patience_up() {
+        let mut blocked = Blocked::new(RequiredConsumerFailureAction::GracefulShutdown);
+        // Each call is blocked for two seconds, and the next one comes a minute later.
+        for call in 1..=4 {
+            assert_eq!(blocked.looks(LOOK, 2 * INTERVAL), []);
+            blocked.monitor.pause(blocked.now);
+            assert_eq!(blocked.monitor.stalled_for(), Some(2 * INTERVAL * call));
+            blocked.now += Duration::from_secs(60);
         }
     }
 
@@ -109,18 +206,28 @@ mod tests {
     fn a_worker_that_prefills_for_two_seconds_or_compiles_for_two_minutes_is_left_alone() {
         let mut monitor = Monitor::new(RequiredConsumerLivenessConfig::new(["w"]));
         let start = Instant::now();
-        for second in 0..121 {
-            let verdict = monitor.observe(start + Duration::from_secs(second), 0, 1, 5);
-            assert!(!matches!(verdict, Verdict::ShutDown { .. }), "shut after {second} s");
-            assert!(second > 2 || verdict == Verdict::Wait, "alert after {second} s");
+        for look in 0..121_000 / 5 {
+            let verdict = monitor.observe(start + look * Duration::from_millis(5), LOOK);
+            assert!(!matches!(verdict, Verdict::ShutDown { .. }), "shut at look {look}");
+            assert!(look > 400 || verdict == Verdict::Wait, "alert at look {look}");
         }
     }
 
     #[test]
     fn alert_only_never_shuts() {
-        let (mut monitor, start) = monitor(RequiredConsumerFailureAction::AlertOnly);
-        monitor.observe(start, 0, 1, 5);
-        assert!(matches!(monitor.observe(start + PROGRESS, 0, 1, 5), Verdict::Alert { shuts_down_in: None, .. }));
-        assert_eq!(monitor.observe(start + 10 * (PROGRESS + GRACE), 0, 1, 5), Verdict::Wait);
+        let mut blocked = Blocked::new(RequiredConsumerFailureAction::AlertOnly);
+        let alert = Verdict::Alert { stalled_for: PROGRESS, shuts_down_in: None };
+        assert_eq!(blocked.looks(LOOK, 10 * (PROGRESS + GRACE)), [alert]);
+    }
+
+    #[test]
+    fn timeouts_without_an_end_never_overflow() {
+        let config = RequiredConsumerLivenessConfig::new(["w"])
+            .with_progress_timeout(Duration::MAX)
+            .with_progress_check_interval(Duration::MAX)
+            .with_shutdown_grace_period(Duration::MAX);
+        let mut monitor = Monitor::new(config);
+        assert_eq!(monitor.observe(Instant::now(), LOOK), Verdict::Wait);
+        assert_eq!(monitor.observe(Instant::now() + GRACE, LOOK), Verdict::Wait);
     }
 }

@@ -115,6 +115,11 @@ thread_local! {
 }
 
 impl ProcessIdentity {
+    /// Of a process that nothing is known of.
+    pub(crate) fn unknown() -> Self {
+        Self { pid: 0, start_time_ticks: 0, pid_namespace: 0 }
+    }
+
     /// The identity of the calling process. Remembered per thread, and found out anew in a child of `fork`.
     pub fn current() -> Self {
         let pid = system::current_pid();

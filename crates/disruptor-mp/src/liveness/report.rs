@@ -3,7 +3,9 @@
 //! **Lives here:** [`StallReport`] and its one readable line. **Builds on:** `process`. **May touch it:** whoever waits builds one.
 
 use super::process::{ProcessFacts, ProcessIdentity, ProcessState};
+use crate::ring::ending::Ending;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 /// What the waiting side waits for.
@@ -12,10 +14,18 @@ use std::time::Duration;
 pub enum WaitingFor {
     /// The producer waits for a consumer to release a slot.
     Space,
+    /// The producer waits for space that only padding holds: its consumer has read everything and has not looked since. It will step over
+    /// the padding when it looks for the next record.
+    Padding,
     /// A consumer waits for the producer to publish.
     Data,
-    /// The producer waits for consumers that have not joined yet.
+    /// The producer waits for consumers: those of its start-up buffer ([`StallReport::buffer`]), or a required one that has gone.
     Consumers,
+    /// Managed publishing waits for [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness): a required
+    /// consumer has shut it.
+    Reset,
+    /// Nothing waits: there is room, or there is something to read.
+    Nothing,
 }
 
 /// What the waiting side will do if nothing changes.
@@ -28,7 +38,7 @@ pub enum NextStep {
     ShutDownIn(Duration),
     /// It has given up: the call returns an error.
     GiveUp,
-    /// It takes the dead consumer out of the table and goes on.
+    /// It takes the consumer, which has no owner, out of the table and goes on.
     Evict,
 }
 
@@ -42,9 +52,11 @@ pub struct Culprit {
     pub rank: Option<u32>,
     /// Who it is; the pid is that of its own pid namespace.
     pub process: ProcessIdentity,
-    /// Whether the kernel has dropped its lock: it is dead, whatever `/proc` says.
+    /// Whether its process ended without a word: the kernel has dropped its lock, whatever `/proc` says.
     pub is_dead: bool,
-    /// What the operating system says it is doing.
+    /// How it went; `None` while it is there. Only after [`Killed`](Ending::Killed) is its process certainly dead.
+    pub ending: Option<Ending>,
+    /// What the operating system says its process is doing.
     pub facts: ProcessFacts,
     /// The sequence that it has to deal with next.
     pub sequence: i64,
@@ -56,6 +68,39 @@ pub struct Culprit {
     pub no_progress_for: Option<Duration>,
 }
 
+/// A start-up buffer that holds the producer back until the expected consumers have joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StartUpBuffer {
+    /// How many of them have joined.
+    pub joined: usize,
+    /// How many are expected.
+    pub expected: usize,
+}
+
+/// A call that the operating system refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{call} failed: {}", self.as_error())]
+#[non_exhaustive]
+pub struct RefusedCall {
+    /// What was tried.
+    pub call: &'static str,
+    /// The error number, if there was one.
+    pub errno: Option<i32>,
+    /// What kind of refusal it was.
+    pub kind: io::ErrorKind,
+}
+
+impl RefusedCall {
+    pub(crate) fn new(call: &'static str, error: &io::Error) -> Self {
+        Self { call, errno: error.raw_os_error(), kind: error.kind() }
+    }
+
+    fn as_error(&self) -> io::Error {
+        self.errno.map_or_else(|| self.kind.into(), io::Error::from_raw_os_error)
+    }
+}
+
 /// One wait that takes long, explained. `Display` gives it in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,10 +109,14 @@ pub struct StallReport {
     pub ring: String,
     /// What is waited for.
     pub waiting_for: WaitingFor,
-    /// Since when.
+    /// For how long.
     pub waited: Duration,
-    /// For whom; `None` if nobody is there to wait for.
+    /// For whom; `None` if it is no consumer and no producer that is waited for.
     pub culprit: Option<Culprit>,
+    /// The start-up buffer, if it holds the producer back; beside a culprit, both do.
+    pub buffer: Option<StartUpBuffer>,
+    /// What the operating system refused to say or do about the culprit.
+    pub refused: Option<RefusedCall>,
     /// What happens next.
     pub next: NextStep,
 }
@@ -80,7 +129,7 @@ impl StallReport {
         culprit: Option<Culprit>,
         next: NextStep,
     ) -> Self {
-        Self { ring, waiting_for, waited, culprit, next }
+        Self { ring, waiting_for, waited, culprit, buffer: None, refused: None, next }
     }
 }
 
@@ -88,13 +137,30 @@ impl fmt::Display for StallReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.waiting_for {
             WaitingFor::Space => "producer waits for space",
+            WaitingFor::Padding => "producer waits for space that padding holds",
             WaitingFor::Data => "consumer waits for data",
             WaitingFor::Consumers => "producer waits for consumers",
+            WaitingFor::Reset => "producer is shut to managed calls until it is reset",
+            WaitingFor::Nothing => "nothing waits",
         };
-        write!(f, "ring {}: {who} since {:.1?}", self.ring, self.waited)?;
-        match &self.culprit {
-            Some(culprit) => write!(f, "; {culprit}")?,
-            None => write!(f, "; nobody has joined")?,
+        write!(f, "ring {}: {who}", self.ring)?;
+        if !self.waited.is_zero() {
+            write!(f, " since {:.1?}", self.waited)?;
+        }
+        if let Some(culprit) = &self.culprit {
+            write!(f, "; {culprit}")?;
+            if self.waiting_for == WaitingFor::Padding {
+                write!(f, ", has read everything and has not looked since")?;
+            }
+        }
+        if let Some(StartUpBuffer { joined, expected }) = self.buffer {
+            write!(f, "; the start-up buffer is full, {joined} of {expected} expected consumers have joined")?;
+        }
+        if let Some(refused) = &self.refused {
+            write!(f, "; {refused}")?;
+        }
+        if self.waiting_for == WaitingFor::Nothing {
+            return Ok(());
         }
         match self.next {
             NextStep::KeepWaiting => write!(f, "; keeps waiting"),
@@ -111,19 +177,32 @@ impl fmt::Display for Culprit {
         if let Some(rank) = self.rank {
             write!(f, " (rank {rank})")?;
         }
-        let state = match self.is_dead {
-            // The kernel has dropped its lock; a zombie still has a line in /proc, and a recycled pid is somebody else.
-            true => ProcessState::Gone,
-            false => self.facts.state,
+        let pid = self.process.pid;
+        let process = match self.facts.state {
+            ProcessState::Gone | ProcessState::Zombie => format!("process {pid} has ended"),
+            ProcessState::OtherNamespace | ProcessState::Unknown => format!("process {pid} may live"),
+            _ => format!("process {pid} lives"),
         };
-        write!(f, " pid {} is {}", self.process.pid, if self.is_dead { "dead".to_owned() } else { state.to_string() })?;
-        if let Some(wchan) = self.facts.wchan.as_ref().filter(|_| !self.is_dead) {
+        match self.ending {
+            None => write!(f, " pid {pid} is {}", self.facts.state)?,
+            // The kernel has dropped its lock; a zombie still has a line in /proc, and a recycled pid is another process.
+            Some(Ending::Killed) => write!(f, " pid {pid} is dead")?,
+            Some(Ending::Dropped) => write!(f, " was dropped and has kept its place; {process}")?,
+            Some(Ending::Panicked) => write!(f, " was dropped by a panic; {process}")?,
+            Some(Ending::Left) => write!(f, " is not there any more: it has left, or was evicted; {process}")?,
+        }
+        if let Some(wchan) = self.facts.wchan.as_ref().filter(|_| self.ending.is_none()) {
             write!(f, " in {wchan}")?;
         }
         if let Some(throttled) = self.facts.throttled.as_ref().filter(|throttled| throttled.periods > 0) {
             write!(f, ", its cgroup was throttled {} times for {:.1?}", throttled.periods, throttled.time)?;
         }
-        write!(f, ", at sequence {}, {} events behind", self.sequence, self.lag_events)?;
+        write!(f, ", at sequence {}", self.sequence)?;
+        match self.lag_events {
+            0 => {}
+            1 => write!(f, ", lags by 1 event")?,
+            lag => write!(f, ", lags by {lag} events")?,
+        }
         if self.is_inside_handler {
             write!(f, ", inside its handler")?;
         }

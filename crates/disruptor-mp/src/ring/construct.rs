@@ -62,6 +62,7 @@ pub(crate) struct ConsumerRequest {
     pub(crate) id: Option<String>,
     pub(crate) rank: Option<u32>,
     pub(crate) start: StartAt,
+    pub(crate) keeps_place: bool,
     pub(crate) wait: WaitStrategy,
 }
 
@@ -79,6 +80,17 @@ pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult
         ..blueprint::<E>(request.capacity, request.places)?
     };
     let Possession { segment, claim, origin } = possess::<E>(&request, &blueprint)?;
+    let spare = match segment.spare() {
+        Ok(spare) => spare,
+        Err(source) => {
+            // What was made a moment ago is not left behind; what was taken over is as it was.
+            if origin != Origin::TookOver {
+                let _ = segment.unlink_if_same();
+            }
+            let place = request.place.to_string();
+            return Err(MultiProcessError::Os { place, call: "opening a descriptor for locks", source });
+        }
+    };
     let memory = Mapped::new(Arc::new(segment));
     let announce = Announce::best();
     memory.control().producer.identity.store(ProcessIdentity::current());
@@ -89,7 +101,7 @@ pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult
     } else {
         Sequencer::create(memory, announce)
     };
-    Ok(ProducerEnd::new(core, claim, origin, request.wait, request.selection))
+    Ok(ProducerEnd::new(core, claim, spare, origin, request.wait, request.selection))
 }
 
 /// Comes by the segment: a new one, the one of a dead producer, or a new one in place of what is there.
@@ -190,10 +202,8 @@ fn judge<E: Event>(request: &ProducerRequest, found: Found) -> MultiProcessResul
         (Found::Other(error), _) => return Ok(Verdict::Remove(error)),
         (Found::Ring(old, claim), _) => (old, claim),
     };
-    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now,
-    // that it is over.
-    let is_over =
-        old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.closed.load(Ordering::Acquire) != 0);
+    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now, that it is over.
+    let is_over = old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.is_closed());
     let mismatch = check_shape::<E>(&old, request.capacity)
         .and_then(|found| {
             check_table(&old, request)?;
@@ -374,7 +384,11 @@ pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult
     let memory = Mapped::<E>::new(Arc::new(segment));
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
     let member = membership::join(&memory, &join).map_err(|error| MultiProcessError::from_join(place, error))?;
-    Ok(ConsumerEnd::new(memory, member, id.as_str().to_owned(), request.wait))
+    let mut end = ConsumerEnd::new(memory, member, id.as_str().to_owned(), request.wait);
+    if request.keeps_place {
+        end.keep_place();
+    }
+    Ok(end)
 }
 
 pub(crate) fn tap<E: Event>(place: &Place, capacity: usize) -> MultiProcessResult<Tap<E>> {

@@ -15,7 +15,11 @@ use std::time::Instant;
 ///
 /// Delivery is *at least once*: an event is acknowledged when its lease is dropped, never before the application has seen it. A
 /// consumer that is killed and comes back under its id gets what it had not acknowledged again, marked
-/// [redelivered](Lease::is_redelivered). Dropping the consumer gives its place back.
+/// [redelivered](Lease::is_redelivered).
+///
+/// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
+/// [`keep_place`](ConsumerEnd::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program chose: who
+/// attaches again under that id, in whatever process, continues as after a death.
 pub struct SharedConsumer<E: Event> {
     end: ConsumerEnd<E>,
 }
@@ -97,6 +101,12 @@ impl<E: Event> SharedConsumer<E> {
             Some(batch) => batch.process(handler),
             None => 0,
         }
+    }
+
+    /// Gives the place up, whatever was asked for before: what was not acknowledged is lost to this id, and the id is free. A producer that
+    /// requires this consumer is told.
+    pub fn leave(mut self) {
+        self.end.leave_on_drop();
     }
 
     /// Steps over the next event without looking at it: for one that has killed its consumer before. `false` if there is none now.

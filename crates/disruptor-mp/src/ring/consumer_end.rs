@@ -3,6 +3,7 @@
 //! **Lives here:** [`ConsumerEnd`] and its waits. **Builds on:** `reader` for the algorithm, `membership` for its place in the table.
 //! **May touch it:** the consumers of events and of records, which are one of these each.
 
+use super::ending::Ending;
 use super::error::ConsumeError;
 use super::layout::is_line;
 use super::mapped::Mapped;
@@ -11,7 +12,7 @@ use super::memory::Memory;
 use super::reader::Reader;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
-use crate::liveness::{Culprit, NextStep, StallReport, WaitingFor};
+use crate::liveness::{Culprit, NextStep, RefusedCall, StallReport, WaitingFor};
 use crate::schema::Event;
 use crate::segment::{Fate, Segment};
 use crate::sync::announce::Announce;
@@ -34,6 +35,20 @@ pub struct ConsumerEnd<E: Event> {
     id: String,
     fork_epoch: u32,
     suspect: Option<(Ticket, Instant)>,
+    parting: Parting,
+    /// Whether a panic was under way when it was made, and has been at every slow look since: then it is not one that drops it.
+    is_made_by_panic: bool,
+}
+
+/// What dropping a consumer does with its place, if it has an id that its program chose and has not read up to *closed*.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// Gives it up, except while a panic unwinds.
+    Leaves,
+    /// Keeps it.
+    Keeps,
+    /// Gives it up.
+    LeavesAlways,
 }
 
 /// The consumer's counters. See [`crate::counters::ids`].
@@ -87,7 +102,41 @@ impl<E: Event> ConsumerEnd<E> {
             id,
             fork_epoch: crate::segment::fork_epoch(),
             suspect: None,
+            parting: Parting::Leaves,
+            is_made_by_panic: std::thread::panicking(),
         }
+    }
+
+    /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged, for whoever attaches
+    /// again under its id. Two ends give the place up nevertheless: one that says so ([`leave`](crate::SharedConsumer::leave)), and one that
+    /// has read up to *closed*. For work that must not be lost when an error, a cancelled task or a panic drops its consumer; the producer
+    /// is told, as of a death, once it waits for the place.
+    ///
+    /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached to again, so its place is
+    /// never kept.
+    pub fn keep_place(&mut self) {
+        self.parting = Parting::Keeps;
+    }
+
+    /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and while a panic unwinds. For
+    /// ends that hold this one and have a `leave` of their own.
+    pub fn leave_on_drop(&mut self) {
+        self.parting = Parting::LeavesAlways;
+    }
+
+    /// How this consumer goes, now that it is dropped; `None` if it gives its place up.
+    fn ending(&mut self) -> Option<Ending> {
+        let memory = self.core.memory();
+        if self.parting == Parting::LeavesAlways || memory.entry(self.member().index).member.is_generated() {
+            return None;
+        }
+        if self.core.is_finished() {
+            return None;
+        }
+        if std::thread::panicking() && !self.is_made_by_panic {
+            return Some(Ending::Panicked);
+        }
+        (self.parting == Parting::Keeps).then_some(Ending::Dropped)
     }
 
     fn member(&self) -> &Member {
@@ -205,6 +254,7 @@ impl<E: Event> ConsumerEnd<E> {
         if self.is_forked() {
             return Err(ConsumeError::Forked);
         }
+        self.is_made_by_panic &= std::thread::panicking();
         let mut waiter = std::mem::replace(&mut self.waiter, Waiter::new(WaitStrategy::BusySpin));
         let begin = Instant::now();
         let mut wait = DataWait { consumer: self, since: begin, damage: None };
@@ -225,6 +275,7 @@ impl<E: Event> ConsumerEnd<E> {
     /// Whether the ring has ended for us, and everything published has been read: `Closed`, `Replaced` or `ProducerDied`. Looks at
     /// flags and at one lock; for loops that do not wait.
     pub fn check_producer(&mut self) -> Result<(), ConsumeError> {
+        self.is_made_by_panic &= std::thread::panicking();
         match self.end_of_ring(Duration::ZERO) {
             // Of damage, unlike of an end, nobody will hear again.
             Some(reason @ ConsumeError::Damaged { .. }) => Err(reason),
@@ -238,6 +289,7 @@ impl<E: Event> ConsumerEnd<E> {
     pub fn end_of_publishing(&self) -> Option<ConsumeError> {
         let said = || match self.segment().fate() {
             _ if self.core.is_closed() => Some(ConsumeError::Closed),
+            Fate::Live if self.core.memory().control().gate.is_abandoned() => Some(self.death(Duration::ZERO)),
             Fate::Live => None,
             Fate::Replaced | Fate::Removed => Some(ConsumeError::Replaced),
         };
@@ -258,9 +310,17 @@ impl<E: Event> ConsumerEnd<E> {
         if self.segment().fate() != Fate::Live {
             return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
         }
-        // An error from the kernel is no proof of death.
-        if self.segment().is_held(PRODUCER_BYTE).unwrap_or(true) {
-            return None;
+        if !self.core.memory().control().gate.is_abandoned() {
+            match self.segment().is_held(PRODUCER_BYTE) {
+                Ok(true) => return None,
+                Ok(false) => {}
+                // No proof of death, and none of life.
+                Err(error) => {
+                    let refused = Some(RefusedCall::new("looking at the producer's lock", &error));
+                    let report = StallReport { refused, ..self.report(waited, NextStep::GiveUp, None) };
+                    return Some(ConsumeError::Os { report: Box::new(report) });
+                }
+            }
         }
         // The lock was looked at after the flags: a producer that closed and left in between has said so by now.
         if self.core.is_finished() {
@@ -272,14 +332,20 @@ impl<E: Event> ConsumerEnd<E> {
         Some(self.death(waited))
     }
 
-    /// The producer's lock is free.
+    /// The producer's lock is free, or it has said that a panic dropped it.
     fn death(&self, waited: Duration) -> ConsumeError {
-        let report = self.report(waited, NextStep::GiveUp, true);
+        let how = self.producers_ending();
+        let report = self.report(waited, NextStep::GiveUp, Some(how));
         let pid = report.culprit.as_ref().map_or(0, |culprit| culprit.process.pid);
-        ConsumeError::ProducerDied { pid, report: Box::new(report) }
+        ConsumeError::ProducerDied { pid, how, report: Box::new(report) }
     }
 
-    fn report(&self, waited: Duration, next: NextStep, is_dead: bool) -> StallReport {
+    /// How a producer that does not hold its lock any more has gone.
+    fn producers_ending(&self) -> Ending {
+        if self.core.memory().control().gate.is_abandoned() { Ending::Panicked } else { Ending::Killed }
+    }
+
+    fn report(&self, waited: Duration, next: NextStep, ending: Option<Ending>) -> StallReport {
         let memory = self.core.memory();
         let process = memory.control().producer.identity.load();
         let culprit = Culprit {
@@ -287,19 +353,32 @@ impl<E: Event> ConsumerEnd<E> {
             rank: None,
             facts: process.observe(),
             process,
-            is_dead,
+            is_dead: ending == Some(Ending::Killed),
+            ending,
             sequence: memory.number_at(memory.control().cursor.acquire()),
             lag_events: 0,
             is_inside_handler: false,
             no_progress_for: Some(waited).filter(|waited| !waited.is_zero()),
         };
-        StallReport::new(self.segment().place().to_string(), WaitingFor::Data, waited, Some(culprit), next)
+        // What was published and not acknowledged is there to be read, or is being read.
+        let has_data = memory.control().cursor.acquire() > self.core.next();
+        let waiting_for = if has_data { WaitingFor::Nothing } else { WaitingFor::Data };
+        StallReport::new(self.segment().place().to_string(), waiting_for, waited, Some(culprit), next)
     }
 
-    /// What the producer is doing, for a consumer that has waited for `waited`.
+    /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, nothing waits, and the report
+    /// says so.
     pub fn stall_report(&self, waited: Duration) -> StallReport {
-        let is_dead = !self.segment().is_held(PRODUCER_BYTE).unwrap_or(true);
-        self.report(waited, NextStep::KeepWaiting, is_dead)
+        match self.segment().is_held(PRODUCER_BYTE) {
+            Ok(is_held) => {
+                let ending = (!is_held).then(|| self.producers_ending());
+                self.report(waited, NextStep::KeepWaiting, ending)
+            }
+            Err(error) => {
+                let refused = Some(RefusedCall::new("looking at the producer's lock", &error));
+                StallReport { refused, ..self.report(waited, NextStep::KeepWaiting, None) }
+            }
+        }
     }
 
     /// The sequence of the last event that was acknowledged; -1 if there was none since the beginning of the ring.
@@ -371,9 +450,16 @@ impl<E: Event> Drop for ConsumerEnd<E> {
             return;
         }
         let memory = self.core.memory().clone();
+        let ending = self.ending();
         if let Some(member) = self.member.take() {
-            self.counters_of.end();
-            member.leave(&memory);
+            match ending {
+                None => {
+                    self.counters_of.end();
+                    member.leave(&memory);
+                }
+                // Nothing is collected: the ring is to be there for a successor, and so are its counters.
+                Some(ending) => return member.keep(&memory, ending),
+            }
         }
         // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing happens.
         if !memory.segment().is_held(PRODUCER_BYTE).unwrap_or(true) {
@@ -398,7 +484,7 @@ impl<E: Event> Awaited for DataWait<'_, E> {
     }
 
     fn is_ended(&mut self) -> bool {
-        self.consumer.core.is_closed() || self.consumer.segment().fate() != Fate::Live
+        self.consumer.core.is_over() || self.consumer.segment().fate() != Fate::Live
     }
 
     fn examine(&mut self) -> Option<ConsumeError> {

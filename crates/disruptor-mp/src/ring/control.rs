@@ -23,6 +23,7 @@
 //!
 //! *Reserved* words are 0; nothing of this build reads them. What each is for: RFC 0011.
 
+use super::ending::Ending;
 use crate::sync::bell::Bell;
 use crate::sync::cursor::Cursor;
 use crate::sync::primitive::{AtomicI64, AtomicU32, AtomicU64, Ordering, Site, order};
@@ -34,6 +35,12 @@ pub(crate) const SENTINEL_LIFTED: i64 = i64::MAX;
 
 /// An entry's `delivered` until its owner is handed something.
 pub(crate) const NOTHING_DELIVERED: i64 = -1;
+
+/// The word *closed* of a ring whose producer has closed it: nothing will follow. So is any other number but 0 and [`ABANDONED`].
+pub(crate) const CLOSED: u32 = 1;
+
+/// The word *closed* of a ring whose producer was dropped by a panic: as if it had died, except that it says so.
+pub(crate) const ABANDONED: u32 = 2;
 
 /// Longest consumer id in bytes.
 pub const CONSUMER_ID_MAX_LEN: usize = 128;
@@ -66,10 +73,10 @@ pub(crate) struct GateLine {
     pub(crate) high_water: AtomicU32,
     /// How the producer announces: `Announce` as a number.
     pub(crate) announce: AtomicU32,
-    /// Nonzero once nothing more will be published.
+    /// Nonzero once nothing more will be published by the present producer: [`CLOSED`] in good order, [`ABANDONED`] by a panic.
     pub(crate) closed: AtomicU32,
     /// Counts the places that were given up, let go or taken away. A managed publish compares it with what it saw last.
-    pub(crate) departures: AtomicU32,
+    departures: AtomicU32,
     /// Nonzero once a consumer has been handed an event.
     pub(crate) read: AtomicU32,
     /// Counts the refusals that were written, here or in an entry.
@@ -338,11 +345,57 @@ impl Entry {
         self.status.store(Status { state, epoch: after(epoch) }.word(), Ordering::Release);
     }
 
-    /// Frees the entry: *free* and the next epoch in one store, so that no owner's entry is ever free under its own epoch. The caller
-    /// holds the entry's lock byte.
-    pub(crate) fn set_free(&self) {
-        let free = Status { state: State::Free, epoch: after(self.status().epoch) };
+    /// Frees the entry of the owner of `epoch`: *free* and a later epoch in one store, so that no owner's entry is ever free under its own
+    /// epoch. The caller holds the entry's lock byte.
+    pub(crate) fn set_free_after(&self, epoch: u64) {
+        let free = Status { state: State::Free, epoch: after(self.status().epoch.max(epoch)) };
         self.status.store(free.word(), order(Site::StatusRelease, Ordering::Release));
+    }
+
+    /// Says how the owner of `epoch` lets the entry go, which goes on gating. The caller holds the entry's lock byte.
+    pub(crate) fn set_ending(&self, epoch: u64, ending: Ending) {
+        // Relaxed: the count of departures is stored behind it with Release, and whoever finds the lock byte free asked the kernel.
+        self.member.ending.store(epoch << 8 | ending.number(), Ordering::Relaxed);
+    }
+
+    /// How the owner that `status` names has let the entry go; `None` if it has not said so.
+    pub(crate) fn ending(&self, status: Status) -> Option<Ending> {
+        let word = self.member.ending.load(Ordering::Relaxed);
+        (word >> 8 == status.epoch).then(|| Ending::from_number(word & 0xff)).flatten()
+    }
+}
+
+impl GateLine {
+    /// Whether the producer has closed the ring. Acquire: see `Sequencer::close`.
+    pub(crate) fn is_closed(&self) -> bool {
+        !matches!(self.closing(), 0 | ABANDONED)
+    }
+
+    /// Whether the producer was dropped by a panic, and no other has taken the ring over.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.closing() == ABANDONED
+    }
+
+    /// The word *closed*: 0 while the ring is open.
+    pub(crate) fn closing(&self) -> u32 {
+        self.closed.load(order(Site::CloseAcquire, Ordering::Acquire))
+    }
+
+    /// Counts a consumer that has left, was dropped, or was taken out of the table. Said in its entry before.
+    pub(crate) fn count_departure(&self) {
+        // Release pairs with Acquire in `departures`: a producer that finds another count finds what is said in the entry.
+        self.departures.fetch_add(1, order(Site::DepartureRelease, Ordering::Release));
+    }
+
+    /// How many consumers have gone. Acquire: see `count_departure`.
+    pub(crate) fn departures(&self) -> u32 {
+        self.departures.load(order(Site::DepartureAcquire, Ordering::Acquire))
+    }
+
+    /// The same at the price of a load, for a comparison with what [`departures`](Self::departures) said last.
+    #[inline(always)]
+    pub(crate) fn departures_now(&self) -> u32 {
+        self.departures.load(Ordering::Relaxed)
     }
 }
 

@@ -165,11 +165,11 @@ mod platform {
         }
 
         fn has_news(&self, position: i64) -> bool {
-            // Acquire, all of them: as in `Reader::look` and `Reader::is_closed`; the consumer looks again before it reads.
+            // Acquire, all of them: as in `Reader::look` and `GateLine::closing`; the consumer looks again before it reads.
             let word = self.stamp(position).load(Ordering::Acquire);
             self.end_of(position, word).is_some()
                 || damage::resume_after(self, position, false).is_some()
-                || self.control().gate.closed.load(Ordering::Acquire) != 0
+                || self.control().gate.closing() != 0
                 || self.segment().fate() != Fate::Live
         }
 

@@ -2,7 +2,7 @@
 //!
 //! **Lives here:** the errors of the running ring; those of building one are in `crate::error`. **Builds on:** `liveness` for reports.
 
-use crate::liveness::{RequiredConsumerError, StallReport};
+use crate::liveness::{Ending, RequiredConsumerError, StallReport, went};
 use std::time::Duration;
 
 /// The ring is full: the slowest consumer has not yet released the slot. Nothing of the closure has run.
@@ -22,16 +22,20 @@ pub struct MissingFreeSlots {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// A stalled consumer has shut the producer, and nobody has opened it again with `reset_required_consumer_liveness`.
-    #[error("the producer is shut")]
+    /// The ring says that it is closed, although its producer is this one: a word of it was damaged. Its readers have read that nothing
+    /// will follow. Build a new one.
+    #[error("the ring is closed")]
     Closed,
-    /// The consumer that everybody waits for is dead, and its place is kept for it. Restart it under its id, evict it, or give up.
-    #[error("consumer `{id}` (process {pid}) died: {report}")]
+    /// The consumer that the producer waits for has no owner, and its place is kept: its process died, or its end was dropped without
+    /// giving its place up, by a panic for instance. Attach again under its id, evict it, or give up.
+    #[error("consumer `{id}` (process {pid}) {}: {report}", went(*how))]
     ConsumerDied {
         /// Its id.
         id: String,
-        /// Its process, as seen in its own pid namespace.
+        /// Its process, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
         pid: u32,
+        /// How it went.
+        how: Ending,
         /// The whole story.
         report: Box<StallReport>,
     },
@@ -44,7 +48,14 @@ pub enum PublishError {
         /// Who held the ring back.
         report: Box<StallReport>,
     },
-    /// The batch is larger than the ring and would wait for ever.
+    /// The operating system refused to say whether the consumer lives that the producer waits for, or to let its place be freed. Nothing was
+    /// concluded. Try again.
+    #[error("it is not known whether a consumer lives: {report}")]
+    Os {
+        /// Who is waited for, and what was refused.
+        report: Box<StallReport>,
+    },
+    /// The batch is larger than the ring: no wait would end.
     #[error("a batch of {count} events does not fit into a ring of {capacity}")]
     TooLarge {
         /// Events in the batch.
@@ -60,7 +71,7 @@ pub enum PublishError {
 /// Why there was no room for what was to be published, in the words of the [`Patience`](crate::Patience) that it was to be waited with.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
-    /// The ring is full now, and the call was not to wait; or the producer is shut.
+    /// The ring is full now, and the call was not to wait.
     #[error("the ring is full")]
     Full,
     /// The wait ended without room.
@@ -87,11 +98,14 @@ pub enum ConsumeError {
     /// The ring was replaced or removed. Open it again.
     #[error("the ring was replaced")]
     Replaced,
-    /// The producer died. The ring goes on if another producer takes it over: keep waiting, or give up.
-    #[error("the producer died: {report}")]
+    /// The producer has gone without closing the ring: its process died, or a panic dropped it. The ring goes on if another producer takes it
+    /// over: keep waiting, or give up.
+    #[error("the producer {}: {report}", went(*how))]
     ProducerDied {
-        /// Its process, as seen in its own pid namespace.
+        /// Its process, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
         pid: u32,
+        /// How it went.
+        how: Ending,
         /// The whole story.
         report: Box<StallReport>,
     },
@@ -102,6 +116,12 @@ pub enum ConsumeError {
     Damaged {
         /// Events, or records, that were lost with it, as far as their numbers tell.
         skipped: u64,
+    },
+    /// The operating system refused to say whether the producer lives. Nothing was concluded. Try again.
+    #[error("it is not known whether the producer lives: {report}")]
+    Os {
+        /// What is known of the producer, and what was refused.
+        report: Box<StallReport>,
     },
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
     #[error("this handle belongs to the parent process")]

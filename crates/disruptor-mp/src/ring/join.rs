@@ -79,7 +79,7 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     if start == StartAt::Beginning && position > 0 {
         // What users call it; looked up while our gate keeps it there.
         let oldest = memory.number_at(position);
-        let_go(memory, index);
+        let_go(memory, index, 0);
         return Err(BeginningGone { oldest });
     }
     entry.position.store(position, order(Site::GateRelease, Ordering::Release));
@@ -92,16 +92,18 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
 }
 
 /// Frees entry `index`, and wakes the producer, which may wait for it. The caller holds the entry's lock byte; its owner leaves, or is
-/// dead. If that owner was handed an event, the ring is one that was read.
-pub(crate) fn let_go<M: Memory>(memory: &M, index: usize) {
+/// dead. If that owner was handed an event, the ring is one that was read. `epoch` is the owner's, which a damaged status may not say.
+pub(crate) fn let_go<M: Memory>(memory: &M, index: usize, epoch: u64) {
     let entry = memory.entry(index);
     // Relaxed: the Release of the status makes it visible to whoever finds the entry free. Partner in `is_read`.
     if entry.was_handed_something() && !weakened(Site::ReadStored) {
         memory.control().gate.read.store(1, Ordering::Relaxed);
         step!(ReadStored);
     }
-    entry.set_free();
+    entry.set_free_after(epoch);
     step!(LeaveFreed);
+    memory.control().gate.count_departure();
+    step!(LeaveCounted);
     entry.writer.ring();
 }
 

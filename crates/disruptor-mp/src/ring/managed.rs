@@ -1,38 +1,126 @@
 //! Publishing that knows which consumers must be there and how long to be patient with them.
 //!
-//! **Lives here:** what the `*_managed` calls ask before they write, and the optional watcher thread. **Builds on:** `room` for the wait, `monitor` for patience.
-//! **May touch it:** producers on which liveness was enabled.
+//! **Lives here:** what the `*_managed` calls ask before they write, and the optional watcher thread. **Builds on:** `room` for the wait,
+//! `monitor` for patience, `membership` for who has gone. **May touch it:** producers on which liveness was enabled.
+//!
+//! The rule: at the call that returns `Ok`, no required consumer was known to be missing. Consumers that leave, are dropped or are evicted
+//! count themselves in the ring's word *departures*, and a managed call compares that word with the count at which everybody required was
+//! last found to be there. A process that is killed counts nothing: the kernel is asked when the gates are looked at again, and the watcher
+//! thread asks it every interval and counts what it finds.
 
+use super::control::ConsumerId;
+use super::ending::Ending;
 use super::mapped::Mapped;
-use super::membership;
+use super::membership::{self, ConsumerInfo, Fallen};
+use super::memory::Memory;
 use super::producer_end::{JOIN_POLL, ProducerEnd};
-use super::room::{Blocked, Target, Watch};
+use super::room::{Blocked, Target, Watch, culprit};
 use crate::error::MultiProcessError;
 use crate::liveness::monitor::Monitor;
-use crate::liveness::{RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig};
+use crate::liveness::{
+    NextStep, RefusedCall, RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig,
+    StallReport, WaitingFor,
+};
 use crate::schema::Event;
 use crate::sync::primitive::{AtomicBool, Ordering};
-use crate::sync::wait::deadline_in;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Where managed publishing stands.
-#[derive(Default)]
 pub(super) struct Management {
-    /// Everybody required was there at the start, and nothing has shut the producer since: the one word that the fast path reads.
-    is_open: bool,
+    /// The count of departures at which everybody required was last found to be there, [`UNSETTLED`] if not: the one word that the fast
+    /// path compares.
+    settled_at: u64,
+    required: Vec<Required>,
     /// What shut the producer.
-    pub(super) shut: Option<RequiredConsumerError>,
+    shut: Option<RequiredConsumerError>,
     watcher: Option<Watcher>,
+}
+
+/// No count of departures, which has 32 bits.
+const UNSETTLED: u64 = u64::MAX;
+
+/// The shortest interval at which anything is looked at.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// For how long a look at the gates need not ask the kernel about a required consumer that has moved since it was asked last: a ring whose
+/// consumers keep up makes no system calls that grow with its events.
+const ASK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A consumer that must be there.
+struct Required {
+    id: String,
+    /// Where it was found last; `None` until it is met.
+    met: Option<Met>,
+    /// The hook has been told that it has gone.
+    is_alerted: bool,
+    /// The failure action has let it go: it is required again once it is found again.
+    is_excused: bool,
+}
+
+/// What is known of a required consumer that was there.
+struct Met {
+    index: usize,
+    epoch: u64,
+    /// The number of the next event that it reads, when it was seen last.
+    number: i64,
+    /// Where it stood when the kernel was asked about it last, and when that was.
+    asked: (i64, Instant),
+}
+
+impl Met {
+    /// Whether its owner then is the owner of the entry now.
+    fn is_there<E: Event>(&self, memory: &Mapped<E>) -> bool {
+        let entry = memory.entry(self.index);
+        let status = entry.status();
+        status.gates() && status.epoch == self.epoch && entry.ending(status).is_none()
+    }
+
+    /// Whether it has lived a moment ago: it has moved since the kernel was asked.
+    fn has_moved<E: Event>(&self, memory: &Mapped<E>, now: Instant) -> bool {
+        let position = memory.entry(self.index).position.load(Ordering::Relaxed);
+        position != self.asked.0 && now.saturating_duration_since(self.asked.1) < ASK_INTERVAL
+    }
+}
+
+/// Whether the kernel is asked about everybody required.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// Yes: somebody has gone.
+    Always,
+    /// About those who have not moved, and now and then about the others.
+    IfDue,
+}
+
+/// A required consumer that is not there.
+enum Missing {
+    /// It has not joined yet.
+    NotMet,
+    /// Number `of` the required ones has gone. `kept`: its place, and the entry, if it has kept it.
+    Gone { of: usize, info: Box<ConsumerInfo>, kept: bool },
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        Self { settled_at: UNSETTLED, required: Vec::new(), shut: None, watcher: None }
+    }
+}
+
+impl Required {
+    fn new(id: String) -> Self {
+        Self { id, met: None, is_alerted: false, is_excused: false }
+    }
 }
 
 impl<E: Event> ProducerEnd<E> {
     /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The first of them waits
-    /// until everybody required has joined.
+    /// until everybody required has joined. One that goes afterwards, however it went, is an alert and then the failure action: a managed call
+    /// that returns `Ok` knew of none that is missing.
     ///
     /// # Errors
-    /// `MYELON_SHUTDOWN_GRACE_MS` is set to something that is not a number of milliseconds.
+    /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's; `TooManyExpected` if the
+    /// table has not so many places; `InvalidSetting` if `MYELON_SHUTDOWN_GRACE_MS` is not a number of milliseconds.
     pub fn enable_required_consumer_liveness(
         &mut self,
         mut config: RequiredConsumerLivenessConfig,
@@ -40,31 +128,54 @@ impl<E: Event> ProducerEnd<E> {
         if let Some(grace_ms) = crate::environment::number::<u64>("MYELON_SHUTDOWN_GRACE_MS")? {
             config.shutdown_grace_period = Duration::from_millis(grace_ms);
         }
+        config.progress_check_interval = config.progress_check_interval.max(INTERVAL_MIN);
+        let mut ids = config.required_consumer_ids.clone();
+        ids.sort();
+        ids.dedup();
+        let place = || self.segment().place().to_string();
+        let places = self.core.memory().table_len();
+        if ids.is_empty() {
+            return Err(MultiProcessError::NoRequiredConsumers { place: place() });
+        }
+        if ids.len() > places {
+            return Err(MultiProcessError::TooManyExpected {
+                place: place(),
+                expected: ids.len(),
+                max_consumers: places,
+            });
+        }
+        for id in &ids {
+            ConsumerId::chosen(id)?;
+        }
+        self.management = Management { required: ids.into_iter().map(Required::new).collect(), ..Default::default() };
         self.monitor = Some(Monitor::new(config));
-        self.management = Management::default();
         Ok(())
     }
 
-    /// Opens a producer again that a stalled consumer has shut. The next managed publish waits for the required consumers anew.
+    /// Opens a producer again that a stalled consumer has shut to managed calls. The next managed publish waits for the required consumers
+    /// anew.
     pub fn reset_required_consumer_liveness(&mut self) {
-        self.management.is_open = false;
+        let required = std::mem::take(&mut self.management.required);
+        self.management.required = required.into_iter().map(|required| Required::new(required.id)).collect();
+        self.management.settled_at = UNSETTLED;
         self.management.shut = None;
         if let Some(monitor) = &mut self.monitor {
             monitor.relieved();
         }
     }
 
-    /// Watches the required consumers from a thread of its own, every `interval`, so that a managed publish learns of a death also when
-    /// the ring is not full. The publish itself pays one relaxed load.
+    /// Watches the required consumers from a thread of its own, every `interval` (a millisecond at least), so that a managed publish learns
+    /// within two intervals of a process that was killed, also when the ring is not full. The publish itself pays nothing for it.
     ///
     /// # Errors
     /// The thread could not be started. `NotEnabled` situations are refused with `InvalidInput`.
     pub fn watch_required_consumers(&mut self, interval: Duration) -> std::io::Result<()> {
-        let Some(monitor) = &self.monitor else {
+        if self.monitor.is_none() {
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, RequiredConsumerError::NotEnabled));
-        };
-        let ids = monitor.config.required_consumer_ids.clone();
-        self.management.watcher = Some(Watcher::start(self.core.memory().clone(), ids, interval)?);
+        }
+        let ids = self.management.required.iter().map(|required| required.id.clone()).collect();
+        let memory = self.core.memory().clone();
+        self.management.watcher = Some(Watcher::start(memory, ids, interval.max(INTERVAL_MIN))?);
         Ok(())
     }
 
@@ -74,147 +185,295 @@ impl<E: Event> ProducerEnd<E> {
         count: usize,
         deadline: Option<Instant>,
     ) -> Result<(), RequiredConsumerError> {
-        let death_seen = self.management.watcher.as_ref().is_some_and(Watcher::has_seen_death);
-        if self.must_look(count) || !self.management.is_open || death_seen {
+        if self.must_look(count) || !self.is_settled() {
             self.enter_managed_slowly(count, deadline)?;
         }
         Ok(())
     }
 
-    /// Whether a managed call that finds room goes on without a look at any consumer.
-    pub(super) fn is_open(&self) -> bool {
-        self.management.is_open && !self.management.watcher.as_ref().is_some_and(Watcher::has_seen_death)
+    /// Whether nobody has gone since everybody required was found to be there.
+    #[inline(always)]
+    pub(super) fn is_settled(&self) -> bool {
+        u64::from(self.core.memory().control().gate.departures_now()) == self.management.settled_at
     }
 
-    /// Whether a stalled consumer has shut the producer.
+    /// Whether a required consumer has shut the producer to managed calls.
     pub(super) fn is_shut(&self) -> bool {
         self.management.shut.is_some()
+    }
+
+    /// Whether consumer `id` must be there.
+    pub(super) fn is_required(&self, id: &str) -> bool {
+        self.management.required.iter().any(|required| required.id == id)
+    }
+
+    /// The entries of the required consumers that were there when they were looked for last.
+    pub(super) fn required_entries(&self) -> impl Iterator<Item = usize> {
+        let memory = self.core.memory();
+        let met = self.management.required.iter().filter_map(|required| required.met.as_ref());
+        met.filter(|met| met.is_there(memory)).map(|met| met.index)
     }
 
     #[cold]
     #[inline(never)]
     fn enter_managed_slowly(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
-        let Some(monitor) = &self.monitor else { return Err(RequiredConsumerError::NotEnabled) };
+        if self.monitor.is_none() {
+            return Err(RequiredConsumerError::NotEnabled);
+        }
         if self.is_forked() {
             return Err(RequiredConsumerError::Forked);
         }
         if let Some(shut) = &self.management.shut {
             return Err(shut.clone());
         }
-        // The ids are only borrowed: this runs once a lap also where nobody is slow, and must not allocate then.
-        let ids = &monitor.config.required_consumer_ids;
-        if !self.management.is_open {
-            let startup = deadline_in(monitor.config.startup_wait_timeout);
-            if !self.poll_until([deadline, startup].into_iter().flatten().min(), JOIN_POLL, || {
-                ids.iter().all(|id| self.is_joined(id))
-            }) {
-                let missing = ids.iter().filter(|id| !self.is_joined(id)).cloned().collect();
-                return Err(RequiredConsumerError::StartupTimeout { missing });
+        let capacity = self.capacity();
+        if count > capacity {
+            return Err(RequiredConsumerError::TooLarge { count, capacity });
+        }
+        if !self.is_settled() {
+            self.settle(deadline, Ask::Always)?;
+        }
+        while self.must_look(count) {
+            match self.wait_for(Target::Room(count), deadline, Watch::Managed) {
+                Ok(()) | Err(Blocked::Gone) => {}
+                Err(blocked) => return Err(self.managed_error(blocked)),
             }
-            self.management.is_open = true;
-        }
-        if self.management.watcher.as_ref().is_some_and(Watcher::has_seen_death) {
-            // Copied: a death is rare.
-            let ids = ids.clone();
-            self.act_on_watched_death(&ids)?;
-        }
-        if self.must_look(count) {
-            self.wait_for(Target::Room(count), deadline, Watch::Managed)
-                .map_err(|blocked| self.managed_error(blocked))?;
+            // The gates were looked at; the kernel is asked as well, which alone knows of a process that was killed.
+            self.settle(deadline, Ask::IfDue)?;
         }
         Ok(())
     }
 
-    /// The watcher has seen a death. What follows is what follows when the ring is full.
-    fn act_on_watched_death(&mut self, ids: &[String]) -> Result<(), RequiredConsumerError> {
-        if let Some(watcher) = &self.management.watcher {
-            watcher.forget();
+    /// Looks for everybody required, until all of them are there or the failure action or a timeout says otherwise.
+    fn settle(&mut self, deadline: Option<Instant>, mut ask: Ask) -> Result<(), RequiredConsumerError> {
+        let begin = Instant::now();
+        if !self.is_settled() {
+            ask = Ask::Always;
         }
-        let action = self.monitor.as_ref().map(|monitor| monitor.config.failure_action);
-        for dead in self.consumers().into_iter().filter(|info| !info.alive && ids.contains(&info.id)) {
-            match action {
-                Some(RequiredConsumerFailureAction::AlertOnly) | None => {}
-                // If the kernel refuses the lock now, the next look tries again.
-                Some(RequiredConsumerFailureAction::Evict) => drop(self.evict_consumer(&dead.id)),
-                Some(RequiredConsumerFailureAction::GracefulShutdown) => {
-                    return Err(RequiredConsumerError::ConsumerDied {
-                        last_sequence: dead.position - 1,
-                        pid: dead.process.pid,
-                        consumer_id: dead.id,
-                    });
+        self.management.settled_at = UNSETTLED;
+        loop {
+            // Before the looks: one that goes behind them has counted itself by the next comparison.
+            let departures = self.core.memory().control().gate.departures();
+            let missing = match self.first_missing(ask, begin)? {
+                None => {
+                    self.management.settled_at = departures.into();
+                    return Ok(());
+                }
+                Some(missing) => missing,
+            };
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            match missing {
+                Missing::NotMet => {
+                    let patience = self.monitor.as_ref().map(|monitor| monitor.config.startup_wait_timeout);
+                    if is_late || patience.is_some_and(|patience| begin.elapsed() >= patience) {
+                        return Err(RequiredConsumerError::StartupTimeout { missing: self.not_met() });
+                    }
+                }
+                Missing::Gone { of, info, kept } => {
+                    let Some(report) = self.act_on(of, &info, kept, begin)? else { continue };
+                    if is_late {
+                        return Err(RequiredConsumerError::TimedOut { report: Box::new(report) });
+                    }
                 }
             }
+            ask = Ask::Always;
+            std::thread::sleep(JOIN_POLL);
         }
-        Ok(())
+    }
+
+    /// A required consumer that is not there; one that has gone goes before one that has not come. Allocates nothing if there is none: it is
+    /// asked once a lap also where nobody is slow.
+    fn first_missing(&mut self, ask: Ask, now: Instant) -> Result<Option<Missing>, RequiredConsumerError> {
+        let mut not_met = false;
+        for of in 0..self.management.required.len() {
+            if ask == Ask::IfDue
+                && let Some(met) = &self.management.required[of].met
+                && met.is_there(self.core.memory())
+                && met.has_moved(self.core.memory(), now)
+            {
+                continue;
+            }
+            match self.look_for(of)? {
+                None => {}
+                Some(Missing::NotMet) => not_met = true,
+                gone => return Ok(gone),
+            }
+        }
+        Ok(not_met.then_some(Missing::NotMet))
+    }
+
+    /// Looks for required consumer number `of`; `None` if it is there, or the failure action has let it go.
+    fn look_for(&mut self, of: usize) -> Result<Option<Missing>, RequiredConsumerError> {
+        let memory = self.core.memory().clone();
+        let required = &self.management.required[of];
+        let index = match &required.met {
+            Some(met) if met.is_there(&memory) => Some(met.index),
+            _ => membership::find(&memory, &required.id),
+        };
+        let Some(index) = index else { return Ok(self.nowhere(of)) };
+        let status = memory.entry(index).status();
+        let fallen = self.bury(index).map_err(|error| RequiredConsumerError::Os {
+            report: Box::new(self.refused(&membership::describe(&memory, index), &error)),
+        })?;
+        match fallen {
+            Fallen::Kept(info) => Ok(Some(Missing::Gone { of, info: Box::new(info), kept: true })),
+            Fallen::Freed(_) => Ok(self.nowhere(of)),
+            // It gave its place up between the looks.
+            Fallen::No if !memory.entry(index).status().gates() => Ok(self.nowhere(of)),
+            Fallen::No => {
+                let required = &mut self.management.required[of];
+                (required.is_alerted, required.is_excused) = (false, false);
+                let position = memory.entry(index).position.load(Ordering::Acquire);
+                let number = memory.number_at(position);
+                required.met = Some(Met { index, epoch: status.epoch, number, asked: (position, Instant::now()) });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Required consumer number `of` has no place in the table.
+    fn nowhere(&self, of: usize) -> Option<Missing> {
+        let required = &self.management.required[of];
+        if required.is_excused {
+            return None;
+        }
+        let Some(met) = &required.met else { return Some(Missing::NotMet) };
+        // Its entry still says who it was, unless another has it by now.
+        let memory = self.core.memory();
+        let last = membership::describe(memory, met.index);
+        let is_last = last.id == required.id;
+        let info = ConsumerInfo {
+            id: required.id.clone(),
+            position: met.number,
+            delivered: met.number,
+            alive: false,
+            ending: Some(Ending::Left),
+            rank: last.rank.filter(|_| is_last),
+            process: if is_last { last.process } else { crate::liveness::ProcessIdentity::unknown() },
+            id_is_generated: false,
+        };
+        Some(Missing::Gone { of, info: Box::new(info), kept: false })
+    }
+
+    /// The required consumers that have not joined yet.
+    fn not_met(&mut self) -> Vec<String> {
+        let required = &self.management.required;
+        required.iter().filter(|required| !self.is_joined(&required.id)).map(|required| required.id.clone()).collect()
+    }
+
+    /// A required consumer has gone: tells the hook once, then does what the failure action says. `Some` if that is to wait for it.
+    fn act_on(
+        &mut self,
+        of: usize,
+        info: &ConsumerInfo,
+        kept: bool,
+        since: Instant,
+    ) -> Result<Option<StallReport>, RequiredConsumerError> {
+        let action = self.monitor.as_ref().map_or_else(Default::default, |monitor| monitor.config.failure_action);
+        let next = match action {
+            RequiredConsumerFailureAction::GracefulShutdown => NextStep::GiveUp,
+            RequiredConsumerFailureAction::AlertOnly => NextStep::KeepWaiting,
+            RequiredConsumerFailureAction::Evict => NextStep::Evict,
+        };
+        let last_sequence = info.position.saturating_sub(1);
+        let stood = self.monitor.as_ref().and_then(Monitor::stalled_for).unwrap_or_default();
+        let report = self.report_missing(info, since.elapsed(), next);
+        if !std::mem::replace(&mut self.management.required[of].is_alerted, true) {
+            self.alert(Watch::Managed, &info.id, last_sequence, stood, &report);
+        }
+        match action {
+            RequiredConsumerFailureAction::AlertOnly => Ok(Some(report)),
+            RequiredConsumerFailureAction::Evict => {
+                if kept && let Some(index) = membership::find(self.core.memory(), &info.id) {
+                    let seen = self.core.entry(index).status();
+                    self.evict(index, seen)
+                        .map_err(|error| RequiredConsumerError::Os { report: Box::new(self.refused(info, &error)) })?;
+                }
+                let required = &mut self.management.required[of];
+                (required.is_excused, required.met) = (true, None);
+                Ok(None)
+            }
+            RequiredConsumerFailureAction::GracefulShutdown => {
+                let (consumer_id, pid) = (info.id.clone(), info.process.pid);
+                Err(match info.ending {
+                    Some(Ending::Left) => RequiredConsumerError::ConsumerLeft { consumer_id, pid, last_sequence },
+                    how => {
+                        let how = how.unwrap_or(Ending::Killed);
+                        RequiredConsumerError::ConsumerDied { consumer_id, pid, how, last_sequence }
+                    }
+                })
+            }
+        }
+    }
+
+    fn report_missing(&self, info: &ConsumerInfo, waited: Duration, next: NextStep) -> StallReport {
+        let culprit = culprit(info.clone(), self.next_number(), Duration::ZERO);
+        let ring = self.segment().place().to_string();
+        StallReport::new(ring, WaitingFor::Consumers, waited, Some(culprit), next)
+    }
+
+    fn refused(&self, info: &ConsumerInfo, error: &std::io::Error) -> StallReport {
+        let refused = Some(RefusedCall::new("looking at its lock, or freeing its place", error));
+        StallReport { refused, ..self.report_missing(info, Duration::ZERO, NextStep::GiveUp) }
     }
 
     fn managed_error(&mut self, blocked: Blocked) -> RequiredConsumerError {
         match blocked {
             Blocked::Forked => RequiredConsumerError::Forked,
-            Blocked::Closed => self.management.shut.clone().unwrap_or(RequiredConsumerError::Replaced),
-            Blocked::Replaced => RequiredConsumerError::Replaced,
+            Blocked::Closed | Blocked::Replaced => RequiredConsumerError::Replaced,
             Blocked::TimedOut { report } => RequiredConsumerError::TimedOut { report },
             Blocked::TooLarge { count, capacity } => RequiredConsumerError::TooLarge { count, capacity },
-            Blocked::Died { id, pid, last_sequence, .. } => {
-                RequiredConsumerError::ConsumerDied { consumer_id: id, pid, last_sequence }
+            Blocked::Os { report } => RequiredConsumerError::Os { report },
+            Blocked::Died { id, pid, how, last_sequence, .. } => {
+                RequiredConsumerError::ConsumerDied { consumer_id: id, pid, how, last_sequence }
             }
+            Blocked::Gone => unreachable!("managed publishing looks for those who have gone and goes on"),
             Blocked::Shut { id, last_sequence, stalled_for } => {
                 let shut =
                     RequiredConsumerError::GracefulShutdownTriggered { consumer_id: id, last_sequence, stalled_for };
-                self.management.is_open = false;
+                // Every managed call now takes the slow path and finds it shut.
+                self.management.settled_at = UNSETTLED;
                 self.management.shut = Some(shut.clone());
-                // Every publish, managed or not, now takes the slow path and finds it shut.
-                self.core.forget_gate();
                 shut
             }
         }
     }
 }
 
-/// A thread that asks the kernel for deaths.
+/// A thread that asks the kernel for required consumers that have gone, and counts each of them as departed.
 struct Watcher {
-    shared: Arc<WatcherFlags>,
+    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct WatcherFlags {
-    death_seen: AtomicBool,
-    stop: AtomicBool,
 }
 
 impl Watcher {
     fn start<E: Event>(memory: Mapped<E>, ids: Vec<String>, interval: Duration) -> std::io::Result<Self> {
-        let shared = Arc::new(WatcherFlags::default());
-        let flags = Arc::clone(&shared);
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
         let watch = move || {
-            while !flags.stop.load(Ordering::Relaxed) {
-                let is_dead = |id: &String| {
-                    let info = membership::find(&memory, id).and_then(|index| membership::info(&memory, index));
-                    info.is_some_and(|info| !info.alive)
-                };
-                if ids.iter().any(is_dead) {
-                    flags.death_seen.store(true, Ordering::Relaxed);
+            // By required consumer: the entry and the epoch that were counted last.
+            let mut counted = vec![None; ids.len()];
+            while !flag.load(Ordering::Relaxed) {
+                for (id, counted) in ids.iter().zip(&mut counted) {
+                    let Some(index) = membership::find(&memory, id) else { continue };
+                    let owner = Some((index, memory.entry(index).status().epoch));
+                    // An error from the kernel is no proof of anything; the next look asks again.
+                    if *counted != owner && matches!(membership::ending(&memory, index), Ok(Some(_))) {
+                        *counted = owner;
+                        memory.control().gate.count_departure();
+                    }
                 }
                 std::thread::park_timeout(interval);
             }
         };
         let thread = std::thread::Builder::new().name("myelon-watch".into()).spawn(watch)?;
-        Ok(Self { shared, thread: Some(thread) })
-    }
-
-    fn has_seen_death(&self) -> bool {
-        self.shared.death_seen.load(Ordering::Relaxed)
-    }
-
-    fn forget(&self) {
-        self.shared.death_seen.store(false, Ordering::Relaxed);
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // It runs none of the user's code, so it has nothing to panic about.

@@ -7,12 +7,13 @@
 //! Joining is one at a time, under the table's own byte: otherwise two could join under one id without seeing each other.
 
 use super::control::{ConsumerId, Entry, State, Status};
+use super::ending::Ending;
 use super::join::{BeginningGone, StartAt, handshake, let_go};
 use super::mapped::Mapped;
 use super::memory::Memory;
 use crate::liveness::ProcessIdentity;
 use crate::schema::Event;
-use crate::segment::{Claim, Fate, Segment};
+use crate::segment::{Claim, Fate, Segment, Spare};
 use crate::step;
 use crate::sync::primitive::Ordering;
 use std::io;
@@ -102,6 +103,7 @@ pub(crate) struct Member {
     pub(crate) redeliveries: u32,
     /// Whether it continues where a dead one stopped.
     pub(crate) rejoined: bool,
+    epoch: u64,
     claim: Claim,
 }
 
@@ -149,7 +151,7 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
         if entry.status().state == State::Active {
             return rejoin(memory, index, claim, request);
         }
-        let_go(memory, index);
+        let_go(memory, index, 0);
     }
     let places = places_for(memory, request.id.as_str());
     // Free entries first; only then those of the dead to whom nobody comes back.
@@ -161,7 +163,7 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
             }
             let Some(claim) = segment.claim(entry_byte(index))? else { continue };
             if entry.status().gates() {
-                let_go(memory, index);
+                let_go(memory, index, 0);
             }
             return enter(memory, index, claim, request);
         }
@@ -202,7 +204,8 @@ fn enter<E: Event>(
     entry.member.redelivered_until.store(0, Ordering::Relaxed);
     step!(EntryNamed);
     let start = handshake(memory, index, request.start)?;
-    Ok(Member { index, start, redelivered_until: start, redeliveries: 0, rejoined: false, claim })
+    let epoch = entry.status().epoch;
+    Ok(Member { index, start, redelivered_until: start, redeliveries: 0, rejoined: false, epoch, claim })
 }
 
 /// Continues where the dead one stopped. The entry is active all the time, so it gates all the time.
@@ -221,7 +224,7 @@ fn rejoin<E: Event>(
         start.saturating_sub(end).saturating_abs() <= memory.capacity() && memory.may_have_been_reached(start);
     let published = end.max(start);
     if !is_believed {
-        let_go(memory, index);
+        let_go(memory, index, 0);
         return Err(JoinError::PositionForged { id: request.id.as_str().to_owned(), position: start, published });
     }
     // The dead one may itself have been on its way through events that another before it had been handed.
@@ -243,56 +246,103 @@ fn rejoin<E: Event>(
     entry.member.identity.store(ProcessIdentity::current());
     entry.member.set_rank(request.rank);
     step!(RejoinIdentity);
-    Ok(Member { index, start, redelivered_until: delivered, redeliveries, rejoined: true, claim })
+    let epoch = entry.status().epoch;
+    Ok(Member { index, start, redelivered_until: delivered, redeliveries, rejoined: true, epoch, claim })
 }
 
 impl Member {
-    /// Gives the place back, and wakes the producer, which may wait for it.
+    /// Gives the place up, and wakes the producer, which may wait for it.
     pub(crate) fn leave<E: Event>(self, memory: &Mapped<E>) {
-        let_go(memory, self.index);
+        let_go(memory, self.index, self.epoch);
         step!(LeaveWoken);
         drop(self.claim);
     }
+
+    /// Lets the place go without giving it up: it gates on, for a successor under the same id. Says how it went.
+    pub(crate) fn keep<E: Event>(self, memory: &Mapped<E>, ending: Ending) {
+        let entry = memory.entry(self.index);
+        entry.set_ending(self.epoch, ending);
+        step!(EndingStored);
+        memory.control().gate.count_departure();
+        step!(EndingCounted);
+        drop(self.claim);
+        step!(EndingUnlocked);
+        // Behind the lock, which a producer that evicts has to take. The entry may be a successor's by now, to whose bell a ring more
+        // does no harm.
+        entry.writer.ring();
+    }
+}
+
+/// How the owner of entry `index` has gone; `None` if it has not.
+pub(crate) fn ending<E: Event>(memory: &Mapped<E>, index: usize) -> io::Result<Option<Ending>> {
+    ending_in(memory.segment(), memory.entry(index), index)
+}
+
+fn ending_in(segment: &Segment, entry: &Entry, index: usize) -> io::Result<Option<Ending>> {
+    let said = || entry.ending(entry.status());
+    if let Some(ending) = said() {
+        return Ok(Some(ending));
+    }
+    if segment.is_held(entry_byte(index))? {
+        return Ok(None);
+    }
+    // The lock was looked at after the word: an owner that let go in between has said so by now.
+    Ok(Some(said().unwrap_or(Ending::Killed)))
 }
 
 /// What became of an entry whose owner's lock was looked at.
 pub(crate) enum Fallen {
-    /// The owner lives, or the entry changed hands meanwhile.
+    /// The owner is there, or the entry changed hands meanwhile.
     No,
-    /// The owner is dead; nobody can come back for the entry, and it has been freed.
+    /// The owner has gone; nobody can come back for the entry, and it has been freed.
     Freed(ConsumerInfo),
-    /// The owner is dead, and its place is kept for whoever comes back under its id.
+    /// The owner has gone, and its place is kept for whoever comes back under its id.
     Kept(ConsumerInfo),
 }
 
-/// Looks whether the owner of entry `index` is dead, and frees the entry if nobody can come back for it.
-pub(crate) fn bury<E: Event>(memory: &Mapped<E>, index: usize) -> io::Result<Fallen> {
+/// Looks whether the owner of entry `index` has gone, and frees the entry if nobody can come back for it. `gating` is the epoch in which
+/// the producer believes that the entry gates, whatever its status says.
+pub(crate) fn bury<E: Event>(
+    memory: &Mapped<E>,
+    index: usize,
+    gating: Option<u64>,
+    spare: &mut Spare,
+) -> io::Result<Fallen> {
     let entry = memory.entry(index);
     let seen = entry.status();
-    if !seen.gates() || memory.segment().is_held(entry_byte(index))? {
+    if !seen.gates() && gating.is_none_or(|epoch| seen.epoch > epoch) {
         return Ok(Fallen::No);
     }
-    let Some(mut dead) = info(memory, index) else { return Ok(Fallen::No) };
-    dead.alive = false;
+    let Some(ending) = ending(memory, index)? else { return Ok(Fallen::No) };
+    let gone = ConsumerInfo { alive: false, ending: Some(ending), ..describe(memory, index) };
     if seen.state == State::Active && !entry.member.is_generated() {
         // Not claimed: a rejoin may be about to take the byte. Same owner before and after the look at the lock, or we say nothing.
-        return Ok(if entry.status() == seen { Fallen::Kept(dead) } else { Fallen::No });
+        return Ok(if entry.status() == seen { Fallen::Kept(gone) } else { Fallen::No });
     }
-    evict(memory, index, seen).map(|freed| if freed { Fallen::Freed(dead) } else { Fallen::No })
+    evict(memory, index, seen, gating, spare).map(|freed| if freed { Fallen::Freed(gone) } else { Fallen::No })
 }
 
-/// Frees entry `index` if it still has the owner that was `seen`, and that owner is dead.
-pub(crate) fn evict<E: Event>(memory: &Mapped<E>, index: usize, seen: Status) -> io::Result<bool> {
+/// Frees entry `index` if it still has the owner that was `seen`, and that owner has gone.
+pub(crate) fn evict<E: Event>(
+    memory: &Mapped<E>,
+    index: usize,
+    seen: Status,
+    gating: Option<u64>,
+    spare: &mut Spare,
+) -> io::Result<bool> {
     let entry = memory.entry(index);
-    let Some(_claim) = memory.segment().claim(entry_byte(index))? else { return Ok(false) };
+    let Some(_claim) = spare.claim(entry_byte(index))? else { return Ok(false) };
     if entry.status() != seen {
         return Ok(false);
     }
-    let_go(memory, index);
+    let_go(memory, index, gating.unwrap_or(0));
     Ok(true)
 }
 
 /// One consumer of a ring, as seen from outside. Positions go stale at once; `alive: false` stays so for this owner.
+///
+/// Its *owner* is an end in some process. A place under an id that its program chose stays when the owner goes, unless the owner gives it
+/// up; [`ending`](Self::ending) says how it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerInfo {
@@ -304,51 +354,55 @@ pub struct ConsumerInfo {
     pub rank: Option<u32>,
     /// Who it is.
     pub process: ProcessIdentity,
-    /// Whether the kernel says that it lives.
+    /// Whether its owner is there: it holds the lock of its place, which the kernel drops when its process ends.
     pub alive: bool,
+    /// How its owner went; `None` while it is there. Except for [`Killed`](Ending::Killed), the process may live.
+    pub ending: Option<Ending>,
     /// The next sequence that it will read.
     pub position: i64,
     /// The end of what its application has been handed.
     pub delivered: i64,
 }
 
-/// Everybody who gates, alive or dead. A lock that cannot be looked at counts as held: an error never makes somebody
-/// disappear.
+/// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes somebody disappear.
+/// Looks at the whole table, whatever the high water says.
 pub(crate) fn roster<E: Event>(memory: &Mapped<E>) -> Vec<ConsumerInfo> {
-    let used = memory.control().gate.high_water.load(Ordering::Acquire) as usize;
-    (0..used.min(memory.table_len())).filter_map(|index| info(memory, index)).collect()
+    (0..memory.table_len()).filter_map(|index| info(memory, index)).collect()
 }
 
 /// Who is at `index`, if anybody gates there.
 pub(crate) fn info<E: Event>(memory: &Mapped<E>, index: usize) -> Option<ConsumerInfo> {
-    let info = describe(memory.segment(), memory.entry(index), index)?;
-    // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
-    let number = |position: i64| memory.number_at(position);
-    Some(ConsumerInfo { position: number(info.position), delivered: number(info.delivered), ..info })
+    memory.entry(index).status().gates().then(|| describe(memory, index))
 }
 
-/// [`info`] for whoever has the words of a ring without knowing its events.
-pub(crate) fn describe(segment: &Segment, entry: &Entry, index: usize) -> Option<ConsumerInfo> {
-    if !entry.status().gates() {
-        return None;
-    }
+/// Who is at `index`, or was there last.
+pub(crate) fn describe<E: Event>(memory: &Mapped<E>, index: usize) -> ConsumerInfo {
+    let info = describe_in(memory.segment(), memory.entry(index), index);
+    // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
+    let number = |position: i64| memory.number_at(position);
+    ConsumerInfo { position: number(info.position), delivered: number(info.delivered), ..info }
+}
+
+/// [`describe`] for whoever has the words of a ring without knowing its events.
+pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> ConsumerInfo {
+    let ending = ending_in(segment, entry, index).unwrap_or(None);
     let position = entry.position.load(Ordering::Acquire);
-    Some(ConsumerInfo {
+    ConsumerInfo {
         id: entry.member.id(),
         id_is_generated: entry.member.is_generated(),
         rank: entry.member.rank(),
         process: entry.member.identity.load(),
-        alive: segment.is_held(entry_byte(index)).unwrap_or(true),
+        alive: ending.is_none(),
+        ending,
         position,
         // Nothing was handed out yet, or what was is released.
         delivered: entry.delivered.load(Ordering::Relaxed).max(position),
-    })
+    }
 }
 
 /// The entry of the consumer called `id`, if it gates.
 pub(crate) fn find<E: Event>(memory: &Mapped<E>, id: &str) -> Option<usize> {
-    let used = (memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(memory.table_len());
-    (0..used).find(|&index| memory.entry(index).status().gates() && memory.entry(index).member.id() == id)
+    (0..memory.table_len()).find(|&index| memory.entry(index).status().gates() && memory.entry(index).member.id() == id)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub(crate) mod control;
 pub(crate) mod damage;
+pub(crate) mod ending;
 pub(crate) mod group;
 pub(crate) mod join;
 pub(crate) mod memory;

@@ -3,6 +3,7 @@
 //! **Lives here:** [`ProducerEnd`]. The wait of a full ring is in `room`, managed publishing in `managed`. **Builds on:** `sequencer` for
 //! the algorithm. **May touch it:** the producers of events and of records, which are one of these each.
 
+use super::control::{ABANDONED, CLOSED, Status};
 use super::error::{NoRoom, PublishError};
 use super::managed::Management;
 use super::mapped::Mapped;
@@ -18,7 +19,7 @@ use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::liveness::monitor::Monitor;
 use crate::liveness::{NextStep, StallReport};
 use crate::schema::Event;
-use crate::segment::{Claim, Segment};
+use crate::segment::{Claim, Segment, Spare};
 use crate::step;
 use crate::sync::primitive::Ordering;
 use crate::sync::wait::{WaitStrategy, Waiter, deadline_in};
@@ -55,7 +56,13 @@ pub struct ProducerEnd<E: Event> {
     alone: Option<Alone>,
     /// When a call that does not wait last looked at its peers.
     last_examined: Option<Instant>,
+    /// For how much there was no room, and at which position: what a report is about, until something is published.
+    unmet: (i64, usize),
     fork_epoch: u32,
+    /// Whether a panic was under way when it was made: then it is not one that drops it.
+    is_made_by_panic: bool,
+    /// Takes the dead out of the table, also when this process has no descriptor left.
+    spare: Spare,
     /// Held as long as we live; the kernel drops it when we die.
     _claim: Claim,
 }
@@ -113,6 +120,7 @@ impl<E: Event> ProducerEnd<E> {
     pub(crate) fn new(
         core: Sequencer<Mapped<E>>,
         claim: Claim,
+        spare: Spare,
         origin: Origin,
         strategy: WaitStrategy,
         selection: Selection,
@@ -138,7 +146,10 @@ impl<E: Event> ProducerEnd<E> {
             origin,
             alone: (origin != Origin::TookOver).then_some(Alone::default()),
             last_examined: None,
+            unmet: (-1, 0),
             fork_epoch: crate::segment::fork_epoch(),
+            is_made_by_panic: std::thread::panicking(),
+            spare,
             _claim: claim,
         }
     }
@@ -160,7 +171,7 @@ impl<E: Event> ProducerEnd<E> {
     #[inline]
     pub fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
         let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));
-        (!is_managed || self.is_open()) && (!self.must_look(count) || self.looks_for_room(count))
+        (!is_managed || self.is_settled()) && (!self.must_look(count) || self.looks_for_room(count))
     }
 
     #[cold]
@@ -170,14 +181,18 @@ impl<E: Event> ProducerEnd<E> {
             return false;
         }
         self.rescan_for(count);
-        self.core.has_room(count as i64)
+        let has_room = self.core.has_room(count as i64);
+        if !has_room {
+            self.unmet = (self.core.next(), count);
+        }
+        has_room
     }
 
     /// One look at everybody, for a call that does not wait.
     #[cold]
     #[inline(never)]
     pub(super) fn find_room(&mut self, count: usize) -> bool {
-        if self.is_forked() || self.is_shut() {
+        if self.is_forked() {
             return false;
         }
         // Also for a batch that never fits, so that what is said to be missing is not an old answer.
@@ -188,17 +203,29 @@ impl<E: Event> ProducerEnd<E> {
         if self.core.has_room(count as i64) {
             return true;
         }
-        self.counters.full.inc();
+        self.note_unmet(count);
         let now = Instant::now();
         if self.last_examined.is_none_or(|last| now - last >= TRY_EXAMINE_INTERVAL) {
             self.last_examined = Some(now);
             self.lift_sentinel_if_complete();
             if let Some(index) = scan.slowest {
+                // The answer is *full* whatever the kernel says; calls that wait tell its errors.
                 let _ = self.bury(index);
             }
             self.rescan_for(count);
         }
         self.core.has_room(count as i64)
+    }
+
+    /// There is no room for `count`.
+    pub(super) fn note_unmet(&mut self, count: usize) {
+        self.counters.full.inc();
+        self.unmet = (self.core.next(), count);
+    }
+
+    /// The room that the last call did not get, if nothing was published since.
+    pub(super) fn unmet(&self) -> Option<usize> {
+        (self.unmet.0 == self.core.next()).then_some(self.unmet.1)
     }
 
     /// A rescan of the gates, with what it teaches the counters.
@@ -214,10 +241,6 @@ impl<E: Event> ProducerEnd<E> {
             self.counters.forged.add(forged);
         }
         self.count_unread(scan.slowest.is_none() && !self.core.has_sentinel());
-        // A look at everybody (for a report, say) must not open what was shut: who publishes asks the gate first.
-        if self.is_shut() {
-            self.core.forget_gate();
-        }
         scan
     }
 
@@ -236,19 +259,44 @@ impl<E: Event> ProducerEnd<E> {
         }
     }
 
-    /// Frees the entry if its owner is dead and cannot come back.
-    pub(super) fn bury(&mut self, index: usize) -> Fallen {
-        // An error from the kernel is no proof of death.
-        let fallen = membership::bury(self.core.memory(), index).unwrap_or(Fallen::No);
+    /// Looks whether the owner of the entry has gone, and frees the entry if nobody can come back for it.
+    ///
+    /// # Errors
+    /// The kernel refused to say, or to lock the entry. Nothing is concluded then.
+    pub(super) fn bury(&mut self, index: usize) -> std::io::Result<Fallen> {
+        let gating = self.core.gating_epoch(index);
+        let fallen = membership::bury(self.core.memory(), index, gating, &mut self.spare)?;
         if let Fallen::Freed(_) = &fallen {
             self.counters.freed.inc();
         }
-        fallen
+        Ok(fallen)
+    }
+
+    /// Takes the owner of entry `index` that was `seen` out of the table, if it has gone.
+    pub(super) fn evict(&mut self, index: usize, seen: Status) -> std::io::Result<bool> {
+        let gating = self.core.gating_epoch(index);
+        let evicted = membership::evict(self.core.memory(), index, seen, gating, &mut self.spare)?;
+        if evicted {
+            self.counters.evicted.inc();
+        }
+        Ok(evicted)
+    }
+
+    /// How many of the expected consumers have joined. One that has gone and whose place is kept counts: it gates by itself.
+    pub(super) fn joined(&self) -> usize {
+        let has_joined = |consumer: &&ConsumerInfo| {
+            (consumer.alive || !consumer.id_is_generated) && self.selection.selects(&consumer.id)
+        };
+        self.consumers().iter().filter(has_joined).count()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.joined() >= self.selection.expected_consumers
     }
 
     /// Lets go of the start-up buffer once the consumers that it waits for have joined.
     pub(super) fn lift_sentinel_if_complete(&mut self) -> bool {
-        let complete = self.core.has_sentinel() && self.get_consumer_count() >= self.selection.expected_consumers;
+        let complete = self.core.has_sentinel() && self.is_complete();
         if complete {
             self.core.lift_sentinel();
         }
@@ -284,14 +332,15 @@ impl<E: Event> ProducerEnd<E> {
         self.core.memory().capacity() as usize
     }
 
-    /// Whether everybody who is registered now has released event `sequence`. If this is `true`, it stays `true` for them; who joins later at
-    /// the oldest event may still be behind it.
+    /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the start-up buffer holds it for. If
+    /// this is `true`, it stays `true` for them; one that joins later at the oldest event may still lag.
     pub fn is_consumed(&self, sequence: Sequence) -> bool {
-        let memory = self.core.memory();
-        sequence < self.next_number() && membership::roster(memory).iter().all(|consumer| consumer.position > sequence)
+        sequence < self.next_number()
+            && (!self.core.has_sentinel() || self.is_complete())
+            && self.consumers().iter().all(|consumer| consumer.position > sequence)
     }
 
-    /// Waits until everybody who is registered has released event `sequence`.
+    /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer holds it have joined.
     ///
     /// # Errors
     /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`].
@@ -340,37 +389,39 @@ impl<E: Event> ProducerEnd<E> {
         membership::roster(self.core.memory())
     }
 
-    /// The consumers that have died, one look at the kernel's locks per consumer. Those to whom nobody can come back are cleared away.
-    /// For loops that do not publish: who publishes into a full ring is told anyway.
+    /// The consumers without an owner, one look at the kernel's locks per consumer; [`ending`](ConsumerInfo::ending) says how each went. Those
+    /// to whom nobody can come back are cleared away. For loops that do not publish: who publishes into a full ring is told anyway.
     pub fn check_peers(&mut self) -> Vec<ConsumerInfo> {
-        let dead: Vec<_> = self.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
-        for consumer in &dead {
+        let gone: Vec<_> = self.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
+        for consumer in &gone {
             if let Some(index) = membership::find(self.core.memory(), &consumer.id) {
-                self.bury(index);
+                // One that cannot be cleared away now is named again by the next call.
+                let _ = self.bury(index);
             }
         }
-        dead
+        gone
     }
 
-    /// Takes a *dead* consumer out of the table: its unread events are lost to it, and the id is free. `false` if nobody is registered
-    /// under that id, or its owner lives: a live consumer, however slow, may be reading a slot.
+    /// Takes a consumer *without an owner* out of the table: its unread events are lost to it, and the id is free. `false` if nobody is
+    /// registered under that id, or its owner is there: a live consumer, however slow, may be reading a slot. A required consumer stays
+    /// required: managed calls go on once it has joined again.
     ///
     /// # Errors
     /// The operating system refused the lock.
     pub fn evict_consumer(&mut self, id: &str) -> std::io::Result<bool> {
-        let memory = self.core.memory();
-        let Some(index) = membership::find(memory, id) else { return Ok(false) };
-        let evicted = membership::evict(memory, index, memory.entry(index).status())?;
-        if evicted {
-            self.counters.evicted.inc();
+        match membership::find(self.core.memory(), id) {
+            Some(index) => self.evict(index, self.core.entry(index).status()),
+            None => Ok(false),
         }
-        Ok(evicted)
     }
 
-    /// Who holds the ring back now, whether or not it is full: the slowest consumer and what it is doing.
+    /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a reset after a shutdown, or nothing. It is asked
+    /// about the room that the last call did not get, or, if something was published since, about one event.
     pub fn stall_report(&mut self) -> StallReport {
-        let scan = self.rescan();
-        self.report(scan.slowest, Duration::ZERO, NextStep::KeepWaiting)
+        let wanted = self.unmet().unwrap_or(1);
+        let scan = self.rescan_for(wanted);
+        let hindrance = self.hindrance(Target::Room(wanted), scan);
+        self.report(hindrance, Duration::ZERO, NextStep::KeepWaiting)
     }
 
     /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count into one file, and
@@ -408,10 +459,12 @@ impl<E: Event> ProducerEnd<E> {
         match blocked {
             Blocked::Forked => PublishError::Forked,
             Blocked::Replaced => PublishError::Replaced,
-            Blocked::Died { id, pid, report, .. } => PublishError::ConsumerDied { id, pid, report },
+            Blocked::Died { id, pid, how, report, .. } => PublishError::ConsumerDied { id, pid, how, report },
             Blocked::TimedOut { report } => PublishError::TimedOut { report },
             Blocked::TooLarge { count, capacity } => PublishError::TooLarge { count, capacity },
-            Blocked::Closed | Blocked::Shut { .. } => PublishError::Closed,
+            Blocked::Os { report } => PublishError::Os { report },
+            Blocked::Closed => PublishError::Closed,
+            Blocked::Gone | Blocked::Shut { .. } => unreachable!("only a watched wait ends so"),
         }
     }
 
@@ -443,8 +496,13 @@ impl<E: Event> Drop for ProducerEnd<E> {
         if self.is_forked() {
             return;
         }
-        self.core.close();
+        let is_abandoned = std::thread::panicking() && !self.is_made_by_panic;
+        self.core.close(if is_abandoned { ABANDONED } else { CLOSED });
         step!(CloseWoken);
+        // A producer that a panic has dropped has not closed its ring: for consumers that live in it, the next one takes it over.
+        if is_abandoned && self.consumers().iter().any(|consumer| consumer.alive) {
+            return;
+        }
         // If the name cannot be removed now (a directory that became read-only, say), a collector does it later: nobody lives in it.
         let _ = self.segment().unlink_if_same();
         step!(CloseUnlinked);

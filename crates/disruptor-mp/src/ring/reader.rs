@@ -184,7 +184,12 @@ impl<M: Memory> Reader<M> {
 
     /// Whether the producer has said that nothing more will come. What was published before is seen by the next look.
     pub(crate) fn is_closed(&self) -> bool {
-        self.memory.control().gate.closed.load(order(Site::CloseAcquire, Ordering::Acquire)) != 0
+        self.memory.control().gate.is_closed()
+    }
+
+    /// Whether the producer has closed the ring or was dropped by a panic.
+    pub(crate) fn is_over(&self) -> bool {
+        self.memory.control().gate.closing() != 0
     }
 
     /// Whether the stream is over: closed, and nothing left *after* the flag was seen.
@@ -198,7 +203,7 @@ impl<M: Memory> Reader<M> {
         let ticket = control.readers.0.announce();
         step!(ReaderAnnounced);
         let barrier = crate::sync::announce::before_second_look(&control.gate.announce);
-        if !weakened(Site::ParkSecondLook) && (self.is_closed() || self.look()) {
+        if !weakened(Site::ParkSecondLook) && (self.is_over() || self.look()) {
             return None;
         }
         Some(Park { ticket, barrier })

@@ -3,14 +3,16 @@
 //! **Lives here:** [`Target`], [`Blocked`], and the wait between them. **Builds on:** `wait` for the loop, `membership` for who is dead,
 //! `monitor` for patience. **May touch it:** the producer.
 
+use super::ending::Ending;
 use super::error::PublishError;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
-use super::producer_end::ProducerEnd;
+use super::producer_end::{JOIN_POLL, ProducerEnd};
 use super::sequencer::Scan;
-use crate::liveness::monitor::Verdict;
+use crate::liveness::monitor::{Look, Verdict};
 use crate::liveness::{
-    Culprit, NextStep, RequiredConsumerAlert, RequiredConsumerFailureAction, StallReport, WaitingFor,
+    Culprit, NextStep, RefusedCall, RequiredConsumerAlert, RequiredConsumerFailureAction, StallReport, StartUpBuffer,
+    WaitingFor,
 };
 use crate::schema::Event;
 use crate::segment::Fate;
@@ -51,20 +53,46 @@ pub(super) enum Blocked {
     Forked,
     Closed,
     Replaced,
-    Died { id: String, pid: u32, last_sequence: i64, report: Box<StallReport> },
-    TimedOut { report: Box<StallReport> },
-    TooLarge { count: usize, capacity: usize },
-    Shut { id: String, last_sequence: i64, stalled_for: Duration },
+    Died {
+        id: String,
+        pid: u32,
+        how: Ending,
+        last_sequence: i64,
+        report: Box<StallReport>,
+    },
+    TimedOut {
+        report: Box<StallReport>,
+    },
+    TooLarge {
+        count: usize,
+        capacity: usize,
+    },
+    Os {
+        report: Box<StallReport>,
+    },
+    /// A required consumer may have gone: managed publishing looks for all of them.
+    Gone,
+    Shut {
+        id: String,
+        last_sequence: i64,
+        stalled_for: Duration,
+    },
+}
+
+/// What keeps the producer from what it waits for. Both may; if nothing does, it may go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hindrance {
+    /// The slowest consumer, if its position is in the way.
+    pub(super) consumer: Option<usize>,
+    /// The start-up buffer is full, and consumers are expected.
+    pub(super) buffer: bool,
 }
 
 impl<E: Event> ProducerEnd<E> {
-    /// Waits for `target`. Only a wait that the monitor watches (a managed publish) can end in `Shut`.
+    /// Waits for `target`. Only a wait that the monitor watches (a managed publish) can end in `Shut` or `Gone`.
     pub(super) fn wait_for(&mut self, target: Target, deadline: Option<Instant>, watch: Watch) -> Result<(), Blocked> {
         if self.is_forked() {
             return Err(Blocked::Forked);
-        }
-        if self.is_shut() {
-            return Err(Blocked::Closed);
         }
         if let Target::Room(count) = target {
             let capacity = self.capacity();
@@ -76,7 +104,10 @@ impl<E: Event> ProducerEnd<E> {
         if self.has_reached(target, scan) {
             return Ok(());
         }
-        self.counters.full.inc();
+        match target {
+            Target::Room(count) => self.note_unmet(count),
+            Target::Consumed(_) => self.counters.full.inc(),
+        }
         let strategy = self.waiter.strategy();
         let mut waiter = std::mem::replace(&mut self.waiter, Waiter::new(WaitStrategy::BusySpin));
         let mut wait = RoomWait {
@@ -92,39 +123,39 @@ impl<E: Event> ProducerEnd<E> {
             (true, _) => WaitEnd::Ready,
             (false, _) => waiter.wait(&mut wait, deadline),
         };
-        let (slowest, waited) = (wait.scan.slowest, wait.since.elapsed());
+        let (scan, waited) = (wait.scan, wait.since.elapsed());
         self.waiter = waiter;
-        match end {
-            WaitEnd::Ready => {
-                if let Some(monitor) = &mut self.monitor {
-                    monitor.relieved();
-                }
-                Ok(())
+        if let Some(monitor) = &mut self.monitor {
+            match end {
+                WaitEnd::Ready => monitor.relieved(),
+                WaitEnd::TimedOut | WaitEnd::Reason(_) => monitor.pause(Instant::now()),
             }
+        }
+        match end {
+            WaitEnd::Ready => Ok(()),
             WaitEnd::TimedOut => {
-                Err(Blocked::TimedOut { report: Box::new(self.report(slowest, waited, NextStep::GiveUp)) })
+                let report = self.report(self.hindrance(target, scan), waited, NextStep::GiveUp);
+                Err(Blocked::TimedOut { report: Box::new(report) })
             }
             WaitEnd::Reason(blocked) => Err(blocked),
         }
     }
 
-    /// Whether waiting for room has become pointless: the consumer that holds the ring back is dead and its place is kept, or the ring was
-    /// replaced, or the producer is shut. Dead consumers whose place nobody can take are cleared away. For loops that do not wait and
-    /// find the ring full; looks at flags and at one lock.
+    /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its place is kept, or the ring
+    /// was replaced. Consumers without an owner whose place nobody can take are cleared away. For loops that do not wait and find the ring
+    /// full; looks at flags and at one lock.
     ///
     /// # Errors
-    /// `ConsumerDied`, `Replaced`, `Closed`, `Forked`; see [`PublishError`].
+    /// `ConsumerDied`, `Replaced`, `Os`, `Forked`; see [`PublishError`].
     pub fn check_room(&mut self) -> Result<(), PublishError> {
         if self.is_forked() {
             return Err(PublishError::Forked);
         }
-        if self.is_shut() {
-            return Err(PublishError::Closed);
-        }
-        let scan = self.rescan();
+        let target = Target::Room(self.unmet().unwrap_or(1));
+        let scan = self.rescan_for(target.room());
         let mut wait = RoomWait {
             producer: self,
-            target: Target::Room(1),
+            target,
             watch: Watch::Unwatched,
             scan,
             since: Instant::now(),
@@ -140,36 +171,88 @@ impl<E: Event> ProducerEnd<E> {
     fn has_reached(&self, target: Target, scan: Scan) -> bool {
         match target {
             Target::Room(count) => self.core.has_room(count as i64),
-            // The first gate of somebody who is joining may be a lap old, and what stands there by now is no number.
-            Target::Consumed(sequence) => {
-                let memory = self.core.memory();
-                self.core.next() - scan.lowest <= memory.capacity() - i64::from(memory.holds_records())
-                    && memory.number_at(scan.lowest) > sequence
-            }
+            // What the start-up buffer holds is held for a consumer that has not joined.
+            Target::Consumed(sequence) => !self.core.has_sentinel() && self.is_released(sequence, scan),
         }
     }
 
-    /// The stall report about entry `slowest`.
-    pub(super) fn report(&self, slowest: Option<usize>, waited: Duration, next: NextStep) -> StallReport {
+    /// Whether every consumer that the scan found has released event `sequence`.
+    fn is_released(&self, sequence: i64, scan: Scan) -> bool {
+        // The first gate of somebody who is joining may be a lap old, and what stands there by now is no number.
         let memory = self.core.memory();
-        let age = self.monitor.as_ref().and_then(|monitor| monitor.stalled_for(Instant::now()));
-        let culprit = slowest
-            .and_then(|index| membership::info(memory, index))
-            .map(|info| culprit(info, self.last_published_sequence() + 1, age.unwrap_or(waited)));
-        let waiting_for =
-            if self.core.has_sentinel() && culprit.is_none() { WaitingFor::Consumers } else { WaitingFor::Space };
-        StallReport::new(self.segment().place().to_string(), waiting_for, waited, culprit, next)
+        self.core.next() - scan.lowest <= memory.capacity() - i64::from(memory.holds_records())
+            && memory.number_at(scan.lowest) > sequence
+    }
+
+    /// What was in the way of `target` when the consumers were looked at.
+    pub(super) fn hindrance(&self, target: Target, scan: Scan) -> Hindrance {
+        match target {
+            Target::Room(count) => Hindrance {
+                consumer: scan.slowest.filter(|_| scan.consumer_room < count as i64),
+                buffer: scan.sentinel_room < count as i64,
+            },
+            Target::Consumed(sequence) => Hindrance {
+                consumer: scan.slowest.filter(|_| !self.is_released(sequence, scan)),
+                buffer: self.core.has_sentinel(),
+            },
+        }
+    }
+
+    /// The stall report about what is in the way.
+    pub(super) fn report(&self, hindrance: Hindrance, waited: Duration, next: NextStep) -> StallReport {
+        let memory = self.core.memory();
+        let age = self.monitor.as_ref().and_then(|monitor| monitor.stalled_for()).unwrap_or(waited);
+        let info = hindrance.consumer.and_then(|index| Some((index, membership::info(memory, index)?)));
+        let mut waiting_for = match hindrance {
+            _ if info.is_some() => WaitingFor::Space,
+            Hindrance { buffer: true, .. } => WaitingFor::Consumers,
+            _ if self.is_shut() => WaitingFor::Reset,
+            _ => WaitingFor::Nothing,
+        };
+        let culprit = info.map(|(index, info)| {
+            let culprit = culprit(info, self.next_number(), age);
+            // Every event was released, and the position is not the end of the ring: what lies between is padding.
+            if culprit.lag_events == 0 && self.core.entry(index).position.load(Ordering::Relaxed) < self.core.next() {
+                waiting_for = WaitingFor::Padding;
+            }
+            culprit
+        });
+        let buffer = hindrance
+            .buffer
+            .then(|| StartUpBuffer { joined: self.joined(), expected: self.selection.expected_consumers });
+        let ring = self.segment().place().to_string();
+        StallReport { buffer, ..StallReport::new(ring, waiting_for, waited, culprit, next) }
+    }
+
+    /// Tells `tracing`, the counter, and the hook if the wait is a watched one.
+    pub(super) fn alert(
+        &mut self,
+        watch: Watch,
+        id: &str,
+        last_sequence: i64,
+        stalled_for: Duration,
+        report: &StallReport,
+    ) {
+        self.counters.stalls.inc();
+        #[cfg(feature = "tracing")]
+        tracing::warn!(consumer = id, last_sequence, ?stalled_for, "{report}");
+        let managed = self.monitor.as_ref().filter(|_| watch == Watch::Managed);
+        let Some(hook) = managed.and_then(|monitor| monitor.config.alert_hook.clone()) else { return };
+        let alert = RequiredConsumerAlert::new(id.to_owned(), last_sequence, stalled_for, report.clone());
+        // The hook is the user's. Whatever it does, the watch goes on.
+        let _ = catch_unwind(AssertUnwindSafe(|| hook(&alert)));
     }
 }
 
 /// A consumer as the one who is waited for.
-fn culprit(info: ConsumerInfo, published: i64, age: Duration) -> Culprit {
+pub(super) fn culprit(info: ConsumerInfo, published: i64, age: Duration) -> Culprit {
     Culprit {
         facts: info.process.observe(),
         id: info.id,
         rank: info.rank,
         process: info.process,
-        is_dead: !info.alive,
+        is_dead: info.ending == Some(Ending::Killed),
+        ending: info.ending,
         sequence: info.position,
         lag_events: published.saturating_sub(info.position).max(0) as u64,
         is_inside_handler: info.delivered > info.position,
@@ -194,69 +277,91 @@ impl<E: Event> RoomWait<'_, E> {
         self.producer.has_reached(self.target, self.scan)
     }
 
-    /// A dead consumer that keeps its place: evicted, waited for, or the end of the wait.
-    fn died(&mut self, index: usize, dead: ConsumerInfo) -> Option<Blocked> {
-        let ConsumerInfo { id, process, position, .. } = dead;
+    fn hindrance(&self) -> Hindrance {
+        self.producer.hindrance(self.target, self.scan)
+    }
+
+    /// A report about the consumer at `index`, and the start-up buffer if that is in the way as well.
+    fn report(&self, index: usize, next: NextStep) -> StallReport {
+        let hindrance = Hindrance { consumer: Some(index), ..self.hindrance() };
+        self.producer.report(hindrance, self.since.elapsed(), next)
+    }
+
+    /// The kernel has refused what the next step needs. Nothing is concluded about the consumer.
+    fn refused(&self, index: usize, call: &'static str, error: &std::io::Error) -> Blocked {
+        let refused = Some(RefusedCall::new(call, error));
+        Blocked::Os { report: Box::new(StallReport { refused, ..self.report(index, NextStep::GiveUp) }) }
+    }
+
+    /// A consumer without an owner that keeps its place: evicted, waited for, or the end of the wait.
+    fn died(&mut self, index: usize, gone: ConsumerInfo) -> Option<Blocked> {
+        if self.watch == Watch::Managed && self.producer.is_required(&gone.id) {
+            return Some(Blocked::Gone);
+        }
+        let ConsumerInfo { id, process, position, ending, .. } = gone;
         let managed = self.producer.monitor.as_ref().filter(|_| self.watch == Watch::Managed);
         let action = managed.map(|monitor| monitor.config.failure_action);
-        let entry = self.producer.core.entry(index);
-        let (epoch, last_sequence) = (entry.status().epoch, position.saturating_sub(1));
+        let seen = self.producer.core.entry(index).status();
+        let last_sequence = position.saturating_sub(1);
         let next = match action {
             Some(RequiredConsumerFailureAction::Evict) => NextStep::Evict,
             Some(RequiredConsumerFailureAction::AlertOnly) => NextStep::KeepWaiting,
             Some(RequiredConsumerFailureAction::GracefulShutdown) | None => NextStep::GiveUp,
         };
-        let report = self.producer.report(Some(index), self.since.elapsed(), next);
-        if self.last_reported != Some((index, epoch)) {
-            self.last_reported = Some((index, epoch));
-            self.alert(&id, last_sequence, self.since.elapsed(), &report);
+        let report = self.report(index, next);
+        if self.last_reported != Some((index, seen.epoch)) {
+            self.last_reported = Some((index, seen.epoch));
+            self.producer.alert(self.watch, &id, last_sequence, self.since.elapsed(), &report);
         }
         match next {
-            NextStep::Evict => {
-                // An error leaves it in place; the next look tries again.
-                let _ = self.producer.evict_consumer(&id);
-                self.look_again();
-                None
-            }
+            NextStep::Evict => match self.producer.evict(index, seen) {
+                Ok(_) => {
+                    self.look_again();
+                    None
+                }
+                Err(error) => Some(self.refused(index, "locking its place to evict it", &error)),
+            },
             NextStep::KeepWaiting => None,
-            _ => Some(Blocked::Died { id, pid: process.pid, last_sequence, report: Box::new(report) }),
+            _ => {
+                let how = ending.unwrap_or(Ending::Killed);
+                Some(Blocked::Died { id, pid: process.pid, how, last_sequence, report: Box::new(report) })
+            }
         }
     }
 
-    /// Tells the hook, `tracing` and the counter.
-    fn alert(&mut self, id: &str, last_sequence: i64, stalled_for: Duration, report: &StallReport) {
-        self.producer.counters.stalls.inc();
-        #[cfg(feature = "tracing")]
-        tracing::warn!(consumer = id, last_sequence, ?stalled_for, "{report}");
-        let managed = self.producer.monitor.as_ref().filter(|_| self.watch == Watch::Managed);
-        let Some(hook) = managed.and_then(|monitor| monitor.config.alert_hook.clone()) else { return };
-        let alert = RequiredConsumerAlert::new(id.to_owned(), last_sequence, stalled_for, report.clone());
-        // The hook is the user's. Whatever it does, the watch goes on.
-        let _ = catch_unwind(AssertUnwindSafe(|| hook(&alert)));
+    /// Which consumer's patience is asked for: a required one that is in the way, or else the slowest if it is.
+    fn watched(&self) -> Option<usize> {
+        let consumer = self.hindrance().consumer?;
+        let Target::Room(count) = self.target else { return Some(consumer) };
+        let memory = self.producer.core.memory();
+        let room = |index: usize| {
+            memory.entry(index).position.load(Ordering::Relaxed).saturating_add(memory.capacity())
+                - self.producer.core.next()
+        };
+        self.producer.required_entries().find(|&index| room(index) < count as i64).or(Some(consumer))
     }
 
     fn consult_monitor(&mut self, now: Instant) -> Option<Blocked> {
         if self.watch != Watch::Managed {
             return None;
         }
-        let index = self.scan.slowest?;
+        let index = self.watched()?;
         let entry = self.producer.core.entry(index);
         let (epoch, position) = (entry.status().epoch, entry.position.load(Ordering::Relaxed));
+        let ConsumerInfo { id, position: sequence, .. } = membership::info(self.producer.core.memory(), index)?;
+        let is_required = self.producer.is_required(&id);
         let monitor = self.producer.monitor.as_mut()?;
         self.next_monitor = now.checked_add(monitor.config.progress_check_interval);
-        let verdict = monitor.observe(now, index, epoch, position);
-        let ConsumerInfo { id, position: sequence, .. } = membership::info(self.producer.core.memory(), index)?;
-        match verdict {
+        let last_sequence = sequence.saturating_sub(1);
+        match monitor.observe(now, Look { entry: index, epoch, position, is_required }) {
             Verdict::Wait => None,
             Verdict::Alert { stalled_for, shuts_down_in } => {
                 let next = shuts_down_in.map_or(NextStep::KeepWaiting, NextStep::ShutDownIn);
-                let report = self.producer.report(Some(index), self.since.elapsed(), next);
-                self.alert(&id, sequence.saturating_sub(1), stalled_for, &report);
+                let report = self.report(index, next);
+                self.producer.alert(self.watch, &id, last_sequence, stalled_for, &report);
                 None
             }
-            Verdict::ShutDown { stalled_for } => {
-                Some(Blocked::Shut { id, last_sequence: sequence.saturating_sub(1), stalled_for })
-            }
+            Verdict::ShutDown { stalled_for } => Some(Blocked::Shut { id, last_sequence, stalled_for }),
         }
     }
 }
@@ -270,52 +375,67 @@ impl<E: Event> Awaited for RoomWait<'_, E> {
             return true;
         }
         // The cheap question first: has the one we wait for moved? Only then is everybody looked at again.
-        match self.scan.slowest {
-            Some(index) => {
+        match self.hindrance() {
+            Hindrance { consumer: Some(index), .. } => {
                 let entry = self.producer.core.entry(index);
                 let moved = entry.position.load(Ordering::Relaxed) != self.scan.lowest || !entry.status().gates();
                 moved && self.look_again()
             }
-            None => !self.producer.core.has_sentinel() && self.look_again(),
+            // It is lifted by this producer, when it examines who has joined.
+            Hindrance { buffer: true, .. } => false,
+            Hindrance { buffer: false, .. } => self.look_again(),
         }
     }
 
     fn is_ended(&mut self) -> bool {
         self.next_monitor.is_some_and(|at| Instant::now() >= at)
+            || (self.watch == Watch::Managed && !self.producer.is_settled())
     }
 
     fn examine(&mut self) -> Option<Blocked> {
         if self.producer.segment().fate() != Fate::Live {
             return Some(Blocked::Replaced);
         }
+        if self.producer.core.memory().control().gate.closing() != 0 {
+            return Some(Blocked::Closed);
+        }
+        if self.watch == Watch::Managed && !self.producer.is_settled() {
+            return Some(Blocked::Gone);
+        }
         if self.producer.lift_sentinel_if_complete() {
             self.look_again();
             return None;
         }
-        let index = self.scan.slowest?;
+        let Some(index) = self.hindrance().consumer else {
+            self.look_again();
+            return None;
+        };
         match self.producer.bury(index) {
-            Fallen::No => {}
-            Fallen::Freed(dead) => {
-                let (id, last_sequence) = (dead.id.clone(), dead.position.saturating_sub(1));
+            Ok(Fallen::No) => {}
+            Ok(Fallen::Freed(gone)) => {
+                let (id, last_sequence) = (gone.id.clone(), gone.position.saturating_sub(1));
                 let waited = self.since.elapsed();
-                let culprit = culprit(dead, self.producer.last_published_sequence() + 1, waited);
+                let culprit = culprit(gone, self.producer.next_number(), waited);
                 let ring = self.producer.segment().place().to_string();
                 let report = StallReport::new(ring, WaitingFor::Space, waited, Some(culprit), NextStep::Evict);
-                self.alert(&id, last_sequence, waited, &report);
+                self.producer.alert(self.watch, &id, last_sequence, waited, &report);
                 self.look_again();
                 return None;
             }
-            Fallen::Kept(dead) => return self.died(index, dead),
+            Ok(Fallen::Kept(gone)) => return self.died(index, gone),
+            Err(error) => return Some(self.refused(index, "looking at its lock, or freeing its place", &error)),
         }
         self.look_again();
         self.consult_monitor(Instant::now())
     }
 
     fn park(&mut self, slice: Duration) {
-        // Nobody to be woken by: the ring waits for consumers that have not joined.
-        let Some(index) = self.scan.slowest else {
-            std::thread::sleep(slice.min(Duration::from_millis(1)));
-            self.producer.lift_sentinel_if_complete();
+        let Some(index) = self.hindrance().consumer else {
+            // No consumer is in the way, so none will ring. A consumer that is expected joins without a word; nothing at all is in the way
+            // for a moment only, or of an event that is not published.
+            if !self.producer.lift_sentinel_if_complete() {
+                std::thread::sleep(slice.min(JOIN_POLL));
+            }
             self.look_again();
             return;
         };

@@ -3,7 +3,7 @@
 //! **Lives here:** [`Sequencer`]: claim, write, publish, rescan, recover. **Builds on:** `memory`, `control`, `sync`.
 //! **May touch it:** the one producer of a ring.
 
-use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State};
+use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State, Status};
 use super::memory::Memory;
 use crate::step;
 use crate::sync::announce::Announce;
@@ -24,15 +24,53 @@ pub(crate) struct Sequencer<M: Memory> {
     announce: Announce,
     /// Per entry: the last position that could be believed, and the owner whose it was.
     believed: Box<[Believed]>,
-    /// Positions that lay outside what their owner could have reached, as far as nobody has asked for them.
+    /// Entries that are known to have been used; `None` before the first scan, which looks at all of them.
+    used: Option<usize>,
+    /// Words that no owner can have written, positions or states, as far as nobody has asked for them.
     forged: u64,
 }
 
+/// What the producer believes of one entry, so that no single word can switch gating off.
 #[derive(Clone, Copy, Default)]
 struct Believed {
     epoch: u64,
     position: i64,
+    /// Whether that owner gates until it is followed by a later epoch.
+    gates: bool,
+    /// Whether the position is one that an active owner has stored: then it can only grow.
     known: bool,
+}
+
+impl Believed {
+    /// Whether the entry gates. An owner leaves, or is evicted, by one store: *free* in a later epoch. A *free* in the epoch that gated,
+    /// or in an older one, was written by no owner; the entry gates on until somebody who holds its lock byte frees it.
+    fn binds(&mut self, status: Status) -> bool {
+        let binds = status.gates() || (self.gates && status.epoch <= self.epoch);
+        if !binds {
+            *self = Self { epoch: status.epoch, ..Self::default() };
+        }
+        binds
+    }
+
+    /// Takes over `position` if the owner that `status` names can have stored it; the last one that could be believed gates otherwise.
+    /// `false` if it did not believe it.
+    fn learn(&mut self, status: Status, position: i64, next: i64) -> bool {
+        let is_owned = matches!(status.state, State::Joining | State::Active);
+        let is_stale = self.gates && status.epoch < self.epoch;
+        self.gates = true;
+        if !is_owned || is_stale {
+            return false;
+        }
+        if self.epoch != status.epoch {
+            *self = Self { epoch: status.epoch, position: 0, gates: true, known: false };
+        }
+        let plausible = position <= next && position >= if self.known { self.position } else { 0 };
+        if plausible {
+            // A joiner's first gate may be old, and its second lower than that: only what an active consumer said binds it.
+            (self.position, self.known) = (position, status.state == State::Active);
+        }
+        plausible
+    }
 }
 
 /// What a rescan found.
@@ -44,6 +82,10 @@ pub(crate) struct Scan {
     pub(crate) slowest: Option<usize>,
     /// Its position.
     pub(crate) lowest: i64,
+    /// How many positions may be written before that entry is in the way.
+    pub(crate) consumer_room: i64,
+    /// How many may be written before the start-up buffer is full.
+    pub(crate) sentinel_room: i64,
 }
 
 impl<M: Memory> Sequencer<M> {
@@ -53,7 +95,7 @@ impl<M: Memory> Sequencer<M> {
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         let gate = control.gate.claim_limit.load(Ordering::Relaxed);
         let believed = vec![Believed::default(); memory.table_len()].into();
-        Self { memory, next: 0, announced: 0, gate, limit: gate, announce, believed, forged: 0 }
+        Self { memory, next: 0, announced: 0, gate, limit: gate, announce, believed, used: None, forged: 0 }
     }
 
     /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
@@ -68,13 +110,17 @@ impl<M: Memory> Sequencer<M> {
         step!(TakeOverCursorStored);
         super::group::clear_leftovers(&memory, next);
         step!(TakeOverCleared);
+        // A producer that was dropped by a panic has not closed it. Release: who finds the ring open again finds its end.
+        control.gate.closed.store(0, Ordering::Release);
+        step!(TakeOverOpened);
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         let believed = vec![Believed::default(); memory.table_len()].into();
         let forged = u64::from(!believed_cursor);
         // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
         let limit = control.gate.claim_limit.load(Ordering::Relaxed).clamp(next, next + memory.capacity());
         // `gate = next` makes the first publish look at everybody.
-        let mut taken = Self { memory, next, announced: next, gate: next, limit, announce, believed, forged };
+        let mut taken =
+            Self { memory, next, announced: next, gate: next, limit, announce, believed, used: None, forged };
         taken.rescan();
         // Whoever sleeps was promised a wake by somebody who is gone.
         taken.memory.control().readers.0.ring();
@@ -196,12 +242,13 @@ impl<M: Memory> Sequencer<M> {
         self.memory.control().readers.0.ring_if_awaited();
     }
 
-    /// Says that nothing more will be published, and wakes everybody.
-    pub(crate) fn close(&mut self) {
+    /// Says that nothing more will be published, in good order ([`CLOSED`](super::control::CLOSED)) or not
+    /// ([`ABANDONED`](super::control::ABANDONED)), and wakes everybody.
+    pub(crate) fn close(&mut self, how: u32) {
         self.publish();
         self.gate = self.next;
-        // Release pairs with Acquire in `Reader::is_closed`: who sees the flag sees every event before it.
-        self.memory.control().gate.closed.store(1, order(Site::CloseRelease, Ordering::Release));
+        // Release pairs with Acquire in `GateLine::closing`: who sees the flag sees every event before it.
+        self.memory.control().gate.closed.store(how, order(Site::CloseRelease, Ordering::Release));
         step!(ClosedStored);
         self.memory.control().readers.0.ring();
     }
@@ -234,29 +281,22 @@ impl<M: Memory> Sequencer<M> {
     /// The lowest position of all who gate. Never computes a gate beyond published + capacity, so that somebody who becomes visible
     /// later finds the event at which it starts.
     fn scan(&mut self, wanted: i64) -> Scan {
-        let control = self.memory.control();
-        let used = (control.gate.high_water.load(Ordering::Acquire) as usize).min(self.memory.table_len());
+        let used = self.entries_in_use();
         let mut lowest = self.next;
         let mut slowest = None;
         for index in 0..used {
             let entry = self.memory.entry(index);
             let status = entry.status();
-            if !status.gates() {
+            let believed = &mut self.believed[index];
+            if !believed.binds(status) {
                 continue;
             }
+            self.used = self.used.max(Some(index + 1));
             // Acquire pairs with Release in `Reader::advance_to`: the consumer has read what we are about to overwrite.
             let position = entry.position.load(order(Site::GateAcquire, Ordering::Acquire));
-            let believed = &mut self.believed[index];
-            if believed.epoch != status.epoch {
-                *believed = Believed { epoch: status.epoch, position: 0, known: false };
-            }
-            let plausible = position <= self.next && position >= if believed.known { believed.position } else { 0 };
-            if plausible {
-                // A joiner's first gate may be old, and its second lower than that: only what an active consumer said binds it.
-                *believed = Believed { epoch: status.epoch, position, known: status.state == State::Active };
-            } else {
-                // Beyond what was published, negative, or backwards: somebody else's number. The last one that could be believed
-                // gates instead, so a forged position stops the ring with a reason and never lets it overrun a reader.
+            if !believed.learn(status, position, self.next) {
+                // Beyond what was published, negative, backwards, or under a status that no owner writes. The last position that could be
+                // believed gates instead, so a forged word stops the ring with a reason and never lets it overrun a reader.
                 self.forged += 1;
             }
             // `<=`: when everybody has the same position, somebody must still be named.
@@ -266,9 +306,15 @@ impl<M: Memory> Sequencer<M> {
             }
         }
         // Never negative: a word from shared memory, and the gate is subtracted from.
-        let sentinel = control.gate.sentinel.load(Ordering::Relaxed).max(0);
+        let sentinel = self.memory.control().gate.sentinel.load(Ordering::Relaxed).max(0);
         let gate = if slowest.is_some() { lowest + self.memory.capacity() } else { self.next_step(wanted) };
-        Scan { gate: gate.min(sentinel), slowest, lowest }
+        Scan {
+            gate: gate.min(sentinel),
+            slowest,
+            lowest,
+            consumer_room: gate - self.next,
+            sentinel_room: sentinel.saturating_sub(self.next),
+        }
     }
 
     /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that who comes next finds the other seven. What
@@ -286,9 +332,19 @@ impl<M: Memory> Sequencer<M> {
         (self.limit - self.memory.capacity()).max(0)
     }
 
-    /// Makes the next write look at everybody first.
-    pub(crate) fn forget_gate(&mut self) {
-        self.gate = self.next;
+    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found in use before.
+    fn entries_in_use(&mut self) -> usize {
+        let all = self.memory.table_len();
+        let stored = (self.memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(all);
+        let is_believed = self.used.is_some_and(|used| used <= stored);
+        self.used = self.used.max(Some(stored));
+        if is_believed { stored } else { all }
+    }
+
+    /// The epoch in which entry `index` gates, as far as the last scan believed.
+    pub(crate) fn gating_epoch(&self, index: usize) -> Option<u64> {
+        let believed = self.believed[index];
+        believed.gates.then_some(believed.epoch)
     }
 
     /// Whether the sentinel still holds the ring back for the expected consumers.
@@ -316,8 +372,7 @@ impl<M: Memory> Sequencer<M> {
             // Sleep only if it is this entry that the last look found in the way: it has then not moved since our fence, and rings
             // when it does. Somebody else would ring a bell at which nobody sleeps. (Whether the gate has room says nothing of the
             // kind: it is the lower of two looks.)
-            let room = scan.lowest + self.memory.capacity() - self.next;
-            if scan.slowest != Some(entry) || room >= count {
+            if scan.slowest != Some(entry) || scan.consumer_room >= count {
                 return None;
             }
         }

@@ -11,7 +11,6 @@ use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::schema::Event;
 use crate::segment::Fate;
-use crate::sync::primitive::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long a tap sleeps between two looks: it cannot announce itself from a read-only mapping, so nobody wakes it.
@@ -74,7 +73,7 @@ impl<E: Event> Tap<E> {
         let memory = self.core.memory();
         if self.fork_epoch != crate::segment::fork_epoch() {
             Some(ConsumeError::Forked)
-        } else if memory.control().gate.closed.load(Ordering::Acquire) != 0 {
+        } else if memory.control().gate.is_closed() {
             Some(ConsumeError::Closed)
         } else if memory.segment().fate() != Fate::Live {
             Some(ConsumeError::Replaced)

@@ -166,7 +166,10 @@ impl Words {
     /// Everybody who gates, alive or dead, with positions as users count.
     pub(crate) fn roster(&self) -> Vec<ConsumerInfo> {
         let described = |(index, entry): (usize, &Entry)| {
-            let info = membership::describe(&self.segment, entry, index)?;
+            if !entry.status().gates() {
+                return None;
+            }
+            let info = membership::describe_in(&self.segment, entry, index);
             let mut delivered = 0;
             let position = self.number_of(|| {
                 // Before the position, so that the second of two looks at it vouches for this number too.
@@ -194,8 +197,9 @@ impl Words {
     /// Whether nothing will move any more. What moved before that is seen by the next look.
     pub(crate) fn end(&self) -> Option<End> {
         let said = || match self.segment.fate() {
-            _ if self.control().is_some_and(|control| control.gate.closed.load(Ordering::Acquire) != 0) => {
-                Some(End::Closed)
+            _ if self.control().is_some_and(|control| control.gate.is_closed()) => Some(End::Closed),
+            Fate::Live if self.control().is_some_and(|control| control.gate.is_abandoned()) => {
+                Some(End::OwnerDied { pid: self.owner_pid() })
             }
             Fate::Live => None,
             Fate::Replaced => Some(End::Replaced),

@@ -56,7 +56,7 @@ pub use name::{
     portable_shm_segment_name,
 };
 pub use owner::fork_epoch;
-pub(crate) use owner::{COLLECTOR, Claim, PRODUCER};
+pub(crate) use owner::{COLLECTOR, Claim, PRODUCER, Spare};
 pub use place::Place;
 pub use segment::CreateOptions;
 pub(crate) use segment::{Fate, Segment, replace};

@@ -30,7 +30,7 @@ use super::backend::{self, Access, Backend, Fault, Mapping, MemoryLimit, Object,
 use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
 use super::error::{CreateError, OpenError};
 use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, parse_header};
-use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, fork_epoch};
+use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, Spare, fork_epoch};
 use super::place::Place;
 use crate::step;
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -335,6 +335,14 @@ impl Segment {
     pub(crate) fn bytes_beside(&self) -> Range<u32> {
         let first = self.header.table_len.saturating_add(2);
         first..first.saturating_add(WRITERS_MAX)
+    }
+
+    /// A descriptor for short claims, for whoever must be able to make one when there are no descriptors left.
+    ///
+    /// # Errors
+    /// The system could not open the object once more.
+    pub(crate) fn spare(&self) -> io::Result<Spare> {
+        self.object.spare()
     }
 
     /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays true of it;

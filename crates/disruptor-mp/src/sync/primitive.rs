@@ -70,6 +70,10 @@ pub(crate) enum Site {
     ReadStored,
     /// That the first record of each eighth of the ring is noted.
     BeginNoted,
+    /// The count of departures, behind what a consumer that goes says in its entry: Release.
+    DepartureRelease,
+    /// The producer's look at the count of departures: Acquire.
+    DepartureAcquire,
     /// That the commit word of the next record is cleared before the present one is committed.
     NextWordCleared,
 }

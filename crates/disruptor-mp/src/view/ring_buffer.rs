@@ -17,7 +17,6 @@ use crate::ring::memory::Memory;
 use crate::ring::words::Words;
 use crate::schema::{Event, Schema};
 use crate::segment::{Place, SegmentPlan};
-use crate::sync::primitive::Ordering;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -221,7 +220,7 @@ impl<E: Event> SharedRingBuffer<E> {
 
     /// Whether the producer has said that nothing more will come. If this is `true`, it stays so.
     pub fn is_closed(&self) -> bool {
-        self.memory.control().gate.closed.load(Ordering::Acquire) != 0
+        self.memory.control().gate.is_closed()
     }
 
     /// The sequence of the last published event; -1 if there is none.

@@ -1,6 +1,7 @@
 //! A consumer on a thread of its own: it can be stopped, and it ends with a reason.
 
-use crate::stage::{eventually, everywhere, publish, ring, step};
+use crate::stage::{drain, eventually, everywhere, publish, ring, step};
+use disruptor_mp::liveness::Ending;
 use disruptor_mp::{AutoConsumerEnd, ConsumeError, SharedDisruptorBuilder, WaitStrategy, attach_shared_consumer};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -89,8 +90,12 @@ fn a_handler_that_panics_leaves_it_not_running_and_its_event_unacknowledged() {
         eventually("the end of the thread", || !consumer.is_running());
         let panic = consumer.join().unwrap_err();
         assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "the handler's own words");
-        // The handle was dropped while unwinding: it gave its place back, and holds nobody up.
-        assert_eq!(producer.consumers(), []);
+        // The panic has dropped the handle, and its place is kept for a successor.
+        let kept = &producer.consumers()[0];
+        assert_eq!((kept.id.as_str(), kept.alive, kept.ending), ("w", false, Some(Ending::Panicked)));
+        let mut successor = attach(place).build_consumer().unwrap();
+        assert!(successor.has_rejoined());
+        assert_eq!(drain(&mut successor), [2, 3, 4]);
         publish(&mut producer, 8);
     });
 }

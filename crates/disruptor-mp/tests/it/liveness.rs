@@ -1,12 +1,13 @@
 //! Managed publishing: who must be there, how long the producer is patient, and what it does then.
 
 use crate::actor::Actor;
-use crate::stage::{Step, drain, eventually, everywhere, fill, join, ring, step, watchdog};
+use crate::stage::{Step, drain, eventually, everywhere, join, ring, step, watchdog};
 use disruptor_mp::counters::ids;
+use disruptor_mp::liveness::Ending;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
     RequiredConsumerAlert, RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig,
-    SharedProducer, attach_shared_consumer,
+    SharedProducer,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,6 +48,11 @@ fn managed(place: &Place, config: RequiredConsumerLivenessConfig) -> SharedProdu
 fn publish_managed(producer: &mut SharedProducer<Step>) -> Result<i64, RequiredConsumerError> {
     let next = producer.last_published_sequence() + 1;
     producer.publish_managed(|slot| slot.sequence = next as u64)
+}
+
+/// What a managed publish answers when `w` was killed before it released anything.
+fn died(pid: u32) -> RequiredConsumerError {
+    RequiredConsumerError::ConsumerDied { consumer_id: "w".to_owned(), pid, how: Ending::Killed, last_sequence: -1 }
 }
 
 #[test]
@@ -157,8 +163,7 @@ fn a_dead_consumer_is_reported_without_waiting_for_a_timeout_and_may_come_back()
     }
     consumer.dies();
     for _ in 0..2 {
-        let died = RequiredConsumerError::ConsumerDied { consumer_id: "w".to_owned(), pid, last_sequence: -1 };
-        assert_eq!(publish_managed(&mut producer), Err(died), "the producer is not shut, and asks again");
+        assert_eq!(publish_managed(&mut producer), Err(died(pid)), "the producer is not shut, and asks again");
     }
     assert!(alerts.lock().unwrap().iter().all(|alert| alert.report.culprit.as_ref().unwrap().is_dead));
     let mut back = join(&place, "w");
@@ -273,38 +278,16 @@ fn a_watcher_reports_a_death_although_the_ring_is_not_full() {
         told = publish_managed(&mut producer).err();
         told.is_some()
     });
-    let died = RequiredConsumerError::ConsumerDied { consumer_id: "w".to_owned(), pid, last_sequence: -1 };
-    assert_eq!(told, Some(died));
+    assert_eq!(told, Some(died(pid)));
     // With somebody in its place, all is well again.
     let _back = join(&place, "w");
     eventually("a publish", || publish_managed(&mut producer).is_ok());
 }
 
 #[test]
-fn a_consumer_that_is_not_required_gates_and_stalls_like_the_others() {
-    everywhere(|place| {
-        let alerts = Alerts::default();
-        let mut producer = managed(&place, config(&alerts, |_| ()));
-        let mut required = join(&place, "w");
-        let _other =
-            attach_shared_consumer::<Step>(place.clone(), 2).with_consumer_id("other").build_consumer().unwrap();
-        for _ in 0..2 {
-            publish_managed(&mut producer).unwrap();
-        }
-        assert_eq!(drain(&mut required), [0, 1]);
-        let shut = publish_managed(&mut producer).unwrap_err();
-        assert!(
-            matches!(&shut, RequiredConsumerError::GracefulShutdownTriggered { consumer_id, .. } if consumer_id == "other"),
-            "{shut}"
-        );
-        assert_eq!(fill(&mut producer), 0);
-    });
-}
-
-#[test]
 fn a_managed_batch_larger_than_the_ring_fails_at_once() {
     everywhere(|place| {
-        let mut producer = managed(&place, RequiredConsumerLivenessConfig::new([""; 0]));
+        let mut producer = managed(&place, RequiredConsumerLivenessConfig::new(["w"]));
         let error = producer.publish_batch_managed(3, |_, _| panic!("must not run"));
         assert_eq!(error, Err(RequiredConsumerError::TooLarge { count: 3, capacity: 2 }));
     });

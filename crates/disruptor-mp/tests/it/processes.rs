@@ -3,7 +3,7 @@
 use crate::actor::Actor;
 use crate::stage::{PATIENCE, Step, TempDir, drain, eventually, fill, in_ms, join, publish, ring, step, watchdog};
 use disruptor_mp::counters::ids;
-use disruptor_mp::liveness::ProcessState;
+use disruptor_mp::liveness::{Ending, ProcessState};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
     ConsumeError, JoinError, MultiProcessError, Origin, PublishError, SharedProducer, StallReport, WaitStrategy,
@@ -109,7 +109,8 @@ fn a_killed_producer_is_named_and_its_ring_goes_on_behind_the_last_event() {
         assert_eq!(consumer.consume_next_leased().unwrap().sequence, expected);
     }
     match consumer.wait_until_available(None) {
-        Err(ConsumeError::ProducerDied { pid: dead, report }) => {
+        Err(ConsumeError::ProducerDied { pid: dead, how, report }) => {
+            assert_eq!(how, Ending::Killed);
             assert_eq!((dead, report.culprit.as_ref().unwrap().is_dead), (pid, true));
         }
         other => panic!("{other:?}"),

@@ -247,9 +247,10 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers.iter_mut().for_each(Peer::detach);
         let deadline = Instant::now().checked_add(self.topology.leave_timeout);
         let departures = self.peers.iter_mut().map(|peer| depart(peer, deadline)).collect();
-        for peer in &self.peers {
-            // Only what nobody lives in is removed. If that fails now, the next launch or a collector does it.
-            let _ = disruptor_mp::gc(&peer.place);
+        // A producer that a panic drops leaves its ring to its readers, and those may have been killed.
+        for place in self.peers.iter().map(|peer| &peer.place).chain([&self.topology.broadcast_place()]) {
+            // Only what no process lives in is removed. If that fails now, the next launch or a collector does it.
+            let _ = disruptor_mp::gc(place);
         }
         departures
     }

@@ -3,6 +3,7 @@
 //! **Lives here:** [`TransportError`]. **Builds on:** the errors of the ring and of codecs. **May touch it:** every transport.
 
 use super::malformed::Malformed;
+use super::session::{InvalidSegmentName, SessionLayoutError};
 use crate::codec::CodecError;
 use disruptor_mp::{ConsumeError, MultiProcessError, NoRoom, PublishError, RequiredConsumerError};
 
@@ -44,6 +45,15 @@ pub enum TransportError {
     /// The message could not be encoded or decoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// A session cannot have those rings, or a ring that name. Nothing was created or opened.
+    #[error(transparent)]
+    Session(#[from] SessionLayoutError),
+}
+
+impl From<InvalidSegmentName> for TransportError {
+    fn from(error: InvalidSegmentName) -> Self {
+        Self::Session(error.into())
+    }
 }
 
 /// What to do about a message that is too large.

@@ -50,7 +50,7 @@ pub(super) fn who_comes_after_the_first_reader_has_left_does_not_start_with_its_
             })
         };
         assert!(try_read(&mut first));
-        let_go(&ring, 0);
+        let_go(&ring, 0, 0);
         joining.join().unwrap()
     });
 }
@@ -113,7 +113,7 @@ pub(super) fn consumer_that_comes_and_goes_is_never_overrun() {
                 if reader.look() {
                     read(&reader, reader.next());
                 }
-                ring.entry(0).set_free();
+                ring.entry(0).set_free_after(0);
             })
         };
         attempts(4, || try_write(&mut producer));

@@ -10,6 +10,7 @@
 //! somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
 
 mod close;
+mod departures;
 mod group;
 mod join;
 mod mutants;
@@ -19,6 +20,7 @@ mod stream;
 mod take_over;
 mod tap;
 
+use super::control::Entry;
 use super::join::{StartAt, handshake};
 use super::memory::{HeapMemory, Memory};
 use super::reader::Reader;
@@ -46,6 +48,7 @@ const WRONG: &str = "an event had another's payload";
 const NOTHING_KEPT: &str = "nothing was kept for the first reader";
 const OLD_RECORD: &str = "an older record was taken for the next one";
 const TORN_GROUP: &str = "a part of a group was visible without the rest";
+const UNFOUND: &str = "a departure was counted and not found";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 
 /// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how far it got, and

@@ -3,7 +3,9 @@
 //! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
 //! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
-use super::{LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, TORN_GROUP, WRONG};
+use super::{
+    LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, TORN_GROUP, UNFOUND, WRONG,
+};
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -37,6 +39,8 @@ const STALE: &[&str] = &[RACE, OLD_RECORD, WRONG];
 const MISSED: &[&str] = &[NOTHING_KEPT];
 /// What had been read was read by another, who came later.
 const AGAIN: &[&str] = &[READ_AGAIN];
+/// The producer did not find who had gone.
+const UNNOTICED: &[&str] = &[UNFOUND];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
@@ -82,6 +86,14 @@ mutants! {
     }
     BeginNoted {
         records::first_reader_of_records_starts_with_one_that_waits_for_it_and_is_never_lapped => MISSED,
+    }
+    DepartureRelease {
+        departures::a_counted_departure_is_found_in_the_entry_of_who_left => UNNOTICED,
+        departures::a_counted_departure_is_found_in_the_entry_of_who_was_dropped => UNNOTICED,
+    }
+    DepartureAcquire {
+        departures::a_counted_departure_is_found_in_the_entry_of_who_left => UNNOTICED,
+        departures::a_counted_departure_is_found_in_the_entry_of_who_was_dropped => UNNOTICED,
     }
     NextWordCleared {
         records::records_arrive_whole_and_in_order_over_the_remains_of_others => STALE,

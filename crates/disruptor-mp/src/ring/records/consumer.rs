@@ -132,6 +132,11 @@ impl RecordConsumer {
         handled.count as usize
     }
 
+    /// Gives the place up: see [`SharedConsumer::leave`](crate::SharedConsumer::leave).
+    pub fn leave(mut self) {
+        self.end.leave_on_drop();
+    }
+
     /// Steps over the next record without looking at it: for one that has killed its consumer before. `false` if there is none now.
     ///
     /// # Errors

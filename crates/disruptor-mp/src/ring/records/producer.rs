@@ -334,18 +334,3 @@ impl DerefMut for RecordProducer {
         &mut self.end
     }
 }
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use crate::{Patience, Place, SharedDisruptorBuilder};
-
-    #[test]
-    fn a_report_does_not_open_what_was_shut() {
-        let mut producer = SharedDisruptorBuilder::records(Place::heap(), 1024).build_record_producer().unwrap();
-        producer.management.shut = Some(crate::RequiredConsumerError::Replaced);
-        producer.core.forget_gate();
-        assert!(producer.publish(&[], 0, 0, Patience::Now).is_err());
-        producer.stall_report();
-        assert!(producer.publish(&[], 0, 0, Patience::Now).is_err(), "published although shut");
-    }
-}

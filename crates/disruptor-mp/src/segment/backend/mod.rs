@@ -28,7 +28,7 @@ pub(super) use memory_limit::MemoryLimit;
 
 use super::blueprint::Section;
 use super::name::InvalidName;
-use super::owner::{self, Claim, ForkSafe, LockRange};
+use super::owner::{self, Claim, ForkSafe, LockRange, Spare};
 use super::place::Place;
 use window::Window;
 
@@ -228,6 +228,14 @@ impl Object {
                 Claim::on_descriptor(range, || descriptor::reopen(descriptor, Access::ReadWrite))
             }
             Self::Heap(memory) => Claim::on_heap(range, memory),
+        }
+    }
+
+    /// A descriptor for claims that must not need a new one.
+    pub(super) fn spare(&self) -> io::Result<Spare> {
+        match self {
+            Self::Descriptor(descriptor) => Spare::on_descriptor(|| descriptor::reopen(descriptor, Access::ReadWrite)),
+            Self::Heap(memory) => Ok(Spare::on_heap(memory)),
         }
     }
 

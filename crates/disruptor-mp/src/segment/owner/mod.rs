@@ -23,7 +23,7 @@
 mod fork;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 pub(super) use crate::liveness::ProcessIdentity;
@@ -100,19 +100,8 @@ impl Claim {
         open: impl FnOnce() -> io::Result<OwnedFd>,
     ) -> io::Result<Option<Self>> {
         let descriptor = Registered::open(open)?;
-        let lock = range.write_lock(libc::F_WRLCK as libc::c_short);
-        let own = descriptor.descriptor().expect("opened by this process a moment ago");
-        loop {
-            // SAFETY: an open descriptor and a valid `flock` that lives through the call, which does not wait.
-            match unsafe { libc::fcntl(own.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
-                0 => return Ok(Some(Self { range, holding: Holding::Descriptor(descriptor) })),
-                _ => match io::Error::last_os_error() {
-                    error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => return Ok(None),
-                    error if error.kind() == io::ErrorKind::Interrupted => {}
-                    error => return Err(error),
-                },
-            }
-        }
+        let taken = try_lock(descriptor.descriptor().expect("opened by this process a moment ago"), range)?;
+        Ok(taken.then_some(Self { range, holding: Holding::Descriptor(descriptor) }))
     }
 
     /// Locks `range` in the table of a heap object.
@@ -131,19 +120,93 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         match &self.holding {
-            Holding::Descriptor(registered) => {
-                // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being
-                // spawned has one for a moment. Unlocking works on the description itself.
-                if let Some(descriptor) = registered.descriptor() {
-                    let lock = self.range.write_lock(libc::F_UNLCK as libc::c_short);
-                    // SAFETY: as in `on_descriptor`. Its failure changes nothing: the close that follows unlocks as
-                    // well.
-                    unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
-                }
-            }
+            // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being spawned has one for a
+            // moment. Unlocking works on the description itself.
+            Holding::Descriptor(registered) => unlock(registered, self.range),
             Holding::Heap(memory, epoch) if *epoch == fork_epoch() => memory.unlock(self.range),
             Holding::Heap(..) => {}
         }
+    }
+}
+
+/// A descriptor for short claims, opened long before one is needed: taking a dead participant out must not fail because its survivor has
+/// run out of descriptors. One claim at a time, which the borrow sees to; never used to look, since a description does not see its own
+/// locks. In a child of a fork it is closed.
+#[derive(Debug)]
+pub(crate) struct Spare(SpareHolding);
+
+#[derive(Debug)]
+enum SpareHolding {
+    Descriptor(Registered),
+    /// Locks of a heap object need no descriptors.
+    Heap(Arc<HeapMemory>),
+}
+
+/// A claim on a [`Spare`].
+#[derive(Debug)]
+pub(crate) struct SpareClaim<'a>(SpareClaimHolding<'a>);
+
+#[derive(Debug)]
+enum SpareClaimHolding<'a> {
+    Descriptor(&'a Registered, LockRange),
+    Heap { _claim: Claim },
+}
+
+impl Spare {
+    pub(super) fn on_descriptor(open: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Self> {
+        Ok(Self(SpareHolding::Descriptor(Registered::open(open)?)))
+    }
+
+    pub(super) fn on_heap(memory: &Arc<HeapMemory>) -> Self {
+        Self(SpareHolding::Heap(Arc::clone(memory)))
+    }
+
+    /// Tries to take one lock byte. `None`: somebody holds it.
+    pub(crate) fn claim(&mut self, byte: u32) -> io::Result<Option<SpareClaim<'_>>> {
+        let range = LockRange::Byte(byte);
+        let holding = match &self.0 {
+            SpareHolding::Descriptor(registered) => {
+                let own = registered.descriptor().ok_or(io::ErrorKind::Unsupported)?;
+                try_lock(own, range)?.then_some(SpareClaimHolding::Descriptor(registered, range))
+            }
+            SpareHolding::Heap(memory) => {
+                Claim::on_heap(range, memory)?.map(|claim| SpareClaimHolding::Heap { _claim: claim })
+            }
+        };
+        Ok(holding.map(SpareClaim))
+    }
+}
+
+impl Drop for SpareClaim<'_> {
+    fn drop(&mut self) {
+        if let SpareClaimHolding::Descriptor(registered, range) = self.0 {
+            unlock(registered, range);
+        }
+    }
+}
+
+/// Locks `range` on a descriptor of ours; `false` if another description holds a byte of it.
+fn try_lock(own: BorrowedFd<'_>, range: LockRange) -> io::Result<bool> {
+    let lock = range.write_lock(libc::F_WRLCK as libc::c_short);
+    loop {
+        // SAFETY: an open descriptor and a valid `flock` that lives through the call, which does not wait.
+        match unsafe { libc::fcntl(own.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
+            0 => return Ok(true),
+            _ => match io::Error::last_os_error() {
+                error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => return Ok(false),
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+}
+
+/// Gives `range` back; does nothing in a child of the process that opened the descriptor.
+fn unlock(registered: &Registered, range: LockRange) {
+    if let Some(descriptor) = registered.descriptor() {
+        let lock = range.write_lock(libc::F_UNLCK as libc::c_short);
+        // SAFETY: as in `try_lock`. If it fails, the lock ends with the descriptor.
+        unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
     }
 }
 

@@ -1,0 +1,34 @@
+//! How an end of a ring went.
+//!
+//! **Lives here:** [`Ending`], and its number in an entry. **Builds on:** nothing. **May touch it:** the end that goes stores it; reports
+//! and errors carry it.
+
+/// How an end of a ring went: a consumer that has no owner any more, or a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ending {
+    /// Its process ended without dropping it.
+    Killed,
+    /// It was dropped and its place is kept, as its program asked for. Its process may live.
+    Dropped,
+    /// It was dropped by a panic that began after it was made. Its process may live.
+    Panicked,
+    /// It has given its place up. Only in what is said of a *required* consumer, which must not be missing.
+    Left,
+}
+
+impl Ending {
+    /// The number by which an end that goes while its process lives says how; 0 is no ending.
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Self::Dropped => 1,
+            Self::Panicked => 2,
+            Self::Killed | Self::Left => 0,
+        }
+    }
+
+    /// The ending of a number from shared memory; `None` if it is none.
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        [Self::Dropped, Self::Panicked].into_iter().find(|ending| ending.number() == number)
+    }
+}
