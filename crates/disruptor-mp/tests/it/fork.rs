@@ -140,6 +140,28 @@ fn a_record_that_a_child_commits_is_not_published_beside_its_parent() {
 }
 
 #[test]
+fn a_record_across_the_end_of_its_ring_stays_in_the_child_too() {
+    everywhere_shared(|place| {
+        let mut producer = SharedDisruptorBuilder::records(place.clone(), 4096).build_record_producer().unwrap();
+        let mut consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+        // 19 lines each, of 64: the fourth lies in both mappings of the lines.
+        for _ in 0..3 {
+            producer.publish(&[1; 1200], 0, 0, Patience::Now).unwrap();
+            assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().len(), 1200);
+        }
+        let fd = producer.try_clone_fd().unwrap();
+        let mut claim = Some(producer.claim(1200, Patience::Now).unwrap());
+        changes_nothing_in(fd, || {
+            let mut claim = claim.take().unwrap();
+            claim.copy_from_slice(&[9; 1200]);
+            claim.commit(1200, 1, 1);
+        });
+        producer.publish(&[4; 1200], 0, 0, Patience::Now).unwrap();
+        assert_eq!(*consumer.next(Patience::Now).unwrap().unwrap(), [4; 1200]);
+    });
+}
+
+#[test]
 fn a_cursor_that_a_child_advances_stands_still_for_everybody_else() {
     everywhere_shared(|place| {
         let mut cursor = SharedCursor::create(place.clone(), 5).unwrap();
