@@ -16,6 +16,7 @@ pub mod process;
 mod procfs;
 #[allow(unsafe_code)]
 mod raw;
+pub use raw::close_descriptors_above;
 pub mod skip;
 pub mod tmpfs;
 pub mod usage;

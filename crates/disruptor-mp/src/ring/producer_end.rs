@@ -337,7 +337,9 @@ impl<E: Event> ProducerEnd<E> {
     pub fn is_consumed(&self, sequence: Sequence) -> bool {
         sequence < self.next_number()
             && (!self.core.has_sentinel() || self.is_complete())
-            && self.consumers().iter().all(|consumer| consumer.position > sequence)
+            && (0..self.core.memory().table_len())
+                .filter(|&index| self.core.gates(index))
+                .all(|index| membership::describe(self.core.memory(), index).position > sequence)
     }
 
     /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer holds it have joined.

@@ -121,7 +121,11 @@ impl<E: Event> ProducerEnd<E> {
         };
         let end = match spin_first(strategy, || wait.is_ready()) {
             (true, _) => WaitEnd::Ready,
-            (false, _) => waiter.wait(&mut wait, deadline),
+            // The first look: patience counts from here.
+            (false, _) => match wait.consult_monitor(Instant::now()) {
+                Some(blocked) => WaitEnd::Reason(blocked),
+                None => waiter.wait(&mut wait, deadline),
+            },
         };
         let (scan, waited) = (wait.scan, wait.since.elapsed());
         self.waiter = waiter;
@@ -434,6 +438,7 @@ impl<E: Event> Awaited for RoomWait<'_, E> {
             // No consumer is in the way, so none will ring. A consumer that is expected joins without a word; nothing at all is in the way
             // for a moment only, or of an event that is not published.
             if !self.producer.lift_sentinel_if_complete() {
+                self.producer.counters.parks.inc();
                 std::thread::sleep(slice.min(JOIN_POLL));
             }
             self.look_again();
@@ -453,6 +458,9 @@ impl<E: Event> Awaited for RoomWait<'_, E> {
             return;
         }
         let slice = if park.barrier { slice } else { slice.min(SLICE_WITHOUT_BARRIER) };
+        // Well below the longest gap between two looks that counts.
+        let interval = self.producer.monitor.as_ref().filter(|_| self.watch == Watch::Managed);
+        let slice = interval.map_or(slice, |it| slice.min(it.config.progress_check_interval.saturating_mul(5)));
         self.producer.counters.parks.inc();
         let woken = self.producer.core.entry(index).writer.sleep(park.ticket, slice);
         match woken {

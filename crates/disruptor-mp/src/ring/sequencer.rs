@@ -42,10 +42,15 @@ struct Believed {
 }
 
 impl Believed {
+    /// Whether an entry of that status gates.
+    fn says(&self, status: Status) -> bool {
+        status.gates() || (self.gates && status.epoch <= self.epoch)
+    }
+
     /// Whether the entry gates. An owner leaves, or is evicted, by one store: *free* in a later epoch. A *free* in the epoch that gated,
     /// or in an older one, was written by no owner; the entry gates on until somebody who holds its lock byte frees it.
     fn binds(&mut self, status: Status) -> bool {
-        let binds = status.gates() || (self.gates && status.epoch <= self.epoch);
+        let binds = self.says(status);
         if !binds {
             *self = Self { epoch: status.epoch, ..Self::default() };
         }
@@ -339,6 +344,11 @@ impl<M: Memory> Sequencer<M> {
         let is_believed = self.used.is_some_and(|used| used <= stored);
         self.used = self.used.max(Some(stored));
         if is_believed { stored } else { all }
+    }
+
+    /// Whether entry `index` gates now, also if its status has been damaged since the last scan.
+    pub(crate) fn gates(&self, index: usize) -> bool {
+        self.believed[index].says(self.memory.entry(index).status())
     }
 
     /// The epoch in which entry `index` gates, as far as the last scan believed.

@@ -12,6 +12,7 @@ use disruptor_mp::{
     attach_shared_consumer, build_shared_single_producer,
 };
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Resource, Rlimit};
 use std::error::Error;
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -114,6 +115,7 @@ fn actor() {
 struct Part {
     producer: Option<SharedProducer<Step>>,
     consumer: Option<SharedConsumer<Step>>,
+    files: Vec<std::fs::File>,
 }
 
 impl Part {
@@ -204,6 +206,31 @@ impl Part {
                 let nobody = rustix::process::Uid::from_raw(65534);
                 // This thread only, and it is the one that opens things.
                 rustix::thread::set_thread_res_uid(nobody, nobody, nobody)?;
+                String::new()
+            }
+            // The consumer is dropped by a panic, and the process lives on.
+            ["panic"] => {
+                let consumer = self.consumer.take().ok_or("no consumer")?;
+                let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    let _consumer = consumer;
+                    std::panic::resume_unwind(Box::new(()))
+                }));
+                assert!(panicked.is_err());
+                String::new()
+            }
+            ["evict", id] => self.producer.as_mut().ok_or("no producer")?.evict_consumer(id)?.to_string(),
+            // Uses every descriptor up that this process may have.
+            ["exhaust"] => {
+                let limit = Rlimit { current: Some(100), maximum: Some(100) };
+                rustix::process::setrlimit(Resource::Nofile, limit)?;
+                while let Ok(file) = std::fs::File::open("/dev/null") {
+                    self.files.push(file);
+                }
+                String::new()
+            }
+            // Descriptors that others hold are closed under them, as a program does that makes itself a daemon.
+            ["close-descriptors"] => {
+                testkit::close_descriptors_above(2);
                 String::new()
             }
             ["drop"] => {

@@ -1,10 +1,11 @@
 //! Numbers that nobody correct has written, rings of other programs, and calls that cannot succeed.
 
+use crate::actor::Actor;
 use crate::stage::{
     ENTRY_BYTES, Forger, PATIENCE, Step, TempDir, drain, everywhere, fill, in_ms, join, publish, ring, step, watchdog,
 };
 use disruptor_mp::counters::ids;
-use disruptor_mp::segment::{ABI, OpenError, Place};
+use disruptor_mp::segment::{ABI, OpenError, Place, SegmentPlan};
 use disruptor_mp::{
     ConsumeError, CoordinationMode, JoinError, MultiProcessError, PublishError, RingBufferFull, StartAt,
     attach_shared_consumer, build_shared_single_producer, event,
@@ -526,4 +527,82 @@ fn a_large_event_does_not_pass_through_the_readers_stack() {
         }
     });
     reader.unwrap().join().unwrap();
+}
+
+/// What can be stored over the words that say whether a consumer gates. Offsets: `src/ring/control.rs`.
+fn forgeries(plan: &SegmentPlan) -> Vec<(&'static str, u64, Vec<u8>)> {
+    let (high_water, status) = (plan.control.offset + 272, plan.table.offset + 16);
+    let mut forged = vec![("high water 0", high_water, 0_u32.to_ne_bytes().to_vec())];
+    // The owner's status is epoch 0, active.
+    for word in [0_u64, 3, 4, 0x7f, 0xff] {
+        forged.push(("a state", status, word.to_ne_bytes().to_vec()));
+    }
+    forged
+}
+
+#[test]
+fn no_word_switches_gating_off_under_a_live_lease() {
+    let _watchdog = watchdog();
+    for has_looked in [false, true] {
+        for number in 0.. {
+            let (_dir, place, mut producer, forger) = forged_ring();
+            let Some((what, offset, bytes)) = forgeries(&forger.plan).into_iter().nth(number) else { break };
+            let mut consumer = join(&place, "w");
+            if has_looked {
+                let _ = producer.stall_report();
+            }
+            publish(&mut producer, 2);
+            let lease = consumer.try_consume_next_leased().unwrap();
+            if has_looked {
+                forger.write(offset, &bytes);
+                assert_eq!(fill(&mut producer), 2, "{what} {bytes:?}");
+            } else if what == "high water 0" {
+                forger.write(offset, &bytes);
+                assert_eq!(fill(&mut producer), 2, "{what}, before the first look");
+            } else {
+                continue;
+            }
+            for _ in 0..3 {
+                assert_eq!(producer.try_publish(|_| panic!("must not run")), Err(RingBufferFull));
+                let error = producer.publish_deadline(in_ms(20), |_| panic!("must not run"));
+                assert!(matches!(error, Err(PublishError::TimedOut { .. })), "{what} {bytes:?}: {error:?}");
+            }
+            assert!(!producer.is_consumed(0));
+            assert_eq!(lease.sequence, 0, "{what} {bytes:?}");
+            drop(lease);
+            assert_eq!(drain(&mut consumer), [1, 2, 3], "{what} {bytes:?}");
+            // Its owner leaves by a later epoch, whatever stands there now.
+            drop(consumer);
+            publish(&mut producer, 12);
+        }
+    }
+}
+
+#[test]
+fn an_entry_whose_status_was_forged_gates_until_its_owner_is_dead() {
+    let _watchdog = watchdog();
+    for word in [0_u64, 3, 0xff] {
+        let (dir, _place, mut producer, forger) = forged_ring();
+        let mut consumer = Actor::new();
+        consumer.does(format!("attach {} w", dir.path().join("ring").display()));
+        publish(&mut producer, 4);
+        assert_eq!(fill(&mut producer), 0);
+        forger.write(forger.plan.table.offset + 16, &word.to_ne_bytes());
+        assert!(matches!(producer.publish_deadline(in_ms(50), |_| ()), Err(PublishError::TimedOut { .. })), "{word}");
+        consumer.dies();
+        assert!(producer.publish_deadline(in_ms(20_000), |_| ()).is_ok(), "{word}");
+    }
+}
+
+#[test]
+fn a_higher_epoch_under_a_forged_status_does_not_outlive_its_owner() {
+    let _watchdog = watchdog();
+    // Active in a later epoch: a successor, as far as the producer can know. Its owner still leaves.
+    let (_dir, place, mut producer, forger) = forged_ring();
+    let consumer = join(&place, "w");
+    publish(&mut producer, 4);
+    forger.write(forger.plan.table.offset + 16, &(9_u64 << 8 | 2).to_ne_bytes());
+    assert_eq!(fill(&mut producer), 0);
+    drop(consumer);
+    publish(&mut producer, 12);
 }

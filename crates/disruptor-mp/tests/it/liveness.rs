@@ -1,16 +1,16 @@
 //! Managed publishing: who must be there, how long the producer is patient, and what it does then.
 
 use crate::actor::Actor;
-use crate::stage::{Step, drain, eventually, everywhere, join, ring, step, watchdog};
+use crate::stage::{Step, drain, eventually, everywhere, in_ms, join, publish, ring, step, watchdog};
 use disruptor_mp::counters::ids;
-use disruptor_mp::liveness::Ending;
+use disruptor_mp::liveness::{Ending, NextStep, WaitingFor};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    RequiredConsumerAlert, RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig,
-    SharedProducer,
+    MultiProcessError, NoRoom, Patience, RequiredConsumerAlert, RequiredConsumerError, RequiredConsumerFailureAction,
+    RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer,
 };
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::names::ShmGuard;
 
 /// Longer than any of these tests may take: a death is known from the kernel, not from a clock.
@@ -290,5 +290,329 @@ fn a_managed_batch_larger_than_the_ring_fails_at_once() {
         let mut producer = managed(&place, RequiredConsumerLivenessConfig::new(["w"]));
         let error = producer.publish_batch_managed(3, |_, _| panic!("must not run"));
         assert_eq!(error, Err(RequiredConsumerError::TooLarge { count: 3, capacity: 2 }));
+    });
+}
+
+/// A ring of `size` that is managed with `config`.
+fn managed_ring(place: &Place, size: usize, config: RequiredConsumerLivenessConfig) -> SharedProducer<Step> {
+    let mut producer = ring(place, size).build_producer(step).unwrap();
+    producer.enable_required_consumer_liveness(config).unwrap();
+    producer
+}
+
+/// As [`publish_managed`], and gives up at `deadline`.
+fn publish_managed_until(producer: &mut SharedProducer<Step>, deadline: Instant) -> Result<i64, RequiredConsumerError> {
+    let next = producer.last_published_sequence() + 1;
+    match producer.publish_with(Patience::ManagedUntil(deadline), |slot| slot.sequence = next as u64) {
+        Ok(sequence) => Ok(sequence),
+        Err(NoRoom::RequiredConsumer(error)) => Err(error),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// Drops `end` by a panic.
+fn drop_by_panic<T>(end: T) {
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _end = end;
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(panicked.is_err());
+}
+
+/// The ids that the alerts so far are about.
+fn ids_of(alerts: &Alerts) -> Vec<String> {
+    alerts.lock().unwrap().iter().map(|alert| alert.consumer_id.clone()).collect()
+}
+
+#[test]
+fn a_required_consumer_that_panics_fails_the_next_call_and_all_others_until_it_is_back() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let mut producer = managed_ring(&place, 1024, config(&alerts, |_| ()));
+        let mut consumer = join(&place, "w");
+        for expected in 0..3 {
+            assert_eq!(publish_managed(&mut producer), Ok(expected));
+        }
+        drop(consumer.try_consume_next_leased().unwrap());
+        drop_by_panic(consumer);
+        let pid = std::process::id();
+        let gone = RequiredConsumerError::ConsumerDied {
+            consumer_id: "w".to_owned(),
+            pid,
+            how: Ending::Panicked,
+            last_sequence: 0,
+        };
+        for _ in 0..3 {
+            assert_eq!(publish_managed(&mut producer), Err(gone.clone()));
+            assert_eq!(producer.publish_batch_managed(5, |_, _| panic!("must not run")), Err(gone.clone()));
+        }
+        assert_eq!(ids_of(&alerts), ["w"], "once");
+        let report = alerts.lock().unwrap()[0].report.to_string();
+        assert!(report.contains(&format!("w was dropped by a panic; process {pid} lives")), "{report}");
+        assert!(!report.contains("dead") && !gone.to_string().contains("dead"), "{report}, {gone}");
+        // It is no business of calls that are not managed.
+        publish(&mut producer, 1);
+        let mut back = join(&place, "w");
+        assert!(back.has_rejoined());
+        assert_eq!(publish_managed(&mut producer), Ok(4));
+        assert_eq!(drain(&mut back), [1, 2, 3, 4]);
+        drop_by_panic(back);
+        assert!(publish_managed(&mut producer).is_err());
+        assert_eq!(ids_of(&alerts), ["w", "w"], "once for each time");
+    });
+}
+
+#[test]
+fn a_required_consumer_that_leaves_fails_the_next_call_until_it_has_joined_again() {
+    everywhere(|place| {
+        for leave in [drop, SharedConsumer::leave] as [fn(SharedConsumer<Step>); 2] {
+            let alerts = Alerts::default();
+            let mut producer = managed_ring(&place, 1024, config(&alerts, |_| ()));
+            let mut consumer = join(&place, "w");
+            assert_eq!(publish_managed(&mut producer), Ok(0));
+            drain(&mut consumer);
+            // What was seen of it last is what it had released when everybody was found to be there.
+            leave(consumer);
+            for _ in 0..3 {
+                match publish_managed(&mut producer) {
+                    Err(RequiredConsumerError::ConsumerLeft { consumer_id, pid, .. }) => {
+                        assert_eq!((consumer_id.as_str(), pid), ("w", std::process::id()));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(ids_of(&alerts), ["w"]);
+            assert!(!alerts.lock().unwrap()[0].report.to_string().contains("dead"));
+            let _back = join(&place, "w");
+            assert_eq!(publish_managed(&mut producer), Ok(1));
+        }
+    });
+}
+
+#[test]
+fn a_required_consumer_that_was_evicted_by_the_program_is_missing_like_one_that_left() {
+    everywhere(|place| {
+        let mut producer = managed_ring(&place, 1024, RequiredConsumerLivenessConfig::new(["w"]));
+        let mut consumer = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(0));
+        consumer.keep_place();
+        drop(consumer);
+        assert!(matches!(
+            publish_managed(&mut producer),
+            Err(RequiredConsumerError::ConsumerDied { how: Ending::Dropped, .. })
+        ));
+        assert!(producer.evict_consumer("w").unwrap());
+        assert!(matches!(publish_managed(&mut producer), Err(RequiredConsumerError::ConsumerLeft { .. })));
+        let _back = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(1));
+    });
+}
+
+#[test]
+fn a_required_consumer_that_is_not_the_slowest_fails_a_call_that_waits_for_another() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let patient = config(&alerts, |_| ()).with_progress_timeout(NEVER);
+        let mut producer = managed(&place, patient);
+        let (mut required, _slowest) = (join(&place, "w"), join(&place, "slow"));
+        for _ in 0..2 {
+            publish_managed(&mut producer).unwrap();
+        }
+        drain(&mut required);
+        let publishing = std::thread::spawn(move || (publish_managed(&mut producer), producer));
+        let departing = std::thread::spawn(move || drop_by_panic(required));
+        departing.join().unwrap();
+        let (answer, producer) = publishing.join().unwrap();
+        assert!(matches!(answer, Err(RequiredConsumerError::ConsumerDied { how: Ending::Panicked, .. })), "{answer:?}");
+        assert_eq!(producer.last_published_sequence(), 1);
+    });
+}
+
+#[test]
+fn alert_only_waits_for_a_required_consumer_that_has_gone_until_the_deadline() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let config = config(&alerts, |_| ()).with_failure_action(RequiredConsumerFailureAction::AlertOnly);
+        let mut producer = managed_ring(&place, 1024, config);
+        let consumer = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(0));
+        drop(consumer);
+        for _ in 0..2 {
+            match publish_managed_until(&mut producer, Instant::now() + SOON) {
+                Err(RequiredConsumerError::TimedOut { report }) => {
+                    assert_eq!(report.waiting_for, WaitingFor::Consumers);
+                    assert_eq!(report.culprit.as_ref().unwrap().ending, Some(Ending::Left));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(ids_of(&alerts), ["w"]);
+        let _back = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(1));
+    });
+}
+
+#[test]
+fn what_the_policy_evicts_is_missing_to_nobody_until_it_joins_again() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let config = config(&alerts, |_| ()).with_failure_action(RequiredConsumerFailureAction::Evict);
+        let mut producer = managed_ring(&place, 4, config);
+        let consumer = join(&place, "w");
+        for expected in 0..4 {
+            assert_eq!(publish_managed(&mut producer), Ok(expected));
+        }
+        drop_by_panic(consumer);
+        for expected in 4..20 {
+            assert_eq!(publish_managed(&mut producer), Ok(expected));
+        }
+        assert_eq!((ids_of(&alerts), producer.consumers()), (vec!["w".to_owned()], vec![]));
+        // Back again, and found at the next look at the gates.
+        let mut back = join(&place, "w");
+        for _ in 0..8 {
+            drain(&mut back);
+            publish_managed(&mut producer).unwrap();
+        }
+        drop(back);
+        assert!(publish_managed(&mut producer).is_ok());
+        assert_eq!(ids_of(&alerts), ["w", "w"]);
+    });
+}
+
+#[test]
+fn a_consumer_that_is_dead_at_the_start_is_reported_as_dead() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let alerts = Alerts::default();
+    let mut producer = ring(&place, 4).build_producer(step).unwrap();
+    let mut consumer = Actor::new();
+    consumer.does(format!("attach {} w", shm.name("a")));
+    let pid = consumer.pid();
+    consumer.dies();
+    let patient = config(&alerts, |_| ()).with_startup_wait_timeout(NEVER);
+    producer.enable_required_consumer_liveness(patient).unwrap();
+    assert_eq!(publish_managed(&mut producer), Err(died(pid)));
+    assert_eq!(ids_of(&alerts), ["w"]);
+    let _back = join(&place, "w");
+    assert_eq!(publish_managed(&mut producer), Ok(0));
+}
+
+#[test]
+fn a_required_consumer_that_is_killed_is_found_within_a_lap_without_a_watcher() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = Place::from(shm.name("a"));
+    let mut producer = managed_ring(&place, 64, RequiredConsumerLivenessConfig::new(["w"]));
+    let mut consumer = Actor::new();
+    consumer.does(format!("attach {} w", shm.name("a")));
+    for _ in 0..40 {
+        publish_managed(&mut producer).unwrap();
+    }
+    consumer.does("consume 40");
+    let pid = consumer.pid();
+    consumer.dies();
+    let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
+    assert!(published <= 64, "{published} events were published although it is dead");
+    assert!(
+        matches!(publish_managed(&mut producer), Err(RequiredConsumerError::ConsumerDied { pid: dead, .. }) if dead == pid)
+    );
+}
+
+#[test]
+fn only_a_required_consumer_shuts_and_another_that_stalls_is_named() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let mut producer = managed(&place, config(&alerts, |_| ()));
+        let (mut required, mut logger) = (join(&place, "w"), join(&place, "logger"));
+        for _ in 0..2 {
+            publish_managed(&mut producer).unwrap();
+        }
+        assert_eq!(drain(&mut required), [0, 1]);
+        // Far beyond all patience, which is 60 ms of waiting.
+        let end = Instant::now() + 10 * SOON;
+        while Instant::now() < end || alerts.lock().unwrap().is_empty() {
+            match publish_managed_until(&mut producer, Instant::now() + SOON) {
+                Err(RequiredConsumerError::TimedOut { report }) => {
+                    assert_eq!(report.culprit.as_ref().unwrap().id, "logger");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(ids_of(&alerts), ["logger"]);
+        assert_eq!(alerts.lock().unwrap()[0].report.next, NextStep::KeepWaiting);
+        assert_eq!(drain(&mut logger), [0, 1]);
+        assert_eq!(publish_managed(&mut producer), Ok(2));
+    });
+}
+
+#[test]
+fn a_required_consumer_shuts_also_where_another_stands_beside_it() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let mut producer = managed(&place, config(&alerts, |_| ()));
+        let _consumers = [join(&place, "a"), join(&place, "w"), join(&place, "z")];
+        for _ in 0..2 {
+            publish_managed(&mut producer).unwrap();
+        }
+        match publish_managed(&mut producer) {
+            Err(RequiredConsumerError::GracefulShutdownTriggered { consumer_id, .. }) => assert_eq!(consumer_id, "w"),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn after_a_shutdown_managed_calls_stay_shut_and_the_others_keep_their_meaning() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let mut producer = managed(&place, config(&alerts, |_| ()));
+        let mut consumer = join(&place, "w");
+        for _ in 0..2 {
+            publish_managed(&mut producer).unwrap();
+        }
+        let shut = publish_managed(&mut producer).unwrap_err();
+        assert!(matches!(shut, RequiredConsumerError::GracefulShutdownTriggered { .. }), "{shut}");
+        assert_eq!(drain(&mut consumer), [0, 1]);
+        assert_eq!(producer.stall_report().waiting_for, WaitingFor::Reset);
+        assert_eq!(producer.try_publish(|slot| slot.sequence = 2), Ok(2));
+        assert_eq!(producer.publish(|slot| slot.sequence = 3).unwrap(), 3);
+        assert_eq!(publish_managed(&mut producer), Err(shut.clone()));
+        assert_eq!(drain(&mut consumer), [2, 3]);
+        producer.wait_until_consumed(3, in_ms(20_000)).unwrap();
+        assert_eq!(producer.publish_batch(2, |slot, i| slot.sequence = 4 + i as u64).unwrap(), 5);
+        assert_eq!(drain(&mut consumer), [4, 5]);
+        producer.check_room().unwrap();
+        assert_eq!(publish_managed(&mut producer), Err(shut));
+        producer.reset_required_consumer_liveness();
+        assert_eq!(publish_managed(&mut producer), Ok(6));
+    });
+}
+
+#[test]
+fn a_list_of_required_consumers_that_says_nothing_or_cannot_be_met_is_refused() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 4).enable_discovery(2).build_producer(step).unwrap();
+        let mut enable = |ids: &[&str]| {
+            producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new(ids.to_vec()))
+        };
+        assert!(matches!(enable(&[]), Err(MultiProcessError::NoRequiredConsumers { .. })));
+        assert!(matches!(enable(&[""]), Err(MultiProcessError::InvalidConsumerId(_))));
+        let many: Vec<String> = (0..100).map(|id| id.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(matches!(enable(&many), Err(MultiProcessError::TooManyExpected { expected: 100, .. })));
+        enable(&["w", "w"]).unwrap();
+        let _consumer = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(0));
+    });
+}
+
+#[test]
+fn a_startup_timeout_of_zero_is_one_look() {
+    everywhere(|place| {
+        let config = RequiredConsumerLivenessConfig::new(["w"]).with_startup_wait_timeout(Duration::ZERO);
+        let mut producer = managed_ring(&place, 4, config);
+        let missing = vec!["w".to_owned()];
+        assert_eq!(publish_managed(&mut producer), Err(RequiredConsumerError::StartupTimeout { missing }));
+        let _consumer = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(0));
     });
 }
