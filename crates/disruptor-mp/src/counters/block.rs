@@ -1,7 +1,7 @@
 //! The counters of one end of a ring: they belong to its place, not to its name.
 //!
 //! **Lives here:** the wire type [`Block`], and which block is whose. **Builds on:** `text`, `ids` for the meaning of the words.
-//! **May touch it:** the end whose place it is; the kernel's lock of that place says that there is only one. Everybody may look.
+//! **May touch it:** the end whose place it is; the kernel's lock of that place says that there is only one. Every process may look.
 //!
 //! All words of a block have one writer, so they share lines; blocks do not.
 
@@ -41,7 +41,7 @@ const ENDED: u64 = 2;
 #[derive(Default)]
 #[repr(C, align(128))]
 pub(super) struct Block {
-    /// `epoch << 8 | state`: whose counts these are. 0 while they are nobody's, or change hands.
+    /// `epoch << 8 | state`: whose counts these are. 0 before the first owner, and while they change hands.
     tenure: AtomicU64,
     /// Bit `n`: the owner counts in word `n`.
     declared: AtomicU64,
@@ -107,7 +107,7 @@ impl Block {
         self.declared.fetch_or(1 << word, Ordering::Relaxed);
     }
 
-    /// Says that the owner has gone in good order. Its counts stay until the place has another.
+    /// Says that the owner has gone. Its counts stay until the place has another.
     pub(super) fn end(&self) {
         let tenure = self.tenure.load(Ordering::Relaxed);
         self.tenure.store(tenure & !0xff | ENDED, Ordering::Relaxed);
@@ -175,7 +175,7 @@ mod tests {
     fn the_counts_of_another_owner_move_to_the_former_ones_and_those_of_the_same_go_on() {
         let (block, former) = (Block::default(), Block::default());
         former.begin(0, "former consumers", 0, None);
-        assert!(block.look(FIRST_CONSUMER).is_none(), "nobody's");
+        assert!(block.look(FIRST_CONSUMER).is_none(), "it has no owner yet");
         let begin = |epoch, label: &str| block.begin(epoch, label, 7, Some((&former, ids::OF_CONSUMER)));
 
         begin(0, "a");

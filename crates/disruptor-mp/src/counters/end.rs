@@ -70,7 +70,7 @@ impl EndCounters {
         counter.unwrap_or_else(CounterHandle::detached)
     }
 
-    /// Says that the end has gone in good order, while it still has its place.
+    /// Says that the end goes, while it still has its place.
     pub(crate) fn end(&self) {
         // Records of a file are released with their last handle.
         if let Place::Block(index) = self.place {

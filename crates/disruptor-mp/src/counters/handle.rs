@@ -1,7 +1,7 @@
 //! The writing end of one counter.
 //!
 //! **Lives here:** [`CounterHandle`]. **Builds on:** `memory`, which keeps the counted word alive.
-//! **May touch it:** one writer per counter calls `inc`, `add` and `record_max`; anybody may `get`.
+//! **May touch it:** one writer per counter calls `inc`, `add` and `record_max`; every thread may `get`.
 
 use super::memory::HeldCount;
 use crate::sync::primitive::Ordering;
@@ -21,9 +21,9 @@ impl CounterHandle {
         Self { count }
     }
 
-    /// A counter that belongs to no table: it counts, and nobody but the handle and its clones sees it.
+    /// A counter that belongs to no table: it counts, and only the handle and its clones see it.
     ///
-    /// Whoever counts always has a handle and so needs no branch for "nobody attached a file".
+    /// So code that counts always has a handle, and needs no branch for "no file is attached".
     pub fn detached() -> Self {
         Self::new(HeldCount::on_heap())
     }

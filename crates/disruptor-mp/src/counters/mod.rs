@@ -1,4 +1,4 @@
-//! Counters that anybody can read: what an endpoint has done so far, also when its process is stopped or dead.
+//! Counters that every process can read: what an endpoint has done so far, also when its process is stopped or dead.
 //!
 //! A table of counters is a piece of memory, usually a section of a ring's segment. The ends of a ring count in it by themselves. An
 //! application that has something to count registers an id and a label and gets a [`CounterHandle`]; a reader takes a
@@ -61,11 +61,11 @@
 //!
 //! Two writers never share a block or a record, and so never a cache line nor a pair of them that is fetched together.
 //!
-//! A process that is killed while it claims a record leaves one that everybody passes over: one counter fewer, nobody waits. The crashes of
+//! A process that is killed while it claims a record leaves one that all others pass over: one counter fewer, and no wait. The crashes of
 //! a block's owner are in RFC 0012.
 //!
 //! **Lives here:** the table, its files and handles, and the well-known [`ids`]. **Builds on:** `sync::primitive`.
-//! **May touch it:** anybody registers and reads; only `memory` handles pointers.
+//! **May touch it:** every process registers and reads; only `memory` handles pointers.
 #![deny(unsafe_code)]
 
 mod block;

@@ -1,7 +1,7 @@
 //! A counter that was registered by a label, or for an end that was attached to a file.
 //!
-//! **Lives here:** the wire type [`Record`], and its life. **Builds on:** `text`. **May touch it:** whatever has claimed it writes what it
-//! is; its one writer counts; everybody may look.
+//! **Lives here:** the wire type [`Record`], and its life. **Builds on:** `text`. **May touch it:** the process that has claimed it writes what
+//! it is; its one writer counts; every process may look.
 //!
 //! ```text
 //! free --claim--> claiming --fill--> ready --release--> released --claim--> claiming ...
@@ -119,7 +119,7 @@ impl Record {
         claimed
     }
 
-    /// Describes a counter in a record that the caller has claimed, and shows it to everybody. The count goes on if it was of the same.
+    /// Describes a counter in a record that the caller has claimed, and shows it. The count goes on if it was of the same.
     pub(super) fn fill(&self, subject: &Subject, flags: u32, owner_pid: u32, end: AttachedEnd) {
         if self.subject() != *subject {
             self.count.store(0, Ordering::Relaxed);

@@ -1,13 +1,13 @@
 //! What a reader of counters gets: which counter a number is, and whose.
 //!
 //! **Lives here:** [`CounterSnapshot`], [`CounterOwner`], the flags. **Builds on:** `ids` for names and sentences.
-//! **May touch it:** everybody; a snapshot is a copy.
+//! **May touch it:** every module and program; a snapshot is a copy.
 
 use super::ids;
 use std::borrow::Cow;
 use std::fmt;
 
-/// An end of a ring counts here now. Cleared when that end is dropped in good order; what it has counted stays.
+/// An end of a ring counts here now. Cleared when that end is dropped; still set if its process was killed. What it has counted stays.
 pub const COUNTER_FLAG_IN_USE: u32 = 1 << 0;
 /// A producer counts here.
 pub const COUNTER_FLAG_PRODUCER: u32 = 1 << 1;

@@ -452,11 +452,9 @@ impl<E: Event> Drop for ConsumerEnd<E> {
         let memory = self.core.memory().clone();
         let ending = self.ending();
         if let Some(member) = self.member.take() {
+            self.counters_of.end();
             match ending {
-                None => {
-                    self.counters_of.end();
-                    member.leave(&memory);
-                }
+                None => member.leave(&memory),
                 // Nothing is collected: the ring is to be there for a successor, and so are its counters.
                 Some(ending) => return member.keep(&memory, ending),
             }
