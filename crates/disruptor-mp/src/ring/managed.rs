@@ -346,6 +346,7 @@ impl<E: Event> ProducerEnd<E> {
             id: required.id.clone(),
             position: met.number,
             delivered: met.number,
+            owner: last.owner,
             alive: false,
             ending: Some(Ending::Left),
             rank: last.rank.filter(|_| is_last),

@@ -354,6 +354,8 @@ pub struct ConsumerInfo {
     pub rank: Option<u32>,
     /// Who it is.
     pub process: ProcessIdentity,
+    /// Counts the owners that this place has had: two answers with one number are about the same owner.
+    pub owner: u64,
     /// Whether its owner is there: it holds the lock of its place, which the kernel drops when its process ends.
     pub alive: bool,
     /// How its owner went; `None` while it is there. Except for [`Killed`](Ending::Killed), the process may live.
@@ -385,18 +387,26 @@ pub(crate) fn describe<E: Event>(memory: &Mapped<E>, index: usize) -> ConsumerIn
 
 /// [`describe`] for whoever has the words of a ring without knowing its events.
 pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> ConsumerInfo {
-    let ending = ending_in(segment, entry, index).unwrap_or(None);
-    let position = entry.position.load(Ordering::Acquire);
-    ConsumerInfo {
-        id: entry.member.id(),
-        id_is_generated: entry.member.is_generated(),
-        rank: entry.member.rank(),
-        process: entry.member.identity.load(),
-        alive: ending.is_none(),
-        ending,
-        position,
-        // Nothing was handed out yet, or what was is released.
-        delivered: entry.delivered.load(Ordering::Relaxed).max(position),
+    loop {
+        let owner = entry.status().epoch;
+        let ending = ending_in(segment, entry, index).unwrap_or(None);
+        let position = entry.position.load(Ordering::Acquire);
+        let info = ConsumerInfo {
+            id: entry.member.id(),
+            id_is_generated: entry.member.is_generated(),
+            rank: entry.member.rank(),
+            process: entry.member.identity.load(),
+            owner,
+            alive: ending.is_none(),
+            ending,
+            position,
+            // Nothing was handed out yet, or what was is released.
+            delivered: entry.delivered.load(Ordering::Relaxed).max(position),
+        };
+        // What is said of an owner that has gone must not be said of its successor. Owners change seldom.
+        if entry.status().epoch == owner {
+            return info;
+        }
     }
 }
 

@@ -457,6 +457,15 @@ impl<E: Event> ProducerEnd<E> {
         self.segment().try_clone_fd()
     }
 
+    /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer that shall leave nothing, however
+    /// it goes: one that a panic drops keeps the name for a successor.
+    ///
+    /// # Errors
+    /// The operating system refused. `false`: the name belongs to another ring by now.
+    pub fn remove_name(&self) -> std::io::Result<bool> {
+        self.segment().unlink_if_same()
+    }
+
     pub(super) fn publish_error(&mut self, blocked: Blocked) -> PublishError {
         match blocked {
             Blocked::Forked => PublishError::Forked,

@@ -4,6 +4,7 @@
 
 use super::refusal::JoinRefusal;
 use crate::transport::TransportError;
+use disruptor_mp::liveness::Ending;
 use std::process::ExitStatus;
 
 /// Whose answer to wait for.
@@ -38,12 +39,16 @@ pub enum Outcome {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// It has died, and everything that it had published has been received. This stays the answer until it comes back.
+    /// It is not there any more, and everything that it had published has been received. Its place is kept, with what it had not acknowledged.
+    /// This stays the answer until it comes back.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// How it ended, if it was started by this scheduler and the kernel has said so.
+        /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if `how` is not
+        /// [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
+        /// How its end in the broadcast ring went.
+        how: Ending,
     },
     /// Another process has taken its place. Said once, after everything that the old process has sent and before anything from the new one,
     /// which can be heard from now on. It goes on with the broadcasts where the old one stopped, so an answer may come twice.
@@ -61,7 +66,8 @@ pub enum Outcome {
         /// Why it could not join, if it has said so.
         refusal: Option<JoinRefusal>,
     },
-    /// It has left in good order. This stays the answer until it comes back.
+    /// It has left in good order: it has given its place up ([`WorkerEnd::leave`](super::WorkerEnd::leave)), or it was started by this
+    /// scheduler and its process has ended with success. This stays the answer until it comes back.
     Left,
     /// It lives, and has said nothing until the deadline.
     TimedOut,
@@ -73,12 +79,15 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// It has died.
+    /// It is not there any more.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// How it ended, if it was started by this scheduler and the kernel has said so.
+        /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if `how` is not
+        /// [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
+        /// How its end in the broadcast ring went.
+        how: Ending,
     },
     /// Another process has taken its place.
     Rejoined {
@@ -95,14 +104,14 @@ pub enum Change {
         /// Why it could not join, if it has said so.
         refusal: Option<JoinRefusal>,
     },
-    /// It has left in good order.
+    /// It has left in good order, as [`Outcome::Left`] says it.
     Left,
 }
 
 impl From<Change> for Outcome {
     fn from(change: Change) -> Self {
         match change {
-            Change::Died { pid, status } => Self::Died { pid, status },
+            Change::Died { pid, status, how } => Self::Died { pid, status, how },
             Change::Rejoined { pid } => Self::Rejoined { pid },
             Change::JoinFailed { pid, status, refusal } => Self::JoinFailed { pid, status, refusal },
             Change::Left => Self::Left,

@@ -5,7 +5,7 @@
 
 use super::refusal::JoinRefusal;
 use crate::transport::{InvalidConfigText, SessionLayoutError, TransportError};
-use disruptor_mp::liveness::RefusalCause;
+use disruptor_mp::liveness::{Ending, RefusalCause};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -88,12 +88,14 @@ pub enum MissingState {
         /// Why not, the last time that we tried; `None` if it has not made the ring yet, and perhaps a dead process's is there.
         source: Option<Box<TransportError>>,
     },
-    /// It had joined, and died.
+    /// It had joined, and is not there any more.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
         /// How it ended, if it was a child of ours.
         status: Option<ExitStatus>,
+        /// How its end in the broadcast ring went.
+        how: Ending,
     },
     /// It had joined, and left.
     Left,
@@ -140,13 +142,25 @@ impl fmt::Display for MissingWorker {
             MissingState::NoResponses { pid, source: None } => {
                 write!(f, "process {pid} has joined, but has not made its response ring")?;
             }
-            MissingState::Died { pid, status: Some(status) } => {
-                write!(f, "process {pid} has joined and died: {status}")?
+            MissingState::Died { pid, status, how } => {
+                write!(f, "process {pid} has joined and {}", went(*how))?;
+                if let Some(status) = status {
+                    write!(f, ": {status}")?;
+                }
             }
-            MissingState::Died { pid, status: None } => write!(f, "process {pid} has joined and died")?,
             MissingState::Left => write!(f, "has joined and left")?,
         }
         f.write_str(")")
+    }
+}
+
+/// How a worker's end went, as the end of a sentence about the worker.
+pub(super) fn went(how: Ending) -> &'static str {
+    match how {
+        Ending::Killed => "has died",
+        Ending::Panicked => "was dropped by a panic",
+        Ending::Dropped => "was dropped",
+        _ => "has left",
     }
 }
 

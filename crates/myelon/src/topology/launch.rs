@@ -136,7 +136,7 @@ fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingW
             MissingState::Refused { refusal, status }
         }
         (_, Some(Change::JoinFailed { pid, status, refusal: None }), _) => MissingState::Exited { pid, status },
-        (_, Some(Change::Died { pid, status }), _) => MissingState::Died { pid, status },
+        (_, Some(Change::Died { pid, status, how }), _) => MissingState::Died { pid, status, how },
         (Standing::Gone(_), ..) => MissingState::Left,
         (Standing::Absent, _, Some((pid, None))) => MissingState::NotJoined { pid },
         (Standing::Absent, _, Some((pid, Some(exit)))) => MissingState::Exited { pid, status: exit.ok() },

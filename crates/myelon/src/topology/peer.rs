@@ -12,7 +12,7 @@ use super::child::{ChildProcess, Exit};
 use super::refusal::{JoinRefusal, is_passing, with_causes};
 use super::report::Progress;
 use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
-use disruptor_mp::liveness::{ProcessIdentity, Refusal, RefusalCause, leave_refusal};
+use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
 use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -36,28 +36,45 @@ pub(super) enum Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gone {
     pub(super) process: ProcessIdentity,
-    /// Whether it has given its place back; otherwise the place is kept for its successor.
-    has_left: bool,
+    /// How its end went, and its place is kept for a successor; `None` if it has given its place up.
+    how: Option<Ending>,
     since: Instant,
-    /// How its process ended, if that was ours and the kernel has said so.
+    /// How our process ended, if it became this worker and the kernel has said so.
     exit: Option<Exit>,
+    /// Whether our process is the worker itself, and not a shell in front of it.
+    is_itself: bool,
 }
 
 impl Gone {
-    /// Our process, which joined as that worker, has ended.
-    fn learn(&mut self, joined_as: Option<ProcessIdentity>, exit: Exit) {
+    /// Our process, which joined as `joined_as`, has ended.
+    fn learn(&mut self, joined_as: Option<ProcessIdentity>, pid: u32, exit: Exit) {
         if joined_as == Some(self.process) {
             self.exit = Some(exit);
+            // A number is compared only with one of the same namespace.
+            self.is_itself =
+                self.process.pid == pid && self.process.pid_namespace == ProcessIdentity::current().pid_namespace;
         }
     }
 
-    /// What it is called: a process of ours that has ended by itself without an error has left, whatever became of its end.
+    /// What it is called. A process that ended with success has left, unless a panic has dropped its end. The success of a shell says
+    /// nothing of a worker behind it that was killed. Where there is no status, the place decides.
     fn change(&self) -> Change {
-        let status = self.exit.and_then(Exit::ok);
-        match status {
-            Some(status) if status.success() => Change::Left,
-            None if self.has_left => Change::Left,
-            status => Change::Died { pid: self.process.pid, status },
+        let (pid, how) = (self.process.pid, self.how.unwrap_or(Ending::Left));
+        match self.exit {
+            Some(Ok(status)) => {
+                let is_clean = match how {
+                    Ending::Left | Ending::Dropped => true,
+                    Ending::Killed => self.is_itself,
+                    _ => false,
+                };
+                if is_clean && status.success() {
+                    Change::Left
+                } else {
+                    Change::Died { pid, status: Some(status), how }
+                }
+            }
+            Some(Err(_)) | None if how == Ending::Left => Change::Left,
+            Some(Err(_)) | None => Change::Died { pid, status: None, how },
         }
     }
 }
@@ -123,6 +140,9 @@ pub(super) struct Peer<F: Format> {
     pub(super) responses: Option<FramedTransportConsumer<F>>,
     /// The process that publishes in `responses`.
     owner: Option<ProcessIdentity>,
+    /// Which owner of the place in the broadcast ring we know, and which one has not signed yet, as far as we know.
+    owner_number: u64,
+    unsigned: Option<u64>,
     /// Rung when there may be an answer; made when first needed, and lost with the ring.
     pub(super) doorbell: Option<Doorbell>,
     /// Why the ring could not be attached to, the last time.
@@ -151,6 +171,8 @@ impl<F: Format> Peer<F> {
             news: VecDeque::new(),
             responses: None,
             owner: None,
+            owner_number: 0,
+            unsigned: None,
             doorbell: None,
             refusal: None,
             is_refused_for_good: false,
@@ -192,14 +214,14 @@ impl<F: Format> Peer<F> {
     /// was read: so a process that has ended and is not in the table was never there.
     pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, refused: Option<Refusal>, attachment: &Attachment) {
         match (info, self.standing) {
-            // The lock of the dead one's entry was taken, and the new owner has not signed yet. The next look tells.
-            (Some(info), Standing::Gone(gone)) if info.alive && info.process == gone.process && !gone.has_left => {}
             (Some(info), standing) if info.alive => {
-                if standing != Standing::Present(info.process) {
-                    if !matches!(standing, Standing::Present(_) | Standing::Gone(Gone { has_left: false, .. })) {
+                if self.is_new(info, standing) {
+                    let keeps_place =
+                        matches!(standing, Standing::Present(_) | Standing::Gone(Gone { how: Some(_), .. }));
+                    if !keeps_place {
                         self.progress.begin(info.position);
                     }
-                    self.came(info.process);
+                    self.came(info);
                     self.standing = Standing::Present(info.process);
                     // The first process under this id succeeds nobody.
                     if standing != Standing::Absent {
@@ -207,14 +229,22 @@ impl<F: Format> Peer<F> {
                     }
                 }
             }
-            (Some(info), Standing::Gone(gone)) if info.process == gone.process => {}
+            (Some(info), Standing::Gone(_)) if info.owner == self.owner_number => {}
             (Some(info), Standing::Absent | Standing::Gone(_)) => {
-                self.came(info.process);
-                self.went(info.process, false);
+                self.came(info);
+                self.went(info.process, info.ending);
             }
-            (Some(info), Standing::Present(_)) => self.went(info.process, false),
-            (None, Standing::Present(process)) => self.went(process, true),
-            // The place of a dead one was given away; it is dead all the same.
+            (Some(info), Standing::Present(process)) => {
+                if info.owner != self.owner_number && info.process != process {
+                    // Whoever was there has gone as well, and how was overwritten.
+                    self.went(process, Some(Ending::Killed));
+                    self.came(info);
+                }
+                self.owner_number = info.owner;
+                self.went(info.process, info.ending);
+            }
+            (None, Standing::Present(process)) => self.went(process, None),
+            // The place of one that has gone was given away.
             (None, Standing::Absent | Standing::Gone(_)) => {}
         }
         self.settle();
@@ -224,13 +254,34 @@ impl<F: Format> Peer<F> {
             self.refused = refused;
             self.could_not_join(refusal.into());
         }
-        let lacks_ring = self.is_present() && !self.is_ready() && !self.is_refused_for_good;
+        let is_known = self.is_present() && self.unsigned.is_none() && !self.is_refused_for_good;
+        let lacks_ring = is_known && !self.is_ready();
         if lacks_ring && !self.has_message() && self.responses.is_none() {
             self.attach(attachment);
         }
     }
 
-    fn came(&mut self, process: ProcessIdentity) {
+    /// Whether an owner of the place that is there is another than the one that we know.
+    fn is_new(&mut self, info: &ConsumerInfo, standing: Standing) -> bool {
+        let (known, is_kept_by_dead) = match standing {
+            Standing::Absent => return true,
+            Standing::Present(process) => (process, false),
+            Standing::Gone(gone) if gone.how.is_none() => return true,
+            Standing::Gone(gone) => (gone.process, gone.how == Some(Ending::Killed)),
+        };
+        if info.process != known {
+            return true;
+        }
+        // The number steps before the new owner signs. Until then the entry has the name of the old one, which may be the new one as well:
+        // a process that has dropped its end and joins again. That it stays so is what tells; a dead process does not come again.
+        let is_unsigned = info.owner == self.owner_number || is_kept_by_dead;
+        !is_unsigned && self.unsigned.replace(info.owner) == Some(info.owner)
+    }
+
+    fn came(&mut self, info: &ConsumerInfo) {
+        let process = info.process;
+        self.owner_number = info.owner;
+        self.unsigned = None;
         // Until the new process's ring is there, the old one's is read to its end.
         self.owner = None;
         self.failed = None;
@@ -240,8 +291,8 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    fn went(&mut self, process: ProcessIdentity, has_left: bool) {
-        let gone = Gone { process, has_left, since: Instant::now(), exit: None };
+    fn went(&mut self, process: ProcessIdentity, how: Option<Ending>) {
+        let gone = Gone { process, how, since: Instant::now(), exit: None, is_itself: false };
         self.standing = Standing::Gone(gone);
         // It could never be heard, so it has not come back.
         self.news.retain(|news| !matches!(news, News::Rejoined(rejoined) if *rejoined == process));
@@ -282,11 +333,11 @@ impl<F: Format> Peer<F> {
         }
         let Some(exit) = exit else { return };
         if let Standing::Gone(gone) = &mut self.standing {
-            gone.learn(joined_as, exit);
+            gone.learn(joined_as, pid, exit);
         }
         for news in &mut self.news {
             match news {
-                News::Gone(gone) => gone.learn(joined_as, exit),
+                News::Gone(gone) => gone.learn(joined_as, pid, exit),
                 News::JoinFailed(failure) if failure.pid == pid => failure.exit = Some(exit),
                 News::JoinFailed(_) | News::Rejoined(_) => {}
             }

@@ -4,10 +4,11 @@
 //! the scheduler's end makes one when it is asked.
 
 use super::answer::Change;
+use super::error::went;
 use super::peer::{Peer, Standing};
 use super::refusal::JoinRefusal;
 use crate::transport::Format;
-use disruptor_mp::liveness::{ProcessFacts, ProcessIdentity};
+use disruptor_mp::liveness::{Ending, ProcessFacts, ProcessIdentity, ProcessState};
 use disruptor_mp::{ConsumerInfo, Sequence};
 use std::fmt;
 use std::process::ExitStatus;
@@ -37,10 +38,12 @@ pub enum Situation {
     },
     /// It has answered after the last broadcast, so nothing waits for it.
     Answered,
-    /// It is dead, and its place is kept for its successor.
+    /// It is not there any more, and its place is kept for its successor.
     Dead {
-        /// How it ended, if it was started by this scheduler and the kernel has said so.
+        /// How its process ended, if it was started by this scheduler and the kernel has said so.
         status: Option<ExitStatus>,
+        /// How its end went. Except for [`Killed`](Ending::Killed), the process may live.
+        how: Ending,
     },
     /// The process that was to take its place has ended before it had joined, or could not join.
     JoinFailed {
@@ -116,8 +119,15 @@ impl fmt::Display for WorkerReport {
                 })?;
             }
             Situation::Answered => write!(f, " has answered since broadcast {broadcast}; nothing is waiting for it")?,
-            Situation::Dead { status: Some(status) } => write!(f, " has died: {status}; its place is kept")?,
-            Situation::Dead { status: None } => write!(f, " has died; its place is kept")?,
+            Situation::Dead { status, how } => {
+                write!(f, " {}", went(*how))?;
+                match (status, process) {
+                    (Some(status), _) => write!(f, ": {status}")?,
+                    (None, Some(facts)) if !is_over(facts.state) => write!(f, "; its process is {}", facts.state)?,
+                    _ => {}
+                }
+                write!(f, "; its place is kept")?;
+            }
             Situation::JoinFailed { refusal: Some(refusal), .. } => write!(f, " is not there: {refusal}")?,
             Situation::JoinFailed { status: Some(status), refusal: None } => {
                 write!(f, " is not there: the process that was started ended before it had joined: {status}")?;
@@ -140,6 +150,11 @@ impl fmt::Display for WorkerReport {
             (false, _) => write!(f, "; {answers_waiting} of its answers wait for this scheduler"),
         }
     }
+}
+
+/// Whether a process in that state runs nothing any more, or nothing is known of it.
+fn is_over(state: ProcessState) -> bool {
+    matches!(state, ProcessState::Zombie | ProcessState::Gone | ProcessState::Unknown | ProcessState::OtherNamespace)
 }
 
 /// What was seen of a worker's way through the broadcasts.
@@ -223,7 +238,7 @@ pub(super) fn report<F: Format>(
     let waits_for_room = responses.is_some_and(|ring| ring.holds_up_producer());
     let situation = match (peer.standing, peer.word(), info) {
         (_, Some(Change::JoinFailed { status, refusal, .. }), _) => Situation::JoinFailed { status, refusal },
-        (_, Some(Change::Died { status, .. }), _) => Situation::Dead { status },
+        (_, Some(Change::Died { status, how, .. }), _) => Situation::Dead { status, how },
         (_, Some(Change::Left), _) => Situation::Left,
         (Standing::Present(_), _, Some(info)) => peer.progress.situation(info, last, sent, answers_waiting),
         _ => Situation::NeverSeen,

@@ -242,6 +242,9 @@ impl<F: Format> SchedulerEnd<F> {
         let Some(broadcast) = self.broadcast.take().filter(|_| self.pid == std::process::id()) else {
             return Vec::new();
         };
+        // A ring whose producer is dropped by a panic keeps its name for the next one. Nobody takes a topology's over: what its workers do
+        // belongs to this session.
+        let _ = broadcast.remove_name();
         drop(broadcast);
         // A worker may be waiting for room in its response ring. Once we have left, it has all the room there is.
         self.peers.iter_mut().for_each(Peer::detach);

@@ -26,8 +26,8 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 /// A broadcast is acknowledged when its message is dropped. Answer first and drop it then: a worker that is killed in between answers twice
 /// when it comes back, instead of never.
 ///
-/// Dropping the end leaves the topology in good order, also while a panic unwinds: the worker's place is given back, and with it what it had
-/// not acknowledged. Where a successor shall go on after a panic, let panics end the process (`panic = "abort"`, or a hook that aborts).
+/// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error on its way out of `main` and a
+/// panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that has heard that the topology is closed.
 pub struct WorkerEnd<F: Format = Records> {
     broadcasts: FramedTransportConsumer<F>,
     responses: FramedTransportProducer<F>,
@@ -61,7 +61,8 @@ impl<F: Format> WorkerEnd<F> {
         }
         let began = Instant::now();
         let meeting = Meeting { invitation, is_child: tie.is_some(), began };
-        let broadcasts = meeting.attach_to_broadcast()?;
+        let mut broadcasts = meeting.attach_to_broadcast()?;
+        broadcasts.keep_place();
         let responses = meeting.create_responses(&broadcasts)?;
         meeting.wait_to_be_heard(&broadcasts, &responses)?;
         Ok(Self { broadcasts, responses, rank: invitation.rank() })
@@ -94,6 +95,12 @@ impl<F: Format> WorkerEnd<F> {
         self.responses.send(bytes, kind, patience)
     }
 
+    /// Leaves the topology before it is closed, and gives the place up: what was not acknowledged is lost to this rank, and a process that
+    /// comes as it starts with the next broadcast.
+    pub fn leave(mut self) {
+        self.broadcasts.leave_on_drop();
+    }
+
     /// Both rings, for whoever answers while it holds the broadcast that it answers.
     pub fn rings(&mut self) -> (&mut FramedTransportConsumer<F>, &mut FramedTransportProducer<F>) {
         (&mut self.broadcasts, &mut self.responses)
@@ -120,6 +127,15 @@ impl<F: Format> WorkerEnd<F> {
                 Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+}
+
+impl<F: Format> Drop for WorkerEnd<F> {
+    fn drop(&mut self) {
+        // Nobody takes over the broadcast ring of a scheduler that has gone. The last one out of it removes it, unless it keeps a place.
+        if self.broadcasts.end_of_publishing().is_some() {
+            self.broadcasts.leave_on_drop();
         }
     }
 }

@@ -55,6 +55,28 @@ fn victim_worker() {
             let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
             responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).unwrap();
         }
+        "fails" | "fails and joins again" => {
+            let failed = answer_one_and_fail(&mut worker, || Err(()));
+            drop(worker);
+            assert_eq!(failed, Err(()));
+            if role == "fails" {
+                std::process::exit(3);
+            }
+            let mut again = WorkerEnd::<Records>::join(&Invitation::from_environment().unwrap()).unwrap();
+            assert!(again.has_rejoined());
+            again.serve(shout).unwrap();
+        }
+        "panics" => drop(answer_one_and_fail(&mut worker, || panic!("as a handler does"))),
+        "drops its end and lives" => {
+            drop(worker);
+            say("DROPPED");
+            wait_to_be_killed()
+        }
+        "leaves after one" => {
+            assert_eq!(answer_one_and_fail(&mut worker, || Err(())), Err(()));
+            worker.leave();
+        }
+        "ends well after one" => assert_eq!(answer_one_and_fail(&mut worker, || Err(())), Err(())),
         "never answers" => {
             let (broadcasts, _) = worker.rings();
             while broadcasts.next(Patience::Endless).is_ok() {}
@@ -140,7 +162,7 @@ fn victim_scheduler() {
         "stops halfway" => stop_halfway(scheduler.broadcast_ring()),
         "waits for any" => drop(scheduler.gather(Whom::Any, soon())),
         "waits for all" => drop(scheduler.gather(Whom::All, soon())),
-        "panics" => {
+        "panics" | "panics among strangers" => {
             let moved = std::panic::AssertUnwindSafe(scheduler);
             let caught = std::panic::catch_unwind(|| {
                 let _scheduler = moved;
@@ -215,6 +237,26 @@ fn start_nothing(topology: &Topology) {
 /// A scheduler of the stage's session, which plays `role`.
 pub(crate) fn scheduler(stage: &Stage, role: &str) -> Victim {
     Respawn::test(test_name!(victim_scheduler)).role(role).env(LABEL_VARIABLE, stage.label()).spawn()
+}
+
+/// Answers the first broadcast, and fails on the second as `fail` does.
+fn answer_one_and_fail(worker: &mut WorkerEnd, fail: impl Fn() -> Result<(), ()>) -> Result<(), ()> {
+    struct Failed;
+    impl From<TransportError> for Failed {
+        fn from(error: TransportError) -> Self {
+            panic!("{error}")
+        }
+    }
+    let mut heard = 0;
+    worker
+        .serve(|step, responses| {
+            heard += 1;
+            if heard == 2 {
+                return fail().map_err(|()| Failed);
+            }
+            shout(step, responses).map_err(Failed::from)
+        })
+        .map_err(|Failed| ())
 }
 
 /// Answers in capitals.

@@ -135,6 +135,6 @@ fn the_dead_and_those_who_have_left_are_said_to_be_so() {
     let pid = scheduler.worker_pid(1).unwrap();
     let killed = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
     rustix::process::kill_process(killed, testkit::Signal::KILL).unwrap();
-    let dead = report(&mut scheduler, 1, |report| matches!(report.situation, Situation::Dead { status: Some(_) }));
+    let dead = report(&mut scheduler, 1, |report| matches!(report.situation, Situation::Dead { status: Some(_), .. }));
     assert!(dead.is_waited_for() && dead.to_string().contains(&format!("(pid {pid}) has died: signal: 9")), "{dead}");
 }

@@ -19,7 +19,8 @@ fn workers_by_hand_are_told_that_their_scheduler_was_killed() {
         println!("a worker was told of its scheduler's death after {:.1?}", killed.elapsed());
         assert!(hand.wait_exit(PATIENCE).success());
     }
-    stage.collect();
+    // The last one out has removed the ring.
+    stage.assert_nothing_left();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::actors::{command, scheduler, workers};
 use super::stage::{Stage, round, soon, until};
 use myelon::Patience;
+use myelon::liveness::Ending;
 use myelon::topology::{Change, Outcome, SchedulerEnd, Whom, Workers};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
@@ -53,7 +54,7 @@ fn a_successor_that_ends_before_it_has_joined_is_a_change_with_its_own_pid_and_s
         changes.remove(0)
     };
     let killed = ExitStatus::from_raw(testkit::Signal::KILL.as_raw());
-    assert_eq!(next(&mut scheduler), (0, Change::Died { pid: old, status: Some(killed) }));
+    assert_eq!(next(&mut scheduler), (0, Change::Died { pid: old, status: Some(killed), how: Ending::Killed }));
     let new = scheduler.restart(0).unwrap();
     assert_ne!(old, new);
     assert_eq!(next(&mut scheduler), (0, Change::JoinFailed { pid: new, status: Some(code(7)), refusal: None }));
@@ -82,7 +83,10 @@ fn a_death_that_nobody_was_told_of_is_not_lost_in_the_failure_of_the_successor()
     // Ends the old process itself.
     let new = scheduler.restart(0).unwrap();
     let died = scheduler.gather(Whom::Any, soon()).remove(0).outcome;
-    assert!(matches!(died, Outcome::Died { pid, status: Some(status) } if pid == old && !status.success()), "{died:?}");
+    assert!(
+        matches!(died, Outcome::Died { pid, status: Some(status), .. } if pid == old && !status.success()),
+        "{died:?}"
+    );
     let (failed, _) = until(&mut scheduler, 0, |outcome| !matches!(outcome, Outcome::Died { .. }));
     assert!(matches!(failed, Outcome::JoinFailed { pid, .. } if pid == new), "{failed:?}");
 }
@@ -142,6 +146,21 @@ fn a_scheduler_that_panics_ends_its_workers_and_removes_its_rings() {
     for pid in pids {
         assert!(super::stage::is_dead(pid), "process {pid}");
     }
+}
+
+#[test]
+fn a_scheduler_that_panics_has_not_closed_the_topology_for_workers_by_hand_and_leaves_nothing() {
+    let stage = Stage::new(2);
+    let mut hands: Vec<_> =
+        (0..2).map(|rank| super::actors::by_hand("answers", &stage.topology.invitation(rank).unwrap())).collect();
+    let mut scheduler = scheduler(&stage, "panics among strangers");
+    scheduler.wait_line("CAUGHT");
+    let pid = scheduler.pid();
+    for hand in &mut hands {
+        hand.wait_line(&format!("DIED {pid}"));
+        assert!(hand.wait_exit(PATIENCE).success());
+    }
+    stage.assert_nothing_left();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::actors::{by_hand, command, workers};
 use super::stage::{LARGE_BYTES, Stage, round, said, soon, until};
+use myelon::liveness::Ending;
 use myelon::topology::{Change, Outcome, SchedulerEnd, Whom, Workers};
 use myelon::transport::TransportError;
 use myelon::{Patience, RequiredConsumerError, RequiredConsumerLivenessConfig};
@@ -54,7 +55,7 @@ fn a_death_and_a_return_are_each_told_once_to_a_loop_that_only_looks() {
     assert_eq!(scheduler.check_workers(), []);
     let pid = scheduler.worker_pid(0).unwrap();
     kill(pid);
-    assert_eq!(next_changes(&mut scheduler), [(0, Change::Died { pid, status: Some(killed()) })]);
+    assert_eq!(next_changes(&mut scheduler), [(0, Change::Died { pid, status: Some(killed()), how: Ending::Killed })]);
     assert_eq!(scheduler.check_workers(), []);
     assert_eq!(scheduler.worker_pid(0), None);
     let successor = scheduler.restart(0).unwrap();
