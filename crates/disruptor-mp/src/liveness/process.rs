@@ -1,8 +1,8 @@
 //! What the operating system knows about a process, for the message to the human.
 //!
 //! **Lives here:** [`ProcessIdentity`], which a process leaves in shared memory, and [`ProcessFacts`], which another process finds out
-//! by it; in `exit` how a process ended, in `inherited` what it was started with. **Builds on:** `/proc` and the cgroup file system of Linux; elsewhere every state is [`ProcessState::Unknown`]. **May touch
-//! it:** anyone.
+//! by it; in `exit` how a process ended, in `inherited` what it was started with. **Builds on:** `/proc` and the cgroup file system of
+//! Linux; elsewhere every state is [`ProcessState::Unknown`]. **May touch it:** anyone.
 //!
 //! Nothing is ever decided by these facts. A pid is recycled, `/proc` may be hidden or be that of another namespace, and an
 //! answer may be stale before it is printed: whether a participant lives is known from the lock that the kernel holds for it.
@@ -103,7 +103,8 @@ impl fmt::Display for ProcessFacts {
 pub struct ProcessIdentity {
     /// The pid as the process itself sees it.
     pub pid: u32,
-    /// When the process started, in clock ticks after boot; 0 where the system does not tell.
+    /// When the process started, in clock ticks after boot by the machine's own clock, whatever clock a time namespace shows to the process;
+    /// 0 where the system does not tell.
     pub start_time_ticks: u64,
     /// The inode number of its pid namespace; 0 where the system does not tell.
     pub pid_namespace: u64,
@@ -184,8 +185,10 @@ mod system {
 
     pub(super) fn identify(pid: u32) -> ProcessIdentity {
         // Through `self` and not by number: the mounted `/proc` may number processes as another namespace does.
-        let start_time_ticks =
-            fs::read("/proc/self/stat").ok().and_then(|stat| Stat::parse(&stat)).map(|stat| stat.start_time_ticks);
+        let start_time_ticks = fs::read("/proc/self/stat")
+            .ok()
+            .and_then(|stat| Stat::parse(&stat))
+            .and_then(|stat| stat.start_by_machine_clock());
         let pid_namespace = fs::metadata("/proc/self/ns/pid").ok().map(|namespace| namespace.ino());
         match (start_time_ticks, pid_namespace) {
             (Some(start_time_ticks), Some(pid_namespace)) => ProcessIdentity { pid, start_time_ticks, pid_namespace },
@@ -202,7 +205,8 @@ mod system {
         let process = ProcessDirectory::open(identity.pid)?;
         let stat = process.read("stat").map_err(|error| state_behind(error, identity.pid))?;
         let stat = Stat::parse(&stat).ok_or(ProcessState::Unknown)?;
-        if stat.start_time_ticks != identity.start_time_ticks {
+        // By one clock: a process of another time namespace has read its own start from another than ours.
+        if stat.start_by_machine_clock().ok_or(ProcessState::Unknown)? != identity.start_time_ticks {
             return Err(ProcessState::Gone);
         }
         let state = stat.process_state();
@@ -278,6 +282,11 @@ mod system {
             Some(Self { state, threads, start_time_ticks })
         }
 
+        /// The start time by the machine's own clock. `/proc` shows it by the clock of whoever reads.
+        fn start_by_machine_clock(&self) -> Option<u64> {
+            self.start_time_ticks.checked_add_signed(-clock_offset_ticks()?)
+        }
+
         fn process_state(&self) -> ProcessState {
             match self.state {
                 b'R' => ProcessState::Running,
@@ -291,6 +300,27 @@ mod system {
                 _ => ProcessState::Unknown,
             }
         }
+    }
+
+    /// How many ticks the boot clock of our time namespace is ahead of the machine's; nothing if that cannot be known.
+    fn clock_offset_ticks() -> Option<i64> {
+        // A kernel without time namespaces has one clock.
+        let Ok(offsets) = fs::read("/proc/self/timens_offsets") else { return Some(0) };
+        let namespace =
+            |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|namespace| namespace.ino()).ok();
+        // The file shows the clock that our children will have. A process that has asked for another one and not yet forked has two.
+        if namespace("time")? != namespace("time_for_children")? {
+            return None;
+        }
+        parse_boot_offset(&offsets)?.checked_mul(i64::try_from(rustix::param::clock_ticks_per_second()).ok()?)
+    }
+
+    /// The seconds by which a namespace's boot clock is ahead. Nothing for an offset of parts of a second: ticks would be off by one.
+    fn parse_boot_offset(content: &[u8]) -> Option<i64> {
+        let line = content.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"boottime"))?;
+        let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+        let seconds = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        (fields.next()? == b"0").then_some(seconds)
     }
 
     /// The function waited in. The kernel writes `0` for "none" and for "not for you".
@@ -391,6 +421,16 @@ mod system {
             assert_eq!(state('X', 1), ProcessState::Gone);
             assert_eq!(state('?', 1), ProcessState::Unknown);
             assert_eq!(state('Z', 2), ProcessState::Unknown, "its other threads live");
+        }
+
+        #[test]
+        fn the_offset_of_a_clock_is_whole_seconds_or_nothing() {
+            let offsets = |boot: &str| format!("monotonic        -86400         0\nboottime   {boot}\n");
+            assert_eq!(parse_boot_offset(offsets("   5000         0").as_bytes()), Some(5000));
+            assert_eq!(parse_boot_offset(offsets("  -5000         0").as_bytes()), Some(-5000));
+            for nothing in ["1 5", "1", "", "x 0"] {
+                assert_eq!(parse_boot_offset(offsets(nothing).as_bytes()), None, "{nothing}");
+            }
         }
 
         #[test]
@@ -570,6 +610,34 @@ mod tests {
             identity.observe(),
             ProcessFacts { pid: 1, state: ProcessState::OtherNamespace, wchan: None, throttled: None }
         );
+    }
+
+    #[test]
+    fn a_process_with_another_clock_is_not_gone() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        let started = Command::new("unshare")
+            .args(["--time", "--boottime", "5000", "--fork", "--kill-child"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test_name!(victim_that_tells_who_it_is), "--nocapture", "--include-ignored", "--quiet"])
+            .env("TESTKIT_ROLE", "tells")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut unshare) = started else { skip!("there is no program `unshare`") };
+        let mut lines = BufReader::new(unshare.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let Some(said) = lines.find(|line| line.starts_with("IDENTITY")) else {
+            let _ = unshare.wait();
+            skip!("this user may not make a time namespace");
+        };
+        let numbers: Vec<u64> = said.split(' ').skip(1).map(|number| number.parse().unwrap()).collect();
+        let &[pid, start_time_ticks, pid_namespace] = &numbers[..] else { panic!("{said}") };
+        let identity = ProcessIdentity { pid: pid.try_into().unwrap(), start_time_ticks, pid_namespace };
+        let state = identity.observe().state;
+        unshare.kill().unwrap();
+        unshare.wait().unwrap();
+        assert!(matches!(state, ProcessState::Running | ProcessState::Sleeping), "it is {state}");
     }
 
     #[test]
