@@ -304,6 +304,9 @@ pub enum RestartError {
     /// Somebody else has started this topology's workers, and has to start this one again.
     #[error("the scheduler does not start this topology's workers")]
     StartedElsewhere,
+    /// This process is a child of the scheduler's, made by `fork`. The workers are its parent's.
+    #[error("the topology belongs to the process that this one was forked from")]
+    Forked,
     /// There is no such worker.
     #[error(transparent)]
     Rank(#[from] SessionLayoutError),

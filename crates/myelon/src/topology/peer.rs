@@ -243,7 +243,15 @@ impl<F: Format> Peer<F> {
                 self.owner_number = info.owner;
                 self.went(info.process, info.ending);
             }
-            (None, Standing::Present(process)) => self.went(process, None),
+            // It has given its place up; or it has died, and the place was taken away before we looked. Then its own ring says so.
+            (None, Standing::Present(process)) => {
+                let end = self.responses.as_ref().and_then(|responses| responses.end_of_publishing());
+                let how = match end {
+                    Some(ConsumeError::ProducerDied { how, .. }) => Some(how),
+                    _ => None,
+                };
+                self.went(process, how);
+            }
             // The place of one that has gone was given away.
             (None, Standing::Absent | Standing::Gone(_)) => {}
         }

@@ -155,6 +155,10 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// Asks the kernel who lives, and attaches to response rings that are new.
     pub(super) fn look(&mut self) {
+        // In a child of a fork the workers are its parent's, and so is the place in their rings.
+        if self.is_forked() {
+            return;
+        }
         self.last_look = Instant::now();
         self.note_sent();
         let (last, sent) = self.sent;
@@ -201,6 +205,9 @@ impl<F: Format> SchedulerEnd<F> {
     /// See [`RestartError`].
     pub fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
         let os = |source| RestartError::Os { rank, source };
+        if self.is_forked() {
+            return Err(RestartError::Forked);
+        }
         if self.spawn.is_none() {
             return Err(RestartError::StartedElsewhere);
         }
@@ -231,6 +238,10 @@ impl<F: Format> SchedulerEnd<F> {
         Ok(())
     }
 
+    fn is_forked(&self) -> bool {
+        self.pid != std::process::id()
+    }
+
     /// Closes the topology, as dropping it does, and says how each worker left. Gather what is still to be answered first: nobody listens
     /// to the workers from now on.
     pub fn close(mut self) -> Vec<Departure> {
@@ -239,7 +250,8 @@ impl<F: Format> SchedulerEnd<F> {
 
     fn end(&mut self) -> Vec<Departure> {
         // What a forked child has of this is its parent's, above all the processes.
-        let Some(broadcast) = self.broadcast.take().filter(|_| self.pid == std::process::id()) else {
+        let is_forked = self.is_forked();
+        let Some(broadcast) = self.broadcast.take().filter(|_| !is_forked) else {
             return Vec::new();
         };
         // A ring whose producer is dropped by a panic keeps its name for the next one. Nobody takes a topology's over: what its workers do

@@ -154,6 +154,20 @@ fn a_worker_that_leaves_gives_its_place_up_and_one_that_ends_well_keeps_it() {
     }
 }
 
+#[test]
+fn a_dead_worker_whose_place_was_taken_away_before_anybody_looked_has_not_left() {
+    let stage = Stage::new(1);
+    let mut worker = by_hand("answers", &stage.topology.invitation(0).unwrap());
+    let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
+    round(&mut scheduler, "before");
+    worker.kill_and_reap();
+    let id = stage.topology.worker_consumer_id(0);
+    assert!(scheduler.broadcast_ring().evict_consumer(&id).unwrap());
+    assert_eq!(gone(&mut scheduler, 0), (None, Ending::Killed));
+    drop(scheduler);
+    stage.collect();
+}
+
 fn exit(code: i32) -> std::process::ExitStatus {
     std::os::unix::process::ExitStatusExt::from_raw(code << 8)
 }

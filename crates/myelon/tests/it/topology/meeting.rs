@@ -3,7 +3,7 @@
 use super::actors::{Frame, by_hand, workers};
 use super::stage::{LARGE_BYTES, Stage, round, said, soon};
 use myelon::Patience;
-use myelon::topology::{Departure, LaunchError, MissingState, Topology, Whom, Workers};
+use myelon::topology::{Departure, LaunchError, MissingState, RestartError, Topology, Whom, Workers};
 use myelon::transport::Records;
 use std::process::Command;
 use std::time::Duration;
@@ -215,6 +215,12 @@ fn a_forked_child_of_the_scheduler_ends_nothing() {
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
     round(&mut scheduler, "before");
     let mut scheduler = Some(scheduler);
+    let mut child = fork_then(|| {
+        let Some(scheduler) = &mut scheduler else { return 1 };
+        let is_told = matches!(scheduler.restart(0), Err(RestartError::Forked)) && scheduler.check_workers().is_empty();
+        i32::from(!is_told)
+    });
+    assert!(child.wait_exit(PATIENCE).success());
     let mut child = fork_then(|| {
         drop(scheduler.take());
         0
