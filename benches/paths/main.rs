@@ -5,7 +5,7 @@
 //! cargo bench -p benches --bench paths -- record    # the same of the paths whose name contains "record"
 //! PROGRAM --list                                    # the names of the paths
 //! PROGRAM --run PATH N                              # N operations of that path; prints the checksum and nothing else
-//! PROGRAM --time PATH N                             # the same; prints the nanoseconds that an operation took
+//! PROGRAM --time PATH N                             # the same; prints the nanoseconds of an operation in the second half
 //! ```
 //!
 //! `cargo bench -p benches --bench paths --no-run` prints where PROGRAM is. An operation is one event, record or
