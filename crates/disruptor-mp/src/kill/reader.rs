@@ -233,21 +233,25 @@ pub(super) fn joining(scenario: &Scenario, id: Option<&str>, is_kept: bool, log:
 pub(super) fn alone(scenario: &Scenario, role: Role, id: Option<&str>, is_read: bool, log: &mut Log) {
     let stage = Stage::new();
     let mut producer = stage.ring().build_producer(Event::blank).unwrap();
-    let mut publish = |count| {
+    let publish = |producer: &mut SharedProducer<Event>, count| {
         for _ in 0..count {
             let sequence = producer.last_published_sequence() + 1;
             producer.try_publish(|event| event.fill(sequence)).unwrap();
         }
     };
-    publish(3);
+    publish(&mut producer, 3);
     let mut doomed = stage.doomed(scenario, role, id);
     doomed.go();
     doomed.wait_dead();
     log.killed();
+    publish(&mut producer, 1);
+    if role == Role::Consume && id.is_some() {
+        assert!(producer.evict_consumer(ID).unwrap(), "its place is kept");
+    }
     let mut next = stage.ring().with_consumer_id("next").build_consumer().unwrap();
-    publish(1);
+    publish(&mut producer, 1);
     let first = next.try_consume_next_leased().expect("there is at least the last event").sequence();
-    assert_eq!(first, if is_read { 3 } else { 0 });
+    assert_eq!(first, if is_read { 4 } else { 0 });
     drop((next, producer));
     stage.strike();
 }

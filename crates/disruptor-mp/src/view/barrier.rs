@@ -47,7 +47,7 @@ impl ConsumerBarrier {
 
     /// The last sequence that the consumer called `id` has released; -1 if none. `None`: nobody is called so.
     pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
-        self.consumers().into_iter().find(|info| info.id == id).map(|info| info.position - 1)
+        self.consumers().into_iter().find(|info| info.id == id).map(|info| info.position.saturating_sub(1))
     }
 
     /// The last sequence that everybody has released; -1 if none. `None`: nobody is registered.

@@ -2,15 +2,18 @@
 
 use crate::stage::{Forger, Step, TempDir, drain, fill, in_ms, join, publish, ring, step, watchdog};
 use disruptor_mp::counters::ids;
+use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
-    ConsumeError, DEFAULT_MAX_CONSUMERS, Patience, Place, RecordConsumer, RecordProducer, SharedConsumer,
-    SharedDisruptorBuilder, SharedProducer, WaitStrategy, attach_shared_consumer, plan_records,
+    ConsumeError, ConsumerBarrier, DEFAULT_MAX_CONSUMERS, Patience, Place, RecordConsumer, RecordProducer,
+    SharedConsumer, SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, SharedProducer, StartAt, WaitStrategy,
+    attach_shared_consumer, plan_records,
 };
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// A ring of 64 in a file with a consumer that has read nothing, and a hand in it.
 struct Scene {
-    _dir: TempDir,
+    dir: TempDir,
     place: Place,
     producer: SharedProducer<Step>,
     consumer: SharedConsumer<Step>,
@@ -24,7 +27,7 @@ impl Scene {
         let place = Place::from(path.as_path());
         let producer = ring(&place, 64).build_producer(step).unwrap();
         let consumer = join(&place, "w");
-        Self { _dir: dir, place, producer, consumer, forger: Forger::new(&path, 64) }
+        Self { dir, place, producer, consumer, forger: Forger::new(&path, 64) }
     }
 
     /// Everything up to the end of the ring: numbers of events, and for each damage how many were skipped.
@@ -207,5 +210,109 @@ fn a_cursor_forged_within_a_lap_neither_ends_nor_skips_a_stream_of_records() {
             producer.publish(b"x", 0, 0, Patience::Now).unwrap();
             assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().sequence(), expected);
         }
+    }
+}
+
+/// Words of the control lines and of an entry that are positions. Source: RFC 0011.
+const POSITIONS_OF_RING: [u64; 12] = [0, 256, 264, 512, 640, 648, 656, 664, 672, 680, 688, 696];
+const POSITIONS_OF_ENTRY: [u64; 4] = [0, 8, 152, 304];
+
+/// Stores each of the extreme numbers as each position of the ring in turn, and lets `act` do everything with it.
+fn with_extreme_positions(place: &Place, path: &Path, plan: SegmentPlan, mut act: impl FnMut()) {
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let of_entry = POSITIONS_OF_ENTRY.map(|word| plan.table.offset + word);
+    let words = POSITIONS_OF_RING.map(|word| plan.control.offset + word).into_iter().chain(of_entry);
+    for word in words {
+        for number in [i64::MIN, i64::MIN + 1, -1, i64::MAX - 1, i64::MAX] {
+            let mut old = [0; 8];
+            file.read_exact_at(&mut old, word).unwrap();
+            file.write_all_at(&number.to_ne_bytes(), word).unwrap();
+            let (cursor, barrier) =
+                (SharedCursor::attach(place.clone()).unwrap(), ConsumerBarrier::attach(place.clone()).unwrap());
+            let _ = (cursor.load(), barrier.load(), barrier.consumer_sequence("w"), barrier.min_consumer_sequence());
+            act();
+            file.write_all_at(&old, word).unwrap();
+        }
+    }
+}
+
+const STARTS: [StartAt; 4] = [StartAt::Unread, StartAt::Tail, StartAt::Oldest, StartAt::Beginning];
+
+#[test]
+fn positions_at_the_ends_of_their_range_make_nobody_panic_or_hang() {
+    let _watchdog = watchdog();
+    let mut scene = Scene::new();
+    let place = scene.place.clone();
+    let path = scene.dir.path().join("ring");
+    let mut tap = attach_shared_consumer::<Step>(place.clone(), 0).build_tap().unwrap();
+    publish(&mut scene.producer, 50);
+    with_extreme_positions(&place, &path, scene.forger.plan, || {
+        let (producer, consumer) = (&mut scene.producer, &mut scene.consumer);
+        let _ = (producer.try_publish(|_| ()), producer.try_publish_batch(3, |_, _| ()).is_ok());
+        let _ =
+            (producer.publish_deadline(in_ms(1), |_| ()).is_ok(), producer.wait_until_consumed(3, in_ms(1)).is_ok());
+        let _ = (producer.consumers(), producer.check_peers(), producer.stall_report().to_string());
+        let _ = (producer.is_consumed(1), producer.consumer_sequence("w"), producer.check_room().is_ok());
+        let _ = consumer.try_consume_next_leased().map(|event| event.redeliveries());
+        let _ = consumer.try_consume_batch_leased(3).map(|batch| batch.redeliveries(0));
+        let _ = (consumer.check_producer().is_ok(), consumer.current_sequence(), consumer.producer_sequence());
+        let _ = (consumer.consume_next_leased_deadline(in_ms(1)).is_ok(), tap.try_next().is_some());
+        for start in STARTS {
+            let late = attach_shared_consumer::<Step>(place.clone(), 0).start_at(start).build_consumer();
+            let _ = late.map(|mut late| late.process_available(|_, _| ()));
+        }
+    });
+}
+
+#[test]
+fn positions_at_the_ends_of_their_range_make_nobody_panic_or_hang_over_records() {
+    let _watchdog = watchdog();
+    let (dir, mut producer, mut consumer, _) = records();
+    let path = dir.path().join("ring");
+    let place = Place::from(path.as_path());
+    for _ in 0..100 {
+        producer.publish(b"x", 0, 0, Patience::Now).unwrap();
+        drop(consumer.next(Patience::Now).unwrap());
+    }
+    let plan = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap();
+    with_extreme_positions(&place, &path, plan, || {
+        let _ = (producer.publish(b"x", 0, 0, Patience::Now).is_ok(), producer.claim(100, Patience::Now).is_ok());
+        let _ = producer.claim_at_least(10, 1000, Patience::Now).map(|claim| claim.commit(10, 0, 0));
+        let _ = producer.publish(b"x", 0, 0, Patience::Until(in_ms(1))).is_ok();
+        let _ = (producer.wait_until_consumed(3, in_ms(1)).is_ok(), producer.check_room().is_ok());
+        let _ = (producer.consumers(), producer.check_peers(), producer.stall_report().to_string());
+        let _ = (producer.is_consumed(1), producer.consumer_sequence("w"));
+        let _ = consumer.next(Patience::Now).map(|record| record.map(|record| record.redeliveries()));
+        let _ = (consumer.process_available(|_, _| ()), consumer.check_producer().is_ok());
+        let _ = (consumer.current_sequence(), consumer.producer_sequence());
+        let _ = consumer.next(Patience::Until(in_ms(1))).is_ok();
+        for start in STARTS {
+            let late = SharedDisruptorBuilder::records(place.clone(), 0).start_at(start).build_record_consumer();
+            let _ = late.map(|mut late| late.process_available(|_, _| ()));
+        }
+    });
+}
+
+#[test]
+fn words_that_lie_about_where_records_begin_lead_nobody_into_the_middle_of_one() {
+    let _watchdog = watchdog();
+    for lie in [-1, 1, 101, 135, 150, 163, 1 << 40, i64::MAX, i64::MIN] {
+        let (dir, mut producer, consumer, _) = records();
+        drop(consumer);
+        for _ in 0..40 {
+            producer.publish(&[1; 200], 0, 0, Patience::Now).unwrap();
+        }
+        let file = std::fs::File::options().write(true).open(dir.path().join("ring")).unwrap();
+        let begins = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap().control.offset + 640;
+        for word in 0..7 {
+            file.write_all_at(&i64::to_ne_bytes(lie), begins + 8 * word).unwrap();
+        }
+        let mut first = SharedDisruptorBuilder::records(dir.path().join("ring"), 0).build_record_consumer().unwrap();
+        let mut next = first.current_sequence() + 1;
+        while let Some(record) = first.next(Patience::Now).unwrap() {
+            assert_eq!((record.sequence(), &record[..]), (next, &[1; 200][..]), "{lie}");
+            next += 1;
+        }
+        assert_eq!(next, 40, "{lie}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::stage::{drain, everywhere, fill, join, publish, ring, step};
 use disruptor_mp::counters::ids;
-use disruptor_mp::{Patience, SharedDisruptorBuilder, StartAt, attach_shared_consumer};
+use disruptor_mp::{CountersFile, Patience, SharedDisruptorBuilder, StartAt, attach_shared_consumer};
 
 #[test]
 fn what_was_published_before_anybody_came_is_there_for_the_first_reader() {
@@ -44,7 +44,7 @@ fn a_batch_as_large_as_the_ring_is_published_although_nobody_reads() {
 }
 
 #[test]
-fn later_readers_start_at_the_tail_whether_the_first_lives_has_left_or_was_evicted() {
+fn later_readers_start_at_the_tail_whether_the_first_lives_or_has_left() {
     everywhere(|place| {
         let mut producer = ring(&place, 8).build_producer(step).unwrap();
         publish(&mut producer, 3);
@@ -102,10 +102,30 @@ fn every_event_is_handed_to_the_first_reader_or_counted_as_overwritten() {
         let mut producer = ring(&place, 64).build_producer(step).unwrap();
         publish(&mut producer, 1000);
         let mut first = join(&place, "first");
-        let counters = producer.ring_counters().snapshot();
-        let unread = counters.iter().find(|counter| counter.id == ids::OVERWRITTEN_UNREAD).unwrap().value;
+        let unread = counted(&producer.ring_counters(), ids::OVERWRITTEN_UNREAD);
         assert_eq!(unread as usize + drain(&mut first).len(), 1000);
     });
+}
+
+#[test]
+fn every_record_is_handed_to_the_first_reader_or_counted_as_overwritten() {
+    everywhere(|place| {
+        for len in [0, 40, 100, 1000, 3000] {
+            let place = if place.to_string().starts_with("heap") { disruptor_mp::Place::heap() } else { place.clone() };
+            let builder = SharedDisruptorBuilder::records(place.clone(), 16 << 10);
+            let mut producer = builder.build_record_producer().unwrap();
+            for _ in 0..1000 {
+                producer.publish(&[7; 3000][..len], 1, 0, Patience::Now).unwrap();
+            }
+            let mut first = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+            let unread = counted(&producer.ring_counters(), ids::OVERWRITTEN_UNREAD);
+            assert_eq!(unread as usize + first.process_available(|_, _| ()), 1000, "records of {len} bytes");
+        }
+    });
+}
+
+fn counted(counters: &CountersFile, id: u32) -> u64 {
+    counters.snapshot().iter().filter(|counter| counter.id == id).map(|counter| counter.value).sum()
 }
 
 #[test]
