@@ -424,7 +424,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         construct::tap(&self.place, self.capacity)
     }
 
-    /// Attaches a consumer and runs `handler(event, sequence, end_of_batch)` for every event, on a thread of its own.
+    /// Attaches a consumer and runs `handler(event, sequence, end_of_batch)` for every event, on a thread of its own. Events are
+    /// acknowledged as [`AutoConsumer`] says.
     ///
     /// # Errors
     /// As [`build_consumer`](Self::build_consumer).
@@ -436,8 +437,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         self.handle_events_batch(handler, wait)
     }
 
-    /// [`handle_events_with`](Self::handle_events_with), waiting as `wait` says. Events that are there together are acknowledged
-    /// together.
+    /// [`handle_events_with`](Self::handle_events_with), waiting as `wait` says.
     ///
     /// # Errors
     /// As [`build_consumer`](Self::build_consumer).

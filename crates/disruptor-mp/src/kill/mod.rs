@@ -81,8 +81,8 @@ enum Play {
     Joining { id: Option<&'static str>, is_kept: bool },
     /// The first consumer of a ring in which events wait for it dies. Who comes next gets them, unless the dead one was handed one.
     Alone { role: Role, id: Option<&'static str>, is_read: bool },
-    /// A consumer dies coming back for one that died.
-    Rejoining,
+    /// A consumer dies coming back for one that died with an event in hand, before it is handed anything. The event's count afterwards.
+    Rejoining { redeliveries: u32 },
 }
 
 /// How many events the victim's readers must see.
@@ -257,9 +257,11 @@ fn scenarios() -> Vec<Scenario> {
         at(ReadStored, 0, Alone { role: Leave, id, is_read: true }),
         at(LeaveFreed, 0, Alone { role: Leave, id, is_read: true }),
         at(LeaveFreed, 0, Alone { role: LeaveUnread, id, is_read: false }),
-        at(TableLocked, 0, Rejoining),
-        at(RejoinEpoch, 0, Rejoining),
-        at(RejoinIdentity, 0, Rejoining),
+        at(TableLocked, 0, Rejoining { redeliveries: 1 }),
+        at(RejoinEpoch, 0, Rejoining { redeliveries: 1 }),
+        at(RejoinMarked, 0, Rejoining { redeliveries: 2 }),
+        at(RejoinDelivered, 0, Rejoining { redeliveries: 1 }),
+        at(RejoinIdentity, 0, Rejoining { redeliveries: 1 }),
     ]
 }
 
@@ -358,7 +360,7 @@ fn play(scenario: &Scenario, log: &mut Log) {
         }
         Play::Joining { id, is_kept } => reader::joining(scenario, id, is_kept, log),
         Play::Alone { role, id, is_read } => reader::alone(scenario, role, id, is_read, log),
-        Play::Rejoining => reader::rejoining(scenario, log),
+        Play::Rejoining { redeliveries } => reader::rejoining(scenario, redeliveries, log),
     }
 }
 

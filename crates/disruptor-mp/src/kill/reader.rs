@@ -256,7 +256,7 @@ pub(super) fn alone(scenario: &Scenario, role: Role, id: Option<&str>, is_read: 
     stage.strike();
 }
 
-pub(super) fn rejoining(scenario: &Scenario, log: &mut Log) {
+pub(super) fn rejoining(scenario: &Scenario, redeliveries: u32, log: &mut Log) {
     let first = Scenario { step: Step::DeliveredStored, passes: 2, play: scenario.play };
     let (company, alive) = die_reading(&first, Role::Consume, Some(ID), log);
     log.waited(company.publisher().death().waited.after(alive));
@@ -268,8 +268,6 @@ pub(super) fn rejoining(scenario: &Scenario, log: &mut Log) {
     company.publisher().resume();
     let death = company.publisher().death();
     log.waited(death.waited.after(alive));
-    // Who came back and died before anything was handed out to it counts once its name is in the entry.
-    let redeliveries = if scenario.step == Step::RejoinIdentity { 2 } else { 1 };
     let successor = come_back(&company, 2, 3, redeliveries);
     company.publisher().resume();
     company.finish(successor);

@@ -6,6 +6,7 @@
 use super::consumer_end::ConsumerEnd;
 use super::error::ConsumeError;
 use super::lease::{BatchLease, Lease};
+use super::pace::coarse_now_ns;
 use crate::Sequence;
 use crate::schema::Event;
 use std::ops::{Deref, DerefMut};
@@ -88,19 +89,63 @@ impl<E: Event> SharedConsumer<E> {
         Ok(BatchLease::new(self, max))
     }
 
-    /// Hands everything that can be read now to `handler`, and returns how many events that were. They are acknowledged together after
-    /// the last; if `handler` panics, those before it are.
+    /// Hands everything that can be read now to `handler`, and returns how many events that were.
+    ///
+    /// They are acknowledged as it goes: every 64 events, and once 10 ms have passed since the last time; so a producer sees that a handler
+    /// that takes long makes progress, and gets room. If `handler` panics, the events before that one are acknowledged, and it is not.
     pub fn process_available(&mut self, mut handler: impl FnMut(&E, Sequence)) -> usize {
         self.process_available_to_end(|event, sequence, _| handler(event, sequence))
     }
 
     /// [`process_available`](Self::process_available) whose handler is told which event is the last of the batch.
     #[inline]
-    pub fn process_available_to_end(&mut self, handler: impl FnMut(&E, Sequence, bool)) -> usize {
-        match self.try_consume_batch_leased(usize::MAX) {
-            Some(batch) => batch.process(handler),
-            None => 0,
+    pub fn process_available_to_end(&mut self, mut handler: impl FnMut(&E, Sequence, bool)) -> usize {
+        self.process_while(|event, sequence, is_last| {
+            handler(event, sequence, is_last);
+            true
+        })
+    }
+
+    /// [`process_available_to_end`](Self::process_available_to_end), as long as `handler` returns `true`; the event for which it does not
+    /// is handled.
+    #[inline]
+    pub(super) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
+        let first = self.core.next();
+        // Redelivered events are handed out one at a time, and each is a batch of its own.
+        while self.process_batch(&mut handler) && self.core.hands_out_singly() {}
+        (self.core.next() - first) as usize
+    }
+
+    /// Hands what can be read now to `handler`. `false`: there was nothing, or `handler` has returned `false`.
+    #[inline(always)]
+    fn process_batch(&mut self, handler: &mut impl FnMut(&E, Sequence, bool) -> bool) -> bool {
+        if !self.look_for_all() {
+            return false;
         }
+        let (begin, end) = (self.core.next(), self.core.readable());
+        self.core.deliver_to(end);
+        let mut batch = InHandler { consumer: self, position: begin, end };
+        while batch.position < end {
+            let begin = batch.position;
+            let run = batch.consumer.core.memory().payloads(begin, end.min(begin + batch.consumer.pace.run() as i64));
+            for event in run {
+                let sequence = batch.position;
+                // SAFETY: published, which `look_for_all` has seen (Acquire), and our gate, which keeps the producer off this slot, is not
+                // beyond it: `acknowledge` moves it to `position`, and nothing else does while `batch` borrows the consumer. Every bit
+                // pattern is an `E`.
+                let goes_on = handler(unsafe { event.as_ref() }, sequence, sequence + 1 == end);
+                batch.position = sequence + 1;
+                if !goes_on {
+                    batch.consumer.note_not_handed(batch.position);
+                    batch.end = batch.position;
+                    return false;
+                }
+            }
+            if batch.consumer.pace.is_due((batch.position - begin) as u64, coarse_now_ns) {
+                batch.acknowledge();
+            }
+        }
+        true
     }
 
     /// Gives the place up, whatever was asked for before: what was not acknowledged is lost to this id, and the id is free. A producer that
@@ -112,6 +157,37 @@ impl<E: Event> SharedConsumer<E> {
     /// Steps over the next event without looking at it: for one that has killed its consumer before. `false` if there is none now.
     pub fn skip(&mut self) -> bool {
         self.try_consume_next_leased().is_some()
+    }
+}
+
+/// Events that a handler goes through. Dropping this acknowledges those before `position`.
+struct InHandler<'a, E: Event> {
+    consumer: &'a mut ConsumerEnd<E>,
+    /// Everything before it was handled.
+    position: i64,
+    /// The end of what the handler gets; not reached only if it panics.
+    end: i64,
+}
+
+impl<E: Event> InHandler<'_, E> {
+    #[inline(always)]
+    fn acknowledge(&mut self) {
+        let count = (self.position - self.consumer.core.next()) as u64;
+        if count > 0 {
+            // That a panic may be under way does not matter: they have been handled.
+            self.consumer.acknowledge(self.position, count, count * size_of::<E>() as u64, true);
+        }
+    }
+}
+
+impl<E: Event> Drop for InHandler<'_, E> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.acknowledge();
+        if self.position < self.end {
+            // What the handler had not come to is not in its hands.
+            self.consumer.note_panic(self.position + 1);
+        }
     }
 }
 

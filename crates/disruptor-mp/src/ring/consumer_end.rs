@@ -9,6 +9,7 @@ use super::layout::is_line;
 use super::mapped::Mapped;
 use super::membership::{Member, PRODUCER_BYTE};
 use super::memory::Memory;
+use super::pace::Pace;
 use super::reader::Reader;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
@@ -35,6 +36,7 @@ pub struct ConsumerEnd<E: Event> {
     id: String,
     fork_epoch: u32,
     suspect: Option<(Ticket, Instant)>,
+    pub(super) pace: Pace,
     parting: Parting,
     /// Whether a panic was under way when it was made, and has been at every slow look since: then it is not one that drops it.
     is_made_by_panic: bool,
@@ -92,9 +94,12 @@ impl<E: Event> ConsumerEnd<E> {
             counters.rejoins.inc();
         }
         let number = |position| memory.number_at(position);
-        counters.redelivered.add((number(member.redelivered_until) - number(member.start)).max(0) as u64);
+        let marked_until = member.marks.until;
+        counters.redelivered.add((number(marked_until) - number(member.start)).max(0) as u64);
+        let mut core = Reader::new(memory, member.index, member.start, Announce::best());
+        core.hand_out_singly_until(marked_until);
         Self {
-            core: Reader::new(memory, member.index, member.start, Announce::best()),
+            core,
             waiter: Waiter::new(strategy),
             counters,
             counters_of,
@@ -102,6 +107,7 @@ impl<E: Event> ConsumerEnd<E> {
             id,
             fork_epoch: crate::segment::fork_epoch(),
             suspect: None,
+            pace: Pace::new(),
             parting: Parting::Leaves,
             is_made_by_panic: std::thread::panicking(),
         }
@@ -143,14 +149,9 @@ impl<E: Event> ConsumerEnd<E> {
         self.member.as_ref().expect("a consumer has its place until it is dropped")
     }
 
-    /// Whether event `sequence` was handed out before, to the one whose place this is; and how often the first of those was.
-    pub(super) fn redelivery_of(&self, sequence: Sequence) -> u32 {
-        let member = self.member();
-        match sequence < member.redelivered_until {
-            true if sequence == member.start => member.redeliveries,
-            true => 1,
-            false => 0,
-        }
+    /// How often the event at `position` was handed out before without being acknowledged, to those whose place this is.
+    pub(super) fn redelivery_of(&self, position: i64) -> u32 {
+        self.member().marks.redeliveries(position)
     }
 
     /// Whether this process is a child of the one that owns the handle.
@@ -200,10 +201,45 @@ impl<E: Event> ConsumerEnd<E> {
     /// way before, and not in a child of a fork, which must not acknowledge its parent's.
     #[inline(always)]
     pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool) {
-        if (was_panicking || !std::thread::panicking()) && !self.is_forked() {
-            self.core.advance_to(position);
-            self.counters.consumed.add(events);
-            self.counters.bytes.add(bytes);
+        if !was_panicking && std::thread::panicking() {
+            return self.note_panic(position);
+        }
+        if self.is_forked() {
+            return;
+        }
+        self.core.advance_to(position);
+        self.counters.consumed.add(events);
+        self.counters.bytes.add(bytes);
+    }
+
+    /// Notes that a panic has taken everything before `delivered` from the application. It comes again, one event at a time.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note_panic(&mut self, delivered: i64) {
+        if self.is_forked() {
+            return;
+        }
+        let position = self.core.next();
+        let member = self.member.as_mut().expect("a consumer has its place until it is dropped");
+        member.note_panic(self.core.memory(), position, delivered);
+        let until = member.marks.until;
+        self.core.hand_out_singly_until(until);
+    }
+
+    /// Notes that of what was to be handed out, nothing from `position` on was.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note_not_handed(&self, position: i64) {
+        if !self.is_forked() {
+            self.core.deliver_to(position);
+        }
+    }
+
+    /// Notes that the application gives back what it has in hand from `position` on, up to `delivered`.
+    #[cold]
+    pub(super) fn note_given_back(&mut self, position: i64, delivered: i64) {
+        if position < delivered && !self.is_forked() {
+            self.member().note_given_back(self.core.memory(), position, delivered);
         }
     }
 

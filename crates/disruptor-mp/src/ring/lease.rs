@@ -43,20 +43,25 @@ impl<'a, E: Event> Lease<'a, E> {
         self.consumer.end - 1
     }
 
-    /// Whether this event may have been handed out before, to a consumer of this id that died before it acknowledged it.
+    /// Whether this event may have been handed out before, to a consumer of this id that died or panicked before it acknowledged it.
     pub fn is_redelivered(&self) -> bool {
         self.redeliveries() > 0
     }
 
     /// How often this event has been handed out without being acknowledged, as far as is known: an event whose count grows with every
     /// restart is one that kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
+    ///
+    /// Each event that was in hand at a death counts 1. They come again one at a time, so at the next death only the event that was being
+    /// handled counts 2. An event in which a handler panicked counts as well, also for the same consumer.
     pub fn redeliveries(&self) -> u32 {
         self.consumer.consumer.redelivery_of(self.sequence())
     }
 
     /// Gives the event back without acknowledging it: the next call returns it again.
     pub fn release_unread(mut self) {
-        self.consumer.end = self.consumer.consumer.core.next();
+        let next = self.consumer.consumer.core.next();
+        self.consumer.consumer.note_given_back(next, self.consumer.end);
+        self.consumer.end = next;
     }
 }
 
@@ -87,7 +92,14 @@ impl<E: Event> Drop for Unadvanced<'_, E> {
 }
 
 /// Several consecutive events, in their slots, acknowledged together when the lease is dropped. Not while a panic unwinds: then they
-/// all come again, except in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which knows how far it got.
+/// all come again.
+///
+/// Nothing of a lease is acknowledged before it is dropped, however long its events take: to a producer, a consumer that works through a
+/// long batch looks like one that makes no progress. If events may take milliseconds, take few at a time, or
+/// [give back](Self::release_first) what is not done yet, or use
+/// [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which acknowledges as it goes.
+///
+/// After a [rejoin](crate::ConsumerEnd::has_rejoined), redelivered events come in batches of one.
 #[must_use = "dropping a lease acknowledges its events"]
 pub struct BatchLease<'a, E: Event> {
     first: i64,
@@ -132,44 +144,19 @@ impl<'a, E: Event> BatchLease<'a, E> {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// How often the event at `index` was handed out before without being acknowledged, as far as is known.
+    /// How often the event at `index` was handed out before without being acknowledged, as far as is known. See [`Lease::redeliveries`].
     pub fn redeliveries(&self, index: usize) -> u32 {
         self.consumer.consumer.redelivery_of(self.first + index as i64)
     }
 
-    /// Acknowledges only the first `count` events; the others come again.
+    /// Acknowledges only the first `count` events; the next call returns the others again.
     ///
     /// # Panics
     /// If `count` is more than [`len`](Self::len).
     pub fn release_first(mut self, count: usize) {
         assert!(count <= self.len(), "released {count} of a batch of {}", self.len());
-        self.consumer.end = self.first + count as i64;
-    }
-
-    /// Hands the events to `handler(event, sequence, is_last)` and acknowledges them; returns how many there were. If `handler` panics,
-    /// the events before that one are acknowledged.
-    #[inline]
-    pub(super) fn process(mut self, mut handler: impl FnMut(&E, Sequence, bool)) -> usize {
-        /// Acknowledges what was handled, also while unwinding.
-        struct Handled<'b, 'a, E: Event> {
-            batch: &'b mut BatchLease<'a, E>,
-            count: usize,
-        }
-        impl<E: Event> Drop for Handled<'_, '_, E> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                self.batch.consumer.end = self.batch.first + self.count as i64;
-                self.batch.consumer.was_panicking = true; // what is left in the lease has been handled
-            }
-        }
-        let len = self.len();
-        let mut handled = Handled { batch: &mut self, count: 0 };
-        while handled.count < len {
-            let index = handled.count;
-            handler(handled.batch.get(index), handled.batch.first + index as i64, index + 1 == len);
-            handled.count += 1;
-        }
-        drop(handled);
-        len
+        let end = self.first + count as i64;
+        self.consumer.consumer.note_given_back(end, self.consumer.end);
+        self.consumer.end = end;
     }
 }

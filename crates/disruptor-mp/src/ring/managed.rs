@@ -22,9 +22,9 @@ use crate::liveness::{
     StallReport, WaitingFor,
 };
 use crate::schema::Event;
+use crate::sync::companion::Companion;
 use crate::sync::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Where managed publishing stands.
@@ -444,7 +444,7 @@ impl<E: Event> ProducerEnd<E> {
 /// A thread that asks the kernel for required consumers that have gone, and counts each of them as departed.
 struct Watcher {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Companion<()>>,
 }
 
 impl Watcher {
@@ -467,8 +467,7 @@ impl Watcher {
                 std::thread::park_timeout(interval);
             }
         };
-        let thread = std::thread::Builder::new().name("myelon-watch".into()).spawn(watch)?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, thread: Some(Companion::start("myelon-watch", watch)?) })
     }
 }
 
@@ -478,7 +477,7 @@ impl Drop for Watcher {
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // It runs none of the user's code, so it has nothing to panic about.
-            let _ = thread.join();
+            drop(thread.join());
         }
     }
 }

@@ -91,6 +91,19 @@ impl<E: Event> Mapped<E> {
     }
 }
 
+impl<E: Event> Mapped<E> {
+    /// The payloads of the events from `first` on, up to `end` or the end of the section, where the next one lies at its beginning. They
+    /// may be read as far as the caller gates them.
+    #[inline(always)]
+    pub(crate) fn payloads(&self, first: i64, end: i64) -> impl Iterator<Item = NonNull<E>> + use<E> {
+        let end = end.min((first | self.mask) + 1);
+        // SAFETY: never null, as it lies in the section.
+        let base = unsafe { NonNull::new_unchecked(self.payload(first)) };
+        // SAFETY: no event before `end` lies behind the one in the last slot, so `new` has checked that its stride is mapped.
+        (0..(end - first) as usize).map(move |index| unsafe { base.byte_add(index * SlotLayout::<E>::STRIDE) })
+    }
+}
+
 impl<E: Event> Memory for Mapped<E> {
     type Event = E;
 

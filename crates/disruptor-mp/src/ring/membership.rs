@@ -97,14 +97,61 @@ pub(crate) struct Member {
     pub(crate) index: usize,
     /// The first sequence to read.
     pub(crate) start: i64,
-    /// Events before this were handed out before, to the one who died.
-    pub(crate) redelivered_until: i64,
-    /// How often the event at `start` has been handed out and not acknowledged.
-    pub(crate) redeliveries: u32,
+    /// What was handed out before, to those who died.
+    pub(crate) marks: Marks,
     /// Whether it continues where a dead one stopped.
     pub(crate) rejoined: bool,
     epoch: u64,
     claim: Claim,
+}
+
+/// Which events were handed out and not acknowledged, and how often, as far as is known. Given by position.
+///
+/// Of a batch that was in hand at a death, any event may be the one that ended the process, so each counts once. They come again one at a
+/// time, so at the next death one was in hand: the first that is not acknowledged. Its count alone grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// The event at which the last one died.
+    suspect: i64,
+    /// How often that one was handed out.
+    redeliveries: u32,
+    /// Everything before this was handed out at least once.
+    pub(crate) until: i64,
+}
+
+impl Marks {
+    /// What the entry says; its numbers are not checked.
+    fn load(entry: &Entry) -> Self {
+        Self {
+            suspect: entry.member.redelivered_from.load(Ordering::Relaxed),
+            redeliveries: entry.member.redeliveries.load(Ordering::Relaxed),
+            until: entry.member.redelivered_until.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The caller holds the entry's lock byte. A process that is killed between these stores leaves the suspect of before, which the
+    /// position has passed, with another count; or the same suspect with a count that is too high by one.
+    fn store(self, entry: &Entry) {
+        entry.member.redelivered_until.store(self.until, Ordering::Relaxed);
+        entry.member.redeliveries.store(self.redeliveries, Ordering::Relaxed);
+        entry.member.redelivered_from.store(self.suspect, Ordering::Relaxed);
+    }
+
+    /// How often the event at `position` was handed out without being acknowledged.
+    pub(crate) fn redeliveries(&self, position: i64) -> u32 {
+        match position < self.until {
+            // At least once: what was given back is marked without a suspect.
+            true if position == self.suspect => self.redeliveries.max(1),
+            true => 1,
+            false => 0,
+        }
+    }
+
+    /// What is known when the owner, who stood at `position` and had been handed everything before `delivered`, has died or panicked.
+    fn after_death(self, position: i64, delivered: i64) -> Self {
+        let redeliveries = self.redeliveries(position).saturating_add((delivered > position).into());
+        Self { suspect: position, redeliveries, until: self.until.max(delivered).max(position) }
+    }
 }
 
 /// What joining needs to know.
@@ -200,12 +247,12 @@ fn enter<E: Event>(
     entry.member.identity.store(ProcessIdentity::current());
     entry.member.set_id(request.id);
     entry.member.set_rank(request.rank);
-    entry.member.redeliveries.store(0, Ordering::Relaxed);
-    entry.member.redelivered_until.store(0, Ordering::Relaxed);
+    Marks::default().store(entry);
     step!(EntryNamed);
     let start = handshake(memory, index, request.start)?;
     let epoch = entry.status().epoch;
-    Ok(Member { index, start, redelivered_until: start, redeliveries: 0, rejoined: false, epoch, claim })
+    let marks = Marks { until: start, ..Marks::default() };
+    Ok(Member { index, start, marks, rejoined: false, epoch, claim })
 }
 
 /// Continues where the dead one stopped. The entry is active all the time, so it gates all the time.
@@ -227,30 +274,41 @@ fn rejoin<E: Event>(
         let_go(memory, index, 0);
         return Err(JoinError::PositionForged { id: request.id.as_str().to_owned(), position: start, published });
     }
-    // The dead one may itself have been on its way through events that another before it had been handed.
-    let handed_out =
-        entry.delivered.load(Ordering::Relaxed).max(entry.member.redelivered_until.load(Ordering::Relaxed));
-    let delivered = handed_out.clamp(start, published);
-    let redeliveries = match delivered > start {
-        true if entry.member.redelivered_from.load(Ordering::Relaxed) == start => {
-            entry.member.redeliveries.load(Ordering::Relaxed).saturating_add(1)
-        }
-        true => 1,
-        false => 0,
-    };
+    let left = Marks::load(entry);
+    let delivered = entry.delivered.load(Ordering::Relaxed).clamp(start, published);
+    let marks = Marks { until: left.until.min(published), ..left }.after_death(start, delivered);
     entry.next_epoch();
     step!(RejoinEpoch);
-    entry.member.redelivered_from.store(start, Ordering::Relaxed);
-    entry.member.redeliveries.store(redeliveries, Ordering::Relaxed);
-    entry.member.redelivered_until.store(delivered, Ordering::Relaxed);
+    marks.store(entry);
+    step!(RejoinMarked);
+    // Nothing is in hand yet. After the marks, which keep what the dead one had in hand. That something was handed out is still to be seen.
+    entry.delivered.fetch_min(start, Ordering::Relaxed);
+    step!(RejoinDelivered);
     entry.member.identity.store(ProcessIdentity::current());
     entry.member.set_rank(request.rank);
     step!(RejoinIdentity);
     let epoch = entry.status().epoch;
-    Ok(Member { index, start, redelivered_until: delivered, redeliveries, rejoined: true, epoch, claim })
+    Ok(Member { index, start, marks, rejoined: true, epoch, claim })
 }
 
 impl Member {
+    /// Notes that a panic has taken the events before `delivered` out of the application's hands. None of them is in hand any more, so a
+    /// death that comes later is not their doing. The owner stands at `position`.
+    pub(crate) fn note_panic<E: Event>(&mut self, memory: &Mapped<E>, position: i64, delivered: i64) {
+        self.marks = self.marks.after_death(position, delivered);
+        let entry = memory.entry(self.index);
+        self.marks.store(entry);
+        entry.delivered.store(position, Ordering::Relaxed);
+    }
+
+    /// Notes that the application has given back what it was handed from `position` up to `delivered`. None of it is in hand any more, so a
+    /// later death is not its doing. But it was handed out: to a successor it is marked.
+    pub(crate) fn note_given_back<E: Event>(&self, memory: &Mapped<E>, position: i64, delivered: i64) {
+        let entry = memory.entry(self.index);
+        entry.member.redelivered_until.fetch_max(delivered, Ordering::Relaxed);
+        entry.delivered.store(position, Ordering::Relaxed);
+    }
+
     /// Gives the place up, and wakes the producer, which may wait for it.
     pub(crate) fn leave<E: Event>(self, memory: &Mapped<E>) {
         let_go(memory, self.index, self.epoch);
@@ -430,13 +488,25 @@ mod tests {
         let join = || join(&memory, &JoinRequest { id: &id, start: StartAt::Tail, rank: None }).unwrap();
         let hand_out = |member: Member, end| memory.entry(member.index).delivered.store(end, Ordering::Relaxed);
 
+        let counts = |member: &Member| std::array::from_fn(|position| member.marks.redeliveries(position as i64));
         let first = join();
         producer.publish_batch(4, |_, _| ()).unwrap();
         hand_out(first, 4);
         let second = join();
-        assert_eq!((second.start, second.redelivered_until, second.redeliveries), (0, 4, 1));
+        assert_eq!((second.start, counts(&second)), (0, [1, 1, 1, 1, 0]));
         hand_out(second, 1);
         let third = join();
-        assert_eq!((third.start, third.redelivered_until, third.redeliveries), (0, 4, 2));
+        assert_eq!((third.start, counts(&third)), (0, [2, 1, 1, 1, 0]));
+    }
+
+    #[test]
+    fn a_death_that_comes_after_events_were_given_back_is_not_their_doing() {
+        let mut marks = Marks { until: 3, ..Marks::default() };
+        for _ in 0..3 {
+            marks = marks.after_death(0, 0);
+            assert_eq!([0, 1, 2, 3].map(|position| marks.redeliveries(position)), [1, 1, 1, 0]);
+        }
+        marks = marks.after_death(1, 2).after_death(1, 2);
+        assert_eq!([1, 2, 3].map(|position| marks.redeliveries(position)), [3, 1, 0]);
     }
 }

@@ -38,6 +38,8 @@ pub(crate) mod mapped;
 #[cfg(not(loom))]
 pub(crate) mod membership;
 #[cfg(not(loom))]
+mod pace;
+#[cfg(not(loom))]
 pub(crate) mod patience;
 #[cfg(not(loom))]
 mod peek;

@@ -20,6 +20,10 @@ pub(crate) struct Reader<M: Memory> {
     readable: i64,
     /// How many events the stamps alone have shown since a look last found nothing.
     followed: u32,
+    /// How many stamps [`look_for_all`](Self::look_for_all) follows before it asks the cursor; 0 while events are handed out singly.
+    follow: i64,
+    /// Events before this position are handed out one at a time: one of them may have ended the process that had them before.
+    singly_until: i64,
     announce: Announce,
 }
 
@@ -30,7 +34,23 @@ impl<M: Memory> Reader<M> {
         // SeqCst fence, partner in `before_second_look`: a producer that parks either finds how we announce, or had announced itself
         // before our first look at its bell.
         fence_at(Site::AnnounceFence, Ordering::SeqCst);
-        Self { memory, index, next, readable: next, followed: 0, announce }
+        let follow = i64::from(M::FOLLOW_STAMPS);
+        Self { memory, index, next, readable: next, followed: 0, follow, singly_until: next, announce }
+    }
+
+    /// Hands events before `position` out one at a time, so that a death names the one that was in hand. Costs nothing afterwards: only
+    /// the looks that ask the cursor, which are rare, know of it.
+    #[cold]
+    pub(crate) fn hand_out_singly_until(&mut self, position: i64) {
+        if position > self.next {
+            (self.follow, self.singly_until, self.readable) = (0, position, self.next);
+        }
+    }
+
+    /// Whether a look that has found something may have been answered with one event of several.
+    #[inline(always)]
+    pub(crate) fn hands_out_singly(&self) -> bool {
+        self.follow == 0
     }
 
     pub(crate) fn memory(&self) -> &M {
@@ -97,7 +117,7 @@ impl<M: Memory> Reader<M> {
             return false;
         }
         let lap = self.next + self.memory.capacity();
-        let limit = lap.min(self.readable + i64::from(M::FOLLOW_STAMPS));
+        let limit = lap.min(self.readable + self.follow);
         let mut end = self.readable;
         while end < limit
             && let Some(next) = self.end_of(end)
@@ -106,7 +126,7 @@ impl<M: Memory> Reader<M> {
             end = next;
         }
         self.readable = end;
-        if end >= limit && end < lap {
+        if end >= limit && (end < lap || self.follow == 0) {
             self.look_at_cursor(end);
         }
         true
@@ -127,12 +147,27 @@ impl<M: Memory> Reader<M> {
     /// Asks the cursor how far we may go; at least to `stamped`, which a stamp has shown.
     #[inline]
     fn look_at_cursor(&mut self, stamped: i64) {
+        if self.follow == 0 {
+            return self.look_at_marked(stamped);
+        }
         // The cursor may lag behind the stamp. It cannot be further than one lap ahead of our gate, and the stamp before it must say the
         // same; a number for which that does not hold is not one to follow, and the stamps lead on one by one.
         let published = self.memory.control().cursor.acquire();
         let lap = self.next + self.memory.capacity();
         let is_believed = published > stamped && published <= lap && self.memory.confirms_published(published);
         self.readable = if is_believed { published } else { stamped };
+    }
+
+    /// As far as the next event ends, and no further, while it is one of those that are handed out singly.
+    #[cold]
+    #[inline(never)]
+    fn look_at_marked(&mut self, stamped: i64) {
+        if self.next < self.singly_until {
+            self.readable = self.end_of(self.next).unwrap_or(stamped);
+        } else {
+            self.follow = i64::from(M::FOLLOW_STAMPS);
+            self.look_at_cursor(stamped);
+        }
     }
 
     /// Notes that events before `position` have been handed to the application.

@@ -53,8 +53,9 @@ impl Bell {
         self.word.load(Ordering::Acquire) == ticket.0
     }
 
-    /// Whether somebody has announced itself and has not been rung since. It may have given up its wait meanwhile.
+    /// Whether a sleeper has announced itself and has not been rung since. It may have given up its wait meanwhile.
     #[cfg(not(loom))]
+    #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.word.load(Ordering::Relaxed) & AWAITED != 0
     }
@@ -62,7 +63,7 @@ impl Bell {
     /// Wakes the sleepers, if there are any. The caller has stored its news and passed its barrier.
     #[inline(always)]
     pub(crate) fn ring_if_awaited(&self) -> bool {
-        if self.word.load(Ordering::Relaxed) & AWAITED == 0 {
+        if !self.is_awaited() {
             return false;
         }
         self.ring();

@@ -4,6 +4,8 @@
 pub(crate) mod affinity;
 pub(crate) mod announce;
 pub(crate) mod bell;
+#[cfg(not(loom))]
+pub(crate) mod companion;
 pub(crate) mod cursor;
 #[cfg(not(loom))]
 pub(crate) mod fetch;

@@ -1,12 +1,16 @@
 //! A consumer on a thread of its own: it can be stopped, and it ends with a reason.
 
-use crate::stage::{drain, eventually, everywhere, publish, ring, step};
+use crate::stage::{Step, eventually, everywhere, in_ms, publish, ring, step};
 use disruptor_mp::liveness::Ending;
-use disruptor_mp::{AutoConsumerEnd, ConsumeError, SharedDisruptorBuilder, WaitStrategy, attach_shared_consumer};
+use disruptor_mp::{
+    AutoConsumerEnd, ConsumeError, PublishError, SharedDisruptorBuilder, SharedProducer, WaitStrategy,
+    attach_shared_consumer,
+};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-fn attach(place: disruptor_mp::segment::Place) -> SharedDisruptorBuilder<crate::stage::Step> {
+fn attach(place: disruptor_mp::segment::Place) -> SharedDisruptorBuilder<Step> {
     attach_shared_consumer(place, 8).with_consumer_id("w")
 }
 
@@ -54,12 +58,17 @@ fn it_can_be_stopped_while_traffic_flows() {
             });
             eventually("traffic", || handled.load(Ordering::Relaxed) > 100);
             assert!(consumer.is_running());
-            assert!(matches!(consumer.shutdown_and_join().unwrap(), AutoConsumerEnd::ShutDown));
+            assert!(matches!(consumer.leave().unwrap(), AutoConsumerEnd::ShutDown));
             stop.store(true, Ordering::Relaxed);
             let producer = traffic.join().unwrap();
-            assert_eq!(producer.consumers(), [], "its place was given back");
+            assert_eq!(producer.consumers(), [], "its place was given up");
         });
     }
+}
+
+/// How the one consumer of the ring has gone.
+fn ending(producer: &SharedProducer<Step>) -> Option<Ending> {
+    producer.consumers()[0].ending
 }
 
 #[test]
@@ -69,33 +78,88 @@ fn it_can_be_stopped_while_nothing_happens_and_by_dropping_it() {
         let consumer = attach(place.clone()).handle_events_with(|_, _, _| ()).unwrap();
         assert!(consumer.is_running());
         assert!(matches!(consumer.shutdown_and_join().unwrap(), AutoConsumerEnd::ShutDown));
+        assert_eq!(ending(&producer), Some(Ending::Dropped));
         drop(attach(place.clone()).handle_events_with(|_, _, _| ()).unwrap());
+        assert_eq!(ending(&producer), Some(Ending::Dropped));
+        attach(place.clone()).handle_events_with(|_, _, _| ()).unwrap().leave().unwrap();
+        assert_eq!(producer.consumers(), []);
+        // Nobody could come back to a place without an id.
+        drop(attach_shared_consumer::<Step>(place.clone(), 8).handle_events_with(|_, _, _| ()).unwrap());
         assert_eq!(producer.consumers(), []);
     });
 }
 
 #[test]
-fn a_handler_that_panics_leaves_it_not_running_and_its_event_unacknowledged() {
+fn one_that_is_stopped_keeps_its_place_and_its_successor_goes_on_unmarked() {
     everywhere(|place| {
         let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let (arrive, arrived) = channel();
+        let (let_go, may_go) = channel::<()>();
         let consumer = attach(place.clone())
-            .handle_events_with(|_, sequence, _| {
+            .handle_events_with(move |_, sequence, _| {
                 if sequence == 2 {
-                    std::panic::resume_unwind(Box::new("the handler's own words"));
+                    arrive.send(()).unwrap();
+                    may_go.recv().unwrap();
                 }
             })
             .unwrap();
-        let may_finish = producer.publish_batch(5, |slot, i| slot.sequence = i as u64).unwrap();
-        assert_eq!(may_finish, 4);
-        eventually("the end of the thread", || !consumer.is_running());
-        let panic = consumer.join().unwrap_err();
-        assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "the handler's own words");
-        // The panic has dropped the handle, and its place is kept for a successor.
-        let kept = &producer.consumers()[0];
-        assert_eq!((kept.id.as_str(), kept.alive, kept.ending), ("w", false, Some(Ending::Panicked)));
+        publish(&mut producer, 6);
+        arrived.recv().unwrap();
+        consumer.shutdown();
+        let_go.send(()).unwrap();
+        drop(consumer);
         let mut successor = attach(place).build_consumer().unwrap();
         assert!(successor.has_rejoined());
-        assert_eq!(drain(&mut successor), [2, 3, 4]);
-        publish(&mut producer, 8);
+        for sequence in 3..6 {
+            let lease = successor.try_consume_next_leased().unwrap();
+            assert_eq!((lease.sequence(), lease.redeliveries()), (sequence, 0), "it was not handed to the handler");
+        }
+    });
+}
+
+#[test]
+fn one_that_has_handled_everything_up_to_closed_gives_its_place_up() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let consumer = attach(place.clone()).handle_events_with(|_, _, _| ()).unwrap();
+        let tap = attach(place.clone()).build_tap().unwrap();
+        publish(&mut producer, 3);
+        producer.close();
+        assert!(matches!(consumer.join().unwrap(), AutoConsumerEnd::RingEnded(ConsumeError::Closed)));
+        assert_eq!(tap.consumers(), []);
+    });
+}
+
+#[test]
+fn a_handler_that_panics_keeps_the_place_and_its_successor_gets_the_event_again() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        for count in 1..=2 {
+            let consumer = attach(place.clone())
+                .handle_events_with(|_, sequence, _| {
+                    if sequence == 2 {
+                        std::panic::resume_unwind(Box::new("the handler's own words"));
+                    }
+                })
+                .unwrap();
+            if count == 1 {
+                producer.publish_batch(5, |slot, i| slot.sequence = i as u64).unwrap();
+            }
+            eventually("the end of the thread", || !consumer.is_running());
+            let panic = consumer.join().unwrap_err();
+            assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "the handler's own words");
+            assert_eq!(ending(&producer), Some(Ending::Panicked));
+        }
+        publish(&mut producer, 5);
+        match producer.publish_deadline(in_ms(20_000), |_| ()) {
+            Err(PublishError::ConsumerDied { id, how, .. }) => assert_eq!((id.as_str(), how), ("w", Ending::Panicked)),
+            other => panic!("{other:?}"),
+        }
+        let mut successor = attach(place).build_consumer().unwrap();
+        assert!(successor.has_rejoined());
+        for sequence in 2..10 {
+            let lease = successor.try_consume_next_leased().unwrap();
+            assert_eq!((lease.sequence(), lease.redeliveries()), (sequence, if sequence == 2 { 2 } else { 0 }));
+        }
     });
 }

@@ -27,7 +27,9 @@
 //! | a large event overflows the stack | `hostile::a_large_event_does_not_pass_through_the_readers_stack` |
 //! | a forked child unlinks, keeps alive or unlocks | `processes::a_child_that_exits_takes_nothing_of_its_parents_with_it`, `processes::a_parent_that_forked_and_was_killed_is_dead_although_its_child_lives` |
 //! | a forked child stores beside its parent | `fork::*` |
-//! | a background consumer that cannot be stopped | `auto::it_can_be_stopped_while_traffic_flows`, `auto::a_handler_that_panics_leaves_it_not_running_and_its_event_unacknowledged` |
+//! | a slow handler is taken for one that hangs | `handlers::a_healthy_handler_that_takes_longer_for_a_lap_than_the_patience_of_its_producer_is_no_stall` |
+//! | an event that kills takes innocent ones with it | `culprit::*` |
+//! | a background consumer that cannot be stopped | `auto::it_can_be_stopped_while_traffic_flows`, `handlers::a_consumer_that_is_told_to_stop_handles_the_event_in_hand_and_no_other`, `auto::a_handler_that_panics_keeps_the_place_and_its_successor_gets_the_event_again` |
 //! | a user's panic ends the watch | `liveness::a_hook_that_panics_does_not_switch_the_watch_off` |
 //! | a pointer in an event | `tests/event/refused` |
 //! | another type of the same size | `hostile::a_ring_of_another_type_of_the_same_size_is_refused_and_the_field_named` |
@@ -50,6 +52,7 @@
 mod actor;
 mod auto;
 mod counters;
+mod culprit;
 mod damage;
 #[cfg(target_os = "linux")]
 mod doorbell;
@@ -57,6 +60,7 @@ mod endings;
 mod first_reader;
 mod forever;
 mod fork;
+mod handlers;
 mod hostile;
 mod liveness;
 mod namespaces;

@@ -94,20 +94,31 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 struct Reader {
     consumer: SharedConsumer<Step>,
     due: VecDeque<i64>,
+    /// How often it has panicked in the first of them.
+    panics: u32,
 }
 
 impl Reader {
     fn check_next(&mut self) {
-        let due = self.due.pop_front();
+        let due = self.due.front().copied();
         let got = self.consumer.try_consume_next_leased().map(|event| {
-            assert!(!event.is_redelivered());
+            assert_eq!(event.redeliveries(), self.panics);
             (event.sequence(), event.sequence as i64)
         });
         assert_eq!(got, due.map(|due| (due, due)));
+        self.passed(usize::from(due.is_some()));
+    }
+
+    /// The first `count` events are acknowledged.
+    fn passed(&mut self, count: usize) {
+        self.due.drain(..count);
+        if count > 0 {
+            self.panics = 0;
+        }
     }
 
     fn read(&mut self, how: &Reading) {
-        let Self { consumer, due } = self;
+        let Self { consumer, due, panics } = self;
         match *how {
             Reading::Next => self.check_next(),
             Reading::Peek => {
@@ -124,17 +135,23 @@ impl Reader {
                     }
                 }));
                 assert_eq!(panicked.is_err(), !due.is_empty());
+                *panics += u32::from(panicked.is_err());
             }
             Reading::Batch { max, released } => {
-                let expected = due.len().min(max);
+                // An event that was in hand in a panic comes alone.
+                let expected = due.len().min(max).min(if *panics > 0 { 1 } else { max });
                 let Some(batch) = consumer.try_consume_batch_leased(max) else { return assert_eq!(expected, 0) };
                 assert_eq!((batch.len(), Some(&batch.first_sequence())), (expected, due.front()));
                 assert!(batch.iter().map(|event| event.sequence as i64).eq(due.iter().copied().take(expected)));
+                assert_eq!(batch.redeliveries(0), *panics);
                 let released = released.min(expected);
                 batch.release_first(released);
-                due.drain(..released);
+                self.passed(released);
             }
-            Reading::Process => assert!(drain(consumer).into_iter().eq(due.drain(..))),
+            Reading::Process => {
+                assert!(drain(consumer).into_iter().eq(due.iter().copied()));
+                self.passed(self.due.len());
+            }
             Reading::ProcessPanics { at } => {
                 let mut seen = vec![];
                 let panicked = catch_unwind(AssertUnwindSafe(|| {
@@ -147,9 +164,15 @@ impl Reader {
                 }));
                 assert_eq!(panicked.is_err(), due.len() > at);
                 // What was handled does not come again, and what was not does.
-                assert!(seen.into_iter().eq(due.drain(..due.len().min(at))));
+                let handled = due.len().min(at);
+                assert!(seen.into_iter().eq(due.iter().copied().take(handled)));
+                self.passed(handled);
+                self.panics += u32::from(panicked.is_err());
             }
-            Reading::Skip => assert_eq!(consumer.skip(), due.pop_front().is_some()),
+            Reading::Skip => {
+                assert_eq!(consumer.skip(), !due.is_empty());
+                self.passed(self.due.len().min(1));
+            }
         }
     }
 }
@@ -228,7 +251,7 @@ impl World {
                     StartAt::Oldest => assert!((oldest..=end).contains(&from), "{from} of {oldest}..={end}"),
                     _ => assert_eq!(from, 0),
                 }
-                self.readers.push(Reader { consumer, due: (from..end).collect() });
+                self.readers.push(Reader { consumer, due: (from..end).collect(), panics: 0 });
             }
             Err(error) => assert!(start == StartAt::Beginning && end > 0, "{error}"),
         }

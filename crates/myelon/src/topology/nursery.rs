@@ -96,10 +96,13 @@ fn start(command: &mut Command, pipe: Option<Pipe>) -> io::Result<ChildProcess> 
 impl Drop for Nursery {
     fn drop(&mut self) {
         self.requests = None;
-        // A forked child has our memory and not our threads: there is nobody to wait for.
-        if let Some(thread) = self.thread.take().filter(|_| self.pid == std::process::id()) {
+        let Some(thread) = self.thread.take() else { return };
+        if self.pid == std::process::id() {
             // It catches what panics.
             let _ = thread.join();
+        } else {
+            // A forked child has our memory and not our threads: there is none to wait for, and none to detach.
+            std::mem::forget(thread);
         }
     }
 }

@@ -93,7 +93,7 @@ struct Consumer<F: Subject> {
     end: Option<FramedTransportConsumer<F>>,
     /// What it has yet to receive.
     due: VecDeque<Sent>,
-    /// How many of those were in its predecessor's hands, and are marked when they come again.
+    /// How many of those were in its predecessor's hands, or in those of a handler that panicked, and are marked when they come again.
     marked: usize,
     /// How many of those have been in its own hands.
     held: usize,
@@ -287,6 +287,10 @@ impl<F: Subject> Consumer<F> {
     }
 
     fn handler_panics(&mut self) {
+        // It comes again, marked, to the same consumer too.
+        if !self.may_skip && !self.due.is_empty() {
+            self.marked = self.marked.max(1);
+        }
         self.hold(|end| {
             catch_unwind(AssertUnwindSafe(|| {
                 if let Some(_message) = end.next(Patience::Now).unwrap() {

@@ -9,6 +9,7 @@ use super::word::Word;
 use crate::ring::consumer_end::ConsumerEnd;
 use crate::ring::error::ConsumeError;
 use crate::ring::memory::Memory;
+use crate::ring::pace::coarse_now_ns;
 use crate::ring::patience::Patience;
 use crate::sync::primitive::Ordering;
 use std::ops::{Deref, DerefMut};
@@ -54,9 +55,10 @@ impl RecordConsumer {
                 self.end.wait(patience.deadline())?;
             }
             let begin = self.end.core.next();
-            match self.look_at(begin, self.end.core.readable()) {
+            match look_at(&self.end, begin, self.end.core.readable()) {
                 Found::Record { bytes, meta, end } => {
                     self.end.core.deliver_to(end);
+                    let meta = RecordMeta { redeliveries: self.end.redelivery_of(begin), ..meta };
                     // SAFETY: `look_at` has checked that they lie in the ring. They were committed before `look` found them (Acquire), and our
                     // gate, which keeps the producer off them, advances only when the lease is dropped. The memory is mapped for as long
                     // as the consumer lives, which the lease borrows.
@@ -80,7 +82,7 @@ impl RecordConsumer {
         loop {
             self.end.wait_until_available(deadline)?;
             let begin = self.end.core.next();
-            match self.look_at(begin, self.end.core.readable()) {
+            match look_at(&self.end, begin, self.end.core.readable()) {
                 Found::Record { .. } => return Ok(()),
                 Found::Padding { end } => self.end.core.advance_to(end),
                 Found::Damage => self.end.core.forget_readable_from(begin),
@@ -88,48 +90,66 @@ impl RecordConsumer {
         }
     }
 
-    /// Hands every record that can be read now to `handler`, and returns how many those were. They are acknowledged together after the
-    /// last; if `handler` panics, those before it are.
+    /// Hands every record that can be read now to `handler`, and returns how many those were.
+    ///
+    /// They are acknowledged as it goes: every 64 records, and once 10 ms have passed since the last time; so a producer sees that a handler
+    /// that takes long makes progress, and gets room. If `handler` panics, the records before that one are acknowledged, and it is not.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
-        /// Acknowledges what was handled, also while unwinding.
-        struct Handled<'a> {
-            consumer: &'a mut RecordConsumer,
-            position: i64,
-            count: u64,
-            bytes: u64,
-        }
-        impl Drop for Handled<'_> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                if self.position > self.consumer.end.core.next() {
-                    self.consumer.end.acknowledge(self.position, self.count, self.bytes, true);
-                }
+        let mut count = 0;
+        // Redelivered records are handed out one at a time, and so is padding among them.
+        while let Some(handled) = self.process_batch(&mut handler) {
+            count += handled;
+            if !self.end.core.hands_out_singly() {
+                break;
             }
         }
+        count
+    }
+
+    /// Hands what can be read now to `handler`, and says how many records that were; `None` if there was nothing.
+    #[inline(always)]
+    fn process_batch(&mut self, handler: &mut impl FnMut(&[u8], RecordMeta)) -> Option<usize> {
         if !self.end.look_for_all() {
-            return 0;
+            return None;
         }
         let (begin, until) = (self.end.core.next(), self.end.core.readable());
         self.end.core.deliver_to(until);
-        let mut handled = Handled { consumer: self, position: begin, count: 0, bytes: 0 };
-        while handled.position < until {
-            match handled.consumer.look_at(handled.position, until) {
+        // Only one that is handed out alone was handed out before.
+        let redeliveries = self.end.redelivery_of(begin);
+        let mut batch = InHandler {
+            consumer: &mut self.end,
+            position: begin,
+            until,
+            count: 0,
+            looked: 0,
+            acknowledged: 0,
+            bytes: 0,
+        };
+        let mut run = batch.consumer.pace.run();
+        while batch.position < batch.until {
+            match look_at(batch.consumer, batch.position, until) {
                 Found::Record { bytes, meta, end } => {
-                    // SAFETY: as in `next`; our gate stands at `begin`, and moves when `handled` is dropped.
-                    handler(unsafe { bytes.as_ref() }, meta);
-                    handled.position = end;
-                    handled.count += 1;
-                    handled.bytes += bytes.len() as u64;
+                    // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
+                    handler(unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta });
+                    batch.position = end;
+                    batch.count += 1;
+                    batch.bytes += bytes.len() as u64;
+                    run -= 1;
+                    if run == 0 {
+                        run = batch.look();
+                    }
                 }
-                Found::Padding { end } => handled.position = end,
+                Found::Padding { end } => batch.position = end,
                 Found::Damage => {
-                    handled.consumer.end.core.forget_readable_from(handled.position);
-                    break;
+                    batch.until = batch.position;
+                    batch.consumer.note_not_handed(batch.position);
+                    batch.consumer.core.forget_readable_from(batch.position);
                 }
             }
         }
-        handled.count as usize
+        batch.look();
+        Some(batch.count as usize)
     }
 
     /// Gives the place up: see [`SharedConsumer::leave`](crate::SharedConsumer::leave).
@@ -144,22 +164,77 @@ impl RecordConsumer {
     pub fn skip(&mut self) -> Result<bool, ConsumeError> {
         Ok(self.next(Patience::Now)?.is_some())
     }
+}
 
-    /// What lies at `position`, which has been seen committed, is gated by our gate, and ends before `until`.
+/// What lies at `position`, which has been seen committed, is gated by our gate, and ends before `until`. How often it was handed out is
+/// for the caller to say.
+#[inline(always)]
+fn look_at(consumer: &ConsumerEnd<RecordLine>, position: i64, until: i64) -> Found {
+    let memory = consumer.core.memory();
+    // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
+    let word = memory.stamp(position).load(Ordering::Relaxed);
+    match Word::unpack(word, position, memory.capacity()) {
+        Some((_, end)) if end > until => Found::Damage,
+        Some((Word::Record { len, kind, flags, .. }, end)) => {
+            let meta = RecordMeta { sequence: memory.number_at(position), kind, flags, redeliveries: 0 };
+            Found::Record { bytes: memory.record(position, len as usize), meta, end }
+        }
+        Some((Word::Padding { .. }, end)) => Found::Padding { end },
+        None => Found::Damage,
+    }
+}
+
+/// Records that a handler goes through. Dropping this acknowledges those before `position`.
+struct InHandler<'a> {
+    consumer: &'a mut ConsumerEnd<RecordLine>,
+    /// Everything before it was handled, or was padding.
+    position: i64,
+    /// The end of what the handler gets; not reached only if it panics.
+    until: i64,
+    /// How many records were handled, how many when we last looked, and how many of them are acknowledged.
+    count: u64,
+    looked: u64,
+    acknowledged: u64,
+    /// The bytes of those that are not.
+    bytes: u64,
+}
+
+impl InHandler<'_> {
+    /// Acknowledges what is handled if that is due, and says how many records may pass before the next look.
     #[inline(always)]
-    fn look_at(&self, position: i64, until: i64) -> Found {
-        let memory = self.end.core.memory();
-        // Relaxed: whoever found out that something is there has had the Acquire. Loaded once, checked, then used.
-        let word = memory.stamp(position).load(Ordering::Relaxed);
-        match Word::unpack(word, position, memory.capacity()).filter(|(_, end)| *end <= until) {
-            Some((Word::Record { len, kind, flags, .. }, end)) => {
-                let sequence = memory.number_at(position);
-                let redeliveries = self.end.redelivery_of(position);
-                let meta = RecordMeta { sequence, kind, flags, redeliveries };
-                Found::Record { bytes: memory.record(position, len as usize), meta, end }
-            }
-            Some((Word::Padding { .. }, end)) => Found::Padding { end },
-            None => Found::Damage,
+    fn look(&mut self) -> u64 {
+        let handled = self.count - std::mem::replace(&mut self.looked, self.count);
+        if self.consumer.pace.is_due(handled, coarse_now_ns) {
+            self.acknowledge();
+        }
+        self.consumer.pace.run()
+    }
+
+    #[inline(always)]
+    fn acknowledge(&mut self) {
+        if self.position > self.consumer.core.next() {
+            // That a panic may be under way does not matter: they have been handled.
+            self.consumer.acknowledge(self.position, self.count - self.acknowledged, self.bytes, true);
+            (self.acknowledged, self.bytes) = (self.count, 0);
+        }
+    }
+}
+
+/// The handler has panicked in the record at `position`. What it had not come to is not in its hands.
+#[cold]
+#[inline(never)]
+fn note_panic(consumer: &mut ConsumerEnd<RecordLine>, position: i64, until: i64) {
+    if let Found::Record { end, .. } = look_at(consumer, position, until) {
+        consumer.note_panic(end);
+    }
+}
+
+impl Drop for InHandler<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.acknowledge();
+        if self.position < self.until {
+            note_panic(self.consumer, self.position, self.until);
         }
     }
 }

@@ -73,6 +73,7 @@ impl<'a> RecordLease<'a> {
 
     /// Gives the record back without acknowledging it: the next call returns it again.
     pub fn release_unread(mut self) {
+        self.consumer.note_given_back(self.span.0, self.span.1);
         self.span.1 = self.span.0;
     }
 }

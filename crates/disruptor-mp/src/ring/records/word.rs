@@ -74,28 +74,28 @@ impl Word {
     #[inline(always)]
     pub(crate) fn unpack(word: i64, position: i64, capacity: i64) -> Option<(Self, i64)> {
         let word = word as u64;
-        let parsed = match word >> 56 {
-            RECORD => Self::Record {
-                len: word as u32,
-                gap_lines: (word >> 32) as u8,
-                kind: (word >> 40) as u8,
-                flags: (word >> 48) as u8,
-            },
-            PADDING => Self::Padding { lines: (word & LINES) as i64 },
-            _ => return None,
-        };
-        let (lines, fits) = match parsed {
-            Self::Record { len, gap_lines, .. } => {
+        // Each arm answers for itself: a parsed word that is tested afterwards is put together only to be taken apart again.
+        match word >> 56 {
+            RECORD => {
+                let (len, gap_lines) = (word as u32, (word >> 32) as u8);
                 let lines = lines_of(len as usize) + i64::from(gap_lines);
-                (lines, lines < capacity)
+                if lines >= capacity {
+                    return None;
+                }
+                let parsed = Self::Record { len, gap_lines, kind: (word >> 40) as u8, flags: (word >> 48) as u8 };
+                Some((parsed, position + lines))
             }
-            // Padding leads to the beginning of the ring, and never stands there: who steps over it comes to something else.
-            Self::Padding { lines } => {
+            PADDING => {
+                let lines = (word & LINES) as i64;
                 let in_lap = position & (capacity - 1);
-                (lines, in_lap > 0 && lines == capacity - in_lap)
+                // Padding leads to the beginning of the ring, and never stands there: after it comes something else.
+                if in_lap == 0 || lines != capacity - in_lap {
+                    return None;
+                }
+                Some((Self::Padding { lines }, position + lines))
             }
-        };
-        fits.then_some((parsed, position + lines))
+            _ => None,
+        }
     }
 }
 
