@@ -72,6 +72,11 @@ impl ChildProcess {
         Some(refusal)
     }
 
+    /// It has joined, so it will not say that it could not.
+    pub(super) fn forget_pipe(&mut self) {
+        self.pipe = None;
+    }
+
     /// How it has ended; `None` as long as it runs. Reaps it.
     pub(super) fn exit(&mut self) -> Option<Exit> {
         if self.exit.is_none() {

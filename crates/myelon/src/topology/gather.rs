@@ -147,10 +147,13 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// Sleeps until somebody may have something to say, or it is time to look after the workers.
     fn doze(&mut self, deadline: Instant) {
-        let slice = deadline.saturating_duration_since(Instant::now()).min(SLICE);
-        if self.peers.iter().any(|peer| (peer.is_present() && !peer.is_ready()) || peer.has_news() || peer.may_come()) {
+        let mut slice = deadline.saturating_duration_since(Instant::now()).min(SLICE);
+        if self.peers.iter().any(|peer| (peer.is_present() && !peer.is_ready()) || peer.has_news()) {
             std::thread::sleep(NAP.min(slice));
             return self.look();
+        }
+        if self.peers.iter().any(Peer::may_come) {
+            slice = slice.min(super::scheduler::LOOK_INTERVAL);
         }
         let mut is_everybody_heard = true;
         for peer in &mut self.peers {

@@ -267,6 +267,11 @@ impl<F: Format> Peer<F> {
         if lacks_ring && !self.has_message() && self.responses.is_none() {
             self.attach(attachment);
         }
+        if self.is_ready()
+            && let Some(started) = self.started.as_mut().filter(|started| started.joined_as.is_some())
+        {
+            started.process.forget_pipe();
+        }
     }
 
     /// Whether an owner of the place that is there is another than the one that we know.

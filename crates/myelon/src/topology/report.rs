@@ -72,6 +72,8 @@ pub struct WorkerReport {
     pub process: Option<ProcessFacts>,
     /// Messages of it that this scheduler has not taken.
     pub answers_waiting: u64,
+    /// The process that was started to take its place, runs, and has not joined.
+    pub successor: Option<u32>,
     /// Whether it sleeps until this scheduler takes some of them: its response ring has no room for the next.
     pub waits_for_room: bool,
 }
@@ -85,7 +87,7 @@ impl WorkerReport {
 
 impl fmt::Display for WorkerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rank, broadcast, situation, process, answers_waiting, waits_for_room } = self;
+        let Self { rank, broadcast, situation, process, answers_waiting, successor, waits_for_room } = self;
         write!(f, "worker {rank}")?;
         match (process, situation) {
             // Of a process that is gone nothing but its number is still true, and even that may be another's.
@@ -140,6 +142,9 @@ impl fmt::Display for WorkerReport {
             }
             Situation::Left => write!(f, " has left in good order")?,
             Situation::NeverSeen => write!(f, " has never joined")?,
+        }
+        if let Some(pid) = successor {
+            write!(f, "; process {pid} was started in its place and has not joined")?;
         }
         match (waits_for_room, answers_waiting) {
             (true, _) => write!(
@@ -249,5 +254,6 @@ pub(super) fn report<F: Format>(
         (Standing::Present(process), _) => of_table(process),
         (Standing::Gone(gone), _) => of_table(gone.process),
     };
-    WorkerReport { rank: peer.rank, broadcast: last, situation, process, answers_waiting, waits_for_room }
+    let successor = peer.started.as_ref().filter(|_| peer.may_come()).map(|started| started.process.pid());
+    WorkerReport { rank: peer.rank, broadcast: last, situation, process, answers_waiting, successor, waits_for_room }
 }

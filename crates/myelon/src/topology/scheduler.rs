@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within which a death is to be
 /// named, and rare enough that its few system calls do not matter.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How one worker that `launch` had started left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -125,6 +125,29 @@ fn a_worker_that_waits_for_room_in_its_response_ring_waits_for_the_scheduler() {
 }
 
 #[test]
+fn a_successor_that_runs_and_has_not_joined_is_named() {
+    let stage = Stage::new(1);
+    let starts = std::sync::atomic::AtomicUsize::new(0);
+    let spawn = move |_| match starts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => command("answers"),
+        _ => {
+            let mut sleeps = std::process::Command::new("sleep");
+            sleeps.arg("1000");
+            sleeps
+        }
+    };
+    let topology = stage.topology.clone().with_leave_timeout(Duration::from_millis(200));
+    let mut scheduler = topology.launch(Workers::spawned(spawn)).unwrap();
+    let pid = scheduler.restart(0).unwrap();
+    let report = scheduler.report(0);
+    assert_eq!(report.successor, Some(pid));
+    assert!(
+        report.to_string().contains(&format!("process {pid} was started in its place and has not joined")),
+        "{report}"
+    );
+}
+
+#[test]
 fn the_dead_and_those_who_have_left_are_said_to_be_so() {
     let stage = Stage::new(2);
     let spawn = |rank| command(if rank == 0 { "answers once" } else { "answers" });
