@@ -192,8 +192,8 @@ impl<E: Event> ProducerEnd<E> {
     pub(super) fn hindrance(&self, target: Target, scan: Scan) -> Hindrance {
         match target {
             Target::Room(count) => Hindrance {
-                consumer: scan.slowest.filter(|_| scan.consumer_room < count as i64),
-                buffer: scan.sentinel_room < count as i64,
+                consumer: scan.slowest.filter(|_| scan.consumer_room(self.core.next()) < count as i64),
+                buffer: scan.sentinel_room(self.core.next()) < count as i64,
             },
             Target::Consumed(sequence) => Hindrance {
                 consumer: scan.slowest.filter(|_| !self.is_released(sequence, scan)),

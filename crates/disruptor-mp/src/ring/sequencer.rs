@@ -24,8 +24,10 @@ pub(crate) struct Sequencer<M: Memory> {
     announce: Announce,
     /// Per entry: the last position that could be believed, and the owner whose it was.
     believed: Box<[Believed]>,
-    /// Entries that are known to have been used; `None` before the first scan, which looks at all of them.
-    used: Option<usize>,
+    /// Entries that are known to have been used.
+    used: usize,
+    /// Whether all entries have been looked at: the first scan does.
+    has_scanned: bool,
     /// Words that no owner can have written, positions or states, as far as nobody has asked for them.
     forged: u64,
 }
@@ -81,16 +83,31 @@ impl Believed {
 /// What a rescan found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan {
-    /// Positions below this may be written.
-    gate: i64,
+    /// Positions below this may be written, as far as consumers gate.
+    consumer_gate: i64,
+    /// Positions below this may be written, as far as the start-up buffer goes.
+    sentinel: i64,
     /// The entry with the lowest position; `None` if nobody gates.
     pub(crate) slowest: Option<usize>,
     /// Its position.
     pub(crate) lowest: i64,
-    /// How many positions may be written before that entry is in the way.
-    pub(crate) consumer_room: i64,
-    /// How many may be written before the start-up buffer is full.
-    pub(crate) sentinel_room: i64,
+}
+
+impl Scan {
+    /// Positions below this may be written.
+    fn gate(&self) -> i64 {
+        self.consumer_gate.min(self.sentinel)
+    }
+
+    /// How many positions may be written from `next` on before the slowest entry is in the way.
+    pub(crate) fn consumer_room(&self, next: i64) -> i64 {
+        self.consumer_gate - next
+    }
+
+    /// How many positions may be written from `next` on before the start-up buffer is full.
+    pub(crate) fn sentinel_room(&self, next: i64) -> i64 {
+        self.sentinel.saturating_sub(next)
+    }
 }
 
 impl<M: Memory> Sequencer<M> {
@@ -100,7 +117,18 @@ impl<M: Memory> Sequencer<M> {
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         let gate = control.gate.claim_limit.load(Ordering::Relaxed);
         let believed = vec![Believed::default(); memory.table_len()].into();
-        Self { memory, next: 0, announced: 0, gate, limit: gate, announce, believed, used: None, forged: 0 }
+        Self {
+            memory,
+            next: 0,
+            announced: 0,
+            gate,
+            limit: gate,
+            announce,
+            believed,
+            used: 0,
+            has_scanned: false,
+            forged: 0,
+        }
     }
 
     /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
@@ -124,8 +152,18 @@ impl<M: Memory> Sequencer<M> {
         // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
         let limit = control.gate.claim_limit.load(Ordering::Relaxed).clamp(next, next + memory.capacity());
         // `gate = next` makes the first publish look at everybody.
-        let mut taken =
-            Self { memory, next, announced: next, gate: next, limit, announce, believed, used: None, forged };
+        let mut taken = Self {
+            memory,
+            next,
+            announced: next,
+            gate: next,
+            limit,
+            announce,
+            believed,
+            used: 0,
+            has_scanned: false,
+            forged,
+        };
         taken.rescan();
         // Whoever sleeps was promised a wake by somebody who is gone.
         taken.memory.control().readers.0.ring();
@@ -273,13 +311,13 @@ impl<M: Memory> Sequencer<M> {
         // A gate is never more than a lap beyond the cursor, at which a joiner begins; and who is waited for must know of everything.
         self.publish();
         let first = self.scan(wanted);
-        self.limit = self.limit.max(first.gate);
+        self.limit = self.limit.max(first.gate());
         self.memory.control().gate.claim_limit.store(self.limit, Ordering::Relaxed);
         step!(LimitStored);
         // SeqCst fence, partner in `join::handshake`.
         fence_at(Site::RescanFence, Ordering::SeqCst);
         let second = self.scan(wanted);
-        self.gate = first.gate.min(second.gate);
+        self.gate = first.gate().min(second.gate());
         second
     }
 
@@ -296,7 +334,7 @@ impl<M: Memory> Sequencer<M> {
             if !believed.binds(status) {
                 continue;
             }
-            self.used = self.used.max(Some(index + 1));
+            self.used = self.used.max(index + 1);
             // Acquire pairs with Release in `Reader::advance_to`: the consumer has read what we are about to overwrite.
             let position = entry.position.load(order(Site::GateAcquire, Ordering::Acquire));
             if !believed.learn(status, position, self.next) {
@@ -312,14 +350,8 @@ impl<M: Memory> Sequencer<M> {
         }
         // Never negative: a word from shared memory, and the gate is subtracted from.
         let sentinel = self.memory.control().gate.sentinel.load(Ordering::Relaxed).max(0);
-        let gate = if slowest.is_some() { lowest + self.memory.capacity() } else { self.next_step(wanted) };
-        Scan {
-            gate: gate.min(sentinel),
-            slowest,
-            lowest,
-            consumer_room: gate - self.next,
-            sentinel_room: sentinel.saturating_sub(self.next),
-        }
+        let consumer_gate = if slowest.is_some() { lowest + self.memory.capacity() } else { self.next_step(wanted) };
+        Scan { consumer_gate, sentinel, slowest, lowest }
     }
 
     /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that who comes next finds the other seven. What
@@ -341,8 +373,8 @@ impl<M: Memory> Sequencer<M> {
     fn entries_in_use(&mut self) -> usize {
         let all = self.memory.table_len();
         let stored = (self.memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(all);
-        let is_believed = self.used.is_some_and(|used| used <= stored);
-        self.used = self.used.max(Some(stored));
+        let is_believed = std::mem::replace(&mut self.has_scanned, true) && self.used <= stored;
+        self.used = self.used.max(stored);
         if is_believed { stored } else { all }
     }
 
@@ -382,7 +414,7 @@ impl<M: Memory> Sequencer<M> {
             // Sleep only if it is this entry that the last look found in the way: it has then not moved since our fence, and rings
             // when it does. Somebody else would ring a bell at which nobody sleeps. (Whether the gate has room says nothing of the
             // kind: it is the lower of two looks.)
-            if scan.slowest != Some(entry) || scan.consumer_room >= count {
+            if scan.slowest != Some(entry) || scan.consumer_room(self.next) >= count {
                 return None;
             }
         }
