@@ -1,5 +1,9 @@
 //! Why a ring could not be built or attached to: one enum of situations.
 //!
+//! As everywhere here, the text of an error has its causes in it, each once, so that `{error}` is all that a program has to print. The cause is
+//! kept as the field `source`; [`Error::source`](std::error::Error::source) gives only what the text does not say, so that nothing is printed
+//! twice by a program that follows it. (`r#source` is how thiserror is told.)
+//!
 //! **Lives here:** [`MultiProcessError`]. **Builds on:** the errors of the layers below, which it keeps as sources.
 //! **May touch it:** builders return it; the errors of a running ring are in `ring::error`.
 
@@ -27,13 +31,12 @@ pub enum MultiProcessError {
         place: String,
     },
     /// The ring exists, but this process may not use it.
-    #[error("not allowed to use {place}")]
+    #[error("{source}")]
     PermissionDenied {
         /// The ring.
         place: String,
         /// The call that was refused.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        r#source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Something lives under that name, and `create` never opens.
     #[error("{place} exists already")]
@@ -132,28 +135,28 @@ pub enum MultiProcessError {
         wanted: String,
     },
     /// The schema in the ring cannot be read.
-    #[error("{place} has a schema that cannot be read")]
+    #[error("{place} has a schema that cannot be read: {source}")]
     DamagedSchema {
         /// The ring.
         place: String,
         /// Why.
-        source: SchemaError,
+        r#source: SchemaError,
     },
     /// The counters there cannot be read.
-    #[error("{place} has counters that cannot be read")]
+    #[error("{place} has counters that cannot be read: {source}")]
     DamagedCounters {
         /// The segment.
         place: String,
         /// Why.
-        source: TableError,
+        r#source: TableError,
     },
     /// The segment there is not one that can be used: not ready, damaged, of another version or another kind. The source says which.
-    #[error("{place} cannot be opened")]
+    #[error("{source}")]
     Unusable {
         /// The ring.
         place: String,
         /// Which of the answers it was.
-        source: OpenError,
+        r#source: OpenError,
     },
     /// What stands under that name belongs to another user, and may not be removed by this process. It is as it was:
     /// see [`CreateError::NotOwner`].
@@ -170,7 +173,7 @@ pub enum MultiProcessError {
         source: std::io::Error,
     },
     /// The file system, or the memory limit of this process, has less room than the ring needs.
-    #[error("no space for {place}")]
+    #[error("{source}")]
     NoSpace {
         /// The ring.
         place: String,
@@ -178,8 +181,8 @@ pub enum MultiProcessError {
         wanted_bytes: u64,
         /// What was free.
         available_bytes: u64,
-        /// The whole message, with what to do.
-        source: CreateError,
+        /// What is short, and what to do.
+        r#source: CreateError,
     },
     /// The consumers that start-up waits for did not join in time. Nothing was published.
     #[error("{joined} of {wanted} consumers joined {place} within {waited:?}")]
@@ -194,12 +197,12 @@ pub enum MultiProcessError {
         waited: Duration,
     },
     /// The ring could not be joined.
-    #[error("{place} could not be joined")]
+    #[error("{place} could not be joined: {source}")]
     Join {
         /// The ring.
         place: String,
         /// Why: id in use, table full, and so on.
-        source: JoinError,
+        r#source: JoinError,
     },
     /// The ring was replaced or removed while we attached. Attach again.
     #[error("{place} was replaced")]
@@ -215,7 +218,7 @@ pub enum MultiProcessError {
         place: String,
     },
     /// The ring cannot have that shape.
-    #[error("a ring of that shape cannot be built")]
+    #[error(transparent)]
     Shape(#[from] ShapeError),
     /// `BufferUntilConsumers` was asked to hold more events than the ring has slots, or none.
     #[error("a start-up buffer of {max_buffer} events in a ring of {capacity}")]
@@ -272,30 +275,30 @@ pub enum MultiProcessError {
         value: String,
     },
     /// A segment could not be created; the source says why.
-    #[error("{place} could not be created")]
+    #[error("{source}")]
     Create {
         /// The ring.
         place: String,
         /// Why.
-        source: CreateError,
+        r#source: CreateError,
     },
     /// A damaged segment stood in the way and could not be removed.
-    #[error("what is left at {place} could not be removed")]
+    #[error("what stands in the way of a new ring could not be removed: {source}")]
     CleanUp {
         /// The ring.
         place: String,
         /// Why.
-        source: GcError,
+        r#source: GcError,
     },
     /// The operating system refused something.
-    #[error("{call} failed for {place}")]
+    #[error("{call} failed for {place}: {source}")]
     Os {
         /// The ring.
         place: String,
         /// What was tried.
         call: &'static str,
         /// What it said.
-        source: std::io::Error,
+        r#source: std::io::Error,
     },
 }
 

@@ -277,7 +277,8 @@
 //! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is what came of waiting for a worker |
 //! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`], [`RequiredConsumerError`] | layer 0: building, publishing, consuming, required consumers |
 //!
-//! A variant is a situation, its fields are what one wants to know at night, and the cause is kept as `source`.
+//! A variant is a situation, its fields are what one wants to know at night, and the cause is kept as the field `source`. The text of
+//! an error has its causes in it, so `{error}` is all that has to be printed.
 //!
 //! # Features
 //!

@@ -374,6 +374,8 @@ pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult
         Some(id) => ConsumerId::chosen(id)?,
         None => ConsumerId::generated(),
     };
+    // A tag that no ring can have is this program's mistake, whatever the ring has.
+    schema_with::<E>(request.content_tag.as_deref())?;
     let place = &request.place;
     let segment = Segment::open(place, kind_of::<E>(), Access::ReadWrite)
         .map_err(|error| MultiProcessError::from_open(place, error))?;

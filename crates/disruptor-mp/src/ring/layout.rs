@@ -85,7 +85,7 @@ pub enum ShapeError {
         table_len: usize,
     },
     /// The sections do not add up to a size that can be.
-    #[error("the ring is too large")]
+    #[error(transparent)]
     Plan(#[from] PlanError),
 }
 

@@ -88,8 +88,14 @@ pub enum JoinError {
         published: i64,
     },
     /// The operating system refused a lock.
-    #[error("locking an entry of the consumer table failed")]
-    Os(#[from] io::Error),
+    #[error("locking an entry of the consumer table failed: {0}")]
+    Os(io::Error),
+}
+
+impl From<io::Error> for JoinError {
+    fn from(error: io::Error) -> Self {
+        Self::Os(error)
+    }
 }
 
 /// A place in the table, held by its lock byte.

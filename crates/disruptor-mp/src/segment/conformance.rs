@@ -888,7 +888,7 @@ fn victim() {
             }
             Segment::create(&Place::heap(), &blueprint(), &CreateOptions::default(), |_| {}).unwrap();
             let records = crate::SharedDisruptorBuilder::records(Place::heap(), 64 << 10).build_record_producer();
-            say(&format!("refused {}", std::error::Error::source(&records.map(drop).unwrap_err()).unwrap()));
+            say(&format!("refused {}", records.map(drop).unwrap_err()));
             say("ready");
         }
         other => panic!("no such role: {other}"),

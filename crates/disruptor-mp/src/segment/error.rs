@@ -1,7 +1,8 @@
 //! Why a segment could not be created, opened or removed: one enum per operation.
 //!
 //! **Lives here:** the errors, and how a failed call becomes one. **Builds on:** `backend`'s faults, `header`'s findings.
-//! **May touch it:** anybody. The place is kept as text, so that an error does not keep memory or descriptors alive.
+//! **May touch it:** anybody. The place is kept as text, so that an error does not keep memory or descriptors alive. Causes are where
+//! [`crate::error`] says; what the system said stays a source where our own words say it better.
 
 use std::io;
 
@@ -90,14 +91,14 @@ pub enum CreateError {
         source: io::Error,
     },
     /// The process may not create anything there, or not with these options.
-    #[error("not allowed to create {place}: {call}")]
+    #[error("not allowed to create {place}: {call}: {source}")]
     PermissionDenied {
         /// Where it should have been created.
         place: String,
         /// The call that was refused.
         call: &'static str,
         /// What the system said.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It
     /// is as it was: let that user's process replace it, have that user or root remove it, or choose another name.
@@ -135,14 +136,14 @@ pub enum CreateError {
         source: io::Error,
     },
     /// Anything else the operating system refused.
-    #[error("{call} failed while creating {place}")]
+    #[error("{call} failed while creating {place}: {source}")]
     Os {
         /// Where it should have been created.
         place: String,
         /// The call that failed.
         call: &'static str,
         /// What the system said.
-        source: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -157,14 +158,14 @@ pub enum OpenError {
         place: String,
     },
     /// It exists, but this process may not open it. Segments are private to their creator's user unless a group was asked for.
-    #[error("not allowed to open {place}: {call}")]
+    #[error("not allowed to open {place}: {call}: {source}")]
     PermissionDenied {
         /// What was to be opened.
         place: String,
         /// The call that was refused.
         call: &'static str,
         /// What the system said.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The name belongs to something that is not a regular file: a symlink, which is never followed, a directory, or the like.
     #[error("{place} is {found}; segments are regular files, and symlinks are not followed")]
@@ -262,14 +263,14 @@ pub enum OpenError {
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
     /// Anything else the operating system refused.
-    #[error("{call} failed while opening {place}")]
+    #[error("{call} failed while opening {place}: {source}")]
     Os {
         /// What was to be opened.
         place: String,
         /// The call that failed.
         call: &'static str,
         /// What the system said.
-        source: io::Error,
+        r#source: io::Error,
     },
 }
 
@@ -306,14 +307,14 @@ impl OpenError {
 #[non_exhaustive]
 pub enum GcError {
     /// This process may not open or remove it.
-    #[error("not allowed to remove {place}: {call}")]
+    #[error("not allowed to remove {place}: {call}: {source}")]
     PermissionDenied {
         /// What was to be removed.
         place: String,
         /// The call that was refused.
         call: &'static str,
         /// What the system said.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// It belongs to another user, and in its directory only the owner of a file may remove it, as in `/dev/shm`. It
     /// is as it was: let that user's process replace it, have that user or root remove it, or choose another name.
@@ -334,14 +335,14 @@ pub enum GcError {
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
     /// Anything else the operating system refused.
-    #[error("{call} failed while removing {place}")]
+    #[error("{call} failed while removing {place}: {source}")]
     Os {
         /// What was to be removed.
         place: String,
         /// The call that failed.
         call: &'static str,
         /// What the system said.
-        source: io::Error,
+        r#source: io::Error,
     },
 }
 

@@ -57,6 +57,7 @@ mod damage;
 #[cfg(target_os = "linux")]
 mod doorbell;
 mod endings;
+mod errors;
 mod first_reader;
 mod forever;
 mod fork;

@@ -567,7 +567,7 @@ fn who_may_not_open_a_ring_is_not_told_that_it_does_not_exist() {
     nobody.does("become-nobody");
     for command in ["attach NAME w", "produce NAME 4"] {
         let error = nobody.fails(command.replace("NAME", &shm.name("a")));
-        assert!(error.starts_with("not allowed to use"), "{error}");
+        assert!(error.starts_with("not allowed to open"), "{error}");
     }
     let error = nobody.fails(format!("attach {} w", shm.name("b")));
     assert!(error.starts_with("there is no ring"), "{error}");

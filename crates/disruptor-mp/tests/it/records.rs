@@ -581,7 +581,7 @@ fn a_start_that_is_gone_is_told_with_the_number_of_the_oldest_record() {
         }
         let late = |start| SharedDisruptorBuilder::records(place.clone(), 0).start_at(start).build_record_consumer();
         let error = late(StartAt::Beginning).err().expect("record 0 is gone");
-        let reason = std::error::Error::source(&error).expect("why").to_string();
+        let reason = error.to_string();
         let oldest = late(StartAt::Oldest).unwrap().current_sequence() + 1;
         assert!((1..40).contains(&oldest) && reason.contains(&format!("stay is {oldest}")), "{oldest}: {reason}");
     });

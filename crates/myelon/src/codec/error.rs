@@ -1,5 +1,7 @@
 //! Why a message did not become bytes, or bytes no message.
 //!
+//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does not say.
+//!
 //! **Lives here:** [`CodecError`], [`EncodeShort`]. **Builds on:** nothing. **May touch it:** codecs make them, transports pass them on.
 
 /// What a codec's library said.
@@ -13,22 +15,22 @@ pub type CodecResult<T> = Result<T, CodecError>;
 #[non_exhaustive]
 pub enum CodecError {
     /// The message cannot be written in this form.
-    #[error("{codec} could not encode the message")]
+    #[error("{codec} could not encode the message: {source}")]
     Encode {
         /// The codec.
         codec: &'static str,
         /// What it said.
-        source: Cause,
+        r#source: Cause,
     },
     /// The bytes are not a message of this type: of another type, damaged, or written by another version.
-    #[error("{codec} could not decode {len_bytes} bytes")]
+    #[error("{codec} could not decode {len_bytes} bytes: {source}")]
     Decode {
         /// The codec.
         codec: &'static str,
         /// Length of what was received.
         len_bytes: usize,
         /// What it said.
-        source: Cause,
+        r#source: Cause,
     },
 }
 

@@ -7,7 +7,7 @@
 //! that the sender keeps, and copied once. Scalars are read at any address.
 
 use super::{CodecError, CodecResult, EncodeShort, MAX_NESTING};
-use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions, WIPOffset};
+use flatbuffers::{FlatBufferBuilder, Follow, InvalidFlatbuffer, Verifiable, VerifierOptions, WIPOffset};
 use std::fmt;
 
 pub use flatbuffers;
@@ -44,6 +44,21 @@ impl fmt::Debug for Scratch {
 struct TooShort {
     len_bytes: usize,
 }
+
+/// What the verifier said, in one line.
+#[derive(Debug)]
+struct Refused(InvalidFlatbuffer);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        f.write_str(lines.next().unwrap_or_default())?;
+        lines.try_for_each(|line| write!(f, ", {line}"))
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// Has `pack` build a table, and copies it to the front of `into`.
 ///
@@ -83,7 +98,8 @@ where
         max_apparent_size: reads_max,
         ignore_missing_null_terminator: false,
     };
-    flatbuffers::root_with_opts::<Root>(&limits, bytes).map_err(|cause| CodecError::decode(CODEC, bytes, cause))
+    flatbuffers::root_with_opts::<Root>(&limits, bytes)
+        .map_err(|cause| CodecError::decode(CODEC, bytes, Refused(cause)))
 }
 
 /// Whether the length permits a table: what even trusted bytes are asked.

@@ -18,19 +18,19 @@ use std::time::Duration;
 pub enum LaunchError {
     /// The broadcast ring could not be created. `InUse` inside: a scheduler with this label runs already, or one whose label has the same
     /// tag.
-    #[error("the broadcast ring could not be created")]
-    Broadcast(#[source] TransportError),
+    #[error("the broadcast ring could not be created: {0}")]
+    Broadcast(TransportError),
     /// A worker could not be started.
-    #[error("worker {rank} could not be started")]
+    #[error("worker {rank} could not be started: {source}")]
     Spawn {
         /// Which.
         rank: usize,
         /// What the operating system said.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The thread from which workers are started could not be started itself.
-    #[error("the thread that starts workers could not be started")]
-    Thread(#[source] io::Error),
+    #[error("the thread that starts workers could not be started: {0}")]
+    Thread(io::Error),
     /// Not everybody came.
     #[error("after {waited:.1?} these workers are missing: {}", list(missing))]
     Missing {
@@ -164,6 +164,11 @@ pub(super) fn went(how: Ending) -> &'static str {
     }
 }
 
+/// The end of a sentence: the cause, if one is known.
+fn because(cause: &Option<Box<TransportError>>) -> String {
+    cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"))
+}
+
 fn list(missing: &[MissingWorker]) -> String {
     missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -176,15 +181,15 @@ pub enum WorkerJoinError {
     #[error("the environment variable {} is not set", super::INVITATION_VARIABLE)]
     NotInvited,
     /// What should be the invitation is none.
-    #[error("the invitation cannot be read")]
-    Invitation(#[from] InvalidConfigText),
+    #[error("the invitation cannot be read: {0}")]
+    Invitation(InvalidConfigText),
     /// There was no scheduler within the patience of the invitation.
-    #[error("no scheduler within {waited:.1?}")]
+    #[error("no scheduler within {waited:.1?}{}", because(r#source))]
     NoScheduler {
         /// How long the worker waited.
         waited: Duration,
         /// Why the broadcast ring could not be attached to, the last time; `None` if it was that of a scheduler that is dead or has closed it.
-        source: Option<Box<TransportError>>,
+        r#source: Option<Box<TransportError>>,
     },
     /// The scheduler had made the broadcast ring before it started this worker, and there is no ring under that name.
     #[error(
@@ -218,14 +223,14 @@ pub enum WorkerJoinError {
         waited: Duration,
     },
     /// The broadcast ring cannot be joined: a worker of this rank lives already, or was built for other messages.
-    #[error("the broadcast ring could not be joined")]
-    Broadcast(#[source] TransportError),
+    #[error("the broadcast ring could not be joined: {0}")]
+    Broadcast(TransportError),
     /// The response ring could not be created.
-    #[error("the response ring could not be created")]
-    Responses(#[source] TransportError),
+    #[error("the response ring could not be created: {0}")]
+    Responses(TransportError),
     /// The operating system refused to tie the worker's life to that of its scheduler.
-    #[error("asking for a signal at the scheduler's death failed")]
-    Os(#[source] io::Error),
+    #[error("asking for a signal at the scheduler's death failed: {0}")]
+    Os(io::Error),
 }
 
 impl WorkerJoinError {
@@ -252,6 +257,12 @@ pub enum Parentage {
     },
     /// A process between the two, such as a shell, or another pid namespace hides it.
     Hidden,
+}
+
+impl From<InvalidConfigText> for WorkerJoinError {
+    fn from(error: InvalidConfigText) -> Self {
+        Self::Invitation(error)
+    }
 }
 
 impl fmt::Display for Parentage {
@@ -311,11 +322,11 @@ pub enum RestartError {
     #[error(transparent)]
     Rank(#[from] SessionLayoutError),
     /// The old process could not be ended, or the new one not be started.
-    #[error("worker {rank} could not be started again")]
+    #[error("worker {rank} could not be started again: {source}")]
     Os {
         /// Which.
         rank: usize,
         /// What the operating system said.
-        source: io::Error,
+        r#source: io::Error,
     },
 }

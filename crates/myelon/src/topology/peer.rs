@@ -9,7 +9,7 @@
 
 use super::answer::Change;
 use super::child::{ChildProcess, Exit};
-use super::refusal::{JoinRefusal, is_passing, with_causes};
+use super::refusal::{JoinRefusal, is_passing};
 use super::report::Progress;
 use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
 use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
@@ -474,7 +474,7 @@ impl<F: Format> Peer<F> {
             Err(_) => false,
         };
         if self.is_refused_for_good {
-            self.could_not_join(JoinRefusal { pid: process.pid, cause, text: Some(with_causes(error)) });
+            self.could_not_join(JoinRefusal { pid: process.pid, cause, text: Some(error.to_string()) });
         }
     }
 

@@ -11,7 +11,6 @@ use super::invitation::Invitation;
 use crate::transport::text::{Fields, Writer};
 use disruptor_mp::liveness::{Refusal, RefusalCause, leave_refusal};
 use disruptor_mp::{JoinError, MultiProcessError};
-use std::error::Error;
 use std::fmt;
 use std::os::fd::OwnedFd;
 
@@ -82,7 +81,7 @@ impl JoinRefusal {
 /// Tells the scheduler that this process could not join. Nothing can be done if it cannot be told: it learns that the process has ended.
 pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &WorkerJoinError) {
     let Some(cause) = error.refusal_cause() else { return };
-    let refusal = JoinRefusal { pid: std::process::id(), cause, text: Some(with_causes(error)) };
+    let refusal = JoinRefusal { pid: std::process::id(), cause, text: Some(error.to_string()) };
     let is_told = pipe.is_some_and(|pipe| rustix::io::write(&pipe, refusal.line().as_bytes()).is_ok());
     if !is_told {
         let _ = leave_refusal(invitation.broadcast_place(), Some(invitation.rank() as u32), cause);
@@ -97,20 +96,6 @@ pub(super) fn is_passing(error: &MultiProcessError) -> bool {
             | MultiProcessError::Replaced { .. }
             | MultiProcessError::Join { source: JoinError::JoinInProgress, .. }
     )
-}
-
-/// The error and its causes in one line, none of them twice.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 /// As much of the text as a line has room for.

@@ -262,7 +262,8 @@ impl<F: Format> TransportBuilder<F> {
     /// Attaches a consumer to a ring that exists.
     ///
     /// # Errors
-    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError); `IncompatibleEvent` if the frames have another size or kind,
+    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). `IncompatibleEvent` if the frames have another size or
+    /// alignment; `Unusable` with [`WrongKind`](disruptor_mp::segment::OpenError::WrongKind) if one side has records and the other frames;
     /// `IncompatibleContent` if the tags differ.
     pub fn build_consumer(self) -> TransportResult<FramedTransportConsumer<F>> {
         Ok(FramedTransportConsumer::new(F::receiver(self.settings)?))

@@ -1,5 +1,7 @@
 //! Why a message was not sent or not received.
 //!
+//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does not say.
+//!
 //! **Lives here:** [`TransportError`]. **Builds on:** the errors of the ring and of codecs. **May touch it:** every transport.
 
 use super::malformed::Malformed;
@@ -37,8 +39,8 @@ pub enum TransportError {
     #[error(transparent)]
     Consume(#[from] ConsumeError),
     /// A message was there and cannot be read. It was skipped and counted: receive the next one.
-    #[error("a message was skipped")]
-    Malformed(#[from] Malformed),
+    #[error("a message was skipped: {0}")]
+    Malformed(Malformed),
     /// The endpoint could not be built.
     #[error(transparent)]
     Build(#[from] MultiProcessError),
@@ -65,6 +67,12 @@ impl std::fmt::Display for Depth {
             Some(depth) => write!(f, "; a ring of depth {depth} would hold it"),
             None => Ok(()),
         }
+    }
+}
+
+impl From<Malformed> for TransportError {
+    fn from(fault: Malformed) -> Self {
+        Self::Malformed(fault)
     }
 }
 

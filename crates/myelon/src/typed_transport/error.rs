@@ -1,5 +1,7 @@
 //! Why a typed message was not sent or not received.
 //!
+//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does not say.
+//!
 //! **Lives here:** [`TypedPublishError`], [`TypedReceiveError`]. **Builds on:** the errors of codecs and transports. **May touch it:**
 //! both typed ends.
 
@@ -37,14 +39,14 @@ impl From<TransportError> for TypedPublishError {
 #[non_exhaustive]
 pub enum TypedReceiveError {
     /// A message was there and its bytes are none of this type. It was acknowledged and counted: receive the next one.
-    #[error("message {sequence} of kind {kind} was skipped")]
+    #[error("message {sequence} of kind {kind} was skipped: {source}")]
     Undecodable {
         /// Its sequence.
         sequence: Sequence,
         /// The application's kind.
         kind: u8,
         /// What is wrong with it.
-        source: CodecError,
+        r#source: CodecError,
     },
     /// The wait ended without a message, or the transport had to skip one.
     #[error(transparent)]

@@ -14,6 +14,7 @@
 mod attach;
 mod cost;
 mod delivery;
+mod errors;
 #[allow(dead_code)]
 #[path = "../codec/messages.rs"]
 mod messages;

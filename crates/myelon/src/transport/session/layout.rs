@@ -42,7 +42,7 @@ pub enum SessionLayoutError {
         runner_count: usize,
     },
     /// One of the rings would have a name that not every system takes: the prefix is too long for so many runners, or has other characters.
-    #[error("a ring of the session cannot be named")]
+    #[error(transparent)]
     Name(#[from] InvalidSegmentName),
 }
 
