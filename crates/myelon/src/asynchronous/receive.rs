@@ -126,7 +126,9 @@ impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
 /// is never empty does not keep other tasks from running.
 ///
 /// Delivery is *at least once*, as for `C`, with one rule for who cancels: a message is taken in the same poll that hands it out, so a
-/// future that is dropped before it was ready has taken none. A message that was handed out is the caller's; see the methods.
+/// future that is dropped before it was ready has taken none. A message that was handed out is the caller's; see the methods. A task that is
+/// cancelled drops its consumer, which keeps its place: whoever attaches again under its id goes on there. To give it up, take
+/// [`into_inner`](Self::into_inner) and have it leave.
 ///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) does. It ends where the ring was closed. Where it ended otherwise it yields the
 /// error first; [`recv`](Self::recv) goes on with a ring that another producer has taken over. An error about one message is yielded,

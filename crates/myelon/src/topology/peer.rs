@@ -444,7 +444,9 @@ impl<F: Format> Peer<F> {
             builder = builder.with_content_tag(tag.as_str());
         }
         match builder.build_consumer() {
-            Ok(responses) => {
+            Ok(mut responses) => {
+                // Nothing of a worker's is owed to a scheduler that does not read it any more.
+                responses.leave_on_drop();
                 let owner = responses.stall_report(Duration::ZERO).culprit.map(|culprit| culprit.process);
                 // Dropped again unless it is the worker's: the last one out of a dead worker's ring removes it.
                 let is_its_own = matches!(self.standing, Standing::Present(process) if owner == Some(process));

@@ -198,7 +198,9 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// The consumer's id. Who dies and comes back under its id gets what it had not acknowledged again.
+    /// The consumer's id. Whoever comes back under it gets what was not acknowledged again, and the sender waits for that: however the
+    /// consumer goes, it keeps its place until it [leaves](FramedTransportConsumer::leave) or has read up to *closed*. A consumer without an
+    /// id of its own does not.
     #[must_use]
     pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
         self.settings.consumer_id = Some(id.into());

@@ -14,9 +14,14 @@ use std::time::Instant;
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
 ///
-/// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed and comes back under its id gets
-/// what it had not acknowledged again, [marked](Message::is_redelivered). Its ring's producer, waits and counters are those of
-/// [`ConsumerEnd`], to which it derefs.
+/// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed, or dropped, and comes back under its
+/// id gets what it had not acknowledged again, [marked](Message::is_redelivered).
+///
+/// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`, by a cancelled task,
+/// by a panic. Then the sender waits for the consumer that comes back, and is told that it has gone. The place is given up by
+/// [`leave`](Self::leave), and by a consumer that has read up to *closed*.
+///
+/// Its ring's producer, waits and counters are those of [`ConsumerEnd`], to which it derefs.
 pub struct FramedTransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
 }
@@ -97,6 +102,12 @@ impl<F: Format> FramedTransportConsumer<F> {
     /// See [`ConsumeError`].
     pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
         self.receiver.wait_until_available(deadline)
+    }
+
+    /// Gives the place up: what was not acknowledged is lost to this id, which is free, and the sender does not wait for it any more. A
+    /// sender that requires this consumer is told.
+    pub fn leave(mut self) {
+        self.receiver.end_mut().leave_on_drop();
     }
 
     /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is none now.

@@ -40,7 +40,7 @@ impl<E: FramedTransportFrame> Format for E {
     fn receiver(settings: Settings) -> TransportResult<FrameReceiver<E>> {
         let limit = settings.message_limit;
         let builder = settings.apply(SharedDisruptorBuilder::<E>::new(settings.place.clone(), settings.depth));
-        Ok(FrameReceiver::new(builder.build_consumer()?, limit))
+        Ok(FrameReceiver::new(builder.keep_place().build_consumer()?, limit))
     }
 }
 

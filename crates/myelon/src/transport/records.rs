@@ -45,7 +45,7 @@ impl Format for Records {
 
     fn receiver(settings: Settings) -> TransportResult<RecordReceiver> {
         let builder = settings.apply(SharedDisruptorBuilder::records(settings.place.clone(), settings.depth));
-        let consumer = builder.build_record_consumer()?;
+        let consumer = builder.keep_place().build_record_consumer()?;
         let counters = ReceiverCounters::of(&consumer);
         let limit_bytes = settings.message_limit.unwrap_or(usize::MAX);
         Ok(RecordReceiver { consumer, limit_bytes, skipped: 0, counters })

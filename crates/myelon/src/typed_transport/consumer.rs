@@ -14,8 +14,9 @@ use std::ops::{Deref, DerefMut};
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
 ///
-/// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes again. Its ring's
-/// producer, waits and counters are those of [`ConsumerEnd`], to which it derefs.
+/// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes again. A consumer whose id
+/// the program chose keeps its place however it is dropped, until it [leaves](Self::leave) or has read up to *closed*: see
+/// [`FramedTransportConsumer`]. Its ring's producer, waits and counters are those of [`ConsumerEnd`], to which it derefs.
 ///
 /// | to | use | the message is |
 /// |---|---|---|
@@ -165,6 +166,11 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
             handler(&message);
         }
         Ok(most)
+    }
+
+    /// Gives the place up: see [`FramedTransportConsumer::leave`].
+    pub fn leave(self) {
+        self.raw.leave();
     }
 
     /// Messages whose bytes were none of this type. Only grows.

@@ -129,7 +129,8 @@ impl<F: Subject> Scene<F> {
             Act::Join { who, start } => self.join(who, start),
             Act::Leave { who } => {
                 // Who died cannot leave: its place is kept.
-                if self.consumers[who].as_ref().is_some_and(|consumer| consumer.end.is_some()) {
+                if let Some(end) = self.consumers[who].as_mut().and_then(|consumer| consumer.end.take()) {
+                    end.leave();
                     self.consumers[who] = None;
                 }
             }

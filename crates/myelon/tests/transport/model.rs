@@ -71,7 +71,9 @@ impl<F: Subject> Scene<F> {
     }
 
     fn join(&mut self, who: usize) {
-        self.consumers[who] = None;
+        if let Some(consumer) = self.consumers[who].take() {
+            consumer.leave();
+        }
         let builder = TransportBuilder::new(&self.place, 0).with_consumer_id(["a", "b"][who]);
         self.consumers[who] = Some(builder.start_at(StartAt::Tail).build_consumer().unwrap());
         self.queues[who].clear();
@@ -90,7 +92,6 @@ impl<F: Subject> Scene<F> {
                 self.queues.iter_mut().for_each(|queue| queue.push_back((kind, message.clone())));
             }
             Err(TransportError::TooLarge { .. }) => assert!(message.len() > most),
-            // One that encodes learns of a full ring before anybody knows how long the message is.
             Err(TransportError::Full) => {}
             Err(other) => panic!("{other}"),
         }

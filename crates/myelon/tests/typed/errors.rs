@@ -59,7 +59,7 @@ fn an_error_of_a_transport_names_the_reason_once() {
     let names = ShmGuard::new();
     let name = names.name("r");
     says(attach::<Records>(&name, 0), &["there is no ring", &name]);
-    says(FramedTransportProducer::<Records>::create(&name, 1000), &["a power of two"]);
+    says(FramedTransportProducer::<Records>::create(&name, 10_000), &["a power of two"]);
     says(FramedTransportProducer::<Records>::create(&name, 0), &["a power of two"]);
     says(FramedTransportProducer::<Frame>::create(&name, 0), &["a power of two"]);
     let mut producer = FramedTransportProducer::<Records>::create(&name, 1 << 14).unwrap();

@@ -7,6 +7,8 @@
 //! | a message that cannot be encoded or decoded ends the stream | `delivery::*` |
 //! | encoding and receiving go through the heap, or a message is encoded twice without need | `cost::*` |
 //! | a message that can never fit waits, one that can waits for more than its room, or is encoded again and again meanwhile | `room::*` |
+//! | what drops a consumer loses its messages | `places::*` |
+//! | an error does not say what is wrong, or says it twice | `errors::*` |
 //! | counters that are declared and never incremented | `delivery::what_was_encoded_and_decoded_is_counted` |
 #![deny(unsafe_code)]
 #![allow(missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
@@ -18,6 +20,7 @@ mod errors;
 #[allow(dead_code)]
 #[path = "../codec/messages.rs"]
 mod messages;
+mod places;
 mod room;
 mod round_trip;
 mod stage;
