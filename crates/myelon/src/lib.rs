@@ -272,8 +272,8 @@
 //!
 //! | enum | of |
 //! |---|---|
-//! | [`TransportError`](transport::TransportError) | layer 1: `Full` and `TooLarge`, and what the ring says as `Publish`, `Consume` and `Build` |
-//! | [`TypedPublishError`](typed_transport::TypedPublishError), [`TypedReceiveError`](typed_transport::TypedReceiveError) | layers 2 and 3; [`CodecError`](codec::CodecError) is what a codec says |
+//! | [`TransportError`] | layer 1: `Full` and `TooLarge`, and what the ring says as `Publish`, `Consume` and `Build` |
+//! | [`TypedPublishError`], [`TypedReceiveError`](typed_transport::TypedReceiveError) | layers 2 and 3; [`CodecError`] is what a codec says |
 //! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is what came of waiting for a worker |
 //! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`], [`RequiredConsumerError`] | layer 0: building, publishing, consuming, required consumers |
 //!

@@ -47,11 +47,10 @@ impl Window {
             Access::ReadOnly => ProtFlags::READ,
             Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
         };
-        let mut flags = MapFlags::SHARED;
         #[cfg(target_os = "linux")]
-        if prefault {
-            flags |= MapFlags::POPULATE;
-        }
+        let flags = if prefault { MapFlags::SHARED | MapFlags::POPULATE } else { MapFlags::SHARED };
+        #[cfg(not(target_os = "linux"))]
+        let (flags, _) = (MapFlags::SHARED, prefault);
         let Some(section) = again else {
             // SAFETY: a new mapping, at an address that the system chooses.
             let start = unsafe { mm::mmap(std::ptr::null_mut(), len, protection, flags, descriptor, 0) }?;
