@@ -54,7 +54,6 @@ impl Bell {
     }
 
     /// Whether a sleeper has announced itself and has not been rung since. It may have given up its wait meanwhile.
-    #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.word.load(Ordering::Relaxed) & AWAITED != 0
