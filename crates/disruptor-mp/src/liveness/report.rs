@@ -26,6 +26,10 @@ pub enum WaitingFor {
     Reset,
     /// Nothing waits: there is room, or there is something to read.
     Nothing,
+    /// Nothing waits: the producer has closed the ring, and the consumer has read everything.
+    Closed,
+    /// Nothing waits: the ring was replaced or removed, and the consumer has read everything.
+    Replaced,
 }
 
 /// What the waiting side will do if nothing changes.
@@ -142,8 +146,13 @@ impl fmt::Display for StallReport {
             WaitingFor::Consumers => "producer waits for consumers",
             WaitingFor::Reset => "producer is shut to managed calls until it is reset",
             WaitingFor::Nothing => "nothing waits",
+            WaitingFor::Closed => "nothing waits, its producer has closed it and everything was read",
+            WaitingFor::Replaced => "nothing waits, it was replaced and everything was read",
         };
         write!(f, "ring {}: {who}", self.ring)?;
+        if matches!(self.waiting_for, WaitingFor::Closed | WaitingFor::Replaced) {
+            return Ok(());
+        }
         if !self.waited.is_zero() {
             write!(f, " since {:.1?}", self.waited)?;
         }
@@ -189,7 +198,9 @@ impl fmt::Display for Culprit {
             Some(Ending::Killed) => write!(f, " pid {pid} is dead")?,
             Some(Ending::Dropped) => write!(f, " was dropped and has kept its place; {process}")?,
             Some(Ending::Panicked) => write!(f, " was dropped by a panic; {process}")?,
-            Some(Ending::Left) => write!(f, " is not there any more: it has left, or was evicted; {process}")?,
+            Some(Ending::Left) => {
+                write!(f, " is not there any more: it has left, has closed the ring, or was evicted; {process}")?;
+            }
         }
         if let Some(wchan) = self.facts.wchan.as_ref().filter(|_| self.ending.is_none()) {
             write!(f, " in {wchan}")?;

@@ -402,19 +402,26 @@ impl<E: Event> ConsumerEnd<E> {
         StallReport::new(self.segment().place().to_string(), waiting_for, waited, Some(culprit), next)
     }
 
-    /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, nothing waits, and the report
-    /// says so.
+    /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or the ring has ended, nothing
+    /// waits, and the report says so.
     pub fn stall_report(&self, waited: Duration) -> StallReport {
-        match self.segment().is_held(PRODUCER_BYTE) {
-            Ok(is_held) => {
-                let ending = (!is_held).then(|| self.producers_ending());
-                self.report(waited, NextStep::KeepWaiting, ending)
+        let held = self.segment().is_held(PRODUCER_BYTE);
+        // The flags after the lock: a producer that closed and let go in between has said so by now.
+        let (over, said) = match self.segment().fate() {
+            _ if self.core.is_closed() => (Some(WaitingFor::Closed), Some(Ending::Left)),
+            Fate::Live => (None, None),
+            Fate::Replaced | Fate::Removed => (Some(WaitingFor::Replaced), None),
+        };
+        let ending = said.or_else(|| matches!(held, Ok(false)).then(|| self.producers_ending()));
+        let mut report = self.report(waited, NextStep::KeepWaiting, ending);
+        match (over, held) {
+            (Some(over), _) if report.waiting_for == WaitingFor::Data => report.waiting_for = over,
+            (None, Err(error)) => {
+                report.refused = Some(RefusedCall::new("looking at the producer's lock", &error));
             }
-            Err(error) => {
-                let refused = Some(RefusedCall::new("looking at the producer's lock", &error));
-                StallReport { refused, ..self.report(waited, NextStep::KeepWaiting, None) }
-            }
+            _ => {}
         }
+        report
     }
 
     /// The sequence of the last event that was acknowledged; -1 if there was none since the beginning of the ring.

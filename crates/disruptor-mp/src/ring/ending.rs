@@ -13,7 +13,8 @@ pub enum Ending {
     Dropped,
     /// It was dropped by a panic that began after it was made. Its process may live.
     Panicked,
-    /// It has given its place up. Only in what is said of a *required* consumer, which must not be missing.
+    /// It has given its place up, or, if it is a producer, has closed its ring. Only in what is said of a *required* consumer, which must not be
+    /// missing, and of a producer in a report.
     Left,
 }
 

@@ -53,8 +53,8 @@ struct Required {
     id: String,
     /// Where it was found last; `None` until it is met.
     met: Option<Met>,
-    /// The hook has been told that it has gone.
-    is_alerted: bool,
+    /// The entry and the owner of whose going the hook was told last: once per going, also of one that nobody had found again.
+    alerted: Option<(usize, u64)>,
     /// The failure action has let it go: it is required again once it is found again.
     is_excused: bool,
 }
@@ -97,8 +97,8 @@ enum Ask {
 enum Missing {
     /// It has not joined yet.
     NotMet,
-    /// Number `of` the required ones has gone. `kept`: its place, and the entry, if it has kept it.
-    Gone { of: usize, info: Box<ConsumerInfo>, kept: bool },
+    /// Number `of` the required ones, which had entry `index`, has gone. `kept`: it has kept its place.
+    Gone { of: usize, index: usize, info: Box<ConsumerInfo>, kept: bool },
 }
 
 impl Default for Management {
@@ -109,7 +109,7 @@ impl Default for Management {
 
 impl Required {
     fn new(id: String) -> Self {
-        Self { id, met: None, is_alerted: false, is_excused: false }
+        Self { id, met: None, alerted: None, is_excused: false }
     }
 }
 
@@ -269,8 +269,8 @@ impl<E: Event> ProducerEnd<E> {
                         return Err(RequiredConsumerError::StartupTimeout { missing: self.not_met() });
                     }
                 }
-                Missing::Gone { of, info, kept } => {
-                    let Some(report) = self.act_on(of, &info, kept, begin)? else { continue };
+                Missing::Gone { of, index, info, kept } => {
+                    let Some(report) = self.act_on(of, index, &info, kept, begin)? else { continue };
                     if is_late {
                         return Err(RequiredConsumerError::TimedOut { report: Box::new(report) });
                     }
@@ -316,13 +316,13 @@ impl<E: Event> ProducerEnd<E> {
             report: Box::new(self.refused(&membership::describe(&memory, index), &error)),
         })?;
         match fallen {
-            Fallen::Kept(info) => Ok(Some(Missing::Gone { of, info: Box::new(info), kept: true })),
+            Fallen::Kept(info) => Ok(Some(Missing::Gone { of, index, info: Box::new(info), kept: true })),
             Fallen::Freed(_) => Ok(self.nowhere(of)),
             // It gave its place up between the looks.
             Fallen::No if !memory.entry(index).status().gates() => Ok(self.nowhere(of)),
             Fallen::No => {
                 let required = &mut self.management.required[of];
-                (required.is_alerted, required.is_excused) = (false, false);
+                required.is_excused = false;
                 let position = memory.entry(index).position.load(Ordering::Acquire);
                 let number = memory.number_at(position);
                 required.met = Some(Met { index, epoch: status.epoch, number, asked: (position, Instant::now()) });
@@ -346,14 +346,14 @@ impl<E: Event> ProducerEnd<E> {
             id: required.id.clone(),
             position: met.number,
             delivered: met.number,
-            owner: last.owner,
+            owner: met.epoch,
             alive: false,
             ending: Some(Ending::Left),
             rank: last.rank.filter(|_| is_last),
             process: if is_last { last.process } else { crate::liveness::ProcessIdentity::unknown() },
             id_is_generated: false,
         };
-        Some(Missing::Gone { of, info: Box::new(info), kept: false })
+        Some(Missing::Gone { of, index: met.index, info: Box::new(info), kept: false })
     }
 
     /// The required consumers that have not joined yet.
@@ -366,20 +366,17 @@ impl<E: Event> ProducerEnd<E> {
     fn act_on(
         &mut self,
         of: usize,
+        index: usize,
         info: &ConsumerInfo,
         kept: bool,
         since: Instant,
     ) -> Result<Option<StallReport>, RequiredConsumerError> {
-        let action = self.monitor.as_ref().map_or_else(Default::default, |monitor| monitor.config.failure_action);
-        let next = match action {
-            RequiredConsumerFailureAction::GracefulShutdown => NextStep::GiveUp,
-            RequiredConsumerFailureAction::AlertOnly => NextStep::KeepWaiting,
-            RequiredConsumerFailureAction::Evict => NextStep::Evict,
-        };
+        let (action, next) = self.on_missing();
         let last_sequence = info.position.saturating_sub(1);
         let stood = self.monitor.as_ref().and_then(Monitor::stalled_for).unwrap_or_default();
         let report = self.report_missing(info, since.elapsed(), next);
-        if !std::mem::replace(&mut self.management.required[of].is_alerted, true) {
+        let gone = Some((index, info.owner));
+        if std::mem::replace(&mut self.management.required[of].alerted, gone) != gone {
             self.alert(Watch::Managed, &info.id, last_sequence, stood, &report);
         }
         match action {
@@ -404,6 +401,36 @@ impl<E: Event> ProducerEnd<E> {
                     }
                 })
             }
+        }
+    }
+
+    /// What is done about a required consumer that has gone.
+    fn on_missing(&self) -> (RequiredConsumerFailureAction, NextStep) {
+        let action = self.monitor.as_ref().map_or_else(Default::default, |monitor| monitor.config.failure_action);
+        let next = match action {
+            RequiredConsumerFailureAction::GracefulShutdown => NextStep::GiveUp,
+            RequiredConsumerFailureAction::AlertOnly => NextStep::KeepWaiting,
+            RequiredConsumerFailureAction::Evict => NextStep::Evict,
+        };
+        (action, next)
+    }
+
+    /// The report on a required consumer that is not there, which is what a managed call waits for, or gives up for, also where there is room.
+    pub(super) fn report_on_required(&mut self) -> Option<StallReport> {
+        if self.monitor.is_none() || self.is_shut() || self.is_forked() || self.is_settled() {
+            return None;
+        }
+        match self.first_missing(Ask::Always, Instant::now()) {
+            Ok(None) => None,
+            Ok(Some(Missing::NotMet)) => {
+                let (ring, next) = (self.segment().place().to_string(), NextStep::KeepWaiting);
+                Some(StallReport::new(ring, WaitingFor::Consumers, Duration::ZERO, None, next))
+            }
+            Ok(Some(Missing::Gone { info, .. })) => {
+                Some(self.report_missing(&info, Duration::ZERO, self.on_missing().1))
+            }
+            Err(RequiredConsumerError::Os { report }) => Some(*report),
+            Err(_) => None,
         }
     }
 

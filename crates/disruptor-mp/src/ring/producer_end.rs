@@ -17,7 +17,7 @@ use crate::Sequence;
 use crate::builder::Selection;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::liveness::monitor::Monitor;
-use crate::liveness::{NextStep, StallReport};
+use crate::liveness::{NextStep, StallReport, WaitingFor};
 use crate::schema::Event;
 use crate::segment::{Claim, Segment, Spare};
 use crate::step;
@@ -417,13 +417,18 @@ impl<E: Event> ProducerEnd<E> {
         }
     }
 
-    /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a reset after a shutdown, or nothing. It is asked
+    /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer that is not there (while
+    /// managed calls wait for it, or are refused), a reset after a shutdown, or nothing. It is asked
     /// about the room that the last call did not get, or, if something was published since, about one event.
     pub fn stall_report(&mut self) -> StallReport {
         let wanted = self.unmet().unwrap_or(1);
         let scan = self.rescan_for(wanted);
         let hindrance = self.hindrance(Target::Room(wanted), scan);
-        self.report(hindrance, Duration::ZERO, NextStep::KeepWaiting)
+        let report = self.report(hindrance, Duration::ZERO, NextStep::KeepWaiting);
+        match report.waiting_for {
+            WaitingFor::Nothing => self.report_on_required().unwrap_or(report),
+            _ => report,
+        }
     }
 
     /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count into one file, and

@@ -480,6 +480,45 @@ fn what_the_policy_evicts_is_missing_to_nobody_until_it_joins_again() {
 }
 
 #[test]
+fn one_that_was_let_go_and_goes_again_is_an_alert_of_its_own_although_it_was_not_found_in_between() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let config = config(&alerts, |_| ()).with_failure_action(RequiredConsumerFailureAction::Evict);
+        let mut producer = managed_ring(&place, 1024, config);
+        for goes in 1..4 {
+            let consumer = join(&place, "w");
+            // There is room, so the gates are not looked at.
+            publish_managed(&mut producer).unwrap();
+            drop_by_panic(consumer);
+            publish_managed(&mut producer).unwrap();
+            assert_eq!(ids_of(&alerts), vec!["w"; goes]);
+        }
+    });
+}
+
+#[test]
+fn a_report_names_a_required_consumer_that_managed_calls_wait_for_although_there_is_room() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let config = config(&alerts, |_| ()).with_failure_action(RequiredConsumerFailureAction::AlertOnly);
+        let mut producer = managed_ring(&place, 1024, config);
+        assert_eq!(producer.stall_report().waiting_for, WaitingFor::Consumers, "it has not joined");
+        let consumer = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(0));
+        assert_eq!(producer.stall_report().waiting_for, WaitingFor::Nothing);
+        drop_by_panic(consumer);
+        assert!(publish_managed_until(&mut producer, Instant::now() + SOON).is_err());
+        let report = producer.stall_report();
+        let culprit = report.culprit.as_ref().unwrap();
+        assert_eq!(report.waiting_for, WaitingFor::Consumers, "{report}");
+        assert_eq!((culprit.id.as_str(), culprit.ending), ("w", Some(Ending::Panicked)), "{report}");
+        let _back = join(&place, "w");
+        assert_eq!(publish_managed(&mut producer), Ok(1));
+        assert_eq!(producer.stall_report().waiting_for, WaitingFor::Nothing);
+    });
+}
+
+#[test]
 fn a_consumer_that_is_dead_at_the_start_is_reported_as_dead() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let place = Place::from(shm.name("a"));

@@ -3,7 +3,7 @@
 use crate::actor::Actor;
 use crate::stage::{Step, drain, everywhere, fill, in_ms, join, publish, ring, step, watchdog};
 use disruptor_mp::counters::ids;
-use disruptor_mp::liveness::WaitingFor;
+use disruptor_mp::liveness::{Ending, WaitingFor};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
     CoordinationMode, NoRoom, Patience, PublishError, RequiredConsumerError, RequiredConsumerLivenessConfig,
@@ -52,6 +52,28 @@ fn nothing_waits_on_an_idle_ring_and_both_sides_say_so() {
         fill(&mut producer);
         let full = producer.stall_report();
         assert_eq!((full.waiting_for, full.culprit.unwrap().id.as_str()), (WaitingFor::Space, "w"));
+    });
+}
+
+#[test]
+fn a_consumers_report_says_that_its_ring_was_closed_and_not_that_its_producer_is_dead() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut consumer = join(&place, "w");
+        publish(&mut producer, 1);
+        drop(producer);
+        let how = |report: &StallReport| report.culprit.as_ref().map(|it| (it.is_dead, it.ending));
+        let readable = consumer.stall_report(Duration::ZERO);
+        assert_eq!((readable.waiting_for, how(&readable)), (WaitingFor::Nothing, Some((false, Some(Ending::Left)))));
+        drain(&mut consumer);
+        let over = consumer.stall_report(Duration::from_secs(1));
+        assert_eq!((over.waiting_for, how(&over)), (WaitingFor::Closed, Some((false, Some(Ending::Left)))));
+        for text in [readable.to_string(), over.to_string()] {
+            assert!(
+                text.contains("nothing waits") && !text.contains("dead") && !text.contains("keeps waiting"),
+                "{text}"
+            );
+        }
     });
 }
 
