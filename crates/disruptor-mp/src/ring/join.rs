@@ -7,7 +7,7 @@
 //! looked, saw it. The two fences decide it: either that look saw our first gate, and the producer stays within a lap of it; or our
 //! second look sees what the producer had stored before it looked, and we start where it promised not to write.
 
-use super::control::{NOTHING_DELIVERED, SENTINEL_LIFTED, State};
+use super::control::{Entry, NOTHING_DELIVERED, SENTINEL_LIFTED, State};
 use super::memory::Memory;
 use crate::step;
 use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
@@ -109,14 +109,9 @@ pub(crate) fn let_go<M: Memory>(memory: &M, index: usize, epoch: u64) {
 
 /// Whether a consumer has ever been handed an event. An answer of `false` goes stale at once.
 fn is_read<M: Memory>(memory: &M) -> bool {
-    let control = memory.control();
-    let used = (control.gate.high_water.load(Ordering::Acquire) as usize).min(memory.table_len());
-    let handed = |index| {
-        let entry = memory.entry(index);
-        entry.status().gates() && entry.was_handed_something()
-    };
+    let handed = |entry: &Entry| entry.status().gates() && entry.was_handed_something();
     // The table first: where it shows an entry as free (Acquire), the word tells of its last owner.
-    (0..used).any(handed) || control.gate.read.load(Ordering::Relaxed) != 0
+    memory.entries().any(handed) || memory.control().gate.read.load(Ordering::Relaxed) != 0
 }
 
 fn published<M: Memory>(memory: &M) -> i64 {
@@ -138,7 +133,7 @@ fn oldest<M: Memory>(memory: &M) -> i64 {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::ring::control::{Control, Entry};
+    use crate::ring::control::Control;
     use crate::ring::memory::HeapMemory;
     use crate::sync::primitive::AtomicI64;
     use std::sync::Arc;

@@ -26,6 +26,12 @@ pub(crate) trait Memory {
     /// An entry of the table; `index < table_len`.
     fn entry(&self, index: usize) -> &Entry;
 
+    /// All entries, used or not. The high water does not say where to stop: any process may have written over it, and only the producer
+    /// remembers how much of the table it has found in use.
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        (0..self.table_len()).map(|index| self.entry(index))
+    }
+
     /// Number of slots, a power of two.
     fn capacity(&self) -> i64;
 
@@ -99,6 +105,17 @@ pub(crate) trait Memory {
             return position;
         }
         walk::known_begin(self, position, self.control().cursor.acquire())
+    }
+
+    /// [`known_begin_from`](Self::known_begin_from) for a producer that has found no consumer in the table.
+    fn noted_begin_from(&self, position: i64) -> i64
+    where
+        Self: Sized,
+    {
+        if !self.holds_records() {
+            return position;
+        }
+        walk::noted_begin(self, position, self.control().cursor.acquire())
     }
 
     /// The end of what was published, when its producer is not there to say it, and whether the cursor could be believed.

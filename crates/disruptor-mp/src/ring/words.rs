@@ -96,13 +96,9 @@ impl Words {
         Some(unsafe { self.segment.control().0.cast::<Control>().as_ref() })
     }
 
-    /// The entries that have ever been used; none for a cursor on its own.
+    /// All entries, used or not; none for a cursor on its own. The high water does not say where to stop: see `Memory::entries`.
     fn entries(&self) -> impl Iterator<Item = (usize, &Entry)> {
-        let used = self.control().map_or(0, |control| control.gate.high_water.load(Ordering::Acquire));
-        let len = used.min(self.segment.header().table_len) as usize;
-        let table = self.segment.table().0.cast::<Entry>();
-        // SAFETY: as in `control`; the indices are below the header's table length, for which `new` has compared the section's length.
-        (0..len).map(move |index| (index, unsafe { table.add(index).as_ref() }))
+        (0..).map_while(|index| Some((index, self.entry(index)?)))
     }
 
     /// The entry of that index, used or not; `None` beyond the table, and for a cursor on its own.

@@ -7,10 +7,10 @@ use crate::stage::{
 use disruptor_mp::counters::ids;
 use disruptor_mp::segment::{ABI, OpenError, Place, SegmentPlan};
 use disruptor_mp::{
-    ConsumeError, CoordinationMode, JoinError, MultiProcessError, PublishError, RingBufferFull, StartAt,
-    attach_shared_consumer, build_shared_single_producer, event,
+    ConsumeError, CoordinationMode, JoinError, MultiProcessError, PublishError, RingBufferFull, SharedCursorTrait,
+    SharedRingBuffer, StartAt, attach_shared_consumer, build_shared_single_producer, event,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A ring of four in a file, and a hand in it.
 fn forged_ring() -> (TempDir, Place, disruptor_mp::SharedProducer<Step>, Forger) {
@@ -576,6 +576,39 @@ fn no_word_switches_gating_off_under_a_live_lease() {
             publish(&mut producer, 12);
         }
     }
+}
+
+#[test]
+fn a_forged_high_water_hides_no_consumer_from_those_who_look() {
+    let _watchdog = watchdog();
+    for forged in [0, u32::MAX] {
+        let (_dir, place, mut producer, forger) = forged_ring();
+        let mut consumer = join(&place, "w");
+        publish(&mut producer, 3);
+        drop(consumer.try_consume_next_leased().unwrap());
+        let ring = SharedRingBuffer::<Step>::open(&place, 0).unwrap();
+        let tap = attach_shared_consumer::<Step>(place.clone(), 0).build_tap().unwrap();
+        forger.write(forger.plan.control.offset + 272, &u32::to_ne_bytes(forged));
+
+        let barrier = ring.consumer_barrier();
+        let rosters = [ring.consumers(), barrier.consumers(), tap.consumers(), producer.consumers()];
+        assert!(rosters.iter().all(|who| who.len() == 1 && who[0].id == "w"), "{forged}: {rosters:?}");
+        assert_eq!((barrier.consumer_sequence("w"), barrier.min_consumer_sequence()), (Some(0), Some(0)), "{forged}");
+        assert_eq!((barrier.load(), ring.free_slots()), (0, 2), "{forged}");
+        assert!(barrier.wait_for_consumers(1, Instant::now()).is_ok(), "{forged}");
+    }
+}
+
+#[test]
+fn a_forged_high_water_makes_no_later_reader_the_first() {
+    let _watchdog = watchdog();
+    let (_dir, place, mut producer, forger) = forged_ring();
+    let mut first = join(&place, "first");
+    publish(&mut producer, 2);
+    let lease = first.try_consume_next_leased().unwrap();
+    forger.write(forger.plan.control.offset + 272, &u32::to_ne_bytes(0));
+    assert_eq!(drain(&mut join(&place, "second")), [0; 0]);
+    drop(lease);
 }
 
 #[test]

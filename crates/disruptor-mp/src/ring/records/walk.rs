@@ -110,14 +110,19 @@ pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64) -> i64 {
 /// The lowest position from `position` on, and before `published`, which some word says to be the beginning of a record; `published` if no
 /// word does.
 pub(crate) fn known_begin<M: Memory>(memory: &M, position: i64, published: i64) -> i64 {
+    let noted = noted_begin(memory, position, published);
+    gates(memory).filter(|begin| (position.max(0)..noted).contains(begin)).min().unwrap_or(noted)
+}
+
+/// [`known_begin`] where no consumer gates.
+pub(crate) fn noted_begin<M: Memory>(memory: &M, position: i64, published: i64) -> i64 {
     let noted = memory.control().begins.first.iter().map(|begin| begin.load(Ordering::Relaxed));
-    noted.chain(gates(memory)).filter(|begin| (position.max(0)..published).contains(begin)).min().unwrap_or(published)
+    noted.filter(|begin| (position.max(0)..published).contains(begin)).min().unwrap_or(published)
 }
 
 /// The gates of the active consumers, as far as they can be positions at all.
 fn gates<M: Memory>(memory: &M) -> impl Iterator<Item = i64> {
-    let used = (memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(memory.table_len());
-    let active = (0..used).map(|index| memory.entry(index)).filter(|entry| entry.status().state == State::Active);
+    let active = memory.entries().filter(|entry| entry.status().state == State::Active);
     active.map(|entry| entry.position.load(Ordering::Acquire)).filter(|gate| (0..=POSITION_MAX).contains(gate))
 }
 
@@ -126,6 +131,7 @@ mod tests {
     use crate::ring::memory::Memory;
     use crate::ring::sequencer::Sequencer;
     use crate::sync::announce::Announce;
+    use crate::sync::primitive::Ordering;
     use crate::{Patience, Place, SharedDisruptorBuilder};
 
     #[test]
@@ -138,5 +144,20 @@ mod tests {
         memory.control().cursor.publish(1);
         let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
         assert_eq!((next.next(), next.next_number()), (3, 2));
+    }
+
+    #[test]
+    fn gates_tell_where_the_end_is_although_the_high_water_was_forged() {
+        let place = Place::heap();
+        let builder = SharedDisruptorBuilder::records(place.clone(), 1024);
+        let mut producer = builder.build_record_producer().unwrap();
+        let _consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+        producer.publish(&[1; 100], 0, 0, Patience::Now).unwrap();
+        let (memory, end) = (producer.core.memory().clone(), producer.core.next());
+        // No record begins there, and only the gate at 0 leads to one.
+        memory.control().cursor.publish(1);
+        memory.control().gate.high_water.store(0, Ordering::Relaxed);
+        let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
+        assert_eq!((next.next(), next.next_number()), (end, 1));
     }
 }
