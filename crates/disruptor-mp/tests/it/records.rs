@@ -2,6 +2,7 @@
 
 use crate::stage::{TempDir, eventually, everywhere, in_ms, watchdog};
 use disruptor_mp::counters::ids;
+use disruptor_mp::liveness::WaitingFor;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
     ConsumeError, ConsumerBarrier, NoRoom, Patience, ProducerEnd, PublishError, RecordConsumer, RecordError,
@@ -491,6 +492,30 @@ fn a_ring_starts_over_only_if_the_next_record_has_room_there() {
     }
     // An empty ring, whose reader does not look again.
     assert!(producer.claim(producer.max_record_bytes(), Patience::Now).is_ok());
+}
+
+#[test]
+fn space_that_only_padding_holds_is_a_reason_of_its_own_and_names_who_has_not_looked() {
+    let _watchdog = watchdog();
+    let place = Place::heap();
+    let mut producer = producer(&place, 16 << 20);
+    let mut consumer = consumer(&place, "w");
+    let longest = producer.max_record_bytes();
+    // Everything is read. Once a claim has started over, padding is all that is in the ring.
+    let is_padded = (0..200).any(|number| {
+        publish(&mut producer, 60_000);
+        take(&mut consumer, number, 60_000);
+        drop(producer.claim(10, Patience::Now).unwrap());
+        producer.claim(longest, Patience::Now).is_err()
+    });
+    assert!(is_padded, "it did not start over");
+    let error = producer.claim(longest, Patience::Until(in_ms(5))).err().expect("padding is in the way");
+    let RecordError::NoRoom(NoRoom::Publish(PublishError::TimedOut { report })) = error else { panic!("{error}") };
+    assert_eq!(report.waiting_for, WaitingFor::Padding, "{report}");
+    let culprit = report.culprit.as_ref().expect("who has not looked");
+    assert_eq!((culprit.id.as_str(), culprit.lag_events), ("w", 0), "{report}");
+    assert!(consumer.next(Patience::Now).unwrap().is_none());
+    assert!(producer.claim(longest, Patience::Now).is_ok(), "it has looked");
 }
 
 #[test]
