@@ -7,7 +7,7 @@ use disruptor_mp::liveness::{Ending, WaitingFor};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
     CoordinationMode, NoRoom, Patience, PublishError, RequiredConsumerError, RequiredConsumerLivenessConfig,
-    SharedDisruptorBuilder, SharedProducer, StallReport, WaitStrategy, attach_shared_consumer,
+    SharedProducer, StallReport, WaitStrategy, attach_shared_consumer,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -193,30 +193,6 @@ fn an_expected_consumer_that_has_gone_and_kept_its_place_has_joined_and_is_named
             Err(PublishError::ConsumerDied { id, .. }) => assert_eq!(id, "gone"),
             other => panic!("{other:?}"),
         }
-    });
-}
-
-#[test]
-fn padding_that_its_reader_has_not_stepped_over_is_a_reason_of_its_own() {
-    everywhere(|place| {
-        let mut producer = SharedDisruptorBuilder::records(place.clone(), 8192).build_record_producer().unwrap();
-        let mut consumer =
-            SharedDisruptorBuilder::records(place.clone(), 0).with_consumer_id("w").build_record_consumer().unwrap();
-        // Records that do not divide the ring: sooner or later padding is in the way of a reader that has read everything.
-        let report = (0..100).find_map(|_| {
-            let refused = producer.publish(&[7; 3000], 0, 0, Patience::Until(in_ms(5))).is_err();
-            let report = refused.then(|| producer.stall_report());
-            while consumer.next(Patience::Now).unwrap().is_some() {}
-            report
-        });
-        // A ring without padding at its wrap has no such reason.
-        let Some(report) = report else { return };
-        assert_eq!(report.waiting_for, WaitingFor::Padding, "{report}");
-        assert_eq!(report.culprit.as_ref().unwrap().lag_events, 0);
-        assert!(
-            report.to_string().contains("w pid") && report.to_string().contains("has not looked since"),
-            "{report}"
-        );
     });
 }
 

@@ -514,6 +514,8 @@ fn space_that_only_padding_holds_is_a_reason_of_its_own_and_names_who_has_not_lo
     assert_eq!(report.waiting_for, WaitingFor::Padding, "{report}");
     let culprit = report.culprit.as_ref().expect("who has not looked");
     assert_eq!((culprit.id.as_str(), culprit.lag_events), ("w", 0), "{report}");
+    assert!(report.to_string().contains("has read everything and has not looked since"), "{report}");
+    assert_eq!(producer.stall_report().waiting_for, WaitingFor::Padding);
     assert!(consumer.next(Patience::Now).unwrap().is_none());
     assert!(producer.claim(longest, Patience::Now).is_ok(), "it has looked");
 }
