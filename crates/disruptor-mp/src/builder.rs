@@ -116,6 +116,8 @@ impl Selection {
 pub struct SharedDisruptorBuilder<E> {
     place: Place,
     capacity: usize,
+    /// Of a ring of records: the bytes that were asked for, for the text of an error.
+    pub(crate) record_bytes: usize,
     coordination: CoordinationMode,
     discovery: DiscoveryMode,
     expected_consumers: usize,
@@ -138,6 +140,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         Self {
             place: place.into(),
             capacity: size,
+            record_bytes: 0,
             coordination: CoordinationMode::default(),
             discovery: DiscoveryMode::default(),
             expected_consumers: 1,

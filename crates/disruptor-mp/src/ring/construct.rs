@@ -6,11 +6,12 @@
 use super::consumer_end::ConsumerEnd;
 use super::control::{ConsumerId, Control, SENTINEL_LIFTED};
 use super::join::StartAt;
-use super::layout::{COUNTERS_OF_APPLICATION, blueprint, kind_of};
+use super::layout::{COUNTERS_OF_APPLICATION, blueprint, is_line, kind_of};
 use super::mapped::Mapped;
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::memory::Memory;
 use super::producer_end::{Origin, ProducerEnd};
+use super::records::word::LINE_BYTES;
 use super::sequencer::Sequencer;
 use super::tap_handle::Tap;
 use crate::builder::Selection;
@@ -330,8 +331,10 @@ fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResu
     let header = segment.header();
     let capacity = if capacity == 0 { header.capacity as usize } else { capacity };
     let ours = blueprint::<E>(capacity, (header.places as usize).max(1))?;
+    // A ring of records is asked for in bytes.
+    let (size, unit) = if is_line::<E>() { ("bytes of records", LINE_BYTES as u64) } else { ("capacity", 1) };
     for (field, found, wanted) in [
-        ("capacity", header.capacity, ours.capacity),
+        (size, header.capacity.saturating_mul(unit), ours.capacity.saturating_mul(unit)),
         ("slot stride", header.slot_stride, ours.slot_stride),
         ("slot alignment", header.slot_align, ours.slot_align),
         ("payload offset", header.payload_offset, ours.payload_offset),

@@ -13,6 +13,7 @@
 
 use super::control::{Control, Entry};
 use super::records::line::RecordLine;
+use super::records::word::LINE_BYTES;
 use crate::counters;
 use crate::schema::{Event, slot_align};
 use crate::segment::{Blueprint, Kind, PlanError, SegmentPlan};
@@ -73,10 +74,16 @@ pub(crate) fn kind_of<E: Event>() -> Kind {
 #[non_exhaustive]
 pub enum ShapeError {
     /// Slots are addressed by a mask.
-    #[error("a ring has a power of two of slots, 1 (of records, 64 lines) to {CAPACITY_MAX}; {capacity} was asked for")]
+    #[error("a ring has a power of two of slots, 1 to {CAPACITY_MAX}; {capacity} was asked for")]
     Capacity {
         /// Slots asked for.
         capacity: usize,
+    },
+    /// The same of a ring of records, which is asked for in bytes.
+    #[error("a ring of records has a power of two of bytes, at most {max}; {bytes} was asked for", max = CAPACITY_MAX * LINE_BYTES)]
+    RecordBytes {
+        /// Bytes asked for.
+        bytes: usize,
     },
     /// The table is part of the segment and has a fixed length.
     #[error("a ring has places for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]
@@ -144,6 +151,13 @@ mod tests {
         assert_eq!(SlotLayout::<[u64; 7]>::STRIDE, 64);
         assert_eq!(SlotLayout::<[u64; 8]>::STRIDE, 128);
         assert_eq!(SlotLayout::<[u8; 1024]>::STRIDE, 1088);
+    }
+
+    #[test]
+    fn what_is_not_slots_takes_less_than_110_kib_for_64_consumers() {
+        let plan = plan::<[u8; 1024]>(4096, 64).unwrap();
+        assert_eq!(plan.slots.len, 4096 * 1088);
+        assert!(plan.total_len - plan.slots.len < 110 << 10, "{plan:?}");
     }
 
     #[test]

@@ -55,7 +55,16 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     says(build(Builder::new(names.name("a"), 8).enable_discovery(5000)), &["5000"]);
     says(build(Builder::new(names.name("a"), 1 << 40)), &["bytes"]);
     says(plan::<[u8; 1 << 24]>(1 << 40, 1), &["the segment would need"]);
-    says(plan_records(1_000_003, 1), &["was asked for"]);
+    says(plan_records(1_000_003, 1), &["a power of two of bytes", "1000003 was asked for"]);
+    says(plan_records(3 << 20, 1), &["a power of two of bytes", "3145728 was asked for"]);
+    let records = SharedDisruptorBuilder::records(names.name("a"), 1_000_003).build_record_producer();
+    says(records, &["a power of two of bytes", "1000003 was asked for"]);
+    let records_name = names.name("records");
+    let _records = SharedDisruptorBuilder::records(&records_name, 1 << 16).build_record_producer().unwrap();
+    let records = SharedDisruptorBuilder::records(&records_name, 1_000_003).build_record_consumer();
+    says(records, &["a power of two of bytes", "1000003 was asked for"]);
+    let records = SharedDisruptorBuilder::records(&records_name, 1 << 17).build_record_consumer();
+    says(records, &[&records_name, "bytes of records", "is 65536", "asks for 131072"]);
     let late = ring().wait_for_consumers(1, Duration::from_millis(1));
     says(
         build(Builder::new(names.name("b"), 8).with_coordination_timeout(Duration::ZERO)),

@@ -8,7 +8,7 @@ use super::line::RecordLine;
 use super::producer::RecordProducer;
 use super::word::LINE_BYTES;
 use crate::builder::SharedDisruptorBuilder;
-use crate::error::MultiProcessResult;
+use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::ring::layout::{self, ShapeError};
 use crate::segment::{Place, SegmentPlan};
 
@@ -49,7 +49,9 @@ impl SharedDisruptorBuilder<RecordLine> {
     /// # }
     /// ```
     pub fn records(place: impl Into<Place>, bytes: usize) -> Self {
-        Self::new(place, lines_in(bytes))
+        let mut builder = Self::new(place, lines_in(bytes));
+        builder.record_bytes = bytes;
+        builder
     }
 
     /// Builds the one producer of a ring of records: see [`build_producer`](Self::build_producer).
@@ -57,15 +59,17 @@ impl SharedDisruptorBuilder<RecordLine> {
     /// # Errors
     /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: the size is not a power of two.
     pub fn build_record_producer(self) -> MultiProcessResult<RecordProducer> {
-        Ok(RecordProducer::new(self.producer_end()?))
+        let bytes = self.record_bytes;
+        Ok(RecordProducer::new(self.producer_end().map_err(|error| built_in_bytes(error, bytes))?))
     }
 
     /// Attaches a consumer to a ring of records that exists.
     ///
     /// # Errors
-    /// See [`MultiProcessError`](crate::MultiProcessError).
+    /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: a size was given that no ring of records has.
     pub fn build_record_consumer(self) -> MultiProcessResult<RecordConsumer> {
-        Ok(RecordConsumer::new(self.consumer_end()?))
+        let bytes = self.record_bytes;
+        Ok(RecordConsumer::new(self.consumer_end().map_err(|error| built_in_bytes(error, bytes))?))
     }
 }
 
@@ -75,7 +79,22 @@ impl SharedDisruptorBuilder<RecordLine> {
 /// # Errors
 /// [`ShapeError`] says which number cannot be.
 pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
-    layout::plan::<RecordLine>(lines_in(bytes), max_consumers)
+    layout::plan::<RecordLine>(lines_in(bytes), max_consumers).map_err(|shape| in_bytes(shape, bytes))
+}
+
+/// The error of a build, with what is wrong with the size in the unit in which it was asked for.
+fn built_in_bytes(error: MultiProcessError, bytes: usize) -> MultiProcessError {
+    match error {
+        MultiProcessError::Shape(shape) => in_bytes(shape, bytes).into(),
+        error => error,
+    }
+}
+
+fn in_bytes(shape: ShapeError, bytes: usize) -> ShapeError {
+    match shape {
+        ShapeError::Capacity { .. } => ShapeError::RecordBytes { bytes },
+        shape => shape,
+    }
 }
 
 /// Lines of a ring of `bytes` bytes. A size that is no number of lines comes out as one that is refused, with the others that are no powers
