@@ -111,7 +111,7 @@ impl Settings {
 
 impl<F: Format> TransportBuilder<F> {
     /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is a power of two: bytes,
-    /// for records; slots, for frames. A consumer that gives 0 takes what it finds.
+    /// for records; slots, for frames. A consumer that gives 0 takes what it finds; a producer that gives 0 is refused.
     pub fn new(place: impl Into<Place>, depth: usize) -> Self {
         let settings = Settings {
             place: place.into(),
@@ -161,8 +161,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also the default. A
-    /// receiver uses memory up to this, and no more, for messages that were split.
+    /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also the default. With 0
+    /// only messages without bytes are sent and received. A receiver uses memory up to this, and no more, for messages that were split.
     #[must_use]
     pub fn with_message_limit(mut self, bytes: usize) -> Self {
         self.settings.message_limit = Some(bytes);

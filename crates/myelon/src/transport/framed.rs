@@ -204,15 +204,26 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
 /// Puts the messages of a ring of frames together.
 pub struct FrameReceiver<E: FramedTransportFrame> {
     consumer: SharedConsumer<E>,
+    /// The user's limit; `None`: what the ring can hold.
+    limit_bytes: Option<usize>,
     reassembler: Reassembler,
+    /// Slots of the ring that the reassembler's limit is for.
+    limited_for: usize,
     counters: ReceiverCounters,
 }
 
 impl<E: FramedTransportFrame> FrameReceiver<E> {
     fn new(consumer: SharedConsumer<E>, limit_bytes: Option<usize>) -> Self {
-        let limit_bytes = limit_bytes.unwrap_or_else(|| receivable_max::<E>(&consumer));
-        let counters = ReceiverCounters::of(&consumer);
-        Self { reassembler: Reassembler::new(E::SHAPE, limit_bytes), consumer, counters }
+        let reassembler = Reassembler::new(E::SHAPE, limit_bytes.unwrap_or_else(|| receivable_max::<E>(&consumer)));
+        let (limited_for, counters) = (consumer.capacity(), ReceiverCounters::of(&consumer));
+        Self { consumer, limit_bytes, reassembler, limited_for, counters }
+    }
+
+    /// The end may be that of another ring by now: it can be exchanged through [`Receiver::end_mut`].
+    #[cold]
+    fn limit_anew(&mut self) {
+        self.limited_for = self.consumer.capacity();
+        self.reassembler.limit_to(self.limit_bytes.unwrap_or_else(|| receivable_max::<E>(&self.consumer)));
     }
 }
 
@@ -296,6 +307,9 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
 
     #[inline]
     fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldFrames<'_, E>>> {
+        if self.limited_for != self.consumer.capacity() {
+            self.limit_anew();
+        }
         let skipped = self.reassembler.skipped();
         let found = find(&mut self.consumer, &mut self.reassembler, patience);
         self.counters.skipped.add(self.reassembler.skipped() - skipped);

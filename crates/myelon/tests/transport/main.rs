@@ -17,5 +17,6 @@ mod conformance;
 #[cfg(feature = "dst")]
 mod histories;
 mod model;
+mod nothing;
 mod processes;
 mod stage;
