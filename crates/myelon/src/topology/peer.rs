@@ -43,6 +43,8 @@ pub(super) struct Gone {
     exit: Option<Exit>,
     /// Whether our process is the worker itself, and not a shell in front of it.
     is_itself: bool,
+    /// Whether it was heard, so that it had joined: what is said of a refused process of its number is said of another, in another namespace.
+    was_heard: bool,
 }
 
 impl Gone {
@@ -305,26 +307,40 @@ impl<F: Format> Peer<F> {
     }
 
     fn went(&mut self, process: ProcessIdentity, how: Option<Ending>) {
-        let gone = Gone { process, how, since: Instant::now(), exit: None, is_itself: false };
+        let gone = Gone {
+            process,
+            how,
+            since: Instant::now(),
+            exit: None,
+            is_itself: false,
+            was_heard: self.is_heard(process),
+        };
         self.standing = Standing::Gone(gone);
         // It could never be heard, so it has not come back.
         self.news.retain(|news| !matches!(news, News::Rejoined(rejoined) if *rejoined == process));
         // Why it has gone was told already.
-        if self.failed.as_ref().is_none_or(|failure| failure.pid != process.pid) {
+        if gone.was_heard || self.failed.as_ref().is_none_or(|failure| failure.pid != process.pid) {
             self.news.push_back(News::Gone(gone));
         }
     }
 
+    /// Whether `process`, which is this worker or was, has joined: we have found its ring.
+    fn is_heard(&self, process: ProcessIdentity) -> bool {
+        self.owner == Some(process) && !self.is_refused_for_good
+    }
+
     /// A process has said that it could not take this place.
     fn could_not_join(&mut self, refusal: JoinRefusal) {
-        let is_other = matches!(self.standing, Standing::Present(process) if process.pid != refusal.pid);
+        // Numbers of processes in different namespaces may be equal.
+        let is_other = matches!(self.standing,
+            Standing::Present(process) if process.pid != refusal.pid || self.is_heard(process));
         if is_other || refusal.cause == RefusalCause::IdInUse {
             return self.strays.push(refusal);
         }
         let pid = refusal.pid;
         // It may have been in the table for a moment.
         self.news.retain(|news| match news {
-            News::Gone(gone) => gone.process.pid != pid,
+            News::Gone(gone) => gone.was_heard || gone.process.pid != pid,
             News::Rejoined(process) => process.pid != pid,
             News::JoinFailed(failure) => failure.pid != pid,
         });

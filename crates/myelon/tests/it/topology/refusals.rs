@@ -2,9 +2,10 @@
 
 use super::actors::{by_hand, command, workers};
 use super::stage::{Stage, of_label, round, soon};
-use myelon::liveness::RefusalCause;
+use myelon::liveness::{Ending, RefusalCause, leave_refusal};
 use myelon::topology::{
-    Change, JoinRefusal, LaunchError, MissingState, MissingWorker, Outcome, Topology, Whom, Workers,
+    Change, JoinRefusal, LaunchError, MissingState, MissingWorker, Outcome, Situation, Topology, Whom, WorkerEnd,
+    Workers,
 };
 use myelon::transport::Records;
 use std::os::unix::process::CommandExt;
@@ -219,4 +220,31 @@ fn a_label_that_is_in_use_is_refused_before_any_worker_is_started() {
     };
     let second = of_label(stage.label(), 1).launch(Workers::spawned(spawn));
     assert!(matches!(second, Err(LaunchError::Broadcast(_))) && starts.load(Ordering::Relaxed) == 0, "{second:?}");
+}
+
+#[test]
+fn a_process_that_is_refused_hides_no_worker_of_the_same_number_in_another_namespace() {
+    let stage = Stage::new(1);
+    let _watchdog = Watchdog::new(2 * PATIENCE, "a worker beside a process that is refused");
+    let invitation = stage.topology.invitation(0).unwrap();
+    let joining = std::thread::spawn(move || WorkerEnd::<Records>::join(&invitation).unwrap());
+    let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
+    let worker = joining.join().unwrap();
+    // As the first process of another container says it: its number is that of the worker, the first of its own.
+    let pid = std::process::id();
+    leave_refusal(stage.topology.layout().rpc_ring_name(), Some(0), RefusalCause::OtherContent).unwrap();
+    match &scheduler.check_workers()[..] {
+        [(0, Change::JoinFailed { refusal: Some(refusal), .. })] => {
+            assert_eq!(refusal.cause, RefusalCause::OtherContent)
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(scheduler.report(0).situation, Situation::NothingSent);
+    drop(worker);
+    let died = Change::Died { pid, status: None, how: Ending::Dropped };
+    assert_eq!(scheduler.check_workers(), [(0, died)]);
+    match &scheduler.gather(Whom::All, soon())[0].outcome {
+        Outcome::Died { how: Ending::Dropped, .. } => {}
+        other => panic!("{other:?}"),
+    }
 }
