@@ -7,9 +7,9 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::backend::HeapObject;
 #[cfg(target_os = "linux")]
 use super::backend::MemfdObject;
+use super::backend::{HeapObject, shm_path};
 use super::name::{MmapTransportLayout, SegmentName, absolute, printable};
 
 /// Where a segment is, or is to be created.
@@ -43,6 +43,17 @@ impl Place {
         match self {
             Self::File(path) => Self::File(absolute(path)),
             other => other.clone(),
+        }
+    }
+
+    /// The file under which other processes find the segment; `None` where it has no name, or what should be one cannot be.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Shm(name) => shm_path(name).ok(),
+            Self::File(path) => Some(absolute(path)),
+            #[cfg(target_os = "linux")]
+            Self::Memfd(_) => None,
+            Self::Heap(_) => None,
         }
     }
 

@@ -5,10 +5,12 @@
 
 use super::refusal::JoinRefusal;
 use crate::transport::{InvalidConfigText, SessionLayoutError, TransportError};
+use disruptor_mp::Place;
 use disruptor_mp::liveness::{Ending, RefusalCause};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -164,11 +166,6 @@ pub(super) fn went(how: Ending) -> &'static str {
     }
 }
 
-/// The end of a sentence: the cause, if one is known.
-fn because(cause: &Option<Box<TransportError>>) -> String {
-    cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"))
-}
-
 fn list(missing: &[MissingWorker]) -> String {
     missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -184,12 +181,13 @@ pub enum WorkerJoinError {
     #[error("the invitation cannot be read: {0}")]
     Invitation(InvalidConfigText),
     /// There was no scheduler within the patience of the invitation.
-    #[error("no scheduler within {waited:.1?}{}", because(r#source))]
+    #[error("no scheduler within {waited:.1?}: {found}")]
     NoScheduler {
         /// How long the worker waited.
         waited: Duration,
-        /// Why the broadcast ring could not be attached to, the last time; `None` if it was that of a scheduler that is dead or has closed it.
-        r#source: Option<Box<TransportError>>,
+        /// What it found instead, when it looked for the last time.
+        #[source]
+        found: MeetingPlace,
     },
     /// The scheduler had made the broadcast ring before it started this worker, and there is no ring under that name.
     #[error(
@@ -242,6 +240,71 @@ impl WorkerJoinError {
                 Some(RefusalCause::of(error))
             }
             _ => Some(RefusalCause::Other),
+        }
+    }
+}
+
+/// What a worker finds where its scheduler should be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MeetingPlace {
+    /// There is no ring under the name of the broadcast ring.
+    NoRing {
+        /// The file that was looked for.
+        path: PathBuf,
+        /// Those of the session's response rings that are there.
+        others: Vec<String>,
+        /// The process alive that reads one of them as the scheduler, as seen in its own pid namespace. Then the name of the broadcast ring
+        /// was removed: end that process, and start the session anew.
+        scheduler: Option<u32>,
+    },
+    /// The broadcast ring is that of a scheduler that has gone.
+    Ended {
+        /// Where it is.
+        place: String,
+        /// How the scheduler has gone.
+        ending: SchedulerEnding,
+    },
+    /// The broadcast ring could not be attached to.
+    Unusable(Box<TransportError>),
+}
+
+impl std::error::Error for MeetingPlace {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unusable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for MeetingPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRing { path, others, scheduler } => {
+                write!(f, "there is no broadcast ring at {}", Place::from(path.clone()))?;
+                match (&others[..], scheduler) {
+                    ([], _) => f.write_str(
+                        ", and no other ring of this session: start the scheduler, with the same label and directory; \
+                         if it runs, the names were removed, and the session must be started anew",
+                    ),
+                    (others, Some(pid)) => write!(
+                        f,
+                        ", but of this session there is {}, which the scheduler, process {pid}, reads: the name of the broadcast ring was \
+                         removed; end that process and start the session anew",
+                        others.join(", ")
+                    ),
+                    (others, None) => write!(
+                        f,
+                        ", but of this session there is {}, which no scheduler reads: start the scheduler",
+                        others.join(", ")
+                    ),
+                }
+            }
+            Self::Ended { place, ending } => {
+                write!(f, "the broadcast ring at {place} is that of a scheduler that has gone: {ending}")
+            }
+            Self::Unusable(error) => error.fmt(f),
         }
     }
 }

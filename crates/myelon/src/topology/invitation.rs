@@ -22,6 +22,9 @@ pub const INVITATION_VARIABLE: &str = "MYELON_INVITATION";
 /// What an invitation's line begins with.
 const WHAT: &str = "myelon-worker";
 
+/// More workers have no names, whatever a line says that was written by hand.
+const RANKS_MAX: usize = 256;
+
 /// Version of its fields, and of the steps by which the two sides meet.
 const VERSION: u32 = 2;
 
@@ -104,6 +107,17 @@ impl Invitation {
 
     pub(super) fn response_place(&self) -> Place {
         place(self.directory.as_ref(), &self.rings.response_ring_name)
+    }
+
+    /// Where the response rings of all workers are, as far as the name of ours tells: it ends with our rank.
+    pub(super) fn response_places(&self) -> impl Iterator<Item = Place> + '_ {
+        let name = &self.rings.response_ring_name;
+        let stem = name.strip_suffix(&format!("{:x}", self.rank));
+        let known = if stem.is_some() { 0..self.worker_count.min(RANKS_MAX) } else { self.rank..self.rank + 1 };
+        known.map(move |rank| match stem {
+            Some(stem) => place(self.directory.as_ref(), &format!("{stem}{rank:x}")),
+            None => self.response_place(),
+        })
     }
 }
 

@@ -67,7 +67,8 @@ pub use answer::{Answer, Change, Outcome, Whom};
 pub use child::StatusUnknown;
 pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, Topology};
 pub use error::{
-    LaunchError, MissingState, MissingWorker, Parentage, RestartError, RingAccess, SchedulerEnding, WorkerJoinError,
+    LaunchError, MeetingPlace, MissingState, MissingWorker, Parentage, RestartError, RingAccess, SchedulerEnding,
+    WorkerJoinError,
 };
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;

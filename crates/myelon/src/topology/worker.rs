@@ -4,7 +4,7 @@
 //! scheduler. **May touch it:** the worker's process, one thread at a time.
 
 use super::description::RESPONSE_CONSUMERS_MAX;
-use super::error::{Parentage, SchedulerEnding, WorkerJoinError};
+use super::error::{MeetingPlace, Parentage, SchedulerEnding, WorkerJoinError};
 use super::invitation::{Invitation, scheduler_id};
 use super::orphan::{Tie, die_with_parent, is_our_parent};
 use super::refusal::{is_passing, tell};
@@ -14,7 +14,7 @@ use crate::transport::{
 };
 use disruptor_mp::liveness::Refusal;
 use disruptor_mp::liveness::process::InheritedPipe;
-use disruptor_mp::{ConsumeError, MultiProcessError, Patience, Sequence};
+use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Sequence};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -163,22 +163,30 @@ impl Meeting<'_> {
     /// ring's table says that we are here.
     fn attach_to_broadcast<F: Format>(&self) -> Result<FramedTransportConsumer<F>, WorkerJoinError> {
         loop {
-            let source = match self.builder(true).build_consumer() {
+            let found = match self.builder(true).build_consumer() {
                 Ok(broadcasts) => match ending(&broadcasts) {
                     None => return Ok(broadcasts),
                     // What a dead scheduler has left. Another may come, unless ours is the dead one.
                     Some(found) if self.is_child => return Err(gone(found)),
-                    Some(_) => None,
+                    Some(ending) => {
+                        MeetingPlace::Ended { place: self.invitation.broadcast_place().to_string(), ending }
+                    }
                 },
                 // Ours was there before us.
                 Err(TransportError::Build(MultiProcessError::NotFound { place })) if self.is_child => {
                     return Err(WorkerJoinError::NoRing { place, scheduler: self.parentage() });
                 }
-                Err(TransportError::Build(error)) if is_passing(&error) => Some(Box::new(error.into())),
+                Err(TransportError::Build(error)) if is_passing(&error) => {
+                    MeetingPlace::Unusable(Box::new(error.into()))
+                }
                 Err(error) => return Err(WorkerJoinError::Broadcast(error)),
             };
             if !self.nap() {
-                return Err(WorkerJoinError::NoScheduler { waited: self.began.elapsed(), source });
+                let found = match found {
+                    MeetingPlace::Unusable(error) if is_absence(&error) => self.without_broadcast(),
+                    found => found,
+                };
+                return Err(WorkerJoinError::NoScheduler { waited: self.began.elapsed(), found });
             }
         }
     }
@@ -253,6 +261,27 @@ impl Meeting<'_> {
         }
     }
 
+    /// What there is of the session where its broadcast ring is not.
+    fn without_broadcast(&self) -> MeetingPlace {
+        let mut others = Vec::new();
+        let mut scheduler = None;
+        let id = scheduler_id(&self.invitation.rings().rpc_ring_name);
+        for place in self.invitation.response_places() {
+            match ConsumerBarrier::attach(&place) {
+                Ok(ring) => {
+                    let reads = |info: &ConsumerInfo| info.id == id && info.alive;
+                    scheduler = scheduler.or_else(|| Some(ring.consumers().into_iter().find(reads)?.process.pid));
+                }
+                Err(MultiProcessError::NotFound { .. }) => continue,
+                // Whatever keeps us from looking into it, it is there.
+                Err(_) => {}
+            }
+            others.push(place.to_string());
+        }
+        let place = self.invitation.broadcast_place();
+        MeetingPlace::NoRing { path: place.path().unwrap_or_else(|| place.to_string().into()), others, scheduler }
+    }
+
     /// What is known of the scheduler that has started us.
     fn parentage(&self) -> Parentage {
         match self.invitation.parent {
@@ -269,6 +298,11 @@ impl Meeting<'_> {
         }
         is_patient
     }
+}
+
+/// Whether there is no ring under the name.
+fn is_absence(error: &TransportError) -> bool {
+    matches!(error, TransportError::Build(MultiProcessError::NotFound { .. }))
 }
 
 fn gone(found: SchedulerEnding) -> WorkerJoinError {

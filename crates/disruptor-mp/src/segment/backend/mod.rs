@@ -25,6 +25,7 @@ pub use heap::HeapObject;
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdObject;
 pub(super) use memory_limit::MemoryLimit;
+pub(super) use shm::path as shm_path;
 
 use super::blueprint::Section;
 use super::name::InvalidName;

@@ -7,7 +7,7 @@
 //! nor a replacement could be noticed. There a file in `/private/tmp` takes their place; its pages are written back to the disk now
 //! and then, which costs some bandwidth and nothing else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::name::{InvalidName, SegmentName};
 use super::file::DirEntry;
@@ -17,9 +17,17 @@ use super::file::DirEntry;
 /// # Errors
 /// The name is none, for instance because it has a `/`.
 pub(super) fn entry(name: &str) -> Result<DirEntry, InvalidName> {
+    DirEntry::of(&path(name)?)
+}
+
+/// The file for `name`.
+///
+/// # Errors
+/// As [`entry`].
+pub(crate) fn path(name: &str) -> Result<PathBuf, InvalidName> {
     let name = SegmentName::new(name)?;
-    match cfg!(target_os = "linux") {
-        true => DirEntry::of(&Path::new("/dev/shm").join(name.as_str())),
-        false => DirEntry::of(&Path::new("/private/tmp").join(format!("disruptor-mp-{name}"))),
-    }
+    Ok(match cfg!(target_os = "linux") {
+        true => Path::new("/dev/shm").join(name.as_str()),
+        false => Path::new("/private/tmp").join(format!("disruptor-mp-{name}")),
+    })
 }

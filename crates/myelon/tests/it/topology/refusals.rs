@@ -1,14 +1,16 @@
 //! A worker that cannot join says why, and the scheduler is told at once.
 
-use super::actors::{by_hand, command, workers};
+use super::actors::{by_hand, command, scheduler, workers};
 use super::stage::{Stage, of_label, round, soon};
 use myelon::liveness::{Ending, RefusalCause, leave_refusal};
 use myelon::topology::{
     Change, JoinRefusal, LaunchError, MissingState, MissingWorker, Outcome, Situation, Topology, Whom, WorkerEnd,
     Workers,
 };
-use myelon::transport::Records;
+use myelon::transport::{Records, TransportBuilder};
+use myelon::{RecordConsumer, SharedDisruptorBuilder};
 use std::os::unix::process::CommandExt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use testkit::skip;
@@ -173,6 +175,121 @@ fn a_successor_whose_ring_has_lost_its_name_says_what_it_found() {
     scheduler.broadcast(b"still", 1, myelon::Patience::Until(soon())).unwrap();
     let answer = scheduler.gather(Whom::Rank(0), soon()).remove(0);
     assert_eq!(super::stage::said(&answer), "STILL");
+}
+
+/// What a worker that is started by hand as `rank`, and waits hardly at all, says of a scheduler that does not come.
+fn alone(stage: &Stage, rank: usize) -> String {
+    let hasty = stage.topology.clone().with_rendezvous_timeout(Duration::from_millis(50));
+    let said = by_hand("answers", &hasty.invitation(rank).unwrap()).wait_line("REFUSED");
+    println!("{said}");
+    assert!(said.starts_with("REFUSED no scheduler within "), "{said}");
+    said
+}
+
+#[test]
+fn a_worker_by_hand_that_finds_no_ring_says_where_it_looked_and_what_else_is_there() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a worker by hand without a ring");
+    let stage = Stage::new(2);
+    let path = format!("there is no broadcast ring at /dev/shm/{}", stage.topology.layout().rpc_ring_name());
+    let nothing = alone(&stage, 1);
+    assert!(nothing.contains(&format!("{path}, and no other ring of this session")), "{nothing}");
+
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    round(&mut scheduler, "before");
+    std::fs::remove_file(format!("/dev/shm/{}", stage.topology.layout().rpc_ring_name())).unwrap();
+    let others = alone(&stage, 1);
+    let rings: Vec<_> = stage.topology.layout().response_ring_names().map(|name| format!("shm:{name}")).collect();
+    let expected = format!("{path}, but of this session there is {}, ", rings.join(", "));
+    assert!(others.contains(&expected), "{others}");
+    assert!(others.contains(&format!("which the scheduler, process {}, reads", std::process::id())), "{others}");
+
+    for path in stage.leftovers() {
+        std::fs::remove_file(path).unwrap();
+    }
+    let unnamed = alone(&stage, 1);
+    assert!(unnamed.contains("if it runs, the names were removed"), "{unnamed}");
+    round(&mut scheduler, "undisturbed");
+}
+
+#[test]
+fn a_worker_by_hand_that_finds_the_ring_of_a_dead_scheduler_says_so() {
+    let stage = Stage::new(2);
+    let mut hands: Vec<_> = (0..2).map(|rank| by_hand("hangs", &stage.topology.invitation(rank).unwrap())).collect();
+    let mut dead = scheduler(&stage, "met");
+    for hand in &mut hands {
+        hand.wait_line("JOINED");
+    }
+    // It lives, and so does the ring that the dead scheduler leaves; running, it would end at that death.
+    hands[0].stop();
+    let pid = dead.pid();
+    dead.kill_and_reap();
+    hands.pop().unwrap().kill_and_reap();
+    let said = alone(&stage, 1);
+    let name = stage.topology.layout().rpc_ring_name();
+    let expected = format!("the broadcast ring at shm:{name} is that of a scheduler that has gone: ");
+    assert!(said.contains(&expected) && said.contains(&format!("process {pid}")), "{said}");
+    hands.pop().unwrap().kill_and_reap();
+    stage.collect();
+}
+
+/// A stranger under an id of a worker that does not exist, in the broadcast ring of `stage`.
+fn stranger(stage: &Stage, number: usize) -> RecordConsumer {
+    let name = stage.topology.layout().rpc_ring_name();
+    let id = format!("{}stranger{number}", stage.topology.worker_consumer_id(0).trim_end_matches('0'));
+    SharedDisruptorBuilder::records(name, 0).with_consumer_id(id).build_record_consumer().unwrap()
+}
+
+#[test]
+fn a_child_that_finds_the_table_full_is_told_to_the_scheduler_at_once() {
+    let stage = std::sync::Arc::new(Stage::new(1));
+    let strangers = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let (session, taken) = (stage.clone(), strangers.clone());
+    let spawn = move |rank| {
+        // The ring is there before the first worker is started.
+        taken.lock().unwrap().push(stranger(&session, rank));
+        command("answers")
+    };
+    let (missing, text) = missing(&stage.topology.clone().with_rendezvous_timeout(LONG), Workers::spawned(spawn));
+    assert_eq!(refused(&missing).cause, RefusalCause::TableFull, "{text}");
+    assert!(text.contains("all 1 places for such consumers are in use"), "{text}");
+    drop(strangers);
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_by_hand_that_finds_the_table_full_says_so_in_the_ring() {
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone().with_rendezvous_timeout(LONG);
+    std::thread::scope(|scope| {
+        let launched = scope.spawn(|| missing(&topology, Workers::started_elsewhere()));
+        let ring = std::path::Path::new("/dev/shm").join(stage.topology.layout().rpc_ring_name());
+        eventually("the broadcast ring", PATIENCE, || ring.exists()).unwrap();
+        let strangers = [0, 1].map(|number| stranger(&stage, number));
+        let mut late = by_hand("answers", &topology.invitation(1).unwrap());
+        let (missing, text) = launched.join().unwrap();
+        let MissingState::Refused { refusal, .. } = &missing[1].state else { panic!("{text}") };
+        assert_eq!((refusal.pid, refusal.cause), (late.pid(), RefusalCause::TableFull), "{text}");
+        late.wait_line("REFUSED the broadcast ring could not be joined");
+        drop(strangers);
+    });
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_by_hand_for_which_no_place_is_kept_says_so_in_the_ring() {
+    let stage = Stage::new(1);
+    // A ring under the topology's name, whose places are kept for ids that no worker has.
+    let name = stage.topology.layout().rpc_ring_name();
+    let builder = TransportBuilder::<Records>::new(name.as_str(), stage.topology.layout().rpc_depth());
+    let producer = builder.with_max_consumers(1).with_consumer_prefix("cp").build_producer().unwrap();
+    let strangers: Vec<_> = (0..myelon::PLACES_FOR_OTHERS).map(|number| stranger(&stage, number)).collect();
+    let mut worker = by_hand("answers", &stage.topology.invitation(0).unwrap());
+    let said = worker.wait_line("REFUSED the broadcast ring could not be joined");
+    assert!(said.contains("finds no place: this ring keeps its places for ids that begin with `cp`"), "{said}");
+    let refusal = producer.refusal(Some(0)).unwrap();
+    assert_eq!((refusal.pid, refusal.cause), (worker.pid(), RefusalCause::TableFull));
+    drop((producer, strangers));
+    stage.assert_nothing_left();
 }
 
 #[test]
