@@ -9,23 +9,35 @@ use crate::sync::primitive::Ordering;
 /// The end of what was published, and whether the cursor could be believed.
 ///
 /// It is the end of the unbroken run of valid stamps that begins at the cursor, which may lag behind them: readers follow the stamps
-/// and may have seen those events. A cursor that the stamps before it contradict was not stored by a producer; then the highest stamp
-/// in the ring tells, or the lowest slot before it that lacks its stamp: there a producer died inside a group.
+/// and may have seen those events. A cursor that the stamps on either side of it contradict was not stored by a producer; then the highest
+/// stamp in the ring tells, or the lowest slot before it that lacks its stamp: there a producer died inside a group.
 pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
     let capacity = memory.capacity();
     let cursor = memory.control().cursor.acquire();
     if !may_have_been_reached(memory, cursor) {
-        let highest = (0..capacity).map(|index| stamp_at(memory, index)).max().unwrap_or(0);
-        // Not the slot of `highest` itself, which is a lap behind the event before it: it may be being written again.
-        let mut lap = (highest - capacity + 1).max(0)..highest;
-        let end = lap.find(|position| stamp_at(memory, position % capacity) != position + 1);
-        return (end.unwrap_or(highest), false);
+        return (end_by_stamps(memory), false);
     }
     let mut end = cursor;
     while end - cursor < capacity && memory.stamp(end).load(Ordering::Acquire) == end + 1 {
         end += 1;
     }
+    // The event of a later lap where the run ends: the cursor is too low, or that stamp is damaged. The other stamps tell which.
+    if stamp_at(memory, end % capacity) > end + 1 {
+        let by_stamps = end_by_stamps(memory);
+        if by_stamps > end && stamp_at(memory, (by_stamps - 1) % capacity) == by_stamps {
+            return (by_stamps, false);
+        }
+    }
     (end, true)
+}
+
+/// The end of what was published, as the stamps alone have it.
+fn end_by_stamps<M: Memory>(memory: &M) -> i64 {
+    let capacity = memory.capacity();
+    let highest = (0..capacity).map(|index| stamp_at(memory, index)).max().unwrap_or(0);
+    // Not the slot of `highest` itself, which is a lap behind the event before it: it may be being written again.
+    let mut lap = (highest - capacity + 1).max(0)..highest;
+    lap.find(|position| stamp_at(memory, position % capacity) != position + 1).unwrap_or(highest)
 }
 
 /// Whether the stamps allow that everything before `position` was published once: the slot before it holds the event before it, or is
@@ -75,6 +87,11 @@ mod tests {
     fn a_forged_cursor_is_not_believed() {
         assert_eq!(published_end(&ring([5, 6, 3, 4], 900)), (6, false));
         assert_eq!(published_end(&ring([5, 6, 3, 4], i64::MAX)), (6, false));
-        assert_eq!(published_end(&ring([5, 6, 3, i64::MAX], -7)).0, 0, "clamped to 0, where the stamps say no more");
+        for too_low in [i64::MIN, -1, 0, 1] {
+            assert_eq!(published_end(&ring([5, 6, 3, 4], too_low)), (6, false), "{too_low}");
+        }
+        assert_eq!(published_end(&ring([0, 6, 3, 4], 1)), (4, false), "too low, and its producer died inside a slot");
+        assert_eq!(published_end(&ring([5, 6, 3, i64::MAX], -7)), (3, false), "a damaged stamp is none");
+        assert_eq!(published_end(&ring([5, 0, 0, 0], 0)), (0, true), "a damaged stamp behind a cursor that is right");
     }
 }

@@ -339,8 +339,8 @@ impl<E: Event> RoomWait<'_, E> {
         let Target::Room(count) = self.target else { return Some(consumer) };
         let memory = self.producer.core.memory();
         let room = |index: usize| {
-            memory.entry(index).position.load(Ordering::Relaxed).saturating_add(memory.capacity())
-                - self.producer.core.next()
+            let position = memory.entry(index).position.load(Ordering::Relaxed); // whatever stands there
+            position.saturating_add(memory.capacity()).saturating_sub(self.producer.core.next())
         };
         self.producer.required_entries().find(|&index| room(index) < count as i64).or(Some(consumer))
     }

@@ -7,10 +7,12 @@ use crate::stage::{
 use disruptor_mp::counters::ids;
 use disruptor_mp::segment::{ABI, OpenError, Place, SegmentPlan};
 use disruptor_mp::{
-    ConsumeError, CoordinationMode, JoinError, MultiProcessError, PublishError, RingBufferFull, SharedCursorTrait,
-    SharedRingBuffer, StartAt, attach_shared_consumer, build_shared_single_producer, event,
+    ConsumeError, CoordinationMode, JoinError, MultiProcessError, Origin, PublishError, RequiredConsumerError,
+    RequiredConsumerLivenessConfig, RingBufferFull, SharedCursorTrait, SharedRingBuffer, StartAt,
+    attach_shared_consumer, build_shared_single_producer, event,
 };
 use std::time::{Duration, Instant};
+use testkit::fork::fork_then;
 
 /// A ring of four in a file, and a hand in it.
 fn forged_ring() -> (TempDir, Place, disruptor_mp::SharedProducer<Step>, Forger) {
@@ -43,6 +45,55 @@ fn a_forged_position_never_switches_gating_off_and_is_counted() {
         // The consumer knows where it stands: nothing was overwritten under it, and its next release is believed.
         assert_eq!(drain(&mut consumer), [0, 1, 2, 3]);
         assert_eq!(fill(&mut producer), 4);
+    }
+}
+
+#[test]
+fn a_forged_position_of_a_required_consumer_ends_in_a_reason() {
+    let _watchdog = watchdog();
+    for forged in [i64::MAX, i64::MIN, -1, 1000] {
+        let (_dir, place, mut producer, forger) = forged_ring();
+        let mut consumer = join(&place, "w");
+        let moment = Duration::from_millis(1);
+        let required = RequiredConsumerLivenessConfig::new(["w"])
+            .with_progress_timeout(moment)
+            .with_progress_check_interval(moment)
+            .with_shutdown_grace_period(moment);
+        producer.enable_required_consumer_liveness(required).unwrap();
+        publish(&mut producer, 4);
+        assert_eq!(drain(&mut consumer), [0, 1, 2, 3]);
+        assert_eq!(fill(&mut producer), 4);
+        forger.set_position(0, forged);
+        let shut = producer.publish_managed(|_| ()).unwrap_err();
+        assert!(matches!(shut, RequiredConsumerError::GracefulShutdownTriggered { .. }), "{forged}: {shut:?}");
+    }
+}
+
+#[test]
+fn a_successor_that_finds_a_forged_cursor_does_not_overrun_a_lease() {
+    let _watchdog = watchdog();
+    for forged in [i64::MAX, i64::MIN, -1, 0, 1, 2, 3, 5] {
+        let dir = TempDir::new();
+        let path = dir.path().join("ring");
+        let place = Place::from(path.as_path());
+        let mut child = fork_then(|| {
+            let mut producer = ring(&place, 4).build_producer(step).unwrap();
+            let mut consumer = join(&place, "w");
+            publish(&mut producer, 4);
+            assert_eq!(drain(&mut consumer), [0, 1, 2, 3]);
+            publish(&mut producer, 2);
+            std::mem::forget((producer, consumer));
+            0
+        });
+        assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+        let mut consumer = join(&place, "w");
+        let leased = consumer.try_consume_batch_leased(4).unwrap();
+        Forger::new(&path, 4).set_cursor(forged);
+        let mut successor = ring(&place, 4).build_producer(step).unwrap();
+        assert_eq!((successor.origin(), fill(&mut successor)), (Origin::TookOver, 2), "{forged}");
+        assert!(leased.iter().map(|event| event.sequence).eq([4, 5]), "{forged}");
+        drop(leased);
+        assert_eq!(drain(&mut consumer), [6, 7], "{forged}");
     }
 }
 
