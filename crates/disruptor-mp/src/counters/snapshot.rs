@@ -49,7 +49,7 @@ impl fmt::Display for CounterOwner {
             Self::Producer { reign } => write!(f, "reign {reign}"),
             Self::Consumer { place, epoch } => write!(f, "place {place}, epoch {epoch}"),
             Self::FormerConsumers => f.write_str("their places were taken by others"),
-            Self::Attached { ring, number } => write!(f, "of {ring}, attached as number {number}"),
+            Self::Attached { ring, number } => write!(f, "of {}, attached as number {number}", ring.escape_debug()),
             Self::Registered => f.write_str("registered"),
         }
     }
@@ -134,6 +134,8 @@ mod tests {
             line(ids::EVENTS_PUBLISHED_BYTES, "producer", attached),
             "events_published_bytes = 24 bytes (producer; of shm:rpc, attached as number 2)"
         );
+        let forged = CounterOwner::Attached { ring: "\x1b[2J".into(), number: 2 };
+        assert!(line(ids::EVENTS_PUBLISHED, "producer", forged).ends_with("of \\u{1b}[2J, attached as number 2)"));
         let former = line(ids::CONSUMER_LAG_MAX, "former consumers", CounterOwner::FormerConsumers);
         assert_eq!(former, "consumer_lag_max = 24 events (former consumers; their places were taken by others)");
     }

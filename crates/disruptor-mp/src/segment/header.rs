@@ -27,6 +27,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::blueprint::{self, Blueprint, HEADER_BYTES, Kind, PREFIX_BYTES_MAX, Section, SegmentPlan};
 use super::owner::ProcessIdentity;
+use crate::text::disguises;
 
 /// The first eight bytes of every object of ours.
 const MAGIC: [u8; 8] = *b"MYELONSG";
@@ -313,6 +314,8 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
         return Err(corrupt("places", wire.places));
     }
     let prefix = wire.prefix.get(..wire.prefix_len as usize).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    // It is printed, and no id can begin so.
+    let prefix = prefix.filter(|prefix| !prefix.chars().any(disguises));
     let prefix = prefix.ok_or(corrupt("prefix", wire.prefix_len))?.to_owned();
     if plan.total_len > object_len {
         return Err(HeaderError::Length { header_bytes: plan.total_len, object_bytes: object_len });
@@ -517,6 +520,7 @@ pub(super) mod tests {
         assert_eq!(field(true, |w| w.places = 3), "places");
         assert_eq!(field(true, |w| w.prefix_len = 129), "prefix");
         assert_eq!(field(true, |w| w.prefix[0] = 0xff), "prefix");
+        assert_eq!(field(true, |w| w.prefix[0] = 0x1b), "prefix");
         assert_eq!(field(true, |w| w.table.offset = w.control.offset), "consumer table section");
         assert_eq!(field(true, |w| w.slots.len = u64::MAX - 100), "section lengths");
         assert_eq!(field(true, |w| w.capacity = u64::MAX), "capacity");
