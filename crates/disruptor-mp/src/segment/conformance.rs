@@ -878,6 +878,19 @@ fn victim() {
             let error = Segment::create(&place, &large, &CreateOptions::default(), |_| {}).unwrap_err();
             say(&format!("ready {error}"));
         }
+        "lock more than the limit allows" => {
+            // SAFETY: changes who this process is; it has no other threads that matter.
+            assert!(unsafe { libc::setgid(65534) == 0 && libc::setuid(65534) == 0 });
+            for bytes in [0, 4096] {
+                let limit = libc::rlimit { rlim_cur: bytes, rlim_max: 4096 };
+                // SAFETY: a structure that lives through the call.
+                assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }, 0);
+                let options = CreateOptions::default().mlock(true);
+                let error = Segment::create(&Place::memfd("locked"), &blueprint(), &options, |_| {}).unwrap_err();
+                say(&format!("refused {error}"));
+            }
+            say("ready");
+        }
         "create more than the file size limit allows" => {
             let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
             // SAFETY: a structure that lives through the call.
@@ -904,6 +917,24 @@ fn dir_of(place: &Place) -> PathBuf {
 
 mod processes {
     use super::*;
+
+    #[test]
+    fn memory_that_may_not_be_locked_is_an_error_that_says_which_limit() {
+        // SAFETY: asks who we are.
+        if unsafe { libc::geteuid() } != 0 {
+            testkit::skip!("only root can become another user");
+        }
+        let dir = TempDir::new();
+        let mut victim = Victim::start("lock more than the limit allows", &dir.path().join("none"));
+        for limit in [0, 4096] {
+            let error = victim.expect("refused");
+            assert!(
+                error.contains(&format!("may lock {limit} bytes in all (RLIMIT_MEMLOCK); raise the limit")),
+                "{error}"
+            );
+        }
+        victim.expect("ready");
+    }
 
     #[test]
     fn who_may_not_remove_a_segment_leaves_it_as_it_was() {

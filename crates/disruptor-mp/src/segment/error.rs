@@ -77,6 +77,22 @@ pub enum CreateError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// `mlock` was asked for, and this process may not keep that much memory from being swapped out. Raise the limit, or do
+    /// without `mlock`.
+    #[error(
+        "{place} needs {wanted_bytes} bytes of locked memory, and this process may lock {limit_bytes} bytes in all (RLIMIT_MEMLOCK); raise \
+         the limit (shell: ulimit -l, systemd: LimitMEMLOCK, Docker: --ulimit memlock), or do without mlock"
+    )]
+    LockLimit {
+        /// Where it should have been created.
+        place: String,
+        /// The length of the whole segment.
+        wanted_bytes: u64,
+        /// The limit, of all memory that this process locks.
+        limit_bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file system may not have any more files, however short. Remove some, or mount it with more inodes.
     #[error(
         "no inode for {place}: its file system has {free_bytes} bytes free and room for no more files; remove files there, mount it \

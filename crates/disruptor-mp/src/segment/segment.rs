@@ -572,7 +572,7 @@ impl<'a> Construction<'a> {
         let len = self.plan.total_len as usize; // the plan keeps it within `isize`
         let mapping = object.map(len, self.request.again, Access::ReadWrite, self.options.prefault).map_err(fault)?;
         if self.options.mlock {
-            mapping.lock_pages().map_err(|e| fault(Fault::new("mlock", e)))?;
+            mapping.lock_pages().map_err(|e| self.lock_error(e))?;
         }
         let schema = self.blueprint.schema.clone();
         let segment = Segment {
@@ -591,6 +591,21 @@ impl<'a> Construction<'a> {
         segment.word(READY_OFFSET).store(READY, Ordering::Release);
         step!(SegmentReady);
         Ok((segment, claim))
+    }
+
+    /// What it means that the pages cannot be kept in memory.
+    fn lock_error(&self, source: io::Error) -> CreateError {
+        // What the system says of a limit of 0, and of one that would be passed.
+        let is_limit = matches!(Errno::from_io_error(&source), Some(Errno::PERM | Errno::NOMEM | Errno::AGAIN));
+        match rustix::process::getrlimit(rustix::process::Resource::Memlock).current.filter(|_| is_limit) {
+            Some(limit_bytes) => CreateError::LockLimit {
+                place: self.place.to_string(),
+                wanted_bytes: self.plan.total_len,
+                limit_bytes,
+                source,
+            },
+            None => self.error(Fault::new("mlock", source)),
+        }
     }
 
     /// What it means that the name of what is replaced may not be taken away.
