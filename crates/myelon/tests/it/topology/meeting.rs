@@ -1,14 +1,15 @@
 //! How both sides meet, and part.
 
 use super::actors::{Frame, by_hand, workers};
-use super::stage::{LARGE_BYTES, Stage, round, said, soon};
+use super::stage::{LARGE_BYTES, Stage, round, said, soon, until};
 use myelon::Patience;
-use myelon::topology::{Departure, LaunchError, MissingState, RestartError, Topology, Whom, Workers};
+use myelon::topology::{Departure, LaunchError, MissingState, Outcome, RestartError, Topology, Whom, Workers};
 use myelon::transport::Records;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 use testkit::fork::fork_then;
-use testkit::watchdog::{PATIENCE, Watchdog};
+use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
 #[test]
 fn the_first_broadcast_reaches_every_worker_and_nothing_is_left_afterwards() {
@@ -227,6 +228,24 @@ fn a_forked_child_of_the_scheduler_ends_nothing() {
     });
     assert!(child.wait_exit(PATIENCE).success());
     round(&mut scheduler.unwrap(), "after");
+}
+
+#[test]
+fn a_forked_child_of_the_scheduler_meets_no_worker_in_its_place() {
+    let stage = Stage::new(1);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    let ring = || std::fs::metadata(&stage.leftovers()[0]).unwrap().ino();
+    let first_ring = ring();
+    scheduler.restart(0).unwrap();
+    // The parent does not look at the successor before the child has.
+    let mut child = fork_then(|| {
+        eventually("the successor's ring", PATIENCE, || ring() != first_ring).unwrap();
+        scheduler.check_workers();
+        i32::from(scheduler.worker_pid(0).is_some())
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+    until(&mut scheduler, 0, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
+    round(&mut scheduler, "after");
 }
 
 #[test]
