@@ -81,7 +81,8 @@ impl AutoConsumer {
                     Err(end) => return AutoConsumerEnd::RingEnded(end),
                 }
             }
-            if !may_run || told.leave.load(Ordering::Relaxed) {
+            // One that may not run has handled nothing: it gives up its own place, and keeps that of the one it was to go on for.
+            if told.leave.load(Ordering::Relaxed) || (!may_run && !consumer.has_rejoined()) {
                 consumer.leave();
             }
             AutoConsumerEnd::ShutDown
@@ -89,7 +90,7 @@ impl AutoConsumer {
         let thread = Companion::start("myelon-consumer", run)?;
         // The thread sends before anything of the user's runs.
         if let Err(error) = is_pinned.recv().unwrap_or(Ok(())) {
-            // It has handled nothing, and gives its place up before we say so.
+            // Before we say so, its place is free or kept.
             drop(thread.join());
             return Err(error);
         }

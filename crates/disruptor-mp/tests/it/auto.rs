@@ -90,6 +90,28 @@ fn it_can_be_stopped_while_nothing_happens_and_by_dropping_it() {
 }
 
 #[test]
+fn one_that_cannot_be_started_keeps_the_place_of_the_one_it_was_to_go_on_for() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let start = |core| {
+            let builder = attach(place.clone());
+            let builder = if let Some(core) = core { builder.with_consumer_core(core) } else { builder };
+            let (told, events) = channel();
+            (builder.handle_events_with(move |_, sequence, _| told.send(sequence).unwrap()), events)
+        };
+        assert!(start(Some(usize::MAX)).0.is_err());
+        assert_eq!(producer.consumers(), [], "it had no predecessor");
+        drop(start(None).0.unwrap());
+        publish(&mut producer, 4);
+        assert!(start(Some(usize::MAX)).0.is_err());
+        assert_eq!(ending(&producer), Some(Ending::Dropped), "four events wait for its successor");
+        let (successor, events) = start(None);
+        assert!(events.into_iter().take(4).eq(0..4));
+        drop(successor);
+    });
+}
+
+#[test]
 fn one_that_is_stopped_keeps_its_place_and_its_successor_goes_on_unmarked() {
     everywhere(|place| {
         let mut producer = ring(&place, 8).build_producer(step).unwrap();
