@@ -55,6 +55,14 @@ pub enum PublishError {
         /// Who is waited for, and what was refused.
         report: Box<StallReport>,
     },
+    /// It was to be waited for the release of an event that is not published yet: no wait would end. Publish it first.
+    #[error("event {sequence} is not published, so no consumer can release it; the last one is {last}")]
+    NotPublished {
+        /// The event.
+        sequence: i64,
+        /// The last published one; -1 if there is none.
+        last: i64,
+    },
     /// The batch is larger than the ring: no wait would end.
     #[error("a batch of {count} events does not fit into a ring of {capacity}")]
     TooLarge {

@@ -345,8 +345,13 @@ impl<E: Event> ProducerEnd<E> {
     /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer holds it have joined.
     ///
     /// # Errors
-    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`].
+    /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet; see [`PublishError`].
     pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
+        // Only this producer could publish it, and it waits.
+        let last = self.last_published_sequence();
+        if sequence > last && !self.is_forked() {
+            return Err(PublishError::NotPublished { sequence, last });
+        }
         self.wait_for(Target::Consumed(sequence), Some(deadline), Watch::Unwatched)
             .map_err(|blocked| self.publish_error(blocked))
     }

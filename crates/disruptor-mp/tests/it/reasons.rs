@@ -12,6 +12,7 @@ use disruptor_mp::{
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testkit::names::ShmGuard;
+use testkit::watchdog::PATIENCE;
 
 /// The report of a publish that did not get room in time.
 fn timed_out(producer: &mut SharedProducer<Step>, milliseconds: u64) -> StallReport {
@@ -74,6 +75,25 @@ fn a_consumers_report_says_that_its_ring_was_closed_and_not_that_its_producer_is
                 "{text}"
             );
         }
+    });
+}
+
+#[test]
+fn an_event_that_is_not_published_is_not_waited_for_and_no_reader_is_blamed() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut consumer = join(&place, "w");
+        let wait = |producer: &mut SharedProducer<Step>, sequence| match producer
+            .wait_until_consumed(sequence, Instant::now() + PATIENCE)
+        {
+            Err(PublishError::NotPublished { sequence, last }) => (sequence, last),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wait(&mut producer, 0), (0, -1));
+        publish(&mut producer, 2);
+        drain(&mut consumer);
+        assert_eq!(wait(&mut producer, 2), (2, 1));
+        producer.wait_until_consumed(1, in_ms(20_000)).unwrap();
     });
 }
 
