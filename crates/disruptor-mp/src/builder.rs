@@ -10,7 +10,7 @@ use crate::ring::consumer::SharedConsumer;
 use crate::ring::consumer_end::ConsumerEnd;
 use crate::ring::control::ConsumerId;
 use crate::ring::join::StartAt;
-use crate::ring::layout::{DEFAULT_MAX_CONSUMERS, is_line};
+use crate::ring::layout::{self, DEFAULT_MAX_CONSUMERS, is_line};
 use crate::ring::producer::SharedProducer;
 use crate::ring::producer_end::ProducerEnd;
 use crate::ring::tap_handle::Tap;
@@ -324,6 +324,12 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     pub(crate) fn producer_end(self) -> MultiProcessResult<ProducerEnd<E>> {
         self.pin("MYELON_PRODUCER_CORE")?;
         self.check_start_up()?;
+        let (places, prefix) = match &self.discovery {
+            DiscoveryMode::Disabled => (DEFAULT_MAX_CONSUMERS, None),
+            DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } => (*max_consumers, consumer_prefix.clone()),
+        };
+        // A ring of that size must be possible before anything is said about a part of it.
+        layout::plan::<E>(self.capacity, places)?;
         let max_buffer = match self.coordination {
             CoordinationMode::BufferUntilConsumers { max_buffer } if max_buffer == 0 || max_buffer > self.capacity => {
                 return Err(MultiProcessError::BufferSize { max_buffer, capacity: self.capacity });
@@ -332,10 +338,6 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             CoordinationMode::BufferUntilConsumers { .. } if self.discovery == DiscoveryMode::Disabled => None,
             CoordinationMode::BufferUntilConsumers { max_buffer } => Some(max_buffer),
             _ => None,
-        };
-        let (places, prefix) = match &self.discovery {
-            DiscoveryMode::Disabled => (DEFAULT_MAX_CONSUMERS, None),
-            DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } => (*max_consumers, consumer_prefix.clone()),
         };
         let place = self.place.to_string();
         let producer = construct::producer::<E>(construct::ProducerRequest {

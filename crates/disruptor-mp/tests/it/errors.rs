@@ -59,6 +59,9 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     says(plan_records(3 << 20, 1), &["a power of two of bytes", "3145728 was asked for"]);
     let records = SharedDisruptorBuilder::records(names.name("a"), 1_000_003).build_record_producer();
     says(records, &["a power of two of bytes", "1000003 was asked for"]);
+    let nothing_held = disruptor_mp::CoordinationMode::BufferUntilConsumers { max_buffer: 0 };
+    let builder = SharedDisruptorBuilder::records(names.name("a"), 1_000_003).with_coordination(nothing_held);
+    says(builder.build_record_producer(), &["a power of two of bytes", "1000003 was asked for"]);
     let records_name = names.name("records");
     let _records = SharedDisruptorBuilder::records(&records_name, 1 << 16).build_record_producer().unwrap();
     let records = SharedDisruptorBuilder::records(&records_name, 1_000_003).build_record_consumer();
