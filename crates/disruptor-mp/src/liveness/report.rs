@@ -14,6 +14,9 @@ use std::time::Duration;
 pub enum WaitingFor {
     /// The producer waits for a consumer to release a slot.
     Space,
+    /// The producer waits until a consumer has released an event, as [`wait_until_consumed`](crate::ProducerEnd::wait_until_consumed) was
+    /// told to. The ring may have room.
+    Release,
     /// The producer waits for space that only padding holds: its consumer has read everything and has not looked since. It will step over
     /// the padding when it looks for the next record.
     Padding,
@@ -141,6 +144,7 @@ impl fmt::Display for StallReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.waiting_for {
             WaitingFor::Space => "producer waits for space",
+            WaitingFor::Release => "producer waits until an event is released",
             WaitingFor::Padding => "producer waits for space that padding holds",
             WaitingFor::Data => "consumer waits for data",
             WaitingFor::Consumers => "producer waits for consumers",
@@ -163,7 +167,7 @@ impl fmt::Display for StallReport {
             }
         }
         if let Some(StartUpBuffer { joined, expected }) = self.buffer {
-            write!(f, "; the start-up buffer is full, {joined} of {expected} expected consumers have joined")?;
+            write!(f, "; the start-up buffer waits, {joined} of {expected} expected consumers have joined")?;
         }
         if let Some(refused) = &self.refused {
             write!(f, "; {refused}")?;

@@ -42,7 +42,7 @@ pub enum PublishError {
     /// The ring was replaced or removed by somebody who holds its locks.
     #[error("the ring was replaced")]
     Replaced,
-    /// The deadline passed while the ring was full.
+    /// The deadline passed while the ring was full, or before the event that was waited for was released.
     #[error("timed out: {report}")]
     TimedOut {
         /// Who held the ring back.

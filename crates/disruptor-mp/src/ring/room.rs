@@ -39,6 +39,14 @@ impl Target {
             Self::Consumed(_) => 1,
         }
     }
+
+    /// What a consumer in its way is waited for.
+    fn reason(self) -> WaitingFor {
+        match self {
+            Self::Room(_) => WaitingFor::Space,
+            Self::Consumed(_) => WaitingFor::Release,
+        }
+    }
 }
 
 /// Whether the wait is one of managed publishing, with alerts, a failure action and an end of patience.
@@ -80,8 +88,10 @@ pub(super) enum Blocked {
 }
 
 /// What keeps the producer from what it waits for. Both may; if nothing does, it may go on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hindrance {
+    /// What a consumer is waited for.
+    reason: WaitingFor,
     /// The slowest consumer, if its position is in the way.
     pub(super) consumer: Option<usize>,
     /// The start-up buffer is full, and consumers are expected.
@@ -192,10 +202,12 @@ impl<E: Event> ProducerEnd<E> {
     pub(super) fn hindrance(&self, target: Target, scan: Scan) -> Hindrance {
         match target {
             Target::Room(count) => Hindrance {
+                reason: target.reason(),
                 consumer: scan.slowest.filter(|_| scan.consumer_room(self.core.next()) < count as i64),
                 buffer: scan.sentinel_room(self.core.next()) < count as i64,
             },
             Target::Consumed(sequence) => Hindrance {
+                reason: target.reason(),
                 consumer: scan.slowest.filter(|_| !self.is_released(sequence, scan)),
                 buffer: self.core.has_sentinel(),
             },
@@ -208,7 +220,7 @@ impl<E: Event> ProducerEnd<E> {
         let age = self.monitor.as_ref().and_then(|monitor| monitor.stalled_for()).unwrap_or(waited);
         let info = hindrance.consumer.and_then(|index| Some((index, membership::info(memory, index)?)));
         let mut waiting_for = match hindrance {
-            _ if info.is_some() => WaitingFor::Space,
+            _ if info.is_some() => hindrance.reason,
             Hindrance { buffer: true, .. } => WaitingFor::Consumers,
             _ if self.is_shut() => WaitingFor::Reset,
             _ => WaitingFor::Nothing,
@@ -421,7 +433,7 @@ impl<E: Event> Awaited for RoomWait<'_, E> {
                 let waited = self.since.elapsed();
                 let culprit = culprit(gone, self.producer.next_number(), waited);
                 let ring = self.producer.segment().place().to_string();
-                let report = StallReport::new(ring, WaitingFor::Space, waited, Some(culprit), NextStep::Evict);
+                let report = StallReport::new(ring, self.target.reason(), waited, Some(culprit), NextStep::Evict);
                 self.producer.alert(self.watch, &id, last_sequence, waited, &report);
                 self.look_again();
                 return None;
@@ -436,7 +448,7 @@ impl<E: Event> Awaited for RoomWait<'_, E> {
     fn park(&mut self, slice: Duration) {
         let Some(index) = self.hindrance().consumer else {
             // No consumer is in the way, so none will ring. A consumer that is expected joins without a word; nothing at all is in the way
-            // for a moment only, or of an event that is not published.
+            // for a moment only.
             if !self.producer.lift_sentinel_if_complete() {
                 self.producer.counters.parks.inc();
                 std::thread::sleep(slice.min(JOIN_POLL));

@@ -172,7 +172,7 @@ fn a_consumer_and_a_start_up_buffer_that_are_both_in_the_way_are_both_named() {
         assert_eq!(report.culprit.as_ref().unwrap().id, "w");
         assert_eq!(report.buffer.unwrap().joined, 1);
         let text = report.to_string();
-        assert!(text.contains("lags by 8 events") && text.contains("the start-up buffer is full"), "{text}");
+        assert!(text.contains("lags by 8 events") && text.contains("the start-up buffer waits"), "{text}");
     });
 }
 
@@ -196,6 +196,34 @@ fn what_is_held_for_an_expected_consumer_is_not_consumed() {
         assert_eq!(drain(&mut second), [0, 1]);
         assert!(producer.is_consumed(1));
         producer.wait_until_consumed(1, in_ms(20_000)).unwrap();
+    });
+}
+
+#[test]
+fn a_wait_for_a_release_is_not_called_one_for_space() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut reader = join(&place, "reader");
+        publish(&mut producer, 2);
+        match producer.wait_until_consumed(1, in_ms(20)) {
+            Err(PublishError::TimedOut { report }) => {
+                assert_eq!(report.waiting_for, WaitingFor::Release, "the ring has room: {report}");
+                assert_eq!(report.culprit.unwrap().lag_events, 2);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(drain(&mut reader), [0, 1]);
+        producer.wait_until_consumed(1, in_ms(20_000)).unwrap();
+    });
+}
+
+#[test]
+fn a_start_up_buffer_that_has_room_is_not_called_full() {
+    everywhere(|place| {
+        let mut producer = buffering(&place, 4);
+        publish(&mut producer, 2);
+        let error = producer.wait_until_consumed(1, in_ms(20)).unwrap_err().to_string();
+        assert!(error.contains("0 of 2 expected consumers have joined") && !error.contains("full"), "{error}");
     });
 }
 
