@@ -142,3 +142,28 @@ fn frames_over_a_ring_of_ones_own_arrive_as_well() {
         assert!(matches!(refused, Err(TransportError::TooLarge { depth_wanted: Some(32), .. })), "{refused:?}");
     });
 }
+
+#[test]
+fn a_first_reader_of_frames_loses_at_most_the_message_in_whose_middle_it_starts() {
+    everywhere(|place| {
+        let mut starts_in_the_middle = 0;
+        for published in 40..60_u32 {
+            let place = if place.to_string().starts_with("heap") { Place::heap() } else { place.clone() };
+            let mut producer = build_shared_single_producer::<Small>(&place, DEPTH).build_producer(zeroed).unwrap();
+            for id in 0..published {
+                publish_framed_payload(&mut producer, id, &payload(100, id as usize), 0, Patience::Now).unwrap();
+            }
+            let mut consumer = TransportBuilder::<Small>::new(&place, 0).build_consumer().unwrap();
+            let mut received = Vec::new();
+            while let Some(message) = consumer.next(Patience::Now).unwrap() {
+                assert_eq!(message[..], payload(100, message.msg_id() as usize));
+                received.push(message.msg_id());
+            }
+            let first = received[0];
+            assert_eq!(received, Vec::from_iter(first..published));
+            assert!(consumer.skipped() <= 1);
+            starts_in_the_middle += consumer.skipped();
+        }
+        assert!(starts_in_the_middle > 0);
+    });
+}

@@ -69,7 +69,8 @@ fn kill_senders<F: Subject>(format: &str) {
         let mut victim = Respawn::test(test_name!(victim_that_sends)).role(format).env(RING, &name).spawn();
         victim.wait_line("READY");
         let author = victim.pid();
-        // The first consumer joins in the middle, at a message; the others are there from the first message on.
+        // The first consumer joins in the middle, at the tail, where a message begins: the oldest frame that is certain to stay may be inside
+        // of one. The others are there from the first message on.
         let mut next = consumer.is_some().then_some(0);
         let consumer = consumer.get_or_insert_with(|| {
             TransportBuilder::new(name.as_str(), F::DEPTH).start_at(StartAt::Tail).build_consumer().unwrap()
