@@ -358,6 +358,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             if !producer.poll_until(deadline, scan_interval, || producer.get_consumer_count() >= min_consumers) {
                 let joined = producer.get_consumer_count();
                 let wanted = min_consumers;
+                producer.give_back();
                 return Err(MultiProcessError::CoordinationTimeout { place, joined, wanted, waited: timeout });
             }
         }

@@ -61,6 +61,8 @@ pub struct ProducerEnd<E: Event> {
     fork_epoch: u32,
     /// Whether a panic was under way when it was made: then it is not one that drops it.
     is_made_by_panic: bool,
+    /// Whether the ring is to be left as it was found.
+    is_given_back: bool,
     /// Takes the dead out of the table, also when this process has no descriptor left.
     spare: Spare,
     /// Held as long as we live; the kernel drops it when we die.
@@ -149,6 +151,7 @@ impl<E: Event> ProducerEnd<E> {
             unmet: (-1, 0),
             fork_epoch: crate::segment::fork_epoch(),
             is_made_by_panic: std::thread::panicking(),
+            is_given_back: false,
             spare,
             _claim: claim,
         }
@@ -476,6 +479,12 @@ impl<E: Event> ProducerEnd<E> {
         self.segment().unlink_if_same()
     }
 
+    /// Drops the end of a producer that could not start. A ring that it has taken over is left for the next one, as it was found; of one that
+    /// it has made, nothing is left.
+    pub(crate) fn give_back(mut self) {
+        self.is_given_back = self.origin == Origin::TookOver;
+    }
+
     pub(super) fn publish_error(&mut self, blocked: Blocked) -> PublishError {
         match blocked {
             Blocked::Forked => PublishError::Forked,
@@ -514,18 +523,23 @@ impl<E: Event> ProducerEnd<E> {
 impl<E: Event> Drop for ProducerEnd<E> {
     fn drop(&mut self) {
         // A child of a fork has no handles: what it inherited is its parent's.
-        if self.is_forked() {
+        if self.is_forked() || self.is_given_back {
             return;
         }
         let is_abandoned = std::thread::panicking() && !self.is_made_by_panic;
         self.core.close(if is_abandoned { ABANDONED } else { CLOSED });
         step!(CloseWoken);
-        // A producer that a panic has dropped has not closed its ring: for consumers that live in it, the next one takes it over.
-        if is_abandoned && self.consumers().iter().any(|consumer| consumer.alive) {
+        // A producer that a panic has dropped has not closed its ring. It stays for the next one, as after a kill, if a consumer lives in it or
+        // has kept a place in it.
+        if is_abandoned && self.consumers().iter().any(|consumer| consumer.alive || !consumer.id_is_generated) {
             return;
         }
         // If the name cannot be removed now (a directory that became read-only, say), a collector does it later: nobody lives in it.
         let _ = self.segment().unlink_if_same();
         step!(CloseUnlinked);
+        if is_abandoned {
+            // Taps wait for the next producer of a ring that was not closed. There will be none.
+            self.segment().mark_removed();
+        }
     }
 }

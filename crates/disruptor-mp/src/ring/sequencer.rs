@@ -136,7 +136,14 @@ impl<M: Memory> Sequencer<M> {
     /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those events already, so
     /// they stay. That position is stored first; then what is left of a group behind it is cleared, we say how we announce, wake
     /// everybody, and look at the gates anew.
+    #[cfg(test)]
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
+        Self::take_over_beside(memory, announce, &[])
+    }
+
+    /// [`take_over`](Self::take_over) where the entries in `held` say *free* although a process holds their lock bytes. Their words are damaged,
+    /// or their owners are on their way in or out: they gate until their lock bytes are free, or their words say more.
+    pub(crate) fn take_over_beside(memory: M, announce: Announce, held: &[usize]) -> Self {
         let control = memory.control();
         let (next, believed_cursor) = memory.published_end();
         control.cursor.publish(next);
@@ -147,7 +154,13 @@ impl<M: Memory> Sequencer<M> {
         control.gate.closed.store(0, Ordering::Release);
         step!(TakeOverOpened);
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
-        let believed = vec![Believed::default(); memory.table_len()].into();
+        let mut believed: Box<[Believed]> = vec![Believed::default(); memory.table_len()].into();
+        for &index in held {
+            let entry = memory.entry(index);
+            let position = entry.position.load(Ordering::Acquire).clamp((next - memory.capacity()).max(0), next);
+            believed[index] = Believed { epoch: entry.status().epoch, position, gates: true, known: false };
+        }
+        let used = held.iter().max().map_or(0, |last| last + 1);
         let forged = u64::from(!believed_cursor);
         // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
         let limit = control.gate.claim_limit.load(Ordering::Relaxed).clamp(next, next + memory.capacity());
@@ -160,7 +173,7 @@ impl<M: Memory> Sequencer<M> {
             limit,
             announce,
             believed,
-            used: 0,
+            used,
             has_scanned: false,
             forged,
         };

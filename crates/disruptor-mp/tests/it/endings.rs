@@ -5,8 +5,8 @@ use crate::stage::{Step, drain, eventually, everywhere, fill, in_ms, join, publi
 use disruptor_mp::liveness::{Ending, WaitingFor};
 use disruptor_mp::segment::{GcOutcome, Place, gc};
 use disruptor_mp::{
-    ConsumeError, Origin, Patience, PublishError, SharedConsumer, SharedDisruptorBuilder, SharedProducer,
-    attach_shared_consumer,
+    ConsumeError, MultiProcessError, Origin, Patience, PublishError, SharedConsumer, SharedDisruptorBuilder,
+    SharedProducer, attach_shared_consumer,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -310,13 +310,54 @@ fn a_producer_that_a_panic_drops_has_not_closed_its_ring_and_another_takes_it_ov
 }
 
 #[test]
-fn a_producer_that_a_panic_drops_leaves_nothing_where_no_consumer_lives() {
+fn a_producer_that_a_panic_drops_leaves_nothing_where_no_consumer_lives_or_has_kept_a_place() {
     // That nothing is left, `everywhere` says.
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let consumer = attach_shared_consumer::<Step>(place.clone(), 0).build_consumer().unwrap();
+        let mut tap = attach_shared_consumer::<Step>(place.clone(), 0).build_tap().unwrap();
+        publish(&mut producer, 3);
+        drop_by_panic(consumer);
+        drop_by_panic(producer);
+        for expected in 0..3 {
+            assert_eq!(tap.next(in_ms(20_000)).unwrap().0, expected);
+        }
+        let told = tap.next(in_ms(20_000)).map(|(sequence, _)| sequence);
+        assert!(matches!(told, Err(ConsumeError::Replaced)), "a tap waits for a producer that cannot come: {told:?}");
+    });
+}
+
+#[test]
+fn a_producer_that_a_panic_drops_leaves_its_ring_to_a_place_that_is_kept() {
     everywhere(|place| {
         let mut producer = ring(&place, 8).build_producer(step).unwrap();
         let consumer = join(&place, "w");
         publish(&mut producer, 3);
         drop_by_panic(consumer);
         drop_by_panic(producer);
+        let mut successor = join(&place, "w");
+        assert!(successor.has_rejoined());
+        assert_eq!(drain(&mut successor), [0, 1, 2]);
+        // The last one out removes a ring without a producer.
+        successor.leave();
+    });
+}
+
+#[test]
+fn a_start_up_that_fails_leaves_a_ring_that_it_took_over_as_it_was() {
+    everywhere(|place| {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut consumer = join(&place, "w");
+        publish(&mut producer, 2);
+        drop_by_panic(producer);
+        let failed = ring(&place, 8).wait_for_consumers(2, Duration::ZERO).build_producer(step).map(drop);
+        assert!(matches!(failed, Err(MultiProcessError::CoordinationTimeout { .. })), "{failed:?}");
+        assert_eq!(drain(&mut consumer), [0, 1]);
+        let end = consumer.wait_until_available(None);
+        assert!(matches!(end, Err(ConsumeError::ProducerDied { .. })), "{end:?}");
+        let mut next = ring(&place, 8).build_producer(step).unwrap();
+        assert_eq!(next.origin(), Origin::TookOver);
+        publish(&mut next, 1);
+        assert_eq!(drain(&mut consumer), [2]);
     });
 }

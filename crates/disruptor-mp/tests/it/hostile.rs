@@ -7,9 +7,9 @@ use crate::stage::{
 use disruptor_mp::counters::ids;
 use disruptor_mp::segment::{ABI, OpenError, Place, SegmentPlan};
 use disruptor_mp::{
-    ConsumeError, CoordinationMode, JoinError, MultiProcessError, Origin, PublishError, RequiredConsumerError,
-    RequiredConsumerLivenessConfig, RingBufferFull, SharedCursorTrait, SharedRingBuffer, StartAt,
-    attach_shared_consumer, build_shared_single_producer, event,
+    BatchLease, ConsumeError, CoordinationMode, JoinError, MultiProcessError, Origin, PublishError,
+    RequiredConsumerError, RequiredConsumerLivenessConfig, RingBufferFull, SharedCursorTrait, SharedRingBuffer,
+    StartAt, attach_shared_consumer, build_shared_single_producer, event,
 };
 use std::time::{Duration, Instant};
 use testkit::fork::fork_then;
@@ -689,4 +689,42 @@ fn a_higher_epoch_under_a_forged_status_does_not_outlive_its_owner() {
     assert_eq!(fill(&mut producer), 0);
     drop(consumer);
     publish(&mut producer, 12);
+}
+
+#[test]
+fn a_status_forged_before_a_take_over_does_not_open_the_slots_of_a_lease() {
+    let _watchdog = watchdog();
+    let dir = TempDir::new();
+    let path = dir.path().join("ring");
+    let place = Place::from(path.as_path());
+    let mut child = fork_then(|| {
+        let mut producer = ring(&place, 4).build_producer(step).unwrap();
+        publish(&mut producer, 2);
+        std::mem::forget(producer);
+        0
+    });
+    let mut consumer = loop {
+        // The child makes the ring.
+        if let Ok(consumer) = attach_shared_consumer::<Step>(&place, 0).with_consumer_id("w").build_consumer() {
+            break consumer;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+    let leased = consumer.consume_batch_leased(4, None).unwrap();
+    let numbers = |leased: &BatchLease<'_, Step>| leased.iter().map(|event| event.sequence).collect::<Vec<_>>();
+    let before = numbers(&leased);
+    let forger = Forger::new(&path, 4);
+    let status = forger.plan.table.offset + 16;
+    forger.write(status, &(forger.read_word(status) & !0xff).to_ne_bytes());
+    let mut successor = ring(&place, 4).build_producer(step).unwrap();
+    assert_eq!(successor.origin(), Origin::TookOver);
+    for _ in 0..8 {
+        let _ = successor.try_publish(|step| step.sequence = 99);
+    }
+    assert_eq!(numbers(&leased), before, "the slots of a lease were written");
+    drop(leased);
+    drop(consumer);
+    // Its lock is free: the ring goes on.
+    successor.publish_deadline(in_ms(20_000), |step| step.sequence = 100).unwrap();
 }

@@ -18,8 +18,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How long a death is not told while it is not known how the process ended. The kernel lets go of a process's locks before it lets the
-/// parent know, and a process that has dropped its end may still run.
+/// parent know.
 const STATUS_PATIENCE: Duration = Duration::from_millis(50);
+
+/// The same for a process whose end was dropped: it was alive then, and says how it ends when it has unwound and returned from `main`.
+const UNWINDING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the table last said about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -381,7 +384,11 @@ impl<F: Format> Peer<F> {
     /// Whether it may still become known how it ended.
     fn is_unsettled(&self, gone: &Gone) -> bool {
         let is_ours = self.started.as_ref().is_some_and(|started| started.joined_as == Some(gone.process));
-        is_ours && gone.exit.is_none() && gone.since.elapsed() < STATUS_PATIENCE
+        let patience = match gone.how {
+            Some(Ending::Dropped | Ending::Panicked) => UNWINDING_PATIENCE,
+            _ => STATUS_PATIENCE,
+        };
+        is_ours && gone.exit.is_none() && gone.since.elapsed() < patience
     }
 
     /// Whether there is a message to take. Lets go of a ring that was read to its end.

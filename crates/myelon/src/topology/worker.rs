@@ -136,6 +136,8 @@ impl<F: Format> Drop for WorkerEnd<F> {
         // Nobody takes over the broadcast ring of a scheduler that has gone. The last one out of it removes it, unless it keeps a place.
         if self.broadcasts.end_of_publishing().is_some() {
             self.broadcasts.leave_on_drop();
+            // If a panic drops us, our ring would stay for the place that the scheduler has kept in it. No process comes back to that.
+            let _ = self.responses.remove_name();
         }
     }
 }
