@@ -13,7 +13,7 @@ use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
 use crate::transport::{Format, FramedTransportProducer, Records, TransportResult};
-use disruptor_mp::{Patience, Sequence};
+use disruptor_mp::{ConsumerInfo, Patience, Sequence};
 use std::fmt;
 use std::io;
 use std::process::ExitStatus;
@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within which a death is to be
 /// named, and rare enough that its few system calls do not matter.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often a report looks again because its worker has moved. A worker that moves each time gets on.
+const REPORT_LOOKS: usize = 8;
 
 /// How one worker that `launch` had started left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,9 +188,23 @@ impl<F: Format> SchedulerEnd<F> {
     pub fn report(&mut self, rank: usize) -> WorkerReport {
         self.look();
         let (last, sent) = self.sent;
+        let mut info = self.table_entry(rank);
+        for _ in 0..REPORT_LOOKS {
+            let made = report(&mut self.peers[rank], info.as_ref(), last, sent);
+            // What was read of the two rings belongs together only if the worker has not moved in the meantime.
+            let now = self.table_entry(rank);
+            if now == info {
+                return made;
+            }
+            info = now;
+        }
+        report(&mut self.peers[rank], info.as_ref(), last, sent)
+    }
+
+    /// What the broadcast ring's table says of worker `rank` now.
+    fn table_entry(&mut self, rank: usize) -> Option<ConsumerInfo> {
         let table = self.broadcast_ring().consumers();
-        let peer = &mut self.peers[rank];
-        report(peer, table.iter().find(|info| info.id == peer.id), last, sent)
+        table.into_iter().find(|info| info.id == self.peers[rank].id)
     }
 
     /// [`look`](Self::look), if the last one was a while ago.
