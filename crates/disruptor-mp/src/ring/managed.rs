@@ -55,8 +55,9 @@ struct Required {
     met: Option<Met>,
     /// The entry and the owner of whose going the hook was told last: once per going, also of one that nobody had found again.
     alerted: Option<(usize, u64)>,
-    /// The failure action has let it go: it is required again once it is found again.
-    is_excused: bool,
+    /// The failure action has let it go: it is required again once it is back. By entry, the epoch then: a place that it had later is in a
+    /// later one.
+    excused: Option<Vec<u64>>,
 }
 
 /// What is known of a required consumer that was there.
@@ -109,7 +110,7 @@ impl Default for Management {
 
 impl Required {
     fn new(id: String) -> Self {
-        Self { id, met: None, alerted: None, is_excused: false }
+        Self { id, met: None, alerted: None, excused: None }
     }
 }
 
@@ -322,7 +323,7 @@ impl<E: Event> ProducerEnd<E> {
             Fallen::No if !memory.entry(index).status().gates() => Ok(self.nowhere(of)),
             Fallen::No => {
                 let required = &mut self.management.required[of];
-                required.is_excused = false;
+                required.excused = None;
                 let position = memory.entry(index).position.load(Ordering::Acquire);
                 let number = memory.number_at(position);
                 required.met = Some(Met { index, epoch: status.epoch, number, asked: (position, Instant::now()) });
@@ -334,26 +335,33 @@ impl<E: Event> ProducerEnd<E> {
     /// Required consumer number `of` has no place in the table.
     fn nowhere(&self, of: usize) -> Option<Missing> {
         let required = &self.management.required[of];
-        if required.is_excused {
-            return None;
-        }
-        let Some(met) = &required.met else { return Some(Missing::NotMet) };
-        // Its entry still says who it was, unless another has it by now.
         let memory = self.core.memory();
-        let last = membership::describe(memory, met.index);
+        let (index, epoch, number) = match (&required.excused, &required.met) {
+            // It was back, was not found, and has gone again. The entry is free, so its owner had the epoch before.
+            (Some(epochs), _) => {
+                let index = left_again(memory, epochs, &required.id)?;
+                let entry = memory.entry(index);
+                let number = memory.number_at(entry.position.load(Ordering::Acquire));
+                (index, entry.status().epoch.saturating_sub(1), number)
+            }
+            (None, Some(met)) => (met.index, met.epoch, met.number),
+            (None, None) => return Some(Missing::NotMet),
+        };
+        // Its entry still says who it was, unless another has it by now.
+        let last = membership::describe(memory, index);
         let is_last = last.id == required.id;
         let info = ConsumerInfo {
             id: required.id.clone(),
-            position: met.number,
-            delivered: met.number,
-            owner: met.epoch,
+            position: number,
+            delivered: number,
+            owner: epoch,
             alive: false,
             ending: Some(Ending::Left),
             rank: last.rank.filter(|_| is_last),
             process: if is_last { last.process } else { crate::liveness::ProcessIdentity::unknown() },
             id_is_generated: false,
         };
-        Some(Missing::Gone { of, index: met.index, info: Box::new(info), kept: false })
+        Some(Missing::Gone { of, index, info: Box::new(info), kept: false })
     }
 
     /// The required consumers that have not joined yet.
@@ -382,13 +390,16 @@ impl<E: Event> ProducerEnd<E> {
         match action {
             RequiredConsumerFailureAction::AlertOnly => Ok(Some(report)),
             RequiredConsumerFailureAction::Evict => {
+                // Before it is let go: what comes back afterwards is in a later epoch, whichever entry it takes.
+                let mut epochs = epochs_of(self.core.memory());
+                epochs[index] = info.owner + 1;
                 if kept && let Some(index) = membership::find(self.core.memory(), &info.id) {
                     let seen = self.core.entry(index).status();
                     self.evict(index, seen)
                         .map_err(|error| RequiredConsumerError::Os { report: Box::new(self.refused(info, &error)) })?;
                 }
                 let required = &mut self.management.required[of];
-                (required.is_excused, required.met) = (true, None);
+                (required.excused, required.met) = (Some(epochs), None);
                 Ok(None)
             }
             RequiredConsumerFailureAction::GracefulShutdown => {
@@ -466,6 +477,19 @@ impl<E: Event> ProducerEnd<E> {
             }
         }
     }
+}
+
+/// The epoch of every entry.
+fn epochs_of<E: Event>(memory: &Mapped<E>) -> Vec<u64> {
+    (0..memory.table_len()).map(|index| memory.entry(index).status().epoch).collect()
+}
+
+/// The free entry that a consumer called `id` has had and left since the entries were in `epochs`. Not found if another has taken it since.
+fn left_again<E: Event>(memory: &Mapped<E>, epochs: &[u64], id: &str) -> Option<usize> {
+    (0..epochs.len()).find(|&index| {
+        let (entry, status) = (memory.entry(index), memory.entry(index).status());
+        status.is_free() && status.epoch > epochs[index] && entry.member.id() == id
+    })
 }
 
 /// A thread that asks the kernel for required consumers that have gone, and counts each of them as departed.

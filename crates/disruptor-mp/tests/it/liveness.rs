@@ -497,6 +497,32 @@ fn one_that_was_let_go_and_goes_again_is_an_alert_of_its_own_although_it_was_not
 }
 
 #[test]
+fn one_that_was_let_go_and_then_joins_and_leaves_is_an_alert_although_no_call_found_it_in_between() {
+    everywhere(|place| {
+        let alerts = Alerts::default();
+        let config = config(&alerts, |_| ()).with_failure_action(RequiredConsumerFailureAction::Evict);
+        let mut producer = managed_ring(&place, 1024, config);
+        let first = join(&place, "w");
+        publish_managed(&mut producer).unwrap();
+        drop_by_panic(first);
+        publish_managed(&mut producer).unwrap();
+        for goes in 2..5 {
+            // Another takes the place that was freed, so it comes back to another one.
+            let _other = join(&place, &format!("other{goes}"));
+            publish_managed(&mut producer).unwrap();
+            assert_eq!(ids_of(&alerts), vec!["w"; goes - 1], "the other is not required");
+            drop(join(&place, "w"));
+            publish_managed(&mut producer).unwrap();
+            assert_eq!(ids_of(&alerts), vec!["w"; goes]);
+            let ending = alerts.lock().unwrap().last().unwrap().report.culprit.as_ref().unwrap().ending;
+            assert_eq!(ending, Some(Ending::Left));
+            publish_managed(&mut producer).unwrap();
+            assert_eq!(ids_of(&alerts), vec!["w"; goes], "told once");
+        }
+    });
+}
+
+#[test]
 fn a_report_names_a_required_consumer_that_managed_calls_wait_for_although_there_is_room() {
     everywhere(|place| {
         let alerts = Alerts::default();
