@@ -190,8 +190,8 @@ impl Words {
         self.segment.is_held(PRODUCER_BYTE)
     }
 
-    /// Whether nothing will move any more. What moved before that is seen by the next look.
-    pub(crate) fn end(&self) -> Option<End> {
+    /// Whether nothing will move any more. What moved before that is seen by the next look. An error from the kernel is no proof of death.
+    pub(crate) fn end(&self) -> std::io::Result<Option<End>> {
         let said = || match self.segment.fate() {
             _ if self.control().is_some_and(|control| control.gate.is_closed()) => Some(End::Closed),
             Fate::Live if self.control().is_some_and(|control| control.gate.is_abandoned()) => {
@@ -202,11 +202,14 @@ impl Words {
             // The creator of a cursor says so when it lets go of it. A ring that a collector removed has nobody in it.
             Fate::Removed => Some(End::Closed),
         };
-        // An error from the kernel is no proof of death. After the lock, the flags again: who closed and left in between has said so.
-        said().or_else(|| match self.owner_is_alive() {
-            Ok(false) => said().or_else(|| Some(End::OwnerDied { pid: self.owner_pid() })),
-            _ => None,
-        })
+        if let Some(end) = said() {
+            return Ok(Some(end));
+        }
+        if self.owner_is_alive()? {
+            return Ok(None);
+        }
+        // After the lock, the flags again: an owner that closed and left in between has said so.
+        Ok(said().or_else(|| Some(End::OwnerDied { pid: self.owner_pid() })))
     }
 
     fn owner_pid(&self) -> u32 {

@@ -4,6 +4,7 @@
 //! **May touch it:** the views.
 
 use crate::Sequence;
+use crate::liveness::RefusedCall;
 use crate::ring::words::{End, Words};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub trait SharedCursorTrait {
 }
 
 /// Why a position was not reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
     /// The deadline passed.
@@ -51,6 +52,16 @@ pub enum WatchError {
         /// Where it stopped.
         reached: Sequence,
     },
+    /// The operating system refused to say whether the process lives that moves it. Nothing was concluded. Try again.
+    #[error(
+        "it is not known whether the process lives that moves the cursor, which is at sequence {reached}: {refused}"
+    )]
+    Os {
+        /// Where it stood.
+        reached: Sequence,
+        /// What was refused.
+        refused: RefusedCall,
+    },
 }
 
 /// Waits until `load` gives at least `sequence`, or there is a reason not to wait.
@@ -69,10 +80,13 @@ pub(super) fn wait_for(
             return Ok(reached);
         }
         match end {
-            Some(End::Closed) => return Err(WatchError::Closed { reached }),
-            Some(End::Replaced) => return Err(WatchError::Replaced),
-            Some(End::OwnerDied { pid }) => return Err(WatchError::OwnerDied { pid, reached }),
-            None => {}
+            Ok(Some(End::Closed)) => return Err(WatchError::Closed { reached }),
+            Ok(Some(End::Replaced)) => return Err(WatchError::Replaced),
+            Ok(Some(End::OwnerDied { pid })) => return Err(WatchError::OwnerDied { pid, reached }),
+            Ok(None) => {}
+            Err(error) => {
+                return Err(WatchError::Os { reached, refused: RefusedCall::new("looking at its lock", &error) });
+            }
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

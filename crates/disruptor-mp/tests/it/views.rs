@@ -189,6 +189,41 @@ fn what_a_killed_process_leaves_is_told_apart_and_makes_way() {
 }
 
 #[test]
+#[ignore = "runs as a victim"]
+fn victim_that_watches_without_descriptors() {
+    if !is_victim() {
+        return;
+    }
+    let name = role().unwrap();
+    let cursor = SharedCursor::attach(format!("{name}c")).unwrap();
+    let (published, released) =
+        (ProducerBarrier::attach(format!("{name}r")).unwrap(), ConsumerBarrier::attach(format!("{name}r")).unwrap());
+    testkit::close_descriptors_above(2);
+    say(&format!("CURSOR {}", cursor.wait_for(4, soon()).unwrap_err()));
+    say(&format!("PUBLISHED {}", published.wait_for(1, soon()).unwrap_err()));
+    say(&format!("RELEASED {}", released.wait_for(1, soon()).unwrap_err()));
+    say(&format!("CONSUMERS {}", released.wait_for_consumers(1, soon()).unwrap_err()));
+    say(&format!("REACHED {:?}", cursor.wait_for(3, soon())));
+    wait_to_be_killed();
+}
+
+#[test]
+fn a_wait_for_a_cursor_says_what_the_kernel_refused() {
+    let _watchdog = Watchdog::new(3 * LONG, "a watcher without descriptors");
+    let shm = ShmGuard::new();
+    let _cursor = SharedCursor::create(shm.name("c"), 3).unwrap();
+    let mut producer = SharedProducer::create(shm.name("r"), 8, step).unwrap();
+    producer.publish(|_| ()).unwrap();
+    let mut victim = Respawn::test(test_name!(victim_that_watches_without_descriptors)).role(shm.prefix()).spawn();
+    for what in ["CURSOR ", "PUBLISHED ", "RELEASED ", "CONSUMERS "] {
+        let line = victim.wait_line(what);
+        assert!(line.contains("it is not known whether") && line.contains("looking at"), "{line}");
+    }
+    assert_eq!(victim.wait_line("REACHED "), "REACHED Ok(3)", "what was reached needs no look at a lock");
+    victim.kill_and_reap();
+}
+
+#[test]
 fn counters_are_shared_by_name_and_the_name_goes_with_its_creator() {
     let shm = ShmGuard::new();
     let name = shm.name("f");
