@@ -20,7 +20,8 @@ const STOP_LATENCY: Duration = Duration::from_millis(20);
 pub enum AutoConsumerEnd {
     /// It was told to stop.
     ShutDown,
-    /// The ring ended: closed, replaced, or its producer died. Everything published was handled.
+    /// The ring ended: closed, replaced, or its producer died. Everything published was handled. Never [`ConsumeError::Os`]: where the
+    /// operating system refuses to say whether the producer lives, the thread goes on and asks again after a pause.
     RingEnded(ConsumeError),
     /// It has not ended: it was its own handler that wanted to wait for it. It goes on when the handler returns.
     InItsHandler,
@@ -34,6 +35,9 @@ pub enum AutoConsumerEnd {
 /// However the thread ends, the ring goes on holding what it has not acknowledged, for whoever attaches again under its id, as after
 /// [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics, when its producer has died. Two
 /// ways give the place up: [`leave`](Self::leave), and having handled everything up to *closed*. Without an id there is no place to keep.
+///
+/// While the operating system refuses to say whether the producer lives (its descriptors were closed, say), the thread handles what is
+/// published, looking once in 20 ms, and hears of *closed* and *replaced*, but not of a death.
 ///
 /// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): every 64, and once 10 ms
 /// have passed since the last time, so a handler that takes long is not taken for one that hangs.
@@ -78,6 +82,9 @@ impl AutoConsumer {
                 match consumer.wait_until_available(Some(Instant::now() + STOP_LATENCY)) {
                     // What is damaged was stepped over and counted; the ring goes on after it.
                     Ok(()) | Err(ConsumeError::TimedOut { .. } | ConsumeError::Damaged { .. }) => {}
+                    // No end: nothing was concluded, and events that are published can be read all the same. The answer came at once, so
+                    // the pause is made here.
+                    Err(ConsumeError::Os { .. }) => std::thread::sleep(STOP_LATENCY),
                     Err(end) => return AutoConsumerEnd::RingEnded(end),
                 }
             }

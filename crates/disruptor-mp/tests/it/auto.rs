@@ -1,6 +1,6 @@
 //! A consumer on a thread of its own: it can be stopped, and it ends with a reason.
 
-use crate::stage::{Step, eventually, everywhere, in_ms, publish, ring, step};
+use crate::stage::{Step, eventually, everywhere, in_ms, publish, ring, step, watchdog};
 use disruptor_mp::liveness::Ending;
 use disruptor_mp::{
     AutoConsumerEnd, ConsumeError, PublishError, SharedDisruptorBuilder, SharedProducer, WaitStrategy,
@@ -9,6 +9,9 @@ use disruptor_mp::{
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use testkit::names::ShmGuard;
+use testkit::process::{Respawn, is_victim, role, say, wait_to_be_killed};
+use testkit::test_name;
 
 fn attach(place: disruptor_mp::segment::Place) -> SharedDisruptorBuilder<Step> {
     attach_shared_consumer(place, 8).with_consumer_id("w")
@@ -184,4 +187,33 @@ fn a_handler_that_panics_keeps_the_place_and_its_successor_gets_the_event_again(
             assert_eq!((lease.sequence(), lease.redeliveries()), (sequence, if sequence == 2 { 2 } else { 0 }));
         }
     });
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_handles_without_descriptors() {
+    if !is_victim() {
+        return;
+    }
+    let consumer = attach_shared_consumer::<Step>(role().unwrap().as_str(), 8)
+        .with_consumer_id("w")
+        .handle_events_batch(|_, sequence, _| say(&format!("HANDLED {sequence}")), WaitStrategy::Block)
+        .unwrap();
+    testkit::close_descriptors_above(2);
+    // Time for several looks at the producer's lock. If there are fewer, the test asks for less; it does not fail.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    say(if consumer.is_running() { "READY" } else { "ENDED" });
+    wait_to_be_killed();
+}
+
+#[test]
+fn a_refusal_of_the_kernel_does_not_end_a_handler() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let place = disruptor_mp::segment::Place::from(shm.name("r"));
+    let mut producer = ring(&place, 8).build_producer(step).unwrap();
+    let mut victim = Respawn::test(test_name!(victim_that_handles_without_descriptors)).role(shm.name("r")).spawn();
+    victim.wait_line("READY");
+    publish(&mut producer, 1);
+    assert_eq!(victim.wait_line(""), "HANDLED 0");
+    victim.kill_and_reap();
 }
