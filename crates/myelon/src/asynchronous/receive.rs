@@ -78,8 +78,9 @@ impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
 
     fn end_of(error: &TransportError) -> Option<&ConsumeError> {
         match error {
-            // A damaged place was stepped over; the stream goes on behind it.
-            TransportError::Consume(ConsumeError::Damaged { .. }) => None,
+            // A damaged place was stepped over; the stream goes on behind it. Of a refusal nothing was concluded; the next ring at the
+            // doorbell asks again.
+            TransportError::Consume(ConsumeError::Damaged { .. } | ConsumeError::Os { .. }) => None,
             TransportError::Consume(end) => Some(end),
             _ => None,
         }
@@ -132,7 +133,7 @@ impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
 ///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) does. It ends where the ring was closed. Where it ended otherwise it yields the
 /// error first; [`recv`](Self::recv) goes on with a ring that another producer has taken over. An error about one message is yielded,
-/// and the stream goes on.
+/// and the stream goes on; so is [`ConsumeError::Os`], which says that it is not known whether the producer lives.
 pub struct AsyncConsumer<C> {
     // Before the consumer: nothing waits at the ring's bell when the ring goes.
     bell: Bell,
@@ -262,5 +263,28 @@ impl<C: Receive + Unpin> Stream for AsyncConsumer<C> {
 impl<C: fmt::Debug> fmt::Debug for AsyncConsumer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncConsumer").field("consumer", &self.consumer).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sealed::Receive;
+    use super::{ConsumeError, FramedTransportConsumer, TransportError};
+    use crate::AlignedFixedFrame;
+    use crate::transport::FramedTransportProducer;
+    use disruptor_mp::{Place, WaitStrategy};
+    use std::time::Duration;
+
+    type Framed = FramedTransportConsumer<AlignedFixedFrame<64>>;
+
+    #[test]
+    fn a_refusal_of_the_kernel_does_not_end_a_stream() {
+        let place = Place::heap();
+        let _producer = FramedTransportProducer::<AlignedFixedFrame<64>>::create(&place, 4).unwrap();
+        let consumer = Framed::attach(&place, 4, WaitStrategy::Block).unwrap();
+        let report = Box::new(consumer.stall_report(Duration::ZERO));
+        let refused = TransportError::from(ConsumeError::Os { report });
+        assert!(Framed::end_of(&refused).is_none(), "nothing was concluded");
+        assert!(Framed::end_of(&TransportError::from(ConsumeError::Replaced)).is_some());
     }
 }
