@@ -94,7 +94,7 @@ impl<E: Event> ConsumerEnd<E> {
             counters.rejoins.inc();
         }
         let number = |position| memory.number_at(position);
-        let marked_until = member.marks.until;
+        let marked_until = member.marks.until();
         counters.redelivered.add((number(marked_until) - number(member.start)).max(0) as u64);
         let mut core = Reader::new(memory, member.index, member.start, Announce::best());
         core.hand_out_singly_until(marked_until);
@@ -222,7 +222,7 @@ impl<E: Event> ConsumerEnd<E> {
         let position = self.core.next();
         let member = self.member.as_mut().expect("a consumer has its place until it is dropped");
         member.note_panic(self.core.memory(), position, delivered);
-        let until = member.marks.until;
+        let until = member.marks.until();
         self.core.hand_out_singly_until(until);
     }
 

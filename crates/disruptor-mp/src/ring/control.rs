@@ -16,9 +16,9 @@
 //! 288  read                      consumers, who frees   312  ending                 holder of its lock byte
 //! 292  refusals, 296 refusal     refused processes      320  times: joined, parked, woken, alerted (reserved)
 //! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
-//! 416  times: parked, woken, alerted (reserved)         512  released, 64 words (reserved)
-//! 512  claimed (reserved)        producer               1024 -
-//! 640  begins, 8 positions       producer
+//! 416  times: parked, woken, alerted (reserved)         360  given back until       holder of its lock byte
+//! 512  claimed (reserved)        producer               512  released, 64 words (reserved)
+//! 640  begins, 8 positions       producer               1024 -
 //! ```
 //!
 //! *Reserved* words are 0; nothing of this build reads them. What each is for: RFC 0011.
@@ -117,6 +117,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Control, _claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
     assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
     assert!(core::mem::offset_of!(MemberLine, ending) == 184 && core::mem::offset_of!(MemberLine, refusal) == 224);
+    assert!(core::mem::offset_of!(MemberLine, given_back_until) == 232);
     assert!(core::mem::offset_of!(Entry, _released) == 512);
 };
 
@@ -203,7 +204,7 @@ struct ReleasedLine([AtomicI64; RELEASED_WORDS]);
 const RELEASED_WORDS: usize = if cfg!(loom) { 0 } else { 64 };
 
 /// Words that keep the words for held messages at their place. None in a model.
-const RESERVED_WORDS: usize = if cfg!(loom) { 0 } else { 19 };
+const RESERVED_WORDS: usize = if cfg!(loom) { 0 } else { 18 };
 
 /// Who the consumer is.
 #[repr(C, align(128))]
@@ -227,6 +228,8 @@ pub(crate) struct MemberLine {
     _times: [AtomicU64; 4],
     /// Why the process that came as the rank of this *index* was refused, whoever owns the entry.
     pub(crate) refusal: AtomicU64,
+    /// How far events had been handed out of which the application has given some back. Only grows under one id.
+    pub(crate) given_back_until: AtomicI64,
     _reserved: [AtomicU64; RESERVED_WORDS],
 }
 
@@ -315,6 +318,7 @@ impl Entry {
                 ending: AtomicU64::new(0),
                 _times: std::array::from_fn(|_| AtomicU64::new(0)),
                 refusal: AtomicU64::new(0),
+                given_back_until: AtomicI64::new(0),
                 _reserved: std::array::from_fn(|_| AtomicU64::new(0)),
             },
             _released: ReleasedLine(std::array::from_fn(|_| AtomicI64::new(0))),

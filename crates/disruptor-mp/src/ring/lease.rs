@@ -52,7 +52,8 @@ impl<'a, E: Event> Lease<'a, E> {
     /// restart is one that kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
     ///
     /// Each event that was in hand at a death counts 1. They come again one at a time, so at the next death only the event that was being
-    /// handled counts 2. An event in which a handler panicked counts as well, also for the same consumer.
+    /// handled counts 2. An event in which a handler panicked counts as well, also for the same consumer. An event that was given back counts
+    /// 1 for a successor, and nothing beside a death.
     pub fn redeliveries(&self) -> u32 {
         self.consumer.consumer.redelivery_of(self.sequence())
     }

@@ -115,14 +115,19 @@ pub(crate) struct Member {
 ///
 /// Of a batch that was in hand at a death, any event may be the one that ended the process, so each counts once. They come again one at a
 /// time, so at the next death one was in hand: the first that is not acknowledged. Its count alone grows.
+///
+/// What the application gave back was handed out as well, so a successor finds it marked. But no death was its doing: it is kept apart from
+/// what was in hand at one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
     /// The event at which the last one died.
     suspect: i64,
     /// How often that one was handed out.
     redeliveries: u32,
-    /// Everything before this was handed out at least once.
-    pub(crate) until: i64,
+    /// Everything before this was in hand at a death.
+    until: i64,
+    /// Everything before this was handed out, and in hand or given back.
+    given_back: i64,
 }
 
 impl Marks {
@@ -132,21 +137,33 @@ impl Marks {
             suspect: entry.member.redelivered_from.load(Ordering::Relaxed),
             redeliveries: entry.member.redeliveries.load(Ordering::Relaxed),
             until: entry.member.redelivered_until.load(Ordering::Relaxed),
+            given_back: entry.member.given_back_until.load(Ordering::Relaxed),
         }
     }
 
-    /// The caller holds the entry's lock byte. A process that is killed between these stores leaves the suspect of before, which the
-    /// position has passed, with another count; or the same suspect with a count that is too high by one.
+    /// What was given back is not stored: its word grows where that happens. The caller holds the entry's lock byte. A process that is
+    /// killed between these stores leaves the suspect of before, which the position has passed, with another count; or the same suspect
+    /// with a count that is too high by one.
     fn store(self, entry: &Entry) {
         entry.member.redelivered_until.store(self.until, Ordering::Relaxed);
         entry.member.redeliveries.store(self.redeliveries, Ordering::Relaxed);
         entry.member.redelivered_from.store(self.suspect, Ordering::Relaxed);
     }
 
-    /// How often the event at `position` was handed out without being acknowledged.
+    /// Everything before this was handed out at least once.
+    pub(crate) fn until(&self) -> i64 {
+        self.until.max(self.given_back)
+    }
+
+    /// How often the event at `position` was handed out without being acknowledged, as far as is known.
     pub(crate) fn redeliveries(&self, position: i64) -> u32 {
+        self.deaths(position).max((position < self.given_back).into())
+    }
+
+    /// How many deaths the event at `position` may have caused.
+    fn deaths(&self, position: i64) -> u32 {
         match position < self.until {
-            // At least once: what was given back is marked without a suspect.
+            // At least one: a process that was killed in `store` may have left the mark without the count.
             true if position == self.suspect => self.redeliveries.max(1),
             true => 1,
             false => 0,
@@ -155,8 +172,8 @@ impl Marks {
 
     /// What is known when the owner, who stood at `position` and had been handed everything before `delivered`, has died or panicked.
     fn after_death(self, position: i64, delivered: i64) -> Self {
-        let redeliveries = self.redeliveries(position).saturating_add((delivered > position).into());
-        Self { suspect: position, redeliveries, until: self.until.max(delivered).max(position) }
+        let redeliveries = self.deaths(position).saturating_add((delivered > position).into());
+        Self { suspect: position, redeliveries, until: self.until.max(delivered).max(position), ..self }
     }
 }
 
@@ -254,6 +271,7 @@ fn enter<E: Event>(
     entry.member.set_id(request.id);
     entry.member.set_rank(request.rank);
     Marks::default().store(entry);
+    entry.member.given_back_until.store(0, Ordering::Relaxed);
     step!(EntryNamed);
     let start = handshake(memory, index, request.start)?;
     let epoch = entry.status().epoch;
@@ -282,7 +300,8 @@ fn rejoin<E: Event>(
     }
     let left = Marks::load(entry);
     let delivered = entry.delivered.load(Ordering::Relaxed).clamp(start, published);
-    let marks = Marks { until: left.until.min(published), ..left }.after_death(start, delivered);
+    let (until, given_back) = (left.until.min(published), left.given_back.min(published));
+    let marks = Marks { until, given_back, ..left }.after_death(start, delivered);
     entry.next_epoch();
     step!(RejoinEpoch);
     marks.store(entry);
@@ -311,7 +330,7 @@ impl Member {
     /// later death is not its doing. But it was handed out: to a successor it is marked.
     pub(crate) fn note_given_back<E: Event>(&self, memory: &Mapped<E>, position: i64, delivered: i64) {
         let entry = memory.entry(self.index);
-        entry.member.redelivered_until.fetch_max(delivered, Ordering::Relaxed);
+        entry.member.given_back_until.fetch_max(delivered, Ordering::Relaxed);
         entry.delivered.store(position, Ordering::Relaxed);
     }
 
@@ -506,13 +525,40 @@ mod tests {
     }
 
     #[test]
+    fn after_one_death_no_event_of_the_batch_counts_more_than_another_although_all_were_given_back_before() {
+        let mut producer = SharedDisruptorBuilder::<u64>::new(Place::heap(), 16).build_producer(|| 0).unwrap();
+        let memory = producer.core.memory().clone();
+        let id = ConsumerId::chosen("w").unwrap();
+        let join = || join(&memory, &JoinRequest { id: &id, start: StartAt::Tail, rank: None }).unwrap();
+        let counts =
+            |member: &Member| std::array::from_fn(|index| member.marks.redeliveries(member.start + index as i64));
+        let first = join();
+        producer.publish_batch(10, |_, _| ()).unwrap();
+        let entry = memory.entry(first.index);
+        // Of a batch of ten, three are acknowledged and seven given back; of these six are handed out again.
+        entry.position.store(3, Ordering::Release);
+        entry.delivered.store(10, Ordering::Relaxed);
+        first.note_given_back(&memory, 3, 10);
+        entry.delivered.store(9, Ordering::Relaxed);
+        drop(first);
+        let mut second = join();
+        assert_eq!(counts(&second), [1, 1, 1, 1, 1, 1, 1, 0]);
+        assert_eq!(second.marks.until(), 10, "what was given back comes one at a time as well");
+        // A panic in event 4 takes no mark from those that were given back.
+        entry.position.store(4, Ordering::Release);
+        second.note_panic(&memory, 4, 5);
+        drop(second);
+        assert_eq!(counts(&join()), [2, 1, 1, 1, 1, 1, 0, 0]);
+    }
+
+    #[test]
     fn a_death_that_comes_after_events_were_given_back_is_not_their_doing() {
-        let mut marks = Marks { until: 3, ..Marks::default() };
+        let mut marks = Marks { given_back: 3, ..Marks::default() };
         for _ in 0..3 {
             marks = marks.after_death(0, 0);
             assert_eq!([0, 1, 2, 3].map(|position| marks.redeliveries(position)), [1, 1, 1, 0]);
         }
         marks = marks.after_death(1, 2).after_death(1, 2);
-        assert_eq!([1, 2, 3].map(|position| marks.redeliveries(position)), [3, 1, 0]);
+        assert_eq!([1, 2, 3].map(|position| marks.redeliveries(position)), [2, 1, 0]);
     }
 }

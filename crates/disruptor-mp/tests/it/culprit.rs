@@ -44,6 +44,19 @@ fn read(consumer: &mut SharedConsumer<Step>, way: &str) {
                 handle(batch.first_sequence() + index as i64, batch.redeliveries(index));
             }
         }
+        "batches in two parts" => {
+            let batch = consumer.try_consume_batch_leased(BATCH).unwrap();
+            let part = batch.len().min(3);
+            for index in 0..part {
+                handle(batch.first_sequence() + index as i64, batch.redeliveries(index));
+            }
+            batch.release_first(part);
+        }
+        "one by one, after a look" => {
+            consumer.try_consume_next_leased().unwrap().release_unread();
+            let lease = consumer.try_consume_next_leased().unwrap();
+            handle(lease.sequence(), lease.redeliveries());
+        }
         "a handler" => {
             // It is not told how often; so the application looks at the first event before.
             let lease = consumer.try_consume_next_leased().unwrap();
@@ -61,6 +74,11 @@ fn read(consumer: &mut SharedConsumer<Step>, way: &str) {
 fn read_records(consumer: &mut RecordConsumer, way: &str) {
     match way {
         "records one by one" => {
+            let lease = consumer.next(Patience::Now).unwrap().unwrap();
+            handle(lease.sequence(), lease.redeliveries());
+        }
+        "records one by one, after a look" => {
+            consumer.next(Patience::Now).unwrap().unwrap().release_unread();
             let lease = consumer.next(Patience::Now).unwrap().unwrap();
             handle(lease.sequence(), lease.redeliveries());
         }
@@ -143,7 +161,8 @@ fn only_the_culprit_is_stepped_over(told: &[String], way: &str) {
 #[test]
 fn after_three_deaths_only_the_event_that_was_being_handled_is_stepped_over() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
-    for (number, way) in ["one by one", "batches", "a handler"].into_iter().enumerate() {
+    let ways = ["one by one", "batches", "a handler", "batches in two parts", "one by one, after a look"];
+    for (number, way) in ways.into_iter().enumerate() {
         let name = shm.name(&format!("e{number}"));
         let mut producer = ring(&Place::from(name.clone()), 16).build_producer(step).unwrap();
         let told = story(&name, way, || publish(&mut producer, EVENTS as usize));
@@ -154,7 +173,8 @@ fn after_three_deaths_only_the_event_that_was_being_handled_is_stepped_over() {
 #[test]
 fn after_three_deaths_only_the_record_that_was_being_handled_is_stepped_over() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
-    for (number, way) in ["records one by one", "a handler of records"].into_iter().enumerate() {
+    let ways = ["records one by one", "a handler of records", "records one by one, after a look"];
+    for (number, way) in ways.into_iter().enumerate() {
         let name = shm.name(&format!("r{number}"));
         let mut producer = SharedDisruptorBuilder::records(name.as_str(), 8192).build_record_producer().unwrap();
         let told = story(&name, way, || {
