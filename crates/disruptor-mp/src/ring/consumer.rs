@@ -175,7 +175,7 @@ impl<E: Event> InHandler<'_, E> {
         let count = (self.position - self.consumer.core.next()) as u64;
         if count > 0 {
             // That a panic may be under way does not matter: they have been handled.
-            self.consumer.acknowledge(self.position, count, count * size_of::<E>() as u64, true);
+            self.consumer.acknowledge(self.position, count, count * size_of::<E>() as u64, true, self.position - 1);
         }
     }
 }

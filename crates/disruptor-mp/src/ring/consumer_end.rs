@@ -193,21 +193,21 @@ impl<E: Event> ConsumerEnd<E> {
     #[inline(always)]
     fn note_lag(&mut self) {
         let memory = self.core.memory();
-        let lag = memory.number_at(self.core.readable()) - memory.number_at(self.core.next());
+        let lag = memory.number_at(self.core.readable()) - self.core.number();
         self.counters.lag_max.record_max(lag.max(0) as u64);
     }
 
-    /// Gives back everything before `position`, which are so many events of so many bytes; not while a panic unwinds, unless it was under
-    /// way before, and not in a child of a fork, which must not acknowledge its parent's.
+    /// Gives back everything before `position`, which are so many events of so many bytes, the last of which begins at `last`; not while a
+    /// panic unwinds, unless it was under way before, and not in a child of a fork, which must not acknowledge its parent's.
     #[inline(always)]
-    pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool) {
+    pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool, last: i64) {
         if !was_panicking && std::thread::panicking() {
             return self.note_panic(position);
         }
         if self.is_forked() {
             return;
         }
-        self.core.advance_to(position);
+        self.core.give_back(position, events as i64, last);
         self.counters.consumed.add(events);
         self.counters.bytes.add(bytes);
     }
@@ -256,7 +256,7 @@ impl<E: Event> ConsumerEnd<E> {
     #[inline]
     pub(super) fn step_over_nonsense(&mut self) -> Option<ConsumeError> {
         let word = self.core.memory().stamp(self.core.next()).load(Ordering::Relaxed);
-        if word == 0 { None } else { self.step_over_damage(false) }
+        if word == 0 && self.core.is_expected() { None } else { self.step_over_damage(false) }
     }
 
     /// Whether there is an event now; if so, how many there are is an answer of now.

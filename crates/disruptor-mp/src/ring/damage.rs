@@ -11,13 +11,14 @@ use super::memory::Memory;
 use super::records::walk;
 use crate::sync::primitive::Ordering;
 
-/// Where a reader goes on that stands at `next`, if what stands there is damaged; `None` if its event is there, or was not yet published as
-/// far as the words tell. `is_over`: nothing more will be published, so that what contradicts itself now always will.
-pub(crate) fn resume_after<M: Memory>(memory: &M, next: i64, is_over: bool) -> Option<i64> {
+/// Where a reader goes on that stands at `next`, before event `number`, if what stands there is damaged; `None` if its event is there, or was not
+/// yet published as far as the words tell. `is_over`: nothing more will be published, so that what contradicts itself now always will.
+pub(crate) fn resume_after<M: Memory>(memory: &M, next: i64, number: i64, is_over: bool) -> Option<i64> {
     // The cursor first: of what it covers, the word is there as well.
     let published = memory.control().cursor.acquire();
     let word = memory.stamp(next).load(Ordering::Acquire);
-    if published <= next || memory.end_of(next, word).is_some() {
+    let is_there = memory.is_numbered(next, number) && memory.end_of(next, word).is_some();
+    if published <= next || is_there {
         return None;
     }
     if published - next > memory.capacity() {
@@ -26,7 +27,7 @@ pub(crate) fn resume_after<M: Memory>(memory: &M, next: i64, is_over: bool) -> O
         return overrun.then_some(published);
     }
     if memory.holds_records() {
-        return walk::resume_after(memory, next, word, published, is_over);
+        return walk::resume_after(memory, next, number, published, is_over);
     }
     // Published in order: an event after ours that is there was published after ours.
     let is_there = |position: &i64| memory.stamp(*position).load(Ordering::Acquire) == position + 1;
@@ -60,7 +61,7 @@ mod tests {
             memory.stamp(index as i64).store(stamp, Ordering::Relaxed);
         }
         memory.control().cursor.publish(cursor);
-        [false, true].map(|is_over| resume_after(&memory, 4, is_over))
+        [false, true].map(|is_over| resume_after(&memory, 4, 4, is_over))
     }
 
     #[test]

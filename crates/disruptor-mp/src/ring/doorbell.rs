@@ -104,7 +104,7 @@ mod platform {
     use crate::schema::Event;
     use crate::segment::{Fate, Segment};
     use crate::sync::bell::Bell;
-    use crate::sync::primitive::{AtomicU32, Ordering};
+    use crate::sync::primitive::AtomicU32;
     use crate::sync::watcher::{self, Post};
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
@@ -166,9 +166,8 @@ mod platform {
 
         fn has_news(&self, position: i64) -> bool {
             // Acquire, all of them: as in `Reader::look` and `GateLine::closing`; the consumer looks again before it reads.
-            let word = self.stamp(position).load(Ordering::Acquire);
-            self.end_of(position, word).is_some()
-                || damage::resume_after(self, position, false).is_some()
+            self.is_published(position)
+                || damage::resume_after(self, position, self.number_at(position), false).is_some()
                 || self.control().gate.closing() != 0
                 || self.segment().fate() != Fate::Live
         }

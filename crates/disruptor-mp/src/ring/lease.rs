@@ -87,7 +87,7 @@ impl<E: Event> Drop for Unadvanced<'_, E> {
     fn drop(&mut self) {
         let count = (self.end - self.consumer.core.next()) as u64;
         if count > 0 {
-            self.consumer.acknowledge(self.end, count, count * size_of::<E>() as u64, self.was_panicking);
+            self.consumer.acknowledge(self.end, count, count * size_of::<E>() as u64, self.was_panicking, self.end - 1);
         }
     }
 }

@@ -79,6 +79,25 @@ pub(crate) trait Memory {
         }
     }
 
+    /// Whether what begins at `position` is record `number`; of slots, whose stamps tell, always.
+    #[inline(always)]
+    fn is_numbered(&self, position: i64, number: i64) -> bool {
+        !self.holds_records() || self.number(position).load(Ordering::Relaxed) == number
+    }
+
+    /// Whether the word at `position` says that an event is there, and the words around it agree.
+    fn is_published(&self, position: i64) -> bool
+    where
+        Self: Sized,
+    {
+        // Acquire: as in `Reader::look`.
+        let word = self.stamp(position).load(Ordering::Acquire);
+        self.end_of(position, word).is_some()
+            && (!self.holds_records()
+                || walk::leads_on(self, position, word)
+                || self.control().cursor.acquire() > position)
+    }
+
     /// What users call the event that begins, or will begin, at `position`: its sequence.
     fn number_at(&self, position: i64) -> i64 {
         if !self.holds_records() {

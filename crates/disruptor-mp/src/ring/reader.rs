@@ -16,6 +16,9 @@ pub(crate) struct Reader<M: Memory> {
     index: usize,
     /// The next sequence to read: the gate that we have stored.
     next: i64,
+    /// Of records: the number of the one that begins, or will begin, at `next`; its complement if the word there is not believed, see
+    /// [`give_back`](Self::give_back). A commit word carries no lap: what begins with another number is not published.
+    number: i64,
     /// Events before this position may be read without looking.
     readable: i64,
     /// How many events the stamps alone have shown since a look last found nothing.
@@ -34,8 +37,8 @@ impl<M: Memory> Reader<M> {
         // SeqCst fence, partner in `before_second_look`: a producer that parks either finds how we announce, or had announced itself
         // before our first look at its bell.
         fence_at(Site::AnnounceFence, Ordering::SeqCst);
-        let follow = i64::from(M::FOLLOW_STAMPS);
-        Self { memory, index, next, readable: next, followed: 0, follow, singly_until: next, announce }
+        let (follow, number) = (i64::from(M::FOLLOW_STAMPS), memory.number_at(next));
+        Self { memory, index, next, number, readable: next, followed: 0, follow, singly_until: next, announce }
     }
 
     /// Hands events before `position` out one at a time, so that a death names the one that was in hand. Costs nothing afterwards: only
@@ -69,6 +72,12 @@ impl<M: Memory> Reader<M> {
         self.next
     }
 
+    /// What users call the next event to read.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> i64 {
+        if self.memory.holds_records() { self.number.max(!self.number) } else { self.next }
+    }
+
     /// The end of what is known to be readable.
     #[inline(always)]
     pub(crate) fn readable(&self) -> i64 {
@@ -87,9 +96,13 @@ impl<M: Memory> Reader<M> {
 
     #[inline(always)]
     fn look_at_stamp(&mut self) -> bool {
-        let Some(end) = self.end_of(self.next) else {
-            self.followed = 0;
-            return false;
+        let end = match self.end_of(self.next) {
+            // Relaxed: the number was stored before the word that led here, and seen with it.
+            Some(end) if self.is_expected() => end,
+            _ => {
+                self.followed = 0;
+                return false;
+            }
         };
         self.followed += 1;
         if self.followed < M::FOLLOW_STAMPS {
@@ -107,6 +120,12 @@ impl<M: Memory> Reader<M> {
         // Acquire pairs with Release in `Sequencer::stamp` and `Sequencer::commit_word`: who sees the word sees the payload.
         let word = self.memory.stamp(position).load(order(Site::StampAcquire, Ordering::Acquire));
         self.memory.end_of(position, word)
+    }
+
+    /// Whether what begins at our position is what we expect there.
+    #[inline(always)]
+    pub(crate) fn is_expected(&self) -> bool {
+        self.memory.is_numbered(self.next, self.number)
     }
 
     /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old answer. Follows
@@ -190,6 +209,36 @@ impl<M: Memory> Reader<M> {
         entry.writer.ring_if_awaited();
     }
 
+    /// [`advance_to`](Self::advance_to) over `events`, the last of which, or the padding behind them, begins at `last`.
+    ///
+    /// A word that was forged where the next record will begin looks like any other. But a producer stores the number behind a record before the
+    /// record. If another stands there, nothing from `last` on is given back: the producer does not believe a reader that is ahead of it.
+    #[inline(always)]
+    pub(crate) fn give_back(&mut self, position: i64, events: i64, last: i64) {
+        if !self.memory.holds_records() {
+            return self.advance_to(position);
+        }
+        let number = self.number + events;
+        if self.memory.is_numbered(position, number) {
+            self.advance_to(position);
+            self.number = number;
+        } else {
+            self.distrust(last);
+        }
+    }
+
+    /// Gives back what lies before `last`, and believes no word there until the cursor has passed it, so that it is not found again.
+    #[cold]
+    #[inline(never)]
+    fn distrust(&mut self, last: i64) {
+        if last > self.next {
+            self.advance_to(last);
+        }
+        self.number = !self.memory.number_at(last);
+        self.readable = last;
+        self.deliver_to(last);
+    }
+
     /// Whether the last look that found something has asked the cursor: `readable` may then be far ahead.
     #[inline(always)]
     pub(crate) fn has_asked_cursor(&self) -> bool {
@@ -209,12 +258,15 @@ impl<M: Memory> Reader<M> {
         if self.look() {
             return None;
         }
-        let (next, number) = (self.next, self.memory.number_at(self.next));
-        let resume = damage::resume_after(&self.memory, next, is_over)?;
-        self.readable = resume;
-        self.advance_to(resume);
-        // At least the one that stood here, and no more than there is room for, whatever stands there as a number.
-        Some((self.memory.number_at(resume) - number).clamp(1, resume - next) as u64)
+        let (next, number) = (self.next, self.number());
+        let resume = damage::resume_after(&self.memory, next, self.number, is_over)?;
+        self.number = self.memory.number_at(resume);
+        if resume > next {
+            self.readable = resume;
+            self.advance_to(resume);
+        }
+        // At least one, and no more than there is room for, whatever stands there as a number.
+        Some((self.number() - number).clamp(1, self.memory.capacity()) as u64)
     }
 
     /// Whether the producer has said that nothing more will come. What was published before is seen by the next look.

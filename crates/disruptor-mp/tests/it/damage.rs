@@ -190,6 +190,193 @@ fn a_commit_word_forged_to_0_below_the_cursor_is_told_and_the_stream_goes_on() {
     }
 }
 
+/// A commit word of a record of `len` bytes. Source: RFC 0005.
+fn word_of(len: u64) -> u64 {
+    1 << 56 | len
+}
+
+/// A ring of 64 lines, of which 63 held a record each and were read; and at the last, where the next record will begin, a word that the producer has not
+/// stored, for `len` bytes.
+fn led_astray(len: u64) -> (TempDir, RecordProducer, RecordConsumer) {
+    let (dir, mut producer, consumer, set_word) = records();
+    drop(consumer);
+    let mut consumer = named(&dir);
+    for _ in 0..63 {
+        producer.publish(b"x", 0, 0, Patience::Now).unwrap();
+        drop(consumer.next(Patience::Now).unwrap().unwrap());
+    }
+    set_word(63, word_of(len));
+    (dir, producer, consumer)
+}
+
+fn named(dir: &TempDir) -> RecordConsumer {
+    let builder = SharedDisruptorBuilder::records(dir.path().join("ring"), 0);
+    builder.with_consumer_id("w").build_record_consumer().unwrap()
+}
+
+/// A line, half the ring, more than that, all that a word can say.
+const FORGED_LENGTHS: [u64; 6] = [40, 150, 64 * 32 - 16, 64 * 33 - 16, 64 * 40, 64 * 63 - 16];
+
+/// Publishes records that say which they are, of `lines` lines, and reads on: those, in order, and no others.
+fn goes_on(producer: &mut RecordProducer, consumer: &mut RecordConsumer, lines: usize, case: &str) {
+    let (mut told, mut read, mut last) = (0, 0, 63 - 1);
+    for _ in 0..200 {
+        let number = producer.last_published_sequence() + 1;
+        let payload = vec![number as u8; 64 * lines - 16];
+        producer.publish(&payload, 7, 0, Patience::Now).unwrap_or_else(|error| panic!("{case}: {error}"));
+        loop {
+            match consumer.next(Patience::Now) {
+                Ok(Some(record)) => {
+                    let sequence = record.sequence();
+                    assert!(sequence > last && sequence <= number, "{case}: {sequence} after {last}");
+                    assert_eq!((record.kind(), &record[..]), (7, &vec![sequence as u8; 64 * lines - 16][..]), "{case}");
+                    (last, read) = (sequence, read + 1);
+                }
+                Ok(None) => break,
+                Err(ConsumeError::Damaged { .. }) => told += 1,
+                Err(other) => panic!("{case}: {other}"),
+            }
+        }
+    }
+    assert_eq!(last, producer.last_published_sequence(), "{case}");
+    assert!(told <= 1 && read >= 130, "{case}: told {told} times, read {read}");
+}
+
+#[test]
+fn a_commit_word_forged_where_the_next_record_will_begin_never_leads_to_records_of_the_lap_before() {
+    let _watchdog = watchdog();
+    for len in FORGED_LENGTHS {
+        for lines in [1, 2, 5, 31, 40, 62] {
+            for way in ["now", "until", "available", "all"] {
+                let case = format!("{len} bytes, then records of {lines} lines, {way}");
+                let (_dir, mut producer, mut consumer) = led_astray(len);
+                let mut seen = vec![];
+                for _ in 0..5 {
+                    match way {
+                        "now" => seen.extend(consumer.next(Patience::Now).unwrap().map(|record| record.sequence())),
+                        "until" => match consumer.next(Patience::Until(in_ms(1))) {
+                            Ok(record) => seen.push(record.unwrap().sequence()),
+                            Err(ConsumeError::TimedOut { .. }) => {}
+                            Err(other) => panic!("{case}: {other}"),
+                        },
+                        "available" => drop(consumer.wait_until_available(Some(in_ms(1)))),
+                        _ => drop(consumer.process_available(|_, meta| seen.push(meta.sequence))),
+                    }
+                }
+                assert!(seen.is_empty() || seen == [63], "{case}: {seen:?}");
+                if way == "available" {
+                    drop(consumer.next(Patience::Now).unwrap());
+                }
+                goes_on(&mut producer, &mut consumer, lines, &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn padding_forged_where_the_next_record_will_begin_leads_nowhere() {
+    let _watchdog = watchdog();
+    for way in ["now", "until", "all"] {
+        let (dir, mut producer, mut consumer) = led_astray(40);
+        let slots = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap().slots.offset;
+        let file = std::fs::File::options().write(true).open(dir.path().join("ring")).unwrap();
+        file.write_all_at(&(2_u64 << 56 | 1).to_ne_bytes(), slots + 64 * 63).unwrap();
+        for _ in 0..3 {
+            match way {
+                "now" => assert!(consumer.next(Patience::Now).unwrap().is_none()),
+                "until" => {
+                    let waited = consumer.next(Patience::Until(in_ms(1))).map(|record| record.map(|it| it.sequence()));
+                    assert!(matches!(waited, Err(ConsumeError::TimedOut { .. })), "{waited:?}");
+                }
+                _ => assert_eq!(consumer.process_available(|_, meta| panic!("{meta:?}")), 0),
+            }
+        }
+        goes_on(&mut producer, &mut consumer, 2, way);
+    }
+}
+
+#[test]
+fn who_was_led_astray_by_a_commit_word_hears_of_the_end() {
+    let _watchdog = watchdog();
+    let (_dir, producer, mut consumer) = led_astray(40);
+    drop(producer);
+    let mut ends = vec![];
+    while !matches!(ends.last(), Some(Err(ConsumeError::Closed))) && ends.len() < 3 {
+        ends.push(consumer.next(Patience::Endless).map(|record| record.unwrap().sequence()));
+    }
+    assert!(matches!(ends[..], [Ok(63), Err(ConsumeError::Closed)]), "{ends:?}");
+}
+
+#[test]
+fn who_rejoins_before_a_forged_commit_word_reads_no_record_of_the_lap_before() {
+    let _watchdog = watchdog();
+    for has_read in [false, true] {
+        let (dir, mut producer, mut consumer) = led_astray(40);
+        if has_read {
+            drop(consumer.next(Patience::Now).unwrap());
+        }
+        consumer.keep_place();
+        drop(consumer);
+        let place = dir.path().join("ring");
+        let builder = || SharedDisruptorBuilder::records(place.as_path(), 0).with_consumer_id("w");
+        // A position to which nothing leads is told, once.
+        let mut consumer = builder().build_record_consumer().or_else(|_| builder().build_record_consumer()).unwrap();
+        let mut seen = vec![];
+        consumer.process_available(|_, meta| seen.push(meta.sequence));
+        assert!(seen.is_empty() || seen == [63], "{seen:?}");
+        goes_on(&mut producer, &mut consumer, 1, &format!("has read it: {has_read}"));
+    }
+}
+
+#[test]
+fn who_takes_over_after_a_forged_commit_word_goes_on_where_the_published_records_end() {
+    let _watchdog = watchdog();
+    for has_read in [false, true] {
+        let (dir, producer, mut consumer) = led_astray(40);
+        if has_read {
+            drop(consumer.next(Patience::Now).unwrap());
+        }
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _producer = producer;
+            std::panic::resume_unwind(Box::new(()));
+        }))
+        .unwrap_err();
+        let taken = SharedDisruptorBuilder::records(dir.path().join("ring"), 4096).take_over();
+        let mut producer = taken.build_record_producer().unwrap();
+        assert_eq!(producer.last_published_sequence(), 62);
+        if !has_read {
+            drop(consumer.next(Patience::Now).unwrap());
+        }
+        goes_on(&mut producer, &mut consumer, 1, &format!("has read it: {has_read}"));
+    }
+}
+
+#[test]
+fn a_forged_number_costs_one_record() {
+    let _watchdog = watchdog();
+    for forged in [0, 4, 77, u64::MAX, i64::MAX as u64] {
+        let (dir, mut producer, mut consumer, _) = records();
+        for _ in 0..5 {
+            producer.publish(b"x", 0, 0, Patience::Now).unwrap();
+        }
+        let slots = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap().slots.offset;
+        let file = std::fs::File::options().write(true).open(dir.path().join("ring")).unwrap();
+        file.write_all_at(&forged.to_ne_bytes(), slots + 64 * 2 + 8).unwrap();
+        let mut seen = vec![];
+        for _ in 0..6 {
+            match consumer.next(Patience::Until(in_ms(1))) {
+                Ok(record) => seen.push(record.unwrap().sequence()),
+                Err(ConsumeError::Damaged { .. }) => seen.push(-1),
+                Err(ConsumeError::TimedOut { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(&seen[..3], [0, 1, -1], "{forged}");
+        producer.publish(b"x", 0, 0, Patience::Now).unwrap();
+        assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().sequence(), 5, "{forged}");
+    }
+}
+
 #[test]
 fn a_cursor_forged_within_a_lap_neither_ends_nor_skips_a_stream_of_records() {
     let _watchdog = watchdog();

@@ -32,7 +32,7 @@ enum Found {
     Padding {
         end: i64,
     },
-    /// A word that no producer has stored.
+    /// A word that no producer has stored, or one of another lap.
     Damage,
 }
 
@@ -55,7 +55,7 @@ impl RecordConsumer {
                 self.end.wait(patience.deadline())?;
             }
             let begin = self.end.core.next();
-            match look_at(&self.end, begin, self.end.core.readable()) {
+            match look_at(&self.end, begin, self.end.core.number(), self.end.core.readable()) {
                 Found::Record { bytes, meta, end } => {
                     self.end.core.deliver_to(end);
                     let meta = RecordMeta { redeliveries: self.end.redelivery_of(begin), ..meta };
@@ -66,7 +66,7 @@ impl RecordConsumer {
                     return Ok(Some(RecordLease::new(&mut self.end, bytes, meta, (begin, end))));
                 }
                 // Released at once: the producer may wait for just these lines.
-                Found::Padding { end } => self.end.core.advance_to(end),
+                Found::Padding { end } => self.end.core.give_back(end, 0, begin),
                 Found::Damage => self.end.core.forget_readable_from(begin),
             }
         }
@@ -82,9 +82,9 @@ impl RecordConsumer {
         loop {
             self.end.wait_until_available(deadline)?;
             let begin = self.end.core.next();
-            match look_at(&self.end, begin, self.end.core.readable()) {
+            match look_at(&self.end, begin, self.end.core.number(), self.end.core.readable()) {
                 Found::Record { .. } => return Ok(()),
-                Found::Padding { end } => self.end.core.advance_to(end),
+                Found::Padding { end } => self.end.core.give_back(end, 0, begin),
                 Found::Damage => self.end.core.forget_readable_from(begin),
             }
         }
@@ -118,8 +118,10 @@ impl RecordConsumer {
         // Only one that is handed out alone was handed out before.
         let redeliveries = self.end.redelivery_of(begin);
         let mut batch = InHandler {
+            number: self.end.core.number(),
             consumer: &mut self.end,
             position: begin,
+            last: begin,
             until,
             count: 0,
             looked: 0,
@@ -128,10 +130,11 @@ impl RecordConsumer {
         };
         let mut run = batch.consumer.pace.run();
         while batch.position < batch.until {
-            match look_at(batch.consumer, batch.position, until) {
+            match look_at(batch.consumer, batch.position, batch.number + batch.count as i64, until) {
                 Found::Record { bytes, meta, end } => {
                     // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
                     handler(unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta });
+                    batch.last = batch.position;
                     batch.position = end;
                     batch.count += 1;
                     batch.bytes += bytes.len() as u64;
@@ -140,7 +143,7 @@ impl RecordConsumer {
                         run = batch.look();
                     }
                 }
-                Found::Padding { end } => batch.position = end,
+                Found::Padding { end } => (batch.last, batch.position) = (batch.position, end),
                 Found::Damage => {
                     batch.until = batch.position;
                     batch.consumer.note_not_handed(batch.position);
@@ -166,17 +169,18 @@ impl RecordConsumer {
     }
 }
 
-/// What lies at `position`, which has been seen committed, is gated by our gate, and ends before `until`. How often it was handed out is
-/// for the caller to say.
+/// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How often it was handed out
+/// is for the caller to say.
 #[inline(always)]
-fn look_at(consumer: &ConsumerEnd<RecordLine>, position: i64, until: i64) -> Found {
+fn look_at(consumer: &ConsumerEnd<RecordLine>, position: i64, number: i64, until: i64) -> Found {
     let memory = consumer.core.memory();
     // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
     let word = memory.stamp(position).load(Ordering::Relaxed);
     match Word::unpack(word, position, memory.capacity()) {
-        Some((_, end)) if end > until => Found::Damage,
+        // A record that was led to by a forged word has the number that its line had a lap ago.
+        Some((_, end)) if end > until || !memory.is_numbered(position, number) => Found::Damage,
         Some((Word::Record { len, kind, flags, .. }, end)) => {
-            let meta = RecordMeta { sequence: memory.number_at(position), kind, flags, redeliveries: 0 };
+            let meta = RecordMeta { sequence: number, kind, flags, redeliveries: 0 };
             Found::Record { bytes: memory.record(position, len as usize), meta, end }
         }
         Some((Word::Padding { .. }, end)) => Found::Padding { end },
@@ -187,8 +191,12 @@ fn look_at(consumer: &ConsumerEnd<RecordLine>, position: i64, until: i64) -> Fou
 /// Records that a handler goes through. Dropping this acknowledges those before `position`.
 struct InHandler<'a> {
     consumer: &'a mut ConsumerEnd<RecordLine>,
+    /// The number of the first of them.
+    number: i64,
     /// Everything before it was handled, or was padding.
     position: i64,
+    /// Where the last one of those begins.
+    last: i64,
     /// The end of what the handler gets; not reached only if it panics.
     until: i64,
     /// How many records were handled, how many when we last looked, and how many of them are acknowledged.
@@ -214,7 +222,7 @@ impl InHandler<'_> {
     fn acknowledge(&mut self) {
         if self.position > self.consumer.core.next() {
             // That a panic may be under way does not matter: they have been handled.
-            self.consumer.acknowledge(self.position, self.count - self.acknowledged, self.bytes, true);
+            self.consumer.acknowledge(self.position, self.count - self.acknowledged, self.bytes, true, self.last);
             (self.acknowledged, self.bytes) = (self.count, 0);
         }
     }
@@ -223,8 +231,8 @@ impl InHandler<'_> {
 /// The handler has panicked in the record at `position`. What it had not come to is not in its hands.
 #[cold]
 #[inline(never)]
-fn note_panic(consumer: &mut ConsumerEnd<RecordLine>, position: i64, until: i64) {
-    if let Found::Record { end, .. } = look_at(consumer, position, until) {
+fn note_panic(consumer: &mut ConsumerEnd<RecordLine>, position: i64, number: i64, until: i64) {
+    if let Found::Record { end, .. } = look_at(consumer, position, number, until) {
         consumer.note_panic(end);
     }
 }
@@ -234,7 +242,7 @@ impl Drop for InHandler<'_> {
     fn drop(&mut self) {
         self.acknowledge();
         if self.position < self.until {
-            note_panic(self.consumer, self.position, self.until);
+            note_panic(self.consumer, self.position, self.number + self.count as i64, self.until);
         }
     }
 }

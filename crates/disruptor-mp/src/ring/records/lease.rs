@@ -91,7 +91,7 @@ impl Drop for RecordLease<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.span.1 > self.span.0 {
-            self.consumer.acknowledge(self.span.1, 1, self.bytes.len() as u64, self.was_panicking);
+            self.consumer.acknowledge(self.span.1, 1, self.bytes.len() as u64, self.was_panicking, self.span.0);
         }
     }
 }

@@ -18,6 +18,14 @@ pub(crate) fn end_of<M: Memory>(memory: &M, position: i64, word: i64) -> Option<
     Word::unpack(word, position, memory.capacity()).map(|(_, end)| end)
 }
 
+/// Whether `word`, which stands at `position`, is one that leads to a record with the number after it, as one that a producer stored does.
+pub(crate) fn leads_on<M: Memory>(memory: &M, position: i64, word: i64) -> bool {
+    let parsed = Word::unpack(word, position, memory.capacity());
+    parsed.is_some_and(|(word, end)| {
+        memory.is_numbered(end, memory.number_at(position) + i64::from(matches!(word, Word::Record { .. })))
+    })
+}
+
 /// Follows the committed records from `position`, while their numbers go up as they must, to at most `limit`; returns where that ends.
 fn follow<M: Memory>(memory: &M, mut position: i64, limit: i64) -> i64 {
     let mut number = memory.number_at(position);
@@ -79,15 +87,34 @@ pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> boo
     }
 }
 
-/// Where a reader goes on that stands at `next`, where `word` is no commit word although the cursor, at `published`, lies within a lap
-/// after it. See `damage`.
-pub(crate) fn resume_after<M: Memory>(memory: &M, next: i64, word: i64, published: i64, is_over: bool) -> Option<i64> {
-    let begin = begin_from(memory, next + 1);
+/// Where a reader goes on that stands at `next`, before record `number`, which is not there although the cursor, at `published`, lies within a
+/// lap after it. See `damage`.
+pub(crate) fn resume_after<M: Memory>(
+    memory: &M,
+    next: i64,
+    number: i64,
+    published: i64,
+    is_over: bool,
+) -> Option<i64> {
+    // Negative where the reader believes nothing that stands here.
+    let (is_numbered, number) = (memory.is_numbered(next, number), number.max(!number));
+    // Before another number a record may begin here nevertheless; not so at the beginning of the ring, to which nothing leads.
+    let mut begin = begin_from(memory, next + i64::from(is_numbered || next == 0));
     // Words that lead to the cursor from a place where a record began say that it is right, and so do the numbers at both ends, of which
-    // that of the next record stands at the cursor. Cleared, our word says nothing; anything else no producer has stored.
-    let records = memory.number_at(published) - memory.number_at(next);
-    let is_believed = begin < published || (1..=published - next).contains(&records);
-    (is_believed || word != 0 || is_over).then_some(begin)
+    // that of the next record stands at the cursor. Cleared, our word says nothing; anything else no producer has stored before the number that
+    // we expect. Before another number, which a forged word has led us to, it may be what stood there a lap ago.
+    let records = memory.number_at(published) - number;
+    let is_believed = begin < published || (i64::from(is_numbered)..=published - next).contains(&records);
+    let is_nonsense = is_numbered && memory.stamp(next).load(Ordering::Relaxed) != 0;
+    if !(is_believed || is_nonsense || is_over) {
+        return None;
+    }
+    // What the reader has been handed the numbers of does not come again, wherever it was led to.
+    while begin < published && memory.number_at(begin) < number {
+        let word = memory.stamp(begin).load(Ordering::Acquire);
+        begin = end_of(memory, begin, word).map_or(published, |end| end.min(published));
+    }
+    Some(begin)
 }
 
 /// The lowest position from `position` on at which a record begins, as far as is known: the records lead from there to the cursor. The
