@@ -97,7 +97,6 @@ impl<M: Memory> Reader<M> {
     #[inline(always)]
     fn look_at_stamp(&mut self) -> bool {
         let end = match self.end_of(self.next) {
-            // Relaxed: the number was stored before the word that led here, and seen with it.
             Some(end) if self.is_expected() => end,
             _ => {
                 self.followed = 0;
@@ -122,10 +121,16 @@ impl<M: Memory> Reader<M> {
         self.memory.end_of(position, word)
     }
 
-    /// Whether what begins at our position is what we expect there.
+    /// Whether a word at our position is believed. That the number there is the one that we expect, `give_back` has seen.
     #[inline(always)]
     pub(crate) fn is_expected(&self) -> bool {
-        self.memory.is_numbered(self.next, self.number)
+        !self.memory.holds_records() || self.number >= 0
+    }
+
+    /// [`number`](Self::number) where a look has found something, so that the word there is believed.
+    #[inline(always)]
+    pub(crate) fn number_found(&self) -> i64 {
+        self.number
     }
 
     /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old answer. Follows

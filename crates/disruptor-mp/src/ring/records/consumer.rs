@@ -55,7 +55,7 @@ impl RecordConsumer {
                 self.end.wait(patience.deadline())?;
             }
             let begin = self.end.core.next();
-            match look_at(&self.end, begin, self.end.core.number(), self.end.core.readable()) {
+            match look_at_next(&self.end) {
                 Found::Record { bytes, meta, end } => {
                     self.end.core.deliver_to(end);
                     let meta = RecordMeta { redeliveries: self.end.redelivery_of(begin), ..meta };
@@ -82,7 +82,7 @@ impl RecordConsumer {
         loop {
             self.end.wait_until_available(deadline)?;
             let begin = self.end.core.next();
-            match look_at(&self.end, begin, self.end.core.number(), self.end.core.readable()) {
+            match look_at_next(&self.end) {
                 Found::Record { .. } => return Ok(()),
                 Found::Padding { end } => self.end.core.give_back(end, 0, begin),
                 Found::Damage => self.end.core.forget_readable_from(begin),
@@ -118,7 +118,7 @@ impl RecordConsumer {
         // Only one that is handed out alone was handed out before.
         let redeliveries = self.end.redelivery_of(begin);
         let mut batch = InHandler {
-            number: self.end.core.number(),
+            number: self.end.core.number_found(),
             consumer: &mut self.end,
             position: begin,
             last: begin,
@@ -169,16 +169,32 @@ impl RecordConsumer {
     }
 }
 
+/// [`look_at`] our position, where a look has found something.
+#[inline(always)]
+fn look_at_next(consumer: &ConsumerEnd<RecordLine>) -> Found {
+    let core = &consumer.core;
+    look_at_numbered(consumer, core.next(), core.number_found(), core.readable())
+}
+
 /// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How often it was handed out
 /// is for the caller to say.
 #[inline(always)]
 fn look_at(consumer: &ConsumerEnd<RecordLine>, position: i64, number: i64, until: i64) -> Found {
+    // A record that was led to by a forged word has the number that its line had a lap ago.
+    if !consumer.core.memory().is_numbered(position, number) {
+        return Found::Damage;
+    }
+    look_at_numbered(consumer, position, number, until)
+}
+
+/// [`look_at`] where the number is known to be right.
+#[inline(always)]
+fn look_at_numbered(consumer: &ConsumerEnd<RecordLine>, position: i64, number: i64, until: i64) -> Found {
     let memory = consumer.core.memory();
     // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
     let word = memory.stamp(position).load(Ordering::Relaxed);
     match Word::unpack(word, position, memory.capacity()) {
-        // A record that was led to by a forged word has the number that its line had a lap ago.
-        Some((_, end)) if end > until || !memory.is_numbered(position, number) => Found::Damage,
+        Some((_, end)) if end > until => Found::Damage,
         Some((Word::Record { len, kind, flags, .. }, end)) => {
             let meta = RecordMeta { sequence: number, kind, flags, redeliveries: 0 };
             Found::Record { bytes: memory.record(position, len as usize), meta, end }
