@@ -134,7 +134,9 @@ impl Scene {
             (7, Some(deadline)) => {
                 let count = 1 + decisions.below(CAPACITY + 1);
                 let _ = producer.publish_batch_deadline(count, deadline, |event, _| fill(event));
-                let _ = producer.publish_managed(fill).map_err(|error| error.to_string());
+                // Not `publish_managed`: it has no deadline, and waits for a consumer that is not required for as long as that lives.
+                let patience = Patience::ManagedUntil(deadline);
+                let _ = producer.publish_group(1, patience, |event, _| Ok::<_, ()>(fill(event)));
                 let last = producer.last_published_sequence();
                 let _ = producer.wait_until_consumed(last, deadline);
             }

@@ -145,11 +145,13 @@ impl<E: Event> ConsumerEnd<E> {
         (self.parting == Parting::Keeps).then_some(Ending::Dropped)
     }
 
+    #[inline(always)]
     fn member(&self) -> &Member {
         self.member.as_ref().expect("a consumer has its place until it is dropped")
     }
 
     /// How often the event at `position` was handed out before without being acknowledged, to those whose place this is.
+    #[inline(always)]
     pub(super) fn redelivery_of(&self, position: i64) -> u32 {
         self.member().marks.redeliveries(position)
     }

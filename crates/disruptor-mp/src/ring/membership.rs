@@ -156,11 +156,13 @@ impl Marks {
     }
 
     /// How often the event at `position` was handed out without being acknowledged, as far as is known.
+    #[inline(always)]
     pub(crate) fn redeliveries(&self, position: i64) -> u32 {
         self.deaths(position).max((position < self.given_back).into())
     }
 
     /// How many deaths the event at `position` may have caused.
+    #[inline(always)]
     fn deaths(&self, position: i64) -> u32 {
         match position < self.until {
             // At least one: a process that was killed in `store` may have left the mark without the count.

@@ -48,9 +48,12 @@ impl AlignedBuffer {
     ///
     /// # Panics
     /// If that is beyond the limit, which the caller has compared with the message's length.
+    #[inline(always)]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
-        self.reserve(end);
+        if !self.has_memory_for(end) {
+            self.grow(end);
+        }
         self.blocks.as_mut_bytes()[self.len..end].copy_from_slice(bytes);
         self.len = end;
     }
@@ -60,7 +63,8 @@ impl AlignedBuffer {
     /// # Panics
     /// If that is beyond the limit.
     pub(crate) fn take(&mut self, len_bytes: usize) -> &mut [u8] {
-        if let Some(blocks) = self.grown_for(len_bytes) {
+        if !self.has_memory_for(len_bytes) {
+            let blocks = self.grown_for(len_bytes);
             // What was there is not needed any more. Zeros of the system's, which are no memory until they are written to.
             self.blocks = Vec::new();
             self.blocks = Block::new_vec_zeroed(blocks).unwrap_or_else(|_| vec![Block::new_zeroed(); blocks]);
@@ -79,21 +83,26 @@ impl AlignedBuffer {
         self.blocks.len() * size_of::<Block>()
     }
 
-    /// Memory for `len_bytes` bytes, with what is there.
-    fn reserve(&mut self, len_bytes: usize) {
-        if let Some(blocks) = self.grown_for(len_bytes) {
-            self.blocks.reserve_exact(blocks - self.blocks.len());
-            self.blocks.resize(blocks, Block::new_zeroed());
-        }
+    /// Whether nothing has to be done before `len_bytes` bytes can be in use.
+    #[inline(always)]
+    fn has_memory_for(&self, len_bytes: usize) -> bool {
+        len_bytes <= self.limit_bytes && len_bytes <= self.capacity_bytes()
     }
 
-    /// The blocks to have for `len_bytes` bytes, if those that are there do not suffice: at least twice as many, so that appending copies
-    /// each byte a few times at most.
-    fn grown_for(&self, len_bytes: usize) -> Option<usize> {
+    /// More memory, for `len_bytes` bytes, with what is there.
+    #[cold]
+    fn grow(&mut self, len_bytes: usize) {
+        let blocks = self.grown_for(len_bytes);
+        self.blocks.reserve_exact(blocks - self.blocks.len());
+        self.blocks.resize(blocks, Block::new_zeroed());
+    }
+
+    /// The blocks to have for `len_bytes` bytes, for which those that are there do not suffice: at least twice as many, so that appending
+    /// copies each byte a few times at most.
+    fn grown_for(&self, len_bytes: usize) -> usize {
         assert!(len_bytes <= self.limit_bytes, "{len_bytes} bytes in a buffer of at most {}", self.limit_bytes);
-        let blocks = len_bytes.div_ceil(size_of::<Block>());
         let limit = self.limit_bytes.div_ceil(size_of::<Block>());
-        (blocks > self.blocks.len()).then(|| blocks.max(self.blocks.len().saturating_mul(2)).min(limit))
+        len_bytes.div_ceil(size_of::<Block>()).max(self.blocks.len().saturating_mul(2)).min(limit)
     }
 }
 

@@ -63,6 +63,37 @@ struct Joining {
     next_index: u32,
 }
 
+impl Joining {
+    /// Takes the data of the frame that comes next; whether it is the last one.
+    fn go_on(
+        &mut self,
+        shape: FrameShape,
+        buffer: &mut AlignedBuffer,
+        header: FrameHeader,
+        data: &[u8],
+    ) -> Result<bool, Malformed> {
+        if header.msg_id != self.envelope.msg_id {
+            return Err(Malformed::Foreign { found: header.msg_id, wanted: self.envelope.msg_id });
+        }
+        let used = header.check(shape, data)?;
+        if u32::from(header.index) != self.next_index {
+            return Err(Malformed::Index { found: header.index, wanted: self.next_index });
+        }
+        let missing = self.total_bytes - buffer.len();
+        let wanted_bytes = missing.min(shape.data_bytes);
+        if used.len() != wanted_bytes {
+            return Err(Malformed::Length { len_bytes: header.len, wanted_bytes });
+        }
+        let is_complete = wanted_bytes == missing;
+        if flags::is_last_frame(header.flags) != is_complete {
+            return Err(Malformed::End { frames: self.frames, index: header.index });
+        }
+        buffer.extend(used);
+        self.next_index += 1;
+        Ok(is_complete)
+    }
+}
+
 /// What a frame brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
@@ -106,7 +137,15 @@ impl Reassembler {
         let is_first = flags::is_first_frame(header.flags);
         let pushed = match self.state {
             State::Joining(joining) if is_first => Err(self.unfinished(joining)),
-            State::Joining(joining) => self.go_on(joining, header, data),
+            State::Joining(ref mut joining) => match joining.go_on(self.shape, &mut self.buffer, header, data) {
+                Ok(false) => Ok(Pushed::More),
+                Ok(true) => {
+                    let envelope = joining.envelope;
+                    self.state = State::Ready;
+                    Ok(Pushed::Joined(envelope))
+                }
+                Err(fault) => Err(fault),
+            },
             State::Lost { .. } | State::Ready if is_first => self.begin(header, data),
             State::Lost { is_counted } => {
                 self.skipped += u64::from(!is_counted);
@@ -187,32 +226,6 @@ impl Reassembler {
         self.buffer.clear();
         self.buffer.extend(&used[prefix_len..]);
         self.state = State::Joining(Joining { envelope, total_bytes: total, frames: frames as u32, next_index: 1 });
-        Ok(Pushed::More)
-    }
-
-    fn go_on(&mut self, joining: Joining, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
-        if header.msg_id != joining.envelope.msg_id {
-            return Err(Malformed::Foreign { found: header.msg_id, wanted: joining.envelope.msg_id });
-        }
-        let used = header.check(self.shape, data)?;
-        if u32::from(header.index) != joining.next_index {
-            return Err(Malformed::Index { found: header.index, wanted: joining.next_index });
-        }
-        let missing = joining.total_bytes - self.buffer.len();
-        let wanted_bytes = missing.min(self.shape.data_bytes);
-        if used.len() != wanted_bytes {
-            return Err(Malformed::Length { len_bytes: header.len, wanted_bytes });
-        }
-        let is_complete = wanted_bytes == missing;
-        if flags::is_last_frame(header.flags) != is_complete {
-            return Err(Malformed::End { frames: joining.frames, index: header.index });
-        }
-        self.buffer.extend(used);
-        if is_complete {
-            self.state = State::Ready;
-            return Ok(Pushed::Joined(joining.envelope));
-        }
-        self.state = State::Joining(Joining { next_index: joining.next_index + 1, ..joining });
         Ok(Pushed::More)
     }
 

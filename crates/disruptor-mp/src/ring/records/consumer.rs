@@ -45,31 +45,51 @@ impl RecordConsumer {
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
+        // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all the rest.
         loop {
-            if !self.end.look() {
-                if patience == Patience::Now {
-                    return self.end.step_over_nonsense().map_or(Ok(None), Err);
-                }
-                self.end.wait(patience.deadline())?;
+            if self.end.look()
+                && let Found::Record { bytes, meta, end } = look_at_next(&self.end)
+            {
+                let begin = self.end.core.next();
+                self.end.core.deliver_to(end);
+                let meta = RecordMeta { redeliveries: self.end.redelivery_of(begin), ..meta };
+                // SAFETY: `look_at_numbered` has checked that they lie in the ring. They were committed before `look` found them (Acquire),
+                // and our gate, which keeps the producer off them, advances only when the lease is dropped. The memory is mapped for as
+                // long as the consumer lives, which the lease borrows.
+                let bytes = unsafe { bytes.as_ref() };
+                return Ok(Some(RecordLease::new(&mut self.end, bytes, meta, (begin, end))));
             }
-            let begin = self.end.core.next();
-            match look_at_next(&self.end) {
-                Found::Record { bytes, meta, end } => {
-                    self.end.core.deliver_to(end);
-                    let meta = RecordMeta { redeliveries: self.end.redelivery_of(begin), ..meta };
-                    // SAFETY: `look_at` has checked that they lie in the ring. They were committed before `look` found them (Acquire), and our
-                    // gate, which keeps the producer off them, advances only when the lease is dropped. The memory is mapped for as long
-                    // as the consumer lives, which the lease borrows.
-                    let bytes = unsafe { bytes.as_ref() };
-                    return Ok(Some(RecordLease::new(&mut self.end, bytes, meta, (begin, end))));
-                }
-                // Released at once: the producer may wait for just these lines.
-                Found::Padding { end } => self.end.core.give_back(end, 0, begin),
-                Found::Damage => self.end.core.forget_readable_from(begin),
+            if !self.go_on(patience)? {
+                return Ok(None);
             }
         }
+    }
+
+    /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and it does not wait.
+    #[inline(never)]
+    fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
+        if !self.end.look() {
+            if patience == Patience::Now {
+                return self.end.step_over_nonsense().map_or(Ok(false), Err);
+            }
+            self.end.wait(patience.deadline())?;
+        }
+        self.step_to_record();
+        Ok(true)
+    }
+
+    /// Whether what a look has found is a record; anything else is stepped over.
+    fn step_to_record(&mut self) -> bool {
+        let begin = self.end.core.next();
+        match look_at_next(&self.end) {
+            Found::Record { .. } => return true,
+            // Released at once: the producer may wait for just these lines.
+            Found::Padding { end } => self.end.core.give_back(end, 0, begin),
+            Found::Damage => self.end.core.forget_readable_from(begin),
+        }
+        false
     }
 
     /// Waits until there is a record to read, without taking it; [`next`](Self::next) then finds it with [`Patience::Now`].
@@ -81,11 +101,8 @@ impl RecordConsumer {
     pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
         loop {
             self.end.wait_until_available(deadline)?;
-            let begin = self.end.core.next();
-            match look_at_next(&self.end) {
-                Found::Record { .. } => return Ok(()),
-                Found::Padding { end } => self.end.core.give_back(end, 0, begin),
-                Found::Damage => self.end.core.forget_readable_from(begin),
+            if self.step_to_record() {
+                return Ok(());
             }
         }
     }

@@ -297,7 +297,7 @@ impl RecordProducer {
     #[cold]
     #[inline(never)]
     fn look_at_readers(&mut self, first: i64) {
-        let scan = self.end.rescan();
+        let scan = self.end.core.glance();
         self.end.course.readers_are_close =
             scan.slowest.is_some() && scan.lowest >= first - self.end.core.memory().capacity() / 64;
         self.end.course.next_look = self.end.core.next() + LOOK_EVERY_LINES;
