@@ -64,7 +64,7 @@ impl<F: Format> FramedTransportConsumer<F> {
     /// `Consume`: the wait ended; everything sent before the end is received first. `Malformed`: one message could not be read and was
     /// skipped; go on.
     /// Source: RFC 0007, "Receiving".
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
         Ok(self.receiver.next(patience)?.map(Message::new))
     }

@@ -172,7 +172,7 @@ impl Sender for RecordSender {
         copy_in(&mut self.producer, &self.counters, letter, prefix, payload, patience)
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_with(
         &mut self,
         letter: &Letter,
@@ -238,7 +238,7 @@ impl Receiver for RecordReceiver {
         &mut self.consumer
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldRecord<'_>>> {
         let Some(lease) = self.consumer.next(patience)? else { return Ok(None) };
         match open(&lease, self.limit_bytes) {

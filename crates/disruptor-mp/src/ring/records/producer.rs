@@ -144,7 +144,7 @@ impl RecordProducer {
     ///
     /// # Panics
     /// If `min` is more than `max`.
-    #[inline]
+    #[inline(always)]
     pub fn claim_at_least(
         &mut self,
         min: usize,
@@ -176,7 +176,7 @@ impl RecordProducer {
     ///
     /// # Panics
     /// If `min` is more than `max`.
-    #[inline]
+    #[inline(always)]
     pub fn try_claim_at_least(
         &mut self,
         min: usize,
