@@ -138,6 +138,12 @@ impl ProcessIdentity {
         identity
     }
 
+    /// The low 24 bits of the namespace's inode number, for words that have no room for all of it; 0 where the system does not tell. Namespaces
+    /// that exist at the same time have different tags, unless the machine has numbered more than 16 million.
+    pub fn pid_namespace_tag(&self) -> u32 {
+        self.pid_namespace as u32 & 0xff_ffff
+    }
+
     /// Looks the process up. Never fails, and copes with any numbers: what cannot be found out is `Unknown` or absent.
     ///
     /// Costs some file reads, so it is for moments at which something is about to be reported.

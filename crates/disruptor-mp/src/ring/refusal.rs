@@ -4,7 +4,14 @@
 //! **May touch it:** a process that was refused stores one word and steps one count; the ring's producer reads them.
 //!
 //! A refused process has no entry. Its rank is known, so it writes into the entry of that *index*, whoever owns the entry, or without a rank
-//! into one word for all. A word is `pid << 32 | cause`, and 0 says nothing. The last refusal of a rank stays until the next.
+//! into one word for all. The last refusal of a rank stays until the next.
+//!
+//! ```text
+//! 63             32 31                    8 7     0
+//! | pid            | pid namespace's tag   | cause |     0 says nothing
+//! ```
+//!
+//! A pid alone is no process: the first process of every container is 1. The tag says in which namespace the pid counts.
 
 use super::membership::JoinError;
 use super::memory::Memory;
@@ -102,17 +109,29 @@ impl fmt::Display for RefusalCause {
 pub struct Refusal {
     /// The process, as seen in its own pid namespace.
     pub pid: u32,
+    /// [Which namespace](ProcessIdentity::pid_namespace_tag) that is; 0 where the system did not tell the process.
+    pub pid_namespace_tag: u32,
     /// Why.
     pub cause: RefusalCause,
 }
 
 impl Refusal {
+    /// That of the calling process.
+    fn of_this_process(cause: RefusalCause) -> Self {
+        let process = ProcessIdentity::current();
+        Self { pid: process.pid, pid_namespace_tag: process.pid_namespace_tag(), cause }
+    }
+
     fn from_word(word: u64) -> Option<Self> {
-        (word != 0).then(|| Self { pid: (word >> 32) as u32, cause: RefusalCause::from_number(word as u32) })
+        (word != 0).then(|| Self {
+            pid: (word >> 32) as u32,
+            pid_namespace_tag: word as u32 >> 8,
+            cause: RefusalCause::from_number(word as u32 & 0xff),
+        })
     }
 
     fn word(self) -> u64 {
-        u64::from(self.pid) << 32 | u64::from(self.cause.number())
+        u64::from(self.pid) << 32 | u64::from(self.pid_namespace_tag) << 8 | u64::from(self.cause.number())
     }
 }
 
@@ -140,7 +159,7 @@ pub fn leave_refusal(
         None => &control.gate.refusal,
     };
     // Relaxed, both: the word says everything by itself, and a producer that misses it sees it at its next look.
-    word.store(Refusal { pid: std::process::id(), cause }.word(), Ordering::Relaxed);
+    word.store(Refusal::of_this_process(cause).word(), Ordering::Relaxed);
     control.gate.refusals.fetch_add(1, Ordering::Relaxed);
     Ok(control.producer.identity.load())
 }
@@ -173,6 +192,16 @@ mod tests {
     }
 
     #[test]
+    fn a_word_keeps_its_three_parts_apart() {
+        for (_, cause) in CAUSES {
+            for (pid, pid_namespace_tag) in [(1, 0xff_ffff), (u32::MAX, 0), (4_194_304, 0xff_fffc), (0, 1)] {
+                let refusal = Refusal { pid, pid_namespace_tag, cause };
+                assert_eq!(Refusal::from_word(refusal.word()), Some(refusal));
+            }
+        }
+    }
+
+    #[test]
     fn a_process_built_for_other_events_tells_the_producer_by_rank() {
         let place = Place::heap();
         let ring = SharedDisruptorBuilder::<u64>::new(&place, 8).enable_discovery(2);
@@ -182,7 +211,7 @@ mod tests {
         let error = joined.map(drop).unwrap_err();
         let cause = RefusalCause::of(&error);
         assert_eq!(leave_refusal(&place, Some(1), cause).unwrap(), ProcessIdentity::current());
-        let refusal = Refusal { pid: std::process::id(), cause: RefusalCause::OtherEvent };
+        let refusal = Refusal::of_this_process(RefusalCause::OtherEvent);
         assert_eq!(producer.refusal(Some(1)), Some(refusal));
         assert_eq!((producer.refusal(Some(0)), producer.refusal(None)), (None, None));
         // Who joins in that entry is not who was refused.

@@ -95,7 +95,7 @@ pub enum Change {
         pid: u32,
     },
     /// The process that was to take its place has ended before it had joined, or could not join. Also told of a process that wanted a place
-    /// whose worker lives.
+    /// whose worker lives, or for which this scheduler has started another process.
     JoinFailed {
         /// The new process, not the one whose place it was to take.
         pid: u32,

@@ -53,6 +53,8 @@ pub struct MissingWorker {
     pub consumer_id: String,
     /// How far it had got.
     pub state: MissingState,
+    /// Other processes that could not take its place. Which of them were meant to be this worker, only their starter knows.
+    pub others_refused: Vec<JoinRefusal>,
 }
 
 /// How far a missing worker had got.
@@ -151,6 +153,9 @@ impl fmt::Display for MissingWorker {
                 }
             }
             MissingState::Left => write!(f, "has joined and left")?,
+        }
+        for refusal in &self.others_refused {
+            write!(f, "; beside it, {refusal}")?;
         }
         f.write_str(")")
     }

@@ -142,5 +142,6 @@ fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingW
         (Standing::Absent, _, Some((pid, Some(exit)))) => MissingState::Exited { pid, status: exit.ok() },
         (Standing::Absent, _, None) => MissingState::NotSeen { ring },
     };
-    MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state }
+    let others_refused = peer.take_strays();
+    MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state, others_refused }
 }

@@ -46,7 +46,7 @@ pub(super) struct Gone {
     exit: Option<Exit>,
     /// Whether our process is the worker itself, and not a shell in front of it.
     is_itself: bool,
-    /// Whether it was heard, so that it had joined: what is said of a refused process of its number is said of another, in another namespace.
+    /// Whether it was heard, so that it had joined: a refused process of its number is another one.
     was_heard: bool,
 }
 
@@ -96,7 +96,10 @@ enum News {
 /// A process that could not take a worker's place.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
+    /// As seen in its own pid namespace.
     pub(super) pid: u32,
+    /// The process that we have started, if it is that one or came out of it.
+    child: Option<u32>,
     /// How it ended, if it was ours and has.
     pub(super) exit: Option<Exit>,
     /// What it has said.
@@ -105,8 +108,22 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn new(pid: u32, exit: Option<Exit>, refusal: Option<JoinRefusal>) -> Self {
-        Self { pid, exit, refusal, since: Instant::now() }
+    /// Our process has ended and has said nothing.
+    fn of_child(pid: u32, exit: Exit) -> Self {
+        Self { pid, child: Some(pid), exit: Some(exit), refusal: None, since: Instant::now() }
+    }
+
+    /// Whether it is that of the process which was refused: `child`, or one that is not ours.
+    fn is_that_of(&self, refusal: &JoinRefusal, child: Option<u32>) -> bool {
+        match child {
+            Some(_) => self.child == child,
+            None => self.child.is_none() && self.refusal.as_ref().is_some_and(|said| said.is_of_same(refusal)),
+        }
+    }
+
+    /// Whether `process`, which the table has or had, is the one that could not join.
+    fn is_of(&self, process: ProcessIdentity) -> bool {
+        self.refusal.as_ref().is_some_and(|said| said.is_of(process))
     }
 
     fn change(&self) -> Change {
@@ -160,7 +177,8 @@ pub(super) struct Peer<F: Format> {
     pub(super) failed: Option<Failure>,
     /// The last process that the broadcast ring says was refused as this worker.
     refused: Option<Refusal>,
-    /// Processes that wanted its place although it lives. Nobody waits for their answers.
+    /// What other processes have said that could not take its place: it lives, or we have started one that has not joined. Nothing waits for their
+    /// answers.
     strays: Vec<JoinRefusal>,
     /// How it gets on.
     pub(super) progress: Progress,
@@ -265,7 +283,10 @@ impl<F: Format> Peer<F> {
             && let Some(refusal) = refused
         {
             self.refused = refused;
-            self.could_not_join(refusal.into());
+            let refusal = JoinRefusal::from(refusal);
+            let child = self.started.as_ref().map(|started| started.process.pid());
+            let child = child.filter(|&pid| refusal.is_of_ours(pid));
+            self.could_not_join(refusal, child);
         }
         let is_known = self.is_present() && self.unsigned.is_none() && !self.is_refused_for_good;
         let lacks_ring = is_known && !self.is_ready();
@@ -322,7 +343,7 @@ impl<F: Format> Peer<F> {
         // It could never be heard, so it has not come back.
         self.news.retain(|news| !matches!(news, News::Rejoined(rejoined) if *rejoined == process));
         // Why it has gone was told already.
-        if gone.was_heard || self.failed.as_ref().is_none_or(|failure| failure.pid != process.pid) {
+        if gone.was_heard || self.failed.as_ref().is_none_or(|failure| !failure.is_of(process)) {
             self.news.push_back(News::Gone(gone));
         }
     }
@@ -332,23 +353,27 @@ impl<F: Format> Peer<F> {
         self.owner == Some(process) && !self.is_refused_for_good
     }
 
-    /// A process has said that it could not take this place.
-    fn could_not_join(&mut self, refusal: JoinRefusal) {
-        // Numbers of processes in different namespaces may be equal.
-        let is_other = matches!(self.standing,
-            Standing::Present(process) if process.pid != refusal.pid || self.is_heard(process));
+    /// A process has said that it could not take this place. `child`: it is our process, or came out of it.
+    fn could_not_join(&mut self, refusal: JoinRefusal, child: Option<u32>) {
+        let is_other = match self.standing {
+            Standing::Present(process) => !refusal.is_of(process) || self.is_heard(process),
+            // What is to be said is said of the one that we have started, which is on its way, or has ended on it.
+            Standing::Absent | Standing::Gone(_) => {
+                child.is_none() && self.started.as_ref().is_some_and(|started| started.joined_as.is_none())
+            }
+        };
         if is_other || refusal.cause == RefusalCause::IdInUse {
             return self.strays.push(refusal);
         }
-        let pid = refusal.pid;
         // It may have been in the table for a moment.
         self.news.retain(|news| match news {
-            News::Gone(gone) => gone.was_heard || gone.process.pid != pid,
-            News::Rejoined(process) => process.pid != pid,
-            News::JoinFailed(failure) => failure.pid != pid,
+            News::Gone(gone) => gone.was_heard || !refusal.is_of(gone.process),
+            News::Rejoined(process) => !refusal.is_of(*process),
+            News::JoinFailed(failure) => !failure.is_that_of(&refusal, child),
         });
-        let exit = self.failed.as_ref().filter(|failure| failure.pid == pid).and_then(|failure| failure.exit);
-        self.fail(Failure::new(pid, exit, Some(refusal)));
+        let known = self.failed.as_ref().filter(|failure| failure.is_that_of(&refusal, child));
+        let exit = known.and_then(|failure| failure.exit);
+        self.fail(Failure { pid: refusal.pid, child, exit, refusal: Some(refusal), since: Instant::now() });
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -361,7 +386,7 @@ impl<F: Format> Peer<F> {
         let Some(Started { process, joined_as }) = &mut self.started else { return };
         let (pid, exit, joined_as) = (process.pid(), process.exit(), *joined_as);
         if let Some(refusal) = process.refusal() {
-            self.could_not_join(refusal);
+            self.could_not_join(refusal, Some(pid));
         }
         let Some(exit) = exit else { return };
         if let Standing::Gone(gone) = &mut self.standing {
@@ -370,13 +395,13 @@ impl<F: Format> Peer<F> {
         for news in &mut self.news {
             match news {
                 News::Gone(gone) => gone.learn(joined_as, pid, exit),
-                News::JoinFailed(failure) if failure.pid == pid => failure.exit = Some(exit),
+                News::JoinFailed(failure) if failure.child == Some(pid) => failure.exit = Some(exit),
                 News::JoinFailed(_) | News::Rejoined(_) => {}
             }
         }
         match &mut self.failed {
-            Some(failure) if failure.pid == pid => failure.exit = Some(exit),
-            None if joined_as.is_none() => self.fail(Failure::new(pid, Some(exit), None)),
+            Some(failure) if failure.child == Some(pid) => failure.exit = Some(exit),
+            None if joined_as.is_none() => self.fail(Failure::of_child(pid, exit)),
             _ => {}
         }
     }
@@ -407,15 +432,20 @@ impl<F: Format> Peer<F> {
 
     /// As above, of a process that could not join.
     fn is_unsettled_failure(&self, failure: &Failure) -> bool {
-        let is_ours = self.started.as_ref().is_some_and(|started| started.process.pid() == failure.pid);
+        let is_ours = self.started.as_ref().is_some_and(|started| failure.child == Some(started.process.pid()));
         is_ours && failure.exit.is_none() && failure.since.elapsed() < STATUS_PATIENCE
     }
 
-    /// Processes that wanted the place of this worker although it lives.
-    pub(super) fn strays(&mut self) -> impl Iterator<Item = Change> {
+    /// Takes what was said by processes that are not the one that this worker is, or is to be.
+    pub(super) fn take_strays(&mut self) -> Vec<JoinRefusal> {
+        std::mem::take(&mut self.strays)
+    }
+
+    /// The same as changes.
+    pub(super) fn strays(&mut self) -> impl Iterator<Item = Change> + use<F> {
         let failed =
             |refusal: JoinRefusal| Change::JoinFailed { pid: refusal.pid, status: None, refusal: Some(refusal) };
-        std::mem::take(&mut self.strays).into_iter().map(failed)
+        self.take_strays().into_iter().map(failed)
     }
 
     /// Takes what nobody has been told yet, in its order. A return is told when the new process can be heard, which is after the last message
@@ -499,7 +529,9 @@ impl<F: Format> Peer<F> {
             Err(_) => false,
         };
         if self.is_refused_for_good {
-            self.could_not_join(JoinRefusal { pid: process.pid, cause, text: Some(error.to_string()) });
+            let ours = self.started.as_ref().filter(|started| started.joined_as == Some(process));
+            let child = ours.map(|started| started.process.pid());
+            self.could_not_join(JoinRefusal::of(process, cause, error.to_string()), child);
         }
     }
 
@@ -519,5 +551,84 @@ impl<F: Format> Peer<F> {
         if let Some(started) = &mut self.started {
             started.process.exit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Records;
+    use std::process::{Command, Stdio};
+    use testkit::watchdog::{PATIENCE, eventually};
+
+    /// A worker that a child of ours is to be, which runs until its input ends.
+    fn expected() -> (Peer<Records>, std::process::ChildStdin, u32) {
+        let mut child = Command::new("sh").args(["-c", "read line; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
+        let (input, pid) = (child.stdin.take().unwrap(), child.id());
+        let mut peer = Peer::new(0, "w".to_owned(), Place::heap());
+        peer.start(ChildProcess::new(child, None));
+        (peer, input, pid)
+    }
+
+    /// What a process that has number `pid` in the namespace of that tag leaves in the ring.
+    fn refusal(pid: u32, pid_namespace_tag: u32) -> Refusal {
+        Refusal { pid, pid_namespace_tag, cause: RefusalCause::OtherContent }
+    }
+
+    /// Another namespace than ours.
+    fn elsewhere() -> u32 {
+        ProcessIdentity::current().pid_namespace_tag() ^ 1
+    }
+
+    fn look(peer: &mut Peer<Records>, info: Option<&ConsumerInfo>, refused: Refusal) -> Vec<Change> {
+        let attachment = Attachment {
+            depth: 4096,
+            scheduler_id: "s".to_owned(),
+            wait: MyelonWaitStrategy::Block,
+            message_limit_bytes: None,
+            content_tag: None,
+        };
+        peer.reap();
+        peer.look(info, Some(refused), &attachment);
+        let told: Vec<_> = std::iter::from_fn(|| peer.tell()).collect();
+        peer.strays().chain(told).collect()
+    }
+
+    #[test]
+    fn a_refused_process_that_has_the_childs_number_in_another_namespace_is_not_the_child() {
+        let (mut peer, input, pid) = expected();
+        let refused = refusal(pid, elsewhere());
+        let [Change::JoinFailed { refusal: Some(told), .. }] = &look(&mut peer, None, refused)[..] else { panic!() };
+        assert_eq!(told.to_string(), format!("process {pid} of another pid namespace could not join: {}", told.cause));
+        assert!(peer.may_come() && peer.word().is_none(), "the child is on its way");
+        drop(input);
+        let mut changes = Vec::new();
+        eventually("the child's end", PATIENCE, || {
+            changes.append(&mut look(&mut peer, None, refused));
+            !changes.is_empty()
+        })
+        .unwrap();
+        let [Change::JoinFailed { pid: failed, status: Some(status), refusal: None }] = &changes[..] else {
+            panic!("{changes:?}")
+        };
+        assert_eq!((*failed, status.code()), (pid, Some(7)));
+    }
+
+    #[test]
+    fn a_refused_process_that_is_not_the_child_does_not_stand_for_it() {
+        let (mut peer, _input, pid) = expected();
+        let here = ProcessIdentity::current().pid_namespace_tag();
+        assert_eq!(look(&mut peer, None, refusal(pid + 1, here)).len(), 1);
+        assert!(peer.may_come() && peer.word().is_none(), "the child is on its way");
+        look(&mut peer, None, refusal(pid, here));
+        assert!(!peer.may_come() && peer.word().is_some(), "that was the child");
+    }
+
+    #[test]
+    fn equal_refusals_of_two_namespaces_are_two() {
+        let (mut peer, _input, pid) = expected();
+        assert_eq!(look(&mut peer, None, refusal(pid, elsewhere())).len(), 1);
+        assert_eq!(look(&mut peer, None, refusal(pid, elsewhere())).len(), 0, "told once");
+        assert_eq!(look(&mut peer, None, refusal(pid, elsewhere() ^ 2)).len(), 1);
     }
 }

@@ -9,7 +9,7 @@
 use super::error::WorkerJoinError;
 use super::invitation::Invitation;
 use crate::transport::text::{Fields, Writer};
-use disruptor_mp::liveness::{Refusal, RefusalCause, leave_refusal};
+use disruptor_mp::liveness::{ProcessIdentity, Refusal, RefusalCause, leave_refusal};
 use disruptor_mp::{JoinError, MultiProcessError};
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 const WHAT: &str = "myelon-refusal";
 
 /// Version of its fields.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a pipe takes whole or not at all, whoever else writes into it.
 const LINE_BYTES_MAX: usize = 4096;
@@ -32,6 +32,8 @@ const TEXT_BYTES_MAX: usize = 1024;
 pub struct JoinRefusal {
     /// The process, as seen in its own pid namespace.
     pub pid: u32,
+    /// [Which namespace](ProcessIdentity::pid_namespace_tag) that is; 0 where the system did not tell the process.
+    pub pid_namespace_tag: u32,
     /// Why.
     pub cause: RefusalCause,
     /// The same in the words of its own error, if this scheduler has started it.
@@ -40,7 +42,8 @@ pub struct JoinRefusal {
 
 impl fmt::Display for JoinRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} could not join: ", self.pid)?;
+        let elsewhere = if self.is_in_other_namespace() { " of another pid namespace" } else { "" };
+        write!(f, "process {}{elsewhere} could not join: ", self.pid)?;
         match &self.text {
             Some(text) => write!(f, "{}", text.escape_debug()),
             None => write!(f, "{}", self.cause),
@@ -49,12 +52,39 @@ impl fmt::Display for JoinRefusal {
 }
 
 impl From<Refusal> for JoinRefusal {
-    fn from(Refusal { pid, cause }: Refusal) -> Self {
-        Self { pid, cause, text: None }
+    fn from(Refusal { pid, pid_namespace_tag, cause }: Refusal) -> Self {
+        Self { pid, pid_namespace_tag, cause, text: None }
     }
 }
 
 impl JoinRefusal {
+    /// Of `process`.
+    pub(super) fn of(process: ProcessIdentity, cause: RefusalCause, text: String) -> Self {
+        let (pid, pid_namespace_tag) = (process.pid, process.pid_namespace_tag());
+        Self { pid, pid_namespace_tag, cause, text: Some(text) }
+    }
+
+    /// Whether the process is of another pid namespace than the calling one. Then its number here is none, or that of another process.
+    pub fn is_in_other_namespace(&self) -> bool {
+        let here = ProcessIdentity::current().pid_namespace_tag();
+        self.pid_namespace_tag != here && self.pid_namespace_tag != 0 && here != 0
+    }
+
+    /// Whether it is `process` that could not join. Equal numbers in different namespaces are different processes.
+    pub(super) fn is_of(&self, process: ProcessIdentity) -> bool {
+        (self.pid, self.pid_namespace_tag) == (process.pid, process.pid_namespace_tag())
+    }
+
+    /// Whether both are of the same process.
+    pub(super) fn is_of_same(&self, other: &Self) -> bool {
+        (self.pid, self.pid_namespace_tag) == (other.pid, other.pid_namespace_tag)
+    }
+
+    /// Whether it is the process that has number `pid` here.
+    pub(super) fn is_of_ours(&self, pid: u32) -> bool {
+        self.is_of(ProcessIdentity { pid, ..ProcessIdentity::current() })
+    }
+
     /// The refusal that a child has written into its pipe, if it has.
     pub(super) fn read(pipe: &OwnedFd) -> Option<Self> {
         let mut line = [0; LINE_BYTES_MAX];
@@ -65,12 +95,16 @@ impl JoinRefusal {
     fn parse(line: &str) -> Option<Self> {
         let mut fields = Fields::of(line, WHAT, VERSION).ok()?;
         let pid = fields.number("pid").ok()?;
+        let pid_namespace_tag = fields.number("namespace").ok()?;
         let cause = RefusalCause::from_number(fields.number("cause").ok()?);
-        Some(Self { pid, cause, text: fields.optional_text("text").ok()? })
+        Some(Self { pid, pid_namespace_tag, cause, text: fields.optional_text("text").ok()? })
     }
 
     fn line(&self) -> String {
-        let line = Writer::new(WHAT, VERSION).number("pid", self.pid).number("cause", self.cause.number());
+        let line = Writer::new(WHAT, VERSION)
+            .number("pid", self.pid)
+            .number("namespace", self.pid_namespace_tag)
+            .number("cause", self.cause.number());
         match &self.text {
             Some(text) => line.field("text", shortened(text)).finish(),
             None => line.finish(),
@@ -81,7 +115,7 @@ impl JoinRefusal {
 /// Tells the scheduler that this process could not join. Nothing can be done if it cannot be told: it learns that the process has ended.
 pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &WorkerJoinError) {
     let Some(cause) = error.refusal_cause() else { return };
-    let refusal = JoinRefusal { pid: std::process::id(), cause, text: Some(error.to_string()) };
+    let refusal = JoinRefusal::of(ProcessIdentity::current(), cause, error.to_string());
     let is_told = pipe.is_some_and(|pipe| rustix::io::write(&pipe, refusal.line().as_bytes()).is_ok());
     if !is_told {
         let _ = leave_refusal(invitation.broadcast_place(), Some(invitation.rank() as u32), cause);
@@ -112,14 +146,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_refusal_is_what_its_line_says_and_a_pipe_takes_it_whole(pid: u32, text: Option<String>) {
-            let refusal = JoinRefusal { pid, cause: RefusalCause::TableFull, text };
+        fn a_refusal_is_what_its_line_says_and_a_pipe_takes_it_whole(pid: u32, pid_namespace_tag: u32, text: Option<String>) {
+            let refusal = JoinRefusal { pid, pid_namespace_tag, cause: RefusalCause::TableFull, text };
             prop_assert!(refusal.line().len() <= LINE_BYTES_MAX);
             prop_assert_eq!(JoinRefusal::parse(&refusal.line()), Some(refusal));
         }
 
         #[test]
-        fn no_bytes_of_a_child_make_the_scheduler_panic(line in "(myelon-refusal:1)?\\PC*") {
+        fn no_bytes_of_a_child_make_the_scheduler_panic(line in "(myelon-refusal:2)?\\PC*") {
             let _ = JoinRefusal::parse(&line);
         }
     }
@@ -127,7 +161,7 @@ mod tests {
     #[test]
     fn a_text_that_is_too_long_for_a_pipe_is_cut_between_characters() {
         let text = "\u{20ac}".repeat(LINE_BYTES_MAX);
-        let refusal = JoinRefusal { pid: 1, cause: RefusalCause::Other, text: Some(text.clone()) };
+        let refusal = JoinRefusal::of(ProcessIdentity::current(), RefusalCause::Other, text.clone());
         assert!(refusal.line().len() <= LINE_BYTES_MAX);
         let read = JoinRefusal::parse(&refusal.line()).unwrap();
         assert!(read.text.is_some_and(|cut| text.starts_with(&cut) && !cut.is_empty()));
@@ -135,7 +169,8 @@ mod tests {
 
     #[test]
     fn what_a_child_says_cannot_disguise_a_terminal_line() {
-        let refusal = JoinRefusal { pid: 7, cause: RefusalCause::Other, text: Some("a\n\u{1b}[2J".to_owned()) };
+        let process = ProcessIdentity { pid: 7, ..ProcessIdentity::current() };
+        let refusal = JoinRefusal::of(process, RefusalCause::Other, "a\n\u{1b}[2J".to_owned());
         assert_eq!(refusal.to_string(), "process 7 could not join: a\\n\\u{1b}[2J");
     }
 }

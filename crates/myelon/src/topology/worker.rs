@@ -228,7 +228,7 @@ impl Meeting<'_> {
         // Also one that has found us and died since: what it has broadcast before is still to be read, and the end comes after it.
         while !responses.consumers().iter().any(|consumer| consumer.id == scheduler) {
             // Made for us alone, so nothing stood there before.
-            if let Some(Refusal { pid, cause }) = responses.refusal(None) {
+            if let Some(Refusal { pid, cause, .. }) = responses.refusal(None) {
                 return Err(WorkerJoinError::Refused { pid, cause });
             }
             if let Some(found) = ending(broadcasts) {

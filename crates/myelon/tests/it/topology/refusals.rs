@@ -13,8 +13,9 @@ use std::os::unix::process::CommandExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use testkit::skip;
+use testkit::process::{Respawn, role, say, wait_to_be_killed};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
+use testkit::{namespace, skip, test_name};
 
 /// Far beyond the watchdog: what ends before has not waited for it.
 const LONG: Duration = Duration::from_secs(3600);
@@ -364,4 +365,86 @@ fn a_process_that_is_refused_hides_no_worker_of_the_same_number_in_another_names
         Outcome::Died { how: Ending::Dropped, .. } => {}
         other => panic!("{other:?}"),
     }
+}
+
+/// Where the parts below find the broadcast ring, and the id of a worker.
+const RING_VARIABLE: &str = "MYELON_TEST_RING";
+const ID_VARIABLE: &str = "MYELON_TEST_ID";
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_first_of_its_namespace() {
+    let Some(role) = role() else { return };
+    assert_eq!(std::process::id(), 1);
+    let [ring, id] = [RING_VARIABLE, ID_VARIABLE].map(|variable| std::env::var(variable).unwrap());
+    if role == "is refused" {
+        leave_refusal(ring, Some(0), RefusalCause::OtherContent).unwrap();
+        return say("SAID");
+    }
+    // A worker that has joined, and has not made its response ring.
+    let mut worker = SharedDisruptorBuilder::records(ring, 0).with_consumer_id(id).build_record_consumer().unwrap();
+    worker.keep_place();
+    say("JOINED");
+    wait_to_be_killed()
+}
+
+#[test]
+fn the_refusal_of_another_containers_first_process_does_not_hide_the_death_of_this_ones() {
+    if let Err(reason) = namespace::available() {
+        skip!("{reason}");
+    }
+    let _watchdog = Watchdog::new(4 * PATIENCE, "two processes of one number");
+    let stage = Stage::new(1);
+    let ring = stage.topology.layout().rpc_ring_name();
+    let first = |role: &str| {
+        Respawn::test(test_name!(victim_first_of_its_namespace))
+            .role(role)
+            .env(RING_VARIABLE, &ring)
+            .env(ID_VARIABLE, stage.topology.worker_consumer_id(0))
+            .in_new_pid_namespace()
+            .spawn()
+    };
+    let mut old = by_hand("hangs", &stage.topology.invitation(0).unwrap());
+    let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
+    let mut changes = Vec::new();
+    let mut hear = |what: &str, is_wanted: &dyn Fn(&Change) -> bool| {
+        eventually(what, PATIENCE, || {
+            changes.append(&mut scheduler.check_workers());
+            changes.iter().any(|(_, change)| is_wanted(change))
+        })
+        .unwrap_or_else(|error| panic!("{error}; {changes:?}"));
+        std::mem::take(&mut changes)
+    };
+    let old_pid = old.pid();
+    old.kill_and_reap();
+    hear("the death of the old one", &|change| matches!(change, Change::Died { pid, .. } if *pid == old_pid));
+    let mut worker = first("joins");
+    worker.wait_line("JOINED");
+    first("is refused").wait_line("SAID");
+    let refused = hear("the refusal", &|change| matches!(change, Change::JoinFailed { .. }));
+    let [(0, Change::JoinFailed { pid: 1, refusal: Some(refusal), .. })] = &refused[..] else { panic!("{refused:?}") };
+    assert!(refusal.is_in_other_namespace());
+    assert!(refusal.to_string().starts_with("process 1 of another pid namespace could not join: "), "{refusal}");
+    worker.kill_and_reap();
+    let died = hear("the death of the worker", &|change| matches!(change, Change::Died { .. }));
+    assert!(matches!(died[..], [(0, Change::Died { pid: 1, .. })]), "{died:?}");
+}
+
+#[test]
+fn a_launch_without_a_worker_names_those_that_were_refused_beside_its_child() {
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_rendezvous_timeout(LONG);
+    let ring = topology.layout().rpc_ring_name();
+    let spawn = move |_| {
+        // The ring is there before the first worker is started. The child says nothing and ends.
+        leave_refusal(ring.as_str(), Some(0), RefusalCause::NotAllowed).unwrap();
+        let mut fails = std::process::Command::new("sh");
+        fails.args(["-c", "exit 7"]);
+        fails
+    };
+    let (missing, text) = missing(&topology, Workers::spawned(spawn));
+    assert!(matches!(missing[0].state, MissingState::Exited { status: Some(status), .. } if status.code() == Some(7)));
+    let [refused] = &missing[0].others_refused[..] else { panic!("{text}") };
+    assert_eq!((refused.pid, refused.cause), (std::process::id(), RefusalCause::NotAllowed));
+    assert!(text.contains(&format!("; beside it, process {} could not join: ", std::process::id())), "{text}");
 }
