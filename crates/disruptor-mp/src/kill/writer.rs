@@ -232,10 +232,19 @@ pub(super) fn taking_over(scenario: &Scenario, first: Role, log: &mut Log) {
 pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
     let stage = Stage::new();
     let (audience, author, read) = orphaned(&stage, Role::Publish, log);
+    let mut tap = stage.tap();
     let alive = second_death(&stage, scenario, Role::Replace, log);
     let end = if matches!(old, Old::Untouched | Old::Unlinked) { End::ProducerDied } else { End::Replaced };
     audience.resume();
     assert_eq!(audience.end(end, Some((alive, log))), read);
+    while tap.try_next().is_some() {}
+    let told = tap.next(Instant::now()).map(|(sequence, _)| sequence);
+    match old {
+        // A tap waits for the next producer as long as its deadline says.
+        Old::Untouched => assert!(matches!(told, Err(ConsumeError::TimedOut { .. })), "{told:?}"),
+        // None can come to a ring without a name.
+        _ => assert!(matches!(told, Err(ConsumeError::Replaced)), "{told:?}"),
+    }
     match old {
         Old::Untouched => return carry_on(stage, audience, author, read),
         Old::Unlinked | Old::Marked => begin_anew(&stage, Origin::Created),
@@ -277,11 +286,7 @@ pub(super) fn collecting(scenario: &Scenario, log: &mut Log) {
     let (stage, mut tap) = die(log);
     assert_eq!(gc(stage.name.as_str()).unwrap(), GcOutcome::NotFound);
     let end = tap.next(Instant::now()).map(|(sequence, _)| sequence);
-    match scenario.step {
-        // A tap waits for the next producer as long as its deadline says, and can ask for the last one.
-        Step::CollectUnlinked => assert!(matches!(end, Err(ConsumeError::TimedOut { .. })), "{end:?}"),
-        _ => assert!(matches!(end, Err(ConsumeError::Replaced)), "{end:?}"),
-    }
+    assert!(matches!(end, Err(ConsumeError::Replaced)), "{end:?}");
     assert!(!tap.producer_is_alive().unwrap());
     stage.strike();
     // No consumer joins what was removed, and the next producer finds a place for its ring.

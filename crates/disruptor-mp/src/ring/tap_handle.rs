@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long a tap sleeps between two looks: it cannot announce itself from a read-only mapping, so nobody wakes it.
 const TAP_NAP: Duration = Duration::from_millis(1);
 
+/// How often a tap that waits asks the system whether another producer can still come.
+const NAME_LOOK: Duration = Duration::from_millis(50);
+
 /// A reader that holds nobody back. It gets copies, never a torn one, and knows how many events it missed.
 pub struct Tap<E: Event> {
     core: TapReader<Mapped<E>>,
@@ -51,9 +54,11 @@ impl<E: Event> Tap<E> {
     /// [`try_next`](Self::try_next) that waits until `deadline`, looking once a millisecond.
     ///
     /// # Errors
-    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits for the next one.
+    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits for the next one, as long as
+    /// the ring has its name. Without the name none can come, and that is `Replaced` as well.
     pub fn next(&mut self, deadline: Instant) -> Result<(Sequence, E), ConsumeError> {
         let begin = Instant::now();
+        let mut last_look = begin;
         loop {
             if let Some(found) = self.try_next() {
                 return Ok(found);
@@ -62,7 +67,14 @@ impl<E: Event> Tap<E> {
                 // What was published before the end is still there to be copied.
                 return self.try_next().ok_or(end);
             }
-            if Instant::now() >= deadline {
+            let now = Instant::now();
+            if now >= deadline || now.duration_since(last_look) >= NAME_LOOK {
+                last_look = now;
+                if self.is_abandoned() {
+                    return self.try_next().ok_or(ConsumeError::Replaced);
+                }
+            }
+            if now >= deadline {
                 return Err(ConsumeError::TimedOut { waited: begin.elapsed() });
             }
             std::thread::sleep(TAP_NAP);
@@ -80,6 +92,14 @@ impl<E: Event> Tap<E> {
         } else {
             None
         }
+    }
+
+    /// Whether the ring has no producer, and none can come: its name leads elsewhere or nowhere, and nobody has said so in the ring.
+    fn is_abandoned(&self) -> bool {
+        let segment = self.core.memory().segment();
+        // The name first: who takes a ring over locks its byte, looks at the name and only then goes on. Where the system refuses to say
+        // something, nothing is concluded.
+        matches!(segment.still_named(), Ok(false)) && matches!(segment.is_held(PRODUCER_BYTE), Ok(false))
     }
 
     /// Events that were overwritten before this tap could copy them. Only grows.

@@ -1,7 +1,7 @@
 //! How an end goes: what a panic, a drop and a farewell leave behind, and what the others are told.
 
 use crate::actor::Actor;
-use crate::stage::{Step, drain, eventually, everywhere, fill, in_ms, join, publish, ring, step, watchdog};
+use crate::stage::{Step, TempDir, drain, eventually, everywhere, fill, in_ms, join, publish, ring, step, watchdog};
 use disruptor_mp::liveness::{Ending, WaitingFor};
 use disruptor_mp::segment::{GcOutcome, Place, gc};
 use disruptor_mp::{
@@ -325,6 +325,40 @@ fn a_producer_that_a_panic_drops_leaves_nothing_where_no_consumer_lives_or_has_k
         let told = tap.next(in_ms(20_000)).map(|(sequence, _)| sequence);
         assert!(matches!(told, Err(ConsumeError::Replaced)), "a tap waits for a producer that cannot come: {told:?}");
     });
+}
+
+/// By a program that knows nothing of rings, or by a replacer that was killed before it had said what it does.
+#[test]
+fn a_tap_of_a_ring_that_has_lost_its_name_and_its_producer_is_told_that_no_other_comes() {
+    let _watchdog = watchdog();
+    let (shm, dir) = (ShmGuard::new(), TempDir::new());
+    for (place, has_successor) in [
+        (Place::from(shm.name("a")), false),
+        (Place::from(dir.path().join("a")), false),
+        (Place::from(shm.name("b")), true),
+        (Place::from(dir.path().join("b")), true),
+    ] {
+        let mut producer = ring(&place, 8).build_producer(step).unwrap();
+        let mut consumer = join(&place, "w");
+        let mut tap = attach_shared_consumer::<Step>(place.clone(), 0).build_tap().unwrap();
+        publish(&mut producer, 1);
+        std::fs::remove_file(place.path().unwrap()).unwrap();
+        let successor = has_successor.then(|| ring(&place, 8).build_producer(step).unwrap());
+        assert_eq!(tap.next(in_ms(20_000)).unwrap().0, 0);
+        let told = tap.next(in_ms(5)).map(|(sequence, _)| sequence);
+        assert!(matches!(told, Err(ConsumeError::TimedOut { .. })), "the producer lives: {told:?}");
+        publish(&mut producer, 1);
+        assert_eq!(tap.next(in_ms(20_000)).unwrap().0, 1);
+        drop_by_panic(producer);
+        // At the end of a short wait, and long before that of a long one.
+        for patience_ms in [1, 3_600_000] {
+            let told = tap.next(in_ms(patience_ms)).map(|(sequence, _)| sequence);
+            assert!(matches!(told, Err(ConsumeError::Replaced)), "{told:?}");
+        }
+        assert_eq!(drain(&mut consumer), [0, 1]);
+        drop(successor);
+    }
+    shm.assert_nothing_left();
 }
 
 #[test]
