@@ -70,14 +70,14 @@ impl RecordConsumer {
     /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and it does not wait.
     #[inline(never)]
     fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
-        if !self.end.look() {
-            if patience == Patience::Now {
-                return self.end.step_over_nonsense().map_or(Ok(false), Err);
-            }
-            self.end.wait(patience.deadline())?;
+        if self.end.look() {
+            self.step_to_record();
+            Ok(true)
+        } else if patience == Patience::Now {
+            self.end.step_over_nonsense().map_or(Ok(false), Err)
+        } else {
+            self.end.wait(patience.deadline()).map(|()| true)
         }
-        self.step_to_record();
-        Ok(true)
     }
 
     /// Whether what a look has found is a record; anything else is stepped over.
