@@ -484,3 +484,19 @@ impl ConsumerId {
         &self.text
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_no_consumer_can_have_is_shown_without_what_disguises_a_line() {
+        let entry = Entry::new();
+        for (forged, shown) in
+            [("a\u{202e}b", "a\u{fffd}b"), ("\u{200b}a\n", "\u{fffd}a\u{fffd}"), ("rank 3", "rank 3")]
+        {
+            entry.member.set_id(&ConsumerId { text: forged.to_owned(), generated: false });
+            assert_eq!(entry.member.id(), shown);
+        }
+    }
+}

@@ -8,9 +8,10 @@ use myelon::transport::{
     TransportError,
 };
 use myelon::typed_transport::{TypedConsumer, TypedProducer};
-use myelon::{Patience, Place, PublishError};
+use myelon::{ConsumerBarrier, Patience, Place, PublishError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+use testkit::names::ShmGuard;
 
 fn step(id: u64) -> BincodeStep {
     BincodeStep(Step { sequences: vec![Sequence { id, tokens: vec![], blocks: vec![] }] })
@@ -32,7 +33,8 @@ fn attach_bytes<F: Format>(place: &Place) -> FramedTransportConsumer<F> {
 #[track_caller]
 fn ending_of<F: Format>(producer: &mut FramedTransportProducer<F>) -> Ending {
     let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
+    // More messages than the ring holds.
+    for _ in 0..1000 {
         match producer.publish_deadline(&[0; 16], 0, deadline) {
             Ok(_) => {}
             Err(TransportError::Publish(PublishError::ConsumerDied { id, how, pid, .. })) => {
@@ -42,6 +44,7 @@ fn ending_of<F: Format>(producer: &mut FramedTransportProducer<F>) -> Ending {
             Err(error) => panic!("{error}"),
         }
     }
+    panic!("the ring does not wait for the consumer");
 }
 
 /// The worker has handled message 0 and is dropped in some way before it has acknowledged message 1.
@@ -122,6 +125,7 @@ fn leaving_gives_the_place_up<F: Format>(depth: usize) {
         let mut witness = TypedConsumer::<BincodeStep, F>::attach(&place, 0, MyelonWaitStrategy::Adaptive).unwrap();
         producer.publish(&step(0), 0).unwrap();
         leave(&place);
+        assert_eq!(producer.consumers().len(), 1, "beside the witness, a place is kept");
         for id in 1..100 {
             producer.publish(&step(id), 0).unwrap();
             while witness.receive_owned(Patience::Now).unwrap().is_some() {}
@@ -136,16 +140,24 @@ fn a_consumer_that_leaves_gives_its_place_up() {
     leaving_gives_the_place_up::<Frame>(16);
 }
 
-#[test]
-fn a_consumer_that_has_read_to_the_end_gives_its_place_up() {
-    let names = testkit::names::ShmGuard::new();
+fn reading_to_the_end_gives_the_place_up<F: Format>(depth: usize) {
+    let names = ShmGuard::new();
     let place = || Place::from(names.name("r"));
-    let mut producer = TypedProducer::<BincodeStep>::create(place(), 1 << 14).unwrap();
-    let mut consumer = attach::<Records>(&place());
+    let mut producer = TypedProducer::<BincodeStep, F>::create(place(), depth).unwrap();
+    let mut consumer = attach::<F>(&place());
+    let witness = ConsumerBarrier::attach(place()).unwrap();
     producer.publish(&step(0), 0).unwrap();
     drop(producer);
     assert!(consumer.receive_owned(Patience::Endless).unwrap().is_some());
     assert!(consumer.receive_owned(Patience::Endless).is_err());
+    assert_eq!(witness.consumers().len(), 1);
     drop(consumer);
+    assert_eq!(witness.consumers(), []);
     names.assert_nothing_left();
+}
+
+#[test]
+fn a_consumer_that_has_read_to_the_end_gives_its_place_up() {
+    reading_to_the_end_gives_the_place_up::<Records>(1 << 14);
+    reading_to_the_end_gives_the_place_up::<Frame>(16);
 }

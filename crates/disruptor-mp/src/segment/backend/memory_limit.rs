@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_is_shown_from_outside_is_not_looked_for_outside_of_the_mount() {
+        let root = Root::new();
+        root.v2("mount", "1000\n", "400\n");
+        root.v2("other", "10\n", "10\n");
+        assert_eq!(MemoryLimit::find(&root.0.join("mount"), b"0::/../other\n", 0), found(1_000, 900));
+    }
+
+    #[test]
     fn swap_that_the_group_may_not_use_is_no_memory() {
         let root = Root::new();
         root.v2("pod", "1000\n", "900\n");
