@@ -43,8 +43,8 @@ steps! {
     // consume
     ReaderAnnounced, DeliveredStored, GateStored,
     // join, rejoin and leave
-    TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinSecondGate, JoinActive, RejoinEpoch, RejoinMarked, RejoinDelivered,
-    RejoinIdentity, ReadStored, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EndingUnlocked,
+    TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinCounted, JoinSecondGate, JoinActive, RejoinEpoch, RejoinMarked, RejoinDelivered,
+    RejoinIdentity, ReadStored, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EntryUnlocked,
     // take over, replace and close
     TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, ReplaceUnlinked, ReplaceMarked, ReplaceWoken, ClosedStored,
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,

@@ -98,18 +98,11 @@ pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult
     let core = if origin == Origin::TookOver {
         // One more reign; wrapping is harmless, it is for humans.
         memory.control().producer.reign.fetch_add(1, Ordering::Relaxed);
-        let held = held_although_free(&memory);
-        Sequencer::take_over_beside(memory, announce, &held)
+        Sequencer::take_over(memory, announce)
     } else {
         Sequencer::create(memory, announce)
     };
     Ok(ProducerEnd::new(core, claim, spare, origin, request.wait, request.selection))
-}
-
-/// The entries that say *free* while a process holds their lock bytes. A refusal of the kernel proves nothing: they count as held.
-fn held_although_free<E: Event>(memory: &Mapped<E>) -> Vec<usize> {
-    let is_held = |index: usize| memory.segment().is_held(membership::entry_byte(index)).unwrap_or(true);
-    (0..memory.table_len()).filter(|&index| memory.entry(index).status().is_free() && is_held(index)).collect()
 }
 
 /// Comes by the segment: a new one, the one of a dead producer, or a new one in place of what is there.

@@ -15,6 +15,8 @@
 //! 284  departures                who frees or drops     304  redelivered until      holder of its lock byte
 //! 288  read                      consumers, who frees   312  ending                 holder of its lock byte
 //! 292  refusals, 296 refusal     refused processes      320  times: joined, parked, woken, alerted (reserved)
+//! 304  arrivals                  joiners
+//! 312  claim limit, once more    producer
 //! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
 //! 416  times: parked, woken, alerted (reserved)         360  given back until       holder of its lock byte
 //! 512  claimed (reserved)        producer               512  released, 64 words (reserved)
@@ -66,10 +68,10 @@ pub(crate) struct PaddedBell(pub(crate) Bell);
 #[repr(C, align(128))]
 pub(crate) struct GateLine {
     /// The highest position that may be written without another rescan. Stored by the producer before the fence of a rescan.
-    pub(crate) claim_limit: AtomicI64,
+    claim_limit: AtomicI64,
     /// Bound on positions until the expected consumers have joined; [`SENTINEL_LIFTED`] when there is none.
     pub(crate) sentinel: AtomicI64,
-    /// One more than the highest index ever used in the table. Only grows.
+    /// One more than the highest index ever used in the table. Only grows. With `arrivals`: see `Sequencer::entries_in_use`.
     pub(crate) high_water: AtomicU32,
     /// How the producer announces: `Announce` as a number.
     pub(crate) announce: AtomicU32,
@@ -83,6 +85,19 @@ pub(crate) struct GateLine {
     pub(crate) refusals: AtomicU32,
     /// The last refusal of a process without a rank.
     pub(crate) refusal: AtomicU64,
+    beside: BesideGate,
+}
+
+/// Words that say once more what words of the gate line say, so that no single one has to be believed. In a model nothing is damaged, and
+/// loom pays for each word.
+#[repr(C)]
+struct BesideGate {
+    /// Counts the consumers that have taken an entry.
+    #[cfg(not(loom))]
+    arrivals: AtomicU32,
+    /// The same as the claim limit. Where the two differ, one was damaged, or the producer is between two stores.
+    #[cfg(not(loom))]
+    claim_limit_again: AtomicI64,
 }
 
 /// Who the producer is, for the message to the human.
@@ -113,6 +128,7 @@ pub(crate) struct BeginsLine {
 const _: () = {
     assert!(size_of::<Control>() == 768 && size_of::<Entry>() == 1024);
     assert!(core::mem::offset_of!(Control, gate) == 256 && core::mem::offset_of!(GateLine, refusal) == 40);
+    assert!(core::mem::offset_of!(GateLine, beside) == 48 && core::mem::offset_of!(BesideGate, claim_limit_again) == 8);
     assert!(core::mem::offset_of!(Control, producer) == 384 && core::mem::offset_of!(ProducerLine, reign) == 24);
     assert!(core::mem::offset_of!(Control, _claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
     assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
@@ -137,6 +153,12 @@ impl Control {
                 read: AtomicU32::new(0),
                 refusals: AtomicU32::new(0),
                 refusal: AtomicU64::new(0),
+                beside: BesideGate {
+                    #[cfg(not(loom))]
+                    arrivals: AtomicU32::new(0),
+                    #[cfg(not(loom))]
+                    claim_limit_again: AtomicI64::new(limit),
+                },
             },
             producer: ProducerLine {
                 identity: Identity::none(),
@@ -370,6 +392,44 @@ impl Entry {
 }
 
 impl GateLine {
+    /// Says up to where the producer may write without another rescan. Before the fence of a rescan.
+    pub(crate) fn set_claim_limit(&self, limit: i64) {
+        self.claim_limit.store(limit, Ordering::Relaxed);
+        #[cfg(not(loom))]
+        self.beside.claim_limit_again.store(limit, Ordering::Relaxed);
+    }
+
+    /// The claim limit, or the lower of two that differ: it only grows, so the producer may write at least as far.
+    pub(crate) fn claim_limit_at_least(&self) -> i64 {
+        let limit = self.claim_limit.load(Ordering::Relaxed);
+        #[cfg(not(loom))]
+        let limit = limit.min(self.beside.claim_limit_again.load(Ordering::Relaxed));
+        limit
+    }
+
+    /// The claim limit, or the higher of two that differ: as long as one of them is right, the producer does not write further.
+    pub(crate) fn claim_limit_at_most(&self) -> i64 {
+        let limit = self.claim_limit.load(Ordering::Relaxed);
+        #[cfg(not(loom))]
+        let limit = limit.max(self.beside.claim_limit_again.load(Ordering::Relaxed));
+        limit
+    }
+
+    /// Counts a consumer that has taken an entry, and said so there.
+    pub(crate) fn count_arrival(&self) {
+        // Release pairs with Acquire in `arrivals`: who sees that somebody has arrived finds it in the table.
+        #[cfg(not(loom))]
+        self.beside.arrivals.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many consumers have taken an entry. Acquire: see `count_arrival`.
+    pub(crate) fn arrivals(&self) -> u32 {
+        #[cfg(not(loom))]
+        return self.beside.arrivals.load(Ordering::Acquire);
+        #[cfg(loom)]
+        0
+    }
+
     /// Whether the producer has closed the ring. Acquire: see `Sequencer::close`.
     pub(crate) fn is_closed(&self) -> bool {
         !matches!(self.closing(), 0 | ABANDONED)

@@ -1,6 +1,6 @@
 //! How a consumer appears beside a running producer without being lapped, and how it goes.
 //!
-//! **Lives here:** [`StartAt`], [`handshake`]: gate, visible, fence, second look, gate again; and [`let_go`]. **Builds on:** `memory`,
+//! **Lives here:** [`StartAt`], [`handshake`]: gate, visible, fence, second look, gate again; and [`free`]. **Builds on:** `memory`,
 //! `control`. **May touch it:** the holder of the entry's lock byte.
 //!
 //! The producer looks at the table only when its known gate is used up. So a joiner cannot know whether the producer, when it last
@@ -63,6 +63,8 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     // Release, in `set_state`: who sees the state sees the gate.
     entry.set_state(State::Joining);
     step!(JoinVisible);
+    control.gate.count_arrival();
+    step!(JoinCounted);
     // SeqCst fence, partner in `Sequencer::rescan`.
     fence_at(Site::JoinFence, Ordering::SeqCst);
     let position = if weakened(Site::JoinSecondLook) {
@@ -79,7 +81,7 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     if start == StartAt::Beginning && position > 0 {
         // What users call it; looked up while our gate keeps it there.
         let oldest = memory.number_at(position);
-        let_go(memory, index, 0);
+        free(memory, index, 0);
         return Err(BeginningGone { oldest });
     }
     entry.position.store(position, order(Site::GateRelease, Ordering::Release));
@@ -91,9 +93,10 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     Ok(position)
 }
 
-/// Frees entry `index`, and wakes the producer, which may wait for it. The caller holds the entry's lock byte; its owner leaves, or is
-/// dead. If that owner was handed an event, the ring is one that was read. `epoch` is the owner's, which a damaged status may not say.
-pub(crate) fn let_go<M: Memory>(memory: &M, index: usize, epoch: u64) {
+/// Frees entry `index`. The caller holds the entry's lock byte; its owner leaves, or is dead. If that owner was handed an event, the ring is
+/// one that was read. `epoch` is the owner's, which a damaged status may not say. Until the lock byte is given back the entry gates, so a
+/// producer that waits is woken after that.
+pub(crate) fn free<M: Memory>(memory: &M, index: usize, epoch: u64) {
     let entry = memory.entry(index);
     // Relaxed: the Release of the status makes it visible to whoever finds the entry free. Partner in `is_read`.
     if entry.was_handed_something() && !weakened(Site::ReadStored) {
@@ -104,7 +107,6 @@ pub(crate) fn let_go<M: Memory>(memory: &M, index: usize, epoch: u64) {
     step!(LeaveFreed);
     memory.control().gate.count_departure();
     step!(LeaveCounted);
-    entry.writer.ring();
 }
 
 /// Whether a consumer has ever been handed an event. An answer of `false` goes stale at once.
@@ -114,8 +116,16 @@ fn is_read<M: Memory>(memory: &M) -> bool {
     memory.entries().any(handed) || memory.control().gate.read.load(Ordering::Relaxed) != 0
 }
 
+/// Where the next event will be published, or was to be a moment ago: the producer has our gate in sight before it writes over that.
 fn published<M: Memory>(memory: &M) -> i64 {
-    memory.control().cursor.acquire()
+    loop {
+        let cursor = memory.control().cursor.acquire();
+        let (end, is_believed) = memory.end_from(cursor);
+        // A cursor that the stamps contradict was not stored by a producer, or one has moved on between our looks.
+        if is_believed || memory.control().cursor.acquire() == cursor {
+            return end;
+        }
+    }
 }
 
 fn has_sentinel<M: Memory>(memory: &M) -> bool {
@@ -125,7 +135,7 @@ fn has_sentinel<M: Memory>(memory: &M) -> bool {
 /// No position at or beyond the claim limit is written without another look at the table, so nothing from here on is overwritten
 /// before our gate is seen.
 fn oldest<M: Memory>(memory: &M) -> i64 {
-    let limit = memory.control().gate.claim_limit.load(Ordering::Relaxed);
+    let limit = memory.control().gate.claim_limit_at_most();
     // Checked: a number from shared memory. It cannot lie more than a lap beyond what was published.
     limit.saturating_sub(memory.capacity()).clamp(0, published(memory))
 }

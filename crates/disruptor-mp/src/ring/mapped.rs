@@ -4,6 +4,7 @@
 
 use super::control::{Control, Entry};
 use super::layout::{self, SlotLayout};
+use super::membership::entry_byte;
 use super::memory::Memory;
 use super::records::line::RecordLine;
 use super::records::word::{HEADER_BYTES, LINE_BYTES};
@@ -126,6 +127,16 @@ impl<E: Event> Memory for Mapped<E> {
         assert!(index < self.table_len, "entry {index} of {}", self.table_len);
         // SAFETY: as for `control`; the index was checked in the line above.
         unsafe { self.table.add(index).as_ref() }
+    }
+
+    #[cold]
+    fn is_held(&self, index: usize) -> bool {
+        self.segment.is_held(entry_byte(index)).unwrap_or(true)
+    }
+
+    #[cold]
+    fn is_joining(&self) -> bool {
+        self.is_held(self.table_len)
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@
 
 use super::control::{ConsumerId, Entry, State, Status};
 use super::ending::Ending;
-use super::join::{BeginningGone, StartAt, handshake, let_go};
+use super::join::{BeginningGone, StartAt, free, handshake};
 use super::mapped::Mapped;
 use super::memory::Memory;
 use crate::liveness::ProcessIdentity;
@@ -223,7 +223,8 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
         if entry.status().state == State::Active {
             return rejoin(memory, index, claim, request);
         }
-        let_go(memory, index, 0);
+        free(memory, index, 0);
+        let_go(entry, claim);
     }
     let places = places_for(memory, request.id.as_str());
     // Free entries first; only then those of the dead to whom nobody comes back.
@@ -235,7 +236,7 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
             }
             let Some(claim) = segment.claim(entry_byte(index))? else { continue };
             if entry.status().gates() {
-                let_go(memory, index, 0);
+                free(memory, index, 0);
             }
             return enter(memory, index, claim, request);
         }
@@ -275,7 +276,13 @@ fn enter<E: Event>(
     Marks::default().store(entry);
     entry.member.given_back_until.store(0, Ordering::Relaxed);
     step!(EntryNamed);
-    let start = handshake(memory, index, request.start)?;
+    let start = match handshake(memory, index, request.start) {
+        Ok(start) => start,
+        Err(gone) => {
+            let_go(entry, claim);
+            return Err(gone.into());
+        }
+    };
     let epoch = entry.status().epoch;
     let marks = Marks { until: start, ..Marks::default() };
     Ok(Member { index, start, marks, rejoined: false, epoch, claim })
@@ -293,11 +300,15 @@ fn rejoin<E: Event>(
     let (end, _) = memory.published_end();
     // A live producer moves on between our look at the cursor and our looks at the stamps, so the end may come out too low; what the
     // dead one had read speaks for itself.
-    let is_believed =
-        start.saturating_sub(end).saturating_abs() <= memory.capacity() && memory.may_have_been_reached(start);
+    // No producer has been allowed to write over what its owner had not released.
+    let kept_from = memory.control().gate.claim_limit_at_least().saturating_sub(memory.capacity());
+    let is_believed = start >= kept_from
+        && start.saturating_sub(end).saturating_abs() <= memory.capacity()
+        && memory.may_have_been_reached(start);
     let published = end.max(start);
     if !is_believed {
-        let_go(memory, index, 0);
+        free(memory, index, 0);
+        let_go(entry, claim);
         return Err(JoinError::PositionForged { id: request.id.as_str().to_owned(), position: start, published });
     }
     let left = Marks::load(entry);
@@ -338,9 +349,9 @@ impl Member {
 
     /// Gives the place up, and wakes the producer, which may wait for it.
     pub(crate) fn leave<E: Event>(self, memory: &Mapped<E>) {
-        let_go(memory, self.index, self.epoch);
+        free(memory, self.index, self.epoch);
+        let_go(memory.entry(self.index), self.claim);
         step!(LeaveWoken);
-        drop(self.claim);
     }
 
     /// Lets the place go without giving it up: it gates on, for a successor under the same id. Says how it went.
@@ -350,12 +361,16 @@ impl Member {
         step!(EndingStored);
         memory.control().gate.count_departure();
         step!(EndingCounted);
-        drop(self.claim);
-        step!(EndingUnlocked);
-        // Behind the lock, which a producer that evicts has to take. The entry may be a successor's by now, to whose bell a ring more
-        // does no harm.
-        entry.writer.ring();
+        let_go(entry, self.claim);
     }
+}
+
+/// Gives the lock byte of an entry back, and wakes the producer, which may wait for it: after the lock, by which it knows that the owner is
+/// gone. The entry may be a successor's by now, to whose bell a ring more does no harm.
+fn let_go(entry: &Entry, claim: Claim) {
+    drop(claim);
+    step!(EntryUnlocked);
+    entry.writer.ring();
 }
 
 /// How the owner of entry `index` has gone; `None` if it has not.
@@ -420,7 +435,7 @@ pub(crate) fn evict<E: Event>(
     if entry.status() != seen {
         return Ok(false);
     }
-    let_go(memory, index, gating.unwrap_or(0));
+    free(memory, index, gating.unwrap_or(0));
     Ok(true)
 }
 

@@ -32,6 +32,17 @@ pub(crate) trait Memory {
         (0..self.table_len()).map(|index| self.entry(index))
     }
 
+    /// Whether a process holds the lock byte of entry `index`, so that it may read slots whatever the entry says. A refusal of the kernel
+    /// proves nothing: `true`. Memory without locks has no owner whose words are not true.
+    fn is_held(&self, _index: usize) -> bool {
+        false
+    }
+
+    /// Whether a consumer is in the middle of joining, or may be.
+    fn is_joining(&self) -> bool {
+        false
+    }
+
     /// Number of slots, a power of two.
     fn capacity(&self) -> i64;
 
@@ -143,6 +154,15 @@ pub(crate) trait Memory {
         Self: Sized,
     {
         if self.holds_records() { walk::published_end(self) } else { recover::published_end(self) }
+    }
+
+    /// Where the published events end as far as `cursor` and the words around it tell, and whether these do not contradict it. In a model no
+    /// cursor is forged, and loom pays for each look.
+    fn end_from(&self, cursor: i64) -> (i64, bool)
+    where
+        Self: Sized,
+    {
+        if cfg!(loom) || self.holds_records() { (cursor, true) } else { recover::end_from(self, cursor) }
     }
 
     /// Whether the word before `published` says that everything before it is published. Where there are records, only who follows them can

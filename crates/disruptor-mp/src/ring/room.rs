@@ -216,9 +216,8 @@ impl<E: Event> ProducerEnd<E> {
 
     /// The stall report about what is in the way.
     pub(super) fn report(&self, hindrance: Hindrance, waited: Duration, next: NextStep) -> StallReport {
-        let memory = self.core.memory();
         let age = self.monitor.as_ref().and_then(|monitor| monitor.stalled_for()).unwrap_or(waited);
-        let info = hindrance.consumer.and_then(|index| Some((index, membership::info(memory, index)?)));
+        let info = hindrance.consumer.and_then(|index| Some((index, self.consumer_in_the_way(index)?)));
         let mut waiting_for = match hindrance {
             _ if info.is_some() => hindrance.reason,
             Hindrance { buffer: true, .. } => WaitingFor::Consumers,
@@ -238,6 +237,11 @@ impl<E: Event> ProducerEnd<E> {
             .then(|| StartUpBuffer { joined: self.joined(), expected: self.selection.expected_consumers });
         let ring = self.segment().place().to_string();
         StallReport { buffer, ..StallReport::new(ring, waiting_for, waited, culprit, next) }
+    }
+
+    /// Who is at `index`, if it gates: also if its status was damaged and says that nobody is there.
+    fn consumer_in_the_way(&self, index: usize) -> Option<ConsumerInfo> {
+        self.core.gates(index).then(|| membership::describe(self.core.memory(), index))
     }
 
     /// Tells `tracing`, the counter, and the hook if the wait is a watched one.
@@ -364,7 +368,7 @@ impl<E: Event> RoomWait<'_, E> {
         let index = self.watched()?;
         let entry = self.producer.core.entry(index);
         let (epoch, position) = (entry.status().epoch, entry.position.load(Ordering::Relaxed));
-        let ConsumerInfo { id, position: sequence, .. } = membership::info(self.producer.core.memory(), index)?;
+        let ConsumerInfo { id, position: sequence, .. } = self.producer.consumer_in_the_way(index)?;
         let is_required = self.producer.is_required(&id);
         let monitor = self.producer.monitor.as_mut()?;
         self.next_monitor = now.checked_add(monitor.config.progress_check_interval);

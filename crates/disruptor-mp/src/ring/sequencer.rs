@@ -3,7 +3,7 @@
 //! **Lives here:** [`Sequencer`]: claim, write, publish, rescan, recover. **Builds on:** `memory`, `control`, `sync`.
 //! **May touch it:** the one producer of a ring.
 
-use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State, Status};
+use super::control::{EIGHTHS, Entry, GateLine, SENTINEL_LIFTED, State, Status};
 use super::memory::Memory;
 use crate::step;
 use crate::sync::announce::Announce;
@@ -21,13 +21,15 @@ pub(crate) struct Sequencer<M: Memory> {
     /// The highest position that any rescan has allowed: what the claim limit says. Only grows, so that a slot which was written, or
     /// only invalidated by a closure that panicked or a producer that died, is never again promised to a joiner as its oldest event.
     limit: i64,
+    /// What the sentinel says. Only a producer stores that word, so it believes what it has stored.
+    sentinel: i64,
     announce: Announce,
     /// Per entry: the last position that could be believed, and the owner whose it was.
     believed: Box<[Believed]>,
     /// Entries that are known to have been used.
     used: usize,
-    /// Whether all entries have been looked at: the first scan does.
-    has_scanned: bool,
+    /// The count of arrivals when all entries were looked at; `None` if the next scan has to.
+    arrivals: Option<u32>,
     /// Words that no owner can have written, positions or states, as far as nobody has asked for them.
     forged: u64,
 }
@@ -44,24 +46,20 @@ struct Believed {
 }
 
 impl Believed {
-    /// Whether an entry of that status gates.
-    fn says(&self, status: Status) -> bool {
-        status.gates() || (self.gates && status.epoch <= self.epoch)
-    }
-
-    /// Whether the entry gates. An owner leaves, or is evicted, by one store: *free* in a later epoch. A *free* in the epoch that gated,
-    /// or in an older one, was written by no owner; the entry gates on until somebody who holds its lock byte frees it.
-    fn binds(&mut self, status: Status) -> bool {
-        let binds = self.says(status);
-        if !binds {
-            *self = Self { epoch: status.epoch, ..Self::default() };
-        }
-        binds
+    /// Whether an entry of that status gates. An owner leaves, or is evicted, by one store: *free* in a later epoch. A *free* in the epoch
+    /// that gated, or in an older one, was written by no owner; the entry gates on until a process that holds its lock byte frees it. A
+    /// *free* in a later epoch may be an owner's, and counts once the lock byte `is_held` by no process.
+    fn binds(&self, status: Status, is_held: impl FnOnce() -> bool) -> bool {
+        status.gates() || (self.gates && (status.epoch <= self.epoch || is_held()))
     }
 
     /// Takes over `position` if the owner that `status` names can have stored it; the last one that could be believed gates otherwise.
     /// `false` if it did not believe it.
     fn learn(&mut self, status: Status, position: i64, next: i64) -> bool {
+        if self.gates && !status.gates() && status.epoch > self.epoch {
+            // Given up, and not let go yet.
+            return true;
+        }
         let is_owned = matches!(status.state, State::Joining | State::Active);
         let is_stale = self.gates && status.epoch < self.epoch;
         self.gates = true;
@@ -115,7 +113,9 @@ impl<M: Memory> Sequencer<M> {
     pub(crate) fn create(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
-        let gate = control.gate.claim_limit.load(Ordering::Relaxed);
+        // Who may have found the ring already has stored no limit.
+        let gate = control.gate.claim_limit_at_least();
+        let sentinel = sentinel_in(&control.gate);
         let believed = vec![Believed::default(); memory.table_len()].into();
         Self {
             memory,
@@ -123,10 +123,11 @@ impl<M: Memory> Sequencer<M> {
             announced: 0,
             gate,
             limit: gate,
+            sentinel,
             announce,
             believed,
             used: 0,
-            has_scanned: false,
+            arrivals: None,
             forged: 0,
         }
     }
@@ -136,14 +137,7 @@ impl<M: Memory> Sequencer<M> {
     /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those events already, so
     /// they stay. That position is stored first; then what is left of a group behind it is cleared, we say how we announce, wake
     /// everybody, and look at the gates anew.
-    #[cfg(test)]
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
-        Self::take_over_beside(memory, announce, &[])
-    }
-
-    /// [`take_over`](Self::take_over) where the entries in `held` say *free* although a process holds their lock bytes. Their words are damaged,
-    /// or their owners are on their way in or out: they gate until their lock bytes are free, or their words say more.
-    pub(crate) fn take_over_beside(memory: M, announce: Announce, held: &[usize]) -> Self {
         let control = memory.control();
         let (next, believed_cursor) = memory.published_end();
         control.cursor.publish(next);
@@ -154,16 +148,11 @@ impl<M: Memory> Sequencer<M> {
         control.gate.closed.store(0, Ordering::Release);
         step!(TakeOverOpened);
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
-        let mut believed: Box<[Believed]> = vec![Believed::default(); memory.table_len()].into();
-        for &index in held {
-            let entry = memory.entry(index);
-            let position = entry.position.load(Ordering::Acquire).clamp((next - memory.capacity()).max(0), next);
-            believed[index] = Believed { epoch: entry.status().epoch, position, gates: true, known: false };
-        }
-        let used = held.iter().max().map_or(0, |last| last + 1);
+        let believed = vec![Believed::default(); memory.table_len()].into();
+        let sentinel = sentinel_in(&control.gate);
         let forged = u64::from(!believed_cursor);
         // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
-        let limit = control.gate.claim_limit.load(Ordering::Relaxed).clamp(next, next + memory.capacity());
+        let limit = control.gate.claim_limit_at_most().clamp(next, next + memory.capacity());
         // `gate = next` makes the first publish look at everybody.
         let mut taken = Self {
             memory,
@@ -171,10 +160,11 @@ impl<M: Memory> Sequencer<M> {
             announced: next,
             gate: next,
             limit,
+            sentinel,
             announce,
             believed,
-            used,
-            has_scanned: false,
+            used: 0,
+            arrivals: None,
             forged,
         };
         taken.rescan();
@@ -325,7 +315,7 @@ impl<M: Memory> Sequencer<M> {
         self.publish();
         let first = self.scan(wanted);
         self.limit = self.limit.max(first.gate());
-        self.memory.control().gate.claim_limit.store(self.limit, Ordering::Relaxed);
+        self.memory.control().gate.set_claim_limit(self.limit);
         step!(LimitStored);
         // SeqCst fence, partner in `join::handshake`.
         fence_at(Site::RescanFence, Ordering::SeqCst);
@@ -349,7 +339,8 @@ impl<M: Memory> Sequencer<M> {
             let entry = self.memory.entry(index);
             let status = entry.status();
             let believed = &mut self.believed[index];
-            if !believed.binds(status) {
+            if !believed.binds(status, || self.memory.is_held(index)) {
+                *believed = Believed { epoch: status.epoch, ..Believed::default() };
                 continue;
             }
             self.used = self.used.max(index + 1);
@@ -366,10 +357,34 @@ impl<M: Memory> Sequencer<M> {
                 slowest = Some(index);
             }
         }
-        // Never negative: a word from shared memory, and the gate is subtracted from.
-        let sentinel = self.memory.control().gate.sentinel.load(Ordering::Relaxed).max(0);
         let consumer_gate = if slowest.is_some() { lowest + self.memory.capacity() } else { self.next_step(wanted) };
-        Scan { consumer_gate, sentinel, slowest, lowest }
+        Scan { consumer_gate, sentinel: self.sentinel, slowest, lowest }
+    }
+
+    /// Looks for entries that say *free* although a process holds their lock bytes, and makes them gate: their words are damaged, or their
+    /// owners are on their way out. Those that are on their way in say more in a moment, and what they say then is seen as ever. `false` if
+    /// somebody is on its way in, so that this look has to be taken again.
+    #[cold]
+    fn look_at_locks(&mut self, entries: usize) -> bool {
+        let mut is_complete = true;
+        for index in 0..entries {
+            let (entry, memory) = (self.memory.entry(index), &self.memory);
+            let status = entry.status();
+            if status.gates() || self.believed[index].gates || !memory.is_held(index) {
+                continue;
+            }
+            // A joiner holds the table's lock from before it takes its entry until after it has said so in it.
+            if memory.is_joining() || entry.status() != status {
+                is_complete = false;
+                continue;
+            }
+            let lap = (self.next - memory.capacity()).max(0);
+            let position = entry.position.load(Ordering::Acquire).clamp(lap, self.next);
+            // As if the owner before gated: given up, and not let go yet.
+            let epoch = status.epoch.saturating_sub(1);
+            self.believed[index] = Believed { epoch, position, gates: true, known: false };
+        }
+        is_complete
     }
 
     /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that who comes next finds the other seven. What
@@ -387,18 +402,26 @@ impl<M: Memory> Sequencer<M> {
         (self.limit - self.memory.capacity()).max(0)
     }
 
-    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found in use before.
+    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found in use before, or if
+    /// somebody has arrived since all of them were looked at. So one word that was written over, either of the two, hides no entry.
     fn entries_in_use(&mut self) -> usize {
         let all = self.memory.table_len();
-        let stored = (self.memory.control().gate.high_water.load(Ordering::Acquire) as usize).min(all);
-        let is_believed = std::mem::replace(&mut self.has_scanned, true) && self.used <= stored;
+        let gate = &self.memory.control().gate;
+        let stored = (gate.high_water.load(Ordering::Acquire) as usize).min(all);
+        // That an arrival is seen in time is the work of the fences.
+        let arrivals = gate.arrivals();
+        let is_believed = self.used <= stored;
         self.used = self.used.max(stored);
+        if self.arrivals != Some(arrivals) {
+            self.arrivals = self.look_at_locks(self.used).then_some(arrivals);
+            return all;
+        }
         if is_believed { stored } else { all }
     }
 
     /// Whether entry `index` gates now, also if its status has been damaged since the last scan.
     pub(crate) fn gates(&self, index: usize) -> bool {
-        self.believed[index].says(self.memory.entry(index).status())
+        self.believed[index].binds(self.memory.entry(index).status(), || self.memory.is_held(index))
     }
 
     /// The epoch in which entry `index` gates, as far as the last scan believed.
@@ -409,11 +432,12 @@ impl<M: Memory> Sequencer<M> {
 
     /// Whether the sentinel still holds the ring back for the expected consumers.
     pub(crate) fn has_sentinel(&self) -> bool {
-        self.memory.control().gate.sentinel.load(Ordering::Relaxed) != SENTINEL_LIFTED
+        self.sentinel != SENTINEL_LIFTED
     }
 
     /// Lifts the sentinel: whoever joins from now on starts at the tail.
     pub(crate) fn lift_sentinel(&mut self) {
+        self.sentinel = SENTINEL_LIFTED;
         self.memory.control().gate.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
         step!(SentinelLifted);
         // The fence of the rescan, partner in `join::handshake`, comes after this store as well: a joiner that still found the
@@ -443,6 +467,11 @@ impl<M: Memory> Sequencer<M> {
     pub(crate) fn entry(&self, index: usize) -> &Entry {
         self.memory.entry(index)
     }
+}
+
+/// What the sentinel says to a producer that has not stored it. Never negative: the gate is subtracted from.
+fn sentinel_in(gate: &GateLine) -> i64 {
+    gate.sentinel.load(Ordering::Relaxed).max(0)
 }
 
 /// Leave to sleep.

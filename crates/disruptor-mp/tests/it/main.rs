@@ -60,6 +60,7 @@ mod endings;
 mod errors;
 mod first_reader;
 mod forever;
+mod forged;
 mod fork;
 mod handlers;
 mod hostile;

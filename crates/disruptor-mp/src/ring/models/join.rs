@@ -1,7 +1,7 @@
 //! Join beside a running producer: who has joined reads consecutive events from its start on and is never lapped.
 
 use super::super::control::State;
-use super::super::join::let_go;
+use super::super::join::free;
 use super::*;
 use loom::thread::spawn;
 
@@ -50,7 +50,7 @@ pub(super) fn who_comes_after_the_first_reader_has_left_does_not_start_with_its_
             })
         };
         assert!(try_read(&mut first));
-        let_go(&ring, 0, 0);
+        free(&ring, 0, 0);
         joining.join().unwrap()
     });
 }
