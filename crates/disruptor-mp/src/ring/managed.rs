@@ -5,14 +5,17 @@
 //!
 //! The rule: at the call that returns `Ok`, no required consumer was known to be missing. Consumers that leave, are dropped or are evicted
 //! count themselves in the ring's word *departures*, and a managed call compares that word with the count at which everybody required was
-//! last found to be there. A process that is killed counts nothing: the kernel is asked when the gates are looked at again, and the watcher
-//! thread asks it every interval and counts what it finds.
+//! last found to be there. A process that is killed counts nothing: the kernel has to be asked. Managed calls do so when an eighth of the
+//! ring ([`LOOKS_A_LAP`], [`LOOK_EVENTS_MIN`]) was published since they looked last, unless they have asked within the last [`ASK_INTERVAL`];
+//! whether a consumer has moved meanwhile plays no part, because it may have been killed right after. A call that waits for room asks about
+//! the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
 
 use super::control::ConsumerId;
 use super::ending::Ending;
 use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
+use super::pace::coarse_now_ns;
 use super::producer_end::{JOIN_POLL, ProducerEnd};
 use super::room::{Blocked, Target, Watch, culprit};
 use crate::error::MultiProcessError;
@@ -33,6 +36,10 @@ pub(super) struct Management {
     /// path compares.
     settled_at: u64,
     required: Vec<Required>,
+    /// After how many events managed calls look again, although there is room.
+    look_events: i64,
+    /// When the kernel was asked about everybody required, by [`coarse_now_ns`].
+    asked_ns: u64,
     /// What shut the producer.
     shut: Option<RequiredConsumerError>,
     watcher: Option<Watcher>,
@@ -44,9 +51,16 @@ const UNSETTLED: u64 = u64::MAX;
 /// The shortest interval at which anything is looked at.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// For how long a look at the gates need not ask the kernel about a required consumer that has moved since it was asked last: a ring whose
-/// consumers keep up makes no system calls that grow with its events.
+/// How often managed calls that find room ask the kernel about required consumers, at most: a ring whose consumers keep up makes no system
+/// calls that grow with its events. By a clock that goes in steps of a few milliseconds and costs a few nanoseconds.
 const ASK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How often managed calls look at that clock in one lap of a ring that has always room.
+const LOOKS_A_LAP: i64 = 8;
+
+/// The fewest events after which managed calls look again although there is room: a small ring with few events is not to cost a system call an
+/// event.
+const LOOK_EVENTS_MIN: i64 = 16;
 
 /// A consumer that must be there.
 struct Required {
@@ -66,8 +80,6 @@ struct Met {
     epoch: u64,
     /// The number of the next event that it reads, when it was seen last.
     number: i64,
-    /// Where it stood when the kernel was asked about it last, and when that was.
-    asked: (i64, Instant),
 }
 
 impl Met {
@@ -77,21 +89,6 @@ impl Met {
         let status = entry.status();
         status.gates() && status.epoch == self.epoch && entry.ending(status).is_none()
     }
-
-    /// Whether it has lived a moment ago: it has moved since the kernel was asked.
-    fn has_moved<E: Event>(&self, memory: &Mapped<E>, now: Instant) -> bool {
-        let position = memory.entry(self.index).position.load(Ordering::Relaxed);
-        position != self.asked.0 && now.saturating_duration_since(self.asked.1) < ASK_INTERVAL
-    }
-}
-
-/// Whether the kernel is asked about everybody required.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
-    /// Yes: somebody has gone.
-    Always,
-    /// About those who have not moved, and now and then about the others.
-    IfDue,
 }
 
 /// A required consumer that is not there.
@@ -104,7 +101,7 @@ enum Missing {
 
 impl Default for Management {
     fn default() -> Self {
-        Self { settled_at: UNSETTLED, required: Vec::new(), shut: None, watcher: None }
+        Self { settled_at: UNSETTLED, required: Vec::new(), look_events: 0, asked_ns: 0, shut: None, watcher: None }
     }
 }
 
@@ -118,6 +115,12 @@ impl<E: Event> ProducerEnd<E> {
     /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The first of them waits
     /// until everybody required has joined. One that goes afterwards, however it went, is an alert and then the failure action: a managed call
     /// that returns `Ok` knew of none that is missing.
+    ///
+    /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed only the kernel knows. Managed
+    /// calls ask it when an eighth of the ring (at least 16 events, or lines of a ring of records) was published since they looked last, but not
+    /// again within 5 ms, by a clock that goes in steps of a few milliseconds. So once those milliseconds after a kill are over, at most an
+    /// eighth of the ring is published before it is known, and never more than the ring has room for. To know it sooner, or without publishing:
+    /// [`watch_required_consumers`](Self::watch_required_consumers).
     ///
     /// # Errors
     /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's; `TooManyExpected` if the
@@ -148,7 +151,11 @@ impl<E: Event> ProducerEnd<E> {
         for id in &ids {
             ConsumerId::chosen(id)?;
         }
-        self.management = Management { required: ids.into_iter().map(Required::new).collect(), ..Default::default() };
+        self.management = Management {
+            required: ids.into_iter().map(Required::new).collect(),
+            look_events: (self.core.memory().capacity() / LOOKS_A_LAP).max(LOOK_EVENTS_MIN),
+            ..Default::default()
+        };
         self.monitor = Some(Monitor::new(config));
         Ok(())
     }
@@ -186,10 +193,21 @@ impl<E: Event> ProducerEnd<E> {
         count: usize,
         deadline: Option<Instant>,
     ) -> Result<(), RequiredConsumerError> {
-        if self.must_look(count) || !self.is_settled() {
+        if (self.must_look_managed(count) || !self.is_settled()) && !self.may_go_on(count) {
             self.enter_managed_slowly(count, deadline)?;
         }
         Ok(())
+    }
+
+    /// Whether the only thing to look at is the clock, which says that the kernel was asked a moment ago.
+    #[cold]
+    #[inline(never)]
+    fn may_go_on(&mut self, count: usize) -> bool {
+        let may_go_on = !self.must_look(count) && self.is_settled() && !self.is_ask_due();
+        if may_go_on {
+            self.watch_until_next_look(count);
+        }
+        may_go_on
     }
 
     /// Whether nobody has gone since everybody required was found to be there.
@@ -231,33 +249,59 @@ impl<E: Event> ProducerEnd<E> {
         if count > capacity {
             return Err(RequiredConsumerError::TooLarge { count, capacity });
         }
-        if !self.is_settled() {
-            self.settle(deadline, Ask::Always)?;
+        if self.must_look(count) {
+            self.rescan_for(count);
         }
-        while self.must_look(count) {
-            match self.wait_for(Target::Room(count), deadline, Watch::Managed) {
-                Ok(()) | Err(Blocked::Gone) => {}
-                Err(blocked) => return Err(self.managed_error(blocked)),
+        let mut has_gone = false;
+        loop {
+            let has_room = !self.must_look(count);
+            // One that was killed on its way out has freed its entry and may not have counted itself: the table says so, which costs no call.
+            if has_gone || !self.is_settled() || (has_room && (self.is_ask_due() || !self.are_there())) {
+                self.settle(deadline)?;
             }
-            // The gates were looked at; the kernel is asked as well, which alone knows of a process that was killed.
-            self.settle(deadline, Ask::IfDue)?;
+            if !self.must_look(count) {
+                break;
+            }
+            has_gone = match self.wait_for(Target::Room(count), deadline, Watch::Managed) {
+                Ok(()) => false,
+                Err(Blocked::Gone) => true,
+                Err(blocked) => return Err(self.managed_error(blocked)),
+            };
         }
+        self.watch_until_next_look(count);
         Ok(())
     }
 
-    /// Looks for everybody required, until all of them are there or the failure action or a timeout says otherwise.
-    fn settle(&mut self, deadline: Option<Instant>, mut ask: Ask) -> Result<(), RequiredConsumerError> {
+    /// What is published before the next look: `count` events now, and perhaps more.
+    fn watch_until_next_look(&mut self, count: usize) {
+        self.core.watch(self.management.look_events.max(count as i64));
+    }
+
+    /// Whether it is time to ask the kernel about the required consumers, whatever they have done since.
+    fn is_ask_due(&self) -> bool {
+        coarse_now_ns().wrapping_sub(self.management.asked_ns) >= ASK_INTERVAL.as_nanos() as u64
+    }
+
+    /// Whether the table has everybody required as they were found last. One that the failure action has let go may be away.
+    fn are_there(&self) -> bool {
+        let memory = self.core.memory();
+        self.management.required.iter().filter_map(|required| required.met.as_ref()).all(|met| met.is_there(memory))
+    }
+
+    /// Asks the kernel about everybody required, until all of them are there or the failure action or a timeout says otherwise.
+    #[cold]
+    #[inline(never)]
+    fn settle(&mut self, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
         let begin = Instant::now();
-        if !self.is_settled() {
-            ask = Ask::Always;
-        }
         self.management.settled_at = UNSETTLED;
         loop {
             // Before the looks: one that goes behind them has counted itself by the next comparison.
             let departures = self.core.memory().control().gate.departures();
-            let missing = match self.first_missing(ask, begin)? {
+            let asked_ns = coarse_now_ns();
+            let missing = match self.first_missing()? {
                 None => {
                     self.management.settled_at = departures.into();
+                    self.management.asked_ns = asked_ns;
                     return Ok(());
                 }
                 Some(missing) => missing,
@@ -277,23 +321,15 @@ impl<E: Event> ProducerEnd<E> {
                     }
                 }
             }
-            ask = Ask::Always;
             std::thread::sleep(JOIN_POLL);
         }
     }
 
     /// A required consumer that is not there; one that has gone goes before one that has not come. Allocates nothing if there is none: it is
-    /// asked once a lap also where nobody is slow.
-    fn first_missing(&mut self, ask: Ask, now: Instant) -> Result<Option<Missing>, RequiredConsumerError> {
+    /// asked now and then also where nobody is slow.
+    fn first_missing(&mut self) -> Result<Option<Missing>, RequiredConsumerError> {
         let mut not_met = false;
         for of in 0..self.management.required.len() {
-            if ask == Ask::IfDue
-                && let Some(met) = &self.management.required[of].met
-                && met.is_there(self.core.memory())
-                && met.has_moved(self.core.memory(), now)
-            {
-                continue;
-            }
             match self.look_for(of)? {
                 None => {}
                 Some(Missing::NotMet) => not_met = true,
@@ -324,9 +360,8 @@ impl<E: Event> ProducerEnd<E> {
             Fallen::No => {
                 let required = &mut self.management.required[of];
                 required.excused = None;
-                let position = memory.entry(index).position.load(Ordering::Acquire);
-                let number = memory.number_at(position);
-                required.met = Some(Met { index, epoch: status.epoch, number, asked: (position, Instant::now()) });
+                let number = memory.number_at(memory.entry(index).position.load(Ordering::Acquire));
+                required.met = Some(Met { index, epoch: status.epoch, number });
                 Ok(None)
             }
         }
@@ -431,7 +466,7 @@ impl<E: Event> ProducerEnd<E> {
         if self.monitor.is_none() || self.is_shut() || self.is_forked() || self.is_settled() {
             return None;
         }
-        match self.first_missing(Ask::Always, Instant::now()) {
+        match self.first_missing() {
             Ok(None) => None,
             Ok(Some(Missing::NotMet)) => {
                 let (ring, next) = (self.segment().place().to_string(), NextStep::KeepWaiting);
@@ -456,6 +491,8 @@ impl<E: Event> ProducerEnd<E> {
         StallReport { refused, ..self.report_missing(info, Duration::ZERO, NextStep::GiveUp) }
     }
 
+    #[cold]
+    #[inline(never)]
     fn managed_error(&mut self, blocked: Blocked) -> RequiredConsumerError {
         match blocked {
             Blocked::Forked => RequiredConsumerError::Forked,

@@ -164,6 +164,13 @@ impl<E: Event> ProducerEnd<E> {
         count > i64::MAX as usize || !self.core.has_room(count as i64) || self.is_forked()
     }
 
+    /// The same for a managed call, which looks more often: also at the consumers that must be there.
+    #[inline(always)]
+    pub(super) fn must_look_managed(&self, count: usize) -> bool {
+        assert!(count > 0, "a batch has at least one event");
+        count > i64::MAX as usize || !self.core.has_watched_room(count as i64) || self.is_forked()
+    }
+
     #[inline(always)]
     pub(super) fn is_forked(&self) -> bool {
         crate::segment::fork_epoch() != self.fork_epoch

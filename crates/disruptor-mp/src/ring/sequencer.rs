@@ -18,6 +18,8 @@ pub(crate) struct Sequencer<M: Memory> {
     announced: i64,
     /// Positions below this may be written without looking at anybody.
     gate: i64,
+    /// Positions below this may be written without looking whether a watched consumer has gone; never beyond the gate.
+    watched: i64,
     /// The highest position that any rescan has allowed: what the claim limit says. Only grows, so that a slot which was written, or
     /// only invalidated by a closure that panicked or a producer that died, is never again promised to a joiner as its oldest event.
     limit: i64,
@@ -122,6 +124,7 @@ impl<M: Memory> Sequencer<M> {
             next: 0,
             announced: 0,
             gate,
+            watched: 0,
             limit: gate,
             sentinel,
             announce,
@@ -159,6 +162,7 @@ impl<M: Memory> Sequencer<M> {
             next,
             announced: next,
             gate: next,
+            watched: next,
             limit,
             sentinel,
             announce,
@@ -189,6 +193,19 @@ impl<M: Memory> Sequencer<M> {
     #[inline(always)]
     pub(crate) fn has_room(&self, count: i64) -> bool {
         count <= self.gate - self.next
+    }
+
+    /// The same for a caller that watches consumers. When it says no and [`has_room`](Self::has_room) says yes, it is time to look at them.
+    #[inline(always)]
+    pub(crate) fn has_watched_room(&self, count: i64) -> bool {
+        // The same for one event, whose number is at hand anyway: every managed publish asks.
+        if count == 1 { self.next < self.watched } else { count <= self.watched - self.next }
+    }
+
+    /// The watched consumers were looked at: of what may be written, the next `count` events, at most a lap, may be without
+    /// another look.
+    pub(crate) fn watch(&mut self, count: i64) {
+        self.watched = self.gate.min(self.next + count);
     }
 
     /// How many events may be written now.
@@ -292,7 +309,7 @@ impl<M: Memory> Sequencer<M> {
     /// ([`ABANDONED`](super::control::ABANDONED)), and wakes everybody.
     pub(crate) fn close(&mut self, how: u32) {
         self.publish();
-        self.gate = self.next;
+        (self.gate, self.watched) = (self.next, self.next);
         // Release pairs with Acquire in `GateLine::closing`: who sees the flag sees every event before it.
         self.memory.control().gate.closed.store(how, order(Site::CloseRelease, Ordering::Release));
         step!(ClosedStored);
@@ -321,6 +338,7 @@ impl<M: Memory> Sequencer<M> {
         fence_at(Site::RescanFence, Ordering::SeqCst);
         let second = self.scan(wanted);
         self.gate = first.gate().min(second.gate());
+        self.watched = self.next;
         second
     }
 

@@ -582,6 +582,55 @@ fn a_required_consumer_that_is_killed_is_found_within_a_lap_without_a_watcher() 
     );
 }
 
+/// It moves right before it is killed, so nothing but the kernel can tell it from one that lives.
+#[test]
+fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_an_eighth_of_the_ring() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    for (name, slots, laps) in [("a", 1024, 0), ("b", 1024, 1), ("c", 4096, 3)] {
+        let place = Place::from(shm.name(name));
+        let mut producer = managed_ring(&place, slots, RequiredConsumerLivenessConfig::new(["w"]));
+        let mut consumer = Actor::new();
+        consumer.does(format!("attach {} w", shm.name(name)));
+        // Whole laps, so that the gates are looked at with the next event.
+        for _ in 0..laps {
+            for _ in 0..slots {
+                publish_managed(&mut producer).unwrap();
+            }
+            consumer.does(format!("consume {slots}"));
+        }
+        publish_managed(&mut producer).unwrap();
+        consumer.does("consume 1");
+        let pid = consumer.pid();
+        consumer.dies();
+        // Longer than the kernel is left in peace.
+        std::thread::sleep(Duration::from_millis(50));
+        let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
+        assert!(published <= slots / 8, "{published} events were published although it is dead");
+        assert!(matches!(
+            publish_managed(&mut producer),
+            Err(RequiredConsumerError::ConsumerDied { pid: dead, how: Ending::Killed, .. }) if dead == pid
+        ));
+    }
+}
+
+/// Where an eighth of the ring is next to nothing, the kernel is asked about every lap or sixteen events, however slow they come.
+#[test]
+fn a_required_consumer_of_a_small_ring_that_is_killed_is_found_within_a_lap_or_sixteen_events() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    for slots in [2, 16, 64] {
+        let name = shm.name(&format!("{slots}"));
+        let mut producer = managed_ring(&Place::from(name.clone()), slots, RequiredConsumerLivenessConfig::new(["w"]));
+        let mut consumer = Actor::new();
+        consumer.does(format!("attach {name} w"));
+        publish_managed(&mut producer).unwrap();
+        consumer.does("consume 1");
+        consumer.dies();
+        std::thread::sleep(Duration::from_millis(50));
+        let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
+        assert!(published <= slots.min(16), "{published} events were published although it is dead");
+    }
+}
+
 #[test]
 fn only_a_required_consumer_shuts_and_another_that_stalls_is_named() {
     everywhere(|place| {
