@@ -57,13 +57,25 @@ impl fmt::Display for CounterOwner {
 
 /// One counter as it was when it was looked at.
 ///
-/// Its `Display` is one line that says which counter it is:
+/// To show it, print it. Its `Display` is one line that says which counter it is, whose, and in which unit; a table wants
+/// [`name`](Self::name), [`label`](Self::label) and [`unit`](Self::unit). The label alone says only whose it is: all counters of one end have
+/// the same.
 ///
-/// ```text
-/// events_published = 24 events (producer; reign 1)
-/// events_consumed = 24 events (worker-3; place 0, epoch 2)
-/// steps = 7 (registered by process 4711)
 /// ```
+/// use disruptor_mp::{Place, build_shared_single_producer};
+///
+/// let mut producer = build_shared_single_producer::<u64>(Place::heap(), 8).build_producer(|| 0)?;
+/// producer.publish_batch(3, |slot, i| *slot = i as u64)?;
+/// let lines: Vec<_> = producer.ring_counters().snapshot().iter().map(|counter| format!("{counter}")).collect();
+/// assert_eq!(lines[..2], [
+///     "events_published = 3 events (producer; reign 1)",
+///     "events_published_bytes = 24 bytes (producer; reign 1)",
+/// ]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Of a consumer it says `events_consumed = 24 events (worker-3; place 0, epoch 2)`, of an application's counter
+/// `steps = 7 (registered by process 4711)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CounterSnapshot {
@@ -80,7 +92,8 @@ pub struct CounterSnapshot {
     pub flags: u32,
     /// The count. Stale as soon as it has been read, never torn.
     pub value: u64,
-    /// Whose count it is, as its owner is called: `producer`, a consumer's id, or the label that was registered. Bytes that are not
+    /// Whose count it is, as its owner is called: `producer`, a consumer's id, or the label that was registered. Not which count: all
+    /// counters of an owner have this label, so print [`name`](Self::name) with it, or the snapshot as a whole. Bytes that are not
     /// UTF-8, which only a damaged table has, are replaced by U+FFFD.
     pub label: String,
     /// Whose count it is, told apart from others that are called the same.

@@ -417,7 +417,7 @@ impl GateLine {
 
     /// Counts a consumer that has taken an entry, and said so there.
     pub(crate) fn count_arrival(&self) {
-        // Release pairs with Acquire in `arrivals`: who sees that somebody has arrived finds it in the table.
+        // Release pairs with Acquire in `arrivals`: a producer that sees the arrival finds the consumer in the table.
         #[cfg(not(loom))]
         self.beside.arrivals.fetch_add(1, Ordering::Release);
     }

@@ -54,7 +54,10 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
         StartAt::Tail if !has_sentinel(memory) => published(memory),
         StartAt::Tail => 0,
         // Not looked at more closely: the producer does not yet keep off what lies there.
-        _ => memory.known_begin_from(oldest(memory)),
+        _ => {
+            let published = published(memory);
+            memory.known_begin_from(oldest(memory, published), published)
+        }
     };
     entry.position.store(first_look, Ordering::Relaxed);
     entry.delivered.store(NOTHING_DELIVERED, Ordering::Relaxed);
@@ -75,7 +78,10 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
             StartAt::Tail if first_look == 0 && has_sentinel(memory) => 0,
             StartAt::Tail => published(memory),
             // Not before our first gate, which is what the producer keeps to.
-            _ => memory.begin_from(oldest(memory).max(first_look)),
+            _ => {
+                let published = published(memory);
+                memory.begin_from(oldest(memory, published).max(first_look), published)
+            }
         }
     };
     if start == StartAt::Beginning && position > 0 {
@@ -134,10 +140,10 @@ fn has_sentinel<M: Memory>(memory: &M) -> bool {
 
 /// No position at or beyond the claim limit is written without another look at the table, so nothing from here on is overwritten
 /// before our gate is seen.
-fn oldest<M: Memory>(memory: &M) -> i64 {
+fn oldest<M: Memory>(memory: &M, published: i64) -> i64 {
     let limit = memory.control().gate.claim_limit_at_most();
     // Checked: a number from shared memory. It cannot lie more than a lap beyond what was published.
-    limit.saturating_sub(memory.capacity()).clamp(0, published(memory))
+    limit.saturating_sub(memory.capacity()).clamp(0, published)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -175,10 +181,10 @@ mod tests {
         fn with<R>(&self, sequence: i64, f: impl FnOnce(*const u64) -> R) -> R {
             self.0.with(sequence, f)
         }
-        fn known_begin_from(&self, _position: i64) -> i64 {
+        fn known_begin_from(&self, _position: i64, _published: i64) -> i64 {
             7
         }
-        fn begin_from(&self, position: i64) -> i64 {
+        fn begin_from(&self, position: i64, _published: i64) -> i64 {
             position.max(5)
         }
         fn racing_copy(&self, sequence: i64) -> u64 {

@@ -118,34 +118,34 @@ pub(crate) trait Memory {
         self.number(position).load(Ordering::Relaxed).clamp(0, POSITION_MAX)
     }
 
-    /// The lowest position from `position` on at which an event begins. The caller keeps the producer off what lies from there on.
-    fn begin_from(&self, position: i64) -> i64
+    /// The lowest position from `position` on at which an event begins, or `published`. The caller keeps the producer off what lies from there on.
+    fn begin_from(&self, position: i64, published: i64) -> i64
     where
         Self: Sized,
     {
-        if self.holds_records() { walk::begin_from(self, position) } else { position }
+        if self.holds_records() { walk::begin_from(self, position, published) } else { position }
     }
 
-    /// The lowest position from `position` on at which some word says that an event begins.
-    fn known_begin_from(&self, position: i64) -> i64
+    /// The lowest position from `position` on at which some word says that an event begins, or `published`.
+    fn known_begin_from(&self, position: i64, published: i64) -> i64
     where
         Self: Sized,
     {
         if !self.holds_records() {
             return position;
         }
-        walk::known_begin(self, position, self.control().cursor.acquire())
+        walk::known_begin(self, position, published)
     }
 
     /// [`known_begin_from`](Self::known_begin_from) for a producer that has found no consumer in the table.
-    fn noted_begin_from(&self, position: i64) -> i64
+    fn noted_begin_from(&self, position: i64, published: i64) -> i64
     where
         Self: Sized,
     {
         if !self.holds_records() {
             return position;
         }
-        walk::noted_begin(self, position, self.control().cursor.acquire())
+        walk::noted_begin(self, position, published)
     }
 
     /// The end of what was published, when its producer is not there to say it, and whether the cursor could be believed.
@@ -162,7 +162,11 @@ pub(crate) trait Memory {
     where
         Self: Sized,
     {
-        if cfg!(loom) || self.holds_records() { (cursor, true) } else { recover::end_from(self, cursor) }
+        match self.holds_records() {
+            _ if cfg!(loom) => (cursor, true),
+            true => walk::end_from(self, cursor),
+            false => recover::end_from(self, cursor),
+        }
     }
 
     /// Whether the word before `published` says that everything before it is published. Where there are records, only who follows them can

@@ -261,7 +261,7 @@ impl<E: Event> ProducerEnd<E> {
             return;
         }
         let (memory, number) = (self.core.memory(), self.next_number());
-        let given_up = memory.number_at(memory.noted_begin_from(self.core.given_up_to()));
+        let given_up = memory.number_at(memory.noted_begin_from(self.core.given_up_to(), self.core.next()));
         let alone = self.alone.get_or_insert(Alone { counted_to: number });
         if given_up > alone.counted_to {
             self.counters.overwritten_unread.add((given_up - alone.counted_to) as u64);

@@ -115,7 +115,7 @@ impl<M: Memory> Sequencer<M> {
     pub(crate) fn create(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
-        // Who may have found the ring already has stored no limit.
+        // The lower one: a process that has found the ring already may have written over it.
         let gate = control.gate.claim_limit_at_least();
         let sentinel = sentinel_in(&control.gate);
         let believed = vec![Believed::default(); memory.table_len()].into();
@@ -380,8 +380,8 @@ impl<M: Memory> Sequencer<M> {
     }
 
     /// Looks for entries that say *free* although a process holds their lock bytes, and makes them gate: their words are damaged, or their
-    /// owners are on their way out. Those that are on their way in say more in a moment, and what they say then is seen as ever. `false` if
-    /// somebody is on its way in, so that this look has to be taken again.
+    /// owners are leaving. An owner that is joining says so in a moment, and is seen then like any other. `false` if a consumer is joining: then
+    /// this look has to be taken again.
     #[cold]
     fn look_at_locks(&mut self, entries: usize) -> bool {
         let mut is_complete = true;
@@ -398,7 +398,7 @@ impl<M: Memory> Sequencer<M> {
             }
             let lap = (self.next - memory.capacity()).max(0);
             let position = entry.position.load(Ordering::Acquire).clamp(lap, self.next);
-            // As if the owner before gated: given up, and not let go yet.
+            // As if its owner before had gated: given up, and not let go yet.
             let epoch = status.epoch.saturating_sub(1);
             self.believed[index] = Believed { epoch, position, gates: true, known: false };
         }
@@ -420,8 +420,8 @@ impl<M: Memory> Sequencer<M> {
         (self.limit - self.memory.capacity()).max(0)
     }
 
-    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found in use before, or if
-    /// somebody has arrived since all of them were looked at. So one word that was written over, either of the two, hides no entry.
+    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found in use before, or if a
+    /// consumer has arrived since all of them were looked at. So one word that was written over, either of the two, hides no entry.
     fn entries_in_use(&mut self) -> usize {
         let all = self.memory.table_len();
         let gate = &self.memory.control().gate;

@@ -6,9 +6,12 @@ use crate::stage::{
 use disruptor_mp::liveness::WaitingFor;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    ConsumeError, CoordinationMode, JoinError, MultiProcessError, Origin, PublishError, RequiredConsumerError,
-    RequiredConsumerLivenessConfig, RingBufferFull, SharedConsumer, SharedProducer, StartAt, attach_shared_consumer,
+    ConsumeError, CoordinationMode, DEFAULT_MAX_CONSUMERS, JoinError, MultiProcessError, Origin, Patience,
+    PublishError, RecordConsumer, RecordProducer, RequiredConsumerError, RequiredConsumerLivenessConfig,
+    RingBufferFull, SharedConsumer, SharedDisruptorBuilder, SharedProducer, StartAt, attach_shared_consumer,
+    plan_records,
 };
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 use testkit::fork::fork_then;
 
@@ -330,6 +333,207 @@ fn who_takes_over_from_a_producer_that_died_inside_a_slot_believes_no_forged_cur
             assert_eq!(drain(&mut consumer), Vec::from_iter(count as i64..count as i64 + 3), "{case}");
             assert!(matches!(consumer.wait_until_available(Some(in_ms(0))), Err(ConsumeError::TimedOut { .. })));
             let _ = scene.status(0);
+        }
+    }
+}
+
+/// A ring of records of 64 lines in a file, with a consumer that has read 150 records of two lines, and its words.
+fn records() -> (TempDir, RecordProducer, RecordConsumer, impl Fn(u64, i64)) {
+    let dir = TempDir::new();
+    let path = dir.path().join("ring");
+    let mut producer = SharedDisruptorBuilder::records(path.as_path(), 4096).build_record_producer().unwrap();
+    let mut consumer = SharedDisruptorBuilder::records(path.as_path(), 0).build_record_consumer().unwrap();
+    for number in 0..150_u8 {
+        producer.publish(&[number; 100], 0, 0, Patience::Now).unwrap();
+        drop(consumer.next(Patience::Now).unwrap().unwrap());
+    }
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let control = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap().control.offset;
+    let set = move |word: u64, value: i64| file.write_all_at(&value.to_ne_bytes(), control + word).unwrap();
+    (dir, producer, consumer, set)
+}
+
+#[test]
+fn a_position_of_a_ring_of_records_that_was_forged_starts_nobody_where_the_producer_writes_and_stops_nothing() {
+    let _watchdog = watchdog();
+    for word in [0, CLAIM_LIMIT, CLAIM_LIMIT_AGAIN] {
+        for start in [StartAt::Unread, StartAt::Tail, StartAt::Oldest] {
+            for forged in [i64::MIN, -1, 0, 250, 280, 281, 298, 299, 301, 302, 330, 363, 364, 365, 400, 1000, i64::MAX]
+            {
+                let case = format!("{word} is {forged}, {start:?}");
+                let (dir, mut producer, mut first, set) = records();
+                set(word, forged);
+                let late = SharedDisruptorBuilder::records(dir.path().join("ring"), 0).start_at(start);
+                let mut late = late.with_consumer_id("late").build_record_consumer().unwrap();
+                let mut publish = |first: &mut RecordConsumer, count: usize| {
+                    for _ in 0..count {
+                        let number = producer.last_published_sequence() + 1;
+                        if producer.publish(&[number as u8; 100], 0, 0, Patience::Now).is_err() {
+                            return number;
+                        }
+                        first.process_available(|_, _| ());
+                    }
+                    producer.last_published_sequence() + 1
+                };
+                if let Ok(Some(lease)) = late.next(Patience::Now) {
+                    let sequence = lease.sequence() as u8;
+                    publish(&mut first, 100);
+                    assert!(lease.iter().all(|byte| *byte == sequence), "{case}: the lines of a lease were written");
+                }
+                let mut last = -1;
+                for _ in 0..20 {
+                    let _ = publish(&mut first, 10);
+                    for _ in 0..100 {
+                        match late.next(Patience::Until(in_ms(0))) {
+                            Ok(Some(record)) => {
+                                assert!(record.sequence() > last, "{case}");
+                                last = record.sequence();
+                                assert!(record.iter().all(|byte| *byte == last as u8), "{case}: {last}");
+                            }
+                            Err(ConsumeError::Damaged { .. }) => {}
+                            _ => break,
+                        }
+                    }
+                }
+                assert_eq!(last + 1, publish(&mut first, 0), "{case}");
+                assert!(last > 200, "{case}: stopped at {last}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_joiner_that_a_forged_sentinel_sent_to_the_first_event_is_told_and_holds_nothing_up() {
+    let _watchdog = watchdog();
+    let (scene, mut producer) = Scene::new();
+    let mut first = join(&scene.place, "first");
+    for _ in 0..20 {
+        publish(&mut producer, 1);
+        drain(&mut first);
+    }
+    scene.set_control(SENTINEL, 4);
+    let mut late = scene.builder().start_at(StartAt::Tail).build_consumer().unwrap();
+    let told = late.wait_until_available(Some(in_ms(0)));
+    assert!(matches!(told, Err(ConsumeError::Damaged { .. })), "{told:?}");
+    publish(&mut producer, 8);
+    assert_eq!((drain(&mut first).len(), drain(&mut late).len()), (8, 8));
+    publish(&mut producer, 8);
+}
+
+#[test]
+fn an_entry_forged_to_active_where_no_consumer_is_is_told_and_can_be_evicted() {
+    let _watchdog = watchdog();
+    for has_had_an_owner in [true, false] {
+        let (scene, mut producer) = Scene::new();
+        publish(&mut producer, 1);
+        if has_had_an_owner {
+            join(&scene.place, "gone").leave();
+        }
+        // Below the high water, or the producer would not look there.
+        scene.forger.write(scene.control(HIGH_WATER), &1_u32.to_ne_bytes());
+        scene.set_status(0, scene.status(0) | 2);
+        let died = loop {
+            match producer.publish_deadline(in_ms(20_000), |_| ()) {
+                Ok(_) => {}
+                Err(died) => break died,
+            }
+        };
+        let PublishError::ConsumerDied { id, .. } = died else { panic!("{died:?}") };
+        assert!(producer.evict_consumer(&id).unwrap());
+        publish(&mut producer, 24);
+    }
+}
+
+#[test]
+fn a_forged_ending_evicts_no_consumer_that_lives() {
+    let _watchdog = watchdog();
+    for id in [Some("w"), None] {
+        let (scene, mut producer) = Scene::new();
+        let builder = scene.builder();
+        let mut consumer = match id {
+            Some(id) => builder.with_consumer_id(id).build_consumer().unwrap(),
+            None => builder.build_consumer().unwrap(),
+        };
+        publish(&mut producer, 8);
+        let lease = consumer.try_consume_next_leased().unwrap();
+        let ending = scene.forger.plan.table.offset + 312;
+        scene.forger.write(ending, &1_u64.to_ne_bytes());
+        assert!(producer.publish_deadline(in_ms(20), |_| panic!("must not run")).is_err());
+        let name = producer.consumers()[0].id.clone();
+        assert!(!producer.evict_consumer(&name).unwrap());
+        let _ = producer.check_peers();
+        assert_eq!((fill(&mut producer), lease.sequence), (0, 0));
+    }
+}
+
+#[test]
+fn who_comes_back_beside_a_forged_cursor_goes_on_where_it_stopped() {
+    let _watchdog = watchdog();
+    for forged in [i64::MIN, -1, 0, 250, 281, 298, 301, 302, 363, 400, i64::MAX] {
+        let (dir, mut producer, mut consumer, set) = records();
+        consumer.leave();
+        let builder = || SharedDisruptorBuilder::records(dir.path().join("ring"), 0).with_consumer_id("w");
+        consumer = builder().start_at(StartAt::Tail).build_record_consumer().unwrap();
+        for number in 150..160_u8 {
+            producer.publish(&[number; 100], 0, 0, Patience::Now).unwrap();
+        }
+        drop(consumer.next(Patience::Now).unwrap());
+        consumer.keep_place();
+        drop(consumer);
+        set(0, forged);
+        let mut successor = builder().build_record_consumer().unwrap_or_else(|error| panic!("{forged}: {error}"));
+        let mut seen = vec![];
+        successor.process_available(|_, meta| seen.push(meta.sequence));
+        assert_eq!(seen, Vec::from_iter(151..160), "{forged}");
+
+        let (scene, mut producer) = Scene::new();
+        let mut consumer = join(&scene.place, "w");
+        for _ in 0..21 {
+            drain(&mut consumer);
+            publish(&mut producer, 1);
+        }
+        publish(&mut producer, 4);
+        consumer.keep_place();
+        drop(consumer);
+        scene.forger.set_cursor(forged / 13);
+        let mut successor = join(&scene.place, "w");
+        assert!(successor.has_rejoined());
+        assert_eq!(drain(&mut successor), Vec::from_iter(20..25), "{forged}");
+    }
+}
+
+#[test]
+fn who_takes_over_a_ring_of_records_believes_no_forged_cursor() {
+    let _watchdog = watchdog();
+    for unread in [0, 1, 10] {
+        for forged in [i64::MIN, -1, 0, 2, 64, 250, 256, 281, 298, 299, 300, 302, 310, 320, 340, 362, 363, 364, 1000] {
+            let dir = TempDir::new();
+            let path = dir.path().join("ring");
+            let builder = || SharedDisruptorBuilder::records(path.as_path(), 4096).with_consumer_id("w");
+            let mut child = fork_then(|| {
+                let mut producer = builder().build_record_producer().unwrap();
+                let mut consumer = builder().build_record_consumer().unwrap();
+                for number in 0..150_u8 {
+                    producer.publish(&[number; 100], 0, 0, Patience::Now).unwrap();
+                    if i64::from(number) < 150 - unread {
+                        drop(consumer.next(Patience::Now).unwrap());
+                    }
+                }
+                std::mem::forget((producer, consumer));
+                0
+            });
+            assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+            let mut consumer = builder().build_record_consumer().unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            let control = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap().control.offset;
+            file.write_all_at(&i64::to_ne_bytes(forged), control).unwrap();
+            let mut producer = builder().take_over().build_record_producer().unwrap();
+            let case = format!("{forged}, {unread} unread");
+            assert_eq!(producer.last_published_sequence(), 149, "{case}");
+            producer.publish(&[150; 100], 0, 0, Patience::Now).unwrap();
+            let mut seen = vec![];
+            consumer.process_available(|_, meta| seen.push(meta.sequence));
+            assert_eq!(seen, Vec::from_iter(150 - unread..151), "{case}");
         }
     }
 }

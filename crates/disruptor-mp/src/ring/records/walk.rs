@@ -48,40 +48,68 @@ fn follow<M: Memory>(memory: &M, mut position: i64, limit: i64) -> i64 {
 /// they lead to is the end.
 pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
     let (cursor, capacity) = (memory.control().cursor.acquire(), memory.capacity());
-    let is_position = (0..=POSITION_MAX).contains(&cursor);
-    let mut furthest = None;
-    for gate in gates(memory) {
-        // Who has followed the commit words may stand behind a cursor that was not stored any more.
-        let (from, to) = (gate.min(cursor), gate.max(cursor));
-        if is_position && to - from <= capacity && follow(memory, from, to) == to {
-            return (follow(memory, cursor, cursor + capacity), true);
-        }
-        furthest = furthest.max(Some(follow(memory, gate, gate + capacity)));
-    }
-    match furthest {
-        Some(end) => (end, false),
+    match end_by(memory, cursor, gates(memory)) {
+        Some(end) => end,
         // Nobody to ask, but somebody may be about to join at the cursor, and will follow the records from there, as we do: one that was
         // committed before its producer died, and written over behind the same word, would be read as it was and as it is.
-        None if is_position => (follow(memory, cursor, cursor + capacity), true),
+        None if (0..=POSITION_MAX).contains(&cursor) => (follow(memory, cursor, cursor + capacity), true),
         None => (cursor.clamp(0, POSITION_MAX), false),
     }
 }
 
-/// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or behind it.
+/// The end of what was published, as far as `cursor`, the gates and the positions noted for each eighth of the ring tell, while its producer
+/// may go on; and whether the cursor could be believed.
+pub(crate) fn end_from<M: Memory>(memory: &M, cursor: i64) -> (i64, bool) {
+    let noted = memory.control().begins.first.iter().map(|begin| begin.load(Ordering::Relaxed));
+    let begins = gates(memory).chain(noted.filter(|begin| (0..=POSITION_MAX).contains(begin)));
+    // A ring has noted at least its beginning, unless those words are damaged.
+    end_by(memory, cursor, begins).unwrap_or((cursor, true))
+}
+
+/// The end to which the records lead from the cursor, if they lead to that from one of `begins`, or from it to one; otherwise the furthest to
+/// which they lead from these. `None` if there are none.
+///
+/// Neither words nor numbers tell one lap from another, but the claim limit does: a producer stands before it, and at most a lap.
+fn end_by<M: Memory>(memory: &M, cursor: i64, begins: impl Iterator<Item = i64>) -> Option<(i64, bool)> {
+    let capacity = memory.capacity();
+    let gate = &memory.control().gate;
+    let (lowest, highest) = (gate.claim_limit_at_least().saturating_sub(capacity), gate.claim_limit_at_most());
+    let is_position = (lowest.max(0)..=highest.min(POSITION_MAX)).contains(&cursor);
+    let mut furthest = None;
+    for begin in begins.filter(|begin| *begin <= highest) {
+        // Who has followed the commit words may stand behind a cursor that was not stored any more.
+        let (from, to) = (begin.min(cursor), begin.max(cursor));
+        if is_position && to - from <= capacity && follow(memory, from, to) == to {
+            return Some((follow(memory, cursor, cursor + capacity), true));
+        }
+        furthest = furthest.max(Some(follow(memory, begin, begin + capacity)));
+    }
+    furthest.map(|end| (end, false))
+}
+
+/// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or from that to it. If they do not lead to
+/// the cursor from anywhere, it was not stored by a producer; then they lead from there as far as they do from any other place.
 pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> bool {
+    if !(0..=POSITION_MAX).contains(&position) {
+        return false;
+    }
+    let capacity = memory.capacity();
+    let leads = |from: i64, to: i64| (0..=capacity).contains(&(to - from)) && follow(memory, from, to) == to;
     loop {
         let cursor = memory.control().cursor.acquire();
-        if ![position, cursor].iter().all(|it| (0..=POSITION_MAX).contains(it)) {
-            return false;
+        let is_position = (0..=POSITION_MAX).contains(&cursor);
+        // From the cursor by records whose producer has not stored it yet.
+        if is_position && (leads(position, cursor) || leads(cursor, position)) {
+            return true;
         }
-        // Behind the cursor, by records whose producer has not stored it yet.
-        let (from, to) = (position.min(cursor), position.max(cursor));
-        if to - from <= memory.capacity() && follow(memory, from, to) == to {
+        if let (end, false) = end_from(memory, cursor)
+            && leads(position, end)
+        {
             return true;
         }
         // The gate at `position` keeps what lies behind it; what lies between a cursor that lags and it, a live producer may have written
         // over while we followed. Then it has stored a new cursor, and from one that has passed `position` we do not come here again.
-        if position <= cursor || memory.control().cursor.acquire() == cursor {
+        if (is_position && position <= cursor) || memory.control().cursor.acquire() == cursor {
             return false;
         }
     }
@@ -99,7 +127,7 @@ pub(crate) fn resume_after<M: Memory>(
     // Negative where the reader believes nothing that stands here.
     let (is_numbered, number) = (memory.is_numbered(next, number), number.max(!number));
     // Before another number a record may begin here nevertheless; not so at the beginning of the ring, to which nothing leads.
-    let mut begin = begin_from(memory, next + i64::from(is_numbered || next == 0));
+    let mut begin = begin_from(memory, next + i64::from(is_numbered || next == 0), published);
     // Words that lead to the cursor from a place where a record began say that it is right, and so do the numbers at both ends, of which
     // that of the next record stands at the cursor. Cleared, our word says nothing; anything else no producer has stored before the number that
     // we expect. Before another number, which a forged word has led us to, it may be what stood there a lap ago.
@@ -119,9 +147,8 @@ pub(crate) fn resume_after<M: Memory>(
 
 /// The lowest position from `position` on at which a record begins, as far as is known: the records lead from there to the cursor. The
 /// caller keeps the producer off the lines from `position` on.
-pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64) -> i64 {
-    // Acquire, in `acquire`: the words that `note_begin` stored for records before the cursor are seen.
-    let published = memory.control().cursor.acquire();
+pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64, published: i64) -> i64 {
+    // The caller's Acquire of the cursor: the words that `note_begin` stored for records before it are seen.
     if position <= 0 {
         return 0;
     }
