@@ -62,12 +62,13 @@ pub(crate) fn before_second_look(waker: &AtomicU32) -> bool {
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod membarrier {
-    use std::sync::OnceLock;
+    use crate::sync::settled::Settled;
 
     /// Whether this process takes part in global expedited barriers. Registers it on the first call.
     pub(super) fn is_registered() -> bool {
-        static REGISTERED: OnceLock<bool> = OnceLock::new();
-        *REGISTERED.get_or_init(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED))
+        // Registering takes the kernel milliseconds, so a fork of another thread falls into it now and then. Twice is as good as once.
+        static REGISTERED: Settled<bool> = Settled::new();
+        *REGISTERED.get_or_make(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED))
     }
 
     /// Runs a full barrier on every processor that runs a registered process. `false` if the kernel refuses.

@@ -17,6 +17,8 @@ pub(crate) mod primitive;
 #[cfg(not(loom))]
 pub(crate) mod rhythm;
 #[cfg(not(loom))]
+pub(crate) mod settled;
+#[cfg(not(loom))]
 pub(crate) mod wait;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub(crate) mod watcher;

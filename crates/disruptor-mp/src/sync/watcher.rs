@@ -12,12 +12,13 @@ use super::announce::{Announce, before_second_look};
 use super::bell::{Bell, Ticket};
 use super::futex;
 use super::primitive::{AtomicI64, AtomicU32, Ordering};
+use super::settled::Settled;
 use super::wait::{SLICE, SLICE_WITHOUT_BARRIER};
 use crate::segment::fork_epoch;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many watches a process can have: the kernel waits for 128 words at once, and one is the thread's own.
@@ -146,7 +147,7 @@ struct Registry {
     announce: AtomicU32,
     state: Mutex<State>,
     /// The registry of a process that was forked from this one.
-    next: OnceLock<&'static Registry>,
+    next: Settled<Registry>,
 }
 
 #[derive(Default)]
@@ -166,16 +167,17 @@ impl Registry {
             bell: Bell::new(),
             announce: AtomicU32::new(Announce::Fenced as u32),
             state: Mutex::default(),
-            next: OnceLock::new(),
+            next: Settled::new(),
         }
     }
 
     fn of_this_process() -> &'static Self {
-        static FIRST: LazyLock<Registry> = LazyLock::new(|| Registry::new(SLICE, true));
-        let mut registry = &*FIRST;
+        static FIRST: Settled<Registry> = Settled::new();
+        let new = || Registry::new(SLICE, true);
+        let mut registry = FIRST.get_or_make(new);
         while registry.fork_epoch != fork_epoch() {
             // One for each generation of processes that has doorbells: a few hundred bytes, never freed.
-            registry = registry.next.get_or_init(|| Box::leak(Box::new(Registry::new(SLICE, true))));
+            registry = registry.next.get_or_make(new);
         }
         registry
     }

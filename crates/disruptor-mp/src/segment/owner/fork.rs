@@ -22,10 +22,11 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::super::backend::{Identity, identity_of_descriptor};
-use crate::sync::primitive::{AtomicU32, Ordering};
+use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::settled::Settled;
 
 /// How often this process has become another one by forking. A handle that remembers an older value was copied, not made here.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
@@ -157,15 +158,40 @@ impl Part {
     }
 }
 
+/// The thread that holds the gate for a fork; 0: none does. In the child it has the same number.
+static FORKING: AtomicU64 = AtomicU64::new(0);
+
+/// Whether this thread holds the gate for a fork. If the handlers are installed twice, only the first call of each finds something to do.
+fn is_forking() -> bool {
+    // Relaxed, as every access: a thread finds its own number only where it has stored it itself.
+    FORKING.load(Ordering::Relaxed) == this_thread()
+}
+
+#[allow(clippy::unnecessary_cast)] // its type differs by target
+fn this_thread() -> u64 {
+    // SAFETY: asks who we are.
+    (unsafe { libc::pthread_self() }) as u64
+}
+
 extern "C" fn prepare() {
-    GATE.lock();
+    if !is_forking() {
+        GATE.lock();
+        FORKING.store(this_thread(), Ordering::Relaxed);
+    }
 }
 
 extern "C" fn parent() {
-    GATE.unlock();
+    if is_forking() {
+        FORKING.store(0, Ordering::Relaxed);
+        GATE.unlock();
+    }
 }
 
 extern "C" fn child() {
+    if !is_forking() {
+        return;
+    }
+    FORKING.store(0, Ordering::Relaxed);
     // SAFETY: this thread has taken the gate in `prepare`, and there is no other thread.
     let inherited = unsafe { &mut *GATE.inherited.get() };
     for descriptor in inherited.locks.iter_mut().filter_map(Option::take) {
@@ -179,18 +205,19 @@ extern "C" fn child() {
     GATE.unlock();
 }
 
-/// Installs the handlers, once in the life of the process and of everything forked from it. Called before a handle remembers an epoch.
+/// Installs the handlers for the life of the process and of everything forked from it. Called before a handle remembers an epoch.
 ///
 /// # Errors
 /// The C library had no memory for them.
 pub(crate) fn watch() -> io::Result<()> {
-    static INSTALLED: OnceLock<i32> = OnceLock::new();
+    // Several threads that come first, or a child that was forked while its parent installed them, may install them once more.
+    static INSTALLED: Settled<i32> = Settled::new();
     if cfg!(miri) {
         return Ok(()); // Miri cannot fork.
     }
     // SAFETY: the three functions have the wanted signature and live as long as the program. As each only touches what this module
     // owns, their order relative to other libraries' handlers does not matter.
-    let error = *INSTALLED.get_or_init(|| unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) });
+    let error = *INSTALLED.get_or_make(|| unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) });
     match error {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
@@ -292,6 +319,8 @@ impl<M> Drop for ForkSafe<M> {
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
+    use testkit::fork::fork_then;
+    use testkit::watchdog::PATIENCE;
 
     #[test]
     fn every_descriptor_that_is_open_is_registered_and_no_other() {
@@ -309,5 +338,20 @@ mod tests {
         entries.dedup();
         assert_eq!(entries.len(), many.len());
         assert!(many.iter().all(|one| one.descriptor().is_some()));
+    }
+
+    #[test]
+    fn handlers_that_are_installed_twice_do_their_work_once() {
+        watch().unwrap();
+        // In a child, because what is installed stays.
+        let mut twice = fork_then(|| {
+            // SAFETY: as in `watch`.
+            let error = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+            let before = fork_epoch();
+            let mut grandchild = fork_then(|| fork_epoch().wrapping_sub(before) as i32);
+            let forks = grandchild.wait_exit(PATIENCE).code();
+            GATE.with(|_| i32::from(error != 0 || forks != Some(1) || fork_epoch() != before))
+        });
+        assert_eq!(twice.wait_exit(PATIENCE).code(), Some(0));
     }
 }
