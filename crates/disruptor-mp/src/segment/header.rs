@@ -521,6 +521,7 @@ pub(super) mod tests {
         assert_eq!(field(true, |w| w.prefix_len = 129), "prefix");
         assert_eq!(field(true, |w| w.prefix[0] = 0xff), "prefix");
         assert_eq!(field(true, |w| w.prefix[0] = 0x1b), "prefix");
+        assert_eq!(field(true, |w| w.prefix[..3].copy_from_slice("\u{202e}".as_bytes())), "prefix");
         assert_eq!(field(true, |w| w.table.offset = w.control.offset), "consumer table section");
         assert_eq!(field(true, |w| w.slots.len = u64::MAX - 100), "section lengths");
         assert_eq!(field(true, |w| w.capacity = u64::MAX), "capacity");

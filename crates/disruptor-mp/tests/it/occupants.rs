@@ -150,8 +150,10 @@ fn a_counters_file_that_its_process_has_left_is_replaced_only_by_request() {
         let refused = SharedCursor::create(place.clone(), 0).map(drop).unwrap_err();
         assert!(matches!(refused, MultiProcessError::HoldsCounters { .. }), "{refused:?}");
         let table = CountersFile::open(&place).unwrap();
-        let refused = ring(&place, 8).replace().build_producer(step).map(drop).unwrap_err();
-        assert!(matches!(refused, MultiProcessError::InUseAsOther { .. }), "a process counts in it: {refused:?}");
+        for builder in [ring(&place, 8), ring(&place, 8).replace()] {
+            let refused = builder.build_producer(step).map(drop).unwrap_err();
+            assert!(matches!(refused, MultiProcessError::InUseAsOther { .. }), "a process counts in it: {refused:?}");
+        }
         drop(table);
         assert_eq!(ring(&place, 8).replace().build_producer(step).unwrap().origin(), Origin::Replaced);
         left_by_a_dead_process(|| CountersFile::create(place.clone(), 4).unwrap());
@@ -207,11 +209,12 @@ fn a_ring_that_another_user_may_not_remove_is_left_as_it_was() {
     }
     const GROUP: u32 = 65_533;
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
-    let name = shm.name("a");
-    let grouped = || {
-        build_shared_single_producer::<Step>(name.as_str(), 8)
-            .with_create_options(CreateOptions::default().group(GROUP))
+    let (name, unread) = (shm.name("a"), shm.name("b"));
+    let grouped_at = |name: &str| {
+        build_shared_single_producer::<Step>(name, 8).with_create_options(CreateOptions::default().group(GROUP))
     };
+    let grouped = || grouped_at(&name);
+    left_by_a_dead_process(|| grouped_at(&unread).build_producer(step).unwrap());
     left_by_a_dead_process(|| {
         let mut producer = grouped().build_producer(step).unwrap();
         publish(&mut producer, 3);
@@ -232,7 +235,9 @@ fn a_ring_that_another_user_may_not_remove_is_left_as_it_was() {
         let told = matches!(&replaced, Err(MultiProcessError::NotOwner { owner_uid: 0, .. }));
         let says_what_to_do =
             replaced.is_err_and(|error| error.to_string().contains("let that user or root remove it"));
-        i32::from(!told) + 2 * i32::from(!says_what_to_do) + 4 * i32::from(other.is_ok())
+        let of_another_kind = records(&Place::from(unread.as_str())).build_record_producer().map(drop);
+        let told_as_well = matches!(of_another_kind, Err(MultiProcessError::NotOwner { owner_uid: 0, .. }));
+        i32::from(!told) + 2 * i32::from(!says_what_to_do) + 4 * i32::from(other.is_ok()) + 8 * i32::from(!told_as_well)
     });
     assert_eq!(stranger.wait_exit(PATIENCE).code(), Some(0));
     assert_eq!(drain(&mut reader), [0, 1, 2]);
@@ -241,6 +246,7 @@ fn a_ring_that_another_user_may_not_remove_is_left_as_it_was() {
     assert_eq!(grouped().build_producer(step).unwrap().origin(), Origin::TookOver, "its owner goes on");
     drop(reader);
     let _ = gc(name.as_str());
+    assert_eq!(gc(unread.as_str()).unwrap(), GcOutcome::Removed);
     shm.assert_nothing_left();
 }
 

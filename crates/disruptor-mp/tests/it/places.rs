@@ -3,7 +3,7 @@
 use crate::stage::{Step, TempDir, drain, join, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    CountersFile, MmapProducer, MmapTransportLayout, MultiProcessError, RecordProducer, SharedCursor,
+    CountersFile, MmapFileConfig, MmapProducer, MmapTransportLayout, MultiProcessError, RecordProducer, SharedCursor,
     SharedCursorTrait, SharedDisruptorBuilder, SharedProducer, attach_shared_consumer,
 };
 use std::path::Path;
@@ -14,6 +14,12 @@ use testkit::watchdog::PATIENCE;
 fn a_relative_path_means_the_same_after_the_working_directory_has_changed() {
     let (_watchdog, dir) = (watchdog(), TempDir::new());
     std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    let left = Place::from(dir.path().join("left.ring"));
+    let mut dead = fork_then(|| {
+        std::mem::forget(ring(&left, 4).build_producer(step).unwrap());
+        0
+    });
+    assert_eq!(dead.wait_exit(PATIENCE).code(), Some(0));
     // In a child: the working directory belongs to the whole process.
     let mut child = fork_then(|| {
         std::env::set_current_dir(dir.path()).unwrap();
@@ -27,6 +33,8 @@ fn a_relative_path_means_the_same_after_the_working_directory_has_changed() {
         ];
         // A path that was put into the enumeration by hand is followed where the segment was made, and only there.
         let by_hand = Place::File("d.ring".into());
+        let configured = MmapFileConfig::for_event::<Step>("configured.ring", 4);
+        let last_one = join(&Place::File("left.ring".into()), "w");
         std::fs::create_dir("sub").unwrap();
         let build = |place: &Place| ring(place, 4).build_producer(step).unwrap();
         let (mut producers, last) = (places.each_ref().map(build), build(&by_hand));
@@ -36,15 +44,21 @@ fn a_relative_path_means_the_same_after_the_working_directory_has_changed() {
             publish(producer, 1);
             assert_eq!(drain(&mut consumer), [0]);
         }
-        drop((producers, last));
+        drop((producers, last, last_one));
         let root = below.root_dir().to_owned();
         below.ensure_directories().unwrap();
-        i32::from(root != dir.path().join("sub") || Path::new("sub").exists())
+        let found = [root, by_hand.path().unwrap(), configured.path];
+        i32::from(found != ["sub", "elsewhere/d.ring", "configured.ring"].map(|path| dir.path().join(path)))
+            + 2 * i32::from(Path::new("sub").exists())
     });
     assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
     let mut left = dir.entries();
     left.sort();
-    assert_eq!(left, ["elsewhere", "sub"], "each producer has taken its name away");
+    assert_eq!(
+        left,
+        ["elsewhere", "sub"],
+        "each producer, and the last consumer of a dead one, has taken its name away"
+    );
 }
 
 #[test]
@@ -74,6 +88,9 @@ fn names_and_ids_that_can_disguise_a_line_are_refused() {
     for bad in ["a\u{202e}b", "a\u{2066}", "\u{200b}a", "a\u{2028}b", "a\u{2029}", "\u{feff}a", "a\u{ad}b", "a\nb"] {
         let error = attach_shared_consumer::<Step>(place.clone(), 0).with_consumer_id(bad).build_consumer().map(drop);
         assert!(matches!(error, Err(MultiProcessError::InvalidConsumerId(_))), "{bad:?}");
+        for place in [Place::from(bad), Place::from(Path::new(bad)), Place::memfd(bad)] {
+            assert!(!place.to_string().contains(bad), "the place is disguised: {place:?}");
+        }
         let error = ring(&Place::from(bad), 4).build_producer(step).map(drop).unwrap_err();
         assert!(text_of(&error).contains("cannot be a segment's name"), "{error}");
         assert!(!text_of(&error).contains(bad), "the error itself is disguised: {error:?}");
