@@ -687,12 +687,17 @@ mod scarce_space {
     fn a_replacement_without_room_leaves_the_old_one_in_use() {
         let Some(tmpfs) = Tmpfs::mount(1 << 20) else { return };
         let place = Place::from(tmpfs.0.path().join("a.ring"));
-        let (old, claim) = create(&place);
-        let options = CreateOptions::default();
-        let result = replace(&old, claim, &place, &ring_of(8 << 20), &options, |_| panic!("nobody is woken"), |_| {});
-        assert!(matches!(result, Err(CreateError::NoSpace { .. })), "{result:?}");
-        assert_eq!(old.fate(), Fate::Live);
-        assert!(open(&place).is_ok());
+        for tmpfile in [true, false] {
+            let (old, claim) = create(&place);
+            let (options, woken) = (CreateOptions::default(), |_: &Segment| panic!("nobody is woken"));
+            let make = || replace(&old, claim, &place, &ring_of(8 << 20), &options, woken, |_| {});
+            let result = if tmpfile { make() } else { pretend_no_tmpfile(make) };
+            assert!(matches!(result, Err(CreateError::NoSpace { .. })), "{result:?}");
+            assert_eq!(old.fate(), Fate::Live);
+            assert!(open(&place).is_ok());
+            assert_eq!(tmpfs.0.entries(), ["a.ring"], "nothing is left behind");
+            assert_eq!(gc(&place).unwrap(), GcOutcome::Removed);
+        }
     }
 }
 
@@ -837,9 +842,21 @@ fn victim() {
             let create = || Segment::create(&place, &blueprint(), &CreateOptions::default(), |_| kill_myself());
             let _ = pretend_no_tmpfile(create);
         }
+        "die while initialising a replacement that has a name" => {
+            let (old, claim) = create(&place);
+            let die = |_: &Segment| kill_myself();
+            let replace = || replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), |_| {}, die);
+            let _ = pretend_no_tmpfile(replace);
+        }
         "die before the new one has the name" => {
             let (old, claim) = create(&place);
             let _ = replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), |_| kill_myself(), |_| {});
+        }
+        "die when the new one has the name" => {
+            let (old, claim) = create(&place);
+            let die = |_: &Segment| kill_myself();
+            let replace = || replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), die, |_| {});
+            let _ = pretend_no_tmpfile(replace);
         }
         "remove and replace as another user of the group" => {
             let group = fs::metadata(&path).unwrap().gid();
@@ -1094,6 +1111,58 @@ mod processes {
         let (new, _claim) = create(&place);
         assert!(new.still_named().unwrap());
         assert_eq!(dir.entries(), ["a.ring"], "no half-made replacement lies about");
+    }
+
+    #[test]
+    fn a_replacer_killed_while_initialising_leaves_the_old_one_and_what_the_next_one_removes() {
+        for is_collected in [false, true] {
+            let dir = TempDir::new();
+            let path = dir.path().join("a.ring");
+            let place = Place::from(&path);
+            Victim::start("die while initialising a replacement that has a name", &path).child.wait().unwrap();
+            let old = open(&place).unwrap();
+            assert_eq!((old.fate(), dir.entries().len()), (Fate::Live, 2), "and what it has made aside");
+            if is_collected {
+                assert_eq!(gc(&place).unwrap(), GcOutcome::Removed);
+                assert_eq!(dir.entries(), [""; 0]);
+                continue;
+            }
+            let claim = old.claim(PRODUCER).unwrap().unwrap();
+            let options = CreateOptions::default();
+            let replace = || replace(&old, claim, &place, &blueprint(), &options, |_| {}, |_| {}).unwrap();
+            let (new, _claim) = pretend_no_tmpfile(replace);
+            assert!(new.still_named().unwrap());
+            assert_eq!(dir.entries(), ["a.ring"]);
+        }
+    }
+
+    #[test]
+    fn a_replacer_killed_after_a_rename_leaves_a_whole_segment() {
+        let dir = TempDir::new();
+        let place = Place::from(dir.path().join("a.ring"));
+        Victim::start("die when the new one has the name", &dir.path().join("a.ring")).child.wait().unwrap();
+        let new = open(&place).unwrap();
+        assert_eq!((new.fate(), new.is_held(PRODUCER).unwrap()), (Fate::Live, false));
+        assert_eq!(dir.entries(), ["a.ring"]);
+    }
+
+    #[test]
+    fn a_file_that_only_has_the_name_of_a_replacement_is_not_removed() {
+        let dir = TempDir::new();
+        let (place, other) = (Place::from(dir.path().join("a.ring")), dir.path().join(".a.ring.new"));
+        fs::write(&other, "a text").unwrap();
+        let (old, claim) = create(&place);
+        let options = CreateOptions::default();
+        let replace = || replace(&old, claim, &place, &blueprint(), &options, |_| {}, |_| {});
+        let result = pretend_no_tmpfile(replace);
+        let error = result.map(drop).unwrap_err();
+        assert!(
+            error.to_string().starts_with("making the replacement in a hidden file beside it, `.NAME.new`"),
+            "{error}"
+        );
+        assert_eq!((old.fate(), old.still_named().unwrap()), (Fate::Live, true));
+        assert_eq!(gc(&place).unwrap(), GcOutcome::Removed);
+        assert_eq!(fs::read(&other).unwrap(), b"a text");
     }
 
     #[test]

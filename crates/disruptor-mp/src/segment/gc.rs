@@ -9,7 +9,7 @@ use super::error::{GcError, OpenError, special_file};
 use super::header::{self, FATE_OFFSET, SegmentMake};
 use super::owner::LockRange;
 use super::place::Place;
-use super::segment::{Fate, header_word};
+use super::segment::{Fate, header_word, remove_wreck};
 use crate::step;
 use crate::sync::primitive::Ordering;
 
@@ -64,6 +64,10 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     let place = place.into();
     let backend = backend::of(&place)?;
     let fault = |fault| GcError::from_fault(&place, fault);
+    if let Some(aside) = backend.aside() {
+        // If it cannot be removed, it keeps nobody from collecting the segment itself.
+        let _ = remove_wreck(&*aside);
+    }
     let object = match backend.lookup(Access::ReadWrite) {
         Ok(Some(object)) => object,
         Ok(None) => return Ok(GcOutcome::NotFound),

@@ -16,7 +16,8 @@
 //!
 //! Where an object cannot be without a name (macOS, some network and FUSE file systems) the name comes first, so an unready object may
 //! remain. Its lock is free then, by which an opener recognises after a second look that it is dead, and `gc` that it may go; only one
-//! that is still empty is left alone, because nothing in it says that it is ours.
+//! that is still empty is left alone, because nothing in it says that it is ours. A replacement is made under a hidden name beside it there,
+//! and takes the name when it is complete: see [`replace`].
 
 use std::io;
 use std::ops::Range;
@@ -29,7 +30,7 @@ use rustix::io::Errno;
 use super::backend::{self, Access, Backend, Fault, Mapping, MemoryLimit, Object, Request};
 use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
 use super::error::{CreateError, OpenError};
-use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, parse_header};
+use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, is_ours, parse_header};
 use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, Spare, fork_epoch};
 use super::place::Place;
 use crate::step;
@@ -437,8 +438,9 @@ impl Segment {
 /// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is there, so that
 /// nobody takes `old` over meanwhile. `old` is marked, and `before_new` gets it so marked, to wake everybody in it.
 ///
-/// What can be refused comes first: where the place allows it, the new segment is complete before `old` is touched;
-/// then the name of `old` is taken away; only then is `old` marked. After a refusal `old` is as it was.
+/// What can be refused comes first: the new segment is complete before `old` is touched; then the name of `old` is taken away; only then is
+/// `old` marked. After a refusal `old` is as it was. Where an object cannot be without a name, the new segment is made under a name beside it and
+/// takes that of `old` in one step.
 ///
 /// # Errors
 /// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be
@@ -463,22 +465,39 @@ pub(crate) fn replace(
         Some(identity) if identity == old_identity => Ok(true),
         Some(_) => Err(CreateError::AlreadyExists { place: place.to_string() }),
     };
-    let unlink = || -> Result<(), CreateError> {
-        if names_old()? {
-            backend.unlink().map_err(|fault| construction.unlink_error(&*backend, fault))?;
-        }
-        step!(ReplaceUnlinked);
-        Ok(())
-    };
-    names_old()?;
-    let (draft, new) = match Draft::nameless(&*backend, &construction.request).map_err(fault)? {
-        Some(draft) => {
+    let refused = |fault| construction.unlink_error(&*backend, fault);
+    let has_name = names_old()?;
+    let aside = if has_name { backend.aside() } else { None };
+    let (draft, new) = match (Draft::nameless(&*backend, &construction.request).map_err(fault)?, &aside) {
+        (Some(draft), _) => {
             let new = construction.build(&draft, init)?;
-            unlink()?;
+            if names_old()? {
+                backend.unlink().map_err(refused)?;
+            }
+            step!(ReplaceUnlinked);
             (draft, new)
         }
-        None => {
-            unlink()?;
+        (None, Some(aside)) => {
+            remove_wreck(&**aside).map_err(fault)?;
+            let draft = Draft::named(&**aside, &construction.request).map_err(|fault| match fault.source.kind() {
+                io::ErrorKind::AlreadyExists => CreateError::Os {
+                    place: place.to_string(),
+                    call: "making the replacement in a hidden file beside it, `.NAME.new`, which is not ours,",
+                    source: fault.source,
+                },
+                _ => construction.error(fault),
+            })?;
+            let new = construction.build(&draft, init)?;
+            // As long as the name leads to `old`, whose producer's claim we hold, nobody who follows the protocol puts something in its place.
+            // A name that was removed meanwhile is free to all: the caller looks again.
+            if !names_old()? {
+                return Err(CreateError::AlreadyExists { place: place.to_string() });
+            }
+            backend.move_here().map_err(refused)?;
+            (draft, new)
+        }
+        // `old` has lost its name already.
+        (None, None) => {
             let draft = Draft::named(&*backend, &construction.request).map_err(fault)?;
             let new = construction.build(&draft, init)?;
             (draft, new)
@@ -489,6 +508,22 @@ pub(crate) fn replace(
     draft.finish().map_err(fault)?;
     drop(claim);
     Ok(new)
+}
+
+/// Takes away what a killed replacer has left [aside](Backend::aside), unless a process lives in it. Whoever makes something there holds the
+/// producer's claim of the segment that it is to replace. An empty file is one, as far as it got: the name says so.
+pub(super) fn remove_wreck(aside: &dyn Backend) -> Result<(), Fault> {
+    let Some(wreck) = aside.lookup(Access::ReadWrite)? else { return Ok(()) };
+    let start = wreck.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
+    if !start.is_empty() && !is_ours(&start) {
+        return Ok(());
+    }
+    let everybody = wreck.try_lock(LockRange::Whole).map_err(Fault::of("fcntl(F_OFD_SETLK)"))?;
+    let identity = wreck.identity().map_err(Fault::of("fstat"))?;
+    if everybody.is_none() || aside.identity()? != Some(identity) {
+        return Ok(());
+    }
+    aside.unlink()
 }
 
 /// The section that is mapped a second time right after the segment: the lines of a ring of records, in which a record

@@ -4,9 +4,12 @@
 //! **May touch it:** `backend` only.
 //!
 //! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the file system or the system cannot
-//! do that, it is created under its name, exclusively, and others wait until its creator is done.
+//! do that, it is created under its name, exclusively, and others wait until its creator is done; a replacement is created under a name beside
+//! it, and renamed when it is complete.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
@@ -15,6 +18,9 @@ use rustix::io::Errno;
 use super::super::error::SpecialFile;
 use super::super::name::{self, InvalidName};
 use super::{Access, Backend, Fault, Identity, Object, Request, descriptor};
+
+/// As much of a name as the name beside it keeps: file systems stop at 255 bytes.
+const ASIDE_NAME_BYTES_MAX: usize = 200;
 
 /// A name in a directory. The last component is never followed if it is a symlink, and it cannot be `..`.
 #[derive(Debug)]
@@ -32,6 +38,13 @@ impl DirEntry {
             _ => PathBuf::from("."),
         };
         Ok(Self { path: dir.join(name), dir })
+    }
+
+    /// A hidden name beside this one, the same for every process.
+    fn path_aside(&self) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().as_bytes();
+        let name = OsStr::from_bytes(&name[..name.len().min(ASIDE_NAME_BYTES_MAX)]);
+        self.dir.join([OsStr::new("."), name, OsStr::new(".new")].into_iter().collect::<OsString>())
     }
 
     #[cfg(target_os = "linux")]
@@ -102,6 +115,14 @@ impl Backend for DirEntry {
                 Some(fault) => Err(fault),
             },
         }
+    }
+
+    fn aside(&self) -> Option<Box<dyn Backend + '_>> {
+        Some(Box::new(Self { dir: self.dir.clone(), path: self.path_aside() }))
+    }
+
+    fn move_here(&self) -> Result<(), Fault> {
+        fs::rename(self.path_aside(), &self.path).map_err(Fault::of("rename"))
     }
 
     fn identity(&self) -> Result<Option<Identity>, Fault> {

@@ -98,6 +98,18 @@ pub(super) trait Backend {
     /// The object of that name. `None` if there is none; every failure to look is an error.
     fn lookup(&self, access: Access) -> Result<Option<Object>, Fault>;
 
+    /// The entry beside this one under which a replacement is made where an object cannot be without a name. A hidden
+    /// name: no segment in shared memory can have it.
+    /// `None` where that is never needed.
+    fn aside(&self) -> Option<Box<dyn Backend + '_>> {
+        None
+    }
+
+    /// Gives this name to the object that stands [aside](Self::aside), in the place of the one that has it, in one step.
+    fn move_here(&self) -> Result<(), Fault> {
+        Err(named_draft_of_a_cell())
+    }
+
     /// Which object has the name at the moment. Needs no permission to open it.
     fn identity(&self) -> Result<Option<Identity>, Fault>;
 
