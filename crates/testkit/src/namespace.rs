@@ -13,6 +13,7 @@ use std::thread;
 use rustix::io;
 use rustix::mount::{MountFlags, mount};
 
+use crate::fork::{ForkedChild, fork_then};
 use crate::process::is_victim;
 use crate::raw;
 use crate::skip::Reason;
@@ -42,6 +43,17 @@ pub fn mount_own_proc() -> io::Result<()> {
     // this would cover the machine's own `/proc`.
     assert!(is_victim() && rustix::process::getpid().is_init(), "only a victim in a namespace of its own may do this");
     mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+}
+
+/// [`fork_then`], with the child as the first process of a pid namespace inside ours. The calling thread has no other children afterwards:
+/// the kernel lets none into a namespace whose first process has ended.
+///
+/// # Errors
+/// What `unshare` answers; see [`available`].
+#[track_caller]
+pub fn fork_then_first(child: impl FnOnce() -> i32) -> io::Result<ForkedChild> {
+    raw::enter_new_pid_namespace()?;
+    Ok(fork_then(child))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use super::child::ChildProcess;
 use disruptor_mp::liveness::process::InheritedPipe;
+use disruptor_mp::segment::fork_epoch;
 #[cfg(target_os = "linux")]
 use rustix::pipe::PipeFlags;
 use std::io;
@@ -51,7 +52,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(super) struct Nursery {
     requests: Option<Sender<Request>>,
     thread: Option<JoinHandle<()>>,
-    pid: u32,
+    fork_epoch: u32,
 }
 
 impl Nursery {
@@ -66,7 +67,7 @@ impl Nursery {
             }
         };
         let thread = std::thread::Builder::new().name("myelon-nursery".into()).spawn(attend)?;
-        Ok(Self { requests: Some(requests), thread: Some(thread), pid: std::process::id() })
+        Ok(Self { requests: Some(requests), thread: Some(thread), fork_epoch: fork_epoch() })
     }
 
     /// Starts `command`, which inherits the writing end of `pipe`.
@@ -97,7 +98,7 @@ impl Drop for Nursery {
     fn drop(&mut self) {
         self.requests = None;
         let Some(thread) = self.thread.take() else { return };
-        if self.pid == std::process::id() {
+        if self.fork_epoch == fork_epoch() {
             // It catches what panics.
             let _ = thread.join();
         } else {

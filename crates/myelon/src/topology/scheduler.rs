@@ -13,6 +13,7 @@ use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
 use crate::transport::{Format, FramedTransportProducer, Records, TransportResult};
+use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Sequence};
 use std::fmt;
 use std::io;
@@ -66,7 +67,8 @@ pub struct SchedulerEnd<F: Format = Records> {
     sent: (Sequence, Instant),
     /// Whom `gather` asks first when anybody will do, so that one who talks much does not drown the others.
     pub(super) turn: usize,
-    pid: u32,
+    /// Of the process whose end this is. A pid would not do: a forked child may have the same in a pid namespace of its own.
+    fork_epoch: u32,
 }
 
 impl<F: Format> SchedulerEnd<F> {
@@ -90,7 +92,7 @@ impl<F: Format> SchedulerEnd<F> {
             last_look: Instant::now(),
             sent: (-1, Instant::now()),
             turn: 0,
-            pid: std::process::id(),
+            fork_epoch: fork_epoch(),
         })
     }
 
@@ -256,7 +258,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     fn is_forked(&self) -> bool {
-        self.pid != std::process::id()
+        self.fork_epoch != fork_epoch()
     }
 
     /// Closes the topology, as dropping it does, and says how each worker left. Gather what is still to be answered first: nobody listens

@@ -1,7 +1,7 @@
 //! How both sides meet, and part.
 
 use super::actors::{Frame, by_hand, workers};
-use super::stage::{LARGE_BYTES, Stage, round, said, soon, until};
+use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::Patience;
 use myelon::topology::{Departure, LaunchError, MissingState, Outcome, RestartError, Topology, Whom, Workers};
 use myelon::transport::Records;
@@ -9,7 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 use testkit::fork::fork_then;
+use testkit::process::{Respawn, is_victim, say};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
+use testkit::{namespace, skip, test_name};
 
 #[test]
 fn the_first_broadcast_reaches_every_worker_and_nothing_is_left_afterwards() {
@@ -228,6 +230,44 @@ fn a_forked_child_of_the_scheduler_ends_nothing() {
     });
     assert!(child.wait_exit(PATIENCE).success());
     round(&mut scheduler.unwrap(), "after");
+}
+
+/// The environment variable that tells the part below its session's label.
+const LABEL_VARIABLE: &str = "MYELON_TEST_NESTED";
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_forks_a_process_of_its_own_number() {
+    if !is_victim() {
+        return;
+    }
+    let launched = of_label(&std::env::var(LABEL_VARIABLE).unwrap(), 2).launch(workers("answers")).unwrap();
+    let mut scheduler = Some(launched);
+    round(scheduler.as_mut().unwrap(), "before");
+    let here = std::process::id();
+    let mut child = namespace::fork_then_first(|| {
+        let Some(mut scheduler) = scheduler.take() else { return 1 };
+        let is_told = matches!(scheduler.restart(0), Err(RestartError::Forked));
+        drop(scheduler);
+        if std::process::id() != here { 2 } else { i32::from(!is_told) }
+    })
+    .unwrap();
+    let code = child.wait_exit(PATIENCE).code();
+    round(scheduler.as_mut().unwrap(), "after");
+    say(&format!("ANSWERED {here} {code:?}"));
+}
+
+#[test]
+fn a_forked_child_that_has_the_schedulers_number_in_another_namespace_ends_nothing() {
+    if let Err(reason) = namespace::available() {
+        skip!("{reason}");
+    }
+    let stage = Stage::new(2);
+    let mut victim = Respawn::test(test_name!(victim_that_forks_a_process_of_its_own_number))
+        .env(LABEL_VARIABLE, stage.label())
+        .in_new_pid_namespace()
+        .spawn();
+    victim.wait_line("ANSWERED 1 Some(0)");
 }
 
 #[test]
