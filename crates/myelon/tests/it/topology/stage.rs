@@ -10,7 +10,7 @@ use testkit::watchdog::{PATIENCE, eventually};
 pub(crate) const LARGE_BYTES: usize = 24_000;
 
 /// Bytes of the rings: small, so that they are full soon, and large enough for a large message.
-const BROADCAST_BYTES: usize = 128 << 10;
+pub(crate) const BROADCAST_BYTES: usize = 128 << 10;
 const RESPONSE_BYTES: usize = 64 << 10;
 
 /// A topology under a label that nobody else has.

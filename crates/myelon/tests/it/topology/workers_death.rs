@@ -1,7 +1,7 @@
 //! A worker is killed, and the others go on.
 
 use super::actors::{by_hand, command, workers};
-use super::stage::{LARGE_BYTES, Stage, round, said, soon, until};
+use super::stage::{BROADCAST_BYTES, LARGE_BYTES, Stage, round, said, soon, until};
 use myelon::liveness::Ending;
 use myelon::topology::{Change, Outcome, SchedulerEnd, Whom, Workers};
 use myelon::transport::TransportError;
@@ -154,6 +154,25 @@ fn a_dead_worker_that_everybody_waits_for_is_named_by_the_broadcast() {
     until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
     // What it has missed; before that perhaps what it had answered and not acknowledged.
     until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Message { bytes, .. } if bytes == b"MORE"));
+}
+
+#[test]
+fn a_killed_worker_is_named_by_the_broadcast_within_an_eighth_of_the_ring() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a managed broadcast");
+    let stage = Stage::new(1);
+    let mut scheduler = stage.topology.launch(workers("never answers")).unwrap();
+    let pid = scheduler.worker_pid(0).unwrap();
+    for _ in 0..10 {
+        scheduler.broadcast(b"before", 1, Patience::Managed).unwrap();
+    }
+    scheduler.broadcast_ring().wait_until_consumed(9, soon()).unwrap();
+    kill(pid);
+    until(&mut scheduler, 0, |outcome| matches!(outcome, Outcome::Died { .. }));
+    // Longer than the kernel is left in peace.
+    std::thread::sleep(Duration::from_millis(50));
+    let sent = (0..).take_while(|_| scheduler.broadcast(b"more", 1, Patience::Managed).is_ok()).count();
+    // A message is a line of 64 bytes at least.
+    assert!(sent <= BROADCAST_BYTES / 64 / 8, "{sent} messages were sent although it is dead");
 }
 
 #[test]
