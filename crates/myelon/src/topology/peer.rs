@@ -55,9 +55,7 @@ impl Gone {
     fn learn(&mut self, joined_as: Option<ProcessIdentity>, pid: u32, exit: Exit) {
         if joined_as == Some(self.process) {
             self.exit = Some(exit);
-            // A number is compared only with one of the same namespace.
-            self.is_itself =
-                self.process.pid == pid && self.process.pid_namespace == ProcessIdentity::current().pid_namespace;
+            self.is_itself = has_number(self.process, pid);
         }
     }
 
@@ -82,6 +80,11 @@ impl Gone {
             Some(Err(_)) | None => Change::Died { pid, status: None, how },
         }
     }
+}
+
+/// Whether `process` has number `pid` here. A number is compared only with one of the same namespace.
+fn has_number(process: ProcessIdentity, pid: u32) -> bool {
+    process.pid == pid && process.pid_namespace == ProcessIdentity::current().pid_namespace
 }
 
 /// What nobody has been told yet.
@@ -138,6 +141,15 @@ pub(super) struct Started {
     pub(super) process: ChildProcess,
     /// The worker that it became, as the table says; behind a shell it has another number than the process.
     joined_as: Option<ProcessIdentity>,
+    /// It has said that another process has the place, so that one is not what it became, and that was told.
+    is_refused: bool,
+}
+
+impl Started {
+    /// Whether it may still become the worker, as far as it has said.
+    fn may_join(&self) -> bool {
+        self.joined_as.is_none() && !self.is_refused
+    }
 }
 
 /// How response rings are attached to: the same for all workers.
@@ -224,12 +236,12 @@ impl<F: Format> Peer<F> {
 
     /// Whether a process that we have started to take its place is on its way.
     pub(super) fn may_come(&self) -> bool {
-        self.failed.is_none() && self.started.as_ref().is_some_and(|started| started.joined_as.is_none())
+        self.failed.is_none() && self.started.as_ref().is_some_and(Started::may_join)
     }
 
     /// A process was started to take its place. The table was looked at after the last one had ended.
     pub(super) fn start(&mut self, process: ChildProcess) {
-        self.started = Some(Started { process, joined_as: None });
+        self.started = Some(Started { process, joined_as: None, is_refused: false });
         self.failed = None;
     }
 
@@ -325,7 +337,9 @@ impl<F: Format> Peer<F> {
         self.owner = None;
         self.failed = None;
         self.is_refused_for_good = false;
-        if let Some(started) = &mut self.started {
+        // A child that was refused may have tried again.
+        let is_it = |started: &Started| !started.is_refused || has_number(process, started.process.pid());
+        if let Some(started) = self.started.as_mut().filter(|started| is_it(started)) {
             started.joined_as = Some(process);
         }
     }
@@ -359,10 +373,15 @@ impl<F: Format> Peer<F> {
             Standing::Present(process) => !refusal.is_of(process) || self.is_heard(process),
             // What is to be said is said of the one that we have started, which is on its way, or has ended on it.
             Standing::Absent | Standing::Gone(_) => {
-                child.is_none() && self.started.as_ref().is_some_and(|started| started.joined_as.is_none())
+                child.is_none() && self.started.as_ref().is_some_and(Started::may_join)
             }
         };
         if is_other || refusal.cause == RefusalCause::IdInUse {
+            if let Some(started) = self.started.as_mut().filter(|started| child == Some(started.process.pid())) {
+                started.is_refused = true;
+                // How it ends is not how the one in its place ends.
+                started.joined_as = started.joined_as.filter(|process| refusal.is_of(*process));
+            }
             return self.strays.push(refusal);
         }
         // It may have been in the table for a moment.
@@ -383,11 +402,12 @@ impl<F: Format> Peer<F> {
 
     /// Connects what our process has said, and how it ended, with what the table has said of it.
     fn settle(&mut self) {
-        let Some(Started { process, joined_as }) = &mut self.started else { return };
-        let (pid, exit, joined_as) = (process.pid(), process.exit(), *joined_as);
+        let Some(Started { process, .. }) = &mut self.started else { return };
+        let (pid, exit) = (process.pid(), process.exit());
         if let Some(refusal) = process.refusal() {
             self.could_not_join(refusal, Some(pid));
         }
+        let Some(&Started { joined_as, is_refused, .. }) = self.started.as_ref() else { return };
         let Some(exit) = exit else { return };
         if let Standing::Gone(gone) = &mut self.standing {
             gone.learn(joined_as, pid, exit);
@@ -401,7 +421,7 @@ impl<F: Format> Peer<F> {
         }
         match &mut self.failed {
             Some(failure) if failure.child == Some(pid) => failure.exit = Some(exit),
-            None if joined_as.is_none() => self.fail(Failure::of_child(pid, exit)),
+            None if joined_as.is_none() && !is_refused => self.fail(Failure::of_child(pid, exit)),
             _ => {}
         }
     }

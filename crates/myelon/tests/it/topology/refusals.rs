@@ -1,14 +1,14 @@
 //! A worker that cannot join says why, and the scheduler is told at once.
 
 use super::actors::{by_hand, command, scheduler, workers};
-use super::stage::{Stage, of_label, round, soon};
+use super::stage::{Stage, is_dead, of_label, round, soon};
 use myelon::liveness::{Ending, RefusalCause, leave_refusal};
 use myelon::topology::{
     Change, JoinRefusal, LaunchError, MissingState, MissingWorker, Outcome, Situation, Topology, Whom, WorkerEnd,
     Workers,
 };
 use myelon::transport::{Records, TransportBuilder};
-use myelon::{RecordConsumer, SharedDisruptorBuilder};
+use myelon::{ConsumerBarrier, RecordConsumer, SharedDisruptorBuilder};
 use std::os::unix::process::CommandExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -148,6 +148,44 @@ fn a_second_worker_of_a_rank_does_not_end_the_rendezvous() {
         first.wait_line("CLOSED");
         other.wait_line("CLOSED");
     });
+}
+
+#[test]
+fn the_status_of_a_child_that_was_refused_is_not_that_of_the_worker_in_its_place() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a worker by hand in a child's place");
+    let stage = Stage::new(1);
+    let id = stage.topology.worker_consumer_id(0);
+    let mut worker = by_hand("answers", &stage.topology.invitation(0).unwrap());
+    let ring = stage.topology.layout().rpc_ring_name();
+    let spawn = move |_| {
+        // The ring is there before the first child is started.
+        let table = ConsumerBarrier::attach(ring.as_str()).unwrap();
+        eventually("the worker by hand", PATIENCE, || table.consumers().iter().any(|it| it.id == id)).unwrap();
+        command("answers")
+    };
+    let mut scheduler = stage.topology.launch(Workers::spawned(spawn)).unwrap();
+    worker.wait_line("JOINED");
+    let mut changes = Vec::new();
+    eventually("the refusal of the child", PATIENCE, || {
+        changes.append(&mut scheduler.check_workers());
+        !changes.is_empty()
+    })
+    .unwrap();
+    let [(0, Change::JoinFailed { pid: child, refusal: Some(refusal), .. })] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(refusal.cause, RefusalCause::IdInUse);
+    eventually("the end of the child", PATIENCE, || is_dead(*child)).unwrap();
+    assert_eq!(scheduler.check_workers(), [], "told once");
+    let pid = worker.pid();
+    worker.kill_and_reap();
+    let mut changes = Vec::new();
+    eventually("the death of the worker", PATIENCE, || {
+        changes.append(&mut scheduler.check_workers());
+        !changes.is_empty()
+    })
+    .unwrap();
+    assert_eq!(changes, [(0, Change::Died { pid, status: None, how: Ending::Killed })]);
 }
 
 #[test]
