@@ -70,7 +70,7 @@ pub(crate) struct GateLine {
     /// The highest position that may be written without another rescan. Stored by the producer before the fence of a rescan.
     claim_limit: AtomicI64,
     /// Bound on positions until the expected consumers have joined; [`SENTINEL_LIFTED`] when there is none.
-    pub(crate) sentinel: AtomicI64,
+    sentinel: AtomicI64,
     /// One more than the highest index ever used in the table. Only grows. With `arrivals`: see `Sequencer::entries_in_use`.
     pub(crate) high_water: AtomicU32,
     /// How the producer announces: `Announce` as a number.
@@ -307,6 +307,11 @@ impl Status {
         !self.is_free()
     }
 
+    /// Whether it is one in which a consumer has the entry.
+    pub(crate) fn is_owned(self) -> bool {
+        matches!(self.state, State::Joining | State::Active)
+    }
+
     /// Whether the producer must not pass this entry's position.
     pub(crate) fn gates(self) -> bool {
         self.state != State::Free
@@ -392,6 +397,18 @@ impl Entry {
 }
 
 impl GateLine {
+    /// The bound on positions in a ring of that `capacity`, of which `published` events are known; [`SENTINEL_LIFTED`] if there is none. A number
+    /// that no start-up buffer can have, or that is passed, is none.
+    pub(crate) fn sentinel(&self, capacity: i64, published: i64) -> i64 {
+        let sentinel = self.sentinel.load(Ordering::Relaxed);
+        if (published.max(1)..=capacity).contains(&sentinel) { sentinel } else { SENTINEL_LIFTED }
+    }
+
+    /// Lifts the sentinel. Before the fence of a rescan.
+    pub(crate) fn lift_sentinel(&self) {
+        self.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
+    }
+
     /// Says up to where the producer may write without another rescan. Before the fence of a rescan.
     pub(crate) fn set_claim_limit(&self, limit: i64) {
         self.claim_limit.store(limit, Ordering::Relaxed);

@@ -134,8 +134,9 @@ fn published<M: Memory>(memory: &M) -> i64 {
     }
 }
 
+/// Whether a start-up buffer holds events for consumers that have not joined. No event is published beyond it.
 fn has_sentinel<M: Memory>(memory: &M) -> bool {
-    memory.control().gate.sentinel.load(Ordering::Relaxed) != SENTINEL_LIFTED
+    memory.control().gate.sentinel(memory.capacity(), published(memory)) != SENTINEL_LIFTED
 }
 
 /// No position at or beyond the claim limit is written without another look at the table, so nothing from here on is overwritten

@@ -3,7 +3,7 @@
 //! **Lives here:** [`Sequencer`]: claim, write, publish, rescan, recover. **Builds on:** `memory`, `control`, `sync`.
 //! **May touch it:** the one producer of a ring.
 
-use super::control::{EIGHTHS, Entry, GateLine, SENTINEL_LIFTED, State, Status};
+use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State, Status};
 use super::memory::Memory;
 use crate::step;
 use crate::sync::announce::Announce;
@@ -55,28 +55,23 @@ impl Believed {
         status.gates() || (self.gates && (status.epoch <= self.epoch || is_held()))
     }
 
-    /// Takes over `position` if the owner that `status` names can have stored it; the last one that could be believed gates otherwise.
-    /// `false` if it did not believe it.
+    /// Takes over `position` if the owner that `status` names can have stored it; the last one that could be believed gates otherwise. So it
+    /// does where the status names no owner: a damaged status does not keep the ring from going on with its consumer. `false` if one of the two
+    /// words was not believed.
     fn learn(&mut self, status: Status, position: i64, next: i64) -> bool {
-        if self.gates && !status.gates() && status.epoch > self.epoch {
-            // Given up, and not let go yet.
-            return true;
+        let is_owned = status.is_owned() && !(self.gates && status.epoch < self.epoch);
+        let is_given_up = self.gates && !status.gates() && status.epoch > self.epoch;
+        if is_owned && self.epoch != status.epoch {
+            *self = Self { epoch: status.epoch, ..Self::default() };
         }
-        let is_owned = matches!(status.state, State::Joining | State::Active);
-        let is_stale = self.gates && status.epoch < self.epoch;
         self.gates = true;
-        if !is_owned || is_stale {
-            return false;
-        }
-        if self.epoch != status.epoch {
-            *self = Self { epoch: status.epoch, position: 0, gates: true, known: false };
-        }
-        let plausible = position <= next && position >= if self.known { self.position } else { 0 };
-        if plausible {
+        let is_plausible = position <= next && position >= if self.known { self.position } else { 0 };
+        if is_plausible {
             // A joiner's first gate may be old, and its second lower than that: only what an active consumer said binds it.
-            (self.position, self.known) = (position, status.state == State::Active);
+            self.position = position;
+            self.known |= status.state == State::Active;
         }
-        plausible
+        is_plausible && (is_owned || is_given_up)
     }
 }
 
@@ -117,7 +112,7 @@ impl<M: Memory> Sequencer<M> {
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         // The lower one: a process that has found the ring already may have written over it.
         let gate = control.gate.claim_limit_at_least();
-        let sentinel = sentinel_in(&control.gate);
+        let sentinel = control.gate.sentinel(memory.capacity(), 0);
         let believed = vec![Believed::default(); memory.table_len()].into();
         Self {
             memory,
@@ -152,7 +147,7 @@ impl<M: Memory> Sequencer<M> {
         step!(TakeOverOpened);
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         let believed = vec![Believed::default(); memory.table_len()].into();
-        let sentinel = sentinel_in(&control.gate);
+        let sentinel = control.gate.sentinel(memory.capacity(), next);
         let forged = u64::from(!believed_cursor);
         // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
         let limit = control.gate.claim_limit_at_most().clamp(next, next + memory.capacity());
@@ -456,7 +451,7 @@ impl<M: Memory> Sequencer<M> {
     /// Lifts the sentinel: whoever joins from now on starts at the tail.
     pub(crate) fn lift_sentinel(&mut self) {
         self.sentinel = SENTINEL_LIFTED;
-        self.memory.control().gate.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
+        self.memory.control().gate.lift_sentinel();
         step!(SentinelLifted);
         // The fence of the rescan, partner in `join::handshake`, comes after this store as well: a joiner that still found the
         // sentinel is seen by the second look.
@@ -485,11 +480,6 @@ impl<M: Memory> Sequencer<M> {
     pub(crate) fn entry(&self, index: usize) -> &Entry {
         self.memory.entry(index)
     }
-}
-
-/// What the sentinel says to a producer that has not stored it. Never negative: the gate is subtracted from.
-fn sentinel_in(gate: &GateLine) -> i64 {
-    gate.sentinel.load(Ordering::Relaxed).max(0)
 }
 
 /// Leave to sleep.
