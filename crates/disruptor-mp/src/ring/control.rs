@@ -95,7 +95,7 @@ struct BesideGate {
     /// Counts the consumers that have taken an entry.
     #[cfg(not(loom))]
     arrivals: AtomicU32,
-    /// The same as the claim limit. Where the two differ, one was damaged, or the producer is between two stores.
+    /// The same as the claim limit. Where the two differ, one was damaged, or the producer is between the two looks of a rescan.
     #[cfg(not(loom))]
     claim_limit_again: AtomicI64,
 }
@@ -409,7 +409,12 @@ impl GateLine {
         self.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
     }
 
-    /// Says up to where the producer may write without another rescan. Before the fence of a rescan.
+    /// Says up to where the producer may write if a second look at the table finds no more than the first. Before the fence between them.
+    pub(crate) fn try_claim_limit(&self, limit: i64) {
+        self.claim_limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Says up to where the producer may write without another rescan. No more than a lap after any consumer.
     pub(crate) fn set_claim_limit(&self, limit: i64) {
         self.claim_limit.store(limit, Ordering::Relaxed);
         #[cfg(not(loom))]

@@ -411,6 +411,10 @@ pub(crate) fn bury<E: Event>(
     let entry = memory.entry(index);
     let seen = entry.status();
     if !seen.gates() && gating.is_none_or(|epoch| seen.epoch > epoch) {
+        if gating.is_some() {
+            // Given up, and it gates: its owner has not let go yet, or the kernel refuses to say so.
+            memory.segment().is_held(entry_byte(index))?;
+        }
         return Ok(Fallen::No);
     }
     let Some(ending) = ending(memory, index)? else { return Ok(Fallen::No) };

@@ -20,7 +20,7 @@ pub(crate) struct Sequencer<M: Memory> {
     gate: i64,
     /// Positions below this may be written without looking whether a watched consumer has gone; never beyond the gate.
     watched: i64,
-    /// The highest position that any rescan has allowed: what the claim limit says. Only grows, so that a slot which was written, or
+    /// The highest position that any rescan has allowed in the end: what the claim limit says. Only grows, so that a slot which was written, or
     /// only invalidated by a closure that panicked or a producer that died, is never again promised to a joiner as its oldest event.
     limit: i64,
     /// What the sentinel says. Only a producer stores that word, so it believes what it has stored.
@@ -318,22 +318,25 @@ impl<M: Memory> Sequencer<M> {
 
     /// [`rescan`](Self::rescan) for a write of `wanted` positions: where nothing gates, the ring is not opened further than that.
     ///
-    /// The first look decides how far we may go if nobody else appears. That limit is stored, and after a fence we look again: a
-    /// joiner that the second look misses has its own fence after ours, and its second look finds our limit and our cursor.
+    /// The first look decides how far we may go if nobody else appears. That limit is stored in one of its two words, and after a fence we look
+    /// again: a joiner that the second look misses has its own fence after ours, and its second look finds our limit and our cursor. What both
+    /// looks allow is then the limit, in both words.
     #[cold]
     #[inline(never)]
     pub(crate) fn rescan_for(&mut self, wanted: i64) -> Scan {
         // A gate is never more than a lap beyond the cursor, at which a joiner begins; and who is waited for must know of everything.
         self.publish();
         let first = self.scan(wanted);
-        self.limit = self.limit.max(first.gate());
-        self.memory.control().gate.set_claim_limit(self.limit);
+        self.memory.control().gate.try_claim_limit(self.limit.max(first.gate()));
         step!(LimitStored);
         // SeqCst fence, partner in `join::handshake`.
         fence_at(Site::RescanFence, Ordering::SeqCst);
         let second = self.scan(wanted);
         self.gate = first.gate().min(second.gate());
         self.watched = self.next;
+        // A joiner between the looks may stand more than a lap before what the first look allowed. Nothing was written up to there.
+        self.limit = self.limit.max(self.gate);
+        self.memory.control().gate.set_claim_limit(self.limit);
         second
     }
 

@@ -12,6 +12,7 @@ use disruptor_mp::{
     plan_records,
 };
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use testkit::fork::fork_then;
 
@@ -264,6 +265,31 @@ fn a_cursor_that_was_forged_starts_nobody_where_the_producer_writes_and_stops_no
             }
         }
     }
+}
+
+#[test]
+fn who_comes_back_is_not_taken_for_forged_wherever_its_join_met_the_producer() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let place = Place::from(dir.path().join("ring"));
+    let mut producer = ring(&place, 8).build_producer(step).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = producer.try_publish(|_| ());
+            }
+        });
+        // About one join in a hundred falls between two looks of the producer.
+        let refused = (0..2000).find_map(|_| {
+            let join = || attach_shared_consumer::<Step>(place.clone(), 0).with_consumer_id("w");
+            let mut consumer = join().start_at(StartAt::Oldest).build_consumer().unwrap();
+            consumer.keep_place();
+            drop(consumer);
+            join().build_consumer().map(SharedConsumer::leave).err()
+        });
+        is_over.store(true, Ordering::Relaxed);
+        assert!(refused.is_none(), "{refused:?}");
+    });
 }
 
 #[test]

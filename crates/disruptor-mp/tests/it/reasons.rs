@@ -282,3 +282,19 @@ fn a_refusal_of_the_kernel_is_an_answer_of_its_own() {
     let error = producer.fails("publish 1");
     assert!(error.starts_with("it is not known whether a consumer lives") && error.contains("looking at"), "{error}");
 }
+
+#[test]
+fn a_producer_that_cannot_ask_whether_a_consumer_that_left_has_let_go_says_so() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let (mut producer, mut consumer) = (Actor::new(), Actor::new());
+    producer.does(format!("produce {} 4 block", shm.name("a")));
+    consumer.does(format!("attach {} w", shm.name("a")));
+    producer.does("publish 4");
+    // Now the producer has looked at the table.
+    consumer.does("consume 1");
+    producer.does("publish 1");
+    consumer.does("drop");
+    producer.does("close-descriptors");
+    let error = producer.fails("publish 1");
+    assert!(error.starts_with("it is not known whether a consumer lives") && error.contains("looking at"), "{error}");
+}
