@@ -151,6 +151,10 @@ impl<M: Memory> Sequencer<M> {
         let forged = u64::from(!believed_cursor);
         // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
         let limit = control.gate.claim_limit_at_most().clamp(next, next + memory.capacity());
+        // Nor more than a lap after an active consumer, however one of its words was forged. The first gate of one that is joining says nothing.
+        let active = memory.entries().filter(|entry| entry.status().state == State::Active);
+        let laps = active.map(|entry| entry.position.load(Ordering::Acquire).saturating_add(memory.capacity()));
+        let limit = laps.filter(|lap| (next..limit).contains(lap)).min().unwrap_or(limit);
         // `gate = next` makes the first publish look at everybody.
         let mut taken = Self {
             memory,

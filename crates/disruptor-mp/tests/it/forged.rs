@@ -268,6 +268,37 @@ fn a_cursor_that_was_forged_starts_nobody_where_the_producer_writes_and_stops_no
 }
 
 #[test]
+fn one_forged_claim_limit_and_a_take_over_cost_nobody_who_comes_back_an_event() {
+    let _watchdog = watchdog();
+    for word in [CLAIM_LIMIT, CLAIM_LIMIT_AGAIN] {
+        for forged in [0, 13, i64::MAX] {
+            let dir = TempDir::new();
+            let path = dir.path().join("ring");
+            let place = Place::from(path.as_path());
+            let mut child = fork_then(|| {
+                let mut producer = ring(&place, 8).build_producer(step).unwrap();
+                let mut consumer = join(&place, "w");
+                publish(&mut producer, 2);
+                drain(&mut consumer);
+                publish(&mut producer, 3);
+                consumer.keep_place();
+                drop(consumer);
+                std::mem::forget(producer);
+                0
+            });
+            assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+            let scene = Scene { forger: Forger::new(&path, 8), dir, place };
+            let _other = join(&scene.place, "other");
+            scene.set_control(word, forged);
+            let producer = ring(&scene.place, 8).build_producer(step).unwrap();
+            assert_eq!(producer.origin(), Origin::TookOver);
+            let mut consumer = join(&scene.place, "w");
+            assert_eq!(drain(&mut consumer), [2, 3, 4], "{forged} at {word}");
+        }
+    }
+}
+
+#[test]
 fn who_comes_back_is_not_taken_for_forged_wherever_its_join_met_the_producer() {
     let (_watchdog, dir) = (watchdog(), TempDir::new());
     let place = Place::from(dir.path().join("ring"));
