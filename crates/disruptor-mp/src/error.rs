@@ -12,7 +12,7 @@ use crate::liveness::ProcessState;
 use crate::ring::control::InvalidConsumerId;
 use crate::ring::layout::ShapeError;
 use crate::ring::membership::JoinError;
-use crate::schema::{Difference, SchemaError};
+use crate::schema::{Difference, MessageSchema, SchemaError};
 use crate::segment::{CreateError, GcError, OpenError, SegmentMake};
 use crate::sync::wait::InvalidWaitStrategy;
 use std::time::Duration;
@@ -96,17 +96,18 @@ pub enum MultiProcessError {
         difference: Box<Difference>,
     },
     /// The events carry something else than this program expects: see
-    /// [`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag).
-    #[error("{place} carries {}, this program expects {}", tag(.found), tag(.wanted))]
+    /// [`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag). If both tags are schemas of messages, the text names the first
+    /// thing in the message that differs, as `#[message]` of the crate `myelon` has it; give both programs the same type.
+    #[error("{place} carries {}", content(.found, .wanted))]
     IncompatibleContent {
         /// The ring.
         place: String,
-        /// The ring's content tag.
+        /// The ring's content tag; a [`MessageSchema`](crate::schema::MessageSchema) can be parsed from that of a described message.
         found: Option<String>,
         /// This program's.
         wanted: Option<String>,
     },
-    /// A content tag has 1 to 256 bytes and no character that cannot be seen.
+    /// A content tag has 1 to 256 bytes and no character that cannot be seen, or is the schema of a message.
     #[error("{tag:?} cannot be a content tag: it needs 1 to {max} bytes and no character that cannot be seen", max = crate::schema::NAME_BYTES_MAX)]
     InvalidContentTag {
         /// What was given.
@@ -302,9 +303,23 @@ pub enum MultiProcessError {
     },
 }
 
-/// A content tag for a sentence.
-fn tag(tag: &Option<String>) -> String {
-    tag.as_ref().map_or_else(|| "no content tag".to_owned(), |tag| format!("`{tag}`"))
+/// What a ring carries in comparison with what is expected, for a sentence.
+fn content(found: &Option<String>, wanted: &Option<String>) -> String {
+    let schema = |tag: &Option<String>| MessageSchema::parse(tag.as_ref()?).ok();
+    if let (Some(there), Some(here)) = (schema(found), schema(wanted))
+        && let Some(difference) = here.first_difference(&there)
+    {
+        return format!("other messages: {difference}");
+    }
+    let tag = |tag: &Option<String>| match (schema(tag), tag) {
+        (Some(schema), _) => {
+            let (name, codec) = (schema.type_name(), schema.codec());
+            format!("messages `{name}` by {codec} (schema {:016x})", schema.fingerprint())
+        }
+        (None, Some(tag)) => format!("`{tag}`"),
+        (None, None) => "no content tag".to_owned(),
+    };
+    format!("{}, this program expects {}", tag(found), tag(wanted))
 }
 
 impl MultiProcessError {

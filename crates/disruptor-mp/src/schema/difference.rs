@@ -1,11 +1,106 @@
 //! What two schemas disagree about, for the person who has to find out.
 //!
-//! **Lives here:** [`Difference`] and [`Schema::first_difference`]. **Builds on:** [`Schema`].
-//! **May touch it:** whoever refuses a segment.
+//! **Lives here:** [`RowDifference`], which compares two lists of rows; [`Difference`] and [`Schema::first_difference`] for events.
+//! **Builds on:** [`Schema`]. **May touch it:** `message`, and whoever refuses a segment.
 
 use core::fmt;
 
 use super::{Field, Schema};
+
+/// One row of a description: what it is about, and what it says about it.
+pub(super) trait Row: Clone + PartialEq {
+    /// What the row describes: a field, a variant.
+    fn kind(&self) -> &'static str;
+
+    /// Of what name.
+    fn name(&self) -> &str;
+
+    /// What the row says: a type and a place.
+    fn write_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// What still differs although both rows say the same in words.
+    fn write_hidden_difference(&self, _there: &Self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// The first row in which the description in this process (*here*) differs from the one in a segment (*there*).
+///
+/// Displayed as one clause: `` field `step` is u32 at offset 8 here, but u64 at offset 8 there ``.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RowDifference<R> {
+    /// A row differs in what it says; or two rows of different names stand at the same place of the list.
+    Changed {
+        /// The row in this process.
+        here: R,
+        /// The row in the segment.
+        there: R,
+    },
+    /// The row exists in this process only.
+    OnlyHere {
+        /// The row.
+        row: R,
+    },
+    /// The row exists in the segment only.
+    OnlyThere {
+        /// The row.
+        row: R,
+    },
+}
+
+/// Where two lists begin to differ; `None` if they are equal.
+pub(super) fn first_row_difference<R: Row>(here: &[R], there: &[R]) -> Option<RowDifference<R>> {
+    let at = here.iter().zip(there).take_while(|(here, there)| here == there).count();
+    let named = |rows: &[R], name: &str| rows.iter().find(|row| row.name() == name).cloned();
+    // A type that gained or lost a member in the middle differs from there on. Which of the two happened shows in whether the other side has
+    // a member of that name at all.
+    match (here.get(at).cloned(), there.get(at).cloned()) {
+        (None, None) => None,
+        (Some(row), None) => Some(RowDifference::OnlyHere { row }),
+        (None, Some(row)) => Some(RowDifference::OnlyThere { row }),
+        (Some(ours), Some(theirs)) => Some(match (named(there, ours.name()), named(here, theirs.name())) {
+            (None, Some(_)) => RowDifference::OnlyHere { row: ours },
+            (Some(_), None) => RowDifference::OnlyThere { row: theirs },
+            // The member has moved, or changed where it stands.
+            (Some(elsewhere), Some(_)) if elsewhere != ours => RowDifference::Changed { here: ours, there: elsewhere },
+            // It was renamed, or the list is in another order.
+            _ => RowDifference::Changed { here: ours, there: theirs },
+        }),
+    }
+}
+
+/// What a row says, as `fmt` wants it.
+struct Value<'a, R>(&'a R);
+
+impl<R: Row> fmt::Display for Value<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_value(f)
+    }
+}
+
+/// The clause in which a difference of any rows is displayed.
+pub(super) fn write_difference<R: Row>(difference: &RowDifference<R>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match difference {
+        RowDifference::Changed { here, there } => {
+            write!(f, "{} `{}` is {} here, but ", here.kind(), here.name(), Value(here))?;
+            if here.kind() != there.kind() {
+                write!(f, "{} ", there.kind())?;
+            }
+            if (here.kind(), here.name()) != (there.kind(), there.name()) {
+                write!(f, "`{}` is ", there.name())?;
+            }
+            write!(f, "{} there", Value(there))?;
+            here.write_hidden_difference(there, f)
+        }
+        RowDifference::OnlyHere { row } => {
+            write!(f, "{} `{}` is {} here, but does not exist there", row.kind(), row.name(), Value(row))
+        }
+        RowDifference::OnlyThere { row } => {
+            write!(f, "{} `{}` is {} there, but does not exist here", row.kind(), row.name(), Value(row))
+        }
+    }
+}
 
 /// The first thing that differs between the event type of this process (*here*) and the one it found in a segment
 /// (*there*).
@@ -21,23 +116,8 @@ pub enum Difference {
         /// The name in the segment.
         there: String,
     },
-    /// A field differs in type, place or size; or two fields of different names stand at the same place of the list.
-    Field {
-        /// The field in this process.
-        here: Field,
-        /// The field in the segment.
-        there: Field,
-    },
-    /// A field exists in this process only.
-    OnlyHere {
-        /// The field.
-        field: Field,
-    },
-    /// A field exists in the segment only.
-    OnlyThere {
-        /// The field.
-        field: Field,
-    },
+    /// A field differs in type, place or size, or exists on one side only.
+    Field(RowDifference<Field>),
     /// All the fields agree, but not the size or the alignment of the struct.
     Layout {
         /// Size and alignment in this process, in bytes.
@@ -56,37 +136,38 @@ impl Schema {
         if self.type_name != found.type_name {
             return Some(Difference::TypeName { here: self.type_name.clone(), there: found.type_name.clone() });
         }
-        self.first_field_difference(found).or_else(|| {
+        first_row_difference(&self.fields, &found.fields).map(Difference::Field).or_else(|| {
             let (here, there) = ((self.size_bytes, self.align_bytes), (found.size_bytes, found.align_bytes));
             (here != there).then_some(Difference::Layout { here, there })
         })
     }
+}
 
-    fn first_field_difference(&self, found: &Schema) -> Option<Difference> {
-        let at = self.fields.iter().zip(&found.fields).take_while(|(here, there)| here == there).count();
-        // A struct that gained or lost a field in the middle differs from there on. Which of the two happened shows in
-        // whether the other side has a field of that name at all.
-        match (self.fields.get(at), found.fields.get(at)) {
-            (None, None) => None,
-            (Some(here), None) => Some(Difference::OnlyHere { field: here.clone() }),
-            (None, Some(there)) => Some(Difference::OnlyThere { field: there.clone() }),
-            (Some(here), Some(there)) => {
-                Some(match (found.field_named(&here.name), self.field_named(&there.name)) {
-                    (None, Some(_)) => Difference::OnlyHere { field: here.clone() },
-                    (Some(_), None) => Difference::OnlyThere { field: there.clone() },
-                    // The field has moved, or changed where it stands.
-                    (Some(elsewhere), Some(_)) if elsewhere != here => {
-                        Difference::Field { here: here.clone(), there: elsewhere.clone() }
-                    }
-                    // It was renamed, or the list is in another order.
-                    _ => Difference::Field { here: here.clone(), there: there.clone() },
-                })
-            }
-        }
+impl Row for Field {
+    fn kind(&self) -> &'static str {
+        "field"
     }
 
-    fn field_named(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.name == name)
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn write_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at offset {}", self.type_name, self.offset_bytes)
+    }
+
+    fn write_hidden_difference(&self, there: &Self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.size_bytes != there.size_bytes && self.type_name == there.type_name {
+            // A type that changed under its name, or bytes that no program of ours has written.
+            write!(f, ", of {} and {} bytes", self.size_bytes, there.size_bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RowDifference<Field> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_difference(self, f)
     }
 }
 
@@ -94,20 +175,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TypeName { here, there } => write!(f, "the event is `{here}` here, but `{there}` there"),
-            Self::Field { here, there } => {
-                write!(f, "field {here} here, but ")?;
-                if here.name != there.name {
-                    write!(f, "`{}` is ", there.name)?;
-                }
-                write!(f, "{} at offset {} there", there.type_name, there.offset_bytes)?;
-                if here.size_bytes != there.size_bytes && here.type_name == there.type_name {
-                    // A type that changed under its name, or bytes that no program of ours has written.
-                    write!(f, ", of {} and {} bytes", here.size_bytes, there.size_bytes)?;
-                }
-                Ok(())
-            }
-            Self::OnlyHere { field } => write!(f, "field {field} here, but does not exist there"),
-            Self::OnlyThere { field } => write!(f, "field {field} there, but does not exist here"),
+            Self::Field(difference) => difference.fmt(f),
             Self::Layout { here: (size, align), there: (other_size, other_align) } => {
                 write!(
                     f,

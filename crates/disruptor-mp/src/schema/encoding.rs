@@ -16,13 +16,13 @@
 //!   | offset      | size        | len | name      | len | type name |
 //!   | u64         | u64         | u16 | len bytes | u16 | len bytes |
 //!   +-------------+-------------+-----+-----------+-----+-----------+
-//!   then, if there is a content tag, that text, which is all that is left
+//!   then, if there is a content tag, that text, which is all that is left; it may be as long as the schema of a message
 //! ```
 //!
 //! A schema has exactly one encoding, and bytes that are not the encoding of a schema are refused; so equal bytes and
 //! equal schemas are the same thing, and the fingerprint may be taken over the bytes.
 
-use super::{FIELDS_MAX, Field, NAME_BYTES_MAX, Schema, is_name};
+use super::{FIELDS_MAX, Field, MESSAGE_SCHEMA_BYTES_MAX, NAME_BYTES_MAX, Schema, is_name};
 
 /// The number of this form of the bytes. Another form gets another number, which this build refuses by name.
 const FORM: u32 = 2;
@@ -38,7 +38,11 @@ const TEXT_BYTES_MAX: usize = 2 + NAME_BYTES_MAX;
 
 /// The length in bytes of the longest schema there is. Real ones are shorter by far; this bounds what a reader has to
 /// map.
-pub const ENCODED_BYTES_MAX: usize = HEAD_BYTES + 2 * TEXT_BYTES_MAX + FIELDS_MAX * (ROW_BYTES + 2 * TEXT_BYTES_MAX);
+pub const ENCODED_BYTES_MAX: usize =
+    HEAD_BYTES + TEXT_BYTES_MAX + FIELDS_MAX * (ROW_BYTES + 2 * TEXT_BYTES_MAX) + 2 + MESSAGE_SCHEMA_BYTES_MAX;
+
+// The length of a text has 16 bits.
+const _: () = assert!(NAME_BYTES_MAX <= MESSAGE_SCHEMA_BYTES_MAX && MESSAGE_SCHEMA_BYTES_MAX <= u16::MAX as usize);
 
 /// Why bytes are no schema. The segment is damaged, or written by another version: inspect it, or remove it and create
 /// it again.
@@ -157,7 +161,7 @@ impl Schema {
             }
             fields.push(field);
         }
-        let content_tag = if reader.rest.is_empty() { None } else { Some(reader.text("content tag")?) };
+        let content_tag = if reader.rest.is_empty() { None } else { Some(reader.content_tag()?) };
         match reader.rest.len() {
             0 => Ok(Schema { type_name, size_bytes, align_bytes, fields, content_tag }),
             extra_bytes => Err(SchemaError::TooLong { extra_bytes }),
@@ -165,7 +169,7 @@ impl Schema {
     }
 }
 
-/// The length is at most [`NAME_BYTES_MAX`]: no `Schema` is made without that check.
+/// The length is at most [`NAME_BYTES_MAX`], or [`MESSAGE_SCHEMA_BYTES_MAX`] of a content tag: no `Schema` is made without that check.
 fn push_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend((text.len() as u16).to_le_bytes());
     bytes.extend(text.as_bytes());
@@ -205,12 +209,25 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, part: &'static str) -> Result<String, SchemaError> {
+        self.text_of(part, NAME_BYTES_MAX, is_name)
+    }
+
+    fn content_tag(&mut self) -> Result<String, SchemaError> {
+        self.text_of("content tag", MESSAGE_SCHEMA_BYTES_MAX, Schema::is_content_tag)
+    }
+
+    fn text_of(
+        &mut self,
+        part: &'static str,
+        most_bytes: usize,
+        is_good: impl Fn(&str) -> bool,
+    ) -> Result<String, SchemaError> {
         let len_bytes = usize::from(self.u16(part)?);
-        if len_bytes > NAME_BYTES_MAX {
+        if len_bytes > most_bytes {
             return Err(SchemaError::NameTooLong { part, len_bytes });
         }
         let bytes = self.take(len_bytes, part)?;
-        let text = core::str::from_utf8(bytes).ok().filter(|text| is_name(text));
+        let text = core::str::from_utf8(bytes).ok().filter(|text| is_good(text));
         text.map(str::to_owned).ok_or(SchemaError::Name { part })
     }
 

@@ -4,15 +4,22 @@
 //! Beside it: [`Event`], the trait of the types that may live in a slot; the bytes a schema has inside a segment;
 //! [`Difference`], the sentence a person reads when two schemas disagree. **Builds on:** zerocopy, which checks the
 //! event types. **May touch it:** everybody; there is no shared memory, no atomic and no `unsafe` here.
+//!
+//! `message` is the same for messages, which a codec turns into bytes.
 
 pub(crate) mod checks;
 mod difference;
 mod encoding;
 mod event;
+mod message;
 
-pub use difference::Difference;
+pub use difference::{Difference, RowDifference};
 pub use encoding::{ENCODED_BYTES_MAX, SchemaError};
 pub use event::{Event, SLOT_ALIGN_MAX, event, slot_align};
+pub use message::{
+    Described, Fields, MESSAGE_SCHEMA_BYTES_MAX, MessageDifference, MessageRow, MessageSchema, MessageSchemaError,
+    Said, Types, Variants,
+};
 
 /// The most fields a schema has, fields of nested events included. More would make the schema section of a segment
 /// larger than most rings, and the limit bounds what a damaged segment can make a reader do.
@@ -128,14 +135,14 @@ impl Schema {
     #[must_use]
     pub fn with_content_tag(self, tag: impl Into<String>) -> Self {
         let tag = tag.into();
-        assert_name(&tag);
+        assert!(Self::is_content_tag(&tag), "{tag:?} is no content tag");
         Self { content_tag: Some(tag), ..self }
     }
 
     /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes, none of which is a control character or another
-    /// that cannot be seen.
+    /// that cannot be seen; or the text of a [`MessageSchema`], which may be longer.
     pub fn is_content_tag(text: &str) -> bool {
-        is_name(text)
+        is_name(text) || (is_visible(text) && MessageSchema::parse(text).is_ok())
     }
 
     /// The description of the array `[E; N]`: the fields of one element, if it has any, under `[]`.
@@ -194,9 +201,7 @@ impl Schema {
     /// part of it: a ring of one type is refused as a ring of another even if their fields agree. It guards against
     /// mistakes, not against malice.
     pub fn fingerprint(&self) -> u64 {
-        const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
-        self.encode().iter().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
+        fnv1a(&self.encode())
     }
 }
 
@@ -251,7 +256,18 @@ fn assert_name(name: &str) {
 
 /// Whether a schema may hold this name. What disguises a line is refused because names end up on terminals.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(crate::text::disguises)
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && is_visible(name)
+}
+
+fn is_visible(text: &str) -> bool {
+    !text.chars().any(crate::text::disguises)
+}
+
+/// The hash behind every fingerprint.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    bytes.iter().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]

@@ -288,13 +288,17 @@ mod bytes {
     #[test]
     fn longest_schema_fits_its_bound() {
         let longest = "a".repeat(NAME_BYTES_MAX);
+        let message = |tokens: usize| format!("message/1 c struct S {{ {} }}", vec!["f: u8"; tokens].join(", "));
+        let fields = (MESSAGE_SCHEMA_BYTES_MAX - message(0).len()) / ", f: u8".len();
+        let spare = MESSAGE_SCHEMA_BYTES_MAX - message(fields).len();
+        let content_tag = message(fields).replacen(" c ", &format!(" {} ", "c".repeat(1 + spare)), 1);
         let field = Field { name: longest.clone(), type_name: longest.clone(), offset_bytes: 0, size_bytes: 1 };
         let schema = Schema {
             type_name: longest,
             size_bytes: 1,
             align_bytes: 1,
             fields: vec![field; FIELDS_MAX],
-            content_tag: Some("a".repeat(NAME_BYTES_MAX)),
+            content_tag: Some(content_tag),
         };
         let bytes = schema.encode();
         assert_eq!(bytes.len(), ENCODED_BYTES_MAX);

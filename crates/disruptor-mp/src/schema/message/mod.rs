@@ -1,0 +1,131 @@
+//! What a message is made of, and how two programs find out that they mean the same thing by it.
+//!
+//! **Lives here:** [`MessageSchema`], the description of a message by the names, types and order of everything in it. Beside it:
+//! [`Described`], the trait of the types that know theirs; the text that a schema is inside a segment; [`MessageDifference`], the sentence
+//! a person reads when two schemas disagree. **Builds on:** `difference`. **May touch it:** `schema`, whose content tag may be such a text,
+//! and the crate above, which encodes messages. Nothing here knows a codec by name.
+//!
+//! An event lies in a slot as it is, so its [`Schema`](super::Schema) has offsets and sizes. A message's bytes are what a codec makes of a
+//! value; they follow from the codec and from what is compared here.
+
+mod described;
+mod difference;
+mod text;
+mod types;
+
+pub use described::Described;
+pub use difference::{MessageDifference, MessageRow, Said};
+pub use text::MessageSchemaError;
+pub use types::{Fields, Types, Variants};
+
+/// The most bytes of a schema's text. About five hundred fields fit; a type with more has parts that deserve to be
+/// [opaque](Types::opaque). The limit bounds what a damaged segment can make a reader do, and two such texts fit into one
+/// variable of a process's environment, where a topology hands them to its workers.
+pub const MESSAGE_SCHEMA_BYTES_MAX: usize = 16_384;
+
+/// The description of a type of message: what has to be equal for two programs to understand each other.
+///
+/// It is displayed as its text, in which a ring carries it; [`parse`](Self::parse) is the way back. A schema has exactly one text.
+///
+/// ```
+/// use disruptor_mp::schema::{Described, MessageSchema, Types};
+///
+/// struct Step {
+///     id: u64,
+///     tokens: Vec<u32>,
+/// }
+///
+/// /// What `#[message]` of the crate `myelon` writes.
+/// impl<C> Described<C> for Step {
+///     fn describe(types: &mut Types<C>) -> String {
+///         types.define_struct::<Self>("Step", |fields| {
+///             fields.field::<u64>("id").field::<Vec<u32>>("tokens");
+///         })
+///     }
+/// }
+///
+/// let ours = MessageSchema::of::<(), Step>("bincode");
+/// assert_eq!(ours.to_string(), "message/1 bincode struct Step { id: u64, tokens: Vec<u32> }");
+///
+/// let theirs = MessageSchema::parse("message/1 bincode struct Step { id: u32, tokens: Vec<u32> }")?;
+/// let difference = ours.first_difference(&theirs).unwrap();
+/// assert_eq!(difference.to_string(), "field `Step.id` is u64 at position 0 here, but u32 at position 0 there");
+/// # Ok::<(), disruptor_mp::schema::MessageSchemaError>(())
+/// ```
+///
+/// Source: RFC 0015.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageSchema {
+    codec: String,
+    /// The first one is the message; each has a name that no other has.
+    definitions: Vec<Definition>,
+}
+
+/// A struct or an enum that the message is, or has in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Definition {
+    name: String,
+    body: Body,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Body {
+    Struct(Vec<MessageField>),
+    Enum(Vec<Variant>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Variant {
+    name: String,
+    /// What stands in the bytes for it.
+    number: i64,
+    fields: Vec<MessageField>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct MessageField {
+    name: String,
+    type_name: String,
+}
+
+impl MessageSchema {
+    /// The schema of `T` as `codec` writes it. `C` stands for the derives that the codec uses.
+    ///
+    /// # Panics
+    /// If `codec` or a name in the type cannot stand in a schema, or if the text is longer than [`MESSAGE_SCHEMA_BYTES_MAX`]. It does so always
+    /// or never, and first when a stream of the type is created or attached to: make large parts opaque, or messages of their own.
+    pub fn of<C, T: Described<C> + ?Sized>(codec: &str) -> Self {
+        assert!(text::is_word(codec), "{codec:?} cannot be the name of a codec");
+        let mut types = Types::new();
+        let name = T::describe(&mut types);
+        let schema = Self { codec: codec.to_owned(), definitions: types.into_definitions(name) };
+        let len_bytes = schema.to_string().len();
+        assert!(
+            len_bytes <= MESSAGE_SCHEMA_BYTES_MAX,
+            "the schema of `{}` has {len_bytes} bytes, at most {MESSAGE_SCHEMA_BYTES_MAX} are possible: make parts of it opaque",
+            schema.type_name()
+        );
+        schema
+    }
+
+    /// The codec that turns the message into bytes.
+    pub fn codec(&self) -> &str {
+        &self.codec
+    }
+
+    /// The name of the message's type, without its module and with its type arguments: `Envelope<Step>`.
+    pub fn type_name(&self) -> &str {
+        self.definitions.first().map_or("", |definition| &definition.name)
+    }
+
+    /// 64 bits that are equal for equal schemas and differ for all others that occur in practice: FNV-1a over the text.
+    ///
+    /// It depends on the words of the source only: not on the build, the compiler, the machine or the module. For logs and for comparing at a
+    /// glance; it guards against mistakes, not against malice.
+    pub fn fingerprint(&self) -> u64 {
+        super::fnv1a(self.to_string().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

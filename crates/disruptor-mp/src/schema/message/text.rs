@@ -1,0 +1,250 @@
+//! The text of a message's schema.
+//!
+//! **Lives here:** [`MessageSchema::parse`], its display, and what parsing refuses. **Builds on:** [`MessageSchema`]. **May touch it:** who
+//! creates a ring writes one, who attaches or inspects one reads it.
+//!
+//! One line, so that it may stand where a content tag stands (RFC 0015 has the grammar):
+//!
+//! ```text
+//! message/1 bincode struct Step { id: u64, kind: Kind } enum Kind { Nothing, Number { 0: u64 }, Named { text: String } }
+//! ```
+//!
+//! A schema has exactly one text, and what is not the text of a schema is refused; so equal texts and equal schemas are the same thing. A text
+//! is read once from front to back, without recursion: how deeply types are nested in it is a number that is counted.
+
+use super::{Body, Definition, MESSAGE_SCHEMA_BYTES_MAX, MessageField, MessageSchema, Variant};
+use crate::schema::{is_name, is_visible};
+use core::fmt;
+
+/// With the number of this form of the text. Another form gets another number.
+const FORM: &str = "message/1 ";
+
+/// Why a text is no schema of a message: it is a tag that a programmer chose, is damaged, or was written by another version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageSchemaError {
+    /// The text does not begin as a schema of this form does.
+    #[error("the text is no schema of a message: it does not begin with `{}`", FORM.trim_end())]
+    OtherForm,
+    /// The text is longer than any schema.
+    #[error("a schema of {len_bytes} bytes is too long, it has at most {MESSAGE_SCHEMA_BYTES_MAX}")]
+    TooLong {
+        /// Its length.
+        len_bytes: usize,
+    },
+    /// Something else stands where the schema should go on.
+    #[error("the schema of a message has no {wanted} at byte {at_bytes}")]
+    Syntax {
+        /// Where, from the beginning of the text.
+        at_bytes: usize,
+        /// What should stand there.
+        wanted: &'static str,
+    },
+    /// The text can be read, but a schema is not written in this way.
+    #[error("the schema of a message is not written in the form that programs compare")]
+    NotCanonical,
+}
+
+impl MessageSchema {
+    /// Reads a schema back. The text may be anything: the worst that happens is an error, and time and memory are in proportion to its length.
+    ///
+    /// # Errors
+    /// Any [`MessageSchemaError`]: the text is none that a schema of this version is displayed as.
+    pub fn parse(text: &str) -> Result<Self, MessageSchemaError> {
+        if text.len() > MESSAGE_SCHEMA_BYTES_MAX {
+            return Err(MessageSchemaError::TooLong { len_bytes: text.len() });
+        }
+        let rest = text.strip_prefix(FORM).ok_or(MessageSchemaError::OtherForm)?;
+        let schema = Scanner { len_bytes: text.len(), rest }.schema()?;
+        if schema.to_string() == text { Ok(schema) } else { Err(MessageSchemaError::NotCanonical) }
+    }
+}
+
+/// Whether a codec, a field, a variant or a tag can be called so.
+pub(super) fn is_word(text: &str) -> bool {
+    is_name(text) && !text.contains(|c: char| c.is_whitespace() || "{}()[]<>,:'".contains(c))
+}
+
+/// Whether a struct or an enum can be called so. As long as any name: the rows of a schema repeat it.
+pub(super) fn is_type_definition(text: &str) -> bool {
+    is_name(text) && is_type(text)
+}
+
+/// Whether a type can be called so: brackets in pairs, and commas only between them.
+pub(super) fn is_type(text: &str) -> bool {
+    let mut scanner = Scanner { len_bytes: text.len(), rest: text };
+    is_visible(text) && scanner.type_name().is_ok() && scanner.rest.is_empty()
+}
+
+/// What is still to be read.
+struct Scanner<'a> {
+    len_bytes: usize,
+    rest: &'a str,
+}
+
+impl<'a> Scanner<'a> {
+    fn missing<T>(&self, wanted: &'static str) -> Result<T, MessageSchemaError> {
+        Err(MessageSchemaError::Syntax { at_bytes: self.len_bytes - self.rest.len(), wanted })
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        let rest = self.rest.strip_prefix(token);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn expect(&mut self, token: &'static str) -> Result<(), MessageSchemaError> {
+        if self.eat(token) { Ok(()) } else { self.missing(token) }
+    }
+
+    fn take(&mut self, len_bytes: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(len_bytes);
+        self.rest = rest;
+        taken
+    }
+
+    fn schema(mut self) -> Result<MessageSchema, MessageSchemaError> {
+        let codec = self.word("codec")?;
+        let mut definitions = Vec::new();
+        while !self.rest.is_empty() || definitions.is_empty() {
+            definitions.push(self.definition()?);
+        }
+        Ok(MessageSchema { codec, definitions })
+    }
+
+    fn definition(&mut self) -> Result<Definition, MessageSchemaError> {
+        let is_enum = self.eat(" enum ");
+        if !is_enum {
+            self.expect(" struct ")?;
+        }
+        let name = self.type_name()?;
+        if !is_name(&name) {
+            return self.missing("name of a type");
+        }
+        self.expect(" {")?;
+        if self.eat("}") {
+            return Ok(Definition { name, body: if is_enum { Body::Enum(vec![]) } else { Body::Struct(vec![]) } });
+        }
+        self.expect(" ")?;
+        let body = if is_enum { Body::Enum(self.variants()?) } else { Body::Struct(self.fields()?) };
+        self.expect(" }")?;
+        Ok(Definition { name, body })
+    }
+
+    fn variants(&mut self) -> Result<Vec<Variant>, MessageSchemaError> {
+        let mut variants = Vec::new();
+        loop {
+            let name = self.word("variant")?;
+            let number = if self.eat(" = ") { self.number()? } else { variants.len() as i64 };
+            let mut fields = Vec::new();
+            if self.eat(" { ") {
+                fields = self.fields()?;
+                self.expect(" }")?;
+            }
+            variants.push(Variant { name, number, fields });
+            if !self.eat(", ") {
+                return Ok(variants);
+            }
+        }
+    }
+
+    fn fields(&mut self) -> Result<Vec<MessageField>, MessageSchemaError> {
+        let mut fields = Vec::new();
+        loop {
+            let name = self.word("field")?;
+            self.expect(": ")?;
+            fields.push(MessageField { name, type_name: self.type_name()? });
+            if !self.eat(", ") {
+                return Ok(fields);
+            }
+        }
+    }
+
+    fn word(&mut self, wanted: &'static str) -> Result<String, MessageSchemaError> {
+        let end = self.rest.find(|c: char| c.is_whitespace() || ",:{}".contains(c)).unwrap_or(self.rest.len());
+        if !is_word(&self.rest[..end]) {
+            return self.missing(wanted);
+        }
+        Ok(self.take(end).to_owned())
+    }
+
+    fn number(&mut self) -> Result<i64, MessageSchemaError> {
+        let is_part = |c: char| c.is_ascii_digit() || c == '-';
+        let end = self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len());
+        match self.rest[..end].parse() {
+            Ok(number) => {
+                self.take(end);
+                Ok(number)
+            }
+            Err(_) => self.missing("number"),
+        }
+    }
+
+    /// Up to where no bracket is open and the text goes on with a comma, a brace, or not at all.
+    fn type_name(&mut self) -> Result<String, MessageSchemaError> {
+        let mut open = 0_usize;
+        let mut end = self.rest.len();
+        for (at, c) in self.rest.char_indices() {
+            let rest = &self.rest[at..];
+            match c {
+                '(' | '[' | '<' => open += 1,
+                ')' | ']' | '>' if open == 0 => return self.missing("type"),
+                ')' | ']' | '>' => open -= 1,
+                '{' | '}' => return self.missing("type"),
+                _ if open == 0 && (c == ',' || rest.starts_with(" {") || rest.starts_with(" }")) => {
+                    end = at;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        let name = &self.rest[..end];
+        if open > 0 || name.is_empty() || name.trim() != name {
+            return self.missing("type");
+        }
+        Ok(self.take(end).to_owned())
+    }
+}
+
+impl fmt::Display for MessageSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{FORM}{}", self.codec)?;
+        self.definitions.iter().try_for_each(|definition| write!(f, " {definition}"))
+    }
+}
+
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.body {
+            Body::Struct(fields) => {
+                write!(f, "struct {} {{", self.name)?;
+                write_fields(f, fields)?;
+            }
+            Body::Enum(variants) => {
+                write!(f, "enum {} {{", self.name)?;
+                for (position, variant) in variants.iter().enumerate() {
+                    write!(f, "{}{}", if position == 0 { " " } else { ", " }, variant.name)?;
+                    if variant.number != position as i64 {
+                        write!(f, " = {}", variant.number)?;
+                    }
+                    if !variant.fields.is_empty() {
+                        f.write_str(" {")?;
+                        write_fields(f, &variant.fields)?;
+                        f.write_str("}")?;
+                    }
+                }
+                if !variants.is_empty() {
+                    f.write_str(" ")?;
+                }
+            }
+        }
+        f.write_str("}")
+    }
+}
+
+fn write_fields(f: &mut fmt::Formatter<'_>, fields: &[MessageField]) -> fmt::Result {
+    for (position, field) in fields.iter().enumerate() {
+        write!(f, "{}{}: {}", if position == 0 { " " } else { ", " }, field.name, field.type_name)?;
+    }
+    if fields.is_empty() { Ok(()) } else { f.write_str(" ") }
+}
