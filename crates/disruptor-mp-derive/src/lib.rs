@@ -1,11 +1,12 @@
-//! The `#[event]` attribute of disruptor-mp, which exports it; depend on that crate, not on this one.
+//! The attributes `#[event]` of disruptor-mp and `#[message]` of myelon, which export them; depend on those crates, not
+//! on this one.
 //!
-//! **Lives here:** the entry point. **Builds on:** syn and quote. **May touch it:** disruptor-mp.
+//! **Lives here:** the entry points. **Builds on:** syn and quote. **May touch it:** disruptor-mp, myelon.
 #![forbid(unsafe_code)]
 
-mod arguments;
-mod expansion;
-mod types;
+mod attributes;
+mod event;
+mod message;
 
 use proc_macro::TokenStream;
 
@@ -13,5 +14,12 @@ use proc_macro::TokenStream;
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expansion::expand(arguments.into(), item.into()).into()
+    event::expand(arguments.into(), item.into()).into()
+}
+
+// Documented where myelon exports it.
+#[allow(missing_docs)]
+#[proc_macro_attribute]
+pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    message::expand(arguments.into(), item.into()).into()
 }

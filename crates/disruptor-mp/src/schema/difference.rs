@@ -1,7 +1,7 @@
 //! What two schemas disagree about, for the person who has to find out.
 //!
-//! **Lives here:** [`RowDifference`], which compares two lists of rows; [`Difference`] and [`Schema::first_difference`] for events.
-//! **Builds on:** [`Schema`]. **May touch it:** `message`, and whoever refuses a segment.
+//! **Lives here:** [`RowDifference`], which compares two lists of rows; [`Difference`] and [`Schema::first_difference`]
+//! for events. **Builds on:** [`Schema`]. **May touch it:** `message`, and whoever refuses a segment.
 
 use core::fmt;
 
@@ -53,8 +53,8 @@ pub enum RowDifference<R> {
 pub(super) fn first_row_difference<R: Row>(here: &[R], there: &[R]) -> Option<RowDifference<R>> {
     let at = here.iter().zip(there).take_while(|(here, there)| here == there).count();
     let named = |rows: &[R], name: &str| rows.iter().find(|row| row.name() == name).cloned();
-    // A type that gained or lost a member in the middle differs from there on. Which of the two happened shows in whether the other side has
-    // a member of that name at all.
+    // A type that gained or lost a member in the middle differs from there on. Which of the two happened shows in
+    // whether the other side has a member of that name at all.
     match (here.get(at).cloned(), there.get(at).cloned()) {
         (None, None) => None,
         (Some(row), None) => Some(RowDifference::OnlyHere { row }),
@@ -130,8 +130,8 @@ pub enum Difference {
 impl Schema {
     /// What differs between this schema and the one that was `found` in a segment; `None` if they are equal.
     ///
-    /// The name of the struct comes first, then the fields in order, then size and alignment. Content tags are not compared: who has no
-    /// use for them need not know them.
+    /// The name of the struct comes first, then the fields in order, then size and alignment. Content tags are not
+    /// compared: who has no use for them need not know them.
     pub fn first_difference(&self, found: &Schema) -> Option<Difference> {
         if self.type_name != found.type_name {
             return Some(Difference::TypeName { here: self.type_name.clone(), there: found.type_name.clone() });

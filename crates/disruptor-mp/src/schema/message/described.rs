@@ -1,7 +1,7 @@
 //! Which types know what they are made of.
 //!
-//! **Lives here:** [`Described`] and its implementations for what the standard library has; `#[message]` writes those for structs and
-//! enums. **Builds on:** [`Types`]. **May touch it:** everybody.
+//! **Lives here:** [`Described`] and its implementations for what the standard library has; `#[message]` writes those
+//! for structs and enums. **Builds on:** [`Types`]. **May touch it:** everybody.
 
 use super::Types;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -13,14 +13,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A type that can say what messages of it are made of. Numbers, texts, lists, maps, options and tuples do; `#[message]` makes a struct or
-/// an enum do so.
+/// A type that can say what messages of it are made of. Numbers, texts, lists, maps, options and tuples do;
+/// `#[message]` makes a struct or an enum do so.
 ///
-/// `C` stands for the derives that write the type, such as serde's: a field that serde skips is there in an archive of rkyv. What writes a
-/// number or a list in one way only is described for every `C`.
+/// `C` stands for the derives that write the type, such as serde's: a field that serde skips is there in an archive of
+/// rkyv. What writes a number or a list in one way only is described for every `C`.
 ///
-/// The trait is safe to implement: nothing trusts a description with memory safety. A wrong one lets programs share a stream although they
-/// should not. A type with a codec of its own has a tag in place of a description; change the tag with the bytes:
+/// The trait is safe to implement: nothing trusts a description with memory safety. A wrong one lets programs share a
+/// stream although they should not. A type with a codec of its own has a tag in place of a description; change the tag
+/// with the bytes:
 ///
 /// ```
 /// use disruptor_mp::schema::{Described, MessageSchema, Types};
@@ -51,14 +52,22 @@ pub trait Described<C>: 'static {
     fn describe(types: &mut Types<C>) -> String;
 }
 
+/// Whether a schema calls a type of the standard library so.
+pub(super) fn is_standard(name: &str) -> bool {
+    [PLAIN, AROUND_ONE, POINTERS, &["BTreeMap", "HashMap", "HashSet", "Result", "PhantomData"]].concat().contains(&name)
+}
+
 macro_rules! plain {
-    ($($plain:ident)*) => {$(
+    ($($plain:ident)*) => {
+        const PLAIN: &[&str] = &[$(stringify!($plain)),*];
+        $(
         impl<C> Described<C> for $plain {
             fn describe(_types: &mut Types<C>) -> String {
                 stringify!($plain).to_owned()
             }
         }
-    )*};
+        )*
+    };
 }
 
 plain! {
@@ -67,25 +76,31 @@ plain! {
 }
 
 macro_rules! around_one {
-    ($($around:ident)*) => {$(
+    ($($around:ident)*) => {
+        const AROUND_ONE: &[&str] = &[$(stringify!($around)),*];
+        $(
         impl<C, T: Described<C>> Described<C> for $around<T> {
             fn describe(types: &mut Types<C>) -> String {
                 format!(concat!(stringify!($around), "<{}>"), T::describe(types))
             }
         }
-    )*};
+        )*
+    };
 }
 
 around_one! { Vec VecDeque Option BTreeSet }
 
 macro_rules! pointers {
-    ($($pointer:ident)*) => {$(
+    ($($pointer:ident)*) => {
+        const POINTERS: &[&str] = &[$(stringify!($pointer)),*];
+        $(
         impl<C, T: Described<C> + ?Sized> Described<C> for $pointer<T> {
             fn describe(types: &mut Types<C>) -> String {
                 format!(concat!(stringify!($pointer), "<{}>"), T::describe(types))
             }
         }
-    )*};
+        )*
+    };
 }
 
 pointers! { Box Rc Arc }

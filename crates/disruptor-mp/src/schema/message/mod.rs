@@ -1,12 +1,13 @@
 //! What a message is made of, and how two programs find out that they mean the same thing by it.
 //!
-//! **Lives here:** [`MessageSchema`], the description of a message by the names, types and order of everything in it. Beside it:
-//! [`Described`], the trait of the types that know theirs; the text that a schema is inside a segment; [`MessageDifference`], the sentence
-//! a person reads when two schemas disagree. **Builds on:** `difference`. **May touch it:** `schema`, whose content tag may be such a text,
-//! and the crate above, which encodes messages. Nothing here knows a codec by name.
+//! **Lives here:** [`MessageSchema`], the description of a message by the names, types and order of everything in it.
+//! Beside it: [`Described`], the trait of the types that know theirs; the text that a schema is inside a segment;
+//! [`MessageDifference`], the sentence a person reads when two schemas disagree. **Builds on:** `difference`. **May
+//! touch it:** `schema`, whose content tag may be such a text, and the crate above, which encodes messages. Nothing
+//! here knows a codec by name.
 //!
-//! An event lies in a slot as it is, so its [`Schema`](super::Schema) has offsets and sizes. A message's bytes are what a codec makes of a
-//! value; they follow from the codec and from what is compared here.
+//! An event lies in a slot as it is, so its [`Schema`](super::Schema) has offsets and sizes. A message's bytes are what
+//! a codec makes of a value; they follow from the codec and from what is compared here.
 
 mod described;
 mod difference;
@@ -25,7 +26,8 @@ pub const MESSAGE_SCHEMA_BYTES_MAX: usize = 16_384;
 
 /// The description of a type of message: what has to be equal for two programs to understand each other.
 ///
-/// It is displayed as its text, in which a ring carries it; [`parse`](Self::parse) is the way back. A schema has exactly one text.
+/// It is displayed as its text, in which a ring carries it; [`parse`](Self::parse) is the way back. A schema has
+/// exactly one text.
 ///
 /// ```
 /// use disruptor_mp::schema::{Described, MessageSchema, Types};
@@ -92,8 +94,9 @@ impl MessageSchema {
     /// The schema of `T` as `codec` writes it. `C` stands for the derives that the codec uses.
     ///
     /// # Panics
-    /// If `codec` or a name in the type cannot stand in a schema, or if the text is longer than [`MESSAGE_SCHEMA_BYTES_MAX`]. It does so always
-    /// or never, and first when a stream of the type is created or attached to: make large parts opaque, or messages of their own.
+    /// If `codec` or a name in the type cannot stand in a schema, or if the text is longer than
+    /// [`MESSAGE_SCHEMA_BYTES_MAX`]. It does so always or never, and first when a stream of the type is created or
+    /// attached to: make large parts opaque, or messages of their own.
     pub fn of<C, T: Described<C> + ?Sized>(codec: &str) -> Self {
         assert!(text::is_word(codec), "{codec:?} cannot be the name of a codec");
         let mut types = Types::new();
@@ -120,8 +123,8 @@ impl MessageSchema {
 
     /// 64 bits that are equal for equal schemas and differ for all others that occur in practice: FNV-1a over the text.
     ///
-    /// It depends on the words of the source only: not on the build, the compiler, the machine or the module. For logs and for comparing at a
-    /// glance; it guards against mistakes, not against malice.
+    /// It depends on the words of the source only: not on the build, the compiler, the machine or the module. For logs
+    /// and for comparing at a glance; it guards against mistakes, not against malice.
     pub fn fingerprint(&self) -> u64 {
         super::fnv1a(self.to_string().as_bytes())
     }

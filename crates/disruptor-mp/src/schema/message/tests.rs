@@ -148,6 +148,30 @@ mod description {
         );
     }
 
+    /// Otherwise two structs with the types of two fields exchanged would have one schema.
+    #[test]
+    fn a_type_that_is_called_as_one_of_the_standard_library_is_told_apart_from_it() {
+        struct Vec<T>(T);
+        struct Mixed;
+        impl<C, T: Described<C>> Described<C> for Vec<T> {
+            fn describe(types: &mut Types<C>) -> String {
+                let name = format!("Vec<{}>", T::describe(types));
+                types.define_struct::<Self>(name, |fields| {
+                    fields.field::<T>("0");
+                })
+            }
+        }
+        described! {
+            Mixed, types => types.define_struct::<Self>("Mixed", |fields| {
+                fields.field::<Vec<u8>>("own").field::<std::vec::Vec<u8>>("standard");
+            });
+        }
+        assert_eq!(
+            text_of::<Mixed>(),
+            "message/1 bincode struct Mixed { own: Vec<u8>'2, standard: Vec<u8> } struct Vec<u8>'2 { 0: u8 }"
+        );
+    }
+
     /// If this fails, programs before and after the change refuse each other's rings: the form needs another number.
     #[test]
     fn fingerprint_is_the_same_in_every_build() {
@@ -178,7 +202,22 @@ mod description {
             };
             assert!(refused(with_variant), "{bad:?}");
         }
-        for bad in ["", " ", "a{", "a}", "a, b", "a<b", "a>b", "a\nb", &"a".repeat(257)] {
+        for bad in [
+            "",
+            " ",
+            "a{",
+            "a}",
+            "a, b",
+            "a<b",
+            "a>b",
+            "a<b>c",
+            "a b",
+            "(u8, u8)",
+            "[u8]",
+            "a'2",
+            "a\nb",
+            &"a".repeat(257),
+        ] {
             assert!(refused(|types| drop(types.define_struct::<Leg>(bad, |_| {}))), "{bad:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! The text of a message's schema.
 //!
-//! **Lives here:** [`MessageSchema::parse`], its display, and what parsing refuses. **Builds on:** [`MessageSchema`]. **May touch it:** who
-//! creates a ring writes one, who attaches or inspects one reads it.
+//! **Lives here:** [`MessageSchema::parse`], its display, and what parsing refuses. **Builds on:** [`MessageSchema`].
+//! **May touch it:** who creates a ring writes one, who attaches or inspects one reads it.
 //!
 //! One line, so that it may stand where a content tag stands (RFC 0015 has the grammar):
 //!
@@ -9,8 +9,9 @@
 //! message/1 bincode struct Step { id: u64, kind: Kind } enum Kind { Nothing, Number { 0: u64 }, Named { text: String } }
 //! ```
 //!
-//! A schema has exactly one text, and what is not the text of a schema is refused; so equal texts and equal schemas are the same thing. A text
-//! is read once from front to back, without recursion: how deeply types are nested in it is a number that is counted.
+//! A schema has exactly one text, and what is not the text of a schema is refused; so equal texts and equal schemas are
+//! the same thing. A text is read once from front to back, without recursion: how deeply types are nested in it is a
+//! number that is counted.
 
 use super::{Body, Definition, MESSAGE_SCHEMA_BYTES_MAX, MessageField, MessageSchema, Variant};
 use crate::schema::{is_name, is_visible};
@@ -19,7 +20,8 @@ use core::fmt;
 /// With the number of this form of the text. Another form gets another number.
 const FORM: &str = "message/1 ";
 
-/// Why a text is no schema of a message: it is a tag that a programmer chose, is damaged, or was written by another version.
+/// Why a text is no schema of a message: it is a tag that a programmer chose, is damaged, or was written by another
+/// version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageSchemaError {
@@ -46,7 +48,8 @@ pub enum MessageSchemaError {
 }
 
 impl MessageSchema {
-    /// Reads a schema back. The text may be anything: the worst that happens is an error, and time and memory are in proportion to its length.
+    /// Reads a schema back. The text may be anything: the worst that happens is an error, and time and memory are in
+    /// proportion to its length.
     ///
     /// # Errors
     /// Any [`MessageSchemaError`]: the text is none that a schema of this version is displayed as.
@@ -65,9 +68,16 @@ pub(super) fn is_word(text: &str) -> bool {
     is_name(text) && !text.contains(|c: char| c.is_whitespace() || "{}()[]<>,:'".contains(c))
 }
 
-/// Whether a struct or an enum can be called so. As long as any name: the rows of a schema repeat it.
+/// Whether a struct or an enum can be called so: a word, and perhaps the arguments of its parameters. As long as any
+/// name, since the rows of a schema repeat it.
 pub(super) fn is_type_definition(text: &str) -> bool {
-    is_name(text) && is_type(text)
+    let arguments = &text[base_of(text).len()..];
+    is_name(text) && is_word(base_of(text)) && is_type(text) && (arguments.is_empty() || arguments.ends_with('>'))
+}
+
+/// What stands before the arguments of a type.
+pub(super) fn base_of(name: &str) -> &str {
+    name.split('<').next().unwrap_or(name)
 }
 
 /// Whether a type can be called so: brackets in pairs, and commas only between them.

@@ -1,8 +1,10 @@
 //! How a schema is put together, by the types themselves.
 //!
-//! **Lives here:** [`Types`], [`Fields`], [`Variants`]. **Builds on:** nothing. **May touch it:** implementations of [`Described`].
+//! **Lives here:** [`Types`], [`Fields`], [`Variants`]. **Builds on:** nothing. **May touch it:** implementations of
+//! [`Described`].
 
-use super::text::{is_type, is_type_definition, is_word};
+use super::described::is_standard;
+use super::text::{base_of, is_type, is_type_definition, is_word};
 use super::{Body, Definition, Described, MessageField, Variant};
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -39,8 +41,8 @@ impl<C> Types<C> {
 
     /// Defines the struct `T` unless it is there already, and returns how a schema refers to it.
     ///
-    /// `name` has no module path, because two programs may keep the same struct in different modules, and the arguments of its parameters:
-    /// `Envelope<Step>`.
+    /// `name` has no module path, because two programs may keep the same struct in different modules, and the arguments
+    /// of its parameters: `Envelope<Step>`.
     ///
     /// # Panics
     /// If a name cannot stand in a schema.
@@ -76,7 +78,8 @@ impl<C> Types<C> {
     /// How a schema refers to a type that it does not look into. The tag stands for the bytes: it changes when they do.
     ///
     /// # Panics
-    /// If the tag cannot stand in a schema: it is 1 to 256 visible characters without spaces, brackets, commas and colons.
+    /// If the tag cannot stand in a schema: it is 1 to 256 visible characters without spaces, brackets, commas and
+    /// colons.
     pub fn opaque(&mut self, tag: &str) -> String {
         assert!(
             is_word(tag),
@@ -91,8 +94,10 @@ impl<C> Types<C> {
         }
         assert!(is_type_definition(&plain), "{plain:?} cannot be the name of a type in a schema");
         let namesakes: Vec<String> = self.called(&plain);
+        // A program's own `Vec` is not the one that every schema means by it.
+        let unnumbered = (!is_standard(base_of(&plain))).then(|| plain.clone());
         let numbered = (2..).map(|number| format!("{plain}'{number}"));
-        let name = std::iter::once(plain.clone()).chain(numbered).find(|name| !namesakes.contains(name));
+        let name = unnumbered.into_iter().chain(numbered).find(|name| !namesakes.contains(name));
         let name = name.expect("there is always another number");
         let at = self.definitions.len();
         // Before its members are told: one of them may be of this type.

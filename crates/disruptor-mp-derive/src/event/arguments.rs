@@ -1,24 +1,26 @@
 //! What stands in the parentheses of `#[event(...)]`.
 //!
-//! **Lives here:** [`Arguments`]. **Builds on:** syn. **May touch it:** `expansion`.
+//! **Lives here:** [`Arguments`]. **Builds on:** syn. **May touch it:** `event`.
 
 use proc_macro2::{Span, TokenStream};
-use syn::{Error, Ident, LitInt, LitStr, meta::ParseNestedMeta, parse::Parser};
+use syn::{Error, Ident, LitInt, meta::ParseNestedMeta, parse::Parser};
+
+use crate::attributes::crate_name;
 
 /// The largest slot alignment; the same number as `disruptor_mp::schema::SLOT_ALIGN_MAX`.
 const SLOT_ALIGN_MAX: usize = 128;
 
-pub(crate) struct Arguments {
+pub(super) struct Arguments {
     /// The least alignment of the slot, in bytes.
-    pub(crate) align: usize,
+    pub(super) align: usize,
     /// `Clone` and `Copy` are derived above the attribute.
-    pub(crate) derived: bool,
+    pub(super) derived: bool,
     /// The crate through which disruptor-mp is reached.
-    pub(crate) crate_name: Ident,
+    pub(super) crate_name: Ident,
 }
 
 impl Arguments {
-    pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Self> {
+    pub(super) fn parse(tokens: TokenStream) -> syn::Result<Self> {
         let crate_name = Ident::new("disruptor_mp", Span::call_site());
         let mut arguments = Self { align: 1, derived: false, crate_name };
         syn::meta::parser(|meta| arguments.parse_one(&meta)).parse2(tokens)?;
@@ -38,11 +40,8 @@ impl Arguments {
             self.derived = true;
             Ok(())
         } else if meta.path.is_ident("crate") {
-            let name: LitStr = meta.value()?.parse()?;
             // Not a longer path: the derives of zerocopy, which get it from us, take a single name.
-            self.crate_name = name
-                .parse()
-                .map_err(|_| Error::new(name.span(), "`crate` is the name of a dependency, such as `\"myelon\"`"))?;
+            self.crate_name = crate_name(meta)?;
             Ok(())
         } else {
             Err(meta.error("`event` takes `align = 16`, `derived` and `crate = \"name\"`"))

@@ -1,7 +1,7 @@
 //! What `#[event]` writes around a struct.
 //!
 //! **Lives here:** [`expand`]: the struct with its attributes, the implementation of `Event`, and the items that find
-//! padding. **Builds on:** `arguments`, `types`. **May touch it:** the entry point.
+//! padding. **Builds on:** `arguments`, `types`, and `attributes` beside it. **May touch it:** the entry point.
 //!
 //! No `unsafe` is written here: that a struct may be shared is checked and declared by zerocopy's derives. The rest is
 //! words, better ones where an error of zerocopy would not say what to do.
@@ -9,21 +9,21 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    Attribute, Data, DeriveInput, Error, GenericParam, Generics, Ident, Index, Member, Meta, Path, Token, Type,
-    ext::IdentExt, parse_quote, punctuated::Punctuated, spanned::Spanned,
+    Attribute, Data, DeriveInput, Error, GenericParam, Generics, Ident, Index, Member, Meta, Path, Type, ext::IdentExt,
+    parse_quote, spanned::Spanned,
 };
 
-use crate::{arguments::Arguments, types::check_type};
+use crate::attributes::{beside, is_conditional, listed};
+use arguments::Arguments;
+use types::check_type;
 
-/// The attribute's whole expansion. What is refused comes back unchanged with a compile error beside it, so that there
-/// are no further errors about a struct that is missing.
+mod arguments;
+mod types;
+
+/// The attribute's whole expansion.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    Arguments::parse(arguments).and_then(|arguments| expand_struct(&arguments, item.clone())).unwrap_or_else(
-        |refusal| {
-            let refusal = refusal.into_compile_error();
-            quote!(#refusal #item)
-        },
-    )
+    let expanded = Arguments::parse(arguments).and_then(|arguments| expand_struct(&arguments, item.clone()));
+    expanded.unwrap_or_else(|refusal| beside(refusal, &item))
 }
 
 fn expand_struct(arguments: &Arguments, item: TokenStream) -> syn::Result<TokenStream> {
@@ -75,7 +75,7 @@ fn fields_of(input: &DeriveInput) -> syn::Result<Vec<EventField>> {
         ));
     }
     for attribute in fields.iter().flat_map(|field| &field.attrs) {
-        if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
+        if is_conditional(attribute) {
             let message = "no `cfg` on the field of an event: builds that differ in it could not share a ring";
             return Err(Error::new_spanned(attribute, message));
         }
@@ -140,15 +140,6 @@ fn added_attributes(arguments: &Arguments, present: &[Attribute]) -> syn::Result
     let crate_name = crate_name.to_string();
     added.push(parse_quote!(#[zerocopy(crate = #crate_name)]));
     Ok(added)
-}
-
-/// Everything that stands in the attributes of that name.
-fn listed<T: syn::parse::Parse>(attributes: &[Attribute], name: &str) -> syn::Result<Vec<T>> {
-    let mut listed = Vec::new();
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(name)) {
-        listed.extend(attribute.parse_args_with(Punctuated::<T, Token![,]>::parse_terminated)?);
-    }
-    Ok(listed)
 }
 
 fn implement_event(arguments: &Arguments, input: &DeriveInput, fields: &[EventField]) -> TokenStream {

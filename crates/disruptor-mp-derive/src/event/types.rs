@@ -1,6 +1,6 @@
 //! Field types that are refused by their looks.
 //!
-//! **Lives here:** [`check_type`]. **Builds on:** syn. **May touch it:** `expansion`.
+//! **Lives here:** [`check_type`]. **Builds on:** syn. **May touch it:** `event`.
 //!
 //! Nothing depends on this list being complete: a type that gets past it, under another name for instance, is refused
 //! by zerocopy's derives. But they do so in up to twenty errors, and none of them says what to write instead.
@@ -8,7 +8,7 @@
 use syn::{Error, Type};
 
 /// Refuses the types that a beginner is likely to try, each with its reason and its replacement.
-pub(crate) fn check_type(ty: &Type) -> syn::Result<()> {
+pub(super) fn check_type(ty: &Type) -> syn::Result<()> {
     let message = match ty {
         Type::Array(array) => return check_type(&array.elem),
         Type::Group(group) => return check_type(&group.elem),

@@ -1,0 +1,118 @@
+//! What stands in the parentheses of `#[message(...)]`, on a type and on what is in it.
+//!
+//! **Lives here:** [`Arguments`], [`Description`]. **Builds on:** syn. **May touch it:** `message`.
+
+use super::derives::Derives;
+use crate::attributes::crate_name;
+use proc_macro2::{Span, TokenStream};
+use syn::{Attribute, Error, Ident, LitStr, Token, Type, meta::ParseNestedMeta, parse::Parser};
+
+/// What is said on the type.
+pub(super) struct Arguments {
+    /// Whose derives the type gets; streams of it travel as the first one says.
+    pub(super) derives: Vec<Derives>,
+    pub(super) description: Description,
+    /// The crate through which myelon is reached.
+    pub(super) crate_name: Ident,
+}
+
+/// What is said on a type, a variant or a field about its place in the schema.
+#[derive(Default)]
+pub(super) struct Description {
+    /// How the schema calls it.
+    pub(super) name: Option<String>,
+    /// What the schema says of its bytes, in place of what the source says.
+    pub(super) bytes: Option<Bytes>,
+}
+
+/// Bytes that the source does not describe.
+pub(super) enum Bytes {
+    /// They are those of this type.
+    As(Type),
+    /// They have this name, and the schema does not look into them.
+    Opaque(String),
+}
+
+const ON_A_TYPE: &str =
+    "`message` takes `serde`, `rkyv`, `name = \"Step/2\"`, `as = Type`, `opaque = \"step/1\"` and `crate = \"name\"`";
+const ON_A_FIELD: &str = "on a field `message` takes `name = \"name\"`, `as = Type` and `opaque = \"name/1\"`";
+const ON_A_VARIANT: &str = "on a variant `message` takes `name = \"name\"`";
+
+impl Arguments {
+    pub(super) fn parse(tokens: TokenStream) -> syn::Result<Self> {
+        let crate_name = Ident::new("myelon", Span::call_site());
+        let mut arguments = Self { derives: Vec::new(), description: Description::default(), crate_name };
+        syn::meta::parser(|meta| arguments.parse_one(&meta)).parse2(tokens)?;
+        if arguments.derives.is_empty() {
+            arguments.derives.push(Derives::Serde);
+        }
+        Ok(arguments)
+    }
+
+    fn parse_one(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        if let Some(derives) = Derives::ALL.into_iter().find(|derives| meta.path.is_ident(derives.name())) {
+            if self.derives.contains(&derives) {
+                return Err(meta.error(format!("`{}` stands here twice", derives.name())));
+            }
+            self.derives.push(derives);
+            Ok(())
+        } else if meta.path.is_ident("crate") {
+            self.crate_name = crate_name(meta)?;
+            Ok(())
+        } else {
+            self.description.parse_one(meta, ON_A_TYPE)
+        }
+    }
+}
+
+impl Description {
+    pub(super) fn of_field(attributes: &[Attribute]) -> syn::Result<Self> {
+        Self::parse(attributes, ON_A_FIELD)
+    }
+
+    pub(super) fn of_variant(attributes: &[Attribute]) -> syn::Result<Self> {
+        let description = Self::parse(attributes, ON_A_VARIANT)?;
+        match attributes.iter().find(|it| it.path().is_ident("message") && description.bytes.is_some()) {
+            Some(attribute) => Err(Error::new_spanned(attribute, ON_A_VARIANT)),
+            None => Ok(description),
+        }
+    }
+
+    fn parse(attributes: &[Attribute], takes: &'static str) -> syn::Result<Self> {
+        let mut description = Self::default();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("message")) {
+            attribute.parse_nested_meta(|meta| description.parse_one(&meta, takes))?;
+        }
+        Ok(description)
+    }
+
+    fn parse_one(&mut self, meta: &ParseNestedMeta<'_>, takes: &'static str) -> syn::Result<()> {
+        let bytes = if meta.path.is_ident("name") {
+            self.name = Some(word(&meta.value()?.parse()?)?);
+            return Ok(());
+        } else if meta.path.is_ident("as") {
+            meta.input.parse::<Token![=]>()?;
+            Bytes::As(meta.input.parse()?)
+        } else if meta.path.is_ident("opaque") {
+            Bytes::Opaque(word(&meta.value()?.parse()?)?)
+        } else {
+            return Err(meta.error(takes));
+        };
+        if self.bytes.replace(bytes).is_some() {
+            return Err(meta.error("the bytes are described once: by `as` or by `opaque`"));
+        }
+        Ok(())
+    }
+}
+
+/// A name for a schema, as `disruptor_mp::schema` takes it.
+pub(super) fn word(text: &LitStr) -> syn::Result<String> {
+    let word = text.value();
+    let is_bad = |c: char| c.is_whitespace() || c.is_control() || "{}()[]<>,:'".contains(c);
+    if word.is_empty() || word.len() > 256 || word.contains(is_bad) {
+        let message = "a name in a schema has 1 to 256 visible characters, no space, bracket, comma, colon or quote; write \
+                       `#[message(name = \"..\")]` to give it another one there";
+        return Err(Error::new(text.span(), message));
+    }
+    Ok(word)
+}
