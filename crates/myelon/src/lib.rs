@@ -120,32 +120,40 @@
 //!
 //! # Layer 2: typed messages
 //!
-//! A message's type and version stand in the ring, and whoever expects something else is refused when it attaches. Three
-//! [codecs](codec) are there; `bincode` is the one for serde's types that are taken apart where they arrive.
+//! What a message is made of stands in the ring, and a program that has another type under the name is refused when it attaches, with the first
+//! field that differs. Three [codecs](codec) are there; [`#[message]`](message) takes `bincode`, the one for serde's types that are taken
+//! apart where they arrive.
 //!
 #![cfg_attr(feature = "bincode", doc = "```")]
 #![cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 //! use myelon::prelude::*;
 //!
-//! #[derive(serde::Serialize, serde::Deserialize)]
-//! struct Prompt(String);
+//! #[message]
+//! struct Prompt {
+//!     text: String,
+//!     max_len: u32,
+//! }
 //!
-//! #[derive(serde::Serialize, serde::Deserialize)]
-//! struct Completion(String);
-//!
-//! myelon::bincode_message!(Prompt = "Prompt/2"); // version 2: its fields have changed
-//! myelon::bincode_message!(Completion);
+//! /// The same message in a program that was built last week.
+//! mod last_week {
+//!     # use myelon::prelude::*;
+//!     #[message]
+//!     pub struct Prompt {
+//!         pub text: String,
+//!     }
+//! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
 //! let mut prompts = TypedProducer::<Prompt>::create(&name, 1 << 20)?;
-//! let refused = TypedConsumer::<Completion>::attach(&name, 0, MyelonWaitStrategy::Adaptive).unwrap_err();
+//! let refused = TypedConsumer::<last_week::Prompt>::attach(&name, 0, MyelonWaitStrategy::Adaptive).unwrap_err();
+//! // ... carries other messages: field `Prompt.max_len` is u32 at position 1 there, but does not exist here
 //! assert!(matches!(refused, TransportError::Build(MultiProcessError::IncompatibleContent { .. })), "{refused}");
 //!
 //! let mut consumer = TypedConsumer::<Prompt>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
-//! prompts.publish(&Prompt("Why?".to_owned()), 0)?;
+//! prompts.publish(&Prompt { text: "Why?".to_owned(), max_len: 64 }, 0)?;
 //! let (prompt, _kind) = consumer.receive_owned(Patience::Endless)?.unwrap();
-//! assert_eq!(prompt.0, "Why?");
+//! assert_eq!(prompt.text, "Why?");
 //! # Ok(())
 //! # }
 //! ```
@@ -156,16 +164,12 @@
 //!
 #![cfg_attr(feature = "rkyv", doc = "```")]
 #![cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
-//! use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
 //! use myelon::prelude::*;
 //!
-//! #[derive(Archive, Serialize, Deserialize)]
-//! #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+//! #[message(rkyv)]
 //! struct Prefill {
 //!     tokens: Vec<u32>,
 //! }
-//!
-//! myelon::rkyv_message!(Prefill);
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
@@ -262,7 +266,7 @@
 //!   under its id gets what it had not acknowledged again, [marked](transport::Message::is_redelivered).
 //! - **Bytes of strangers are checked.** What cannot be read is an error with its cause, once, and counted; the stream goes on behind it. No
 //!   length that somebody else wrote decides how much memory is taken.
-//! - **Two programs agree or are refused**: on the layout, on the format, and on the type of the messages.
+//! - **Two programs agree or are refused**: on the layout, on the format, and on the type of the messages, field by field.
 //! - **Space is reserved** when a ring is created; too little is an error with the numbers in it, and not a SIGBUS.
 //!
 //! Not promised: anything against a process that may write to the segment and does so where it has no business, durability, and anything
@@ -284,8 +288,8 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `bincode` (default) | `bincode_message!`: messages of serde's types |
-//! | `rkyv` | `rkyv_message!`: messages that are read in place |
+//! | `bincode` (default) | `#[message]`, `bincode_message!`: messages of serde's types; the library as `myelon::serde` |
+//! | `rkyv` | `#[message(rkyv)]`, `rkyv_message!`: messages that are read in place; the library as `myelon::rkyv` |
 //! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema that other languages share |
 //! | `tokio` | `asynchronous`: either end awaited in a tokio runtime |
 //! | `serde` | configuration types implement serde's traits |
@@ -326,7 +330,7 @@ pub use disruptor_mp::*;
 pub use namespaces::{consumer, observability, prelude, producer};
 
 // What programs of this family import from the root. Everything else of these modules is reached through them.
-pub use codec::{Codec, CodecError};
+pub use codec::{Codec, CodecError, message};
 pub use inference::{FixedTopology, InferenceTopologyError, InferenceTopologyResult, WorkerCount};
 pub use transport::{
     AlignedFixedFrame, DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, DEFAULT_TRANSPORT_PREFIX, FrameMeta,
@@ -342,6 +346,8 @@ pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, T
 pub use flatbuffers;
 #[cfg(feature = "rkyv")]
 pub use rkyv;
+#[cfg(any(feature = "bincode", feature = "serde"))]
+pub use serde;
 
 /// Compiles and runs what the guide for users of the alpha shows.
 #[cfg(all(doctest, feature = "bincode"))]

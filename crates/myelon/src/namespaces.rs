@@ -19,7 +19,7 @@
 /// ```
 pub mod prelude {
     pub use super::consumer;
-    pub use crate::codec::{Codec, CodecError, ZeroCopyCodec};
+    pub use crate::codec::{Codec, CodecError, ZeroCopyCodec, message};
     pub use crate::inference::{FixedTopology, WorkerCount};
     pub use crate::topology::{
         Answer, Invitation, Outcome, SchedulerEnd, Topology, TypedScheduler, TypedWorker, Whom, WorkerEnd, Workers,

@@ -53,6 +53,7 @@ mod the_crate_root {
     use myelon::is_last_frame as _;
     use myelon::is_single_frame as _;
     use myelon::lock_free as _;
+    use myelon::message as _;
     use myelon::MissingFreeSlots as _;
     use myelon::MmapConsumer as _;
     use myelon::MmapConsumerBarrier as _;
@@ -115,6 +116,8 @@ mod the_crate_root {
     use myelon::flatbuffers as _;
     #[cfg(feature = "rkyv")]
     use myelon::rkyv as _;
+    #[cfg(feature = "bincode")]
+    use myelon::serde as _;
 }
 
 /// What users get from the prelude.

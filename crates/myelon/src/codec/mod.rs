@@ -6,15 +6,20 @@
 //!
 //! A type becomes a message with one line, which names the codec:
 //!
-//! | macro, and feature | the type has | read in place as | whole message copied |
-//! |---|---|---|---|
-//! | `bincode_message!`, `bincode` (default) | serde's derives | - | when decoding |
-//! | `rkyv_message!`, `rkyv` | rkyv's derives | its archive | never |
-//! | `flatbuffers_message!`, `flatbuffers` | generated code with the object API | its table | once, when encoding |
+//! | line | feature | the type has | read in place as | whole message copied |
+//! |---|---|---|---|---|
+//! | [`#[message]`](message), `bincode_message!` | `bincode` (default) | serde's derives | - | when decoding |
+//! | [`#[message(rkyv)]`](message), `rkyv_message!` | `rkyv` | rkyv's derives | its archive | never |
+//! | `flatbuffers_message!` | `flatbuffers` | generated code with the object API | its table | once, when encoding |
 //!
-//! All three write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when those do not suffice. None of them
-//! trusts what it reads: bytes of a stranger give a [`CodecError`], however long they claim to be and however deeply they are nested.
+//! The attribute adds the derives and puts a schema into the ring: two programs whose types differ in any field are told which one when they
+//! attach. The macros compare a name and a version, for types whose traits are written by hand.
+//!
+//! All three codecs write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when those do not
+//! suffice. None of them trusts what it reads: bytes of a stranger give a [`CodecError`], however long they claim to be and however deeply they are
+//! nested.
 
+mod attribute;
 #[cfg(feature = "bincode")]
 pub mod bincode_support;
 mod claimed;
@@ -28,6 +33,10 @@ mod tag;
 #[allow(unsafe_code)]
 pub mod trusted;
 
+/// The parts of descriptions; the whole is in [`schema`](disruptor_mp::schema).
+pub use disruptor_mp::schema::{Described, Types};
+
+pub use attribute::{Rkyv, Serde, message};
 pub use claimed::{ClaimedBytes, Full};
 pub use error::{Cause, CodecError, CodecResult, EncodeShort};
 pub use message::{Codec, ZeroCopyCodec};

@@ -1,25 +1,30 @@
 //! The name under which two programs agree on a type of message.
 //!
-//! **Lives here:** [`TypeTag`]. **Builds on:** nothing. **May touch it:** codecs make it, typed transports store and compare it.
+//! **Lives here:** [`TypeTag`]. **Builds on:** schemas of messages. **May touch it:** codecs make it, typed transports store and compare it.
 
+use super::Described;
+use disruptor_mp::schema::MessageSchema;
 use std::fmt;
 
-/// What a stream says about its messages: the codec, the type and its version, as text like `rkyv:Step/1`.
+/// What a stream says about its messages: one line of text, which is compared as a whole when a program attaches.
 ///
-/// The text is compared as a whole. It says nothing about fields: give a type another version when its bytes change, so that a program
-/// which knows only the old form is refused when it attaches and not confused later.
+/// For a type with [`#[message]`](super::message) it is the [schema](Self::schema): the codec, and names, types and order of everything in the
+/// message. For one with a macro it is the codec, the type and its version, such as `rkyv:Step/1`. That says nothing about fields: give such a
+/// type another version when its bytes change, so that a program which knows only the old form is refused when it attaches and not confused
+/// later.
 ///
 /// ```
 /// use myelon::codec::TypeTag;
 ///
 /// let tag = TypeTag::new("rkyv", "Step/2");
 /// assert_eq!(tag.to_string(), "rkyv:Step/2");
+/// assert_eq!(tag.schema(), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TypeTag(String);
 
 impl TypeTag {
-    /// Most bytes of a tag. It is stored in the segment beside the schema, whose names have the same bound.
+    /// Most bytes of a tag that is no schema. It is stored in the segment beside the schema of the slots, whose names have the same bound.
     pub const LEN_MAX_BYTES: usize = 256;
 
     /// The tag of the type `name` (with its version), written by `codec`.
@@ -42,6 +47,19 @@ impl TypeTag {
     #[doc(hidden)]
     pub fn of_type(codec: &str, type_text: &str) -> Self {
         Self::new(codec, &format!("{}/1", without_modules(type_text)))
+    }
+
+    /// The tag of a type that describes itself, as `codec` writes it.
+    ///
+    /// # Panics
+    /// As [`MessageSchema::of`]: when the schema is longer than a ring takes.
+    pub fn of_message<C, T: Described<C>>(codec: &str) -> Self {
+        Self(MessageSchema::of::<C, T>(codec).to_string())
+    }
+
+    /// What the messages are made of; `None` if the tag says no more than a name.
+    pub fn schema(&self) -> Option<MessageSchema> {
+        MessageSchema::parse(&self.0).ok()
     }
 
     /// The text.

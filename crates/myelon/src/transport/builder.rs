@@ -161,6 +161,11 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
+    /// Where the transport is, and the application's rank of this end.
+    pub(crate) fn address(&self) -> (&Place, Option<u32>) {
+        (&self.settings.place, self.settings.rank)
+    }
+
     /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also the default. With 0
     /// only messages without bytes are sent and received. A receiver uses memory up to this, and no more, for messages that were split.
     #[must_use]

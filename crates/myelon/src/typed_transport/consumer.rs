@@ -6,8 +6,9 @@
 use super::error::TypedReceiveError;
 use super::message::{Tally, TypedMessage};
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportConsumer, Records, TransportBuilder, TransportResult};
-use disruptor_mp::{ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
+use crate::transport::{Format, FramedTransportConsumer, Records, TransportBuilder, TransportError, TransportResult};
+use disruptor_mp::liveness::{RefusalCause, leave_refusal};
+use disruptor_mp::{ConsumerEnd, CountersFile, MultiProcessError, Patience, Place, WaitStrategy};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -31,10 +32,8 @@ use std::ops::{Deref, DerefMut};
 /// use myelon::transport::MyelonWaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 ///
-/// #[derive(serde::Serialize, serde::Deserialize)]
+/// #[myelon::message]
 /// struct Tick(u64);
-///
-/// myelon::bincode_message!(Tick = "tick/1");
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-consumer-docs-{}", std::process::id());
@@ -81,7 +80,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it has.
     ///
     /// # Errors
-    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` names both types if the stream is one of another type.
+    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type. Of types with
+    /// [`#[message]`](crate::codec::message) it names the first field or variant that differs, otherwise both tags. The stream's producer
+    /// sees who was refused in [`refusal`](disruptor_mp::ProducerEnd::refusal).
     pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait))
     }
@@ -104,7 +105,14 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
-        let raw = builder.with_content_tag(T::type_tag()).build_consumer()?;
+        let (place, rank) = builder.address();
+        let (place, rank) = (place.clone(), rank);
+        let raw = builder.with_content_tag(T::type_tag()).build_consumer().inspect_err(|error| {
+            if let TransportError::Build(error @ MultiProcessError::IncompatibleContent { .. }) = error {
+                // For the sender, which would only see that a consumer is missing. Where this cannot be said, our own error has it all.
+                let _ = leave_refusal(place, rank, RefusalCause::of(error));
+            }
+        })?;
         let tally = Tally::new::<F::Event>(&raw, 0);
         Ok(Self { raw, tally, on_undecodable: OnUndecodable::default(), copy: Vec::new(), message: PhantomData })
     }

@@ -18,17 +18,13 @@ use std::ops::Deref;
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// use myelon::Patience;
-/// use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
 /// use myelon::transport::MyelonWaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 ///
-/// #[derive(Archive, Serialize, Deserialize)]
-/// #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+/// #[myelon::message(rkyv)]
 /// struct Step {
 ///     tokens: Vec<u32>,
 /// }
-///
-/// myelon::rkyv_message!(Step);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-message-docs-{}", std::process::id());
@@ -75,14 +71,10 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     ///
     #[cfg_attr(feature = "rkyv", doc = "```compile_fail,E0080")]
     #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
-    /// use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
     /// use myelon::{Patience, transport::FixedFrame, typed_transport::TypedConsumer};
     ///
-    /// #[derive(Archive, Serialize, Deserialize)]
-    /// #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+    /// #[myelon::message(rkyv)]
     /// struct Step(Vec<u32>);
-    ///
-    /// myelon::rkyv_message!(Step);
     ///
     /// fn first_token(consumer: &mut TypedConsumer<Step, FixedFrame<1000>>) -> u32 {
     ///     let message = consumer.next(Patience::Endless).unwrap().unwrap();

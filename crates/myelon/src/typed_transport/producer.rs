@@ -22,15 +22,13 @@ use std::time::Instant;
 /// use myelon::Patience;
 /// use myelon::transport::MyelonWaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
-/// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// #[myelon::message]
+/// #[derive(Debug, PartialEq)]
 /// struct Step {
 ///     id: u64,
 ///     tokens: Vec<u32>,
 /// }
-///
-/// myelon::bincode_message!(Step);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-docs-{}", std::process::id());

@@ -56,6 +56,9 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
 /// Makes a type with serde's derives a message: `bincode_message!(Step)`, or `bincode_message!(Step = "step/2")` to say under which name
 /// and version two programs agree on it.
 ///
+/// Two programs compare that name and nothing else: give it another version when the fields change. [`#[message]`](crate::codec::message)
+/// compares the fields themselves; this macro is for types whose traits are written by hand.
+///
 /// ```
 /// use myelon::codec::Codec;
 /// use serde::{Deserialize, Serialize};
@@ -87,12 +90,20 @@ macro_rules! bincode_message {
         $crate::bincode_message!(@of $message, new, $name);
     };
     (@of $message:ty, $tag:ident, $name:expr) => {
-        impl $crate::codec::Codec for $message {
+        $crate::bincode_message!(@codec {} { $message } {} $crate::codec::TypeTag::$tag(Self::CODEC, $name));
+    };
+    // What `#[message]` writes.
+    (@described { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* }) => {
+        $crate::bincode_message!(@codec { $($parameters)* } { $message } { $($bounds)* }
+            $crate::codec::TypeTag::of_message::<$crate::codec::Serde, Self>(Self::CODEC));
+    };
+    (@codec { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* } $type_tag:expr) => {
+        impl $($parameters)* $crate::codec::Codec for $message $($bounds)* {
             const CODEC: &'static str = $crate::codec::bincode_support::CODEC;
             type Scratch = ();
 
             fn type_tag() -> $crate::codec::TypeTag {
-                $crate::codec::TypeTag::$tag(Self::CODEC, $name)
+                $type_tag
             }
 
             fn encode(

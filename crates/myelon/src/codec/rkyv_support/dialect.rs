@@ -7,7 +7,7 @@
 //! crate that knows nothing of ours. Two programs that differ in them cannot read each other's archives, so they have different tags.
 
 use super::CODEC;
-use crate::codec::TypeTag;
+use crate::codec::{Described, Rkyv, TypeTag};
 use rkyv::primitive::ArchivedUsize;
 use rkyv::rend::unaligned::{u16_ube, u16_ule, u32_ube, u32_ule, u64_ube, u64_ule};
 use rkyv::rend::{u16_be, u16_le, u32_be, u32_le, u64_be, u64_le};
@@ -48,4 +48,10 @@ pub fn tag(name: &str) -> TypeTag {
 #[doc(hidden)]
 pub fn tag_of_type(type_text: &str) -> TypeTag {
     TypeTag::of_type(&dialect(), type_text)
+}
+
+/// The tag of a message that `#[message(rkyv)]` describes.
+#[doc(hidden)]
+pub fn tag_of_message<T: Described<Rkyv>>() -> TypeTag {
+    TypeTag::of_message::<Rkyv, T>(&dialect())
 }

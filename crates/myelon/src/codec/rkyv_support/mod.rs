@@ -22,7 +22,7 @@ use rkyv::{Archive, Archived, Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroUsize;
 
-pub use dialect::{tag, tag_of_type};
+pub use dialect::{tag, tag_of_message, tag_of_type};
 pub use error::ArchiveError;
 pub use rkyv;
 
@@ -139,15 +139,17 @@ fn is_aligned(bytes: &[u8]) -> bool {
 /// Makes a type with rkyv's derives a message that is read in place: `rkyv_message!(Step)`, or `rkyv_message!(Step = "step/2")` to say
 /// under which name and version two programs agree on it.
 ///
-/// A program without a dependency on rkyv of its own adds `#[rkyv(crate = myelon::codec::rkyv_support::rkyv)]` to the type.
+/// Two programs compare that name and nothing else: give it another version when the fields change. [`#[message(rkyv)]`](crate::codec::message)
+/// compares the fields themselves, and adds the derives; this macro is for types whose traits are written by hand.
+///
+/// A program without a dependency on rkyv of its own adds `#[rkyv(crate = myelon::rkyv)]` to the type.
 ///
 /// ```
-/// use myelon::codec::rkyv_support::rkyv;
 /// use myelon::codec::{Codec, ZeroCopyCodec};
-/// use rkyv::{Archive, Deserialize, Serialize};
+/// use myelon::rkyv::{self, Archive, Deserialize, Serialize};
 ///
 /// #[derive(Debug, PartialEq, Archive, Serialize, Deserialize)]
-/// #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+/// #[rkyv(crate = myelon::rkyv)]
 /// struct Step {
 ///     id: u64,
 ///     tokens: Vec<u32>,
@@ -177,12 +179,20 @@ macro_rules! rkyv_message {
         $crate::rkyv_message!(@of $message, tag, $name);
     };
     (@of $message:ty, $tag:ident, $name:expr) => {
-        impl $crate::codec::Codec for $message {
+        $crate::rkyv_message!(@codec {} { $message } {} $crate::codec::rkyv_support::$tag($name));
+    };
+    // What `#[message]` writes.
+    (@described { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* }) => {
+        $crate::rkyv_message!(@codec { $($parameters)* } { $message } { $($bounds)* }
+            $crate::codec::rkyv_support::tag_of_message::<Self>());
+    };
+    (@codec $parameters:tt { $message:ty } $bounds:tt $type_tag:expr) => {
+        $crate::rkyv_message!(@impl $parameters [$crate::codec::Codec] { $message } $bounds {
             const CODEC: &'static str = $crate::codec::rkyv_support::CODEC;
             type Scratch = $crate::codec::rkyv_support::Scratch;
 
             fn type_tag() -> $crate::codec::TypeTag {
-                $crate::codec::rkyv_support::$tag($name)
+                $type_tag
             }
 
             fn encode(
@@ -196,19 +206,22 @@ macro_rules! rkyv_message {
             fn decode(bytes: &[u8]) -> $crate::codec::CodecResult<Self> {
                 $crate::codec::rkyv_support::decode(bytes)
             }
-        }
-
-        impl $crate::codec::ZeroCopyCodec for $message {
+        });
+        $crate::rkyv_message!(@impl $parameters [$crate::codec::ZeroCopyCodec] { $message } $bounds {
             const ALIGN_BYTES: usize = $crate::codec::rkyv_support::ALIGN_MAX_BYTES;
             type Archived<'a> = &'a $crate::codec::rkyv_support::rkyv::Archived<Self>;
 
             fn access(bytes: &[u8]) -> $crate::codec::CodecResult<Self::Archived<'_>> {
                 $crate::codec::rkyv_support::access::<Self>(bytes)
             }
-        }
-
-        impl $crate::codec::trusted::TrustedCodec for $message {
+        });
+        $crate::rkyv_message!(@impl $parameters [$crate::codec::trusted::TrustedCodec] { $message } $bounds {
             type Form = $crate::codec::trusted::RkyvForm;
+        });
+    };
+    (@impl { $($parameters:tt)* } [$codec:path] { $message:ty } { $($bounds:tt)* } { $($items:tt)* }) => {
+        impl $($parameters)* $codec for $message $($bounds)* {
+            $($items)*
         }
     };
 }

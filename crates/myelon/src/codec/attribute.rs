@@ -1,0 +1,116 @@
+//! The attribute that makes a type a message.
+//!
+//! **Lives here:** [`message`], and [`Serde`] and [`Rkyv`], which stand for the derives that a description is of.
+//! **Builds on:** disruptor-mp-derive, and the schemas of disruptor-mp. **May touch it:** programs.
+
+/// How serde's derives write a type: the parameter of [`Described`](super::Described) for the codecs that use them.
+#[derive(Debug)]
+pub enum Serde {}
+
+/// How rkyv's derives write a type: the parameter of [`Described`](super::Described) for archives.
+#[derive(Debug)]
+pub enum Rkyv {}
+
+/// Makes a struct or an enum a message: a type whose values travel, and whose fields two programs compare when they
+/// attach.
+///
+/// | written | derives | a stream of it travels as |
+/// |---|---|---|
+/// | `#[message]`, `#[message(serde)]` | serde's | bincode, feature `bincode` (default) |
+/// | `#[message(rkyv)]` | rkyv's | an archive that is read in place, feature `rkyv` |
+/// | `#[message(serde, rkyv)]` | both, so that it may be part of messages of both | the first one says |
+///
+#[cfg_attr(feature = "bincode", doc = "```")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::prelude::*;
+///
+/// #[message]
+/// #[derive(Debug, PartialEq)]
+/// struct Step {
+///     id: u64,
+///     work: Vec<Work>,
+/// }
+///
+/// #[message]
+/// #[derive(Debug, PartialEq)]
+/// enum Work {
+///     Prefill { tokens: Vec<u32> },
+///     Decode(u32),
+/// }
+///
+/// /// `Step` as an older program has it.
+/// mod older {
+///     # use myelon::prelude::*;
+///     #[message]
+///     pub struct Step {
+///         pub id: u32,
+///         pub work: Vec<super::Work>,
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = portable_shm_segment_name("doc");
+/// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+/// let step = Step { id: 7, work: vec![Work::Prefill { tokens: vec![1, 2] }, Work::Decode(3)] };
+/// producer.publish(&step, 0)?;
+/// assert_eq!(consumer.receive_owned(Patience::Endless)?, Some((step, 0)));
+///
+/// let refused = TypedConsumer::<older::Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive).unwrap_err();
+/// let says = "field `Step.id` is u32 at position 0 here, but u64 at position 0 there";
+/// assert!(refused.to_string().ends_with(says), "{refused}");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The attribute adds what the type does not have *below* it: the derives, and where their library is, so that a
+/// program needs no dependency but `myelon` (which has the libraries as `myelon::serde` and `myelon::rkyv`). It
+/// implements [`Codec`](super::Codec) and [`Described`](super::Described). What a message has in it must be described
+/// as well: put the attribute on types of your own; numbers, texts, lists, maps, options, boxes and tuples are.
+///
+/// # What is compared
+/// Codec, names, types and order of all fields and variants, of nested types too; not the modules in which the types
+/// stand, nor the crates, compilers and machines. A field added at the end is a difference like any other.
+///
+/// # Options
+/// - On the type, a field or a variant `name = "Step/2"`: how the schema calls it. Give a type another name when its
+///   meaning changes and its fields do not. `rename` and `rename_all` of serde do the same.
+/// - On a field `as = Type`: it is written as that type would be. `opaque = "uuid/1"`: the schema does not look into
+///   it; change the text when its bytes change. For types of other crates, and beside serde's or rkyv's `with`. On the
+///   type either describes the whole.
+/// - `crate = "facade"`: the crate through which myelon is reached, if it is no dependency under its own name.
+///
+#[cfg_attr(feature = "bincode", doc = "```")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::codec::Codec;
+/// use myelon::message;
+///
+/// #[message(name = "Peer/2")]
+/// struct Peer {
+///     #[message(as = [u8; 4])]
+///     address: std::net::Ipv4Addr,
+///     #[message(opaque = "system-time/1")]
+///     seen: std::time::SystemTime,
+///     #[serde(skip)]
+///     failures: u32,
+/// }
+///
+/// assert_eq!(
+///     Peer::type_tag().as_str(),
+///     "message/1 bincode struct Peer/2 { address: [u8; 4], seen: opaque system-time/1 }"
+/// );
+/// ```
+///
+/// # What is refused, at compile time
+/// - A field of a type that has no schema: see the options above.
+/// - Attributes of serde whose bytes bincode cannot read back (`flatten`, `tag`, `untagged`, `skip_serializing_if`,
+///   `skip` of a variant and others), those that make the bytes another type's without `as` or `opaque` (`with`,
+///   `from`, `into`), and those that are not known.
+/// - `cfg` on fields and variants, lifetimes, unions.
+///
+/// # Panics
+/// A type whose schema is longer than [`MESSAGE_SCHEMA_BYTES_MAX`](crate::schema::MESSAGE_SCHEMA_BYTES_MAX) panics when
+/// a stream of it is created or attached to, always or never.
+///
+/// Source: RFC 0015.
+pub use disruptor_mp_derive::message;

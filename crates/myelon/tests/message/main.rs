@@ -1,0 +1,19 @@
+//! Types with `#[message]`: what programs compare when they attach to a stream of them.
+//!
+//! | what must not happen | shown by |
+//! |---|---|
+//! | a type that has changed is read as the one that was written | `changed::*` |
+//! | one type that stands in two places is refused | `same::*` |
+//! | an attribute changes the bytes and no program sees it | `attributes::*`, `refused/` |
+//! | a value does not come back as it was sent | `round_trip::*` |
+//! | only one side learns why it was refused | `changed::the_writer_learns_who_was_refused` |
+#![deny(unsafe_code)]
+#![allow(dead_code, unreachable_pub)] // most types here are compared and never sent
+
+mod attributes;
+mod changed;
+mod compiled;
+mod round_trip;
+mod same;
+mod stage;
+mod topologies;

@@ -1,0 +1,65 @@
+//! A scheduler and workers of described types.
+
+use myelon::message;
+use myelon::prelude::*;
+use std::time::{Duration, Instant};
+use testkit::watchdog::Watchdog;
+
+#[message]
+struct Step {
+    number: u64,
+}
+
+#[message]
+#[derive(Debug, PartialEq)]
+struct Sum(u64);
+
+mod older {
+    #[myelon::message]
+    pub(super) struct Step {
+        pub(super) number: u32,
+    }
+}
+
+fn topology(label: &str) -> Topology {
+    Topology::new(&format!("{label} {}", std::process::id()), 2usize).unwrap()
+}
+
+#[test]
+fn described_types_travel_both_ways() {
+    let _watchdog = Watchdog::new(Duration::from_secs(60), "workers answer");
+    let topology = topology("described");
+    let invitations = [topology.invitation(0).unwrap(), topology.invitation(1).unwrap()];
+    let workers = invitations.map(|invitation| {
+        std::thread::spawn(move || {
+            let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation).unwrap();
+            worker.serve(|step, _| Ok::<_, TransportError>(Sum(step.number + 1)))
+        })
+    });
+    let mut scheduler: TypedScheduler<Step, Sum> =
+        TypedScheduler::launch(topology, Workers::started_elsewhere()).unwrap();
+    scheduler.broadcast(&Step { number: 1 }, 0, Patience::Endless).unwrap();
+    for answer in scheduler.gather(Whom::All, Instant::now() + Duration::from_secs(30)) {
+        assert_eq!(answer.outcome.unwrap(), (Sum(2), 0));
+    }
+    scheduler.close();
+    for worker in workers {
+        worker.join().unwrap().unwrap();
+    }
+}
+
+/// The scheduler's own error has only a number, because a worker that it did not start has no other way to it.
+#[test]
+fn a_worker_of_an_older_type_is_told_what_differs_and_its_scheduler_that_it_was_refused() {
+    let _watchdog = Watchdog::new(Duration::from_secs(60), "a worker is refused");
+    let topology = topology("refused").with_rendezvous_timeout(Duration::from_secs(30));
+    let invitation = topology.invitation(1).unwrap();
+    let worker = std::thread::spawn(move || {
+        TypedWorker::<older::Step, Sum>::join(&invitation).map(drop).unwrap_err().to_string()
+    });
+    let refused = TypedScheduler::<Step, Sum>::launch(topology, Workers::started_elsewhere()).map(drop).unwrap_err();
+    let says = "field `Step.number` is u32 at position 0 here, but u64 at position 0 there";
+    let text = worker.join().unwrap();
+    assert!(text.contains(says), "{text}");
+    assert!(refused.to_string().contains("it expects another content tag"), "{refused}");
+}
