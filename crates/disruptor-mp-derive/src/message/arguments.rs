@@ -5,13 +5,22 @@
 use super::derives::Derives;
 use crate::attributes::crate_name;
 use proc_macro2::{Span, TokenStream};
-use syn::{Attribute, Error, Ident, LitStr, Token, Type, meta::ParseNestedMeta, parse::Parser};
+use quote::quote;
+use syn::{
+    Attribute, Error, Ident, LitInt, LitStr, Token, Type,
+    meta::ParseNestedMeta,
+    parenthesized,
+    parse::{Parse, Parser},
+    parse_quote,
+};
 
 /// What is said on the type.
 pub(super) struct Arguments {
     /// Whose derives the type gets; streams of it travel as the first one says.
     pub(super) derives: Vec<Derives>,
     pub(super) description: Description,
+    /// Types of older versions that a reader takes as well.
+    pub(super) takes: Vec<Type>,
     /// The crate through which myelon is reached.
     pub(super) crate_name: Ident,
 }
@@ -23,6 +32,8 @@ pub(super) struct Description {
     pub(super) name: Option<String>,
     /// What the schema says of its bytes, in place of what the source says.
     pub(super) bytes: Option<Bytes>,
+    /// In which version of the message the field was added.
+    pub(super) added: Option<LitInt>,
 }
 
 /// Bytes that the source does not describe.
@@ -33,15 +44,17 @@ pub(super) enum Bytes {
     Opaque(String),
 }
 
-const ON_A_TYPE: &str =
-    "`message` takes `serde`, `rkyv`, `name = \"Step/2\"`, `as = Type`, `opaque = \"step/1\"` and `crate = \"name\"`";
-const ON_A_FIELD: &str = "on a field `message` takes `name = \"name\"`, `as = Type` and `opaque = \"name/1\"`";
+const ON_A_TYPE: &str = "`message` takes `serde`, `rkyv`, `name = \"Step/2\"`, `as = Type`, `opaque = \"step/1\"`, \
+                         `takes(StepV1)` and `crate = \"name\"`";
+const ON_A_FIELD: &str =
+    "on a field `message` takes `name = \"name\"`, `as = Type`, `opaque = \"name/1\"` and, in a struct, `added = 2`";
 const ON_A_VARIANT: &str = "on a variant `message` takes `name = \"name\"`";
 
 impl Arguments {
     pub(super) fn parse(tokens: TokenStream) -> syn::Result<Self> {
         let crate_name = Ident::new("myelon", Span::call_site());
-        let mut arguments = Self { derives: Vec::new(), description: Description::default(), crate_name };
+        let description = Description::default();
+        let mut arguments = Self { derives: Vec::new(), description, takes: Vec::new(), crate_name };
         syn::meta::parser(|meta| arguments.parse_one(&meta)).parse2(tokens)?;
         if arguments.derives.is_empty() {
             arguments.derives.push(Derives::Serde);
@@ -56,6 +69,11 @@ impl Arguments {
             }
             self.derives.push(derives);
             Ok(())
+        } else if meta.path.is_ident("takes") {
+            let older;
+            parenthesized!(older in meta.input);
+            self.takes.extend(older.parse_terminated(Type::parse, Token![,])?);
+            Ok(())
         } else if meta.path.is_ident("crate") {
             self.crate_name = crate_name(meta)?;
             Ok(())
@@ -68,6 +86,16 @@ impl Arguments {
 impl Description {
     pub(super) fn of_field(attributes: &[Attribute]) -> syn::Result<Self> {
         Self::parse(attributes, ON_A_FIELD)
+    }
+
+    /// The attribute that says this of a field, but for the version that it was added in.
+    pub(super) fn attribute(&self) -> Attribute {
+        let name = self.name.iter();
+        let bytes = self.bytes.iter().map(|bytes| match bytes {
+            Bytes::As(ty) => quote!(as = #ty),
+            Bytes::Opaque(tag) => quote!(opaque = #tag),
+        });
+        parse_quote!(#[message(#(name = #name,)* #(#bytes)*)])
     }
 
     pub(super) fn of_variant(attributes: &[Attribute]) -> syn::Result<Self> {
@@ -87,7 +115,10 @@ impl Description {
     }
 
     fn parse_one(&mut self, meta: &ParseNestedMeta<'_>, takes: &'static str) -> syn::Result<()> {
-        let bytes = if meta.path.is_ident("name") {
+        let bytes = if takes == ON_A_FIELD && meta.path.is_ident("added") {
+            self.added = Some(meta.value()?.parse()?);
+            return Ok(());
+        } else if meta.path.is_ident("name") {
             self.name = Some(word(&meta.value()?.parse()?)?);
             return Ok(());
         } else if meta.path.is_ident("as") {

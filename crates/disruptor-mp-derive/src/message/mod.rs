@@ -10,6 +10,7 @@
 mod arguments;
 mod case;
 mod derives;
+mod older;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -22,6 +23,7 @@ use crate::attributes::{beside, is_conditional, listed};
 use arguments::{Arguments, Bytes, Description, word};
 use case::Rule;
 use derives::{Derives, Effect, Place};
+use older::Older;
 
 /// The attribute's whole expansion.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -53,7 +55,7 @@ fn expand_type(arguments: &Arguments, item: TokenStream) -> syn::Result<TokenStr
         .iter()
         .map(|&derives| implement_described(arguments, derives, &input))
         .collect::<syn::Result<_>>()?;
-    let codec = implement_codec(arguments, &input);
+    let codec = implement_codec(arguments, &input, &Older::of(arguments, &input)?);
 
     let derives: Vec<Path> = listed(&input.attrs, "derive")?;
     let mut wanted = Vec::new();
@@ -284,7 +286,7 @@ fn check_visible(name: &str, span: Span) -> syn::Result<()> {
 }
 
 /// What makes it a message: the macro of the first library's codec.
-fn implement_codec(arguments: &Arguments, input: &DeriveInput) -> TokenStream {
+fn implement_codec(arguments: &Arguments, input: &DeriveInput, older: &Older) -> TokenStream {
     let crate_name = &arguments.crate_name;
     let derives = arguments.derives[0];
     let (codec_macro, marker) = (derives.codec_macro(), derives.marker());
@@ -300,5 +302,13 @@ fn implement_codec(arguments: &Arguments, input: &DeriveInput) -> TokenStream {
         quote!(where #of: ::#crate_name::codec::Described<::#crate_name::codec::#marker>, #bounds #predicates)
     });
     let bounds = bounds.or_else(|| where_clause.map(ToTokens::to_token_stream));
-    quote!(::#crate_name::#codec_macro!(@described { #impl_generics } { #of } { #bounds });)
+    let Older { items, names } = older;
+    let takes = &arguments.takes;
+    let older = quote!(#(#names,)* #(#takes),*);
+    let codec = quote!(::#crate_name::#codec_macro!(@described { #impl_generics } { #of } { #bounds } { #older }););
+    if names.is_empty() {
+        return codec;
+    }
+    // Out of sight: they are this type's, and a program has no use for them.
+    quote!(const _: () = { #items #codec };)
 }

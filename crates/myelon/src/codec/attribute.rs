@@ -101,6 +101,54 @@ pub enum Rkyv {}
 /// );
 /// ```
 ///
+/// # Older versions
+/// A reader can take messages of programs that have not been upgraded yet. It looks at the ring when it attaches, and
+/// converts from then on. Upgrade the readers first, and then the writer: a reader of before is refused by a writer
+/// that is newer.
+/// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
+///   The numbers only say what came first.
+/// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Give it the name that the type had:
+///
+#[cfg_attr(feature = "bincode", doc = "```")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::prelude::*;
+///
+/// /// As programs have it that are not upgraded yet.
+/// #[message(name = "Step")]
+/// struct StepV1 {
+///     id: u32,
+/// }
+///
+/// #[message(takes(StepV1))]
+/// struct Step {
+///     id: u64,
+///     tokens: Vec<u32>,
+///     #[message(added = 3)]
+///     lane: u8,
+/// }
+///
+/// impl From<StepV1> for Step {
+///     fn from(step: StepV1) -> Self {
+///         Self { id: step.id.into(), tokens: Vec::new(), lane: 0 }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = portable_shm_segment_name("doc");
+/// let mut old = TypedProducer::<StepV1>::create(&name, 1 << 16)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+/// assert!(consumer.is_of_older_version());
+/// old.publish(&StepV1 { id: 7 }, 0)?;
+/// assert_eq!(consumer.receive_owned(Patience::Endless)?.unwrap().0.id, 7);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Both are for the type of a stream and not for types in it: where one of those has changed, write the whole older
+/// message out. Messages of an older version are decoded and not read in place
+/// ([`CodecError::OlderVersion`](super::CodecError::OlderVersion)), and a type that takes one cannot be read [without
+/// validation](super::trusted). The ends of a topology take their own version only.
+///
 /// # What is refused, at compile time
 /// - A field of a type that has no schema: see the options above.
 /// - Attributes of serde whose bytes bincode cannot read back (`flatten`, `tag`, `untagged`, `skip_serializing_if`,

@@ -32,6 +32,10 @@ pub enum CodecError {
         /// What it said.
         r#source: Cause,
     },
+    /// The messages of this stream are of an older version, which the reader takes: decode them. They are not laid out as
+    /// this version is, so they cannot be read in place.
+    #[error("the messages of this stream are of an older version, which can be decoded and not be read in place")]
+    OlderVersion,
 }
 
 impl CodecError {

@@ -3,7 +3,7 @@
 //! **Lives here:** [`Codec`], [`ZeroCopyCodec`]. **Builds on:** nothing. **May touch it:** the macros implement both; whoever has a
 //! codec of their own may as well.
 
-use super::{CodecError, CodecResult, EncodeShort, TypeTag};
+use super::{CodecError, CodecResult, EncodeShort, OlderVersion, TypeTag};
 
 /// A type whose values travel as bytes.
 ///
@@ -55,6 +55,12 @@ pub trait Codec: Sized {
 
     /// Under which name two programs agree on this type. A stream carries it, and who expects another type is refused.
     fn type_tag() -> TypeTag;
+
+    /// Versions of this type that a reader takes as well, and makes values of this type of: `takes(..)` of
+    /// [`#[message]`](super::message) writes them. None by default. Asked when a reader is refused for its own version.
+    fn older_versions() -> Vec<OlderVersion<Self>> {
+        Vec::new()
+    }
 
     /// About how many bytes this message takes, and cheap to say. It decides where the message is encoded first and never for what it
     /// waits: a hint that is too small may cost encoding again, one that is too large a copy.

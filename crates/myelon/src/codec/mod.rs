@@ -27,6 +27,7 @@ mod error;
 #[cfg(feature = "flatbuffers")]
 pub mod flatbuf_support;
 mod message;
+mod older;
 #[cfg(feature = "rkyv")]
 pub mod rkyv_support;
 mod tag;
@@ -40,6 +41,7 @@ pub use attribute::{Rkyv, Serde, message};
 pub use claimed::{ClaimedBytes, Full};
 pub use error::{Cause, CodecError, CodecResult, EncodeShort};
 pub use message::{Codec, ZeroCopyCodec};
+pub use older::OlderVersion;
 pub use tag::TypeTag;
 
 /// How deeply a message may be nested: the recursion of a decoder ends here, before the stack does.

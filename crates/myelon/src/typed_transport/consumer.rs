@@ -4,13 +4,12 @@
 //! time.
 
 use super::error::TypedReceiveError;
-use super::message::{Tally, TypedMessage};
-use crate::codec::Codec;
+use super::message::{Reading, Tally, TypedMessage};
+use crate::codec::{Codec, OlderVersion};
 use crate::transport::{Format, FramedTransportConsumer, Records, TransportBuilder, TransportError, TransportResult};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
 use disruptor_mp::{ConsumerEnd, CountersFile, MultiProcessError, Patience, Place, WaitStrategy};
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
@@ -55,11 +54,10 @@ use std::ops::{Deref, DerefMut};
 /// Source: RFC 0008, "Streams".
 pub struct TypedConsumer<T: Codec, F: Format = Records> {
     raw: FramedTransportConsumer<F>,
-    tally: Tally,
+    reading: Reading<T>,
     on_undecodable: OnUndecodable,
     /// Where a message lies that is decoded out of the sender's reach.
     copy: Vec<u8>,
-    message: PhantomData<fn() -> T>,
 }
 
 /// `TypedConsumer` on a mapped file; the place is an argument, not another type.
@@ -100,21 +98,30 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait).with_consumer_id(id))
     }
 
-    /// The consumer that `builder` describes, whose content tag becomes that of `T`.
+    /// The consumer that `builder` describes, whose content tag becomes that of `T`, or that of the older version of `T` that
+    /// the ring has.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
-        let (place, rank) = builder.address();
-        let (place, rank) = (place.clone(), rank);
-        let raw = builder.with_content_tag(T::type_tag()).build_consumer().inspect_err(|error| {
-            if let TransportError::Build(error @ MultiProcessError::IncompatibleContent { .. }) = error {
-                // For the sender, which would only see that a consumer is missing. Where this cannot be said, our own error has it all.
-                let _ = leave_refusal(place, rank, RefusalCause::of(error));
+        let (raw, older) = match builder.clone().with_content_tag(T::type_tag()).build_consumer() {
+            Ok(raw) => (raw, None),
+            Err(error) => {
+                let Some(version) = older_version(&error) else {
+                    leave_word(&builder, &error);
+                    return Err(error);
+                };
+                (builder.with_content_tag(version.tag().clone()).build_consumer()?, Some(version))
             }
-        })?;
-        let tally = Tally::new::<F::Event>(&raw, 0);
-        Ok(Self { raw, tally, on_undecodable: OnUndecodable::default(), copy: Vec::new(), message: PhantomData })
+        };
+        let reading = Reading { tally: Tally::new::<F::Event>(&raw, 0), older };
+        Ok(Self { raw, reading, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
+    }
+
+    /// Whether the messages of the stream are of one of the [older versions](Codec::older_versions) of `T`. They are decoded into
+    /// `T`, and cannot be read in place. Decided when it was attached.
+    pub fn is_of_older_version(&self) -> bool {
+        self.reading.older.is_some()
     }
 
     /// What [`receive_owned`](Self::receive_owned) does from now on about a message that is none.
@@ -127,8 +134,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # Errors
     /// `Transport`: the wait ended, or one message could not be put together and was skipped.
     pub fn next(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
-        let Self { raw, tally, .. } = self;
-        Ok(raw.next(patience)?.map(|message| TypedMessage::new(message, tally)))
+        let Self { raw, reading, .. } = self;
+        Ok(raw.next(patience)?.map(|message| TypedMessage::new(message, reading)))
     }
 
     /// The next message and its kind, decoded from a copy and acknowledged; `None` only for [`Patience::Now`].
@@ -148,7 +155,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
             } else {
                 &message
             };
-            match self.tally.of(T::decode(bytes)) {
+            match self.reading.tally.of(self.reading.decode(bytes)) {
                 Ok(value) => return Ok(Some((value, message.kind()))),
                 Err(_) if self.on_undecodable == OnUndecodable::Skip => {}
                 Err(source) => {
@@ -183,7 +190,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
 
     /// Messages whose bytes were none of this type. Only grows.
     pub fn undecodable(&self) -> u64 {
-        self.tally.undecodable()
+        self.reading.tally.undecodable()
     }
 
     /// The transport under the stream.
@@ -199,7 +206,24 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// Counts into `file` from now on, instead of into the table in the ring's own segment.
     pub fn attach_counters(&mut self, file: &CountersFile) {
         self.raw.attach_counters(file);
-        self.tally = Tally::new::<F::Event>(&self.raw, self.tally.undecodable());
+        self.reading.tally = Tally::new::<F::Event>(&self.raw, self.undecodable());
+    }
+}
+
+/// The version that a ring has, if that is why a reader of `T` was refused and `T` takes it.
+fn older_version<T: Codec>(refusal: &TransportError) -> Option<OlderVersion<T>> {
+    let TransportError::Build(MultiProcessError::IncompatibleContent { found: Some(found), .. }) = refusal else {
+        return None;
+    };
+    T::older_versions().into_iter().find(|version| version.tag().as_str() == found)
+}
+
+/// Tells the sender that this process was refused for its type. Otherwise the sender would only see that a consumer is
+/// missing. Where this cannot be told, the reader's own error has it all.
+fn leave_word<F: Format>(builder: &TransportBuilder<F>, refusal: &TransportError) {
+    if let TransportError::Build(error @ MultiProcessError::IncompatibleContent { .. }) = refusal {
+        let (place, rank) = builder.address();
+        let _ = leave_refusal(place.clone(), rank, RefusalCause::of(error));
     }
 }
 

@@ -1,9 +1,9 @@
 //! A typed message that was received and is not acknowledged yet.
 //!
-//! **Lives here:** [`TypedMessage`], and the [`Tally`] of what became of its kind. **Builds on:** the transport's message. **May touch
+//! **Lives here:** [`TypedMessage`], and the [`Reading`] of its stream. **Builds on:** the transport's message. **May touch
 //! it:** the application; it borrows its consumer, so there is one at a time.
 
-use crate::codec::{Codec, CodecResult, ZeroCopyCodec};
+use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec};
 use crate::transport::{Format, Message, Records};
 use disruptor_mp::counters::ids;
 use disruptor_mp::{ConsumerEnd, CounterHandle, Event};
@@ -42,15 +42,15 @@ use std::ops::Deref;
 #[must_use = "dropping a message acknowledges it"]
 pub struct TypedMessage<'a, T: Codec, F: Format = Records> {
     message: Message<'a, F>,
-    tally: &'a Tally,
+    reading: &'a Reading<T>,
     /// Looked at several times, it still counts once.
     is_counted: Cell<bool>,
     content: PhantomData<fn() -> T>,
 }
 
 impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
-    pub(super) fn new(message: Message<'a, F>, tally: &'a Tally) -> Self {
-        Self { message, tally, is_counted: Cell::new(false), content: PhantomData }
+    pub(super) fn new(message: Message<'a, F>, reading: &'a Reading<T>) -> Self {
+        Self { message, reading, is_counted: Cell::new(false), content: PhantomData }
     }
 
     /// The message as a value.
@@ -61,7 +61,7 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     /// # Errors
     /// When the bytes are no `T`. Drop the message to go on.
     pub fn decode(&self) -> CodecResult<T> {
-        self.count(T::decode(&self.message))
+        self.count(self.reading.decode(&self.message))
     }
 
     /// The message where it lies, after it was checked.
@@ -84,7 +84,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     /// ```
     ///
     /// # Errors
-    /// When the bytes are no `T`. Drop the message to go on.
+    /// When the bytes are no `T`: drop the message to go on. [`OlderVersion`](CodecError::OlderVersion) for every message of a
+    /// stream of an older version, which can be [decoded](Self::decode) only.
     pub fn get(&self) -> CodecResult<T::Archived<'_>>
     where
         T: ZeroCopyCodec,
@@ -95,6 +96,9 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
                 "this codec reads aligned payloads only, which this format does not have"
             );
         }
+        if self.reading.older.is_some() {
+            return Err(CodecError::OlderVersion);
+        }
         self.count(T::access(&self.message))
     }
 
@@ -104,7 +108,7 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     }
 
     fn count<V>(&self, answer: CodecResult<V>) -> CodecResult<V> {
-        if self.is_counted.replace(true) { answer } else { self.tally.of(answer) }
+        if self.is_counted.replace(true) { answer } else { self.reading.tally.of(answer) }
     }
 }
 
@@ -124,6 +128,23 @@ impl<T: Codec, F: Format> fmt::Debug for TypedMessage<'_, T, F> {
             .field("kind", &self.message.kind())
             .field("len_bytes", &self.message.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// How the messages of a stream become values, and how many did.
+pub(super) struct Reading<T> {
+    pub(super) tally: Tally,
+    /// The version of the stream's messages; `None`: that of `T` itself.
+    pub(super) older: Option<OlderVersion<T>>,
+}
+
+impl<T: Codec> Reading<T> {
+    #[inline]
+    pub(super) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
+        match &self.older {
+            None => T::decode(bytes),
+            Some(version) => version.decode(bytes),
+        }
     }
 }
 

@@ -17,3 +17,4 @@ mod round_trip;
 mod same;
 mod stage;
 mod topologies;
+mod versions;

@@ -90,20 +90,24 @@ macro_rules! bincode_message {
         $crate::bincode_message!(@of $message, new, $name);
     };
     (@of $message:ty, $tag:ident, $name:expr) => {
-        $crate::bincode_message!(@codec {} { $message } {} $crate::codec::TypeTag::$tag(Self::CODEC, $name));
+        $crate::bincode_message!(@codec {} { $message } {} {} $crate::codec::TypeTag::$tag(Self::CODEC, $name));
     };
     // What `#[message]` writes.
-    (@described { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* }) => {
-        $crate::bincode_message!(@codec { $($parameters)* } { $message } { $($bounds)* }
+    (@described { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* } { $($older:ty),* $(,)? }) => {
+        $crate::bincode_message!(@codec { $($parameters)* } { $message } { $($bounds)* } { $($older),* }
             $crate::codec::TypeTag::of_message::<$crate::codec::Serde, Self>(Self::CODEC));
     };
-    (@codec { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* } $type_tag:expr) => {
+    (@codec { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* } { $($older:ty),* } $type_tag:expr) => {
         impl $($parameters)* $crate::codec::Codec for $message $($bounds)* {
             const CODEC: &'static str = $crate::codec::bincode_support::CODEC;
             type Scratch = ();
 
             fn type_tag() -> $crate::codec::TypeTag {
                 $type_tag
+            }
+
+            fn older_versions() -> ::std::vec::Vec<$crate::codec::OlderVersion<Self>> {
+                ::std::vec![$($crate::codec::OlderVersion::of::<$older>()),*]
             }
 
             fn encode(

@@ -179,20 +179,24 @@ macro_rules! rkyv_message {
         $crate::rkyv_message!(@of $message, tag, $name);
     };
     (@of $message:ty, $tag:ident, $name:expr) => {
-        $crate::rkyv_message!(@codec {} { $message } {} $crate::codec::rkyv_support::$tag($name));
+        $crate::rkyv_message!(@codec {} { $message } {} {} $crate::codec::rkyv_support::$tag($name));
     };
     // What `#[message]` writes.
-    (@described { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* }) => {
-        $crate::rkyv_message!(@codec { $($parameters)* } { $message } { $($bounds)* }
+    (@described { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* } { $($older:ty),* $(,)? }) => {
+        $crate::rkyv_message!(@codec { $($parameters)* } { $message } { $($bounds)* } { $($older),* }
             $crate::codec::rkyv_support::tag_of_message::<Self>());
     };
-    (@codec $parameters:tt { $message:ty } $bounds:tt $type_tag:expr) => {
+    (@codec $parameters:tt { $message:ty } $bounds:tt { $($older:ty),* } $type_tag:expr) => {
         $crate::rkyv_message!(@impl $parameters [$crate::codec::Codec] { $message } $bounds {
             const CODEC: &'static str = $crate::codec::rkyv_support::CODEC;
             type Scratch = $crate::codec::rkyv_support::Scratch;
 
             fn type_tag() -> $crate::codec::TypeTag {
                 $type_tag
+            }
+
+            fn older_versions() -> ::std::vec::Vec<$crate::codec::OlderVersion<Self>> {
+                ::std::vec![$($crate::codec::OlderVersion::of::<$older>()),*]
             }
 
             fn encode(
@@ -215,10 +219,15 @@ macro_rules! rkyv_message {
                 $crate::codec::rkyv_support::access::<Self>(bytes)
             }
         });
+        $crate::rkyv_message!(@trusted $parameters { $message } $bounds { $($older),* });
+    };
+    (@trusted $parameters:tt { $message:ty } $bounds:tt {}) => {
         $crate::rkyv_message!(@impl $parameters [$crate::codec::trusted::TrustedCodec] { $message } $bounds {
             type Form = $crate::codec::trusted::RkyvForm;
         });
     };
+    // A stream may carry an older version, whose bytes are not those of this type.
+    (@trusted $parameters:tt { $message:ty } $bounds:tt { $($older:ty),+ }) => {};
     (@impl { $($parameters:tt)* } [$codec:path] { $message:ty } { $($bounds:tt)* } { $($items:tt)* }) => {
         impl $($parameters)* $codec for $message $($bounds)* {
             $($items)*

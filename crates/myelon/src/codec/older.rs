@@ -1,0 +1,41 @@
+//! Versions of a message that a reader takes besides its own.
+//!
+//! **Lives here:** [`OlderVersion`]. **Builds on:** codecs and tags. **May touch it:** `#[message]` writes a list of
+//! them, typed consumers choose one when they attach.
+
+use super::{Codec, CodecResult, TypeTag};
+use std::fmt;
+
+/// An older version of `T`: what a stream of it carries, and how its messages become values of `T`.
+///
+/// Source: RFC 0015, "Versions".
+pub struct OlderVersion<T> {
+    tag: TypeTag,
+    decode: fn(&[u8]) -> CodecResult<T>,
+}
+
+impl<T> OlderVersion<T> {
+    /// The version that has the type `Old` here. It may have another codec than `T`.
+    pub fn of<Old: Codec + Into<T>>() -> Self {
+        Self { tag: Old::type_tag(), decode: |bytes| Old::decode(bytes).map(Into::into) }
+    }
+
+    /// What a stream of this version carries.
+    pub fn tag(&self) -> &TypeTag {
+        &self.tag
+    }
+
+    /// Makes a `T` of exactly these bytes, which may be anything and lie anywhere.
+    ///
+    /// # Errors
+    /// As [`Codec::decode`], when they are not a message of this version.
+    pub fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
+        (self.decode)(bytes)
+    }
+}
+
+impl<T> fmt::Debug for OlderVersion<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OlderVersion").field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
