@@ -29,6 +29,7 @@ impl<T> OlderVersion<T> {
     ///
     /// # Errors
     /// As [`Codec::decode`], when they are not a message of this version.
+    #[cold]
     pub fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
         (self.decode)(bytes)
     }

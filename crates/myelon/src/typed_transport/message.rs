@@ -139,7 +139,7 @@ pub(super) struct Reading<T> {
 }
 
 impl<T: Codec> Reading<T> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
         match &self.older {
             None => T::decode(bytes),
