@@ -9,8 +9,9 @@ use crate::ring::construct::{self, Existing};
 use crate::ring::consumer::SharedConsumer;
 use crate::ring::consumer_end::ConsumerEnd;
 use crate::ring::control::ConsumerId;
+use crate::ring::form::{Form, SlotForm, Stamped};
 use crate::ring::join::StartAt;
-use crate::ring::layout::{self, DEFAULT_MAX_CONSUMERS, is_line};
+use crate::ring::layout::{self, Carries, DEFAULT_MAX_CONSUMERS, Slots};
 use crate::ring::producer::SharedProducer;
 use crate::ring::producer_end::ProducerEnd;
 use crate::ring::tap_handle::Tap;
@@ -113,7 +114,7 @@ impl Selection {
 /// Made by [`build_shared_single_producer`](crate::build_shared_single_producer) and
 /// [`attach_shared_consumer`](crate::attach_shared_consumer).
 #[derive(Clone, Debug)]
-pub struct SharedDisruptorBuilder<E> {
+pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     place: Place,
     capacity: usize,
     /// Of a ring of records: the bytes that were asked for, for the text of an error.
@@ -131,15 +132,22 @@ pub struct SharedDisruptorBuilder<E> {
     process_core: Option<usize>,
     consumer_core: Option<usize>,
     keeps_place: bool,
-    event: PhantomData<fn() -> E>,
+    carries: PhantomData<fn() -> (E, F)>,
 }
 
 impl<E: Event> SharedDisruptorBuilder<E> {
     /// An endpoint of the ring at `place` with `size` slots, a power of two. A consumer that gives 0 takes what it finds.
     pub fn new(place: impl Into<Place>, size: usize) -> Self {
+        Self::of(place, size)
+    }
+}
+
+impl<E, F: Form> SharedDisruptorBuilder<E, F> {
+    /// An endpoint of the ring at `place` with so many slots, or lines.
+    pub(crate) fn of(place: impl Into<Place>, capacity: usize) -> Self {
         Self {
             place: place.into(),
-            capacity: size,
+            capacity,
             record_bytes: 0,
             coordination: CoordinationMode::default(),
             discovery: DiscoveryMode::default(),
@@ -154,7 +162,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             process_core: None,
             consumer_core: None,
             keeps_place: false,
-            event: PhantomData,
+            carries: PhantomData,
         }
     }
 
@@ -302,26 +310,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         Self { existing: Existing::Replace, ..self }
     }
 
-    /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
-    ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
-    /// none; [`ProducerEnd::origin`] says which. A segment of another kind, version or byte order is replaced if no
-    /// process uses it, unless it is a counters file.
-    ///
-    /// # Errors
-    /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `InUseAsOther`, `HoldsCounters`,
-    /// `NotOwner`, `NoSpace`, `CoordinationTimeout`, and so on. A start-up that cannot come to its end, or has nothing
-    /// to wait for, is refused before anything is created. Nothing is left behind.
-    ///
-    /// # Panics
-    /// On a builder of [`records`](SharedDisruptorBuilder::records), which have ends of their own.
-    pub fn build_producer(self, factory: impl FnMut() -> E + Send + 'static) -> MultiProcessResult<SharedProducer<E>> {
-        assert!(!is_line::<E>(), "a ring of records is built with `build_record_producer`");
-        Ok(SharedProducer::new(self.producer_end()?, Box::new(factory)))
-    }
-
     /// The producer without what it writes.
-    pub(crate) fn producer_end(self) -> MultiProcessResult<ProducerEnd<E>> {
+    pub(crate) fn producer_end<S: Carries<Form = F>>(self) -> MultiProcessResult<ProducerEnd<S>> {
         self.pin("MYELON_PRODUCER_CORE")?;
         self.check_start_up()?;
         let (places, prefix) = match &self.discovery {
@@ -329,7 +319,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } => (*max_consumers, consumer_prefix.clone()),
         };
         // A ring of that size must be possible before anything is said about a part of it.
-        layout::plan::<E>(self.capacity, places)?;
+        layout::plan_for::<S>(self.capacity, places)?;
         let max_buffer = match self.coordination {
             CoordinationMode::BufferUntilConsumers { max_buffer } if max_buffer == 0 || max_buffer > self.capacity => {
                 return Err(MultiProcessError::BufferSize { max_buffer, capacity: self.capacity });
@@ -340,7 +330,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             _ => None,
         };
         let place = self.place.to_string();
-        let producer = construct::producer::<E>(construct::ProducerRequest {
+        let producer = construct::producer::<S>(construct::ProducerRequest {
             place: self.place,
             capacity: self.capacity,
             places,
@@ -390,21 +380,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         }
     }
 
-    /// Attaches a consumer to a ring that exists.
-    ///
-    /// # Errors
-    /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
-    /// `TableFull`, and so on.
-    ///
-    /// # Panics
-    /// On a builder of [`records`](SharedDisruptorBuilder::records), which have ends of their own.
-    pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E>> {
-        assert!(!is_line::<E>(), "a ring of records is attached to with `build_record_consumer`");
-        Ok(SharedConsumer::new(self.consumer_end()?))
-    }
-
     /// The consumer without what it reads.
-    pub(crate) fn consumer_end(self) -> MultiProcessResult<ConsumerEnd<E>> {
+    pub(crate) fn consumer_end<S: Carries<Form = F>>(self) -> MultiProcessResult<ConsumerEnd<S>> {
         self.pin("MYELON_CONSUMER_CORE")?;
         construct::consumer(construct::ConsumerRequest {
             place: self.place,
@@ -418,15 +395,54 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         })
     }
 
+    /// Pins this thread if the builder or the environment asks for it.
+    fn pin(&self, role: &'static str) -> MultiProcessResult<()> {
+        let core = match environment::number(role)? {
+            Some(core) => Some(core),
+            None => environment::number("MYELON_PROCESS_CORE")?.or(self.process_core),
+        };
+        let Some(core) = core else { return Ok(()) };
+        crate::sync::affinity::pin_to(core).map_err(|source| MultiProcessError::Os {
+            place: self.place.to_string(),
+            call: "pinning the thread to a core",
+            source,
+        })
+    }
+}
+
+/// The ends of a ring of events. Those of a ring of records are built with `build_record_producer` and `build_record_consumer`.
+impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
+    /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
+    ///
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
+    /// none; [`ProducerEnd::origin`] says which. A segment of another kind, version or byte order is replaced if no
+    /// process uses it, unless it is a counters file.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `InUseAsOther`, `HoldsCounters`,
+    /// `NotOwner`, `NoSpace`, `CoordinationTimeout`, and so on. A start-up that cannot come to its end, or has nothing
+    /// to wait for, is refused before anything is created. Nothing is left behind.
+    pub fn build_producer(
+        self,
+        factory: impl FnMut() -> E + Send + 'static,
+    ) -> MultiProcessResult<SharedProducer<E, F>> {
+        Ok(SharedProducer::new(self.producer_end::<Slots<E, F>>()?, Box::new(factory)))
+    }
+
+    /// Attaches a consumer to a ring that exists.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
+    /// `TableFull`, and so on.
+    pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E, F>> {
+        Ok(SharedConsumer::new(self.consumer_end::<Slots<E, F>>()?))
+    }
+
     /// Attaches a tap: it maps the ring read-only, holds nobody back, and may miss events.
     ///
     /// # Errors
     /// See [`MultiProcessError`].
-    ///
-    /// # Panics
-    /// On a builder of [`records`](SharedDisruptorBuilder::records), which have no taps.
-    pub fn build_tap(self) -> MultiProcessResult<Tap<E>> {
-        assert!(!is_line::<E>(), "there are no taps of records");
+    pub fn build_tap(self) -> MultiProcessResult<Tap<E, F>> {
         construct::tap(&self.place, self.capacity)
     }
 
@@ -458,20 +474,6 @@ impl<E: Event> SharedDisruptorBuilder<E> {
         AutoConsumer::start(consumer, core, handler).map_err(|source| MultiProcessError::Os {
             place,
             call: "starting the consumer's thread",
-            source,
-        })
-    }
-
-    /// Pins this thread if the builder or the environment asks for it.
-    fn pin(&self, role: &'static str) -> MultiProcessResult<()> {
-        let core = match environment::number(role)? {
-            Some(core) => Some(core),
-            None => environment::number("MYELON_PROCESS_CORE")?.or(self.process_core),
-        };
-        let Some(core) = core else { return Ok(()) };
-        crate::sync::affinity::pin_to(core).map_err(|source| MultiProcessError::Os {
-            place: self.place.to_string(),
-            call: "pinning the thread to a core",
             source,
         })
     }

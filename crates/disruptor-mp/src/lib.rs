@@ -166,8 +166,9 @@ mod exports {
     pub use crate::ring::control::{CONSUMER_ID_MAX_LEN, InvalidConsumerId};
     pub use crate::ring::doorbell::Doorbell;
     pub use crate::ring::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
+    pub use crate::ring::form::{Form, Lines, SlotForm, Stamped};
     pub use crate::ring::layout::{
-        CAPACITY_MAX, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, TABLE_LEN_MAX, plan,
+        CAPACITY_MAX, Carries, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, Slots, TABLE_LEN_MAX, plan,
     };
     pub use crate::ring::lease::{BatchLease, Lease};
     pub use crate::ring::membership::{ConsumerInfo, JoinError};
@@ -180,7 +181,6 @@ mod exports {
     pub use crate::ring::records::consumer::RecordConsumer;
     pub use crate::ring::records::error::RecordError;
     pub use crate::ring::records::lease::{RecordLease, RecordMeta};
-    pub use crate::ring::records::line::RecordLine;
     pub use crate::ring::records::producer::RecordProducer;
     pub use crate::ring::tap_handle::Tap;
     pub use crate::segment::{

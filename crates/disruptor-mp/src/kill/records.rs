@@ -14,7 +14,7 @@ const RING_BYTES: usize = 4096;
 /// Records that the producer after the victim publishes: several laps.
 const AFTERWARDS: i64 = 40;
 
-pub(super) fn ring(name: &str) -> SharedDisruptorBuilder<crate::RecordLine> {
+pub(super) fn ring(name: &str) -> SharedDisruptorBuilder<(), crate::Lines> {
     SharedDisruptorBuilder::records(name, RING_BYTES).with_wait_strategy(WaitStrategy::Block)
 }
 

@@ -5,6 +5,7 @@
 
 use super::event::{Event, Seen};
 use crate::liveness::Ending;
+use crate::ring::layout::Slots;
 use crate::ring::mapped::Mapped;
 use crate::ring::membership::{self, PRODUCER_BYTE, entry_byte};
 use crate::segment::{Access, Kind, Place, Segment};
@@ -240,7 +241,7 @@ impl LockWatch {
 
     /// Watches the lock of the consumer called `id`, which is held.
     pub(super) fn on_consumer(name: &str, id: &str) -> Self {
-        let memory = Mapped::<Event>::new(Arc::new(open(name)));
+        let memory = Mapped::<Slots<Event>>::new(Arc::new(open(name)));
         let index = membership::find(&memory, id).expect("the consumer is registered");
         Self::start(open(name), entry_byte(index))
     }

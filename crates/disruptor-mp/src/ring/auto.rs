@@ -4,6 +4,7 @@
 
 use super::consumer::SharedConsumer;
 use super::error::ConsumeError;
+use super::form::SlotForm;
 use crate::Sequence;
 use crate::schema::Event;
 use crate::sync::companion::{Companion, Joined};
@@ -56,8 +57,8 @@ struct Orders {
 }
 
 impl AutoConsumer {
-    pub(crate) fn start<E: Event>(
-        mut consumer: SharedConsumer<E>,
+    pub(crate) fn start<E: Event, F: SlotForm>(
+        mut consumer: SharedConsumer<E, F>,
         core: Option<usize>,
         mut handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
     ) -> std::io::Result<Self> {

@@ -5,13 +5,13 @@
 
 use super::consumer_end::ConsumerEnd;
 use super::control::{ConsumerId, Control, SENTINEL_LIFTED};
+use super::form::{Form, SlotForm};
 use super::join::StartAt;
-use super::layout::{COUNTERS_OF_APPLICATION, blueprint, is_line, kind_of};
+use super::layout::{COUNTERS_OF_APPLICATION, Carries, blueprint};
 use super::mapped::Mapped;
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::memory::Memory;
 use super::producer_end::{Origin, ProducerEnd};
-use super::records::word::LINE_BYTES;
 use super::sequencer::Sequencer;
 use super::tap_handle::Tap;
 use crate::builder::Selection;
@@ -74,13 +74,13 @@ struct Possession {
     origin: Origin,
 }
 
-pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult<ProducerEnd<E>> {
+pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResult<ProducerEnd<S>> {
     let blueprint = Blueprint {
-        schema: schema_with::<E>(request.content_tag.as_deref())?.encode(),
+        schema: schema_with::<S>(request.content_tag.as_deref())?.encode(),
         prefix: request.selection.prefix().to_owned(),
-        ..blueprint::<E>(request.capacity, request.places)?
+        ..blueprint::<S>(request.capacity, request.places)?
     };
-    let Possession { segment, claim, origin } = possess::<E>(&request, &blueprint)?;
+    let Possession { segment, claim, origin } = possess::<S>(&request, &blueprint)?;
     let spare = match segment.spare() {
         Ok(spare) => spare,
         Err(source) => {
@@ -106,13 +106,13 @@ pub(crate) fn producer<E: Event>(request: ProducerRequest) -> MultiProcessResult
 }
 
 /// Comes by the segment: a new one, the one of a dead producer, or a new one in place of what is there.
-fn possess<E: Event>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
+fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
     let place = &request.place;
     let create_error = |error| MultiProcessError::from_create(place, error);
     let init = |segment: &Segment| initialise(segment, request.capacity, request.max_buffer);
     let mut origin = Origin::Created;
     for _ in 0..ATTEMPTS {
-        match judge::<E>(request, look::<E>(request)?)? {
+        match judge::<S>(request, look::<S>(request)?)? {
             Verdict::LookAgain => {}
             Verdict::Create => match Segment::create(place, blueprint, &request.options, init) {
                 Ok((segment, claim)) => return Ok(Possession { segment, claim, origin }),
@@ -135,7 +135,7 @@ fn possess<E: Event>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiP
                 }
             }
             Verdict::Remove(error) => {
-                remove::<E>(place, error)?;
+                remove::<S>(place, error)?;
                 origin = Origin::Replaced;
             }
         }
@@ -166,12 +166,12 @@ enum Verdict {
 }
 
 /// First step: looks at what is there, and takes the producer's byte of a ring of our kind.
-fn look<E: Event>(request: &ProducerRequest) -> MultiProcessResult<Found> {
+fn look<S: Carries>(request: &ProducerRequest) -> MultiProcessResult<Found> {
     if request.existing == Existing::Refuse {
         return Ok(Found::Nothing); // creation is exclusive, and says what stands in the way
     }
     let place = &request.place;
-    let old = match Segment::open(place, kind_of::<E>(), Access::ReadWrite) {
+    let old = match Segment::open(place, S::Form::KIND, Access::ReadWrite) {
         Ok(old) => old,
         Err(OpenError::NotFound { .. }) => return Ok(Found::Nothing),
         Err(error) if is_other(&error) => return Ok(Found::Other(error)),
@@ -188,7 +188,7 @@ fn look<E: Event>(request: &ProducerRequest) -> MultiProcessResult<Found> {
 }
 
 /// Second step: decides. Nothing has been changed yet, and an error leaves it so.
-fn judge<E: Event>(request: &ProducerRequest, found: Found) -> MultiProcessResult<Verdict> {
+fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessResult<Verdict> {
     let place = &request.place;
     let (old, claim) = match (found, request.existing) {
         (Found::Nameless, _) => return Ok(Verdict::LookAgain),
@@ -205,7 +205,7 @@ fn judge<E: Event>(request: &ProducerRequest, found: Found) -> MultiProcessResul
     };
     // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now, that it is over.
     let is_over = old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.is_closed());
-    let mismatch = check_shape::<E>(&old, request.capacity)
+    let mismatch = check_shape::<S>(&old, request.capacity)
         .and_then(|found| {
             check_table(&old, request)?;
             check_content(place, &found, request.content_tag.as_deref())
@@ -224,11 +224,11 @@ fn judge<E: Event>(request: &ProducerRequest, found: Found) -> MultiProcessResul
 }
 
 /// Third step, where what is there is no ring of ours: takes it away if no process lives in it.
-fn remove<E: Event>(place: &Place, error: OpenError) -> MultiProcessResult<()> {
+fn remove<S: Carries>(place: &Place, error: OpenError) -> MultiProcessResult<()> {
     match segment::gc(place) {
         Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => Ok(()),
         Ok(_) => {
-            let wanted = SegmentMake::ours(kind_of::<E>());
+            let wanted = SegmentMake::ours(S::Form::KIND);
             match segment::occupant(place) {
                 Ok(Some(it)) if !it.make.is_like(&wanted) => {
                     Err(MultiProcessError::InUseAsOther { place: place.to_string(), found: it.make, wanted })
@@ -302,11 +302,11 @@ fn initialise(segment: &Segment, capacity: usize, max_buffer: Option<usize>) {
     CountersFile::initialise_in(segment, COUNTERS_OF_APPLICATION);
 }
 
-/// The schema of a ring of `E`, with what the events carry.
-fn schema_with<E: Event>(content_tag: Option<&str>) -> MultiProcessResult<Schema> {
+/// The schema of a ring, with what the events carry.
+fn schema_with<S: Carries>(content_tag: Option<&str>) -> MultiProcessResult<Schema> {
     match content_tag {
-        None => Ok(E::schema()),
-        Some(tag) if Schema::is_content_tag(tag) => Ok(E::schema().with_content_tag(tag)),
+        None => Ok(S::schema()),
+        Some(tag) if Schema::is_content_tag(tag) => Ok(S::schema().with_content_tag(tag)),
         Some(tag) => Err(MultiProcessError::InvalidContentTag { tag: tag.to_owned() }),
     }
 }
@@ -321,18 +321,17 @@ fn check_content(place: &Place, found: &Schema, wanted: Option<&str>) -> MultiPr
 }
 
 /// Compares the ring's events and slots with ours, and returns the schema that it has.
-fn check_shape<E: Event>(segment: &Segment, capacity: usize) -> MultiProcessResult<Schema> {
+fn check_shape<S: Carries>(segment: &Segment, capacity: usize) -> MultiProcessResult<Schema> {
     let place = || segment.place().to_string();
     let schema = Schema::decode(segment.schema())
         .map_err(|source| MultiProcessError::DamagedSchema { place: place(), source })?;
-    if let Some(difference) = E::schema().first_difference(&schema) {
+    if let Some(difference) = S::schema().first_difference(&schema) {
         return Err(MultiProcessError::IncompatibleEvent { place: place(), difference: Box::new(difference) });
     }
     let header = segment.header();
     let capacity = if capacity == 0 { header.capacity as usize } else { capacity };
-    let ours = blueprint::<E>(capacity, (header.places as usize).max(1))?;
-    // A ring of records is asked for in bytes.
-    let (size, unit) = if is_line::<E>() { ("bytes of records", LINE_BYTES as u64) } else { ("capacity", 1) };
+    let ours = blueprint::<S>(capacity, (header.places as usize).max(1))?;
+    let (size, unit) = S::SIZE;
     for (field, found, wanted) in [
         (size, header.capacity.saturating_mul(unit), ours.capacity.saturating_mul(unit)),
         ("slot stride", header.slot_stride, ours.slot_stride),
@@ -372,21 +371,21 @@ fn check_table(segment: &Segment, request: &ProducerRequest) -> MultiProcessResu
     Ok(())
 }
 
-pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult<ConsumerEnd<E>> {
+pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResult<ConsumerEnd<S>> {
     let id = match &request.id {
         Some(id) => ConsumerId::chosen(id)?,
         None => ConsumerId::generated(),
     };
     // A tag that no ring can have is this program's mistake, whatever the ring has.
-    schema_with::<E>(request.content_tag.as_deref())?;
+    schema_with::<S>(request.content_tag.as_deref())?;
     let place = &request.place;
-    let segment = Segment::open(place, kind_of::<E>(), Access::ReadWrite)
+    let segment = Segment::open(place, S::Form::KIND, Access::ReadWrite)
         .map_err(|error| MultiProcessError::from_open(place, error))?;
-    let schema = check_shape::<E>(&segment, request.capacity)?;
+    let schema = check_shape::<S>(&segment, request.capacity)?;
     if request.content_tag.is_some() {
         check_content(place, &schema, request.content_tag.as_deref())?;
     }
-    let memory = Mapped::<E>::new(Arc::new(segment));
+    let memory = Mapped::<S>::new(Arc::new(segment));
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
     let member = membership::join(&memory, &join).map_err(|error| MultiProcessError::from_join(place, error))?;
     let mut end = ConsumerEnd::new(memory, member, id.as_str().to_owned(), request.wait);
@@ -396,15 +395,15 @@ pub(crate) fn consumer<E: Event>(request: ConsumerRequest) -> MultiProcessResult
     Ok(end)
 }
 
-pub(crate) fn tap<E: Event>(place: &Place, capacity: usize) -> MultiProcessResult<Tap<E>> {
+pub(crate) fn tap<E: Event, F: SlotForm>(place: &Place, capacity: usize) -> MultiProcessResult<Tap<E, F>> {
     Ok(Tap::new(observed(place, capacity)?))
 }
 
-/// A ring of such events, mapped read-only.
-pub(crate) fn observed<E: Event>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<E>> {
-    let segment = Segment::open(place, kind_of::<E>(), Access::ReadOnly)
+/// A ring that carries this, mapped read-only.
+pub(crate) fn observed<S: Carries>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<S>> {
+    let segment = Segment::open(place, S::Form::KIND, Access::ReadOnly)
         .map_err(|error| MultiProcessError::from_open(place, error))?;
-    check_shape::<E>(&segment, capacity)?;
+    check_shape::<S>(&segment, capacity)?;
     Ok(Mapped::new(Arc::new(segment)))
 }
 
@@ -412,12 +411,13 @@ pub(crate) fn observed<E: Event>(place: &Place, capacity: usize) -> MultiProcess
 mod tests {
     use super::*;
     use crate::SharedDisruptorBuilder;
+    use crate::ring::layout::Slots;
 
     #[test]
     fn a_name_whose_segment_was_marked_by_somebody_who_died_can_be_used_again() {
         for mark in [Segment::mark_replaced, Segment::mark_removed] {
             let place = Place::heap();
-            let blueprint = blueprint::<u64>(8, 4).unwrap();
+            let blueprint = blueprint::<Slots<u64>>(8, 4).unwrap();
             let init = |segment: &Segment| initialise(segment, 8, None);
             let (segment, claim) = Segment::create(&place, &blueprint, &CreateOptions::default(), init).unwrap();
             mark(&segment);
@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn a_collector_at_work_is_not_taken_for_a_producer() {
         let shm = testkit::names::ShmGuard::new();
-        let blueprint = blueprint::<u64>(8, 4).unwrap();
+        let blueprint = blueprint::<Slots<u64>>(8, 4).unwrap();
         let init = |segment: &Segment| initialise(segment, 8, None);
         for round in 0..300 {
             let place = Place::from(shm.name(&format!("c{round}")));
@@ -455,7 +455,7 @@ mod tests {
     fn a_table_length_that_cannot_be_is_not_walked_through() {
         let _watchdog = testkit::watchdog::Watchdog::new(std::time::Duration::from_secs(60), "replacing a forged ring");
         let place = Place::memfd("forged");
-        let good = blueprint::<u64>(4, 2).unwrap();
+        let good = blueprint::<Slots<u64>>(4, 2).unwrap();
         let forged = Blueprint { table_len: u32::MAX, ..good };
         let options = CreateOptions::default();
         let (segment, claim) =

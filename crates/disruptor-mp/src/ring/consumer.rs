@@ -5,6 +5,8 @@
 
 use super::consumer_end::ConsumerEnd;
 use super::error::ConsumeError;
+use super::form::{SlotForm, Stamped};
+use super::layout::Slots;
 use super::lease::{BatchLease, Lease};
 use super::pace::coarse_now_ns;
 use crate::Sequence;
@@ -21,21 +23,21 @@ use std::time::Instant;
 /// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
 /// [`keep_place`](ConsumerEnd::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program chose: who
 /// attaches again under that id, in whatever process, continues as after a death.
-pub struct SharedConsumer<E: Event> {
-    end: ConsumerEnd<E>,
+pub struct SharedConsumer<E: Event, F: SlotForm = Stamped> {
+    end: ConsumerEnd<Slots<E, F>>,
 }
 
 /// `SharedConsumer` on a mapped file; the place is an argument, not another type.
 pub type MmapConsumer<E> = SharedConsumer<E>;
 
-impl<E: Event> SharedConsumer<E> {
-    pub(crate) fn new(end: ConsumerEnd<E>) -> Self {
+impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
+    pub(crate) fn new(end: ConsumerEnd<Slots<E, F>>) -> Self {
         Self { end }
     }
 
     /// The next event, if there is one now. The lease gives access to the slot itself; dropping it acknowledges the event.
     #[inline]
-    pub fn try_consume_next_leased(&mut self) -> Option<Lease<'_, E>> {
+    pub fn try_consume_next_leased(&mut self) -> Option<Lease<'_, E, F>> {
         if self.look() { Some(Lease::new(self)) } else { None }
     }
 
@@ -44,7 +46,7 @@ impl<E: Event> SharedConsumer<E> {
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first.
     #[inline]
-    pub fn consume_next_leased(&mut self) -> Result<Lease<'_, E>, ConsumeError> {
+    pub fn consume_next_leased(&mut self) -> Result<Lease<'_, E, F>, ConsumeError> {
         if !self.look() {
             self.wait(None)?;
         }
@@ -56,7 +58,7 @@ impl<E: Event> SharedConsumer<E> {
     /// # Errors
     /// As [`consume_next_leased`](Self::consume_next_leased), and `TimedOut`.
     #[inline]
-    pub fn consume_next_leased_deadline(&mut self, deadline: Instant) -> Result<Lease<'_, E>, ConsumeError> {
+    pub fn consume_next_leased_deadline(&mut self, deadline: Instant) -> Result<Lease<'_, E, F>, ConsumeError> {
         if !self.look() {
             self.wait(Some(deadline))?;
         }
@@ -65,7 +67,7 @@ impl<E: Event> SharedConsumer<E> {
 
     /// Everything that can be read now, at most `max` events, as one lease that is acknowledged as a whole. `None` if there is nothing.
     #[inline]
-    pub fn try_consume_batch_leased(&mut self, max: usize) -> Option<BatchLease<'_, E>> {
+    pub fn try_consume_batch_leased(&mut self, max: usize) -> Option<BatchLease<'_, E, F>> {
         if max > 0 && self.look_for_all() { Some(BatchLease::new(self, max)) } else { None }
     }
 
@@ -81,7 +83,7 @@ impl<E: Event> SharedConsumer<E> {
         &mut self,
         max: usize,
         deadline: Option<Instant>,
-    ) -> Result<BatchLease<'_, E>, ConsumeError> {
+    ) -> Result<BatchLease<'_, E, F>, ConsumeError> {
         assert!(max > 0, "a batch has room for at least one event");
         if !self.look_for_all() {
             self.wait(deadline)?;
@@ -161,15 +163,15 @@ impl<E: Event> SharedConsumer<E> {
 }
 
 /// Events that a handler goes through. Dropping this acknowledges those before `position`.
-struct InHandler<'a, E: Event> {
-    consumer: &'a mut ConsumerEnd<E>,
+struct InHandler<'a, E: Event, F: SlotForm> {
+    consumer: &'a mut ConsumerEnd<Slots<E, F>>,
     /// Everything before it was handled.
     position: i64,
     /// The end of what the handler gets; not reached only if it panics.
     end: i64,
 }
 
-impl<E: Event> InHandler<'_, E> {
+impl<E: Event, F: SlotForm> InHandler<'_, E, F> {
     #[inline(always)]
     fn acknowledge(&mut self) {
         let count = (self.position - self.consumer.core.next()) as u64;
@@ -180,7 +182,7 @@ impl<E: Event> InHandler<'_, E> {
     }
 }
 
-impl<E: Event> Drop for InHandler<'_, E> {
+impl<E: Event, F: SlotForm> Drop for InHandler<'_, E, F> {
     #[inline(always)]
     fn drop(&mut self) {
         self.acknowledge();
@@ -191,18 +193,18 @@ impl<E: Event> Drop for InHandler<'_, E> {
     }
 }
 
-impl<E: Event> Deref for SharedConsumer<E> {
-    type Target = ConsumerEnd<E>;
+impl<E: Event, F: SlotForm> Deref for SharedConsumer<E, F> {
+    type Target = ConsumerEnd<Slots<E, F>>;
 
     #[inline(always)]
-    fn deref(&self) -> &ConsumerEnd<E> {
+    fn deref(&self) -> &ConsumerEnd<Slots<E, F>> {
         &self.end
     }
 }
 
-impl<E: Event> DerefMut for SharedConsumer<E> {
+impl<E: Event, F: SlotForm> DerefMut for SharedConsumer<E, F> {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<E> {
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<Slots<E, F>> {
         &mut self.end
     }
 }

@@ -5,7 +5,8 @@
 
 use super::ending::Ending;
 use super::error::ConsumeError;
-use super::layout::is_line;
+use super::form::Form;
+use super::layout::Carries;
 use super::mapped::Mapped;
 use super::membership::{Member, PRODUCER_BYTE};
 use super::memory::Memory;
@@ -14,7 +15,6 @@ use super::reader::Reader;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::liveness::{Culprit, NextStep, RefusedCall, StallReport, WaitingFor};
-use crate::schema::Event;
 use crate::segment::{Fate, Segment};
 use crate::sync::announce::Announce;
 use crate::sync::bell::{Ticket, Woken};
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 /// [`RecordConsumer`](crate::RecordConsumer) are one, and lend it.
 ///
 /// Sequences here are those that users see: numbers of events, or of records.
-pub struct ConsumerEnd<E: Event> {
-    pub(super) core: Reader<Mapped<E>>,
+pub struct ConsumerEnd<S: Carries> {
+    pub(super) core: Reader<Mapped<S>>,
     waiter: Waiter,
     pub(super) counters: ConsumerCounters,
     counters_of: EndCounters,
@@ -84,8 +84,8 @@ impl ConsumerCounters {
     }
 }
 
-impl<E: Event> ConsumerEnd<E> {
-    pub(crate) fn new(memory: Mapped<E>, member: Member, id: String, strategy: WaitStrategy) -> Self {
+impl<S: Carries> ConsumerEnd<S> {
+    pub(crate) fn new(memory: Mapped<S>, member: Member, id: String, strategy: WaitStrategy) -> Self {
         // Rejoining or not, this is the epoch of our time in the entry.
         let epoch = memory.entry(member.index).status().epoch;
         let counters_of = EndCounters::of_consumer(memory.segment(), member.index, epoch, &id);
@@ -185,7 +185,7 @@ impl<E: Event> ConsumerEnd<E> {
             return false;
         }
         // The header behind a record lies on a line that the producer is still writing: who follows closely leaves it alone.
-        if !is_line::<E>() || self.core.has_asked_cursor() {
+        if !S::Form::NUMBERS_STAND_IN_LINES || self.core.has_asked_cursor() {
             self.note_lag();
         }
         true
@@ -258,7 +258,7 @@ impl<E: Event> ConsumerEnd<E> {
     #[inline]
     pub(super) fn step_over_nonsense(&mut self) -> Option<ConsumeError> {
         let word = self.core.memory().stamp(self.core.next()).load(Ordering::Relaxed);
-        if word == 0 && self.core.is_expected() { None } else { self.step_over_damage(false) }
+        if word == 0 && self.core.is_believed() { None } else { self.step_over_damage(false) }
     }
 
     /// Whether there is an event now; if so, how many there are is an answer of now.
@@ -488,7 +488,7 @@ impl<E: Event> ConsumerEnd<E> {
     }
 }
 
-impl<E: Event> Drop for ConsumerEnd<E> {
+impl<S: Carries> Drop for ConsumerEnd<S> {
     fn drop(&mut self) {
         // A child of a fork has no handles: what it inherited is its parent's.
         if self.is_forked() {
@@ -511,14 +511,14 @@ impl<E: Event> Drop for ConsumerEnd<E> {
     }
 }
 
-struct DataWait<'a, E: Event> {
-    consumer: &'a mut ConsumerEnd<E>,
+struct DataWait<'a, S: Carries> {
+    consumer: &'a mut ConsumerEnd<S>,
     since: Instant,
     /// What was stepped over on the way. Unlike of an end, of this nobody will tell again.
     damage: Option<ConsumeError>,
 }
 
-impl<E: Event> Awaited for DataWait<'_, E> {
+impl<S: Carries> Awaited for DataWait<'_, S> {
     type Reason = ConsumeError;
 
     #[inline(always)]
@@ -560,7 +560,7 @@ impl<E: Event> Awaited for DataWait<'_, E> {
     }
 }
 
-impl<E: Event> ConsumerEnd<E> {
+impl<S: Carries> ConsumerEnd<S> {
     /// Data was found at the end of a slice. If the bell is still silent long after, its wake was lost.
     fn judge_suspect(&mut self, now: Ticket) {
         if let Some((ticket, seen)) = self.suspect.take()

@@ -49,7 +49,7 @@ pub const CONSUMER_ID_MAX_LEN: usize = 128;
 
 /// The lines that belong to the ring as a whole.
 #[repr(C)]
-pub(crate) struct Control {
+pub struct Control {
     /// How many events may be read. The only line that a publish writes beside the slot.
     pub(crate) cursor: Cursor,
     /// Readers sleep here for events.
@@ -204,7 +204,7 @@ impl Identity {
 
 /// One consumer's place in the table. Written by whoever holds its lock byte.
 #[repr(C, align(128))]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The next sequence that the consumer will read: everything before it is released.
     pub(crate) position: AtomicI64,
     /// The end of what was handed to the application: up to here it may have seen events. [`NOTHING_DELIVERED`] before the first.

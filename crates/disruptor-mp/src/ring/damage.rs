@@ -1,34 +1,46 @@
 //! Words that no producer has written, below what was published.
 //!
-//! **Lives here:** [`resume_after`]: where a reader goes on that stands before such a word. **Builds on:** `memory`, `records::walk`.
+//! **Lives here:** [`resume_after`]: where a reader goes on that stands before such a word; and what stamps say of it. **Builds on:** `form`.
 //! **May touch it:** readers that have found nothing, on their slow path.
 //!
 //! The cursor is stored after the words that it covers. So a reader that finds its next event missing, although the cursor lies beyond it,
 //! has met damage: of that word, or of the cursor. What lies between the two tells which. If it does not tell, the reader waits: the next
 //! publish repairs a cursor, and is itself the proof that a word before it is damaged.
 
+use super::form::Form;
 use super::memory::Memory;
-use super::records::walk;
 use crate::sync::primitive::Ordering;
 
-/// Where a reader goes on that stands at `next`, before event `number`, if what stands there is damaged; `None` if its event is there, or was not
-/// yet published as far as the words tell. `is_over`: nothing more will be published, so that what contradicts itself now always will.
-pub(crate) fn resume_after<M: Memory>(memory: &M, next: i64, number: i64, is_over: bool) -> Option<i64> {
+/// Where a reader goes on that stands at `next`, where it expects `expected`, if what stands there is damaged; `None` if its event is there, or
+/// was not yet published as far as the words tell. `is_over`: nothing more will be published, so that what contradicts itself now always will.
+pub(crate) fn resume_after<M: Memory>(
+    memory: &M,
+    next: i64,
+    expected: <M::Form as Form>::Expected,
+    is_over: bool,
+) -> Option<i64> {
     // The cursor first: of what it covers, the word is there as well.
     let published = memory.control().cursor.acquire();
     let word = memory.stamp(next).load(Ordering::Acquire);
-    let is_there = memory.is_numbered(next, number) && memory.end_of(next, word).is_some();
+    let is_there = M::Form::is_expected(memory, expected, next) && memory.end_of(next, word).is_some();
     if published <= next || is_there {
         return None;
     }
     if published - next > memory.capacity() {
         // No cursor to follow, unless the slot says the same: then the producer has not waited for us.
-        let overrun = !memory.holds_records() && is_of_lap_after(memory, next, word) && word <= published;
-        return overrun.then_some(published);
+        return M::Form::tells_of_overrun(memory, next, word, published).then_some(published);
     }
-    if memory.holds_records() {
-        return walk::resume_after(memory, next, number, published, is_over);
-    }
+    M::Form::resume_after(memory, next, expected, word, published, is_over)
+}
+
+/// [`Form::resume_after`] of slots with stamps.
+pub(super) fn resume_among_stamps<M: Memory>(
+    memory: &M,
+    next: i64,
+    word: i64,
+    published: i64,
+    is_over: bool,
+) -> Option<i64> {
     // Published in order: an event after ours that is there was published after ours.
     let is_there = |position: &i64| memory.stamp(*position).load(Ordering::Acquire) == position + 1;
     match (next + 1..published).find(is_there) {
@@ -44,7 +56,7 @@ fn is_older<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
 }
 
 /// Whether `stamp` is that of an event which has overwritten event `next`.
-fn is_of_lap_after<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
+pub(super) fn is_of_lap_after<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
     stamp > next + 1 && (stamp - next - 1) % memory.capacity() == 0
 }
 
@@ -61,7 +73,7 @@ mod tests {
             memory.stamp(index as i64).store(stamp, Ordering::Relaxed);
         }
         memory.control().cursor.publish(cursor);
-        [false, true].map(|is_over| resume_after(&memory, 4, 4, is_over))
+        [false, true].map(|is_over| resume_after(&memory, 4, (), is_over))
     }
 
     #[test]

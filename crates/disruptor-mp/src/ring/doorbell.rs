@@ -4,7 +4,7 @@
 //! **May touch it:** whoever has the consumer.
 
 use super::consumer_end::ConsumerEnd;
-use crate::schema::Event;
+use crate::ring::layout::Carries;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -43,7 +43,7 @@ pub struct Doorbell {
     watch: platform::Watch,
 }
 
-impl<E: Event> ConsumerEnd<E> {
+impl<S: Carries> ConsumerEnd<S> {
     /// A doorbell for this consumer. It is not armed.
     ///
     /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
@@ -66,7 +66,7 @@ impl Doorbell {
     ///
     /// # Panics
     /// If `consumer` is not the one that the doorbell was made for.
-    pub fn arm<E: Event>(&mut self, consumer: &mut ConsumerEnd<E>) -> bool {
+    pub fn arm<S: Carries>(&mut self, consumer: &mut ConsumerEnd<S>) -> bool {
         platform::arm(&self.watch, consumer)
     }
 
@@ -97,11 +97,12 @@ impl fmt::Debug for Doorbell {
 #[cfg(target_os = "linux")]
 mod platform {
     use super::super::damage;
+    use super::super::form::Form;
     use super::super::mapped::Mapped;
     use super::super::membership::PRODUCER_BYTE;
     use super::super::memory::Memory;
     use super::ConsumerEnd;
-    use crate::schema::Event;
+    use crate::ring::layout::Carries;
     use crate::segment::{Fate, Segment};
     use crate::sync::bell::Bell;
     use crate::sync::primitive::AtomicU32;
@@ -116,13 +117,13 @@ mod platform {
         segment: Arc<Segment>,
     }
 
-    pub(super) fn watch<E: Event>(consumer: &ConsumerEnd<E>) -> io::Result<Watch> {
+    pub(super) fn watch<S: Carries>(consumer: &ConsumerEnd<S>) -> io::Result<Watch> {
         let memory = consumer.core.memory();
         let watch = watcher::Watch::new(Box::new(memory.clone()))?;
         Ok(Watch { watch, segment: Arc::clone(memory.segment()) })
     }
 
-    pub(super) fn arm<E: Event>(watch: &Watch, consumer: &mut ConsumerEnd<E>) -> bool {
+    pub(super) fn arm<S: Carries>(watch: &Watch, consumer: &mut ConsumerEnd<S>) -> bool {
         assert!(
             Arc::ptr_eq(&watch.segment, consumer.core.memory().segment()),
             "the doorbell belongs to another consumer"
@@ -155,7 +156,7 @@ mod platform {
         }
     }
 
-    impl<E: Event> Post for Mapped<E> {
+    impl<S: Carries> Post for Mapped<S> {
         fn bell(&self) -> &Bell {
             &self.control().readers.0
         }
@@ -167,7 +168,7 @@ mod platform {
         fn has_news(&self, position: i64) -> bool {
             // Acquire, all of them: as in `Reader::look` and `GateLine::closing`; the consumer looks again before it reads.
             self.is_published(position)
-                || damage::resume_after(self, position, self.number_at(position), false).is_some()
+                || damage::resume_after(self, position, S::Form::expected_at(self, position), false).is_some()
                 || self.control().gate.closing() != 0
                 || self.segment().fate() != Fate::Live
         }
@@ -182,7 +183,7 @@ mod platform {
 #[cfg(not(target_os = "linux"))]
 mod platform {
     use super::ConsumerEnd;
-    use crate::schema::Event;
+    use crate::ring::layout::Carries;
     use std::convert::Infallible;
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
@@ -190,11 +191,11 @@ mod platform {
     /// There is none.
     pub(super) struct Watch(Infallible);
 
-    pub(super) fn watch<E: Event>(_: &ConsumerEnd<E>) -> io::Result<Watch> {
+    pub(super) fn watch<S: Carries>(_: &ConsumerEnd<S>) -> io::Result<Watch> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn arm<E: Event>(watch: &Watch, _: &mut ConsumerEnd<E>) -> bool {
+    pub(super) fn arm<S: Carries>(watch: &Watch, _: &mut ConsumerEnd<S>) -> bool {
         match watch.0 {}
     }
 

@@ -2,49 +2,25 @@
 //!
 //! **Lives here:** writing a group, publishing one, and clearing what a producer left that died inside one. **Builds on:** `sequencer`.
 //! **May touch it:** the one producer of a ring, and the next one when it takes over.
-//!
-//! The stamps of a group are stored from the last event to the first. Readers follow stamps in order: nobody passes the first event
-//! before its stamp is there, and then all the others are. Source: RFC 0007, "Protocol".
 
-use super::memory::Memory;
+use super::form::SlotForm;
+use super::memory::{Memory, SlotMemory};
 use super::sequencer::Sequencer;
-use crate::step;
-use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
+use crate::sync::primitive::{Ordering, Site, weakened};
 
-impl<M: Memory> Sequencer<M> {
+impl<M: SlotMemory> Sequencer<M> {
     /// Writes `count` events and makes them visible together, with one store of the cursor and one look at the bell. The caller has seen
     /// that there is room. If `fill` fails or panics, none of them is published, and the next write uses their slots again.
     #[inline]
     pub(crate) fn write_group<X>(
         &mut self,
         count: usize,
-        mut fill: impl FnMut(*mut M::Event, usize) -> Result<(), X>,
+        fill: impl FnMut(*mut M::Event, usize) -> Result<(), X>,
     ) -> Result<(), X> {
         debug_assert!(count > 0 && self.has_room(count as i64), "wrote beyond the gate");
-        let (first, end) = (self.next(), self.next() + count as i64);
-        let memory = self.memory();
-        for sequence in first..end {
-            // 0 means "being written". Relaxed: the fence below orders it before the payloads.
-            memory.stamp(sequence).store(0, Ordering::Relaxed);
-        }
-        step!(GroupInvalidated);
-        // Release fence, partner in `TapReader::copy`, as in `Sequencer::stamp`; one for all of them.
-        fence_at(Site::InvalidateFence, Ordering::Release);
-        for (index, sequence) in (first..end).enumerate() {
-            memory.with_mut(sequence, |event| fill(event, index))?;
-        }
-        step!(GroupWritten);
-        for index in 0..count as i64 {
-            // Release pairs with Acquire in `Reader::look_at_stamp`: who sees the first event's stamp, which is stored last, sees all
-            // the payloads and all the other stamps.
-            let sequence = if weakened(Site::GroupOrder) { first + index } else { end - 1 - index };
-            memory.stamp(sequence).store(sequence + 1, order(Site::StampRelease, Ordering::Release));
-            if sequence > first {
-                step!(InsideGroup);
-            }
-        }
-        step!(GroupStamped);
-        self.publish_to(end);
+        let first = self.next();
+        M::Form::write_group(self.memory(), first, count, fill)?;
+        self.publish_to(first + count as i64);
         Ok(())
     }
 }
@@ -55,8 +31,7 @@ impl<M: Memory> Sequencer<M> {
 /// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's own, which is
 /// stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
 pub(super) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
-    // Records are no events of slots: what may stand behind their end is cleared with the record before it.
-    if memory.holds_records() || weakened(Site::GroupClearing) {
+    if weakened(Site::GroupClearing) {
         return;
     }
     for position in end..end + memory.capacity() {
@@ -72,11 +47,12 @@ pub(super) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
 mod publishing {
     use crate::Sequence;
     use crate::ring::error::{NoRoom, PublishError};
+    use crate::ring::form::SlotForm;
     use crate::ring::patience::Patience;
     use crate::ring::producer::SharedProducer;
     use crate::schema::Event;
 
-    impl<E: Event> SharedProducer<E> {
+    impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns the sequence of
         /// the last one.
         ///

@@ -151,6 +151,7 @@ fn oldest<M: Memory>(memory: &M, published: i64) -> i64 {
 mod tests {
     use super::*;
     use crate::ring::control::Control;
+    use crate::ring::form::Stamped;
     use crate::ring::memory::HeapMemory;
     use crate::sync::primitive::AtomicI64;
     use std::sync::Arc;
@@ -159,7 +160,7 @@ mod tests {
     struct Looks(Arc<HeapMemory<u64>>);
 
     impl Memory for Looks {
-        type Event = u64;
+        type Form = Stamped;
 
         fn control(&self) -> &Control {
             self.0.control()
@@ -173,23 +174,14 @@ mod tests {
         fn capacity(&self) -> i64 {
             self.0.capacity()
         }
-        fn stamp(&self, sequence: i64) -> &AtomicI64 {
-            self.0.stamp(sequence)
-        }
-        fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut u64) -> R) -> R {
-            self.0.with_mut(sequence, f)
-        }
-        fn with<R>(&self, sequence: i64, f: impl FnOnce(*const u64) -> R) -> R {
-            self.0.with(sequence, f)
+        fn header(&self, position: i64) -> &AtomicI64 {
+            self.0.header(position)
         }
         fn known_begin_from(&self, _position: i64, _published: i64) -> i64 {
             7
         }
         fn begin_from(&self, position: i64, _published: i64) -> i64 {
             position.max(5)
-        }
-        fn racing_copy(&self, sequence: i64) -> u64 {
-            self.0.racing_copy(sequence)
         }
     }
 

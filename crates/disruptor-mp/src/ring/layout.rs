@@ -1,6 +1,6 @@
-//! How an event type becomes slots, and a ring becomes sections of a segment.
+//! What a ring carries, how an event type becomes slots, and how a ring becomes sections of a segment.
 //!
-//! **Lives here:** [`SlotLayout`], [`blueprint`]. **Builds on:** `control` for the sizes of the lines, `segment` for sections.
+//! **Lives here:** [`Carries`], what a ring carries, and how large that is; [`blueprint`]. **Builds on:** `control` for the sizes of the lines, `segment` for sections.
 //! **May touch it:** whoever creates, plans or opens a ring.
 //!
 //! ```text
@@ -12,12 +12,14 @@
 //! starts: who waits for the stamp has paid for that line.
 
 use super::control::{Control, Entry};
-use super::records::line::RecordLine;
+use super::form::{Form, Lines, SlotForm, Stamped, sealed};
+use super::records::producer::Course;
 use super::records::word::LINE_BYTES;
+use crate::Sequence;
 use crate::counters;
-use crate::schema::{Event, slot_align};
-use crate::segment::{Blueprint, Kind, PlanError, SegmentPlan};
-use std::any::TypeId;
+use crate::schema::{Event, Schema, slot_align};
+use crate::segment::{Blueprint, PlanError, SegmentPlan};
+use std::marker::PhantomData;
 
 /// Rings of more slots than this are refused: sequences of one lap must stay far from the ends of `i64`.
 pub const CAPACITY_MAX: usize = 1 << 40;
@@ -37,8 +39,100 @@ const _: counters::Shape = counters::Shape::ring((TABLE_LEN_MAX + PLACES_FOR_OTH
 /// Places in the table beside those that were asked for: for monitors, recorders and the like.
 pub const PLACES_FOR_OTHERS: usize = 4;
 
+/// What a ring carries: [`Slots`] of events, or [`Lines`] with records over them. Sealed. Everything below the faces of the ends is generic
+/// over this.
+pub trait Carries: sealed::Sealed + Sized + 'static {
+    /// What lies in front of an event.
+    type Form: Form;
+
+    /// Alignment of a slot's payload in bytes.
+    #[doc(hidden)]
+    const PAYLOAD_ALIGN: usize;
+
+    /// Where a slot's payload begins, in bytes from the beginning of the slot.
+    #[doc(hidden)]
+    const PAYLOAD_OFFSET: usize;
+
+    /// Bytes of a slot's payload.
+    #[doc(hidden)]
+    const PAYLOAD_BYTES: usize;
+
+    /// Bytes from one slot to the next.
+    #[doc(hidden)]
+    const STRIDE: usize;
+
+    /// Slots of the smallest ring.
+    #[doc(hidden)]
+    const CAPACITY_MIN: usize;
+
+    /// What users call the size of a ring, and how much of it one slot is.
+    #[doc(hidden)]
+    const SIZE: (&'static str, u64);
+
+    /// What a producer knows of its way through the ring, beside positions. Part of the end: whatever end a handle lends, it comes with its own.
+    #[doc(hidden)]
+    type Course: Send;
+
+    /// What two programs have to agree on before they share a ring.
+    #[doc(hidden)]
+    fn schema() -> Schema;
+
+    /// The course of a producer which begins at `position`, with event `number`, in a ring of so many slots.
+    #[doc(hidden)]
+    fn course(position: i64, number: Sequence, capacity: i64) -> Self::Course;
+}
+
+/// Slots with one event of type `E` each, in the form `F`.
+pub struct Slots<E, F = Stamped>(PhantomData<fn() -> (E, F)>);
+
+impl<E: Event, F: SlotForm> sealed::Sealed for Slots<E, F> {}
+
+impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
+    type Form = F;
+
+    const PAYLOAD_ALIGN: usize = SlotLayout::<E>::ALIGN;
+    const PAYLOAD_OFFSET: usize = SlotLayout::<E>::PAYLOAD_OFFSET;
+    const PAYLOAD_BYTES: usize = size_of::<E>();
+    const STRIDE: usize = SlotLayout::<E>::STRIDE;
+    const CAPACITY_MIN: usize = 1;
+    const SIZE: (&'static str, u64) = ("capacity", 1);
+
+    type Course = ();
+
+    fn schema() -> Schema {
+        E::schema()
+    }
+
+    fn course(_position: i64, _number: Sequence, _capacity: i64) {}
+}
+
+/// What a line holds behind its commit word.
+type LinePayload = [u64; 7];
+
+impl Carries for Lines {
+    type Form = Self;
+
+    const PAYLOAD_ALIGN: usize = 8;
+    const PAYLOAD_OFFSET: usize = 8;
+    const PAYLOAD_BYTES: usize = size_of::<LinePayload>();
+    const STRIDE: usize = LINE_BYTES;
+    // They are mapped twice in a row, by pages.
+    const CAPACITY_MIN: usize = 64;
+    const SIZE: (&'static str, u64) = ("bytes of records", LINE_BYTES as u64);
+
+    type Course = Course;
+
+    fn schema() -> Schema {
+        Schema::of::<LinePayload>("RecordLine").with_field::<i64>("number", 0).with_field::<[u64; 6]>("payload", 8)
+    }
+
+    fn course(position: i64, number: Sequence, capacity: i64) -> Course {
+        Course::new(position, number, capacity)
+    }
+}
+
 /// A slot of events of type `E`.
-pub(crate) struct SlotLayout<E>(std::marker::PhantomData<E>);
+struct SlotLayout<E>(PhantomData<E>);
 
 impl<E: Event> SlotLayout<E> {
     const ALIGN: usize = {
@@ -47,8 +141,8 @@ impl<E: Event> SlotLayout<E> {
         assert!(size_of::<E>() > 0, "an event has at least one byte");
         if align < 8 { 8 } else { align }
     };
-    pub(crate) const PAYLOAD_OFFSET: usize = Self::ALIGN;
-    pub(crate) const STRIDE: usize = {
+    const PAYLOAD_OFFSET: usize = Self::ALIGN;
+    const STRIDE: usize = {
         let used = Self::PAYLOAD_OFFSET + size_of::<E>();
         if used <= 64 {
             used.next_power_of_two()
@@ -56,17 +150,6 @@ impl<E: Event> SlotLayout<E> {
             used.next_multiple_of(if Self::ALIGN > 64 { Self::ALIGN } else { 64 })
         }
     };
-}
-
-/// Whether `E` is a line of a ring of records.
-#[inline(always)]
-pub(crate) fn is_line<E: Event>() -> bool {
-    TypeId::of::<E>() == TypeId::of::<RecordLine>()
-}
-
-/// The kind of segment in which a ring of `E` lives.
-pub(crate) fn kind_of<E: Event>() -> Kind {
-    if is_line::<E>() { Kind::Records } else { Kind::Ring }
 }
 
 /// Why a ring of that shape cannot be.
@@ -96,30 +179,28 @@ pub enum ShapeError {
     Plan(#[from] PlanError),
 }
 
-/// The sections of a ring of `capacity` events of type `E` with so many places for the consumers that are asked for,
+/// The sections of a ring of `capacity` slots, or lines, with so many places for the consumers that are asked for,
 /// whatever their ids, and [`PLACES_FOR_OTHERS`] beside them.
-pub(crate) fn blueprint<E: Event>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
-    // Lines are mapped twice in a row, by pages.
-    let capacity_min = if is_line::<E>() { 64 } else { 1 };
-    if !capacity.is_power_of_two() || !(capacity_min..=CAPACITY_MAX).contains(&capacity) {
+pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
+    if !capacity.is_power_of_two() || !(S::CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
         return Err(ShapeError::Capacity { capacity });
     }
     if places == 0 || places > TABLE_LEN_MAX {
         return Err(ShapeError::TableLen { table_len: places });
     }
     let table_len = places + PLACES_FOR_OTHERS;
-    let stride = SlotLayout::<E>::STRIDE as u64;
+    let stride = S::STRIDE as u64;
     Ok(Blueprint {
-        kind: kind_of::<E>(),
+        kind: S::Form::KIND,
         capacity: capacity as u64,
         slot_stride: stride,
-        slot_align: SlotLayout::<E>::ALIGN as u64,
-        payload_offset: SlotLayout::<E>::PAYLOAD_OFFSET as u64,
-        payload_len: size_of::<E>() as u64,
+        slot_align: S::PAYLOAD_ALIGN as u64,
+        payload_offset: S::PAYLOAD_OFFSET as u64,
+        payload_len: S::PAYLOAD_BYTES as u64,
         table_len: table_len as u32,
         places: places as u32,
         prefix: String::new(),
-        schema: E::schema().encode(),
+        schema: S::schema().encode(),
         control_len: size_of::<Control>() as u64,
         table_bytes: (table_len * size_of::<Entry>()) as u64,
         counters_len: counters::Shape::ring(table_len as u32, COUNTERS_OF_APPLICATION).len_bytes(),
@@ -136,7 +217,12 @@ pub(crate) fn blueprint<E: Event>(capacity: usize, places: usize) -> Result<Blue
 /// [`ShapeError`] says which number cannot be.
 /// Source: RFC 0001.
 pub fn plan<E: Event>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
-    Ok(blueprint::<E>(capacity, max_consumers)?.plan()?)
+    plan_for::<Slots<E>>(capacity, max_consumers)
+}
+
+/// [`plan`], whatever the ring carries.
+pub(crate) fn plan_for<S: Carries>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
+    Ok(blueprint::<S>(capacity, max_consumers)?.plan()?)
 }
 
 #[cfg(test)]
@@ -151,6 +237,20 @@ mod tests {
         assert_eq!(SlotLayout::<[u64; 7]>::STRIDE, 64);
         assert_eq!(SlotLayout::<[u64; 8]>::STRIDE, 128);
         assert_eq!(SlotLayout::<[u8; 1024]>::STRIDE, 1088);
+    }
+
+    /// As it stands in the header of every ring of records.
+    #[crate::event]
+    struct RecordLine {
+        number: i64,
+        payload: [u64; 6],
+    }
+
+    #[test]
+    fn a_line_says_of_itself_what_it_said_when_it_was_an_event() {
+        assert_eq!(Lines::schema(), RecordLine::schema());
+        let (lines, slots) = (blueprint::<Lines>(64, 4).unwrap(), blueprint::<Slots<RecordLine>>(64, 4).unwrap());
+        assert_eq!(lines, Blueprint { kind: Lines::KIND, ..slots });
     }
 
     #[test]

@@ -4,31 +4,33 @@
 //! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
 
 use super::consumer_end::ConsumerEnd;
-use super::memory::Memory;
+use super::form::{SlotForm, Stamped};
+use super::layout::Slots;
+use super::memory::SlotMemory;
 use crate::Sequence;
 use crate::schema::Event;
 use std::ops::Deref;
 
 /// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and comes again.
 #[must_use = "dropping a lease acknowledges its event"]
-pub struct Lease<'a, E: Event> {
+pub struct Lease<'a, E: Event, F: SlotForm = Stamped> {
     event: &'a E,
-    consumer: Unadvanced<'a, E>,
+    consumer: Unadvanced<'a, E, F>,
 }
 
 /// A consumer whose position advances when this is dropped.
-struct Unadvanced<'a, E: Event> {
-    consumer: &'a mut ConsumerEnd<E>,
+struct Unadvanced<'a, E: Event, F: SlotForm> {
+    consumer: &'a mut ConsumerEnd<Slots<E, F>>,
     /// Where to.
     end: i64,
     /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
     was_panicking: bool,
 }
 
-impl<'a, E: Event> Lease<'a, E> {
+impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
     /// The caller has looked: there is an event.
     #[inline(always)]
-    pub(super) fn new(consumer: &'a mut ConsumerEnd<E>) -> Self {
+    pub(super) fn new(consumer: &'a mut ConsumerEnd<Slots<E, F>>) -> Self {
         let sequence = consumer.core.next();
         consumer.core.deliver_to(sequence + 1);
         // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot, advances only when
@@ -66,7 +68,7 @@ impl<'a, E: Event> Lease<'a, E> {
     }
 }
 
-impl<E: Event> Deref for Lease<'_, E> {
+impl<E: Event, F: SlotForm> Deref for Lease<'_, E, F> {
     type Target = E;
 
     #[inline(always)]
@@ -75,14 +77,14 @@ impl<E: Event> Deref for Lease<'_, E> {
     }
 }
 
-impl<'a, E: Event> Unadvanced<'a, E> {
+impl<'a, E: Event, F: SlotForm> Unadvanced<'a, E, F> {
     #[inline(always)]
-    fn new(consumer: &'a mut ConsumerEnd<E>, end: i64) -> Self {
+    fn new(consumer: &'a mut ConsumerEnd<Slots<E, F>>, end: i64) -> Self {
         Self { consumer, end, was_panicking: std::thread::panicking() }
     }
 }
 
-impl<E: Event> Drop for Unadvanced<'_, E> {
+impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
     #[inline(always)]
     fn drop(&mut self) {
         let count = (self.end - self.consumer.core.next()) as u64;
@@ -102,15 +104,15 @@ impl<E: Event> Drop for Unadvanced<'_, E> {
 ///
 /// After a [rejoin](crate::ConsumerEnd::has_rejoined), redelivered events come in batches of one.
 #[must_use = "dropping a lease acknowledges its events"]
-pub struct BatchLease<'a, E: Event> {
+pub struct BatchLease<'a, E: Event, F: SlotForm = Stamped> {
     first: i64,
-    consumer: Unadvanced<'a, E>,
+    consumer: Unadvanced<'a, E, F>,
 }
 
-impl<'a, E: Event> BatchLease<'a, E> {
+impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
     /// The caller has looked: there is at least one event.
     #[inline(always)]
-    pub(super) fn new(consumer: &'a mut ConsumerEnd<E>, max: usize) -> Self {
+    pub(super) fn new(consumer: &'a mut ConsumerEnd<Slots<E, F>>, max: usize) -> Self {
         let first = consumer.core.next();
         let end = first + (consumer.core.readable() - first).min(i64::try_from(max).unwrap_or(i64::MAX));
         consumer.core.deliver_to(end);

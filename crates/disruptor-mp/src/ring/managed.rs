@@ -12,6 +12,7 @@
 
 use super::control::ConsumerId;
 use super::ending::Ending;
+use super::layout::Carries;
 use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
@@ -24,7 +25,6 @@ use crate::liveness::{
     NextStep, RefusedCall, RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig,
     StallReport, WaitingFor,
 };
-use crate::schema::Event;
 use crate::sync::companion::Companion;
 use crate::sync::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ struct Met {
 
 impl Met {
     /// Whether its owner then is the owner of the entry now.
-    fn is_there<E: Event>(&self, memory: &Mapped<E>) -> bool {
+    fn is_there<S: Carries>(&self, memory: &Mapped<S>) -> bool {
         let entry = memory.entry(self.index);
         let status = entry.status();
         status.gates() && status.epoch == self.epoch && entry.ending(status).is_none()
@@ -111,7 +111,7 @@ impl Required {
     }
 }
 
-impl<E: Event> ProducerEnd<E> {
+impl<S: Carries> ProducerEnd<S> {
     /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The first of them waits
     /// until everybody required has joined. One that goes afterwards, however it went, is an alert and then the failure action: a managed call
     /// that returns `Ok` knew of none that is missing.
@@ -517,12 +517,12 @@ impl<E: Event> ProducerEnd<E> {
 }
 
 /// The epoch of every entry.
-fn epochs_of<E: Event>(memory: &Mapped<E>) -> Vec<u64> {
+fn epochs_of<S: Carries>(memory: &Mapped<S>) -> Vec<u64> {
     (0..memory.table_len()).map(|index| memory.entry(index).status().epoch).collect()
 }
 
 /// The free entry that a consumer called `id` has had and left since the entries were in `epochs`. Not found if another has taken it since.
-fn left_again<E: Event>(memory: &Mapped<E>, epochs: &[u64], id: &str) -> Option<usize> {
+fn left_again<S: Carries>(memory: &Mapped<S>, epochs: &[u64], id: &str) -> Option<usize> {
     (0..epochs.len()).find(|&index| {
         let (entry, status) = (memory.entry(index), memory.entry(index).status());
         status.is_free() && status.epoch > epochs[index] && entry.member.id() == id
@@ -536,7 +536,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn start<E: Event>(memory: Mapped<E>, ids: Vec<String>, interval: Duration) -> std::io::Result<Self> {
+    fn start<S: Carries>(memory: Mapped<S>, ids: Vec<String>, interval: Duration) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let watch = move || {

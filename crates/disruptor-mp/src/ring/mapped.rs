@@ -3,44 +3,43 @@
 //! **Lives here:** [`Mapped`]. **Builds on:** `segment`, `layout`. **May touch it:** the algorithm, through `Memory`.
 
 use super::control::{Control, Entry};
-use super::layout::{self, SlotLayout};
+use super::form::{Form, Lines, SlotForm};
+use super::layout::{Carries, Slots};
 use super::membership::entry_byte;
-use super::memory::Memory;
-use super::records::line::RecordLine;
+use super::memory::{Memory, SlotMemory};
 use super::records::word::{HEADER_BYTES, LINE_BYTES};
 use crate::schema::Event;
 use crate::segment::Segment;
 use crate::sync::fetch::fetch_for_write;
-use crate::sync::primitive::AtomicI64;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// The ring of event type `E` in a segment, which it keeps mapped.
-pub(crate) struct Mapped<E> {
+/// A ring that carries `S` in a segment, which it keeps mapped.
+pub(crate) struct Mapped<S> {
     control: NonNull<Control>,
     table: NonNull<Entry>,
     slots: NonNull<u8>,
     mask: i64,
     table_len: usize,
     segment: Arc<Segment>,
-    event: PhantomData<fn(E) -> E>,
+    carries: PhantomData<fn(S) -> S>,
 }
 
-// SAFETY: everything that the pointers reach is atomic words, or payloads whose turn-taking is the algorithm's; `E` is `Send + Sync`
+// SAFETY: everything that the pointers reach is atomic words, or payloads whose turn-taking is the algorithm's; events are `Send + Sync`
 // and the segment, which lives as long as we do, is too.
-unsafe impl<E: Event> Send for Mapped<E> {}
+unsafe impl<S: Carries> Send for Mapped<S> {}
 // SAFETY: as above.
-unsafe impl<E: Event> Sync for Mapped<E> {}
+unsafe impl<S: Carries> Sync for Mapped<S> {}
 
-impl<E> Clone for Mapped<E> {
+impl<S> Clone for Mapped<S> {
     fn clone(&self) -> Self {
-        Self { segment: Arc::clone(&self.segment), event: PhantomData, ..*self }
+        Self { segment: Arc::clone(&self.segment), carries: PhantomData, ..*self }
     }
 }
 
-impl<E: Event> Mapped<E> {
-    /// The ring in `segment`, whose header says that it holds events of this layout: the caller has compared shape and schema.
+impl<S: Carries> Mapped<S> {
+    /// The ring in `segment`, whose header says that it carries this: the caller has compared shape and schema.
     pub(crate) fn new(segment: Arc<Segment>) -> Self {
         let header = segment.header();
         let table_len = header.table_len as usize;
@@ -48,9 +47,9 @@ impl<E: Event> Mapped<E> {
         let (table, table_bytes) = segment.table();
         let (slots, slots_len) = segment.slots();
         // The header was checked against the object when it was opened; these say that it was this ring's header.
-        assert_eq!(header.kind, layout::kind_of::<E>(), "lines, and only they, are mapped twice");
-        assert_eq!(header.slot_stride as usize, SlotLayout::<E>::STRIDE, "slots of another type");
-        assert_eq!(header.payload_offset as usize, SlotLayout::<E>::PAYLOAD_OFFSET, "slots of another type");
+        assert_eq!(header.kind, S::Form::KIND, "lines, and only they, are mapped twice");
+        assert_eq!(header.slot_stride as usize, S::STRIDE, "slots of another type");
+        assert_eq!(header.payload_offset as usize, S::PAYLOAD_OFFSET, "slots of another type");
         assert!(header.capacity.is_power_of_two(), "capacity is no power of two");
         assert!(
             control_len >= size_of::<Control>() && table_bytes >= table_len * size_of::<Entry>(),
@@ -68,7 +67,7 @@ impl<E: Event> Mapped<E> {
             slots,
             mask: header.capacity as i64 - 1,
             table_len,
-            event: PhantomData,
+            carries: PhantomData,
             segment,
         }
     }
@@ -79,37 +78,36 @@ impl<E: Event> Mapped<E> {
 
     #[inline(always)]
     fn slot(&self, sequence: i64) -> NonNull<u8> {
-        let offset = (sequence & self.mask) as usize * SlotLayout::<E>::STRIDE;
+        let offset = (sequence & self.mask) as usize * S::STRIDE;
         // SAFETY: the masked number is below the capacity, and `new` has checked that that many strides are mapped.
         unsafe { self.slots.add(offset) }
     }
+}
 
+impl<E: Event, F: SlotForm> Mapped<Slots<E, F>> {
     /// The payload of event `sequence`.
     #[inline(always)]
     fn payload(&self, sequence: i64) -> *mut E {
-        // SAFETY: the payload lies inside its stride by construction of `SlotLayout`.
-        unsafe { self.slot(sequence).add(SlotLayout::<E>::PAYLOAD_OFFSET).cast().as_ptr() }
+        // SAFETY: the payload lies inside its stride by construction of its layout.
+        unsafe { self.slot(sequence).add(Slots::<E, F>::PAYLOAD_OFFSET).cast().as_ptr() }
     }
-}
-
-impl<E: Event> Mapped<E> {
     /// The payloads of the events from `first` on, up to `end` or the end of the section, where the next one lies at its beginning. They
     /// may be read as far as the caller gates them.
     #[inline(always)]
-    pub(crate) fn payloads(&self, first: i64, end: i64) -> impl Iterator<Item = NonNull<E>> + use<E> {
+    pub(crate) fn payloads(&self, first: i64, end: i64) -> impl Iterator<Item = NonNull<E>> + use<E, F> {
         let end = end.min((first | self.mask) + 1);
         // SAFETY: never null, as it lies in the section.
         let base = unsafe { NonNull::new_unchecked(self.payload(first)) };
         // SAFETY: no event before `end` lies behind the one in the last slot, so `new` has checked that its stride is mapped.
-        (0..(end - first) as usize).map(move |index| unsafe { base.byte_add(index * SlotLayout::<E>::STRIDE) })
+        (0..(end - first) as usize).map(move |index| unsafe { base.byte_add(index * Slots::<E, F>::STRIDE) })
     }
 }
 
-impl<E: Event> Memory for Mapped<E> {
-    type Event = E;
+impl<S: Carries> Memory for Mapped<S> {
+    type Form = S::Form;
 
     // Where slots share a line, following them takes that line away from a producer that is still writing on it: give up early.
-    const FOLLOW_STAMPS: u32 = if SlotLayout::<E>::STRIDE < 64 { 8 } else { 32 };
+    const FOLLOW_STAMPS: u32 = if S::STRIDE < 64 { 8 } else { 32 };
 
     #[inline(always)]
     fn control(&self) -> &Control {
@@ -145,53 +143,48 @@ impl<E: Event> Memory for Mapped<E> {
     }
 
     #[inline(always)]
-    fn stamp(&self, sequence: i64) -> &AtomicI64 {
-        // SAFETY: the first eight bytes of a slot are its stamp; slots are at least 16 bytes apart from a page boundary on, so it is
-        // aligned; and it is only ever used as an atomic.
-        unsafe { self.slot(sequence).cast().as_ref() }
-    }
-
-    #[inline(always)]
-    fn fetch_second_line(&self, sequence: i64) {
-        if SlotLayout::<E>::STRIDE > LINE_BYTES {
-            fetch_for_write(self.slot(sequence).as_ptr().wrapping_add(LINE_BYTES));
+    fn header(&self, position: i64) -> &<S::Form as Form>::Header {
+        const {
+            assert!(size_of::<<S::Form as Form>::Header>() <= S::STRIDE && S::STRIDE.is_multiple_of(16));
+            assert!(align_of::<<S::Form as Form>::Header>() <= 16);
         }
+        // SAFETY: the header lies at the beginning of a slot and is no longer than the stride; slots are a multiple of 16 bytes apart from
+        // a page boundary on, so it is aligned. It is atomic words only, and nothing else lies there: a payload begins behind it.
+        unsafe { self.slot(position).cast().as_ref() }
     }
 
     #[inline(always)]
     fn fetch_line(&self, position: i64) {
         fetch_for_write(self.slot(position).as_ptr());
     }
+}
 
-    /// Known when the type is, so that nothing is left of the question in a program.
+impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
+    type Event = E;
+
     #[inline(always)]
-    fn holds_records(&self) -> bool {
-        layout::is_line::<E>()
+    fn fetch_second_line(&self, position: i64) {
+        if Slots::<E, F>::STRIDE > LINE_BYTES {
+            fetch_for_write(self.slot(position).as_ptr().wrapping_add(LINE_BYTES));
+        }
     }
 
     #[inline(always)]
-    fn number(&self, position: i64) -> &AtomicI64 {
-        // SAFETY: the second eight bytes of a slot, which has at least 16, lie in the mapping and are aligned as its first. Asked only of
-        // lines, where they are the number and only ever used as an atomic: the payload of a record begins behind them.
-        unsafe { self.slot(position).add(8).cast().as_ref() }
+    fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut E) -> R) -> R {
+        f(self.payload(position))
     }
 
     #[inline(always)]
-    fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut E) -> R) -> R {
-        f(self.payload(sequence))
-    }
-
-    #[inline(always)]
-    fn with<R>(&self, sequence: i64, f: impl FnOnce(*const E) -> R) -> R {
-        f(self.payload(sequence))
+    fn with<R>(&self, position: i64, f: impl FnOnce(*const E) -> R) -> R {
+        f(self.payload(position))
     }
 
     /// A copy that may race with the producer. The language has no word for this: the payload is written with plain stores and read
     /// here with relaxed atomic loads of at most a word. No reference is made, every bit pattern is an event, and the caller believes
-    /// the copy only if the stamp has not changed behind it.
-    fn racing_copy(&self, sequence: i64) -> E {
+    /// the copy only if the form says that nothing has changed behind it.
+    fn racing_copy(&self, position: i64) -> E {
         use crate::sync::primitive::{AtomicU8, AtomicU64, Ordering};
-        let from = self.payload(sequence).cast::<u8>();
+        let from = self.payload(position).cast::<u8>();
         let mut copy = E::new_zeroed();
         let bytes = copy.as_mut_bytes();
         let words = bytes.len() / 8;
@@ -211,7 +204,7 @@ impl<E: Event> Memory for Mapped<E> {
     }
 }
 
-impl Mapped<RecordLine> {
+impl Mapped<Lines> {
     /// The payload of the record at `position`, which covers as many lines as `len` bytes need, fewer than the ring has: the caller has
     /// checked that. Where it crosses the end of the lines it goes on in their second mapping. Aligned to 16.
     #[inline(always)]
@@ -222,5 +215,3 @@ impl Mapped<RecordLine> {
         NonNull::slice_from_raw_parts(unsafe { self.slot(position).add(HEADER_BYTES) }, len)
     }
 }
-
-const _: () = assert!(SlotLayout::<RecordLine>::STRIDE == LINE_BYTES && SlotLayout::<RecordLine>::PAYLOAD_OFFSET == 8);

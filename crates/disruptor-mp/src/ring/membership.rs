@@ -9,10 +9,10 @@
 use super::control::{ConsumerId, Entry, State, Status};
 use super::ending::Ending;
 use super::join::{BeginningGone, StartAt, free, handshake};
+use super::layout::Carries;
 use super::mapped::Mapped;
 use super::memory::Memory;
 use crate::liveness::ProcessIdentity;
-use crate::schema::Event;
 use crate::segment::{Claim, Fate, Segment, Spare};
 use crate::step;
 use crate::sync::primitive::Ordering;
@@ -187,7 +187,7 @@ pub(crate) struct JoinRequest<'a> {
 }
 
 /// Takes a place in the table, or the place of the dead one of the same id.
-pub(crate) fn join<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
+pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
     let begin = Instant::now();
     loop {
         match join_now(memory, request) {
@@ -201,7 +201,7 @@ pub(crate) fn join<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> R
     }
 }
 
-fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
+fn join_now<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
     let segment = memory.segment();
     let table_byte = entry_byte(memory.table_len());
     let Some(_table) = segment.claim(table_byte)? else { return Err(JoinError::JoinInProgress) };
@@ -251,7 +251,7 @@ fn join_now<E: Event>(memory: &Mapped<E>, request: &JoinRequest<'_>) -> Result<M
 
 /// The entries that a consumer called `id` may take: those that are kept for ids with the ring's prefix, or those
 /// beside them. In a ring without a prefix any id may take any entry, those that were asked for first.
-fn places_for<E: Event>(memory: &Mapped<E>, id: &str) -> Range<usize> {
+fn places_for<S: Carries>(memory: &Mapped<S>, id: &str) -> Range<usize> {
     let header = memory.segment().header();
     let places = (header.places as usize).min(memory.table_len());
     match header.prefix.as_str() {
@@ -262,8 +262,8 @@ fn places_for<E: Event>(memory: &Mapped<E>, id: &str) -> Range<usize> {
 }
 
 /// Takes a free entry whose byte we hold.
-fn enter<E: Event>(
-    memory: &Mapped<E>,
+fn enter<S: Carries>(
+    memory: &Mapped<S>,
     index: usize,
     claim: Claim,
     request: &JoinRequest<'_>,
@@ -289,8 +289,8 @@ fn enter<E: Event>(
 }
 
 /// Continues where the dead one stopped. The entry is active all the time, so it gates all the time.
-fn rejoin<E: Event>(
-    memory: &Mapped<E>,
+fn rejoin<S: Carries>(
+    memory: &Mapped<S>,
     index: usize,
     claim: Claim,
     request: &JoinRequest<'_>,
@@ -332,7 +332,7 @@ fn rejoin<E: Event>(
 impl Member {
     /// Notes that a panic has taken the events before `delivered` out of the application's hands. None of them is in hand any more, so a
     /// death that comes later is not their doing. The owner stands at `position`.
-    pub(crate) fn note_panic<E: Event>(&mut self, memory: &Mapped<E>, position: i64, delivered: i64) {
+    pub(crate) fn note_panic<S: Carries>(&mut self, memory: &Mapped<S>, position: i64, delivered: i64) {
         self.marks = self.marks.after_death(position, delivered);
         let entry = memory.entry(self.index);
         self.marks.store(entry);
@@ -341,21 +341,21 @@ impl Member {
 
     /// Notes that the application has given back what it was handed from `position` up to `delivered`. None of it is in hand any more, so a
     /// later death is not its doing. But it was handed out: to a successor it is marked.
-    pub(crate) fn note_given_back<E: Event>(&self, memory: &Mapped<E>, position: i64, delivered: i64) {
+    pub(crate) fn note_given_back<S: Carries>(&self, memory: &Mapped<S>, position: i64, delivered: i64) {
         let entry = memory.entry(self.index);
         entry.member.given_back_until.fetch_max(delivered, Ordering::Relaxed);
         entry.delivered.store(position, Ordering::Relaxed);
     }
 
     /// Gives the place up, and wakes the producer, which may wait for it.
-    pub(crate) fn leave<E: Event>(self, memory: &Mapped<E>) {
+    pub(crate) fn leave<S: Carries>(self, memory: &Mapped<S>) {
         free(memory, self.index, self.epoch);
         let_go(memory.entry(self.index), self.claim);
         step!(LeaveWoken);
     }
 
     /// Lets the place go without giving it up: it gates on, for a successor under the same id. Says how it went.
-    pub(crate) fn keep<E: Event>(self, memory: &Mapped<E>, ending: Ending) {
+    pub(crate) fn keep<S: Carries>(self, memory: &Mapped<S>, ending: Ending) {
         let entry = memory.entry(self.index);
         entry.set_ending(self.epoch, ending);
         step!(EndingStored);
@@ -374,7 +374,7 @@ fn let_go(entry: &Entry, claim: Claim) {
 }
 
 /// How the owner of entry `index` has gone; `None` if it has not.
-pub(crate) fn ending<E: Event>(memory: &Mapped<E>, index: usize) -> io::Result<Option<Ending>> {
+pub(crate) fn ending<S: Carries>(memory: &Mapped<S>, index: usize) -> io::Result<Option<Ending>> {
     ending_in(memory.segment(), memory.entry(index), index)
 }
 
@@ -402,8 +402,8 @@ pub(crate) enum Fallen {
 
 /// Looks whether the owner of entry `index` has gone, and frees the entry if nobody can come back for it. `gating` is the epoch in which
 /// the producer believes that the entry gates, whatever its status says.
-pub(crate) fn bury<E: Event>(
-    memory: &Mapped<E>,
+pub(crate) fn bury<S: Carries>(
+    memory: &Mapped<S>,
     index: usize,
     gating: Option<u64>,
     spare: &mut Spare,
@@ -427,8 +427,8 @@ pub(crate) fn bury<E: Event>(
 }
 
 /// Frees entry `index` if it still has the owner that was `seen`, and that owner has gone.
-pub(crate) fn evict<E: Event>(
-    memory: &Mapped<E>,
+pub(crate) fn evict<S: Carries>(
+    memory: &Mapped<S>,
     index: usize,
     seen: Status,
     gating: Option<u64>,
@@ -472,17 +472,17 @@ pub struct ConsumerInfo {
 
 /// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes somebody disappear.
 /// Looks at the whole table, whatever the high water says.
-pub(crate) fn roster<E: Event>(memory: &Mapped<E>) -> Vec<ConsumerInfo> {
+pub(crate) fn roster<S: Carries>(memory: &Mapped<S>) -> Vec<ConsumerInfo> {
     (0..memory.table_len()).filter_map(|index| info(memory, index)).collect()
 }
 
 /// Who is at `index`, if anybody gates there.
-pub(crate) fn info<E: Event>(memory: &Mapped<E>, index: usize) -> Option<ConsumerInfo> {
+pub(crate) fn info<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<ConsumerInfo> {
     memory.entry(index).status().gates().then(|| describe(memory, index))
 }
 
 /// Who is at `index`, or was there last.
-pub(crate) fn describe<E: Event>(memory: &Mapped<E>, index: usize) -> ConsumerInfo {
+pub(crate) fn describe<S: Carries>(memory: &Mapped<S>, index: usize) -> ConsumerInfo {
     let info = describe_in(memory.segment(), memory.entry(index), index);
     // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
     let number = |position: i64| memory.number_at(position);
@@ -515,7 +515,7 @@ pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> Con
 }
 
 /// The entry of the consumer called `id`, if it gates.
-pub(crate) fn find<E: Event>(memory: &Mapped<E>, id: &str) -> Option<usize> {
+pub(crate) fn find<S: Carries>(memory: &Mapped<S>, id: &str) -> Option<usize> {
     (0..memory.table_len()).find(|&index| memory.entry(index).status().gates() && memory.entry(index).member.id() == id)
 }
 

@@ -1,18 +1,19 @@
 //! Where the words and slots of a ring live.
 //!
-//! **Lives here:** [`Memory`], the one type parameter of the algorithm, and [`HeapMemory`], its home in models and generated tests.
+//! **Lives here:** [`Memory`], the one type parameter of the algorithm, with [`SlotMemory`] for a ring of events; and [`HeapMemory`], its home
+//! in models and generated tests.
 //! The mapped home is `mapped`. **Builds on:** `control`. **May touch it:** the algorithm.
 
 use super::control::{Control, Entry};
-use super::records::walk;
-use super::recover;
-use crate::sync::cursor::POSITION_MAX;
-use crate::sync::primitive::{AtomicI64, Ordering};
+#[cfg(test)]
+use super::form::Stamped;
+use super::form::{Form, SlotForm};
+use crate::sync::primitive::AtomicI64;
 
 /// The words of one ring.
-pub(crate) trait Memory {
-    /// What a slot holds.
-    type Event: Copy;
+pub trait Memory {
+    /// What lies in front of an event.
+    type Form: Form;
 
     /// After so many events that were there at once, a reader is behind and asks the cursor instead of following the stamps. 1 in the
     /// small rings of models and generated tests, so that they come to the cursor.
@@ -46,165 +47,135 @@ pub(crate) trait Memory {
     /// Number of slots, a power of two.
     fn capacity(&self) -> i64;
 
-    /// The word in front of position `sequence`, which is not negative: the stamp of the slot in which that event lives, or the commit
-    /// word of the line.
-    fn stamp(&self, sequence: i64) -> &AtomicI64;
+    /// The words in front of position `position`, which is not negative.
+    fn header(&self, position: i64) -> &<Self::Form as Form>::Header;
 
-    /// Lets `f` write the payload of event `sequence`. The pointer is valid and aligned; nobody but taps may read it meanwhile,
-    /// which is the sequencer's duty.
-    fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut Self::Event) -> R) -> R;
-
-    /// Lets `f` read the payload of event `sequence`, which the caller has seen published and still gates.
-    fn with<R>(&self, sequence: i64, f: impl FnOnce(*const Self::Event) -> R) -> R;
-
-    /// Asks for the second cache line of the slot in which event `sequence` will live, if it has one; the first is the readers' to look at.
-    /// Nobody may be reading that slot.
+    /// The word in front of position `position`: the stamp of the slot in which that event lives, or the commit word of the line.
     #[inline(always)]
-    fn fetch_second_line(&self, _sequence: i64) {}
+    fn stamp(&self, position: i64) -> &AtomicI64 {
+        Self::Form::word(self.header(position))
+    }
 
     /// Asks for the line at `position`, where there are records. Nobody may be reading it.
     #[inline(always)]
     fn fetch_line(&self, _position: i64) {}
 
-    /// Whether the slots are lines of records, so that where an event ends stands in its first line. See `records`.
-    #[inline(always)]
-    fn holds_records(&self) -> bool {
-        false
-    }
-
-    /// The second word of the line at `position`, where there are records: the number of the one that begins, or will begin, there.
-    fn number(&self, _position: i64) -> &AtomicI64 {
-        unreachable!("asked only where there are records")
-    }
-
-    /// The position behind the event that begins at `position`, if `word`, which stands in front of it, says that it is published.
+    /// See [`Form::end_of`].
     #[inline(always)]
     fn end_of(&self, position: i64, word: i64) -> Option<i64>
     where
         Self: Sized,
     {
-        if self.holds_records() {
-            walk::end_of(self, position, word)
-        } else {
-            (word == position + 1).then_some(position + 1)
-        }
+        Self::Form::end_of(self, position, word)
     }
 
-    /// Whether what begins at `position` is record `number`; of slots, whose stamps tell, always.
-    #[inline(always)]
-    fn is_numbered(&self, position: i64, number: i64) -> bool {
-        !self.holds_records() || self.number(position).load(Ordering::Relaxed) == number
-    }
-
-    /// Whether the word at `position` says that an event is there, and the words around it agree.
+    /// See [`Form::is_published`].
     fn is_published(&self, position: i64) -> bool
     where
         Self: Sized,
     {
-        // Acquire: as in `Reader::look`.
-        let word = self.stamp(position).load(Ordering::Acquire);
-        self.end_of(position, word).is_some()
-            && (!self.holds_records()
-                || walk::leads_on(self, position, word)
-                || self.control().cursor.acquire() > position)
+        Self::Form::is_published(self, position)
     }
 
-    /// What users call the event that begins, or will begin, at `position`: its sequence.
-    fn number_at(&self, position: i64) -> i64 {
-        if !self.holds_records() {
-            return position;
-        }
-        // A number from shared memory, with which somebody will do arithmetic.
-        self.number(position).load(Ordering::Relaxed).clamp(0, POSITION_MAX)
+    /// See [`Form::number_at`].
+    #[inline(always)]
+    fn number_at(&self, position: i64) -> i64
+    where
+        Self: Sized,
+    {
+        Self::Form::number_at(self, position)
     }
 
-    /// The lowest position from `position` on at which an event begins, or `published`. The caller keeps the producer off what lies from there on.
+    /// See [`Form::begin_from`].
     fn begin_from(&self, position: i64, published: i64) -> i64
     where
         Self: Sized,
     {
-        if self.holds_records() { walk::begin_from(self, position, published) } else { position }
+        Self::Form::begin_from(self, position, published)
     }
 
-    /// The lowest position from `position` on at which some word says that an event begins, or `published`.
+    /// See [`Form::known_begin_from`].
     fn known_begin_from(&self, position: i64, published: i64) -> i64
     where
         Self: Sized,
     {
-        if !self.holds_records() {
-            return position;
-        }
-        walk::known_begin(self, position, published)
+        Self::Form::known_begin_from(self, position, published)
     }
 
-    /// [`known_begin_from`](Self::known_begin_from) for a producer that has found no consumer in the table.
+    /// See [`Form::noted_begin_from`].
     fn noted_begin_from(&self, position: i64, published: i64) -> i64
     where
         Self: Sized,
     {
-        if !self.holds_records() {
-            return position;
-        }
-        walk::noted_begin(self, position, published)
+        Self::Form::noted_begin_from(self, position, published)
     }
 
-    /// The end of what was published, when its producer is not there to say it, and whether the cursor could be believed.
+    /// See [`Form::published_end`].
     fn published_end(&self) -> (i64, bool)
     where
         Self: Sized,
     {
-        if self.holds_records() { walk::published_end(self) } else { recover::published_end(self) }
+        Self::Form::published_end(self)
     }
 
-    /// Where the published events end as far as `cursor` and the words around it tell, and whether these do not contradict it. In a model no
-    /// cursor is forged, and loom pays for each look.
+    /// See [`Form::end_from`].
     fn end_from(&self, cursor: i64) -> (i64, bool)
     where
         Self: Sized,
     {
-        match self.holds_records() {
-            _ if cfg!(loom) => (cursor, true),
-            true => walk::end_from(self, cursor),
-            false => recover::end_from(self, cursor),
-        }
+        Self::Form::end_from(self, cursor)
     }
 
-    /// Whether the word before `published` says that everything before it is published. Where there are records, only who follows them can
-    /// tell, and each of them is looked at before it is read.
+    /// See [`Form::confirms_published`].
     #[inline(always)]
-    fn confirms_published(&self, published: i64) -> bool {
-        self.holds_records() || self.stamp(published - 1).load(Ordering::Relaxed) == published
+    fn confirms_published(&self, published: i64) -> bool
+    where
+        Self: Sized,
+    {
+        Self::Form::confirms_published(self, published)
     }
 
-    /// Whether the words of the ring allow that everything before `position` was published once.
+    /// See [`Form::may_have_been_reached`].
     fn may_have_been_reached(&self, position: i64) -> bool
     where
         Self: Sized,
     {
-        if self.holds_records() {
-            walk::may_have_been_reached(self, position)
-        } else {
-            recover::may_have_been_reached(self, position)
-        }
+        Self::Form::may_have_been_reached(self, position)
     }
+}
 
-    /// A copy of the payload of event `sequence` that may race with the producer; the caller believes it only if the stamp says so.
-    fn racing_copy(&self, sequence: i64) -> Self::Event;
+/// The slots of a ring of events.
+pub trait SlotMemory: Memory<Form: SlotForm> {
+    /// What a slot holds.
+    type Event: Copy;
+
+    /// Lets `f` write the payload of event `position`. The pointer is valid and aligned; nobody but taps may read it meanwhile,
+    /// which is the sequencer's duty.
+    fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut Self::Event) -> R) -> R;
+
+    /// Lets `f` read the payload of event `position`, which the caller has seen published and still gates.
+    fn with<R>(&self, position: i64, f: impl FnOnce(*const Self::Event) -> R) -> R;
+
+    /// Asks for the second cache line of the slot in which event `position` will live, if it has one; the first is the readers' to look at.
+    /// Nobody may be reading that slot.
+    #[inline(always)]
+    fn fetch_second_line(&self, _position: i64) {}
+
+    /// A copy of the payload of event `position` that may race with the producer; the caller believes it only if the form says so.
+    fn racing_copy(&self, position: i64) -> Self::Event;
 }
 
 /// A ring on the heap of one process: for models, where every word is loom's, and for generated tests.
 #[cfg(test)]
-pub(crate) struct HeapMemory<E> {
+pub(crate) struct HeapMemory<E, F: Form = Stamped> {
     control: Control,
     entries: Box<[Entry]>,
-    slots: Box<[HeapSlot<E>]>,
-    holds_records: bool,
+    slots: Box<[HeapSlot<E, F>]>,
 }
 
 #[cfg(test)]
-struct HeapSlot<E> {
-    stamp: AtomicI64,
-    number: AtomicI64,
+struct HeapSlot<E, F: Form> {
+    header: F::Header,
     #[cfg(not(loom))]
     payload: std::cell::UnsafeCell<E>,
     #[cfg(loom)]
@@ -214,13 +185,14 @@ struct HeapSlot<E> {
 // SAFETY: a payload is written only by the one producer and read only by consumers that gate it; that this is so is what the models
 // of the algorithm show.
 #[cfg(test)]
-unsafe impl<E: Send> Sync for HeapMemory<E> {}
+unsafe impl<E: Send, F: Form> Sync for HeapMemory<E, F> {}
 // SAFETY: as above; the memory owns everything in it.
 #[cfg(test)]
-unsafe impl<E: Send> Send for HeapMemory<E> {}
+unsafe impl<E: Send, F: Form> Send for HeapMemory<E, F> {}
 
 #[cfg(test)]
-impl<E: Copy + Default> HeapMemory<E> {
+impl<E: Copy + Default, F: Form> HeapMemory<E, F> {
+    /// A ring of `capacity` slots; in one of records, each line carries one `E`.
     pub(crate) fn new(capacity: usize, table_len: usize, sentinel: Option<i64>) -> Self {
         assert!(capacity.is_power_of_two());
         let sentinel = sentinel.unwrap_or(super::control::SENTINEL_LIFTED);
@@ -228,29 +200,46 @@ impl<E: Copy + Default> HeapMemory<E> {
             control: Control::new((capacity as i64).min(sentinel), sentinel),
             entries: (0..table_len).map(|_| Entry::new()).collect(),
             slots: (0..capacity)
-                .map(|_| HeapSlot { stamp: AtomicI64::new(0), number: AtomicI64::new(0), payload: E::default().into() })
+                .map(|_| HeapSlot { header: F::Header::default(), payload: E::default().into() })
                 .collect(),
-            holds_records: false,
         }
     }
+}
 
-    /// A ring of `lines` lines, each of which carries one `E`.
+#[cfg(test)]
+impl<E, F: Form> HeapMemory<E, F> {
+    fn slot(&self, position: i64) -> &HeapSlot<E, F> {
+        &self.slots[position as usize & (self.slots.len() - 1)]
+    }
+
+    /// Lets `f` write the payload at `position`.
+    #[cfg(not(loom))]
+    pub(crate) fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut E) -> R) -> R {
+        f(self.slot(position).payload.get())
+    }
+
+    /// Lets `f` write the payload at `position`.
     #[cfg(loom)]
-    pub(crate) fn of_records(lines: usize, table_len: usize) -> Self {
-        Self { holds_records: true, ..Self::new(lines, table_len, None) }
+    pub(crate) fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut E) -> R) -> R {
+        self.slot(position).payload.with_mut(f)
+    }
+
+    /// Lets `f` read the payload at `position`.
+    #[cfg(not(loom))]
+    pub(crate) fn with<R>(&self, position: i64, f: impl FnOnce(*const E) -> R) -> R {
+        f(self.slot(position).payload.get())
+    }
+
+    /// Lets `f` read the payload at `position`.
+    #[cfg(loom)]
+    pub(crate) fn with<R>(&self, position: i64, f: impl FnOnce(*const E) -> R) -> R {
+        self.slot(position).payload.with(f)
     }
 }
 
 #[cfg(test)]
-impl<E> HeapMemory<E> {
-    fn slot(&self, sequence: i64) -> &HeapSlot<E> {
-        &self.slots[sequence as usize & (self.slots.len() - 1)]
-    }
-}
-
-#[cfg(test)]
-impl<E: Copy> Memory for std::sync::Arc<HeapMemory<E>> {
-    type Event = E;
+impl<E, F: Form> Memory for std::sync::Arc<HeapMemory<E, F>> {
+    type Form = F;
 
     fn control(&self) -> &Control {
         &self.control
@@ -268,39 +257,24 @@ impl<E: Copy> Memory for std::sync::Arc<HeapMemory<E>> {
         self.slots.len() as i64
     }
 
-    fn stamp(&self, sequence: i64) -> &AtomicI64 {
-        &self.slot(sequence).stamp
+    fn header(&self, position: i64) -> &F::Header {
+        &self.slot(position).header
+    }
+}
+
+#[cfg(test)]
+impl<E: Copy, F: SlotForm> SlotMemory for std::sync::Arc<HeapMemory<E, F>> {
+    type Event = E;
+
+    fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut E) -> R) -> R {
+        (**self).with_mut(position, f)
     }
 
-    fn holds_records(&self) -> bool {
-        self.holds_records
+    fn with<R>(&self, position: i64, f: impl FnOnce(*const E) -> R) -> R {
+        (**self).with(position, f)
     }
 
-    fn number(&self, position: i64) -> &AtomicI64 {
-        &self.slot(position).number
-    }
-
-    #[cfg(not(loom))]
-    fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut E) -> R) -> R {
-        f(self.slot(sequence).payload.get())
-    }
-
-    #[cfg(loom)]
-    fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut E) -> R) -> R {
-        self.slot(sequence).payload.with_mut(f)
-    }
-
-    #[cfg(not(loom))]
-    fn with<R>(&self, sequence: i64, f: impl FnOnce(*const E) -> R) -> R {
-        f(self.slot(sequence).payload.get())
-    }
-
-    #[cfg(loom)]
-    fn with<R>(&self, sequence: i64, f: impl FnOnce(*const E) -> R) -> R {
-        self.slot(sequence).payload.with(f)
-    }
-
-    fn racing_copy(&self, _sequence: i64) -> E {
+    fn racing_copy(&self, _position: i64) -> E {
         unreachable!("loom has no racing reads of plain memory: taps are modelled over `RacingMemory`")
     }
 }

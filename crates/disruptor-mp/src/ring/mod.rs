@@ -6,6 +6,7 @@
 pub(crate) mod control;
 pub(crate) mod damage;
 pub(crate) mod ending;
+pub(crate) mod form;
 pub(crate) mod group;
 pub(crate) mod join;
 pub(crate) mod memory;
@@ -13,6 +14,7 @@ pub(crate) mod reader;
 pub(crate) mod records;
 pub(crate) mod recover;
 pub(crate) mod sequencer;
+pub(crate) mod stamped;
 pub(crate) mod tap;
 
 #[cfg(not(loom))]

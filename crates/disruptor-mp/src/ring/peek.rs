@@ -3,11 +3,12 @@
 //! **Lives here:** peeking, and the lease of what was peeked at. **Builds on:** `consumer`, `lease`. **May touch it:** the one reader.
 
 use super::consumer::SharedConsumer;
+use super::form::SlotForm;
 use super::lease::BatchLease;
-use super::memory::Memory;
+use super::memory::SlotMemory;
 use crate::schema::Event;
 
-impl<E: Event> SharedConsumer<E> {
+impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// The event `index` places behind the next one, if everything up to it is published now; 0 is the next one. It is not taken, and
     /// not acknowledged.
     #[inline]
@@ -31,7 +32,7 @@ impl<E: Event> SharedConsumer<E> {
     /// # Panics
     /// If `count` is 0, or nobody has looked that far.
     #[inline]
-    pub fn lease_peeked(&mut self, count: usize) -> BatchLease<'_, E> {
+    pub fn lease_peeked(&mut self, count: usize) -> BatchLease<'_, E, F> {
         let seen = self.core.readable() - self.core.next();
         assert!(count > 0 && count as u64 <= seen as u64, "a lease of {count} events of which {seen} were looked at");
         BatchLease::new(self, count)

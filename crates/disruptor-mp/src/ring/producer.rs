@@ -4,6 +4,8 @@
 //! the algorithm. **May touch it:** one process, one thread at a time.
 
 use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
+use super::form::{SlotForm, Stamped};
+use super::layout::Slots;
 use super::memory::Memory;
 use super::patience::Patience;
 use super::producer_end::ProducerEnd;
@@ -17,16 +19,16 @@ use std::time::Instant;
 ///
 /// Dropping it closes the ring: consumers read what is left and then get [`Closed`](super::error::ConsumeError::Closed). The name is
 /// removed at the same time; who has the ring open keeps it.
-pub struct SharedProducer<E: Event> {
-    end: ProducerEnd<E>,
+pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
+    end: ProducerEnd<Slots<E, F>>,
     factory: Box<dyn FnMut() -> E + Send>,
 }
 
 /// `SharedProducer` on a mapped file; the place is an argument, not another type.
 pub type MmapProducer<E> = SharedProducer<E>;
 
-impl<E: Event> SharedProducer<E> {
-    pub(crate) fn new(end: ProducerEnd<E>, factory: Box<dyn FnMut() -> E + Send>) -> Self {
+impl<E: Event, F: SlotForm> SharedProducer<E, F> {
+    pub(crate) fn new(end: ProducerEnd<Slots<E, F>>, factory: Box<dyn FnMut() -> E + Send>) -> Self {
         Self { end, factory }
     }
 
@@ -232,18 +234,18 @@ impl<E: Event> SharedProducer<E> {
     }
 }
 
-impl<E: Event> Deref for SharedProducer<E> {
-    type Target = ProducerEnd<E>;
+impl<E: Event, F: SlotForm> Deref for SharedProducer<E, F> {
+    type Target = ProducerEnd<Slots<E, F>>;
 
     #[inline(always)]
-    fn deref(&self) -> &ProducerEnd<E> {
+    fn deref(&self) -> &ProducerEnd<Slots<E, F>> {
         &self.end
     }
 }
 
-impl<E: Event> DerefMut for SharedProducer<E> {
+impl<E: Event, F: SlotForm> DerefMut for SharedProducer<E, F> {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ProducerEnd<E> {
+    fn deref_mut(&mut self) -> &mut ProducerEnd<Slots<E, F>> {
         &mut self.end
     }
 }

@@ -5,12 +5,12 @@
 
 use super::control::{ABANDONED, CLOSED, Status};
 use super::error::{NoRoom, PublishError};
+use super::layout::Carries;
 use super::managed::Management;
 use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
 use super::patience::Patience;
-use super::records::producer::Course;
 use super::room::{Blocked, Target, Watch};
 use super::sequencer::{Scan, Sequencer};
 use crate::Sequence;
@@ -18,7 +18,6 @@ use crate::builder::Selection;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::liveness::monitor::Monitor;
 use crate::liveness::{NextStep, StallReport, WaitingFor};
-use crate::schema::Event;
 use crate::segment::{Claim, Segment, Spare};
 use crate::step;
 use crate::sync::primitive::Ordering;
@@ -41,16 +40,15 @@ pub enum Origin {
 /// [`RecordProducer`](crate::RecordProducer) are one, and lend it.
 ///
 /// Sequences here are those that users see: numbers of events, or of records.
-pub struct ProducerEnd<E: Event> {
-    pub(super) core: Sequencer<Mapped<E>>,
+pub struct ProducerEnd<S: Carries> {
+    pub(super) core: Sequencer<Mapped<S>>,
     pub(super) waiter: Waiter,
     pub(super) counters: ProducerCounters,
     counters_of: EndCounters,
     pub(super) monitor: Option<Monitor>,
     pub(super) management: Management,
     pub(super) selection: Selection,
-    /// What only a producer of records needs to know.
-    pub(super) course: Course,
+    pub(super) course: S::Course,
     origin: Origin,
     /// What there was to overwrite when nobody was registered any more.
     alone: Option<Alone>,
@@ -118,9 +116,9 @@ const JOIN_POLL_MAX: Duration = Duration::from_secs(1);
 /// How often a call that does not wait looks at its peers while the ring is full.
 const TRY_EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
 
-impl<E: Event> ProducerEnd<E> {
+impl<S: Carries> ProducerEnd<S> {
     pub(crate) fn new(
-        core: Sequencer<Mapped<E>>,
+        core: Sequencer<Mapped<S>>,
         claim: Claim,
         spare: Spare,
         origin: Origin,
@@ -137,7 +135,7 @@ impl<E: Event> ProducerEnd<E> {
         let counters = ProducerCounters::of(&counters_of);
         let (position, capacity) = (core.next(), core.memory().capacity());
         Self {
-            course: Course::new(position, core.next_number(), capacity),
+            course: S::course(position, core.memory().number_at(position), capacity),
             core,
             waiter: Waiter::new(strategy),
             counters,
@@ -527,7 +525,7 @@ impl<E: Event> ProducerEnd<E> {
     }
 }
 
-impl<E: Event> Drop for ProducerEnd<E> {
+impl<S: Carries> Drop for ProducerEnd<S> {
     fn drop(&mut self) {
         // A child of a fork has no handles: what it inherited is its parent's.
         if self.is_forked() || self.is_given_back {

@@ -4,6 +4,7 @@
 //! **May touch it:** the owner of one entry of the table.
 
 use super::damage;
+use super::form::{Form, Lines};
 use super::memory::Memory;
 use super::sequencer::Park;
 use crate::step;
@@ -16,9 +17,9 @@ pub(crate) struct Reader<M: Memory> {
     index: usize,
     /// The next sequence to read: the gate that we have stored.
     next: i64,
-    /// Of records: the number of the one that begins, or will begin, at `next`; its complement if the word there is not believed, see
-    /// [`give_back`](Self::give_back). A commit word carries no lap: what begins with another number is not published.
-    number: i64,
+    /// What tells the event at `next` from what stood there a lap ago, and whether a word there is believed: see
+    /// [`give_back`](Self::give_back).
+    expected: <M::Form as Form>::Expected,
     /// Events before this position may be read without looking.
     readable: i64,
     /// How many events the stamps alone have shown since a look last found nothing.
@@ -37,8 +38,8 @@ impl<M: Memory> Reader<M> {
         // SeqCst fence, partner in `before_second_look`: a producer that parks either finds how we announce, or had announced itself
         // before our first look at its bell.
         fence_at(Site::AnnounceFence, Ordering::SeqCst);
-        let (follow, number) = (i64::from(M::FOLLOW_STAMPS), memory.number_at(next));
-        Self { memory, index, next, number, readable: next, followed: 0, follow, singly_until: next, announce }
+        let (follow, expected) = (i64::from(M::FOLLOW_STAMPS), M::Form::expected_at(&memory, next));
+        Self { memory, index, next, expected, readable: next, followed: 0, follow, singly_until: next, announce }
     }
 
     /// Hands events before `position` out one at a time, so that a death names the one that was in hand. Costs nothing afterwards: only
@@ -75,7 +76,7 @@ impl<M: Memory> Reader<M> {
     /// What users call the next event to read.
     #[inline(always)]
     pub(crate) fn number(&self) -> i64 {
-        if self.memory.holds_records() { self.number.max(!self.number) } else { self.next }
+        M::Form::number(self.expected, self.next)
     }
 
     /// The end of what is known to be readable.
@@ -97,7 +98,7 @@ impl<M: Memory> Reader<M> {
     #[inline(always)]
     fn look_at_stamp(&mut self) -> bool {
         let end = match self.end_of(self.next) {
-            Some(end) if self.is_expected() => end,
+            Some(end) if self.is_believed() => end,
             _ => {
                 self.followed = 0;
                 return false;
@@ -121,16 +122,10 @@ impl<M: Memory> Reader<M> {
         self.memory.end_of(position, word)
     }
 
-    /// Whether a word at our position is believed. That the number there is the one that we expect, `give_back` has seen.
+    /// Whether a word at our position is believed. That what stands there is what we expect, `give_back` has seen.
     #[inline(always)]
-    pub(crate) fn is_expected(&self) -> bool {
-        !self.memory.holds_records() || self.number >= 0
-    }
-
-    /// [`number`](Self::number) where a look has found something, so that the word there is believed.
-    #[inline(always)]
-    pub(crate) fn number_found(&self) -> i64 {
-        self.number
+    pub(crate) fn is_believed(&self) -> bool {
+        M::Form::is_believed(self.expected)
     }
 
     /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old answer. Follows
@@ -220,15 +215,12 @@ impl<M: Memory> Reader<M> {
     /// record. If another stands there, nothing from `last` on is given back: the producer does not believe a reader that is ahead of it.
     #[inline(always)]
     pub(crate) fn give_back(&mut self, position: i64, events: i64, last: i64) {
-        if !self.memory.holds_records() {
-            return self.advance_to(position);
-        }
-        let number = self.number + events;
-        if self.memory.is_numbered(position, number) {
-            self.advance_to(position);
-            self.number = number;
-        } else {
-            self.distrust(last);
+        match M::Form::expected_after(&self.memory, self.expected, events, position) {
+            Some(expected) => {
+                self.advance_to(position);
+                self.expected = expected;
+            }
+            None => self.distrust(last),
         }
     }
 
@@ -239,7 +231,7 @@ impl<M: Memory> Reader<M> {
         if last > self.next {
             self.advance_to(last);
         }
-        self.number = !self.memory.number_at(last);
+        self.expected = M::Form::doubted_at(&self.memory, last);
         self.readable = last;
         self.deliver_to(last);
     }
@@ -264,8 +256,8 @@ impl<M: Memory> Reader<M> {
             return None;
         }
         let (next, number) = (self.next, self.number());
-        let resume = damage::resume_after(&self.memory, next, self.number, is_over)?;
-        self.number = self.memory.number_at(resume);
+        let resume = damage::resume_after(&self.memory, next, self.expected, is_over)?;
+        self.expected = M::Form::expected_at(&self.memory, resume);
         if resume > next {
             self.readable = resume;
             self.advance_to(resume);
@@ -299,5 +291,13 @@ impl<M: Memory> Reader<M> {
             return None;
         }
         Some(Park { ticket, barrier })
+    }
+}
+
+impl<M: Memory<Form = Lines>> Reader<M> {
+    /// [`number`](Self::number) where a look has found something, so that the word there is believed.
+    #[inline(always)]
+    pub(crate) fn number_found(&self) -> i64 {
+        self.expected
     }
 }

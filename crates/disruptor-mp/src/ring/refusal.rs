@@ -13,13 +13,13 @@
 //!
 //! A pid alone is no process: the first process of every container is 1. The tag says in which namespace the pid counts.
 
+use super::layout::Carries;
 use super::membership::JoinError;
 use super::memory::Memory;
 use super::producer_end::ProducerEnd;
 use super::words::Words;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
-use crate::schema::Event;
 use crate::segment::{Access, Kind, OpenError, Place, Segment};
 use crate::sync::primitive::{AtomicU64, Ordering};
 use std::fmt;
@@ -164,7 +164,7 @@ pub fn leave_refusal(
     Ok(control.producer.identity.load())
 }
 
-impl<E: Event> ProducerEnd<E> {
+impl<S: Carries> ProducerEnd<S> {
     /// The last process that could not join this ring as `rank`, or without a rank, and has [said so](leave_refusal). A process that cannot
     /// map the ring cannot say so here.
     pub fn refusal(&self, rank: Option<u32>) -> Option<Refusal> {

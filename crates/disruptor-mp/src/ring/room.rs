@@ -5,6 +5,8 @@
 
 use super::ending::Ending;
 use super::error::PublishError;
+use super::form::Form;
+use super::layout::Carries;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
 use super::producer_end::{JOIN_POLL, ProducerEnd};
@@ -14,7 +16,6 @@ use crate::liveness::{
     Culprit, NextStep, RefusedCall, RequiredConsumerAlert, RequiredConsumerFailureAction, StallReport, StartUpBuffer,
     WaitingFor,
 };
-use crate::schema::Event;
 use crate::segment::Fate;
 use crate::sync::bell::Woken;
 use crate::sync::primitive::Ordering;
@@ -98,7 +99,7 @@ pub(super) struct Hindrance {
     pub(super) buffer: bool,
 }
 
-impl<E: Event> ProducerEnd<E> {
+impl<S: Carries> ProducerEnd<S> {
     /// Waits for `target`. Only a wait that the monitor watches (a managed publish) can end in `Shut` or `Gone`.
     pub(super) fn wait_for(&mut self, target: Target, deadline: Option<Instant>, watch: Watch) -> Result<(), Blocked> {
         if self.is_forked() {
@@ -194,7 +195,7 @@ impl<E: Event> ProducerEnd<E> {
     fn is_released(&self, sequence: i64, scan: Scan) -> bool {
         // The first gate of somebody who is joining may be a lap old, and what stands there by now is no number.
         let memory = self.core.memory();
-        self.core.next() - scan.lowest <= memory.capacity() - i64::from(memory.holds_records())
+        self.core.next() - scan.lowest <= memory.capacity() - S::Form::HEADROOM
             && memory.number_at(scan.lowest) > sequence
     }
 
@@ -280,8 +281,8 @@ pub(super) fn culprit(info: ConsumerInfo, published: i64, age: Duration) -> Culp
     }
 }
 
-struct RoomWait<'a, E: Event> {
-    producer: &'a mut ProducerEnd<E>,
+struct RoomWait<'a, S: Carries> {
+    producer: &'a mut ProducerEnd<S>,
     target: Target,
     watch: Watch,
     scan: Scan,
@@ -291,7 +292,7 @@ struct RoomWait<'a, E: Event> {
     last_reported: Option<(usize, u64)>,
 }
 
-impl<E: Event> RoomWait<'_, E> {
+impl<S: Carries> RoomWait<'_, S> {
     fn look_again(&mut self) -> bool {
         self.scan = self.producer.rescan_for(self.target.room());
         self.producer.has_reached(self.target, self.scan)
@@ -386,7 +387,7 @@ impl<E: Event> RoomWait<'_, E> {
     }
 }
 
-impl<E: Event> Awaited for RoomWait<'_, E> {
+impl<S: Carries> Awaited for RoomWait<'_, S> {
     type Reason = Blocked;
 
     fn is_ready(&mut self) -> bool {
@@ -488,7 +489,7 @@ impl<E: Event> Awaited for RoomWait<'_, E> {
     fn count_spins(&mut self, _spins: u64) {}
 }
 
-impl<E: Event> RoomWait<'_, E> {
+impl<S: Carries> RoomWait<'_, S> {
     /// A slice passed. If the consumer has moved meanwhile and does not ring in the next milliseconds either, its wake was lost.
     fn suspect_lost_wakeup(&mut self, index: usize, ticket: crate::sync::bell::Ticket) {
         let entry = self.producer.core.entry(index);

@@ -4,7 +4,8 @@
 //! **May touch it:** the one producer of a ring.
 
 use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State, Status};
-use super::memory::Memory;
+use super::form::{Form, SlotForm};
+use super::memory::{Memory, SlotMemory};
 use crate::step;
 use crate::sync::announce::Announce;
 use crate::sync::primitive::{Ordering, Site, fence_at, order};
@@ -140,7 +141,7 @@ impl<M: Memory> Sequencer<M> {
         let (next, believed_cursor) = memory.published_end();
         control.cursor.publish(next);
         step!(TakeOverCursorStored);
-        super::group::clear_leftovers(&memory, next);
+        M::Form::clear_leftovers(&memory, next);
         step!(TakeOverCleared);
         // A producer that was dropped by a panic has not closed it. Release: who finds the ring open again finds its end.
         control.gate.closed.store(0, Ordering::Release);
@@ -215,63 +216,6 @@ impl<M: Memory> Sequencer<M> {
     /// How many positions were not believed since this was last asked.
     pub(crate) fn take_forged(&mut self) -> u64 {
         std::mem::take(&mut self.forged)
-    }
-
-    /// Writes and publishes one event. The caller has seen that there is room.
-    ///
-    /// If `fill` panics, the slot stays invalid, nothing is published, and the next write uses it again.
-    #[inline(always)]
-    pub(crate) fn write(&mut self, fill: impl FnOnce(*mut M::Event)) -> i64 {
-        let sequence = self.next;
-        self.stamp(sequence, fill);
-        self.publish_to(sequence + 1);
-        // The readers have had the next slot since the last lap. Taking it back now, when there is time, shortens the next publish.
-        if self.has_room(1) {
-            self.memory.fetch_second_line(sequence + 1);
-        }
-        sequence
-    }
-
-    /// Writes and publishes `count` events, each visible as soon as it is stamped, with one store of the cursor and one look at the
-    /// bell. The caller has seen that there is room. If `fill` panics, what it had finished stays published.
-    #[inline(always)]
-    pub(crate) fn write_batch(&mut self, count: usize, mut fill: impl FnMut(*mut M::Event, usize)) {
-        /// Publishes what was stamped, also when the closure unwinds.
-        struct Finish<'a, M: Memory> {
-            sequencer: &'a mut Sequencer<M>,
-            stamped: i64,
-        }
-        impl<M: Memory> Drop for Finish<'_, M> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                step!(BatchStamped);
-                self.sequencer.publish_to(self.stamped);
-            }
-        }
-        let stamped = self.next;
-        let mut finish = Finish { sequencer: self, stamped };
-        for i in 0..count {
-            finish.sequencer.stamp(finish.stamped, |event| fill(event, i));
-            finish.stamped += 1;
-            step!(InsideBatch);
-        }
-    }
-
-    /// Invalidates, fills and stamps the slot of event `sequence`, which no reader may be reading: below the gate, and not yet published.
-    #[inline(always)]
-    fn stamp(&self, sequence: i64, fill: impl FnOnce(*mut M::Event)) {
-        debug_assert!(sequence >= self.next && sequence < self.gate, "wrote beyond the gate");
-        let stamp = self.memory.stamp(sequence);
-        // 0 means "being written". Relaxed: the fence below orders it before the payload.
-        stamp.store(0, Ordering::Relaxed);
-        step!(StampInvalidated);
-        // Release fence, partner in `TapReader::copy`: a tap that copied any byte of the new payload finds 0 or a newer stamp behind it.
-        fence_at(Site::InvalidateFence, Ordering::Release);
-        self.memory.with_mut(sequence, fill);
-        step!(PayloadWritten);
-        // Release pairs with Acquire in `Reader::look_at_stamp`: who sees this stamp sees the payload.
-        stamp.store(sequence + 1, order(Site::StampRelease, Ordering::Release));
-        step!(StampStored);
     }
 
     /// Everything before `position` is stamped: says so in the cursor, and wakes who sleeps.
@@ -486,6 +430,55 @@ impl<M: Memory> Sequencer<M> {
     /// The entry at `index`.
     pub(crate) fn entry(&self, index: usize) -> &Entry {
         self.memory.entry(index)
+    }
+}
+
+impl<M: SlotMemory> Sequencer<M> {
+    /// Writes and publishes one event. The caller has seen that there is room.
+    ///
+    /// If `fill` panics, the slot stays invalid, nothing is published, and the next write uses it again.
+    #[inline(always)]
+    pub(crate) fn write(&mut self, fill: impl FnOnce(*mut M::Event)) -> i64 {
+        let sequence = self.next;
+        self.fill(sequence, fill);
+        self.publish_to(sequence + 1);
+        // The readers have had the next slot since the last lap. Taking it back now, when there is time, shortens the next publish.
+        if self.has_room(1) {
+            self.memory.fetch_second_line(sequence + 1);
+        }
+        sequence
+    }
+
+    /// Writes and publishes `count` events, each visible as soon as it is stamped, with one store of the cursor and one look at the
+    /// bell. The caller has seen that there is room. If `fill` panics, what it had finished stays published.
+    #[inline(always)]
+    pub(crate) fn write_batch(&mut self, count: usize, mut fill: impl FnMut(*mut M::Event, usize)) {
+        /// Publishes what was stamped, also when the closure unwinds.
+        struct Finish<'a, M: Memory> {
+            sequencer: &'a mut Sequencer<M>,
+            stamped: i64,
+        }
+        impl<M: Memory> Drop for Finish<'_, M> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                step!(BatchStamped);
+                self.sequencer.publish_to(self.stamped);
+            }
+        }
+        let stamped = self.next;
+        let mut finish = Finish { sequencer: self, stamped };
+        for i in 0..count {
+            finish.sequencer.fill(finish.stamped, |event| fill(event, i));
+            finish.stamped += 1;
+            step!(InsideBatch);
+        }
+    }
+
+    /// Writes the slot of event `sequence`, which no reader may be reading: below the gate, and not yet published.
+    #[inline(always)]
+    fn fill(&self, sequence: i64, fill: impl FnOnce(*mut M::Event)) {
+        debug_assert!(sequence >= self.next && sequence < self.gate, "wrote beyond the gate");
+        M::Form::write(&self.memory, sequence, fill);
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! **Lives here:** [`TapReader`], the algorithm; its public face is `tap_handle`. **Builds on:** `memory`. **May touch it:** anybody, also on a read-only mapping.
 
-use super::memory::Memory;
-use crate::sync::primitive::{Ordering, Site, fence_at, order};
+use super::form::SlotForm;
+use super::memory::{Memory, SlotMemory};
+use crate::sync::primitive::Ordering;
 
 /// Where a tap stands.
 pub(crate) struct TapReader<M: Memory> {
@@ -12,7 +13,7 @@ pub(crate) struct TapReader<M: Memory> {
     missed: u64,
 }
 
-impl<M: Memory> TapReader<M> {
+impl<M: SlotMemory> TapReader<M> {
     /// A tap that begins with the next event.
     pub(crate) fn new(memory: M) -> Self {
         let next = memory.control().cursor.acquire();
@@ -36,7 +37,7 @@ impl<M: Memory> TapReader<M> {
     /// A copy of the next event that is still there, or `None` if there is none yet.
     pub(crate) fn copy_next(&mut self) -> Option<(i64, M::Event)> {
         loop {
-            if let Some(event) = self.copy(self.next) {
+            if let Some(event) = M::Form::copy(&self.memory, self.next) {
                 self.next += 1;
                 return Some((self.next - 1, event));
             }
@@ -51,7 +52,7 @@ impl<M: Memory> TapReader<M> {
                 return None;
             }
             let stamp = self.memory.stamp(self.next).load(Ordering::Acquire);
-            if stamp == self.next + 1 {
+            if self.memory.end_of(self.next, stamp).is_some() {
                 continue; // it has just appeared
             }
             // Lapped, or about to be: half a lap behind the writer there is room to breathe.
@@ -59,19 +60,5 @@ impl<M: Memory> TapReader<M> {
             self.missed += (resume - self.next) as u64;
             self.next = resume;
         }
-    }
-
-    /// A copy of event `sequence`, if its slot held it before the copy and still holds it after.
-    fn copy(&self, sequence: i64) -> Option<M::Event> {
-        let stamp = self.memory.stamp(sequence);
-        // Acquire pairs with Release in `Sequencer::stamp_one`: who sees the stamp copies that payload or a newer one.
-        if stamp.load(order(Site::StampAcquire, Ordering::Acquire)) != sequence + 1 {
-            return None;
-        }
-        let event = self.memory.racing_copy(sequence);
-        // Acquire fence, partner is the Release fence in `Sequencer::stamp_one`: if the copy holds a byte of a newer payload, the
-        // load below finds what that writer stored before it, which is 0 or a later stamp.
-        fence_at(Site::TapFence, Ordering::Acquire);
-        (stamp.load(Ordering::Relaxed) == sequence + 1).then_some(event)
     }
 }

@@ -3,6 +3,8 @@
 //! **Lives here:** [`Tap`]. **Builds on:** `tap` for the algorithm. **May touch it:** anybody with read permission.
 
 use super::error::ConsumeError;
+use super::form::{SlotForm, Stamped};
+use super::layout::Slots;
 use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
 use super::memory::Memory;
@@ -20,16 +22,16 @@ const TAP_NAP: Duration = Duration::from_millis(1);
 const NAME_LOOK: Duration = Duration::from_millis(50);
 
 /// A reader that holds nobody back. It gets copies, never a torn one, and knows how many events it missed.
-pub struct Tap<E: Event> {
-    core: TapReader<Mapped<E>>,
+pub struct Tap<E: Event, F: SlotForm = Stamped> {
+    core: TapReader<Mapped<Slots<E, F>>>,
     /// Detached until somebody attaches a file: the ring's own table is mapped read-only.
     missed: CounterHandle,
     missed_counted: u64,
     fork_epoch: u32,
 }
 
-impl<E: Event> Tap<E> {
-    pub(super) fn new(memory: Mapped<E>) -> Self {
+impl<E: Event, F: SlotForm> Tap<E, F> {
+    pub(super) fn new(memory: Mapped<Slots<E, F>>) -> Self {
         Self {
             core: TapReader::new(memory),
             missed: CounterHandle::detached(),

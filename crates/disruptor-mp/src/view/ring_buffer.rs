@@ -11,6 +11,8 @@ use crate::counters::CountersFile;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::ring::construct;
+use crate::ring::form::{SlotForm, Stamped};
+use crate::ring::layout::Slots;
 use crate::ring::mapped::Mapped;
 use crate::ring::membership::{self, ConsumerInfo};
 use crate::ring::memory::Memory;
@@ -134,8 +136,8 @@ impl RingConfig {
 
 /// A ring of events of type `E`, looked at from outside: its shape, who is in it, how far they are. It holds nobody back, and reads no
 /// event; for that there is the [tap](crate::Tap). Numbers that move go stale at once.
-pub struct SharedRingBuffer<E: Event> {
-    memory: Mapped<E>,
+pub struct SharedRingBuffer<E: Event, F: SlotForm = Stamped> {
+    memory: Mapped<Slots<E, F>>,
     words: Words,
 }
 
@@ -145,7 +147,7 @@ pub type ShmRingBuffer<E> = SharedRingBuffer<E>;
 /// `SharedRingBuffer` in a file; the place is an argument, not another type.
 pub type MmapRingBuffer<E> = SharedRingBuffer<E>;
 
-impl<E: Event> SharedRingBuffer<E> {
+impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
     /// Opens the ring that the configuration names, read-only.
     ///
     /// # Errors
@@ -258,7 +260,7 @@ impl<E: Event> SharedRingBuffer<E> {
     }
 }
 
-impl<E: Event> fmt::Debug for SharedRingBuffer<E> {
+impl<E: Event, F: SlotForm> fmt::Debug for SharedRingBuffer<E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedRingBuffer")
             .field("place", &self.memory.segment().place().to_string())

@@ -24,7 +24,7 @@ fn left_by_a_dead_process<T>(make: impl FnOnce() -> T) {
     assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
 }
 
-fn records(place: &Place) -> SharedDisruptorBuilder<disruptor_mp::RecordLine> {
+fn records(place: &Place) -> SharedDisruptorBuilder<(), disruptor_mp::Lines> {
     SharedDisruptorBuilder::records(place.clone(), 4096)
 }
 

@@ -7,7 +7,7 @@ use super::bell::Bell;
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportConsumer, Message, TransportError, TransportResult};
 use crate::typed_transport::{TypedConsumer, TypedMessage, TypedReceiveError};
-use disruptor_mp::{ConsumeError, ConsumerEnd, Event, Patience};
+use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience};
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -31,14 +31,14 @@ mod sealed {
 
     /// What an end must be able to do at once.
     pub trait Receive {
-        type Event: Event;
+        type Carries: Carries;
         type Message<'a>
         where
             Self: 'a;
         type Owned;
         type Error: From<TransportError>;
 
-        fn end(&mut self) -> &mut ConsumerEnd<Self::Event>;
+        fn end(&mut self) -> &mut ConsumerEnd<Self::Carries>;
 
         /// The next message, in place, if there is one.
         fn next_now(&mut self) -> Result<Option<Self::Message<'_>>, Self::Error>;
@@ -55,12 +55,12 @@ mod sealed {
 }
 
 impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
-    type Event = F::Event;
+    type Carries = F::Carries;
     type Message<'a> = Message<'a, F>;
     type Owned = (u8, Vec<u8>);
     type Error = TransportError;
 
-    fn end(&mut self) -> &mut ConsumerEnd<F::Event> {
+    fn end(&mut self) -> &mut ConsumerEnd<F::Carries> {
         self
     }
 
@@ -88,7 +88,7 @@ impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
 }
 
 impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
-    type Event = F::Event;
+    type Carries = F::Carries;
     type Message<'a>
         = TypedMessage<'a, T, F>
     where
@@ -96,7 +96,7 @@ impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
     type Owned = (T, u8);
     type Error = TypedReceiveError;
 
-    fn end(&mut self) -> &mut ConsumerEnd<F::Event> {
+    fn end(&mut self) -> &mut ConsumerEnd<F::Carries> {
         self
     }
 

@@ -6,7 +6,7 @@
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportProducer, TransportError};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
-use disruptor_mp::{Event, Patience, ProducerEnd, Sequence};
+use disruptor_mp::{Carries, Patience, ProducerEnd, Sequence};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::ready;
@@ -34,11 +34,11 @@ mod sealed {
 
     /// What an end must be able to do at once.
     pub trait Publish {
-        type Event: Event;
+        type Carries: Carries;
         type Message: ?Sized;
         type Error: From<TransportError>;
 
-        fn end(&mut self) -> &mut ProducerEnd<Self::Event>;
+        fn end(&mut self) -> &mut ProducerEnd<Self::Carries>;
 
         fn publish_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
@@ -51,11 +51,11 @@ mod sealed {
 }
 
 impl<F: Format> sealed::Publish for FramedTransportProducer<F> {
-    type Event = F::Event;
+    type Carries = F::Carries;
     type Message = [u8];
     type Error = TransportError;
 
-    fn end(&mut self) -> &mut ProducerEnd<F::Event> {
+    fn end(&mut self) -> &mut ProducerEnd<F::Carries> {
         self
     }
 
@@ -73,11 +73,11 @@ impl<F: Format> sealed::Publish for FramedTransportProducer<F> {
 }
 
 impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
-    type Event = F::Event;
+    type Carries = F::Carries;
     type Message = T;
     type Error = TypedPublishError;
 
-    fn end(&mut self) -> &mut ProducerEnd<F::Event> {
+    fn end(&mut self) -> &mut ProducerEnd<F::Carries> {
         self
     }
 

@@ -8,7 +8,7 @@ use super::error::TransportResult;
 use super::format::Format;
 use super::producer::FramedTransportProducer;
 use super::records::Records;
-use disruptor_mp::{CoordinationMode, CreateOptions, Event, Place, SharedDisruptorBuilder, StartAt, WaitStrategy};
+use disruptor_mp::{CoordinationMode, CreateOptions, Form, Place, SharedDisruptorBuilder, StartAt, WaitStrategy};
 use std::marker::PhantomData;
 
 /// Builds the endpoints of one transport.
@@ -78,7 +78,7 @@ enum Existing {
 
 impl Settings {
     /// Tells the ring's builder everything that the ring has to know.
-    pub(crate) fn apply<E: Event>(&self, builder: SharedDisruptorBuilder<E>) -> SharedDisruptorBuilder<E> {
+    pub(crate) fn apply<E, F: Form>(&self, builder: SharedDisruptorBuilder<E, F>) -> SharedDisruptorBuilder<E, F> {
         let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start).with_create_options(self.options);
         let max = self.max_consumers.unwrap_or(disruptor_mp::DEFAULT_MAX_CONSUMERS);
         builder = match &self.consumer_prefix {

@@ -130,15 +130,15 @@ impl<F: Format> FramedTransportConsumer<F> {
 }
 
 impl<F: Format> Deref for FramedTransportConsumer<F> {
-    type Target = ConsumerEnd<F::Event>;
+    type Target = ConsumerEnd<F::Carries>;
 
-    fn deref(&self) -> &ConsumerEnd<F::Event> {
+    fn deref(&self) -> &ConsumerEnd<F::Carries> {
         self.receiver.end()
     }
 }
 
 impl<F: Format> DerefMut for FramedTransportConsumer<F> {
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Event> {
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Carries> {
         self.receiver.end_mut()
     }
 }

@@ -3,7 +3,7 @@
 //! **Lives here:** the handles of both ends. **Builds on:** `disruptor_mp::counters`. **May touch it:** the formats.
 
 use disruptor_mp::counters::ids;
-use disruptor_mp::{ConsumerEnd, CounterHandle, Event, ProducerEnd};
+use disruptor_mp::{Carries, ConsumerEnd, CounterHandle, ProducerEnd};
 
 /// A sender's counters. See [`ids`] for what each counts.
 pub(crate) struct SenderCounters {
@@ -14,7 +14,7 @@ pub(crate) struct SenderCounters {
 
 impl SenderCounters {
     /// Those of `producer`, wherever it counts now.
-    pub(crate) fn of<E: Event>(producer: &ProducerEnd<E>) -> Self {
+    pub(crate) fn of<S: Carries>(producer: &ProducerEnd<S>) -> Self {
         Self {
             messages: producer.counter(ids::FRAME_PUBLISH_TOTAL),
             frames: producer.counter(ids::FRAME_FRAGMENT_COUNT),
@@ -32,7 +32,7 @@ pub(crate) struct ReceiverCounters {
 
 impl ReceiverCounters {
     /// Those of `consumer`, wherever it counts now.
-    pub(crate) fn of<E: Event>(consumer: &ConsumerEnd<E>) -> Self {
+    pub(crate) fn of<S: Carries>(consumer: &ConsumerEnd<S>) -> Self {
         Self {
             reassembled: consumer.counter(ids::FRAME_REASSEMBLE_COUNT),
             copied_bytes: consumer.counter(ids::FRAME_BYTES_COPIED),

@@ -18,7 +18,7 @@ use super::builder::Settings;
 use super::error::TransportResult;
 use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
-use disruptor_mp::{ConsumeError, ConsumerEnd, CountersFile, Event, Patience, ProducerEnd, Sequence};
+use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, Sequence};
 use std::time::Instant;
 
 /// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
@@ -29,16 +29,16 @@ pub trait Format: Sized + 'static {
     /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a multiple of 16.
     const PAYLOAD_ALIGN: usize;
 
-    /// What a slot of the ring holds.
-    type Event: Event;
+    /// What the ring carries.
+    type Carries: Carries;
 
     /// The sending half.
     #[doc(hidden)]
-    type Sender: Sender<Event = Self::Event>;
+    type Sender: Sender<Carries = Self::Carries>;
 
     /// The receiving half.
     #[doc(hidden)]
-    type Receiver: Receiver<Event = Self::Event>;
+    type Receiver: Receiver<Carries = Self::Carries>;
 
     /// Builds the sending half.
     #[doc(hidden)]
@@ -51,14 +51,14 @@ pub trait Format: Sized + 'static {
 
 /// The sending half of a format.
 pub trait Sender: Send {
-    /// What a slot of the ring holds.
-    type Event: Event;
+    /// What the ring carries.
+    type Carries: Carries;
 
     /// The ring's producer, for its peers, its liveness and its counters.
-    fn end(&self) -> &ProducerEnd<Self::Event>;
+    fn end(&self) -> &ProducerEnd<Self::Carries>;
 
     /// The same, to be changed.
-    fn end_mut(&mut self) -> &mut ProducerEnd<Self::Event>;
+    fn end_mut(&mut self) -> &mut ProducerEnd<Self::Carries>;
 
     /// The longest message that can be sent, whatever goes with it, in bytes.
     fn max_message_bytes(&self) -> usize;
@@ -85,8 +85,8 @@ pub trait Sender: Send {
 
 /// The receiving half of a format.
 pub trait Receiver: Send {
-    /// What a slot of the ring holds.
-    type Event: Event;
+    /// What the ring carries.
+    type Carries: Carries;
 
     /// A message that is not acknowledged yet.
     type Held<'a>: Held
@@ -94,10 +94,10 @@ pub trait Receiver: Send {
         Self: 'a;
 
     /// The ring's consumer, for its producer, its waits and its counters.
-    fn end(&self) -> &ConsumerEnd<Self::Event>;
+    fn end(&self) -> &ConsumerEnd<Self::Carries>;
 
     /// The same, to be changed.
-    fn end_mut(&mut self) -> &mut ConsumerEnd<Self::Event>;
+    fn end_mut(&mut self) -> &mut ConsumerEnd<Self::Carries>;
 
     /// The next message. `None` only for [`Patience::Now`].
     fn next(&mut self, patience: Patience) -> TransportResult<Option<Self::Held<'_>>>;

@@ -16,7 +16,7 @@ use super::split::{Outline, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
     BatchLease, ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, Sequence, SharedConsumer,
-    SharedDisruptorBuilder, SharedProducer,
+    SharedDisruptorBuilder, SharedProducer, Slots,
 };
 use std::convert::Infallible;
 use std::ops::Range;
@@ -25,7 +25,7 @@ use std::time::Instant;
 impl<E: FramedTransportFrame> Format for E {
     const PAYLOAD_ALIGN: usize = E::SHAPE.payload_align;
 
-    type Event = E;
+    type Carries = Slots<E>;
     type Sender = FrameSender<E>;
     type Receiver = FrameReceiver<E>;
 
@@ -129,15 +129,15 @@ pub(super) fn publish<E: FramedTransportFrame>(
 }
 
 impl<E: FramedTransportFrame> Sender for FrameSender<E> {
-    type Event = E;
+    type Carries = Slots<E>;
 
     #[inline]
-    fn end(&self) -> &ProducerEnd<E> {
+    fn end(&self) -> &ProducerEnd<Slots<E>> {
         &self.producer
     }
 
     #[inline]
-    fn end_mut(&mut self) -> &mut ProducerEnd<E> {
+    fn end_mut(&mut self) -> &mut ProducerEnd<Slots<E>> {
         &mut self.producer
     }
 
@@ -292,16 +292,16 @@ fn pass<E: FramedTransportFrame>(consumer: &mut SharedConsumer<E>, count: usize)
 }
 
 impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
-    type Event = E;
+    type Carries = Slots<E>;
     type Held<'a> = HeldFrames<'a, E>;
 
     #[inline]
-    fn end(&self) -> &ConsumerEnd<E> {
+    fn end(&self) -> &ConsumerEnd<Slots<E>> {
         &self.consumer
     }
 
     #[inline]
-    fn end_mut(&mut self) -> &mut ConsumerEnd<E> {
+    fn end_mut(&mut self) -> &mut ConsumerEnd<Slots<E>> {
         &mut self.consumer
     }
 

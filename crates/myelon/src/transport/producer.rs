@@ -170,15 +170,15 @@ impl<F: Format> FramedTransportProducer<F> {
 }
 
 impl<F: Format> Deref for FramedTransportProducer<F> {
-    type Target = ProducerEnd<F::Event>;
+    type Target = ProducerEnd<F::Carries>;
 
-    fn deref(&self) -> &ProducerEnd<F::Event> {
+    fn deref(&self) -> &ProducerEnd<F::Carries> {
         self.sender.end()
     }
 }
 
 impl<F: Format> DerefMut for FramedTransportProducer<F> {
-    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Event> {
+    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Carries> {
         self.sender.end_mut()
     }
 }

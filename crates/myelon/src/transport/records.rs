@@ -13,8 +13,8 @@ use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
-    ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, RECORD_RING_BYTES_MIN, RecordClaim, RecordConsumer,
-    RecordError, RecordLease, RecordLine, RecordProducer, Sequence, SharedDisruptorBuilder,
+    ConsumeError, ConsumerEnd, CountersFile, Lines, Patience, ProducerEnd, RECORD_RING_BYTES_MIN, RecordClaim,
+    RecordConsumer, RecordError, RecordLease, RecordProducer, Sequence, SharedDisruptorBuilder,
 };
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ pub enum Records {}
 impl Format for Records {
     const PAYLOAD_ALIGN: usize = ALIGN;
 
-    type Event = RecordLine;
+    type Carries = Lines;
     type Sender = RecordSender;
     type Receiver = RecordReceiver;
 
@@ -147,15 +147,15 @@ fn transport_error(error: RecordError) -> TransportError {
 }
 
 impl Sender for RecordSender {
-    type Event = RecordLine;
+    type Carries = Lines;
 
     #[inline]
-    fn end(&self) -> &ProducerEnd<RecordLine> {
+    fn end(&self) -> &ProducerEnd<Lines> {
         &self.producer
     }
 
     #[inline]
-    fn end_mut(&mut self) -> &mut ProducerEnd<RecordLine> {
+    fn end_mut(&mut self) -> &mut ProducerEnd<Lines> {
         &mut self.producer
     }
 
@@ -225,16 +225,16 @@ pub struct RecordReceiver {
 }
 
 impl Receiver for RecordReceiver {
-    type Event = RecordLine;
+    type Carries = Lines;
     type Held<'a> = HeldRecord<'a>;
 
     #[inline]
-    fn end(&self) -> &ConsumerEnd<RecordLine> {
+    fn end(&self) -> &ConsumerEnd<Lines> {
         &self.consumer
     }
 
     #[inline]
-    fn end_mut(&mut self) -> &mut ConsumerEnd<RecordLine> {
+    fn end_mut(&mut self) -> &mut ConsumerEnd<Lines> {
         &mut self.consumer
     }
 

@@ -114,7 +114,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
                 (builder.with_content_tag(version.tag().clone()).build_consumer()?, Some(version))
             }
         };
-        let reading = Reading { tally: Tally::new::<F::Event>(&raw, 0), older };
+        let reading = Reading { tally: Tally::new::<F::Carries>(&raw, 0), older };
         Ok(Self { raw, reading, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
     }
 
@@ -206,7 +206,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// Counts into `file` from now on, instead of into the table in the ring's own segment.
     pub fn attach_counters(&mut self, file: &CountersFile) {
         self.raw.attach_counters(file);
-        self.reading.tally = Tally::new::<F::Event>(&self.raw, self.undecodable());
+        self.reading.tally = Tally::new::<F::Carries>(&self.raw, self.undecodable());
     }
 }
 
@@ -228,15 +228,15 @@ fn leave_word<F: Format>(builder: &TransportBuilder<F>, refusal: &TransportError
 }
 
 impl<T: Codec, F: Format> Deref for TypedConsumer<T, F> {
-    type Target = ConsumerEnd<F::Event>;
+    type Target = ConsumerEnd<F::Carries>;
 
-    fn deref(&self) -> &ConsumerEnd<F::Event> {
+    fn deref(&self) -> &ConsumerEnd<F::Carries> {
         &self.raw
     }
 }
 
 impl<T: Codec, F: Format> DerefMut for TypedConsumer<T, F> {
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Event> {
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Carries> {
         &mut self.raw
     }
 }

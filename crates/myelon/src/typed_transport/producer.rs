@@ -161,15 +161,15 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
 }
 
 impl<T: Codec, F: Format> Deref for TypedProducer<T, F> {
-    type Target = ProducerEnd<F::Event>;
+    type Target = ProducerEnd<F::Carries>;
 
-    fn deref(&self) -> &ProducerEnd<F::Event> {
+    fn deref(&self) -> &ProducerEnd<F::Carries> {
         &self.raw
     }
 }
 
 impl<T: Codec, F: Format> DerefMut for TypedProducer<T, F> {
-    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Event> {
+    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Carries> {
         &mut self.raw
     }
 }

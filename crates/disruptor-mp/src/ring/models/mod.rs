@@ -21,8 +21,9 @@ mod take_over;
 mod tap;
 
 use super::control::Entry;
+use super::form::Form;
 use super::join::{StartAt, handshake};
-use super::memory::{HeapMemory, Memory};
+use super::memory::{HeapMemory, Memory, SlotMemory};
 use super::reader::Reader;
 use super::sequencer::Sequencer;
 use crate::sync::announce::Announce;
@@ -32,7 +33,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-type Ring = Arc<HeapMemory<u64>>;
+type Heap<F> = Arc<HeapMemory<u64, F>>;
+
+type Ring = Heap<super::form::Stamped>;
 
 /// Slots of every model: the fewest with which a batch and a wrap differ.
 const CAPACITY: usize = 2;
@@ -79,7 +82,7 @@ fn value(sequence: i64) -> u64 {
 }
 
 /// A consumer that has joined before anything was published.
-fn consumer(ring: &Ring, index: usize, announce: Announce) -> Reader<Ring> {
+fn consumer<F: Form>(ring: &Heap<F>, index: usize, announce: Announce) -> Reader<Heap<F>> {
     let start = handshake(ring, index, StartAt::Beginning).expect("nothing was published yet");
     Reader::new(Arc::clone(ring), index, start, announce)
 }

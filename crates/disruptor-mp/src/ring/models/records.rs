@@ -1,18 +1,23 @@
 //! Records: whole, in order, none twice, across wraps over lines in which older records lie; and where the producer dies.
 
 use super::*;
+use crate::ring::form;
+use crate::ring::records::walk::is_numbered;
 use crate::ring::records::word::{Word, bytes_in};
 use loom::thread::spawn;
+
+/// A ring of lines, each of which carries a number.
+type Lines = Heap<form::Lines>;
 
 /// Lines of the ring: the fewest in which a record of two and the header behind it lie at other places in each lap, and across its end.
 const LINES: usize = 4;
 
-fn ring_of_records() -> Ring {
-    Arc::new(HeapMemory::of_records(LINES, 1))
+fn ring_of_records() -> Lines {
+    Arc::new(HeapMemory::new(LINES, 1, None))
 }
 
 /// Publishes a record of `lines` lines if there is room for it.
-fn try_write_record(producer: &mut Sequencer<Ring>, lines: i64) -> bool {
+fn try_write_record(producer: &mut Sequencer<Lines>, lines: i64) -> bool {
     if !producer.has_room(lines + 1) {
         producer.rescan_for(lines + 1);
     }
@@ -31,7 +36,7 @@ fn try_write_record(producer: &mut Sequencer<Ring>, lines: i64) -> bool {
 }
 
 /// Reads record `number` if it is there.
-fn try_read_record(reader: &mut Reader<Ring>, number: &mut i64) -> bool {
+fn try_read_record(reader: &mut Reader<Lines>, number: &mut i64) -> bool {
     while reader.look() {
         let (begin, memory) = (reader.next(), reader.memory());
         let word = memory.stamp(begin).load(Ordering::Relaxed);
@@ -41,7 +46,7 @@ fn try_read_record(reader: &mut Reader<Ring>, number: &mut i64) -> bool {
             assert_eq!(reader.next(), end, "{OLD_RECORD}");
             continue;
         }
-        assert_eq!(memory.number(begin).load(Ordering::Relaxed), *number, "{OLD_RECORD}");
+        assert!(is_numbered(memory, begin, *number), "{OLD_RECORD}");
         for line in begin..end {
             // SAFETY: the place is valid; that nobody writes it meanwhile is what loom checks.
             let found = memory.with(line, |place| unsafe { *place });
@@ -166,7 +171,7 @@ fn survive(stores: usize) {
         let word = Word::Record { len: bytes_in(1) as u32, gap_lines: 0, kind: 0, flags: 0 };
         let commit: [&dyn Fn(); 4] = [
             &|| ring.stamp(3).store(0, Ordering::Relaxed),
-            &|| ring.number(3).store(3, Ordering::Relaxed),
+            &|| ring.header(3).number.store(3, Ordering::Relaxed),
             &|| ring.stamp(2).store(word.pack(), Ordering::Release),
             &|| ring.control().cursor.publish(3),
         ];

@@ -1,6 +1,7 @@
 //! Tap: a copy that was accepted is never torn and never another event's, and every event is either copied or counted as missed.
 
 use super::super::control::{Control, Entry};
+use super::super::form::Stamped;
 use super::super::tap::TapReader;
 use super::*;
 use crate::sync::primitive::{AtomicI64, AtomicU64};
@@ -25,7 +26,7 @@ impl RacingMemory {
 }
 
 impl Memory for Arc<RacingMemory> {
-    type Event = [u64; 2];
+    type Form = Stamped;
 
     fn control(&self) -> &Control {
         self.words.control()
@@ -43,9 +44,13 @@ impl Memory for Arc<RacingMemory> {
         self.words.capacity()
     }
 
-    fn stamp(&self, sequence: i64) -> &AtomicI64 {
-        self.words.stamp(sequence)
+    fn header(&self, position: i64) -> &AtomicI64 {
+        self.words.header(position)
     }
+}
+
+impl SlotMemory for Arc<RacingMemory> {
+    type Event = [u64; 2];
 
     fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut [u64; 2]) -> R) -> R {
         let mut event = [0; 2];

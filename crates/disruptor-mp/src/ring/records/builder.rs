@@ -4,7 +4,7 @@
 //! **May touch it:** applications.
 
 use super::consumer::RecordConsumer;
-use super::line::RecordLine;
+use super::line::Lines;
 use super::producer::RecordProducer;
 use super::word::LINE_BYTES;
 use crate::builder::SharedDisruptorBuilder;
@@ -19,7 +19,7 @@ pub const DEFAULT_RECORD_RING_BYTES: usize = 8 << 20;
 /// Bytes of the smallest ring of records, a page: its lines are mapped twice in a row. Source: RFC 0006, "Layout".
 pub const RECORD_RING_BYTES_MIN: usize = 4096;
 
-impl SharedDisruptorBuilder<RecordLine> {
+impl SharedDisruptorBuilder<(), Lines> {
     /// An endpoint of the ring of records at `place` with `bytes` bytes, a power of two. A ring has at least a page: what is smaller than
     /// 4096 bytes is rounded up. A consumer that gives 0 takes what it finds. [`DEFAULT_RECORD_RING_BYTES`] is a good size.
     ///
@@ -49,7 +49,7 @@ impl SharedDisruptorBuilder<RecordLine> {
     /// # }
     /// ```
     pub fn records(place: impl Into<Place>, bytes: usize) -> Self {
-        let mut builder = Self::new(place, lines_in(bytes));
+        let mut builder = Self::of(place, lines_in(bytes));
         builder.record_bytes = bytes;
         builder
     }
@@ -60,7 +60,7 @@ impl SharedDisruptorBuilder<RecordLine> {
     /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: the size is not a power of two.
     pub fn build_record_producer(self) -> MultiProcessResult<RecordProducer> {
         let bytes = self.record_bytes;
-        Ok(RecordProducer::new(self.producer_end().map_err(|error| built_in_bytes(error, bytes))?))
+        Ok(RecordProducer::new(self.producer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
     }
 
     /// Attaches a consumer to a ring of records that exists.
@@ -69,7 +69,7 @@ impl SharedDisruptorBuilder<RecordLine> {
     /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: a size was given that no ring of records has.
     pub fn build_record_consumer(self) -> MultiProcessResult<RecordConsumer> {
         let bytes = self.record_bytes;
-        Ok(RecordConsumer::new(self.consumer_end().map_err(|error| built_in_bytes(error, bytes))?))
+        Ok(RecordConsumer::new(self.consumer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
     }
 }
 
@@ -79,7 +79,7 @@ impl SharedDisruptorBuilder<RecordLine> {
 /// # Errors
 /// [`ShapeError`] says which number cannot be.
 pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
-    layout::plan::<RecordLine>(lines_in(bytes), max_consumers).map_err(|shape| in_bytes(shape, bytes))
+    layout::plan_for::<Lines>(lines_in(bytes), max_consumers).map_err(|shape| in_bytes(shape, bytes))
 }
 
 /// The error of a build, with what is wrong with the size in the unit in which it was asked for.

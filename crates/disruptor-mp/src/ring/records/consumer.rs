@@ -4,7 +4,8 @@
 //! **May touch it:** one process, one thread at a time.
 
 use super::lease::{RecordLease, RecordMeta};
-use super::line::RecordLine;
+use super::line::Lines;
+use super::walk::is_numbered;
 use super::word::Word;
 use crate::ring::consumer_end::ConsumerEnd;
 use crate::ring::error::ConsumeError;
@@ -19,7 +20,7 @@ use std::time::Instant;
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
 /// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
 pub struct RecordConsumer {
-    end: ConsumerEnd<RecordLine>,
+    end: ConsumerEnd<Lines>,
 }
 
 /// What lies at a position, and the position behind it.
@@ -37,7 +38,7 @@ enum Found {
 }
 
 impl RecordConsumer {
-    pub(crate) fn new(end: ConsumerEnd<RecordLine>) -> Self {
+    pub(crate) fn new(end: ConsumerEnd<Lines>) -> Self {
         Self { end }
     }
 
@@ -188,7 +189,7 @@ impl RecordConsumer {
 
 /// [`look_at`] our position, where a look has found something.
 #[inline(always)]
-fn look_at_next(consumer: &ConsumerEnd<RecordLine>) -> Found {
+fn look_at_next(consumer: &ConsumerEnd<Lines>) -> Found {
     let core = &consumer.core;
     look_at_numbered(consumer, core.next(), core.number_found(), core.readable())
 }
@@ -196,9 +197,9 @@ fn look_at_next(consumer: &ConsumerEnd<RecordLine>) -> Found {
 /// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How often it was handed out
 /// is for the caller to say.
 #[inline(always)]
-fn look_at(consumer: &ConsumerEnd<RecordLine>, position: i64, number: i64, until: i64) -> Found {
+fn look_at(consumer: &ConsumerEnd<Lines>, position: i64, number: i64, until: i64) -> Found {
     // A record that was led to by a forged word has the number that its line had a lap ago.
-    if !consumer.core.memory().is_numbered(position, number) {
+    if !is_numbered(consumer.core.memory(), position, number) {
         return Found::Damage;
     }
     look_at_numbered(consumer, position, number, until)
@@ -206,7 +207,7 @@ fn look_at(consumer: &ConsumerEnd<RecordLine>, position: i64, number: i64, until
 
 /// [`look_at`] where the number is known to be right.
 #[inline(always)]
-fn look_at_numbered(consumer: &ConsumerEnd<RecordLine>, position: i64, number: i64, until: i64) -> Found {
+fn look_at_numbered(consumer: &ConsumerEnd<Lines>, position: i64, number: i64, until: i64) -> Found {
     let memory = consumer.core.memory();
     // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
     let word = memory.stamp(position).load(Ordering::Relaxed);
@@ -223,7 +224,7 @@ fn look_at_numbered(consumer: &ConsumerEnd<RecordLine>, position: i64, number: i
 
 /// Records that a handler goes through. Dropping this acknowledges those before `position`.
 struct InHandler<'a> {
-    consumer: &'a mut ConsumerEnd<RecordLine>,
+    consumer: &'a mut ConsumerEnd<Lines>,
     /// The number of the first of them.
     number: i64,
     /// Everything before it was handled, or was padding.
@@ -264,7 +265,7 @@ impl InHandler<'_> {
 /// The handler has panicked in the record at `position`. What it had not come to is not in its hands.
 #[cold]
 #[inline(never)]
-fn note_panic(consumer: &mut ConsumerEnd<RecordLine>, position: i64, number: i64, until: i64) {
+fn note_panic(consumer: &mut ConsumerEnd<Lines>, position: i64, number: i64, until: i64) {
     if let Found::Record { end, .. } = look_at(consumer, position, number, until) {
         consumer.note_panic(end);
     }
@@ -281,17 +282,17 @@ impl Drop for InHandler<'_> {
 }
 
 impl Deref for RecordConsumer {
-    type Target = ConsumerEnd<RecordLine>;
+    type Target = ConsumerEnd<Lines>;
 
     #[inline(always)]
-    fn deref(&self) -> &ConsumerEnd<RecordLine> {
+    fn deref(&self) -> &ConsumerEnd<Lines> {
         &self.end
     }
 }
 
 impl DerefMut for RecordConsumer {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<RecordLine> {
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<Lines> {
         &mut self.end
     }
 }

@@ -3,7 +3,7 @@
 //! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_end`. **May touch it:** the application; a lease borrows its
 //! consumer, so there is one at a time.
 
-use super::line::RecordLine;
+use super::line::Lines;
 use crate::Sequence;
 use crate::ring::consumer_end::ConsumerEnd;
 use std::ops::Deref;
@@ -28,7 +28,7 @@ pub struct RecordMeta {
 pub struct RecordLease<'a> {
     bytes: &'a [u8],
     meta: RecordMeta,
-    consumer: &'a mut ConsumerEnd<RecordLine>,
+    consumer: &'a mut ConsumerEnd<Lines>,
     /// Where the record begins, and where the next one does; equal if the record is not to be acknowledged.
     span: (i64, i64),
     /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
@@ -38,7 +38,7 @@ pub struct RecordLease<'a> {
 impl<'a> RecordLease<'a> {
     #[inline(always)]
     pub(super) fn new(
-        consumer: &'a mut ConsumerEnd<RecordLine>,
+        consumer: &'a mut ConsumerEnd<Lines>,
         bytes: &'a [u8],
         meta: RecordMeta,
         span: (i64, i64),

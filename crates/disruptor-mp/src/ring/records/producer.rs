@@ -7,7 +7,7 @@ use super::batch::RecordBatch;
 use super::builder::RECORD_RING_BYTES_MIN;
 use super::claim::RecordClaim;
 use super::error::RecordError;
-use super::line::RecordLine;
+use super::line::Lines;
 use super::word::{HEADER_BYTES, LINE_BYTES, PAYLOAD_BYTES_MAX, bytes_in, lines_of};
 use crate::Sequence;
 use crate::ring::error::NoRoom;
@@ -39,11 +39,11 @@ const LOOK_EVERY_LINES: i64 = 256;
 /// Sequences are numbers of records. Dropping it closes the ring: consumers read what is left and then get
 /// [`Closed`](crate::ConsumeError::Closed).
 pub struct RecordProducer {
-    end: ProducerEnd<RecordLine>,
+    end: ProducerEnd<Lines>,
 }
 
-/// What a producer of records knows of its ring beside positions. Part of the end: whatever end a handle lends, it comes with its own.
-pub(in crate::ring) struct Course {
+/// What a producer of records knows of its ring beside positions.
+pub struct Course {
     /// The number of the next record.
     next_number: Sequence,
     /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they read.
@@ -78,7 +78,7 @@ pub(super) enum Tell {
 }
 
 impl RecordProducer {
-    pub(crate) fn new(end: ProducerEnd<RecordLine>) -> Self {
+    pub(crate) fn new(end: ProducerEnd<Lines>) -> Self {
         Self { end }
     }
 
@@ -320,17 +320,17 @@ fn gap_lines(len: usize) -> u8 {
 const _: () = assert!(GAP_BYTES_MAX / LINE_BYTES <= u8::MAX as usize && HEADER_BYTES < LINE_BYTES);
 
 impl Deref for RecordProducer {
-    type Target = ProducerEnd<RecordLine>;
+    type Target = ProducerEnd<Lines>;
 
     #[inline(always)]
-    fn deref(&self) -> &ProducerEnd<RecordLine> {
+    fn deref(&self) -> &ProducerEnd<Lines> {
         &self.end
     }
 }
 
 impl DerefMut for RecordProducer {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ProducerEnd<RecordLine> {
+    fn deref_mut(&mut self) -> &mut ProducerEnd<Lines> {
         &mut self.end
     }
 }

@@ -6,6 +6,7 @@
 //! Only who stands on the beginning of a record can tell where the next one begins. Four kinds of positions are known to be beginnings: the
 //! cursor, every consumer's gate, the first record of each eighth of the ring, and 0.
 
+use super::line::Lines;
 use super::word::Word;
 use crate::ring::control::State;
 use crate::ring::memory::Memory;
@@ -14,20 +15,26 @@ use crate::sync::primitive::{Ordering, Site, order};
 
 /// The position behind the record or the padding at `position`, if `word`, which stands there, has committed it.
 #[inline(always)]
-pub(crate) fn end_of<M: Memory>(memory: &M, position: i64, word: i64) -> Option<i64> {
+pub(crate) fn end_of<M: Memory<Form = Lines>>(memory: &M, position: i64, word: i64) -> Option<i64> {
     Word::unpack(word, position, memory.capacity()).map(|(_, end)| end)
 }
 
+/// Whether what begins, or will begin, at `position` is record `number`.
+#[inline(always)]
+pub(crate) fn is_numbered<M: Memory<Form = Lines>>(memory: &M, position: i64, number: i64) -> bool {
+    memory.header(position).number.load(Ordering::Relaxed) == number
+}
+
 /// Whether `word`, which stands at `position`, is one that leads to a record with the number after it, as one that a producer stored does.
-pub(crate) fn leads_on<M: Memory>(memory: &M, position: i64, word: i64) -> bool {
+pub(crate) fn leads_on<M: Memory<Form = Lines>>(memory: &M, position: i64, word: i64) -> bool {
     let parsed = Word::unpack(word, position, memory.capacity());
     parsed.is_some_and(|(word, end)| {
-        memory.is_numbered(end, memory.number_at(position) + i64::from(matches!(word, Word::Record { .. })))
+        is_numbered(memory, end, memory.number_at(position) + i64::from(matches!(word, Word::Record { .. })))
     })
 }
 
 /// Follows the committed records from `position`, while their numbers go up as they must, to at most `limit`; returns where that ends.
-fn follow<M: Memory>(memory: &M, mut position: i64, limit: i64) -> i64 {
+fn follow<M: Memory<Form = Lines>>(memory: &M, mut position: i64, limit: i64) -> i64 {
     let mut number = memory.number_at(position);
     while position < limit {
         // Acquire pairs with Release in `Sequencer::commit`: who sees the word sees the header behind the record.
@@ -46,7 +53,7 @@ fn follow<M: Memory>(memory: &M, mut position: i64, limit: i64) -> i64 {
 ///
 /// A cursor is believed if the records lead to it from some consumer's gate, or from it to one; then they lead on from there. If from none, the furthest that
 /// they lead to is the end.
-pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
+pub(crate) fn published_end<M: Memory<Form = Lines>>(memory: &M) -> (i64, bool) {
     let (cursor, capacity) = (memory.control().cursor.acquire(), memory.capacity());
     match end_by(memory, cursor, gates(memory)) {
         Some(end) => end,
@@ -59,7 +66,7 @@ pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
 
 /// The end of what was published, as far as `cursor`, the gates and the positions noted for each eighth of the ring tell, while its producer
 /// may go on; and whether the cursor could be believed.
-pub(crate) fn end_from<M: Memory>(memory: &M, cursor: i64) -> (i64, bool) {
+pub(crate) fn end_from<M: Memory<Form = Lines>>(memory: &M, cursor: i64) -> (i64, bool) {
     let noted = memory.control().begins.first.iter().map(|begin| begin.load(Ordering::Relaxed));
     let begins = gates(memory).chain(noted.filter(|begin| (0..=POSITION_MAX).contains(begin)));
     // A ring has noted at least its beginning, unless those words are damaged.
@@ -70,7 +77,7 @@ pub(crate) fn end_from<M: Memory>(memory: &M, cursor: i64) -> (i64, bool) {
 /// which they lead from these. `None` if there are none.
 ///
 /// Neither words nor numbers tell one lap from another, but the claim limit does: a producer stands before it, and at most a lap.
-fn end_by<M: Memory>(memory: &M, cursor: i64, begins: impl Iterator<Item = i64>) -> Option<(i64, bool)> {
+fn end_by<M: Memory<Form = Lines>>(memory: &M, cursor: i64, begins: impl Iterator<Item = i64>) -> Option<(i64, bool)> {
     let capacity = memory.capacity();
     let gate = &memory.control().gate;
     let (lowest, highest) = (gate.claim_limit_at_least().saturating_sub(capacity), gate.claim_limit_at_most());
@@ -89,7 +96,7 @@ fn end_by<M: Memory>(memory: &M, cursor: i64, begins: impl Iterator<Item = i64>)
 
 /// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or from that to it. If they do not lead to
 /// the cursor from anywhere, it was not stored by a producer; then they lead from there as far as they do from any other place.
-pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> bool {
+pub(crate) fn may_have_been_reached<M: Memory<Form = Lines>>(memory: &M, position: i64) -> bool {
     if !(0..=POSITION_MAX).contains(&position) {
         return false;
     }
@@ -117,7 +124,7 @@ pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> boo
 
 /// Where a reader goes on that stands at `next`, before record `number`, which is not there although the cursor, at `published`, lies within a
 /// lap after it. See `damage`.
-pub(crate) fn resume_after<M: Memory>(
+pub(crate) fn resume_after<M: Memory<Form = Lines>>(
     memory: &M,
     next: i64,
     number: i64,
@@ -125,7 +132,7 @@ pub(crate) fn resume_after<M: Memory>(
     is_over: bool,
 ) -> Option<i64> {
     // Negative where the reader believes nothing that stands here.
-    let (is_numbered, number) = (memory.is_numbered(next, number), number.max(!number));
+    let (is_numbered, number) = (is_numbered(memory, next, number), number.max(!number));
     // Before another number a record may begin here nevertheless; not so at the beginning of the ring, to which nothing leads.
     let mut begin = begin_from(memory, next + i64::from(is_numbered || next == 0), published);
     // Words that lead to the cursor from a place where a record began say that it is right, and so do the numbers at both ends, of which
@@ -147,7 +154,7 @@ pub(crate) fn resume_after<M: Memory>(
 
 /// The lowest position from `position` on at which a record begins, as far as is known: the records lead from there to the cursor. The
 /// caller keeps the producer off the lines from `position` on.
-pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64, published: i64) -> i64 {
+pub(crate) fn begin_from<M: Memory<Form = Lines>>(memory: &M, position: i64, published: i64) -> i64 {
     // The caller's Acquire of the cursor: the words that `note_begin` stored for records before it are seen.
     if position <= 0 {
         return 0;
@@ -163,19 +170,19 @@ pub(crate) fn begin_from<M: Memory>(memory: &M, position: i64, published: i64) -
 
 /// The lowest position from `position` on, and before `published`, which some word says to be the beginning of a record; `published` if no
 /// word does.
-pub(crate) fn known_begin<M: Memory>(memory: &M, position: i64, published: i64) -> i64 {
+pub(crate) fn known_begin<M: Memory<Form = Lines>>(memory: &M, position: i64, published: i64) -> i64 {
     let noted = noted_begin(memory, position, published);
     gates(memory).filter(|begin| (position.max(0)..noted).contains(begin)).min().unwrap_or(noted)
 }
 
 /// [`known_begin`] where no consumer gates.
-pub(crate) fn noted_begin<M: Memory>(memory: &M, position: i64, published: i64) -> i64 {
+pub(crate) fn noted_begin<M: Memory<Form = Lines>>(memory: &M, position: i64, published: i64) -> i64 {
     let noted = memory.control().begins.first.iter().map(|begin| begin.load(Ordering::Relaxed));
     noted.filter(|begin| (position.max(0)..published).contains(begin)).min().unwrap_or(published)
 }
 
 /// The gates of the active consumers, as far as they can be positions at all.
-fn gates<M: Memory>(memory: &M) -> impl Iterator<Item = i64> {
+fn gates<M: Memory<Form = Lines>>(memory: &M) -> impl Iterator<Item = i64> {
     let active = memory.entries().filter(|entry| entry.status().state == State::Active);
     active.map(|entry| entry.position.load(Ordering::Acquire)).filter(|gate| (0..=POSITION_MAX).contains(gate))
 }

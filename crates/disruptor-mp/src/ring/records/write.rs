@@ -3,6 +3,7 @@
 //! **Lives here:** [`Sequencer::commit`], [`Sequencer::pad`], [`Sequencer::note_begin`]. **Builds on:** `sequencer`. **May touch it:** the
 //! one producer of a ring of records.
 
+use super::line::Lines;
 use super::word::{Word, lines_of};
 use crate::ring::control::EIGHTHS;
 use crate::ring::memory::Memory;
@@ -10,7 +11,7 @@ use crate::ring::sequencer::Sequencer;
 use crate::step;
 use crate::sync::primitive::{Ordering, Site, compiler_fence, order, weakened};
 
-impl<M: Memory> Sequencer<M> {
+impl<M: Memory<Form = Lines>> Sequencer<M> {
     /// Notes that a record begins at the next position, if it is the first in its eighth of the ring. Called before anything is written
     /// there; returns the position from which on it has to be called again.
     ///
@@ -36,6 +37,7 @@ impl<M: Memory> Sequencer<M> {
     }
 
     /// The number of the next record, as the words of the ring have it.
+    #[cfg(test)]
     pub(crate) fn next_number(&self) -> i64 {
         self.memory().number_at(self.next())
     }
@@ -71,15 +73,15 @@ impl<M: Memory> Sequencer<M> {
         debug_assert!(end - self.next() < self.room(), "committed without room for the header behind");
         // All places first: a store to shared memory makes the compiler forget what it knows of ours.
         let memory = self.memory();
-        let (here, next, next_number) = (memory.stamp(self.next()), memory.stamp(end), memory.number(end));
+        let (here, next) = (memory.stamp(self.next()), memory.header(end));
         // The lines are mapped twice, so what was written into a claim may have reached the line of the next header under another address:
         // the compiler must not move it to after the word that is cleared here. (A processor goes by the memory, not by the address.)
         compiler_fence(Ordering::Release);
         if !weakened(Site::NextWordCleared) {
-            next.store(0, Ordering::Relaxed);
+            next.word.store(0, Ordering::Relaxed);
         }
         step!(NextWordCleared);
-        next_number.store(number, Ordering::Relaxed);
+        next.number.store(number, Ordering::Relaxed);
         step!(NextNumberStored);
         // Release pairs with Acquire in `Reader::look_at_stamp`: who sees the word sees the payload and the header behind it.
         here.store(word.pack(), order(Site::StampRelease, Ordering::Release));

@@ -1,0 +1,194 @@
+//! Slots with a stamp: one event each, and in front of it a word that says which.
+//!
+//! **Lives here:** [`Stamped`]: what its stamps say, how an event is written, and how it is copied by a reader that does not gate.
+//! **Builds on:** `form`, `memory`; `recover` and `damage` for what is left of a producer. **May touch it:** the algorithm.
+//!
+//! ```text
+//! slot    0        8 or the event's alignment
+//! stamp   | 0: never written, or being written. n: event n - 1 is there | payload
+//! ```
+
+use super::form::{Form, SlotForm, sealed};
+use super::memory::{Memory, SlotMemory};
+use super::{damage, group, recover};
+#[cfg(not(loom))]
+use crate::segment::Kind;
+use crate::step;
+use crate::sync::primitive::{AtomicI64, Ordering, Site, fence_at, order, weakened};
+
+/// Slots with a stamp each: the form of a ring of events unless it is told otherwise. A reader that follows closely waits for the stamp of
+/// its next event, on the line on which the event begins, and leaves the producer's line alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamped {}
+
+impl sealed::Sealed for Stamped {}
+
+impl Form for Stamped {
+    type Header = AtomicI64;
+    type Expected = ();
+
+    #[cfg(not(loom))]
+    const KIND: Kind = Kind::Ring;
+    const HEADROOM: i64 = 0;
+    const NUMBERS_STAND_IN_LINES: bool = false;
+
+    #[inline(always)]
+    fn word(header: &AtomicI64) -> &AtomicI64 {
+        header
+    }
+
+    #[inline(always)]
+    fn end_of<M: Memory<Form = Self>>(_memory: &M, position: i64, word: i64) -> Option<i64> {
+        (word == position + 1).then_some(position + 1)
+    }
+
+    fn is_published<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
+        // Acquire: as in `Reader::look`.
+        memory.stamp(position).load(Ordering::Acquire) == position + 1
+    }
+
+    #[inline(always)]
+    fn number_at<M: Memory<Form = Self>>(_memory: &M, position: i64) -> i64 {
+        position
+    }
+
+    #[inline(always)]
+    fn expected_at<M: Memory<Form = Self>>(_memory: &M, _position: i64) {}
+
+    #[inline(always)]
+    fn expected_after<M: Memory<Form = Self>>(_memory: &M, (): (), _events: i64, _position: i64) -> Option<()> {
+        Some(())
+    }
+
+    #[inline(always)]
+    fn doubted_at<M: Memory<Form = Self>>(_memory: &M, _position: i64) {}
+
+    #[inline(always)]
+    fn is_believed((): ()) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn number((): (), position: i64) -> i64 {
+        position
+    }
+
+    #[inline(always)]
+    fn is_expected<M: Memory<Form = Self>>(_memory: &M, (): (), _position: i64) -> bool {
+        true
+    }
+
+    fn begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
+        position
+    }
+
+    fn known_begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
+        position
+    }
+
+    fn noted_begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
+        position
+    }
+
+    fn published_end<M: Memory<Form = Self>>(memory: &M) -> (i64, bool) {
+        recover::published_end(memory)
+    }
+
+    fn end_from<M: Memory<Form = Self>>(memory: &M, cursor: i64) -> (i64, bool) {
+        // In a model no cursor is forged, and loom pays for each look.
+        if cfg!(loom) { (cursor, true) } else { recover::end_from(memory, cursor) }
+    }
+
+    #[inline(always)]
+    fn confirms_published<M: Memory<Form = Self>>(memory: &M, published: i64) -> bool {
+        memory.stamp(published - 1).load(Ordering::Relaxed) == published
+    }
+
+    fn may_have_been_reached<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
+        recover::may_have_been_reached(memory, position)
+    }
+
+    fn tells_of_overrun<M: Memory<Form = Self>>(memory: &M, position: i64, word: i64, published: i64) -> bool {
+        damage::is_of_lap_after(memory, position, word) && word <= published
+    }
+
+    fn resume_after<M: Memory<Form = Self>>(
+        memory: &M,
+        next: i64,
+        (): (),
+        word: i64,
+        published: i64,
+        is_over: bool,
+    ) -> Option<i64> {
+        damage::resume_among_stamps(memory, next, word, published, is_over)
+    }
+
+    fn clear_leftovers<M: Memory<Form = Self>>(memory: &M, end: i64) {
+        group::clear_leftovers(memory, end);
+    }
+}
+
+impl SlotForm for Stamped {
+    #[inline(always)]
+    fn write<M: SlotMemory<Form = Self>>(memory: &M, position: i64, fill: impl FnOnce(*mut M::Event)) {
+        let stamp = memory.stamp(position);
+        // 0 means "being written". Relaxed: the fence below orders it before the payload.
+        stamp.store(0, Ordering::Relaxed);
+        step!(StampInvalidated);
+        // Release fence, partner in `Stamped::copy`: a tap that copied any byte of the new payload finds 0 or a newer stamp behind it.
+        fence_at(Site::InvalidateFence, Ordering::Release);
+        memory.with_mut(position, fill);
+        step!(PayloadWritten);
+        // Release pairs with Acquire in `Reader::end_of`: who sees this stamp sees the payload.
+        stamp.store(position + 1, order(Site::StampRelease, Ordering::Release));
+        step!(StampStored);
+    }
+
+    /// The stamps of a group are stored from the last event to the first. Readers follow stamps in order: nobody passes the first event
+    /// before its stamp is there, and then all the others are. Source: RFC 0007, "Protocol".
+    #[inline(always)]
+    fn write_group<M: SlotMemory<Form = Self>, X>(
+        memory: &M,
+        first: i64,
+        count: usize,
+        mut fill: impl FnMut(*mut M::Event, usize) -> Result<(), X>,
+    ) -> Result<(), X> {
+        let end = first + count as i64;
+        for position in first..end {
+            // 0 means "being written". Relaxed: the fence below orders it before the payloads.
+            memory.stamp(position).store(0, Ordering::Relaxed);
+        }
+        step!(GroupInvalidated);
+        // Release fence, partner in `Stamped::copy`, as in `write`; one for all of them.
+        fence_at(Site::InvalidateFence, Ordering::Release);
+        for (index, position) in (first..end).enumerate() {
+            memory.with_mut(position, |event| fill(event, index))?;
+        }
+        step!(GroupWritten);
+        for index in 0..count as i64 {
+            // Release pairs with Acquire in `Reader::end_of`: who sees the first event's stamp, which is stored last, sees all the payloads
+            // and all the other stamps.
+            let position = if weakened(Site::GroupOrder) { first + index } else { end - 1 - index };
+            memory.stamp(position).store(position + 1, order(Site::StampRelease, Ordering::Release));
+            if position > first {
+                step!(InsideGroup);
+            }
+        }
+        step!(GroupStamped);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event> {
+        let stamp = memory.stamp(position);
+        // Acquire pairs with Release in `write`: who sees the stamp copies that payload or a newer one.
+        if stamp.load(order(Site::StampAcquire, Ordering::Acquire)) != position + 1 {
+            return None;
+        }
+        let event = memory.racing_copy(position);
+        // Acquire fence, partner is the Release fence in `write`: if the copy holds a byte of a newer payload, the load below finds what
+        // that writer stored before it, which is 0 or a later stamp.
+        fence_at(Site::TapFence, Ordering::Acquire);
+        (stamp.load(Ordering::Relaxed) == position + 1).then_some(event)
+    }
+}

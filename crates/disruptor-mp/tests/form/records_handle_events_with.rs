@@ -1,0 +1,7 @@
+//! A ring of records has ends of its own.
+
+use disruptor_mp::SharedDisruptorBuilder;
+
+fn main() {
+    let _ = SharedDisruptorBuilder::records("ring", 0).handle_events_with(|_: &u64, _, _| ());
+}
