@@ -4,6 +4,7 @@
 //! algorithm. **May touch it:** one process, one thread at a time.
 
 use super::consumer_end::ConsumerEnd;
+use super::consumer_side::ConsumerSide;
 use super::error::ConsumeError;
 use super::form::{SlotForm, Stamped};
 use super::layout::Slots;
@@ -24,7 +25,7 @@ use std::time::Instant;
 /// [`keep_place`](ConsumerEnd::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program chose: who
 /// attaches again under that id, in whatever process, continues as after a death.
 pub struct SharedConsumer<E: Event, F: SlotForm = Stamped> {
-    end: ConsumerEnd<Slots<E, F>>,
+    pub(super) end: ConsumerEnd<Slots<E, F>>,
 }
 
 /// `SharedConsumer` on a mapped file; the place is an argument, not another type.
@@ -38,7 +39,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// The next event, if there is one now. The lease gives access to the slot itself; dropping it acknowledges the event.
     #[inline]
     pub fn try_consume_next_leased(&mut self) -> Option<Lease<'_, E, F>> {
-        if self.look() { Some(Lease::new(self)) } else { None }
+        if self.end.side.look() { Some(Lease::new(&mut self.end.side)) } else { None }
     }
 
     /// The next event; waits for it without a limit other than the end of the ring or the producer's death.
@@ -47,10 +48,10 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// See [`ConsumeError`]; everything published before the end is delivered first.
     #[inline]
     pub fn consume_next_leased(&mut self) -> Result<Lease<'_, E, F>, ConsumeError> {
-        if !self.look() {
-            self.wait(None)?;
+        if !self.end.side.look() {
+            self.end.wait(None)?;
         }
-        Ok(Lease::new(self))
+        Ok(Lease::new(&mut self.end.side))
     }
 
     /// The next event; gives up at `deadline`.
@@ -59,16 +60,16 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// As [`consume_next_leased`](Self::consume_next_leased), and `TimedOut`.
     #[inline]
     pub fn consume_next_leased_deadline(&mut self, deadline: Instant) -> Result<Lease<'_, E, F>, ConsumeError> {
-        if !self.look() {
-            self.wait(Some(deadline))?;
+        if !self.end.side.look() {
+            self.end.wait(Some(deadline))?;
         }
-        Ok(Lease::new(self))
+        Ok(Lease::new(&mut self.end.side))
     }
 
     /// Everything that can be read now, at most `max` events, as one lease that is acknowledged as a whole. `None` if there is nothing.
     #[inline]
     pub fn try_consume_batch_leased(&mut self, max: usize) -> Option<BatchLease<'_, E, F>> {
-        if max > 0 && self.look_for_all() { Some(BatchLease::new(self, max)) } else { None }
+        if max > 0 && self.end.side.look_for_all() { Some(BatchLease::new(&mut self.end.side, max)) } else { None }
     }
 
     /// [`try_consume_batch_leased`](Self::try_consume_batch_leased) that waits for the first event, until `deadline` if there is one.
@@ -85,10 +86,10 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         deadline: Option<Instant>,
     ) -> Result<BatchLease<'_, E, F>, ConsumeError> {
         assert!(max > 0, "a batch has room for at least one event");
-        if !self.look_for_all() {
-            self.wait(deadline)?;
+        if !self.end.side.look_for_all() {
+            self.end.wait(deadline)?;
         }
-        Ok(BatchLease::new(self, max))
+        Ok(BatchLease::new(&mut self.end.side, max))
     }
 
     /// Hands everything that can be read now to `handler`, and returns how many events that were.
@@ -112,21 +113,21 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// is handled.
     #[inline]
     pub(super) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
-        let first = self.core.next();
+        let first = self.end.side.core.next();
         // Redelivered events are handed out one at a time, and each is a batch of its own.
-        while self.process_batch(&mut handler) && self.core.hands_out_singly() {}
-        (self.core.next() - first) as usize
+        while self.process_batch(&mut handler) && self.end.side.core.hands_out_singly() {}
+        (self.end.side.core.next() - first) as usize
     }
 
     /// Hands what can be read now to `handler`. `false`: there was nothing, or `handler` has returned `false`.
     #[inline(always)]
     fn process_batch(&mut self, handler: &mut impl FnMut(&E, Sequence, bool) -> bool) -> bool {
-        if !self.look_for_all() {
+        if !self.end.side.look_for_all() {
             return false;
         }
-        let (begin, end) = (self.core.next(), self.core.readable());
-        self.core.deliver_to(end);
-        let mut batch = InHandler { consumer: self, position: begin, end };
+        let (begin, end) = (self.end.side.core.next(), self.end.side.core.readable());
+        self.end.side.core.deliver_to(end);
+        let mut batch = InHandler { consumer: &mut self.end.side, position: begin, end };
         while batch.position < end {
             let begin = batch.position;
             let run = batch.consumer.core.memory().payloads(begin, end.min(begin + batch.consumer.pace.run() as i64));
@@ -164,7 +165,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
 
 /// Events that a handler goes through. Dropping this acknowledges those before `position`.
 struct InHandler<'a, E: Event, F: SlotForm> {
-    consumer: &'a mut ConsumerEnd<Slots<E, F>>,
+    consumer: &'a mut ConsumerSide<Slots<E, F>>,
     /// Everything before it was handled.
     position: i64,
     /// The end of what the handler gets; not reached only if it panics.

@@ -118,14 +118,14 @@ mod platform {
     }
 
     pub(super) fn watch<S: Carries>(consumer: &ConsumerEnd<S>) -> io::Result<Watch> {
-        let memory = consumer.core.memory();
+        let memory = consumer.side.core.memory();
         let watch = watcher::Watch::new(Box::new(memory.clone()))?;
         Ok(Watch { watch, segment: Arc::clone(memory.segment()) })
     }
 
     pub(super) fn arm<S: Carries>(watch: &Watch, consumer: &mut ConsumerEnd<S>) -> bool {
         assert!(
-            Arc::ptr_eq(&watch.segment, consumer.core.memory().segment()),
+            Arc::ptr_eq(&watch.segment, consumer.side.core.memory().segment()),
             "the doorbell belongs to another consumer"
         );
         let watch = &watch.watch;
@@ -134,8 +134,8 @@ mod platform {
         }
         // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
         watch.clear();
-        let next = consumer.core.next();
-        if consumer.look() || watch.post().has_news(next) {
+        let next = consumer.side.core.next();
+        if consumer.side.look() || watch.post().has_news(next) {
             watch.disarm();
             return false;
         }

@@ -3,7 +3,7 @@
 //! **Lives here:** [`Lease`] of one event, [`BatchLease`] of several. **Builds on:** `consumer`.
 //! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
 
-use super::consumer_end::ConsumerEnd;
+use super::consumer_side::ConsumerSide;
 use super::form::{SlotForm, Stamped};
 use super::layout::Slots;
 use super::memory::SlotMemory;
@@ -20,7 +20,7 @@ pub struct Lease<'a, E: Event, F: SlotForm = Stamped> {
 
 /// A consumer whose position advances when this is dropped.
 struct Unadvanced<'a, E: Event, F: SlotForm> {
-    consumer: &'a mut ConsumerEnd<Slots<E, F>>,
+    consumer: &'a mut ConsumerSide<Slots<E, F>>,
     /// Where to.
     end: i64,
     /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
@@ -30,7 +30,7 @@ struct Unadvanced<'a, E: Event, F: SlotForm> {
 impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
     /// The caller has looked: there is an event.
     #[inline(always)]
-    pub(super) fn new(consumer: &'a mut ConsumerEnd<Slots<E, F>>) -> Self {
+    pub(super) fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>) -> Self {
         let sequence = consumer.core.next();
         consumer.core.deliver_to(sequence + 1);
         // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot, advances only when
@@ -79,7 +79,7 @@ impl<E: Event, F: SlotForm> Deref for Lease<'_, E, F> {
 
 impl<'a, E: Event, F: SlotForm> Unadvanced<'a, E, F> {
     #[inline(always)]
-    fn new(consumer: &'a mut ConsumerEnd<Slots<E, F>>, end: i64) -> Self {
+    fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>, end: i64) -> Self {
         Self { consumer, end, was_panicking: std::thread::panicking() }
     }
 }
@@ -112,7 +112,7 @@ pub struct BatchLease<'a, E: Event, F: SlotForm = Stamped> {
 impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
     /// The caller has looked: there is at least one event.
     #[inline(always)]
-    pub(super) fn new(consumer: &'a mut ConsumerEnd<Slots<E, F>>, max: usize) -> Self {
+    pub(super) fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>, max: usize) -> Self {
         let first = consumer.core.next();
         let end = first + (consumer.core.readable() - first).min(i64::try_from(max).unwrap_or(i64::MAX));
         consumer.core.deliver_to(end);

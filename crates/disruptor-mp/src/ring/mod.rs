@@ -26,6 +26,8 @@ pub(crate) mod consumer;
 #[cfg(not(loom))]
 pub(crate) mod consumer_end;
 #[cfg(not(loom))]
+mod consumer_side;
+#[cfg(not(loom))]
 pub(crate) mod doorbell;
 #[cfg(not(loom))]
 pub(crate) mod error;

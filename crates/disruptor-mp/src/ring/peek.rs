@@ -13,18 +13,18 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// not acknowledged.
     #[inline]
     pub fn peek_at(&mut self, index: usize) -> Option<&E> {
-        if !self.look() {
+        if !self.end.side.look() {
             return None;
         }
-        let sequence = self.core.next().checked_add(i64::try_from(index).ok()?)?;
-        while self.core.readable() <= sequence {
-            if !self.core.look_further() {
+        let sequence = self.end.side.core.next().checked_add(i64::try_from(index).ok()?)?;
+        while self.end.side.core.readable() <= sequence {
+            if !self.end.side.core.look_further() {
                 return None;
             }
         }
         // SAFETY: published, which a stamp or the cursor has shown (Acquire), and our gate, which keeps the producer off this slot, stands
         // at the next event; it advances only through `&mut self`, which the event borrows. Every bit pattern is an `E`.
-        Some(self.core.memory().with(sequence, |event| unsafe { &*event }))
+        Some(self.end.side.core.memory().with(sequence, |event| unsafe { &*event }))
     }
 
     /// Takes exactly the next `count` events, at the last of which [`peek_at`](Self::peek_at) has looked, as one lease.
@@ -33,8 +33,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// If `count` is 0, or nobody has looked that far.
     #[inline]
     pub fn lease_peeked(&mut self, count: usize) -> BatchLease<'_, E, F> {
-        let seen = self.core.readable() - self.core.next();
+        let seen = self.end.side.core.readable() - self.end.side.core.next();
         assert!(count > 0 && count as u64 <= seen as u64, "a lease of {count} events of which {seen} were looked at");
-        BatchLease::new(self, count)
+        BatchLease::new(&mut self.end.side, count)
     }
 }

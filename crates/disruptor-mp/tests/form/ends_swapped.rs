@@ -2,8 +2,10 @@
 
 use disruptor_mp::{ConsumerEnd, RecordConsumer, SharedConsumer, Slots};
 
+fn exchange(_: &mut ConsumerEnd<Slots<u64>>, _: &mut ConsumerEnd<Slots<u64>>) {}
+
 fn swap(events: &mut SharedConsumer<u64>, records: &mut RecordConsumer) {
-    std::mem::swap::<ConsumerEnd<Slots<u64>>>(events, records);
+    exchange(events, records);
 }
 
 fn main() {}

@@ -8,6 +8,7 @@ use super::line::Lines;
 use super::walk::is_numbered;
 use super::word::Word;
 use crate::ring::consumer_end::ConsumerEnd;
+use crate::ring::consumer_side::ConsumerSide;
 use crate::ring::error::ConsumeError;
 use crate::ring::memory::Memory;
 use crate::ring::pace::coarse_now_ns;
@@ -50,17 +51,17 @@ impl RecordConsumer {
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
         // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all the rest.
         loop {
-            if self.end.look()
-                && let Found::Record { bytes, meta, end } = look_at_next(&self.end)
+            if self.end.side.look()
+                && let Found::Record { bytes, meta, end } = look_at_next(&self.end.side)
             {
-                let begin = self.end.core.next();
-                self.end.core.deliver_to(end);
-                let meta = RecordMeta { redeliveries: self.end.redelivery_of(begin), ..meta };
+                let begin = self.end.side.core.next();
+                self.end.side.core.deliver_to(end);
+                let meta = RecordMeta { redeliveries: self.end.side.redelivery_of(begin), ..meta };
                 // SAFETY: `look_at_numbered` has checked that they lie in the ring. They were committed before `look` found them (Acquire),
                 // and our gate, which keeps the producer off them, advances only when the lease is dropped. The memory is mapped for as
                 // long as the consumer lives, which the lease borrows.
                 let bytes = unsafe { bytes.as_ref() };
-                return Ok(Some(RecordLease::new(&mut self.end, bytes, meta, (begin, end))));
+                return Ok(Some(RecordLease::new(&mut self.end.side, bytes, meta, (begin, end))));
             }
             if !self.go_on(patience)? {
                 return Ok(None);
@@ -71,11 +72,11 @@ impl RecordConsumer {
     /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and it does not wait.
     #[inline(never)]
     fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
-        if self.end.look() {
+        if self.end.side.look() {
             self.step_to_record();
             Ok(true)
         } else if patience == Patience::Now {
-            self.end.step_over_nonsense().map_or(Ok(false), Err)
+            self.end.side.step_over_nonsense().map_or(Ok(false), Err)
         } else {
             self.end.wait(patience.deadline()).map(|()| true)
         }
@@ -83,12 +84,12 @@ impl RecordConsumer {
 
     /// Whether what a look has found is a record; anything else is stepped over.
     fn step_to_record(&mut self) -> bool {
-        let begin = self.end.core.next();
-        match look_at_next(&self.end) {
+        let begin = self.end.side.core.next();
+        match look_at_next(&self.end.side) {
             Found::Record { .. } => return true,
             // Released at once: the producer may wait for just these lines.
-            Found::Padding { end } => self.end.core.give_back(end, 0, begin),
-            Found::Damage => self.end.core.forget_readable_from(begin),
+            Found::Padding { end } => self.end.side.core.give_back(end, 0, begin),
+            Found::Damage => self.end.side.core.forget_readable_from(begin),
         }
         false
     }
@@ -118,7 +119,7 @@ impl RecordConsumer {
         // Redelivered records are handed out one at a time, and so is padding among them.
         while let Some(handled) = self.process_batch(&mut handler) {
             count += handled;
-            if !self.end.core.hands_out_singly() {
+            if !self.end.side.core.hands_out_singly() {
                 break;
             }
         }
@@ -128,16 +129,16 @@ impl RecordConsumer {
     /// Hands what can be read now to `handler`, and says how many records that were; `None` if there was nothing.
     #[inline(always)]
     fn process_batch(&mut self, handler: &mut impl FnMut(&[u8], RecordMeta)) -> Option<usize> {
-        if !self.end.look_for_all() {
+        if !self.end.side.look_for_all() {
             return None;
         }
-        let (begin, until) = (self.end.core.next(), self.end.core.readable());
-        self.end.core.deliver_to(until);
+        let (begin, until) = (self.end.side.core.next(), self.end.side.core.readable());
+        self.end.side.core.deliver_to(until);
         // Only one that is handed out alone was handed out before.
-        let redeliveries = self.end.redelivery_of(begin);
+        let redeliveries = self.end.side.redelivery_of(begin);
         let mut batch = InHandler {
-            number: self.end.core.number_found(),
-            consumer: &mut self.end,
+            number: self.end.side.core.number_found(),
+            consumer: &mut self.end.side,
             position: begin,
             last: begin,
             until,
@@ -189,7 +190,7 @@ impl RecordConsumer {
 
 /// [`look_at`] our position, where a look has found something.
 #[inline(always)]
-fn look_at_next(consumer: &ConsumerEnd<Lines>) -> Found {
+fn look_at_next(consumer: &ConsumerSide<Lines>) -> Found {
     let core = &consumer.core;
     look_at_numbered(consumer, core.next(), core.number_found(), core.readable())
 }
@@ -197,7 +198,7 @@ fn look_at_next(consumer: &ConsumerEnd<Lines>) -> Found {
 /// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How often it was handed out
 /// is for the caller to say.
 #[inline(always)]
-fn look_at(consumer: &ConsumerEnd<Lines>, position: i64, number: i64, until: i64) -> Found {
+fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
     // A record that was led to by a forged word has the number that its line had a lap ago.
     if !is_numbered(consumer.core.memory(), position, number) {
         return Found::Damage;
@@ -207,7 +208,7 @@ fn look_at(consumer: &ConsumerEnd<Lines>, position: i64, number: i64, until: i64
 
 /// [`look_at`] where the number is known to be right.
 #[inline(always)]
-fn look_at_numbered(consumer: &ConsumerEnd<Lines>, position: i64, number: i64, until: i64) -> Found {
+fn look_at_numbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
     let memory = consumer.core.memory();
     // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
     let word = memory.stamp(position).load(Ordering::Relaxed);
@@ -224,7 +225,7 @@ fn look_at_numbered(consumer: &ConsumerEnd<Lines>, position: i64, number: i64, u
 
 /// Records that a handler goes through. Dropping this acknowledges those before `position`.
 struct InHandler<'a> {
-    consumer: &'a mut ConsumerEnd<Lines>,
+    consumer: &'a mut ConsumerSide<Lines>,
     /// The number of the first of them.
     number: i64,
     /// Everything before it was handled, or was padding.
@@ -265,7 +266,7 @@ impl InHandler<'_> {
 /// The handler has panicked in the record at `position`. What it had not come to is not in its hands.
 #[cold]
 #[inline(never)]
-fn note_panic(consumer: &mut ConsumerEnd<Lines>, position: i64, number: i64, until: i64) {
+fn note_panic(consumer: &mut ConsumerSide<Lines>, position: i64, number: i64, until: i64) {
     if let Found::Record { end, .. } = look_at(consumer, position, number, until) {
         consumer.note_panic(end);
     }

@@ -1,11 +1,11 @@
 //! A record that is being read where it lies.
 //!
-//! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_end`. **May touch it:** the application; a lease borrows its
+//! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_side`. **May touch it:** the application; a lease borrows its
 //! consumer, so there is one at a time.
 
 use super::line::Lines;
 use crate::Sequence;
-use crate::ring::consumer_end::ConsumerEnd;
+use crate::ring::consumer_side::ConsumerSide;
 use std::ops::Deref;
 
 /// What a record says of itself beside its bytes.
@@ -28,7 +28,7 @@ pub struct RecordMeta {
 pub struct RecordLease<'a> {
     bytes: &'a [u8],
     meta: RecordMeta,
-    consumer: &'a mut ConsumerEnd<Lines>,
+    consumer: &'a mut ConsumerSide<Lines>,
     /// Where the record begins, and where the next one does; equal if the record is not to be acknowledged.
     span: (i64, i64),
     /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
@@ -38,7 +38,7 @@ pub struct RecordLease<'a> {
 impl<'a> RecordLease<'a> {
     #[inline(always)]
     pub(super) fn new(
-        consumer: &'a mut ConsumerEnd<Lines>,
+        consumer: &'a mut ConsumerSide<Lines>,
         bytes: &'a [u8],
         meta: RecordMeta,
         span: (i64, i64),
