@@ -8,12 +8,13 @@ use crate::ring::auto::AutoConsumer;
 use crate::ring::construct::{self, Existing};
 use crate::ring::consumer::SharedConsumer;
 use crate::ring::consumer_end::ConsumerEnd;
-use crate::ring::control::ConsumerId;
 use crate::ring::form::{Form, SlotForm, Stamped};
+use crate::ring::identity::ConsumerId;
 use crate::ring::join::StartAt;
 use crate::ring::layout::{self, Carries, DEFAULT_MAX_CONSUMERS, Slots};
 use crate::ring::producer::SharedProducer;
 use crate::ring::producer_end::ProducerEnd;
+use crate::ring::selection::Selection;
 use crate::ring::tap_handle::Tap;
 use crate::schema::Event;
 use crate::segment::{CreateOptions, Place};
@@ -87,25 +88,6 @@ impl Default for DiscoveryMode {
             consumer_prefix: None,
             scan_interval: default_scan_interval_duration(),
         }
-    }
-}
-
-/// Which consumers count, and how many are expected.
-#[derive(Clone, Debug)]
-pub(crate) struct Selection {
-    prefix: Option<String>,
-    pub(crate) expected_consumers: usize,
-}
-
-impl Selection {
-    /// How their ids begin; empty: any.
-    pub(crate) fn prefix(&self) -> &str {
-        self.prefix.as_deref().unwrap_or_default()
-    }
-
-    /// Whether a consumer of this id counts.
-    pub(crate) fn selects(&self, id: &str) -> bool {
-        self.prefix.as_ref().is_none_or(|prefix| id.starts_with(prefix.as_str()))
     }
 }
 

@@ -9,7 +9,7 @@
 
 use crate::counters::TableError;
 use crate::liveness::ProcessState;
-use crate::ring::control::InvalidConsumerId;
+use crate::ring::identity::InvalidConsumerId;
 use crate::ring::layout::ShapeError;
 use crate::ring::membership::JoinError;
 use crate::schema::{Difference, MessageSchema, SchemaError};

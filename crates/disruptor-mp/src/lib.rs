@@ -163,10 +163,11 @@ mod exports {
     pub use crate::ring::auto::{AutoConsumer, AutoConsumerEnd};
     pub use crate::ring::consumer::{MmapConsumer, SharedConsumer};
     pub use crate::ring::consumer_end::ConsumerEnd;
-    pub use crate::ring::control::{CONSUMER_ID_MAX_LEN, InvalidConsumerId};
+    pub use crate::ring::control::CONSUMER_ID_MAX_LEN;
     pub use crate::ring::doorbell::Doorbell;
     pub use crate::ring::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
     pub use crate::ring::form::{Form, Lines, SlotForm, Stamped};
+    pub use crate::ring::identity::InvalidConsumerId;
     pub use crate::ring::layout::{
         CAPACITY_MAX, Carries, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, Slots, TABLE_LEN_MAX, plan,
     };

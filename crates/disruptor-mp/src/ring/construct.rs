@@ -4,18 +4,18 @@
 //! **May touch it:** the builder.
 
 use super::consumer_end::ConsumerEnd;
-use super::control::{ConsumerId, Control, SENTINEL_LIFTED};
 use super::form::{Form, SlotForm};
+use super::identity::ConsumerId;
 use super::join::StartAt;
-use super::layout::{COUNTERS_OF_APPLICATION, Carries, blueprint};
+use super::layout::{Carries, blueprint};
 use super::mapped::Mapped;
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::memory::Memory;
 use super::producer_end::{Origin, ProducerEnd};
+use super::sections::{control, initialise};
+use super::selection::Selection;
 use super::sequencer::Sequencer;
 use super::tap_handle::Tap;
-use crate::builder::Selection;
-use crate::counters::CountersFile;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::schema::{Event, Schema};
@@ -282,24 +282,6 @@ fn wake_everybody(segment: &Segment) {
     if let Some(control) = control(segment) {
         control.readers.0.ring();
     }
-}
-
-/// The control lines of a ring of whatever shape, if it has room for them.
-fn control(segment: &Segment) -> Option<&Control> {
-    let (control, len) = segment.control();
-    // SAFETY: the section is mapped as long as `segment` lives, page- and line-aligned by its plan, and long enough; `Control` is
-    // atomic words only.
-    (len >= size_of::<Control>()).then(|| unsafe { control.cast::<Control>().as_ref() })
-}
-
-/// Writes what must stand in a new ring's control lines and counters. Everything else is zero, which is what it must be.
-fn initialise(segment: &Segment, capacity: usize, max_buffer: Option<usize>) {
-    let (control, len) = segment.control();
-    assert!(len >= size_of::<Control>(), "the blueprint is ours");
-    let sentinel = max_buffer.map_or(SENTINEL_LIFTED, |max_buffer| max_buffer as i64);
-    // SAFETY: the section is mapped, writable, aligned and long enough, and nobody else can know the segment yet.
-    unsafe { control.cast::<Control>().write(Control::new((capacity as i64).min(sentinel), sentinel)) };
-    CountersFile::initialise_in(segment, COUNTERS_OF_APPLICATION);
 }
 
 /// The schema of a ring, with what the events carry.

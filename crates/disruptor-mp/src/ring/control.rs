@@ -174,31 +174,14 @@ impl Control {
 /// Process id, start time and pid namespace. Decisions rest on the kernel's locks, never on these.
 #[repr(C)]
 pub(crate) struct Identity {
-    pid: AtomicU32,
-    start_time_ticks: AtomicU64,
-    pid_namespace: AtomicU64,
+    pub(super) pid: AtomicU32,
+    pub(super) start_time_ticks: AtomicU64,
+    pub(super) pid_namespace: AtomicU64,
 }
 
 impl Identity {
     pub(crate) fn none() -> Self {
         Self { pid: AtomicU32::new(0), start_time_ticks: AtomicU64::new(0), pid_namespace: AtomicU64::new(0) }
-    }
-}
-
-#[cfg(not(loom))]
-impl Identity {
-    pub(crate) fn store(&self, process: crate::liveness::ProcessIdentity) {
-        self.start_time_ticks.store(process.start_time_ticks, Ordering::Relaxed);
-        self.pid_namespace.store(process.pid_namespace, Ordering::Relaxed);
-        self.pid.store(process.pid, Ordering::Release);
-    }
-
-    pub(crate) fn load(&self) -> crate::liveness::ProcessIdentity {
-        crate::liveness::ProcessIdentity {
-            pid: self.pid.load(Ordering::Acquire),
-            start_time_ticks: self.start_time_ticks.load(Ordering::Relaxed),
-            pid_namespace: self.pid_namespace.load(Ordering::Relaxed),
-        }
     }
 }
 
@@ -488,14 +471,14 @@ impl GateLine {
 #[cfg(not(loom))]
 impl MemberLine {
     /// Writes the id; the caller holds the entry's lock byte and the entry gates nobody yet.
-    pub(crate) fn set_id(&self, id: &ConsumerId) {
+    pub(crate) fn set_id(&self, id: &str, is_generated: bool) {
         let mut bytes = [0; CONSUMER_ID_MAX_LEN];
-        bytes[..id.text.len()].copy_from_slice(id.text.as_bytes());
+        bytes[..id.len()].copy_from_slice(id.as_bytes());
         for (word, chunk) in self.id.iter().zip(bytes.chunks_exact(8)) {
             word.store(u64::from_le_bytes(chunk.try_into().expect("chunks of eight")), Ordering::Relaxed);
         }
-        self.id_len_bytes.store(id.text.len() as u32, Ordering::Relaxed);
-        self.generated.store(id.generated.into(), Ordering::Relaxed);
+        self.id_len_bytes.store(id.len() as u32, Ordering::Relaxed);
+        self.generated.store(is_generated.into(), Ordering::Relaxed);
     }
 
     /// The id, copied. Bytes that are not text, characters that no id has, and a length beyond the field come out as what can be shown of
@@ -523,50 +506,6 @@ impl MemberLine {
     }
 }
 
-/// What a consumer is called, and whether anybody could come back under that name.
-#[cfg(not(loom))]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ConsumerId {
-    text: String,
-    generated: bool,
-}
-
-/// A consumer id that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "consumer id of {len_bytes} bytes: an id has 1 to {CONSUMER_ID_MAX_LEN} bytes and no character that cannot be seen, such as control \
-     characters and marks of direction"
-)]
-pub struct InvalidConsumerId {
-    /// Length of what was given.
-    pub len_bytes: usize,
-}
-
-#[cfg(not(loom))]
-impl ConsumerId {
-    /// An id that the user chose, and may come back with.
-    pub(crate) fn chosen(text: &str) -> Result<Self, InvalidConsumerId> {
-        if text.is_empty() || text.len() > CONSUMER_ID_MAX_LEN || text.chars().any(disguises) {
-            return Err(InvalidConsumerId { len_bytes: text.len() });
-        }
-        Ok(Self { text: text.to_owned(), generated: false })
-    }
-
-    /// An id for somebody who gave none: unique on this host, and never seen again.
-    pub(crate) fn generated() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let process = crate::liveness::ProcessIdentity::current();
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let text =
-            format!("anon-{}-{:x}-{number}", process.pid, process.start_time_ticks ^ process.pid_namespace << 20);
-        Self { text, generated: true }
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -577,7 +516,7 @@ mod tests {
         for (forged, shown) in
             [("a\u{202e}b", "a\u{fffd}b"), ("\u{200b}a\n", "\u{fffd}a\u{fffd}"), ("rank 3", "rank 3")]
         {
-            entry.member.set_id(&ConsumerId { text: forged.to_owned(), generated: false });
+            entry.member.set_id(forged, false);
             assert_eq!(entry.member.id(), shown);
         }
     }

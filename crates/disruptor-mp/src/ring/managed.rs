@@ -10,8 +10,8 @@
 //! whether a consumer has moved meanwhile plays no part, because it may have been killed right after. A call that waits for room asks about
 //! the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
 
-use super::control::ConsumerId;
 use super::ending::Ending;
+use super::identity::ConsumerId;
 use super::layout::Carries;
 use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, Fallen};

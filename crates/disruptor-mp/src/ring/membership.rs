@@ -6,8 +6,9 @@
 //! An entry belongs to whoever holds its lock byte; the kernel drops the byte when its holder dies, so nothing here rests on a clock.
 //! Joining is one at a time, under the table's own byte: otherwise two could join under one id without seeing each other.
 
-use super::control::{ConsumerId, Entry, State, Status};
+use super::control::{Entry, State, Status};
 use super::ending::Ending;
+use super::identity::ConsumerId;
 use super::join::{BeginningGone, StartAt, free, handshake};
 use super::layout::Carries;
 use super::mapped::Mapped;
@@ -271,7 +272,7 @@ fn enter<S: Carries>(
     step!(EntryLocked);
     let entry = memory.entry(index);
     entry.member.identity.store(ProcessIdentity::current());
-    entry.member.set_id(request.id);
+    entry.member.set_id(request.id.as_str(), request.id.is_generated());
     entry.member.set_rank(request.rank);
     Marks::default().store(entry);
     entry.member.given_back_until.store(0, Ordering::Relaxed);

@@ -7,13 +7,13 @@ pub(crate) mod control;
 pub(crate) mod damage;
 pub(crate) mod ending;
 pub(crate) mod form;
-pub(crate) mod group;
 pub(crate) mod join;
 pub(crate) mod memory;
 pub(crate) mod reader;
 pub(crate) mod records;
 pub(crate) mod recover;
 pub(crate) mod sequencer;
+pub(crate) mod slots;
 pub(crate) mod stamped;
 pub(crate) mod tap;
 
@@ -31,6 +31,8 @@ mod consumer_side;
 pub(crate) mod doorbell;
 #[cfg(not(loom))]
 pub(crate) mod error;
+#[cfg(not(loom))]
+pub(crate) mod identity;
 #[cfg(not(loom))]
 pub(crate) mod layout;
 #[cfg(not(loom))]
@@ -56,9 +58,15 @@ pub(crate) mod refusal;
 #[cfg(not(loom))]
 pub(crate) mod room;
 #[cfg(not(loom))]
+mod sections;
+#[cfg(not(loom))]
+pub(crate) mod selection;
+#[cfg(not(loom))]
 pub(crate) mod tap_handle;
 #[cfg(not(loom))]
 pub(crate) mod words;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -172,6 +172,44 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write(fill))
     }
 
+    /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns the sequence of
+    /// the last one.
+    ///
+    /// The slots are handed over as they are: zeros when they are used for the first time, whatever the factory makes, and an older
+    /// event afterwards. If `fill` fails or panics, nothing is published; its error is the inner one.
+    ///
+    /// A process that is killed in the middle leaves none of the group, wherever it is killed.
+    ///
+    /// # Errors
+    /// See [`NoRoom`]; nothing of `fill` has run. A group of more events than the ring has slots is `TooLarge` at once.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    /// Source: RFC 0007, "Sending".
+    #[inline]
+    pub fn publish_group<X>(
+        &mut self,
+        count: usize,
+        patience: Patience,
+        mut fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+    ) -> Result<Result<Sequence, X>, NoRoom> {
+        let capacity = self.capacity();
+        if count > capacity {
+            return Err(PublishError::TooLarge { count, capacity }.into());
+        }
+        self.make_room(count, patience)?;
+        let written = self.core.write_group(count, |slot, index| {
+            // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by the
+            // producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
+            fill(unsafe { &mut *slot }, index)
+        });
+        Ok(written.map(|()| {
+            self.counters.published.add(count as u64);
+            self.counters.bytes.add(count as u64 * size_of::<E>() as u64);
+            self.core.next() - 1
+        }))
+    }
+
     /// Waits until everybody who is registered has released event `sequence`: see
     /// [`ProducerEnd::wait_until_consumed`], which cannot be called with this producer's own sequence as its argument.
     ///

@@ -6,9 +6,9 @@
 use super::damage;
 use super::form::{Form, Lines};
 use super::memory::Memory;
-use super::sequencer::Park;
 use crate::step;
 use crate::sync::announce::Announce;
+use crate::sync::bell::Park;
 use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
 
 /// What a consumer knows beyond what is in the ring.

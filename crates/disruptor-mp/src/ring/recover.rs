@@ -1,11 +1,11 @@
 //! Where the published events of a ring end, when its producer is not there to say it.
 //!
-//! **Lives here:** [`published_end`], [`end_from`], [`may_have_been_reached`]. **Builds on:** `memory`. **May touch it:** who takes over,
-//! who joins at the tail, and who comes back to its entry.
+//! **Lives here:** [`published_end`], [`end_from`], [`may_have_been_reached`]; and [`clear_leftovers`] of what lies behind it. **Builds on:**
+//! `memory`. **May touch it:** who takes over, who joins at the tail, and who comes back to its entry.
 
 use super::memory::Memory;
 use crate::sync::cursor::POSITION_MAX;
-use crate::sync::primitive::Ordering;
+use crate::sync::primitive::{Ordering, Site, weakened};
 
 /// The end of what was published, and whether the cursor could be believed.
 ///
@@ -82,6 +82,24 @@ fn stamp_at<M: Memory>(memory: &M, index: i64) -> i64 {
     let stamp = memory.stamp(index).load(Ordering::Acquire);
     let belongs = (1..=POSITION_MAX).contains(&stamp) && (stamp - 1) % memory.capacity() == index;
     if belongs { stamp } else { 0 }
+}
+
+/// Clears the stamps behind `end`, the end of what was published, that a producer left which died between the stamps of a group. A
+/// single event written in front of them would make them visible.
+///
+/// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's own, which is
+/// stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
+pub(crate) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
+    if weakened(Site::GroupClearing) {
+        return;
+    }
+    for position in end..end + memory.capacity() {
+        let stamp = memory.stamp(position);
+        // Any other number is an older event's, and means nothing at this position.
+        if stamp.load(Ordering::Relaxed) == position + 1 {
+            stamp.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -4,10 +4,11 @@
 //! **May touch it:** the one producer of a ring.
 
 use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State, Status};
-use super::form::{Form, SlotForm};
-use super::memory::{Memory, SlotMemory};
+use super::form::Form;
+use super::memory::Memory;
 use crate::step;
 use crate::sync::announce::Announce;
+use crate::sync::bell::Park;
 use crate::sync::primitive::{Ordering, Site, fence_at, order};
 
 /// What the producer knows beyond what is in the ring.
@@ -431,61 +432,4 @@ impl<M: Memory> Sequencer<M> {
     pub(crate) fn entry(&self, index: usize) -> &Entry {
         self.memory.entry(index)
     }
-}
-
-impl<M: SlotMemory> Sequencer<M> {
-    /// Writes and publishes one event. The caller has seen that there is room.
-    ///
-    /// If `fill` panics, the slot stays invalid, nothing is published, and the next write uses it again.
-    #[inline(always)]
-    pub(crate) fn write(&mut self, fill: impl FnOnce(*mut M::Event)) -> i64 {
-        let sequence = self.next;
-        self.fill(sequence, fill);
-        self.publish_to(sequence + 1);
-        // The readers have had the next slot since the last lap. Taking it back now, when there is time, shortens the next publish.
-        if self.has_room(1) {
-            self.memory.fetch_second_line(sequence + 1);
-        }
-        sequence
-    }
-
-    /// Writes and publishes `count` events, each visible as soon as it is stamped, with one store of the cursor and one look at the
-    /// bell. The caller has seen that there is room. If `fill` panics, what it had finished stays published.
-    #[inline(always)]
-    pub(crate) fn write_batch(&mut self, count: usize, mut fill: impl FnMut(*mut M::Event, usize)) {
-        /// Publishes what was stamped, also when the closure unwinds.
-        struct Finish<'a, M: Memory> {
-            sequencer: &'a mut Sequencer<M>,
-            stamped: i64,
-        }
-        impl<M: Memory> Drop for Finish<'_, M> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                step!(BatchStamped);
-                self.sequencer.publish_to(self.stamped);
-            }
-        }
-        let stamped = self.next;
-        let mut finish = Finish { sequencer: self, stamped };
-        for i in 0..count {
-            finish.sequencer.fill(finish.stamped, |event| fill(event, i));
-            finish.stamped += 1;
-            step!(InsideBatch);
-        }
-    }
-
-    /// Writes the slot of event `sequence`, which no reader may be reading: below the gate, and not yet published.
-    #[inline(always)]
-    fn fill(&self, sequence: i64, fill: impl FnOnce(*mut M::Event)) {
-        debug_assert!(sequence >= self.next && sequence < self.gate, "wrote beyond the gate");
-        M::Form::write(&self.memory, sequence, fill);
-    }
-}
-
-/// Leave to sleep.
-#[derive(Clone, Copy)]
-pub(crate) struct Park {
-    pub(crate) ticket: crate::sync::bell::Ticket,
-    /// Whether the barrier was issued; without it a sleep must be short.
-    pub(crate) barrier: bool,
 }

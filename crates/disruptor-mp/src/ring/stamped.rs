@@ -10,7 +10,7 @@
 
 use super::form::{Form, SlotForm, sealed};
 use super::memory::{Memory, SlotMemory};
-use super::{damage, group, recover};
+use super::{damage, recover};
 #[cfg(not(loom))]
 use crate::segment::Kind;
 use crate::step;
@@ -124,7 +124,7 @@ impl Form for Stamped {
     }
 
     fn clear_leftovers<M: Memory<Form = Self>>(memory: &M, end: i64) {
-        group::clear_leftovers(memory, end);
+        recover::clear_leftovers(memory, end);
     }
 }
 

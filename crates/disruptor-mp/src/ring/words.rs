@@ -5,11 +5,11 @@
 
 use super::control::{Control, Entry, NOTHING_DELIVERED};
 use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
-use super::records::word::LINE_BYTES;
+use super::sections;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::segment::{Access, Blueprint, CreateOptions, Fate, Kind, OpenError, Place, Segment, Sole};
 use crate::sync::cursor::{Cursor, POSITION_MAX};
-use crate::sync::primitive::{AtomicI64, Ordering, fence};
+use crate::sync::primitive::{Ordering, fence};
 use std::sync::Arc;
 
 /// A segment of kind *ring* or *cursor*. The control section of both begins with a [`Cursor`].
@@ -52,7 +52,7 @@ impl Words {
     /// Creates a cursor on its own that stands at `position`.
     pub(crate) fn create_cursor(place: &Place, position: i64) -> MultiProcessResult<(Self, Sole)> {
         let blueprint = Blueprint::without_slots(Kind::Cursor, size_of::<Cursor>() as u64, 0);
-        let init = |segment: &Segment| cursor_of(segment).publish(position);
+        let init = |segment: &Segment| sections::cursor(segment).publish(position);
         let sole = Sole::create(place, &blueprint, &CreateOptions::default().make_directories(true), init)
             .map_err(|error| MultiProcessError::from_create(place, error))?;
         Ok((Self::new(Arc::clone(sole.segment()))?, sole))
@@ -83,17 +83,12 @@ impl Words {
 
     /// The published position.
     pub(crate) fn cursor(&self) -> &Cursor {
-        cursor_of(&self.segment)
+        sections::cursor(&self.segment)
     }
 
     /// The ring's lines; `None` for a cursor on its own.
     pub(crate) fn control(&self) -> Option<&Control> {
-        if !self.segment.header().kind.is_ring() {
-            return None;
-        }
-        // SAFETY: mapped for as long as the segment lives, which `self` holds; sections are aligned to 128 bytes, `new` has compared the
-        // length; and `Control` is atomic words only, for which every bit pattern is valid and which anybody may write.
-        Some(unsafe { self.segment.control().0.cast::<Control>().as_ref() })
+        if self.segment.header().kind.is_ring() { sections::control(&self.segment) } else { None }
     }
 
     /// All entries, used or not; none for a cursor on its own. The high water does not say where to stop: see `Memory::entries`.
@@ -103,13 +98,7 @@ impl Words {
 
     /// The entry of that index, used or not; `None` beyond the table, and for a cursor on its own.
     pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
-        let header = self.segment.header();
-        if !header.kind.is_ring() || index >= header.table_len as usize {
-            return None;
-        }
-        let table = self.segment.table().0.cast::<Entry>();
-        // SAFETY: as in `control`; the index is below the header's table length, for which `new` has compared the section's length.
-        Some(unsafe { table.add(index).as_ref() })
+        if self.segment.header().kind.is_ring() { sections::entry(&self.segment, index) } else { None }
     }
 
     /// The published position as users count: the sequence of the next event.
@@ -148,15 +137,9 @@ impl Words {
         if header.kind != Kind::Records || header.capacity == 0 {
             return position;
         }
-        let (slots, len) = self.segment.slots();
-        let offset = position.rem_euclid(header.capacity as i64) as usize * LINE_BYTES + size_of::<i64>();
-        if offset + size_of::<i64>() > len {
-            return position;
-        }
-        // SAFETY: the word lies inside the section, by the comparison above, which is mapped as long as the segment lives; sections are
-        // aligned to a page and lines to 64 bytes; and a line's second word is only ever used as an atomic.
-        let number = unsafe { slots.add(offset).cast::<AtomicI64>().as_ref() };
-        number.load(Ordering::Relaxed).clamp(0, POSITION_MAX)
+        let line = position.rem_euclid(header.capacity as i64) as usize;
+        let Some(header) = sections::line_header(&self.segment, line) else { return position };
+        header.number.load(Ordering::Relaxed).clamp(0, POSITION_MAX)
     }
 
     /// Everybody who gates, alive or dead, with positions as users count.
@@ -215,12 +198,4 @@ impl Words {
     fn owner_pid(&self) -> u32 {
         self.control().map_or(self.segment.header().creator.pid, |control| control.producer.identity.load().pid)
     }
-}
-
-/// The cursor at the beginning of the control section, whose length the caller knows.
-fn cursor_of(segment: &Segment) -> &Cursor {
-    let (control, len) = segment.control();
-    assert!(len >= size_of::<Cursor>(), "the section is shorter than a cursor");
-    // SAFETY: mapped for as long as the segment lives, which the reference borrows; aligned to 128 bytes and long enough; one atomic word.
-    unsafe { control.cast::<Cursor>().as_ref() }
 }

@@ -24,6 +24,14 @@ pub(crate) struct Bell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u32);
 
+/// Leave to sleep: its holder has announced itself, passed its barrier and looked again.
+#[derive(Clone, Copy)]
+pub(crate) struct Park {
+    pub(crate) ticket: Ticket,
+    /// Whether the barrier was issued; without it a sleep must be short.
+    pub(crate) barrier: bool,
+}
+
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {

@@ -1,0 +1,114 @@
+//! Groups: whole or absent, and nothing of one that was not whole ever comes to life.
+
+use crate::ring::join::{StartAt, handshake};
+use crate::ring::memory::{HeapMemory, Memory};
+use crate::ring::reader::Reader;
+use crate::ring::sequencer::Sequencer;
+use crate::sync::announce::Announce;
+use crate::sync::primitive::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+type Ring = Arc<HeapMemory<u64>>;
+
+fn ring() -> (Ring, Sequencer<Ring>, Reader<Ring>) {
+    let ring = Arc::new(HeapMemory::new(8, 1, None));
+    let producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
+    let start = handshake(&ring, 0, StartAt::Beginning).unwrap();
+    let reader = Reader::new(Arc::clone(&ring), 0, start, Announce::Fenced);
+    (ring, producer, reader)
+}
+
+/// Publishes `count` events that carry `value`, as a group.
+fn publish(producer: &mut Sequencer<Ring>, count: usize, value: u64) {
+    if !producer.has_room(count as i64) {
+        producer.rescan();
+    }
+    let written = producer.write_group(count, |place, _| {
+        // SAFETY: the sequencer hands out a valid place, and one thread plays everybody.
+        unsafe { *place = value };
+        Ok::<(), ()>(())
+    });
+    assert!(written.is_ok());
+}
+
+/// What can be read now.
+fn read(reader: &mut Reader<Ring>) -> Vec<u64> {
+    let mut values = Vec::new();
+    while reader.look() {
+        // SAFETY: the place is valid, and one thread plays everybody.
+        values.push(reader.memory().with(reader.next(), |place| unsafe { *place }));
+        reader.advance_to(reader.next() + 1);
+    }
+    values
+}
+
+/// Stores what a producer stores for a group of `count` events behind `first`, and dies after `stamps` stamps.
+fn die_inside(ring: &Ring, first: i64, count: i64, stamps: i64) {
+    for sequence in first..first + count {
+        ring.stamp(sequence).store(0, Ordering::Relaxed);
+    }
+    for sequence in (first..first + count).rev().take(stamps as usize) {
+        ring.stamp(sequence).store(sequence + 1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_a_dead_producer_stamped_of_a_group_never_comes_alive() {
+    for (published, count) in [(0, 4), (5, 4), (9, 8), (16, 2)] {
+        for stamps in 0..=count {
+            let (ring, mut producer, mut reader) = ring();
+            for _ in 0..published {
+                publish(&mut producer, 1, 1);
+                read(&mut reader);
+            }
+            die_inside(&ring, published, count, stamps);
+            let mut next = Sequencer::take_over(Arc::clone(&ring), Announce::Fenced);
+            let is_whole = stamps == count;
+            assert_eq!(next.next(), published + if is_whole { count } else { 0 });
+            read(&mut reader);
+            publish(&mut next, 1, 2);
+            assert_eq!(read(&mut reader), [2], "{stamps} of {count} stamps behind {published} events");
+        }
+    }
+}
+
+#[test]
+fn a_forged_cursor_does_not_bring_a_part_of_a_group_to_life() {
+    let (ring, mut producer, mut reader) = ring();
+    publish(&mut producer, 6, 1);
+    read(&mut reader);
+    producer.rescan();
+    die_inside(&ring, 6, 3, 2);
+    ring.control().cursor.publish(i64::MAX);
+    let mut next = Sequencer::take_over(Arc::clone(&ring), Announce::Fenced);
+    assert_eq!((next.next(), next.take_forged()), (6, 1));
+    publish(&mut next, 1, 2);
+    assert_eq!(read(&mut reader), [2]);
+}
+
+#[test]
+fn taking_over_a_ring_of_records_leaves_the_bytes_of_unread_ones_alone() {
+    let place = crate::Place::heap();
+    let mut producer = crate::SharedDisruptorBuilder::records(&place, 16 * 64).build_record_producer().unwrap();
+    let mut consumer = crate::SharedDisruptorBuilder::records(&place, 0).build_record_consumer().unwrap();
+    // At the beginning of each line stands what would be the stamp of that line's next lap.
+    let payload: Vec<u8> = (0..10 * 8).flat_map(|word| (word / 8 + 16 + 1_i64).to_le_bytes()).skip(16).collect();
+    producer.publish(&payload, 1, 0, crate::Patience::Now).unwrap();
+    drop(Sequencer::take_over(producer.core.memory().clone(), Announce::Fenced));
+    assert!(consumer.next(crate::Patience::Now).unwrap().unwrap()[..] == payload, "bytes were cleared");
+}
+
+#[test]
+fn a_group_that_fails_or_panics_publishes_nothing_and_the_next_one_uses_its_slots() {
+    let (_ring, mut producer, mut reader) = ring();
+    publish(&mut producer, 3, 1);
+    assert_eq!(producer.write_group(3, |_, index| if index == 2 { Err("full") } else { Ok(()) }), Err("full"));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        producer.write_group(3, |_, index| if index == 1 { panic!("a test") } else { Ok::<(), ()>(()) })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(read(&mut reader), [1, 1, 1]);
+    publish(&mut producer, 8, 3);
+    assert_eq!(read(&mut reader), [3; 8]);
+}
