@@ -17,7 +17,8 @@ use super::mapped::Mapped;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
 use super::pace::coarse_now_ns;
-use super::producer_end::{JOIN_POLL, ProducerEnd};
+use super::producer_end::ProducerEnd;
+use super::producer_side::{JOIN_POLL, ProducerSide};
 use super::room::{Blocked, Target, Watch, culprit};
 use crate::error::MultiProcessError;
 use crate::liveness::monitor::Monitor;
@@ -136,8 +137,8 @@ impl<S: Carries> ProducerEnd<S> {
         let mut ids = config.required_consumer_ids.clone();
         ids.sort();
         ids.dedup();
-        let place = || self.segment().place().to_string();
-        let places = self.core.memory().table_len();
+        let place = || self.side.segment().place().to_string();
+        let places = self.side.core.memory().table_len();
         if ids.is_empty() {
             return Err(MultiProcessError::NoRequiredConsumers { place: place() });
         }
@@ -151,23 +152,23 @@ impl<S: Carries> ProducerEnd<S> {
         for id in &ids {
             ConsumerId::chosen(id)?;
         }
-        self.management = Management {
+        self.side.management = Management {
             required: ids.into_iter().map(Required::new).collect(),
-            look_events: (self.core.memory().capacity() / LOOKS_A_LAP).max(LOOK_EVENTS_MIN),
+            look_events: (self.side.core.memory().capacity() / LOOKS_A_LAP).max(LOOK_EVENTS_MIN),
             ..Default::default()
         };
-        self.monitor = Some(Monitor::new(config));
+        self.side.monitor = Some(Monitor::new(config));
         Ok(())
     }
 
     /// Opens a producer again that a stalled consumer has shut to managed calls. The next managed publish waits for the required consumers
     /// anew.
     pub fn reset_required_consumer_liveness(&mut self) {
-        let required = std::mem::take(&mut self.management.required);
-        self.management.required = required.into_iter().map(|required| Required::new(required.id)).collect();
-        self.management.settled_at = UNSETTLED;
-        self.management.shut = None;
-        if let Some(monitor) = &mut self.monitor {
+        let required = std::mem::take(&mut self.side.management.required);
+        self.side.management.required = required.into_iter().map(|required| Required::new(required.id)).collect();
+        self.side.management.settled_at = UNSETTLED;
+        self.side.management.shut = None;
+        if let Some(monitor) = &mut self.side.monitor {
             monitor.relieved();
         }
     }
@@ -178,12 +179,12 @@ impl<S: Carries> ProducerEnd<S> {
     /// # Errors
     /// The thread could not be started. `NotEnabled` situations are refused with `InvalidInput`.
     pub fn watch_required_consumers(&mut self, interval: Duration) -> std::io::Result<()> {
-        if self.monitor.is_none() {
+        if self.side.monitor.is_none() {
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, RequiredConsumerError::NotEnabled));
         }
-        let ids = self.management.required.iter().map(|required| required.id.clone()).collect();
-        let memory = self.core.memory().clone();
-        self.management.watcher = Some(Watcher::start(memory, ids, interval.max(INTERVAL_MIN))?);
+        let ids = self.side.management.required.iter().map(|required| required.id.clone()).collect();
+        let memory = self.side.core.memory().clone();
+        self.side.management.watcher = Some(Watcher::start(memory, ids, interval.max(INTERVAL_MIN))?);
         Ok(())
     }
 
@@ -193,7 +194,7 @@ impl<S: Carries> ProducerEnd<S> {
         count: usize,
         deadline: Option<Instant>,
     ) -> Result<(), RequiredConsumerError> {
-        if (self.must_look_managed(count) || !self.is_settled()) && !self.may_go_on(count) {
+        if (self.side.must_look_managed(count) || !self.side.is_settled()) && !self.may_go_on(count) {
             self.enter_managed_slowly(count, deadline)?;
         }
         Ok(())
@@ -203,13 +204,54 @@ impl<S: Carries> ProducerEnd<S> {
     #[cold]
     #[inline(never)]
     fn may_go_on(&mut self, count: usize) -> bool {
-        let may_go_on = !self.must_look(count) && self.is_settled() && !self.is_ask_due();
+        let may_go_on = !self.side.must_look(count) && self.side.is_settled() && !self.side.is_ask_due();
         if may_go_on {
-            self.watch_until_next_look(count);
+            self.side.watch_until_next_look(count);
         }
         may_go_on
     }
 
+    #[cold]
+    #[inline(never)]
+    fn enter_managed_slowly(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
+        if self.side.monitor.is_none() {
+            return Err(RequiredConsumerError::NotEnabled);
+        }
+        if self.side.is_forked() {
+            return Err(RequiredConsumerError::Forked);
+        }
+        if let Some(shut) = &self.side.management.shut {
+            return Err(shut.clone());
+        }
+        let capacity = self.side.capacity();
+        if count > capacity {
+            return Err(RequiredConsumerError::TooLarge { count, capacity });
+        }
+        if self.side.must_look(count) {
+            self.side.rescan_for(count);
+        }
+        let mut has_gone = false;
+        loop {
+            let has_room = !self.side.must_look(count);
+            // One that was killed on its way out has freed its entry and may not have counted itself: the table says so, which costs no call.
+            if has_gone || !self.side.is_settled() || (has_room && (self.side.is_ask_due() || !self.side.are_there())) {
+                self.side.settle(deadline)?;
+            }
+            if !self.side.must_look(count) {
+                break;
+            }
+            has_gone = match self.side.wait_for(&mut self.waiter, Target::Room(count), deadline, Watch::Managed) {
+                Ok(()) => false,
+                Err(Blocked::Gone) => true,
+                Err(blocked) => return Err(self.side.managed_error(blocked)),
+            };
+        }
+        self.side.watch_until_next_look(count);
+        Ok(())
+    }
+}
+
+impl<S: Carries> ProducerSide<S> {
     /// Whether nobody has gone since everybody required was found to be there.
     #[inline(always)]
     pub(super) fn is_settled(&self) -> bool {
@@ -231,45 +273,6 @@ impl<S: Carries> ProducerEnd<S> {
         let memory = self.core.memory();
         let met = self.management.required.iter().filter_map(|required| required.met.as_ref());
         met.filter(|met| met.is_there(memory)).map(|met| met.index)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn enter_managed_slowly(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
-        if self.monitor.is_none() {
-            return Err(RequiredConsumerError::NotEnabled);
-        }
-        if self.is_forked() {
-            return Err(RequiredConsumerError::Forked);
-        }
-        if let Some(shut) = &self.management.shut {
-            return Err(shut.clone());
-        }
-        let capacity = self.capacity();
-        if count > capacity {
-            return Err(RequiredConsumerError::TooLarge { count, capacity });
-        }
-        if self.must_look(count) {
-            self.rescan_for(count);
-        }
-        let mut has_gone = false;
-        loop {
-            let has_room = !self.must_look(count);
-            // One that was killed on its way out has freed its entry and may not have counted itself: the table says so, which costs no call.
-            if has_gone || !self.is_settled() || (has_room && (self.is_ask_due() || !self.are_there())) {
-                self.settle(deadline)?;
-            }
-            if !self.must_look(count) {
-                break;
-            }
-            has_gone = match self.wait_for(Target::Room(count), deadline, Watch::Managed) {
-                Ok(()) => false,
-                Err(Blocked::Gone) => true,
-                Err(blocked) => return Err(self.managed_error(blocked)),
-            };
-        }
-        self.watch_until_next_look(count);
-        Ok(())
     }
 
     /// What is published before the next look: `count` events now, and perhaps more.

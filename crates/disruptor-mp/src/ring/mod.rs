@@ -54,6 +54,8 @@ pub(crate) mod producer;
 #[cfg(not(loom))]
 pub(crate) mod producer_end;
 #[cfg(not(loom))]
+pub(crate) mod producer_side;
+#[cfg(not(loom))]
 pub(crate) mod refusal;
 #[cfg(not(loom))]
 pub(crate) mod room;

@@ -43,8 +43,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// Source: RFC 0001, "Publish".
     #[inline]
     pub fn publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
-        if self.must_look(1) {
-            self.wait_for_room(1, None)?;
+        if self.end.side.must_look(1) {
+            self.end.wait_for_room(1, None)?;
         }
         Ok(self.write(fill))
     }
@@ -55,8 +55,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// As `publish`, and `TimedOut` with the report of who held the ring back.
     #[inline]
     pub fn publish_deadline(&mut self, deadline: Instant, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
-        if self.must_look(1) {
-            self.wait_for_room(1, Some(deadline))?;
+        if self.end.side.must_look(1) {
+            self.end.wait_for_room(1, Some(deadline))?;
         }
         Ok(self.write(fill))
     }
@@ -69,7 +69,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`check_peers`](ProducerEnd::check_peers).
     #[inline]
     pub fn try_publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RingBufferFull> {
-        if self.must_look(1) && !self.find_room(1) {
+        if self.end.side.must_look(1) && !self.end.side.find_room(1) {
             return Err(RingBufferFull);
         }
         Ok(self.write(fill))
@@ -85,8 +85,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// If `count` is 0.
     #[inline]
     pub fn publish_batch(&mut self, count: usize, fill: impl FnMut(&mut E, usize)) -> Result<Sequence, PublishError> {
-        if self.must_look(count) {
-            self.wait_for_room(count, None)?;
+        if self.end.side.must_look(count) {
+            self.end.wait_for_room(count, None)?;
         }
         Ok(self.write_batch(count, fill))
     }
@@ -105,8 +105,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         deadline: Instant,
         fill: impl FnMut(&mut E, usize),
     ) -> Result<Sequence, PublishError> {
-        if self.must_look(count) {
-            self.wait_for_room(count, Some(deadline))?;
+        if self.end.side.must_look(count) {
+            self.end.wait_for_room(count, Some(deadline))?;
         }
         Ok(self.write_batch(count, fill))
     }
@@ -124,9 +124,9 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         count: usize,
         fill: impl FnMut(&mut E, usize),
     ) -> Result<Sequence, MissingFreeSlots> {
-        if self.must_look(count) && !self.find_room(count) {
+        if self.end.side.must_look(count) && !self.end.side.find_room(count) {
             // In a child of a fork there is no room for anything, whatever was found before.
-            let room = if self.is_forked() { 0 } else { self.core.room() as u64 };
+            let room = if self.end.side.is_forked() { 0 } else { self.end.side.core.room() as u64 };
             return Err(MissingFreeSlots { missing: count as u64 - room });
         }
         Ok(self.write_batch(count, fill))
@@ -141,7 +141,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// See [`RequiredConsumerError`]; nothing of `fill` has run.
     #[inline]
     pub fn publish_managed(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RequiredConsumerError> {
-        self.enter_managed(1, None)?;
+        self.end.enter_managed(1, None)?;
         Ok(self.write(fill))
     }
 
@@ -158,7 +158,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         count: usize,
         fill: impl FnMut(&mut E, usize),
     ) -> Result<Sequence, RequiredConsumerError> {
-        self.enter_managed(count, None)?;
+        self.end.enter_managed(count, None)?;
         Ok(self.write_batch(count, fill))
     }
 
@@ -168,7 +168,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// See [`NoRoom`]; nothing of `fill` has run.
     #[inline]
     pub fn publish_with(&mut self, patience: Patience, fill: impl FnOnce(&mut E)) -> Result<Sequence, NoRoom> {
-        self.make_room(1, patience)?;
+        self.end.make_room(1, patience)?;
         Ok(self.write(fill))
     }
 
@@ -193,20 +193,20 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         patience: Patience,
         mut fill: impl FnMut(&mut E, usize) -> Result<(), X>,
     ) -> Result<Result<Sequence, X>, NoRoom> {
-        let capacity = self.capacity();
+        let capacity = self.end.capacity();
         if count > capacity {
             return Err(PublishError::TooLarge { count, capacity }.into());
         }
-        self.make_room(count, patience)?;
-        let written = self.core.write_group(count, |slot, index| {
+        self.end.make_room(count, patience)?;
+        let written = self.end.side.core.write_group(count, |slot, index| {
             // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by the
             // producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
             fill(unsafe { &mut *slot }, index)
         });
         Ok(written.map(|()| {
-            self.counters.published.add(count as u64);
-            self.counters.bytes.add(count as u64 * size_of::<E>() as u64);
-            self.core.next() - 1
+            self.end.side.counters.published.add(count as u64);
+            self.end.side.counters.bytes.add(count as u64 * size_of::<E>() as u64);
+            self.end.side.core.next() - 1
         }))
     }
 
@@ -224,9 +224,9 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
 
     #[inline(always)]
     fn write(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
-        let is_first_lap = self.core.next() < self.core.memory().capacity();
+        let is_first_lap = self.end.side.core.next() < self.end.side.core.memory().capacity();
         let factory = &mut self.factory;
-        let sequence = self.end.core.write(|slot| {
+        let sequence = self.end.side.core.write(|slot| {
             // SAFETY: the sequencer hands out the slot of its next position: ours alone, by the producer's lock and the gate check. It is
             // mapped and aligned, and holds zeros or an older event: every bit pattern is an `E`.
             let slot = unsafe { &mut *slot };
@@ -235,33 +235,33 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
             }
             fill(slot);
         });
-        self.counters.published.inc();
-        self.counters.bytes.add(size_of::<E>() as u64);
+        self.end.side.counters.published.inc();
+        self.end.side.counters.bytes.add(size_of::<E>() as u64);
         sequence
     }
 
     #[inline(always)]
     fn write_batch(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) -> Sequence {
-        let first = self.core.next();
-        if first < self.core.memory().capacity() {
+        let first = self.end.side.core.next();
+        if first < self.end.side.core.memory().capacity() {
             self.write_first_lap(count, fill);
         } else {
-            self.core.write_batch(count, |slot, i| {
+            self.end.side.core.write_batch(count, |slot, i| {
                 // SAFETY: as in `write`.
                 fill(unsafe { &mut *slot }, i);
             });
         }
-        self.counters.published.add((self.core.next() - first) as u64);
-        self.counters.bytes.add((self.core.next() - first) as u64 * size_of::<E>() as u64);
-        self.core.next() - 1
+        self.end.side.counters.published.add((self.end.side.core.next() - first) as u64);
+        self.end.side.counters.bytes.add((self.end.side.core.next() - first) as u64 * size_of::<E>() as u64);
+        self.end.side.core.next() - 1
     }
 
     /// A batch that begins in the first lap: each slot is made by the factory first.
     #[cold]
     fn write_first_lap(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) {
-        let (first, capacity) = (self.core.next(), self.core.memory().capacity());
+        let (first, capacity) = (self.end.side.core.next(), self.end.side.core.memory().capacity());
         let factory = &mut self.factory;
-        self.end.core.write_batch(count, |slot, i| {
+        self.end.side.core.write_batch(count, |slot, i| {
             // SAFETY: as in `write`.
             let slot = unsafe { &mut *slot };
             if first + (i as i64) < capacity {

@@ -168,7 +168,7 @@ impl<S: Carries> ProducerEnd<S> {
     /// The last process that could not join this ring as `rank`, or without a rank, and has [said so](leave_refusal). A process that cannot
     /// map the ring cannot say so here.
     pub fn refusal(&self, rank: Option<u32>) -> Option<Refusal> {
-        let memory = self.core.memory();
+        let memory = self.side.core.memory();
         let word: &AtomicU64 = match rank.map(|rank| rank as usize).filter(|&rank| rank < memory.table_len()) {
             Some(index) => &memory.entry(index).member.refusal,
             None => &memory.control().gate.refusal,

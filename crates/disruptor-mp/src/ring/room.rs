@@ -9,7 +9,8 @@ use super::form::Form;
 use super::layout::Carries;
 use super::membership::{self, ConsumerInfo, Fallen};
 use super::memory::Memory;
-use super::producer_end::{JOIN_POLL, ProducerEnd};
+use super::producer_end::ProducerEnd;
+use super::producer_side::{JOIN_POLL, ProducerSide};
 use super::sequencer::Scan;
 use crate::liveness::monitor::{Look, Verdict};
 use crate::liveness::{
@@ -19,7 +20,7 @@ use crate::liveness::{
 use crate::segment::Fate;
 use crate::sync::bell::Woken;
 use crate::sync::primitive::Ordering;
-use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, Waiter, spin_first};
+use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, Waiter, spin_first};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -100,8 +101,43 @@ pub(super) struct Hindrance {
 }
 
 impl<S: Carries> ProducerEnd<S> {
-    /// Waits for `target`. Only a wait that the monitor watches (a managed publish) can end in `Shut` or `Gone`.
-    pub(super) fn wait_for(&mut self, target: Target, deadline: Option<Instant>, watch: Watch) -> Result<(), Blocked> {
+    /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its place is kept, or the ring
+    /// was replaced. Consumers without an owner whose place nobody can take are cleared away. For loops that do not wait and find the ring
+    /// full; looks at flags and at one lock.
+    ///
+    /// # Errors
+    /// `ConsumerDied`, `Replaced`, `Os`, `Forked`; see [`PublishError`].
+    pub fn check_room(&mut self) -> Result<(), PublishError> {
+        if self.side.is_forked() {
+            return Err(PublishError::Forked);
+        }
+        let target = Target::Room(self.side.unmet().unwrap_or(1));
+        let scan = self.side.rescan_for(target.room());
+        let mut wait = RoomWait {
+            producer: &mut self.side,
+            target,
+            watch: Watch::Unwatched,
+            scan,
+            since: Instant::now(),
+            next_monitor: None,
+            last_reported: None,
+        };
+        match wait.examine() {
+            Some(blocked) => Err(self.side.publish_error(blocked)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<S: Carries> ProducerSide<S> {
+    /// Waits for `target` as `waiter` does. Only a wait that the monitor watches (a managed publish) can end in `Shut` or `Gone`.
+    pub(super) fn wait_for(
+        &mut self,
+        waiter: &mut Waiter,
+        target: Target,
+        deadline: Option<Instant>,
+        watch: Watch,
+    ) -> Result<(), Blocked> {
         if self.is_forked() {
             return Err(Blocked::Forked);
         }
@@ -119,8 +155,6 @@ impl<S: Carries> ProducerEnd<S> {
             Target::Room(count) => self.note_unmet(count),
             Target::Consumed(_) => self.counters.full.inc(),
         }
-        let strategy = self.waiter.strategy();
-        let mut waiter = std::mem::replace(&mut self.waiter, Waiter::new(WaitStrategy::BusySpin));
         let mut wait = RoomWait {
             producer: self,
             target,
@@ -130,7 +164,7 @@ impl<S: Carries> ProducerEnd<S> {
             next_monitor: None,
             last_reported: None,
         };
-        let end = match spin_first(strategy, || wait.is_ready()) {
+        let end = match spin_first(waiter.strategy(), || wait.is_ready()) {
             (true, _) => WaitEnd::Ready,
             // The first look: patience counts from here.
             (false, _) => match wait.consult_monitor(Instant::now()) {
@@ -139,7 +173,6 @@ impl<S: Carries> ProducerEnd<S> {
             },
         };
         let (scan, waited) = (wait.scan, wait.since.elapsed());
-        self.waiter = waiter;
         if let Some(monitor) = &mut self.monitor {
             match end {
                 WaitEnd::Ready => monitor.relieved(),
@@ -153,33 +186,6 @@ impl<S: Carries> ProducerEnd<S> {
                 Err(Blocked::TimedOut { report: Box::new(report) })
             }
             WaitEnd::Reason(blocked) => Err(blocked),
-        }
-    }
-
-    /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its place is kept, or the ring
-    /// was replaced. Consumers without an owner whose place nobody can take are cleared away. For loops that do not wait and find the ring
-    /// full; looks at flags and at one lock.
-    ///
-    /// # Errors
-    /// `ConsumerDied`, `Replaced`, `Os`, `Forked`; see [`PublishError`].
-    pub fn check_room(&mut self) -> Result<(), PublishError> {
-        if self.is_forked() {
-            return Err(PublishError::Forked);
-        }
-        let target = Target::Room(self.unmet().unwrap_or(1));
-        let scan = self.rescan_for(target.room());
-        let mut wait = RoomWait {
-            producer: self,
-            target,
-            watch: Watch::Unwatched,
-            scan,
-            since: Instant::now(),
-            next_monitor: None,
-            last_reported: None,
-        };
-        match wait.examine() {
-            Some(blocked) => Err(self.publish_error(blocked)),
-            None => Ok(()),
         }
     }
 
@@ -282,7 +288,7 @@ pub(super) fn culprit(info: ConsumerInfo, published: i64, age: Duration) -> Culp
 }
 
 struct RoomWait<'a, S: Carries> {
-    producer: &'a mut ProducerEnd<S>,
+    producer: &'a mut ProducerSide<S>,
     target: Target,
     watch: Watch,
     scan: Scan,

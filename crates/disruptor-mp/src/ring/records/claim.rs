@@ -22,7 +22,7 @@ impl<'a> RecordClaim<'a> {
     /// The caller has made room for a record of `len` bytes at the next position.
     #[inline(always)]
     pub(super) fn new(producer: &'a mut RecordProducer, len: usize, tell: Tell) -> Self {
-        let core = &producer.core;
+        let core = &producer.end.side.core;
         let mut bytes = core.memory().record(core.next(), len);
         // SAFETY: `record` has checked that they lie in the ring, and the caller that they are free: behind what is published and before the
         // gate, where by the protocol nobody looks until a commit word says that something is there, and nobody but the one producer, by its

@@ -39,7 +39,7 @@ const LOOK_EVERY_LINES: i64 = 256;
 /// Sequences are numbers of records. Dropping it closes the ring: consumers read what is left and then get
 /// [`Closed`](crate::ConsumeError::Closed).
 pub struct RecordProducer {
-    end: ProducerEnd<Lines>,
+    pub(super) end: ProducerEnd<Lines>,
 }
 
 /// What a producer of records knows of its ring beside positions.
@@ -127,9 +127,9 @@ impl RecordProducer {
         // One look for the common case: there is room, for the header behind it too.
         // A ring of 8 GiB has room for more bytes than a length can say.
         if len > PAYLOAD_BYTES_MAX
-            || self.end.core.next() >= self.end.course.next_stop
+            || self.end.side.core.next() >= self.end.side.course.next_stop
             || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
-            || self.end.must_look(lines as usize + 1)
+            || self.end.side.must_look(lines as usize + 1)
         {
             self.make_place(len, lines, patience)?;
         }
@@ -164,7 +164,7 @@ impl RecordProducer {
     ) -> Result<RecordClaim<'_>, RecordError> {
         assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
         self.reserve(min, patience)?;
-        let len = bytes_in(self.end.core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
+        let len = bytes_in(self.end.side.core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
         Ok(RecordClaim::new(self, len, tell))
     }
 
@@ -198,7 +198,7 @@ impl RecordProducer {
 
     /// Length in bytes of the longest record that this ring can hold.
     pub fn max_record_bytes(&self) -> usize {
-        bytes_in(self.end.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
+        bytes_in(self.end.side.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
     }
 
     /// Waits until everybody who is registered has released record `sequence`: see
@@ -217,7 +217,7 @@ impl RecordProducer {
     #[cold]
     #[inline(never)]
     fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
-        let capacity = self.end.core.memory().capacity();
+        let capacity = self.end.side.core.memory().capacity();
         if lines >= capacity || len > PAYLOAD_BYTES_MAX {
             // No ring holds what a length cannot say.
             let wanted =
@@ -228,14 +228,14 @@ impl RecordProducer {
                 ring_bytes_wanted: wanted.max(RECORD_RING_BYTES_MIN).checked_next_power_of_two().unwrap_or(usize::MAX),
             });
         }
-        if self.end.is_forked() {
+        if self.end.side.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
         }
-        if self.end.core.next() >= self.end.course.next_stop {
-            if self.end.core.next() >= self.end.course.next_start_over {
+        if self.end.side.core.next() >= self.end.side.course.next_stop {
+            if self.end.side.core.next() >= self.end.side.course.next_start_over {
                 self.start_over_if_readers_have_caught_up(lines);
             }
-            self.end.course.next_stop = self.end.core.note_begin().min(self.end.course.next_start_over);
+            self.end.side.course.next_stop = self.end.side.core.note_begin().min(self.end.side.course.next_start_over);
         }
         Ok(self.end.make_room(lines as usize + 1, patience)?)
     }
@@ -244,38 +244,38 @@ impl RecordProducer {
     /// has caught up, and the next record, of `lines` lines, has room there. Were a single record unread, it would stand in the way of a
     /// backlog that could have had the rest of the ring.
     fn start_over_if_readers_have_caught_up(&mut self, lines: i64) {
-        let capacity = self.end.core.memory().capacity();
-        let used = self.end.core.next() & (capacity - 1);
+        let capacity = self.end.side.core.memory().capacity();
+        let used = self.end.side.core.next() & (capacity - 1);
         if used >= WORKING_SET_LINES {
-            let scan = self.end.rescan();
-            let caught_up = scan.slowest.is_some() && scan.lowest == self.end.core.next();
+            let scan = self.end.side.rescan();
+            let caught_up = scan.slowest.is_some() && scan.lowest == self.end.side.core.next();
             // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
-            let needs = self.end.core.lines_to_wrap() + lines + 1;
-            if !caught_up || self.end.core.has_sentinel() || !self.end.core.has_room(needs) {
-                self.end.course.next_start_over = self.end.core.next() + WORKING_SET_LINES / 8;
+            let needs = self.end.side.core.lines_to_wrap() + lines + 1;
+            if !caught_up || self.end.side.core.has_sentinel() || !self.end.side.core.has_room(needs) {
+                self.end.side.course.next_start_over = self.end.side.core.next() + WORKING_SET_LINES / 8;
                 return;
             }
-            self.end.core.pad(self.end.course.next_number);
-            self.end.core.publish();
+            self.end.side.core.pad(self.end.side.course.next_number);
+            self.end.side.core.publish();
         }
-        self.end.course.next_start_over = first_look(self.end.core.next(), capacity);
+        self.end.side.course.next_start_over = first_look(self.end.side.core.next(), capacity);
     }
 
     /// Commits what was written into a claim.
     #[inline(always)]
     pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8, tell: Tell) -> Sequence {
-        let gap = if GAP_FOR.contains(&len) && self.end.course.readers_are_close { gap_lines(len) } else { 0 };
-        let first = self.end.core.next();
-        let sequence = self.end.course.next_number;
-        self.end.core.commit(sequence, len, kind, flags, gap);
-        self.end.course.next_number += 1;
+        let gap = if GAP_FOR.contains(&len) && self.end.side.course.readers_are_close { gap_lines(len) } else { 0 };
+        let first = self.end.side.core.next();
+        let sequence = self.end.side.course.next_number;
+        self.end.side.core.commit(sequence, len, kind, flags, gap);
+        self.end.side.course.next_number += 1;
         if tell == Tell::AtOnce {
-            self.end.core.publish();
-            self.end.core.fetch_next_lines(first);
+            self.end.side.core.publish();
+            self.end.side.core.fetch_next_lines(first);
         }
-        self.end.counters.published.inc();
-        self.end.counters.bytes.add(len as u64);
-        if GAP_FOR.contains(&len) && self.end.core.next() >= self.end.course.next_look {
+        self.end.side.counters.published.inc();
+        self.end.side.counters.bytes.add(len as u64);
+        if GAP_FOR.contains(&len) && self.end.side.core.next() >= self.end.side.course.next_look {
             self.look_at_readers(first);
         }
         sequence
@@ -285,8 +285,8 @@ impl RecordProducer {
     #[inline(always)]
     pub(super) fn publish_batch(&mut self) {
         // In a child of a fork the batch is its parent's, which may have published more since: the cursor must not go back.
-        if !self.end.is_forked() {
-            self.end.core.publish();
+        if !self.end.side.is_forked() {
+            self.end.side.core.publish();
         }
     }
 
@@ -297,10 +297,10 @@ impl RecordProducer {
     #[cold]
     #[inline(never)]
     fn look_at_readers(&mut self, first: i64) {
-        let scan = self.end.core.glance();
-        self.end.course.readers_are_close =
-            scan.slowest.is_some() && scan.lowest >= first - self.end.core.memory().capacity() / 64;
-        self.end.course.next_look = self.end.core.next() + LOOK_EVERY_LINES;
+        let scan = self.end.side.core.glance();
+        self.end.side.course.readers_are_close =
+            scan.slowest.is_some() && scan.lowest >= first - self.end.side.core.memory().capacity() / 64;
+        self.end.side.course.next_look = self.end.side.core.next() + LOOK_EVERY_LINES;
     }
 }
 

@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_record_whose_cursor_was_not_stored_is_published_although_nobody_gates() {
         let mut producer = SharedDisruptorBuilder::records(Place::heap(), 1024).build_record_producer().unwrap();
-        let memory = producer.core.memory().clone();
+        let memory = producer.memory().clone();
         producer.publish(&[1; 40], 0, 0, Patience::Now).unwrap();
         producer.publish(&[2; 100], 0, 0, Patience::Now).unwrap();
         // Killed between the word of the second and the cursor, while somebody is joining at the first one's end.
@@ -214,7 +214,8 @@ mod tests {
         let mut producer = builder.build_record_producer().unwrap();
         let _consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
         producer.publish(&[1; 100], 0, 0, Patience::Now).unwrap();
-        let (memory, end) = (producer.core.memory().clone(), producer.core.next());
+        let memory = producer.memory().clone();
+        let end = memory.control().cursor.acquire();
         // No record begins there, and only the gate at 0 leads to one.
         memory.control().cursor.publish(1);
         memory.control().gate.high_water.store(0, Ordering::Relaxed);

@@ -95,7 +95,7 @@ fn taking_over_a_ring_of_records_leaves_the_bytes_of_unread_ones_alone() {
     // At the beginning of each line stands what would be the stamp of that line's next lap.
     let payload: Vec<u8> = (0..10 * 8).flat_map(|word| (word / 8 + 16 + 1_i64).to_le_bytes()).skip(16).collect();
     producer.publish(&payload, 1, 0, crate::Patience::Now).unwrap();
-    drop(Sequencer::take_over(producer.core.memory().clone(), Announce::Fenced));
+    drop(Sequencer::take_over(producer.memory().clone(), Announce::Fenced));
     assert!(consumer.next(crate::Patience::Now).unwrap().unwrap()[..] == payload, "bytes were cleared");
 }
 
