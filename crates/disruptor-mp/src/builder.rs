@@ -4,18 +4,18 @@
 //! **May touch it:** programs, once per endpoint.
 
 use crate::error::{MultiProcessError, MultiProcessResult};
-use crate::ring::auto::AutoConsumer;
 use crate::ring::construct::{self, Existing};
-use crate::ring::consumer::SharedConsumer;
-use crate::ring::consumer_end::ConsumerEnd;
-use crate::ring::form::{Form, SlotForm, Stamped};
+use crate::ring::ends::auto::AutoConsumer;
+use crate::ring::ends::consumer::SharedConsumer;
+use crate::ring::ends::consumer_end::ConsumerEnd;
+use crate::ring::ends::producer::SharedProducer;
+use crate::ring::ends::producer_end::ProducerEnd;
+use crate::ring::ends::tap::Tap;
 use crate::ring::identity::ConsumerId;
-use crate::ring::join::StartAt;
-use crate::ring::layout::{self, Carries, DEFAULT_MAX_CONSUMERS, Slots};
-use crate::ring::producer::SharedProducer;
-use crate::ring::producer_end::ProducerEnd;
+use crate::ring::memory::layout::{self, Carries, DEFAULT_MAX_CONSUMERS, Slots};
+use crate::ring::protocol::form::{Form, SlotForm, Stamped};
+use crate::ring::protocol::join::StartAt;
 use crate::ring::selection::Selection;
-use crate::ring::tap_handle::Tap;
 use crate::schema::Event;
 use crate::segment::{CreateOptions, Place};
 use crate::sync::wait::{AutoWaitStrategy, WaitStrategy, deadline_in};

@@ -10,8 +10,8 @@
 use crate::counters::TableError;
 use crate::liveness::ProcessState;
 use crate::ring::identity::InvalidConsumerId;
-use crate::ring::layout::ShapeError;
 use crate::ring::membership::JoinError;
+use crate::ring::memory::layout::ShapeError;
 use crate::schema::{Difference, MessageSchema, SchemaError};
 use crate::segment::{CreateError, GcError, OpenError, SegmentMake};
 use crate::sync::wait::InvalidWaitStrategy;

@@ -142,7 +142,7 @@ pub(crate) use step::step;
 pub use exports::*;
 #[cfg(not(loom))]
 pub use namespaces::*;
-pub use ring::join::{BeginningGone, StartAt};
+pub use ring::protocol::join::{BeginningGone, StartAt};
 pub use schema::{Event, event};
 
 /// What only exists where there are processes, that is, outside models.
@@ -160,30 +160,30 @@ mod exports {
         default_progress_timeout_duration, default_shutdown_grace_period_duration,
         default_startup_wait_timeout_duration,
     };
-    pub use crate::ring::auto::{AutoConsumer, AutoConsumerEnd};
-    pub use crate::ring::consumer::{MmapConsumer, SharedConsumer};
-    pub use crate::ring::consumer_end::ConsumerEnd;
-    pub use crate::ring::control::CONSUMER_ID_MAX_LEN;
-    pub use crate::ring::doorbell::Doorbell;
-    pub use crate::ring::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
-    pub use crate::ring::form::{Form, Lines, SlotForm, Stamped};
+    pub use crate::ring::ends::auto::{AutoConsumer, AutoConsumerEnd};
+    pub use crate::ring::ends::consumer::{MmapConsumer, SharedConsumer};
+    pub use crate::ring::ends::consumer_end::ConsumerEnd;
+    pub use crate::ring::ends::doorbell::Doorbell;
+    pub use crate::ring::ends::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
+    pub use crate::ring::ends::lease::{BatchLease, Lease};
+    pub use crate::ring::ends::patience::Patience;
+    pub use crate::ring::ends::producer::{MmapProducer, SharedProducer};
+    pub use crate::ring::ends::producer_end::{Origin, ProducerEnd};
+    pub use crate::ring::ends::records::batch::RecordBatch;
+    pub use crate::ring::ends::records::builder::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MIN, plan_records};
+    pub use crate::ring::ends::records::claim::RecordClaim;
+    pub use crate::ring::ends::records::consumer::RecordConsumer;
+    pub use crate::ring::ends::records::error::RecordError;
+    pub use crate::ring::ends::records::lease::{RecordLease, RecordMeta};
+    pub use crate::ring::ends::records::producer::RecordProducer;
+    pub use crate::ring::ends::tap::Tap;
     pub use crate::ring::identity::InvalidConsumerId;
-    pub use crate::ring::layout::{
+    pub use crate::ring::membership::{ConsumerInfo, JoinError};
+    pub use crate::ring::memory::layout::{
         CAPACITY_MAX, Carries, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, Slots, TABLE_LEN_MAX, plan,
     };
-    pub use crate::ring::lease::{BatchLease, Lease};
-    pub use crate::ring::membership::{ConsumerInfo, JoinError};
-    pub use crate::ring::patience::Patience;
-    pub use crate::ring::producer::{MmapProducer, SharedProducer};
-    pub use crate::ring::producer_end::{Origin, ProducerEnd};
-    pub use crate::ring::records::batch::RecordBatch;
-    pub use crate::ring::records::builder::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MIN, plan_records};
-    pub use crate::ring::records::claim::RecordClaim;
-    pub use crate::ring::records::consumer::RecordConsumer;
-    pub use crate::ring::records::error::RecordError;
-    pub use crate::ring::records::lease::{RecordLease, RecordMeta};
-    pub use crate::ring::records::producer::RecordProducer;
-    pub use crate::ring::tap_handle::Tap;
+    pub use crate::ring::protocol::control::CONSUMER_ID_MAX_LEN;
+    pub use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped};
     pub use crate::segment::{
         CreateOptions, GcOutcome, MmapTransportLayout, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, Place, gc,
         portable_shm_segment_name,

@@ -5,9 +5,9 @@
 
 use super::event::{Event, Seen};
 use crate::liveness::Ending;
-use crate::ring::layout::Slots;
-use crate::ring::mapped::Mapped;
 use crate::ring::membership::{self, PRODUCER_BYTE, entry_byte};
+use crate::ring::memory::layout::Slots;
+use crate::ring::memory::mapped::Mapped;
 use crate::segment::{Access, Kind, Place, Segment};
 use crate::{ConsumeError, PublishError, SharedConsumer, SharedProducer, Tap};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! **Lives here:** [`RequiredConsumerLivenessConfig`] and what it is made of. **Builds on:** `report`.
 
 use super::report::StallReport;
-use crate::ring::ending::Ending;
+use crate::ring::protocol::ending::Ending;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

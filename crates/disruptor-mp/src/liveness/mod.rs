@@ -8,7 +8,7 @@ pub(crate) mod monitor;
 pub mod process;
 mod report;
 
-pub use crate::ring::ending::Ending;
+pub use crate::ring::protocol::ending::Ending;
 pub use crate::ring::refusal::{Refusal, RefusalCause, leave_refusal};
 pub(crate) use config::went;
 pub use config::{

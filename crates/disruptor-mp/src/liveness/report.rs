@@ -3,7 +3,7 @@
 //! **Lives here:** [`StallReport`] and its one readable line. **Builds on:** `process`. **May touch it:** whoever waits builds one.
 
 use super::process::{ProcessFacts, ProcessIdentity, ProcessState};
-use crate::ring::ending::Ending;
+use crate::ring::protocol::ending::Ending;
 use std::fmt;
 use std::io;
 use std::time::Duration;

@@ -3,21 +3,21 @@
 //! **Lives here:** [`producer`], [`consumer`], [`tap`]. **Builds on:** `segment` for objects and locks, `layout` for their shape.
 //! **May touch it:** the builder.
 
-use super::consumer_end::ConsumerEnd;
-use super::form::{Form, SlotForm};
 use super::identity::ConsumerId;
-use super::join::StartAt;
-use super::layout::{Carries, blueprint};
-use super::mapped::Mapped;
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
-use super::memory::Memory;
-use super::producer_end::{Origin, ProducerEnd};
-use super::sections::{control, initialise};
 use super::selection::Selection;
-use super::sequencer::Sequencer;
-use super::tap_handle::Tap;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
+use crate::ring::ends::consumer_end::ConsumerEnd;
+use crate::ring::ends::producer_end::{Origin, ProducerEnd};
+use crate::ring::ends::tap::Tap;
+use crate::ring::memory::layout::{Carries, blueprint};
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::memory::sections::{control, initialise};
+use crate::ring::protocol::form::{Form, SlotForm};
+use crate::ring::protocol::join::StartAt;
+use crate::ring::protocol::memory::Memory;
+use crate::ring::protocol::sequencer::Sequencer;
 use crate::schema::{Event, Schema};
 use crate::segment::{
     self, Access, Blueprint, COLLECTOR, Claim, CreateError, CreateOptions, Fate, GcError, Kind, OpenError, Place,
@@ -393,7 +393,7 @@ pub(crate) fn observed<S: Carries>(place: &Place, capacity: usize) -> MultiProce
 mod tests {
     use super::*;
     use crate::SharedDisruptorBuilder;
-    use crate::ring::layout::Slots;
+    use crate::ring::memory::layout::Slots;
 
     #[test]
     fn a_name_whose_segment_was_marked_by_somebody_who_died_can_be_used_again() {

@@ -3,8 +3,8 @@
 //! **Lives here:** [`ConsumerId`], and what [`Identity`] holds. **Builds on:** `control`, `liveness` for processes. **May touch it:** who builds
 //! an end, and who says whose one is. Decisions rest on the kernel's locks, never on these.
 
-use super::control::{CONSUMER_ID_MAX_LEN, Identity};
 use crate::liveness::ProcessIdentity;
+use crate::ring::protocol::control::{CONSUMER_ID_MAX_LEN, Identity};
 use crate::sync::primitive::{AtomicU32, Ordering};
 use crate::text::disguises;
 

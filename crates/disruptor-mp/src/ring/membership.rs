@@ -6,14 +6,14 @@
 //! An entry belongs to whoever holds its lock byte; the kernel drops the byte when its holder dies, so nothing here rests on a clock.
 //! Joining is one at a time, under the table's own byte: otherwise two could join under one id without seeing each other.
 
-use super::control::{Entry, State, Status};
-use super::ending::Ending;
 use super::identity::ConsumerId;
-use super::join::{BeginningGone, StartAt, free, handshake};
-use super::layout::Carries;
-use super::mapped::Mapped;
-use super::memory::Memory;
 use crate::liveness::ProcessIdentity;
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::protocol::control::{Entry, State, Status};
+use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::join::{BeginningGone, StartAt, free, handshake};
+use crate::ring::protocol::memory::Memory;
 use crate::segment::{Claim, Fate, Segment, Spare};
 use crate::step;
 use crate::sync::primitive::Ordering;

@@ -13,13 +13,13 @@
 //!
 //! A pid alone is no process: the first process of every container is 1. The tag says in which namespace the pid counts.
 
-use super::layout::Carries;
 use super::membership::JoinError;
-use super::memory::Memory;
-use super::producer_end::ProducerEnd;
 use super::words::Words;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
+use crate::ring::ends::producer_end::ProducerEnd;
+use crate::ring::memory::layout::Carries;
+use crate::ring::protocol::memory::Memory;
 use crate::segment::{Access, Kind, OpenError, Place, Segment};
 use crate::sync::primitive::{AtomicU64, Ordering};
 use std::fmt;
@@ -168,7 +168,7 @@ impl<S: Carries> ProducerEnd<S> {
     /// The last process that could not join this ring as `rank`, or without a rank, and has [said so](leave_refusal). A process that cannot
     /// map the ring cannot say so here.
     pub fn refusal(&self, rank: Option<u32>) -> Option<Refusal> {
-        let memory = self.side.core.memory();
+        let memory = self.memory();
         let word: &AtomicU64 = match rank.map(|rank| rank as usize).filter(|&rank| rank < memory.table_len()) {
             Some(index) => &memory.entry(index).member.refusal,
             None => &memory.control().gate.refusal,

@@ -3,10 +3,10 @@
 //! **Lives here:** [`Words`]. **Builds on:** `segment`, `control`. **May touch it:** the views; they read, and the creator of a cursor on
 //! its own moves it.
 
-use super::control::{Control, Entry, NOTHING_DELIVERED};
 use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
-use super::sections;
 use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::ring::memory::sections;
+use crate::ring::protocol::control::{Control, Entry, NOTHING_DELIVERED};
 use crate::segment::{Access, Blueprint, CreateOptions, Fate, Kind, OpenError, Place, Segment, Sole};
 use crate::sync::cursor::{Cursor, POSITION_MAX};
 use crate::sync::primitive::{Ordering, fence};

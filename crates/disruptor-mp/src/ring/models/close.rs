@@ -21,7 +21,7 @@ pub(super) fn polling_reader_gets_everything_before_the_end() {
             }
         });
         attempts(2, || try_write(&mut producer));
-        producer.close(super::super::control::CLOSED);
+        producer.close(crate::ring::protocol::control::CLOSED);
         assert_eq!(reading.join().unwrap(), producer.next(), "{LOST}");
         producer.next()
     });
@@ -40,7 +40,7 @@ pub(super) fn parked_reader_is_woken_by_the_end_and_has_got_everything() {
             reader.next()
         });
         attempts(1, || try_write(&mut producer));
-        producer.close(super::super::control::CLOSED);
+        producer.close(crate::ring::protocol::control::CLOSED);
         assert_eq!(reading.join().unwrap(), producer.next(), "{LOST}");
         producer.next()
     });

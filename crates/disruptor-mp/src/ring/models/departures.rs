@@ -1,7 +1,7 @@
 //! Departures: a producer that finds another count of them finds what the consumer that has gone said in its entry.
 
-use super::super::ending::Ending;
 use super::*;
+use crate::ring::protocol::ending::Ending;
 use loom::thread::spawn;
 
 #[test]

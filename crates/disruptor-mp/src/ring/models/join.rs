@@ -1,8 +1,8 @@
 //! Join beside a running producer: who has joined reads consecutive events from its start on and is never lapped.
 
-use super::super::control::State;
-use super::super::join::free;
 use super::*;
+use crate::ring::protocol::control::State;
+use crate::ring::protocol::join::free;
 use loom::thread::spawn;
 
 #[test]

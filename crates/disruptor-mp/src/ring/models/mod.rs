@@ -20,12 +20,13 @@ mod stream;
 mod take_over;
 mod tap;
 
-use super::control::Entry;
-use super::form::Form;
-use super::join::{StartAt, handshake};
-use super::memory::{HeapMemory, Memory, SlotMemory};
-use super::reader::Reader;
-use super::sequencer::Sequencer;
+use crate::ring::memory::heap::HeapMemory;
+use crate::ring::protocol::control::Entry;
+use crate::ring::protocol::form::Form;
+use crate::ring::protocol::join::{StartAt, handshake};
+use crate::ring::protocol::memory::{Memory, SlotMemory};
+use crate::ring::protocol::reader::Reader;
+use crate::ring::protocol::sequencer::Sequencer;
 use crate::sync::announce::Announce;
 use crate::sync::primitive::MUTANT;
 use loom::thread::yield_now;
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 type Heap<F> = Arc<HeapMemory<u64, F>>;
 
-type Ring = Heap<super::form::Stamped>;
+type Ring = Heap<crate::ring::protocol::form::Stamped>;
 
 /// Slots of every model: the fewest with which a batch and a wrap differ.
 const CAPACITY: usize = 2;

@@ -1,9 +1,9 @@
 //! Records: whole, in order, none twice, across wraps over lines in which older records lie; and where the producer dies.
 
 use super::*;
-use crate::ring::form;
-use crate::ring::records::walk::is_numbered;
-use crate::ring::records::word::{Word, bytes_in};
+use crate::ring::protocol::form;
+use crate::ring::protocol::records::walk::is_numbered;
+use crate::ring::protocol::records::word::{Word, bytes_in};
 use loom::thread::spawn;
 
 /// A ring of lines, each of which carries a number.

@@ -1,9 +1,9 @@
 //! Tap: a copy that was accepted is never torn and never another event's, and every event is either copied or counted as missed.
 
-use super::super::control::{Control, Entry};
-use super::super::form::Stamped;
-use super::super::tap::TapReader;
 use super::*;
+use crate::ring::protocol::control::{Control, Entry};
+use crate::ring::protocol::form::Stamped;
+use crate::ring::protocol::tap::TapReader;
 use crate::sync::primitive::{AtomicI64, AtomicU64};
 use loom::thread::spawn;
 

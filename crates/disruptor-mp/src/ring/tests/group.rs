@@ -1,9 +1,10 @@
 //! Groups: whole or absent, and nothing of one that was not whole ever comes to life.
 
-use crate::ring::join::{StartAt, handshake};
-use crate::ring::memory::{HeapMemory, Memory};
-use crate::ring::reader::Reader;
-use crate::ring::sequencer::Sequencer;
+use crate::ring::memory::heap::HeapMemory;
+use crate::ring::protocol::join::{StartAt, handshake};
+use crate::ring::protocol::memory::Memory;
+use crate::ring::protocol::reader::Reader;
+use crate::ring::protocol::sequencer::Sequencer;
 use crate::sync::announce::Announce;
 use crate::sync::primitive::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -3,3 +3,4 @@
 //! **Lives here:** one file per claim. **Builds on:** the protocol over `HeapMemory`. **May touch it:** tests.
 
 mod group;
+mod records;

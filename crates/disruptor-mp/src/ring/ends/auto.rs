@@ -1,0 +1,163 @@
+//! A consumer on a thread of its own.
+//!
+//! **Lives here:** [`AutoConsumer`]. **Builds on:** `consumer`. **May touch it:** whoever started it.
+
+use super::consumer::SharedConsumer;
+use super::error::ConsumeError;
+use crate::Sequence;
+use crate::ring::protocol::form::SlotForm;
+use crate::schema::Event;
+use crate::sync::companion::{Companion, Joined};
+use crate::sync::primitive::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the thread waits for an event before it looks whether it is to stop.
+const STOP_LATENCY: Duration = Duration::from_millis(20);
+
+/// How a consumer thread ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AutoConsumerEnd {
+    /// It was told to stop.
+    ShutDown,
+    /// The ring ended: closed, replaced, or its producer died. Everything published was handled. Never [`ConsumeError::Os`]: where the
+    /// operating system refuses to say whether the producer lives, the thread goes on and asks again after a pause.
+    RingEnded(ConsumeError),
+    /// It has not ended: it was its own handler that wanted to wait for it. It goes on when the handler returns.
+    InItsHandler,
+    /// There is no such thread in this process, which was forked from the one that started it.
+    Forked,
+}
+
+/// A thread that hands every event to a handler. Dropping it stops the thread after the event that is in the handler, and waits for
+/// that; in the handler itself, and in a child of `fork`, it does not wait.
+///
+/// However the thread ends, the ring goes on holding what it has not acknowledged, for whoever attaches again under its id, as after
+/// [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics, when its producer has died. Two
+/// ways give the place up: [`leave`](Self::leave), and having handled everything up to *closed*. Without an id there is no place to keep.
+///
+/// While the operating system refuses to say whether the producer lives (its descriptors were closed, say), the thread handles what is
+/// published, looking once in 20 ms, and hears of *closed* and *replaced*, but not of a death.
+///
+/// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): every 64, and once 10 ms
+/// have passed since the last time, so a handler that takes long is not taken for one that hangs.
+#[derive(Debug)]
+pub struct AutoConsumer {
+    orders: Arc<Orders>,
+    thread: Option<Companion<AutoConsumerEnd>>,
+}
+
+/// What the thread is told.
+#[derive(Debug, Default)]
+struct Orders {
+    stop: AtomicBool,
+    /// To give the place up at the end.
+    leave: AtomicBool,
+}
+
+impl AutoConsumer {
+    pub(crate) fn start<E: Event, F: SlotForm>(
+        mut consumer: SharedConsumer<E, F>,
+        core: Option<usize>,
+        mut handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        consumer.keep_place();
+        let orders = Arc::new(Orders::default());
+        let told = Arc::clone(&orders);
+        let (pinned, is_pinned) = std::sync::mpsc::channel();
+        let run = move || {
+            let pin = core.map_or(Ok(()), crate::sync::affinity::pin_to);
+            let may_run = pin.is_ok();
+            let _ = pinned.send(pin);
+            // Acquire pairs with Release in `shutdown`.
+            let goes_on = || !told.stop.load(Ordering::Acquire);
+            while may_run && goes_on() {
+                let handle = |event: &E, sequence, is_last| {
+                    handler(event, sequence, is_last);
+                    goes_on()
+                };
+                if consumer.process_while(handle) > 0 {
+                    continue;
+                }
+                match consumer.wait_until_available(Some(Instant::now() + STOP_LATENCY)) {
+                    // What is damaged was stepped over and counted; the ring goes on after it.
+                    Ok(()) | Err(ConsumeError::TimedOut { .. } | ConsumeError::Damaged { .. }) => {}
+                    // No end: nothing was concluded, and events that are published can be read all the same. The answer came at once, so
+                    // the pause is made here.
+                    Err(ConsumeError::Os { .. }) => std::thread::sleep(STOP_LATENCY),
+                    Err(end) => return AutoConsumerEnd::RingEnded(end),
+                }
+            }
+            // One that may not run has handled nothing: it gives up its own place, and keeps that of the one it was to go on for.
+            if told.leave.load(Ordering::Relaxed) || (!may_run && !consumer.has_rejoined()) {
+                consumer.leave();
+            }
+            AutoConsumerEnd::ShutDown
+        };
+        let thread = Companion::start("myelon-consumer", run)?;
+        // The thread sends before anything of the user's runs.
+        if let Err(error) = is_pinned.recv().unwrap_or(Ok(())) {
+            // Before we say so, its place is free or kept.
+            drop(thread.join());
+            return Err(error);
+        }
+        Ok(Self { orders, thread: Some(thread) })
+    }
+
+    /// Tells the thread to stop after the event that is in the handler; returns at once. What it has not come to stays in the ring, and a
+    /// batch that ends so has no last event.
+    pub fn shutdown(&self) {
+        // Release, partner in the thread's `goes_on`: an order to leave comes first.
+        self.orders.stop.store(true, Ordering::Release);
+    }
+
+    /// Waits until the thread has ended. In the thread's own handler, and in a child of `fork`, that cannot be waited for:
+    /// [`InItsHandler`](AutoConsumerEnd::InItsHandler), [`Forked`](AutoConsumerEnd::Forked).
+    ///
+    /// # Errors
+    /// The handler's panic, as `std::thread::JoinHandle::join` gives it; the event that it was in is not acknowledged.
+    pub fn join(mut self) -> std::thread::Result<AutoConsumerEnd> {
+        match self.thread.take().expect("joined once, by value").join() {
+            Joined::Ended(end) => end,
+            Joined::Itself => Ok(AutoConsumerEnd::InItsHandler),
+            Joined::Elsewhere => Ok(AutoConsumerEnd::Forked),
+        }
+    }
+
+    /// [`shutdown`](Self::shutdown), then [`join`](Self::join).
+    ///
+    /// # Errors
+    /// The handler's panic.
+    pub fn shutdown_and_join(self) -> std::thread::Result<AutoConsumerEnd> {
+        self.shutdown();
+        self.join()
+    }
+
+    /// [`shutdown_and_join`](Self::shutdown_and_join), and gives the place up: what was not handled is lost to this id, and the id is free. A
+    /// thread that has ended by itself before has kept its place, unless it had handled everything up to *closed*.
+    ///
+    /// # Errors
+    /// The handler's panic; the place is kept.
+    pub fn leave(self) -> std::thread::Result<AutoConsumerEnd> {
+        // Before the order to stop, whose Release makes it visible.
+        self.orders.leave.store(true, Ordering::Relaxed);
+        self.shutdown_and_join()
+    }
+
+    /// Whether the thread runs. A thread whose handler has panicked does not, and none of a parent does in its forked child. If this is
+    /// `false`, it stays `false`.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(Companion::is_running)
+    }
+}
+
+impl Drop for AutoConsumer {
+    fn drop(&mut self) {
+        self.shutdown();
+        if let Some(thread) = self.thread.take() {
+            // A panic has been reported by the panic hook; who wants it joins.
+            drop(thread.join());
+        }
+    }
+}

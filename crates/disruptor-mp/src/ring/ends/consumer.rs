@@ -1,0 +1,211 @@
+//! The reading end of a ring of events.
+//!
+//! **Lives here:** [`SharedConsumer`]; what it hands out is in `lease`, how it waits in `consumer_end`. **Builds on:** `reader` for the
+//! algorithm. **May touch it:** one process, one thread at a time.
+
+use super::consumer_end::ConsumerEnd;
+use super::consumer_side::ConsumerSide;
+use super::error::ConsumeError;
+use super::lease::{BatchLease, Lease};
+use super::pace::coarse_now_ns;
+use crate::Sequence;
+use crate::ring::memory::layout::Slots;
+use crate::ring::protocol::form::{SlotForm, Stamped};
+use crate::schema::Event;
+use std::ops::{Deref, DerefMut};
+use std::time::Instant;
+
+/// One consumer of a ring: it sees every event from its start on, in order, and the producer waits for it.
+///
+/// Delivery is *at least once*: an event is acknowledged when its lease is dropped, never before the application has seen it. A
+/// consumer that is killed and comes back under its id gets what it had not acknowledged again, marked
+/// [redelivered](Lease::is_redelivered).
+///
+/// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
+/// [`keep_place`](ConsumerEnd::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program chose: who
+/// attaches again under that id, in whatever process, continues as after a death.
+pub struct SharedConsumer<E: Event, F: SlotForm = Stamped> {
+    pub(super) end: ConsumerEnd<Slots<E, F>>,
+}
+
+/// `SharedConsumer` on a mapped file; the place is an argument, not another type.
+pub type MmapConsumer<E> = SharedConsumer<E>;
+
+impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
+    pub(crate) fn new(end: ConsumerEnd<Slots<E, F>>) -> Self {
+        Self { end }
+    }
+
+    /// The next event, if there is one now. The lease gives access to the slot itself; dropping it acknowledges the event.
+    #[inline]
+    pub fn try_consume_next_leased(&mut self) -> Option<Lease<'_, E, F>> {
+        if self.end.side.look() { Some(Lease::new(&mut self.end.side)) } else { None }
+    }
+
+    /// The next event; waits for it without a limit other than the end of the ring or the producer's death.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`]; everything published before the end is delivered first.
+    #[inline]
+    pub fn consume_next_leased(&mut self) -> Result<Lease<'_, E, F>, ConsumeError> {
+        if !self.end.side.look() {
+            self.end.wait(None)?;
+        }
+        Ok(Lease::new(&mut self.end.side))
+    }
+
+    /// The next event; gives up at `deadline`.
+    ///
+    /// # Errors
+    /// As [`consume_next_leased`](Self::consume_next_leased), and `TimedOut`.
+    #[inline]
+    pub fn consume_next_leased_deadline(&mut self, deadline: Instant) -> Result<Lease<'_, E, F>, ConsumeError> {
+        if !self.end.side.look() {
+            self.end.wait(Some(deadline))?;
+        }
+        Ok(Lease::new(&mut self.end.side))
+    }
+
+    /// Everything that can be read now, at most `max` events, as one lease that is acknowledged as a whole. `None` if there is nothing.
+    #[inline]
+    pub fn try_consume_batch_leased(&mut self, max: usize) -> Option<BatchLease<'_, E, F>> {
+        if max > 0 && self.end.side.look_for_all() { Some(BatchLease::new(&mut self.end.side, max)) } else { None }
+    }
+
+    /// [`try_consume_batch_leased`](Self::try_consume_batch_leased) that waits for the first event, until `deadline` if there is one.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`].
+    ///
+    /// # Panics
+    /// If `max` is 0.
+    #[inline]
+    pub fn consume_batch_leased(
+        &mut self,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> Result<BatchLease<'_, E, F>, ConsumeError> {
+        assert!(max > 0, "a batch has room for at least one event");
+        if !self.end.side.look_for_all() {
+            self.end.wait(deadline)?;
+        }
+        Ok(BatchLease::new(&mut self.end.side, max))
+    }
+
+    /// Hands everything that can be read now to `handler`, and returns how many events that were.
+    ///
+    /// They are acknowledged as it goes: every 64 events, and once 10 ms have passed since the last time; so a producer sees that a handler
+    /// that takes long makes progress, and gets room. If `handler` panics, the events before that one are acknowledged, and it is not.
+    pub fn process_available(&mut self, mut handler: impl FnMut(&E, Sequence)) -> usize {
+        self.process_available_to_end(|event, sequence, _| handler(event, sequence))
+    }
+
+    /// [`process_available`](Self::process_available) whose handler is told which event is the last of the batch.
+    #[inline]
+    pub fn process_available_to_end(&mut self, mut handler: impl FnMut(&E, Sequence, bool)) -> usize {
+        self.process_while(|event, sequence, is_last| {
+            handler(event, sequence, is_last);
+            true
+        })
+    }
+
+    /// [`process_available_to_end`](Self::process_available_to_end), as long as `handler` returns `true`; the event for which it does not
+    /// is handled.
+    #[inline]
+    pub(super) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
+        let first = self.end.side.core.next();
+        // Redelivered events are handed out one at a time, and each is a batch of its own.
+        while self.process_batch(&mut handler) && self.end.side.core.hands_out_singly() {}
+        (self.end.side.core.next() - first) as usize
+    }
+
+    /// Hands what can be read now to `handler`. `false`: there was nothing, or `handler` has returned `false`.
+    #[inline(always)]
+    fn process_batch(&mut self, handler: &mut impl FnMut(&E, Sequence, bool) -> bool) -> bool {
+        if !self.end.side.look_for_all() {
+            return false;
+        }
+        let (begin, end) = (self.end.side.core.next(), self.end.side.core.readable());
+        self.end.side.core.deliver_to(end);
+        let mut batch = InHandler { consumer: &mut self.end.side, position: begin, end };
+        while batch.position < end {
+            let begin = batch.position;
+            let run = batch.consumer.core.memory().payloads(begin, end.min(begin + batch.consumer.pace.run() as i64));
+            for event in run {
+                let sequence = batch.position;
+                // SAFETY: published, which `look_for_all` has seen (Acquire), and our gate, which keeps the producer off this slot, is not
+                // beyond it: `acknowledge` moves it to `position`, and nothing else does while `batch` borrows the consumer. Every bit
+                // pattern is an `E`.
+                let goes_on = handler(unsafe { event.as_ref() }, sequence, sequence + 1 == end);
+                batch.position = sequence + 1;
+                if !goes_on {
+                    batch.consumer.note_not_handed(batch.position);
+                    batch.end = batch.position;
+                    return false;
+                }
+            }
+            if batch.consumer.pace.is_due((batch.position - begin) as u64, coarse_now_ns) {
+                batch.acknowledge();
+            }
+        }
+        true
+    }
+
+    /// Gives the place up, whatever was asked for before: what was not acknowledged is lost to this id, and the id is free. A producer that
+    /// requires this consumer is told.
+    pub fn leave(mut self) {
+        self.end.leave_on_drop();
+    }
+
+    /// Steps over the next event without looking at it: for one that has killed its consumer before. `false` if there is none now.
+    pub fn skip(&mut self) -> bool {
+        self.try_consume_next_leased().is_some()
+    }
+}
+
+/// Events that a handler goes through. Dropping this acknowledges those before `position`.
+struct InHandler<'a, E: Event, F: SlotForm> {
+    consumer: &'a mut ConsumerSide<Slots<E, F>>,
+    /// Everything before it was handled.
+    position: i64,
+    /// The end of what the handler gets; not reached only if it panics.
+    end: i64,
+}
+
+impl<E: Event, F: SlotForm> InHandler<'_, E, F> {
+    #[inline(always)]
+    fn acknowledge(&mut self) {
+        let count = (self.position - self.consumer.core.next()) as u64;
+        if count > 0 {
+            // That a panic may be under way does not matter: they have been handled.
+            self.consumer.acknowledge(self.position, count, count * size_of::<E>() as u64, true, self.position - 1);
+        }
+    }
+}
+
+impl<E: Event, F: SlotForm> Drop for InHandler<'_, E, F> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.acknowledge();
+        if self.position < self.end {
+            // What the handler had not come to is not in its hands.
+            self.consumer.note_panic(self.position + 1);
+        }
+    }
+}
+
+impl<E: Event, F: SlotForm> Deref for SharedConsumer<E, F> {
+    type Target = ConsumerEnd<Slots<E, F>>;
+
+    #[inline(always)]
+    fn deref(&self) -> &ConsumerEnd<Slots<E, F>> {
+        &self.end
+    }
+}
+
+impl<E: Event, F: SlotForm> DerefMut for SharedConsumer<E, F> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<Slots<E, F>> {
+        &mut self.end
+    }
+}

@@ -1,0 +1,211 @@
+//! A consumer's doorbell: a descriptor that becomes readable when there may be an event, for loops that wait for many things.
+//!
+//! **Lives here:** [`Doorbell`]. **Builds on:** `sync::watcher`, whose thread sleeps at the ring's bell in the loop's stead.
+//! **May touch it:** whoever has the consumer.
+
+use super::consumer_end::ConsumerEnd;
+use crate::ring::memory::layout::Carries;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_reader`: readable once after it was armed, when there is an event
+/// or the ring has ended.
+///
+/// Rung inside this process, by one thread for all doorbells; it starts with the first and ends with the last. Nothing crosses to other
+/// processes, and while nothing is armed nothing is done. A producer that was killed is noticed within 100 ms.
+///
+/// ```
+/// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
+/// # use rustix::event::{PollFd, PollFlags, poll};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
+/// let mut doorbell = consumer.doorbell()?;
+/// # producer.publish(|slot| *slot = 7)?;
+/// # drop(producer);
+/// # let mut sum = 0;
+/// let end = loop {
+///     consumer.process_available(|event, _| sum += event);
+///     if doorbell.arm(&mut consumer) {
+///         poll(&mut [PollFd::new(&doorbell, PollFlags::IN)], None)?;
+///     } else if let Err(end) = consumer.check_producer() {
+///         break end;
+///     }
+/// };
+/// # assert_eq!(sum, 7);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Doorbell {
+    watch: platform::Watch,
+}
+
+impl<S: Carries> ConsumerEnd<S> {
+    /// A doorbell for this consumer. It is not armed.
+    ///
+    /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`: a process has at most 127 doorbells. `Unsupported`: this system has no eventfd. Otherwise the system refused an
+    /// eventfd or a thread.
+    pub fn doorbell(&self) -> io::Result<Doorbell> {
+        Ok(Doorbell { watch: platform::watch(self)? })
+    }
+}
+
+impl Doorbell {
+    /// Asks to be rung once, for the consumer's next event. `true`: wait for the descriptor. `false`: do not wait; there is an event, or
+    /// the ring has ended, or this process is a forked child: consume, and if nothing is there ask
+    /// [`check_producer`](ConsumerEnd::check_producer).
+    ///
+    /// Clears what was rung before. A ring that was on its way may come nonetheless: readable means that there *may* be an event. When it
+    /// is rung and there is nothing, the producer is dead, or it was such a ring; `check_producer` tells the two apart.
+    ///
+    /// # Panics
+    /// If `consumer` is not the one that the doorbell was made for.
+    pub fn arm<S: Carries>(&mut self, consumer: &mut ConsumerEnd<S>) -> bool {
+        platform::arm(&self.watch, consumer)
+    }
+
+    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again at once.
+    pub fn clear(&mut self) {
+        platform::clear(&self.watch);
+    }
+}
+
+impl AsFd for Doorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}
+
+impl AsRawFd for Doorbell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for Doorbell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doorbell").field("fd", &self.as_raw_fd()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use super::ConsumerEnd;
+    use crate::ring::membership::PRODUCER_BYTE;
+    use crate::ring::memory::layout::Carries;
+    use crate::ring::memory::mapped::Mapped;
+    use crate::ring::protocol::damage;
+    use crate::ring::protocol::form::Form;
+    use crate::ring::protocol::memory::Memory;
+    use crate::segment::{Fate, Segment};
+    use crate::sync::bell::Bell;
+    use crate::sync::primitive::AtomicU32;
+    use crate::sync::watcher::{self, Post};
+    use std::io;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::Arc;
+
+    pub(super) struct Watch {
+        watch: watcher::Watch,
+        /// Which consumer it belongs to: each has mapped the ring for itself.
+        segment: Arc<Segment>,
+    }
+
+    pub(super) fn watch<S: Carries>(consumer: &ConsumerEnd<S>) -> io::Result<Watch> {
+        let memory = consumer.side.core.memory();
+        let watch = watcher::Watch::new(Box::new(memory.clone()))?;
+        Ok(Watch { watch, segment: Arc::clone(memory.segment()) })
+    }
+
+    pub(super) fn arm<S: Carries>(watch: &Watch, consumer: &mut ConsumerEnd<S>) -> bool {
+        assert!(
+            Arc::ptr_eq(&watch.segment, consumer.side.core.memory().segment()),
+            "the doorbell belongs to another consumer"
+        );
+        let watch = &watch.watch;
+        if !watch.is_ours() {
+            return false;
+        }
+        // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
+        watch.clear();
+        let next = consumer.side.core.next();
+        if consumer.side.look() || watch.post().has_news(next) {
+            watch.disarm();
+            return false;
+        }
+        watch.arm(next);
+        true
+    }
+
+    pub(super) fn clear(watch: &Watch) {
+        // A forked child shares the eventfd with its parent, and must not take the parent's ring away.
+        if watch.watch.is_ours() {
+            watch.watch.clear();
+        }
+    }
+
+    impl AsFd for Watch {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.watch.as_fd()
+        }
+    }
+
+    impl<S: Carries> Post for Mapped<S> {
+        fn bell(&self) -> &Bell {
+            &self.control().readers.0
+        }
+
+        fn announce(&self) -> &AtomicU32 {
+            &self.control().gate.announce
+        }
+
+        fn has_news(&self, position: i64) -> bool {
+            // Acquire, all of them: as in `Reader::look` and `GateLine::closing`; the consumer looks again before it reads.
+            self.is_published(position)
+                || damage::resume_after(self, position, S::Form::expected_at(self, position), false).is_some()
+                || self.control().gate.closing() != 0
+                || self.segment().fate() != Fate::Live
+        }
+
+        fn is_deserted(&self) -> bool {
+            // An error from the kernel is no proof of death.
+            !self.segment().is_held(PRODUCER_BYTE).unwrap_or(true)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use super::ConsumerEnd;
+    use crate::ring::memory::layout::Carries;
+    use std::convert::Infallible;
+    use std::io;
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    /// There is none.
+    pub(super) struct Watch(Infallible);
+
+    pub(super) fn watch<S: Carries>(_: &ConsumerEnd<S>) -> io::Result<Watch> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn arm<S: Carries>(watch: &Watch, _: &mut ConsumerEnd<S>) -> bool {
+        match watch.0 {}
+    }
+
+    pub(super) fn clear(watch: &Watch) {
+        match watch.0 {}
+    }
+
+    impl AsFd for Watch {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            match self.0 {}
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a consumer hands out: access to slots that the producer must not overwrite until it is given back.
+//!
+//! **Lives here:** [`Lease`] of one event, [`BatchLease`] of several. **Builds on:** `consumer`.
+//! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
+
+use super::consumer_side::ConsumerSide;
+use crate::Sequence;
+use crate::ring::memory::layout::Slots;
+use crate::ring::protocol::form::{SlotForm, Stamped};
+use crate::ring::protocol::memory::SlotMemory;
+use crate::schema::Event;
+use std::ops::Deref;
+
+/// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and comes again.
+#[must_use = "dropping a lease acknowledges its event"]
+pub struct Lease<'a, E: Event, F: SlotForm = Stamped> {
+    event: &'a E,
+    consumer: Unadvanced<'a, E, F>,
+}
+
+/// A consumer whose position advances when this is dropped.
+struct Unadvanced<'a, E: Event, F: SlotForm> {
+    consumer: &'a mut ConsumerSide<Slots<E, F>>,
+    /// Where to.
+    end: i64,
+    /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
+    was_panicking: bool,
+}
+
+impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
+    /// The caller has looked: there is an event.
+    #[inline(always)]
+    pub(super) fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>) -> Self {
+        let sequence = consumer.core.next();
+        consumer.core.deliver_to(sequence + 1);
+        // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot, advances only when
+        // the lease is dropped. The memory is mapped for as long as the consumer lives, which the lease borrows. Every bit pattern is
+        // an `E`.
+        let event = consumer.core.memory().with(sequence, |event| unsafe { &*event });
+        Self { event, consumer: Unadvanced::new(consumer, sequence + 1) }
+    }
+
+    /// The event's sequence.
+    pub fn sequence(&self) -> Sequence {
+        self.consumer.end - 1
+    }
+
+    /// Whether this event may have been handed out before, to a consumer of this id that died or panicked before it acknowledged it.
+    pub fn is_redelivered(&self) -> bool {
+        self.redeliveries() > 0
+    }
+
+    /// How often this event has been handed out without being acknowledged, as far as is known: an event whose count grows with every
+    /// restart is one that kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
+    ///
+    /// Each event that was in hand at a death counts 1. They come again one at a time, so at the next death only the event that was being
+    /// handled counts 2. An event in which a handler panicked counts as well, also for the same consumer. An event that was given back counts
+    /// 1 for a successor, and nothing beside a death.
+    pub fn redeliveries(&self) -> u32 {
+        self.consumer.consumer.redelivery_of(self.sequence())
+    }
+
+    /// Gives the event back without acknowledging it: the next call returns it again.
+    pub fn release_unread(mut self) {
+        let next = self.consumer.consumer.core.next();
+        self.consumer.consumer.note_given_back(next, self.consumer.end);
+        self.consumer.end = next;
+    }
+}
+
+impl<E: Event, F: SlotForm> Deref for Lease<'_, E, F> {
+    type Target = E;
+
+    #[inline(always)]
+    fn deref(&self) -> &E {
+        self.event
+    }
+}
+
+impl<'a, E: Event, F: SlotForm> Unadvanced<'a, E, F> {
+    #[inline(always)]
+    fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>, end: i64) -> Self {
+        Self { consumer, end, was_panicking: std::thread::panicking() }
+    }
+}
+
+impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let count = (self.end - self.consumer.core.next()) as u64;
+        if count > 0 {
+            self.consumer.acknowledge(self.end, count, count * size_of::<E>() as u64, self.was_panicking, self.end - 1);
+        }
+    }
+}
+
+/// Several consecutive events, in their slots, acknowledged together when the lease is dropped. Not while a panic unwinds: then they
+/// all come again.
+///
+/// Nothing of a lease is acknowledged before it is dropped, however long its events take: to a producer, a consumer that works through a
+/// long batch looks like one that makes no progress. If events may take milliseconds, take few at a time, or
+/// [give back](Self::release_first) what is not done yet, or use
+/// [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which acknowledges as it goes.
+///
+/// After a [rejoin](crate::ConsumerEnd::has_rejoined), redelivered events come in batches of one.
+#[must_use = "dropping a lease acknowledges its events"]
+pub struct BatchLease<'a, E: Event, F: SlotForm = Stamped> {
+    first: i64,
+    consumer: Unadvanced<'a, E, F>,
+}
+
+impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
+    /// The caller has looked: there is at least one event.
+    #[inline(always)]
+    pub(super) fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>, max: usize) -> Self {
+        let first = consumer.core.next();
+        let end = first + (consumer.core.readable() - first).min(i64::try_from(max).unwrap_or(i64::MAX));
+        consumer.core.deliver_to(end);
+        Self { first, consumer: Unadvanced::new(consumer, end) }
+    }
+
+    /// Number of events; at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        (self.consumer.end - self.first) as usize
+    }
+
+    /// The sequence of the first event; those of the others follow.
+    pub fn first_sequence(&self) -> Sequence {
+        self.first
+    }
+
+    /// The event at `index`, counted from the first of the batch.
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Self::len).
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> &E {
+        assert!(index < self.len(), "event {index} of a batch of {}", self.len());
+        // SAFETY: as in `Lease::new`; every event of the batch is published, and the gate stands at the first.
+        self.consumer.consumer.core.memory().with(self.first + index as i64, |event| unsafe { &*event })
+    }
+
+    /// The events in order.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &E> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// How often the event at `index` was handed out before without being acknowledged, as far as is known. See [`Lease::redeliveries`].
+    pub fn redeliveries(&self, index: usize) -> u32 {
+        self.consumer.consumer.redelivery_of(self.first + index as i64)
+    }
+
+    /// Acknowledges only the first `count` events; the next call returns the others again.
+    ///
+    /// # Panics
+    /// If `count` is more than [`len`](Self::len).
+    pub fn release_first(mut self, count: usize) {
+        assert!(count <= self.len(), "released {count} of a batch of {}", self.len());
+        let end = self.first + count as i64;
+        self.consumer.consumer.note_given_back(end, self.consumer.end);
+        self.consumer.end = end;
+    }
+}

@@ -1,0 +1,574 @@
+//! Publishing that knows which consumers must be there and how long to be patient with them.
+//!
+//! **Lives here:** what the `*_managed` calls ask before they write, and the optional watcher thread. **Builds on:** `room` for the wait,
+//! `monitor` for patience, `membership` for who has gone. **May touch it:** producers on which liveness was enabled.
+//!
+//! The rule: at the call that returns `Ok`, no required consumer was known to be missing. Consumers that leave, are dropped or are evicted
+//! count themselves in the ring's word *departures*, and a managed call compares that word with the count at which everybody required was
+//! last found to be there. A process that is killed counts nothing: the kernel has to be asked. Managed calls do so when an eighth of the
+//! ring ([`LOOKS_A_LAP`], [`LOOK_EVENTS_MIN`]) was published since they looked last, unless they have asked within the last [`ASK_INTERVAL`];
+//! whether a consumer has moved meanwhile plays no part, because it may have been killed right after. A call that waits for room asks about
+//! the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
+
+use super::pace::coarse_now_ns;
+use super::producer_end::ProducerEnd;
+use super::producer_side::{JOIN_POLL, ProducerSide};
+use super::room::{Blocked, Target, Watch, culprit};
+use crate::error::MultiProcessError;
+use crate::liveness::monitor::Monitor;
+use crate::liveness::{
+    NextStep, RefusedCall, RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig,
+    StallReport, WaitingFor,
+};
+use crate::ring::identity::ConsumerId;
+use crate::ring::membership::{self, ConsumerInfo, Fallen};
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::memory::Memory;
+use crate::sync::companion::Companion;
+use crate::sync::primitive::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where managed publishing stands.
+pub(super) struct Management {
+    /// The count of departures at which everybody required was last found to be there, [`UNSETTLED`] if not: the one word that the fast
+    /// path compares.
+    settled_at: u64,
+    required: Vec<Required>,
+    /// After how many events managed calls look again, although there is room.
+    look_events: i64,
+    /// When the kernel was asked about everybody required, by [`coarse_now_ns`].
+    asked_ns: u64,
+    /// What shut the producer.
+    shut: Option<RequiredConsumerError>,
+    watcher: Option<Watcher>,
+}
+
+/// No count of departures, which has 32 bits.
+const UNSETTLED: u64 = u64::MAX;
+
+/// The shortest interval at which anything is looked at.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// How often managed calls that find room ask the kernel about required consumers, at most: a ring whose consumers keep up makes no system
+/// calls that grow with its events. By a clock that goes in steps of a few milliseconds and costs a few nanoseconds.
+const ASK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How often managed calls look at that clock in one lap of a ring that has always room.
+const LOOKS_A_LAP: i64 = 8;
+
+/// The fewest events after which managed calls look again although there is room: a small ring with few events is not to cost a system call an
+/// event.
+const LOOK_EVENTS_MIN: i64 = 16;
+
+/// A consumer that must be there.
+struct Required {
+    id: String,
+    /// Where it was found last; `None` until it is met.
+    met: Option<Met>,
+    /// The entry and the owner of whose going the hook was told last: once per going, also of one that nobody had found again.
+    alerted: Option<(usize, u64)>,
+    /// The failure action has let it go: it is required again once it is back. By entry, the epoch then: a place that it had later is in a
+    /// later one.
+    excused: Option<Vec<u64>>,
+}
+
+/// What is known of a required consumer that was there.
+struct Met {
+    index: usize,
+    epoch: u64,
+    /// The number of the next event that it reads, when it was seen last.
+    number: i64,
+}
+
+impl Met {
+    /// Whether its owner then is the owner of the entry now.
+    fn is_there<S: Carries>(&self, memory: &Mapped<S>) -> bool {
+        let entry = memory.entry(self.index);
+        let status = entry.status();
+        status.gates() && status.epoch == self.epoch && entry.ending(status).is_none()
+    }
+}
+
+/// A required consumer that is not there.
+enum Missing {
+    /// It has not joined yet.
+    NotMet,
+    /// Number `of` the required ones, which had entry `index`, has gone. `kept`: it has kept its place.
+    Gone { of: usize, index: usize, info: Box<ConsumerInfo>, kept: bool },
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        Self { settled_at: UNSETTLED, required: Vec::new(), look_events: 0, asked_ns: 0, shut: None, watcher: None }
+    }
+}
+
+impl Required {
+    fn new(id: String) -> Self {
+        Self { id, met: None, alerted: None, excused: None }
+    }
+}
+
+impl<S: Carries> ProducerEnd<S> {
+    /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The first of them waits
+    /// until everybody required has joined. One that goes afterwards, however it went, is an alert and then the failure action: a managed call
+    /// that returns `Ok` knew of none that is missing.
+    ///
+    /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed only the kernel knows. Managed
+    /// calls ask it when an eighth of the ring (at least 16 events, or lines of a ring of records) was published since they looked last, but not
+    /// again within 5 ms, by a clock that goes in steps of a few milliseconds. So once those milliseconds after a kill are over, at most an
+    /// eighth of the ring is published before it is known, and never more than the ring has room for. To know it sooner, or without publishing:
+    /// [`watch_required_consumers`](Self::watch_required_consumers).
+    ///
+    /// # Errors
+    /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's; `TooManyExpected` if the
+    /// table has not so many places; `InvalidSetting` if `MYELON_SHUTDOWN_GRACE_MS` is not a number of milliseconds.
+    pub fn enable_required_consumer_liveness(
+        &mut self,
+        mut config: RequiredConsumerLivenessConfig,
+    ) -> Result<(), MultiProcessError> {
+        if let Some(grace_ms) = crate::environment::number::<u64>("MYELON_SHUTDOWN_GRACE_MS")? {
+            config.shutdown_grace_period = Duration::from_millis(grace_ms);
+        }
+        config.progress_check_interval = config.progress_check_interval.max(INTERVAL_MIN);
+        let mut ids = config.required_consumer_ids.clone();
+        ids.sort();
+        ids.dedup();
+        let place = || self.side.segment().place().to_string();
+        let places = self.side.core.memory().table_len();
+        if ids.is_empty() {
+            return Err(MultiProcessError::NoRequiredConsumers { place: place() });
+        }
+        if ids.len() > places {
+            return Err(MultiProcessError::TooManyExpected {
+                place: place(),
+                expected: ids.len(),
+                max_consumers: places,
+            });
+        }
+        for id in &ids {
+            ConsumerId::chosen(id)?;
+        }
+        self.side.management = Management {
+            required: ids.into_iter().map(Required::new).collect(),
+            look_events: (self.side.core.memory().capacity() / LOOKS_A_LAP).max(LOOK_EVENTS_MIN),
+            ..Default::default()
+        };
+        self.side.monitor = Some(Monitor::new(config));
+        Ok(())
+    }
+
+    /// Opens a producer again that a stalled consumer has shut to managed calls. The next managed publish waits for the required consumers
+    /// anew.
+    pub fn reset_required_consumer_liveness(&mut self) {
+        let required = std::mem::take(&mut self.side.management.required);
+        self.side.management.required = required.into_iter().map(|required| Required::new(required.id)).collect();
+        self.side.management.settled_at = UNSETTLED;
+        self.side.management.shut = None;
+        if let Some(monitor) = &mut self.side.monitor {
+            monitor.relieved();
+        }
+    }
+
+    /// Watches the required consumers from a thread of its own, every `interval` (a millisecond at least), so that a managed publish learns
+    /// within two intervals of a process that was killed, also when the ring is not full. The publish itself pays nothing for it.
+    ///
+    /// # Errors
+    /// The thread could not be started. `NotEnabled` situations are refused with `InvalidInput`.
+    pub fn watch_required_consumers(&mut self, interval: Duration) -> std::io::Result<()> {
+        if self.side.monitor.is_none() {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, RequiredConsumerError::NotEnabled));
+        }
+        let ids = self.side.management.required.iter().map(|required| required.id.clone()).collect();
+        let memory = self.side.core.memory().clone();
+        self.side.management.watcher = Some(Watcher::start(memory, ids, interval.max(INTERVAL_MIN))?);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn enter_managed(
+        &mut self,
+        count: usize,
+        deadline: Option<Instant>,
+    ) -> Result<(), RequiredConsumerError> {
+        if (self.side.must_look_managed(count) || !self.side.is_settled()) && !self.may_go_on(count) {
+            self.enter_managed_slowly(count, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the only thing to look at is the clock, which says that the kernel was asked a moment ago.
+    #[cold]
+    #[inline(never)]
+    fn may_go_on(&mut self, count: usize) -> bool {
+        let may_go_on = !self.side.must_look(count) && self.side.is_settled() && !self.side.is_ask_due();
+        if may_go_on {
+            self.side.watch_until_next_look(count);
+        }
+        may_go_on
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_managed_slowly(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
+        if self.side.monitor.is_none() {
+            return Err(RequiredConsumerError::NotEnabled);
+        }
+        if self.side.is_forked() {
+            return Err(RequiredConsumerError::Forked);
+        }
+        if let Some(shut) = &self.side.management.shut {
+            return Err(shut.clone());
+        }
+        let capacity = self.side.capacity();
+        if count > capacity {
+            return Err(RequiredConsumerError::TooLarge { count, capacity });
+        }
+        if self.side.must_look(count) {
+            self.side.rescan_for(count);
+        }
+        let mut has_gone = false;
+        loop {
+            let has_room = !self.side.must_look(count);
+            // One that was killed on its way out has freed its entry and may not have counted itself: the table says so, which costs no call.
+            if has_gone || !self.side.is_settled() || (has_room && (self.side.is_ask_due() || !self.side.are_there())) {
+                self.side.settle(deadline)?;
+            }
+            if !self.side.must_look(count) {
+                break;
+            }
+            has_gone = match self.side.wait_for(&mut self.waiter, Target::Room(count), deadline, Watch::Managed) {
+                Ok(()) => false,
+                Err(Blocked::Gone) => true,
+                Err(blocked) => return Err(self.side.managed_error(blocked)),
+            };
+        }
+        self.side.watch_until_next_look(count);
+        Ok(())
+    }
+}
+
+impl<S: Carries> ProducerSide<S> {
+    /// Whether nobody has gone since everybody required was found to be there.
+    #[inline(always)]
+    pub(super) fn is_settled(&self) -> bool {
+        u64::from(self.core.memory().control().gate.departures_now()) == self.management.settled_at
+    }
+
+    /// Whether a required consumer has shut the producer to managed calls.
+    pub(super) fn is_shut(&self) -> bool {
+        self.management.shut.is_some()
+    }
+
+    /// Whether consumer `id` must be there.
+    pub(super) fn is_required(&self, id: &str) -> bool {
+        self.management.required.iter().any(|required| required.id == id)
+    }
+
+    /// The entries of the required consumers that were there when they were looked for last.
+    pub(super) fn required_entries(&self) -> impl Iterator<Item = usize> {
+        let memory = self.core.memory();
+        let met = self.management.required.iter().filter_map(|required| required.met.as_ref());
+        met.filter(|met| met.is_there(memory)).map(|met| met.index)
+    }
+
+    /// What is published before the next look: `count` events now, and perhaps more.
+    fn watch_until_next_look(&mut self, count: usize) {
+        self.core.watch(self.management.look_events.max(count as i64));
+    }
+
+    /// Whether it is time to ask the kernel about the required consumers, whatever they have done since.
+    fn is_ask_due(&self) -> bool {
+        coarse_now_ns().wrapping_sub(self.management.asked_ns) >= ASK_INTERVAL.as_nanos() as u64
+    }
+
+    /// Whether the table has everybody required as they were found last. One that the failure action has let go may be away.
+    fn are_there(&self) -> bool {
+        let memory = self.core.memory();
+        self.management.required.iter().filter_map(|required| required.met.as_ref()).all(|met| met.is_there(memory))
+    }
+
+    /// Asks the kernel about everybody required, until all of them are there or the failure action or a timeout says otherwise.
+    #[cold]
+    #[inline(never)]
+    fn settle(&mut self, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
+        let begin = Instant::now();
+        self.management.settled_at = UNSETTLED;
+        loop {
+            // Before the looks: one that goes behind them has counted itself by the next comparison.
+            let departures = self.core.memory().control().gate.departures();
+            let asked_ns = coarse_now_ns();
+            let missing = match self.first_missing()? {
+                None => {
+                    self.management.settled_at = departures.into();
+                    self.management.asked_ns = asked_ns;
+                    return Ok(());
+                }
+                Some(missing) => missing,
+            };
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            match missing {
+                Missing::NotMet => {
+                    let patience = self.monitor.as_ref().map(|monitor| monitor.config.startup_wait_timeout);
+                    if is_late || patience.is_some_and(|patience| begin.elapsed() >= patience) {
+                        return Err(RequiredConsumerError::StartupTimeout { missing: self.not_met() });
+                    }
+                }
+                Missing::Gone { of, index, info, kept } => {
+                    let Some(report) = self.act_on(of, index, &info, kept, begin)? else { continue };
+                    if is_late {
+                        return Err(RequiredConsumerError::TimedOut { report: Box::new(report) });
+                    }
+                }
+            }
+            std::thread::sleep(JOIN_POLL);
+        }
+    }
+
+    /// A required consumer that is not there; one that has gone goes before one that has not come. Allocates nothing if there is none: it is
+    /// asked now and then also where nobody is slow.
+    fn first_missing(&mut self) -> Result<Option<Missing>, RequiredConsumerError> {
+        let mut not_met = false;
+        for of in 0..self.management.required.len() {
+            match self.look_for(of)? {
+                None => {}
+                Some(Missing::NotMet) => not_met = true,
+                gone => return Ok(gone),
+            }
+        }
+        Ok(not_met.then_some(Missing::NotMet))
+    }
+
+    /// Looks for required consumer number `of`; `None` if it is there, or the failure action has let it go.
+    fn look_for(&mut self, of: usize) -> Result<Option<Missing>, RequiredConsumerError> {
+        let memory = self.core.memory().clone();
+        let required = &self.management.required[of];
+        let index = match &required.met {
+            Some(met) if met.is_there(&memory) => Some(met.index),
+            _ => membership::find(&memory, &required.id),
+        };
+        let Some(index) = index else { return Ok(self.nowhere(of)) };
+        let status = memory.entry(index).status();
+        let fallen = self.bury(index).map_err(|error| RequiredConsumerError::Os {
+            report: Box::new(self.refused(&membership::describe(&memory, index), &error)),
+        })?;
+        match fallen {
+            Fallen::Kept(info) => Ok(Some(Missing::Gone { of, index, info: Box::new(info), kept: true })),
+            Fallen::Freed(_) => Ok(self.nowhere(of)),
+            // It gave its place up between the looks.
+            Fallen::No if !memory.entry(index).status().gates() => Ok(self.nowhere(of)),
+            Fallen::No => {
+                let required = &mut self.management.required[of];
+                required.excused = None;
+                let number = memory.number_at(memory.entry(index).position.load(Ordering::Acquire));
+                required.met = Some(Met { index, epoch: status.epoch, number });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Required consumer number `of` has no place in the table.
+    fn nowhere(&self, of: usize) -> Option<Missing> {
+        let required = &self.management.required[of];
+        let memory = self.core.memory();
+        let (index, epoch, number) = match (&required.excused, &required.met) {
+            // It was back, was not found, and has gone again. The entry is free, so its owner had the epoch before.
+            (Some(epochs), _) => {
+                let index = left_again(memory, epochs, &required.id)?;
+                let entry = memory.entry(index);
+                let number = memory.number_at(entry.position.load(Ordering::Acquire));
+                (index, entry.status().epoch.saturating_sub(1), number)
+            }
+            (None, Some(met)) => (met.index, met.epoch, met.number),
+            (None, None) => return Some(Missing::NotMet),
+        };
+        // Its entry still says who it was, unless another has it by now.
+        let last = membership::describe(memory, index);
+        let is_last = last.id == required.id;
+        let info = ConsumerInfo {
+            id: required.id.clone(),
+            position: number,
+            delivered: number,
+            owner: epoch,
+            alive: false,
+            ending: Some(Ending::Left),
+            rank: last.rank.filter(|_| is_last),
+            process: if is_last { last.process } else { crate::liveness::ProcessIdentity::unknown() },
+            id_is_generated: false,
+        };
+        Some(Missing::Gone { of, index, info: Box::new(info), kept: false })
+    }
+
+    /// The required consumers that have not joined yet.
+    fn not_met(&mut self) -> Vec<String> {
+        let required = &self.management.required;
+        required.iter().filter(|required| !self.is_joined(&required.id)).map(|required| required.id.clone()).collect()
+    }
+
+    /// A required consumer has gone: tells the hook once, then does what the failure action says. `Some` if that is to wait for it.
+    fn act_on(
+        &mut self,
+        of: usize,
+        index: usize,
+        info: &ConsumerInfo,
+        kept: bool,
+        since: Instant,
+    ) -> Result<Option<StallReport>, RequiredConsumerError> {
+        let (action, next) = self.on_missing();
+        let last_sequence = info.position.saturating_sub(1);
+        let stood = self.monitor.as_ref().and_then(Monitor::stalled_for).unwrap_or_default();
+        let report = self.report_missing(info, since.elapsed(), next);
+        let gone = Some((index, info.owner));
+        if std::mem::replace(&mut self.management.required[of].alerted, gone) != gone {
+            self.alert(Watch::Managed, &info.id, last_sequence, stood, &report);
+        }
+        match action {
+            RequiredConsumerFailureAction::AlertOnly => Ok(Some(report)),
+            RequiredConsumerFailureAction::Evict => {
+                // Before it is let go: what comes back afterwards is in a later epoch, whichever entry it takes.
+                let mut epochs = epochs_of(self.core.memory());
+                epochs[index] = info.owner + 1;
+                if kept && let Some(index) = membership::find(self.core.memory(), &info.id) {
+                    let seen = self.core.entry(index).status();
+                    self.evict(index, seen)
+                        .map_err(|error| RequiredConsumerError::Os { report: Box::new(self.refused(info, &error)) })?;
+                }
+                let required = &mut self.management.required[of];
+                (required.excused, required.met) = (Some(epochs), None);
+                Ok(None)
+            }
+            RequiredConsumerFailureAction::GracefulShutdown => {
+                let (consumer_id, pid) = (info.id.clone(), info.process.pid);
+                Err(match info.ending {
+                    Some(Ending::Left) => RequiredConsumerError::ConsumerLeft { consumer_id, pid, last_sequence },
+                    how => {
+                        let how = how.unwrap_or(Ending::Killed);
+                        RequiredConsumerError::ConsumerDied { consumer_id, pid, how, last_sequence }
+                    }
+                })
+            }
+        }
+    }
+
+    /// What is done about a required consumer that has gone.
+    fn on_missing(&self) -> (RequiredConsumerFailureAction, NextStep) {
+        let action = self.monitor.as_ref().map_or_else(Default::default, |monitor| monitor.config.failure_action);
+        let next = match action {
+            RequiredConsumerFailureAction::GracefulShutdown => NextStep::GiveUp,
+            RequiredConsumerFailureAction::AlertOnly => NextStep::KeepWaiting,
+            RequiredConsumerFailureAction::Evict => NextStep::Evict,
+        };
+        (action, next)
+    }
+
+    /// The report on a required consumer that is not there, which is what a managed call waits for, or gives up for, also where there is room.
+    pub(super) fn report_on_required(&mut self) -> Option<StallReport> {
+        if self.monitor.is_none() || self.is_shut() || self.is_forked() || self.is_settled() {
+            return None;
+        }
+        match self.first_missing() {
+            Ok(None) => None,
+            Ok(Some(Missing::NotMet)) => {
+                let (ring, next) = (self.segment().place().to_string(), NextStep::KeepWaiting);
+                Some(StallReport::new(ring, WaitingFor::Consumers, Duration::ZERO, None, next))
+            }
+            Ok(Some(Missing::Gone { info, .. })) => {
+                Some(self.report_missing(&info, Duration::ZERO, self.on_missing().1))
+            }
+            Err(RequiredConsumerError::Os { report }) => Some(*report),
+            Err(_) => None,
+        }
+    }
+
+    fn report_missing(&self, info: &ConsumerInfo, waited: Duration, next: NextStep) -> StallReport {
+        let culprit = culprit(info.clone(), self.next_number(), Duration::ZERO);
+        let ring = self.segment().place().to_string();
+        StallReport::new(ring, WaitingFor::Consumers, waited, Some(culprit), next)
+    }
+
+    fn refused(&self, info: &ConsumerInfo, error: &std::io::Error) -> StallReport {
+        let refused = Some(RefusedCall::new("looking at its lock, or freeing its place", error));
+        StallReport { refused, ..self.report_missing(info, Duration::ZERO, NextStep::GiveUp) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn managed_error(&mut self, blocked: Blocked) -> RequiredConsumerError {
+        match blocked {
+            Blocked::Forked => RequiredConsumerError::Forked,
+            Blocked::Closed | Blocked::Replaced => RequiredConsumerError::Replaced,
+            Blocked::TimedOut { report } => RequiredConsumerError::TimedOut { report },
+            Blocked::TooLarge { count, capacity } => RequiredConsumerError::TooLarge { count, capacity },
+            Blocked::Os { report } => RequiredConsumerError::Os { report },
+            Blocked::Died { id, pid, how, last_sequence, .. } => {
+                RequiredConsumerError::ConsumerDied { consumer_id: id, pid, how, last_sequence }
+            }
+            Blocked::Gone => unreachable!("managed publishing looks for those who have gone and goes on"),
+            Blocked::Shut { id, last_sequence, stalled_for } => {
+                let shut =
+                    RequiredConsumerError::GracefulShutdownTriggered { consumer_id: id, last_sequence, stalled_for };
+                // Every managed call now takes the slow path and finds it shut.
+                self.management.settled_at = UNSETTLED;
+                self.management.shut = Some(shut.clone());
+                shut
+            }
+        }
+    }
+}
+
+/// The epoch of every entry.
+fn epochs_of<S: Carries>(memory: &Mapped<S>) -> Vec<u64> {
+    (0..memory.table_len()).map(|index| memory.entry(index).status().epoch).collect()
+}
+
+/// The free entry that a consumer called `id` has had and left since the entries were in `epochs`. Not found if another has taken it since.
+fn left_again<S: Carries>(memory: &Mapped<S>, epochs: &[u64], id: &str) -> Option<usize> {
+    (0..epochs.len()).find(|&index| {
+        let (entry, status) = (memory.entry(index), memory.entry(index).status());
+        status.is_free() && status.epoch > epochs[index] && entry.member.id() == id
+    })
+}
+
+/// A thread that asks the kernel for required consumers that have gone, and counts each of them as departed.
+struct Watcher {
+    stop: Arc<AtomicBool>,
+    thread: Option<Companion<()>>,
+}
+
+impl Watcher {
+    fn start<S: Carries>(memory: Mapped<S>, ids: Vec<String>, interval: Duration) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let watch = move || {
+            // By required consumer: the entry and the epoch that were counted last.
+            let mut counted = vec![None; ids.len()];
+            while !flag.load(Ordering::Relaxed) {
+                for (id, counted) in ids.iter().zip(&mut counted) {
+                    let Some(index) = membership::find(&memory, id) else { continue };
+                    let owner = Some((index, memory.entry(index).status().epoch));
+                    // An error from the kernel is no proof of anything; the next look asks again.
+                    if *counted != owner && matches!(membership::ending(&memory, index), Ok(Some(_))) {
+                        *counted = owner;
+                        memory.control().gate.count_departure();
+                    }
+                }
+                std::thread::park_timeout(interval);
+            }
+        };
+        Ok(Self { stop, thread: Some(Companion::start("myelon-watch", watch)?) })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It runs none of the user's code, so it has nothing to panic about.
+            drop(thread.join());
+        }
+    }
+}

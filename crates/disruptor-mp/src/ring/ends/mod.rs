@@ -1,0 +1,24 @@
+//! What users hold of a ring.
+//!
+//! **Lives here:** the producers and consumers of a ring of events, with what they hand out, and taps; `records`, those of a ring of records. What all
+//! producers share is `producer_end`, a waiter beside a `producer_side`, and likewise for consumers. **Builds on:** `protocol` for the algorithm,
+//! `membership` for who is there, `sync::wait` for waiting. **May touch it:** programs. Beside `memory`, the only room of the ring with
+//! `unsafe` code: a payload becomes a reference here.
+
+pub(crate) mod auto;
+pub(crate) mod consumer;
+pub(crate) mod consumer_end;
+mod consumer_side;
+pub(crate) mod doorbell;
+pub(crate) mod error;
+pub(crate) mod lease;
+mod managed;
+mod pace;
+pub(crate) mod patience;
+mod peek;
+pub(crate) mod producer;
+pub(crate) mod producer_end;
+mod producer_side;
+pub(crate) mod records;
+mod room;
+pub(crate) mod tap;

@@ -1,0 +1,321 @@
+//! The publishing end of a ring.
+//!
+//! **Lives here:** [`SharedProducer`]: the fast path. What it asks of its consumers is in `producer_end`. **Builds on:** `sequencer` for
+//! the algorithm. **May touch it:** one process, one thread at a time.
+
+use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
+use super::patience::Patience;
+use super::producer_end::ProducerEnd;
+use crate::Sequence;
+use crate::liveness::RequiredConsumerError;
+use crate::ring::memory::layout::Slots;
+use crate::ring::protocol::form::{SlotForm, Stamped};
+use crate::ring::protocol::memory::Memory;
+use crate::schema::Event;
+use std::ops::{Deref, DerefMut};
+use std::time::Instant;
+
+/// The one producer of a ring.
+///
+/// Dropping it closes the ring: consumers read what is left and then get [`Closed`](super::error::ConsumeError::Closed). The name is
+/// removed at the same time; who has the ring open keeps it.
+pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
+    end: ProducerEnd<Slots<E, F>>,
+    factory: Box<dyn FnMut() -> E + Send>,
+}
+
+/// `SharedProducer` on a mapped file; the place is an argument, not another type.
+pub type MmapProducer<E> = SharedProducer<E>;
+
+impl<E: Event, F: SlotForm> SharedProducer<E, F> {
+    pub(crate) fn new(end: ProducerEnd<Slots<E, F>>, factory: Box<dyn FnMut() -> E + Send>) -> Self {
+        Self { end, factory }
+    }
+
+    /// Publishes one event: waits while the ring is full, lets `fill` write the slot, and returns the event's sequence.
+    ///
+    /// The slot holds what the factory made when it is used for the first time, and an older event afterwards: `fill` overwrites what
+    /// matters. If `fill` panics, nothing is published.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing of `fill` has run. `ConsumerDied`: restart that consumer under its id, or
+    /// [evict](ProducerEnd::evict_consumer) it.
+    /// Source: RFC 0001, "Publish".
+    #[inline]
+    pub fn publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
+        if self.end.side.must_look(1) {
+            self.end.wait_for_room(1, None)?;
+        }
+        Ok(self.write(fill))
+    }
+
+    /// [`publish`](Self::publish) that gives up at `deadline`.
+    ///
+    /// # Errors
+    /// As `publish`, and `TimedOut` with the report of who held the ring back.
+    #[inline]
+    pub fn publish_deadline(&mut self, deadline: Instant, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
+        if self.end.side.must_look(1) {
+            self.end.wait_for_room(1, Some(deadline))?;
+        }
+        Ok(self.write(fill))
+    }
+
+    /// Publishes one event if there is room now.
+    ///
+    /// # Errors
+    /// `RingBufferFull`: nothing of `fill` has run; try later. It is also the answer of a producer that is shut, and of a handle that a
+    /// fork has carried into a child process. Consumers that died and to whom nobody can come back are cleared away on the way; for the others ask
+    /// [`check_peers`](ProducerEnd::check_peers).
+    #[inline]
+    pub fn try_publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RingBufferFull> {
+        if self.end.side.must_look(1) && !self.end.side.find_room(1) {
+            return Err(RingBufferFull);
+        }
+        Ok(self.write(fill))
+    }
+
+    /// Publishes `count` events, filled by `fill(slot, index)`, and returns the sequence of the last one. Waits until there is room for
+    /// all of them; they become visible one by one, in order, with one wake. If `fill` panics, the finished ones are published.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing of `fill` has run. `TooLarge` at once if the ring has fewer slots than that.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[inline]
+    pub fn publish_batch(&mut self, count: usize, fill: impl FnMut(&mut E, usize)) -> Result<Sequence, PublishError> {
+        if self.end.side.must_look(count) {
+            self.end.wait_for_room(count, None)?;
+        }
+        Ok(self.write_batch(count, fill))
+    }
+
+    /// [`publish_batch`](Self::publish_batch) that gives up at `deadline`.
+    ///
+    /// # Errors
+    /// As `publish_batch`, and `TimedOut`.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[inline]
+    pub fn publish_batch_deadline(
+        &mut self,
+        count: usize,
+        deadline: Instant,
+        fill: impl FnMut(&mut E, usize),
+    ) -> Result<Sequence, PublishError> {
+        if self.end.side.must_look(count) {
+            self.end.wait_for_room(count, Some(deadline))?;
+        }
+        Ok(self.write_batch(count, fill))
+    }
+
+    /// Publishes `count` events if there is room for all of them now, and returns the sequence of the last one.
+    ///
+    /// # Errors
+    /// `MissingFreeSlots` says how many slots are missing; for a batch larger than the ring that never becomes 0.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[inline]
+    pub fn try_publish_batch(
+        &mut self,
+        count: usize,
+        fill: impl FnMut(&mut E, usize),
+    ) -> Result<Sequence, MissingFreeSlots> {
+        if self.end.side.must_look(count) && !self.end.side.find_room(count) {
+            // In a child of a fork there is no room for anything, whatever was found before.
+            let room = if self.end.side.is_forked() { 0 } else { self.end.side.core.room() as u64 };
+            return Err(MissingFreeSlots { missing: count as u64 - room });
+        }
+        Ok(self.write_batch(count, fill))
+    }
+
+    /// [`publish`](Self::publish) under the watch that was enabled: alerts, then the failure action. A required consumer that has left, was
+    /// dropped or was evicted is known to the next call; one whose process was killed at the latest when another eighth of the ring was published,
+    /// counted from 5 ms after the kill, or within two intervals of the watcher:
+    /// [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) says exactly when.
+    ///
+    /// # Errors
+    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
+    #[inline]
+    pub fn publish_managed(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RequiredConsumerError> {
+        self.end.enter_managed(1, None)?;
+        Ok(self.write(fill))
+    }
+
+    /// [`publish_batch`](Self::publish_batch) under the watch that was enabled.
+    ///
+    /// # Errors
+    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[inline]
+    pub fn publish_batch_managed(
+        &mut self,
+        count: usize,
+        fill: impl FnMut(&mut E, usize),
+    ) -> Result<Sequence, RequiredConsumerError> {
+        self.end.enter_managed(count, None)?;
+        Ok(self.write_batch(count, fill))
+    }
+
+    /// Publishes one event with whatever `patience` there is: the general form of the calls above.
+    ///
+    /// # Errors
+    /// See [`NoRoom`]; nothing of `fill` has run.
+    #[inline]
+    pub fn publish_with(&mut self, patience: Patience, fill: impl FnOnce(&mut E)) -> Result<Sequence, NoRoom> {
+        self.end.make_room(1, patience)?;
+        Ok(self.write(fill))
+    }
+
+    /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns the sequence of
+    /// the last one.
+    ///
+    /// The slots are handed over as they are: zeros when they are used for the first time, whatever the factory makes, and an older
+    /// event afterwards. If `fill` fails or panics, nothing is published; its error is the inner one.
+    ///
+    /// A process that is killed in the middle leaves none of the group, wherever it is killed.
+    ///
+    /// # Errors
+    /// See [`NoRoom`]; nothing of `fill` has run. A group of more events than the ring has slots is `TooLarge` at once.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    /// Source: RFC 0007, "Sending".
+    #[inline]
+    pub fn publish_group<X>(
+        &mut self,
+        count: usize,
+        patience: Patience,
+        mut fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+    ) -> Result<Result<Sequence, X>, NoRoom> {
+        let capacity = self.end.capacity();
+        if count > capacity {
+            return Err(PublishError::TooLarge { count, capacity }.into());
+        }
+        self.end.make_room(count, patience)?;
+        let written = self.end.side.core.write_group(count, |slot, index| {
+            // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by the
+            // producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
+            fill(unsafe { &mut *slot }, index)
+        });
+        Ok(written.map(|()| {
+            self.end.side.counters.published.add(count as u64);
+            self.end.side.counters.bytes.add(count as u64 * size_of::<E>() as u64);
+            self.end.side.core.next() - 1
+        }))
+    }
+
+    /// Waits until everybody who is registered has released event `sequence`: see
+    /// [`ProducerEnd::wait_until_consumed`], which cannot be called with this producer's own sequence as its argument.
+    ///
+    /// # Errors
+    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`].
+    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
+        self.end.wait_until_consumed(sequence, deadline)
+    }
+
+    /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
+    pub fn close(self) {}
+
+    #[inline(always)]
+    fn write(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
+        let is_first_lap = self.end.side.core.next() < self.end.side.core.memory().capacity();
+        let factory = &mut self.factory;
+        let sequence = self.end.side.core.write(|slot| {
+            // SAFETY: the sequencer hands out the slot of its next position: ours alone, by the producer's lock and the gate check. It is
+            // mapped and aligned, and holds zeros or an older event: every bit pattern is an `E`.
+            let slot = unsafe { &mut *slot };
+            if is_first_lap {
+                make(slot, factory.as_mut());
+            }
+            fill(slot);
+        });
+        self.end.side.counters.published.inc();
+        self.end.side.counters.bytes.add(size_of::<E>() as u64);
+        sequence
+    }
+
+    #[inline(always)]
+    fn write_batch(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) -> Sequence {
+        let first = self.end.side.core.next();
+        if first < self.end.side.core.memory().capacity() {
+            self.write_first_lap(count, fill);
+        } else {
+            self.end.side.core.write_batch(count, |slot, i| {
+                // SAFETY: as in `write`.
+                fill(unsafe { &mut *slot }, i);
+            });
+        }
+        self.end.side.counters.published.add((self.end.side.core.next() - first) as u64);
+        self.end.side.counters.bytes.add((self.end.side.core.next() - first) as u64 * size_of::<E>() as u64);
+        self.end.side.core.next() - 1
+    }
+
+    /// A batch that begins in the first lap: each slot is made by the factory first.
+    #[cold]
+    fn write_first_lap(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) {
+        let (first, capacity) = (self.end.side.core.next(), self.end.side.core.memory().capacity());
+        let factory = &mut self.factory;
+        self.end.side.core.write_batch(count, |slot, i| {
+            // SAFETY: as in `write`.
+            let slot = unsafe { &mut *slot };
+            if first + (i as i64) < capacity {
+                make(slot, factory.as_mut());
+            }
+            fill(slot, i);
+        });
+    }
+}
+
+impl<E: Event, F: SlotForm> Deref for SharedProducer<E, F> {
+    type Target = ProducerEnd<Slots<E, F>>;
+
+    #[inline(always)]
+    fn deref(&self) -> &ProducerEnd<Slots<E, F>> {
+        &self.end
+    }
+}
+
+impl<E: Event, F: SlotForm> DerefMut for SharedProducer<E, F> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut ProducerEnd<Slots<E, F>> {
+        &mut self.end
+    }
+}
+
+/// A longer event is made on a stack of its own: a thread's may be 2 MiB, of which the program has used some.
+const LARGE_EVENT_BYTES: usize = 64 << 10;
+
+/// How many events the stack of a factory can hold. An unoptimised one has its event in several places before it gives
+/// it away.
+const EVENTS_ON_STACK: usize = 16;
+
+/// Makes the content of a slot that is used for the first time. Not part of `write`: the factory gives its event by
+/// value, and that must not have its place on the stack of every publish, nor a large one on that of the publishing
+/// thread at all.
+#[cold]
+#[inline(never)]
+fn make<E: Event>(slot: &mut E, factory: &mut (dyn FnMut() -> E + Send)) {
+    if size_of::<E>() <= LARGE_EVENT_BYTES {
+        return make_here(slot, factory);
+    }
+    let stack = std::thread::Builder::new().stack_size((1 << 20) + EVENTS_ON_STACK * size_of::<E>());
+    let made = std::thread::scope(|scope| stack.spawn_scoped(scope, || make_here(slot, factory)).map(|it| it.join()));
+    match made {
+        Ok(Ok(())) => {}
+        // Nothing is published, as if it had panicked here.
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        // Without another thread this one's stack has to do.
+        Err(_) => make_here(slot, factory),
+    }
+}
+
+#[inline(never)]
+fn make_here<E>(slot: &mut E, factory: &mut dyn FnMut() -> E) {
+    *slot = factory();
+}

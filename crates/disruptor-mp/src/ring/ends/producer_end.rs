@@ -1,0 +1,264 @@
+//! What users hold of a producer, whatever lies in its ring: what it says of its consumers, and its waits.
+//!
+//! **Lives here:** [`ProducerEnd`]. **Builds on:** `producer_side`, which is all of it but the waiter. **May touch it:** the producers of events
+//! and of records, which are one of these each.
+
+use super::error::{NoRoom, PublishError};
+use super::patience::Patience;
+use super::producer_side::{JOIN_POLL, ProducerCounters, ProducerSide};
+use super::room::{Target, Watch};
+use crate::Sequence;
+use crate::counters::{CounterHandle, CountersFile, EndCounters};
+use crate::liveness::{NextStep, StallReport, WaitingFor};
+use crate::ring::membership::{self, ConsumerInfo};
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::protocol::memory::Memory;
+use crate::ring::protocol::sequencer::Sequencer;
+use crate::ring::selection::Selection;
+use crate::segment::{Claim, Spare};
+use crate::sync::wait::{WaitStrategy, Waiter, deadline_in};
+use std::time::{Duration, Instant};
+
+/// How a producer came to its ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// There was nothing under the name.
+    Created,
+    /// The last producer was dead and live consumers were there: the ring goes on, for them, behind the last published event.
+    TookOver,
+    /// The last producer was dead and nobody alive was there: a new ring stands in place of the old one.
+    Replaced,
+}
+
+/// What a producer knows of its ring beside what it writes: [`SharedProducer`](crate::SharedProducer) and
+/// [`RecordProducer`](crate::RecordProducer) are one, and lend it.
+///
+/// Sequences here are those that users see: numbers of events, or of records.
+pub struct ProducerEnd<S: Carries> {
+    pub(super) waiter: Waiter,
+    /// Borrowed by a wait, beside the waiter.
+    pub(super) side: ProducerSide<S>,
+}
+
+/// The longest pause between two looks for who has joined, whatever interval was asked for: a look costs microseconds.
+const JOIN_POLL_MAX: Duration = Duration::from_secs(1);
+
+impl<S: Carries> ProducerEnd<S> {
+    pub(crate) fn new(
+        core: Sequencer<Mapped<S>>,
+        claim: Claim,
+        spare: Spare,
+        origin: Origin,
+        strategy: WaitStrategy,
+        selection: Selection,
+    ) -> Self {
+        Self { waiter: Waiter::new(strategy), side: ProducerSide::new(core, claim, spare, origin, selection) }
+    }
+
+    /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at once: so many are free, and
+    /// a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free until something is published.
+    #[inline]
+    pub fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
+        let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));
+        (!is_managed || self.side.is_settled()) && (!self.side.must_look(count) || self.side.looks_for_room(count))
+    }
+
+    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives back the lock that the
+    /// kernel would give back, and leaves everything else as it is. For simulations.
+    #[cfg(feature = "dst")]
+    #[doc(hidden)]
+    pub fn abandon(&mut self) {
+        // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
+        self.side.fork_epoch = self.side.fork_epoch.wrapping_sub(1);
+    }
+
+    /// How this producer came to its ring.
+    pub fn origin(&self) -> Origin {
+        self.side.origin
+    }
+
+    /// The sequence of the last published event; -1 if there is none.
+    pub fn last_published_sequence(&self) -> Sequence {
+        self.side.next_number() - 1
+    }
+
+    /// Number of slots; of a ring of records, of its lines of 64 bytes.
+    pub fn capacity(&self) -> usize {
+        self.side.capacity()
+    }
+
+    /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the start-up buffer holds it for. If
+    /// this is `true`, it stays `true` for them; one that joins later at the oldest event may still lag.
+    pub fn is_consumed(&self, sequence: Sequence) -> bool {
+        sequence < self.side.next_number()
+            && (!self.side.core.has_sentinel() || self.side.is_complete())
+            && (0..self.side.core.memory().table_len())
+                .filter(|&index| self.side.core.gates(index))
+                .all(|index| membership::describe(self.side.core.memory(), index).position > sequence)
+    }
+
+    /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer holds it have joined.
+    ///
+    /// # Errors
+    /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet; see [`PublishError`].
+    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
+        // Only this producer could publish it, and it waits.
+        let last = self.last_published_sequence();
+        if sequence > last && !self.side.is_forked() {
+            return Err(PublishError::NotPublished { sequence, last });
+        }
+        self.side
+            .wait_for(&mut self.waiter, Target::Consumed(sequence), Some(deadline), Watch::Unwatched)
+            .map_err(|blocked| self.side.publish_error(blocked))
+    }
+
+    /// The last sequence that consumer `id` has released (-1: none), or `None` if nobody is registered under that id.
+    pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
+        let memory = self.side.core.memory();
+        let index = membership::find(memory, id)?;
+        Some(membership::info(memory, index)?.position.saturating_sub(1))
+    }
+
+    /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`. [`Duration::ZERO`] looks once,
+    /// [`Duration::MAX`] waits without end.
+    pub fn wait_for_consumer_id(&self, id: &str, timeout: Duration) -> bool {
+        self.poll_until(deadline_in(timeout), JOIN_POLL, || self.side.is_joined(id))
+    }
+
+    /// Looks every `interval` until `deadline`, if there is one. Joining is rare and takes milliseconds: no process needs to be woken for it.
+    pub(crate) fn poll_until(&self, deadline: Option<Instant>, interval: Duration, is_done: impl Fn() -> bool) -> bool {
+        while !is_done() {
+            let left = deadline.map_or(JOIN_POLL_MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(interval.min(left).min(JOIN_POLL_MAX));
+        }
+        true
+    }
+
+    /// How many live consumers are registered, of those that [`DiscoveryMode`](crate::DiscoveryMode) selects.
+    pub fn get_consumer_count(&self) -> usize {
+        self.side
+            .consumers()
+            .iter()
+            .filter(|consumer| consumer.alive && self.side.selection.selects(&consumer.id))
+            .count()
+    }
+
+    /// Everybody in the table, alive or dead.
+    pub fn consumers(&self) -> Vec<ConsumerInfo> {
+        self.side.consumers()
+    }
+
+    /// The consumers without an owner, one look at the kernel's locks per consumer; [`ending`](ConsumerInfo::ending) says how each went. Those
+    /// to whom nobody can come back are cleared away. For loops that do not publish: who publishes into a full ring is told anyway.
+    pub fn check_peers(&mut self) -> Vec<ConsumerInfo> {
+        let gone: Vec<_> = self.side.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
+        for consumer in &gone {
+            if let Some(index) = membership::find(self.side.core.memory(), &consumer.id) {
+                // One that cannot be cleared away now is named again by the next call.
+                let _ = self.side.bury(index);
+            }
+        }
+        gone
+    }
+
+    /// Takes a consumer *without an owner* out of the table: its unread events are lost to it, and the id is free. `false` if nobody is
+    /// registered under that id, or its owner is there: a live consumer, however slow, may be reading a slot. A required consumer stays
+    /// required: managed calls go on once it has joined again.
+    ///
+    /// # Errors
+    /// The operating system refused the lock.
+    pub fn evict_consumer(&mut self, id: &str) -> std::io::Result<bool> {
+        match membership::find(self.side.core.memory(), id) {
+            Some(index) => self.side.evict(index, self.side.core.entry(index).status()),
+            None => Ok(false),
+        }
+    }
+
+    /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer that is not there (while
+    /// managed calls wait for it, or are refused), a reset after a shutdown, or nothing. It is asked
+    /// about the room that the last call did not get, or, if something was published since, about one event.
+    pub fn stall_report(&mut self) -> StallReport {
+        let wanted = self.side.unmet().unwrap_or(1);
+        let scan = self.side.rescan_for(wanted);
+        let hindrance = self.side.hindrance(Target::Room(wanted), scan);
+        let report = self.side.report(hindrance, Duration::ZERO, NextStep::KeepWaiting);
+        match report.waiting_for {
+            WaitingFor::Nothing => self.side.report_on_required().unwrap_or(report),
+            _ => report,
+        }
+    }
+
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count into one file, and
+    /// whatever they are called, no two share a counter.
+    pub fn attach_counters(&mut self, file: &CountersFile) {
+        self.side.counters_of = EndCounters::of_attached_producer(file, self.side.segment().place().to_string());
+        self.side.counters = ProducerCounters::of(&self.side.counters_of);
+    }
+
+    /// The counter `id` of this producer, for the layers above. Not to be kept longer than the producer: its place is another's then.
+    #[doc(hidden)]
+    pub fn counter(&self, id: u32) -> CounterHandle {
+        self.side.counters_of.counter(id)
+    }
+
+    /// The counters that live in the ring's segment.
+    pub fn ring_counters(&self) -> CountersFile {
+        CountersFile::of_ring(self.side.core.memory().segment())
+    }
+
+    /// A descriptor of the ring's segment, to hand to another process. This is how a ring in a memfd is attached to.
+    ///
+    /// # Errors
+    /// The operating system refused to duplicate it, or the ring is on the heap.
+    pub fn try_clone_fd(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        self.side.segment().try_clone_fd()
+    }
+
+    /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer that shall leave nothing, however
+    /// it goes: one that a panic drops keeps the name for a successor.
+    ///
+    /// # Errors
+    /// The operating system refused. `false`: the name belongs to another ring by now.
+    pub fn remove_name(&self) -> std::io::Result<bool> {
+        self.side.segment().unlink_if_same()
+    }
+
+    /// Drops the end of a producer that could not start. A ring that it has taken over is left for the next one, as it was found; of one that
+    /// it has made, nothing is left.
+    pub(crate) fn give_back(mut self) {
+        self.side.is_given_back = self.side.origin == Origin::TookOver;
+    }
+
+    /// Room for `count` events, or for as many lines of records, with whatever patience there is.
+    #[inline(always)]
+    pub(super) fn make_room(&mut self, count: usize, patience: Patience) -> Result<(), NoRoom> {
+        let deadline = match patience {
+            Patience::Managed => return Ok(self.enter_managed(count, None)?),
+            Patience::ManagedUntil(deadline) => return Ok(self.enter_managed(count, Some(deadline))?),
+            _ if !self.side.must_look(count) => return Ok(()),
+            Patience::Now if self.side.find_room(count) => return Ok(()),
+            Patience::Now => return Err(NoRoom::Full),
+            Patience::Endless => None,
+            Patience::Until(deadline) => Some(deadline),
+        };
+        Ok(self.wait_for_room(count, deadline)?)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wait_for_room(&mut self, count: usize, deadline: Option<Instant>) -> Result<(), PublishError> {
+        self.side
+            .wait_for(&mut self.waiter, Target::Room(count), deadline, Watch::Unwatched)
+            .map_err(|blocked| self.side.publish_error(blocked))
+    }
+
+    /// The words of the ring.
+    pub(crate) fn memory(&self) -> &Mapped<S> {
+        self.side.core.memory()
+    }
+}

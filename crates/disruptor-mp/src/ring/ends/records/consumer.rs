@@ -1,0 +1,299 @@
+//! The reading end of a ring of records.
+//!
+//! **Lives here:** [`RecordConsumer`]; what it hands out is in `lease`. **Builds on:** `consumer_end` for the waits, `word`.
+//! **May touch it:** one process, one thread at a time.
+
+use super::lease::{RecordLease, RecordMeta};
+use crate::ring::ends::consumer_end::ConsumerEnd;
+use crate::ring::ends::consumer_side::ConsumerSide;
+use crate::ring::ends::error::ConsumeError;
+use crate::ring::ends::pace::coarse_now_ns;
+use crate::ring::ends::patience::Patience;
+use crate::ring::protocol::memory::Memory;
+use crate::ring::protocol::records::line::Lines;
+use crate::ring::protocol::records::walk::is_numbered;
+use crate::ring::protocol::records::word::Word;
+use crate::sync::primitive::Ordering;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::time::Instant;
+
+/// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
+/// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
+pub struct RecordConsumer {
+    end: ConsumerEnd<Lines>,
+}
+
+/// What lies at a position, and the position behind it.
+enum Found {
+    Record {
+        bytes: NonNull<[u8]>,
+        meta: RecordMeta,
+        end: i64,
+    },
+    Padding {
+        end: i64,
+    },
+    /// A word that no producer has stored, or one of another lap.
+    Damage,
+}
+
+impl RecordConsumer {
+    pub(crate) fn new(end: ConsumerEnd<Lines>) -> Self {
+        Self { end }
+    }
+
+    /// The next record, in place; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`]; everything published before the end is delivered first.
+    #[inline(always)]
+    pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
+        // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all the rest.
+        loop {
+            if self.end.side.look()
+                && let Found::Record { bytes, meta, end } = look_at_next(&self.end.side)
+            {
+                let begin = self.end.side.core.next();
+                self.end.side.core.deliver_to(end);
+                let meta = RecordMeta { redeliveries: self.end.side.redelivery_of(begin), ..meta };
+                // SAFETY: `look_at_numbered` has checked that they lie in the ring. They were committed before `look` found them (Acquire),
+                // and our gate, which keeps the producer off them, advances only when the lease is dropped. The memory is mapped for as
+                // long as the consumer lives, which the lease borrows.
+                let bytes = unsafe { bytes.as_ref() };
+                return Ok(Some(RecordLease::new(&mut self.end.side, bytes, meta, (begin, end))));
+            }
+            if !self.go_on(patience)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and it does not wait.
+    #[inline(never)]
+    fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
+        if self.end.side.look() {
+            self.step_to_record();
+            Ok(true)
+        } else if patience == Patience::Now {
+            self.end.side.step_over_nonsense().map_or(Ok(false), Err)
+        } else {
+            self.end.wait(patience.deadline()).map(|()| true)
+        }
+    }
+
+    /// Whether what a look has found is a record; anything else is stepped over.
+    fn step_to_record(&mut self) -> bool {
+        let begin = self.end.side.core.next();
+        match look_at_next(&self.end.side) {
+            Found::Record { .. } => return true,
+            // Released at once: the producer may wait for just these lines.
+            Found::Padding { end } => self.end.side.core.give_back(end, 0, begin),
+            Found::Damage => self.end.side.core.forget_readable_from(begin),
+        }
+        false
+    }
+
+    /// Waits until there is a record to read, without taking it; [`next`](Self::next) then finds it with [`Patience::Now`].
+    ///
+    /// [`ConsumerEnd`] has a method of this name, too, which also ends where nothing but padding is there.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`].
+    pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        loop {
+            self.end.wait_until_available(deadline)?;
+            if self.step_to_record() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hands every record that can be read now to `handler`, and returns how many those were.
+    ///
+    /// They are acknowledged as it goes: every 64 records, and once 10 ms have passed since the last time; so a producer sees that a handler
+    /// that takes long makes progress, and gets room. If `handler` panics, the records before that one are acknowledged, and it is not.
+    #[inline]
+    pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
+        let mut count = 0;
+        // Redelivered records are handed out one at a time, and so is padding among them.
+        while let Some(handled) = self.process_batch(&mut handler) {
+            count += handled;
+            if !self.end.side.core.hands_out_singly() {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Hands what can be read now to `handler`, and says how many records that were; `None` if there was nothing.
+    #[inline(always)]
+    fn process_batch(&mut self, handler: &mut impl FnMut(&[u8], RecordMeta)) -> Option<usize> {
+        if !self.end.side.look_for_all() {
+            return None;
+        }
+        let (begin, until) = (self.end.side.core.next(), self.end.side.core.readable());
+        self.end.side.core.deliver_to(until);
+        // Only one that is handed out alone was handed out before.
+        let redeliveries = self.end.side.redelivery_of(begin);
+        let mut batch = InHandler {
+            number: self.end.side.core.number_found(),
+            consumer: &mut self.end.side,
+            position: begin,
+            last: begin,
+            until,
+            count: 0,
+            looked: 0,
+            acknowledged: 0,
+            bytes: 0,
+        };
+        let mut run = batch.consumer.pace.run();
+        while batch.position < batch.until {
+            match look_at(batch.consumer, batch.position, batch.number + batch.count as i64, until) {
+                Found::Record { bytes, meta, end } => {
+                    // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
+                    handler(unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta });
+                    batch.last = batch.position;
+                    batch.position = end;
+                    batch.count += 1;
+                    batch.bytes += bytes.len() as u64;
+                    run -= 1;
+                    if run == 0 {
+                        run = batch.look();
+                    }
+                }
+                Found::Padding { end } => (batch.last, batch.position) = (batch.position, end),
+                Found::Damage => {
+                    batch.until = batch.position;
+                    batch.consumer.note_not_handed(batch.position);
+                    batch.consumer.core.forget_readable_from(batch.position);
+                }
+            }
+        }
+        batch.look();
+        Some(batch.count as usize)
+    }
+
+    /// Gives the place up: see [`SharedConsumer::leave`](crate::SharedConsumer::leave).
+    pub fn leave(mut self) {
+        self.end.leave_on_drop();
+    }
+
+    /// Steps over the next record without looking at it: for one that has killed its consumer before. `false` if there is none now.
+    ///
+    /// # Errors
+    /// See [`next`](Self::next).
+    pub fn skip(&mut self) -> Result<bool, ConsumeError> {
+        Ok(self.next(Patience::Now)?.is_some())
+    }
+}
+
+/// [`look_at`] our position, where a look has found something.
+#[inline(always)]
+fn look_at_next(consumer: &ConsumerSide<Lines>) -> Found {
+    let core = &consumer.core;
+    look_at_numbered(consumer, core.next(), core.number_found(), core.readable())
+}
+
+/// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How often it was handed out
+/// is for the caller to say.
+#[inline(always)]
+fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
+    // A record that was led to by a forged word has the number that its line had a lap ago.
+    if !is_numbered(consumer.core.memory(), position, number) {
+        return Found::Damage;
+    }
+    look_at_numbered(consumer, position, number, until)
+}
+
+/// [`look_at`] where the number is known to be right.
+#[inline(always)]
+fn look_at_numbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
+    let memory = consumer.core.memory();
+    // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
+    let word = memory.stamp(position).load(Ordering::Relaxed);
+    match Word::unpack(word, position, memory.capacity()) {
+        Some((_, end)) if end > until => Found::Damage,
+        Some((Word::Record { len, kind, flags, .. }, end)) => {
+            let meta = RecordMeta { sequence: number, kind, flags, redeliveries: 0 };
+            Found::Record { bytes: memory.record(position, len as usize), meta, end }
+        }
+        Some((Word::Padding { .. }, end)) => Found::Padding { end },
+        None => Found::Damage,
+    }
+}
+
+/// Records that a handler goes through. Dropping this acknowledges those before `position`.
+struct InHandler<'a> {
+    consumer: &'a mut ConsumerSide<Lines>,
+    /// The number of the first of them.
+    number: i64,
+    /// Everything before it was handled, or was padding.
+    position: i64,
+    /// Where the last one of those begins.
+    last: i64,
+    /// The end of what the handler gets; not reached only if it panics.
+    until: i64,
+    /// How many records were handled, how many when we last looked, and how many of them are acknowledged.
+    count: u64,
+    looked: u64,
+    acknowledged: u64,
+    /// The bytes of those that are not.
+    bytes: u64,
+}
+
+impl InHandler<'_> {
+    /// Acknowledges what is handled if that is due, and says how many records may pass before the next look.
+    #[inline(always)]
+    fn look(&mut self) -> u64 {
+        let handled = self.count - std::mem::replace(&mut self.looked, self.count);
+        if self.consumer.pace.is_due(handled, coarse_now_ns) {
+            self.acknowledge();
+        }
+        self.consumer.pace.run()
+    }
+
+    #[inline(always)]
+    fn acknowledge(&mut self) {
+        if self.position > self.consumer.core.next() {
+            // That a panic may be under way does not matter: they have been handled.
+            self.consumer.acknowledge(self.position, self.count - self.acknowledged, self.bytes, true, self.last);
+            (self.acknowledged, self.bytes) = (self.count, 0);
+        }
+    }
+}
+
+/// The handler has panicked in the record at `position`. What it had not come to is not in its hands.
+#[cold]
+#[inline(never)]
+fn note_panic(consumer: &mut ConsumerSide<Lines>, position: i64, number: i64, until: i64) {
+    if let Found::Record { end, .. } = look_at(consumer, position, number, until) {
+        consumer.note_panic(end);
+    }
+}
+
+impl Drop for InHandler<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.acknowledge();
+        if self.position < self.until {
+            note_panic(self.consumer, self.position, self.number + self.count as i64, self.until);
+        }
+    }
+}
+
+impl Deref for RecordConsumer {
+    type Target = ConsumerEnd<Lines>;
+
+    #[inline(always)]
+    fn deref(&self) -> &ConsumerEnd<Lines> {
+        &self.end
+    }
+}
+
+impl DerefMut for RecordConsumer {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut ConsumerEnd<Lines> {
+        &mut self.end
+    }
+}

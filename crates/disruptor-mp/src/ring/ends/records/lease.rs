@@ -1,0 +1,97 @@
+//! A record that is being read where it lies.
+//!
+//! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_side`. **May touch it:** the application; a lease borrows its
+//! consumer, so there is one at a time.
+
+use crate::Sequence;
+use crate::ring::ends::consumer_side::ConsumerSide;
+use crate::ring::protocol::records::line::Lines;
+use std::ops::Deref;
+
+/// What a record says of itself beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordMeta {
+    /// Its number in the ring, from 0.
+    pub sequence: Sequence,
+    /// The application's kind.
+    pub kind: u8,
+    /// The application's flags.
+    pub flags: u8,
+    /// How often it has been handed out without being acknowledged, as far as is known.
+    pub redeliveries: u32,
+}
+
+/// One record, in the ring, aligned to 16. Dropping the lease acknowledges it; while a panic unwinds it is not acknowledged, and comes
+/// again.
+#[must_use = "dropping a lease acknowledges its record"]
+pub struct RecordLease<'a> {
+    bytes: &'a [u8],
+    meta: RecordMeta,
+    consumer: &'a mut ConsumerSide<Lines>,
+    /// Where the record begins, and where the next one does; equal if the record is not to be acknowledged.
+    span: (i64, i64),
+    /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
+    was_panicking: bool,
+}
+
+impl<'a> RecordLease<'a> {
+    #[inline(always)]
+    pub(super) fn new(
+        consumer: &'a mut ConsumerSide<Lines>,
+        bytes: &'a [u8],
+        meta: RecordMeta,
+        span: (i64, i64),
+    ) -> Self {
+        Self { bytes, meta, consumer, span, was_panicking: std::thread::panicking() }
+    }
+
+    /// Its number in the ring, from 0.
+    pub fn sequence(&self) -> Sequence {
+        self.meta.sequence
+    }
+
+    /// The application's kind.
+    pub fn kind(&self) -> u8 {
+        self.meta.kind
+    }
+
+    /// The application's flags.
+    pub fn flags(&self) -> u8 {
+        self.meta.flags
+    }
+
+    /// Whether this record may have been handed out before, to a consumer of this id that died before it acknowledged it.
+    pub fn is_redelivered(&self) -> bool {
+        self.redeliveries() > 0
+    }
+
+    /// How often this record has been handed out without being acknowledged, as far as is known.
+    pub fn redeliveries(&self) -> u32 {
+        self.meta.redeliveries
+    }
+
+    /// Gives the record back without acknowledging it: the next call returns it again.
+    pub fn release_unread(mut self) {
+        self.consumer.note_given_back(self.span.0, self.span.1);
+        self.span.1 = self.span.0;
+    }
+}
+
+impl Deref for RecordLease<'_> {
+    type Target = [u8];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl Drop for RecordLease<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.span.1 > self.span.0 {
+            self.consumer.acknowledge(self.span.1, 1, self.bytes.len() as u64, self.was_panicking, self.span.0);
+        }
+    }
+}

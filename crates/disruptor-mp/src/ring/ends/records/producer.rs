@@ -1,0 +1,297 @@
+//! The publishing end of a ring of records.
+//!
+//! **Lives here:** [`RecordProducer`]: claiming, and where the next record goes. **Builds on:** `write` for the algorithm, `producer_end`
+//! for the waits. **May touch it:** one process, one thread at a time.
+
+use super::batch::RecordBatch;
+use super::builder::RECORD_RING_BYTES_MIN;
+use super::claim::RecordClaim;
+use super::error::RecordError;
+use crate::Sequence;
+use crate::ring::ends::error::NoRoom;
+use crate::ring::ends::patience::Patience;
+use crate::ring::ends::producer_end::ProducerEnd;
+use crate::ring::protocol::memory::Memory;
+use crate::ring::protocol::records::course::{WORKING_SET_LINES, first_look};
+use crate::ring::protocol::records::line::Lines;
+use crate::ring::protocol::records::word::{HEADER_BYTES, LINE_BYTES, PAYLOAD_BYTES_MAX, bytes_in, lines_of};
+use std::ops::{Deref, DerefMut};
+use std::time::Instant;
+
+/// Lengths in bytes of records behind which a gap pays. Source: RFC 0006, "Gap".
+const GAP_FOR: std::ops::RangeInclusive<usize> = 2 << 10..=128 << 10;
+
+/// The widest gap in bytes.
+const GAP_BYTES_MAX: usize = 8 << 10;
+
+/// Where readers stand is looked at no more often than once in so many lines, for the sake of gaps.
+const LOOK_EVERY_LINES: i64 = 256;
+
+/// The one producer of a ring of records: messages of any length, in order, to every consumer.
+///
+/// Sequences are numbers of records. Dropping it closes the ring: consumers read what is left and then get
+/// [`Closed`](crate::ConsumeError::Closed).
+pub struct RecordProducer {
+    pub(super) end: ProducerEnd<Lines>,
+}
+
+/// When readers are told of what was committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// By the commit.
+    AtOnce,
+    /// At the end of the batch.
+    WithBatch,
+}
+
+impl RecordProducer {
+    pub(crate) fn new(end: ProducerEnd<Lines>) -> Self {
+        Self { end }
+    }
+
+    /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    #[inline]
+    pub fn publish(
+        &mut self,
+        payload: &[u8],
+        kind: u8,
+        flags: u8,
+        patience: Patience,
+    ) -> Result<Sequence, RecordError> {
+        let mut claim = self.claim(payload.len(), patience)?;
+        claim.copy_from_slice(payload);
+        Ok(claim.commit(payload.len(), kind, flags))
+    }
+
+    /// Claims `len` contiguous bytes, aligned to 16, to be written in place and committed. They hold older bytes. Dropping the claim
+    /// abandons it, and nothing has happened.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    #[inline]
+    pub fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
+        self.claim_telling(len, patience, Tell::AtOnce)
+    }
+
+    #[inline(always)]
+    pub(super) fn claim_telling(
+        &mut self,
+        len: usize,
+        patience: Patience,
+        tell: Tell,
+    ) -> Result<RecordClaim<'_>, RecordError> {
+        self.reserve(len, patience)?;
+        Ok(RecordClaim::new(self, len, tell))
+    }
+
+    /// Makes room for a record of `len` bytes at the next position.
+    #[inline(always)]
+    fn reserve(&mut self, len: usize, patience: Patience) -> Result<(), RecordError> {
+        let lines = lines_of(len);
+        // One look for the common case: there is room, for the header behind it too.
+        // A ring of 8 GiB has room for more bytes than a length can say.
+        if len > PAYLOAD_BYTES_MAX
+            || self.end.side.core.next() >= self.end.side.course.next_stop
+            || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
+            || self.end.side.must_look(lines as usize + 1)
+        {
+            self.make_place(len, lines, patience)?;
+        }
+        Ok(())
+    }
+
+    /// Claims at least `min` bytes, and as many as are free and contiguous now, but not more than `max`: for messages whose length shows
+    /// when they have been written.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    ///
+    /// # Panics
+    /// If `min` is more than `max`.
+    #[inline(always)]
+    pub fn claim_at_least(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+    ) -> Result<RecordClaim<'_>, RecordError> {
+        self.claim_at_least_telling(min, max, patience, Tell::AtOnce)
+    }
+
+    #[inline(always)]
+    pub(super) fn claim_at_least_telling(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+        tell: Tell,
+    ) -> Result<RecordClaim<'_>, RecordError> {
+        assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
+        self.reserve(min, patience)?;
+        let len = bytes_in(self.end.side.core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
+        Ok(RecordClaim::new(self, len, tell))
+    }
+
+    /// [`claim_at_least`](Self::claim_at_least) of what is free now: `None` if that is less than `min` bytes in one piece, or if a call
+    /// with this `patience` would have to wait for anything else. For messages that can be encoded elsewhere meanwhile.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    ///
+    /// # Panics
+    /// If `min` is more than `max`.
+    #[inline(always)]
+    pub fn try_claim_at_least(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+    ) -> Result<Option<RecordClaim<'_>>, RecordError> {
+        if self.end.has_room_now(lines_of(min) as usize + 1, patience) {
+            self.claim_at_least(min, max, patience).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the end of it. Waits
+    /// inside the batch wake first.
+    pub fn batch(&mut self) -> RecordBatch<'_> {
+        RecordBatch::new(self)
+    }
+
+    /// Length in bytes of the longest record that this ring can hold.
+    pub fn max_record_bytes(&self) -> usize {
+        bytes_in(self.end.side.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
+    }
+
+    /// Waits until everybody who is registered has released record `sequence`: see
+    /// [`ProducerEnd::wait_until_consumed`], which cannot be called with this producer's own sequence as its argument.
+    ///
+    /// # Errors
+    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`](crate::PublishError).
+    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), crate::PublishError> {
+        self.end.wait_until_consumed(sequence, deadline)
+    }
+
+    /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
+    pub fn close(self) {}
+
+    /// Makes room for `lines` lines at the next position, and does what is due there.
+    #[cold]
+    #[inline(never)]
+    fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
+        let capacity = self.end.side.core.memory().capacity();
+        if lines >= capacity || len > PAYLOAD_BYTES_MAX {
+            // No ring holds what a length cannot say.
+            let wanted =
+                if len > PAYLOAD_BYTES_MAX { usize::MAX } else { (lines as usize + 1).saturating_mul(LINE_BYTES) };
+            return Err(RecordError::TooLarge {
+                len_bytes: len,
+                max_bytes: self.max_record_bytes(),
+                ring_bytes_wanted: wanted.max(RECORD_RING_BYTES_MIN).checked_next_power_of_two().unwrap_or(usize::MAX),
+            });
+        }
+        if self.end.side.is_forked() {
+            return Err(NoRoom::from(crate::PublishError::Forked).into());
+        }
+        if self.end.side.core.next() >= self.end.side.course.next_stop {
+            if self.end.side.core.next() >= self.end.side.course.next_start_over {
+                self.start_over_if_readers_have_caught_up(lines);
+            }
+            self.end.side.course.next_stop = self.end.side.core.note_begin().min(self.end.side.course.next_start_over);
+        }
+        Ok(self.end.make_room(lines as usize + 1, patience)?)
+    }
+
+    /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in the cache, every reader
+    /// has caught up, and the next record, of `lines` lines, has room there. Were a single record unread, it would stand in the way of a
+    /// backlog that could have had the rest of the ring.
+    fn start_over_if_readers_have_caught_up(&mut self, lines: i64) {
+        let capacity = self.end.side.core.memory().capacity();
+        let used = self.end.side.core.next() & (capacity - 1);
+        if used >= WORKING_SET_LINES {
+            let scan = self.end.side.rescan();
+            let caught_up = scan.slowest.is_some() && scan.lowest == self.end.side.core.next();
+            // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
+            let needs = self.end.side.core.lines_to_wrap() + lines + 1;
+            if !caught_up || self.end.side.core.has_sentinel() || !self.end.side.core.has_room(needs) {
+                self.end.side.course.next_start_over = self.end.side.core.next() + WORKING_SET_LINES / 8;
+                return;
+            }
+            self.end.side.core.pad(self.end.side.course.next_number);
+            self.end.side.core.publish();
+        }
+        self.end.side.course.next_start_over = first_look(self.end.side.core.next(), capacity);
+    }
+
+    /// Commits what was written into a claim.
+    #[inline(always)]
+    pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8, tell: Tell) -> Sequence {
+        let gap = if GAP_FOR.contains(&len) && self.end.side.course.readers_are_close { gap_lines(len) } else { 0 };
+        let first = self.end.side.core.next();
+        let sequence = self.end.side.course.next_number;
+        self.end.side.core.commit(sequence, len, kind, flags, gap);
+        self.end.side.course.next_number += 1;
+        if tell == Tell::AtOnce {
+            self.end.side.core.publish();
+            self.end.side.core.fetch_next_lines(first);
+        }
+        self.end.side.counters.published.inc();
+        self.end.side.counters.bytes.add(len as u64);
+        if GAP_FOR.contains(&len) && self.end.side.core.next() >= self.end.side.course.next_look {
+            self.look_at_readers(first);
+        }
+        sequence
+    }
+
+    /// Ends a batch.
+    #[inline(always)]
+    pub(super) fn publish_batch(&mut self) {
+        // In a child of a fork the batch is its parent's, which may have published more since: the cursor must not go back.
+        if !self.end.side.is_forked() {
+            self.end.side.core.publish();
+        }
+    }
+
+    /// Finds out whether the readers are close behind, after the record at `first`, which is on its way to them.
+    ///
+    /// Close means that they have read what came before it, all but a sixty-fourth of the ring: who is further behind does not fetch what we
+    /// write next, and a ring that fills up has no room to give away.
+    #[cold]
+    #[inline(never)]
+    fn look_at_readers(&mut self, first: i64) {
+        let scan = self.end.side.core.glance();
+        self.end.side.course.readers_are_close =
+            scan.slowest.is_some() && scan.lowest >= first - self.end.side.core.memory().capacity() / 64;
+        self.end.side.course.next_look = self.end.side.core.next() + LOOK_EVERY_LINES;
+    }
+}
+
+/// Lines left unused behind a record of `len` bytes: a quarter of its length, half if it is longer, but not more than pays.
+#[inline(always)]
+fn gap_lines(len: usize) -> u8 {
+    let part = if len < GAP_BYTES_MAX { len / 4 } else { len / 2 };
+    (part.min(GAP_BYTES_MAX) / LINE_BYTES) as u8
+}
+
+const _: () = assert!(GAP_BYTES_MAX / LINE_BYTES <= u8::MAX as usize && HEADER_BYTES < LINE_BYTES);
+
+impl Deref for RecordProducer {
+    type Target = ProducerEnd<Lines>;
+
+    #[inline(always)]
+    fn deref(&self) -> &ProducerEnd<Lines> {
+        &self.end
+    }
+}
+
+impl DerefMut for RecordProducer {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut ProducerEnd<Lines> {
+        &mut self.end
+    }
+}

@@ -1,0 +1,272 @@
+//! What a ring carries, how an event type becomes slots, and how a ring becomes sections of a segment.
+//!
+//! **Lives here:** [`Carries`], what a ring carries, and how large that is; [`blueprint`]. **Builds on:** `control` for the sizes of the lines, `segment` for sections.
+//! **May touch it:** whoever creates, plans or opens a ring.
+//!
+//! ```text
+//! slot    0        8          payload offset                       stride
+//!         | stamp  | (unused) | payload                  | (unused) |
+//! ```
+//! The payload starts at its alignment, at least 8. Up to 64 bytes the stride is a power of two, so that a slot never straddles
+//! a cache line; beyond, it is a multiple of 64, so that two slots never share one. The stamp lies in the line in which the payload
+//! starts: who waits for the stamp has paid for that line.
+
+use crate::Sequence;
+use crate::counters;
+use crate::ring::protocol::control::{Control, Entry};
+use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped, sealed};
+use crate::ring::protocol::records::course::Course;
+use crate::ring::protocol::records::word::LINE_BYTES;
+use crate::schema::{Event, Schema, slot_align};
+use crate::segment::{Blueprint, PlanError, SegmentPlan};
+use std::marker::PhantomData;
+
+/// Rings of more slots than this are refused: sequences of one lap must stay far from the ends of `i64`.
+pub const CAPACITY_MAX: usize = 1 << 40;
+
+/// Consumers that a ring has room for unless its builder says otherwise.
+pub const DEFAULT_MAX_CONSUMERS: usize = 64;
+
+/// The longest table: a rescan looks at every entry in use.
+pub const TABLE_LEN_MAX: usize = 1024;
+
+/// Counters that an application can register in a ring's table, 4 KiB; the ring's ends have their own room.
+pub(crate) const COUNTERS_OF_APPLICATION: u32 = 32;
+
+/// The counters of the largest table of consumers are a table of counters.
+const _: counters::Shape = counters::Shape::ring((TABLE_LEN_MAX + PLACES_FOR_OTHERS) as u32, COUNTERS_OF_APPLICATION);
+
+/// Places in the table beside those that were asked for: for monitors, recorders and the like.
+pub const PLACES_FOR_OTHERS: usize = 4;
+
+/// What a ring carries: [`Slots`] of events, or [`Lines`] with records over them. Sealed. Everything below the faces of the ends is generic
+/// over this.
+pub trait Carries: sealed::Sealed + Sized + 'static {
+    /// What lies in front of an event.
+    type Form: Form;
+
+    /// Alignment of a slot's payload in bytes.
+    #[doc(hidden)]
+    const PAYLOAD_ALIGN: usize;
+
+    /// Where a slot's payload begins, in bytes from the beginning of the slot.
+    #[doc(hidden)]
+    const PAYLOAD_OFFSET: usize;
+
+    /// Bytes of a slot's payload.
+    #[doc(hidden)]
+    const PAYLOAD_BYTES: usize;
+
+    /// Bytes from one slot to the next.
+    #[doc(hidden)]
+    const STRIDE: usize;
+
+    /// Slots of the smallest ring.
+    #[doc(hidden)]
+    const CAPACITY_MIN: usize;
+
+    /// What users call the size of a ring, and how much of it one slot is.
+    #[doc(hidden)]
+    const SIZE: (&'static str, u64);
+
+    /// What a producer knows of its way through the ring, beside positions. Part of the end: whatever end a handle lends, it comes with its own.
+    #[doc(hidden)]
+    type Course: Send;
+
+    /// What two programs have to agree on before they share a ring.
+    #[doc(hidden)]
+    fn schema() -> Schema;
+
+    /// The course of a producer which begins at `position`, with event `number`, in a ring of so many slots.
+    #[doc(hidden)]
+    fn course(position: i64, number: Sequence, capacity: i64) -> Self::Course;
+}
+
+/// Slots with one event of type `E` each, in the form `F`.
+pub struct Slots<E, F = Stamped>(PhantomData<fn() -> (E, F)>);
+
+impl<E: Event, F: SlotForm> sealed::Sealed for Slots<E, F> {}
+
+impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
+    type Form = F;
+
+    const PAYLOAD_ALIGN: usize = SlotLayout::<E>::ALIGN;
+    const PAYLOAD_OFFSET: usize = SlotLayout::<E>::PAYLOAD_OFFSET;
+    const PAYLOAD_BYTES: usize = size_of::<E>();
+    const STRIDE: usize = SlotLayout::<E>::STRIDE;
+    const CAPACITY_MIN: usize = 1;
+    const SIZE: (&'static str, u64) = ("capacity", 1);
+
+    type Course = ();
+
+    fn schema() -> Schema {
+        E::schema()
+    }
+
+    fn course(_position: i64, _number: Sequence, _capacity: i64) {}
+}
+
+/// What a line holds behind its commit word.
+type LinePayload = [u64; 7];
+
+impl Carries for Lines {
+    type Form = Self;
+
+    const PAYLOAD_ALIGN: usize = 8;
+    const PAYLOAD_OFFSET: usize = 8;
+    const PAYLOAD_BYTES: usize = size_of::<LinePayload>();
+    const STRIDE: usize = LINE_BYTES;
+    // They are mapped twice in a row, by pages.
+    const CAPACITY_MIN: usize = 64;
+    const SIZE: (&'static str, u64) = ("bytes of records", LINE_BYTES as u64);
+
+    type Course = Course;
+
+    fn schema() -> Schema {
+        Schema::of::<LinePayload>("RecordLine").with_field::<i64>("number", 0).with_field::<[u64; 6]>("payload", 8)
+    }
+
+    fn course(position: i64, number: Sequence, capacity: i64) -> Course {
+        Course::new(position, number, capacity)
+    }
+}
+
+/// A slot of events of type `E`.
+struct SlotLayout<E>(PhantomData<E>);
+
+impl<E: Event> SlotLayout<E> {
+    const ALIGN: usize = {
+        // Checked there: the trait is safe to implement, with any number.
+        let align = slot_align::<E>();
+        assert!(size_of::<E>() > 0, "an event has at least one byte");
+        if align < 8 { 8 } else { align }
+    };
+    const PAYLOAD_OFFSET: usize = Self::ALIGN;
+    const STRIDE: usize = {
+        let used = Self::PAYLOAD_OFFSET + size_of::<E>();
+        if used <= 64 {
+            used.next_power_of_two()
+        } else {
+            used.next_multiple_of(if Self::ALIGN > 64 { Self::ALIGN } else { 64 })
+        }
+    };
+}
+
+/// Why a ring of that shape cannot be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// Slots are addressed by a mask.
+    #[error("a ring has a power of two of slots, 1 to {CAPACITY_MAX}; {capacity} was asked for")]
+    Capacity {
+        /// Slots asked for.
+        capacity: usize,
+    },
+    /// The same of a ring of records, which is asked for in bytes.
+    #[error("a ring of records has a power of two of bytes, at most {max}; {bytes} was asked for", max = CAPACITY_MAX * LINE_BYTES)]
+    RecordBytes {
+        /// Bytes asked for.
+        bytes: usize,
+    },
+    /// The table is part of the segment and has a fixed length.
+    #[error("a ring has places for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]
+    TableLen {
+        /// Places asked for.
+        table_len: usize,
+    },
+    /// The sections do not add up to a size that can be.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// The sections of a ring of `capacity` slots, or lines, with so many places for the consumers that are asked for,
+/// whatever their ids, and [`PLACES_FOR_OTHERS`] beside them.
+pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
+    if !capacity.is_power_of_two() || !(S::CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
+        return Err(ShapeError::Capacity { capacity });
+    }
+    if places == 0 || places > TABLE_LEN_MAX {
+        return Err(ShapeError::TableLen { table_len: places });
+    }
+    let table_len = places + PLACES_FOR_OTHERS;
+    let stride = S::STRIDE as u64;
+    Ok(Blueprint {
+        kind: S::Form::KIND,
+        capacity: capacity as u64,
+        slot_stride: stride,
+        slot_align: S::PAYLOAD_ALIGN as u64,
+        payload_offset: S::PAYLOAD_OFFSET as u64,
+        payload_len: S::PAYLOAD_BYTES as u64,
+        table_len: table_len as u32,
+        places: places as u32,
+        prefix: String::new(),
+        schema: S::schema().encode(),
+        control_len: size_of::<Control>() as u64,
+        table_bytes: (table_len * size_of::<Entry>()) as u64,
+        counters_len: counters::Shape::ring(table_len as u32, COUNTERS_OF_APPLICATION).len_bytes(),
+        errors_len: 0,
+        // Overflow comes out as a size that no plan accepts.
+        slots_len: stride.saturating_mul(capacity as u64),
+    })
+}
+
+/// How many bytes a ring would need, section by section, before anything is created; and how many consumers it has
+/// places for: `max_consumers` for those that are asked for, and [`PLACES_FOR_OTHERS`] for others.
+///
+/// # Errors
+/// [`ShapeError`] says which number cannot be.
+/// Source: RFC 0001.
+pub fn plan<E: Event>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
+    plan_for::<Slots<E>>(capacity, max_consumers)
+}
+
+/// [`plan`], whatever the ring carries.
+pub(crate) fn plan_for<S: Carries>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
+    Ok(blueprint::<S>(capacity, max_consumers)?.plan()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_slot_straddles_or_shares_a_cache_line_beyond_need() {
+        assert_eq!(SlotLayout::<u64>::STRIDE, 16);
+        assert_eq!(SlotLayout::<[u64; 2]>::STRIDE, 32);
+        assert_eq!(SlotLayout::<[u64; 6]>::STRIDE, 64);
+        assert_eq!(SlotLayout::<[u64; 7]>::STRIDE, 64);
+        assert_eq!(SlotLayout::<[u64; 8]>::STRIDE, 128);
+        assert_eq!(SlotLayout::<[u8; 1024]>::STRIDE, 1088);
+    }
+
+    /// As it stands in the header of every ring of records.
+    #[crate::event]
+    struct RecordLine {
+        number: i64,
+        payload: [u64; 6],
+    }
+
+    #[test]
+    fn a_line_says_of_itself_what_it_said_when_it_was_an_event() {
+        assert_eq!(Lines::schema(), RecordLine::schema());
+        let (lines, slots) = (blueprint::<Lines>(64, 4).unwrap(), blueprint::<Slots<RecordLine>>(64, 4).unwrap());
+        assert_eq!(lines, Blueprint { kind: Lines::KIND, ..slots });
+    }
+
+    #[test]
+    fn what_is_not_slots_takes_less_than_110_kib_for_64_consumers() {
+        let plan = plan::<[u8; 1024]>(4096, 64).unwrap();
+        assert_eq!(plan.slots.len, 4096 * 1088);
+        assert!(plan.total_len - plan.slots.len < 110 << 10, "{plan:?}");
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_are_refused() {
+        assert!(matches!(plan::<u64>(0, 1), Err(ShapeError::Capacity { .. })));
+        assert!(matches!(plan::<u64>(3, 1), Err(ShapeError::Capacity { .. })));
+        assert!(matches!(plan::<u64>(1 << 41, 1), Err(ShapeError::Capacity { .. })));
+        assert!(matches!(plan::<u64>(8, 0), Err(ShapeError::TableLen { .. })));
+        assert!(matches!(plan::<u64>(8, 1025), Err(ShapeError::TableLen { .. })));
+        assert!(matches!(plan::<[u8; 1 << 24]>(1 << 40, 1), Err(ShapeError::Plan(_))));
+    }
+}

@@ -1,0 +1,217 @@
+//! A ring's words and slots in a segment.
+//!
+//! **Lives here:** [`Mapped`]. **Builds on:** `segment`, `layout`. **May touch it:** the algorithm, through `Memory`.
+
+use super::layout::{Carries, Slots};
+use crate::ring::membership::entry_byte;
+use crate::ring::protocol::control::{Control, Entry};
+use crate::ring::protocol::form::{Form, Lines, SlotForm};
+use crate::ring::protocol::memory::{Memory, SlotMemory};
+use crate::ring::protocol::records::word::{HEADER_BYTES, LINE_BYTES};
+use crate::schema::Event;
+use crate::segment::Segment;
+use crate::sync::fetch::fetch_for_write;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// A ring that carries `S` in a segment, which it keeps mapped.
+pub(crate) struct Mapped<S> {
+    control: NonNull<Control>,
+    table: NonNull<Entry>,
+    slots: NonNull<u8>,
+    mask: i64,
+    table_len: usize,
+    segment: Arc<Segment>,
+    carries: PhantomData<fn(S) -> S>,
+}
+
+// SAFETY: everything that the pointers reach is atomic words, or payloads whose turn-taking is the algorithm's; events are `Send + Sync`
+// and the segment, which lives as long as we do, is too.
+unsafe impl<S: Carries> Send for Mapped<S> {}
+// SAFETY: as above.
+unsafe impl<S: Carries> Sync for Mapped<S> {}
+
+impl<S> Clone for Mapped<S> {
+    fn clone(&self) -> Self {
+        Self { segment: Arc::clone(&self.segment), carries: PhantomData, ..*self }
+    }
+}
+
+impl<S: Carries> Mapped<S> {
+    /// The ring in `segment`, whose header says that it carries this: the caller has compared shape and schema.
+    pub(crate) fn new(segment: Arc<Segment>) -> Self {
+        let header = segment.header();
+        let table_len = header.table_len as usize;
+        let (control, control_len) = segment.control();
+        let (table, table_bytes) = segment.table();
+        let (slots, slots_len) = segment.slots();
+        // The header was checked against the object when it was opened; these say that it was this ring's header.
+        assert_eq!(header.kind, S::Form::KIND, "lines, and only they, are mapped twice");
+        assert_eq!(header.slot_stride as usize, S::STRIDE, "slots of another type");
+        assert_eq!(header.payload_offset as usize, S::PAYLOAD_OFFSET, "slots of another type");
+        assert!(header.capacity.is_power_of_two(), "capacity is no power of two");
+        assert!(
+            control_len >= size_of::<Control>() && table_bytes >= table_len * size_of::<Entry>(),
+            "sections too short"
+        );
+        assert!(slots_len as u64 >= header.capacity * header.slot_stride, "sections too short");
+        assert!(
+            control.cast::<Control>().is_aligned()
+                && table.cast::<Entry>().is_aligned()
+                && slots.addr().get() % 4096 == 0
+        );
+        Self {
+            control: control.cast(),
+            table: table.cast(),
+            slots,
+            mask: header.capacity as i64 - 1,
+            table_len,
+            carries: PhantomData,
+            segment,
+        }
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    #[inline(always)]
+    fn slot(&self, sequence: i64) -> NonNull<u8> {
+        let offset = (sequence & self.mask) as usize * S::STRIDE;
+        // SAFETY: the masked number is below the capacity, and `new` has checked that that many strides are mapped.
+        unsafe { self.slots.add(offset) }
+    }
+}
+
+impl<E: Event, F: SlotForm> Mapped<Slots<E, F>> {
+    /// The payload of event `sequence`.
+    #[inline(always)]
+    fn payload(&self, sequence: i64) -> *mut E {
+        // SAFETY: the payload lies inside its stride by construction of its layout.
+        unsafe { self.slot(sequence).add(Slots::<E, F>::PAYLOAD_OFFSET).cast().as_ptr() }
+    }
+    /// The payloads of the events from `first` on, up to `end` or the end of the section, where the next one lies at its beginning. They
+    /// may be read as far as the caller gates them.
+    #[inline(always)]
+    pub(crate) fn payloads(&self, first: i64, end: i64) -> impl Iterator<Item = NonNull<E>> + use<E, F> {
+        let end = end.min((first | self.mask) + 1);
+        // SAFETY: never null, as it lies in the section.
+        let base = unsafe { NonNull::new_unchecked(self.payload(first)) };
+        // SAFETY: no event before `end` lies behind the one in the last slot, so `new` has checked that its stride is mapped.
+        (0..(end - first) as usize).map(move |index| unsafe { base.byte_add(index * Slots::<E, F>::STRIDE) })
+    }
+}
+
+impl<S: Carries> Memory for Mapped<S> {
+    type Form = S::Form;
+
+    // Where slots share a line, following them takes that line away from a producer that is still writing on it: give up early.
+    const FOLLOW_STAMPS: u32 = if S::STRIDE < 64 { 8 } else { 32 };
+
+    #[inline(always)]
+    fn control(&self) -> &Control {
+        // SAFETY: mapped for as long as the segment lives, which `self` holds; aligned and long enough, as `new` has checked; and
+        // `Control` is atomic words only, for which every bit pattern is valid and which anybody may write.
+        unsafe { self.control.as_ref() }
+    }
+
+    fn table_len(&self) -> usize {
+        self.table_len
+    }
+
+    #[inline(always)]
+    fn entry(&self, index: usize) -> &Entry {
+        assert!(index < self.table_len, "entry {index} of {}", self.table_len);
+        // SAFETY: as for `control`; the index was checked in the line above.
+        unsafe { self.table.add(index).as_ref() }
+    }
+
+    #[cold]
+    fn is_held(&self, index: usize) -> bool {
+        self.segment.is_held(entry_byte(index)).unwrap_or(true)
+    }
+
+    #[cold]
+    fn is_joining(&self) -> bool {
+        self.is_held(self.table_len)
+    }
+
+    #[inline(always)]
+    fn capacity(&self) -> i64 {
+        self.mask + 1
+    }
+
+    #[inline(always)]
+    fn header(&self, position: i64) -> &<S::Form as Form>::Header {
+        const {
+            assert!(size_of::<<S::Form as Form>::Header>() <= S::STRIDE && S::STRIDE.is_multiple_of(16));
+            assert!(align_of::<<S::Form as Form>::Header>() <= 16);
+        }
+        // SAFETY: the header lies at the beginning of a slot and is no longer than the stride; slots are a multiple of 16 bytes apart from
+        // a page boundary on, so it is aligned. It is atomic words only, and nothing else lies there: a payload begins behind it.
+        unsafe { self.slot(position).cast().as_ref() }
+    }
+
+    #[inline(always)]
+    fn fetch_line(&self, position: i64) {
+        fetch_for_write(self.slot(position).as_ptr());
+    }
+}
+
+impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
+    type Event = E;
+
+    #[inline(always)]
+    fn fetch_second_line(&self, position: i64) {
+        if Slots::<E, F>::STRIDE > LINE_BYTES {
+            fetch_for_write(self.slot(position).as_ptr().wrapping_add(LINE_BYTES));
+        }
+    }
+
+    #[inline(always)]
+    fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut E) -> R) -> R {
+        f(self.payload(position))
+    }
+
+    #[inline(always)]
+    fn with<R>(&self, position: i64, f: impl FnOnce(*const E) -> R) -> R {
+        f(self.payload(position))
+    }
+
+    /// A copy that may race with the producer. The language has no word for this: the payload is written with plain stores and read
+    /// here with relaxed atomic loads of at most a word. No reference is made, every bit pattern is an event, and the caller believes
+    /// the copy only if the form says that nothing has changed behind it.
+    fn racing_copy(&self, position: i64) -> E {
+        use crate::sync::primitive::{AtomicU8, AtomicU64, Ordering};
+        let from = self.payload(position).cast::<u8>();
+        let mut copy = E::new_zeroed();
+        let bytes = copy.as_mut_bytes();
+        let words = bytes.len() / 8;
+        for (i, chunk) in bytes.chunks_mut(8).enumerate() {
+            if i < words {
+                // SAFETY: payloads start on a multiple of 8 and this word lies inside the payload, which is mapped for reading.
+                let word = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast()) };
+                chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+            } else {
+                for (j, byte) in chunk.iter_mut().enumerate() {
+                    // SAFETY: this byte lies inside the payload.
+                    *byte = unsafe { AtomicU8::from_ptr(from.add(8 * i + j)) }.load(Ordering::Relaxed);
+                }
+            }
+        }
+        copy
+    }
+}
+
+impl Mapped<Lines> {
+    /// The payload of the record at `position`, which covers as many lines as `len` bytes need, fewer than the ring has: the caller has
+    /// checked that. Where it crosses the end of the lines it goes on in their second mapping. Aligned to 16.
+    #[inline(always)]
+    pub(crate) fn record(&self, position: i64, len: usize) -> NonNull<[u8]> {
+        assert!(len <= self.mask as usize * LINE_BYTES, "a record as long as its ring");
+        // SAFETY: the header lies inside the line at `position`, and so many bytes behind it before that line's place in the second
+        // mapping of the lines, by the assertion above; that they are mapped twice in a row is the segment's promise for its kind.
+        NonNull::slice_from_raw_parts(unsafe { self.slot(position).add(HEADER_BYTES) }, len)
+    }
+}

@@ -1,0 +1,523 @@
+//! The words of a ring: the producer's lines and the consumers' table.
+//!
+//! **Lives here:** [`Control`], [`Entry`], [`Status`], [`Identity`]: who writes which word, and the layout. **Builds on:** `sync`.
+//! **May touch it:** see each field; a number read from here is copied once, checked, then used.
+//!
+//! ```text
+//! Control, 768 bytes                                    Entry, 1024 bytes, one per consumer
+//! 0    published position        producer               0    position (gate)        its consumer
+//! 128  readers' bell             who parks, who rings   8    delivered position     its consumer
+//! 256  claim limit               producer               16   status                 holder of its lock byte
+//! 264  sentinel                  producer               24   announce               its consumer
+//! 272  high water of the table   joiners                28   writer's bell          producer parks, consumer rings
+//! 276  announce                  producer               128  identity, redelivery   holder of its lock byte
+//! 280  closed                    producer               168  id length, 176 its text holder of its lock byte
+//! 284  departures                who frees or drops     304  redelivered until      holder of its lock byte
+//! 288  read                      consumers, who frees   312  ending                 holder of its lock byte
+//! 292  refusals, 296 refusal     refused processes      320  times: joined, parked, woken, alerted (reserved)
+//! 304  arrivals                  joiners
+//! 312  claim limit, once more    producer
+//! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
+//! 416  times: parked, woken, alerted (reserved)         360  given back until       holder of its lock byte
+//! 512  claimed (reserved)        producer               512  released, 64 words (reserved)
+//! 640  begins, 8 positions       producer               1024 -
+//! ```
+//!
+//! *Reserved* words are 0; nothing of this build reads them. What each is for: RFC 0011.
+
+use super::ending::Ending;
+use crate::sync::bell::Bell;
+use crate::sync::cursor::Cursor;
+use crate::sync::primitive::{AtomicI64, AtomicU32, AtomicU64, Ordering, Site, order};
+#[cfg(not(loom))]
+use crate::text::disguises;
+
+/// The sentinel's value once it is lifted: it gates nobody.
+pub(crate) const SENTINEL_LIFTED: i64 = i64::MAX;
+
+/// An entry's `delivered` until its owner is handed something.
+pub(crate) const NOTHING_DELIVERED: i64 = -1;
+
+/// The word *closed* of a ring whose producer has closed it: nothing will follow. So is any other number but 0 and [`ABANDONED`].
+pub(crate) const CLOSED: u32 = 1;
+
+/// The word *closed* of a ring whose producer was dropped by a panic: as if it had died, except that it says so.
+pub(crate) const ABANDONED: u32 = 2;
+
+/// Longest consumer id in bytes.
+pub const CONSUMER_ID_MAX_LEN: usize = 128;
+
+/// The lines that belong to the ring as a whole.
+#[repr(C)]
+pub struct Control {
+    /// How many events may be read. The only line that a publish writes beside the slot.
+    pub(crate) cursor: Cursor,
+    /// Readers sleep here for events.
+    pub(crate) readers: PaddedBell,
+    pub(crate) gate: GateLine,
+    pub(crate) producer: ProducerLine,
+    _claimed: ReservedLine,
+    pub(crate) begins: BeginsLine,
+}
+
+/// A bell alone on its lines: every publish reads it, and it must not move when something beside it is written.
+#[repr(C, align(128))]
+pub(crate) struct PaddedBell(pub(crate) Bell);
+
+/// What joiners and waiters read and the producer seldom writes.
+#[repr(C, align(128))]
+pub(crate) struct GateLine {
+    /// The highest position that may be written without another rescan. Stored by the producer before the fence of a rescan.
+    claim_limit: AtomicI64,
+    /// Bound on positions until the expected consumers have joined; [`SENTINEL_LIFTED`] when there is none.
+    sentinel: AtomicI64,
+    /// One more than the highest index ever used in the table. Only grows. With `arrivals`: see `Sequencer::entries_in_use`.
+    pub(crate) high_water: AtomicU32,
+    /// How the producer announces: `Announce` as a number.
+    pub(crate) announce: AtomicU32,
+    /// Nonzero once nothing more will be published by the present producer: [`CLOSED`] in good order, [`ABANDONED`] by a panic.
+    pub(crate) closed: AtomicU32,
+    /// Counts the places that were given up, let go or taken away. A managed publish compares it with what it saw last.
+    departures: AtomicU32,
+    /// Nonzero once a consumer has been handed an event.
+    pub(crate) read: AtomicU32,
+    /// Counts the refusals that were written, here or in an entry.
+    pub(crate) refusals: AtomicU32,
+    /// The last refusal of a process without a rank.
+    pub(crate) refusal: AtomicU64,
+    beside: BesideGate,
+}
+
+/// Words that say once more what words of the gate line say, so that no single one has to be believed. In a model nothing is damaged, and
+/// loom pays for each word.
+#[repr(C)]
+struct BesideGate {
+    /// Counts the consumers that have taken an entry.
+    #[cfg(not(loom))]
+    arrivals: AtomicU32,
+    /// The same as the claim limit. Where the two differ, one was damaged, or the producer is between the two looks of a rescan.
+    #[cfg(not(loom))]
+    claim_limit_again: AtomicI64,
+}
+
+/// Who the producer is, for the message to the human.
+#[repr(C, align(128))]
+pub(crate) struct ProducerLine {
+    pub(crate) identity: Identity,
+    /// Counts producers of this segment: 1 for the creator, one more for each take-over.
+    pub(crate) reign: AtomicU64,
+    /// When the producer last parked, was woken, and raised an alert.
+    _times: [AtomicU64; 3],
+}
+
+/// A line of its own for how far the producer is about to write.
+#[repr(C, align(128))]
+struct ReservedLine(AtomicI64);
+
+/// Eighths of a ring of records for each of which the position of the first record in it is kept.
+pub(crate) const EIGHTHS: usize = 8;
+
+/// Where records begin.
+#[repr(C, align(128))]
+pub(crate) struct BeginsLine {
+    /// Per eighth of the ring, the position of the first record that began in it, in the last lap that came there.
+    pub(crate) first: [AtomicI64; EIGHTHS],
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    assert!(size_of::<Control>() == 768 && size_of::<Entry>() == 1024);
+    assert!(core::mem::offset_of!(Control, gate) == 256 && core::mem::offset_of!(GateLine, refusal) == 40);
+    assert!(core::mem::offset_of!(GateLine, beside) == 48 && core::mem::offset_of!(BesideGate, claim_limit_again) == 8);
+    assert!(core::mem::offset_of!(Control, producer) == 384 && core::mem::offset_of!(ProducerLine, reign) == 24);
+    assert!(core::mem::offset_of!(Control, _claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
+    assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
+    assert!(core::mem::offset_of!(MemberLine, ending) == 184 && core::mem::offset_of!(MemberLine, refusal) == 224);
+    assert!(core::mem::offset_of!(MemberLine, given_back_until) == 232);
+    assert!(core::mem::offset_of!(Entry, _released) == 512);
+};
+
+impl Control {
+    /// The words of a new ring: `limit` positions may be written before the first rescan.
+    pub(crate) fn new(limit: i64, sentinel: i64) -> Self {
+        Self {
+            cursor: Cursor::new(),
+            readers: PaddedBell(Bell::new()),
+            gate: GateLine {
+                claim_limit: AtomicI64::new(limit),
+                sentinel: AtomicI64::new(sentinel),
+                high_water: AtomicU32::new(0),
+                announce: AtomicU32::new(0),
+                closed: AtomicU32::new(0),
+                departures: AtomicU32::new(0),
+                read: AtomicU32::new(0),
+                refusals: AtomicU32::new(0),
+                refusal: AtomicU64::new(0),
+                beside: BesideGate {
+                    #[cfg(not(loom))]
+                    arrivals: AtomicU32::new(0),
+                    #[cfg(not(loom))]
+                    claim_limit_again: AtomicI64::new(limit),
+                },
+            },
+            producer: ProducerLine {
+                identity: Identity::none(),
+                reign: AtomicU64::new(1),
+                _times: std::array::from_fn(|_| AtomicU64::new(0)),
+            },
+            _claimed: ReservedLine(AtomicI64::new(0)),
+            begins: BeginsLine { first: std::array::from_fn(|_| AtomicI64::new(0)) },
+        }
+    }
+}
+
+/// Process id, start time and pid namespace. Decisions rest on the kernel's locks, never on these.
+#[repr(C)]
+pub(crate) struct Identity {
+    pub(crate) pid: AtomicU32,
+    pub(crate) start_time_ticks: AtomicU64,
+    pub(crate) pid_namespace: AtomicU64,
+}
+
+impl Identity {
+    pub(crate) fn none() -> Self {
+        Self { pid: AtomicU32::new(0), start_time_ticks: AtomicU64::new(0), pid_namespace: AtomicU64::new(0) }
+    }
+}
+
+/// One consumer's place in the table. Written by whoever holds its lock byte.
+#[repr(C, align(128))]
+pub struct Entry {
+    /// The next sequence that the consumer will read: everything before it is released.
+    pub(crate) position: AtomicI64,
+    /// The end of what was handed to the application: up to here it may have seen events. [`NOTHING_DELIVERED`] before the first.
+    pub(crate) delivered: AtomicI64,
+    status: AtomicU64,
+    /// How the consumer announces: `Announce` as a number.
+    pub(crate) announce: AtomicU32,
+    /// The producer sleeps here while this consumer is the one it waits for.
+    pub(crate) writer: Bell,
+    pub(crate) member: MemberLine,
+    _released: ReleasedLine,
+}
+
+/// What a consumer has released of the messages that it holds, out of order.
+#[repr(C, align(128))]
+struct ReleasedLine([AtomicI64; RELEASED_WORDS]);
+
+/// Words for held messages. A model has none: loom pays for each.
+const RELEASED_WORDS: usize = if cfg!(loom) { 0 } else { 64 };
+
+/// Words that keep the words for held messages at their place. None in a model.
+const RESERVED_WORDS: usize = if cfg!(loom) { 0 } else { 18 };
+
+/// Who the consumer is.
+#[repr(C, align(128))]
+pub(crate) struct MemberLine {
+    pub(crate) identity: Identity,
+    /// The position at which it last rejoined, and how often it has done so there.
+    pub(crate) redelivered_from: AtomicI64,
+    pub(crate) redeliveries: AtomicU32,
+    /// The application's rank of this consumer, plus one; 0 if it gave none.
+    pub(crate) rank_plus_one: AtomicU32,
+    id_len_bytes: AtomicU32,
+    /// The id was made by us: nobody will come back for it.
+    generated: AtomicU32,
+    id: [AtomicU64; CONSUMER_ID_MAX_LEN / 8],
+    /// How far events had been handed out when it last rejoined: `delivered` begins again at the position.
+    pub(crate) redelivered_until: AtomicI64,
+    /// How its owner let it go while its process lived: `epoch << 8 | how`. Of another epoch than the status it says nothing, so it is
+    /// never reset.
+    pub(crate) ending: AtomicU64,
+    /// When the owner joined, last parked, was last woken, and was last named in an alert.
+    _times: [AtomicU64; 4],
+    /// Why the process that came as the rank of this *index* was refused, whoever owns the entry.
+    pub(crate) refusal: AtomicU64,
+    /// How far events had been handed out of which the application has given some back. Only grows under one id.
+    pub(crate) given_back_until: AtomicI64,
+    _reserved: [AtomicU64; RESERVED_WORDS],
+}
+
+/// Life of an entry. What a crash in each state leaves behind: RFC 0003.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Free,
+    /// Gates, but the start is not yet decided.
+    Joining,
+    Active,
+    /// No state of this build: the word was damaged. Nothing is concluded from it, so the entry gates.
+    Unknown,
+}
+
+/// State and epoch of an entry in one word: `epoch << 8 | state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) state: State,
+    /// Counts the owners that the entry has had, so that a late look is not taken for the present owner.
+    pub(crate) epoch: u64,
+}
+
+impl Status {
+    fn from_word(word: u64) -> Self {
+        let state = match word & 0xff {
+            0 => State::Free,
+            1 => State::Joining,
+            2 => State::Active,
+            _ => State::Unknown,
+        };
+        Self { state, epoch: word >> 8 }
+    }
+
+    fn word(self) -> u64 {
+        let state = match self.state {
+            State::Free => 0,
+            State::Joining => 1,
+            State::Active => 2,
+            State::Unknown => 0xff,
+        };
+        self.epoch << 8 | state
+    }
+
+    /// Whether nobody has the entry.
+    #[cfg(not(loom))]
+    pub(crate) fn is_free(&self) -> bool {
+        self.state == State::Free
+    }
+
+    /// Whether somebody has the entry, or had it and is dead.
+    #[cfg(not(loom))]
+    pub(crate) fn is_taken(&self) -> bool {
+        !self.is_free()
+    }
+
+    /// Whether it is one in which a consumer has the entry.
+    pub(crate) fn is_owned(self) -> bool {
+        matches!(self.state, State::Joining | State::Active)
+    }
+
+    /// Whether the producer must not pass this entry's position.
+    pub(crate) fn gates(self) -> bool {
+        self.state != State::Free
+    }
+}
+
+/// The epoch after this one.
+fn after(epoch: u64) -> u64 {
+    epoch.wrapping_add(1) & (u64::MAX >> 8)
+}
+
+impl Entry {
+    /// An entry that nobody has; in a segment that is what zeros mean.
+    #[cfg(test)]
+    pub(crate) fn new() -> Self {
+        Self {
+            position: AtomicI64::new(0),
+            delivered: AtomicI64::new(0),
+            status: AtomicU64::new(0),
+            announce: AtomicU32::new(0),
+            writer: Bell::new(),
+            member: MemberLine {
+                identity: Identity::none(),
+                redelivered_from: AtomicI64::new(0),
+                redeliveries: AtomicU32::new(0),
+                rank_plus_one: AtomicU32::new(0),
+                id_len_bytes: AtomicU32::new(0),
+                generated: AtomicU32::new(0),
+                id: std::array::from_fn(|_| AtomicU64::new(0)),
+                redelivered_until: AtomicI64::new(0),
+                ending: AtomicU64::new(0),
+                _times: std::array::from_fn(|_| AtomicU64::new(0)),
+                refusal: AtomicU64::new(0),
+                given_back_until: AtomicI64::new(0),
+                _reserved: std::array::from_fn(|_| AtomicU64::new(0)),
+            },
+            _released: ReleasedLine(std::array::from_fn(|_| AtomicI64::new(0))),
+        }
+    }
+
+    /// State and epoch. Acquire: who sees a state sees the words that were written before it, and who sees that the owner has left
+    /// may write into the slots that it had read.
+    #[inline]
+    pub(crate) fn status(&self) -> Status {
+        Status::from_word(self.status.load(order(Site::StatusAcquire, Ordering::Acquire)))
+    }
+
+    /// Whether the owner's application has been handed an event, be it by an owner before it whose place it took over.
+    pub(crate) fn was_handed_something(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed) != NOTHING_DELIVERED
+    }
+
+    /// Moves to another state; the caller holds the entry's lock byte.
+    pub(crate) fn set_state(&self, state: State) {
+        let epoch = self.status().epoch;
+        self.status.store(Status { state, epoch }.word(), order(Site::StatusRelease, Ordering::Release));
+    }
+
+    /// Begins a new owner's time: same state, next epoch. The caller holds the entry's lock byte.
+    pub(crate) fn next_epoch(&self) {
+        let Status { state, epoch } = self.status();
+        self.status.store(Status { state, epoch: after(epoch) }.word(), Ordering::Release);
+    }
+
+    /// Frees the entry of the owner of `epoch`: *free* and a later epoch in one store, so that no owner's entry is ever free under its own
+    /// epoch. The caller holds the entry's lock byte.
+    pub(crate) fn set_free_after(&self, epoch: u64) {
+        let free = Status { state: State::Free, epoch: after(self.status().epoch.max(epoch)) };
+        self.status.store(free.word(), order(Site::StatusRelease, Ordering::Release));
+    }
+
+    /// Says how the owner of `epoch` lets the entry go, which goes on gating. The caller holds the entry's lock byte.
+    pub(crate) fn set_ending(&self, epoch: u64, ending: Ending) {
+        // Relaxed: the count of departures is stored behind it with Release, and whoever finds the lock byte free asked the kernel.
+        self.member.ending.store(epoch << 8 | ending.number(), Ordering::Relaxed);
+    }
+
+    /// How the owner that `status` names has let the entry go; `None` if it has not said so.
+    pub(crate) fn ending(&self, status: Status) -> Option<Ending> {
+        let word = self.member.ending.load(Ordering::Relaxed);
+        (word >> 8 == status.epoch).then(|| Ending::from_number(word & 0xff)).flatten()
+    }
+}
+
+impl GateLine {
+    /// The bound on positions in a ring of that `capacity`, of which `published` events are known; [`SENTINEL_LIFTED`] if there is none. A number
+    /// that no start-up buffer can have, or that is passed, is none.
+    pub(crate) fn sentinel(&self, capacity: i64, published: i64) -> i64 {
+        let sentinel = self.sentinel.load(Ordering::Relaxed);
+        if (published.max(1)..=capacity).contains(&sentinel) { sentinel } else { SENTINEL_LIFTED }
+    }
+
+    /// Lifts the sentinel. Before the fence of a rescan.
+    pub(crate) fn lift_sentinel(&self) {
+        self.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
+    }
+
+    /// Says up to where the producer may write if a second look at the table finds no more than the first. Before the fence between them.
+    pub(crate) fn try_claim_limit(&self, limit: i64) {
+        self.claim_limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Says up to where the producer may write without another rescan. No more than a lap after any consumer.
+    pub(crate) fn set_claim_limit(&self, limit: i64) {
+        self.claim_limit.store(limit, Ordering::Relaxed);
+        #[cfg(not(loom))]
+        self.beside.claim_limit_again.store(limit, Ordering::Relaxed);
+    }
+
+    /// The claim limit, or the lower of two that differ: it only grows, so the producer may write at least as far.
+    pub(crate) fn claim_limit_at_least(&self) -> i64 {
+        let limit = self.claim_limit.load(Ordering::Relaxed);
+        #[cfg(not(loom))]
+        let limit = limit.min(self.beside.claim_limit_again.load(Ordering::Relaxed));
+        limit
+    }
+
+    /// The claim limit, or the higher of two that differ: as long as one of them is right, the producer does not write further.
+    pub(crate) fn claim_limit_at_most(&self) -> i64 {
+        let limit = self.claim_limit.load(Ordering::Relaxed);
+        #[cfg(not(loom))]
+        let limit = limit.max(self.beside.claim_limit_again.load(Ordering::Relaxed));
+        limit
+    }
+
+    /// Counts a consumer that has taken an entry, and said so there.
+    pub(crate) fn count_arrival(&self) {
+        // Release pairs with Acquire in `arrivals`: a producer that sees the arrival finds the consumer in the table.
+        #[cfg(not(loom))]
+        self.beside.arrivals.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many consumers have taken an entry. Acquire: see `count_arrival`.
+    pub(crate) fn arrivals(&self) -> u32 {
+        #[cfg(not(loom))]
+        return self.beside.arrivals.load(Ordering::Acquire);
+        #[cfg(loom)]
+        0
+    }
+
+    /// Whether the producer has closed the ring. Acquire: see `Sequencer::close`.
+    pub(crate) fn is_closed(&self) -> bool {
+        !matches!(self.closing(), 0 | ABANDONED)
+    }
+
+    /// Whether the producer was dropped by a panic, and no other has taken the ring over.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.closing() == ABANDONED
+    }
+
+    /// The word *closed*: 0 while the ring is open.
+    pub(crate) fn closing(&self) -> u32 {
+        self.closed.load(order(Site::CloseAcquire, Ordering::Acquire))
+    }
+
+    /// Counts a consumer that has left, was dropped, or was taken out of the table. Said in its entry before.
+    pub(crate) fn count_departure(&self) {
+        // Release pairs with Acquire in `departures`: a producer that finds another count finds what is said in the entry.
+        self.departures.fetch_add(1, order(Site::DepartureRelease, Ordering::Release));
+    }
+
+    /// How many consumers have gone. Acquire: see `count_departure`.
+    pub(crate) fn departures(&self) -> u32 {
+        self.departures.load(order(Site::DepartureAcquire, Ordering::Acquire))
+    }
+
+    /// The same at the price of a load, for a comparison with what [`departures`](Self::departures) said last.
+    #[inline(always)]
+    pub(crate) fn departures_now(&self) -> u32 {
+        self.departures.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(loom))]
+impl MemberLine {
+    /// Writes the id; the caller holds the entry's lock byte and the entry gates nobody yet.
+    pub(crate) fn set_id(&self, id: &str, is_generated: bool) {
+        let mut bytes = [0; CONSUMER_ID_MAX_LEN];
+        bytes[..id.len()].copy_from_slice(id.as_bytes());
+        for (word, chunk) in self.id.iter().zip(bytes.chunks_exact(8)) {
+            word.store(u64::from_le_bytes(chunk.try_into().expect("chunks of eight")), Ordering::Relaxed);
+        }
+        self.id_len_bytes.store(id.len() as u32, Ordering::Relaxed);
+        self.generated.store(is_generated.into(), Ordering::Relaxed);
+    }
+
+    /// The id, copied. Bytes that are not text, characters that no id has, and a length beyond the field come out as what can be shown of
+    /// them.
+    pub(crate) fn id(&self) -> String {
+        let mut bytes = [0; CONSUMER_ID_MAX_LEN];
+        for (word, chunk) in self.id.iter().zip(bytes.chunks_exact_mut(8)) {
+            chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+        }
+        let len = (self.id_len_bytes.load(Ordering::Relaxed) as usize).min(CONSUMER_ID_MAX_LEN);
+        String::from_utf8_lossy(&bytes[..len]).replace(disguises, "\u{fffd}")
+    }
+
+    /// Whether the id was made by us.
+    pub(crate) fn is_generated(&self) -> bool {
+        self.generated.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn set_rank(&self, rank: Option<u32>) {
+        self.rank_plus_one.store(rank.map_or(0, |rank| rank.saturating_add(1)), Ordering::Relaxed);
+    }
+
+    pub(crate) fn rank(&self) -> Option<u32> {
+        self.rank_plus_one.load(Ordering::Relaxed).checked_sub(1)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_no_consumer_can_have_is_shown_without_what_disguises_a_line() {
+        let entry = Entry::new();
+        for (forged, shown) in
+            [("a\u{202e}b", "a\u{fffd}b"), ("\u{200b}a\n", "\u{fffd}a\u{fffd}"), ("rank 3", "rank 3")]
+        {
+            entry.member.set_id(forged, false);
+            assert_eq!(entry.member.id(), shown);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Words that no producer has written, below what was published.
+//!
+//! **Lives here:** [`resume_after`]: where a reader goes on that stands before such a word; and what stamps say of it. **Builds on:** `form`.
+//! **May touch it:** readers that have found nothing, on their slow path.
+//!
+//! The cursor is stored after the words that it covers. So a reader that finds its next event missing, although the cursor lies beyond it,
+//! has met damage: of that word, or of the cursor. What lies between the two tells which. If it does not tell, the reader waits: the next
+//! publish repairs a cursor, and is itself the proof that a word before it is damaged.
+
+use super::form::Form;
+use super::memory::Memory;
+use crate::sync::primitive::Ordering;
+
+/// Where a reader goes on that stands at `next`, where it expects `expected`, if what stands there is damaged; `None` if its event is there, or
+/// was not yet published as far as the words tell. `is_over`: nothing more will be published, so that what contradicts itself now always will.
+pub(crate) fn resume_after<M: Memory>(
+    memory: &M,
+    next: i64,
+    expected: <M::Form as Form>::Expected,
+    is_over: bool,
+) -> Option<i64> {
+    // The cursor first: of what it covers, the word is there as well.
+    let published = memory.control().cursor.acquire();
+    let word = memory.stamp(next).load(Ordering::Acquire);
+    let is_there = M::Form::is_expected(memory, expected, next) && memory.end_of(next, word).is_some();
+    if published <= next || is_there {
+        return None;
+    }
+    if published - next > memory.capacity() {
+        // No cursor to follow, unless the slot says the same: then the producer has not waited for us.
+        return M::Form::tells_of_overrun(memory, next, word, published).then_some(published);
+    }
+    M::Form::resume_after(memory, next, expected, word, published, is_over)
+}
+
+/// [`Form::resume_after`] of slots with stamps.
+pub(super) fn resume_among_stamps<M: Memory>(
+    memory: &M,
+    next: i64,
+    word: i64,
+    published: i64,
+    is_over: bool,
+) -> Option<i64> {
+    // Published in order: an event after ours that is there was published after ours.
+    let is_there = |position: &i64| memory.stamp(*position).load(Ordering::Acquire) == position + 1;
+    match (next + 1..published).find(is_there) {
+        None if !is_older(memory, next, word) => Some(next + 1),
+        None if is_over => Some(published),
+        found => found,
+    }
+}
+
+/// Whether `stamp` may have stood in the slot of event `next` before that was published: being written, or of an earlier lap.
+fn is_older<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
+    stamp == 0 || ((1..=next).contains(&stamp) && (next + 1 - stamp) % memory.capacity() == 0)
+}
+
+/// Whether `stamp` is that of an event which has overwritten event `next`.
+pub(super) fn is_of_lap_after<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
+    stamp > next + 1 && (stamp - next - 1) % memory.capacity() == 0
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::ring::memory::heap::HeapMemory;
+    use std::sync::Arc;
+
+    /// Where a reader at 4 of a ring of four goes on, with `stamps` in it and the cursor at `cursor`; now, and when the ring is over.
+    fn resume(stamps: [i64; 4], cursor: i64) -> [Option<i64>; 2] {
+        let memory = Arc::new(HeapMemory::<u64>::new(4, 1, None));
+        for (index, stamp) in stamps.into_iter().enumerate() {
+            memory.stamp(index as i64).store(stamp, Ordering::Relaxed);
+        }
+        memory.control().cursor.publish(cursor);
+        [false, true].map(|is_over| resume_after(&memory, 4, (), is_over))
+    }
+
+    #[test]
+    fn what_a_producer_may_leave_is_no_damage() {
+        assert_eq!(resume([1, 2, 3, 4], 4), [None; 2], "nothing published");
+        assert_eq!(resume([5, 2, 3, 4], 4), [None; 2], "stamped, cursor not stored");
+        assert_eq!(resume([5, 6, 7, 8], 8), [None; 2], "published");
+        assert_eq!(resume([0, 2, 3, 4], 4), [None; 2], "being written");
+        assert_eq!(resume([0, 6, 7, 4], 4), [None; 2], "in the middle of a group");
+        assert_eq!(resume([77, 2, 3, 4], 4), [None; 2], "nonsense in a slot that the producer comes to next");
+    }
+
+    #[test]
+    fn a_damaged_stamp_is_stepped_over_as_soon_as_it_is_told_from_a_forged_cursor() {
+        assert_eq!(resume([77, 6, 7, 4], 7), [Some(5); 2], "nonsense");
+        assert_eq!(resume([77, 2, 3, 4], 5), [Some(5); 2], "nonsense, and nothing after it");
+        assert_eq!(resume([-1, i64::MIN, 7, 8], 8), [Some(6); 2], "two of them");
+        assert_eq!(resume([0, 6, 7, 4], 7), [Some(5); 2], "cleared");
+        assert_eq!(resume([1, 6, 7, 4], 7), [Some(5); 2], "as it was a lap ago");
+        assert_eq!(resume([0, 2, 3, 4], 5), [None, Some(5)], "cleared, or a forged cursor");
+        assert_eq!(resume([1, 2, 3, 4], 8), [None, Some(8)], "a forged cursor, or everything as it was a lap ago");
+    }
+
+    #[test]
+    fn a_cursor_beyond_a_lap_is_followed_only_where_the_slot_was_overwritten() {
+        assert_eq!(resume([1, 2, 3, 4], 9), [None; 2]);
+        assert_eq!(resume([1, 2, 3, 4], i64::MAX), [None; 2]);
+        assert_eq!(resume([13, 14, 11, 12], 14), [Some(14); 2]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Lines: the form of a ring of bytes, over which records lie.
+//!
+//! **Lives here:** [`Lines`], and the two words in front of a record. What they say is in `word`, what follows from them in `walk`.
+//! **Builds on:** `form`. **May touch it:** the algorithm.
+
+use super::walk;
+use crate::ring::protocol::form::{Form, sealed};
+use crate::ring::protocol::memory::Memory;
+#[cfg(not(loom))]
+use crate::segment::Kind;
+use crate::sync::cursor::POSITION_MAX;
+use crate::sync::primitive::{AtomicI64, Ordering};
+
+/// Lines of 64 bytes with records over them: the form of a ring of records, and all that there is to say of what it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {}
+
+/// The words in front of a record's payload, in the first of its lines.
+#[repr(C)]
+#[derive(Default)]
+pub struct LineHeader {
+    /// The commit word.
+    pub(crate) word: AtomicI64,
+    /// The number of the record that begins, or will begin, here.
+    pub(crate) number: AtomicI64,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<LineHeader>() == super::word::HEADER_BYTES);
+
+impl sealed::Sealed for Lines {}
+
+impl Form for Lines {
+    type Header = LineHeader;
+    /// The number of the record that begins, or will begin, at the reader's position; its complement if the word there is not believed. A
+    /// commit word carries no lap: what begins with another number is not published.
+    type Expected = i64;
+
+    #[cfg(not(loom))]
+    const KIND: Kind = Kind::Records;
+    const HEADROOM: i64 = 1;
+    const NUMBERS_STAND_IN_LINES: bool = true;
+
+    #[inline(always)]
+    fn word(header: &LineHeader) -> &AtomicI64 {
+        &header.word
+    }
+
+    #[inline(always)]
+    fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64, word: i64) -> Option<i64> {
+        walk::end_of(memory, position, word)
+    }
+
+    fn is_published<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
+        // Acquire: as in `Reader::look`.
+        let word = memory.stamp(position).load(Ordering::Acquire);
+        walk::end_of(memory, position, word).is_some()
+            && (walk::leads_on(memory, position, word) || memory.control().cursor.acquire() > position)
+    }
+
+    fn number_at<M: Memory<Form = Self>>(memory: &M, position: i64) -> i64 {
+        // A number from shared memory, with which somebody will do arithmetic.
+        memory.header(position).number.load(Ordering::Relaxed).clamp(0, POSITION_MAX)
+    }
+
+    fn expected_at<M: Memory<Form = Self>>(memory: &M, position: i64) -> i64 {
+        Self::number_at(memory, position)
+    }
+
+    #[inline(always)]
+    fn expected_after<M: Memory<Form = Self>>(memory: &M, expected: i64, events: i64, position: i64) -> Option<i64> {
+        let number = expected + events;
+        walk::is_numbered(memory, position, number).then_some(number)
+    }
+
+    fn doubted_at<M: Memory<Form = Self>>(memory: &M, position: i64) -> i64 {
+        !Self::number_at(memory, position)
+    }
+
+    #[inline(always)]
+    fn is_believed(expected: i64) -> bool {
+        expected >= 0
+    }
+
+    #[inline(always)]
+    fn number(expected: i64, _position: i64) -> i64 {
+        expected.max(!expected)
+    }
+
+    #[inline(always)]
+    fn is_expected<M: Memory<Form = Self>>(memory: &M, expected: i64, position: i64) -> bool {
+        walk::is_numbered(memory, position, expected)
+    }
+
+    fn begin_from<M: Memory<Form = Self>>(memory: &M, position: i64, published: i64) -> i64 {
+        walk::begin_from(memory, position, published)
+    }
+
+    fn known_begin_from<M: Memory<Form = Self>>(memory: &M, position: i64, published: i64) -> i64 {
+        walk::known_begin(memory, position, published)
+    }
+
+    fn noted_begin_from<M: Memory<Form = Self>>(memory: &M, position: i64, published: i64) -> i64 {
+        walk::noted_begin(memory, position, published)
+    }
+
+    fn published_end<M: Memory<Form = Self>>(memory: &M) -> (i64, bool) {
+        walk::published_end(memory)
+    }
+
+    fn end_from<M: Memory<Form = Self>>(memory: &M, cursor: i64) -> (i64, bool) {
+        // In a model no cursor is forged, and loom pays for each look.
+        if cfg!(loom) { (cursor, true) } else { walk::end_from(memory, cursor) }
+    }
+
+    /// Only who follows the records can tell, and each of them is looked at before it is read.
+    #[inline(always)]
+    fn confirms_published<M: Memory<Form = Self>>(_memory: &M, _published: i64) -> bool {
+        true
+    }
+
+    fn may_have_been_reached<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
+        walk::may_have_been_reached(memory, position)
+    }
+
+    /// A commit word carries no lap.
+    fn tells_of_overrun<M: Memory<Form = Self>>(_memory: &M, _position: i64, _word: i64, _published: i64) -> bool {
+        false
+    }
+
+    fn resume_after<M: Memory<Form = Self>>(
+        memory: &M,
+        next: i64,
+        expected: i64,
+        _word: i64,
+        published: i64,
+        is_over: bool,
+    ) -> Option<i64> {
+        walk::resume_after(memory, next, expected, published, is_over)
+    }
+
+    /// Nothing: what may stand behind the end of the records is cleared with the record before it.
+    fn clear_leftovers<M: Memory<Form = Self>>(_memory: &M, _end: i64) {}
+}

@@ -1,0 +1,167 @@
+//! Where the published events of a ring end, when its producer is not there to say it.
+//!
+//! **Lives here:** [`published_end`], [`end_from`], [`may_have_been_reached`]; and [`clear_leftovers`] of what lies behind it. **Builds on:**
+//! `memory`. **May touch it:** who takes over, who joins at the tail, and who comes back to its entry.
+
+use super::memory::Memory;
+use crate::sync::cursor::POSITION_MAX;
+use crate::sync::primitive::{Ordering, Site, weakened};
+
+/// The end of what was published, and whether the cursor could be believed.
+///
+/// It is the end of the unbroken run of valid stamps that begins at the cursor, which may lag behind them: readers follow the stamps
+/// and may have seen those events. A cursor that the stamps on either side of it contradict was not stored by a producer; then the highest
+/// stamp in the ring tells, or the lowest slot before it that lacks its stamp: there a producer died inside a group.
+///
+/// A slot in which a producer died has no stamp, so a cursor that points to it a lap too low, or a lap too high, is contradicted by none. But it
+/// was not within a lap of what that producer had leave to write.
+pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
+    let gate = &memory.control().gate;
+    // Before the cursor, and after it: a live producer only moves on.
+    let allowed = gate.claim_limit_at_least();
+    let cursor = memory.control().cursor.acquire();
+    let (end, is_believed) = end_from(memory, cursor);
+    if allowed.saturating_sub(memory.capacity()) > end || cursor > gate.claim_limit_at_most() {
+        let by_stamps = end_by_stamps(memory);
+        return (by_stamps, is_believed && by_stamps == end);
+    }
+    (end, is_believed)
+}
+
+/// [`published_end`] as far as `cursor` and the stamps tell.
+pub(crate) fn end_from<M: Memory>(memory: &M, cursor: i64) -> (i64, bool) {
+    let capacity = memory.capacity();
+    if !may_have_been_reached(memory, cursor) {
+        return (end_by_stamps(memory), false);
+    }
+    let mut end = cursor;
+    while end - cursor < capacity && memory.stamp(end).load(Ordering::Acquire) == end + 1 {
+        end += 1;
+    }
+    // The event of a later lap where the run ends: the cursor is too low, or that stamp is damaged. The other stamps tell which.
+    if stamp_at(memory, end % capacity) > end + 1 {
+        let by_stamps = end_by_stamps(memory);
+        if by_stamps > end && stamp_at(memory, (by_stamps - 1) % capacity) == by_stamps {
+            return (by_stamps, false);
+        }
+    }
+    (end, true)
+}
+
+/// The end of what was published, as the stamps alone have it.
+fn end_by_stamps<M: Memory>(memory: &M) -> i64 {
+    let capacity = memory.capacity();
+    let highest = (0..capacity).map(|index| stamp_at(memory, index)).max().unwrap_or(0);
+    // Not the slot of `highest` itself, which is a lap behind the event before it: it may be being written again.
+    let mut lap = (highest - capacity + 1).max(0)..highest;
+    lap.find(|position| stamp_at(memory, position % capacity) != position + 1).unwrap_or(highest)
+}
+
+/// Whether the stamps allow that everything before `position` was published once: the slot before it holds the event before it, or that of the
+/// next lap, which a batch that fills the ring reaches from behind, or is being written again by that batch.
+pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> bool {
+    if !(1..=POSITION_MAX).contains(&position) {
+        return position == 0;
+    }
+    let before = memory.stamp(position - 1).load(Ordering::Acquire);
+    before == position
+        || before == position + memory.capacity()
+        || (before == 0 && is_being_filled_from(memory, position))
+}
+
+/// Whether a batch or a group that begins at `position` may be filling the whole ring: of the slots after it, none holds an older event.
+fn is_being_filled_from<M: Memory>(memory: &M, position: i64) -> bool {
+    (position..position + memory.capacity() - 1).all(|later| {
+        let stamp = memory.stamp(later).load(Ordering::Acquire);
+        stamp == 0 || stamp == later + 1
+    })
+}
+
+/// The stamp of slot `index`, if it is one that a producer can have put there, and 0 otherwise.
+fn stamp_at<M: Memory>(memory: &M, index: i64) -> i64 {
+    let stamp = memory.stamp(index).load(Ordering::Acquire);
+    let belongs = (1..=POSITION_MAX).contains(&stamp) && (stamp - 1) % memory.capacity() == index;
+    if belongs { stamp } else { 0 }
+}
+
+/// Clears the stamps behind `end`, the end of what was published, that a producer left which died between the stamps of a group. A
+/// single event written in front of them would make them visible.
+///
+/// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's own, which is
+/// stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
+pub(crate) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
+    if weakened(Site::GroupClearing) {
+        return;
+    }
+    for position in end..end + memory.capacity() {
+        let stamp = memory.stamp(position);
+        // Any other number is an older event's, and means nothing at this position.
+        if stamp.load(Ordering::Relaxed) == position + 1 {
+            stamp.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::ring::memory::heap::HeapMemory;
+    use std::sync::Arc;
+
+    /// A ring of four in which `stamps` stand and the cursor at `cursor`.
+    fn ring(stamps: [i64; 4], cursor: i64) -> Arc<HeapMemory<u64>> {
+        let memory = Arc::new(HeapMemory::<u64>::new(4, 1, None));
+        for (index, stamp) in stamps.into_iter().enumerate() {
+            memory.stamp(index as i64).store(stamp, Ordering::Relaxed);
+        }
+        memory.control().cursor.publish(cursor);
+        // As low as it can be: no more was allowed than was written.
+        let highest = stamps.into_iter().filter(|stamp| (0..100).contains(stamp)).max().unwrap_or(0);
+        memory.control().gate.set_claim_limit(highest.max(4));
+        memory
+    }
+
+    #[test]
+    fn the_end_is_behind_the_stamps_that_follow_the_cursor() {
+        assert_eq!(published_end(&ring([0, 0, 0, 0], 0)), (0, true), "nothing published");
+        assert_eq!(published_end(&ring([1, 2, 0, 0], 0)), (2, true), "killed in a batch, before the cursor");
+        assert_eq!(published_end(&ring([5, 6, 3, 4], 4)), (6, true), "the same, one lap on");
+        assert_eq!(published_end(&ring([5, 0, 3, 4], 5)), (5, true), "killed inside a slot");
+        assert_eq!(published_end(&ring([5, 6, 7, 8], 4)), (8, true), "killed behind a batch that filled the ring");
+        assert_eq!(published_end(&ring([1, 0, 3, 0], 1)), (1, true), "a stamp behind a gap is not published");
+    }
+
+    #[test]
+    fn a_forged_cursor_is_not_believed() {
+        assert_eq!(published_end(&ring([5, 6, 3, 4], 900)), (6, false));
+        assert_eq!(published_end(&ring([5, 6, 3, 4], i64::MAX)), (6, false));
+        for too_low in [i64::MIN, -1, 0, 1] {
+            assert_eq!(published_end(&ring([5, 6, 3, 4], too_low)), (6, false), "{too_low}");
+        }
+        assert_eq!(published_end(&ring([0, 6, 3, 4], 1)), (4, false), "too low, and its producer died inside a slot");
+        assert_eq!(published_end(&ring([5, 6, 3, i64::MAX], -7)), (3, false), "a damaged stamp is none");
+    }
+
+    #[test]
+    fn a_damaged_stamp_behind_a_cursor_that_is_right_is_no_event() {
+        let memory = ring([5, 0, 0, 0], 0);
+        memory.control().gate.set_claim_limit(4);
+        assert_eq!(published_end(&memory), (0, true));
+    }
+
+    #[test]
+    fn a_cursor_forged_to_the_slot_in_which_its_producer_died_is_not_believed() {
+        for forged in [0, 4, 9, 13, 17] {
+            let memory = ring([0, 6, 7, 8], forged);
+            memory.control().gate.set_claim_limit(12);
+            assert_eq!(published_end(&memory), (8, false), "{forged}");
+        }
+        // As a group of four leaves them, whose producer died before the stamp of the first.
+        let group = ring([0, 6, 7, 8], 4);
+        group.control().gate.set_claim_limit(8);
+        assert_eq!(published_end(&group), (4, true));
+        let first_lap = ring([1, 2, 0, 0], 3);
+        first_lap.control().gate.set_claim_limit(4);
+        assert_eq!(published_end(&first_lap), (2, false), "inside a slot of the first lap");
+    }
+}

@@ -1,0 +1,35 @@
+//! Records: where they end, when their producer is not there to say it.
+
+use crate::ring::protocol::memory::Memory;
+use crate::ring::protocol::sequencer::Sequencer;
+use crate::sync::announce::Announce;
+use crate::sync::primitive::Ordering;
+use crate::{Patience, Place, SharedDisruptorBuilder};
+
+#[test]
+fn a_record_whose_cursor_was_not_stored_is_published_although_nobody_gates() {
+    let mut producer = SharedDisruptorBuilder::records(Place::heap(), 1024).build_record_producer().unwrap();
+    let memory = producer.memory().clone();
+    producer.publish(&[1; 40], 0, 0, Patience::Now).unwrap();
+    producer.publish(&[2; 100], 0, 0, Patience::Now).unwrap();
+    // Killed between the word of the second and the cursor, while somebody is joining at the first one's end.
+    memory.control().cursor.publish(1);
+    let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
+    assert_eq!((next.next(), next.next_number()), (3, 2));
+}
+
+#[test]
+fn gates_tell_where_the_end_is_although_the_high_water_was_forged() {
+    let place = Place::heap();
+    let builder = SharedDisruptorBuilder::records(place.clone(), 1024);
+    let mut producer = builder.build_record_producer().unwrap();
+    let _consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+    producer.publish(&[1; 100], 0, 0, Patience::Now).unwrap();
+    let memory = producer.memory().clone();
+    let end = memory.control().cursor.acquire();
+    // No record begins there, and only the gate at 0 leads to one.
+    memory.control().cursor.publish(1);
+    memory.control().gate.high_water.store(0, Ordering::Relaxed);
+    let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
+    assert_eq!((next.next(), next.next_number()), (end, 1));
+}
