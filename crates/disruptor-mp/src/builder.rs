@@ -91,7 +91,8 @@ impl Default for DiscoveryMode {
     }
 }
 
-/// Builds the endpoints of one ring: a producer, consumers, taps.
+/// Builds the endpoints of one ring: a producer, consumers, taps. `E` is what its events are, `()` for a ring of records; `F` is its form, which
+/// says what can be built.
 ///
 /// Made by [`build_shared_single_producer`](crate::build_shared_single_producer) and
 /// [`attach_shared_consumer`](crate::attach_shared_consumer).

@@ -5,7 +5,7 @@
 //! twice by a program that follows it. (`r#source` is how thiserror is told.)
 //!
 //! **Lives here:** [`MultiProcessError`]. **Builds on:** the errors of the layers below, which it keeps as sources.
-//! **May touch it:** builders return it; the errors of a running ring are in `ring::error`.
+//! **May touch it:** builders return it; the errors of a running ring are in `ring::ends::error`.
 
 use crate::counters::TableError;
 use crate::liveness::ProcessState;

@@ -56,6 +56,7 @@
 //! | publishing: one, a batch, with a deadline, without waiting | [`SharedProducer`], [`Patience`] |
 //! | what an end knows of its ring and of its peers | [`ProducerEnd`], [`ConsumerEnd`] |
 //! | messages of any length, written and read in place | [`SharedDisruptorBuilder::records`], [`RecordProducer`], [`RecordConsumer`] |
+//! | what a ring carries, as a type | [`Slots`] in a [`SlotForm`], [`Lines`] |
 //! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
 //! | watching without holding anybody back | [`Tap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
 //! | where a late consumer starts | [`StartAt`] |

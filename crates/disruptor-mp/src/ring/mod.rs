@@ -1,8 +1,8 @@
 //! The ring: one producer, strict broadcast, the slowest consumer gates.
 //!
-//! Three rooms: `protocol`, the algorithm, generic over where its words live and over what lies in front of an event, which is what the loom
-//! models run; `memory`, where the words live; `ends`, what users hold. What stands beside them gives the algorithm a segment and peers that
-//! may die.
+//! Three rooms: `protocol`, the algorithm, generic over where its words live and over what lies in front of an event,
+//! which is what the loom models run; `memory`, where the words live; `ends`, what users hold. What stands beside them
+//! gives the algorithm a segment and peers that may die.
 
 pub(crate) mod memory;
 pub(crate) mod protocol;

@@ -33,25 +33,26 @@ impl<S: Carries> ConsumerEnd<S> {
         Self { waiter: Waiter::new(strategy), side: ConsumerSide::new(memory, member, id) }
     }
 
-    /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged, for whoever attaches
-    /// again under its id. Two ends give the place up nevertheless: one that says so ([`leave`](crate::SharedConsumer::leave)), and one that
-    /// has read up to *closed*. For work that must not be lost when an error, a cancelled task or a panic drops its consumer; the producer
-    /// is told, as of a death, once it waits for the place.
+    /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged, for
+    /// whoever attaches again under its id. Two ends give the place up nevertheless: one that says so
+    /// ([`leave`](crate::SharedConsumer::leave)), and one that has read up to *closed*. For work that must not be lost
+    /// when an error, a cancelled task or a panic drops its consumer; the producer is told, as of a death, once it
+    /// waits for the place.
     ///
-    /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached to again, so its place is
-    /// never kept.
+    /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached to
+    /// again, so its place is never kept.
     pub fn keep_place(&mut self) {
         self.side.parting = Parting::Keeps;
     }
 
-    /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and while a panic unwinds. For
-    /// ends that hold this one and have a `leave` of their own.
+    /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and while a
+    /// panic unwinds. For ends that hold this one and have a `leave` of their own.
     pub fn leave_on_drop(&mut self) {
         self.side.parting = Parting::LeavesAlways;
     }
 
-    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives back the lock that the
-    /// kernel would give back, and leaves everything else as it is. For simulations.
+    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives
+    /// back the lock that the kernel would give back, and leaves everything else as it is. For simulations.
     #[cfg(feature = "dst")]
     #[doc(hidden)]
     pub fn abandon(&mut self) {
@@ -96,8 +97,8 @@ impl<S: Carries> ConsumerEnd<S> {
         }
     }
 
-    /// Whether the ring has ended for us, and everything published has been read: `Closed`, `Replaced` or `ProducerDied`. Looks at
-    /// flags and at one lock; for loops that do not wait.
+    /// Whether the ring has ended for us, and everything published has been read: `Closed`, `Replaced` or
+    /// `ProducerDied`. Looks at flags and at one lock; for loops that do not wait.
     pub fn check_producer(&mut self) -> Result<(), ConsumeError> {
         self.side.is_made_by_panic &= std::thread::panicking();
         match self.side.end_of_ring(Duration::ZERO) {
@@ -108,8 +109,8 @@ impl<S: Carries> ConsumerEnd<S> {
         }
     }
 
-    /// Why nothing will be published any more, whatever is still to be read: `Closed`, `Replaced` or `ProducerDied`; `None` as long as the
-    /// producer is there. Looks at flags and at one lock.
+    /// Why nothing will be published any more, whatever is still to be read: `Closed`, `Replaced` or `ProducerDied`;
+    /// `None` as long as the producer is there. Looks at flags and at one lock.
     pub fn end_of_publishing(&self) -> Option<ConsumeError> {
         let said = || match self.side.segment().fate() {
             _ if self.side.core.is_closed() => Some(ConsumeError::Closed),
@@ -119,15 +120,16 @@ impl<S: Carries> ConsumerEnd<S> {
             Fate::Live => None,
             Fate::Replaced | Fate::Removed => Some(ConsumeError::Replaced),
         };
-        // An error from the kernel is no proof of death. After the lock, the flags again: a producer that closed in between has said so.
+        // An error from the kernel is no proof of death. After the lock, the flags again: a producer that closed in
+        // between has said so.
         said().or_else(|| match self.side.segment().is_held(PRODUCER_BYTE) {
             Ok(false) => said().or_else(|| Some(self.side.death(Duration::ZERO))),
             _ => None,
         })
     }
 
-    /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or the ring has ended, nothing
-    /// waits, and the report says so.
+    /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or the
+    /// ring has ended, nothing waits, and the report says so.
     pub fn stall_report(&self, waited: Duration) -> StallReport {
         let held = self.side.segment().is_held(PRODUCER_BYTE);
         // The flags after the lock: a producer that closed and let go in between has said so by now.
@@ -153,14 +155,15 @@ impl<S: Carries> ConsumerEnd<S> {
         self.side.core.memory().number_at(self.side.core.next()) - 1
     }
 
-    /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale at once.
+    /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale at
+    /// once.
     pub fn producer_sequence(&self) -> Sequence {
         let memory = self.side.core.memory();
         memory.number_at(memory.control().cursor.acquire()) - 1
     }
 
-    /// Whether the producer sleeps until this consumer releases something, and there is something to release. Of a producer that spins this is
-    /// not known. Goes stale at once.
+    /// Whether the producer sleeps until this consumer releases something, and there is something to release. Of a
+    /// producer that spins this is not known. Goes stale at once.
     pub fn holds_up_producer(&self) -> bool {
         let memory = self.side.core.memory();
         let has_unread = memory.control().cursor.acquire() > self.side.core.next();
@@ -182,15 +185,16 @@ impl<S: Carries> ConsumerEnd<S> {
         self.side.core.memory().capacity() as usize
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count into one file, and
-    /// whatever they are called, no two share a counter.
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count
+    /// into one file, and whatever they are called, no two share a counter.
     pub fn attach_counters(&mut self, file: &CountersFile) {
         self.side.counters_of =
             EndCounters::of_attached_consumer(file, &self.side.id, self.side.segment().place().to_string());
         self.side.counters = ConsumerCounters::of(&self.side.counters_of);
     }
 
-    /// The counter `id` of this consumer, for the layers above. Not to be kept longer than the consumer: its place is another's then.
+    /// The counter `id` of this consumer, for the layers above. Not to be kept longer than the consumer: its place is
+    /// another's then.
     #[doc(hidden)]
     pub fn counter(&self, id: u32) -> CounterHandle {
         self.side.counters_of.counter(id)
@@ -245,7 +249,8 @@ impl<S: Carries> Awaited for DataWait<'_, S> {
         let woken = consumer.core.memory().control().readers.0.sleep(park.ticket, slice);
         match woken {
             Woken::Rung => consumer.counters.unparks.inc(),
-            // Data that is there now, with a bell that nobody has rung: either the producer is just about to, or it never will.
+            // Data that is there now, with a bell that nobody has rung: either the producer is just about to, or it
+            // never will.
             Woken::TimedOut if consumer.core.look() => consumer.suspect = Some((park.ticket, Instant::now())),
             Woken::TimedOut => {}
         }

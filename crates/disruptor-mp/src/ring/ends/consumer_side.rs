@@ -1,5 +1,5 @@
-//! What a consumer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its place in the table, its producer, its
-//! counters.
+//! What a consumer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its place in the
+//! table, its producer, its counters.
 //!
 //! **Lives here:** [`ConsumerSide`]. **Builds on:** `reader` for the algorithm, `membership` for its place in the table. **May touch it:**
 //! `consumer_end`, whose other half is the waiter, and what consumers lend.
@@ -33,11 +33,13 @@ pub(super) struct ConsumerSide<S: Carries> {
     pub(super) suspect: Option<(Ticket, Instant)>,
     pub(super) pace: Pace,
     pub(super) parting: Parting,
-    /// Whether a panic was under way when it was made, and has been at every slow look since: then it is not one that drops it.
+    /// Whether a panic was under way when it was made, and has been at every slow look since: then it is not one that
+    /// drops it.
     pub(super) is_made_by_panic: bool,
 }
 
-/// What dropping a consumer does with its place, if it has an id that its program chose and has not read up to *closed*.
+/// What dropping a consumer does with its place, if it has an id that its program chose and has not read up to
+/// *closed*.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parting {
     /// Gives it up, except while a panic unwinds.
@@ -127,7 +129,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.member.as_ref().expect("a consumer has its place until it is dropped")
     }
 
-    /// How often the event at `position` was handed out before without being acknowledged, to those whose place this is.
+    /// How often the event at `position` was handed out before without being acknowledged, to those whose place this
+    /// is.
     #[inline(always)]
     pub(super) fn redelivery_of(&self, position: i64) -> u32 {
         self.member().marks.redeliveries(position)
@@ -152,7 +155,8 @@ impl<S: Carries> ConsumerSide<S> {
         if !self.core.look() {
             return false;
         }
-        // The header behind a record lies on a line that the producer is still writing: who follows closely leaves it alone.
+        // The header behind a record lies on a line that the producer is still writing: who follows closely leaves it
+        // alone.
         if !S::Form::NUMBERS_STAND_IN_LINES || self.core.has_asked_cursor() {
             self.note_lag();
         }
@@ -167,8 +171,9 @@ impl<S: Carries> ConsumerSide<S> {
         self.counters.lag_max.record_max(lag.max(0) as u64);
     }
 
-    /// Gives back everything before `position`, which are so many events of so many bytes, the last of which begins at `last`; not while a
-    /// panic unwinds, unless it was under way before, and not in a child of a fork, which must not acknowledge its parent's.
+    /// Gives back everything before `position`, which are so many events of so many bytes, the last of which begins at
+    /// `last`; not while a panic unwinds, unless it was under way before, and not in a child of a fork, which must not
+    /// acknowledge its parent's.
     #[inline(always)]
     pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool, last: i64) {
         if !was_panicking && std::thread::panicking() {
@@ -182,7 +187,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.counters.bytes.add(bytes);
     }
 
-    /// Notes that a panic has taken everything before `delivered` from the application. It comes again, one event at a time.
+    /// Notes that a panic has taken everything before `delivered` from the application. It comes again, one event at a
+    /// time.
     #[cold]
     #[inline(never)]
     pub(super) fn note_panic(&mut self, delivered: i64) {
@@ -213,19 +219,19 @@ impl<S: Carries> ConsumerSide<S> {
         }
     }
 
-    /// If what stands at our position is nothing that a producer has written, although it lies before what is published: goes on after it,
-    /// and says so. `is_over`: nothing more will be published.
+    /// If what stands at our position is nothing that a producer has written, although it lies before what is
+    /// published: goes on after it, and says so. `is_over`: nothing more will be published.
     pub(super) fn step_over_damage(&mut self, is_over: bool) -> Option<ConsumeError> {
         let skipped = self.core.step_over_damage(is_over)?;
         self.counters.damaged.add(skipped);
         Some(ConsumeError::Damaged { skipped })
     }
 
-    /// [`step_over_damage`](Self::step_over_damage) for a look that does not wait: only where a word is no word, so that a look at an empty
-    /// ring leaves the cursor's line alone.
+    /// [`step_over_damage`](Self::step_over_damage) for a look that does not wait: only where a word is no word, so
+    /// that a look at an empty ring leaves the cursor's line alone.
     #[inline]
     pub(super) fn step_over_nonsense(&mut self) -> Option<ConsumeError> {
-        let word = self.core.memory().stamp(self.core.next()).load(Ordering::Relaxed);
+        let word = self.core.memory().word(self.core.next()).load(Ordering::Relaxed);
         if word == 0 && self.core.is_believed() { None } else { self.step_over_damage(false) }
     }
 
@@ -337,7 +343,8 @@ impl<S: Carries> Drop for ConsumerSide<S> {
                 Some(ending) => return member.keep(&memory, ending),
             }
         }
-        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing happens.
+        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing
+        // happens.
         if !memory.segment().is_held(PRODUCER_BYTE).unwrap_or(true) {
             let _ = crate::segment::gc(memory.segment().place().clone());
         }

@@ -1,6 +1,6 @@
 //! What a consumer hands out: access to slots that the producer must not overwrite until it is given back.
 //!
-//! **Lives here:** [`Lease`] of one event, [`BatchLease`] of several. **Builds on:** `consumer`.
+//! **Lives here:** [`Lease`] of one event, [`BatchLease`] of several. **Builds on:** `consumer_side`.
 //! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
 
 use super::consumer_side::ConsumerSide;

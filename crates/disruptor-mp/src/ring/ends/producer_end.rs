@@ -26,7 +26,8 @@ use std::time::{Duration, Instant};
 pub enum Origin {
     /// There was nothing under the name.
     Created,
-    /// The last producer was dead and live consumers were there: the ring goes on, for them, behind the last published event.
+    /// The last producer was dead and live consumers were there: the ring goes on, for them, behind the last published
+    /// event.
     TookOver,
     /// The last producer was dead and nobody alive was there: a new ring stands in place of the old one.
     Replaced,
@@ -57,16 +58,17 @@ impl<S: Carries> ProducerEnd<S> {
         Self { waiter: Waiter::new(strategy), side: ProducerSide::new(core, claim, spare, origin, selection) }
     }
 
-    /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at once: so many are free, and
-    /// a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free until something is published.
+    /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at once:
+    /// so many are free, and a managed call has no consumer to wait for and no death to act on. If this is `true`, the
+    /// slots stay free until something is published.
     #[inline]
     pub fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
         let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));
         (!is_managed || self.side.is_settled()) && (!self.side.must_look(count) || self.side.looks_for_room(count))
     }
 
-    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives back the lock that the
-    /// kernel would give back, and leaves everything else as it is. For simulations.
+    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives
+    /// back the lock that the kernel would give back, and leaves everything else as it is. For simulations.
     #[cfg(feature = "dst")]
     #[doc(hidden)]
     pub fn abandon(&mut self) {
@@ -89,8 +91,9 @@ impl<S: Carries> ProducerEnd<S> {
         self.side.capacity()
     }
 
-    /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the start-up buffer holds it for. If
-    /// this is `true`, it stays `true` for them; one that joins later at the oldest event may still lag.
+    /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the
+    /// start-up buffer holds it for. If this is `true`, it stays `true` for them; one that joins later at the oldest
+    /// event may still lag.
     pub fn is_consumed(&self, sequence: Sequence) -> bool {
         sequence < self.side.next_number()
             && (!self.side.core.has_sentinel() || self.side.is_complete())
@@ -99,7 +102,8 @@ impl<S: Carries> ProducerEnd<S> {
                 .all(|index| membership::describe(self.side.core.memory(), index).position > sequence)
     }
 
-    /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer holds it have joined.
+    /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer
+    /// holds it have joined.
     ///
     /// # Errors
     /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet; see [`PublishError`].
@@ -121,13 +125,14 @@ impl<S: Carries> ProducerEnd<S> {
         Some(membership::info(memory, index)?.position.saturating_sub(1))
     }
 
-    /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`. [`Duration::ZERO`] looks once,
-    /// [`Duration::MAX`] waits without end.
+    /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`. [`Duration::ZERO`] looks
+    /// once, [`Duration::MAX`] waits without end.
     pub fn wait_for_consumer_id(&self, id: &str, timeout: Duration) -> bool {
         self.poll_until(deadline_in(timeout), JOIN_POLL, || self.side.is_joined(id))
     }
 
-    /// Looks every `interval` until `deadline`, if there is one. Joining is rare and takes milliseconds: no process needs to be woken for it.
+    /// Looks every `interval` until `deadline`, if there is one. Joining is rare and takes milliseconds: no process
+    /// needs to be woken for it.
     pub(crate) fn poll_until(&self, deadline: Option<Instant>, interval: Duration, is_done: impl Fn() -> bool) -> bool {
         while !is_done() {
             let left = deadline.map_or(JOIN_POLL_MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
@@ -153,8 +158,9 @@ impl<S: Carries> ProducerEnd<S> {
         self.side.consumers()
     }
 
-    /// The consumers without an owner, one look at the kernel's locks per consumer; [`ending`](ConsumerInfo::ending) says how each went. Those
-    /// to whom nobody can come back are cleared away. For loops that do not publish: who publishes into a full ring is told anyway.
+    /// The consumers without an owner, one look at the kernel's locks per consumer; [`ending`](ConsumerInfo::ending)
+    /// says how each went. Those to whom nobody can come back are cleared away. For loops that do not publish: who
+    /// publishes into a full ring is told anyway.
     pub fn check_peers(&mut self) -> Vec<ConsumerInfo> {
         let gone: Vec<_> = self.side.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
         for consumer in &gone {
@@ -166,9 +172,9 @@ impl<S: Carries> ProducerEnd<S> {
         gone
     }
 
-    /// Takes a consumer *without an owner* out of the table: its unread events are lost to it, and the id is free. `false` if nobody is
-    /// registered under that id, or its owner is there: a live consumer, however slow, may be reading a slot. A required consumer stays
-    /// required: managed calls go on once it has joined again.
+    /// Takes a consumer *without an owner* out of the table: its unread events are lost to it, and the id is free.
+    /// `false` if nobody is registered under that id, or its owner is there: a live consumer, however slow, may be
+    /// reading a slot. A required consumer stays required: managed calls go on once it has joined again.
     ///
     /// # Errors
     /// The operating system refused the lock.
@@ -179,8 +185,8 @@ impl<S: Carries> ProducerEnd<S> {
         }
     }
 
-    /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer that is not there (while
-    /// managed calls wait for it, or are refused), a reset after a shutdown, or nothing. It is asked
+    /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer that is
+    /// not there (while managed calls wait for it, or are refused), a reset after a shutdown, or nothing. It is asked
     /// about the room that the last call did not get, or, if something was published since, about one event.
     pub fn stall_report(&mut self) -> StallReport {
         let wanted = self.side.unmet().unwrap_or(1);
@@ -193,14 +199,15 @@ impl<S: Carries> ProducerEnd<S> {
         }
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count into one file, and
-    /// whatever they are called, no two share a counter.
+    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count
+    /// into one file, and whatever they are called, no two share a counter.
     pub fn attach_counters(&mut self, file: &CountersFile) {
         self.side.counters_of = EndCounters::of_attached_producer(file, self.side.segment().place().to_string());
         self.side.counters = ProducerCounters::of(&self.side.counters_of);
     }
 
-    /// The counter `id` of this producer, for the layers above. Not to be kept longer than the producer: its place is another's then.
+    /// The counter `id` of this producer, for the layers above. Not to be kept longer than the producer: its place is
+    /// another's then.
     #[doc(hidden)]
     pub fn counter(&self, id: u32) -> CounterHandle {
         self.side.counters_of.counter(id)
@@ -219,8 +226,8 @@ impl<S: Carries> ProducerEnd<S> {
         self.side.segment().try_clone_fd()
     }
 
-    /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer that shall leave nothing, however
-    /// it goes: one that a panic drops keeps the name for a successor.
+    /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer that
+    /// shall leave nothing, however it goes: one that a panic drops keeps the name for a successor.
     ///
     /// # Errors
     /// The operating system refused. `false`: the name belongs to another ring by now.
@@ -228,8 +235,8 @@ impl<S: Carries> ProducerEnd<S> {
         self.side.segment().unlink_if_same()
     }
 
-    /// Drops the end of a producer that could not start. A ring that it has taken over is left for the next one, as it was found; of one that
-    /// it has made, nothing is left.
+    /// Drops the end of a producer that could not start. A ring that it has taken over is left for the next one, as it
+    /// was found; of one that it has made, nothing is left.
     pub(crate) fn give_back(mut self) {
         self.side.is_given_back = self.side.origin == Origin::TookOver;
     }

@@ -1,4 +1,5 @@
-//! What a producer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its consumers, their deaths, its counters.
+//! What a producer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its consumers,
+//! their deaths, its counters.
 //!
 //! **Lives here:** [`ProducerSide`]. The wait of a full ring is in `room`, managed publishing in `managed`. **Builds on:** `sequencer` for the
 //! algorithm. **May touch it:** `producer_end`, whose other half is the waiter.
@@ -221,7 +222,8 @@ impl<S: Carries> ProducerSide<S> {
         scan
     }
 
-    /// Counts what was given up to be overwritten while no consumer was registered. Events from before that time were for those who were.
+    /// Counts what was given up to be overwritten while no consumer was registered. Events from before that time were
+    /// for those who were.
     fn count_unread(&mut self, is_alone: bool) {
         if !is_alone {
             self.alone = None;
@@ -259,7 +261,8 @@ impl<S: Carries> ProducerSide<S> {
         Ok(evicted)
     }
 
-    /// How many of the expected consumers have joined. One that has gone and whose place is kept counts: it gates by itself.
+    /// How many of the expected consumers have joined. One that has gone and whose place is kept counts: it gates by
+    /// itself.
     pub(super) fn joined(&self) -> usize {
         let has_joined = |consumer: &&ConsumerInfo| {
             (consumer.alive || !consumer.id_is_generated) && self.selection.selects(&consumer.id)
@@ -328,12 +331,13 @@ impl<S: Carries> Drop for ProducerSide<S> {
         let is_abandoned = std::thread::panicking() && !self.is_made_by_panic;
         self.core.close(if is_abandoned { ABANDONED } else { CLOSED });
         step!(CloseWoken);
-        // A producer that a panic has dropped has not closed its ring. It stays for the next one, as after a kill, if a consumer lives in it or
-        // has kept a place in it.
+        // A producer that a panic has dropped has not closed its ring. It stays for the next one, as after a kill, if a
+        // consumer lives in it or has kept a place in it.
         if is_abandoned && self.consumers().iter().any(|consumer| consumer.alive || !consumer.id_is_generated) {
             return;
         }
-        // If the name cannot be removed now (a directory that became read-only, say), a collector does it later: nobody lives in it.
+        // If the name cannot be removed now (a directory that became read-only, say), a collector does it later: nobody
+        // lives in it.
         let _ = self.segment().unlink_if_same();
         step!(CloseUnlinked);
         if is_abandoned {

@@ -1,6 +1,6 @@
 //! The public face of a tap: a reader for monitors and lossy streams, on a read-only mapping.
 //!
-//! **Lives here:** [`Tap`]. **Builds on:** `tap` for the algorithm. **May touch it:** anybody with read permission.
+//! **Lives here:** [`Tap`]. **Builds on:** `protocol::tap` for the algorithm. **May touch it:** anybody with read permission.
 
 use super::error::ConsumeError;
 use crate::Sequence;

@@ -1,7 +1,7 @@
 //! What a ring carries, how an event type becomes slots, and how a ring becomes sections of a segment.
 //!
-//! **Lives here:** [`Carries`], what a ring carries, and how large that is; [`blueprint`]. **Builds on:** `control` for the sizes of the lines, `segment` for sections.
-//! **May touch it:** whoever creates, plans or opens a ring.
+//! **Lives here:** [`Carries`], what a ring carries, and how large that is; [`blueprint`]. **Builds on:** `form`; `control` for the sizes of the
+//! lines, `segment` for sections. **May touch it:** whoever creates, plans or opens a ring.
 //!
 //! ```text
 //! slot    0        8          payload offset                       stride
@@ -39,8 +39,8 @@ const _: counters::Shape = counters::Shape::ring((TABLE_LEN_MAX + PLACES_FOR_OTH
 /// Places in the table beside those that were asked for: for monitors, recorders and the like.
 pub const PLACES_FOR_OTHERS: usize = 4;
 
-/// What a ring carries: [`Slots`] of events, or [`Lines`] with records over them. Sealed. Everything below the faces of the ends is generic
-/// over this.
+/// What a ring carries: [`Slots`] of events, or [`Lines`] with records over them. Sealed. Everything below the faces of
+/// the ends is generic over this.
 pub trait Carries: sealed::Sealed + Sized + 'static {
     /// What lies in front of an event.
     type Form: Form;
@@ -69,7 +69,8 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     #[doc(hidden)]
     const SIZE: (&'static str, u64);
 
-    /// What a producer knows of its way through the ring, beside positions. Part of the end: whatever end a handle lends, it comes with its own.
+    /// What a producer knows of its way through the ring, beside positions. Part of the end: whatever end a handle
+    /// lends, it comes with its own.
     #[doc(hidden)]
     type Course: Send;
 

@@ -26,8 +26,8 @@ pub(crate) struct Mapped<S> {
     carries: PhantomData<fn(S) -> S>,
 }
 
-// SAFETY: everything that the pointers reach is atomic words, or payloads whose turn-taking is the algorithm's; events are `Send + Sync`
-// and the segment, which lives as long as we do, is too.
+// SAFETY: everything that the pointers reach is atomic words, or payloads whose turn-taking is the algorithm's; events
+// are `Send + Sync` and the segment, which lives as long as we do, is too.
 unsafe impl<S: Carries> Send for Mapped<S> {}
 // SAFETY: as above.
 unsafe impl<S: Carries> Sync for Mapped<S> {}
@@ -91,14 +91,15 @@ impl<E: Event, F: SlotForm> Mapped<Slots<E, F>> {
         // SAFETY: the payload lies inside its stride by construction of its layout.
         unsafe { self.slot(sequence).add(Slots::<E, F>::PAYLOAD_OFFSET).cast().as_ptr() }
     }
-    /// The payloads of the events from `first` on, up to `end` or the end of the section, where the next one lies at its beginning. They
-    /// may be read as far as the caller gates them.
+    /// The payloads of the events from `first` on, up to `end` or the end of the section, where the next one lies at
+    /// its beginning. They may be read as far as the caller gates them.
     #[inline(always)]
     pub(crate) fn payloads(&self, first: i64, end: i64) -> impl Iterator<Item = NonNull<E>> + use<E, F> {
         let end = end.min((first | self.mask) + 1);
         // SAFETY: never null, as it lies in the section.
         let base = unsafe { NonNull::new_unchecked(self.payload(first)) };
-        // SAFETY: no event before `end` lies behind the one in the last slot, so `new` has checked that its stride is mapped.
+        // SAFETY: no event before `end` lies behind the one in the last slot, so `new` has checked that its stride is
+        // mapped.
         (0..(end - first) as usize).map(move |index| unsafe { base.byte_add(index * Slots::<E, F>::STRIDE) })
     }
 }
@@ -106,13 +107,15 @@ impl<E: Event, F: SlotForm> Mapped<Slots<E, F>> {
 impl<S: Carries> Memory for Mapped<S> {
     type Form = S::Form;
 
-    // Where slots share a line, following them takes that line away from a producer that is still writing on it: give up early.
+    // Where slots share a line, following them takes that line away from a producer that is still writing on it: give
+    // up early.
     const FOLLOW_STAMPS: u32 = if S::STRIDE < 64 { 8 } else { 32 };
 
     #[inline(always)]
     fn control(&self) -> &Control {
-        // SAFETY: mapped for as long as the segment lives, which `self` holds; aligned and long enough, as `new` has checked; and
-        // `Control` is atomic words only, for which every bit pattern is valid and which anybody may write.
+        // SAFETY: mapped for as long as the segment lives, which `self` holds; aligned and long enough, as `new` has
+        // checked; and `Control` is atomic words only, for which every bit pattern is valid and which anybody may
+        // write.
         unsafe { self.control.as_ref() }
     }
 
@@ -148,8 +151,9 @@ impl<S: Carries> Memory for Mapped<S> {
             assert!(size_of::<<S::Form as Form>::Header>() <= S::STRIDE && S::STRIDE.is_multiple_of(16));
             assert!(align_of::<<S::Form as Form>::Header>() <= 16);
         }
-        // SAFETY: the header lies at the beginning of a slot and is no longer than the stride; slots are a multiple of 16 bytes apart from
-        // a page boundary on, so it is aligned. It is atomic words only, and nothing else lies there: a payload begins behind it.
+        // SAFETY: the header lies at the beginning of a slot and is no longer than the stride; slots are a multiple of
+        // 16 bytes apart from a page boundary on, so it is aligned. It is atomic words only, and nothing else lies
+        // there: a payload begins behind it.
         unsafe { self.slot(position).cast().as_ref() }
     }
 
@@ -179,9 +183,9 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
         f(self.payload(position))
     }
 
-    /// A copy that may race with the producer. The language has no word for this: the payload is written with plain stores and read
-    /// here with relaxed atomic loads of at most a word. No reference is made, every bit pattern is an event, and the caller believes
-    /// the copy only if the form says that nothing has changed behind it.
+    /// A copy that may race with the producer. The language has no word for this: the payload is written with plain
+    /// stores and read here with relaxed atomic loads of at most a word. No reference is made, every bit pattern is an
+    /// event, and the caller believes the copy only if the form says that nothing has changed behind it.
     fn racing_copy(&self, position: i64) -> E {
         use crate::sync::primitive::{AtomicU8, AtomicU64, Ordering};
         let from = self.payload(position).cast::<u8>();
@@ -190,7 +194,8 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
         let words = bytes.len() / 8;
         for (i, chunk) in bytes.chunks_mut(8).enumerate() {
             if i < words {
-                // SAFETY: payloads start on a multiple of 8 and this word lies inside the payload, which is mapped for reading.
+                // SAFETY: payloads start on a multiple of 8 and this word lies inside the payload, which is mapped for
+                // reading.
                 let word = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast()) };
                 chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
             } else {
@@ -205,13 +210,15 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
 }
 
 impl Mapped<Lines> {
-    /// The payload of the record at `position`, which covers as many lines as `len` bytes need, fewer than the ring has: the caller has
-    /// checked that. Where it crosses the end of the lines it goes on in their second mapping. Aligned to 16.
+    /// The payload of the record at `position`, which covers as many lines as `len` bytes need, fewer than the ring
+    /// has: the caller has checked that. Where it crosses the end of the lines it goes on in their second mapping.
+    /// Aligned to 16.
     #[inline(always)]
     pub(crate) fn record(&self, position: i64, len: usize) -> NonNull<[u8]> {
         assert!(len <= self.mask as usize * LINE_BYTES, "a record as long as its ring");
-        // SAFETY: the header lies inside the line at `position`, and so many bytes behind it before that line's place in the second
-        // mapping of the lines, by the assertion above; that they are mapped twice in a row is the segment's promise for its kind.
+        // SAFETY: the header lies inside the line at `position`, and so many bytes behind it before that line's place
+        // in the second mapping of the lines, by the assertion above; that they are mapped twice in a row is the
+        // segment's promise for its kind.
         NonNull::slice_from_raw_parts(unsafe { self.slot(position).add(HEADER_BYTES) }, len)
     }
 }

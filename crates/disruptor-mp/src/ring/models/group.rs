@@ -61,10 +61,10 @@ pub(super) fn what_a_dead_producer_left_of_a_group_stays_dead() {
             reader
         });
         for sequence in 2..4 {
-            ring.stamp(sequence).store(0, Ordering::Relaxed);
+            ring.word(sequence).store(0, Ordering::Relaxed);
             ring.with_mut(sequence, |place| fill(place, sequence));
         }
-        ring.stamp(3).store(4, Ordering::Release);
+        ring.word(3).store(4, Ordering::Release);
         let mut next = Sequencer::take_over(ring, Announce::Fenced);
         assert_eq!(next.next(), 2, "another end of the unbroken run of stamps");
         assert!(try_write(&mut next));

@@ -39,7 +39,7 @@ fn try_write_record(producer: &mut Sequencer<Lines>, lines: i64) -> bool {
 fn try_read_record(reader: &mut Reader<Lines>, number: &mut i64) -> bool {
     while reader.look() {
         let (begin, memory) = (reader.next(), reader.memory());
-        let word = memory.stamp(begin).load(Ordering::Relaxed);
+        let word = memory.word(begin).load(Ordering::Relaxed);
         let (word, end) = Word::unpack(word, begin, memory.capacity()).expect("what was found is a word");
         if matches!(word, Word::Padding { .. }) {
             reader.give_back(end, 0, begin);
@@ -170,9 +170,9 @@ fn survive(stores: usize) {
         ring.with_mut(2, |place| fill(place, 2));
         let word = Word::Record { len: bytes_in(1) as u32, gap_lines: 0, kind: 0, flags: 0 };
         let commit: [&dyn Fn(); 4] = [
-            &|| ring.stamp(3).store(0, Ordering::Relaxed),
+            &|| ring.word(3).store(0, Ordering::Relaxed),
             &|| ring.header(3).number.store(3, Ordering::Relaxed),
-            &|| ring.stamp(2).store(word.pack(), Ordering::Release),
+            &|| ring.word(2).store(word.pack(), Ordering::Release),
             &|| ring.control().cursor.publish(3),
         ];
         commit.iter().take(stores).for_each(|store| store());

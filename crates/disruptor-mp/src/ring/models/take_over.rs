@@ -14,7 +14,7 @@ enum Death {
 
 /// Stores what the producer stores for event `sequence`, up to its death.
 fn die(ring: &Ring, sequence: i64, death: Death) {
-    ring.stamp(sequence).store(0, Ordering::Relaxed);
+    ring.word(sequence).store(0, Ordering::Relaxed);
     if death == Death::Invalidated {
         return;
     }
@@ -22,7 +22,7 @@ fn die(ring: &Ring, sequence: i64, death: Death) {
     if death == Death::PayloadWritten {
         return;
     }
-    ring.stamp(sequence).store(sequence + 1, Ordering::Release);
+    ring.word(sequence).store(sequence + 1, Ordering::Release);
     if death == Death::CursorStored {
         ring.control().cursor.publish(sequence + 1);
     }

@@ -21,7 +21,7 @@ pub(crate) fn resume_after<M: Memory>(
 ) -> Option<i64> {
     // The cursor first: of what it covers, the word is there as well.
     let published = memory.control().cursor.acquire();
-    let word = memory.stamp(next).load(Ordering::Acquire);
+    let word = memory.word(next).load(Ordering::Acquire);
     let is_there = M::Form::is_expected(memory, expected, next) && memory.end_of(next, word).is_some();
     if published <= next || is_there {
         return None;
@@ -42,7 +42,7 @@ pub(super) fn resume_among_stamps<M: Memory>(
     is_over: bool,
 ) -> Option<i64> {
     // Published in order: an event after ours that is there was published after ours.
-    let is_there = |position: &i64| memory.stamp(*position).load(Ordering::Acquire) == position + 1;
+    let is_there = |position: &i64| memory.word(*position).load(Ordering::Acquire) == position + 1;
     match (next + 1..published).find(is_there) {
         None if !is_older(memory, next, word) => Some(next + 1),
         None if is_over => Some(published),
@@ -70,7 +70,7 @@ mod tests {
     fn resume(stamps: [i64; 4], cursor: i64) -> [Option<i64>; 2] {
         let memory = Arc::new(HeapMemory::<u64>::new(4, 1, None));
         for (index, stamp) in stamps.into_iter().enumerate() {
-            memory.stamp(index as i64).store(stamp, Ordering::Relaxed);
+            memory.word(index as i64).store(stamp, Ordering::Relaxed);
         }
         memory.control().cursor.publish(cursor);
         [false, true].map(|is_over| resume_after(&memory, 4, (), is_over))

@@ -16,17 +16,18 @@ use crate::segment::Kind;
 use crate::sync::primitive::AtomicI64;
 use std::fmt::Debug;
 
+pub use super::records::line::Lines;
 pub use super::stamped::Stamped;
-pub use crate::ring::protocol::records::line::Lines;
 
-/// The form of a ring: what lies in front of an event, and what follows from it. [`Stamped`] slots of one event each, or [`Lines`] with
-/// records over them. Sealed: its functions are those that the algorithm asks of a form.
+/// The form of a ring: what lies in front of an event, and what follows from it. [`Stamped`] slots of one event each,
+/// or [`Lines`] with records over them. Sealed: its functions are those that the algorithm asks of a form.
 pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     /// The words in front of a payload.
     #[doc(hidden)]
     type Header: Default + Send + Sync;
 
-    /// What a reader keeps to know the next event from what stood at its place a lap ago: nothing where the word itself tells.
+    /// What a reader keeps to know the next event from what stood at its place a lap ago: nothing where the word itself
+    /// tells.
     #[doc(hidden)]
     type Expected: Copy + Send;
 
@@ -47,7 +48,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn word(header: &Self::Header) -> &AtomicI64;
 
-    /// The position behind the event that begins at `position`, if `word`, which stands in front of it, says that it is published.
+    /// The position behind the event that begins at `position`, if `word`, which stands in front of it, says that it is
+    /// published.
     #[doc(hidden)]
     fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64, word: i64) -> Option<i64>;
 
@@ -63,7 +65,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn expected_at<M: Memory<Form = Self>>(memory: &M, position: i64) -> Self::Expected;
 
-    /// What a reader expects at `position`, which lies `events` events after those that it expected; `None` if something else stands there.
+    /// What a reader expects at `position`, which lies `events` events after those that it expected; `None` if
+    /// something else stands there.
     #[doc(hidden)]
     fn expected_after<M: Memory<Form = Self>>(
         memory: &M,
@@ -88,7 +91,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn is_expected<M: Memory<Form = Self>>(memory: &M, expected: Self::Expected, position: i64) -> bool;
 
-    /// The lowest position from `position` on at which an event begins, or `published`. The caller keeps the producer off what lies from there on.
+    /// The lowest position from `position` on at which an event begins, or `published`. The caller keeps the producer
+    /// off what lies from there on.
     #[doc(hidden)]
     fn begin_from<M: Memory<Form = Self>>(memory: &M, position: i64, published: i64) -> i64;
 
@@ -100,11 +104,13 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn noted_begin_from<M: Memory<Form = Self>>(memory: &M, position: i64, published: i64) -> i64;
 
-    /// The end of what was published, when its producer is not there to say it, and whether the cursor could be believed.
+    /// The end of what was published, when its producer is not there to say it, and whether the cursor could be
+    /// believed.
     #[doc(hidden)]
     fn published_end<M: Memory<Form = Self>>(memory: &M) -> (i64, bool);
 
-    /// Where the published events end as far as `cursor` and the words around it tell, and whether these do not contradict it.
+    /// Where the published events end as far as `cursor` and the words around it tell, and whether these do not
+    /// contradict it.
     #[doc(hidden)]
     fn end_from<M: Memory<Form = Self>>(memory: &M, cursor: i64) -> (i64, bool);
 
@@ -116,13 +122,13 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn may_have_been_reached<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool;
 
-    /// Whether `word`, at `position`, says by itself that the producer has overwritten the event that belongs there, and that the cursor,
-    /// more than a lap beyond, is right.
+    /// Whether `word`, at `position`, says by itself that the producer has overwritten the event that belongs there,
+    /// and that the cursor, more than a lap beyond, is right.
     #[doc(hidden)]
     fn tells_of_overrun<M: Memory<Form = Self>>(memory: &M, position: i64, word: i64, published: i64) -> bool;
 
-    /// Where a reader goes on that expects an event at `next` which is not there, although the cursor, at `published`, lies within a lap after
-    /// it; `None` if that is no damage yet. `word` stands there. See `damage`.
+    /// Where a reader goes on that expects an event at `next` which is not there, although the cursor, at `published`,
+    /// lies within a lap after it; `None` if that is no damage yet. `word` stands there. See `damage`.
     #[doc(hidden)]
     fn resume_after<M: Memory<Form = Self>>(
         memory: &M,
@@ -133,7 +139,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         is_over: bool,
     ) -> Option<i64>;
 
-    /// Clears what a producer that died left behind `end`, the end of what was published, and that the next write would bring to life.
+    /// Clears what a producer that died left behind `end`, the end of what was published, and that the next write would
+    /// bring to life.
     #[doc(hidden)]
     fn clear_leftovers<M: Memory<Form = Self>>(memory: &M, end: i64);
 }
@@ -145,12 +152,13 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     note = "a ring of records has ends of its own: `build_record_producer`, `build_record_consumer`"
 )]
 pub trait SlotForm: Form<Expected = ()> {
-    /// Lets `fill` write the event at `position`, which no reader may be reading, and makes it visible as far as the slot tells.
+    /// Lets `fill` write the event at `position`, which no reader may be reading, and makes it visible as far as the
+    /// slot tells.
     #[doc(hidden)]
     fn write<M: SlotMemory<Form = Self>>(memory: &M, position: i64, fill: impl FnOnce(*mut M::Event));
 
-    /// [`write`](Self::write) for the `count` events from `first` on, of which no reader sees one without the others. If `fill` fails, none
-    /// is visible.
+    /// [`write`](Self::write) for the `count` events from `first` on, of which no reader sees one without the others.
+    /// If `fill` fails, none is visible.
     #[doc(hidden)]
     fn write_group<M: SlotMemory<Form = Self>, X>(
         memory: &M,
@@ -164,8 +172,8 @@ pub trait SlotForm: Form<Expected = ()> {
     fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event>;
 }
 
-/// The traits above are public because the bounds of the ends name them, and so is what they name: `Memory`, `Control`, `Entry`. The modules are
-/// private, so no other crate can name or implement any of it.
+/// The traits above are public because the bounds of the ends name them, and so is what they name: `Memory`, `Control`,
+/// `Entry`. The modules are private, so no other crate can name or implement any of it.
 pub(in crate::ring) mod sealed {
     /// Only this crate's types are forms, or what a ring carries.
     pub trait Sealed {}

@@ -8,12 +8,12 @@ use super::form::{Form, SlotForm};
 use crate::sync::primitive::AtomicI64;
 
 /// The words of one ring.
-pub trait Memory {
+pub trait Memory: Sized {
     /// What lies in front of an event.
     type Form: Form;
 
-    /// After so many events that were there at once, a reader is behind and asks the cursor instead of following the stamps. 1 in the
-    /// small rings of models and generated tests, so that they come to the cursor.
+    /// After so many events that were there at once, a reader is behind and asks the cursor instead of following the
+    /// stamps. 1 in the small rings of models and generated tests, so that they come to the cursor.
     const FOLLOW_STAMPS: u32 = 1;
 
     fn control(&self) -> &Control;
@@ -24,14 +24,14 @@ pub trait Memory {
     /// An entry of the table; `index < table_len`.
     fn entry(&self, index: usize) -> &Entry;
 
-    /// All entries, used or not. The high water does not say where to stop: any process may have written over it, and only the producer
-    /// remembers how much of the table it has found in use.
+    /// All entries, used or not. The high water does not say where to stop: any process may have written over it, and
+    /// only the producer remembers how much of the table it has found in use.
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         (0..self.table_len()).map(|index| self.entry(index))
     }
 
-    /// Whether a process holds the lock byte of entry `index`, so that it may read slots whatever the entry says. A refusal of the kernel
-    /// proves nothing: `true`. Memory without locks has no owner whose words are not true.
+    /// Whether a process holds the lock byte of entry `index`, so that it may read slots whatever the entry says. A
+    /// refusal of the kernel proves nothing: `true`. Memory without locks has no owner whose words are not true.
     fn is_held(&self, _index: usize) -> bool {
         false
     }
@@ -47,9 +47,10 @@ pub trait Memory {
     /// The words in front of position `position`, which is not negative.
     fn header(&self, position: i64) -> &<Self::Form as Form>::Header;
 
-    /// The word in front of position `position`: the stamp of the slot in which that event lives, or the commit word of the line.
+    /// The word in front of position `position`: the stamp of the slot in which that event lives, or the commit word of
+    /// the line.
     #[inline(always)]
-    fn stamp(&self, position: i64) -> &AtomicI64 {
+    fn word(&self, position: i64) -> &AtomicI64 {
         Self::Form::word(self.header(position))
     }
 
@@ -59,84 +60,54 @@ pub trait Memory {
 
     /// See [`Form::end_of`].
     #[inline(always)]
-    fn end_of(&self, position: i64, word: i64) -> Option<i64>
-    where
-        Self: Sized,
-    {
+    fn end_of(&self, position: i64, word: i64) -> Option<i64> {
         Self::Form::end_of(self, position, word)
     }
 
     /// See [`Form::is_published`].
-    fn is_published(&self, position: i64) -> bool
-    where
-        Self: Sized,
-    {
+    fn is_published(&self, position: i64) -> bool {
         Self::Form::is_published(self, position)
     }
 
     /// See [`Form::number_at`].
     #[inline(always)]
-    fn number_at(&self, position: i64) -> i64
-    where
-        Self: Sized,
-    {
+    fn number_at(&self, position: i64) -> i64 {
         Self::Form::number_at(self, position)
     }
 
     /// See [`Form::begin_from`].
-    fn begin_from(&self, position: i64, published: i64) -> i64
-    where
-        Self: Sized,
-    {
+    fn begin_from(&self, position: i64, published: i64) -> i64 {
         Self::Form::begin_from(self, position, published)
     }
 
     /// See [`Form::known_begin_from`].
-    fn known_begin_from(&self, position: i64, published: i64) -> i64
-    where
-        Self: Sized,
-    {
+    fn known_begin_from(&self, position: i64, published: i64) -> i64 {
         Self::Form::known_begin_from(self, position, published)
     }
 
     /// See [`Form::noted_begin_from`].
-    fn noted_begin_from(&self, position: i64, published: i64) -> i64
-    where
-        Self: Sized,
-    {
+    fn noted_begin_from(&self, position: i64, published: i64) -> i64 {
         Self::Form::noted_begin_from(self, position, published)
     }
 
     /// See [`Form::published_end`].
-    fn published_end(&self) -> (i64, bool)
-    where
-        Self: Sized,
-    {
+    fn published_end(&self) -> (i64, bool) {
         Self::Form::published_end(self)
     }
 
     /// See [`Form::end_from`].
-    fn end_from(&self, cursor: i64) -> (i64, bool)
-    where
-        Self: Sized,
-    {
+    fn end_from(&self, cursor: i64) -> (i64, bool) {
         Self::Form::end_from(self, cursor)
     }
 
     /// See [`Form::confirms_published`].
     #[inline(always)]
-    fn confirms_published(&self, published: i64) -> bool
-    where
-        Self: Sized,
-    {
+    fn confirms_published(&self, published: i64) -> bool {
         Self::Form::confirms_published(self, published)
     }
 
     /// See [`Form::may_have_been_reached`].
-    fn may_have_been_reached(&self, position: i64) -> bool
-    where
-        Self: Sized,
-    {
+    fn may_have_been_reached(&self, position: i64) -> bool {
         Self::Form::may_have_been_reached(self, position)
     }
 }
@@ -146,18 +117,19 @@ pub trait SlotMemory: Memory<Form: SlotForm> {
     /// What a slot holds.
     type Event: Copy;
 
-    /// Lets `f` write the payload of event `position`. The pointer is valid and aligned; nobody but taps may read it meanwhile,
-    /// which is the sequencer's duty.
+    /// Lets `f` write the payload of event `position`. The pointer is valid and aligned; nobody but taps may read it
+    /// meanwhile, which is the sequencer's duty.
     fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut Self::Event) -> R) -> R;
 
     /// Lets `f` read the payload of event `position`, which the caller has seen published and still gates.
     fn with<R>(&self, position: i64, f: impl FnOnce(*const Self::Event) -> R) -> R;
 
-    /// Asks for the second cache line of the slot in which event `position` will live, if it has one; the first is the readers' to look at.
-    /// Nobody may be reading that slot.
+    /// Asks for the second cache line of the slot in which event `position` will live, if it has one; the first is the
+    /// readers' to look at. Nobody may be reading that slot.
     #[inline(always)]
     fn fetch_second_line(&self, _position: i64) {}
 
-    /// A copy of the payload of event `position` that may race with the producer; the caller believes it only if the form says so.
+    /// A copy of the payload of event `position` that may race with the producer; the caller believes it only if the
+    /// form says so.
     fn racing_copy(&self, position: i64) -> Self::Event;
 }

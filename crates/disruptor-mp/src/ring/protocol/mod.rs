@@ -5,8 +5,8 @@
 //! what follows from the words when who wrote them is gone, or they are damaged (`recover`, `damage`, `records::walk`). **Builds on:** `sync`.
 //! **May touch it:** the ends; and loom, which runs exactly this code.
 //!
-//! Behind this wall there is no `unsafe` code, no clock, no process and no system call. Where the words live is `memory`'s to say, and payloads are
-//! seen only by the closures that it is given.
+//! Behind this wall there is no `unsafe` code, no clock, no process and no system call. Where the words live is
+//! `memory`'s to say, and payloads are seen only by the closures that it is given.
 #![forbid(unsafe_code)]
 
 pub(crate) mod control;

@@ -92,11 +92,11 @@ impl<M: Memory> Reader<M> {
     /// them without waiting is behind, and asks the cursor, once, how far it may go.
     #[inline(always)]
     pub(crate) fn look(&mut self) -> bool {
-        self.next < self.readable || self.look_at_stamp()
+        self.next < self.readable || self.look_at_word()
     }
 
     #[inline(always)]
-    fn look_at_stamp(&mut self) -> bool {
+    fn look_at_word(&mut self) -> bool {
         let end = match self.end_of(self.next) {
             Some(end) if self.is_believed() => end,
             _ => {
@@ -117,8 +117,8 @@ impl<M: Memory> Reader<M> {
     /// Where the event at `position` ends, if it is there.
     #[inline(always)]
     fn end_of(&self, position: i64) -> Option<i64> {
-        // Acquire pairs with Release in `Sequencer::stamp` and `Sequencer::commit_word`: who sees the word sees the payload.
-        let word = self.memory.stamp(position).load(order(Site::StampAcquire, Ordering::Acquire));
+        // Acquire pairs with Release in `Stamped::write` and `Sequencer::commit_word`: who sees the word sees the payload.
+        let word = self.memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
         self.memory.end_of(position, word)
     }
 

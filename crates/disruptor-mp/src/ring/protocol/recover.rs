@@ -35,7 +35,7 @@ pub(crate) fn end_from<M: Memory>(memory: &M, cursor: i64) -> (i64, bool) {
         return (end_by_stamps(memory), false);
     }
     let mut end = cursor;
-    while end - cursor < capacity && memory.stamp(end).load(Ordering::Acquire) == end + 1 {
+    while end - cursor < capacity && memory.word(end).load(Ordering::Acquire) == end + 1 {
         end += 1;
     }
     // The event of a later lap where the run ends: the cursor is too low, or that stamp is damaged. The other stamps tell which.
@@ -63,7 +63,7 @@ pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> boo
     if !(1..=POSITION_MAX).contains(&position) {
         return position == 0;
     }
-    let before = memory.stamp(position - 1).load(Ordering::Acquire);
+    let before = memory.word(position - 1).load(Ordering::Acquire);
     before == position
         || before == position + memory.capacity()
         || (before == 0 && is_being_filled_from(memory, position))
@@ -72,14 +72,14 @@ pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> boo
 /// Whether a batch or a group that begins at `position` may be filling the whole ring: of the slots after it, none holds an older event.
 fn is_being_filled_from<M: Memory>(memory: &M, position: i64) -> bool {
     (position..position + memory.capacity() - 1).all(|later| {
-        let stamp = memory.stamp(later).load(Ordering::Acquire);
+        let stamp = memory.word(later).load(Ordering::Acquire);
         stamp == 0 || stamp == later + 1
     })
 }
 
 /// The stamp of slot `index`, if it is one that a producer can have put there, and 0 otherwise.
 fn stamp_at<M: Memory>(memory: &M, index: i64) -> i64 {
-    let stamp = memory.stamp(index).load(Ordering::Acquire);
+    let stamp = memory.word(index).load(Ordering::Acquire);
     let belongs = (1..=POSITION_MAX).contains(&stamp) && (stamp - 1) % memory.capacity() == index;
     if belongs { stamp } else { 0 }
 }
@@ -94,7 +94,7 @@ pub(crate) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
         return;
     }
     for position in end..end + memory.capacity() {
-        let stamp = memory.stamp(position);
+        let stamp = memory.word(position);
         // Any other number is an older event's, and means nothing at this position.
         if stamp.load(Ordering::Relaxed) == position + 1 {
             stamp.store(0, Ordering::Relaxed);
@@ -112,7 +112,7 @@ mod tests {
     fn ring(stamps: [i64; 4], cursor: i64) -> Arc<HeapMemory<u64>> {
         let memory = Arc::new(HeapMemory::<u64>::new(4, 1, None));
         for (index, stamp) in stamps.into_iter().enumerate() {
-            memory.stamp(index as i64).store(stamp, Ordering::Relaxed);
+            memory.word(index as i64).store(stamp, Ordering::Relaxed);
         }
         memory.control().cursor.publish(cursor);
         // As low as it can be: no more was allowed than was written.

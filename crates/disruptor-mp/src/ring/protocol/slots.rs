@@ -17,15 +17,17 @@ impl<M: SlotMemory> Sequencer<M> {
         let sequence = self.next();
         self.fill(sequence, fill);
         self.publish_to(sequence + 1);
-        // The readers have had the next slot since the last lap. Taking it back now, when there is time, shortens the next publish.
+        // The readers have had the next slot since the last lap. Taking it back now, when there is time, shortens the
+        // next publish.
         if self.has_room(1) {
             self.memory().fetch_second_line(sequence + 1);
         }
         sequence
     }
 
-    /// Writes and publishes `count` events, each visible as soon as it is stamped, with one store of the cursor and one look at the
-    /// bell. The caller has seen that there is room. If `fill` panics, what it had finished stays published.
+    /// Writes and publishes `count` events, each visible as soon as it is stamped, with one store of the cursor and one
+    /// look at the bell. The caller has seen that there is room. If `fill` panics, what it had finished stays
+    /// published.
     #[inline(always)]
     pub(crate) fn write_batch(&mut self, count: usize, mut fill: impl FnMut(*mut M::Event, usize)) {
         /// Publishes what was stamped, also when the closure unwinds.
@@ -49,8 +51,9 @@ impl<M: SlotMemory> Sequencer<M> {
         }
     }
 
-    /// Writes `count` events and makes them visible together, with one store of the cursor and one look at the bell. The caller has seen
-    /// that there is room. If `fill` fails or panics, none of them is published, and the next write uses their slots again.
+    /// Writes `count` events and makes them visible together, with one store of the cursor and one look at the bell.
+    /// The caller has seen that there is room. If `fill` fails or panics, none of them is published, and the next write
+    /// uses their slots again.
     #[inline]
     pub(crate) fn write_group<X>(
         &mut self,

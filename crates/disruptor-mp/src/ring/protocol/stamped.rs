@@ -16,8 +16,8 @@ use crate::segment::Kind;
 use crate::step;
 use crate::sync::primitive::{AtomicI64, Ordering, Site, fence_at, order, weakened};
 
-/// Slots with a stamp each: the form of a ring of events unless it is told otherwise. A reader that follows closely waits for the stamp of
-/// its next event, on the line on which the event begins, and leaves the producer's line alone.
+/// Slots with a stamp each: the form of a ring of events unless it is told otherwise. A reader that follows closely
+/// waits for the stamp of its next event, on the line on which the event begins, and leaves the producer's line alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamped {}
 
@@ -44,7 +44,7 @@ impl Form for Stamped {
 
     fn is_published<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
         // Acquire: as in `Reader::look`.
-        memory.stamp(position).load(Ordering::Acquire) == position + 1
+        memory.word(position).load(Ordering::Acquire) == position + 1
     }
 
     #[inline(always)]
@@ -101,7 +101,7 @@ impl Form for Stamped {
 
     #[inline(always)]
     fn confirms_published<M: Memory<Form = Self>>(memory: &M, published: i64) -> bool {
-        memory.stamp(published - 1).load(Ordering::Relaxed) == published
+        memory.word(published - 1).load(Ordering::Relaxed) == published
     }
 
     fn may_have_been_reached<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
@@ -131,11 +131,12 @@ impl Form for Stamped {
 impl SlotForm for Stamped {
     #[inline(always)]
     fn write<M: SlotMemory<Form = Self>>(memory: &M, position: i64, fill: impl FnOnce(*mut M::Event)) {
-        let stamp = memory.stamp(position);
+        let stamp = memory.word(position);
         // 0 means "being written". Relaxed: the fence below orders it before the payload.
         stamp.store(0, Ordering::Relaxed);
         step!(StampInvalidated);
-        // Release fence, partner in `Stamped::copy`: a tap that copied any byte of the new payload finds 0 or a newer stamp behind it.
+        // Release fence, partner in `Stamped::copy`: a tap that copied any byte of the new payload finds 0 or a newer
+        // stamp behind it.
         fence_at(Site::InvalidateFence, Ordering::Release);
         memory.with_mut(position, fill);
         step!(PayloadWritten);
@@ -144,8 +145,8 @@ impl SlotForm for Stamped {
         step!(StampStored);
     }
 
-    /// The stamps of a group are stored from the last event to the first. Readers follow stamps in order: nobody passes the first event
-    /// before its stamp is there, and then all the others are. Source: RFC 0007, "Protocol".
+    /// The stamps of a group are stored from the last event to the first. Readers follow stamps in order: nobody passes
+    /// the first event before its stamp is there, and then all the others are. Source: RFC 0007, "Protocol".
     #[inline(always)]
     fn write_group<M: SlotMemory<Form = Self>, X>(
         memory: &M,
@@ -156,7 +157,7 @@ impl SlotForm for Stamped {
         let end = first + count as i64;
         for position in first..end {
             // 0 means "being written". Relaxed: the fence below orders it before the payloads.
-            memory.stamp(position).store(0, Ordering::Relaxed);
+            memory.word(position).store(0, Ordering::Relaxed);
         }
         step!(GroupInvalidated);
         // Release fence, partner in `Stamped::copy`, as in `write`; one for all of them.
@@ -166,10 +167,10 @@ impl SlotForm for Stamped {
         }
         step!(GroupWritten);
         for index in 0..count as i64 {
-            // Release pairs with Acquire in `Reader::end_of`: who sees the first event's stamp, which is stored last, sees all the payloads
-            // and all the other stamps.
+            // Release pairs with Acquire in `Reader::end_of`: who sees the first event's stamp, which is stored last,
+            // sees all the payloads and all the other stamps.
             let position = if weakened(Site::GroupOrder) { first + index } else { end - 1 - index };
-            memory.stamp(position).store(position + 1, order(Site::StampRelease, Ordering::Release));
+            memory.word(position).store(position + 1, order(Site::StampRelease, Ordering::Release));
             if position > first {
                 step!(InsideGroup);
             }
@@ -180,14 +181,14 @@ impl SlotForm for Stamped {
 
     #[inline(always)]
     fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event> {
-        let stamp = memory.stamp(position);
+        let stamp = memory.word(position);
         // Acquire pairs with Release in `write`: who sees the stamp copies that payload or a newer one.
         if stamp.load(order(Site::StampAcquire, Ordering::Acquire)) != position + 1 {
             return None;
         }
         let event = memory.racing_copy(position);
-        // Acquire fence, partner is the Release fence in `write`: if the copy holds a byte of a newer payload, the load below finds what
-        // that writer stored before it, which is 0 or a later stamp.
+        // Acquire fence, partner is the Release fence in `write`: if the copy holds a byte of a newer payload, the load
+        // below finds what that writer stored before it, which is 0 or a later stamp.
         fence_at(Site::TapFence, Ordering::Acquire);
         (stamp.load(Ordering::Relaxed) == position + 1).then_some(event)
     }

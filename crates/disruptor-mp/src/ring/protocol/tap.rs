@@ -1,6 +1,7 @@
 //! A reader that does not gate: it may miss events, knows how many, and never sees a torn one.
 //!
-//! **Lives here:** [`TapReader`], the algorithm; its public face is `tap_handle`. **Builds on:** `memory`. **May touch it:** anybody, also on a read-only mapping.
+//! **Lives here:** [`TapReader`], the algorithm; its public face is `ends::tap`. **Builds on:** `memory`, `form`. **May touch it:**
+//! anybody, also on a read-only mapping.
 
 use super::form::SlotForm;
 use super::memory::{Memory, SlotMemory};
@@ -41,17 +42,18 @@ impl<M: SlotMemory> TapReader<M> {
                 self.next += 1;
                 return Some((self.next - 1, event));
             }
-            // Not there: not yet written, or lapped. The cursor tells; it is a number from shared memory and decides only where we
-            // look next.
+            // Not there: not yet written, or lapped. The cursor tells; it is a number from shared memory and decides
+            // only where we look next.
             let published = self.memory.control().cursor.acquire();
             if published <= self.next {
-                // It may lag behind what was stamped, by less than a lap. More means that what led us here was no position.
+                // It may lag behind what was stamped, by less than a lap. More means that what led us here was no
+                // position.
                 if self.next - published > self.memory.capacity() {
                     self.next = published;
                 }
                 return None;
             }
-            let stamp = self.memory.stamp(self.next).load(Ordering::Acquire);
+            let stamp = self.memory.word(self.next).load(Ordering::Acquire);
             if self.memory.end_of(self.next, stamp).is_some() {
                 continue; // it has just appeared
             }

@@ -47,10 +47,10 @@ fn read(reader: &mut Reader<Ring>) -> Vec<u64> {
 /// Stores what a producer stores for a group of `count` events behind `first`, and dies after `stamps` stamps.
 fn die_inside(ring: &Ring, first: i64, count: i64, stamps: i64) {
     for sequence in first..first + count {
-        ring.stamp(sequence).store(0, Ordering::Relaxed);
+        ring.word(sequence).store(0, Ordering::Relaxed);
     }
     for sequence in (first..first + count).rev().take(stamps as usize) {
-        ring.stamp(sequence).store(sequence + 1, Ordering::Relaxed);
+        ring.word(sequence).store(sequence + 1, Ordering::Relaxed);
     }
 }
 

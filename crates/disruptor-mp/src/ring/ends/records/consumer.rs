@@ -211,7 +211,7 @@ fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i6
 fn look_at_numbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
     let memory = consumer.core.memory();
     // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
-    let word = memory.stamp(position).load(Ordering::Relaxed);
+    let word = memory.word(position).load(Ordering::Relaxed);
     match Word::unpack(word, position, memory.capacity()) {
         Some((_, end)) if end > until => Found::Damage,
         Some((Word::Record { len, kind, flags, .. }, end)) => {

@@ -6,19 +6,20 @@
 use super::word::LINE_BYTES;
 use crate::Sequence;
 
-/// Lines in flight at which a ring, however large, starts again at its beginning, if its readers have caught up: as many as stay in a
-/// processor's shared cache. Source: RFC 0006, "Footprint".
+/// Lines in flight at which a ring, however large, starts again at its beginning, if its readers have caught up: as
+/// many as stay in a processor's shared cache. Source: RFC 0006, "Footprint".
 pub(crate) const WORKING_SET_LINES: i64 = (4 << 20) / LINE_BYTES as i64;
 
-/// Working sets that a ring has to have before it starts again at its beginning: what is left of it is held by padding until its readers
-/// look, and that must not be most of a ring that has little more than one.
+/// Working sets that a ring has to have before it starts again at its beginning: what is left of it is held by padding
+/// until its readers look, and that must not be most of a ring that has little more than one.
 const WORKING_SETS_MIN: i64 = 4;
 
 /// What a producer of records knows of its ring beside positions.
 pub struct Course {
     /// The number of the next record.
     pub(crate) next_number: Sequence,
-    /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they read.
+    /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they
+    /// read.
     pub(crate) readers_are_close: bool,
     /// Where the next look at them is due, for the sake of gaps, and for that of the working set.
     pub(crate) next_look: i64,
@@ -40,7 +41,8 @@ impl Course {
     }
 }
 
-/// Where a producer at `position` of a ring of `capacity` lines has used as much of it as stays in the cache; never, if that is most of it.
+/// Where a producer at `position` of a ring of `capacity` lines has used as much of it as stays in the cache; never, if
+/// that is most of it.
 pub(crate) fn first_look(position: i64, capacity: i64) -> i64 {
     let lap = position & !(capacity - 1);
     if capacity < WORKING_SETS_MIN * WORKING_SET_LINES { i64::MAX } else { position.max(lap + WORKING_SET_LINES) }

@@ -11,7 +11,8 @@ use crate::segment::Kind;
 use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{AtomicI64, Ordering};
 
-/// Lines of 64 bytes with records over them: the form of a ring of records, and all that there is to say of what it carries.
+/// Lines of 64 bytes with records over them: the form of a ring of records, and all that there is to say of what it
+/// carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {}
 
@@ -32,8 +33,8 @@ impl sealed::Sealed for Lines {}
 
 impl Form for Lines {
     type Header = LineHeader;
-    /// The number of the record that begins, or will begin, at the reader's position; its complement if the word there is not believed. A
-    /// commit word carries no lap: what begins with another number is not published.
+    /// The number of the record that begins, or will begin, at the reader's position; its complement if the word there
+    /// is not believed. A commit word carries no lap: what begins with another number is not published.
     type Expected = i64;
 
     #[cfg(not(loom))]
@@ -53,7 +54,7 @@ impl Form for Lines {
 
     fn is_published<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
         // Acquire: as in `Reader::look`.
-        let word = memory.stamp(position).load(Ordering::Acquire);
+        let word = memory.word(position).load(Ordering::Acquire);
         walk::end_of(memory, position, word).is_some()
             && (walk::leads_on(memory, position, word) || memory.control().cursor.acquire() > position)
     }

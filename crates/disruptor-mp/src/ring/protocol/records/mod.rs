@@ -1,7 +1,7 @@
 //! Records: messages of any length in a ring of bytes.
 //!
-//! The ring is one of *lines*, 64 bytes each, and everything that `sequencer`, `reader` and `join` know of positions holds for lines. What is
-//! different is here: a record covers several lines, so where it ends stands in its first one.
+//! The ring is one of *lines*, 64 bytes each, and everything that `sequencer`, `reader` and `join` know of positions
+//! holds for lines. What is different is here: a record covers several lines, so where it ends stands in its first one.
 //!
 //! **Lives here:** `word`, what the first word of a line can say; `line`, the form; `walk`, what follows from the words of a ring alone; `write`, the
 //! producer's half; and `course`, where it is on its way. **Builds on:** the algorithm of the ring. The protocol, and what a crash at each step

@@ -1,7 +1,7 @@
 //! What the words of a ring of records say when nobody is there to explain them.
 //!
-//! **Lives here:** [`end_of`], [`published_end`], [`may_have_been_reached`], [`begin_from`]: for records, what `Memory` and `recover` say
-//! of slots. **Builds on:** `word`. **May touch it:** `Memory` of whoever holds lines.
+//! **Lives here:** [`end_of`], [`published_end`], [`may_have_been_reached`], [`begin_from`]: for records, what `recover` says of
+//! slots. **Builds on:** `word`. **May touch it:** `line`, the form; who follows records.
 //!
 //! Only who stands on the beginning of a record can tell where the next one begins. Four kinds of positions are known to be beginnings: the
 //! cursor, every consumer's gate, the first record of each eighth of the ring, and 0.
@@ -38,7 +38,7 @@ fn follow<M: Memory<Form = Lines>>(memory: &M, mut position: i64, limit: i64) ->
     let mut number = memory.number_at(position);
     while position < limit {
         // Acquire pairs with Release in `Sequencer::commit`: who sees the word sees the header behind the record.
-        let word = memory.stamp(position).load(order(Site::StampAcquire, Ordering::Acquire));
+        let word = memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
         let Some((parsed, end)) = Word::unpack(word, position, memory.capacity()) else { break };
         number += i64::from(matches!(parsed, Word::Record { .. }));
         if end > limit || memory.number_at(end) != number {
@@ -140,13 +140,13 @@ pub(crate) fn resume_after<M: Memory<Form = Lines>>(
     // we expect. Before another number, which a forged word has led us to, it may be what stood there a lap ago.
     let records = memory.number_at(published) - number;
     let is_believed = begin < published || (i64::from(is_numbered)..=published - next).contains(&records);
-    let is_nonsense = is_numbered && memory.stamp(next).load(Ordering::Relaxed) != 0;
+    let is_nonsense = is_numbered && memory.word(next).load(Ordering::Relaxed) != 0;
     if !(is_believed || is_nonsense || is_over) {
         return None;
     }
     // What the reader has been handed the numbers of does not come again, wherever it was led to.
     while begin < published && memory.number_at(begin) < number {
-        let word = memory.stamp(begin).load(Ordering::Acquire);
+        let word = memory.word(begin).load(Ordering::Acquire);
         begin = end_of(memory, begin, word).map_or(published, |end| end.min(published));
     }
     Some(begin)

@@ -73,7 +73,7 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         debug_assert!(end - self.next() < self.room(), "committed without room for the header behind");
         // All places first: a store to shared memory makes the compiler forget what it knows of ours.
         let memory = self.memory();
-        let (here, next) = (memory.stamp(self.next()), memory.header(end));
+        let (here, next) = (memory.word(self.next()), memory.header(end));
         // The lines are mapped twice, so what was written into a claim may have reached the line of the next header under another address:
         // the compiler must not move it to after the word that is cleared here. (A processor goes by the memory, not by the address.)
         compiler_fence(Ordering::Release);
@@ -83,7 +83,7 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         step!(NextWordCleared);
         next.number.store(number, Ordering::Relaxed);
         step!(NextNumberStored);
-        // Release pairs with Acquire in `Reader::look_at_stamp`: who sees the word sees the payload and the header behind it.
+        // Release pairs with Acquire in `Reader::end_of`: who sees the word sees the payload and the header behind it.
         here.store(word.pack(), order(Site::StampRelease, Ordering::Release));
         step!(WordCommitted);
         self.move_to(end);
