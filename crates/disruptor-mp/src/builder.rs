@@ -126,7 +126,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
 }
 
 impl<E, F: Form> SharedDisruptorBuilder<E, F> {
-    /// An endpoint of the ring at `place` with so many slots, or lines.
+    /// An endpoint of the ring at `place` with `capacity` slots, or lines.
     pub(crate) fn of(place: impl Into<Place>, capacity: usize) -> Self {
         Self {
             place: place.into(),

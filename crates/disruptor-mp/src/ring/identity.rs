@@ -51,7 +51,7 @@ impl ConsumerId {
         Ok(Self { text: text.to_owned(), generated: false })
     }
 
-    /// An id for somebody who gave none: unique on this host, and never seen again.
+    /// An id for a consumer that gave none: unique on this host, and never seen again.
     pub(crate) fn generated() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let process = ProcessIdentity::current();
@@ -65,7 +65,7 @@ impl ConsumerId {
         &self.text
     }
 
-    /// Whether it was made by us, so that nobody comes back under it.
+    /// Whether it was made by us, so that no consumer comes back under it.
     pub(crate) fn is_generated(&self) -> bool {
         self.generated
     }

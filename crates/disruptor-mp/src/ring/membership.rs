@@ -401,7 +401,7 @@ pub(crate) enum Fallen {
     Kept(ConsumerInfo),
 }
 
-/// Looks whether the owner of entry `index` has gone, and frees the entry if nobody can come back for it. `gating` is the epoch in which
+/// Looks whether the owner of entry `index` has gone, and frees the entry if no consumer can come back for it. `gating` is the epoch in which
 /// the producer believes that the entry gates, whatever its status says.
 pub(crate) fn bury<S: Carries>(
     memory: &Mapped<S>,

@@ -102,7 +102,7 @@ impl<S: Carries> ConsumerEnd<S> {
     pub fn check_producer(&mut self) -> Result<(), ConsumeError> {
         self.side.is_made_by_panic &= std::thread::panicking();
         match self.side.end_of_ring(Duration::ZERO) {
-            // Of damage, unlike of an end, nobody will hear again.
+            // Damage is told once; the end of a ring is told at every call.
             Some(reason @ ConsumeError::Damaged { .. }) => Err(reason),
             Some(reason) if !self.side.look() => Err(reason),
             _ => Ok(()),
@@ -214,7 +214,7 @@ impl<S: Carries> ConsumerEnd<S> {
 struct DataWait<'a, S: Carries> {
     consumer: &'a mut ConsumerSide<S>,
     since: Instant,
-    /// What was stepped over on the way. Unlike of an end, of this nobody will tell again.
+    /// What was stepped over on the way. It is told once; the end of a ring is told at every call.
     damage: Option<ConsumeError>,
 }
 
@@ -249,7 +249,7 @@ impl<S: Carries> Awaited for DataWait<'_, S> {
         let woken = consumer.core.memory().control().readers.0.sleep(park.ticket, slice);
         match woken {
             Woken::Rung => consumer.counters.unparks.inc(),
-            // Data that is there now, with a bell that nobody has rung: either the producer is just about to, or it
+            // Data that is there now, with a bell that was not rung: either the producer is just about to, or it
             // never will.
             Woken::TimedOut if consumer.core.look() => consumer.suspect = Some((park.ticket, Instant::now())),
             Woken::TimedOut => {}

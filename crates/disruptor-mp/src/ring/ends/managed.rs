@@ -39,7 +39,7 @@ pub(super) struct Management {
     required: Vec<Required>,
     /// After how many events managed calls look again, although there is room.
     look_events: i64,
-    /// When the kernel was asked about everybody required, by [`coarse_now_ns`].
+    /// When the kernel was asked about all required consumers, by [`coarse_now_ns`].
     asked_ns: u64,
     /// What shut the producer.
     shut: Option<RequiredConsumerError>,
@@ -285,13 +285,13 @@ impl<S: Carries> ProducerSide<S> {
         coarse_now_ns().wrapping_sub(self.management.asked_ns) >= ASK_INTERVAL.as_nanos() as u64
     }
 
-    /// Whether the table has everybody required as they were found last. One that the failure action has let go may be away.
+    /// Whether the table has all required consumers as they were found last. One that the failure action has let go may be away.
     fn are_there(&self) -> bool {
         let memory = self.core.memory();
         self.management.required.iter().filter_map(|required| required.met.as_ref()).all(|met| met.is_there(memory))
     }
 
-    /// Asks the kernel about everybody required, until all of them are there or the failure action or a timeout says otherwise.
+    /// Asks the kernel about all required consumers, until all of them are there or the failure action or a timeout says otherwise.
     #[cold]
     #[inline(never)]
     fn settle(&mut self, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
@@ -329,7 +329,7 @@ impl<S: Carries> ProducerSide<S> {
     }
 
     /// A required consumer that is not there; one that has gone goes before one that has not come. Allocates nothing if there is none: it is
-    /// asked now and then also where nobody is slow.
+    /// asked now and then also where no consumer is slow.
     fn first_missing(&mut self) -> Result<Option<Missing>, RequiredConsumerError> {
         let mut not_met = false;
         for of in 0..self.management.required.len() {

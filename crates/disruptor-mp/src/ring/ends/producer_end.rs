@@ -118,7 +118,7 @@ impl<S: Carries> ProducerEnd<S> {
             .map_err(|blocked| self.side.publish_error(blocked))
     }
 
-    /// The last sequence that consumer `id` has released (-1: none), or `None` if nobody is registered under that id.
+    /// The last sequence that consumer `id` has released (-1: none), or `None` if no consumer is registered under that id.
     pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
         let memory = self.side.core.memory();
         let index = membership::find(memory, id)?;
@@ -153,13 +153,13 @@ impl<S: Carries> ProducerEnd<S> {
             .count()
     }
 
-    /// Everybody in the table, alive or dead.
+    /// All consumers in the table, alive or dead.
     pub fn consumers(&self) -> Vec<ConsumerInfo> {
         self.side.consumers()
     }
 
     /// The consumers without an owner, one look at the kernel's locks per consumer; [`ending`](ConsumerInfo::ending)
-    /// says how each went. Those to whom nobody can come back are cleared away. For loops that do not publish: who
+    /// says how each went. Places to which no consumer can come back are cleared away. For loops that do not publish: who
     /// publishes into a full ring is told anyway.
     pub fn check_peers(&mut self) -> Vec<ConsumerInfo> {
         let gone: Vec<_> = self.side.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
@@ -173,7 +173,7 @@ impl<S: Carries> ProducerEnd<S> {
     }
 
     /// Takes a consumer *without an owner* out of the table: its unread events are lost to it, and the id is free.
-    /// `false` if nobody is registered under that id, or its owner is there: a live consumer, however slow, may be
+    /// `false` if no consumer is registered under that id, or its owner is there: a live consumer, however slow, may be
     /// reading a slot. A required consumer stays required: managed calls go on once it has joined again.
     ///
     /// # Errors

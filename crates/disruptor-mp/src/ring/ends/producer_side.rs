@@ -166,7 +166,7 @@ impl<S: Carries> ProducerSide<S> {
         has_room
     }
 
-    /// One look at everybody, for a call that does not wait.
+    /// One look at all consumers, for a call that does not wait.
     #[cold]
     #[inline(never)]
     pub(super) fn find_room(&mut self, count: usize) -> bool {
@@ -238,7 +238,7 @@ impl<S: Carries> ProducerSide<S> {
         }
     }
 
-    /// Looks whether the owner of the entry has gone, and frees the entry if nobody can come back for it.
+    /// Looks whether the owner of the entry has gone, and frees the entry if no consumer can come back for it.
     ///
     /// # Errors
     /// The kernel refused to say, or to lock the entry. Nothing is concluded then.
@@ -311,7 +311,7 @@ impl<S: Carries> ProducerSide<S> {
         self.core.memory().capacity() as usize
     }
 
-    /// Everybody in the table, alive or dead.
+    /// All consumers in the table, alive or dead.
     pub(super) fn consumers(&self) -> Vec<ConsumerInfo> {
         membership::roster(self.core.memory())
     }

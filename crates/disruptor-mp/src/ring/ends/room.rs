@@ -102,7 +102,7 @@ pub(super) struct Hindrance {
 
 impl<S: Carries> ProducerEnd<S> {
     /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its place is kept, or the ring
-    /// was replaced. Consumers without an owner whose place nobody can take are cleared away. For loops that do not wait and find the ring
+    /// was replaced. Consumers without an owner whose place no consumer can take are cleared away. For loops that do not wait and find the ring
     /// full; looks at flags and at one lock.
     ///
     /// # Errors
@@ -246,7 +246,7 @@ impl<S: Carries> ProducerSide<S> {
         StallReport { buffer, ..StallReport::new(ring, waiting_for, waited, culprit, next) }
     }
 
-    /// Who is at `index`, if it gates: also if its status was damaged and says that nobody is there.
+    /// Who is at `index`, if it gates: also if its status was damaged and says that no consumer is there.
     fn consumer_in_the_way(&self, index: usize) -> Option<ConsumerInfo> {
         self.core.gates(index).then(|| membership::describe(self.core.memory(), index))
     }

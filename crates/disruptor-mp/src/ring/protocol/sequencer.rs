@@ -267,7 +267,7 @@ impl<M: Memory> Sequencer<M> {
 
     /// [`rescan`](Self::rescan) for a write of `wanted` positions: where nothing gates, the ring is not opened further than that.
     ///
-    /// The first look decides how far we may go if nobody else appears. That limit is stored in one of its two words, and after a fence we look
+    /// The first look decides how far we may go if no other consumer appears. That limit is stored in one of its two words, and after a fence we look
     /// again: a joiner that the second look misses has its own fence after ours, and its second look finds our limit and our cursor. What both
     /// looks allow is then the limit, in both words.
     #[cold]

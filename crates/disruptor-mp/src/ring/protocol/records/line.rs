@@ -60,7 +60,7 @@ impl Form for Lines {
     }
 
     fn number_at<M: Memory<Form = Self>>(memory: &M, position: i64) -> i64 {
-        // A number from shared memory, with which somebody will do arithmetic.
+        // A number from shared memory, with which the caller will do arithmetic.
         memory.header(position).number.load(Ordering::Relaxed).clamp(0, POSITION_MAX)
     }
 
