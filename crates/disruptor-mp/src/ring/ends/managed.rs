@@ -57,7 +57,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 const ASK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How often managed calls look at that clock in one lap of a ring that has always room.
-const LOOKS_A_LAP: i64 = 8;
+const LOOKS_A_LAP: i64 = 4;
 
 /// The fewest events after which managed calls look again although there is room: a small ring with few events is not to cost a system call an
 /// event.

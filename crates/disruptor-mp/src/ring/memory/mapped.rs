@@ -125,7 +125,9 @@ impl<S: Carries> Memory for Mapped<S> {
 
     #[inline(always)]
     fn entry(&self, index: usize) -> &Entry {
-        assert!(index < self.table_len, "entry {index} of {}", self.table_len);
+        if index >= self.table_len {
+            no_such_entry(index, self.table_len);
+        }
         // SAFETY: as for `control`; the index was checked in the line above.
         unsafe { self.table.add(index).as_ref() }
     }
@@ -221,4 +223,11 @@ impl Mapped<Lines> {
         // segment's promise for its kind.
         NonNull::slice_from_raw_parts(unsafe { self.slot(position).add(HEADER_BYTES) }, len)
     }
+}
+
+/// Out of line, and with its words by value: otherwise every use of an entry would store them, for a text that is never made.
+#[cold]
+#[inline(never)]
+fn no_such_entry(index: usize, table_len: usize) -> ! {
+    panic!("entry {index} of {table_len}")
 }
