@@ -133,6 +133,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     ///
     /// # Errors
     /// `Transport`: the wait ended, or one message could not be put together and was skipped.
+    #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         let Self { raw, reading, .. } = self;
         Ok(raw.next(patience)?.map(|message| TypedMessage::new(message, reading)))
@@ -155,7 +156,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
             } else {
                 &message
             };
-            match self.reading.tally.of(self.reading.decode(bytes)) {
+            let answer = self.reading.decode(bytes);
+            self.reading.tally.count(answer.is_ok());
+            match answer {
                 Ok(value) => return Ok(Some((value, message.kind()))),
                 Err(_) if self.on_undecodable == OnUndecodable::Skip => {}
                 Err(source) => {

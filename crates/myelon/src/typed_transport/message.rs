@@ -49,6 +49,7 @@ pub struct TypedMessage<'a, T: Codec, F: Format = Records> {
 }
 
 impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
+    #[inline(always)]
     pub(super) fn new(message: Message<'a, F>, reading: &'a Reading<T>) -> Self {
         Self { message, reading, is_counted: Cell::new(false), content: PhantomData }
     }
@@ -60,8 +61,11 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     ///
     /// # Errors
     /// When the bytes are no `T`. Drop the message to go on.
+    #[inline(always)]
     pub fn decode(&self) -> CodecResult<T> {
-        self.count(self.reading.decode(&self.message))
+        let answer = self.reading.decode(&self.message);
+        self.count(answer.is_ok());
+        answer
     }
 
     /// The message where it lies, after it was checked.
@@ -86,6 +90,7 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     /// # Errors
     /// When the bytes are no `T`: drop the message to go on. [`OlderVersion`](CodecError::OlderVersion) for every message of a
     /// stream of an older version, which can be [decoded](Self::decode) only.
+    #[inline(always)]
     pub fn get(&self) -> CodecResult<T::Archived<'_>>
     where
         T: ZeroCopyCodec,
@@ -99,7 +104,9 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
         if self.reading.older.is_some() {
             return Err(CodecError::OlderVersion);
         }
-        self.count(T::access(&self.message))
+        let answer = T::access(&self.message);
+        self.count(answer.is_ok());
+        answer
     }
 
     /// Gives the message back without acknowledging it: the next call returns it again.
@@ -107,8 +114,11 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
         self.message.release_unread();
     }
 
-    fn count<V>(&self, answer: CodecResult<V>) -> CodecResult<V> {
-        if self.is_counted.replace(true) { answer } else { self.reading.tally.of(answer) }
+    #[inline(always)]
+    fn count(&self, is_readable: bool) {
+        if !self.is_counted.replace(true) {
+            self.reading.tally.count(is_readable);
+        }
     }
 }
 
@@ -165,15 +175,14 @@ impl Tally {
         }
     }
 
-    pub(super) fn of<V>(&self, answer: CodecResult<V>) -> CodecResult<V> {
-        match &answer {
-            Ok(_) => self.decoded.inc(),
-            Err(_) => {
-                self.undecodable.inc();
-                self.undecodable_here.set(self.undecodable_here.get() + 1);
-            }
+    #[inline(always)]
+    pub(super) fn count(&self, is_readable: bool) {
+        if is_readable {
+            self.decoded.inc();
+        } else {
+            self.undecodable.inc();
+            self.undecodable_here.set(self.undecodable_here.get() + 1);
         }
-        answer
     }
 
     pub(super) fn undecodable(&self) -> u64 {
