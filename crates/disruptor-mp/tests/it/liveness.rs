@@ -584,7 +584,7 @@ fn a_required_consumer_that_is_killed_is_found_within_a_lap_without_a_watcher() 
 
 /// It moves right before it is killed, so nothing but the kernel can tell it from one that lives.
 #[test]
-fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_an_eighth_of_the_ring() {
+fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_half_of_the_ring() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     for (name, slots, laps) in [("a", 1024, 0), ("b", 1024, 1), ("c", 4096, 3)] {
         let place = Place::from(shm.name(name));
@@ -605,7 +605,7 @@ fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_a
         // Not a hope: the rule is about what is published once this much time is over (5 ms, and a step of the coarse clock).
         std::thread::sleep(Duration::from_millis(50));
         let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
-        assert!(published <= slots / 8, "{published} events were published although it is dead");
+        assert!(published <= slots / 2, "{published} events were published although it is dead");
         assert!(matches!(
             publish_managed(&mut producer),
             Err(RequiredConsumerError::ConsumerDied { pid: dead, how: Ending::Killed, .. }) if dead == pid
@@ -613,7 +613,34 @@ fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_a
     }
 }
 
-/// Where an eighth of the ring is next to nothing, the kernel is asked about every lap or sixteen events, however slow they come.
+/// A producer that publishes little looks often, however large the ring is.
+#[test]
+fn a_slow_producer_finds_a_killed_required_consumer_within_sixteen_events() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let slots = 4096;
+    let place = Place::from(shm.name("ring"));
+    let mut producer = managed_ring(&place, slots, RequiredConsumerLivenessConfig::new(["w"]));
+    let mut consumer = Actor::new();
+    consumer.does(format!("attach {} w", shm.name("ring")));
+    for _ in 0..slots {
+        publish_managed(&mut producer).unwrap();
+    }
+    consumer.does(format!("consume {slots}"));
+    // Its own pace, more than 5 ms an event: long enough for a look after half of the ring, were there no other.
+    let paced = |producer: &mut SharedProducer<Step>| {
+        std::thread::sleep(Duration::from_millis(10));
+        publish_managed(producer)
+    };
+    for _ in 0..16 {
+        paced(&mut producer).unwrap();
+    }
+    consumer.does("consume 16");
+    consumer.dies();
+    let published = (0..).take_while(|_| paced(&mut producer).is_ok()).count();
+    assert!(published <= 16, "{published} events were published although it is dead");
+}
+
+/// In a ring that is smaller than that, it is a lap.
 #[test]
 fn a_required_consumer_of_a_small_ring_that_is_killed_is_found_within_a_lap_or_sixteen_events() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());

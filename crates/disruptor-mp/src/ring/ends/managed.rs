@@ -5,8 +5,9 @@
 //!
 //! The rule: at the call that returns `Ok`, no required consumer was known to be missing. Consumers that leave, are dropped or are evicted
 //! count themselves in the ring's word *departures*, and a managed call compares that word with the count at which everybody required was
-//! last found to be there. A process that is killed counts nothing: the kernel has to be asked. Managed calls do so when an eighth of the
-//! ring ([`LOOKS_A_LAP`], [`LOOK_EVENTS_MIN`]) was published since they looked last, unless they have asked within the last [`ASK_INTERVAL`];
+//! last found to be there. A process that is killed counts nothing: the kernel has to be asked. Managed calls look at the clock for that after
+//! [`LOOK_EVENTS_MIN`] events, then after twice as many and so on, up to half of the ring, and ask when [`ASK_INTERVAL`] has passed since they
+//! asked last; then they begin with few events again. So a slow producer asks every few events, and a fast one hardly looks at the clock;
 //! whether a consumer has moved meanwhile plays no part, because it may have been killed right after. A call that waits for room asks about
 //! the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
 
@@ -37,8 +38,9 @@ pub(super) struct Management {
     /// path compares.
     settled_at: u64,
     required: Vec<Required>,
-    /// After how many events managed calls look again, although there is room.
+    /// After how many events managed calls look again, although there is room; and the most that this becomes.
     look_events: i64,
+    look_events_max: i64,
     /// When the kernel was asked about all required consumers, by [`coarse_now_ns`].
     asked_ns: u64,
     /// What shut the producer.
@@ -56,12 +58,12 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// calls that grow with its events. By a clock that goes in steps of a few milliseconds and costs a few nanoseconds.
 const ASK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often managed calls look at that clock in one lap of a ring that has always room.
-const LOOKS_A_LAP: i64 = 4;
-
-/// The fewest events after which managed calls look again although there is room: a small ring with few events is not to cost a system call an
-/// event.
+/// The fewest events after which managed calls look at that clock although there is room: a producer that asks after an interval of its own is
+/// not to look at it for every event.
 const LOOK_EVENTS_MIN: i64 = 16;
+
+/// How often they look at it at least, in one lap of a ring that has always room.
+const LOOKS_A_LAP: i64 = 2;
 
 /// A consumer that must be there.
 struct Required {
@@ -102,7 +104,15 @@ enum Missing {
 
 impl Default for Management {
     fn default() -> Self {
-        Self { settled_at: UNSETTLED, required: Vec::new(), look_events: 0, asked_ns: 0, shut: None, watcher: None }
+        Self {
+            settled_at: UNSETTLED,
+            required: Vec::new(),
+            look_events: 0,
+            look_events_max: 0,
+            asked_ns: 0,
+            shut: None,
+            watcher: None,
+        }
     }
 }
 
@@ -118,9 +128,10 @@ impl<S: Carries> ProducerEnd<S> {
     /// that returns `Ok` knew of none that is missing.
     ///
     /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed only the kernel knows. Managed
-    /// calls ask it when an eighth of the ring (at least 16 events, or lines of a ring of records) was published since they looked last, but not
-    /// again within 5 ms, by a clock that goes in steps of a few milliseconds. So once those milliseconds after a kill are over, at most an
-    /// eighth of the ring is published before it is known, and never more than the ring has room for. To know it sooner, or without publishing:
+    /// calls ask it when 5 ms have passed since they asked last, by a clock that goes in steps of a few milliseconds. They look at that clock
+    /// after 16 events (or lines of a ring of records), and while the 5 ms are not over after twice as many each time, up to half of the ring. So
+    /// once those milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16 before it is known; a fast
+    /// one, or one that has just become slow, at most half of the ring. To know it sooner, or without publishing:
     /// [`watch_required_consumers`](Self::watch_required_consumers).
     ///
     /// # Errors
@@ -154,7 +165,8 @@ impl<S: Carries> ProducerEnd<S> {
         }
         self.side.management = Management {
             required: ids.into_iter().map(Required::new).collect(),
-            look_events: (self.side.core.memory().capacity() / LOOKS_A_LAP).max(LOOK_EVENTS_MIN),
+            look_events: LOOK_EVENTS_MIN,
+            look_events_max: (self.side.core.memory().capacity() / LOOKS_A_LAP).max(LOOK_EVENTS_MIN),
             ..Default::default()
         };
         self.side.monitor = Some(Monitor::new(config));
@@ -206,6 +218,8 @@ impl<S: Carries> ProducerEnd<S> {
     fn may_go_on(&mut self, count: usize) -> bool {
         let may_go_on = !self.side.must_look(count) && self.side.is_settled() && !self.side.is_ask_due();
         if may_go_on {
+            let management = &mut self.side.management;
+            management.look_events = (2 * management.look_events).min(management.look_events_max);
             self.side.watch_until_next_look(count);
         }
         may_go_on
@@ -304,7 +318,7 @@ impl<S: Carries> ProducerSide<S> {
             let missing = match self.first_missing()? {
                 None => {
                     self.management.settled_at = departures.into();
-                    self.management.asked_ns = asked_ns;
+                    (self.management.asked_ns, self.management.look_events) = (asked_ns, LOOK_EVENTS_MIN);
                     return Ok(());
                 }
                 Some(missing) => missing,

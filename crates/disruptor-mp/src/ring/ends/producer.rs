@@ -133,8 +133,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     }
 
     /// [`publish`](Self::publish) under the watch that was enabled: alerts, then the failure action. A required consumer that has left, was
-    /// dropped or was evicted is known to the next call; one whose process was killed at the latest when another eighth of the ring was published,
-    /// counted from 5 ms after the kill, or within two intervals of the watcher:
+    /// dropped or was evicted is known to the next call; one whose process was killed at the latest when another half of the ring was published,
+    /// of a slow producer 16 events, counted from 5 ms after the kill, or within two intervals of the watcher:
     /// [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) says exactly when.
     ///
     /// # Errors
