@@ -113,6 +113,12 @@ declare! {
         "Messages that a transport has skipped because they could not be read.";
     CODEC_UNDECODABLE_COUNT = 0x37, "codec_undecodable_count", "messages":
         "Messages whose bytes a typed consumer found to be none of its type.";
+    ANSWERS_LATE = 0x38, "answers_late", "messages":
+        "Answers to an earlier broadcast than the one that a topology's scheduler was waiting for. They were dropped.";
+    ANSWERS_REPEATED = 0x39, "answers_repeated", "messages":
+        "Answers to a broadcast that the same worker had answered before. They were dropped.";
+    ANSWERS_WITHOUT_STEP = 0x3A, "answers_without_step", "messages":
+        "Messages of a worker that answer no broadcast, which a topology's scheduler dropped while it was waiting for answers to one.";
 }
 
 /// The first id that an application may give to a counter of its own. The label that it registers is the counter's name.
@@ -156,6 +162,9 @@ pub(super) const OF_CONSUMER: &[u32] = &[
     FRAME_SKIPPED_COUNT,
     CODEC_DECODE_TOTAL,
     CODEC_UNDECODABLE_COUNT,
+    ANSWERS_LATE,
+    ANSWERS_REPEATED,
+    ANSWERS_WITHOUT_STEP,
 ];
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use super::refusal::JoinRefusal;
 use crate::transport::TransportError;
+use disruptor_mp::Sequence;
 use disruptor_mp::liveness::Ending;
 use std::process::ExitStatus;
 
@@ -24,6 +25,9 @@ pub enum Whom {
 pub struct Answer {
     /// Which worker.
     pub rank: usize,
+    /// The broadcast that the message answers, if it is one and says so. All that a worker sends by
+    /// [`respond`](super::WorkerEnd::respond), [`answer`](super::WorkerEnd::answer) and in [`serve`](super::WorkerEnd::serve) does.
+    pub step: Option<Sequence>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -69,6 +73,8 @@ pub enum Outcome {
     /// It has left in good order: it has given its place up ([`WorkerEnd::leave`](super::WorkerEnd::leave)), or it was started by this
     /// scheduler and its process has ended with success. This stays the answer until it comes back.
     Left,
+    /// Its answer to the step that [`gather_for`](super::SchedulerEnd::gather_for) waits for was handed out before.
+    Answered,
     /// It lives, and has said nothing until the deadline.
     TimedOut,
     /// It has sent something that cannot be received. The stream goes on after it.

@@ -1,18 +1,22 @@
 //! Waiting for what workers answer.
 //!
-//! **Lives here:** [`SchedulerEnd::gather`], [`SchedulerEnd::receive`]. **Builds on:** `peer`, and the waits of the response rings.
+//! **Lives here:** [`SchedulerEnd::gather`], [`SchedulerEnd::gather_for`], [`SchedulerEnd::receive`]. **Builds on:** `peer`, and the waits of the response rings.
 //! **May touch it:** the scheduler's thread.
 
 use super::answer::{Answer, Outcome, Whom};
 use super::peer::{Peer, Standing};
 use super::scheduler::SchedulerEnd;
-use crate::transport::{Format, FramedTransportConsumer, Message};
-use disruptor_mp::{ConsumeError, Doorbell, Patience};
+use super::steps::Reply;
+use crate::transport::{Format, Message};
+use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
 
 /// The longest that the scheduler sleeps for one worker without looking at the others. A death is to be named within 100 ms.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// Of a worker that was found to have a message.
+const HAS_RING: &str = "a worker with a message has a ring";
 
 /// The nap of somebody whose worker is about to have a ring again.
 const NAP: Duration = Duration::from_millis(1);
@@ -29,120 +33,223 @@ enum Now {
     Nothing,
 }
 
+/// What one look at a worker gave to the caller who waits for it.
+enum Look {
+    /// What is waited for, or why there will be none.
+    Answer(Answer),
+    /// The same outcome as before.
+    Same(Answer),
+    /// Nothing yet.
+    Nothing,
+}
+
 impl<F: Format> SchedulerEnd<F> {
-    /// Waits until `deadline` for one answer of each worker that is asked for, and says per worker what came of it, in the order of ranks:
-    /// a message, or why there is none. `Any` gives the one that comes first.
+    /// Waits until `deadline` for one message of each worker that is asked for, whatever it answers, and says per worker what came of it, in
+    /// the order of ranks: a message, or why there is none. `Any` gives the one that comes first. [`gather_for`](Self::gather_for) waits for
+    /// the answers to one broadcast.
     ///
     /// Messages are copied out; see [`receive`](Self::receive) for reading in place. A message that was taken is acknowledged.
     ///
     /// # Panics
     /// If there is no worker of that rank.
+    #[track_caller]
     pub fn gather(&mut self, whom: Whom, deadline: Instant) -> Vec<Answer> {
+        self.gather_step(None, whom, deadline)
+    }
+
+    /// Waits until `deadline` for the answers to the broadcast `step`, which is what [`broadcast`](Self::broadcast) has returned, and says per
+    /// worker what came of it, in the order of ranks. `Any` gives the one that comes first. Who must answer is said by the caller, for each
+    /// step: a worker that is not asked for may answer or not.
+    ///
+    /// Every answer that is handed out is one to `step`. Answers to earlier steps, and to steps that the worker has answered before, are
+    /// dropped and [counted](super::WorkerReport::unwanted); an answer to a later step is kept for the call that asks for it. A worker whose
+    /// answer was handed out before gives [`Outcome::Answered`] at once.
+    ///
+    /// ```no_run
+    /// use myelon::Patience;
+    /// use myelon::topology::{Outcome, SchedulerEnd, Whom};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// fn step(scheduler: &mut SchedulerEnd, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let step = scheduler.broadcast(bytes, 1, Patience::Endless)?;
+    ///     for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_millis(50)) {
+    ///         match answer.outcome {
+    ///             Outcome::Message { bytes, .. } => println!("rank {}: {bytes:?}", answer.rank),
+    ///             // What it answers later is dropped by the next call, and counted.
+    ///             Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)),
+    ///             other => println!("rank {}: {other:?}", answer.rank),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no worker of that rank, or `step` was not broadcast.
+    /// Source: RFC 0016, "Steps".
+    #[track_caller]
+    pub fn gather_for(&mut self, step: Sequence, whom: Whom, deadline: Instant) -> Vec<Answer> {
+        let last = self.last_broadcast();
+        assert!((0..=last).contains(&step), "step {step} was not broadcast: the last broadcast is {last}");
+        self.gather_step(Some(step), whom, deadline)
+    }
+
+    fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Instant) -> Vec<Answer> {
         match whom {
-            Whom::All => (0..self.worker_count()).map(|rank| self.answer_of(rank, deadline)).collect(),
-            Whom::Rank(rank) => vec![self.answer_of(rank, deadline)],
-            Whom::Any => self.first_answer(deadline),
+            Whom::All => (0..self.worker_count()).map(|rank| self.answer_of(rank, step, deadline)).collect(),
+            Whom::Rank(rank) => vec![self.answer_of(rank, step, deadline)],
+            Whom::Any => self.first_answer(step, deadline),
         }
     }
 
-    /// Waits until `deadline` for the next message of worker `rank`, and lends it where it lies; dropping it acknowledges it.
+    /// Waits until `deadline` for the next message of worker `rank`, and lends it where it lies; dropping it acknowledges it. Which
+    /// broadcast it answers it [says](Message::in_reply_to).
     ///
     /// # Errors
-    /// The outcome, if it is no message.
+    /// The outcome, if it is no message in the ring; an answer that [`gather_for`](Self::gather_for) has kept was copied before.
     ///
     /// # Panics
     /// If there is no worker of that rank.
+    #[track_caller]
     pub fn receive(&mut self, rank: usize, deadline: Instant) -> Result<Message<'_, F>, Outcome> {
-        self.wait_for(rank, deadline)?;
+        if let Some(reply) = self.peers[rank].answered.take_kept(None) {
+            return Err(reply.outcome());
+        }
+        self.look_if_due();
+        loop {
+            match now(&mut self.peers[rank], None) {
+                Now::Message => break,
+                Now::News(outcome) | Now::Same(outcome) => return Err(outcome),
+                Now::Nothing => self.pause(rank, deadline)?,
+            }
+        }
         let last = self.last_broadcast();
-        self.peers[rank].progress.heard(last);
-        match ring(&mut self.peers[rank]).next(Patience::Now) {
-            Ok(Some(message)) => Ok(message),
-            // Its wait said that there is one; only damage can make it vanish.
+        let Peer { responses, answered, progress, .. } = &mut self.peers[rank];
+        match responses.as_mut().expect(HAS_RING).next(Patience::Now) {
+            Ok(Some(message)) => {
+                answered.handed_out(message.in_reply_to());
+                progress.heard(message.in_reply_to(), last);
+                Ok(message)
+            }
             Ok(None) => Err(Outcome::TimedOut),
             Err(error) => Err(Outcome::Unreadable(error)),
         }
     }
 
-    fn answer_of(&mut self, rank: usize, deadline: Instant) -> Answer {
-        let outcome = match self.wait_for(rank, deadline) {
-            Ok(()) => self.take(rank),
-            Err(outcome) => outcome,
-        };
-        Answer { rank, outcome }
+    /// The answer of worker `rank` to `step`, or its next message; or why there is none.
+    #[track_caller]
+    fn answer_of(&mut self, rank: usize, step: Option<Sequence>, deadline: Instant) -> Answer {
+        if let (Some(step), Some(peer)) = (step, self.peers.get_mut(rank)) {
+            peer.expect(step);
+        }
+        self.look_if_due();
+        loop {
+            match self.look_at(rank, step) {
+                Look::Answer(answer) | Look::Same(answer) => return answer,
+                Look::Nothing => {}
+            }
+            if let Err(outcome) = self.pause(rank, deadline) {
+                return Answer { rank, step: None, outcome };
+            }
+        }
     }
 
     /// The first of all workers that has something to say. The dead and those who have left are passed over once they have been told of.
-    fn first_answer(&mut self, deadline: Instant) -> Vec<Answer> {
+    fn first_answer(&mut self, step: Option<Sequence>, deadline: Instant) -> Vec<Answer> {
+        if let Some(step) = step {
+            self.peers.iter_mut().for_each(|peer| peer.expect(step));
+        }
         loop {
             self.look_if_due();
             for offset in 0..self.worker_count() {
                 let rank = (self.turn + offset) % self.worker_count();
-                let peer = &mut self.peers[rank];
-                let outcome = match now(peer) {
-                    Now::Message => self.take(rank),
-                    Now::News(outcome) => outcome,
-                    Now::Same(_) | Now::Nothing => continue,
-                };
-                self.turn = rank + 1;
-                return vec![Answer { rank, outcome }];
+                if let Look::Answer(answer) = self.look_at(rank, step) {
+                    self.turn = rank + 1;
+                    return vec![answer];
+                }
             }
-            let is_anybody_there =
-                self.peers.iter().any(|peer| peer.is_present() || peer.has_news() || peer.may_come());
+            let may_answer = |peer: &Peer<F>| match step {
+                Some(step) if peer.answered.has_answered(step) => false,
+                _ => peer.is_present() || peer.may_come(),
+            };
+            let is_anybody_there = self.peers.iter().any(|peer| may_answer(peer) || peer.has_news());
             if Instant::now() >= deadline || !is_anybody_there {
                 let ranks = 0..self.worker_count();
-                return ranks.map(|rank| self.answer_of(rank, Instant::now())).collect();
+                return ranks.map(|rank| self.answer_of(rank, step, Instant::now())).collect();
             }
             self.doze(deadline);
         }
     }
 
-    /// Takes the message of `rank` that is there.
-    fn take(&mut self, rank: usize) -> Outcome {
-        let last = self.last_broadcast();
+    /// What there is of worker `rank` without waiting. Messages that answer another step are sorted on the way, as many as there are now.
+    fn look_at(&mut self, rank: usize, step: Option<Sequence>) -> Look {
         let peer = &mut self.peers[rank];
-        peer.progress.heard(last);
-        match ring(peer).receive_owned(Patience::Now) {
-            Ok(Some((kind, bytes))) => Outcome::Message { kind, bytes },
-            Ok(None) => Outcome::TimedOut,
-            Err(error) => Outcome::Unreadable(error),
+        if let Some(reply) = peer.answered.take_kept(step) {
+            return Look::Answer(reply.of(rank));
+        }
+        let mut left = peer.in_ring().max(1);
+        loop {
+            let of = |outcome| Answer { rank, step: None, outcome };
+            match now(&mut self.peers[rank], step) {
+                // A worker that sends without end is looked at again later, so that a deadline is seen.
+                Now::Message if left == 0 => return Look::Nothing,
+                Now::Message => {
+                    if let Some(answer) = self.take(rank, step) {
+                        return Look::Answer(answer);
+                    }
+                    left -= 1;
+                }
+                Now::News(outcome) => return Look::Answer(of(outcome)),
+                Now::Same(outcome) => return Look::Same(of(outcome)),
+                Now::Nothing => return Look::Nothing,
+            }
         }
     }
 
-    /// Waits until there is a message of `rank`; or says why there will be none.
-    fn wait_for(&mut self, rank: usize, deadline: Instant) -> Result<(), Outcome> {
-        self.look_if_due();
-        loop {
-            let peer = &mut self.peers[rank];
-            match now(peer) {
-                Now::Message => return Ok(()),
-                Now::News(outcome) | Now::Same(outcome) => return Err(outcome),
-                Now::Nothing => {}
+    /// Takes the message of `rank` that is there. `None`: it is not the answer to `step`.
+    fn take(&mut self, rank: usize, step: Option<Sequence>) -> Option<Answer> {
+        let last = self.last_broadcast();
+        let peer = &mut self.peers[rank];
+        let next = peer.responses.as_mut().expect(HAS_RING).next(Patience::Now);
+        let outcome = match next.map(|message| message.map(|message| Reply::of_message(&message))) {
+            Ok(Some(reply)) => {
+                peer.progress.heard(reply.step, last);
+                return Some(peer.sort(reply, step, last)?.of(rank));
             }
-            let moment = Instant::now();
-            if moment >= deadline {
-                // Of a process that is gone all that can be said by now, although it may become known how it ended.
-                return Err(peer.word().map_or(Outcome::TimedOut, Outcome::from));
-            }
-            let Some(responses) = &mut peer.responses else {
-                std::thread::sleep(NAP.min(deadline - moment));
-                self.look();
-                continue;
-            };
-            match responses.wait_until_available(Some(deadline.min(moment + SLICE))) {
-                Ok(()) => return Ok(()),
-                Err(ConsumeError::TimedOut { .. }) => self.look_if_due(),
-                Err(ConsumeError::ProducerDied { .. }) => {
-                    self.look();
-                    // The kernel lets go of a dead process's locks one after the other, and says later how it ended; and a successor takes
-                    // the table's lock before the ring's. Either way there is about to be more to say.
-                    std::thread::sleep(NAP);
-                }
-                // The next turn lets go of the ring.
-                Err(ConsumeError::Closed | ConsumeError::Replaced) => {}
-                Err(error) => return Err(Outcome::Unreadable(error.into())),
-            }
+            // The look before said that there is one; only damage can make it vanish.
+            Ok(None) => Outcome::TimedOut,
+            Err(error) => Outcome::Unreadable(error),
+        };
+        Some(Answer { rank, step: None, outcome })
+    }
+
+    /// Waits until it is worth looking at worker `rank` again; or says that it is not.
+    fn pause(&mut self, rank: usize, deadline: Instant) -> Result<(), Outcome> {
+        let peer = &mut self.peers[rank];
+        let moment = Instant::now();
+        if moment >= deadline {
+            // Of a process that is gone all that can be said by now, although it may become known how it ended.
+            return Err(peer.word().map_or(Outcome::TimedOut, Outcome::from));
         }
+        let Some(responses) = &mut peer.responses else {
+            std::thread::sleep(NAP.min(deadline - moment));
+            self.look();
+            return Ok(());
+        };
+        match responses.wait_until_available(Some(deadline.min(moment + SLICE))) {
+            Ok(()) => {}
+            Err(ConsumeError::TimedOut { .. }) => self.look_if_due(),
+            Err(ConsumeError::ProducerDied { .. }) => {
+                self.look();
+                // The kernel lets go of a dead process's locks one after the other, and says later how it ended; and a successor takes
+                // the table's lock before the ring's. Either way there is about to be more to say.
+                std::thread::sleep(NAP);
+            }
+            // The next look lets go of the ring.
+            Err(ConsumeError::Closed | ConsumeError::Replaced) => {}
+            Err(error) => return Err(Outcome::Unreadable(error.into())),
+        }
+        Ok(())
     }
 
     /// Sleeps until somebody may have something to say, or it is time to look after the workers.
@@ -186,14 +293,19 @@ fn bell(doorbell: &Doorbell) -> PollFd<'_> {
     PollFd::new(doorbell, PollFlags::IN)
 }
 
-/// What can be said of a worker without waiting.
-fn now<F: Format>(peer: &mut Peer<F>) -> Now {
+/// What can be said of a worker without waiting, to a caller who waits for its answer to `step`, or for any message.
+fn now<F: Format>(peer: &mut Peer<F>, step: Option<Sequence>) -> Now {
     // The end of the old process and the coming of the new one, before anything from the new one; its ring is another than theirs.
-    if peer.is_ready()
+    let comes_first = peer.has_news_before_ring();
+    if (comes_first || peer.is_ready())
         && let Some(change) = peer.tell()
     {
         return Now::News(change.into());
     }
+    if comes_first {
+        return Now::Nothing;
+    }
+    let has_answered = step.is_some_and(|step| peer.answered.has_answered(step));
     if peer.has_message() {
         return Now::Message;
     }
@@ -201,11 +313,8 @@ fn now<F: Format>(peer: &mut Peer<F>) -> Now {
         return Now::News(change.into());
     }
     match peer.word() {
+        _ if has_answered => Now::Same(Outcome::Answered),
         Some(change) if !peer.has_news() => Now::Same(change.into()),
         _ => Now::Nothing,
     }
-}
-
-fn ring<F: Format>(peer: &mut Peer<F>) -> &mut FramedTransportConsumer<F> {
-    peer.responses.as_mut().expect("a worker with a message has a ring")
 }

@@ -1,8 +1,8 @@
 //! One scheduler and its workers: a ring to everybody, a ring back from each, and the processes around them.
 //!
 //! **Lives here:** [`Topology`], which both sides agree on; [`SchedulerEnd`], which [`Topology::launch`] gives; [`WorkerEnd`], which
-//! [`WorkerEnd::join`] gives; [`TypedScheduler`] and [`TypedWorker`] over them. **Builds on:** `transport` for rings and messages. **May touch it:** one scheduler process, and one process
-//! per worker.
+//! [`WorkerEnd::join`] gives; [`TypedScheduler`] and [`TypedWorker`] over them. **Builds on:** `transport` for rings and messages.
+//! **May touch it:** one scheduler process, and one process per worker.
 //!
 //! ```text
 //!                 broadcast ring, one message for all
@@ -24,8 +24,8 @@
 //!     let topology: Topology = Topology::new("engine-0", 8usize)?;
 //!     let program = std::env::current_exe()?;
 //!     let mut scheduler = topology.launch(Workers::spawned(move |_rank| Command::new(&program)))?;
-//!     scheduler.broadcast(b"a step", 1, Patience::Endless)?;
-//!     for answer in scheduler.gather(Whom::All, Instant::now() + Duration::from_secs(2)) {
+//!     let step = scheduler.broadcast(b"a step", 1, Patience::Endless)?;
+//!     for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_secs(2)) {
 //!         match answer.outcome {
 //!             Outcome::Message { kind, bytes } => println!("rank {} says {kind}: {bytes:?}", answer.rank),
 //!             Outcome::Died { .. } => drop(scheduler.restart(answer.rank)?),
@@ -45,9 +45,10 @@
 //! }
 //! ```
 //!
-//! Source: RFC 0009.
+//! Source: RFC 0009; RFC 0016 for steps.
 
 mod answer;
+mod broadcast;
 mod child;
 mod description;
 mod error;
@@ -60,10 +61,12 @@ mod peer;
 mod refusal;
 mod report;
 mod scheduler;
+mod steps;
 mod typed;
 mod worker;
 
 pub use answer::{Answer, Change, Outcome, Whom};
+pub use broadcast::Broadcast;
 pub use child::StatusUnknown;
 pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, Topology};
 pub use error::{
@@ -75,5 +78,6 @@ pub use launch::Workers;
 pub use refusal::JoinRefusal;
 pub use report::{Situation, WorkerReport};
 pub use scheduler::{Departure, SchedulerEnd};
-pub use typed::{TypedAnswer, TypedScheduler, TypedWorker};
+pub use steps::Unwanted;
+pub use typed::{TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker};
 pub use worker::WorkerEnd;

@@ -11,9 +11,11 @@ use super::answer::Change;
 use super::child::{ChildProcess, Exit};
 use super::refusal::{JoinRefusal, is_passing};
 use super::report::Progress;
+use super::steps::{Answered, Reply, Unwanted};
 use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
+use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place};
+use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place, Sequence};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -91,8 +93,13 @@ fn has_number(process: ProcessIdentity, pid: u32) -> bool {
 #[derive(Debug)]
 enum News {
     Gone(Gone),
-    /// To be told once the process can be heard.
-    Rejoined(ProcessIdentity),
+    /// To be told once the process can be heard, or could be before it went.
+    Rejoined {
+        process: ProcessIdentity,
+        /// Which owner of the place in the broadcast ring it is.
+        owner_number: u64,
+        was_heard: bool,
+    },
     JoinFailed(Failure),
 }
 
@@ -172,8 +179,10 @@ pub(super) struct Peer<F: Format> {
     /// See [`tell`](Self::tell).
     news: VecDeque<News>,
     pub(super) responses: Option<FramedTransportConsumer<F>>,
-    /// The process that publishes in `responses`.
+    /// The process that publishes in `responses`, as long as no other is known.
     owner: Option<ProcessIdentity>,
+    /// Which owner of the place in the broadcast ring made `responses`.
+    ring_number: Option<u64>,
     /// Which owner of the place in the broadcast ring we know, and which one has not signed yet, as far as we know.
     owner_number: u64,
     unsigned: Option<u64>,
@@ -194,6 +203,8 @@ pub(super) struct Peer<F: Format> {
     strays: Vec<JoinRefusal>,
     /// How it gets on.
     pub(super) progress: Progress,
+    /// What it has answered.
+    pub(super) answered: Answered,
 }
 
 impl<F: Format> Peer<F> {
@@ -206,6 +217,7 @@ impl<F: Format> Peer<F> {
             news: VecDeque::new(),
             responses: None,
             owner: None,
+            ring_number: None,
             owner_number: 0,
             unsigned: None,
             doorbell: None,
@@ -216,6 +228,7 @@ impl<F: Format> Peer<F> {
             refused: None,
             strays: Vec::new(),
             progress: Progress::default(),
+            answered: Answered::default(),
         }
     }
 
@@ -260,7 +273,8 @@ impl<F: Format> Peer<F> {
                     self.standing = Standing::Present(info.process);
                     // The first process under this id succeeds nobody.
                     if standing != Standing::Absent {
-                        self.news.push_back(News::Rejoined(info.process));
+                        let (process, owner_number) = (info.process, info.owner);
+                        self.news.push_back(News::Rejoined { process, owner_number, was_heard: false });
                     }
                 }
             }
@@ -354,8 +368,15 @@ impl<F: Format> Peer<F> {
             was_heard: self.is_heard(process),
         };
         self.standing = Standing::Gone(gone);
-        // It could never be heard, so it has not come back.
-        self.news.retain(|news| !matches!(news, News::Rejoined(rejoined) if *rejoined == process));
+        if let Some(News::Rejoined { process: rejoined, was_heard, .. }) = self.news.back_mut()
+            && *rejoined == process
+        {
+            *was_heard = gone.was_heard;
+            // One that could never be heard has not come back.
+            if !gone.was_heard {
+                self.news.pop_back();
+            }
+        }
         // Why it has gone was told already.
         if gone.was_heard || self.failed.as_ref().is_none_or(|failure| !failure.is_of(process)) {
             self.news.push_back(News::Gone(gone));
@@ -387,7 +408,7 @@ impl<F: Format> Peer<F> {
         // It may have been in the table for a moment.
         self.news.retain(|news| match news {
             News::Gone(gone) => gone.was_heard || !refusal.is_of(gone.process),
-            News::Rejoined(process) => !refusal.is_of(*process),
+            News::Rejoined { process, .. } => !refusal.is_of(*process),
             News::JoinFailed(failure) => !failure.is_that_of(&refusal, child),
         });
         let known = self.failed.as_ref().filter(|failure| failure.is_that_of(&refusal, child));
@@ -416,7 +437,7 @@ impl<F: Format> Peer<F> {
             match news {
                 News::Gone(gone) => gone.learn(joined_as, pid, exit),
                 News::JoinFailed(failure) if failure.child == Some(pid) => failure.exit = Some(exit),
-                News::JoinFailed(_) | News::Rejoined(_) => {}
+                News::JoinFailed(_) | News::Rejoined { .. } => {}
             }
         }
         match &mut self.failed {
@@ -433,7 +454,51 @@ impl<F: Format> Peer<F> {
             Some(Ending::Dropped | Ending::Panicked) => UNWINDING_PATIENCE,
             _ => STATUS_PATIENCE,
         };
-        is_ours && gone.exit.is_none() && gone.since.elapsed() < patience
+        // A process that has come back has not ended.
+        let is_back =
+            self.news.iter().any(|news| matches!(news, News::Rejoined { process, .. } if *process == gone.process));
+        is_ours && !is_back && gone.exit.is_none() && gone.since.elapsed() < patience
+    }
+
+    /// Messages of it that are in its ring.
+    pub(super) fn in_ring(&self) -> u64 {
+        let lag = |ring: &FramedTransportConsumer<F>| ring.producer_sequence().saturating_sub(ring.current_sequence());
+        self.responses.as_ref().map_or(0, |ring| lag(ring).max(0).cast_unsigned())
+    }
+
+    /// From now on its answers to steps before `step` are late.
+    pub(super) fn expect(&mut self, step: Sequence) {
+        let before = self.answered.unwanted;
+        self.answered.expect(step);
+        self.count(before);
+    }
+
+    /// `reply` was taken from its ring for a caller who waits for its answer to `step`, or for any message, after the broadcast `last`.
+    /// `Some`: it is what was waited for.
+    pub(super) fn sort(&mut self, reply: Reply, step: Option<Sequence>, last: Sequence) -> Option<Reply> {
+        let Some(step) = step else {
+            self.answered.handed_out(reply.step);
+            return Some(reply);
+        };
+        let before = self.answered.unwanted;
+        let reply = self.answered.sort(reply, step, last);
+        self.count(before);
+        reply
+    }
+
+    /// Counts in its ring what was dropped since `before`.
+    fn count(&self, before: Unwanted) {
+        let now = self.answered.unwanted;
+        let Some(responses) = self.responses.as_ref().filter(|_| now != before) else { return };
+        for (id, dropped) in [
+            (ids::ANSWERS_LATE, now.late - before.late),
+            (ids::ANSWERS_REPEATED, now.repeated - before.repeated),
+            (ids::ANSWERS_WITHOUT_STEP, now.without_step - before.without_step),
+        ] {
+            if dropped > 0 {
+                responses.counter(id).add(dropped);
+            }
+        }
     }
 
     /// Whether there is a message to take. Lets go of a ring that was read to its end.
@@ -473,7 +538,7 @@ impl<F: Format> Peer<F> {
     pub(super) fn tell(&mut self) -> Option<Change> {
         let is_told = match self.news.front()? {
             News::Gone(gone) => !self.is_unsettled(gone),
-            News::Rejoined(_) => self.is_ready(),
+            News::Rejoined { was_heard, .. } => *was_heard || self.is_ready(),
             News::JoinFailed(failure) => !self.is_unsettled_failure(failure),
         };
         if !is_told {
@@ -481,7 +546,7 @@ impl<F: Format> Peer<F> {
         }
         match self.news.pop_front()? {
             News::Gone(gone) => Some(gone.change()),
-            News::Rejoined(process) => Some(Change::Rejoined { pid: process.pid }),
+            News::Rejoined { process, .. } => Some(Change::Rejoined { pid: process.pid }),
             News::JoinFailed(failure) => Some(failure.change()),
         }
     }
@@ -494,6 +559,12 @@ impl<F: Format> Peer<F> {
             (Standing::Gone(gone), _) => Some(gone.change()),
             (Standing::Absent, _) => None,
         }
+    }
+
+    /// Whether what is to be told happened before the process came that publishes in the ring.
+    pub(super) fn has_news_before_ring(&self) -> bool {
+        let is_of_ring = |news: &News| matches!(news, News::Rejoined { owner_number, .. } if Some(*owner_number) == self.ring_number);
+        self.responses.is_some() && self.news.iter().any(is_of_ring)
     }
 
     /// Whether something is to be told, now or soon.
@@ -524,6 +595,7 @@ impl<F: Format> Peer<F> {
                 // Dropped again unless it is the worker's: the last one out of a dead worker's ring removes it.
                 let is_its_own = matches!(self.standing, Standing::Present(process) if owner == Some(process));
                 self.responses = is_its_own.then_some(responses);
+                self.ring_number = is_its_own.then_some(self.owner_number);
                 self.owner = owner;
                 self.refusal = None;
             }

@@ -7,6 +7,7 @@ use super::answer::Change;
 use super::error::went;
 use super::peer::{Peer, Standing};
 use super::refusal::JoinRefusal;
+use super::steps::Unwanted;
 use crate::transport::Format;
 use disruptor_mp::liveness::{Ending, ProcessFacts, ProcessIdentity, ProcessState};
 use disruptor_mp::{ConsumerInfo, Sequence};
@@ -70,8 +71,10 @@ pub struct WorkerReport {
     pub situation: Situation,
     /// What the system says of the process that is, or was last, this worker.
     pub process: Option<ProcessFacts>,
-    /// Messages of it that this scheduler has not taken.
+    /// Messages of it that this scheduler has not handed out.
     pub answers_waiting: u64,
+    /// What [`gather_for`](super::SchedulerEnd::gather_for) has dropped of its messages.
+    pub unwanted: Unwanted,
     /// The process that was started to take its place, runs, and has not joined.
     pub successor: Option<u32>,
     /// Whether it sleeps until this scheduler takes some of them: its response ring has no room for the next.
@@ -87,7 +90,7 @@ impl WorkerReport {
 
 impl fmt::Display for WorkerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rank, broadcast, situation, process, answers_waiting, successor, waits_for_room } = self;
+        let Self { rank, broadcast, situation, process, answers_waiting, unwanted, successor, waits_for_room } = self;
         write!(f, "worker {rank}")?;
         match (process, situation) {
             // Of a process that is gone nothing but its number is still true, and even that may be another's.
@@ -150,9 +153,20 @@ impl fmt::Display for WorkerReport {
             (true, _) => write!(
                 f,
                 "; it waits for room in its response ring, where {answers_waiting} answers wait for this scheduler"
+            )?,
+            (false, 0) => {}
+            (false, _) => write!(f, "; {answers_waiting} of its answers wait for this scheduler")?,
+        }
+        let Unwanted { late, repeated, without_step } = *unwanted;
+        if late + repeated > 0 {
+            write!(f, "; {late} late and {repeated} repeated answers were dropped")?;
+        }
+        match without_step {
+            0 => Ok(()),
+            _ => write!(
+                f,
+                "; {without_step} messages that answer no broadcast were dropped: send them by `answer` or `respond`"
             ),
-            (false, 0) => Ok(()),
-            (false, _) => write!(f, "; {answers_waiting} of its answers wait for this scheduler"),
         }
     }
 }
@@ -171,9 +185,9 @@ pub(super) struct Progress {
     position: Sequence,
     /// Since when it has had something to do and has not got on.
     owing_since: Option<Instant>,
-    /// How many messages were taken from it, and after which broadcast the last of them.
+    /// How many messages were taken from it, and which broadcast the last of them answers: as it says, or else the last one before it.
     taken: u64,
-    heard_after: Option<Sequence>,
+    answered: Option<Sequence>,
 }
 
 impl Progress {
@@ -187,10 +201,10 @@ impl Progress {
         self.owing_since.get_or_insert(moment);
     }
 
-    /// A message of it was taken while `last` was the last broadcast.
-    pub(super) fn heard(&mut self, last: Sequence) {
+    /// A message of it that answers `step` was taken while `last` was the last broadcast.
+    pub(super) fn heard(&mut self, step: Option<Sequence>, last: Sequence) {
         self.taken += 1;
-        self.heard_after = Some(last);
+        self.answered = self.answered.max(Some(step.unwrap_or(last)));
     }
 
     /// The table has it at `position`; `last` was broadcast at `sent`.
@@ -204,7 +218,7 @@ impl Progress {
         self.position = position;
     }
 
-    fn situation(&self, info: &ConsumerInfo, last: Sequence, sent: Instant, answers_waiting: u64) -> Situation {
+    fn situation(&self, info: &ConsumerInfo, last: Sequence, sent: Instant, in_ring: u64) -> Situation {
         let (position, received) = (info.position, info.position.max(info.delivered));
         let is_inside = info.delivered > info.position;
         if last < self.first {
@@ -218,10 +232,11 @@ impl Progress {
             };
         }
         let has_answered = match is_inside {
-            // A worker answers before it acknowledges. Were there fewer messages than broadcasts that it has done with, the last one
-            // may be the answer to an earlier broadcast.
-            true => self.taken + answers_waiting > (position - self.first).max(0).cast_unsigned(),
-            false => answers_waiting > 0 || self.heard_after == Some(last),
+            _ if self.answered == Some(last) => true,
+            // What waits in the ring has not been looked at. A worker answers before it acknowledges. Were there fewer messages than
+            // broadcasts that it has done with, the last one may be the answer to an earlier broadcast.
+            true => in_ring > 0 && self.taken + in_ring > (position - self.first).max(0).cast_unsigned(),
+            false => in_ring > 0,
         };
         match has_answered {
             true => Situation::Answered,
@@ -238,14 +253,14 @@ pub(super) fn report<F: Format>(
     sent: Instant,
 ) -> WorkerReport {
     let responses = peer.responses.as_ref();
-    let answers_waiting = responses
-        .map_or(0, |ring| ring.producer_sequence().saturating_sub(ring.current_sequence()).max(0).cast_unsigned());
+    let in_ring = peer.in_ring();
+    let (answers_waiting, unwanted) = (in_ring + peer.answered.kept_count(), peer.answered.unwanted);
     let waits_for_room = responses.is_some_and(|ring| ring.holds_up_producer());
     let situation = match (peer.standing, peer.word(), info) {
         (_, Some(Change::JoinFailed { status, refusal, .. }), _) => Situation::JoinFailed { status, refusal },
         (_, Some(Change::Died { status, how, .. }), _) => Situation::Dead { status, how },
         (_, Some(Change::Left), _) => Situation::Left,
-        (Standing::Present(_), _, Some(info)) => peer.progress.situation(info, last, sent, answers_waiting),
+        (Standing::Present(_), _, Some(info)) => peer.progress.situation(info, last, sent, in_ring),
         _ => Situation::NeverSeen,
     };
     let of_table = |process: ProcessIdentity| Some(process.observe());
@@ -255,5 +270,14 @@ pub(super) fn report<F: Format>(
         (Standing::Gone(gone), _) => of_table(gone.process),
     };
     let successor = peer.started.as_ref().filter(|_| peer.may_come()).map(|started| started.process.pid());
-    WorkerReport { rank: peer.rank, broadcast: last, situation, process, answers_waiting, successor, waits_for_room }
+    WorkerReport {
+        rank: peer.rank,
+        broadcast: last,
+        situation,
+        process,
+        answers_waiting,
+        unwanted,
+        successor,
+        waits_for_room,
+    }
 }

@@ -1,9 +1,10 @@
 //! A topology whose messages have one type in each direction.
 //!
-//! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`]. **Builds on:** the ends of bytes, which do everything but encode and decode.
+//! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`], [`TypedBroadcast`]. **Builds on:** the ends of bytes, which do everything but encode and decode.
 //! **May touch it:** one process each, one thread at a time.
 
 use super::answer::{Answer, Outcome, Whom};
+use super::broadcast::Broadcast;
 use super::description::Topology;
 use super::error::{LaunchError, WorkerJoinError};
 use super::invitation::Invitation;
@@ -58,16 +59,18 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     ///
     /// # Panics
     /// As there.
+    #[track_caller]
     pub fn gather(&mut self, whom: Whom, deadline: Instant) -> Vec<TypedAnswer<A>> {
-        let decoded = |outcome| match outcome {
-            Outcome::Message { kind, bytes } => match A::decode(&bytes) {
-                Ok(message) => Ok((message, kind)),
-                Err(error) => Err(Outcome::Unreadable(TransportError::Codec(error))),
-            },
-            other => Err(other),
-        };
-        let typed = |answer: Answer| TypedAnswer { rank: answer.rank, outcome: decoded(answer.outcome) };
-        self.raw.gather(whom, deadline).into_iter().map(typed).collect()
+        self.raw.gather(whom, deadline).into_iter().map(TypedAnswer::of).collect()
+    }
+
+    /// [`SchedulerEnd::gather_for`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn gather_for(&mut self, step: Sequence, whom: Whom, deadline: Instant) -> Vec<TypedAnswer<A>> {
+        self.raw.gather_for(step, whom, deadline).into_iter().map(TypedAnswer::of).collect()
     }
 
     /// The end of bytes under it, for everything else: restarting, looking after workers, reading in place.
@@ -87,8 +90,23 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
 pub struct TypedAnswer<A> {
     /// Which worker.
     pub rank: usize,
+    /// The broadcast that the message answers, as [`Answer::step`] says it.
+    pub step: Option<Sequence>,
     /// Its message and the kind that it gave it; or why there is none.
     pub outcome: Result<(A, u8), Outcome>,
+}
+
+impl<A: Codec> TypedAnswer<A> {
+    fn of(Answer { rank, step, outcome }: Answer) -> Self {
+        let outcome = match outcome {
+            Outcome::Message { kind, bytes } => match A::decode(&bytes) {
+                Ok(message) => Ok((message, kind)),
+                Err(error) => Err(Outcome::Unreadable(TransportError::Codec(error))),
+            },
+            other => Err(other),
+        };
+        Self { rank, step, outcome }
+    }
 }
 
 /// A [`WorkerEnd`] that hears messages of type `B` and answers in type `A`.
@@ -113,28 +131,56 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         Ok(Self { raw, scratch: A::Scratch::default(), copy: Vec::new(), types: PhantomData })
     }
 
-    /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same kind, until the scheduler
-    /// closes the topology. A broadcast is acknowledged once it is answered.
+    /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is [`Now`](Patience::Now).
+    /// Dropping it acknowledges it, answered or not.
     ///
     /// # Errors
-    /// That of the handler, with its broadcast unacknowledged; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so
-    /// that it does not end every successor too; or why there is nothing more to read or no way to answer.
+    /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it does not end every
+    /// successor too.
+    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
+        let Self { raw, scratch, copy, .. } = self;
+        let Some(raw) = raw.next(patience)? else { return Ok(None) };
+        copy.clear();
+        copy.extend_from_slice(&raw);
+        let message = B::decode(copy)?;
+        Ok(Some(TypedBroadcast { message, raw, scratch }))
+    }
+
+    /// Answers the broadcast `step`, whichever was handed out last: a worker may answer its broadcasts in any order, several times, or not.
+    ///
+    /// # Errors
+    /// `Codec` if it cannot be encoded; the others as [`WorkerEnd::answer`]. Nothing was sent.
+    pub fn answer(
+        &mut self,
+        step: Sequence,
+        answer: &A,
+        kind: u8,
+        patience: Patience,
+    ) -> Result<Sequence, TypedPublishError> {
+        let (_, responses) = self.raw.rings();
+        responses.set_in_reply_to(Some(step));
+        Ok(send(responses, &mut self.scratch, answer, kind, patience)?)
+    }
+
+    /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same kind, until the scheduler
+    /// closes the topology. A broadcast is acknowledged once it is answered. For a worker that does not answer each, see [`next`](Self::next).
+    ///
+    /// # Errors
+    /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was closed; or why there is no
+    /// way to answer.
     pub fn serve<E: From<TransportError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
-        let (broadcasts, responses) = self.raw.rings();
         loop {
-            let message = match broadcasts.next(Patience::Endless) {
-                Ok(Some(message)) => message,
+            let TypedBroadcast { message, mut raw, scratch } = match self.next(Patience::Endless) {
+                Ok(Some(broadcast)) => broadcast,
                 Ok(None) => continue,
                 Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            self.copy.clear();
-            self.copy.extend_from_slice(&message);
-            let (step, kind) = (B::decode(&self.copy).map_err(TransportError::Codec)?, message.kind());
-            let answered = handler(step, kind)
-                .and_then(|answer| Ok(send(responses, &mut self.scratch, &answer, kind, Patience::Endless)?));
+            let kind = raw.kind();
+            let answered = handler(message, kind)
+                .and_then(|answer| Ok(send(raw.responses(), scratch, &answer, kind, Patience::Endless)?));
             if let Err(error) = answered {
-                message.release_unread();
+                raw.release_unread();
                 return Err(error);
             }
         }
@@ -143,6 +189,83 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// The end of bytes under it, for everything else.
     pub fn raw_mut(&mut self) -> &mut WorkerEnd<F> {
         &mut self.raw
+    }
+}
+
+/// A broadcast of type `B` that a worker was handed, with the way to answer it in type `A`. Dropping it acknowledges it; while a panic unwinds
+/// it is not acknowledged, and comes again.
+///
+#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::Patience;
+/// use myelon::topology::{Invitation, TypedWorker};
+///
+/// #[myelon::message]
+/// struct Step {
+///     tokens: Vec<u32>,
+/// }
+///
+/// #[myelon::message]
+/// struct Sum(u64);
+///
+/// fn work() -> Result<(), Box<dyn std::error::Error>> {
+///     let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
+///     let is_first = worker.raw_mut().rank() == 0;
+///     while let Some(mut broadcast) = worker.next(Patience::Endless)? {
+///         // Only the first rank answers. The scheduler asks it alone: `gather_for(step, Whom::Rank(0), ..)`.
+///         if is_first {
+///             let sum = broadcast.message().tokens.iter().copied().map(u64::from).sum();
+///             broadcast.answer(&Sum(sum), 0, Patience::Endless)?;
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+#[must_use = "dropping a broadcast acknowledges it"]
+pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {
+    message: B,
+    raw: Broadcast<'a, F>,
+    scratch: &'a mut A::Scratch,
+}
+
+impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
+    /// The message.
+    pub fn message(&self) -> &B {
+        &self.message
+    }
+
+    /// The message, and the number by which [`TypedWorker::answer`] answers it. The broadcast is acknowledged.
+    pub fn into_message(self) -> (B, Sequence) {
+        let step = self.step();
+        (self.message, step)
+    }
+
+    /// The kind that the scheduler gave it.
+    pub fn kind(&self) -> u8 {
+        self.raw.kind()
+    }
+
+    /// The number by which an answer says what it answers: the broadcast's sequence.
+    pub fn step(&self) -> Sequence {
+        self.raw.step()
+    }
+
+    /// Whether it may have been handed out before, to a worker of this rank that died before it acknowledged it.
+    pub fn is_redelivered(&self) -> bool {
+        self.raw.is_redelivered()
+    }
+
+    /// Answers it.
+    ///
+    /// # Errors
+    /// `Codec` if it cannot be encoded; the others as [`Broadcast::answer`]. Nothing was sent.
+    pub fn answer(&mut self, answer: &A, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
+        Ok(send(self.raw.responses(), self.scratch, answer, kind, patience)?)
+    }
+
+    /// Gives it back without acknowledging it: the next call returns it again.
+    pub fn release_unread(self) {
+        self.raw.release_unread();
     }
 }
 
@@ -156,6 +279,12 @@ fn send<T: Codec, F: Format>(
 ) -> TransportResult<Sequence> {
     let size_hint = message.size_hint().min(ring.max_message_bytes());
     ring.send_with(kind, size_hint, patience, |into| message.encode(scratch, into))
+}
+
+impl<B: fmt::Debug, A: Codec, F: Format> fmt::Debug for TypedBroadcast<'_, B, A, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedBroadcast").field("message", &self.message).field("raw", &self.raw).finish_non_exhaustive()
+    }
 }
 
 impl<B: Codec, A: Codec, F: Format> fmt::Debug for TypedScheduler<B, A, F> {

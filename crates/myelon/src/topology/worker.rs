@@ -3,6 +3,7 @@
 //! **Lives here:** [`WorkerEnd`] and the steps by which it joins. **Builds on:** `transport` for its two rings, `orphan` for its tie to the
 //! scheduler. **May touch it:** the worker's process, one thread at a time.
 
+use super::broadcast::Broadcast;
 use super::description::RESPONSE_CONSUMERS_MAX;
 use super::error::{MeetingPlace, Parentage, SchedulerEnding, WorkerJoinError};
 use super::invitation::{Invitation, scheduler_id};
@@ -78,16 +79,29 @@ impl<F: Format> WorkerEnd<F> {
         self.broadcasts.has_rejoined()
     }
 
-    /// The next broadcast, in place; `None` if there is none now and the patience is [`Now`](Patience::Now). Dropping it acknowledges it.
+    /// The next broadcast, in place, with the way to answer it; `None` if there is none now and the patience is [`Now`](Patience::Now).
+    /// Dropping it acknowledges it. What is sent by [`respond`](Self::respond) afterwards answers it as well.
     ///
     /// # Errors
     /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied` when it has died,
     /// with `Replaced` when another scheduler has taken its place, which has not taken in the workers of the first.
-    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
-        self.broadcasts.next(patience)
+    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
+        let Self { broadcasts, responses, .. } = self;
+        Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses)))
     }
 
-    /// Answers.
+    /// Answers the broadcast `step`, called by its [sequence](Message::sequence), whichever was handed out last: a worker may answer its
+    /// broadcasts in any order, several times, or not.
+    ///
+    /// # Errors
+    /// As [`respond`](Self::respond).
+    pub fn answer(&mut self, step: Sequence, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.responses.set_in_reply_to(Some(step));
+        self.responses.send(bytes, kind, patience)
+    }
+
+    /// Answers the broadcast that was handed out last, by [`next`](Self::next) or [`serve`](Self::serve), or the one that was
+    /// [answered](Self::answer) last if that was later. Before the first broadcast the message answers none.
     ///
     /// # Errors
     /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
@@ -101,12 +115,13 @@ impl<F: Format> WorkerEnd<F> {
         self.broadcasts.leave_on_drop();
     }
 
-    /// Both rings, for whoever answers while it holds the broadcast that it answers.
+    /// Both rings, for programs that do more with them than [`next`](Self::next) and [`answer`](Self::answer). Say which broadcast the messages
+    /// answer, by [`set_in_reply_to`](FramedTransportProducer::set_in_reply_to) with its [sequence](Message::sequence).
     pub fn rings(&mut self) -> (&mut FramedTransportConsumer<F>, &mut FramedTransportProducer<F>) {
         (&mut self.broadcasts, &mut self.responses)
     }
 
-    /// Hands every broadcast to `handler`, with the ring to answer on, until the scheduler closes the topology. A broadcast is acknowledged
+    /// Hands every broadcast to `handler`, with the ring on which it is answered, until the scheduler closes the topology. A broadcast is acknowledged
     /// when the handler has come back without an error and without a panic.
     ///
     /// # Errors
@@ -116,10 +131,11 @@ impl<F: Format> WorkerEnd<F> {
         mut handler: impl FnMut(&Message<'_, F>, &mut FramedTransportProducer<F>) -> Result<(), E>,
     ) -> Result<(), E> {
         loop {
-            match self.broadcasts.next(Patience::Endless) {
-                Ok(Some(message)) => {
-                    if let Err(error) = handler(&message, &mut self.responses) {
-                        message.release_unread();
+            match self.next(Patience::Endless) {
+                Ok(Some(mut broadcast)) => {
+                    let (message, responses) = broadcast.parts();
+                    if let Err(error) = handler(message, responses) {
+                        broadcast.release_unread();
                         return Err(error);
                     }
                 }

@@ -12,12 +12,24 @@ pub const FRAME_SINGLE: u8 = FRAME_FIRST | FRAME_LAST;
 pub const FRAME_HAS_SEND_TIME: u8 = 4;
 /// A trace id precedes the payload. Only on a message's first frame.
 pub const FRAME_HAS_TRACE_ID: u8 = 8;
+/// The sequence of the message that this one answers precedes the payload, in the place of the send time: a message has one of the two.
+/// Only on a message's first frame.
+pub const FRAME_IS_REPLY: u8 = 16;
 
 /// What a first frame says of the bytes before its payload.
-pub(super) const PREFIX: u8 = FRAME_HAS_SEND_TIME | FRAME_HAS_TRACE_ID;
+pub(super) const PREFIX: u8 = MARK | FRAME_HAS_TRACE_ID;
 
-/// Every bit with a meaning. A frame with another one is refused: nobody here knows how many bytes it puts before the payload.
+/// The flags of the one number that may precede a payload, of which a message has at most one.
+pub(super) const MARK: u8 = FRAME_HAS_SEND_TIME | FRAME_IS_REPLY;
+
+/// Every bit with a meaning.
 pub(super) const KNOWN: u8 = FRAME_SINGLE | PREFIX;
+
+/// Whether every flag has a meaning beside the others. A frame with other flags is refused: how many bytes they put before the payload is not
+/// known.
+pub(super) const fn are_known(flags: u8) -> bool {
+    flags & !KNOWN == 0 && flags & MARK != MARK
+}
 
 /// The flags of a frame that begins or does not begin its message, and ends it or does not.
 pub const fn frame_flags(is_first: bool, is_last: bool) -> u8 {
@@ -48,6 +60,7 @@ mod tests {
         assert_eq!(frame_flags(true, true), 3);
         assert_eq!((frame_flags(true, false), frame_flags(false, true), frame_flags(false, false)), (1, 2, 0));
         assert!(is_single_frame(3 | FRAME_HAS_SEND_TIME) && !is_single_frame(FRAME_FIRST | FRAME_HAS_TRACE_ID));
+        assert!(are_known(3 | FRAME_IS_REPLY) && !are_known(3 | MARK) && !are_known(0x23));
         assert!(is_last_frame(2) && is_last_frame(3) && !is_last_frame(1));
     }
 }

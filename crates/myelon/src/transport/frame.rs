@@ -142,7 +142,7 @@ pub trait FramedTransportFrame: Event + sealed::Frame {
             kind: header.kind,
             flags: header.flags,
             msg_id: header.msg_id,
-            timestamp_ns: prefix.timestamp_ns,
+            timestamp_ns: prefix.mark.timestamp_ns(),
             data,
         })
     }
@@ -169,8 +169,7 @@ pub struct FrameMeta<'a> {
 impl FrameHeader {
     /// The bytes of `data` that are in use, if the header can be one of ours.
     pub(super) fn check(self, shape: FrameShape, data: &[u8]) -> Result<&[u8], Malformed> {
-        if self.flags & !flags::KNOWN != 0 || (self.flags & flags::FRAME_FIRST == 0 && self.flags & flags::PREFIX != 0)
-        {
+        if !flags::are_known(self.flags) || (self.flags & flags::FRAME_FIRST == 0 && self.flags & flags::PREFIX != 0) {
             return Err(Malformed::Flags { flags: self.flags });
         }
         let capacity = shape.data_bytes.min(data.len());
@@ -277,7 +276,9 @@ mod tests {
         };
         let good = FrameHeader { len: 4, kind: 0, flags: 3, index: 0, msg_id: 0 };
         assert_eq!(refused(FrameHeader { len: 33, ..good }), Malformed::Length { len_bytes: 33, wanted_bytes: 32 });
-        assert_eq!(refused(FrameHeader { flags: 0x13, ..good }), Malformed::Flags { flags: 0x13 });
+        assert_eq!(refused(FrameHeader { flags: 0x23, ..good }), Malformed::Flags { flags: 0x23 });
+        // A message has a send time, or answers another one.
+        assert_eq!(refused(FrameHeader { flags: 0x17, ..good }), Malformed::Flags { flags: 0x17 });
         // A time can only stand before a beginning.
         assert_eq!(refused(FrameHeader { flags: 6, ..good }), Malformed::Flags { flags: 6 });
         assert_eq!(

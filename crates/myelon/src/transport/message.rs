@@ -51,7 +51,12 @@ where
 
     /// When it was sent, if its sender says; compare with [`monotonic_ns`](super::monotonic_ns).
     pub fn timestamp_ns(&self) -> Option<u64> {
-        self.envelope().timestamp_ns
+        self.envelope().mark.timestamp_ns()
+    }
+
+    /// The sequence of the message that this one answers, if its sender says: in a topology, the broadcast.
+    pub fn in_reply_to(&self) -> Option<Sequence> {
+        self.envelope().mark.in_reply_to()
     }
 
     /// The trace that it belongs to, if its sender says.
@@ -82,8 +87,8 @@ where
 
     /// All of it at once, as handlers get it.
     pub fn meta(&self) -> FrameMeta<'_> {
-        let Envelope { kind, flags, msg_id, timestamp_ns, .. } = *self.envelope();
-        FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns, data: self }
+        let Envelope { kind, flags, msg_id, mark, .. } = *self.envelope();
+        FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns: mark.timestamp_ns(), data: self }
     }
 }
 

@@ -39,8 +39,8 @@ pub use clock::monotonic_ns;
 pub use consumer::{FramedTransportConsumer, MmapFramedTransportConsumer};
 pub use error::{TransportError, TransportResult};
 pub use flags::{
-    FRAME_FIRST, FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID, FRAME_LAST, FRAME_SINGLE, frame_flags, is_first_frame,
-    is_last_frame, is_single_frame,
+    FRAME_FIRST, FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID, FRAME_IS_REPLY, FRAME_LAST, FRAME_SINGLE, frame_flags,
+    is_first_frame, is_last_frame, is_single_frame,
 };
 pub use format::Format;
 pub use frame::{
@@ -49,7 +49,7 @@ pub use frame::{
 pub use malformed::Malformed;
 pub use message::Message;
 pub use over_ring::{publish_framed_payload, recv_framed_message};
-pub use prefix::{Envelope, TraceId};
+pub use prefix::{Envelope, Mark, TraceId};
 pub use producer::{FramedTransportProducer, MmapFramedTransportProducer};
 pub use records::Records;
 pub use session::{

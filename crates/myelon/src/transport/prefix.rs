@@ -1,20 +1,80 @@
-//! What can precede a payload: the length of a split message, the time it was sent, the trace it belongs to.
+//! What can precede a payload: the length of a split message, the time it was sent or the message that it answers, the trace it belongs to.
 //!
-//! **Lives here:** [`Prefix`] and its bytes, [`Envelope`]. **Builds on:** `flags`. **May touch it:** every format: the two optional parts
+//! **Lives here:** [`Prefix`] and its bytes, [`Mark`], [`Envelope`]. **Builds on:** `flags`. **May touch it:** every format: the optional parts
 //! mean the same in all of them.
 //!
 //! ```text
-//! | total: u64, split messages | send time: u64, flag 4 | trace id: 16 bytes, flag 8 | padding to the payload's alignment |
+//! | total: u64, split messages | send time: u64, flag 4, | trace id: 16 bytes, flag 8 | padding to the payload's alignment |
+//! |                            | or in reply to: 16      |                            |                                    |
 //! ```
 
-use super::flags::{FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID};
+use super::flags::{FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID, FRAME_IS_REPLY, MARK};
 use super::malformed::Malformed;
+use disruptor_mp::Sequence;
 
 /// A trace id as W3C Trace Context has it: 16 bytes, in the order in which they are written as text.
 pub type TraceId = [u8; 16];
 
 /// The most that can precede a payload: all three parts, which are 32 bytes together and so need no padding.
 pub(super) const PREFIX_BYTES_MAX: usize = 32;
+
+/// The number that a sender puts before a payload, if it puts one there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mark {
+    /// None.
+    #[default]
+    Nothing,
+    /// When the message was sent, in nanoseconds of the machine's monotonic clock.
+    SendTime(u64),
+    /// The sequence of the message that this one answers.
+    InReplyTo(Sequence),
+}
+
+impl Mark {
+    /// The time of sending, if it is one.
+    pub fn timestamp_ns(self) -> Option<u64> {
+        match self {
+            Self::SendTime(timestamp_ns) => Some(timestamp_ns),
+            _ => None,
+        }
+    }
+
+    /// The message that is answered, if it is one.
+    pub fn in_reply_to(self) -> Option<Sequence> {
+        match self {
+            Self::InReplyTo(sequence) => Some(sequence),
+            _ => None,
+        }
+    }
+
+    /// The flag that announces it.
+    fn flag(self) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::SendTime(_) => FRAME_HAS_SEND_TIME,
+            Self::InReplyTo(_) => FRAME_IS_REPLY,
+        }
+    }
+
+    /// Its bits.
+    fn number(self) -> Option<u64> {
+        match self {
+            Self::Nothing => None,
+            Self::SendTime(number) => Some(number),
+            Self::InReplyTo(sequence) => Some(sequence.cast_unsigned()),
+        }
+    }
+
+    /// The mark that `flags` announce, with those bits.
+    fn of(flags: u8, number: Option<u64>) -> Self {
+        match number {
+            None => Self::Nothing,
+            Some(number) if flags & FRAME_IS_REPLY == 0 => Self::SendTime(number),
+            Some(number) => Self::InReplyTo(number.cast_signed()),
+        }
+    }
+}
 
 /// What travels with a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +86,8 @@ pub struct Envelope {
     pub flags: u8,
     /// Number of the message, given by its sender; wraps.
     pub msg_id: u32,
-    /// When it was sent, in nanoseconds of the machine's monotonic clock, if its sender says.
-    pub timestamp_ns: Option<u64>,
+    /// When it was sent, or which message it answers, if its sender says.
+    pub mark: Mark,
     /// The trace that it belongs to, if its sender says.
     pub trace_id: Option<TraceId>,
 }
@@ -47,8 +107,8 @@ pub struct Letter {
 pub(crate) struct Prefix {
     /// Bytes of the payload of a split message.
     pub(crate) total: Option<u64>,
-    /// When the message was sent, in nanoseconds of the monotonic clock.
-    pub(crate) timestamp_ns: Option<u64>,
+    /// When the message was sent, or which one it answers.
+    pub(crate) mark: Mark,
     /// The trace that it belongs to.
     pub(crate) trace_id: Option<TraceId>,
 }
@@ -56,13 +116,12 @@ pub(crate) struct Prefix {
 impl Prefix {
     /// Every optional part: the longest that can go with a message.
     pub(crate) fn full() -> Self {
-        Self { total: None, timestamp_ns: Some(0), trace_id: Some([0; 16]) }
+        Self { total: None, mark: Mark::SendTime(0), trace_id: Some([0; 16]) }
     }
 
     /// The flags that announce the optional parts.
     pub(crate) fn flags(&self) -> u8 {
-        let bit = |is_there: bool, bit| if is_there { bit } else { 0 };
-        bit(self.timestamp_ns.is_some(), FRAME_HAS_SEND_TIME) | bit(self.trace_id.is_some(), FRAME_HAS_TRACE_ID)
+        self.mark.flag() | if self.trace_id.is_some() { FRAME_HAS_TRACE_ID } else { 0 }
     }
 
     /// Bytes before the payload, padded to a multiple of `align`.
@@ -73,7 +132,7 @@ impl Prefix {
     fn len_of(flags: u8, has_total: bool, align: usize) -> usize {
         let part = |is_there: bool, len: usize| if is_there { len } else { 0 };
         let bytes = part(has_total, 8)
-            + part(flags & FRAME_HAS_SEND_TIME != 0, 8)
+            + part(flags & MARK != 0, 8)
             + part(flags & FRAME_HAS_TRACE_ID != 0, size_of::<TraceId>());
         bytes.next_multiple_of(align)
     }
@@ -84,7 +143,7 @@ impl Prefix {
     /// If `into` is shorter than the prefix.
     pub(crate) fn write(&self, into: &mut [u8], align: usize) {
         let (mut rest, _) = into.split_at_mut(self.len(align));
-        let numbers = [self.total, self.timestamp_ns].map(|number| number.map(u64::to_le_bytes));
+        let numbers = [self.total, self.mark.number()].map(|number| number.map(u64::to_le_bytes));
         for bytes in numbers.iter().flatten().map(<[u8; 8]>::as_slice).chain(self.trace_id.as_ref().map(|id| &id[..])) {
             let (place, behind) = rest.split_at_mut(bytes.len());
             place.copy_from_slice(bytes);
@@ -107,9 +166,9 @@ impl Prefix {
             rest = behind;
             Some(u64::from_le_bytes(*number))
         };
-        let (total, timestamp_ns) = (number(has_total), number(flags & FRAME_HAS_SEND_TIME != 0));
+        let (total, mark) = (number(has_total), Mark::of(flags, number(flags & MARK != 0)));
         let trace_id = rest.first_chunk().copied().filter(|_| flags & FRAME_HAS_TRACE_ID != 0);
-        Ok((Self { total, timestamp_ns, trace_id }, len))
+        Ok((Self { total, mark, trace_id }, len))
     }
 }
 
@@ -120,10 +179,10 @@ mod tests {
     #[test]
     fn every_combination_comes_back_from_its_bytes() {
         for total in [None, Some(0x0102_0304_0506_0708)] {
-            for timestamp_ns in [None, Some(u64::MAX - 1)] {
+            for mark in [Mark::Nothing, Mark::SendTime(u64::MAX - 1), Mark::InReplyTo(-7)] {
                 for trace_id in [None, Some(*b"0123456789abcdef")] {
                     for (align, longest) in [(1, 32), (16, 32)] {
-                        let prefix = Prefix { total, timestamp_ns, trace_id };
+                        let prefix = Prefix { total, mark, trace_id };
                         let mut bytes = [0xee; 40];
                         prefix.write(&mut bytes, align);
                         let len = prefix.len(align);
@@ -142,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_prefix_of_all_parts_is_the_longest() {
-        let all = Prefix { total: Some(1), timestamp_ns: Some(2), trace_id: Some([3; 16]) };
+        let all = Prefix { total: Some(1), mark: Mark::SendTime(2), trace_id: Some([3; 16]) };
         assert_eq!((all.len(1), all.len(16)), (PREFIX_BYTES_MAX, PREFIX_BYTES_MAX));
         assert_eq!(Prefix::default().len(16), 0, "a plain message of one frame begins at the frame's data");
     }

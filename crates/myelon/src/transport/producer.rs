@@ -6,7 +6,7 @@ use super::builder::TransportBuilder;
 use super::clock::monotonic_ns;
 use super::error::TransportResult;
 use super::format::{Format, Sender};
-use super::prefix::{Letter, Prefix, TraceId};
+use super::prefix::{Letter, Mark, Prefix, TraceId};
 use super::records::Records;
 use crate::codec::EncodeShort;
 use disruptor_mp::{CountersFile, Patience, Place, ProducerEnd, Sequence};
@@ -21,6 +21,7 @@ pub struct FramedTransportProducer<F: Format = Records> {
     sender: F::Sender,
     next_msg_id: u32,
     has_send_time: bool,
+    in_reply_to: Option<Sequence>,
     trace_id: Option<TraceId>,
 }
 
@@ -29,7 +30,7 @@ pub type MmapFramedTransportProducer<F = Records> = FramedTransportProducer<F>;
 
 impl<F: Format> FramedTransportProducer<F> {
     pub(super) fn new(sender: F::Sender, has_send_time: bool) -> Self {
-        Self { sender, next_msg_id: 0, has_send_time, trace_id: None }
+        Self { sender, next_msg_id: 0, has_send_time, in_reply_to: None, trace_id: None }
     }
 
     /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where it is missing.
@@ -140,6 +141,12 @@ impl<F: Format> FramedTransportProducer<F> {
         self.trace_id = trace_id;
     }
 
+    /// Which message the messages from now on answer; `None`: none. Its sequence travels with each of them, 8 bytes, in the place of the
+    /// [send time](TransportBuilder::with_send_time). The ends of a [topology](crate::topology) say it by themselves.
+    pub fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
+        self.in_reply_to = sequence;
+    }
+
     /// Waits until at least one consumer is there; `false` if none is within `timeout`. [`Duration::ZERO`] looks once, [`Duration::MAX`]
     /// waits without end.
     pub fn discover_consumers(&self, timeout: Duration) -> bool {
@@ -164,8 +171,12 @@ impl<F: Format> FramedTransportProducer<F> {
     }
 
     fn letter(&self, kind: u8) -> Letter {
-        let timestamp_ns = self.has_send_time.then(monotonic_ns);
-        Letter { kind, msg_id: self.next_msg_id, prefix: Prefix { total: None, timestamp_ns, trace_id: self.trace_id } }
+        let mark = match (self.in_reply_to, self.has_send_time) {
+            (None, false) => Mark::Nothing,
+            (Some(sequence), _) => Mark::InReplyTo(sequence),
+            (None, true) => Mark::SendTime(monotonic_ns()),
+        };
+        Letter { kind, msg_id: self.next_msg_id, prefix: Prefix { total: None, mark, trace_id: self.trace_id } }
     }
 }
 

@@ -197,8 +197,8 @@ impl Reassembler {
         let is_split = !flags::is_single_frame(header.flags);
         let (prefix, prefix_len) = Prefix::read(header.flags, is_split, used, self.shape.payload_align)?;
         let FrameHeader { kind, flags, msg_id, .. } = header;
-        let Prefix { timestamp_ns, trace_id, .. } = prefix;
-        let envelope = Envelope { kind, flags, msg_id, timestamp_ns, trace_id };
+        let Prefix { mark, trace_id, .. } = prefix;
+        let envelope = Envelope { kind, flags, msg_id, mark, trace_id };
         if let Some(total_bytes) = prefix.total {
             return self.begin_split(envelope, total_bytes, used, prefix_len);
         }

@@ -7,7 +7,7 @@ use super::aside::{Aside, NotEncoded};
 use super::builder::Settings;
 use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
-use super::flags::{FRAME_SINGLE, KNOWN};
+use super::flags::{FRAME_SINGLE, are_known};
 use super::format::{Format, Held, Receiver, Sender};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
@@ -281,16 +281,16 @@ pub(super) fn parse(
     sequence: Sequence,
     limit_bytes: usize,
 ) -> Result<(Envelope, usize), Malformed> {
-    if flags & FRAME_SINGLE != FRAME_SINGLE || flags & !KNOWN != 0 {
+    if flags & FRAME_SINGLE != FRAME_SINGLE || !are_known(flags) {
         return Err(Malformed::Flags { flags });
     }
     let (prefix, start) = Prefix::read(flags, false, bytes, ALIGN)?;
     if bytes.len() - start > limit_bytes {
         return Err(Malformed::BeyondLimit { total_bytes: (bytes.len() - start) as u64, limit_bytes });
     }
-    let Prefix { timestamp_ns, trace_id, .. } = prefix;
+    let Prefix { mark, trace_id, .. } = prefix;
     // A record needs no number of its own to be told from its neighbours: it is one piece.
-    Ok((Envelope { kind, flags, msg_id: sequence as u32, timestamp_ns, trace_id }, start))
+    Ok((Envelope { kind, flags, msg_id: sequence as u32, mark, trace_id }, start))
 }
 
 /// A message in its record.

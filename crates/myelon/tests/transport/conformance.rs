@@ -90,7 +90,31 @@ fn the_time_and_the_trace_of_a_message_arrive_with_it() {
                 assert_eq!((message[..].to_vec(), message.trace_id()), (payload(size, 1), trace_id));
                 let sent = message.timestamp_ns().unwrap();
                 assert!((begun..=monotonic_ns()).contains(&sent));
-                assert_eq!(message.meta().timestamp_ns, Some(sent));
+                assert_eq!((message.meta().timestamp_ns, message.in_reply_to()), (Some(sent), None));
+            }
+        }
+    }
+    in_every_format!(claim);
+}
+
+#[test]
+fn a_message_says_which_one_it_answers_instead_of_when_it_was_sent() {
+    fn claim<F: Subject>(place: Place) {
+        let mut producer = TransportBuilder::<F>::new(&place, F::DEPTH).with_send_time(true).build_producer().unwrap();
+        let mut consumer = TransportBuilder::<F>::new(&place, 0).build_consumer().unwrap();
+        for size in [0, 3, 150] {
+            for (sequence, trace_id) in [(0, None), (i64::MAX, Some(*b"0123456789abcdef"))] {
+                producer.set_trace_id(trace_id);
+                producer.set_in_reply_to(Some(sequence));
+                producer.publish(&payload(size, 1), 9).unwrap();
+                let message = consumer.next(Patience::Now).unwrap().unwrap();
+                assert_eq!((message[..].to_vec(), message.trace_id()), (payload(size, 1), trace_id));
+                assert_eq!((message.in_reply_to(), message.timestamp_ns()), (Some(sequence), None));
+                drop(message);
+                producer.set_in_reply_to(None);
+                producer.publish(b"", 9).unwrap();
+                let message = consumer.next(Patience::Now).unwrap().unwrap();
+                assert!(message.in_reply_to().is_none() && message.timestamp_ns().is_some());
             }
         }
     }

@@ -5,8 +5,9 @@
 use super::*;
 use crate::transport::flags::{FRAME_HAS_SEND_TIME, KNOWN};
 use crate::transport::frame::{AlignedFixedFrame, FixedFrame, FramedTransportFrame};
-use crate::transport::prefix::Letter;
+use crate::transport::prefix::{Letter, Mark};
 use crate::transport::split::{Outline, payload_max, single_payload_max};
+use disruptor_mp::Sequence;
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -53,8 +54,8 @@ struct Received {
 
 /// Whether it is the one that was sent, with everything that went with it.
 fn is_of(received: &Received, sent: &Sent) -> bool {
-    let Envelope { kind, msg_id, timestamp_ns, trace_id, .. } = received.envelope;
-    let prefix = Prefix { total: None, timestamp_ns, trace_id };
+    let Envelope { kind, msg_id, mark, trace_id, .. } = received.envelope;
+    let prefix = Prefix { total: None, mark, trace_id };
     (kind, msg_id, prefix, &received.payload) == (sent.kind, sent.msg_id, sent.prefix, &sent.payload)
 }
 
@@ -93,11 +94,12 @@ fn feed<E: FramedTransportFrame>(reassembler: &mut Reassembler, frames: &[E]) ->
 }
 
 fn any_prefix() -> impl Strategy<Value = Prefix> {
-    (any::<Option<u64>>(), any::<Option<[u8; 16]>>()).prop_map(|(timestamp_ns, trace_id)| Prefix {
-        total: None,
-        timestamp_ns,
-        trace_id,
-    })
+    let mark = prop_oneof![
+        Just(Mark::Nothing),
+        any::<u64>().prop_map(Mark::SendTime),
+        any::<Sequence>().prop_map(Mark::InReplyTo)
+    ];
+    (mark, any::<Option<[u8; 16]>>()).prop_map(|(mark, trace_id)| Prefix { total: None, mark, trace_id })
 }
 
 fn any_sent() -> impl Strategy<Value = Sent> {

@@ -102,6 +102,18 @@ fn victim_worker() {
             let _step = worker.next(Patience::Until(soon())).unwrap().unwrap();
             wait_to_be_killed()
         }
+        "answers and hangs" => {
+            let mut step = worker.next(Patience::Until(soon())).unwrap().unwrap();
+            let answer = step.to_ascii_uppercase();
+            step.answer(&answer, 0, Patience::Until(soon())).unwrap();
+            wait_to_be_killed()
+        }
+        "answers only the last of three" => {
+            for _ in 0..2 {
+                drop(worker.next(Patience::Until(soon())).unwrap().unwrap());
+            }
+            worker.serve(shout).unwrap();
+        }
         "answers without end" => {
             let (broadcasts, responses) = worker.rings();
             let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();

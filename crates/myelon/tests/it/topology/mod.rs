@@ -10,6 +10,7 @@ mod reports;
 mod schedulers_death;
 mod stage;
 mod statuses;
+mod steps;
 #[cfg(feature = "bincode")]
 mod typed;
 mod waiting;

@@ -1,0 +1,120 @@
+//! Which broadcasts one worker has answered, and what of that nothing has asked for yet.
+//!
+//! **Lives here:** [`Answered`]. No ring, no wait. **Builds on:** `answer` for what is handed out. **May touch it:** the scheduler's end, which shows it every message of
+//! the worker that it takes.
+//!
+//! A *step* is a broadcast, called by its sequence. A worker may answer steps in any order, several times, or not at all; its successor answers
+//! again what its predecessor had not acknowledged.
+
+use super::answer::{Answer, Outcome};
+use crate::transport::{Format, Message};
+use disruptor_mp::Sequence;
+use std::collections::VecDeque;
+
+/// How many of the steps that were answered last are remembered. An answer that is repeated comes from a worker's successor, or from a
+/// program that answers twice: one to an older step than these is counted as late.
+const REMEMBERED_STEPS: usize = 128;
+
+/// A message of a worker, copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// The broadcast that it answers, if it says so.
+    pub(super) step: Option<Sequence>,
+    pub(super) kind: u8,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Reply {
+    pub(super) fn of_message<F: Format>(message: &Message<'_, F>) -> Self {
+        Self { step: message.in_reply_to(), kind: message.kind(), bytes: message.to_vec() }
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        Outcome::Message { kind: self.kind, bytes: self.bytes }
+    }
+
+    /// The same as the answer of worker `rank`.
+    pub(super) fn of(self, rank: usize) -> Answer {
+        Answer { rank, step: self.step, outcome: self.outcome() }
+    }
+}
+
+/// Messages that were dropped because nothing waited for them. The numbers only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unwanted {
+    /// Answers to an earlier step than the one that was waited for.
+    pub late: u64,
+    /// Answers to a step that the worker had answered before.
+    pub repeated: u64,
+    /// Messages that answer no broadcast, or none that was sent.
+    pub without_step: u64,
+}
+
+/// What one worker has answered.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    /// Answers to later steps than what was waited for, in the order in which they came; one for a step.
+    kept: VecDeque<Reply>,
+    /// The steps whose answers were handed out last.
+    handed: VecDeque<Sequence>,
+    pub(super) unwanted: Unwanted,
+}
+
+impl Answered {
+    /// The kept answer to `step`; `None` for `step`: the first that was kept. Later than `step` stays.
+    pub(super) fn take_kept(&mut self, step: Option<Sequence>) -> Option<Reply> {
+        let index = match step {
+            Some(_) => self.kept.iter().position(|reply| reply.step == step)?,
+            None => 0,
+        };
+        let reply = self.kept.remove(index)?;
+        self.handed_out(reply.step);
+        Some(reply)
+    }
+
+    /// From now on answers to steps before `step` are late, also those that were kept.
+    pub(super) fn expect(&mut self, step: Sequence) {
+        let kept = self.kept.len();
+        self.kept.retain(|reply| reply.step >= Some(step));
+        self.unwanted.late += (kept - self.kept.len()) as u64;
+    }
+
+    /// `reply` was taken from the ring while `step` was waited for and `last` was the last broadcast. `Some`: it is what was waited for.
+    pub(super) fn sort(&mut self, reply: Reply, step: Sequence, last: Sequence) -> Option<Reply> {
+        let Some(answered) = reply.step.filter(|answered| (0..=last).contains(answered)) else {
+            self.unwanted.without_step += 1;
+            return None;
+        };
+        if self.has_answered(answered) {
+            self.unwanted.repeated += 1;
+        } else if answered < step {
+            self.unwanted.late += 1;
+        } else if answered > step {
+            self.kept.push_back(reply);
+        } else {
+            self.handed_out(reply.step);
+            return Some(reply);
+        }
+        None
+    }
+
+    /// An answer to `step` was handed out.
+    pub(super) fn handed_out(&mut self, step: Option<Sequence>) {
+        let Some(step) = step.filter(|step| !self.handed.contains(step)) else { return };
+        if self.handed.len() == REMEMBERED_STEPS {
+            self.handed.pop_front();
+        }
+        self.handed.push_back(step);
+    }
+
+    /// Whether `step` was answered, as far as is remembered.
+    pub(super) fn has_answered(&self, step: Sequence) -> bool {
+        self.handed.contains(&step) || self.kept.iter().any(|reply| reply.step == Some(step))
+    }
+
+    /// How many answers are kept.
+    pub(super) fn kept_count(&self) -> u64 {
+        self.kept.len() as u64
+    }
+}
