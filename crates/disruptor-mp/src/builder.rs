@@ -7,9 +7,9 @@ use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::ring::construct::{self, Existing};
 use crate::ring::ends::auto::AutoConsumer;
 use crate::ring::ends::consumer::SharedConsumer;
-use crate::ring::ends::consumer_end::ConsumerEnd;
+use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::producer::SharedProducer;
-use crate::ring::ends::producer_end::ProducerEnd;
+use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::ends::tap::Tap;
 use crate::ring::identity::ConsumerId;
 use crate::ring::memory::layout::{self, Carries, DEFAULT_MAX_CONSUMERS, Slots};
@@ -223,7 +223,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// The consumer keeps its place when it is dropped, until it is told to [`leave`](SharedConsumer::leave) or has read up to *closed*: see
-    /// [`keep_place`](ConsumerEnd::keep_place).
+    /// [`keep_place`](crate::ConsumerEnd::keep_place).
     #[must_use]
     pub fn keep_place(self) -> Self {
         Self { keeps_place: true, ..self }
@@ -294,7 +294,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// The producer without what it writes.
-    pub(crate) fn producer_end<S: Carries<Form = F>>(self) -> MultiProcessResult<ProducerEnd<S>> {
+    pub(crate) fn producer_end<S: Carries<Form = F>>(self) -> MultiProcessResult<ProducerBase<S>> {
         self.pin("MYELON_PRODUCER_CORE")?;
         self.check_start_up()?;
         let (places, prefix) = match &self.discovery {
@@ -364,7 +364,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// The consumer without what it reads.
-    pub(crate) fn consumer_end<S: Carries<Form = F>>(self) -> MultiProcessResult<ConsumerEnd<S>> {
+    pub(crate) fn consumer_end<S: Carries<Form = F>>(self) -> MultiProcessResult<ConsumerBase<S>> {
         self.pin("MYELON_CONSUMER_CORE")?;
         construct::consumer(construct::ConsumerRequest {
             place: self.place,
@@ -398,7 +398,7 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
     /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
-    /// none; [`ProducerEnd::origin`] says which. A segment of another kind, version or byte order is replaced if no
+    /// none; [`SharedProducer::origin`] says which. A segment of another kind, version or byte order is replaced if no
     /// process uses it, unless it is a counters file.
     ///
     /// # Errors

@@ -163,13 +163,14 @@ mod exports {
     };
     pub use crate::ring::ends::auto::{AutoConsumer, AutoConsumerEnd};
     pub use crate::ring::ends::consumer::{MmapConsumer, SharedConsumer};
-    pub use crate::ring::ends::consumer_end::ConsumerEnd;
+    pub use crate::ring::ends::consumer_face::ConsumerEnd;
     pub use crate::ring::ends::doorbell::Doorbell;
     pub use crate::ring::ends::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
     pub use crate::ring::ends::lease::{BatchLease, Lease};
     pub use crate::ring::ends::patience::Patience;
     pub use crate::ring::ends::producer::{MmapProducer, SharedProducer};
-    pub use crate::ring::ends::producer_end::{Origin, ProducerEnd};
+    pub use crate::ring::ends::producer_end::Origin;
+    pub use crate::ring::ends::producer_face::ProducerEnd;
     pub use crate::ring::ends::records::batch::RecordBatch;
     pub use crate::ring::ends::records::builder::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MIN, plan_records};
     pub use crate::ring::ends::records::claim::RecordClaim;
@@ -248,6 +249,15 @@ pub mod __private {
     pub use zerocopy;
 
     pub use crate::schema::checks::{Advice, Field, UnalignedField};
+
+    /// What the layers above need to make an end of their own of one of ours.
+    #[cfg(not(loom))]
+    pub mod ends {
+        pub use crate::ring::ends::consumer_end::ConsumerBase;
+        pub use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
+        pub use crate::ring::ends::producer_end::ProducerBase;
+        pub use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
+    }
 }
 
 /// A sequence number: the position of an event in its ring, from 0.

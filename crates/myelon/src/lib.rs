@@ -64,7 +64,7 @@
 //! | 0, [`disruptor_mp`], all of it here | events of a fixed size, written and read in their slots | events are small and every nanosecond counts |
 //!
 //! Each stands on the one below and hides nothing of it: [`TypedProducer::raw`](typed_transport::TypedProducer::raw) is the transport, and
-//! both give the [`ProducerEnd`] of the ring, which knows the peers, the counters and the stall report.
+//! both have the methods of every [`ProducerEnd`], which know the peers, the counters and the stall report.
 //!
 //! # Layer 0: events
 //!

@@ -362,8 +362,8 @@ fn a_table_of_counters_can_be_laid_into_any_memory() {
     // Named and not called: what they take is promised to live long enough.
     let _ = myelon::observability::CountersFile::init;
     let _ = myelon::observability::CountersFile::attach;
-    let _ = myelon::ProducerEnd::<myelon::Slots<Tick>>::attach_counters;
-    let _ = myelon::ConsumerEnd::<myelon::Slots<Tick>>::attach_counters;
+    let _ = <myelon::SharedProducer<Tick> as myelon::ProducerEnd>::attach_counters;
+    let _ = <myelon::SharedConsumer<Tick> as myelon::ConsumerEnd>::attach_counters;
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use super::event::Event;
 use super::ring;
+use crate::ring::ends::producer_face::HasProducer;
 use crate::step::Step;
 use crate::{CoordinationMode, Patience, SharedConsumer, SharedProducer, WaitStrategy};
 use std::os::unix::process::ExitStatusExt;
@@ -168,7 +169,7 @@ fn perform(role: Role, name: &str) {
         Role::Publish | Role::PublishUnread => publish(build(), |_, _| ()),
         Role::PublishToSleepers => publish(build(), |producer, sequence| {
             // Longer than a reader spins; whether it sleeps by then does not matter, the next one gives it another chance.
-            producer.poll_until(Some(std::time::Instant::now() + PATIENCE), Duration::from_millis(1), || {
+            producer.base().poll_until(Some(std::time::Instant::now() + PATIENCE), Duration::from_millis(1), || {
                 producer.is_consumed(sequence)
             });
         }),

@@ -8,8 +8,8 @@ use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::selection::Selection;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
-use crate::ring::ends::consumer_end::ConsumerEnd;
-use crate::ring::ends::producer_end::{Origin, ProducerEnd};
+use crate::ring::ends::consumer_end::ConsumerBase;
+use crate::ring::ends::producer_end::{Origin, ProducerBase};
 use crate::ring::ends::tap::Tap;
 use crate::ring::memory::layout::{Carries, blueprint};
 use crate::ring::memory::mapped::Mapped;
@@ -74,7 +74,7 @@ struct Possession {
     origin: Origin,
 }
 
-pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResult<ProducerEnd<S>> {
+pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResult<ProducerBase<S>> {
     let blueprint = Blueprint {
         schema: schema_with::<S>(request.content_tag.as_deref())?.encode(),
         prefix: request.selection.prefix().to_owned(),
@@ -102,7 +102,7 @@ pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResu
     } else {
         Sequencer::create(memory, announce)
     };
-    Ok(ProducerEnd::new(core, claim, spare, origin, request.wait, request.selection))
+    Ok(ProducerBase::new(core, claim, spare, origin, request.wait, request.selection))
 }
 
 /// Comes by the segment: a new one, the one of a dead producer, or a new one in place of what is there.
@@ -353,7 +353,7 @@ fn check_table(segment: &Segment, request: &ProducerRequest) -> MultiProcessResu
     Ok(())
 }
 
-pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResult<ConsumerEnd<S>> {
+pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
     let id = match &request.id {
         Some(id) => ConsumerId::chosen(id)?,
         None => ConsumerId::generated(),
@@ -370,7 +370,7 @@ pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResu
     let memory = Mapped::<S>::new(Arc::new(segment));
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
     let member = membership::join(&memory, &join).map_err(|error| MultiProcessError::from_join(place, error))?;
-    let mut end = ConsumerEnd::new(memory, member, id.as_str().to_owned(), request.wait);
+    let mut end = ConsumerBase::new(memory, member, id.as_str().to_owned(), request.wait);
     if request.keeps_place {
         end.keep_place();
     }

@@ -524,12 +524,13 @@ pub(crate) fn find<S: Carries>(memory: &Mapped<S>, id: &str) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::SharedDisruptorBuilder;
+    use crate::ring::ends::producer_face::HasProducer;
     use crate::segment::Place;
 
     #[test]
     fn what_was_handed_out_stays_marked_through_a_second_death() {
         let mut producer = SharedDisruptorBuilder::<u64>::new(Place::heap(), 8).build_producer(|| 0).unwrap();
-        let memory = producer.memory().clone();
+        let memory = producer.base().memory().clone();
         let id = ConsumerId::chosen("w").unwrap();
         // A member that is dropped without leaving is one that was killed.
         let join = || join(&memory, &JoinRequest { id: &id, start: StartAt::Tail, rank: None }).unwrap();
@@ -549,7 +550,7 @@ mod tests {
     #[test]
     fn after_one_death_no_event_of_the_batch_counts_more_than_another_although_all_were_given_back_before() {
         let mut producer = SharedDisruptorBuilder::<u64>::new(Place::heap(), 16).build_producer(|| 0).unwrap();
-        let memory = producer.memory().clone();
+        let memory = producer.base().memory().clone();
         let id = ConsumerId::chosen("w").unwrap();
         let join = || join(&memory, &JoinRequest { id: &id, start: StartAt::Tail, rank: None }).unwrap();
         let counts =

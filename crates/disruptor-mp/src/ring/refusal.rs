@@ -17,7 +17,7 @@ use super::membership::JoinError;
 use super::words::Words;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
-use crate::ring::ends::producer_end::ProducerEnd;
+use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::memory::layout::Carries;
 use crate::ring::protocol::memory::Memory;
 use crate::segment::{Access, Kind, OpenError, Place, Segment};
@@ -164,10 +164,8 @@ pub fn leave_refusal(
     Ok(control.producer.identity.load())
 }
 
-impl<S: Carries> ProducerEnd<S> {
-    /// The last process that could not join this ring as `rank`, or without a rank, and has [said so](leave_refusal). A process that cannot
-    /// map the ring cannot say so here.
-    pub fn refusal(&self, rank: Option<u32>) -> Option<Refusal> {
+impl<S: Carries> ProducerBase<S> {
+    pub(super) fn refusal(&self, rank: Option<u32>) -> Option<Refusal> {
         let memory = self.memory();
         let word: &AtomicU64 = match rank.map(|rank| rank as usize).filter(|&rank| rank < memory.table_len()) {
             Some(index) => &memory.entry(index).member.refusal,

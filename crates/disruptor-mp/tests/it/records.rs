@@ -5,8 +5,8 @@ use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::WaitingFor;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    ConsumeError, ConsumerBarrier, Lines, NoRoom, Patience, ProducerEnd, PublishError, RecordConsumer, RecordError,
-    RecordProducer, SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, StartAt, WaitStrategy, plan_records,
+    ConsumeError, ConsumerBarrier, NoRoom, Patience, PublishError, RecordConsumer, RecordError, RecordProducer,
+    SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, StartAt, WaitStrategy, plan_records,
 };
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -572,7 +572,7 @@ fn ends_that_are_exchanged_keep_the_record_numbers_of_their_rings() {
                 publish(&mut one, 50);
                 take(&mut reads_one, number, 50);
             }
-            std::mem::swap::<ProducerEnd<Lines>>(&mut one, &mut other);
+            std::mem::swap(&mut one, &mut other);
             publish(&mut one, 60);
             publish(&mut other, 70);
             take(&mut reads_other, 0, 60);

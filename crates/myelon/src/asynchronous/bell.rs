@@ -2,7 +2,7 @@
 //!
 //! **Lives here:** [`Bell`]. **Builds on:** the ring's doorbell, tokio's reactor. **May touch it:** the receiving end.
 
-use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Doorbell};
+use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell};
 use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -28,10 +28,10 @@ impl Bell {
     ///
     /// Armed anew by every poll that finds nothing, because only the doorbell's own look tells whether a ring was missed. Whoever stops
     /// polling leaves it armed, which costs one ring that nobody waits for.
-    pub(super) fn poll_news<S: Carries>(
+    pub(super) fn poll_news(
         &mut self,
         context: &mut Context<'_>,
-        consumer: &mut ConsumerEnd<S>,
+        consumer: &mut impl ConsumerEnd,
     ) -> Poll<Result<(), ConsumeError>> {
         loop {
             if !self.fd.get_mut().arm(consumer) {
@@ -47,7 +47,7 @@ impl Bell {
 }
 
 /// The doorbell says that waiting is pointless. Either there is something, or the ring has ended, or the handle is not ours.
-fn settle<S: Carries>(consumer: &mut ConsumerEnd<S>) -> Result<(), ConsumeError> {
+fn settle(consumer: &mut impl ConsumerEnd) -> Result<(), ConsumeError> {
     consumer.check_producer()?;
     // Answers at once if there is something; otherwise it is the one call that can tell that we have been forked.
     match consumer.wait_until_available(Some(Instant::now())) {

@@ -7,7 +7,7 @@ use super::bell::Bell;
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportConsumer, Message, TransportError, TransportResult};
 use crate::typed_transport::{TypedConsumer, TypedMessage, TypedReceiveError};
-use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience};
+use disruptor_mp::{ConsumeError, ConsumerEnd, Patience};
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -21,7 +21,7 @@ use tokio::task::coop;
 const LOOKS_PER_POLL: u32 = 4;
 
 /// An end that can be awaited: [`FramedTransportConsumer`] or [`TypedConsumer`]. Sealed.
-pub trait Receive: sealed::Receive {}
+pub trait Receive: sealed::Receive + ConsumerEnd {}
 
 impl<F: Format> Receive for FramedTransportConsumer<F> {}
 impl<T: Codec, F: Format> Receive for TypedConsumer<T, F> {}
@@ -31,14 +31,11 @@ mod sealed {
 
     /// What an end must be able to do at once.
     pub trait Receive {
-        type Carries: Carries;
         type Message<'a>
         where
             Self: 'a;
         type Owned;
         type Error: From<TransportError>;
-
-        fn end(&mut self) -> &mut ConsumerEnd<Self::Carries>;
 
         /// The next message, in place, if there is one.
         fn next_now(&mut self) -> Result<Option<Self::Message<'_>>, Self::Error>;
@@ -55,14 +52,9 @@ mod sealed {
 }
 
 impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
-    type Carries = F::Carries;
     type Message<'a> = Message<'a, F>;
     type Owned = (u8, Vec<u8>);
     type Error = TransportError;
-
-    fn end(&mut self) -> &mut ConsumerEnd<F::Carries> {
-        self
-    }
 
     fn next_now(&mut self) -> TransportResult<Option<Message<'_, F>>> {
         self.next(Patience::Now)
@@ -88,17 +80,12 @@ impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
 }
 
 impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
-    type Carries = F::Carries;
     type Message<'a>
         = TypedMessage<'a, T, F>
     where
         T: 'a;
     type Owned = (T, u8);
     type Error = TypedReceiveError;
-
-    fn end(&mut self) -> &mut ConsumerEnd<F::Carries> {
-        self
-    }
 
     fn next_now(&mut self) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         self.next(Patience::Now)
@@ -151,8 +138,8 @@ impl<C: Receive> AsyncConsumer<C> {
     ///
     /// # Panics
     /// Outside a tokio runtime, or in one without an I/O driver.
-    pub fn new(mut consumer: C) -> io::Result<Self> {
-        let bell = Bell::new(consumer.end().doorbell()?)?;
+    pub fn new(consumer: C) -> io::Result<Self> {
+        let bell = Bell::new(consumer.doorbell()?)?;
         Ok(Self { bell, consumer, has_ended: false })
     }
 
@@ -225,7 +212,7 @@ impl<C: Receive> AsyncConsumer<C> {
                     return Poll::Ready(answer.map(|_| ()));
                 }
             }
-            ready!(self.bell.poll_news(context, self.consumer.end())).map_err(TransportError::from)?;
+            ready!(self.bell.poll_news(context, &mut self.consumer)).map_err(TransportError::from)?;
         }
         context.waker().wake_by_ref();
         Poll::Pending
@@ -238,7 +225,7 @@ impl<C: Receive> AsyncConsumer<C> {
                 budget.made_progress();
                 return Poll::Ready(answer);
             }
-            ready!(self.bell.poll_news(context, self.consumer.end())).map_err(TransportError::from)?;
+            ready!(self.bell.poll_news(context, &mut self.consumer)).map_err(TransportError::from)?;
         }
         context.waker().wake_by_ref();
         Poll::Pending

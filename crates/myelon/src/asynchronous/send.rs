@@ -6,7 +6,7 @@
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportProducer, TransportError};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
-use disruptor_mp::{Carries, Patience, ProducerEnd, Sequence};
+use disruptor_mp::{Patience, ProducerEnd, Sequence};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::ready;
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// An end whose room can be awaited: [`FramedTransportProducer`] or [`TypedProducer`]. Sealed.
-pub trait Publish: sealed::Publish {}
+pub trait Publish: sealed::Publish + ProducerEnd {}
 
 impl<F: Format> Publish for FramedTransportProducer<F> {}
 impl<T: Codec, F: Format> Publish for TypedProducer<T, F> {}
@@ -34,11 +34,8 @@ mod sealed {
 
     /// What an end must be able to do at once.
     pub trait Publish {
-        type Carries: Carries;
         type Message: ?Sized;
         type Error: From<TransportError>;
-
-        fn end(&mut self) -> &mut ProducerEnd<Self::Carries>;
 
         fn publish_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
@@ -51,13 +48,8 @@ mod sealed {
 }
 
 impl<F: Format> sealed::Publish for FramedTransportProducer<F> {
-    type Carries = F::Carries;
     type Message = [u8];
     type Error = TransportError;
-
-    fn end(&mut self) -> &mut ProducerEnd<F::Carries> {
-        self
-    }
 
     fn publish_now(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
         self.try_publish(message, kind)
@@ -73,13 +65,8 @@ impl<F: Format> sealed::Publish for FramedTransportProducer<F> {
 }
 
 impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
-    type Carries = F::Carries;
     type Message = T;
     type Error = TypedPublishError;
-
-    fn end(&mut self) -> &mut ProducerEnd<F::Carries> {
-        self
-    }
 
     fn publish_now(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
         self.try_publish(message, kind)
@@ -142,7 +129,7 @@ impl<P: Publish> AsyncProducer<P> {
             let now = Instant::now();
             if now >= *examine_at.get_or_insert(now) {
                 examine_at = Some(now + EXAMINE_INTERVAL);
-                self.producer.end().check_room().map_err(TransportError::from)?;
+                self.producer.check_room().map_err(TransportError::from)?;
             }
             looks += 1;
             if looks <= LOOKS_BEFORE_SLEEP {

@@ -5,6 +5,7 @@
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportConsumer, FramedTransportProducer};
 use crate::typed_transport::{TypedConsumer, TypedProducer};
+use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 
 /// An end that can die without a word.
 pub trait Crash {

@@ -13,6 +13,7 @@ use super::refusal::{JoinRefusal, is_passing};
 use super::report::Progress;
 use super::steps::{Answered, Reply, Unwanted};
 use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
+use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
 use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place, Sequence};

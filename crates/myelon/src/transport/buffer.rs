@@ -24,11 +24,6 @@ impl AlignedBuffer {
         Self { blocks: Vec::new(), len: 0, limit_bytes }
     }
 
-    /// From now on it does not grow beyond `limit_bytes` bytes; the memory that it has stays.
-    pub(crate) fn limit_to(&mut self, limit_bytes: usize) {
-        self.limit_bytes = limit_bytes;
-    }
-
     /// The bytes in use.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.blocks.as_bytes()[..self.len]

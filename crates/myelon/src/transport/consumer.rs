@@ -8,8 +8,8 @@ use super::format::{Format, Receiver};
 use super::frame::FrameMeta;
 use super::message::Message;
 use super::records::Records;
-use disruptor_mp::{ConsumeError, ConsumerEnd, CountersFile, Patience, Place, WaitStrategy};
-use std::ops::{Deref, DerefMut};
+use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
+use disruptor_mp::{ConsumeError, Patience, Place, WaitStrategy};
 use std::time::Instant;
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
@@ -20,8 +20,6 @@ use std::time::Instant;
 /// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`, by a cancelled task,
 /// by a panic. Then the sender waits for the consumer that comes back, and is told that it has gone. The place is given up by
 /// [`leave`](Self::leave), and by a consumer that has read up to *closed*.
-///
-/// Its ring's producer, waits and counters are those of [`ConsumerEnd`], to which it derefs.
 pub struct FramedTransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
 }
@@ -92,22 +90,10 @@ impl<F: Format> FramedTransportConsumer<F> {
         Ok(most)
     }
 
-    /// Waits until there is a message, without taking it: [`next`](Self::next) then finds it with [`Patience::Now`], or says what is wrong
-    /// with it. Only frames of a message that began before this consumer came, which are stepped over, end the wait as well. `None` waits
-    /// without end.
-    ///
-    /// [`ConsumerEnd`] has a method of this name, too, which also ends where nothing but a ring's padding is there.
-    ///
-    /// # Errors
-    /// See [`ConsumeError`].
-    pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        self.receiver.wait_until_available(deadline)
-    }
-
     /// Gives the place up: what was not acknowledged is lost to this id, which is free, and the sender does not wait for it any more. A
     /// sender that requires this consumer is told.
     pub fn leave(mut self) {
-        self.receiver.end_mut().leave_on_drop();
+        self.leave_on_drop();
     }
 
     /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is none now.
@@ -123,22 +109,25 @@ impl<F: Format> FramedTransportConsumer<F> {
         self.receiver.skipped()
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
-    pub fn attach_counters(&mut self, file: &CountersFile) {
-        self.receiver.attach_counters(file);
-    }
+    disruptor_mp::consumer_end_methods!(end [pub]);
 }
 
-impl<F: Format> Deref for FramedTransportConsumer<F> {
-    type Target = ConsumerEnd<F::Carries>;
+impl<F: Format> HasConsumer for FramedTransportConsumer<F> {
+    type Carries = F::Carries;
 
-    fn deref(&self) -> &ConsumerEnd<F::Carries> {
-        self.receiver.end()
+    fn base(&self) -> &ConsumerBase<F::Carries> {
+        self.receiver.consumer().base()
     }
-}
 
-impl<F: Format> DerefMut for FramedTransportConsumer<F> {
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Carries> {
-        self.receiver.end_mut()
+    fn base_mut(&mut self) -> ConsumerMut<'_, F::Carries> {
+        self.receiver.consumer_mut().base_mut()
+    }
+
+    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        self.receiver.wait_until_available(deadline)
+    }
+
+    fn counts_anew(&mut self) {
+        self.receiver.counts_anew();
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! **Lives here:** the handles of both ends. **Builds on:** `disruptor_mp::counters`. **May touch it:** the formats.
 
+use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
+use disruptor_mp::CounterHandle;
 use disruptor_mp::counters::ids;
-use disruptor_mp::{Carries, ConsumerEnd, CounterHandle, ProducerEnd};
 
 /// A sender's counters. See [`ids`] for what each counts.
 pub(crate) struct SenderCounters {
@@ -14,7 +15,7 @@ pub(crate) struct SenderCounters {
 
 impl SenderCounters {
     /// Those of `producer`, wherever it counts now.
-    pub(crate) fn of<S: Carries>(producer: &ProducerEnd<S>) -> Self {
+    pub(crate) fn of(producer: &impl HasProducer) -> Self {
         Self {
             messages: producer.counter(ids::FRAME_PUBLISH_TOTAL),
             frames: producer.counter(ids::FRAME_FRAGMENT_COUNT),
@@ -32,7 +33,7 @@ pub(crate) struct ReceiverCounters {
 
 impl ReceiverCounters {
     /// Those of `consumer`, wherever it counts now.
-    pub(crate) fn of<S: Carries>(consumer: &ConsumerEnd<S>) -> Self {
+    pub(crate) fn of(consumer: &impl HasConsumer) -> Self {
         Self {
             reassembled: consumer.counter(ids::FRAME_REASSEMBLE_COUNT),
             copied_bytes: consumer.counter(ids::FRAME_BYTES_COPIED),

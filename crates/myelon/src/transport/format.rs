@@ -8,7 +8,7 @@
 //! - What cannot be sent is refused before anything is written, and [`TransportError::TooLarge`](super::TransportError::TooLarge) at once
 //!   if it can never be, whatever the ring holds. What can be sent waits for its own room, and for no more.
 //! - The sequence that sending returns is the one that the received message has, and
-//!   [`is_consumed`](disruptor_mp::ProducerEnd::is_consumed) answers for it.
+//!   [`is_consumed`](ProducerEnd::is_consumed) answers for it.
 //! - A message's bytes are those of the slot or record wherever that is possible, and begin at a multiple of
 //!   [`PAYLOAD_ALIGN`](Format::PAYLOAD_ALIGN).
 //! - Receiving never believes a number that it has not checked; what cannot be read is an error value once, and counted.
@@ -18,7 +18,8 @@ use super::builder::Settings;
 use super::error::TransportResult;
 use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
-use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, Sequence};
+use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
+use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Sequence};
 use std::time::Instant;
 
 /// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
@@ -34,11 +35,11 @@ pub trait Format: Sized + 'static {
 
     /// The sending half.
     #[doc(hidden)]
-    type Sender: Sender<Carries = Self::Carries>;
+    type Sender: Sender<Producer: HasProducer<Carries = Self::Carries>>;
 
     /// The receiving half.
     #[doc(hidden)]
-    type Receiver: Receiver<Carries = Self::Carries>;
+    type Receiver: Receiver<Consumer: HasConsumer<Carries = Self::Carries>>;
 
     /// Builds the sending half.
     #[doc(hidden)]
@@ -51,14 +52,14 @@ pub trait Format: Sized + 'static {
 
 /// The sending half of a format.
 pub trait Sender: Send {
-    /// What the ring carries.
-    type Carries: Carries;
+    /// The ring's producer.
+    type Producer: ProducerEnd;
 
-    /// The ring's producer, for its peers, its liveness and its counters.
-    fn end(&self) -> &ProducerEnd<Self::Carries>;
+    /// That producer, for its peers, its liveness and its counters.
+    fn producer(&self) -> &Self::Producer;
 
     /// The same, to be changed.
-    fn end_mut(&mut self) -> &mut ProducerEnd<Self::Carries>;
+    fn producer_mut(&mut self) -> &mut Self::Producer;
 
     /// The longest message that can be sent, whatever goes with it, in bytes.
     fn max_message_bytes(&self) -> usize;
@@ -79,38 +80,37 @@ pub trait Sender: Send {
     /// Publishes what [`send_with`](Self::send_with) has encoded aside last: that of a message for which there was no room.
     fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence>;
 
-    /// Counts into `file` from now on.
-    fn attach_counters(&mut self, file: &CountersFile);
+    /// The producer counts elsewhere from now on.
+    fn counts_anew(&mut self);
 }
 
 /// The receiving half of a format.
 pub trait Receiver: Send {
-    /// What the ring carries.
-    type Carries: Carries;
+    /// The ring's consumer.
+    type Consumer: ConsumerEnd;
 
     /// A message that is not acknowledged yet.
     type Held<'a>: Held
     where
         Self: 'a;
 
-    /// The ring's consumer, for its producer, its waits and its counters.
-    fn end(&self) -> &ConsumerEnd<Self::Carries>;
+    /// That consumer, for its producer, its waits and its counters.
+    fn consumer(&self) -> &Self::Consumer;
 
     /// The same, to be changed.
-    fn end_mut(&mut self) -> &mut ConsumerEnd<Self::Carries>;
+    fn consumer_mut(&mut self) -> &mut Self::Consumer;
 
     /// The next message. `None` only for [`Patience::Now`].
     fn next(&mut self, patience: Patience) -> TransportResult<Option<Self::Held<'_>>>;
 
-    /// Waits until there is a message for `next`, or something else of a sender's that it has to say or to step over. What the ring itself
-    /// puts between messages is none of that.
+    /// Waits until there is a message for `next`, or one that cannot be read, of which `next` says so.
     fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError>;
 
     /// Messages that were skipped because they could not be read.
     fn skipped(&self) -> u64;
 
-    /// Counts into `file` from now on.
-    fn attach_counters(&mut self, file: &CountersFile);
+    /// The consumer counts elsewhere from now on.
+    fn counts_anew(&mut self);
 }
 
 /// A message that was handed out; dropping it acknowledges it, but not while a panic unwinds.

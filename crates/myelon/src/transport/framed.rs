@@ -15,8 +15,7 @@ use super::reassembly::{Pushed, Reassembler};
 use super::split::{Outline, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
-    BatchLease, ConsumeError, ConsumerEnd, CountersFile, Patience, ProducerEnd, Sequence, SharedConsumer,
-    SharedDisruptorBuilder, SharedProducer, Slots,
+    BatchLease, ConsumeError, Patience, Sequence, SharedConsumer, SharedDisruptorBuilder, SharedProducer, Slots,
 };
 use std::convert::Infallible;
 use std::ops::Range;
@@ -129,15 +128,13 @@ pub(super) fn publish<E: FramedTransportFrame>(
 }
 
 impl<E: FramedTransportFrame> Sender for FrameSender<E> {
-    type Carries = Slots<E>;
+    type Producer = SharedProducer<E>;
 
-    #[inline]
-    fn end(&self) -> &ProducerEnd<Slots<E>> {
+    fn producer(&self) -> &SharedProducer<E> {
         &self.producer
     }
 
-    #[inline]
-    fn end_mut(&mut self) -> &mut ProducerEnd<Slots<E>> {
+    fn producer_mut(&mut self) -> &mut SharedProducer<E> {
         &mut self.producer
     }
 
@@ -195,8 +192,7 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
         Ok(sequence)
     }
 
-    fn attach_counters(&mut self, file: &CountersFile) {
-        self.producer.attach_counters(file);
+    fn counts_anew(&mut self) {
         self.counters = SenderCounters::of(&self.producer);
     }
 }
@@ -204,26 +200,17 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
 /// Puts the messages of a ring of frames together.
 pub struct FrameReceiver<E: FramedTransportFrame> {
     consumer: SharedConsumer<E>,
-    /// The user's limit; `None`: what the ring can hold.
-    limit_bytes: Option<usize>,
     reassembler: Reassembler,
-    /// Slots of the ring that the reassembler's limit is for.
-    limited_for: usize,
+    /// A message that could not be read, which a wait has found, for the next call to tell.
+    untold: Option<Malformed>,
     counters: ReceiverCounters,
 }
 
 impl<E: FramedTransportFrame> FrameReceiver<E> {
     fn new(consumer: SharedConsumer<E>, limit_bytes: Option<usize>) -> Self {
         let reassembler = Reassembler::new(E::SHAPE, limit_bytes.unwrap_or_else(|| receivable_max::<E>(&consumer)));
-        let (limited_for, counters) = (consumer.capacity(), ReceiverCounters::of(&consumer));
-        Self { consumer, limit_bytes, reassembler, limited_for, counters }
-    }
-
-    /// The end may be that of another ring by now: it can be exchanged through [`Receiver::end_mut`].
-    #[cold]
-    fn limit_anew(&mut self) {
-        self.limited_for = self.consumer.capacity();
-        self.reassembler.limit_to(self.limit_bytes.unwrap_or_else(|| receivable_max::<E>(&self.consumer)));
+        let counters = ReceiverCounters::of(&consumer);
+        Self { consumer, reassembler, untold: None, counters }
     }
 }
 
@@ -292,23 +279,21 @@ fn pass<E: FramedTransportFrame>(consumer: &mut SharedConsumer<E>, count: usize)
 }
 
 impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
-    type Carries = Slots<E>;
+    type Consumer = SharedConsumer<E>;
     type Held<'a> = HeldFrames<'a, E>;
 
-    #[inline]
-    fn end(&self) -> &ConsumerEnd<Slots<E>> {
+    fn consumer(&self) -> &SharedConsumer<E> {
         &self.consumer
     }
 
-    #[inline]
-    fn end_mut(&mut self) -> &mut ConsumerEnd<Slots<E>> {
+    fn consumer_mut(&mut self) -> &mut SharedConsumer<E> {
         &mut self.consumer
     }
 
     #[inline]
     fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldFrames<'_, E>>> {
-        if self.limited_for != self.consumer.capacity() {
-            self.limit_anew();
+        if let Some(fault) = self.untold.take() {
+            return Err(fault.into());
         }
         let skipped = self.reassembler.skipped();
         let found = find(&mut self.consumer, &mut self.reassembler, patience);
@@ -327,15 +312,33 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
     }
 
     fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        self.consumer.wait_until_available(deadline)
+        if self.untold.is_some() {
+            return Ok(());
+        }
+        let skipped = self.reassembler.skipped();
+        let answer = loop {
+            match gather(&mut self.consumer, &mut self.reassembler) {
+                Ok(Some(_)) => break Ok(()),
+                Ok(None) => {
+                    if let Err(end) = self.consumer.wait_until_available(deadline) {
+                        break Err(end);
+                    }
+                }
+                Err(fault) => {
+                    self.untold = Some(fault);
+                    break Ok(());
+                }
+            }
+        };
+        self.counters.skipped.add(self.reassembler.skipped() - skipped);
+        answer
     }
 
     fn skipped(&self) -> u64 {
         self.reassembler.skipped()
     }
 
-    fn attach_counters(&mut self, file: &CountersFile) {
-        self.consumer.attach_counters(file);
+    fn counts_anew(&mut self) {
         self.counters = ReceiverCounters::of(&self.consumer);
     }
 }

@@ -9,14 +9,13 @@ use super::format::{Format, Sender};
 use super::prefix::{Letter, Mark, Prefix, TraceId};
 use super::records::Records;
 use crate::codec::EncodeShort;
-use disruptor_mp::{CountersFile, Patience, Place, ProducerEnd, Sequence};
-use std::ops::{Deref, DerefMut};
+use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
+use disruptor_mp::{Patience, Place, Sequence};
 use std::time::{Duration, Instant};
 
 /// Sends messages of any size to every consumer of a ring, whole or not at all.
 ///
-/// Its ring's peers, liveness and counters are those of [`ProducerEnd`], to which it derefs. Dropping it closes the ring: consumers
-/// receive what is left and are then told.
+/// Dropping it closes the ring: consumers receive what is left and are then told.
 pub struct FramedTransportProducer<F: Format = Records> {
     sender: F::Sender,
     next_msg_id: u32,
@@ -74,7 +73,7 @@ impl<F: Format> FramedTransportProducer<F> {
     }
 
     /// [`publish`](Self::publish) under the watch that
-    /// [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) began.
+    /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) began.
     ///
     /// # Errors
     /// `TooLarge`, `RequiredConsumer`. Nothing was sent.
@@ -165,10 +164,7 @@ impl<F: Format> FramedTransportProducer<F> {
         self.wait_for_consumer_id(id, timeout)
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
-    pub fn attach_counters(&mut self, file: &CountersFile) {
-        self.sender.attach_counters(file);
-    }
+    disruptor_mp::producer_end_methods!(end [pub]);
 
     fn letter(&self, kind: u8) -> Letter {
         let mark = match (self.in_reply_to, self.has_send_time) {
@@ -180,16 +176,18 @@ impl<F: Format> FramedTransportProducer<F> {
     }
 }
 
-impl<F: Format> Deref for FramedTransportProducer<F> {
-    type Target = ProducerEnd<F::Carries>;
+impl<F: Format> HasProducer for FramedTransportProducer<F> {
+    type Carries = F::Carries;
 
-    fn deref(&self) -> &ProducerEnd<F::Carries> {
-        self.sender.end()
+    fn base(&self) -> &ProducerBase<F::Carries> {
+        self.sender.producer().base()
     }
-}
 
-impl<F: Format> DerefMut for FramedTransportProducer<F> {
-    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Carries> {
-        self.sender.end_mut()
+    fn base_mut(&mut self) -> ProducerMut<'_, F::Carries> {
+        self.sender.producer_mut().base_mut()
+    }
+
+    fn counts_anew(&mut self) {
+        self.sender.counts_anew();
     }
 }

@@ -121,12 +121,6 @@ impl Reassembler {
         Self { shape, limit_bytes, state, buffer: AlignedBuffer::new(limit_bytes), skipped: 0 }
     }
 
-    /// From now on messages have at most `limit_bytes` bytes. No message may have begun.
-    pub(super) fn limit_to(&mut self, limit_bytes: usize) {
-        self.limit_bytes = limit_bytes;
-        self.buffer.limit_to(limit_bytes);
-    }
-
     /// Takes the next frame: its header and all of its data, in use or not.
     ///
     /// # Errors

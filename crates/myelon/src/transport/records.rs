@@ -13,8 +13,8 @@ use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
-    ConsumeError, ConsumerEnd, CountersFile, Lines, Patience, ProducerEnd, RECORD_RING_BYTES_MIN, RecordClaim,
-    RecordConsumer, RecordError, RecordLease, RecordProducer, Sequence, SharedDisruptorBuilder,
+    ConsumeError, Lines, Patience, RECORD_RING_BYTES_MIN, RecordClaim, RecordConsumer, RecordError, RecordLease,
+    RecordProducer, Sequence, SharedDisruptorBuilder,
 };
 use std::time::Instant;
 
@@ -147,15 +147,13 @@ fn transport_error(error: RecordError) -> TransportError {
 }
 
 impl Sender for RecordSender {
-    type Carries = Lines;
+    type Producer = RecordProducer;
 
-    #[inline]
-    fn end(&self) -> &ProducerEnd<Lines> {
+    fn producer(&self) -> &RecordProducer {
         &self.producer
     }
 
-    #[inline]
-    fn end_mut(&mut self) -> &mut ProducerEnd<Lines> {
+    fn producer_mut(&mut self) -> &mut RecordProducer {
         &mut self.producer
     }
 
@@ -210,8 +208,7 @@ impl Sender for RecordSender {
         copy_in(&mut self.producer, &self.counters, letter, prefix, self.aside.bytes(), patience)
     }
 
-    fn attach_counters(&mut self, file: &CountersFile) {
-        self.producer.attach_counters(file);
+    fn counts_anew(&mut self) {
         self.counters = SenderCounters::of(&self.producer);
     }
 }
@@ -225,16 +222,14 @@ pub struct RecordReceiver {
 }
 
 impl Receiver for RecordReceiver {
-    type Carries = Lines;
+    type Consumer = RecordConsumer;
     type Held<'a> = HeldRecord<'a>;
 
-    #[inline]
-    fn end(&self) -> &ConsumerEnd<Lines> {
+    fn consumer(&self) -> &RecordConsumer {
         &self.consumer
     }
 
-    #[inline]
-    fn end_mut(&mut self) -> &mut ConsumerEnd<Lines> {
+    fn consumer_mut(&mut self) -> &mut RecordConsumer {
         &mut self.consumer
     }
 
@@ -260,8 +255,7 @@ impl Receiver for RecordReceiver {
         self.skipped
     }
 
-    fn attach_counters(&mut self, file: &CountersFile) {
-        self.consumer.attach_counters(file);
+    fn counts_anew(&mut self) {
         self.counters = ReceiverCounters::of(&self.consumer);
     }
 }

@@ -7,16 +7,17 @@ use super::error::TypedReceiveError;
 use super::message::{Reading, Tally, TypedMessage};
 use crate::codec::{Codec, OlderVersion};
 use crate::transport::{Format, FramedTransportConsumer, Records, TransportBuilder, TransportError, TransportResult};
+use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumerEnd, CountersFile, MultiProcessError, Patience, Place, WaitStrategy};
+use disruptor_mp::{ConsumeError, MultiProcessError, Patience, Place, WaitStrategy};
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::time::Instant;
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
 ///
 /// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes again. A consumer whose id
 /// the program chose keeps its place however it is dropped, until it [leaves](Self::leave) or has read up to *closed*: see
-/// [`FramedTransportConsumer`]. Its ring's producer, waits and counters are those of [`ConsumerEnd`], to which it derefs.
+/// [`FramedTransportConsumer`].
 ///
 /// | to | use | the message is |
 /// |---|---|---|
@@ -80,7 +81,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # Errors
     /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type. Of types with
     /// [`#[message]`](crate::codec::message) it names the first field or variant that differs, otherwise both tags. The stream's producer
-    /// sees who was refused in [`refusal`](disruptor_mp::ProducerEnd::refusal).
+    /// sees who was refused in [`refusal`](super::TypedProducer::refusal).
     pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait))
     }
@@ -114,7 +115,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
                 (builder.with_content_tag(version.tag().clone()).build_consumer()?, Some(version))
             }
         };
-        let reading = Reading { tally: Tally::new::<F::Carries>(&raw, 0), older };
+        let reading = Reading { tally: Tally::new(&raw, 0), older };
         Ok(Self { raw, reading, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
     }
 
@@ -206,11 +207,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         &mut self.raw
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
-    pub fn attach_counters(&mut self, file: &CountersFile) {
-        self.raw.attach_counters(file);
-        self.reading.tally = Tally::new::<F::Carries>(&self.raw, self.undecodable());
-    }
+    disruptor_mp::consumer_end_methods!(end [pub]);
 }
 
 /// The version that a ring has, if that is why a reader of `T` was refused and `T` takes it.
@@ -230,17 +227,24 @@ fn leave_word<F: Format>(builder: &TransportBuilder<F>, refusal: &TransportError
     }
 }
 
-impl<T: Codec, F: Format> Deref for TypedConsumer<T, F> {
-    type Target = ConsumerEnd<F::Carries>;
+impl<T: Codec, F: Format> HasConsumer for TypedConsumer<T, F> {
+    type Carries = F::Carries;
 
-    fn deref(&self) -> &ConsumerEnd<F::Carries> {
-        &self.raw
+    fn base(&self) -> &ConsumerBase<F::Carries> {
+        self.raw.base()
     }
-}
 
-impl<T: Codec, F: Format> DerefMut for TypedConsumer<T, F> {
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<F::Carries> {
-        &mut self.raw
+    fn base_mut(&mut self) -> ConsumerMut<'_, F::Carries> {
+        self.raw.base_mut()
+    }
+
+    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        self.raw.wait_for_next(deadline)
+    }
+
+    fn counts_anew(&mut self) {
+        self.raw.counts_anew();
+        self.reading.tally = Tally::new(&self.raw, self.undecodable());
     }
 }
 

@@ -5,8 +5,9 @@
 
 use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec};
 use crate::transport::{Format, Message, Records};
+use disruptor_mp::__private::ends::HasConsumer;
+use disruptor_mp::CounterHandle;
 use disruptor_mp::counters::ids;
-use disruptor_mp::{Carries, ConsumerEnd, CounterHandle};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -167,7 +168,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// That of `consumer`, wherever it counts now; `before` is what has been undecodable so far.
-    pub(super) fn new<S: Carries>(consumer: &ConsumerEnd<S>, before: u64) -> Self {
+    pub(super) fn new(consumer: &impl HasConsumer, before: u64) -> Self {
         Self {
             decoded: consumer.counter(ids::CODEC_DECODE_TOTAL),
             undecodable: consumer.counter(ids::CODEC_UNDECODABLE_COUNT),

@@ -6,16 +6,14 @@
 use super::error::TypedPublishError;
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportProducer, Records, TransportBuilder, TransportResult};
+use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::counters::ids;
-use disruptor_mp::{CounterHandle, CountersFile, Patience, Place, ProducerEnd, Sequence};
+use disruptor_mp::{CounterHandle, Patience, Place, Sequence};
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 /// Sends messages of type `T` to every consumer of a ring, encoded where they are received from.
-///
-/// Its ring's peers, liveness and counters are those of [`ProducerEnd`], to which it derefs.
 ///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
@@ -112,7 +110,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     }
 
     /// [`publish`](Self::publish) under the watch that
-    /// [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) began.
+    /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) began.
     ///
     /// # Errors
     /// `RequiredConsumer`, and as `publish`. Nothing was sent.
@@ -153,24 +151,23 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         &mut self.raw
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment.
-    pub fn attach_counters(&mut self, file: &CountersFile) {
-        self.raw.attach_counters(file);
+    disruptor_mp::producer_end_methods!(end [pub]);
+}
+
+impl<T: Codec, F: Format> HasProducer for TypedProducer<T, F> {
+    type Carries = F::Carries;
+
+    fn base(&self) -> &ProducerBase<F::Carries> {
+        self.raw.base()
+    }
+
+    fn base_mut(&mut self) -> ProducerMut<'_, F::Carries> {
+        self.raw.base_mut()
+    }
+
+    fn counts_anew(&mut self) {
+        self.raw.counts_anew();
         self.encoded = self.raw.counter(ids::CODEC_ENCODE_TOTAL);
-    }
-}
-
-impl<T: Codec, F: Format> Deref for TypedProducer<T, F> {
-    type Target = ProducerEnd<F::Carries>;
-
-    fn deref(&self) -> &ProducerEnd<F::Carries> {
-        &self.raw
-    }
-}
-
-impl<T: Codec, F: Format> DerefMut for TypedProducer<T, F> {
-    fn deref_mut(&mut self) -> &mut ProducerEnd<F::Carries> {
-        &mut self.raw
     }
 }
 

@@ -10,7 +10,10 @@ use myelon::transport::{
     FrameHeader, FramedTransportConsumer, FramedTransportFrame, Malformed, TransportBuilder, TransportError,
     publish_framed_payload, recv_framed_message,
 };
-use myelon::{Patience, Place, SharedProducer, StartAt, attach_shared_consumer, build_shared_single_producer};
+use myelon::{
+    ConsumeError, Patience, Place, SharedProducer, StartAt, attach_shared_consumer, build_shared_single_producer,
+};
+use std::time::Instant;
 
 /// A ring of frames whose sender does what the test wants, and a receiver.
 fn stage(place: &Place) -> (SharedProducer<Small>, FramedTransportConsumer<Small>) {
@@ -102,6 +105,32 @@ fn a_message_that_does_not_go_on_is_not_waited_for() {
         frame(&mut producer, FrameHeader { flags: 2, index: 1, len: 28, msg_id: 7, ..GOOD });
         assert!(consumer.next(Patience::Now).unwrap().is_none());
         assert_eq!(consumer.skipped(), 1);
+    });
+}
+
+#[test]
+fn a_wait_ends_where_there_is_a_message_to_receive_or_a_fault_to_tell_and_nowhere_else() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = stage(&place);
+        // The rest of a message that began before this receiver came.
+        frame(&mut producer, FrameHeader { flags: 2, index: 1, len: 28, ..GOOD });
+        let nothing = consumer.wait_until_available(Some(Instant::now()));
+        assert!(matches!(nothing, Err(ConsumeError::TimedOut { .. })), "{nothing:?}");
+        assert!(consumer.next(Patience::Now).unwrap().is_none());
+        beginning(&mut producer, 60);
+        for _ in 0..2 {
+            consumer.wait_until_available(Some(Instant::now())).unwrap();
+        }
+        let fault = consumer.next(Patience::Now).map(|_| ());
+        assert!(matches!(fault, Err(TransportError::Malformed(Malformed::Unfinished { .. }))), "{fault:?}");
+        publish_framed_payload(&mut producer, 1, &payload(100, 0), 5, Patience::Now).unwrap();
+        for _ in 0..2 {
+            consumer.wait_until_available(Some(Instant::now())).unwrap();
+        }
+        assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((5, payload(100, 0))));
+        let counters = producer.ring_counters().snapshot();
+        let counted = counters.iter().find(|counter| counter.id == ids::FRAME_SKIPPED_COUNT).unwrap().value;
+        assert_eq!((consumer.skipped(), counted), (2, 2));
     });
 }
 

@@ -6,6 +6,7 @@
 
 use crate::stage::{Aligned, Small, Subject, TempDir, payload, watchdog};
 use myelon::codec::EncodeShort;
+use myelon::dst::Crash;
 use myelon::transport::{
     FramedTransportConsumer, FramedTransportProducer, Message, Records, TransportBuilder, TransportError,
 };
@@ -178,7 +179,7 @@ impl<F: Subject> Scene<F> {
                 })
             }));
         }
-        sender.abandon();
+        sender.crash();
     }
 
     fn sender_returns(&mut self) {
@@ -306,8 +307,8 @@ impl<F: Subject> Consumer<F> {
         if holding {
             self.give_back();
         }
-        let mut end = self.end.take().expect("only who lives dies");
-        end.abandon();
+        let end = self.end.take().expect("only who lives dies");
+        end.crash();
     }
 }
 

@@ -5,7 +5,7 @@ use myelon::transport::{
     FramedTransportConsumer, FramedTransportProducer, Malformed, MyelonWaitStrategy, Records, TransportBuilder,
     TransportError,
 };
-use myelon::{ConsumerEnd, MultiProcessError, Patience, Place, Slots};
+use myelon::{MultiProcessError, Patience, Place};
 use std::time::Duration;
 
 fn attach<F: Subject>(place: &Place) -> FramedTransportConsumer<F> {
@@ -79,7 +79,7 @@ fn ends_that_are_exchanged_take_messages_as_long_as_their_ring_holds() {
     let _short = FramedTransportProducer::<Small>::create(&short, 2).unwrap();
     let mut producer = FramedTransportProducer::<Small>::create(&long, 64).unwrap();
     let (mut first, mut second) = (attach::<Small>(&short), attach::<Small>(&long));
-    std::mem::swap::<ConsumerEnd<Slots<Small>>>(&mut first, &mut second);
+    std::mem::swap(&mut first, &mut second);
     let message = vec![7; 1000];
     producer.publish(&message, 1).unwrap();
     assert_eq!(first.receive_owned(Patience::Now).unwrap(), Some((1, message)));

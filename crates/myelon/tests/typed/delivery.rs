@@ -5,10 +5,13 @@ use crate::stage::{DEPTH, Frame, Stream};
 use myelon::codec::{Codec, CodecError, CodecResult, EncodeShort, TypeTag};
 use myelon::counters::ids;
 use myelon::transport::TransportError;
-use myelon::typed_transport::{OnUndecodable, TypedPublishError, TypedReceiveError};
-use myelon::{CounterSnapshot, CountersFile, Patience, RequiredConsumerError, RequiredConsumerLivenessConfig};
+use myelon::typed_transport::{OnUndecodable, TypedConsumer, TypedProducer, TypedPublishError, TypedReceiveError};
+use myelon::{
+    ConsumeError, ConsumerEnd, CounterSnapshot, CountersFile, Patience, Place, RequiredConsumerError,
+    RequiredConsumerLivenessConfig, WaitStrategy,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn step(id: u64) -> RkyvStep {
     RkyvStep(Step { sequences: vec![Sequence { id, tokens: vec![1, 2], blocks: vec![] }] })
@@ -59,6 +62,62 @@ impl Codec for Fragile {
         assert_ne!(bytes, [13], "unlucky");
         Ok(Self(bytes[0]))
     }
+}
+
+/// So many bytes, which are claimed and then, if it says so, not written.
+struct Bulk {
+    len: usize,
+    is_refused: bool,
+}
+
+impl Codec for Bulk {
+    const CODEC: &'static str = "bulk";
+    type Scratch = ();
+
+    fn type_tag() -> TypeTag {
+        TypeTag::new(Self::CODEC, "Bulk/1")
+    }
+
+    fn size_hint(&self) -> usize {
+        self.len
+    }
+
+    fn encode(&self, _scratch: &mut (), into: &mut [u8]) -> Result<usize, EncodeShort> {
+        if self.is_refused {
+            return Err(CodecError::encode(Self::CODEC, "asked for").into());
+        }
+        into.get_mut(..self.len).ok_or(EncodeShort::TooSmall)?.fill(1);
+        Ok(self.len)
+    }
+
+    fn decode(bytes: &[u8]) -> CodecResult<Self> {
+        Ok(Self { len: bytes.len(), is_refused: false })
+    }
+}
+
+#[test]
+fn a_wait_for_a_typed_message_does_not_end_where_only_padding_is_there() {
+    fn is_available(consumer: &mut impl ConsumerEnd) -> bool {
+        match consumer.wait_until_available(Some(Instant::now())) {
+            Ok(()) => true,
+            Err(ConsumeError::TimedOut { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let place = Place::heap();
+    let mut producer = TypedProducer::<Bulk>::create(&place, 1024).unwrap();
+    let mut consumer = TypedConsumer::<Bulk>::attach(&place, 0, WaitStrategy::Block).unwrap();
+    producer.publish(&Bulk { len: 600, is_refused: false }, 0).unwrap();
+    assert!(is_available(&mut consumer));
+    assert_eq!(consumer.receive_owned(Patience::Now).unwrap().unwrap().0.len, 600);
+    // It does not fit before the end of the ring, so what is left there is padded; then it is given up.
+    let before = consumer.producer_sequence();
+    producer.publish(&Bulk { len: 500, is_refused: true }, 0).unwrap_err();
+    assert_eq!(consumer.producer_sequence(), before);
+    assert!(!is_available(&mut consumer), "next finds nothing");
+    producer.publish(&Bulk { len: 500, is_refused: false }, 0).unwrap();
+    assert!(is_available(&mut consumer));
+    assert_eq!(consumer.receive_owned(Patience::Now).unwrap().unwrap().0.len, 500);
 }
 
 #[test]

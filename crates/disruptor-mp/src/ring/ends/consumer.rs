@@ -3,7 +3,8 @@
 //! **Lives here:** [`SharedConsumer`]; what it hands out is in `lease`, how it waits in `consumer_end`. **Builds on:** `reader` for the
 //! algorithm. **May touch it:** one process, one thread at a time.
 
-use super::consumer_end::ConsumerEnd;
+use super::consumer_end::ConsumerBase;
+use super::consumer_face::{ConsumerMut, HasConsumer};
 use super::consumer_side::ConsumerSide;
 use super::error::ConsumeError;
 use super::lease::{BatchLease, Lease};
@@ -12,7 +13,6 @@ use crate::Sequence;
 use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::schema::Event;
-use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 /// One consumer of a ring: it sees every event from its start on, in order, and the producer waits for it.
@@ -22,17 +22,17 @@ use std::time::Instant;
 /// [redelivered](Lease::is_redelivered).
 ///
 /// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
-/// [`keep_place`](ConsumerEnd::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program chose: who
+/// [`keep_place`](Self::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program chose: who
 /// attaches again under that id, in whatever process, continues as after a death.
 pub struct SharedConsumer<E: Event, F: SlotForm = Stamped> {
-    pub(super) end: ConsumerEnd<Slots<E, F>>,
+    pub(super) end: ConsumerBase<Slots<E, F>>,
 }
 
 /// `SharedConsumer` on a mapped file; the place is an argument, not another type.
 pub type MmapConsumer<E> = SharedConsumer<E>;
 
 impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
-    pub(crate) fn new(end: ConsumerEnd<Slots<E, F>>) -> Self {
+    pub(crate) fn new(end: ConsumerBase<Slots<E, F>>) -> Self {
         Self { end }
     }
 
@@ -161,6 +161,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     pub fn skip(&mut self) -> bool {
         self.try_consume_next_leased().is_some()
     }
+
+    crate::consumer_end_methods!(end [pub]);
 }
 
 /// Events that a handler goes through. Dropping this acknowledges those before `position`.
@@ -194,18 +196,18 @@ impl<E: Event, F: SlotForm> Drop for InHandler<'_, E, F> {
     }
 }
 
-impl<E: Event, F: SlotForm> Deref for SharedConsumer<E, F> {
-    type Target = ConsumerEnd<Slots<E, F>>;
+impl<E: Event, F: SlotForm> HasConsumer for SharedConsumer<E, F> {
+    type Carries = Slots<E, F>;
 
-    #[inline(always)]
-    fn deref(&self) -> &ConsumerEnd<Slots<E, F>> {
+    fn base(&self) -> &ConsumerBase<Slots<E, F>> {
         &self.end
     }
-}
 
-impl<E: Event, F: SlotForm> DerefMut for SharedConsumer<E, F> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<Slots<E, F>> {
-        &mut self.end
+    fn base_mut(&mut self) -> ConsumerMut<'_, Slots<E, F>> {
+        ConsumerMut(&mut self.end)
+    }
+
+    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        self.end.wait_until_readable(deadline)
     }
 }

@@ -1,6 +1,6 @@
-//! What users hold of a consumer, whatever lies in its ring: its waits, and what it says of its ring.
+//! What a consumer is, whatever lies in its ring: its waits, and what it says of its ring.
 //!
-//! **Lives here:** [`ConsumerEnd`] and its waits. **Builds on:** `consumer_side`, which is all of it but the waiter. **May touch it:** the
+//! **Lives here:** [`ConsumerBase`] and its waits; users see it through `consumer_face`. **Builds on:** `consumer_side`, which is all of it but the waiter. **May touch it:** the
 //! consumers of events and of records, which are one of these each.
 
 use super::consumer_side::{ConsumerCounters, ConsumerSide, Parting};
@@ -13,58 +13,40 @@ use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::memory::Memory;
-use crate::segment::Fate;
+use crate::segment::{Fate, Place};
 use crate::sync::bell::Woken;
 use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, Waiter, spin_first};
 use std::time::{Duration, Instant};
 
-/// What a consumer knows of its ring beside what it reads: [`SharedConsumer`](crate::SharedConsumer) and
-/// [`RecordConsumer`](crate::RecordConsumer) are one, and lend it.
-///
-/// Sequences here are those that users see: numbers of events, or of records.
-pub struct ConsumerEnd<S: Carries> {
+/// What a consumer knows of its ring beside what it reads. No user gets at it: exchanged for that of another, it would move record numbers
+/// from one ring to another.
+pub struct ConsumerBase<S: Carries> {
     waiter: Waiter,
     /// Borrowed by a wait, beside the waiter.
     pub(super) side: ConsumerSide<S>,
 }
 
-impl<S: Carries> ConsumerEnd<S> {
+impl<S: Carries> ConsumerBase<S> {
     pub(crate) fn new(memory: Mapped<S>, member: Member, id: String, strategy: WaitStrategy) -> Self {
         Self { waiter: Waiter::new(strategy), side: ConsumerSide::new(memory, member, id) }
     }
 
-    /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged, for
-    /// whoever attaches again under its id. Two ends give the place up nevertheless: one that says so
-    /// ([`leave`](crate::SharedConsumer::leave)), and one that has read up to *closed*. For work that must not be lost
-    /// when an error, a cancelled task or a panic drops its consumer; the producer is told, as of a death, once it
-    /// waits for the place.
-    ///
-    /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached to
-    /// again, so its place is never kept.
-    pub fn keep_place(&mut self) {
+    pub(crate) fn keep_place(&mut self) {
         self.side.parting = Parting::Keeps;
     }
 
-    /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and while a
-    /// panic unwinds. For ends that hold this one and have a `leave` of their own.
-    pub fn leave_on_drop(&mut self) {
+    pub(super) fn leave_on_drop(&mut self) {
         self.side.parting = Parting::LeavesAlways;
     }
 
-    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives
-    /// back the lock that the kernel would give back, and leaves everything else as it is. For simulations.
     #[cfg(feature = "dst")]
-    #[doc(hidden)]
-    pub fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self) {
         // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
         self.side.fork_epoch = self.side.fork_epoch.wrapping_sub(1);
     }
 
-    /// Waits until there is an event to read, without taking it.
-    ///
-    /// # Errors
-    /// See [`ConsumeError`].
-    pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+    /// Waits until a look finds something: an event, a record, or what lies between records.
+    pub(super) fn wait_until_readable(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
         if self.side.look() { Ok(()) } else { self.wait(deadline) }
     }
 
@@ -97,9 +79,7 @@ impl<S: Carries> ConsumerEnd<S> {
         }
     }
 
-    /// Whether the ring has ended for us, and everything published has been read: `Closed`, `Replaced` or
-    /// `ProducerDied`. Looks at flags and at one lock; for loops that do not wait.
-    pub fn check_producer(&mut self) -> Result<(), ConsumeError> {
+    pub(super) fn check_producer(&mut self) -> Result<(), ConsumeError> {
         self.side.is_made_by_panic &= std::thread::panicking();
         match self.side.end_of_ring(Duration::ZERO) {
             // Damage is told once; the end of a ring is told at every call.
@@ -109,9 +89,7 @@ impl<S: Carries> ConsumerEnd<S> {
         }
     }
 
-    /// Why nothing will be published any more, whatever is still to be read: `Closed`, `Replaced` or `ProducerDied`;
-    /// `None` as long as the producer is there. Looks at flags and at one lock.
-    pub fn end_of_publishing(&self) -> Option<ConsumeError> {
+    pub(super) fn end_of_publishing(&self) -> Option<ConsumeError> {
         let said = || match self.side.segment().fate() {
             _ if self.side.core.is_closed() => Some(ConsumeError::Closed),
             Fate::Live if self.side.core.memory().control().gate.is_abandoned() => {
@@ -128,9 +106,7 @@ impl<S: Carries> ConsumerEnd<S> {
         })
     }
 
-    /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or the
-    /// ring has ended, nothing waits, and the report says so.
-    pub fn stall_report(&self, waited: Duration) -> StallReport {
+    pub(super) fn stall_report(&self, waited: Duration) -> StallReport {
         let held = self.side.segment().is_held(PRODUCER_BYTE);
         // The flags after the lock: a producer that closed and let go in between has said so by now.
         let (over, said) = match self.side.segment().fate() {
@@ -150,63 +126,52 @@ impl<S: Carries> ConsumerEnd<S> {
         report
     }
 
-    /// The sequence of the last event that was acknowledged; -1 if there was none since the beginning of the ring.
-    pub fn current_sequence(&self) -> Sequence {
+    pub(super) fn current_sequence(&self) -> Sequence {
         self.side.core.memory().number_at(self.side.core.next()) - 1
     }
 
-    /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale at
-    /// once.
-    pub fn producer_sequence(&self) -> Sequence {
+    pub(super) fn producer_sequence(&self) -> Sequence {
         let memory = self.side.core.memory();
         memory.number_at(memory.control().cursor.acquire()) - 1
     }
 
-    /// Whether the producer sleeps until this consumer releases something, and there is something to release. Of a
-    /// producer that spins this is not known. Goes stale at once.
-    pub fn holds_up_producer(&self) -> bool {
+    pub(super) fn holds_up_producer(&self) -> bool {
         let memory = self.side.core.memory();
         let has_unread = memory.control().cursor.acquire() > self.side.core.next();
         has_unread && memory.entry(self.side.member().index).writer.is_awaited()
     }
 
-    /// Our id.
-    pub fn consumer_id(&self) -> &str {
+    pub(super) fn place(&self) -> &Place {
+        self.side.segment().place()
+    }
+
+    pub(super) fn consumer_id(&self) -> &str {
         &self.side.id
     }
 
-    /// Whether this consumer continues where a dead one of the same id stopped.
-    pub fn has_rejoined(&self) -> bool {
+    pub(super) fn has_rejoined(&self) -> bool {
         self.side.member().rejoined
     }
 
-    /// Number of slots; of a ring of records, of its lines of 64 bytes.
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.side.core.memory().capacity() as usize
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count
-    /// into one file, and whatever they are called, no two share a counter.
-    pub fn attach_counters(&mut self, file: &CountersFile) {
+    pub(super) fn attach_counters(&mut self, file: &CountersFile) {
         self.side.counters_of =
             EndCounters::of_attached_consumer(file, &self.side.id, self.side.segment().place().to_string());
         self.side.counters = ConsumerCounters::of(&self.side.counters_of);
     }
 
-    /// The counter `id` of this consumer, for the layers above. Not to be kept longer than the consumer: its place is
-    /// another's then.
-    #[doc(hidden)]
-    pub fn counter(&self, id: u32) -> CounterHandle {
+    pub(super) fn counter(&self, id: u32) -> CounterHandle {
         self.side.counters_of.counter(id)
     }
 
-    /// The counters that live in the ring's segment.
-    pub fn ring_counters(&self) -> CountersFile {
+    pub(super) fn ring_counters(&self) -> CountersFile {
         CountersFile::of_ring(self.side.core.memory().segment())
     }
 
-    /// How this consumer waits.
-    pub fn wait_strategy(&self) -> WaitStrategy {
+    pub(super) fn wait_strategy(&self) -> WaitStrategy {
         self.waiter.strategy()
     }
 }

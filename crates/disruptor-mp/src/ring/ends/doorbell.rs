@@ -3,7 +3,8 @@
 //! **Lives here:** [`Doorbell`]. **Builds on:** `sync::watcher`, whose thread sleeps at the ring's bell in the loop's stead.
 //! **May touch it:** whoever has the consumer.
 
-use super::consumer_end::ConsumerEnd;
+use super::consumer_end::ConsumerBase;
+use super::consumer_face::ConsumerEnd;
 use crate::ring::memory::layout::Carries;
 use std::fmt;
 use std::io;
@@ -43,15 +44,8 @@ pub struct Doorbell {
     watch: platform::Watch,
 }
 
-impl<S: Carries> ConsumerEnd<S> {
-    /// A doorbell for this consumer. It is not armed.
-    ///
-    /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
-    ///
-    /// # Errors
-    /// `QuotaExceeded`: a process has at most 127 doorbells. `Unsupported`: this system has no eventfd. Otherwise the system refused an
-    /// eventfd or a thread.
-    pub fn doorbell(&self) -> io::Result<Doorbell> {
+impl<S: Carries> ConsumerBase<S> {
+    pub(super) fn doorbell(&self) -> io::Result<Doorbell> {
         Ok(Doorbell { watch: platform::watch(self)? })
     }
 }
@@ -59,15 +53,15 @@ impl<S: Carries> ConsumerEnd<S> {
 impl Doorbell {
     /// Asks to be rung once, for the consumer's next event. `true`: wait for the descriptor. `false`: do not wait; there is an event, or
     /// the ring has ended, or this process is a forked child: consume, and if nothing is there ask
-    /// [`check_producer`](ConsumerEnd::check_producer).
+    /// [`check_producer`](crate::ConsumerEnd::check_producer).
     ///
     /// Clears what was rung before. A ring that was on its way may come nonetheless: readable means that there *may* be an event. When it
     /// is rung and there is nothing, the producer is dead, or it was such a ring; `check_producer` tells the two apart.
     ///
     /// # Panics
     /// If `consumer` is not the one that the doorbell was made for.
-    pub fn arm<S: Carries>(&mut self, consumer: &mut ConsumerEnd<S>) -> bool {
-        platform::arm(&self.watch, consumer)
+    pub fn arm<C: ConsumerEnd + ?Sized>(&mut self, consumer: &mut C) -> bool {
+        platform::arm(&self.watch, consumer.base_mut().0)
     }
 
     /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again at once.
@@ -96,7 +90,7 @@ impl fmt::Debug for Doorbell {
 
 #[cfg(target_os = "linux")]
 mod platform {
-    use super::ConsumerEnd;
+    use super::ConsumerBase;
     use crate::ring::membership::PRODUCER_BYTE;
     use crate::ring::memory::layout::Carries;
     use crate::ring::memory::mapped::Mapped;
@@ -117,13 +111,13 @@ mod platform {
         segment: Arc<Segment>,
     }
 
-    pub(super) fn watch<S: Carries>(consumer: &ConsumerEnd<S>) -> io::Result<Watch> {
+    pub(super) fn watch<S: Carries>(consumer: &ConsumerBase<S>) -> io::Result<Watch> {
         let memory = consumer.side.core.memory();
         let watch = watcher::Watch::new(Box::new(memory.clone()))?;
         Ok(Watch { watch, segment: Arc::clone(memory.segment()) })
     }
 
-    pub(super) fn arm<S: Carries>(watch: &Watch, consumer: &mut ConsumerEnd<S>) -> bool {
+    pub(super) fn arm<S: Carries>(watch: &Watch, consumer: &mut ConsumerBase<S>) -> bool {
         assert!(
             Arc::ptr_eq(&watch.segment, consumer.side.core.memory().segment()),
             "the doorbell belongs to another consumer"
@@ -182,7 +176,7 @@ mod platform {
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
-    use super::ConsumerEnd;
+    use super::ConsumerBase;
     use crate::ring::memory::layout::Carries;
     use std::convert::Infallible;
     use std::io;
@@ -191,11 +185,11 @@ mod platform {
     /// There is none.
     pub(super) struct Watch(Infallible);
 
-    pub(super) fn watch<S: Carries>(_: &ConsumerEnd<S>) -> io::Result<Watch> {
+    pub(super) fn watch<S: Carries>(_: &ConsumerBase<S>) -> io::Result<Watch> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn arm<S: Carries>(watch: &Watch, _: &mut ConsumerEnd<S>) -> bool {
+    pub(super) fn arm<S: Carries>(watch: &Watch, _: &mut ConsumerBase<S>) -> bool {
         match watch.0 {}
     }
 

@@ -12,7 +12,7 @@
 //! the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
 
 use super::pace::coarse_now_ns;
-use super::producer_end::ProducerEnd;
+use super::producer_end::ProducerBase;
 use super::producer_side::{JOIN_POLL, ProducerSide};
 use super::room::{Blocked, Target, Watch, culprit};
 use crate::error::MultiProcessError;
@@ -122,22 +122,8 @@ impl Required {
     }
 }
 
-impl<S: Carries> ProducerEnd<S> {
-    /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The first of them waits
-    /// until everybody required has joined. One that goes afterwards, however it went, is an alert and then the failure action: a managed call
-    /// that returns `Ok` knew of none that is missing.
-    ///
-    /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed only the kernel knows. Managed
-    /// calls ask it when 5 ms have passed since they asked last, by a clock that goes in steps of a few milliseconds. They look at that clock
-    /// after 16 events (or lines of a ring of records), and while the 5 ms are not over after twice as many each time, up to half of the ring. So
-    /// once those milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16 before it is known; a fast
-    /// one, or one that has just become slow, at most half of the ring. To know it sooner, or without publishing:
-    /// [`watch_required_consumers`](Self::watch_required_consumers).
-    ///
-    /// # Errors
-    /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's; `TooManyExpected` if the
-    /// table has not so many places; `InvalidSetting` if `MYELON_SHUTDOWN_GRACE_MS` is not a number of milliseconds.
-    pub fn enable_required_consumer_liveness(
+impl<S: Carries> ProducerBase<S> {
+    pub(super) fn enable_required_consumer_liveness(
         &mut self,
         mut config: RequiredConsumerLivenessConfig,
     ) -> Result<(), MultiProcessError> {
@@ -173,9 +159,7 @@ impl<S: Carries> ProducerEnd<S> {
         Ok(())
     }
 
-    /// Opens a producer again that a stalled consumer has shut to managed calls. The next managed publish waits for the required consumers
-    /// anew.
-    pub fn reset_required_consumer_liveness(&mut self) {
+    pub(super) fn reset_required_consumer_liveness(&mut self) {
         let required = std::mem::take(&mut self.side.management.required);
         self.side.management.required = required.into_iter().map(|required| Required::new(required.id)).collect();
         self.side.management.settled_at = UNSETTLED;
@@ -185,12 +169,7 @@ impl<S: Carries> ProducerEnd<S> {
         }
     }
 
-    /// Watches the required consumers from a thread of its own, every `interval` (a millisecond at least), so that a managed publish learns
-    /// within two intervals of a process that was killed, also when the ring is not full. The publish itself pays nothing for it.
-    ///
-    /// # Errors
-    /// The thread could not be started. `NotEnabled` situations are refused with `InvalidInput`.
-    pub fn watch_required_consumers(&mut self, interval: Duration) -> std::io::Result<()> {
+    pub(super) fn watch_required_consumers(&mut self, interval: Duration) -> std::io::Result<()> {
         if self.side.monitor.is_none() {
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, RequiredConsumerError::NotEnabled));
         }

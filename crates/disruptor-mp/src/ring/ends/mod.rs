@@ -1,16 +1,18 @@
 //! What users hold of a ring.
 //!
 //! **Lives here:** the producers and consumers of a ring of events, with what they hand out, and taps; `records`, those of a ring of records. What all
-//! producers share is `producer_end`, a waiter beside a `producer_side`, and likewise for consumers. **Builds on:** `protocol` for the algorithm,
+//! producers share is `producer_end`, a waiter beside a `producer_side`; its face, `producer_face`; and likewise for consumers. **Builds on:** `protocol` for the algorithm,
 //! `membership` for who is there, `sync::wait` for waiting. **May touch it:** programs. Beside `memory`, the only room of the ring with
 //! `unsafe` code: a payload becomes a reference here.
 
 pub(crate) mod auto;
 pub(crate) mod consumer;
 pub(crate) mod consumer_end;
+pub(crate) mod consumer_face;
 mod consumer_side;
 pub(crate) mod doorbell;
 pub(crate) mod error;
+mod face;
 pub(crate) mod lease;
 mod managed;
 mod pace;
@@ -18,6 +20,7 @@ pub(crate) mod patience;
 mod peek;
 pub(crate) mod producer;
 pub(crate) mod producer_end;
+pub(crate) mod producer_face;
 mod producer_side;
 pub(crate) mod records;
 mod room;

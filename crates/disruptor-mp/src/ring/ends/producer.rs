@@ -5,14 +5,14 @@
 
 use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
 use super::patience::Patience;
-use super::producer_end::ProducerEnd;
+use super::producer_end::ProducerBase;
+use super::producer_face::{HasProducer, ProducerMut};
 use crate::Sequence;
 use crate::liveness::RequiredConsumerError;
 use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::ring::protocol::memory::Memory;
 use crate::schema::Event;
-use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 /// The one producer of a ring.
@@ -20,7 +20,7 @@ use std::time::Instant;
 /// Dropping it closes the ring: consumers read what is left and then get [`Closed`](super::error::ConsumeError::Closed). The name is
 /// removed at the same time; who has the ring open keeps it.
 pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
-    end: ProducerEnd<Slots<E, F>>,
+    end: ProducerBase<Slots<E, F>>,
     factory: Box<dyn FnMut() -> E + Send>,
 }
 
@@ -28,7 +28,7 @@ pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
 pub type MmapProducer<E> = SharedProducer<E>;
 
 impl<E: Event, F: SlotForm> SharedProducer<E, F> {
-    pub(crate) fn new(end: ProducerEnd<Slots<E, F>>, factory: Box<dyn FnMut() -> E + Send>) -> Self {
+    pub(crate) fn new(end: ProducerBase<Slots<E, F>>, factory: Box<dyn FnMut() -> E + Send>) -> Self {
         Self { end, factory }
     }
 
@@ -39,7 +39,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     ///
     /// # Errors
     /// See [`PublishError`]; nothing of `fill` has run. `ConsumerDied`: restart that consumer under its id, or
-    /// [evict](ProducerEnd::evict_consumer) it.
+    /// [evict](Self::evict_consumer) it.
     /// Source: RFC 0001, "Publish".
     #[inline]
     pub fn publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
@@ -66,7 +66,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// # Errors
     /// `RingBufferFull`: nothing of `fill` has run; try later. It is also the answer of a producer that is shut, and of a handle that a
     /// fork has carried into a child process. Consumers that died and to whom nobody can come back are cleared away on the way; for the others ask
-    /// [`check_peers`](ProducerEnd::check_peers).
+    /// [`check_peers`](Self::check_peers).
     #[inline]
     pub fn try_publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RingBufferFull> {
         if self.end.side.must_look(1) && !self.end.side.find_room(1) {
@@ -135,7 +135,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish`](Self::publish) under the watch that was enabled: alerts, then the failure action. A required consumer that has left, was
     /// dropped or was evicted is known to the next call; one whose process was killed at the latest when another half of the ring was published,
     /// of a slow producer 16 events, counted from 5 ms after the kill, or within two intervals of the watcher:
-    /// [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) says exactly when.
+    /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) says exactly when.
     ///
     /// # Errors
     /// See [`RequiredConsumerError`]; nothing of `fill` has run.
@@ -210,17 +210,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         }))
     }
 
-    /// Waits until everybody who is registered has released event `sequence`: see
-    /// [`ProducerEnd::wait_until_consumed`], which cannot be called with this producer's own sequence as its argument.
-    ///
-    /// # Errors
-    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`].
-    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
-        self.end.wait_until_consumed(sequence, deadline)
-    }
-
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
     pub fn close(self) {}
+
+    crate::producer_end_methods!(end [pub]);
 
     #[inline(always)]
     fn write(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
@@ -272,19 +265,15 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     }
 }
 
-impl<E: Event, F: SlotForm> Deref for SharedProducer<E, F> {
-    type Target = ProducerEnd<Slots<E, F>>;
+impl<E: Event, F: SlotForm> HasProducer for SharedProducer<E, F> {
+    type Carries = Slots<E, F>;
 
-    #[inline(always)]
-    fn deref(&self) -> &ProducerEnd<Slots<E, F>> {
+    fn base(&self) -> &ProducerBase<Slots<E, F>> {
         &self.end
     }
-}
 
-impl<E: Event, F: SlotForm> DerefMut for SharedProducer<E, F> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ProducerEnd<Slots<E, F>> {
-        &mut self.end
+    fn base_mut(&mut self) -> ProducerMut<'_, Slots<E, F>> {
+        ProducerMut(&mut self.end)
     }
 }
 

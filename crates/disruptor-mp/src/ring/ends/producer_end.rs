@@ -1,6 +1,6 @@
-//! What users hold of a producer, whatever lies in its ring: what it says of its consumers, and its waits.
+//! What a producer is, whatever lies in its ring: what it says of its consumers, and its waits.
 //!
-//! **Lives here:** [`ProducerEnd`]. **Builds on:** `producer_side`, which is all of it but the waiter. **May touch it:** the producers of events
+//! **Lives here:** [`ProducerBase`]; users see it through `producer_face`. **Builds on:** `producer_side`, which is all of it but the waiter. **May touch it:** the producers of events
 //! and of records, which are one of these each.
 
 use super::error::{NoRoom, PublishError};
@@ -16,7 +16,7 @@ use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Sequencer;
 use crate::ring::selection::Selection;
-use crate::segment::{Claim, Spare};
+use crate::segment::{Claim, Place, Spare};
 use crate::sync::wait::{WaitStrategy, Waiter, deadline_in};
 use std::time::{Duration, Instant};
 
@@ -33,11 +33,9 @@ pub enum Origin {
     Replaced,
 }
 
-/// What a producer knows of its ring beside what it writes: [`SharedProducer`](crate::SharedProducer) and
-/// [`RecordProducer`](crate::RecordProducer) are one, and lend it.
-///
-/// Sequences here are those that users see: numbers of events, or of records.
-pub struct ProducerEnd<S: Carries> {
+/// What a producer knows of its ring beside what it writes. No user gets at it: exchanged for that of another, it would move record numbers
+/// from one ring to another.
+pub struct ProducerBase<S: Carries> {
     pub(super) waiter: Waiter,
     /// Borrowed by a wait, beside the waiter.
     pub(super) side: ProducerSide<S>,
@@ -46,7 +44,7 @@ pub struct ProducerEnd<S: Carries> {
 /// The longest pause between two looks for who has joined, whatever interval was asked for: a look costs microseconds.
 const JOIN_POLL_MAX: Duration = Duration::from_secs(1);
 
-impl<S: Carries> ProducerEnd<S> {
+impl<S: Carries> ProducerBase<S> {
     pub(crate) fn new(
         core: Sequencer<Mapped<S>>,
         claim: Claim,
@@ -62,39 +60,34 @@ impl<S: Carries> ProducerEnd<S> {
     /// so many are free, and a managed call has no consumer to wait for and no death to act on. If this is `true`, the
     /// slots stay free until something is published.
     #[inline]
-    pub fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
+    pub(super) fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
         let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));
         (!is_managed || self.side.is_settled()) && (!self.side.must_look(count) || self.side.looks_for_room(count))
     }
 
-    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives
-    /// back the lock that the kernel would give back, and leaves everything else as it is. For simulations.
     #[cfg(feature = "dst")]
-    #[doc(hidden)]
-    pub fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self) {
         // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
         self.side.fork_epoch = self.side.fork_epoch.wrapping_sub(1);
     }
 
-    /// How this producer came to its ring.
-    pub fn origin(&self) -> Origin {
+    pub(super) fn place(&self) -> &Place {
+        self.side.segment().place()
+    }
+
+    pub(super) fn origin(&self) -> Origin {
         self.side.origin
     }
 
-    /// The sequence of the last published event; -1 if there is none.
-    pub fn last_published_sequence(&self) -> Sequence {
+    pub(super) fn last_published_sequence(&self) -> Sequence {
         self.side.next_number() - 1
     }
 
-    /// Number of slots; of a ring of records, of its lines of 64 bytes.
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.side.capacity()
     }
 
-    /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the
-    /// start-up buffer holds it for. If this is `true`, it stays `true` for them; one that joins later at the oldest
-    /// event may still lag.
-    pub fn is_consumed(&self, sequence: Sequence) -> bool {
+    pub(super) fn is_consumed(&self, sequence: Sequence) -> bool {
         sequence < self.side.next_number()
             && (!self.side.core.has_sentinel() || self.side.is_complete())
             && (0..self.side.core.memory().table_len())
@@ -102,12 +95,7 @@ impl<S: Carries> ProducerEnd<S> {
                 .all(|index| membership::describe(self.side.core.memory(), index).position > sequence)
     }
 
-    /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer
-    /// holds it have joined.
-    ///
-    /// # Errors
-    /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet; see [`PublishError`].
-    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
+    pub(super) fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
         // Only this producer could publish it, and it waits.
         let last = self.last_published_sequence();
         if sequence > last && !self.side.is_forked() {
@@ -118,16 +106,13 @@ impl<S: Carries> ProducerEnd<S> {
             .map_err(|blocked| self.side.publish_error(blocked))
     }
 
-    /// The last sequence that consumer `id` has released (-1: none), or `None` if no consumer is registered under that id.
-    pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
+    pub(super) fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
         let memory = self.side.core.memory();
         let index = membership::find(memory, id)?;
         Some(membership::info(memory, index)?.position.saturating_sub(1))
     }
 
-    /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`. [`Duration::ZERO`] looks
-    /// once, [`Duration::MAX`] waits without end.
-    pub fn wait_for_consumer_id(&self, id: &str, timeout: Duration) -> bool {
+    pub(super) fn wait_for_consumer_id(&self, id: &str, timeout: Duration) -> bool {
         self.poll_until(deadline_in(timeout), JOIN_POLL, || self.side.is_joined(id))
     }
 
@@ -144,8 +129,7 @@ impl<S: Carries> ProducerEnd<S> {
         true
     }
 
-    /// How many live consumers are registered, of those that [`DiscoveryMode`](crate::DiscoveryMode) selects.
-    pub fn get_consumer_count(&self) -> usize {
+    pub(crate) fn get_consumer_count(&self) -> usize {
         self.side
             .consumers()
             .iter()
@@ -153,15 +137,11 @@ impl<S: Carries> ProducerEnd<S> {
             .count()
     }
 
-    /// All consumers in the table, alive or dead.
-    pub fn consumers(&self) -> Vec<ConsumerInfo> {
+    pub(super) fn consumers(&self) -> Vec<ConsumerInfo> {
         self.side.consumers()
     }
 
-    /// The consumers without an owner, one look at the kernel's locks per consumer; [`ending`](ConsumerInfo::ending)
-    /// says how each went. Places to which no consumer can come back are cleared away. For loops that do not publish: who
-    /// publishes into a full ring is told anyway.
-    pub fn check_peers(&mut self) -> Vec<ConsumerInfo> {
+    pub(super) fn check_peers(&mut self) -> Vec<ConsumerInfo> {
         let gone: Vec<_> = self.side.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
         for consumer in &gone {
             if let Some(index) = membership::find(self.side.core.memory(), &consumer.id) {
@@ -172,23 +152,14 @@ impl<S: Carries> ProducerEnd<S> {
         gone
     }
 
-    /// Takes a consumer *without an owner* out of the table: its unread events are lost to it, and the id is free.
-    /// `false` if no consumer is registered under that id, or its owner is there: a live consumer, however slow, may be
-    /// reading a slot. A required consumer stays required: managed calls go on once it has joined again.
-    ///
-    /// # Errors
-    /// The operating system refused the lock.
-    pub fn evict_consumer(&mut self, id: &str) -> std::io::Result<bool> {
+    pub(super) fn evict_consumer(&mut self, id: &str) -> std::io::Result<bool> {
         match membership::find(self.side.core.memory(), id) {
             Some(index) => self.side.evict(index, self.side.core.entry(index).status()),
             None => Ok(false),
         }
     }
 
-    /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer that is
-    /// not there (while managed calls wait for it, or are refused), a reset after a shutdown, or nothing. It is asked
-    /// about the room that the last call did not get, or, if something was published since, about one event.
-    pub fn stall_report(&mut self) -> StallReport {
+    pub(super) fn stall_report(&mut self) -> StallReport {
         let wanted = self.side.unmet().unwrap_or(1);
         let scan = self.side.rescan_for(wanted);
         let hindrance = self.side.hindrance(Target::Room(wanted), scan);
@@ -199,39 +170,24 @@ impl<S: Carries> ProducerEnd<S> {
         }
     }
 
-    /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count
-    /// into one file, and whatever they are called, no two share a counter.
-    pub fn attach_counters(&mut self, file: &CountersFile) {
+    pub(super) fn attach_counters(&mut self, file: &CountersFile) {
         self.side.counters_of = EndCounters::of_attached_producer(file, self.side.segment().place().to_string());
         self.side.counters = ProducerCounters::of(&self.side.counters_of);
     }
 
-    /// The counter `id` of this producer, for the layers above. Not to be kept longer than the producer: its place is
-    /// another's then.
-    #[doc(hidden)]
-    pub fn counter(&self, id: u32) -> CounterHandle {
+    pub(super) fn counter(&self, id: u32) -> CounterHandle {
         self.side.counters_of.counter(id)
     }
 
-    /// The counters that live in the ring's segment.
-    pub fn ring_counters(&self) -> CountersFile {
+    pub(super) fn ring_counters(&self) -> CountersFile {
         CountersFile::of_ring(self.side.core.memory().segment())
     }
 
-    /// A descriptor of the ring's segment, to hand to another process. This is how a ring in a memfd is attached to.
-    ///
-    /// # Errors
-    /// The operating system refused to duplicate it, or the ring is on the heap.
-    pub fn try_clone_fd(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+    pub(super) fn try_clone_fd(&self) -> std::io::Result<std::os::fd::OwnedFd> {
         self.side.segment().try_clone_fd()
     }
 
-    /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer that
-    /// shall leave nothing, however it goes: one that a panic drops keeps the name for a successor.
-    ///
-    /// # Errors
-    /// The operating system refused. `false`: the name belongs to another ring by now.
-    pub fn remove_name(&self) -> std::io::Result<bool> {
+    pub(super) fn remove_name(&self) -> std::io::Result<bool> {
         self.side.segment().unlink_if_same()
     }
 

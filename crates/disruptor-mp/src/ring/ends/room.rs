@@ -4,7 +4,7 @@
 //! `monitor` for patience. **May touch it:** the producer.
 
 use super::error::PublishError;
-use super::producer_end::ProducerEnd;
+use super::producer_end::ProducerBase;
 use super::producer_side::{JOIN_POLL, ProducerSide};
 use crate::liveness::monitor::{Look, Verdict};
 use crate::liveness::{
@@ -100,14 +100,8 @@ pub(super) struct Hindrance {
     pub(super) buffer: bool,
 }
 
-impl<S: Carries> ProducerEnd<S> {
-    /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its place is kept, or the ring
-    /// was replaced. Consumers without an owner whose place no consumer can take are cleared away. For loops that do not wait and find the ring
-    /// full; looks at flags and at one lock.
-    ///
-    /// # Errors
-    /// `ConsumerDied`, `Replaced`, `Os`, `Forked`; see [`PublishError`].
-    pub fn check_room(&mut self) -> Result<(), PublishError> {
+impl<S: Carries> ProducerBase<S> {
+    pub(super) fn check_room(&mut self) -> Result<(), PublishError> {
         if self.side.is_forked() {
             return Err(PublishError::Forked);
         }

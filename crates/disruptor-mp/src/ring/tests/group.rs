@@ -1,5 +1,6 @@
 //! Groups: whole or absent, and nothing of one that was not whole ever comes to life.
 
+use crate::ring::ends::producer_face::HasProducer;
 use crate::ring::memory::heap::HeapMemory;
 use crate::ring::protocol::join::{StartAt, handshake};
 use crate::ring::protocol::memory::Memory;
@@ -96,7 +97,7 @@ fn taking_over_a_ring_of_records_leaves_the_bytes_of_unread_ones_alone() {
     // At the beginning of each line stands what would be the stamp of that line's next lap.
     let payload: Vec<u8> = (0..10 * 8).flat_map(|word| (word / 8 + 16 + 1_i64).to_le_bytes()).skip(16).collect();
     producer.publish(&payload, 1, 0, crate::Patience::Now).unwrap();
-    drop(Sequencer::take_over(producer.memory().clone(), Announce::Fenced));
+    drop(Sequencer::take_over(producer.base().memory().clone(), Announce::Fenced));
     assert!(consumer.next(crate::Patience::Now).unwrap().unwrap()[..] == payload, "bytes were cleared");
 }
 

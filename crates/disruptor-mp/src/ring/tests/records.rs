@@ -1,5 +1,6 @@
 //! Records: where they end, when their producer is not there to say it.
 
+use crate::ring::ends::producer_face::HasProducer;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Sequencer;
 use crate::sync::announce::Announce;
@@ -9,7 +10,7 @@ use crate::{Patience, Place, SharedDisruptorBuilder};
 #[test]
 fn a_record_whose_cursor_was_not_stored_is_published_although_nobody_gates() {
     let mut producer = SharedDisruptorBuilder::records(Place::heap(), 1024).build_record_producer().unwrap();
-    let memory = producer.memory().clone();
+    let memory = producer.base().memory().clone();
     producer.publish(&[1; 40], 0, 0, Patience::Now).unwrap();
     producer.publish(&[2; 100], 0, 0, Patience::Now).unwrap();
     // Killed between the word of the second and the cursor, while somebody is joining at the first one's end.
@@ -25,7 +26,7 @@ fn gates_tell_where_the_end_is_although_the_high_water_was_forged() {
     let mut producer = builder.build_record_producer().unwrap();
     let _consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
     producer.publish(&[1; 100], 0, 0, Patience::Now).unwrap();
-    let memory = producer.memory().clone();
+    let memory = producer.base().memory().clone();
     let end = memory.control().cursor.acquire();
     // No record begins there, and only the gate at 0 leads to one.
     memory.control().cursor.publish(1);

@@ -4,7 +4,8 @@
 //! **May touch it:** one process, one thread at a time.
 
 use super::lease::{RecordLease, RecordMeta};
-use crate::ring::ends::consumer_end::ConsumerEnd;
+use crate::ring::ends::consumer_end::ConsumerBase;
+use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
 use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::ends::error::ConsumeError;
 use crate::ring::ends::pace::coarse_now_ns;
@@ -14,14 +15,13 @@ use crate::ring::protocol::records::line::Lines;
 use crate::ring::protocol::records::walk::is_numbered;
 use crate::ring::protocol::records::word::Word;
 use crate::sync::primitive::Ordering;
-use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::time::Instant;
 
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
 /// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
 pub struct RecordConsumer {
-    end: ConsumerEnd<Lines>,
+    end: ConsumerBase<Lines>,
 }
 
 /// What lies at a position, and the position behind it.
@@ -39,7 +39,7 @@ enum Found {
 }
 
 impl RecordConsumer {
-    pub(crate) fn new(end: ConsumerEnd<Lines>) -> Self {
+    pub(crate) fn new(end: ConsumerBase<Lines>) -> Self {
         Self { end }
     }
 
@@ -92,21 +92,6 @@ impl RecordConsumer {
             Found::Damage => self.end.side.core.forget_readable_from(begin),
         }
         false
-    }
-
-    /// Waits until there is a record to read, without taking it; [`next`](Self::next) then finds it with [`Patience::Now`].
-    ///
-    /// [`ConsumerEnd`] has a method of this name, too, which also ends where nothing but padding is there.
-    ///
-    /// # Errors
-    /// See [`ConsumeError`].
-    pub fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        loop {
-            self.end.wait_until_available(deadline)?;
-            if self.step_to_record() {
-                return Ok(());
-            }
-        }
     }
 
     /// Hands every record that can be read now to `handler`, and returns how many those were.
@@ -186,6 +171,8 @@ impl RecordConsumer {
     pub fn skip(&mut self) -> Result<bool, ConsumeError> {
         Ok(self.next(Patience::Now)?.is_some())
     }
+
+    crate::consumer_end_methods!(end [pub]);
 }
 
 /// [`look_at`] our position, where a look has found something.
@@ -282,18 +269,23 @@ impl Drop for InHandler<'_> {
     }
 }
 
-impl Deref for RecordConsumer {
-    type Target = ConsumerEnd<Lines>;
+impl HasConsumer for RecordConsumer {
+    type Carries = Lines;
 
-    #[inline(always)]
-    fn deref(&self) -> &ConsumerEnd<Lines> {
+    fn base(&self) -> &ConsumerBase<Lines> {
         &self.end
     }
-}
 
-impl DerefMut for RecordConsumer {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ConsumerEnd<Lines> {
-        &mut self.end
+    fn base_mut(&mut self) -> ConsumerMut<'_, Lines> {
+        ConsumerMut(&mut self.end)
+    }
+
+    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+        loop {
+            self.end.wait_until_readable(deadline)?;
+            if self.step_to_record() {
+                return Ok(());
+            }
+        }
     }
 }

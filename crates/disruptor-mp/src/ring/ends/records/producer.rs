@@ -10,13 +10,12 @@ use super::error::RecordError;
 use crate::Sequence;
 use crate::ring::ends::error::NoRoom;
 use crate::ring::ends::patience::Patience;
-use crate::ring::ends::producer_end::ProducerEnd;
+use crate::ring::ends::producer_end::ProducerBase;
+use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::records::course::{WORKING_SET_LINES, first_look};
 use crate::ring::protocol::records::line::Lines;
 use crate::ring::protocol::records::word::{HEADER_BYTES, LINE_BYTES, PAYLOAD_BYTES_MAX, bytes_in, lines_of};
-use std::ops::{Deref, DerefMut};
-use std::time::Instant;
 
 /// Lengths in bytes of records behind which a gap pays. Source: RFC 0006, "Gap".
 const GAP_FOR: std::ops::RangeInclusive<usize> = 2 << 10..=128 << 10;
@@ -32,7 +31,7 @@ const LOOK_EVERY_LINES: i64 = 256;
 /// Sequences are numbers of records. Dropping it closes the ring: consumers read what is left and then get
 /// [`Closed`](crate::ConsumeError::Closed).
 pub struct RecordProducer {
-    pub(super) end: ProducerEnd<Lines>,
+    pub(super) end: ProducerBase<Lines>,
 }
 
 /// When readers are told of what was committed.
@@ -45,7 +44,7 @@ pub(super) enum Tell {
 }
 
 impl RecordProducer {
-    pub(crate) fn new(end: ProducerEnd<Lines>) -> Self {
+    pub(crate) fn new(end: ProducerBase<Lines>) -> Self {
         Self { end }
     }
 
@@ -168,17 +167,10 @@ impl RecordProducer {
         bytes_in(self.end.side.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
     }
 
-    /// Waits until everybody who is registered has released record `sequence`: see
-    /// [`ProducerEnd::wait_until_consumed`], which cannot be called with this producer's own sequence as its argument.
-    ///
-    /// # Errors
-    /// `TimedOut` and `ConsumerDied` name the consumer; see [`PublishError`](crate::PublishError).
-    pub fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), crate::PublishError> {
-        self.end.wait_until_consumed(sequence, deadline)
-    }
-
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
     pub fn close(self) {}
+
+    crate::producer_end_methods!(end [pub]);
 
     /// Makes room for `lines` lines at the next position, and does what is due there.
     #[cold]
@@ -280,18 +272,14 @@ fn gap_lines(len: usize) -> u8 {
 
 const _: () = assert!(GAP_BYTES_MAX / LINE_BYTES <= u8::MAX as usize && HEADER_BYTES < LINE_BYTES);
 
-impl Deref for RecordProducer {
-    type Target = ProducerEnd<Lines>;
+impl HasProducer for RecordProducer {
+    type Carries = Lines;
 
-    #[inline(always)]
-    fn deref(&self) -> &ProducerEnd<Lines> {
+    fn base(&self) -> &ProducerBase<Lines> {
         &self.end
     }
-}
 
-impl DerefMut for RecordProducer {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut ProducerEnd<Lines> {
-        &mut self.end
+    fn base_mut(&mut self) -> ProducerMut<'_, Lines> {
+        ProducerMut(&mut self.end)
     }
 }

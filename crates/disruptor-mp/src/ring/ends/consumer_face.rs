@@ -1,0 +1,202 @@
+//! The face that all consumers share: what they say of their ring and of its producer, and how they go.
+//!
+//! **Lives here:** [`ConsumerEnd`]; its methods, written once for the trait and for every consumer. **Builds on:** `consumer_end`, which does the
+//! work. **May touch it:** consumers of this crate and of the layers above, which hold one of this crate's.
+
+use super::consumer_end::ConsumerBase;
+use super::error::ConsumeError;
+use crate::CounterHandle;
+use crate::ring::memory::layout::Carries;
+use std::time::Instant;
+
+/// What every consumer can be asked and told, whatever its ring carries: its producer, its place in the ring, its counters, reports.
+///
+/// [`SharedConsumer`](crate::SharedConsumer), [`RecordConsumer`](crate::RecordConsumer) and the consumers of the layers above have these methods
+/// themselves; the trait is for code that takes any of them. It is sealed. No end lends its part that is common to all: two ends cannot be
+/// exchanged in part.
+///
+/// Sequences here are those that users see: numbers of events, of records, or of messages in frames that of the last frame.
+///
+/// ```
+/// use disruptor_mp::{ConsumerEnd, attach_shared_consumer, build_shared_single_producer};
+///
+/// /// By how many events a consumer lags, of whatever ring.
+/// fn lag(consumer: &impl ConsumerEnd) -> i64 {
+///     consumer.producer_sequence() - consumer.current_sequence()
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let place = disruptor_mp::Place::heap();
+/// let mut producer = build_shared_single_producer::<u64>(&place, 8).build_producer(|| 0)?;
+/// let consumer = attach_shared_consumer::<u64>(&place, 8).build_consumer()?;
+/// producer.publish(|slot| *slot = 1)?;
+/// assert_eq!(lag(&consumer), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub trait ConsumerEnd: HasConsumer {
+    crate::consumer_end_methods!(base []);
+}
+
+impl<C: HasConsumer + ?Sized> ConsumerEnd for C {}
+
+/// A consumer, or what holds one: the way to its base, for this crate and the layers above. No part of the interface.
+pub trait HasConsumer {
+    /// What the ring carries.
+    type Carries: Carries;
+
+    /// What it knows of its ring.
+    fn base(&self) -> &ConsumerBase<Self::Carries>;
+
+    /// The same, to be changed by this crate.
+    fn base_mut(&mut self) -> ConsumerMut<'_, Self::Carries>;
+
+    /// [`ConsumerEnd::wait_until_available`] of this consumer.
+    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError>;
+
+    /// Its counters are elsewhere from now on: handles that were kept are to be taken anew.
+    fn counts_anew(&mut self) {}
+
+    /// The counter `id` of this consumer. Not to be kept longer than the consumer: its place is another's then.
+    fn counter(&self, id: u32) -> CounterHandle {
+        self.base().counter(id)
+    }
+
+    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives
+    /// back the lock that the kernel would give back, and leaves everything else as it is. For simulations.
+    #[cfg(feature = "dst")]
+    fn abandon(&mut self) {
+        self.base_mut().0.abandon();
+    }
+}
+
+/// A base that is lent. Only this crate gets at it, so that no base is exchanged for another.
+pub struct ConsumerMut<'a, S: Carries>(pub(super) &'a mut ConsumerBase<S>);
+
+/// The methods of [`ConsumerEnd`]: `(base [])` within the trait, `(end [pub])` within a consumer.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! consumer_end_methods {
+    ($in:ident [$($vis:tt)*]) => {
+        /// Where the ring is.
+        $($vis)* fn place(&self) -> &$crate::Place {
+            $crate::__face_method!($in; ConsumerEnd::place(self); self.base().place())
+        }
+
+        /// Our id.
+        $($vis)* fn consumer_id(&self) -> &str {
+            $crate::__face_method!($in; ConsumerEnd::consumer_id(self); self.base().consumer_id())
+        }
+
+        /// Whether this consumer continues where a dead one of the same id stopped.
+        $($vis)* fn has_rejoined(&self) -> bool {
+            $crate::__face_method!($in; ConsumerEnd::has_rejoined(self); self.base().has_rejoined())
+        }
+
+        /// Number of slots; of a ring of records, of its lines of 64 bytes.
+        $($vis)* fn capacity(&self) -> usize {
+            $crate::__face_method!($in; ConsumerEnd::capacity(self); self.base().capacity())
+        }
+
+        /// How this consumer waits.
+        $($vis)* fn wait_strategy(&self) -> $crate::WaitStrategy {
+            $crate::__face_method!($in; ConsumerEnd::wait_strategy(self); self.base().wait_strategy())
+        }
+
+        /// Waits until there is something that the next receiving call finds without waiting, and does not take it: an event, a record, a
+        /// whole message, or a message that cannot be read, of which that call says so. What lies between records, and the rest of a message
+        /// that began before this consumer came, is stepped over. `None` waits without end.
+        ///
+        /// # Errors
+        /// See [`ConsumeError`](disruptor_mp::ConsumeError); everything published before the end is there to be received first.
+        $($vis)* fn wait_until_available(
+            &mut self,
+            deadline: Option<::std::time::Instant>,
+        ) -> Result<(), $crate::ConsumeError> {
+            $crate::__face_method!(
+                $in; ConsumerEnd::wait_until_available(self, deadline); self.wait_for_next(deadline))
+        }
+
+        /// Whether the ring has ended for us, and everything published has been read: `Closed`, `Replaced` or
+        /// `ProducerDied`. Looks at flags and at one lock; for loops that do not wait.
+        ///
+        /// # Errors
+        /// See [`ConsumeError`](disruptor_mp::ConsumeError): the end of the ring at every call; `Damaged` once.
+        $($vis)* fn check_producer(&mut self) -> Result<(), $crate::ConsumeError> {
+            $crate::__face_method!($in; ConsumerEnd::check_producer(self); self.base_mut().0.check_producer())
+        }
+
+        /// Why nothing will be published any more, whatever is still to be read: `Closed`, `Replaced` or `ProducerDied`;
+        /// `None` as long as the producer is there. Looks at flags and at one lock.
+        $($vis)* fn end_of_publishing(&self) -> Option<$crate::ConsumeError> {
+            $crate::__face_method!($in; ConsumerEnd::end_of_publishing(self); self.base().end_of_publishing())
+        }
+
+        /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or the
+        /// ring has ended, nothing waits, and the report says so.
+        $($vis)* fn stall_report(&self, waited: ::std::time::Duration) -> $crate::StallReport {
+            $crate::__face_method!($in; ConsumerEnd::stall_report(self, waited); self.base().stall_report(waited))
+        }
+
+        /// The sequence of the last event that was acknowledged; -1 if there was none since the beginning of the ring.
+        $($vis)* fn current_sequence(&self) -> $crate::Sequence {
+            $crate::__face_method!($in; ConsumerEnd::current_sequence(self); self.base().current_sequence())
+        }
+
+        /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale at
+        /// once.
+        $($vis)* fn producer_sequence(&self) -> $crate::Sequence {
+            $crate::__face_method!($in; ConsumerEnd::producer_sequence(self); self.base().producer_sequence())
+        }
+
+        /// Whether the producer sleeps until this consumer releases something, and there is something to release. Of a
+        /// producer that spins this is not known. Goes stale at once.
+        $($vis)* fn holds_up_producer(&self) -> bool {
+            $crate::__face_method!($in; ConsumerEnd::holds_up_producer(self); self.base().holds_up_producer())
+        }
+
+        /// A [`Doorbell`](disruptor_mp::Doorbell) for this consumer. It is not armed.
+        ///
+        /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
+        ///
+        /// # Errors
+        /// `QuotaExceeded`: a process has at most 127 doorbells. `Unsupported`: this system has no eventfd. Otherwise the system refused an
+        /// eventfd or a thread.
+        $($vis)* fn doorbell(&self) -> ::std::io::Result<$crate::Doorbell> {
+            $crate::__face_method!($in; ConsumerEnd::doorbell(self); self.base().doorbell())
+        }
+
+        /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged, for the
+        /// consumer that attaches next under its id. Two ends give the place up nevertheless: one that says so (`leave`), and one that has
+        /// read up to *closed*. For work that must not be lost when an error, a cancelled task or a panic drops its consumer; the producer
+        /// is told, as of a death, once it waits for the place.
+        ///
+        /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached to
+        /// again, so its place is never kept.
+        $($vis)* fn keep_place(&mut self) {
+            $crate::__face_method!($in; ConsumerEnd::keep_place(self); self.base_mut().0.keep_place())
+        }
+
+        /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and while a
+        /// panic unwinds. For ends that hold this one and have a `leave` of their own.
+        $($vis)* fn leave_on_drop(&mut self) {
+            $crate::__face_method!($in; ConsumerEnd::leave_on_drop(self); self.base_mut().0.leave_on_drop())
+        }
+
+        /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count
+        /// into one file, and whatever they are called, no two share a counter.
+        $($vis)* fn attach_counters(&mut self, file: &$crate::CountersFile) {
+            $crate::__face_method!(
+                $in; ConsumerEnd::attach_counters(self, file);
+                {
+                    self.base_mut().0.attach_counters(file);
+                    self.counts_anew();
+                })
+        }
+
+        /// The counters that live in the ring's segment.
+        $($vis)* fn ring_counters(&self) -> $crate::CountersFile {
+            $crate::__face_method!($in; ConsumerEnd::ring_counters(self); self.base().ring_counters())
+        }
+    };
+}
