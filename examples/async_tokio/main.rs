@@ -25,10 +25,9 @@
 //! - **Deaths.** As everywhere: `ProducerDied` ends a wait for messages within 100 ms, `ConsumerDied` one for room.
 #![forbid(unsafe_code)]
 
-use myelon::ConsumeError;
 use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
-use myelon::transport::{TransportBuilder, TransportError};
-use myelon::typed_transport::{TypedConsumer, TypedProducer, TypedReceiveError};
+use myelon::transport::TransportBuilder;
+use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::process::{Child, Command};
@@ -166,13 +165,10 @@ async fn serve(requests: TypedProducer<Request>, answers: Vec<TypedConsumer<Answ
             drop(requests);
             let mut left = Vec::new();
             for (rank, answers) in answers.iter_mut().enumerate() {
-                match answers.recv().await {
-                    Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::Closed))) => {
-                        left.push(format!("worker {rank} has left"));
-                    }
-                    Err(error) => return Err(error.into()),
-                    Ok(_) => return Err("a worker has answered what nobody had asked".into()),
+                if answers.recv_or_end().await?.is_some() {
+                    return Err("a worker has answered what nobody had asked".into());
                 }
+                left.push(format!("worker {rank} has left"));
             }
             println!("closed: {}", left.join(", "));
             Ok(())
@@ -206,21 +202,14 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
     )?;
     runtime()?.block_on(async {
         let (mut requests, mut answers) = (AsyncConsumer::new(requests)?, AsyncProducer::new(answers));
-        loop {
-            match requests.next().await {
-                // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
-                Ok(message) => {
-                    let request = message.decode()?;
-                    // Not acknowledged meanwhile, so that a successor would do it again.
-                    sleep(SIMULATED_WORK).await;
-                    answers
-                        .publish(&Answer { request: request.number, text: think(&request.text, rank) }, ANSWER)
-                        .await?;
-                }
-                Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::Closed))) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
+        while let Some(message) = requests.next_or_end().await? {
+            // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
+            let request = message.decode()?;
+            // Not acknowledged meanwhile, so that a successor would do it again.
+            sleep(SIMULATED_WORK).await;
+            answers.publish(&Answer { request: request.number, text: think(&request.text, rank) }, ANSWER).await?;
         }
+        Ok(())
     })
 }
 

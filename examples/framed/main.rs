@@ -26,12 +26,11 @@
 //!   error, if the scheduler is killed. See the example `topology` for workers that die.
 #![forbid(unsafe_code)]
 
+use myelon::Patience;
 use myelon::codec::EncodeShort;
 use myelon::transport::{
     AlignedFixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Message, Records, TransportBuilder,
-    TransportError,
 };
-use myelon::{ConsumeError, Patience};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -143,15 +142,11 @@ fn work<F: Format>(name: &str, rank: u32) -> Outcome {
         .with_consumer_id(worker_id(rank))
         .with_rank(rank)
         .build_consumer()?;
-    loop {
-        match steps.next(Patience::Endless) {
-            // Answered first, and acknowledged when `step` is dropped: a worker that is killed in between answers twice, not never.
-            Ok(Some(step)) => answers.publish(describe(&step).as_bytes(), ANSWER)?,
-            Ok(None) => continue,
-            Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+    while let Some(step) = steps.next_or_end(Patience::Endless)? {
+        // Answered first, and acknowledged when `step` is dropped: a worker that is killed in between answers twice, not never.
+        answers.publish(describe(&step).as_bytes(), ANSWER)?;
     }
+    Ok(())
 }
 
 /// The work.

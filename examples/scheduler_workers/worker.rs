@@ -5,7 +5,7 @@ use super::clock::{cpu_time, now_ns};
 use super::events::{Answer, Chunk};
 use super::options::Options;
 use super::tally::Tally;
-use disruptor_mp::{ConsumeError, PublishError, attach_shared_consumer, build_shared_single_producer};
+use disruptor_mp::{Patience, PublishError, attach_shared_consumer, build_shared_single_producer};
 
 /// The most chunks that are acknowledged at once, and so the most that are answered twice after a death.
 const BATCH_MAX: usize = 128;
@@ -31,12 +31,7 @@ pub(crate) fn run(rank: u32, options: &Options) -> Result<(), Failure> {
         .build_consumer()?;
     let (workers, rank) = (u64::from(options.workers), u64::from(rank));
     let mut cpu_ns = 0;
-    loop {
-        let batch = match chunks.consume_batch_leased(BATCH_MAX, None) {
-            Ok(batch) => batch,
-            Err(ConsumeError::Closed) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+    while let Some(batch) = chunks.next_batch_or_end(BATCH_MAX, Patience::Endless)? {
         for (index, chunk) in batch.iter().enumerate() {
             let received_ns = now_ns();
             let tally = Tally::of_piece(chunk.piece(), |line| line % workers == rank);
@@ -59,6 +54,7 @@ pub(crate) fn run(rank: u32, options: &Options) -> Result<(), Failure> {
         // A system call, so once per batch and not per chunk, and when nobody waits for an answer.
         cpu_ns = cpu_time().as_nanos() as u64;
     }
+    Ok(())
 }
 
 /// Makes a panic a death like any other. Unwinding would leave the rings in good order, and with them the place at which a successor

@@ -22,8 +22,8 @@
 #![forbid(unsafe_code)]
 
 use myelon::transport::{MyelonWaitStrategy, TransportBuilder, TransportError};
-use myelon::typed_transport::{TypedConsumer, TypedProducer, TypedReceiveError};
-use myelon::{ConsumeError, MultiProcessError, Patience};
+use myelon::typed_transport::{TypedConsumer, TypedProducer};
+use myelon::{MultiProcessError, Patience};
 use serde::{Deserialize, Serialize};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -170,19 +170,13 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
     let mut steps = TypedConsumer::<Step>::build(
         TransportBuilder::new(steps_ring(name), STEPS_BYTES).with_consumer_id(worker_id(rank)).with_rank(rank),
     )?;
-    loop {
-        match steps.next(Patience::Endless) {
-            // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
-            Ok(Some(message)) => {
-                let step = message.decode()?;
-                let sampled = step.sequences.into_iter().map(|sequence| sample(sequence, rank)).collect();
-                answers.publish(&Answer { step: step.number, sampled }, message.kind())?;
-            }
-            Ok(None) => {}
-            Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::Closed))) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+    while let Some(message) = steps.next_or_end(Patience::Endless)? {
+        // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
+        let step = message.decode()?;
+        let sampled = step.sequences.into_iter().map(|sequence| sample(sequence, rank)).collect();
+        answers.publish(&Answer { step: step.number, sampled }, message.kind())?;
     }
+    Ok(())
 }
 
 /// The work: a model of very few parameters.

@@ -27,9 +27,9 @@
 #![forbid(unsafe_code)]
 
 use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
-use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, TransportBuilder, TransportError};
-use myelon::typed_transport::{TypedConsumer, TypedProducer, TypedReceiveError};
-use myelon::{ConsumeError, DEFAULT_RECORD_RING_BYTES, Patience};
+use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, TransportBuilder};
+use myelon::typed_transport::{TypedConsumer, TypedProducer};
+use myelon::{DEFAULT_RECORD_RING_BYTES, Patience};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -137,19 +137,13 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
     let mut prefills = TypedConsumer::<Prefill>::build(
         TransportBuilder::new(prefills_ring(name), 0).with_consumer_id(worker_id(rank)).with_rank(rank),
     )?;
-    loop {
-        match prefills.next(Patience::Endless) {
-            // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
-            Ok(Some(message)) => {
-                let place = if message.is_in_place() { "in place" } else { "copied" };
-                let answer = format!("{}, {place}", describe(message.get()?));
-                answers.publish(answer.as_bytes(), ANSWER)?;
-            }
-            Ok(None) => {}
-            Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::Closed))) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+    while let Some(message) = prefills.next_or_end(Patience::Endless)? {
+        // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
+        let place = if message.is_in_place() { "in place" } else { "copied" };
+        let answer = format!("{}, {place}", describe(message.get()?));
+        answers.publish(answer.as_bytes(), ANSWER)?;
     }
+    Ok(())
 }
 
 /// The work, on the message in the ring. Numbers have the byte order of the archive, whatever the machine's is.

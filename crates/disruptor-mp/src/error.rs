@@ -323,6 +323,11 @@ fn content(found: &Option<String>, wanted: &Option<String>) -> String {
 }
 
 impl MultiProcessError {
+    /// Whether a wait for peers was longer than it might be.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::CoordinationTimeout { .. })
+    }
+
     pub(crate) fn from_open(place: &crate::segment::Place, source: OpenError) -> Self {
         let place = place.to_string();
         match source {

@@ -13,7 +13,7 @@
 //! # Quick start
 //!
 //! ```
-//! use disruptor_mp::{ConsumeError, attach_shared_consumer, build_shared_single_producer, event};
+//! use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer, event};
 //!
 //! /// What the scheduler tells every worker. The attribute refuses, at compile time, what must not be shared between processes.
 //! #[event]
@@ -30,17 +30,16 @@
 //! // A worker, usually in another process. With an id of its own it can be killed, come back, and go on where it stopped.
 //! let mut consumer = attach_shared_consumer::<Step>(&name, 1024).with_consumer_id("worker-0").build_consumer()?;
 //!
-//! // Waits while the ring is full, lets the closure write the slot in place, and returns the event's sequence.
-//! let sequence = producer.publish(|step| step.number = 7)?;
-//!
-//! // Waits for the next event and reads it in place. Dropping the lease acknowledges it.
-//! let step = consumer.consume_next_leased()?;
-//! assert_eq!((step.sequence(), step.number), (sequence, 7));
-//! drop(step);
-//!
-//! // Dropping the producer closes the ring. What was published is read first; then every wait ends, and says why.
+//! // Waits for room as long as the patience says, lets the closure write the slot in place, and returns the event's sequence.
+//! let sequence = producer.publish_with(Patience::Endless, |step| step.number = 7)?;
+//! // Dropping the producer closes the ring.
 //! drop(producer);
-//! assert!(matches!(consumer.consume_next_leased(), Err(ConsumeError::Closed)));
+//!
+//! // Waits for the next event and reads it in place; dropping the lease acknowledges it. Once everything was read, `None` says that the ring
+//! // was closed. A producer that had died would be an error here.
+//! while let Some(step) = consumer.next_or_end(Patience::Endless)? {
+//!     assert_eq!((step.sequence(), step.number), (sequence, 7));
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -53,7 +52,8 @@
 //! | for | see |
 //! |---|---|
 //! | building either end, start-up order, who counts | [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`] |
-//! | publishing: one, a batch, with a deadline, without waiting | [`SharedProducer`], [`Patience`] |
+//! | how long a call may wait | [`Patience`]: at once, until a moment, without end, under the liveness watch |
+//! | publishing: one, a batch | [`SharedProducer`] |
 //! | what an end knows of its ring and of its peers | [`ProducerEnd`], [`ConsumerEnd`] |
 //! | messages of any length, written and read in place | [`SharedDisruptorBuilder::records`], [`RecordProducer`], [`RecordConsumer`] |
 //! | what a ring carries, as a type | [`Slots`] in a [`SlotForm`], [`Lines`] |
@@ -91,8 +91,9 @@
 //!
 //! One enum per operation; a variant is a situation, with what one wants to know at night. [`MultiProcessError`]: a ring could not be
 //! built or attached to. [`PublishError`]: an event was not published, and nothing of the closure has run. [`ConsumeError`]: there is no
-//! event, and everything published before has been delivered. [`RequiredConsumerError`]: managed publishing. "Full" and "nothing there"
-//! are ordinary answers of the `try_` calls: [`RingBufferFull`], [`MissingFreeSlots`], `None`. Where somebody is to blame, the error
+//! event, and everything published before has been delivered. [`RequiredConsumerError`]: managed publishing. "Full" and "nothing yet"
+//! are ordinary answers to [`Patience::Now`]. Each error can be asked whether it says [closed](ConsumeError::is_closed),
+//! [timed out](ConsumeError::is_timed_out), [full](NoRoom::is_full), or [that a peer has gone](ConsumeError::is_peer_gone). Where somebody is to blame, the error
 //! holds a [`StallReport`], whose `Display` is one line:
 //!
 //! ```text
@@ -165,6 +166,8 @@ mod exports {
     pub use crate::ring::ends::consumer::{MmapConsumer, SharedConsumer};
     pub use crate::ring::ends::consumer_face::ConsumerEnd;
     pub use crate::ring::ends::doorbell::Doorbell;
+    #[doc(hidden)]
+    pub use crate::ring::ends::error::or_end;
     pub use crate::ring::ends::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
     pub use crate::ring::ends::lease::{BatchLease, Lease};
     pub use crate::ring::ends::patience::Patience;
@@ -205,7 +208,7 @@ mod exports {
     /// Begins a ring's producer: `size` slots, a power of two, at `place` (a name is shared memory, a path a file).
     ///
     /// ```
-    /// use disruptor_mp::{attach_shared_consumer, build_shared_single_producer, event};
+    /// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer, event};
     ///
     /// #[event]
     /// struct Step {
@@ -218,8 +221,8 @@ mod exports {
     /// // Usually in another process:
     /// let mut consumer = attach_shared_consumer::<Step>(&segment, 4096).with_consumer_id("worker-0").build_consumer()?;
     ///
-    /// producer.publish(|slot| slot.sequence = 7)?;
-    /// assert_eq!(consumer.consume_next_leased()?.sequence, 7);
+    /// producer.publish_with(Patience::Endless, |slot| slot.sequence = 7)?;
+    /// assert_eq!(consumer.next(Patience::Endless)?.expect("waited for").sequence, 7);
     /// # Ok(())
     /// # }
     /// ```

@@ -6,8 +6,15 @@
 pub mod prelude {
     pub use crate::{
         AutoConsumer, AutoWaitStrategy, CoordinationMode, DiscoveryMode, Event, MmapConsumer, MmapProducer,
-        MmapTransportLayout, MultiProcessError, MultiProcessResult, Sequence, SharedConsumer, SharedDisruptorBuilder,
+        MmapTransportLayout, MultiProcessResult, Patience, Sequence, SharedConsumer, SharedDisruptorBuilder,
         SharedProducer, attach_shared_consumer, build_shared_single_producer, event,
+    };
+    // Every error that a call of this crate can return.
+    pub use crate::segment::{CreateError, GcError, OpenError};
+    pub use crate::{
+        AdvanceError, BeginningGone, ConsumeError, InvalidConsumerId, InvalidWaitStrategy, JoinError, MissingFreeSlots,
+        MultiProcessError, NoRoom, PublishError, RecordError, RequiredConsumerError, RingBufferFull, ShapeError,
+        WatchError,
     };
 }
 

@@ -39,14 +39,14 @@
 //! // The second argument is the application's kind of message: a byte that travels with it.
 //! steps.publish(&Step { number: 7, tokens: vec![1, 2, 3] }, 1)?;
 //!
-//! // Waits for the next message. Dropping it acknowledges it.
-//! let message = consumer.next(Patience::Endless)?.expect("an endless wait ends with a message or an error");
-//! assert_eq!(message.decode()?, Step { number: 7, tokens: vec![1, 2, 3] });
-//! drop(message);
-//!
-//! // Dropping the producer closes the ring. What was published is read first; then every wait ends, and says why.
+//! // Dropping the producer closes the ring.
 //! drop(steps);
-//! assert!(consumer.next(Patience::Endless).unwrap_err().to_string().contains("closed"));
+//!
+//! // Waits for the next message; dropping it acknowledges it. Once everything was read, `None` says that the ring was closed. A scheduler that
+//! // had died would be an error here.
+//! while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+//!     assert_eq!(message.decode()?, Step { number: 7, tokens: vec![1, 2, 3] });
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -69,7 +69,7 @@
 //! # Layer 0: events
 //!
 //! ```
-//! use myelon::{attach_shared_consumer, build_shared_single_producer, event};
+//! use myelon::{Patience, attach_shared_consumer, build_shared_single_producer, event};
 //!
 //! /// The attribute refuses, at compile time, what must not be shared between processes.
 //! #[event(crate = "myelon")]
@@ -83,8 +83,8 @@
 //! let mut consumer = attach_shared_consumer::<Tick>(&name, 1024).with_consumer_id("worker-0").build_consumer()?;
 //!
 //! // The closure writes the slot, and the lease reads it.
-//! producer.publish(|tick| tick.number = 7)?;
-//! assert_eq!(consumer.consume_next_leased()?.number, 7);
+//! producer.publish_with(Patience::Endless, |tick| tick.number = 7)?;
+//! assert_eq!(consumer.next(Patience::Endless)?.expect("waited for").number, 7);
 //! # Ok(())
 //! # }
 //! ```
@@ -251,7 +251,8 @@
 //!
 //! | wanted | see |
 //! |---|---|
-//! | how long a call may wait | [`Patience`]: at once, until a moment, without end, or under the liveness watch |
+//! | how long a call may wait | [`Patience`], in every call: at once, until a moment, without end, or under the liveness watch |
+//! | *closed*, *nothing yet*, *full*, *the peer has gone* | [`TransportError::is_closed`] and its neighbours, on the errors of every layer |
 //! | alerts, a grace period, and an end, without a deadline in every call | [`ProducerEnd::enable_required_consumer_liveness`], [`Patience::Managed`] |
 //! | who is in the ring, who has died | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`]; in a topology [`topology::Outcome`] |
 //! | a report at any time, from either side | [`ProducerEnd::stall_report`], [`ConsumerEnd::stall_report`] |

@@ -20,9 +20,10 @@
 pub mod prelude {
     pub use super::consumer;
     pub use crate::codec::{Codec, CodecError, ZeroCopyCodec, message};
-    pub use crate::inference::{FixedTopology, WorkerCount};
+    pub use crate::inference::{FixedTopology, InferenceTopologyError, WorkerCount};
     pub use crate::topology::{
-        Answer, Invitation, Outcome, SchedulerEnd, Topology, TypedScheduler, TypedWorker, Whom, WorkerEnd, Workers,
+        Answer, Invitation, LaunchError, Outcome, RestartError, SchedulerEnd, Topology, TypedScheduler, TypedWorker,
+        Whom, WorkerEnd, WorkerJoinError, Workers,
     };
     pub use crate::transport::{
         AlignedFixedFrame, FixedFrame, Format, FrameMeta, FramedTransportConsumer, FramedTransportProducer, Message,
@@ -33,12 +34,12 @@ pub mod prelude {
     };
     pub use crate::typed_transport::{
         MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedMessage, TypedProducer, TypedPublishError,
+        TypedReceiveError,
     };
     pub use disruptor_mp::prelude::*;
     pub use disruptor_mp::{
-        ConsumeError, Patience, Place, PublishError, RequiredConsumerAlert, RequiredConsumerAlertHook,
-        RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, StartAt, backend,
-        lock_free, portable_shm_segment_name, shared_memory,
+        Place, RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerFailureAction,
+        RequiredConsumerLivenessConfig, StartAt, backend, lock_free, portable_shm_segment_name, shared_memory,
     };
 }
 

@@ -243,6 +243,23 @@ pub enum RequiredConsumerError {
     NotEnabled,
 }
 
+impl RequiredConsumerError {
+    /// Whether the ring was replaced: nothing can be published into it any more.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Replaced)
+    }
+
+    /// Whether the patience was at its end: that of the call, or that of the start-up.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::StartupTimeout { .. })
+    }
+
+    /// Whether a consumer that was waited for, or is required, has no owner any more.
+    pub fn is_peer_gone(&self) -> bool {
+        matches!(self, Self::ConsumerDied { .. } | Self::ConsumerLeft { .. })
+    }
+}
+
 /// How an end went, as the rest of a sentence about it.
 pub(crate) fn went(how: Ending) -> &'static str {
     match how {

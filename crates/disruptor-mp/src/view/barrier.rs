@@ -5,6 +5,7 @@
 use super::watch::{self, SharedCursorTrait, WatchError};
 use crate::Sequence;
 use crate::error::MultiProcessResult;
+use crate::ring::ends::patience::Patience;
 use crate::ring::membership::ConsumerInfo;
 use crate::ring::words::Words;
 use crate::segment::Place;
@@ -55,13 +56,14 @@ impl ConsumerBarrier {
         self.words.slowest_number().map(|number| number.max(0) - 1)
     }
 
-    /// Waits until at least `count` consumers are registered. Looks once a millisecond.
+    /// Waits until at least `count` consumers are registered, as long as `patience` says. Looks once a millisecond.
     ///
     /// # Errors
     /// See [`WatchError`]; `reached` is the number of consumers.
-    pub fn wait_for_consumers(&self, count: usize, deadline: Instant) -> Result<(), WatchError> {
+    pub fn wait_for_consumers(&self, count: usize, patience: impl Into<Patience>) -> Result<(), WatchError> {
         let wanted = Sequence::try_from(count).unwrap_or(Sequence::MAX);
-        watch::wait_for(&self.words, wanted, deadline, || self.consumer_count() as Sequence).map(|_| ())
+        watch::wait_for(&self.words, wanted, patience.into().deadline(), || self.consumer_count() as Sequence)
+            .map(|_| ())
     }
 }
 
@@ -71,7 +73,7 @@ impl SharedCursorTrait for ConsumerBarrier {
     }
 
     fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {
-        watch::wait_for(&self.words, sequence, deadline, || self.load())
+        watch::wait_for(&self.words, sequence, Some(deadline), || self.load())
     }
 }
 

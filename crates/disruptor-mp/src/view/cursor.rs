@@ -142,7 +142,7 @@ impl SharedCursorTrait for SharedCursor {
     }
 
     fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {
-        watch::wait_for(&self.words, sequence, deadline, || self.load())
+        watch::wait_for(&self.words, sequence, Some(deadline), || self.load())
     }
 }
 

@@ -64,11 +64,28 @@ pub enum WatchError {
     },
 }
 
+impl WatchError {
+    /// Whether the patience was at its end.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// Whether the position has been closed by its owner: the end in good order.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
+    /// Whether the process that moved the position has gone without closing it.
+    pub fn is_peer_gone(&self) -> bool {
+        matches!(self, Self::OwnerDied { .. })
+    }
+}
+
 /// Waits until `load` gives at least `sequence`, or there is a reason not to wait.
 pub(super) fn wait_for(
     words: &Words,
     sequence: Sequence,
-    deadline: Instant,
+    deadline: Option<Instant>,
     load: impl Fn() -> Sequence,
 ) -> Result<Sequence, WatchError> {
     let begin = Instant::now();
@@ -88,7 +105,7 @@ pub(super) fn wait_for(
                 return Err(WatchError::Os { reached, refused: RefusedCall::new("looking at its lock", &error) });
             }
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.map_or(NAP, |deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             return Err(WatchError::TimedOut { waited: begin.elapsed(), reached });
         }

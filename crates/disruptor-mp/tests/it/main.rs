@@ -68,6 +68,7 @@ mod liveness;
 mod namespaces;
 mod occupants;
 mod places;
+mod plain_loop;
 mod processes;
 mod proptest;
 mod reasons;

@@ -46,8 +46,11 @@ mod sealed {
         /// Whether there is a whole message, which stays where it is.
         fn has_message(&mut self) -> Result<bool, Self::Error>;
 
-        /// Why nothing will come any more, if that is what `error` says.
-        fn end_of(error: &Self::Error) -> Option<&ConsumeError>;
+        /// Whether `error` says that the stream has ended in good order.
+        fn is_closed(error: &Self::Error) -> bool;
+
+        /// Whether `error` says that nothing will come any more, in good order or not.
+        fn is_end(error: &Self::Error) -> bool;
     }
 }
 
@@ -68,14 +71,12 @@ impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
         Ok(self.next(Patience::Now)?.map(Message::release_unread).is_some())
     }
 
-    fn end_of(error: &TransportError) -> Option<&ConsumeError> {
-        match error {
-            // A damaged place was stepped over; the stream goes on behind it. Of a refusal nothing was concluded; the next ring at the
-            // doorbell asks again.
-            TransportError::Consume(ConsumeError::Damaged { .. } | ConsumeError::Os { .. }) => None,
-            TransportError::Consume(end) => Some(end),
-            _ => None,
-        }
+    fn is_closed(error: &TransportError) -> bool {
+        error.is_closed()
+    }
+
+    fn is_end(error: &TransportError) -> bool {
+        error.is_end()
     }
 }
 
@@ -99,11 +100,12 @@ impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
         Ok(self.next(Patience::Now)?.map(TypedMessage::release_unread).is_some())
     }
 
-    fn end_of(error: &TypedReceiveError) -> Option<&ConsumeError> {
-        match error {
-            TypedReceiveError::Transport(error) => FramedTransportConsumer::<F>::end_of(error),
-            TypedReceiveError::Undecodable { .. } => None,
-        }
+    fn is_closed(error: &TypedReceiveError) -> bool {
+        error.is_closed()
+    }
+
+    fn is_end(error: &TypedReceiveError) -> bool {
+        error.is_end()
     }
 }
 
@@ -187,6 +189,62 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
+    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.
+    ///
+    /// ```
+    /// # use myelon::asynchronous::AsyncConsumer;
+    /// # use myelon::prelude::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if !cfg!(target_os = "linux") { return Ok(()); }
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 16)?;
+    /// # let consumer: FramedTransportConsumer = TransportBuilder::new(&name, 0).build_consumer()?;
+    /// # producer.publish(b"a step", 1)?;
+    /// # drop(producer);
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// # let mut consumer = AsyncConsumer::new(consumer)?;
+    /// let mut bytes = 0;
+    /// while let Some(message) = consumer.next_or_end().await? {
+    ///     bytes += message.len();
+    /// }
+    /// # assert_eq!(bytes, 6);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
+    /// Cancel safe, as [`next`](Self::next).
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for the end in good order.
+    ///
+    /// # Panics
+    /// As [`ready`](Self::ready).
+    pub async fn next_or_end(&mut self) -> Result<Option<C::Message<'_>>, C::Error> {
+        match self.next().await {
+            Err(error) if C::is_closed(&error) => Ok(None),
+            next => next.map(Some),
+        }
+    }
+
+    /// [`recv`](Self::recv) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end). With the combinators of a
+    /// [`Stream`], `try_next` is the same.
+    ///
+    /// Cancel safe, as [`recv`](Self::recv).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), but for the end in good order.
+    ///
+    /// # Panics
+    /// As [`ready`](Self::ready).
+    pub async fn recv_or_end(&mut self) -> Result<Option<C::Owned>, C::Error> {
+        match self.recv().await {
+            Err(error) if C::is_closed(&error) => Ok(None),
+            received => received.map(Some),
+        }
+    }
+
     /// The end that is wrapped, for its counters and reports.
     pub fn get_ref(&self) -> &C {
         &self.consumer
@@ -240,9 +298,9 @@ impl<C: Receive + Unpin> Stream for AsyncConsumer<C> {
             return Poll::Ready(None);
         }
         let item = ready!(self.poll_recv(context));
-        let end = item.as_ref().err().and_then(C::end_of);
-        let is_closed = matches!(end, Some(ConsumeError::Closed));
-        self.has_ended = end.is_some();
+        // What says something of one message, or that nothing is known, is no end: the next ring at the doorbell asks again.
+        self.has_ended = matches!(&item, Err(error) if C::is_end(error));
+        let is_closed = matches!(&item, Err(error) if C::is_closed(error));
         Poll::Ready(Some(item).filter(|_| !is_closed))
     }
 }
@@ -271,7 +329,7 @@ mod tests {
         let consumer = Framed::attach(&place, 4, WaitStrategy::Block).unwrap();
         let report = Box::new(consumer.stall_report(Duration::ZERO));
         let refused = TransportError::from(ConsumeError::Os { report });
-        assert!(Framed::end_of(&refused).is_none(), "nothing was concluded");
-        assert!(Framed::end_of(&TransportError::from(ConsumeError::Replaced)).is_some());
+        assert!(!Framed::is_end(&refused), "nothing was concluded");
+        assert!(Framed::is_end(&TransportError::from(ConsumeError::Replaced)));
     }
 }

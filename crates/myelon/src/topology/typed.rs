@@ -14,7 +14,7 @@ use super::worker::WorkerEnd;
 use crate::codec::Codec;
 use crate::transport::{Format, FramedTransportProducer, Records, TransportError, TransportResult};
 use crate::typed_transport::TypedPublishError;
-use disruptor_mp::{ConsumeError, Patience, Sequence};
+use disruptor_mp::{Patience, Sequence, or_end};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Instant;
@@ -146,6 +146,15 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         Ok(Some(TypedBroadcast { message, raw, scratch }))
     }
 
+    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it and everything was heard.
+    /// That there is nothing yet is an error that [`is_timed_out`](TransportError::is_timed_out).
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), except that the topology was closed.
+    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
+        or_end(self.next(patience), TransportError::is_closed)
+    }
+
     /// Answers the broadcast `step`, whichever was handed out last: a worker may answer its broadcasts in any order, several times, or not.
     ///
     /// # Errors
@@ -169,13 +178,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was closed; or why there is no
     /// way to answer.
     pub fn serve<E: From<TransportError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
-        loop {
-            let TypedBroadcast { message, mut raw, scratch } = match self.next(Patience::Endless) {
-                Ok(Some(broadcast)) => broadcast,
-                Ok(None) => continue,
-                Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
+        while let Some(broadcast) = self.next_or_end(Patience::Endless)? {
+            let TypedBroadcast { message, mut raw, scratch } = broadcast;
             let kind = raw.kind();
             let answered = handler(message, kind)
                 .and_then(|answer| Ok(send(raw.responses(), scratch, &answer, kind, Patience::Endless)?));
@@ -184,6 +188,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
                 return Err(error);
             }
         }
+        Ok(())
     }
 
     /// The end of bytes under it, for everything else.

@@ -15,7 +15,7 @@ use crate::transport::{
 };
 use disruptor_mp::liveness::Refusal;
 use disruptor_mp::liveness::process::InheritedPipe;
-use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Sequence};
+use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Sequence, or_end};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,15 @@ impl<F: Format> WorkerEnd<F> {
         Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses)))
     }
 
+    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it and everything was heard.
+    /// That there is nothing yet is `Consume(TimedOut)`.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for `Consume(Closed)`.
+    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
+        or_end(self.next(patience), TransportError::is_closed)
+    }
+
     /// Answers the broadcast `step`, called by its [sequence](Message::sequence), whichever was handed out last: a worker may answer its
     /// broadcasts in any order, several times, or not.
     ///
@@ -130,20 +139,14 @@ impl<F: Format> WorkerEnd<F> {
         &mut self,
         mut handler: impl FnMut(&Message<'_, F>, &mut FramedTransportProducer<F>) -> Result<(), E>,
     ) -> Result<(), E> {
-        loop {
-            match self.next(Patience::Endless) {
-                Ok(Some(mut broadcast)) => {
-                    let (message, responses) = broadcast.parts();
-                    if let Err(error) = handler(message, responses) {
-                        broadcast.release_unread();
-                        return Err(error);
-                    }
-                }
-                Ok(None) => {}
-                Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(()),
-                Err(error) => return Err(error.into()),
+        while let Some(mut broadcast) = self.next_or_end(Patience::Endless)? {
+            let (message, responses) = broadcast.parts();
+            if let Err(error) = handler(message, responses) {
+                broadcast.release_unread();
+                return Err(error);
             }
         }
+        Ok(())
     }
 }
 

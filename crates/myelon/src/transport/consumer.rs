@@ -3,14 +3,13 @@
 //! **Lives here:** [`FramedTransportConsumer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
 
 use super::builder::TransportBuilder;
-use super::error::TransportResult;
+use super::error::{TransportError, TransportResult};
 use super::format::{Format, Receiver};
 use super::frame::FrameMeta;
 use super::message::Message;
 use super::records::Records;
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
-use disruptor_mp::{ConsumeError, Patience, Place, WaitStrategy};
-use std::time::Instant;
+use disruptor_mp::{ConsumeError, Patience, Place, WaitStrategy, or_end};
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
 ///
@@ -53,18 +52,47 @@ impl<F: Format> FramedTransportConsumer<F> {
         TransportBuilder::new(place, depth).with_consumer_id(id).with_wait_strategy(wait).build_consumer()
     }
 
-    /// The next message; `None` only for [`Patience::Now`]. Dropping the message acknowledges it.
+    /// The next message; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet. Dropping the message
+    /// acknowledges it.
     ///
     /// A message in one frame or record is read in place; one in several frames was copied once, into a buffer that is used again, and
     /// keeps all its slots until it is dropped.
     ///
     /// # Errors
     /// `Consume`: the wait ended; everything sent before the end is received first. `Malformed`: one message could not be read and was
-    /// skipped; go on.
+    /// skipped; go on. With `Now` the ring is read and no process is asked for, so it does not hear of a sender that was killed: for that
+    /// there is [`check_producer`](ConsumerEnd::check_producer).
     /// Source: RFC 0007, "Receiving".
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
         Ok(self.receiver.next(patience)?.map(Message::new))
+    }
+
+    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.
+    /// That there is nothing yet is `Consume(TimedOut)`.
+    ///
+    /// ```
+    /// # use myelon::prelude::*;
+    /// # fn main() -> TransportResult<()> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 16)?;
+    /// # let mut consumer: FramedTransportConsumer = TransportBuilder::new(&name, 0).build_consumer()?;
+    /// # producer.publish(b"a step", 1)?;
+    /// # drop(producer);
+    /// let mut bytes = 0;
+    /// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+    ///     bytes += message.len();
+    /// }
+    /// # assert_eq!(bytes, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for `Consume(Closed)`.
+    #[inline(always)]
+    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+        or_end(self.next(patience), TransportError::is_closed)
     }
 
     /// The next message as `(kind, bytes)`, copied and acknowledged. For who cannot trust the sender to leave its slots alone, or wants
@@ -76,16 +104,29 @@ impl<F: Format> FramedTransportConsumer<F> {
         Ok(self.next(patience)?.map(|message| (message.kind(), message.to_vec())))
     }
 
+    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end).
+    ///
+    /// # Errors
+    /// As [`next_or_end`](Self::next_or_end).
+    pub fn receive_owned_or_end(&mut self, patience: Patience) -> TransportResult<Option<(u8, Vec<u8>)>> {
+        or_end(self.receive_owned(patience), TransportError::is_closed)
+    }
+
     /// Hands every message that is there to `handler`, at most as many as the ring has slots, and returns how many that were. Each is
     /// acknowledged when `handler` returns, and not if it panics.
     ///
     /// # Errors
-    /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on.
+    /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on. `Consume`: there is nothing, and
+    /// the ring says that nothing will come.
     pub fn process_available(&mut self, mut handler: impl FnMut(FrameMeta<'_>)) -> TransportResult<usize> {
         let most = self.capacity();
         for handled in 0..most {
-            let Some(message) = self.next(Patience::Now)? else { return Ok(handled) };
-            handler(message.meta());
+            match self.next(Patience::Now) {
+                Ok(Some(message)) => handler(message.meta()),
+                Ok(None) => return Ok(handled),
+                Err(end) if handled > 0 && end.is_end() => return Ok(handled),
+                Err(error) => return Err(error),
+            }
         }
         Ok(most)
     }
@@ -123,8 +164,8 @@ impl<F: Format> HasConsumer for FramedTransportConsumer<F> {
         self.receiver.consumer_mut().base_mut()
     }
 
-    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        self.receiver.wait_until_available(deadline)
+    fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
+        self.receiver.wait_until_available(patience)
     }
 
     fn counts_anew(&mut self) {

@@ -52,6 +52,50 @@ pub enum TransportError {
     Session(#[from] SessionLayoutError),
 }
 
+impl TransportError {
+    /// Whether the stream has ended in good order: the sender has closed it, and everything was received. Of sending: nothing can be sent
+    /// into the ring any more.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Consume(error) => error.is_closed(),
+            Self::Publish(error) => error.is_closed(),
+            Self::RequiredConsumer(error) => error.is_closed(),
+            _ => false,
+        }
+    }
+
+    /// Whether the patience was at its end.
+    pub fn is_timed_out(&self) -> bool {
+        match self {
+            Self::Consume(error) => error.is_timed_out(),
+            Self::Publish(error) => error.is_timed_out(),
+            Self::RequiredConsumer(error) => error.is_timed_out(),
+            Self::Build(error) => error.is_timed_out(),
+            _ => false,
+        }
+    }
+
+    /// Whether there was no room, and the call was not to wait.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
+    /// Whether the peer that was waited for has gone without a word: its process died, or a panic dropped its end.
+    pub fn is_peer_gone(&self) -> bool {
+        match self {
+            Self::Consume(error) => error.is_peer_gone(),
+            Self::Publish(error) => error.is_peer_gone(),
+            Self::RequiredConsumer(error) => error.is_peer_gone(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing will come any more from the sender that there was: see [`ConsumeError::is_end`].
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Consume(error) if error.is_end())
+    }
+}
+
 impl From<InvalidSegmentName> for TransportError {
     fn from(error: InvalidSegmentName) -> Self {
         Self::Session(error.into())

@@ -20,7 +20,6 @@ use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Sequence};
-use std::time::Instant;
 
 /// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
 /// [`AlignedFixedFrame`](super::AlignedFixedFrame).
@@ -104,7 +103,7 @@ pub trait Receiver: Send {
     fn next(&mut self, patience: Patience) -> TransportResult<Option<Self::Held<'_>>>;
 
     /// Waits until there is a message for `next`, or one that cannot be read, of which `next` says so.
-    fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError>;
+    fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError>;
 
     /// Messages that were skipped because they could not be read.
     fn skipped(&self) -> u64;

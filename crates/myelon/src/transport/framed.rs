@@ -19,7 +19,6 @@ use disruptor_mp::{
 };
 use std::convert::Infallible;
 use std::ops::Range;
-use std::time::Instant;
 
 impl<E: FramedTransportFrame> Format for E {
     const PAYLOAD_ALIGN: usize = E::SHAPE.payload_align;
@@ -237,10 +236,10 @@ pub(super) fn find<E: FramedTransportFrame>(
         if let Some(found) = gather(consumer, reassembler)? {
             return Ok(Some(found));
         }
-        if patience == Patience::Now {
-            return Ok(None);
+        match consumer.wait_until_available(patience) {
+            Err(error) if patience == Patience::Now && error.is_timed_out() => return Ok(None),
+            waited => waited?,
         }
-        consumer.wait_until_available(patience.deadline())?;
     }
 }
 
@@ -311,7 +310,7 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
         Ok(Some(HeldFrames { lease: self.consumer.lease_peeked(frames), envelope, payload }))
     }
 
-    fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+    fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError> {
         if self.untold.is_some() {
             return Ok(());
         }
@@ -320,7 +319,7 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
             match gather(&mut self.consumer, &mut self.reassembler) {
                 Ok(Some(_)) => break Ok(()),
                 Ok(None) => {
-                    if let Err(end) = self.consumer.wait_until_available(deadline) {
+                    if let Err(end) = self.consumer.wait_until_available(patience) {
                         break Err(end);
                     }
                 }

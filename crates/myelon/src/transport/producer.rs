@@ -48,43 +48,11 @@ impl<F: Format> FramedTransportProducer<F> {
         TransportBuilder::to_create(place, depth).with_max_consumers(max_consumers).build_producer()
     }
 
-    /// Sends `payload`: waits while the ring is full, as long as its consumers live. Returns the message's sequence.
+    /// Sends `payload`: waits for room as `patience` says. Returns the message's sequence. The bytes are copied once, into the ring.
     ///
     /// # Errors
-    /// `TooLarge` at once if it can never be sent; `Publish` if the wait ends without room. Nothing was sent.
-    pub fn publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Endless)
-    }
-
-    /// Sends `payload` if there is room now.
-    ///
-    /// # Errors
-    /// `Full`, `TooLarge`. Nothing was sent.
-    pub fn try_publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Now)
-    }
-
-    /// [`publish`](Self::publish) that gives up at `deadline`.
-    ///
-    /// # Errors
-    /// As `publish`, and `Publish(TimedOut)` with the report of who held the ring back.
-    pub fn publish_deadline(&mut self, payload: &[u8], kind: u8, deadline: Instant) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Until(deadline))
-    }
-
-    /// [`publish`](Self::publish) under the watch that
-    /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) began.
-    ///
-    /// # Errors
-    /// `TooLarge`, `RequiredConsumer`. Nothing was sent.
-    pub fn publish_managed(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Managed)
-    }
-
-    /// Sends `payload` with whatever patience there is: the general form of the calls above. The bytes are copied once, into the ring.
-    ///
-    /// # Errors
-    /// `TooLarge`, `Full`, `Publish`, `RequiredConsumer`. Nothing was sent.
+    /// `TooLarge` at once if it can never be sent; `Full` for [`Patience::Now`]; `Publish` and `RequiredConsumer` say why a wait ended without
+    /// room. Nothing was sent.
     /// Source: RFC 0007, "Sending".
     #[inline]
     pub fn send(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
@@ -92,6 +60,38 @@ impl<F: Format> FramedTransportProducer<F> {
         let sequence = self.sender.send(&letter, payload, patience)?;
         self.next_msg_id = self.next_msg_id.wrapping_add(1);
         Ok(sequence)
+    }
+
+    /// [`send`](Self::send)`(payload, kind, Patience::Endless)`.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Publish`. Nothing was sent.
+    pub fn publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Endless)
+    }
+
+    /// [`send`](Self::send)`(payload, kind, Patience::Now)`.
+    ///
+    /// # Errors
+    /// `Full`, `TooLarge`. Nothing was sent.
+    pub fn try_publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Now)
+    }
+
+    /// [`send`](Self::send)`(payload, kind, Patience::Until(deadline))`.
+    ///
+    /// # Errors
+    /// As `publish`, and `Publish(TimedOut)` with the report of who held the ring back.
+    pub fn publish_deadline(&mut self, payload: &[u8], kind: u8, deadline: Instant) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Until(deadline))
+    }
+
+    /// [`send`](Self::send)`(payload, kind, Patience::Managed)`.
+    ///
+    /// # Errors
+    /// `TooLarge`, `RequiredConsumer`. Nothing was sent.
+    pub fn publish_managed(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
+        self.send(payload, kind, Patience::Managed)
     }
 
     /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
@@ -146,22 +146,14 @@ impl<F: Format> FramedTransportProducer<F> {
         self.in_reply_to = sequence;
     }
 
-    /// Waits until at least one consumer is there; `false` if none is within `timeout`. [`Duration::ZERO`] looks once, [`Duration::MAX`]
-    /// waits without end.
+    /// [`wait_for_consumers`](Self::wait_for_consumers)`(1, timeout)`.
     pub fn discover_consumers(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now().checked_add(timeout);
-        while self.get_consumer_count() == 0 {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return false;
-            }
-            disruptor_mp::perform_default_discovery_poll_wait();
-        }
-        true
+        self.wait_for_consumers(1, timeout)
     }
 
-    /// Waits until consumer `id` is there and lives; `false` if it is not within `timeout`, for which the same holds.
+    /// [`wait_for_consumer`](Self::wait_for_consumer)`(id, timeout)`.
     pub fn discover_consumer_id(&self, id: &str, timeout: Duration) -> bool {
-        self.wait_for_consumer_id(id, timeout)
+        self.wait_for_consumer(id, timeout)
     }
 
     disruptor_mp::producer_end_methods!(end [pub]);

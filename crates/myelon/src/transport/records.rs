@@ -16,7 +16,6 @@ use disruptor_mp::{
     ConsumeError, Lines, Patience, RECORD_RING_BYTES_MIN, RecordClaim, RecordConsumer, RecordError, RecordLease,
     RecordProducer, Sequence, SharedDisruptorBuilder,
 };
-use std::time::Instant;
 
 /// What payloads are aligned to, whatever precedes them.
 const ALIGN: usize = 16;
@@ -247,8 +246,8 @@ impl Receiver for RecordReceiver {
         }
     }
 
-    fn wait_until_available(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        self.consumer.wait_until_available(deadline)
+    fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError> {
+        self.consumer.wait_until_available(patience)
     }
 
     fn skipped(&self) -> u64 {

@@ -9,9 +9,8 @@ use crate::codec::{Codec, OlderVersion};
 use crate::transport::{Format, FramedTransportConsumer, Records, TransportBuilder, TransportError, TransportResult};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumeError, MultiProcessError, Patience, Place, WaitStrategy};
+use disruptor_mp::{ConsumeError, MultiProcessError, Patience, Place, WaitStrategy, or_end};
 use std::fmt;
-use std::time::Instant;
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
 ///
@@ -130,7 +129,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         self.on_undecodable = on_undecodable;
     }
 
-    /// The next message, whose bytes nobody has looked at yet; `None` only for [`Patience::Now`]. Dropping it acknowledges it.
+    /// The next message, whose bytes were not looked at yet; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is
+    /// none yet. Dropping it acknowledges it.
     ///
     /// # Errors
     /// `Transport`: the wait ended, or one message could not be put together and was skipped.
@@ -138,6 +138,35 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     pub fn next(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         let Self { raw, reading, .. } = self;
         Ok(raw.next(patience)?.map(|message| TypedMessage::new(message, reading)))
+    }
+
+    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.
+    /// That there is nothing yet is an error that [`is_timed_out`](TypedReceiveError::is_timed_out).
+    ///
+    #[cfg_attr(feature = "bincode", doc = "```")]
+    #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+    /// # use myelon::prelude::*;
+    /// # #[message]
+    /// # struct Tick(u64);
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TypedProducer::<Tick>::create(&name, 1 << 16)?;
+    /// # let mut consumer = TypedConsumer::<Tick>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+    /// # producer.publish(&Tick(7), 0)?;
+    /// # drop(producer);
+    /// let mut sum = 0;
+    /// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+    ///     sum += message.decode()?.0;
+    /// }
+    /// # assert_eq!(sum, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for the end in good order.
+    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
+        or_end(self.next(patience), TypedReceiveError::is_closed)
     }
 
     /// The next message and its kind, decoded from a copy and acknowledged; `None` only for [`Patience::Now`].
@@ -170,19 +199,32 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         }
     }
 
+    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end).
+    ///
+    /// # Errors
+    /// As [`receive_owned`](Self::receive_owned), but for the end in good order.
+    pub fn receive_owned_or_end(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
+        or_end(self.receive_owned(patience), TypedReceiveError::is_closed)
+    }
+
     /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that were. Each is
     /// acknowledged when `handler` returns, and not if it panics.
     ///
     /// # Errors
-    /// `Transport`: the ring has ended, or a message could not be put together and was skipped; those before it were handed over.
+    /// `Transport`: there is nothing and the ring says that nothing will come, or a message could not be put together and was skipped; those
+    /// before it were handed over.
     pub fn process_available(
         &mut self,
         mut handler: impl FnMut(&TypedMessage<'_, T, F>),
     ) -> Result<usize, TypedReceiveError> {
         let most = self.raw.capacity();
         for handled in 0..most {
-            let Some(message) = self.next(Patience::Now)? else { return Ok(handled) };
-            handler(&message);
+            match self.next(Patience::Now) {
+                Ok(Some(message)) => handler(&message),
+                Ok(None) => return Ok(handled),
+                Err(end) if handled > 0 && end.is_end() => return Ok(handled),
+                Err(error) => return Err(error),
+            }
         }
         Ok(most)
     }
@@ -238,8 +280,8 @@ impl<T: Codec, F: Format> HasConsumer for TypedConsumer<T, F> {
         self.raw.base_mut()
     }
 
-    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        self.raw.wait_for_next(deadline)
+    fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
+        self.raw.wait_for_next(patience)
     }
 
     fn counts_anew(&mut self) {

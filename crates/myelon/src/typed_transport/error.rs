@@ -7,7 +7,7 @@
 
 use crate::codec::CodecError;
 use crate::transport::TransportError;
-use disruptor_mp::{RequiredConsumerError, Sequence};
+use disruptor_mp::{ConsumeError, RequiredConsumerError, Sequence};
 
 /// Why a message was not sent. Nothing was: the next one can be tried.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,40 @@ impl From<TransportError> for TypedPublishError {
     }
 }
 
+impl TypedPublishError {
+    /// Whether nothing can be sent into the ring any more.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Codec(_) => false,
+            Self::RequiredConsumer(error) => error.is_closed(),
+            Self::Transport(error) => error.is_closed(),
+        }
+    }
+
+    /// Whether the patience was at its end.
+    pub fn is_timed_out(&self) -> bool {
+        match self {
+            Self::Codec(_) => false,
+            Self::RequiredConsumer(error) => error.is_timed_out(),
+            Self::Transport(error) => error.is_timed_out(),
+        }
+    }
+
+    /// Whether there was no room, and the call was not to wait.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_full())
+    }
+
+    /// Whether the receiver that was waited for has gone without a word.
+    pub fn is_peer_gone(&self) -> bool {
+        match self {
+            Self::Codec(_) => false,
+            Self::RequiredConsumer(error) => error.is_peer_gone(),
+            Self::Transport(error) => error.is_peer_gone(),
+        }
+    }
+}
+
 /// Why no message was received.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,4 +85,32 @@ pub enum TypedReceiveError {
     /// The wait ended without a message, or the transport had to skip one.
     #[error(transparent)]
     Transport(#[from] TransportError),
+}
+
+impl From<ConsumeError> for TypedReceiveError {
+    fn from(error: ConsumeError) -> Self {
+        Self::Transport(error.into())
+    }
+}
+
+impl TypedReceiveError {
+    /// Whether the stream has ended in good order: the sender has closed it, and everything was received.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_closed())
+    }
+
+    /// Whether the patience was at its end: there is nothing yet.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_timed_out())
+    }
+
+    /// Whether the sender has gone without closing the stream.
+    pub fn is_peer_gone(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_peer_gone())
+    }
+
+    /// Whether nothing will come any more from the sender that there was: see [`ConsumeError::is_end`].
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_end())
+    }
 }

@@ -80,26 +80,42 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         Ok(Self { raw, scratch: T::Scratch::default(), encoded, message: PhantomData })
     }
 
-    /// Sends `message`: waits while the ring is full, as long as its consumers live. Returns the message's sequence.
+    /// Sends `message`: waits for room as `patience` says. Returns the message's sequence.
+    ///
+    /// It is encoded into the ring itself if it fits into what is free there now, in one frame or record; otherwise into a buffer that is
+    /// kept, and copied. It waits for its own room and no more, and is encoded at most twice, however long it waits.
     ///
     /// # Errors
-    /// `Codec` if it cannot be encoded; `Transport` if it can never fit, or the wait ends without room. Nothing was sent.
+    /// `Codec` if it cannot be encoded; `Transport` and `RequiredConsumer` say why there was no room. Nothing was sent. One that can never fit
+    /// is `TooLarge` at once, whatever the ring holds.
+    /// Source: RFC 0008, "Streams".
+    pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
+        let Self { raw, scratch, .. } = self;
+        let sequence = raw.send_with(kind, message.size_hint(), patience, |into| message.encode(scratch, into))?;
+        self.encoded.inc();
+        Ok(sequence)
+    }
+
+    /// [`send`](Self::send)`(message, kind, Patience::Endless)`.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). Nothing was sent.
     pub fn publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
         self.send(message, kind, Patience::Endless)
     }
 
-    /// Sends `message` if there is room now.
+    /// [`send`](Self::send)`(message, kind, Patience::Now)`.
     ///
     /// # Errors
-    /// `Transport(Full)`, and as [`publish`](Self::publish). Nothing was sent.
+    /// `Transport(Full)`, and as [`send`](Self::send). Nothing was sent.
     pub fn try_publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
         self.send(message, kind, Patience::Now)
     }
 
-    /// [`publish`](Self::publish) that gives up at `deadline`.
+    /// [`send`](Self::send)`(message, kind, Patience::Until(deadline))`.
     ///
     /// # Errors
-    /// As `publish`, and with the report of who held the ring back when the time is over. Nothing was sent.
+    /// As [`send`](Self::send), with the report of who held the ring back when the time is over. Nothing was sent.
     pub fn publish_deadline(
         &mut self,
         message: &T,
@@ -109,28 +125,12 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         self.send(message, kind, Patience::Until(deadline))
     }
 
-    /// [`publish`](Self::publish) under the watch that
-    /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) began.
+    /// [`send`](Self::send)`(message, kind, Patience::Managed)`.
     ///
     /// # Errors
-    /// `RequiredConsumer`, and as `publish`. Nothing was sent.
+    /// `RequiredConsumer`, and as [`send`](Self::send). Nothing was sent.
     pub fn publish_managed(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
         self.send(message, kind, Patience::Managed)
-    }
-
-    /// Sends `message` with whatever patience there is: the general form of the calls above.
-    ///
-    /// It is encoded into the ring itself if it fits into what is free there now, in one frame or record; otherwise into a buffer that is
-    /// kept, and copied. It waits for its own room and no more, and is encoded at most twice, however long it waits.
-    ///
-    /// # Errors
-    /// `Codec`, `Transport`, `RequiredConsumer`. Nothing was sent. One that can never fit is `TooLarge` at once, whatever the ring holds.
-    /// Source: RFC 0008, "Streams".
-    pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        let Self { raw, scratch, .. } = self;
-        let sequence = raw.send_with(kind, message.size_hint(), patience, |into| message.encode(scratch, into))?;
-        self.encoded.inc();
-        Ok(sequence)
     }
 
     /// Sends the message for which the last call found no room, as it was encoded then.

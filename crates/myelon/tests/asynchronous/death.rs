@@ -34,7 +34,7 @@ fn victim_at_the_other_end() {
     wait_to_be_killed();
 }
 
-fn victim(part: &str, name: &str) -> Victim {
+pub(crate) fn victim(part: &str, name: &str) -> Victim {
     let mut victim = Respawn::test(test_name!(victim_at_the_other_end)).role(format!("{part} {name}")).spawn();
     victim.wait_line("READY");
     victim

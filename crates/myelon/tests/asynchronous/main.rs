@@ -12,5 +12,6 @@
 mod cancel;
 mod death;
 mod exchange;
+mod plain_loop;
 mod room;
 mod stage;

@@ -18,5 +18,6 @@ mod conformance;
 mod histories;
 mod model;
 mod nothing;
+mod plain_loop;
 mod processes;
 mod stage;

@@ -21,6 +21,7 @@ mod errors;
 #[path = "../codec/messages.rs"]
 mod messages;
 mod places;
+mod plain_loop;
 mod room;
 mod round_trip;
 mod stage;

@@ -6,9 +6,10 @@
 use super::consumer_end::ConsumerBase;
 use super::consumer_face::{ConsumerMut, HasConsumer};
 use super::consumer_side::ConsumerSide;
-use super::error::ConsumeError;
+use super::error::{ConsumeError, or_end};
 use super::lease::{BatchLease, Lease};
 use super::pace::coarse_now_ns;
+use super::patience::Patience;
 use crate::Sequence;
 use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
@@ -36,13 +37,89 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Self { end }
     }
 
-    /// The next event, if there is one now. The lease gives access to the slot itself; dropping it acknowledges the event.
+    /// The next event, in its slot; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet. The lease gives
+    /// access to the slot itself; dropping it acknowledges the event.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring and asks nobody, so it
+    /// does not hear of a producer that was killed: for that there is [`check_producer`](ConsumerEnd::check_producer).
+    #[inline(always)]
+    pub fn next(&mut self, patience: Patience) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
+        if !self.end.side.look() && !self.end.wait_as(patience)? {
+            return Ok(None);
+        }
+        Ok(Some(Lease::new(&mut self.end.side)))
+    }
+
+    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and everything was read. That
+    /// there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    ///
+    /// ```
+    /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = disruptor_mp::portable_shm_segment_name("doc");
+    /// # let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+    /// # let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
+    /// # for number in 1..4 {
+    /// #     producer.publish(|event| *event = number)?;
+    /// # }
+    /// # drop(producer);
+    /// let mut sum = 0;
+    /// while let Some(event) = consumer.next_or_end(Patience::Endless)? {
+    ///     sum += *event;
+    /// }
+    /// # assert_eq!(sum, 1 + 2 + 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for `Closed`.
+    #[inline(always)]
+    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
+        or_end(self.next(patience), ConsumeError::is_closed)
+    }
+
+    /// Everything that can be read now, at most `max` events, as one lease that is acknowledged as a whole; waits for the first of them as
+    /// `patience` says. `None` only for [`Patience::Now`], if there is none yet.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    ///
+    /// # Panics
+    /// If `max` is 0.
+    #[inline(always)]
+    pub fn next_batch(&mut self, max: usize, patience: Patience) -> Result<Option<BatchLease<'_, E, F>>, ConsumeError> {
+        assert!(max > 0, "a batch has room for at least one event");
+        if !self.end.side.look_for_all() && !self.end.wait_as(patience)? {
+            return Ok(None);
+        }
+        Ok(Some(BatchLease::new(&mut self.end.side, max)))
+    }
+
+    /// [`next_batch`](Self::next_batch) for loops that end where the ring does, as [`next_or_end`](Self::next_or_end).
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for `Closed`.
+    ///
+    /// # Panics
+    /// If `max` is 0.
+    #[inline(always)]
+    pub fn next_batch_or_end(
+        &mut self,
+        max: usize,
+        patience: Patience,
+    ) -> Result<Option<BatchLease<'_, E, F>>, ConsumeError> {
+        or_end(self.next_batch(max, patience), ConsumeError::is_closed)
+    }
+
+    /// [`next`](Self::next)`(Patience::Now)` that does not say why there is nothing.
     #[inline]
     pub fn try_consume_next_leased(&mut self) -> Option<Lease<'_, E, F>> {
         if self.end.side.look() { Some(Lease::new(&mut self.end.side)) } else { None }
     }
 
-    /// The next event; waits for it without a limit other than the end of the ring or the producer's death.
+    /// [`next`](Self::next)`(Patience::Endless)`.
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first.
@@ -54,10 +131,10 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(Lease::new(&mut self.end.side))
     }
 
-    /// The next event; gives up at `deadline`.
+    /// [`next`](Self::next)`(Patience::Until(deadline))`.
     ///
     /// # Errors
-    /// As [`consume_next_leased`](Self::consume_next_leased), and `TimedOut`.
+    /// As [`next`](Self::next).
     #[inline]
     pub fn consume_next_leased_deadline(&mut self, deadline: Instant) -> Result<Lease<'_, E, F>, ConsumeError> {
         if !self.end.side.look() {
@@ -66,13 +143,13 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(Lease::new(&mut self.end.side))
     }
 
-    /// Everything that can be read now, at most `max` events, as one lease that is acknowledged as a whole. `None` if there is nothing.
+    /// [`next_batch`](Self::next_batch)`(max, Patience::Now)` that does not say why there is nothing.
     #[inline]
     pub fn try_consume_batch_leased(&mut self, max: usize) -> Option<BatchLease<'_, E, F>> {
         if max > 0 && self.end.side.look_for_all() { Some(BatchLease::new(&mut self.end.side, max)) } else { None }
     }
 
-    /// [`try_consume_batch_leased`](Self::try_consume_batch_leased) that waits for the first event, until `deadline` if there is one.
+    /// [`next_batch`](Self::next_batch)`(max, Patience::Until(deadline))`; without a deadline, `Patience::Endless`.
     ///
     /// # Errors
     /// See [`ConsumeError`].
@@ -207,7 +284,7 @@ impl<E: Event, F: SlotForm> HasConsumer for SharedConsumer<E, F> {
         ConsumerMut(&mut self.end)
     }
 
-    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        self.end.wait_until_readable(deadline)
+    fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
+        self.end.wait_until_readable(patience)
     }
 }

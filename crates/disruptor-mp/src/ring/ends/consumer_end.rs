@@ -5,6 +5,7 @@
 
 use super::consumer_side::{ConsumerCounters, ConsumerSide, Parting};
 use super::error::ConsumeError;
+use super::patience::Patience;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters};
 use crate::liveness::{NextStep, RefusedCall, StallReport, WaitingFor};
@@ -46,8 +47,20 @@ impl<S: Carries> ConsumerBase<S> {
     }
 
     /// Waits until a look finds something: an event, a record, or what lies between records.
-    pub(super) fn wait_until_readable(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        if self.side.look() { Ok(()) } else { self.wait(deadline) }
+    pub(super) fn wait_until_readable(&mut self, patience: Patience) -> Result<(), ConsumeError> {
+        if self.side.look() || self.wait_as(patience)? {
+            return Ok(());
+        }
+        Err(ConsumeError::TimedOut { waited: Duration::ZERO })
+    }
+
+    /// Waits for the next event, which was not there a moment ago. `false`: it is not there yet, and `patience` is not to wait.
+    #[inline(never)]
+    pub(super) fn wait_as(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
+        match patience {
+            Patience::Now => self.side.why_nothing().map_or(Ok(false), Err),
+            patience => self.wait(patience.deadline()).map(|()| true),
+        }
     }
 
     #[inline]

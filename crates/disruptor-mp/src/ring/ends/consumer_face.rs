@@ -5,9 +5,9 @@
 
 use super::consumer_end::ConsumerBase;
 use super::error::ConsumeError;
+use super::patience::Patience;
 use crate::CounterHandle;
 use crate::ring::memory::layout::Carries;
-use std::time::Instant;
 
 /// What every consumer can be asked and told, whatever its ring carries: its producer, its place in the ring, its counters, reports.
 ///
@@ -52,7 +52,7 @@ pub trait HasConsumer {
     fn base_mut(&mut self) -> ConsumerMut<'_, Self::Carries>;
 
     /// [`ConsumerEnd::wait_until_available`] of this consumer.
-    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError>;
+    fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError>;
 
     /// Its counters are elsewhere from now on: handles that were kept are to be taken anew.
     fn counts_anew(&mut self) {}
@@ -105,16 +105,16 @@ macro_rules! consumer_end_methods {
 
         /// Waits until there is something that the next receiving call finds without waiting, and does not take it: an event, a record, a
         /// whole message, or a message that cannot be read, of which that call says so. What lies between records, and the rest of a message
-        /// that began before this consumer came, is stepped over. `None` waits without end.
+        /// that began before this consumer came, is stepped over.
         ///
         /// # Errors
         /// See [`ConsumeError`](disruptor_mp::ConsumeError); everything published before the end is there to be received first.
         $($vis)* fn wait_until_available(
             &mut self,
-            deadline: Option<::std::time::Instant>,
+            patience: impl Into<$crate::Patience>,
         ) -> Result<(), $crate::ConsumeError> {
             $crate::__face_method!(
-                $in; ConsumerEnd::wait_until_available(self, deadline); self.wait_for_next(deadline))
+                $in; ConsumerEnd::wait_until_available(self, patience); self.wait_for_next(patience.into()))
         }
 
         /// Whether the ring has ended for us, and everything published has been read: `Closed`, `Replaced` or

@@ -227,12 +227,42 @@ impl<S: Carries> ConsumerSide<S> {
         Some(ConsumeError::Damaged { skipped })
     }
 
-    /// [`step_over_damage`](Self::step_over_damage) for a look that does not wait: only where a word is no word, so
-    /// that a look at an empty ring leaves the cursor's line alone.
+    /// Why a look that does not wait has found nothing; `None`: there is nothing yet. Makes no system call. Steps over damage only where a word
+    /// is no word, so that a look at an empty ring leaves the cursor's line alone.
     #[inline]
-    pub(super) fn step_over_nonsense(&mut self) -> Option<ConsumeError> {
+    pub(super) fn why_nothing(&mut self) -> Option<ConsumeError> {
         let word = self.core.memory().word(self.core.next()).load(Ordering::Relaxed);
-        if word == 0 && self.core.is_believed() { None } else { self.step_over_damage(false) }
+        let is_silent = word == 0 && self.core.is_believed();
+        let damage = if is_silent { None } else { self.step_over_damage(false) };
+        damage.or_else(|| {
+            let may_end = self.core.is_over() || self.segment().fate() != Fate::Live || self.is_forked();
+            if may_end { self.end_that_was_said() } else { None }
+        })
+    }
+
+    /// The end of the ring as far as it is written there, if everything published before it was read.
+    #[cold]
+    fn end_that_was_said(&mut self) -> Option<ConsumeError> {
+        if self.is_forked() {
+            return Some(ConsumeError::Forked);
+        }
+        let end = self.said_end().or_else(|| {
+            let is_abandoned = self.core.memory().control().gate.is_abandoned();
+            is_abandoned.then(|| self.death(Duration::ZERO))
+        });
+        // What was published before the end comes first.
+        if self.look() { None } else { end }
+    }
+
+    /// Whether the ring says that it was closed, and everything in it was read, or that another has its place.
+    fn said_end(&mut self) -> Option<ConsumeError> {
+        if self.core.is_finished() {
+            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Closed));
+        }
+        if self.segment().fate() != Fate::Live {
+            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
+        }
+        None
     }
 
     /// Whether there is an event now; if so, how many there are is an answer of now.
@@ -249,11 +279,8 @@ impl<S: Carries> ConsumerSide<S> {
         if let Some(damage) = self.step_over_damage(false) {
             return Some(damage);
         }
-        if self.core.is_finished() {
-            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Closed));
-        }
-        if self.segment().fate() != Fate::Live {
-            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
+        if let Some(end) = self.said_end() {
+            return Some(end);
         }
         if !self.core.memory().control().gate.is_abandoned() {
             match self.segment().is_held(PRODUCER_BYTE) {
@@ -268,13 +295,7 @@ impl<S: Carries> ConsumerSide<S> {
             }
         }
         // The lock was looked at after the flags: a producer that closed and left in between has said so by now.
-        if self.core.is_finished() {
-            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Closed));
-        }
-        if self.segment().fate() != Fate::Live {
-            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
-        }
-        Some(self.death(waited))
+        self.said_end().or_else(|| Some(self.death(waited)))
     }
 
     /// The producer's lock is free, or it has said that a panic dropped it.

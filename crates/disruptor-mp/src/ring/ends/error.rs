@@ -76,6 +76,23 @@ pub enum PublishError {
     Forked,
 }
 
+impl PublishError {
+    /// Whether the ring says that it is closed, or replaced: nothing can be published into it any more.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed | Self::Replaced)
+    }
+
+    /// Whether the patience was at its end.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// Whether the consumer that was waited for has no owner any more.
+    pub fn is_peer_gone(&self) -> bool {
+        matches!(self, Self::ConsumerDied { .. })
+    }
+}
+
 /// Why there was no room for what was to be published, in the words of the [`Patience`](crate::Patience) that it was to be waited with.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
@@ -88,6 +105,40 @@ pub enum NoRoom {
     /// The watched wait ended without room.
     #[error(transparent)]
     RequiredConsumer(#[from] RequiredConsumerError),
+}
+
+impl NoRoom {
+    /// Whether there was no room, and the call was not to wait.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
+    /// Whether nothing can be published into the ring any more: see [`PublishError::is_closed`].
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Full => false,
+            Self::Publish(error) => error.is_closed(),
+            Self::RequiredConsumer(error) => error.is_closed(),
+        }
+    }
+
+    /// Whether the patience was at its end.
+    pub fn is_timed_out(&self) -> bool {
+        match self {
+            Self::Full => false,
+            Self::Publish(error) => error.is_timed_out(),
+            Self::RequiredConsumer(error) => error.is_timed_out(),
+        }
+    }
+
+    /// Whether the consumer that was waited for has no owner any more.
+    pub fn is_peer_gone(&self) -> bool {
+        match self {
+            Self::Full => false,
+            Self::Publish(error) => error.is_peer_gone(),
+            Self::RequiredConsumer(error) => error.is_peer_gone(),
+        }
+    }
 }
 
 /// Why there is no event. Everything that was published before the end has been delivered.
@@ -134,4 +185,45 @@ pub enum ConsumeError {
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
     #[error("this handle belongs to the parent process")]
     Forked,
+}
+
+impl ConsumeError {
+    /// Whether the producer has closed the ring, and everything in it was read: the end in good order.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    /// Whether the patience was at its end: there is nothing yet.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// Whether the producer has gone without closing the ring. Another one may take the ring over.
+    pub fn is_peer_gone(&self) -> bool {
+        matches!(self, Self::ProducerDied { .. })
+    }
+
+    /// Whether nothing will come any more from the producer that there was, in good order or not. What says something of one event, or that
+    /// nothing is known, is no end.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Closed | Self::Replaced | Self::ProducerDied { .. } | Self::Forked)
+    }
+}
+
+/// What a `next_or_end` makes of the answer of its `next`: *closed* is `None`, and *nothing yet* an error. For the layers above.
+///
+/// # Errors
+/// Those of `next`, but for *closed*.
+#[doc(hidden)]
+#[inline(always)]
+pub fn or_end<T, E: From<ConsumeError>>(
+    next: Result<Option<T>, E>,
+    is_closed: impl Fn(&E) -> bool,
+) -> Result<Option<T>, E> {
+    match next {
+        Ok(Some(it)) => Ok(Some(it)),
+        Ok(None) => Err(ConsumeError::TimedOut { waited: Duration::ZERO }.into()),
+        Err(error) if is_closed(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

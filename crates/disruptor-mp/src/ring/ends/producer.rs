@@ -32,15 +32,30 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Self { end, factory }
     }
 
-    /// Publishes one event: waits while the ring is full, lets `fill` write the slot, and returns the event's sequence.
+    /// Publishes one event: waits for room as `patience` says, lets `fill` write the slot, and returns the event's sequence.
     ///
     /// The slot holds what the factory made when it is used for the first time, and an older event afterwards: `fill` overwrites what
     /// matters. If `fill` panics, nothing is published.
     ///
+    /// With [`Patience::Managed`] it is a call under the watch that was enabled: alerts, then the failure action. A required consumer that has
+    /// left, was dropped or was evicted is known to the next call; one whose process was killed at the latest when another half of the ring
+    /// was published, of a slow producer 16 events, counted from 5 ms after the kill, or within two intervals of the watcher:
+    /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) says exactly when.
+    ///
     /// # Errors
-    /// See [`PublishError`]; nothing of `fill` has run. `ConsumerDied`: restart that consumer under its id, or
-    /// [evict](Self::evict_consumer) it.
+    /// `Full` for `Now`: try later. `Publish` and `RequiredConsumer` say why a wait ended without room; where that is a consumer that died,
+    /// restart it under its id, or [evict](Self::evict_consumer) it. Nothing of `fill` has run.
     /// Source: RFC 0001, "Publish".
+    #[inline]
+    pub fn publish_with(&mut self, patience: Patience, fill: impl FnOnce(&mut E)) -> Result<Sequence, NoRoom> {
+        self.end.make_room(1, patience)?;
+        Ok(self.write(fill))
+    }
+
+    /// [`publish_with`](Self::publish_with)`(Patience::Endless, fill)`.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing of `fill` has run.
     #[inline]
     pub fn publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
         if self.end.side.must_look(1) {
@@ -49,10 +64,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write(fill))
     }
 
-    /// [`publish`](Self::publish) that gives up at `deadline`.
+    /// [`publish_with`](Self::publish_with)`(Patience::Until(deadline), fill)`.
     ///
     /// # Errors
-    /// As `publish`, and `TimedOut` with the report of who held the ring back.
+    /// See [`PublishError`]: `TimedOut` has the report of who held the ring back. Nothing of `fill` has run.
     #[inline]
     pub fn publish_deadline(&mut self, deadline: Instant, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
         if self.end.side.must_look(1) {
@@ -61,12 +76,12 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write(fill))
     }
 
-    /// Publishes one event if there is room now.
+    /// [`publish_with`](Self::publish_with)`(Patience::Now, fill)`.
     ///
     /// # Errors
     /// `RingBufferFull`: nothing of `fill` has run; try later. It is also the answer of a producer that is shut, and of a handle that a
-    /// fork has carried into a child process. Consumers that died and to whom nobody can come back are cleared away on the way; for the others ask
-    /// [`check_peers`](Self::check_peers).
+    /// fork has carried into a child process. Consumers that died and to whom no process can come back are cleared away on the way; for the
+    /// others ask [`check_peers`](Self::check_peers).
     #[inline]
     pub fn try_publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RingBufferFull> {
         if self.end.side.must_look(1) && !self.end.side.find_room(1) {
@@ -75,11 +90,40 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write(fill))
     }
 
-    /// Publishes `count` events, filled by `fill(slot, index)`, and returns the sequence of the last one. Waits until there is room for
-    /// all of them; they become visible one by one, in order, with one wake. If `fill` panics, the finished ones are published.
+    /// [`publish_with`](Self::publish_with)`(Patience::Managed, fill)`.
     ///
     /// # Errors
-    /// See [`PublishError`]; nothing of `fill` has run. `TooLarge` at once if the ring has fewer slots than that.
+    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
+    #[inline]
+    pub fn publish_managed(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RequiredConsumerError> {
+        self.end.enter_managed(1, None)?;
+        Ok(self.write(fill))
+    }
+
+    /// Publishes `count` events, filled by `fill(slot, index)`, and returns the sequence of the last one. Waits as `patience` says until there
+    /// is room for all of them; they become visible one by one, in order, with one wake. If `fill` panics, the finished ones are published.
+    ///
+    /// # Errors
+    /// See [`NoRoom`]; nothing of `fill` has run. `TooLarge` if the ring has fewer slots than that: at once, unless the patience is
+    /// [`Now`](Patience::Now), to which it is `Full`.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[inline]
+    pub fn publish_batch_with(
+        &mut self,
+        count: usize,
+        patience: Patience,
+        fill: impl FnMut(&mut E, usize),
+    ) -> Result<Sequence, NoRoom> {
+        self.end.make_room(count, patience)?;
+        Ok(self.write_batch(count, fill))
+    }
+
+    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Endless, fill)`.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing of `fill` has run.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -91,10 +135,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write_batch(count, fill))
     }
 
-    /// [`publish_batch`](Self::publish_batch) that gives up at `deadline`.
+    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Until(deadline), fill)`.
     ///
     /// # Errors
-    /// As `publish_batch`, and `TimedOut`.
+    /// See [`PublishError`]; nothing of `fill` has run.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -111,7 +155,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write_batch(count, fill))
     }
 
-    /// Publishes `count` events if there is room for all of them now, and returns the sequence of the last one.
+    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Now, fill)`, with an error that says how far from enough the room is.
     ///
     /// # Errors
     /// `MissingFreeSlots` says how many slots are missing; for a batch larger than the ring that never becomes 0.
@@ -132,20 +176,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write_batch(count, fill))
     }
 
-    /// [`publish`](Self::publish) under the watch that was enabled: alerts, then the failure action. A required consumer that has left, was
-    /// dropped or was evicted is known to the next call; one whose process was killed at the latest when another half of the ring was published,
-    /// of a slow producer 16 events, counted from 5 ms after the kill, or within two intervals of the watcher:
-    /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) says exactly when.
-    ///
-    /// # Errors
-    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
-    #[inline]
-    pub fn publish_managed(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RequiredConsumerError> {
-        self.end.enter_managed(1, None)?;
-        Ok(self.write(fill))
-    }
-
-    /// [`publish_batch`](Self::publish_batch) under the watch that was enabled.
+    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Managed, fill)`.
     ///
     /// # Errors
     /// See [`RequiredConsumerError`]; nothing of `fill` has run.
@@ -160,16 +191,6 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     ) -> Result<Sequence, RequiredConsumerError> {
         self.end.enter_managed(count, None)?;
         Ok(self.write_batch(count, fill))
-    }
-
-    /// Publishes one event with whatever `patience` there is: the general form of the calls above.
-    ///
-    /// # Errors
-    /// See [`NoRoom`]; nothing of `fill` has run.
-    #[inline]
-    pub fn publish_with(&mut self, patience: Patience, fill: impl FnOnce(&mut E)) -> Result<Sequence, NoRoom> {
-        self.end.make_room(1, patience)?;
-        Ok(self.write(fill))
     }
 
     /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns the sequence of

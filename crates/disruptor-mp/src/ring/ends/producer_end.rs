@@ -17,7 +17,7 @@ use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Sequencer;
 use crate::ring::selection::Selection;
 use crate::segment::{Claim, Place, Spare};
-use crate::sync::wait::{WaitStrategy, Waiter, deadline_in};
+use crate::sync::wait::{WaitStrategy, Waiter};
 use std::time::{Duration, Instant};
 
 /// How a producer came to its ring.
@@ -95,14 +95,15 @@ impl<S: Carries> ProducerBase<S> {
                 .all(|index| membership::describe(self.side.core.memory(), index).position > sequence)
     }
 
-    pub(super) fn wait_until_consumed(&mut self, sequence: Sequence, deadline: Instant) -> Result<(), PublishError> {
+    pub(super) fn wait_until_consumed(&mut self, sequence: Sequence, patience: Patience) -> Result<(), PublishError> {
+        let deadline = patience.deadline();
         // Only this producer could publish it, and it waits.
         let last = self.last_published_sequence();
         if sequence > last && !self.side.is_forked() {
             return Err(PublishError::NotPublished { sequence, last });
         }
         self.side
-            .wait_for(&mut self.waiter, Target::Consumed(sequence), Some(deadline), Watch::Unwatched)
+            .wait_for(&mut self.waiter, Target::Consumed(sequence), deadline, Watch::Unwatched)
             .map_err(|blocked| self.side.publish_error(blocked))
     }
 
@@ -112,8 +113,12 @@ impl<S: Carries> ProducerBase<S> {
         Some(membership::info(memory, index)?.position.saturating_sub(1))
     }
 
-    pub(super) fn wait_for_consumer_id(&self, id: &str, timeout: Duration) -> bool {
-        self.poll_until(deadline_in(timeout), JOIN_POLL, || self.side.is_joined(id))
+    pub(super) fn wait_for_consumer(&self, id: &str, patience: Patience) -> bool {
+        self.poll_until(patience.deadline(), JOIN_POLL, || self.side.is_joined(id))
+    }
+
+    pub(super) fn wait_for_consumers(&self, count: usize, patience: Patience) -> bool {
+        self.poll_until(patience.deadline(), JOIN_POLL, || self.get_consumer_count() >= count)
     }
 
     /// Looks every `interval` until `deadline`, if there is one. Joining is rare and takes milliseconds: no process

@@ -120,7 +120,7 @@ macro_rules! producer_end_methods {
         }
 
         /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer
-        /// holds it have joined.
+        /// holds it have joined; as long as `patience` says.
         ///
         /// # Errors
         /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet; see
@@ -128,11 +128,11 @@ macro_rules! producer_end_methods {
         $($vis)* fn wait_until_consumed(
             &mut self,
             sequence: $crate::Sequence,
-            deadline: ::std::time::Instant,
+            patience: impl Into<$crate::Patience>,
         ) -> Result<(), $crate::PublishError> {
             $crate::__face_method!(
-                $in; ProducerEnd::wait_until_consumed(self, sequence, deadline);
-                self.base_mut().0.wait_until_consumed(sequence, deadline))
+                $in; ProducerEnd::wait_until_consumed(self, sequence, patience);
+                self.base_mut().0.wait_until_consumed(sequence, patience.into()))
         }
 
         /// The last sequence that consumer `id` has released (-1: none), or `None` if no consumer is registered under that id.
@@ -140,12 +140,25 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::consumer_sequence(self, id); self.base().consumer_sequence(id))
         }
 
-        /// Waits until consumer `id` has joined and lives; `false` if it has not within `timeout`. `Duration::ZERO` looks
-        /// once, `Duration::MAX` waits without end.
+        /// Waits until consumer `id` has joined and lives; `false` if it has not within `patience`. Looks once a millisecond.
+        $($vis)* fn wait_for_consumer(&self, id: &str, patience: impl Into<$crate::Patience>) -> bool {
+            $crate::__face_method!(
+                $in; ProducerEnd::wait_for_consumer(self, id, patience);
+                self.base().wait_for_consumer(id, patience.into()))
+        }
+
+        /// Waits until `count` consumers live, of those that [`DiscoveryMode`](disruptor_mp::DiscoveryMode) selects; `false`
+        /// if not so many do within `patience`. Looks once a millisecond.
+        $($vis)* fn wait_for_consumers(&self, count: usize, patience: impl Into<$crate::Patience>) -> bool {
+            $crate::__face_method!(
+                $in; ProducerEnd::wait_for_consumers(self, count, patience);
+                self.base().wait_for_consumers(count, patience.into()))
+        }
+
+        /// [`wait_for_consumer`](Self::wait_for_consumer)`(id, timeout)`.
         $($vis)* fn wait_for_consumer_id(&self, id: &str, timeout: ::std::time::Duration) -> bool {
             $crate::__face_method!(
-                $in; ProducerEnd::wait_for_consumer_id(self, id, timeout);
-                self.base().wait_for_consumer_id(id, timeout))
+                $in; ProducerEnd::wait_for_consumer_id(self, id, timeout); self.wait_for_consumer(id, timeout))
         }
 
         /// How many live consumers are registered, of those that [`DiscoveryMode`](disruptor_mp::DiscoveryMode) selects.

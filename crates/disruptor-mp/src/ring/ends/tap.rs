@@ -3,6 +3,7 @@
 //! **Lives here:** [`Tap`]. **Builds on:** `protocol::tap` for the algorithm. **May touch it:** anybody with read permission.
 
 use super::error::ConsumeError;
+use super::patience::Patience;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
 use crate::ring::membership::{self, ConsumerInfo, PRODUCER_BYTE};
@@ -40,7 +41,7 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
         }
     }
 
-    /// A copy of the next event that is still in the ring, with its sequence, or `None` if there is none yet. A sequence that is more
+    /// [`next`](Self::next)`(Patience::Now)` that does not say why there is nothing. A sequence that is more
     /// than one above the last means that events were missed.
     #[inline]
     pub fn try_next(&mut self) -> Option<(Sequence, E)> {
@@ -53,13 +54,15 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
         next
     }
 
-    /// [`try_next`](Self::try_next) that waits until `deadline`, looking once a millisecond.
+    /// A copy of the next event that is still in the ring, with its sequence; waits for it as long as `patience` says, looking once a
+    /// millisecond.
     ///
     /// # Errors
     /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits for the next one, as long as
     /// the ring has its name. Without the name none can come, and that is `Replaced` as well.
-    pub fn next(&mut self, deadline: Instant) -> Result<(Sequence, E), ConsumeError> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<(Sequence, E), ConsumeError> {
         let begin = Instant::now();
+        let deadline = patience.into().deadline();
         let mut last_look = begin;
         loop {
             if let Some(found) = self.try_next() {
@@ -70,13 +73,14 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
                 return self.try_next().ok_or(end);
             }
             let now = Instant::now();
-            if now >= deadline || now.duration_since(last_look) >= NAME_LOOK {
+            let is_late = deadline.is_some_and(|deadline| now >= deadline);
+            if is_late || now.duration_since(last_look) >= NAME_LOOK {
                 last_look = now;
                 if self.is_abandoned() {
                     return self.try_next().ok_or(ConsumeError::Replaced);
                 }
             }
-            if now >= deadline {
+            if is_late {
                 return Err(ConsumeError::TimedOut { waited: begin.elapsed() });
             }
             std::thread::sleep(TAP_NAP);

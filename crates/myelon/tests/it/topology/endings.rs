@@ -4,7 +4,8 @@ use super::actors::{by_hand, command, workers};
 use super::stage::{Stage, round, said, soon, until};
 use myelon::Patience;
 use myelon::liveness::Ending;
-use myelon::topology::{Change, Outcome, SchedulerEnd, Situation, Topology, Whom, Workers};
+use myelon::topology::{Change, Outcome, SchedulerEnd, Situation, Topology, Whom, WorkerEnd, Workers};
+use myelon::transport::TransportError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
@@ -175,4 +176,26 @@ fn exit(code: i32) -> std::process::ExitStatus {
 fn by_hand_if_elsewhere(start: &Workers, topology: &Topology, role: &str) -> Option<testkit::process::Victim> {
     let is_elsewhere = format!("{start:?}").contains("elsewhere");
     is_elsewhere.then(|| by_hand(role, &topology.invitation(0).unwrap()))
+}
+
+#[test]
+fn when_the_scheduler_closes_the_plain_loop_of_a_worker_ends_after_each_broadcast_was_heard_once() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "the plain loop of a worker");
+    let stage = Stage::new(1);
+    let invitation = stage.topology.invitation(0).unwrap();
+    let worker = std::thread::spawn(move || {
+        let mut worker: WorkerEnd = WorkerEnd::join(&invitation).unwrap();
+        assert!(worker.next_or_end(Patience::Now).map(drop).unwrap_err().is_timed_out(), "nothing yet");
+        worker.respond(b"ready", 1, Patience::Endless).unwrap();
+        let mut heard = vec![];
+        while let Some(step) = worker.next_or_end(Patience::Endless)? {
+            heard.push(String::from_utf8(step.to_vec()).unwrap());
+        }
+        Ok::<_, TransportError>(heard)
+    });
+    let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
+    assert_eq!(next_message(&mut scheduler, 0), "ready");
+    four(&mut scheduler);
+    scheduler.close();
+    assert_eq!(worker.join().unwrap().unwrap(), ["step 1", "step 2", "step 3", "step 4"]);
 }

@@ -7,7 +7,7 @@ use super::lease::{RecordLease, RecordMeta};
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
 use crate::ring::ends::consumer_side::ConsumerSide;
-use crate::ring::ends::error::ConsumeError;
+use crate::ring::ends::error::{ConsumeError, or_end};
 use crate::ring::ends::pace::coarse_now_ns;
 use crate::ring::ends::patience::Patience;
 use crate::ring::protocol::memory::Memory;
@@ -16,7 +16,6 @@ use crate::ring::protocol::records::walk::is_numbered;
 use crate::ring::protocol::records::word::Word;
 use crate::sync::primitive::Ordering;
 use std::ptr::NonNull;
-use std::time::Instant;
 
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
 /// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
@@ -43,10 +42,11 @@ impl RecordConsumer {
         Self { end }
     }
 
-    /// The next record, in place; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none.
+    /// The next record, in place; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet.
     ///
     /// # Errors
-    /// See [`ConsumeError`]; everything published before the end is delivered first.
+    /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring and asks nobody, so it
+    /// does not hear of a producer that was killed: for that there is [`check_producer`](ConsumerEnd::check_producer).
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
         // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all the rest.
@@ -69,16 +69,41 @@ impl RecordConsumer {
         }
     }
 
+    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and everything was read. That
+    /// there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    ///
+    /// ```
+    /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = disruptor_mp::portable_shm_segment_name("doc");
+    /// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+    /// # let mut consumer = SharedDisruptorBuilder::records(&name, 0).build_record_consumer()?;
+    /// # producer.publish(b"a step", 0, 0, Patience::Endless)?;
+    /// # drop(producer);
+    /// let mut bytes = 0;
+    /// while let Some(record) = consumer.next_or_end(Patience::Endless)? {
+    ///     bytes += record.len();
+    /// }
+    /// # assert_eq!(bytes, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for `Closed`.
+    #[inline(always)]
+    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
+        or_end(self.next(patience), ConsumeError::is_closed)
+    }
+
     /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and it does not wait.
     #[inline(never)]
     fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
         if self.end.side.look() {
             self.step_to_record();
             Ok(true)
-        } else if patience == Patience::Now {
-            self.end.side.step_over_nonsense().map_or(Ok(false), Err)
         } else {
-            self.end.wait(patience.deadline()).map(|()| true)
+            self.end.wait_as(patience)
         }
     }
 
@@ -280,9 +305,9 @@ impl HasConsumer for RecordConsumer {
         ConsumerMut(&mut self.end)
     }
 
-    fn wait_for_next(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+    fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
         loop {
-            self.end.wait_until_readable(deadline)?;
+            self.end.wait_until_readable(patience)?;
             if self.step_to_record() {
                 return Ok(());
             }

@@ -23,3 +23,32 @@ pub enum RecordError {
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
 }
+
+impl RecordError {
+    /// Whether there was no room, and the call was not to wait.
+    pub fn is_full(&self) -> bool {
+        self.no_room().is_some_and(NoRoom::is_full)
+    }
+
+    /// Whether nothing can be published into the ring any more: see [`PublishError::is_closed`](crate::PublishError::is_closed).
+    pub fn is_closed(&self) -> bool {
+        self.no_room().is_some_and(NoRoom::is_closed)
+    }
+
+    /// Whether the patience was at its end.
+    pub fn is_timed_out(&self) -> bool {
+        self.no_room().is_some_and(NoRoom::is_timed_out)
+    }
+
+    /// Whether the consumer that was waited for has no owner any more.
+    pub fn is_peer_gone(&self) -> bool {
+        self.no_room().is_some_and(NoRoom::is_peer_gone)
+    }
+
+    fn no_room(&self) -> Option<&NoRoom> {
+        match self {
+            Self::NoRoom(reason) => Some(reason),
+            Self::TooLarge { .. } => None,
+        }
+    }
+}
