@@ -165,6 +165,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     ///
     /// # Errors
     /// As [`next`](Self::next), but for the end in good order.
+    #[inline(always)]
     pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         or_end(self.next(patience), TypedReceiveError::is_closed)
     }
