@@ -71,7 +71,7 @@ fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
     let said = run("topology", |pid| compact_session_tag(&format!("topology example {pid}")));
     let report = said.lines().find(|line| line.starts_with("report: ")).expect("somebody was stopped");
     assert!(
-        report.contains("worker 1 (pid ") && report.contains(" stopped") && report.contains("broadcast 20"),
+        report.contains(", rank 1 (pid ") && report.contains(" stopped") && report.contains("broadcast 20"),
         "{report}"
     );
 }

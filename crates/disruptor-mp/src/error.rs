@@ -352,8 +352,7 @@ impl MultiProcessError {
         }
     }
 
-    pub(crate) fn from_join(place: &crate::segment::Place, source: JoinError) -> Self {
-        let place = place.to_string();
+    pub(crate) fn from_join(place: String, source: JoinError) -> Self {
         match source {
             JoinError::Replaced => Self::Replaced { place },
             source => Self::Join { place, source },

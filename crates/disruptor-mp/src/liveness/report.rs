@@ -112,7 +112,7 @@ impl RefusedCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StallReport {
-    /// The ring.
+    /// The ring: its session and rank as people know them, if it has a [label](crate::SharedDisruptorBuilder::with_label), and its place.
     pub ring: String,
     /// What is waited for.
     pub waiting_for: WaitingFor,
@@ -187,7 +187,8 @@ impl fmt::Display for StallReport {
 impl fmt::Display for Culprit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
-        if let Some(rank) = self.rank {
+        // An id may have the rank in it.
+        if let Some(rank) = self.rank.filter(|rank| !self.id.ends_with(&format!("rank {rank}"))) {
             write!(f, " (rank {rank})")?;
         }
         let pid = self.process.pid;

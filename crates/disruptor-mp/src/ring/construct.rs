@@ -208,7 +208,7 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     let mismatch = check_shape::<S>(&old, request.capacity)
         .and_then(|found| {
             check_table(&old, request)?;
-            check_content(place, &found, request.content_tag.as_deref())
+            check_content(&old, &found, request.content_tag.as_deref())
         })
         .err();
     // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
@@ -274,7 +274,7 @@ fn is_other(error: &OpenError) -> bool {
 
 fn in_use(segment: &Segment) -> MultiProcessError {
     let process = control(segment).map_or(segment.header().creator, |control| control.producer.identity.load());
-    MultiProcessError::InUse { place: segment.place().to_string(), pid: process.pid, state: process.observe().state }
+    MultiProcessError::InUse { place: segment.called(), pid: process.pid, state: process.observe().state }
 }
 
 /// Wakes whoever sleeps in a ring of whatever shape, which has been marked.
@@ -294,17 +294,17 @@ fn schema_with<S: Carries>(content_tag: Option<&str>) -> MultiProcessResult<Sche
 }
 
 /// Compares what the events of a ring carry with what this program expects.
-fn check_content(place: &Place, found: &Schema, wanted: Option<&str>) -> MultiProcessResult<()> {
+fn check_content(segment: &Segment, found: &Schema, wanted: Option<&str>) -> MultiProcessResult<()> {
     if found.content_tag() == wanted {
         return Ok(());
     }
     let (found, wanted) = (found.content_tag().map(str::to_owned), wanted.map(str::to_owned));
-    Err(MultiProcessError::IncompatibleContent { place: place.to_string(), found, wanted })
+    Err(MultiProcessError::IncompatibleContent { place: segment.called(), found, wanted })
 }
 
 /// Compares the ring's events and slots with ours, and returns the schema that it has.
 fn check_shape<S: Carries>(segment: &Segment, capacity: usize) -> MultiProcessResult<Schema> {
-    let place = || segment.place().to_string();
+    let place = || segment.called();
     let schema = Schema::decode(segment.schema())
         .map_err(|source| MultiProcessError::DamagedSchema { place: place(), source })?;
     if let Some(difference) = S::schema().first_difference(&schema) {
@@ -335,7 +335,7 @@ fn check_shape<S: Carries>(segment: &Segment, capacity: usize) -> MultiProcessRe
 
 /// A producer goes on only in a ring with the places that it asks for, kept for the consumers that it asks for.
 fn check_table(segment: &Segment, request: &ProducerRequest) -> MultiProcessResult<()> {
-    let place = segment.place().to_string();
+    let place = segment.called();
     let (found, wanted) = (u64::from(segment.header().places), request.places as u64);
     if found != wanted {
         return Err(MultiProcessError::IncompatibleLayout {
@@ -365,11 +365,12 @@ pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResu
         .map_err(|error| MultiProcessError::from_open(place, error))?;
     let schema = check_shape::<S>(&segment, request.capacity)?;
     if request.content_tag.is_some() {
-        check_content(place, &schema, request.content_tag.as_deref())?;
+        check_content(&segment, &schema, request.content_tag.as_deref())?;
     }
     let memory = Mapped::<S>::new(Arc::new(segment));
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
-    let member = membership::join(&memory, &join).map_err(|error| MultiProcessError::from_join(place, error))?;
+    let refused = |error| MultiProcessError::from_join(memory.segment().called(), error);
+    let member = membership::join(&memory, &join).map_err(refused)?;
     let mut end = ConsumerBase::new(memory, member, id.as_str().to_owned(), request.wait);
     if request.keeps_place {
         end.keep_place();

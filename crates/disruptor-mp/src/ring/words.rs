@@ -70,7 +70,7 @@ impl Words {
             ("consumer table section", plan.table.len, table_bytes as u64),
         ] {
             if found < wanted {
-                let place = segment.place().to_string();
+                let place = segment.called();
                 return Err(MultiProcessError::IncompatibleLayout { place, field, found, wanted });
             }
         }

@@ -363,7 +363,7 @@ pub enum GcError {
 }
 
 impl GcError {
-    pub(super) fn from_fault(place: &Place, fault: Fault) -> Self {
+    pub(super) fn from_fault(place: &impl std::fmt::Display, fault: Fault) -> Self {
         let place = place.to_string();
         let Fault { call, source } = fault;
         match source.kind() {

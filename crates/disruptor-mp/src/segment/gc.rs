@@ -74,9 +74,14 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         Err(error) if special_file(&error.source).is_some() => return Ok(GcOutcome::NotOurs),
         Err(error) => return Err(fault(error)),
     };
-    if !header::is_ours(&object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?) {
+    let start = object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?;
+    if !header::is_ours(&start) {
         return Ok(GcOutcome::NotOurs);
     }
+    // What cannot be removed is told by the name that people know.
+    let called =
+        header::parse_header(&start, u64::MAX).map_or_else(|_| place.to_string(), |it| place.called(&it.title));
+    let fault = |fault| GcError::from_fault(&called, fault);
     let _everybody = loop {
         match object.try_lock(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))? {
             Some(claim) => break claim,
@@ -105,9 +110,7 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     if let Err(error) = backend.unlink() {
         return match (error.source.kind(), backend.refusing_owner(&error.source)) {
             (std::io::ErrorKind::NotFound, _) => Ok(GcOutcome::NotFound),
-            (_, Some(owner_uid)) => {
-                Err(GcError::NotOwner { place: place.to_string(), owner_uid, source: error.source })
-            }
+            (_, Some(owner_uid)) => Err(GcError::NotOwner { place: called, owner_uid, source: error.source }),
             _ => Err(fault(error)),
         };
     }

@@ -16,7 +16,7 @@
 //! 128   |  schema len   | control offset|  control len  |  table offset |
 //! 160   |  table len    |counters offset| counters len  |  slots offset |
 //! 192   |  slots len    | errors offset |  errors len   | fingerprint R |
-//! 224   | form R|places | predecessor R |rank R |label n| label R, 64 bytes
+//! 224   | form R|places | predecessor R |rank+1 |label n| label, 64 bytes
 //! 312   |prefix n| 0    | prefix, 128 bytes   440 |  zero ...      4096 |
 //! ```
 //! R: reserved, zero; what each is for: RFC 0011.
@@ -27,6 +27,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::blueprint::{self, Blueprint, HEADER_BYTES, Kind, PREFIX_BYTES_MAX, Section, SegmentPlan};
 use super::owner::ProcessIdentity;
+use super::title::{LABEL_BYTES_MAX, Title};
 use crate::text::disguises;
 
 /// The first eight bytes of every object of ours.
@@ -148,9 +149,6 @@ struct WireHeader {
     prefix: [u8; PREFIX_BYTES_MAX],
 }
 
-/// The longest label of a session.
-const LABEL_BYTES_MAX: usize = 64;
-
 const _: () = {
     assert!(core::mem::offset_of!(WireHeader, byte_order) == 8);
     assert!(core::mem::offset_of!(WireHeader, abi_major) == 12);
@@ -181,6 +179,8 @@ pub(crate) struct Header {
     pub(crate) places: u32,
     /// What the ids of those begin with; empty if any id will do.
     pub(crate) prefix: String,
+    /// What people call it.
+    pub(crate) title: Title,
     /// The creator's page size in bytes; only for the reader of a report.
     pub(crate) page_bytes: u32,
     /// Who created it; not necessarily who produces now.
@@ -210,7 +210,13 @@ pub(crate) enum HeaderError {
 
 impl Header {
     /// The header of a new segment.
-    pub(super) fn new(blueprint: &Blueprint, plan: SegmentPlan, generation: u64, creator: ProcessIdentity) -> Self {
+    pub(super) fn new(
+        blueprint: &Blueprint,
+        title: Title,
+        plan: SegmentPlan,
+        generation: u64,
+        creator: ProcessIdentity,
+    ) -> Self {
         Self {
             abi: ABI,
             kind: blueprint.kind,
@@ -223,6 +229,7 @@ impl Header {
             table_len: blueprint.table_len,
             places: blueprint.places,
             prefix: blueprint.prefix.clone(),
+            title,
             page_bytes: page_bytes(),
             creator,
             plan,
@@ -263,14 +270,15 @@ impl Header {
             form: 0,
             places: self.places,
             predecessor: 0,
-            rank_plus_one: 0,
-            label_len: 0,
+            rank_plus_one: self.title.rank().map_or(0, |rank| rank.saturating_add(1)),
+            label_len: self.title.label().len() as u32,
             label: [0; LABEL_BYTES_MAX],
             prefix_len: self.prefix.len() as u32,
             reserved: 0,
             prefix: [0; PREFIX_BYTES_MAX],
         };
         wire.prefix[..self.prefix.len()].copy_from_slice(self.prefix.as_bytes());
+        wire.label[..self.title.label().len()].copy_from_slice(self.title.label().as_bytes());
         wire.checksum = checksum(&wire);
         let mut page = wire.as_bytes().to_vec();
         page.resize(HEADER_PAGE, 0);
@@ -317,6 +325,9 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
     // It is printed, and no id can begin so.
     let prefix = prefix.filter(|prefix| !prefix.chars().any(disguises));
     let prefix = prefix.ok_or(corrupt("prefix", wire.prefix_len))?.to_owned();
+    let label = wire.label.get(..wire.label_len as usize);
+    let title = label.and_then(|label| Title::of_header(label, wire.rank_plus_one));
+    let title = title.ok_or(corrupt("label", wire.label_len))?;
     if plan.total_len > object_len {
         return Err(HeaderError::Length { header_bytes: plan.total_len, object_bytes: object_len });
     }
@@ -332,6 +343,7 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
         table_len: wire.table_len,
         places: wire.places,
         prefix,
+        title,
         page_bytes: wire.page_bytes,
         creator: ProcessIdentity {
             pid: wire.creator_pid,
@@ -459,7 +471,8 @@ pub(super) mod tests {
 
     fn header() -> Header {
         let creator = ProcessIdentity { pid: 7, start_time_ticks: 8, pid_namespace: 9 };
-        Header::new(&blueprint(), blueprint().plan().unwrap(), 0xfeed, creator)
+        let title = Title::new("tp-engine", Some(1));
+        Header::new(&blueprint(), title, blueprint().plan().unwrap(), 0xfeed, creator)
     }
 
     /// A finished page with `change` made to it; the checksum fits again if `resum`.
@@ -522,6 +535,9 @@ pub(super) mod tests {
         assert_eq!(field(true, |w| w.prefix[0] = 0xff), "prefix");
         assert_eq!(field(true, |w| w.prefix[0] = 0x1b), "prefix");
         assert_eq!(field(true, |w| w.prefix[..3].copy_from_slice("\u{202e}".as_bytes())), "prefix");
+        assert_eq!(field(true, |w| w.label_len = 65), "label");
+        assert_eq!(field(true, |w| w.label[0] = 0xff), "label");
+        assert_eq!(field(true, |w| w.label[0] = 0x1b), "label");
         assert_eq!(field(true, |w| w.table.offset = w.control.offset), "consumer table section");
         assert_eq!(field(true, |w| w.slots.len = u64::MAX - 100), "section lengths");
         assert_eq!(field(true, |w| w.capacity = u64::MAX), "capacity");

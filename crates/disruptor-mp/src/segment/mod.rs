@@ -38,6 +38,7 @@ mod place;
 #[allow(clippy::module_inception)] // the module is the room, the file its main piece
 mod segment;
 mod sole;
+mod title;
 
 #[cfg(test)]
 mod conformance;
@@ -61,3 +62,4 @@ pub use place::Place;
 pub use segment::CreateOptions;
 pub(crate) use segment::{Fate, Segment, replace};
 pub(crate) use sole::Sole;
+pub use title::Title;

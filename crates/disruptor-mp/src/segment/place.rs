@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::backend::MemfdObject;
 use super::backend::{HeapObject, shm_path};
 use super::name::{MmapTransportLayout, SegmentName, absolute, printable};
+use super::title::Title;
 
 /// Where a segment is, or is to be created.
 ///
@@ -29,6 +30,8 @@ pub enum Place {
     Memfd(MemfdObject),
     /// Memory of this process alone, shared by the clones of the place: for threads, tests and models.
     Heap(HeapObject),
+    /// Any of those with what people call it: see [`titled`](Place::titled).
+    Titled(Box<Place>, Title),
 }
 
 impl Place {
@@ -42,6 +45,7 @@ impl Place {
     pub(super) fn fixed(&self) -> Self {
         match self {
             Self::File(path) => Self::File(absolute(path)),
+            Self::Titled(place, title) => Self::Titled(Box::new(place.fixed()), title.clone()),
             other => other.clone(),
         }
     }
@@ -54,6 +58,49 @@ impl Place {
             #[cfg(target_os = "linux")]
             Self::Memfd(_) => None,
             Self::Heap(_) => None,
+            Self::Titled(place, _) => place.path(),
+        }
+    }
+
+    /// This place with what people call what is there: errors and reports about it begin with the title, and a segment that is created there
+    /// keeps it, for every process that opens it. An empty title changes nothing.
+    ///
+    /// ```
+    /// use disruptor_mp::segment::{Place, Title};
+    ///
+    /// let place = Place::from("vmyam05itfqpr1").titled(Title::new("tp-engine", Some(1)));
+    /// assert_eq!(place.to_string(), "tp-engine, rank 1 (shm:vmyam05itfqpr1)");
+    /// ```
+    #[must_use]
+    pub fn titled(self, title: Title) -> Self {
+        match (title.is_empty(), self) {
+            (true, place) => place,
+            (false, Self::Titled(place, _)) => Self::Titled(place, title),
+            (false, place) => Self::Titled(Box::new(place), title),
+        }
+    }
+
+    /// Its title, if it has one.
+    pub fn title(&self) -> Option<&Title> {
+        match self {
+            Self::Titled(_, title) => Some(title),
+            _ => None,
+        }
+    }
+
+    /// What is said of a segment here whose header has `title`: that, and the place's own only if it has none.
+    pub(super) fn called(&self, title: &Title) -> String {
+        match title.is_empty() {
+            true => self.to_string(),
+            false => title.before(self.untitled()),
+        }
+    }
+
+    /// The same place without its title.
+    pub fn untitled(&self) -> &Self {
+        match self {
+            Self::Titled(place, _) => place,
+            place => place,
         }
     }
 
@@ -71,6 +118,7 @@ impl std::fmt::Display for Place {
             #[cfg(target_os = "linux")]
             Self::Memfd(object) => write!(f, "memfd:{}", printable(object.label())),
             Self::Heap(_) => f.write_str("heap"),
+            Self::Titled(place, title) => f.write_str(&title.before(place)),
         }
     }
 }

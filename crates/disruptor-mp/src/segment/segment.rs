@@ -94,6 +94,19 @@ impl CreateOptions {
         self
     }
 
+    /// The group that was given, and whether it is sparse, prefaulted, locked in memory, and makes directories: for layers that hand the
+    /// options on to another process.
+    #[doc(hidden)]
+    pub fn to_parts(self) -> (Option<u32>, [bool; 4]) {
+        (self.group, [self.sparse, self.prefault, self.mlock, self.make_directories])
+    }
+
+    /// The same, back.
+    #[doc(hidden)]
+    pub fn from_parts((group, [sparse, prefault, mlock, make_directories]): (Option<u32>, [bool; 4])) -> Self {
+        Self { group, sparse, prefault, mlock, make_directories }
+    }
+
     fn request(&self, kind: Kind, plan: &SegmentPlan) -> Request {
         let mode = if self.group.is_some() { 0o660 } else { 0o600 };
         Request { total_len: plan.total_len, again: twice(kind, plan), mode, group: self.group }
@@ -281,6 +294,11 @@ impl Segment {
     /// Where it was created or opened.
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// What people call it, for reports and errors: its session and rank, and then where it is.
+    pub(crate) fn called(&self) -> String {
+        self.place.called(&self.header.title)
     }
 
     /// Tells this segment from any other, also from one of the same name.
@@ -600,7 +618,8 @@ impl<'a> Construction<'a> {
         let claim = claim.ok_or_else(|| CreateError::AlreadyExists { place: self.place.to_string() })?;
         step!(ProducerLocked);
         self.check_memory(object)?;
-        let header = Header::new(self.blueprint, self.plan, new_generation(), ProcessIdentity::current());
+        let title = self.place.title().cloned().unwrap_or_default();
+        let header = Header::new(self.blueprint, title, self.plan, new_generation(), ProcessIdentity::current());
         let filled = object.fill(&header.to_page(), self.plan.total_len, self.options.sparse);
         filled.map_err(|fault| self.fill_error(object, fault))?;
         step!(SegmentReserved);

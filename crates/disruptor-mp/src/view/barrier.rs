@@ -8,7 +8,7 @@ use crate::error::MultiProcessResult;
 use crate::ring::ends::patience::Patience;
 use crate::ring::membership::ConsumerInfo;
 use crate::ring::words::Words;
-use crate::segment::Place;
+use crate::segment::{Place, Title};
 use std::fmt;
 use std::time::Instant;
 
@@ -34,6 +34,11 @@ impl ConsumerBarrier {
 
     pub(super) fn of(words: Words) -> Self {
         Self { words }
+    }
+
+    /// What people call the ring: its session, and the rank of the process that writes it.
+    pub fn title(&self) -> Title {
+        self.words.segment().header().title.clone()
     }
 
     /// Everybody in the consumers' table, alive or dead.
@@ -80,7 +85,7 @@ impl SharedCursorTrait for ConsumerBarrier {
 impl fmt::Debug for ConsumerBarrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerBarrier")
-            .field("place", &self.words.segment().place().to_string())
+            .field("place", &self.words.segment().called())
             .field("sequence", &self.load())
             .finish_non_exhaustive()
     }

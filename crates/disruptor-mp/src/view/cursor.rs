@@ -149,7 +149,7 @@ impl SharedCursorTrait for SharedCursor {
 impl fmt::Debug for SharedCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedCursor")
-            .field("place", &self.words.segment().place().to_string())
+            .field("place", &self.words.segment().called())
             .field("sequence", &self.load())
             .field("is_owner", &self.is_owner())
             .finish_non_exhaustive()

@@ -18,7 +18,7 @@ use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::ring::protocol::memory::Memory;
 use crate::ring::words::Words;
 use crate::schema::{Event, Schema};
-use crate::segment::{Place, SegmentPlan};
+use crate::segment::{Place, SegmentPlan, Title};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -197,6 +197,11 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         E::schema()
     }
 
+    /// What people call it: its session, and the rank of the process that writes it.
+    pub fn title(&self) -> Title {
+        self.memory.segment().header().title.clone()
+    }
+
     /// A random number that no other segment has: two handles that agree in it look at one ring, not at two of one name.
     pub fn generation(&self) -> u64 {
         self.memory.segment().generation()
@@ -263,7 +268,7 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
 impl<E: Event, F: SlotForm> fmt::Debug for SharedRingBuffer<E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedRingBuffer")
-            .field("place", &self.memory.segment().place().to_string())
+            .field("place", &self.memory.segment().called())
             .field("capacity", &self.capacity())
             .field("producer_sequence", &self.producer_sequence())
             .finish_non_exhaustive()

@@ -3,11 +3,12 @@
 //! **Lives here:** [`Topology`] and its defaults. **Builds on:** [`MyelonTransportLayout`] for names. **May touch it:** programs; it is a
 //! value, and nothing is created before [`Topology::launch`].
 
-use super::invitation::{Invitation, place, worker_id};
+use super::invitation::{Invitation, RingOptions, place, worker_id};
 use crate::transport::{
     Format, MyelonTransportLayout, MyelonWaitStrategy, Records, RunnerMyelonTransportConfig, SessionLayoutError,
 };
-use disruptor_mp::{Place, RequiredConsumerLivenessConfig, ShapeError, plan_records};
+use disruptor_mp::segment::Title;
+use disruptor_mp::{CreateOptions, Place, RequiredConsumerLivenessConfig, ShapeError, plan_records};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Topology<F: Format = Records> {
     pub(super) message_limit_bytes: Option<usize>,
     pub(super) broadcast_tag: Option<String>,
     pub(super) response_tag: Option<String>,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(super) options: RingOptions,
     pub(super) rendezvous_timeout: Duration,
     pub(super) leave_timeout: Duration,
     pub(super) liveness: RequiredConsumerLivenessConfig,
@@ -95,6 +98,7 @@ impl<F: Format> Topology<F> {
             message_limit_bytes: None,
             broadcast_tag: None,
             response_tag: None,
+            options: RingOptions::default(),
             rendezvous_timeout: DEFAULT_RENDEZVOUS_TIMEOUT,
             leave_timeout: DEFAULT_LEAVE_TIMEOUT,
             liveness: RequiredConsumerLivenessConfig::new([""; 0]),
@@ -113,6 +117,25 @@ impl<F: Format> Topology<F> {
     #[must_use]
     pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
         Self { directory: Some(absolute(directory.into())), ..self }
+    }
+
+    /// Sets how every ring is created, that of the scheduler and those of its workers: for a group, with its pages mapped or locked at once,
+    /// and so on.
+    ///
+    /// ```
+    /// use myelon::CreateOptions;
+    /// use myelon::topology::Topology;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Workers that run as other users of one group may join.
+    /// let topology = Topology::new("tp-engine", 2usize)?.with_create_options(CreateOptions::default().group(1000).prefault(true));
+    /// # let _ = topology;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_create_options(self, options: CreateOptions) -> Self {
+        Self { options: options.into(), ..self }
     }
 
     /// Sets the longest message in bytes, in both directions.
@@ -157,9 +180,15 @@ impl<F: Format> Topology<F> {
         self.layout.runner_count()
     }
 
-    /// The consumer id of worker `rank` in the broadcast ring: `{ring}_wk_{rank}`.
+    /// What the session is called.
+    pub fn label(&self) -> &str {
+        self.layout.label()
+    }
+
+    /// The consumer id of worker `rank` in the broadcast ring, and what reports and errors call the worker: `tp-engine, rank 1`. At most 64
+    /// bytes of the label are in it.
     pub fn worker_consumer_id(&self, rank: usize) -> String {
-        worker_id(&self.layout.rpc_ring_name(), rank)
+        worker_id(self.label(), rank)
     }
 
     /// What worker `rank` must be told, for those who start it by hand or on their own: pass it on as an argument or in
@@ -171,11 +200,13 @@ impl<F: Format> Topology<F> {
         Ok(Invitation {
             rank,
             worker_count: self.worker_count(),
+            label: self.label().to_owned(),
             rings: RunnerMyelonTransportConfig::for_rank(&self.layout, rank, self.wait)?,
             directory: self.directory.clone(),
             message_limit_bytes: self.message_limit_bytes,
             broadcast_tag: self.broadcast_tag.clone(),
             response_tag: self.response_tag.clone(),
+            options: self.options,
             patience: self.rendezvous_timeout,
             parent: None,
             pipe: None,
@@ -183,11 +214,14 @@ impl<F: Format> Topology<F> {
     }
 
     pub(super) fn broadcast_place(&self) -> Place {
-        place(self.directory.as_ref(), &self.layout.rpc_ring_name())
+        place(self.directory.as_ref(), &self.layout.rpc_ring_name(), Title::new(self.label(), None))
     }
 
     pub(super) fn response_places(&self) -> impl Iterator<Item = Place> + '_ {
-        self.layout.response_ring_names().map(|name| place(self.directory.as_ref(), &name))
+        let place = |(rank, name): (usize, String)| {
+            place(self.directory.as_ref(), &name, Title::new(self.label(), Some(rank as u32)))
+        };
+        self.layout.response_ring_names().enumerate().map(place)
     }
 }
 
@@ -211,6 +245,7 @@ impl<F: Format> std::fmt::Debug for Topology<F> {
             .field("layout", &self.layout)
             .field("wait", &self.wait)
             .field("directory", &self.directory)
+            .field("options", &self.options)
             .field("message_limit_bytes", &self.message_limit_bytes)
             .field("rendezvous_timeout", &self.rendezvous_timeout)
             .field("leave_timeout", &self.leave_timeout)

@@ -23,16 +23,23 @@ pub enum LaunchError {
     #[error("the broadcast ring could not be created: {0}")]
     Broadcast(TransportError),
     /// A worker could not be started.
-    #[error("worker {rank} could not be started: {source}")]
+    #[error("{worker}: the process could not be started: {source}")]
     Spawn {
-        /// Which.
+        /// What people call the worker.
+        worker: String,
+        /// Its rank.
         rank: usize,
         /// What the operating system said.
         r#source: io::Error,
     },
     /// The thread from which workers are started could not be started itself.
-    #[error("the thread that starts workers could not be started: {0}")]
-    Thread(io::Error),
+    #[error("{session}: the thread that starts workers could not be started: {source}")]
+    Thread {
+        /// The session's label.
+        session: String,
+        /// What the operating system said.
+        r#source: io::Error,
+    },
     /// Not everybody came.
     #[error("after {waited:.1?} these workers are missing: {}", list(missing))]
     Missing {
@@ -49,7 +56,7 @@ pub enum LaunchError {
 pub struct MissingWorker {
     /// Which.
     pub rank: usize,
-    /// Its consumer id in the broadcast ring.
+    /// What people call it, which is also its consumer id in the broadcast ring: `tp-engine, rank 1`.
     pub consumer_id: String,
     /// How far it had got.
     pub state: MissingState,
@@ -125,7 +132,7 @@ impl RingAccess {
 
 impl fmt::Display for MissingWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rank {} (", self.rank)?;
+        write!(f, "{} (", self.consumer_id)?;
         match &self.state {
             MissingState::NotSeen { ring: None } => write!(f, "never seen")?,
             MissingState::NotSeen { ring: Some(RingAccess { mode, owner_uid }) } => {
@@ -186,8 +193,10 @@ pub enum WorkerJoinError {
     #[error("the invitation cannot be read: {0}")]
     Invitation(InvalidConfigText),
     /// There was no scheduler within the patience of the invitation.
-    #[error("no scheduler within {waited:.1?}: {found}")]
+    #[error("{worker}: no scheduler within {waited:.1?}: {found}")]
     NoScheduler {
+        /// What people call the worker.
+        worker: String,
         /// How long the worker waited.
         waited: Duration,
         /// What it found instead, when it looked for the last time.
@@ -196,23 +205,29 @@ pub enum WorkerJoinError {
     },
     /// The scheduler had made the broadcast ring before it started this worker, and there is no ring under that name.
     #[error(
-        "there is no broadcast ring at {place}, which the scheduler had made before it started this worker; {scheduler}"
+        "{worker}: there is no broadcast ring at {place}, which the scheduler had made before it started this worker; {scheduler}"
     )]
     NoRing {
+        /// What people call the worker.
+        worker: String,
         /// Where it should be.
         place: String,
         /// What is known of the scheduler.
         scheduler: Parentage,
     },
     /// The scheduler died, or closed the topology, while the worker joined.
-    #[error("the scheduler has gone while this worker joined: {found}")]
+    #[error("{worker}: the scheduler has gone while this worker joined: {found}")]
     SchedulerGone {
+        /// What people call the worker.
+        worker: String,
         /// By what that is known.
         found: SchedulerEnding,
     },
     /// The scheduler cannot use the worker's response ring.
-    #[error("the scheduler, process {pid}, cannot use this worker's response ring: {cause}")]
+    #[error("{worker}: the scheduler, process {pid}, cannot use this worker's response ring: {cause}")]
     Refused {
+        /// What people call the worker.
+        worker: String,
         /// The scheduler, as seen in its own pid namespace.
         pid: u32,
         /// Why not.
@@ -220,8 +235,10 @@ pub enum WorkerJoinError {
     },
     /// The scheduler lives and has not attached to the worker's response ring. It is stopped, or does not look after its workers: it does so in
     /// `gather`, `receive` and `check_workers`.
-    #[error("the scheduler has not attached to the response ring within {waited:.1?}")]
+    #[error("{worker}: the scheduler has not attached to the response ring within {waited:.1?}")]
     NotReceived {
+        /// What people call the worker.
+        worker: String,
         /// How long the worker waited.
         waited: Duration,
     },
@@ -232,8 +249,13 @@ pub enum WorkerJoinError {
     #[error("the response ring could not be created: {0}")]
     Responses(TransportError),
     /// The operating system refused to tie the worker's life to that of its scheduler.
-    #[error("asking for a signal at the scheduler's death failed: {0}")]
-    Os(io::Error),
+    #[error("{worker}: asking for a signal at the scheduler's death failed: {source}")]
+    Os {
+        /// What people call the worker.
+        worker: String,
+        /// What it said.
+        r#source: io::Error,
+    },
 }
 
 impl WorkerJoinError {
@@ -390,9 +412,11 @@ pub enum RestartError {
     #[error(transparent)]
     Rank(#[from] SessionLayoutError),
     /// The old process could not be ended, or the new one not be started.
-    #[error("worker {rank} could not be started again: {source}")]
+    #[error("{worker}: the process could not be started again: {source}")]
     Os {
-        /// Which.
+        /// What people call the worker.
+        worker: String,
+        /// Its rank.
         rank: usize,
         /// What the operating system said.
         r#source: io::Error,

@@ -6,9 +6,10 @@
 use super::error::WorkerJoinError;
 use crate::transport::text::{Fields, InvalidConfigText, Writer};
 use crate::transport::{MyelonTransportLayout, RunnerMyelonTransportConfig};
-use disruptor_mp::Place;
 use disruptor_mp::liveness::ProcessIdentity;
 use disruptor_mp::liveness::process::InheritedPipe;
+use disruptor_mp::segment::Title;
+use disruptor_mp::{CreateOptions, Place};
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -26,7 +27,7 @@ const WHAT: &str = "myelon-worker";
 const RANKS_MAX: usize = 256;
 
 /// Version of its fields, and of the steps by which the two sides meet.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What one worker must know to join its topology.
 ///
@@ -42,11 +43,15 @@ const VERSION: u32 = 2;
 pub struct Invitation {
     pub(super) rank: usize,
     pub(super) worker_count: usize,
+    /// The session, as people call it.
+    pub(super) label: String,
     pub(super) rings: RunnerMyelonTransportConfig,
     pub(super) directory: Option<PathBuf>,
     pub(super) message_limit_bytes: Option<usize>,
     pub(super) broadcast_tag: Option<String>,
     pub(super) response_tag: Option<String>,
+    /// How the worker makes its ring.
+    pub(super) options: RingOptions,
     pub(super) patience: Duration,
     /// The scheduler, if it started this worker itself.
     pub(super) parent: Option<Parent>,
@@ -96,17 +101,26 @@ impl Invitation {
         &self.rings
     }
 
-    /// The consumer id under which the worker reads the broadcast ring, and under which it comes back.
+    /// What the session is called.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The consumer id under which the worker reads the broadcast ring, and under which it comes back: `tp-engine, rank 1`.
     pub fn consumer_id(&self) -> String {
-        worker_id(&self.rings.rpc_ring_name, self.rank)
+        worker_id(&self.label, self.rank)
     }
 
     pub(super) fn broadcast_place(&self) -> Place {
-        place(self.directory.as_ref(), &self.rings.rpc_ring_name)
+        place(self.directory.as_ref(), &self.rings.rpc_ring_name, Title::new(&self.label, None))
     }
 
     pub(super) fn response_place(&self) -> Place {
-        place(self.directory.as_ref(), &self.rings.response_ring_name)
+        self.place_of(&self.rings.response_ring_name, self.rank)
+    }
+
+    fn place_of(&self, response_ring: &str, rank: usize) -> Place {
+        place(self.directory.as_ref(), response_ring, Title::new(&self.label, Some(rank as u32)))
     }
 
     /// Where the response rings of all workers are, as far as the name of ours tells: it ends with our rank.
@@ -115,32 +129,77 @@ impl Invitation {
         let stem = name.strip_suffix(&format!("{:x}", self.rank));
         let known = if stem.is_some() { 0..self.worker_count.min(RANKS_MAX) } else { self.rank..self.rank + 1 };
         known.map(move |rank| match stem {
-            Some(stem) => place(self.directory.as_ref(), &format!("{stem}{rank:x}")),
+            Some(stem) => self.place_of(&format!("{stem}{rank:x}"), rank),
             None => self.response_place(),
         })
     }
 }
 
-/// The consumer id of worker `rank` in the broadcast ring.
-pub(super) fn worker_id(broadcast_ring: &str, rank: usize) -> String {
-    format!("{}{rank}", worker_id_prefix(broadcast_ring))
+/// The consumer id of worker `rank` in the broadcast ring: what people call the worker.
+pub(super) fn worker_id(label: &str, rank: usize) -> String {
+    format!("{}{rank}", worker_id_prefix(label))
 }
 
 /// What the consumer ids of all workers in the broadcast ring begin with.
-pub(super) fn worker_id_prefix(broadcast_ring: &str) -> String {
-    format!("{broadcast_ring}_wk_")
+pub(super) fn worker_id_prefix(label: &str) -> String {
+    of_session(label, "rank ")
 }
 
 /// The consumer id of the scheduler in every response ring.
-pub(super) fn scheduler_id(broadcast_ring: &str) -> String {
-    format!("{broadcast_ring}_scheduler")
+pub(super) fn scheduler_id(label: &str) -> String {
+    of_session(label, "scheduler")
 }
 
-/// Where a ring is: in shared memory, or a file in `directory`, called as [`MyelonTransportLayout`] calls it.
-pub(super) fn place(directory: Option<&PathBuf>, ring: &str) -> Place {
-    match directory {
+/// `who` of the session `label`, as far as a segment keeps that.
+fn of_session(label: &str, who: &str) -> String {
+    let title = Title::new(label, None);
+    if title.is_empty() { who.to_owned() } else { format!("{title}, {who}") }
+}
+
+/// Where a ring is: in shared memory, or a file in `directory`, called as [`MyelonTransportLayout`] calls it; and what people call it.
+pub(super) fn place(directory: Option<&PathBuf>, ring: &str, title: Title) -> Place {
+    let place = match directory {
         None => Place::from(ring),
         Some(directory) => Place::from(MyelonTransportLayout::file_of_ring(directory, ring)),
+    };
+    place.titled(title)
+}
+
+/// How the segments of a topology are created, as a value that travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct RingOptions {
+    group: Option<u32>,
+    flags: [bool; 4],
+}
+
+/// What stands in a line for each of its flags.
+const FLAG_LETTERS: [char; 4] = ['s', 'p', 'l', 'd'];
+
+impl RingOptions {
+    fn letters(self) -> String {
+        FLAG_LETTERS.iter().zip(self.flags).filter(|&(_, is_set)| is_set).map(|(letter, _)| letter).collect()
+    }
+
+    fn of_letters(group: Option<u32>, letters: &str) -> Result<Self, String> {
+        let options = Self { group, flags: FLAG_LETTERS.map(|letter| letters.contains(letter)) };
+        match options.letters() == letters {
+            true => Ok(options),
+            false => Err(format!("it is not some of the letters `{}`, in this order", String::from_iter(FLAG_LETTERS))),
+        }
+    }
+}
+
+impl From<CreateOptions> for RingOptions {
+    fn from(options: CreateOptions) -> Self {
+        let (group, flags) = options.to_parts();
+        Self { group, flags }
+    }
+}
+
+impl From<RingOptions> for CreateOptions {
+    fn from(RingOptions { group, flags }: RingOptions) -> Self {
+        Self::from_parts((group, flags))
     }
 }
 
@@ -150,7 +209,7 @@ impl fmt::Display for Invitation {
             .number("rank", self.rank as u64)
             .number("workers", self.worker_count as u64)
             .number("patience-ms", u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
-        let mut line = self.rings.write(line);
+        let mut line = self.rings.write(line.field("label", &self.label));
         if let Some(directory) = &self.directory {
             line = line.field("directory", directory.as_os_str().as_bytes());
         }
@@ -161,6 +220,12 @@ impl fmt::Display for Invitation {
             if let Some(tag) = tag {
                 line = line.field(name, tag);
             }
+        }
+        if let Some(group) = self.options.group {
+            line = line.number("group", group);
+        }
+        if self.options.flags.contains(&true) {
+            line = line.field("segments", self.options.letters());
         }
         if let Some(Parent { pid, pid_namespace }) = self.parent {
             line = line.number("parent", pid).number("parent-namespace", pid_namespace);
@@ -185,11 +250,17 @@ impl FromStr for Invitation {
         let invitation = Self {
             rank,
             worker_count,
+            label: fields.parsed("label", |label| Ok(label.to_owned()))?,
             rings: RunnerMyelonTransportConfig::read(&mut fields)?,
             directory: fields.optional("directory", |bytes| Ok(PathBuf::from(OsString::from_vec(bytes))))?,
             message_limit_bytes: fields.optional_number("limit")?,
             broadcast_tag: fields.optional_text("broadcast-tag")?,
             response_tag: fields.optional_text("response-tag")?,
+            options: {
+                let group = fields.optional_number("group")?;
+                let letters = |bytes: Vec<u8>| RingOptions::of_letters(group, &String::from_utf8_lossy(&bytes));
+                fields.optional("segments", letters)?.unwrap_or(RingOptions { group, ..RingOptions::default() })
+            },
             patience: Duration::from_millis(fields.number("patience-ms")?),
             parent: match fields.optional_number("parent")? {
                 Some(pid) => Some(Parent { pid, pid_namespace: fields.number("parent-namespace")? }),
@@ -249,17 +320,21 @@ mod tests {
         let tags = (any::<Option<String>>(), any::<Option<String>>());
         let rest =
             (any::<Option<usize>>(), any::<u64>(), any::<Option<(u32, u64)>>(), any::<Option<(u32, u64, u64)>>());
-        (ranks, any_rings(), directory, tags, rest).prop_map(
+        let options =
+            (any::<Option<u32>>(), any::<[bool; 4]>()).prop_map(|(group, flags)| RingOptions { group, flags });
+        (ranks, (any::<String>(), any_rings(), options), directory, tags, rest).prop_map(
             |(
                 (rank, worker_count),
-                rings,
+                (label, rings, options),
                 directory,
                 (broadcast_tag, response_tag),
                 (message_limit_bytes, ms, parent, pipe),
             )| Invitation {
                 rank,
                 worker_count,
+                label,
                 rings,
+                options,
                 directory: directory.map(|bytes| PathBuf::from(OsString::from_vec(bytes))),
                 message_limit_bytes,
                 broadcast_tag,
@@ -286,6 +361,12 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_an_earlier_version_is_refused_as_that() {
+        let error = "myelon-worker:2,rank=0,workers=1,sum=0123456789abcdef".parse::<Invitation>().unwrap_err();
+        assert_eq!(error.to_string(), "the text has version 2, this program reads version 3");
+    }
+
+    #[test]
     fn a_rank_beyond_the_workers_is_named() {
         let rings = RunnerMyelonTransportConfig {
             rpc_ring_name: "p".into(),
@@ -297,7 +378,9 @@ mod tests {
         let invitation = Invitation {
             rank: 2,
             worker_count: 2,
+            label: "tp-engine".into(),
             rings,
+            options: RingOptions::default(),
             directory: None,
             message_limit_bytes: None,
             broadcast_tag: None,

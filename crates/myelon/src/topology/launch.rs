@@ -84,8 +84,9 @@ impl<F: Format> Topology<F> {
     fn create(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
         let mut builder = TransportBuilder::<F>::new(self.broadcast_place(), self.layout.rpc_depth())
             .with_max_consumers(self.worker_count())
-            .with_consumer_prefix(worker_id_prefix(&self.layout.rpc_ring_name()))
+            .with_consumer_prefix(worker_id_prefix(self.label()))
             .with_wait_strategy(self.wait)
+            .with_create_options(self.options.into())
             .replace();
         if let Some(limit) = self.message_limit_bytes {
             builder = builder.with_message_limit(limit);
@@ -99,17 +100,19 @@ impl<F: Format> Topology<F> {
         broadcast.enable_required_consumer_liveness(liveness).map_err(|error| LaunchError::Broadcast(error.into()))?;
         let attachment = Attachment {
             depth: self.layout.response_depth(),
-            scheduler_id: scheduler_id(&self.layout.rpc_ring_name()),
+            scheduler_id: scheduler_id(self.label()),
             wait: self.wait,
             message_limit_bytes: self.message_limit_bytes,
             content_tag: self.response_tag.clone(),
         };
-        SchedulerEnd::new(self.clone(), broadcast, workers, attachment).map_err(LaunchError::Thread)
+        let started = SchedulerEnd::new(self.clone(), broadcast, workers, attachment);
+        started.map_err(|source| LaunchError::Thread { session: self.label().to_owned(), source })
     }
 
     fn start_all(&self, scheduler: &mut SchedulerEnd<F>) -> Result<(), LaunchError> {
         for rank in 0..self.worker_count() {
-            scheduler.start_worker(rank).map_err(|source| LaunchError::Spawn { rank, source })?;
+            let failed = |source| LaunchError::Spawn { worker: self.worker_consumer_id(rank), rank, source };
+            scheduler.start_worker(rank).map_err(failed)?;
         }
         Ok(())
     }

@@ -115,7 +115,10 @@ impl JoinRefusal {
 /// Tells the scheduler that this process could not join. Nothing can be done if it cannot be told: it learns that the process has ended.
 pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &WorkerJoinError) {
     let Some(cause) = error.refusal_cause() else { return };
-    let refusal = JoinRefusal::of(ProcessIdentity::current(), cause, error.to_string());
+    // Whose refusal it is the scheduler knows.
+    let (text, worker) = (error.to_string(), format!("{}: ", invitation.consumer_id()));
+    let text = text.strip_prefix(&worker).unwrap_or(&text).to_owned();
+    let refusal = JoinRefusal::of(ProcessIdentity::current(), cause, text);
     let is_told = pipe.is_some_and(|pipe| rustix::io::write(&pipe, refusal.line().as_bytes()).is_ok());
     if !is_told {
         let _ = leave_refusal(invitation.broadcast_place(), Some(invitation.rank() as u32), cause);

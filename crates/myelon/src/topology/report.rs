@@ -63,7 +63,9 @@ pub enum Situation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerReport {
-    /// Which worker.
+    /// What people call the worker: `tp-engine, rank 1`.
+    pub worker: String,
+    /// Its rank.
     pub rank: usize,
     /// The last broadcast, to which the situation refers; -1 if there was none.
     pub broadcast: Sequence,
@@ -90,8 +92,10 @@ impl WorkerReport {
 
 impl fmt::Display for WorkerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rank, broadcast, situation, process, answers_waiting, unwanted, successor, waits_for_room } = self;
-        write!(f, "worker {rank}")?;
+        let Self {
+            worker, broadcast, situation, process, answers_waiting, unwanted, successor, waits_for_room, ..
+        } = self;
+        write!(f, "{worker}")?;
         match (process, situation) {
             // Of a process that is gone nothing but its number is still true, and even that may be another's.
             (Some(facts), Situation::Dead { .. } | Situation::JoinFailed { .. } | Situation::Left) => {
@@ -271,6 +275,7 @@ pub(super) fn report<F: Format>(
     };
     let successor = peer.started.as_ref().filter(|_| peer.may_come()).map(|started| started.process.pid());
     WorkerReport {
+        worker: peer.id.clone(),
         rank: peer.rank,
         broadcast: last,
         situation,

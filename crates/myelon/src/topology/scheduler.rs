@@ -223,7 +223,8 @@ impl<F: Format> SchedulerEnd<F> {
     /// # Errors
     /// See [`RestartError`].
     pub fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
-        let os = |source| RestartError::Os { rank, source };
+        let worker = self.topology.worker_consumer_id(rank);
+        let os = |source| RestartError::Os { worker: worker.clone(), rank, source };
         if self.is_forked() {
             return Err(RestartError::Forked);
         }

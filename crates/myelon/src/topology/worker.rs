@@ -56,12 +56,13 @@ impl<F: Format> WorkerEnd<F> {
     }
 
     fn meet(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
-        let tie = invitation.parent.map(die_with_parent).transpose().map_err(WorkerJoinError::Os)?;
-        if let (Some(parent), Some(Tie::Orphaned)) = (invitation.parent, tie) {
-            return Err(gone(SchedulerEnding::Orphaned { pid: parent.pid }));
-        }
         let began = Instant::now();
+        let os = |source| WorkerJoinError::Os { worker: invitation.consumer_id(), source };
+        let tie = invitation.parent.map(die_with_parent).transpose().map_err(os)?;
         let meeting = Meeting { invitation, is_child: tie.is_some(), began };
+        if let (Some(parent), Some(Tie::Orphaned)) = (invitation.parent, tie) {
+            return Err(meeting.gone(SchedulerEnding::Orphaned { pid: parent.pid }));
+        }
         let mut broadcasts = meeting.attach_to_broadcast()?;
         broadcasts.keep_place();
         let responses = meeting.create_responses(&broadcasts)?;
@@ -188,14 +189,16 @@ impl Meeting<'_> {
                 Ok(broadcasts) => match ending(&broadcasts) {
                     None => return Ok(broadcasts),
                     // What a dead scheduler has left. Another may come, unless ours is the dead one.
-                    Some(found) if self.is_child => return Err(gone(found)),
+                    Some(found) if self.is_child => return Err(self.gone(found)),
                     Some(ending) => {
-                        MeetingPlace::Ended { place: self.invitation.broadcast_place().to_string(), ending }
+                        let place = self.invitation.broadcast_place().untitled().to_string();
+                        MeetingPlace::Ended { place, ending }
                     }
                 },
                 // Ours was there before us.
-                Err(TransportError::Build(MultiProcessError::NotFound { place })) if self.is_child => {
-                    return Err(WorkerJoinError::NoRing { place, scheduler: self.parentage() });
+                Err(TransportError::Build(MultiProcessError::NotFound { .. })) if self.is_child => {
+                    let place = self.invitation.broadcast_place().untitled().to_string();
+                    return Err(WorkerJoinError::NoRing { worker: self.worker(), place, scheduler: self.parentage() });
                 }
                 Err(TransportError::Build(error)) if is_passing(&error) => {
                     MeetingPlace::Unusable(Box::new(error.into()))
@@ -207,7 +210,11 @@ impl Meeting<'_> {
                     MeetingPlace::Unusable(error) if is_absence(&error) => self.without_broadcast(),
                     found => found,
                 };
-                return Err(WorkerJoinError::NoScheduler { waited: self.began.elapsed(), found });
+                return Err(WorkerJoinError::NoScheduler {
+                    worker: self.worker(),
+                    waited: self.began.elapsed(),
+                    found,
+                });
             }
         }
     }
@@ -222,7 +229,8 @@ impl Meeting<'_> {
             match self
                 .builder(false)
                 .with_max_consumers(RESPONSE_CONSUMERS_MAX)
-                .with_consumer_prefix(scheduler_id(&self.invitation.rings().rpc_ring_name))
+                .with_consumer_prefix(scheduler_id(self.invitation.label()))
+                .with_create_options(self.invitation.options.into())
                 .replace()
                 .build_producer()
             {
@@ -232,7 +240,7 @@ impl Meeting<'_> {
                 Err(error) => return Err(WorkerJoinError::Responses(error)),
             }
             if let Some(found) = ending(broadcasts) {
-                return Err(gone(found));
+                return Err(self.gone(found));
             }
         }
     }
@@ -243,18 +251,18 @@ impl Meeting<'_> {
         broadcasts: &FramedTransportConsumer<F>,
         responses: &FramedTransportProducer<F>,
     ) -> Result<(), WorkerJoinError> {
-        let scheduler = scheduler_id(&self.invitation.rings().rpc_ring_name);
+        let scheduler = scheduler_id(self.invitation.label());
         // Also one that has found us and died since: what it has broadcast before is still to be read, and the end comes after it.
         while !responses.consumers().iter().any(|consumer| consumer.id == scheduler) {
             // Made for us alone, so nothing stood there before.
             if let Some(Refusal { pid, cause, .. }) = responses.refusal(None) {
-                return Err(WorkerJoinError::Refused { pid, cause });
+                return Err(WorkerJoinError::Refused { worker: self.worker(), pid, cause });
             }
             if let Some(found) = ending(broadcasts) {
-                return Err(gone(found));
+                return Err(self.gone(found));
             }
             if !self.nap() {
-                return Err(WorkerJoinError::NotReceived { waited: self.began.elapsed() });
+                return Err(WorkerJoinError::NotReceived { worker: self.worker(), waited: self.began.elapsed() });
             }
         }
         Ok(())
@@ -286,7 +294,7 @@ impl Meeting<'_> {
     fn without_broadcast(&self) -> MeetingPlace {
         let mut others = Vec::new();
         let mut scheduler = None;
-        let id = scheduler_id(&self.invitation.rings().rpc_ring_name);
+        let id = scheduler_id(self.invitation.label());
         for place in self.invitation.response_places() {
             match ConsumerBarrier::attach(&place) {
                 Ok(ring) => {
@@ -297,10 +305,19 @@ impl Meeting<'_> {
                 // Whatever keeps us from looking into it, it is there.
                 Err(_) => {}
             }
-            others.push(place.to_string());
+            others.push(place.untitled().to_string());
         }
         let place = self.invitation.broadcast_place();
         MeetingPlace::NoRing { path: place.path().unwrap_or_else(|| place.to_string().into()), others, scheduler }
+    }
+
+    fn gone(&self, found: SchedulerEnding) -> WorkerJoinError {
+        WorkerJoinError::SchedulerGone { worker: self.worker(), found }
+    }
+
+    /// What people call us.
+    fn worker(&self) -> String {
+        self.invitation.consumer_id()
     }
 
     /// What is known of the scheduler that has started us.
@@ -324,10 +341,6 @@ impl Meeting<'_> {
 /// Whether there is no ring under the name.
 fn is_absence(error: &TransportError) -> bool {
     matches!(error, TransportError::Build(MultiProcessError::NotFound { .. }))
-}
-
-fn gone(found: SchedulerEnding) -> WorkerJoinError {
-    WorkerJoinError::SchedulerGone { found }
 }
 
 /// How the ring has ended, whatever is still to be read in it; `None` if its producer is there.

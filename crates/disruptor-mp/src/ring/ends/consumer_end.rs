@@ -172,7 +172,7 @@ impl<S: Carries> ConsumerBase<S> {
 
     pub(super) fn attach_counters(&mut self, file: &CountersFile) {
         self.side.counters_of =
-            EndCounters::of_attached_consumer(file, &self.side.id, self.side.segment().place().to_string());
+            EndCounters::of_attached_consumer(file, &self.side.id, self.side.segment().place().untitled().to_string());
         self.side.counters = ConsumerCounters::of(&self.side.counters_of);
     }
 

@@ -329,7 +329,7 @@ impl<S: Carries> ConsumerSide<S> {
         // What was published and not acknowledged is there to be read, or is being read.
         let has_data = memory.control().cursor.acquire() > self.core.next();
         let waiting_for = if has_data { WaitingFor::Nothing } else { WaitingFor::Data };
-        StallReport::new(self.segment().place().to_string(), waiting_for, waited, Some(culprit), next)
+        StallReport::new(self.segment().called(), waiting_for, waited, Some(culprit), next)
     }
 
     pub(crate) fn segment(&self) -> &Segment {

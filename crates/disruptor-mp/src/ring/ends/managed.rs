@@ -134,7 +134,7 @@ impl<S: Carries> ProducerBase<S> {
         let mut ids = config.required_consumer_ids.clone();
         ids.sort();
         ids.dedup();
-        let place = || self.side.segment().place().to_string();
+        let place = || self.side.segment().called();
         let places = self.side.core.memory().table_len();
         if ids.is_empty() {
             return Err(MultiProcessError::NoRequiredConsumers { place: place() });
@@ -465,7 +465,7 @@ impl<S: Carries> ProducerSide<S> {
         match self.first_missing() {
             Ok(None) => None,
             Ok(Some(Missing::NotMet)) => {
-                let (ring, next) = (self.segment().place().to_string(), NextStep::KeepWaiting);
+                let (ring, next) = (self.segment().called(), NextStep::KeepWaiting);
                 Some(StallReport::new(ring, WaitingFor::Consumers, Duration::ZERO, None, next))
             }
             Ok(Some(Missing::Gone { info, .. })) => {
@@ -478,7 +478,7 @@ impl<S: Carries> ProducerSide<S> {
 
     fn report_missing(&self, info: &ConsumerInfo, waited: Duration, next: NextStep) -> StallReport {
         let culprit = culprit(info.clone(), self.next_number(), Duration::ZERO);
-        let ring = self.segment().place().to_string();
+        let ring = self.segment().called();
         StallReport::new(ring, WaitingFor::Consumers, waited, Some(culprit), next)
     }
 

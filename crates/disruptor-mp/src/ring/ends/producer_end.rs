@@ -176,7 +176,8 @@ impl<S: Carries> ProducerBase<S> {
     }
 
     pub(super) fn attach_counters(&mut self, file: &CountersFile) {
-        self.side.counters_of = EndCounters::of_attached_producer(file, self.side.segment().place().to_string());
+        let ring = self.side.segment().place().untitled().to_string();
+        self.side.counters_of = EndCounters::of_attached_producer(file, ring);
         self.side.counters = ProducerCounters::of(&self.side.counters_of);
     }
 

@@ -236,7 +236,7 @@ impl<S: Carries> ProducerSide<S> {
         let buffer = hindrance
             .buffer
             .then(|| StartUpBuffer { joined: self.joined(), expected: self.selection.expected_consumers });
-        let ring = self.segment().place().to_string();
+        let ring = self.segment().called();
         StallReport { buffer, ..StallReport::new(ring, waiting_for, waited, culprit, next) }
     }
 
@@ -437,7 +437,7 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
                 let (id, last_sequence) = (gone.id.clone(), gone.position.saturating_sub(1));
                 let waited = self.since.elapsed();
                 let culprit = culprit(gone, self.producer.next_number(), waited);
-                let ring = self.producer.segment().place().to_string();
+                let ring = self.producer.segment().called();
                 let report = StallReport::new(ring, self.target.reason(), waited, Some(culprit), NextStep::Evict);
                 self.producer.alert(self.watch, &id, last_sequence, waited, &report);
                 self.look_again();

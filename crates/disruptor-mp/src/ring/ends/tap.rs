@@ -116,7 +116,7 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
     /// Counts what is missed from now on in `file`, under `label`, in a counter of its own. A tap cannot count in the ring's own table,
     /// which it has read-only.
     pub fn attach_counters(&mut self, file: &CountersFile, label: &str) {
-        let ring = self.core.memory().segment().place().to_string();
+        let ring = self.core.memory().segment().place().untitled().to_string();
         self.missed = EndCounters::of_attached_consumer(file, label, ring).counter(ids::TAP_MISSED);
     }
 

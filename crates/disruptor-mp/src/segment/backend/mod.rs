@@ -147,6 +147,7 @@ pub(super) fn of(place: &Place) -> Result<Box<dyn Backend + '_>, InvalidName> {
         #[cfg(target_os = "linux")]
         Place::Memfd(object) => Box::new(object),
         Place::Heap(object) => Box::new(object),
+        Place::Titled(place, _) => return of(place),
     })
 }
 

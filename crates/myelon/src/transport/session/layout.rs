@@ -61,6 +61,7 @@ pub enum SessionLayoutError {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedLayout"))]
 pub struct MyelonTransportLayout {
+    label: String,
     prefix: String,
     session_tag: String,
     runner_count: usize,
@@ -82,6 +83,8 @@ pub(super) fn check_depths(rpc_depth: usize, response_depth: usize) -> Result<()
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct UncheckedLayout {
+    #[serde(default)]
+    label: String,
     prefix: String,
     session_tag: String,
     runner_count: usize,
@@ -94,8 +97,8 @@ impl TryFrom<UncheckedLayout> for MyelonTransportLayout {
     type Error = SessionLayoutError;
 
     fn try_from(unchecked: UncheckedLayout) -> Result<Self, SessionLayoutError> {
-        let UncheckedLayout { prefix, session_tag, runner_count, rpc_depth, response_depth } = unchecked;
-        Self { prefix, session_tag, runner_count, rpc_depth, response_depth }.checked()
+        let UncheckedLayout { label, prefix, session_tag, runner_count, rpc_depth, response_depth } = unchecked;
+        Self { label, prefix, session_tag, runner_count, rpc_depth, response_depth }.checked()
     }
 }
 
@@ -125,8 +128,8 @@ impl MyelonTransportLayout {
         rpc_depth: usize,
         response_depth: usize,
     ) -> Result<Self, SessionLayoutError> {
-        let (prefix, session_tag) = (prefix.to_owned(), compact_session_tag(label));
-        Self { prefix, session_tag, runner_count, rpc_depth, response_depth }.checked()
+        let (label, prefix, session_tag) = (label.to_owned(), prefix.to_owned(), compact_session_tag(label));
+        Self { label, prefix, session_tag, runner_count, rpc_depth, response_depth }.checked()
     }
 
     fn checked(self) -> Result<Self, SessionLayoutError> {
@@ -143,6 +146,11 @@ impl MyelonTransportLayout {
 
     fn name_of_response_ring(&self, rank: usize) -> String {
         format!("{}{}r{rank:x}", self.prefix, self.session_tag)
+    }
+
+    /// What the session is called.
+    pub fn label(&self) -> &str {
+        &self.label
     }
 
     /// What the names of the rings begin with.

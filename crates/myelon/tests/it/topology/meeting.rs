@@ -204,7 +204,7 @@ fn a_worker_that_was_built_for_other_messages_is_refused_and_named() {
     });
     let text = launched.unwrap_err().to_string();
     assert!(
-        text.contains(&format!("missing: rank 1 (process {refused} could not join: it expects another content tag)")),
+        text.contains(&format!(", rank 1 (process {refused} could not join: it expects another content tag)")),
         "{text}"
     );
     same.wait_line("CLOSED");

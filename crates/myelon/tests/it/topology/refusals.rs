@@ -97,8 +97,11 @@ fn answers_of_another_type_end_the_rendezvous_at_once_on_both_sides() {
     assert!(matches!(missing[0].state, MissingState::NoResponses { source: Some(_), .. }), "{text}");
     assert!(text.contains("`answer/2`") && text.contains("`answer/1`"), "{text}");
     let said = other.wait_line("REFUSED");
-    let expected =
-        format!("REFUSED the scheduler, process {}, cannot use this worker's response ring", std::process::id());
+    let expected = format!(
+        "REFUSED {}, rank 0: the scheduler, process {}, cannot use this worker's response ring",
+        stage.label(),
+        std::process::id()
+    );
     assert!(said.starts_with(&expected) && said.contains("another content tag"), "{said}");
     stage.assert_nothing_left();
 }
@@ -221,7 +224,7 @@ fn alone(stage: &Stage, rank: usize) -> String {
     let hasty = stage.topology.clone().with_rendezvous_timeout(Duration::from_millis(50));
     let said = by_hand("answers", &hasty.invitation(rank).unwrap()).wait_line("REFUSED");
     println!("{said}");
-    assert!(said.starts_with("REFUSED no scheduler within "), "{said}");
+    assert!(said.starts_with(&format!("REFUSED {}, rank {rank}: no scheduler within ", stage.label())), "{said}");
     said
 }
 
@@ -350,7 +353,9 @@ fn a_successor_that_is_refused_while_others_work_is_told_with_its_cause() {
     assert_eq!((*failed, refusal.cause), (pid, RefusalCause::OtherEvent));
     let report = scheduler.report(0);
     assert!(
-        report.to_string().starts_with(&format!("worker 0 is not there: process {pid} could not join")),
+        report
+            .to_string()
+            .starts_with(&format!("{}, rank 0 is not there: process {pid} could not join", stage.label())),
         "{report}"
     );
 }

@@ -202,7 +202,7 @@ fn a_stopped_worker_that_holds_the_broadcast_up_is_reported() {
     );
     let report = told.recv_timeout(PATIENCE).unwrap();
     println!("{report}");
-    let culprit = format!("{} (rank 0) pid {} is stopped", topology.worker_consumer_id(0), stopped.pid());
+    let culprit = format!("{} pid {} is stopped", topology.worker_consumer_id(0), stopped.pid());
     assert!(report.contains(&culprit), "{report}");
     drop((scheduler, stopped, other));
     stage.collect();
