@@ -106,7 +106,8 @@ impl<F: Format> SchedulerEnd<F> {
     /// broadcast it answers it [says](Message::in_reply_to).
     ///
     /// # Errors
-    /// The outcome, if it is no message in the ring; an answer that [`gather_for`](Self::gather_for) has kept was copied before.
+    /// The outcome, if it is no message in the ring: an answer that [`gather_for`](Self::gather_for) has kept, or that
+    /// [`wait_for`](Self::wait_for) has set aside, was copied before.
     ///
     /// # Panics
     /// If there is no worker of that rank.
@@ -117,6 +118,11 @@ impl<F: Format> SchedulerEnd<F> {
         }
         self.look_if_due();
         loop {
+            if self.peers[rank].has_aside()
+                && let Some(answer) = self.take(rank, None)
+            {
+                return Err(answer.outcome);
+            }
             match now(&mut self.peers[rank], None) {
                 Now::Message => break,
                 Now::News(outcome) | Now::Same(outcome) => return Err(outcome),
@@ -187,7 +193,7 @@ impl<F: Format> SchedulerEnd<F> {
         if let Some(reply) = peer.answered.take_kept(step) {
             return Look::Answer(reply.of(rank));
         }
-        let mut left = peer.in_ring().max(1);
+        let mut left = peer.unseen().max(1);
         loop {
             let of = |outcome| Answer { rank, step: None, outcome };
             match now(&mut self.peers[rank], step) {
@@ -210,8 +216,7 @@ impl<F: Format> SchedulerEnd<F> {
     fn take(&mut self, rank: usize, step: Option<Sequence>) -> Option<Answer> {
         let last = self.last_broadcast();
         let peer = &mut self.peers[rank];
-        let next = peer.responses.as_mut().expect(HAS_RING).next(Patience::Now);
-        let outcome = match next.map(|message| message.map(|message| Reply::of_message(&message))) {
+        let outcome = match peer.next_reply() {
             Ok(Some(reply)) => {
                 peer.progress.heard(reply.step, last);
                 return Some(peer.sort(reply, step, last)?.of(rank));
@@ -295,6 +300,9 @@ fn bell(doorbell: &Doorbell) -> PollFd<'_> {
 
 /// What can be said of a worker without waiting, to a caller who waits for its answer to `step`, or for any message.
 fn now<F: Format>(peer: &mut Peer<F>, step: Option<Sequence>) -> Now {
+    if peer.has_aside() {
+        return Now::Message;
+    }
     // The end of the old process and the coming of the new one, before anything from the new one; its ring is another than theirs.
     let comes_first = peer.has_news_before_ring();
     if (comes_first || peer.is_ready())

@@ -62,6 +62,7 @@ mod refusal;
 mod report;
 mod scheduler;
 mod steps;
+mod successor;
 mod typed;
 mod worker;
 
@@ -79,5 +80,6 @@ pub use refusal::JoinRefusal;
 pub use report::{Situation, WorkerReport};
 pub use scheduler::{Departure, SchedulerEnd};
 pub use steps::Unwanted;
+pub use successor::Arrival;
 pub use typed::{TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker};
 pub use worker::WorkerEnd;

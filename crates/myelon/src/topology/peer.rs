@@ -12,11 +12,13 @@ use super::child::{ChildProcess, Exit};
 use super::refusal::{JoinRefusal, is_passing};
 use super::report::Progress;
 use super::steps::{Answered, Reply, Unwanted};
-use crate::transport::{Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError};
+use crate::transport::{
+    Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError, TransportResult,
+};
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Place, Sequence};
+use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Patience, Place, Sequence};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -206,6 +208,8 @@ pub(super) struct Peer<F: Format> {
     pub(super) progress: Progress,
     /// What it has answered.
     pub(super) answered: Answered,
+    /// What was taken from the ring of a process that has gone, so that its successor can be heard. It comes before all news.
+    aside: VecDeque<TransportResult<Reply>>,
 }
 
 impl<F: Format> Peer<F> {
@@ -230,12 +234,21 @@ impl<F: Format> Peer<F> {
             strays: Vec::new(),
             progress: Progress::default(),
             answered: Answered::default(),
+            aside: VecDeque::new(),
         }
     }
 
     /// Whether it lives, and the ring that we read is its own.
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.standing, Standing::Present(process) if self.responses.is_some() && self.owner == Some(process))
+    }
+
+    /// Its process, if it is there and can be heard.
+    pub(super) fn heard_pid(&self) -> Option<u32> {
+        match self.standing {
+            Standing::Present(process) if self.is_ready() => Some(process.pid),
+            _ => None,
+        }
     }
 
     /// Whether it is there, or about to be.
@@ -461,10 +474,33 @@ impl<F: Format> Peer<F> {
         is_ours && !is_back && gone.exit.is_none() && gone.since.elapsed() < patience
     }
 
-    /// Messages of it that are in its ring.
-    pub(super) fn in_ring(&self) -> u64 {
+    /// Messages of it that were not looked at: in its ring, and set aside.
+    pub(super) fn unseen(&self) -> u64 {
         let lag = |ring: &FramedTransportConsumer<F>| ring.producer_sequence().saturating_sub(ring.current_sequence());
-        self.responses.as_ref().map_or(0, |ring| lag(ring).max(0).cast_unsigned())
+        self.responses.as_ref().map_or(0, |ring| lag(ring).max(0).cast_unsigned()) + self.aside.len() as u64
+    }
+
+    /// Takes everything out of the ring of a process that has gone, if that keeps its successor from being heard.
+    pub(super) fn set_aside(&mut self) {
+        while self.is_present() && !self.is_ready() && self.has_message() {
+            let next = self.responses.as_mut().map(|ring| ring.next(Patience::Now)).transpose();
+            let next = next.map(|message| message.flatten().map(|message| Reply::of_message(&message)));
+            self.aside.extend(next.transpose());
+        }
+    }
+
+    /// The next message, from what was set aside or out of the ring. `None`: there is none after all.
+    pub(super) fn next_reply(&mut self) -> TransportResult<Option<Reply>> {
+        if let Some(reply) = self.aside.pop_front() {
+            return reply.map(Some);
+        }
+        let Some(ring) = &mut self.responses else { return Ok(None) };
+        Ok(ring.next(Patience::Now)?.map(|message| Reply::of_message(&message)))
+    }
+
+    /// Whether there is a message, in the ring or set aside, to be told before any news.
+    pub(super) fn has_aside(&self) -> bool {
+        !self.aside.is_empty()
     }
 
     /// From now on its answers to steps before `step` are late.
@@ -537,18 +573,22 @@ impl<F: Format> Peer<F> {
     /// Takes what nobody has been told yet, in its order. A return is told when the new process can be heard, which is after the last message
     /// of the old; an end when it is known how, or has not become known for a while.
     pub(super) fn tell(&mut self) -> Option<Change> {
-        let is_told = match self.news.front()? {
-            News::Gone(gone) => !self.is_unsettled(gone),
-            News::Rejoined { was_heard, .. } => *was_heard || self.is_ready(),
-            News::JoinFailed(failure) => !self.is_unsettled_failure(failure),
-        };
-        if !is_told {
+        if !self.is_settled(self.news.front()?) {
             return None;
         }
         match self.news.pop_front()? {
             News::Gone(gone) => Some(gone.change()),
             News::Rejoined { process, .. } => Some(Change::Rejoined { pid: process.pid }),
             News::JoinFailed(failure) => Some(failure.change()),
+        }
+    }
+
+    /// Whether all of that is known that is to be told.
+    fn is_settled(&self, news: &News) -> bool {
+        match news {
+            News::Gone(gone) => !self.is_unsettled(gone),
+            News::Rejoined { was_heard, .. } => *was_heard || self.is_ready(),
+            News::JoinFailed(failure) => !self.is_unsettled_failure(failure),
         }
     }
 
@@ -566,6 +606,19 @@ impl<F: Format> Peer<F> {
     pub(super) fn has_news_before_ring(&self) -> bool {
         let is_of_ring = |news: &News| matches!(news, News::Rejoined { owner_number, .. } if Some(*owner_number) == self.ring_number);
         self.responses.is_some() && self.news.iter().any(is_of_ring)
+    }
+
+    /// What the last that is to be told says, or what stays to be said; everything counts as told then. `None`: it may still become known how
+    /// a process ended.
+    pub(super) fn tell_all(&mut self) -> Option<Change> {
+        if !self.news.iter().all(|news| self.is_settled(news)) {
+            return None;
+        }
+        let mut last = self.word();
+        while let Some(change) = self.tell() {
+            last = Some(change);
+        }
+        last
     }
 
     /// Whether something is to be told, now or soon.

@@ -257,7 +257,7 @@ pub(super) fn report<F: Format>(
     sent: Instant,
 ) -> WorkerReport {
     let responses = peer.responses.as_ref();
-    let in_ring = peer.in_ring();
+    let in_ring = peer.unseen();
     let (answers_waiting, unwanted) = (in_ring + peer.answered.kept_count(), peer.answered.unwanted);
     let waits_for_room = responses.is_some_and(|ring| ring.holds_up_producer());
     let situation = match (peer.standing, peer.word(), info) {

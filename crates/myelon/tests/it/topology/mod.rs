@@ -11,6 +11,7 @@ mod schedulers_death;
 mod stage;
 mod statuses;
 mod steps;
+mod successors;
 mod titles;
 #[cfg(feature = "bincode")]
 mod typed;

@@ -1,0 +1,120 @@
+//! Waiting for the process that takes a worker's place.
+//!
+//! **Lives here:** [`SchedulerEnd::wait_for`], [`Arrival`]. **Builds on:** `peer`, and the same looks as `gather`. **May touch it:** the scheduler's
+//! thread.
+
+use super::answer::Change;
+use super::peer::Peer;
+use super::refusal::JoinRefusal;
+use super::report::WorkerReport;
+use super::scheduler::{LOOK_INTERVAL, SchedulerEnd};
+use crate::transport::Format;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+/// The pause between two looks at a worker that is there and cannot be heard yet: it makes its ring.
+const JOINING_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What came of waiting for a worker to be there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Arrival {
+    /// It is there, and can be heard: the worker itself, or its successor.
+    Joined {
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+    },
+    /// The process that was to take the place has ended before it had joined, or could not join.
+    JoinFailed {
+        /// That process.
+        pid: u32,
+        /// How it ended; `None` if it has not, or if that cannot be known.
+        status: Option<ExitStatus>,
+        /// Why it could not join, if it has said so.
+        refusal: Option<JoinRefusal>,
+    },
+    /// The worker has given its place up, and no process is on its way to it.
+    Left,
+    /// The time is over.
+    TimedOut {
+        /// What is known of the worker.
+        report: Box<WorkerReport>,
+    },
+}
+
+impl<F: Format> SchedulerEnd<F> {
+    /// Waits until `deadline` for worker `rank` to be there: for the successor of one that has died, after [`restart`](Self::restart) or started
+    /// by another process. While it waits it sleeps between looks, some fifty a second.
+    ///
+    /// What has become of the worker until then counts as told: [`gather`](Self::gather) and [`check_workers`](Self::check_workers) do not tell it again,
+    /// except after `TimedOut`. Messages of the old process that were not taken are still handed out, before those of the new one.
+    ///
+    /// ```no_run
+    /// use myelon::topology::{Arrival, Outcome, SchedulerEnd, Whom};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// fn answer_of(scheduler: &mut SchedulerEnd, step: i64) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let soon = || Instant::now() + Duration::from_secs(30);
+    ///     let mut answer = scheduler.gather_for(step, Whom::Rank(1), soon()).remove(0);
+    ///     if let Outcome::Died { .. } = answer.outcome {
+    ///         scheduler.restart(1)?;
+    ///         if let Arrival::Joined { .. } = scheduler.wait_for(1, soon()) {
+    ///             // Its successor gets the step again if the old process had not acknowledged it.
+    ///             answer = scheduler.gather_for(step, Whom::Rank(1), soon()).remove(0);
+    ///         }
+    ///     }
+    ///     println!("{:?}", answer.outcome);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no worker of that rank.
+    /// Source: RFC 0016, "Waiting for a successor".
+    #[track_caller]
+    pub fn wait_for(&mut self, rank: usize, deadline: Instant) -> Arrival {
+        loop {
+            if let Some(arrival) = self.arrival(rank) {
+                return arrival;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Arrival::TimedOut { report: Box::new(self.report(rank)) };
+            }
+            std::thread::sleep(self.arrival_pause(rank).min(left));
+        }
+    }
+
+    /// One look: what has come of worker `rank`, if something has.
+    #[track_caller]
+    pub(crate) fn arrival(&mut self, rank: usize) -> Option<Arrival> {
+        let peer = &mut self.peers[rank];
+        peer.set_aside();
+        self.look();
+        let peer = &mut self.peers[rank];
+        if let Some(pid) = peer.heard_pid() {
+            peer.forget_news();
+            return Some(Arrival::Joined { pid });
+        }
+        if peer.is_present() || peer.may_come() {
+            return None;
+        }
+        match peer.word()? {
+            Change::JoinFailed { .. } | Change::Left => {}
+            _ => return None,
+        }
+        match peer.tell_all()? {
+            Change::JoinFailed { pid, status, refusal } => Some(Arrival::JoinFailed { pid, status, refusal }),
+            Change::Left => Some(Arrival::Left),
+            _ => None,
+        }
+    }
+
+    /// How long to wait until the next look.
+    pub(crate) fn arrival_pause(&self, rank: usize) -> Duration {
+        match self.peers.get(rank).is_some_and(Peer::is_present) {
+            true => JOINING_INTERVAL,
+            false => LOOK_INTERVAL,
+        }
+    }
+}
