@@ -10,6 +10,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// A doorbell, registered with the reactor of the runtime in which it was made.
+#[derive(Debug)]
 pub(super) struct Bell {
     fd: AsyncFd<Doorbell>,
 }

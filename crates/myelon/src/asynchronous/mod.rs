@@ -1,9 +1,10 @@
-//! Both ends of a stream for programs that await, in a tokio runtime.
+//! Both ends of a stream, and of a topology, for programs that await, in a tokio runtime.
 //!
 //! | for | see |
 //! |---|---|
 //! | receiving: in place, owned, as a `Stream` | [`AsyncConsumer`] |
 //! | sending, and awaiting room | [`AsyncProducer`] |
+//! | a topology: its scheduler, a worker | [`AsyncScheduler`], [`AsyncWorker`] |
 //!
 //! Either is made from an end that was built as always, and can be turned back into it. Whoever is at the other end of the ring notices
 //! no difference. The runtime needs its I/O and time drivers (`enable_all`, as `#[tokio::main]` has them).
@@ -36,7 +37,11 @@
 
 mod bell;
 mod receive;
+mod scheduler;
 mod send;
+mod worker;
 
 pub use receive::{AsyncConsumer, Receive};
+pub use scheduler::AsyncScheduler;
 pub use send::{AsyncProducer, Publish};
+pub use worker::{AsyncBroadcast, AsyncWorker};

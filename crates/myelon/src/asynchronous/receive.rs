@@ -261,19 +261,7 @@ impl<C: Receive> AsyncConsumer<C> {
     }
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
-        let budget = ready!(coop::poll_proceed(context));
-        for _ in 0..LOOKS_PER_POLL {
-            match self.consumer.has_message() {
-                Ok(false) => {}
-                answer => {
-                    budget.made_progress();
-                    return Poll::Ready(answer.map(|_| ()));
-                }
-            }
-            ready!(self.bell.poll_news(context, &mut self.consumer)).map_err(TransportError::from)?;
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        poll_message(&mut self.consumer, &mut self.bell, context)
     }
 
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<C::Owned, C::Error>> {
@@ -288,6 +276,27 @@ impl<C: Receive> AsyncConsumer<C> {
         context.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// Ready when `consumer`, whose bell that is, has a message, which stays where it is; or when nothing will come, or one message was skipped.
+pub(super) fn poll_message<C: Receive>(
+    consumer: &mut C,
+    bell: &mut Bell,
+    context: &mut Context<'_>,
+) -> Poll<Result<(), C::Error>> {
+    let budget = ready!(coop::poll_proceed(context));
+    for _ in 0..LOOKS_PER_POLL {
+        match consumer.has_message() {
+            Ok(false) => {}
+            answer => {
+                budget.made_progress();
+                return Poll::Ready(answer.map(|_| ()));
+            }
+        }
+        ready!(bell.poll_news(context, consumer)).map_err(TransportError::from)?;
+    }
+    context.waker().wake_by_ref();
+    Poll::Pending
 }
 
 impl<C: Receive + Unpin> Stream for AsyncConsumer<C> {

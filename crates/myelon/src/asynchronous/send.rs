@@ -109,35 +109,7 @@ impl<P: Publish> AsyncProducer<P> {
     /// # Panics
     /// If it has to wait in a runtime without a time driver.
     pub async fn publish(&mut self, message: &P::Message, kind: u8) -> Result<Sequence, P::Error> {
-        let mut looks = 0;
-        let mut examine_at = None;
-        loop {
-            // Also where there is always room: other tasks get their turn.
-            poll_fn(|context| {
-                ready!(coop::poll_proceed(context)).made_progress();
-                std::task::Poll::Ready(())
-            })
-            .await;
-            let answer = match looks {
-                0 => self.producer.publish_now(message, kind),
-                _ => self.producer.publish_again(message, kind),
-            };
-            match answer {
-                Err(error) if P::is_full(&error) => {}
-                answer => return answer,
-            }
-            let now = Instant::now();
-            if now >= *examine_at.get_or_insert(now) {
-                examine_at = Some(now + EXAMINE_INTERVAL);
-                self.producer.check_room().map_err(TransportError::from)?;
-            }
-            looks += 1;
-            if looks <= LOOKS_BEFORE_SLEEP {
-                tokio::task::yield_now().await;
-            } else {
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+        publish(&mut self.producer, message, kind).await
     }
 
     /// The end that is wrapped, for its peers and reports.
@@ -154,6 +126,48 @@ impl<P: Publish> AsyncProducer<P> {
     pub fn into_inner(self) -> P {
         self.producer
     }
+}
+
+/// [`AsyncProducer::publish`] by a producer that is lent.
+pub(super) async fn publish<P: Publish>(
+    producer: &mut P,
+    message: &P::Message,
+    kind: u8,
+) -> Result<Sequence, P::Error> {
+    let mut looks = 0;
+    let mut examine_at = None;
+    loop {
+        // Also where there is always room: other tasks get their turn.
+        take_turn().await;
+        let answer = match looks {
+            0 => producer.publish_now(message, kind),
+            _ => producer.publish_again(message, kind),
+        };
+        match answer {
+            Err(error) if P::is_full(&error) => {}
+            answer => return answer,
+        }
+        let now = Instant::now();
+        if now >= *examine_at.get_or_insert(now) {
+            examine_at = Some(now + EXAMINE_INTERVAL);
+            producer.check_room().map_err(TransportError::from)?;
+        }
+        looks += 1;
+        if looks <= LOOKS_BEFORE_SLEEP {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Takes this task's part of its budget; waits for its next turn where that is used up.
+pub(super) async fn take_turn() {
+    poll_fn(|context| {
+        ready!(coop::poll_proceed(context)).made_progress();
+        std::task::Poll::Ready(())
+    })
+    .await;
 }
 
 impl<P: fmt::Debug> fmt::Debug for AsyncProducer<P> {

@@ -6,8 +6,7 @@
 use super::answer::{Answer, Outcome, Whom};
 use super::peer::{Peer, Standing};
 use super::scheduler::SchedulerEnd;
-use super::steps::Reply;
-use crate::transport::{Format, Message};
+use crate::transport::{Format, FramedTransportConsumer, Message};
 use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
@@ -21,24 +20,14 @@ const HAS_RING: &str = "a worker with a message has a ring";
 /// The nap of somebody whose worker is about to have a ring again.
 const NAP: Duration = Duration::from_millis(1);
 
-/// What can be said of a worker without waiting.
+/// What there is of a worker without waiting. Nothing was told and nothing handed out.
 enum Now {
-    /// There is a message, which has not been taken.
+    /// A message.
     Message,
-    /// There is an outcome that was not told before.
-    News(Outcome),
-    /// There is an outcome, and it was told before.
+    /// An outcome that was not told before.
+    News,
+    /// An outcome, and it was told before.
     Same(Outcome),
-    /// Nothing yet.
-    Nothing,
-}
-
-/// What one look at a worker gave to the caller who waits for it.
-enum Look {
-    /// What is waited for, or why there will be none.
-    Answer(Answer),
-    /// The same outcome as before.
-    Same(Answer),
     /// Nothing yet.
     Nothing,
 }
@@ -89,12 +78,62 @@ impl<F: Format> SchedulerEnd<F> {
     /// Source: RFC 0016, "Steps".
     #[track_caller]
     pub fn gather_for(&mut self, step: Sequence, whom: Whom, deadline: Instant) -> Vec<Answer> {
-        let last = self.last_broadcast();
-        assert!((0..=last).contains(&step), "step {step} was not broadcast: the last broadcast is {last}");
+        self.check_step(step);
         self.gather_step(Some(step), whom, deadline)
     }
 
-    fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Instant) -> Vec<Answer> {
+    /// # Panics
+    /// If `step` was not broadcast: nothing can answer it.
+    #[track_caller]
+    pub(crate) fn check_step(&self, step: Sequence) {
+        let last = self.last_broadcast();
+        assert!((0..=last).contains(&step), "step {step} was not broadcast: the last broadcast is {last}");
+    }
+
+    /// The ranks of those who have nothing to say yet to a caller that waits for answers to `step`, or for any message. Empty: `gather_step` waits
+    /// for nothing. Nothing is told and nothing handed out before that.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn silent(&mut self, step: Option<Sequence>, whom: Whom) -> Vec<usize> {
+        self.look_if_due();
+        let asked = match whom {
+            Whom::Rank(rank) => rank..rank + 1,
+            Whom::All | Whom::Any => 0..self.worker_count(),
+        };
+        let mut silent = Vec::new();
+        for rank in asked {
+            step.inspect(|&step| self.peers[rank].expect(step));
+            match self.find(rank, step) {
+                Now::Nothing => silent.push(rank),
+                Now::Message | Now::News if whom == Whom::Any => return Vec::new(),
+                // What was told before ends no wait for any.
+                Now::Same(_) if whom == Whom::Any => silent.push(rank),
+                Now::Same(_) | Now::Message | Now::News => {}
+            }
+        }
+        match whom {
+            Whom::Any if !self.may_any_answer(step) => Vec::new(),
+            _ => silent,
+        }
+    }
+
+    /// How long at most to wait for something new of worker `rank` before it is looked after again.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn patience_with(&self, rank: usize) -> Duration {
+        let peer = &self.peers[rank];
+        match (peer.is_present() && !peer.is_ready()) || peer.has_news() {
+            true => NAP,
+            false if peer.may_come() => super::scheduler::LOOK_INTERVAL,
+            false => SLICE,
+        }
+    }
+
+    /// The ring of worker `rank`, if it lives and what it sends next is the next thing to be heard of it; with which of its rings that is.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn heard_ring(&mut self, rank: usize) -> Option<(u64, &mut FramedTransportConsumer<F>)> {
+        self.peers[rank].heard_ring()
+    }
+
+    pub(crate) fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Instant) -> Vec<Answer> {
         match whom {
             Whom::All => (0..self.worker_count()).map(|rank| self.answer_of(rank, step, deadline)).collect(),
             Whom::Rank(rank) => vec![self.answer_of(rank, step, deadline)],
@@ -113,23 +152,19 @@ impl<F: Format> SchedulerEnd<F> {
     /// If there is no worker of that rank.
     #[track_caller]
     pub fn receive(&mut self, rank: usize, deadline: Instant) -> Result<Message<'_, F>, Outcome> {
-        if let Some(reply) = self.peers[rank].answered.take_kept(None) {
-            return Err(reply.outcome());
-        }
         self.look_if_due();
+        let last = self.last_broadcast();
         loop {
-            if self.peers[rank].has_aside()
-                && let Some(answer) = self.take(rank, None)
-            {
-                return Err(answer.outcome);
-            }
-            match now(&mut self.peers[rank], None) {
-                Now::Message => break,
-                Now::News(outcome) | Now::Same(outcome) => return Err(outcome),
+            let now = self.find(rank, None);
+            let peer = &mut self.peers[rank];
+            match now {
+                Now::Message if peer.is_next_in_ring() => break,
+                Now::Message => return Err(peer.take(None, last).outcome),
+                Now::News => return Err(peer.tell().map_or(Outcome::TimedOut, Outcome::from)),
+                Now::Same(outcome) => return Err(outcome),
                 Now::Nothing => self.pause(rank, deadline)?,
             }
         }
-        let last = self.last_broadcast();
         let Peer { responses, answered, progress, .. } = &mut self.peers[rank];
         match responses.as_mut().expect(HAS_RING).next(Patience::Now) {
             Ok(Some(message)) => {
@@ -150,9 +185,9 @@ impl<F: Format> SchedulerEnd<F> {
         }
         self.look_if_due();
         loop {
-            match self.look_at(rank, step) {
-                Look::Answer(answer) | Look::Same(answer) => return answer,
-                Look::Nothing => {}
+            let now = self.find(rank, step);
+            if let Some(answer) = self.tell(rank, step, now) {
+                return answer;
             }
             if let Err(outcome) = self.pause(rank, deadline) {
                 return Answer { rank, step: None, outcome };
@@ -169,17 +204,16 @@ impl<F: Format> SchedulerEnd<F> {
             self.look_if_due();
             for offset in 0..self.worker_count() {
                 let rank = (self.turn + offset) % self.worker_count();
-                if let Look::Answer(answer) = self.look_at(rank, step) {
+                let now = match self.find(rank, step) {
+                    Now::Same(_) => Now::Nothing,
+                    now => now,
+                };
+                if let Some(answer) = self.tell(rank, step, now) {
                     self.turn = rank + 1;
                     return vec![answer];
                 }
             }
-            let may_answer = |peer: &Peer<F>| match step {
-                Some(step) if peer.answered.has_answered(step) => false,
-                _ => peer.is_present() || peer.may_come(),
-            };
-            let is_anybody_there = self.peers.iter().any(|peer| may_answer(peer) || peer.has_news());
-            if Instant::now() >= deadline || !is_anybody_there {
+            if Instant::now() >= deadline || !self.may_any_answer(step) {
                 let ranks = 0..self.worker_count();
                 return ranks.map(|rank| self.answer_of(rank, step, Instant::now())).collect();
             }
@@ -187,43 +221,42 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// What there is of worker `rank` without waiting. Messages that answer another step are sorted on the way, as many as there are now.
-    fn look_at(&mut self, rank: usize, step: Option<Sequence>) -> Look {
-        let peer = &mut self.peers[rank];
-        if let Some(reply) = peer.answered.take_kept(step) {
-            return Look::Answer(reply.of(rank));
-        }
-        let mut left = peer.unseen().max(1);
-        loop {
-            let of = |outcome| Answer { rank, step: None, outcome };
-            match now(&mut self.peers[rank], step) {
-                // A worker that sends without end is looked at again later, so that a deadline is seen.
-                Now::Message if left == 0 => return Look::Nothing,
-                Now::Message => {
-                    if let Some(answer) = self.take(rank, step) {
-                        return Look::Answer(answer);
-                    }
-                    left -= 1;
-                }
-                Now::News(outcome) => return Look::Answer(of(outcome)),
-                Now::Same(outcome) => return Look::Same(of(outcome)),
-                Now::Nothing => return Look::Nothing,
-            }
-        }
+    /// Whether a worker may still answer `step`, or say anything if there is none.
+    fn may_any_answer(&self, step: Option<Sequence>) -> bool {
+        let may_answer = |peer: &Peer<F>| match step {
+            Some(step) if peer.answered.has_answered(step) => false,
+            _ => peer.is_present() || peer.may_come(),
+        };
+        self.peers.iter().any(|peer| may_answer(peer) || peer.has_news())
     }
 
-    /// Takes the message of `rank` that is there. `None`: it is not the answer to `step`.
-    fn take(&mut self, rank: usize, step: Option<Sequence>) -> Option<Answer> {
+    /// What there is of worker `rank` for a caller who waits for its answer to `step`, or for any message. Messages that answer another step are
+    /// sorted on the way, as many as there are now; that to `step` is kept.
+    fn find(&mut self, rank: usize, step: Option<Sequence>) -> Now {
         let last = self.last_broadcast();
         let peer = &mut self.peers[rank];
-        let outcome = match peer.next_reply() {
-            Ok(Some(reply)) => {
-                peer.progress.heard(reply.step, last);
-                return Some(peer.sort(reply, step, last)?.of(rank));
+        // A worker that sends without end is looked at again later, so that a deadline is seen.
+        for _ in 0..=peer.unseen() {
+            if peer.answered.has_kept(step) || peer.has_unreadable() {
+                return Now::Message;
             }
-            // The look before said that there is one; only damage can make it vanish.
-            Ok(None) => Outcome::TimedOut,
-            Err(error) => Outcome::Unreadable(error),
+            match (now(peer, step), step) {
+                (Now::Message, Some(step)) => peer.sort_next(step, last),
+                (now, _) => return now,
+            }
+        }
+        Now::Nothing
+    }
+
+    /// Tells what was found of worker `rank`; `None` if that was nothing.
+    fn tell(&mut self, rank: usize, step: Option<Sequence>, now: Now) -> Option<Answer> {
+        let last = self.last_broadcast();
+        let peer = &mut self.peers[rank];
+        let outcome = match now {
+            Now::Message => return Some(peer.take(step, last)),
+            Now::News => peer.tell()?.into(),
+            Now::Same(outcome) => outcome,
+            Now::Nothing => return None,
         };
         Some(Answer { rank, step: None, outcome })
     }
@@ -298,30 +331,27 @@ fn bell(doorbell: &Doorbell) -> PollFd<'_> {
     PollFd::new(doorbell, PollFlags::IN)
 }
 
-/// What can be said of a worker without waiting, to a caller who waits for its answer to `step`, or for any message.
+/// What there is of a worker for a caller who waits for its answer to `step`, or for any message; beside what is kept.
 fn now<F: Format>(peer: &mut Peer<F>, step: Option<Sequence>) -> Now {
     if peer.has_aside() {
         return Now::Message;
     }
     // The end of the old process and the coming of the new one, before anything from the new one; its ring is another than theirs.
     let comes_first = peer.has_news_before_ring();
-    if (comes_first || peer.is_ready())
-        && let Some(change) = peer.tell()
-    {
-        return Now::News(change.into());
+    if (comes_first || peer.is_ready()) && peer.can_tell() {
+        return Now::News;
     }
     if comes_first {
         return Now::Nothing;
     }
-    let has_answered = step.is_some_and(|step| peer.answered.has_answered(step));
     if peer.has_message() {
         return Now::Message;
     }
-    if let Some(change) = peer.tell() {
-        return Now::News(change.into());
+    if peer.can_tell() {
+        return Now::News;
     }
     match peer.word() {
-        _ if has_answered => Now::Same(Outcome::Answered),
+        _ if step.is_some_and(|step| peer.answered.has_answered(step)) => Now::Same(Outcome::Answered),
         Some(change) if !peer.has_news() => Now::Same(change.into()),
         _ => Now::Nothing,
     }

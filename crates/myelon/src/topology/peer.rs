@@ -7,7 +7,7 @@
 //! leave one. So a ring counts as this worker's only if the process that publishes in it is the one that the table has under this worker's
 //! id. A worker joins the table first and makes its ring afterwards, so such a moment comes for every worker that does not die on the way.
 
-use super::answer::Change;
+use super::answer::{Answer, Change, Outcome};
 use super::child::{ChildProcess, Exit};
 use super::refusal::{JoinRefusal, is_passing};
 use super::report::Progress;
@@ -249,6 +249,13 @@ impl<F: Format> Peer<F> {
             Standing::Present(process) if self.is_ready() => Some(process.pid),
             _ => None,
         }
+    }
+
+    /// Its ring, if nothing else is to be said of it before what comes there; with which of its rings that is.
+    #[cfg(feature = "tokio")]
+    pub(super) fn heard_ring(&mut self) -> Option<(u64, &mut FramedTransportConsumer<F>)> {
+        let is_next = self.is_ready() && !self.has_news() && self.aside.is_empty();
+        self.ring_number.zip(self.responses.as_mut()).filter(|_| is_next)
     }
 
     /// Whether it is there, or about to be.
@@ -498,7 +505,12 @@ impl<F: Format> Peer<F> {
         Ok(ring.next(Patience::Now)?.map(|message| Reply::of_message(&message)))
     }
 
-    /// Whether there is a message, in the ring or set aside, to be told before any news.
+    /// Whether the next message is to be read in the ring.
+    pub(super) fn is_next_in_ring(&self) -> bool {
+        self.aside.is_empty() && !self.answered.has_kept(None)
+    }
+
+    /// Whether there is a message that was set aside, to be told before any news.
     pub(super) fn has_aside(&self) -> bool {
         !self.aside.is_empty()
     }
@@ -510,17 +522,43 @@ impl<F: Format> Peer<F> {
         self.count(before);
     }
 
-    /// `reply` was taken from its ring for a caller who waits for its answer to `step`, or for any message, after the broadcast `last`.
-    /// `Some`: it is what was waited for.
-    pub(super) fn sort(&mut self, reply: Reply, step: Option<Sequence>, last: Sequence) -> Option<Reply> {
-        let Some(step) = step else {
-            self.answered.handed_out(reply.step);
-            return Some(reply);
+    /// Takes the message that is there, for a caller who waits for its answer to `step` after the broadcast `last`, and keeps it if it is that, or
+    /// one to a later step. One that cannot be received is there afterwards, too.
+    pub(super) fn sort_next(&mut self, step: Sequence, last: Sequence) {
+        match self.next_reply() {
+            Ok(Some(reply)) => {
+                self.progress.heard(reply.step, last);
+                let before = self.answered.unwanted;
+                self.answered.sort(reply, step, last);
+                self.count(before);
+            }
+            // The look before said that there is one; only damage can make it vanish.
+            Ok(None) => {}
+            Err(error) => self.aside.push_front(Err(error)),
+        }
+    }
+
+    /// Hands out what a caller waits for who waits for its answer to `step`, or for any message.
+    pub(super) fn take(&mut self, step: Option<Sequence>, last: Sequence) -> Answer {
+        let rank = self.rank;
+        if let Some(reply) = self.answered.take_kept(step) {
+            return reply.of(rank);
+        }
+        let outcome = match self.next_reply() {
+            Ok(Some(reply)) => {
+                self.progress.heard(reply.step, last);
+                self.answered.handed_out(reply.step);
+                return reply.of(rank);
+            }
+            Ok(None) => Outcome::TimedOut,
+            Err(error) => Outcome::Unreadable(error),
         };
-        let before = self.answered.unwanted;
-        let reply = self.answered.sort(reply, step, last);
-        self.count(before);
-        reply
+        Answer { rank, step: None, outcome }
+    }
+
+    /// Whether the next message is one that cannot be received.
+    pub(super) fn has_unreadable(&self) -> bool {
+        matches!(self.aside.front(), Some(Err(_)))
     }
 
     /// Counts in its ring what was dropped since `before`.
@@ -568,6 +606,11 @@ impl<F: Format> Peer<F> {
         let failed =
             |refusal: JoinRefusal| Change::JoinFailed { pid: refusal.pid, status: None, refusal: Some(refusal) };
         self.take_strays().into_iter().map(failed)
+    }
+
+    /// Whether there is something to [tell](Self::tell).
+    pub(super) fn can_tell(&self) -> bool {
+        self.news.front().is_some_and(|news| self.is_settled(news))
     }
 
     /// Takes what nobody has been told yet, in its order. A return is told when the new process can be heard, which is after the last message

@@ -111,7 +111,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// Notes when the last broadcast was sent, for reports.
-    pub(super) fn note_sent(&mut self) {
+    pub(crate) fn note_sent(&mut self) {
         let last = self.last_broadcast();
         if last != self.sent.0 {
             let moment = Instant::now();
@@ -121,7 +121,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// The sequence of the last broadcast; -1 if there was none.
-    pub(super) fn last_broadcast(&self) -> Sequence {
+    pub fn last_broadcast(&self) -> Sequence {
         self.broadcast.as_ref().map_or(-1, |broadcast| broadcast.last_published_sequence())
     }
 
@@ -159,7 +159,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// Asks the kernel who lives, and attaches to response rings that are new.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         // In a child of a fork the workers are its parent's, and so is the place in their rings.
         if self.is_forked() {
             return;
@@ -223,8 +223,15 @@ impl<F: Format> SchedulerEnd<F> {
     /// # Errors
     /// See [`RestartError`].
     pub fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
-        let worker = self.topology.worker_consumer_id(rank);
-        let os = |source| RestartError::Os { worker: worker.clone(), rank, source };
+        self.kill_worker(rank)?;
+        if let Some(started) = &mut self.peers[rank].started {
+            started.process.wait(None);
+        }
+        self.start_successor(rank)
+    }
+
+    /// First step: ends what is left of the old process.
+    pub(crate) fn kill_worker(&mut self, rank: usize) -> Result<(), RestartError> {
         if self.is_forked() {
             return Err(RestartError::Forked);
         }
@@ -233,14 +240,27 @@ impl<F: Format> SchedulerEnd<F> {
         }
         // Also says that there is such a rank.
         self.topology.invitation(rank)?;
-        // Reaped before its successor starts: the kernel has then dropped the locks by which the rings know that it lived.
-        if let Some(started) = &mut self.peers[rank].started {
-            started.process.kill().map_err(os)?;
-            started.process.wait(None);
+        let worker = || self.topology.worker_consumer_id(rank);
+        match &mut self.peers[rank].started {
+            Some(started) => {
+                started.process.kill().map_err(|source| RestartError::Os { worker: worker(), rank, source })
+            }
+            None => Ok(()),
         }
+    }
+
+    /// Whether the old process has ended.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_worker_ended(&mut self, rank: usize) -> bool {
+        self.peers[rank].started.as_mut().is_none_or(|started| started.process.exit().is_some())
+    }
+
+    /// Last step, after the old process was reaped: the kernel has then dropped the locks by which the rings know that it lived.
+    pub(crate) fn start_successor(&mut self, rank: usize) -> Result<u32, RestartError> {
         // What became of it is known from this look; whoever comes from now on is its successor.
         self.look();
-        self.start_worker(rank).map_err(os)?;
+        let worker = self.topology.worker_consumer_id(rank);
+        self.start_worker(rank).map_err(|source| RestartError::Os { worker, rank, source })?;
         Ok(self.peers[rank].started.as_ref().map_or(0, |started| started.process.pid()))
     }
 

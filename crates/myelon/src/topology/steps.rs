@@ -54,7 +54,7 @@ pub struct Unwanted {
 /// What one worker has answered.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
-    /// Answers to later steps than what was waited for, in the order in which they came; one for a step.
+    /// Answers that were not handed out, to later steps than what was waited for or to that, in the order in which they came; one for a step.
     kept: VecDeque<Reply>,
     /// The steps whose answers were handed out last.
     handed: VecDeque<Sequence>,
@@ -62,7 +62,7 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// The kept answer to `step`; `None` for `step`: the first that was kept. Later than `step` stays.
+    /// The kept answer to `step`; for `None`, the first that was kept.
     pub(super) fn take_kept(&mut self, step: Option<Sequence>) -> Option<Reply> {
         let index = match step {
             Some(_) => self.kept.iter().position(|reply| reply.step == step)?,
@@ -80,23 +80,19 @@ impl Answered {
         self.unwanted.late += (kept - self.kept.len()) as u64;
     }
 
-    /// `reply` was taken from the ring while `step` was waited for and `last` was the last broadcast. `Some`: it is what was waited for.
-    pub(super) fn sort(&mut self, reply: Reply, step: Sequence, last: Sequence) -> Option<Reply> {
-        let Some(answered) = reply.step.filter(|answered| (0..=last).contains(answered)) else {
-            self.unwanted.without_step += 1;
-            return None;
-        };
-        if self.has_answered(answered) {
-            self.unwanted.repeated += 1;
-        } else if answered < step {
-            self.unwanted.late += 1;
-        } else if answered > step {
-            self.kept.push_back(reply);
-        } else {
-            self.handed_out(reply.step);
-            return Some(reply);
+    /// `reply` was taken from the ring while `step` was waited for and `last` was the last broadcast: kept if it answers `step` or a later one.
+    pub(super) fn sort(&mut self, reply: Reply, step: Sequence, last: Sequence) {
+        match reply.step.filter(|answered| (0..=last).contains(answered)) {
+            None => self.unwanted.without_step += 1,
+            Some(answered) if self.has_answered(answered) => self.unwanted.repeated += 1,
+            Some(answered) if answered < step => self.unwanted.late += 1,
+            Some(_) => self.kept.push_back(reply),
         }
-        None
+    }
+
+    /// Whether there is a kept answer to `step`; for `None`, to any.
+    pub(super) fn has_kept(&self, step: Option<Sequence>) -> bool {
+        self.kept.iter().any(|reply| step.is_none() || reply.step == step)
     }
 
     /// An answer to `step` was handed out.

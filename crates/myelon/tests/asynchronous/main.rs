@@ -15,3 +15,4 @@ mod exchange;
 mod plain_loop;
 mod room;
 mod stage;
+mod topology;

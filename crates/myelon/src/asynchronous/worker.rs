@@ -1,0 +1,143 @@
+//! A worker's end of a topology, awaited.
+//!
+//! **Lives here:** [`AsyncWorker`], [`AsyncBroadcast`]. **Builds on:** the same polls as the ends of a transport. **May touch it:** one task at a time.
+
+use super::bell::Bell;
+use super::receive::poll_message;
+use super::send::publish;
+use crate::topology::{Broadcast, WorkerEnd};
+use crate::transport::{Format, Message, Records, TransportError, TransportResult};
+use disruptor_mp::{ConsumeError, Patience, Sequence};
+use std::future::poll_fn;
+use std::io;
+use std::ops::Deref;
+
+/// A [`WorkerEnd`] that is awaited: no call blocks the runtime's thread.
+///
+/// Join before, on a thread that lives as long as the worker: joining waits for the scheduler, and the kernel ties the worker's life to the
+/// thread that joins.
+///
+/// ```no_run
+/// use myelon::asynchronous::AsyncWorker;
+/// use myelon::topology::{Invitation, WorkerEnd};
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
+///     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+///     runtime.block_on(async {
+///         let mut worker = AsyncWorker::new(worker)?;
+///         while let Some(mut broadcast) = worker.next().await? {
+///             let answer = broadcast.to_ascii_uppercase();
+///             broadcast.answer(&answer, 0).await?;
+///         }
+///         Ok(())
+///     })
+/// }
+/// ```
+/// Source: RFC 0016, "Awaiting".
+#[derive(Debug)]
+pub struct AsyncWorker<F: Format = Records> {
+    // Before the worker: nothing waits at the ring's bell when the ring goes.
+    bell: Bell,
+    worker: WorkerEnd<F>,
+}
+
+impl<F: Format> AsyncWorker<F> {
+    /// Wraps `worker`, whose wait strategy is not used from then on.
+    ///
+    /// # Errors
+    /// There is no doorbell: see [`AsyncConsumer::new`](super::AsyncConsumer::new).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, or in one without an I/O driver.
+    pub fn new(mut worker: WorkerEnd<F>) -> io::Result<Self> {
+        let bell = Bell::new(worker.rings().0.doorbell()?)?;
+        Ok(Self { bell, worker })
+    }
+
+    /// The next broadcast, in place, with the way to answer it; `None` once the scheduler has closed the topology. Dropping it acknowledges
+    /// it.
+    ///
+    /// Cancel safe: a future that is dropped has taken nothing.
+    ///
+    /// # Errors
+    /// As [`WorkerEnd::next`].
+    ///
+    /// # Panics
+    /// When it has to wait and the runtime is being shut down.
+    pub async fn next(&mut self) -> TransportResult<Option<AsyncBroadcast<'_, F>>> {
+        let Self { bell, worker } = self;
+        match poll_fn(|context| poll_message(worker.rings().0, bell, context)).await {
+            Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(None),
+            answer => answer?,
+        }
+        // What was seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
+        let broadcast = worker.next(Patience::Now)?.ok_or(TransportError::Consume(ConsumeError::Forked))?;
+        Ok(Some(AsyncBroadcast { broadcast }))
+    }
+
+    /// Answers the broadcast `step`, as [`WorkerEnd::answer`] does, and awaits room.
+    ///
+    /// Cancel safe: a future that is dropped before it was ready has sent nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn answer(&mut self, step: Sequence, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
+        let (_, responses) = self.worker.rings();
+        responses.set_in_reply_to(Some(step));
+        publish(responses, bytes, kind).await
+    }
+
+    /// The end that is wrapped.
+    pub fn get_ref(&self) -> &WorkerEnd<F> {
+        &self.worker
+    }
+
+    /// The end that is wrapped. Its calls block the thread; those with [`Patience::Now`] do not.
+    pub fn get_mut(&mut self) -> &mut WorkerEnd<F> {
+        &mut self.worker
+    }
+
+    /// The end that was wrapped.
+    pub fn into_inner(self) -> WorkerEnd<F> {
+        self.worker
+    }
+}
+
+/// A [`Broadcast`] whose answer is awaited. Dropping it acknowledges it, also when a task that is cancelled drops it: answer before the first
+/// wait that may be cancelled, or [give it back](Self::release_unread).
+#[derive(Debug)]
+#[must_use = "dropping a broadcast acknowledges it"]
+pub struct AsyncBroadcast<'a, F: Format = Records> {
+    broadcast: Broadcast<'a, F>,
+}
+
+impl<F: Format> AsyncBroadcast<'_, F> {
+    /// The number by which an answer says what it answers.
+    pub fn step(&self) -> Sequence {
+        self.broadcast.step()
+    }
+
+    /// Answers it, and awaits room in the response ring.
+    ///
+    /// Cancel safe: a future that is dropped before it was ready has sent nothing.
+    ///
+    /// # Errors
+    /// As [`Broadcast::answer`].
+    pub async fn answer(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
+        publish(self.broadcast.responses(), bytes, kind).await
+    }
+
+    /// Gives it back without acknowledging it: the next call returns it again.
+    pub fn release_unread(self) {
+        self.broadcast.release_unread();
+    }
+}
+
+impl<'a, F: Format> Deref for AsyncBroadcast<'a, F> {
+    type Target = Message<'a, F>;
+
+    fn deref(&self) -> &Message<'a, F> {
+        &self.broadcast
+    }
+}
