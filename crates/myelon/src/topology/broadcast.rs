@@ -16,7 +16,7 @@ use std::ops::Deref;
 ///
 /// fn work() -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
-///     while let Some(mut broadcast) = worker.next(Patience::Endless)? {
+///     while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
 ///         let answer = broadcast.to_ascii_uppercase();
 ///         // Answered first and acknowledged then, when it is dropped: a death between the two repeats the answer, and loses none.
 ///         broadcast.answer(&answer, 0, Patience::Endless)?;

@@ -216,7 +216,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 /// fn work() -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
 ///     let is_first = worker.raw_mut().rank() == 0;
-///     while let Some(mut broadcast) = worker.next(Patience::Endless)? {
+///     while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
 ///         // Only the first rank answers. The scheduler asks it alone: `gather_for(step, Whom::Rank(0), ..)`.
 ///         if is_first {
 ///             let sum = broadcast.message().tokens.iter().copied().map(u64::from).sum();
