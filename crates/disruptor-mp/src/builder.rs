@@ -45,7 +45,8 @@ pub enum CoordinationMode {
     /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; who joins before that starts
     /// with event 0. A full buffer is a full ring: publishing waits.
     BufferUntilConsumers {
-        /// How many events to hold, at most the ring's slots.
+        /// How many events to hold, at most the ring's slots. Of a ring of records, how many bytes: those of its records, each with its
+        /// header of 16 and rounded up to 64.
         max_buffer: usize,
     },
 }
@@ -99,9 +100,10 @@ impl Default for DiscoveryMode {
 #[derive(Clone, Debug)]
 pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     place: Place,
-    capacity: usize,
-    /// Of a ring of records: the bytes that were asked for, for the text of an error.
-    pub(crate) record_bytes: usize,
+    /// Slots, or lines; 0 takes what is there.
+    pub(crate) capacity: usize,
+    /// Of a ring of records: the bytes that were asked for, if any were.
+    pub(crate) record_bytes: Option<usize>,
     coordination: CoordinationMode,
     discovery: DiscoveryMode,
     expected_consumers: usize,
@@ -131,7 +133,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self {
             place: place.into(),
             capacity,
-            record_bytes: 0,
+            record_bytes: None,
             coordination: CoordinationMode::default(),
             discovery: DiscoveryMode::default(),
             expected_consumers: 1,
@@ -304,12 +306,15 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         // A ring of that size must be possible before anything is said about a part of it.
         layout::plan_for::<S>(self.capacity, places)?;
         let max_buffer = match self.coordination {
-            CoordinationMode::BufferUntilConsumers { max_buffer } if max_buffer == 0 || max_buffer > self.capacity => {
-                return Err(MultiProcessError::BufferSize { max_buffer, capacity: self.capacity });
+            CoordinationMode::BufferUntilConsumers { max_buffer } => {
+                let (unit, capacity) = (S::SIZE_UNIT, self.capacity * S::SIZE_UNIT.per_slot());
+                if max_buffer == 0 || max_buffer > capacity {
+                    return Err(MultiProcessError::BufferSize { unit, max_buffer, capacity });
+                }
+                let slots = max_buffer.div_ceil(unit.per_slot()) + F::HEADROOM as usize;
+                // `Disabled` means that nobody is waited for.
+                (self.discovery != DiscoveryMode::Disabled).then_some(slots.min(self.capacity))
             }
-            // `Disabled` means that nobody is waited for.
-            CoordinationMode::BufferUntilConsumers { .. } if self.discovery == DiscoveryMode::Disabled => None,
-            CoordinationMode::BufferUntilConsumers { max_buffer } => Some(max_buffer),
             _ => None,
         };
         let place = self.place.to_string();

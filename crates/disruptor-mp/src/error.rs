@@ -11,7 +11,7 @@ use crate::counters::TableError;
 use crate::liveness::ProcessState;
 use crate::ring::identity::InvalidConsumerId;
 use crate::ring::membership::JoinError;
-use crate::ring::memory::layout::ShapeError;
+use crate::ring::memory::layout::{ShapeError, SizeUnit};
 use crate::schema::{Difference, MessageSchema, SchemaError};
 use crate::segment::{CreateError, GcError, OpenError, SegmentMake};
 use crate::sync::wait::InvalidWaitStrategy;
@@ -112,6 +112,20 @@ pub enum MultiProcessError {
     InvalidContentTag {
         /// What was given.
         tag: String,
+    },
+    /// The ring has another size than was asked for. A consumer need not give a size.
+    #[error(
+        "{place} has {found} {unit}, and this program asks for {wanted}; give both programs the same size, or give consumers none (0)"
+    )]
+    OtherSize {
+        /// The ring.
+        place: String,
+        /// In what both numbers are said.
+        unit: SizeUnit,
+        /// What the ring has.
+        found: u64,
+        /// What was asked for.
+        wanted: u64,
     },
     /// The ring has another shape than was asked for.
     #[error("{place}: {field} is {found}, this program asks for {wanted}")]
@@ -221,12 +235,14 @@ pub enum MultiProcessError {
     /// The ring cannot have that shape.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// `BufferUntilConsumers` was asked to hold more events than the ring has slots, or none.
-    #[error("a start-up buffer of {max_buffer} events in a ring of {capacity}")]
+    /// `BufferUntilConsumers` was asked to hold more than the ring has room for, or nothing.
+    #[error("a start-up buffer holds 1 to {capacity} {unit} in a ring of {capacity}, and {max_buffer} were asked for")]
     BufferSize {
-        /// Events to hold.
+        /// In what all numbers are said.
+        unit: SizeUnit,
+        /// What it is to hold.
         max_buffer: usize,
-        /// Slots of the ring.
+        /// The size of the ring.
         capacity: usize,
     },
     /// A list of required consumers that is empty would let every managed call succeed. Name at least one, or publish unmanaged.

@@ -175,7 +175,6 @@ mod exports {
     pub use crate::ring::ends::producer_end::Origin;
     pub use crate::ring::ends::producer_face::ProducerEnd;
     pub use crate::ring::ends::records::batch::RecordBatch;
-    pub use crate::ring::ends::records::builder::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MIN, plan_records};
     pub use crate::ring::ends::records::claim::RecordClaim;
     pub use crate::ring::ends::records::consumer::RecordConsumer;
     pub use crate::ring::ends::records::error::RecordError;
@@ -185,7 +184,11 @@ mod exports {
     pub use crate::ring::identity::InvalidConsumerId;
     pub use crate::ring::membership::{ConsumerInfo, JoinError};
     pub use crate::ring::memory::layout::{
-        CAPACITY_MAX, Carries, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, Slots, TABLE_LEN_MAX, plan,
+        CAPACITY_MAX, Carries, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, SizeUnit, Slots, TABLE_LEN_MAX,
+        plan,
+    };
+    pub use crate::ring::memory::record_size::{
+        DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX, RECORD_RING_BYTES_MIN, plan_records, record_ring_bytes,
     };
     pub use crate::ring::protocol::control::CONSUMER_ID_MAX_LEN;
     pub use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped};

@@ -313,9 +313,13 @@ fn check_shape<S: Carries>(segment: &Segment, capacity: usize) -> MultiProcessRe
     let header = segment.header();
     let capacity = if capacity == 0 { header.capacity as usize } else { capacity };
     let ours = blueprint::<S>(capacity, (header.places as usize).max(1))?;
-    let (size, unit) = S::SIZE;
+    if header.capacity != ours.capacity {
+        let unit = S::SIZE_UNIT;
+        let [found, wanted] =
+            [header.capacity, ours.capacity].map(|slots| slots.saturating_mul(unit.per_slot() as u64));
+        return Err(MultiProcessError::OtherSize { place: place(), unit, found, wanted });
+    }
     for (field, found, wanted) in [
-        (size, header.capacity.saturating_mul(unit), ours.capacity.saturating_mul(unit)),
         ("slot stride", header.slot_stride, ours.slot_stride),
         ("slot alignment", header.slot_align, ours.slot_align),
         ("payload offset", header.payload_offset, ours.payload_offset),

@@ -66,7 +66,9 @@ impl RefusalCause {
             | MultiProcessError::DamagedSchema { .. }
             | MultiProcessError::Unusable { source: OpenError::WrongKind { .. }, .. } => Self::OtherEvent,
             MultiProcessError::IncompatibleContent { .. } => Self::OtherContent,
-            MultiProcessError::IncompatibleLayout { .. } | MultiProcessError::Shape(_) => Self::OtherShape,
+            MultiProcessError::OtherSize { .. }
+            | MultiProcessError::IncompatibleLayout { .. }
+            | MultiProcessError::Shape(_) => Self::OtherShape,
             MultiProcessError::Join { source: JoinError::IdInUse { .. }, .. } => Self::IdInUse,
             MultiProcessError::Join {
                 source: JoinError::TableFull { .. } | JoinError::NoPlaceForOthers { .. },

@@ -142,9 +142,7 @@ pub struct SegmentPlan {
 #[non_exhaustive]
 pub enum PlanError {
     /// The sum of the sections is more than any segment may be. `wanted_bytes` is `u64::MAX` if the sum does not even fit in it.
-    #[error(
-        "the segment would need {wanted_bytes} bytes, at most {max_bytes} are possible; use fewer or smaller slots"
-    )]
+    #[error("the segment would need {wanted_bytes} bytes, at most {max_bytes} are possible; make the ring smaller")]
     TooLarge {
         /// What it would take.
         wanted_bytes: u64,

@@ -5,7 +5,7 @@ use disruptor_mp::segment::{CreateError, GcError, OpenError};
 use disruptor_mp::{
     ConsumeError, CoordinationMode, MultiProcessError, Patience, PublishError, RecordError,
     RequiredConsumerLivenessConfig, SharedConsumer, SharedCursor, SharedCursorTrait, SharedDisruptorBuilder,
-    SharedProducer, StartAt, gc, plan, plan_records,
+    SharedProducer, StartAt, gc, plan,
 };
 use std::error::Error;
 use std::io;
@@ -39,7 +39,7 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     let pid = std::process::id().to_string();
     says(build(ring()), &[&name, "is in use", &pid]);
     says(build(ring().create()), &[&name, "exists already"]);
-    says(Builder::new(&name, 16).build_consumer(), &[&name, "is 8", "asks for 16"]);
+    says(Builder::new(&name, 16).build_consumer(), &[&name, "has 8 slots", "asks for 16"]);
     says(SharedDisruptorBuilder::<i64>::new(&name, 8).build_consumer(), &[&name, "holds other events"]);
     says(ring().with_content_tag("steps/2").build_consumer(), &[&name, "steps/1", "steps/2"]);
     says(ring().with_content_tag("").build_consumer(), &["cannot be a content tag"]);
@@ -51,23 +51,13 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     says(ring().start_at(StartAt::Beginning).build_consumer(), &[&name, "no longer holds its first event"]);
     let _consumer = ring().with_consumer_id("w").build_consumer().unwrap();
     says(ring().with_consumer_id("w").build_consumer(), &[&name, "`w` is in use", &pid]);
-    says(build(Builder::new(names.name("a"), 7)), &["a power of two", "7 was asked for"]);
+    says(build(Builder::new(names.name("a"), 7)), &["a power of two", "7 were asked for"]);
     says(build(Builder::new(names.name("a"), 8).enable_discovery(5000)), &["5000"]);
     says(build(Builder::new(names.name("a"), 1 << 40)), &["bytes"]);
     says(plan::<[u8; 1 << 24]>(1 << 40, 1), &["the segment would need"]);
-    says(plan_records(1_000_003, 1), &["a power of two of bytes", "1000003 was asked for"]);
-    says(plan_records(3 << 20, 1), &["a power of two of bytes", "3145728 was asked for"]);
-    let records = SharedDisruptorBuilder::records(names.name("a"), 1_000_003).build_record_producer();
-    says(records, &["a power of two of bytes", "1000003 was asked for"]);
     let nothing_held = disruptor_mp::CoordinationMode::BufferUntilConsumers { max_buffer: 0 };
-    let builder = SharedDisruptorBuilder::records(names.name("a"), 1_000_003).with_coordination(nothing_held);
-    says(builder.build_record_producer(), &["a power of two of bytes", "1000003 was asked for"]);
-    let records_name = names.name("records");
-    let _records = SharedDisruptorBuilder::records(&records_name, 1 << 16).build_record_producer().unwrap();
-    let records = SharedDisruptorBuilder::records(&records_name, 1_000_003).build_record_consumer();
-    says(records, &["a power of two of bytes", "1000003 was asked for"]);
-    let records = SharedDisruptorBuilder::records(&records_name, 1 << 17).build_record_consumer();
-    says(records, &[&records_name, "bytes of records", "is 65536", "asks for 131072"]);
+    let builder = SharedDisruptorBuilder::records(names.name("a"), 1 << 46).with_coordination(nothing_held);
+    says(builder.build_record_producer(), &["1 to 35184372088832 bytes", "70368744177664 were asked for"]);
     let late = ring().wait_for_consumers(1, Duration::from_millis(1));
     says(
         build(Builder::new(names.name("b"), 8).with_coordination_timeout(Duration::ZERO)),
@@ -75,7 +65,7 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     );
     says(build(late), &["is in use"]);
     let buffer = CoordinationMode::BufferUntilConsumers { max_buffer: 9 };
-    says(build(Builder::new(names.name("c"), 8).with_coordination(buffer)), &["a start-up buffer of 9"]);
+    says(build(Builder::new(names.name("c"), 8).with_coordination(buffer)), &["a start-up buffer", "9 were asked for"]);
     says(build(Builder::new("a/b", 8)), &["`a/b`", "cannot be a segment's name"]);
     says(build(Builder::new(names.name("d"), 8).take_over()), &["there is no ring"]);
 }

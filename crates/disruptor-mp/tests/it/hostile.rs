@@ -9,7 +9,7 @@ use disruptor_mp::segment::{ABI, OpenError, Place, SegmentPlan};
 use disruptor_mp::{
     BatchLease, ConsumeError, CoordinationMode, JoinError, MultiProcessError, Origin, PublishError,
     RequiredConsumerError, RequiredConsumerLivenessConfig, RingBufferFull, SharedCursorTrait, SharedRingBuffer,
-    StartAt, attach_shared_consumer, build_shared_single_producer, event,
+    SizeUnit, StartAt, attach_shared_consumer, build_shared_single_producer, event,
 };
 use std::time::{Duration, Instant};
 use testkit::fork::fork_then;
@@ -229,8 +229,8 @@ fn a_ring_of_another_shape_is_refused_and_the_number_named() {
     everywhere(|place| {
         let _producer = ring(&place, 4).build_producer(step).unwrap();
         match attach_shared_consumer::<Step>(place.clone(), 8).build_consumer().map(drop) {
-            Err(MultiProcessError::IncompatibleLayout { field, found, wanted, .. }) => {
-                assert_eq!((field, found, wanted), ("capacity", 4, 8));
+            Err(MultiProcessError::OtherSize { unit, found, wanted, .. }) => {
+                assert_eq!((unit, found, wanted), (SizeUnit::Slots, 4, 8));
             }
             other => panic!("{other:?}"),
         }

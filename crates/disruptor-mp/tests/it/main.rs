@@ -74,5 +74,6 @@ mod proptest;
 mod reasons;
 mod records;
 mod ring;
+mod sizes;
 mod stage;
 mod views;

@@ -107,11 +107,11 @@ fn a_record_larger_than_the_ring_is_refused_with_the_size_to_ask_for() {
         let len = small.max_record_bytes() + 1;
         let error = small.claim(len, Patience::Endless).err().expect("too large");
         let RecordError::TooLarge { len_bytes, max_bytes, ring_bytes_wanted } = error else { panic!("{error}") };
-        assert_eq!((len_bytes, max_bytes, ring_bytes_wanted), (len, len - 1, 8192));
+        assert_eq!((len_bytes, max_bytes, ring_bytes_wanted), (len, len - 1, Some(8192)));
         let refused = small.claim(usize::MAX / 2, Patience::Endless);
         assert!(matches!(refused.err(), Some(RecordError::TooLarge { .. })));
         drop(small);
-        let mut wanted = producer(&place, ring_bytes_wanted);
+        let mut wanted = producer(&place, 8192);
         let mut consumer = consumer(&place, "a");
         for number in 0..5 {
             publish(&mut wanted, len);
@@ -398,7 +398,7 @@ fn a_length_that_no_word_can_say_is_refused_however_large_the_ring_is() {
         .build_record_producer();
     let mut large = large.unwrap();
     let refused = large.claim(u32::MAX as usize + 1, Patience::Now);
-    let Some(RecordError::TooLarge { ring_bytes_wanted: usize::MAX, .. }) = refused.err() else {
+    let Some(RecordError::TooLarge { ring_bytes_wanted: None, .. }) = refused.err() else {
         panic!("a claim that would be committed with another length")
     };
 }
@@ -408,10 +408,6 @@ fn the_smallest_ring_has_a_page_and_less_is_rounded_up() {
     everywhere(|place| {
         for bytes in [1, 64, 100, 1024, 4095] {
             assert_eq!(plan_records(bytes, 1).unwrap(), plan_records(4096, 1).unwrap(), "{bytes}");
-        }
-        for bytes in [0, 4097, 6144, 3 * 4096] {
-            assert!(plan_records(bytes, 1).is_err(), "{bytes}");
-            assert!(SharedDisruptorBuilder::records(place.clone(), bytes).build_record_producer().is_err(), "{bytes}");
         }
         let mut producer = producer(&place, 1);
         assert_eq!((producer.capacity(), producer.max_record_bytes()), (64, 4096 - 64 - 16));

@@ -13,8 +13,8 @@ use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use crate::codec::EncodeShort;
 use disruptor_mp::{
-    ConsumeError, Lines, Patience, RECORD_RING_BYTES_MIN, RecordClaim, RecordConsumer, RecordError, RecordLease,
-    RecordProducer, Sequence, SharedDisruptorBuilder,
+    ConsumeError, Lines, Patience, RecordClaim, RecordConsumer, RecordError, RecordLease,
+    RecordProducer, Sequence, SharedDisruptorBuilder, record_ring_bytes,
 };
 
 /// What payloads are aligned to, whatever precedes them.
@@ -74,7 +74,8 @@ impl RecordSender {
     fn too_large(&self, prefix: usize, len_bytes: usize) -> TransportError {
         let limit_bytes = self.payload_max(prefix);
         // Where the user's limit stands in the way, no other ring would help.
-        let depth_wanted = (limit_bytes < self.limit_bytes).then(|| depth_for(prefix.saturating_add(len_bytes)));
+        let depth_wanted =
+            (limit_bytes < self.limit_bytes).then(|| record_ring_bytes(1, prefix.saturating_add(len_bytes)).ok());
         TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: depth_wanted.flatten() }
     }
 
@@ -126,22 +127,13 @@ fn count(counters: &SenderCounters, copied_bytes: usize) {
     counters.copied_bytes.add(copied_bytes as u64);
 }
 
-/// The depth of the smallest ring that holds a record of `len_bytes`, if there can be one.
-fn depth_for(len_bytes: usize) -> Option<usize> {
-    // The header, and a line for the one behind it.
-    let bytes = len_bytes.checked_add(16 + 64)?.checked_next_multiple_of(64)?;
-    bytes.max(RECORD_RING_BYTES_MIN).checked_next_power_of_two()
-}
-
 /// The reason without the record's own case, which the caller has checked before.
 fn transport_error(error: RecordError) -> TransportError {
     match error {
         RecordError::NoRoom(reason) => reason.into(),
-        RecordError::TooLarge { len_bytes, max_bytes, ring_bytes_wanted } => TransportError::TooLarge {
-            len_bytes,
-            limit_bytes: max_bytes,
-            depth_wanted: Some(ring_bytes_wanted).filter(|bytes| *bytes < usize::MAX),
-        },
+        RecordError::TooLarge { len_bytes, max_bytes, ring_bytes_wanted } => {
+            TransportError::TooLarge { len_bytes, limit_bytes: max_bytes, depth_wanted: ring_bytes_wanted }
+        }
     }
 }
 

@@ -11,14 +11,16 @@
 //! a cache line; beyond, it is a multiple of 64, so that two slots never share one. The stamp lies in the line in which the payload
 //! starts: who waits for the stamp has paid for that line.
 
+use super::record_size::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX};
 use crate::Sequence;
 use crate::counters;
 use crate::ring::protocol::control::{Control, Entry};
 use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped, sealed};
 use crate::ring::protocol::records::course::Course;
-use crate::ring::protocol::records::word::LINE_BYTES;
+use crate::ring::protocol::records::word::{LINE_BYTES, PAYLOAD_BYTES_MAX};
 use crate::schema::{Event, Schema, slot_align};
 use crate::segment::{Blueprint, PlanError, SegmentPlan};
+use std::fmt;
 use std::marker::PhantomData;
 
 /// Rings of more slots than this are refused: sequences of one lap must stay far from the ends of `i64`.
@@ -65,9 +67,9 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     #[doc(hidden)]
     const CAPACITY_MIN: usize;
 
-    /// What users call the size of a ring, and how much of it one slot is.
+    /// In what users say how large a ring is.
     #[doc(hidden)]
-    const SIZE: (&'static str, u64);
+    const SIZE_UNIT: SizeUnit;
 
     /// What a producer knows of its way through the ring, beside positions. Part of the end: whatever end a handle
     /// lends, it comes with its own.
@@ -83,6 +85,35 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     fn course(position: i64, number: Sequence, capacity: i64) -> Self::Course;
 }
 
+/// In what the size of a ring is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SizeUnit {
+    /// Slots, one for each event or frame.
+    Slots,
+    /// Bytes of records.
+    Bytes,
+}
+
+impl SizeUnit {
+    /// How many of them one slot, or line, is.
+    pub(crate) const fn per_slot(self) -> usize {
+        match self {
+            Self::Slots => 1,
+            Self::Bytes => LINE_BYTES,
+        }
+    }
+}
+
+impl fmt::Display for SizeUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Slots => "slots",
+            Self::Bytes => "bytes of records",
+        })
+    }
+}
+
 /// Slots with one event of type `E` each, in the form `F`.
 pub struct Slots<E, F = Stamped>(PhantomData<fn() -> (E, F)>);
 
@@ -96,7 +127,7 @@ impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
     const PAYLOAD_BYTES: usize = size_of::<E>();
     const STRIDE: usize = SlotLayout::<E>::STRIDE;
     const CAPACITY_MIN: usize = 1;
-    const SIZE: (&'static str, u64) = ("capacity", 1);
+    const SIZE_UNIT: SizeUnit = SizeUnit::Slots;
 
     type Course = ();
 
@@ -119,7 +150,7 @@ impl Carries for Lines {
     const STRIDE: usize = LINE_BYTES;
     // They are mapped twice in a row, by pages.
     const CAPACITY_MIN: usize = 64;
-    const SIZE: (&'static str, u64) = ("bytes of records", LINE_BYTES as u64);
+    const SIZE_UNIT: SizeUnit = SizeUnit::Bytes;
 
     type Course = Course;
 
@@ -154,20 +185,33 @@ impl<E: Event> SlotLayout<E> {
 }
 
 /// Why a ring of that shape cannot be.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
     /// Slots are addressed by a mask.
-    #[error("a ring has a power of two of slots, 1 to {CAPACITY_MAX}; {capacity} was asked for")]
+    #[error("a ring has a power of two of slots, 1 to {CAPACITY_MAX}, and {capacity} were asked for{}", NextPossible(*capacity))]
     Capacity {
         /// Slots asked for.
         capacity: usize,
     },
-    /// The same of a ring of records, which is asked for in bytes.
-    #[error("a ring of records has a power of two of bytes, at most {max}; {bytes} was asked for", max = CAPACITY_MAX * LINE_BYTES)]
+    /// A ring of records has any number of bytes in these bounds; it is rounded up to a power of two.
+    #[error(
+        "a ring of records has 1 to {RECORD_RING_BYTES_MAX} bytes, and {bytes} were asked for; the default size is {DEFAULT_RECORD_RING_BYTES}"
+    )]
     RecordBytes {
         /// Bytes asked for.
         bytes: usize,
+    },
+    /// No ring of records takes that: see [`record_ring_bytes`](crate::record_ring_bytes).
+    #[error(
+        "no ring holds {in_flight} records of {record_bytes} bytes at once: a ring has at most {RECORD_RING_BYTES_MAX} bytes, and a record \
+         {PAYLOAD_BYTES_MAX}"
+    )]
+    InFlight {
+        /// How many were to be in flight.
+        in_flight: usize,
+        /// Of how many bytes each.
+        record_bytes: usize,
     },
     /// The table is part of the segment and has a fixed length.
     #[error("a ring has places for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]
@@ -178,6 +222,18 @@ pub enum ShapeError {
     /// The sections do not add up to a size that can be.
     #[error(transparent)]
     Plan(#[from] PlanError),
+}
+
+/// What to ask for in the place of a number of slots that no ring has.
+struct NextPossible(usize);
+
+impl fmt::Display for NextPossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.checked_next_power_of_two() {
+            Some(next) if next <= CAPACITY_MAX => write!(f, "; the next that is possible is {next}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The sections of a ring of `capacity` slots, or lines, with so many places for the consumers that are asked for,

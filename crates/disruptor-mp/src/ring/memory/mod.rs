@@ -1,6 +1,7 @@
 //! Where the words and slots of a ring live.
 //!
-//! **Lives here:** `heap`, for models and tests; `mapped`, a ring in a segment; `layout`, what a ring carries and how large that is; `sections`, the
+//! **Lives here:** `heap`, for models and tests; `mapped`, a ring in a segment; `layout`, what a ring carries and how large that is;
+//! `record_size`, the same in bytes for a ring of records; `sections`, the
 //! words of a segment of whatever shape. **Builds on:** `protocol`, whose trait `Memory` they are, and `segment`. **May touch it:** the
 //! algorithm, through that trait; who makes or opens a ring. Beside `ends`, the only room of the ring with `unsafe` code.
 
@@ -10,5 +11,7 @@ pub(crate) mod heap;
 pub(crate) mod layout;
 #[cfg(not(loom))]
 pub(crate) mod mapped;
+#[cfg(not(loom))]
+pub(crate) mod record_size;
 #[cfg(not(loom))]
 pub(crate) mod sections;

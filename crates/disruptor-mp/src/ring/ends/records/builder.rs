@@ -7,23 +7,15 @@ use super::consumer::RecordConsumer;
 use super::producer::RecordProducer;
 use crate::builder::SharedDisruptorBuilder;
 use crate::error::{MultiProcessError, MultiProcessResult};
-use crate::ring::memory::layout::{self, ShapeError};
+use crate::ring::memory::record_size::{self, DEFAULT_RECORD_RING_BYTES};
 use crate::ring::protocol::records::line::Lines;
-use crate::ring::protocol::records::word::LINE_BYTES;
-use crate::segment::{Place, SegmentPlan};
-
-/// Bytes of a ring of records unless there is a reason for another size: room for a backlog, and for messages of 2 MiB that are written while
-/// others are read.
-pub const DEFAULT_RECORD_RING_BYTES: usize = 8 << 20;
-
-/// Bytes of the smallest ring of records, a page: its lines are mapped twice in a row. Source: RFC 0006, "Layout".
-pub const RECORD_RING_BYTES_MIN: usize = 4096;
+use crate::segment::Place;
 
 impl SharedDisruptorBuilder<(), Lines> {
-    /// An endpoint of the ring of records at `place` with `bytes` bytes, a power of two. A ring has at least a page: what is smaller than
-    /// 4096 bytes is rounded up. A consumer that gives 0 takes what it finds. [`DEFAULT_RECORD_RING_BYTES`] is a good size.
+    /// An endpoint of the ring of records at `place` with `bytes` bytes; a consumer that gives 0 takes the ring as it is.
     ///
-    /// `max_buffer` of [`BufferUntilConsumers`](crate::CoordinationMode::BufferUntilConsumers) counts lines of 64 bytes here.
+    /// Any size will do. It is rounded up to the next power of two, at least a page, and [`plan_records`](crate::plan_records) says to which;
+    /// two sizes that become the same are the same. [`record_ring_bytes`](crate::record_ring_bytes) says how large a ring must be.
     ///
     /// ```
     /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -32,7 +24,7 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// # let name = disruptor_mp::portable_shm_segment_name("doc");
     /// let mut producer = SharedDisruptorBuilder::records(&name, 1 << 20).build_record_producer()?;
     /// // Usually in another process:
-    /// let mut consumer = SharedDisruptorBuilder::records(&name, 0).with_consumer_id("worker-0").build_record_consumer()?;
+    /// let mut consumer = SharedDisruptorBuilder::records_at(&name).with_consumer_id("worker-0").build_record_consumer()?;
     ///
     /// producer.publish(b"step 7", 1, 0, Patience::Endless)?;
     ///
@@ -49,60 +41,45 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// # }
     /// ```
     pub fn records(place: impl Into<Place>, bytes: usize) -> Self {
-        let mut builder = Self::of(place, lines_in(bytes));
-        builder.record_bytes = bytes;
+        let mut builder = Self::of(place, record_size::lines_in(bytes));
+        builder.record_bytes = Some(bytes);
         builder
+    }
+
+    /// An endpoint of the ring of records at `place`, without a size: a consumer takes the ring as it is, and a producer creates one of
+    /// [`DEFAULT_RECORD_RING_BYTES`].
+    pub fn records_at(place: impl Into<Place>) -> Self {
+        Self::of(place, 0)
     }
 
     /// Builds the one producer of a ring of records: see [`build_producer`](Self::build_producer).
     ///
     /// # Errors
-    /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: the size is not a power of two.
-    pub fn build_record_producer(self) -> MultiProcessResult<RecordProducer> {
-        let bytes = self.record_bytes;
+    /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: no ring of records has that size.
+    pub fn build_record_producer(mut self) -> MultiProcessResult<RecordProducer> {
+        let bytes = self.record_bytes.unwrap_or(DEFAULT_RECORD_RING_BYTES);
+        self.capacity = record_size::lines_in(bytes);
         Ok(RecordProducer::new(self.producer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
     }
 
     /// Attaches a consumer to a ring of records that exists.
     ///
     /// # Errors
-    /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: a size was given that no ring of records has.
+    /// See [`MultiProcessError`](crate::MultiProcessError). `OtherSize`: the ring has another size than the one given;
+    /// `Shape`: no ring of records has the one given.
     pub fn build_record_consumer(self) -> MultiProcessResult<RecordConsumer> {
-        let bytes = self.record_bytes;
+        let bytes = self.record_bytes.unwrap_or(0);
         Ok(RecordConsumer::new(self.consumer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
     }
-}
-
-/// How many bytes a ring of records would need, section by section, before anything is created. Less than 4096 bytes are rounded up to
-/// that, as in [`SharedDisruptorBuilder::records`].
-///
-/// # Errors
-/// [`ShapeError`] says which number cannot be.
-pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
-    layout::plan_for::<Lines>(lines_in(bytes), max_consumers).map_err(|shape| in_bytes(shape, bytes))
 }
 
 /// The error of a build, with what is wrong with the size in the unit in which it was asked for.
 fn built_in_bytes(error: MultiProcessError, bytes: usize) -> MultiProcessError {
     match error {
-        MultiProcessError::Shape(shape) => in_bytes(shape, bytes).into(),
+        MultiProcessError::Shape(shape) => record_size::in_bytes(shape, bytes).into(),
+        MultiProcessError::OtherSize { place, unit, found, .. } => {
+            MultiProcessError::OtherSize { place, unit, found, wanted: bytes as u64 }
+        }
         error => error,
-    }
-}
-
-fn in_bytes(shape: ShapeError, bytes: usize) -> ShapeError {
-    match shape {
-        ShapeError::Capacity { .. } => ShapeError::RecordBytes { bytes },
-        shape => shape,
-    }
-}
-
-/// Lines of a ring of `bytes` bytes. A size that is no number of lines comes out as one that is refused, with the others that are no powers
-/// of two.
-fn lines_in(bytes: usize) -> usize {
-    match bytes {
-        1..RECORD_RING_BYTES_MIN => RECORD_RING_BYTES_MIN / LINE_BYTES,
-        _ if bytes.is_multiple_of(LINE_BYTES) => bytes / LINE_BYTES,
-        _ => usize::MAX,
     }
 }

@@ -3,21 +3,22 @@
 //! **Lives here:** [`RecordError`]. **Builds on:** the errors of the ring.
 
 use crate::ring::ends::error::NoRoom;
+use std::fmt;
 
 /// Why a record was not published. Nothing of it is visible.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The record is larger than any that this ring can hold, and would wait for ever.
     #[error(
-        "a record of {len_bytes} bytes does not fit into this ring, which holds up to {max_bytes}; create it with {ring_bytes_wanted} bytes"
+        "a record of {len_bytes} bytes does not fit into this ring, which holds up to {max_bytes}{}", RingWanted(*ring_bytes_wanted)
     )]
     TooLarge {
         /// Length of the record.
         len_bytes: usize,
         /// Length of the longest record.
         max_bytes: usize,
-        /// The smallest ring that holds it.
-        ring_bytes_wanted: usize,
+        /// The size of the smallest ring that holds it; `None` if no ring does.
+        ring_bytes_wanted: Option<usize>,
     },
     /// There was no room within the call's patience.
     #[error(transparent)]
@@ -49,6 +50,18 @@ impl RecordError {
         match self {
             Self::NoRoom(reason) => Some(reason),
             Self::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// What to do about a record that is too large.
+struct RingWanted(Option<usize>);
+
+impl fmt::Display for RingWanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(f, "; create it with {bytes} bytes"),
+            None => f.write_str("; no ring holds it"),
         }
     }
 }

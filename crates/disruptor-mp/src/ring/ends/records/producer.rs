@@ -4,7 +4,6 @@
 //! for the waits. **May touch it:** one process, one thread at a time.
 
 use super::batch::RecordBatch;
-use super::builder::RECORD_RING_BYTES_MIN;
 use super::claim::RecordClaim;
 use super::error::RecordError;
 use crate::Sequence;
@@ -12,19 +11,12 @@ use crate::ring::ends::error::NoRoom;
 use crate::ring::ends::patience::Patience;
 use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
+use crate::ring::memory::record_size::record_ring_bytes;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::records::course::{WORKING_SET_LINES, first_look};
+use crate::ring::protocol::records::gap;
 use crate::ring::protocol::records::line::Lines;
-use crate::ring::protocol::records::word::{HEADER_BYTES, LINE_BYTES, PAYLOAD_BYTES_MAX, bytes_in, lines_of};
-
-/// Lengths in bytes of records behind which a gap pays. Source: RFC 0006, "Gap".
-const GAP_FOR: std::ops::RangeInclusive<usize> = 2 << 10..=128 << 10;
-
-/// The widest gap in bytes.
-const GAP_BYTES_MAX: usize = 8 << 10;
-
-/// Where readers stand is looked at no more often than once in so many lines, for the sake of gaps.
-const LOOK_EVERY_LINES: i64 = 256;
+use crate::ring::protocol::records::word::{PAYLOAD_BYTES_MAX, bytes_in, lines_of};
 
 /// The one producer of a ring of records: messages of any length, in order, to every consumer.
 ///
@@ -178,14 +170,8 @@ impl RecordProducer {
     fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
         let capacity = self.end.side.core.memory().capacity();
         if lines >= capacity || len > PAYLOAD_BYTES_MAX {
-            // No ring holds what a length cannot say.
-            let wanted =
-                if len > PAYLOAD_BYTES_MAX { usize::MAX } else { (lines as usize + 1).saturating_mul(LINE_BYTES) };
-            return Err(RecordError::TooLarge {
-                len_bytes: len,
-                max_bytes: self.max_record_bytes(),
-                ring_bytes_wanted: wanted.max(RECORD_RING_BYTES_MIN).checked_next_power_of_two().unwrap_or(usize::MAX),
-            });
+            let (max_bytes, ring_bytes_wanted) = (self.max_record_bytes(), record_ring_bytes(1, len).ok());
+            return Err(RecordError::TooLarge { len_bytes: len, max_bytes, ring_bytes_wanted });
         }
         if self.end.side.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
@@ -223,7 +209,7 @@ impl RecordProducer {
     /// Commits what was written into a claim.
     #[inline(always)]
     pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8, tell: Tell) -> Sequence {
-        let gap = if GAP_FOR.contains(&len) && self.end.side.course.readers_are_close { gap_lines(len) } else { 0 };
+        let gap = if gap::pays(len) && self.end.side.course.readers_are_close { gap::gap_lines(len) } else { 0 };
         let first = self.end.side.core.next();
         let sequence = self.end.side.course.next_number;
         self.end.side.core.commit(sequence, len, kind, flags, gap);
@@ -234,7 +220,7 @@ impl RecordProducer {
         }
         self.end.side.counters.published.inc();
         self.end.side.counters.bytes.add(len as u64);
-        if GAP_FOR.contains(&len) && self.end.side.core.next() >= self.end.side.course.next_look {
+        if gap::pays(len) && self.end.side.core.next() >= self.end.side.course.next_look {
             self.look_at_readers(first);
         }
         sequence
@@ -258,19 +244,10 @@ impl RecordProducer {
     fn look_at_readers(&mut self, first: i64) {
         let scan = self.end.side.core.glance();
         self.end.side.course.readers_are_close =
-            scan.slowest.is_some() && scan.lowest >= first - self.end.side.core.memory().capacity() / 64;
-        self.end.side.course.next_look = self.end.side.core.next() + LOOK_EVERY_LINES;
+            scan.slowest.is_some() && scan.lowest >= first - gap::close_lines(self.end.side.core.memory().capacity());
+        self.end.side.course.next_look = self.end.side.core.next() + gap::LOOK_EVERY_LINES;
     }
 }
-
-/// Lines left unused behind a record of `len` bytes: a quarter of its length, half if it is longer, but not more than pays.
-#[inline(always)]
-fn gap_lines(len: usize) -> u8 {
-    let part = if len < GAP_BYTES_MAX { len / 4 } else { len / 2 };
-    (part.min(GAP_BYTES_MAX) / LINE_BYTES) as u8
-}
-
-const _: () = assert!(GAP_BYTES_MAX / LINE_BYTES <= u8::MAX as usize && HEADER_BYTES < LINE_BYTES);
 
 impl HasProducer for RecordProducer {
     type Carries = Lines;

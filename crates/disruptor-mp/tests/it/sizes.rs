@@ -1,0 +1,184 @@
+//! Sizes are what the user gave: bytes for records, slots for events. Nobody outside hears of lines.
+
+use crate::stage::watchdog;
+use disruptor_mp::{
+    CoordinationMode, DEFAULT_RECORD_RING_BYTES, Patience, Place, RecordConsumer, RecordProducer, SharedConsumer,
+    SharedDisruptorBuilder, SharedProducer, plan_records, record_ring_bytes,
+};
+use proptest::prelude::*;
+use testkit::names::ShmGuard;
+
+fn producer(place: impl Into<Place>, bytes: usize) -> RecordProducer {
+    SharedDisruptorBuilder::records(place, bytes).build_record_producer().unwrap()
+}
+
+#[track_caller]
+fn refused<T>(answer: Result<T, impl ToString>) -> String {
+    answer.map(drop).err().expect("an error").to_string()
+}
+
+#[test]
+fn a_ring_of_records_of_any_size_is_built_and_has_the_size_that_the_plan_says() {
+    let _watchdog = watchdog();
+    let names = ShmGuard::new();
+    for (index, bytes) in [1, 4_000_000, 10_000_001].into_iter().enumerate() {
+        let name = names.name(&format!("r{index}"));
+        let mut producer = producer(&name, bytes);
+        let planned = plan_records(bytes, 64).unwrap().slots.len;
+        assert!(producer.max_record_bytes() as u64 > planned - 256, "{bytes}: {planned}");
+        // Both ends that give the same size have it, and so has one that gives what it became.
+        for asked in [bytes, planned as usize] {
+            SharedDisruptorBuilder::records(&name, asked).build_record_consumer().unwrap();
+        }
+        producer.publish(b"x", 0, 0, Patience::Now).unwrap();
+    }
+}
+
+#[test]
+fn a_size_that_no_ring_of_records_has_is_refused_by_both_ends_as_it_was_given() {
+    let _watchdog = watchdog();
+    let names = ShmGuard::new();
+    let name = names.name("r");
+    for bytes in [0, usize::MAX] {
+        assert_eq!(
+            refused(SharedDisruptorBuilder::records(&name, bytes).build_record_producer()),
+            format!(
+                "a ring of records has 1 to 35184372088832 bytes, and {bytes} were asked for; the default size is 8388608"
+            )
+        );
+    }
+    let _producer = producer(&name, 4096);
+    assert_eq!(
+        refused(SharedDisruptorBuilder::records(&name, usize::MAX).build_record_consumer()),
+        "a ring of records has 1 to 35184372088832 bytes, and 18446744073709551615 were asked for; the default size is 8388608"
+    );
+}
+
+#[test]
+fn a_reader_need_give_no_size_and_another_size_is_refused_in_bytes() {
+    let _watchdog = watchdog();
+    let names = ShmGuard::new();
+    let name = names.name("r");
+    let _producer = producer(&name, 64 << 10);
+    SharedDisruptorBuilder::records_at(&name).build_record_consumer().unwrap();
+    SharedDisruptorBuilder::records(&name, 0).build_record_consumer().unwrap();
+    for bytes in [1 << 20, 1_000_003, 1] {
+        assert_eq!(
+            refused(SharedDisruptorBuilder::records(&name, bytes).build_record_consumer()),
+            format!(
+                "shm:{name} has 65536 bytes of records, and this program asks for {bytes}; give both programs the same size, or give \
+                 consumers none (0)"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_ring_of_slots_is_spoken_of_in_slots() {
+    let _watchdog = watchdog();
+    let names = ShmGuard::new();
+    let name = names.name("r");
+    let _producer = SharedProducer::<u64>::create(&name, 8, || 0).unwrap();
+    SharedConsumer::<u64>::attach(&name, 0, "w").unwrap();
+    assert_eq!(
+        refused(SharedConsumer::<u64>::attach(&name, 16, "w")),
+        format!(
+            "shm:{name} has 8 slots, and this program asks for 16; give both programs the same size, or give consumers none (0)"
+        )
+    );
+    for (slots, hint) in
+        [(7, "; the next that is possible is 8"), (0, "; the next that is possible is 1"), (usize::MAX, "")]
+    {
+        assert_eq!(
+            refused(SharedProducer::<u64>::create(names.name("s"), slots, || 0)),
+            format!("a ring has a power of two of slots, 1 to 1099511627776, and {slots} were asked for{hint}")
+        );
+    }
+}
+
+#[test]
+fn a_producer_of_records_without_a_size_creates_the_default() {
+    let _watchdog = watchdog();
+    let names = ShmGuard::new();
+    let name = names.name("r");
+    let producer = SharedDisruptorBuilder::records_at(&name).build_record_producer().unwrap();
+    SharedDisruptorBuilder::records(&name, DEFAULT_RECORD_RING_BYTES).build_record_consumer().unwrap();
+    drop(producer);
+}
+
+#[test]
+fn a_start_up_buffer_of_records_counts_bytes() {
+    let _watchdog = watchdog();
+    let buffered = |max_buffer| {
+        let buffer = CoordinationMode::BufferUntilConsumers { max_buffer };
+        SharedDisruptorBuilder::records(Place::heap(), 4096).with_coordination(buffer).build_record_producer()
+    };
+    for (max_buffer, records) in [(1, 1), (64, 1), (65, 2), (640, 10), (4096, 63)] {
+        let mut producer = buffered(max_buffer).unwrap();
+        let held = (0..).take_while(|_| producer.publish(&[7; 48], 0, 0, Patience::Now).is_ok()).count();
+        assert_eq!(held, records, "{max_buffer}");
+    }
+    for max_buffer in [0, 4097] {
+        assert_eq!(
+            refused(buffered(max_buffer)),
+            format!(
+                "a start-up buffer holds 1 to 4096 bytes of records in a ring of 4096, and {max_buffer} were asked for"
+            )
+        );
+    }
+    let slots = CoordinationMode::BufferUntilConsumers { max_buffer: 9 };
+    let ring = SharedDisruptorBuilder::<u64>::new(Place::heap(), 8).with_coordination(slots);
+    assert_eq!(
+        refused(ring.build_producer(|| 0)),
+        "a start-up buffer holds 1 to 8 slots in a ring of 8, and 9 were asked for"
+    );
+}
+
+/// A ring that has carried `before`, all of it read, with its reader.
+fn worn(bytes: usize, before: &[usize]) -> (RecordProducer, RecordConsumer) {
+    let place = Place::heap();
+    let mut producer = producer(&place, bytes);
+    let mut consumer =
+        SharedDisruptorBuilder::records_at(&place).with_consumer_id("w").build_record_consumer().unwrap();
+    for &len in before {
+        producer.publish(&vec![1; len], 0, 0, Patience::Now).unwrap();
+        drop(consumer.next(Patience::Now).unwrap().unwrap());
+    }
+    (producer, consumer)
+}
+
+/// How many records of the lengths in turn go in before the ring is full.
+fn taken(producer: &mut RecordProducer, lengths: &[usize], most: usize) -> usize {
+    let lengths = lengths.iter().cycle().take(most);
+    lengths.take_while(|len| producer.publish(&vec![2; **len], 0, 0, Patience::Now).is_ok()).count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 192 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_ring_takes_as_many_records_as_the_rule_says_wherever_it_begins(
+        in_flight in 1_usize..70,
+        longest in prop_oneof![0_usize..2_000, 2_000_usize..20_000, 100_000_usize..140_000],
+        parts in proptest::collection::vec(0_usize..=1000, 1..5),
+        before in proptest::collection::vec(0_usize..=1000, 0..60),
+    ) {
+        let bytes = record_ring_bytes(in_flight, longest).unwrap();
+        let before: Vec<_> = before.iter().map(|part| longest * part / 1000).collect();
+        // The longest ones, and a mixture of lengths up to that.
+        let (mut producer, _reader) = worn(bytes, &before);
+        prop_assert_eq!(taken(&mut producer, &[longest], in_flight), in_flight);
+        let (mut producer, _reader) = worn(bytes, &before);
+        let mixed: Vec<_> = parts.iter().map(|part| longest * part / 1000).collect();
+        prop_assert_eq!(taken(&mut producer, &mixed, in_flight), in_flight);
+    }
+}
+
+/// Thirteen records of 315 lines and the line behind them are 256 KiB exactly, if it were not for gaps.
+#[test]
+fn the_rule_counts_the_gaps_that_the_ring_leaves() {
+    let len = 315 * 64 - 16;
+    assert_eq!(record_ring_bytes(13, len).unwrap(), 512 << 10);
+    let (mut producer, _reader) = worn(256 << 10, &[len; 3]);
+    assert!(taken(&mut producer, &[len], 13) < 13, "the rule asks for more than is needed");
+}
