@@ -12,7 +12,7 @@
 //!
 //! # Quick start
 //!
-//! A type becomes a message with one line, and a stream of that type is a name in shared memory and a size.
+//! A type becomes a message with one line, and a stream of that type is a name in shared memory.
 //!
 #![cfg_attr(feature = "bincode", doc = "```")]
 #![cfg_attr(not(feature = "bincode"), doc = "```ignore")]
@@ -30,11 +30,11 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
-//! // The scheduler: a ring of 4 MiB.
-//! let mut steps = TypedProducer::<Step>::create(&name, 4 << 20)?;
+//! // The scheduler: a ring of the default size.
+//! let mut steps = TypedProducer::<Step>::create_default(&name)?;
 //!
 //! // A worker, usually in another process. With an id of its own it can be killed, come back, and go on where it stopped.
-//! let mut consumer = TypedConsumer::<Step>::build(TransportBuilder::new(&name, 0).with_consumer_id("worker-0"))?;
+//! let mut consumer = TypedConsumer::<Step>::join(&name, "worker-0")?;
 //!
 //! // The second argument is the application's kind of message: a byte that travels with it.
 //! steps.publish(&Step { number: 7, tokens: vec![1, 2, 3] }, 1)?;

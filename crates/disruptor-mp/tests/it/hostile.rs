@@ -230,7 +230,7 @@ fn a_ring_of_another_shape_is_refused_and_the_number_named() {
         let _producer = ring(&place, 4).build_producer(step).unwrap();
         match attach_shared_consumer::<Step>(place.clone(), 8).build_consumer().map(drop) {
             Err(MultiProcessError::OtherSize { unit, found, wanted, .. }) => {
-                assert_eq!((unit, found, wanted), (SizeUnit::Slots, 4, 8));
+                assert_eq!((unit, found, wanted), (SizeUnit::EventSlots, 4, 8));
             }
             other => panic!("{other:?}"),
         }

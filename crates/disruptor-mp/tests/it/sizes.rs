@@ -14,7 +14,7 @@ fn producer(place: impl Into<Place>, bytes: usize) -> RecordProducer {
 
 #[track_caller]
 fn refused<T>(answer: Result<T, impl ToString>) -> String {
-    answer.map(drop).err().expect("an error").to_string()
+    answer.map(drop).expect_err("an error").to_string()
 }
 
 #[test]

@@ -7,17 +7,26 @@ use super::invitation::{Invitation, RingOptions, place, worker_id};
 use crate::transport::{
     Format, MyelonTransportLayout, MyelonWaitStrategy, Records, RunnerMyelonTransportConfig, SessionLayoutError,
 };
-use disruptor_mp::segment::Title;
-use disruptor_mp::{CreateOptions, Place, RequiredConsumerLivenessConfig, ShapeError, plan_records};
+use disruptor_mp::schema::Schema;
+use disruptor_mp::segment::{SegmentPlan, Title};
+use disruptor_mp::{
+    CreateOptions, DEFAULT_RECORD_RING_BYTES, Place, RequiredConsumerLivenessConfig, record_ring_bytes,
+};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bytes of the ring to everybody: what stays in the cache that the cores of one host share, and sixty prefill steps of 64 KiB.
-pub const DEFAULT_BROADCAST_BYTES: usize = 4 << 20;
+/// Bytes of the ring to everybody: those of every ring of records whose builder gives no size.
+pub const DEFAULT_BROADCAST_BYTES: usize = DEFAULT_RECORD_RING_BYTES;
 
-/// Bytes of each ring back: some fifteen results of a step with 1 024 sequences. Eight of them and the broadcast ring stay below 8 MiB.
-pub const DEFAULT_RESPONSE_BYTES: usize = 256 << 10;
+/// The longest usual answer in bytes: what a step says of 1 024 sequences with eight candidates each.
+const USUAL_ANSWER_BYTES: usize = 128 << 10;
+
+/// Bytes of each ring back: two of the longest usual answers, one that the scheduler reads and one that the worker writes meanwhile.
+pub const DEFAULT_RESPONSE_BYTES: usize = match record_ring_bytes(2, USUAL_ANSWER_BYTES) {
+    Ok(bytes) => bytes,
+    Err(_) => panic!("there is such a ring"),
+};
 
 /// In a response ring reads the scheduler, and nobody else.
 pub(super) const RESPONSE_CONSUMERS_MAX: usize = 1;
@@ -67,31 +76,21 @@ impl Topology<Records> {
     pub fn new(label: &str, workers: impl Into<usize>) -> Result<Self, SessionLayoutError> {
         Self::with_depths(label, workers, DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES)
     }
-
-    /// How many bytes of shared memory the whole topology will take: what `--shm-size` or the like must leave for it.
-    ///
-    /// # Errors
-    /// [`ShapeError`]: a ring of one of the depths cannot be.
-    pub fn planned_bytes(&self) -> Result<u64, ShapeError> {
-        let workers = self.worker_count();
-        let broadcast = plan_records(self.layout.rpc_depth(), workers)?.total_len;
-        let response = plan_records(self.layout.response_depth(), RESPONSE_CONSUMERS_MAX)?.total_len;
-        Ok(broadcast + response * workers as u64)
-    }
 }
 
 impl<F: Format> Topology<F> {
-    /// [`new`](Topology::new) for any format, with rings of these depths: slots for fixed frames, bytes for records; powers of two.
+    /// [`new`](Topology::new) for any format, with rings of these depths: bytes for records, of any number; slots for fixed frames, powers
+    /// of two. [`Format::depth_for`] says how deep a ring must be.
     ///
     /// # Errors
-    /// As `new`, and if a depth is 0.
+    /// As `new`, and `NoDepth` or `Depth` if a ring of that depth cannot be.
     pub fn with_depths(
         label: &str,
         workers: impl Into<usize>,
         broadcast_depth: usize,
         response_depth: usize,
     ) -> Result<Self, SessionLayoutError> {
-        Ok(Self {
+        let topology = Self {
             layout: MyelonTransportLayout::for_session(label, workers.into(), broadcast_depth, response_depth)?,
             wait: MyelonWaitStrategy::default(),
             directory: None,
@@ -103,7 +102,39 @@ impl<F: Format> Topology<F> {
             leave_timeout: DEFAULT_LEAVE_TIMEOUT,
             liveness: RequiredConsumerLivenessConfig::new([""; 0]),
             format: PhantomData,
-        })
+        };
+        topology.check()?;
+        Ok(topology)
+    }
+
+    /// Refuses what only another process would find out about: each worker makes its response ring itself. A topology that was read from a
+    /// file is checked when it is used.
+    pub(super) fn check(&self) -> Result<(), SessionLayoutError> {
+        self.plans()?;
+        for (ring, tag) in [("broadcast", &self.broadcast_tag), ("response", &self.response_tag)] {
+            if let Some(tag) = tag.as_deref().filter(|tag| !Schema::is_content_tag(tag)) {
+                return Err(SessionLayoutError::ContentTag { ring, tag: tag.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes of shared memory the whole topology will take: what `--shm-size` or the like must leave for it.
+    ///
+    /// # Errors
+    /// `Depth`: a ring of one of the depths cannot be.
+    pub fn planned_bytes(&self) -> Result<u64, SessionLayoutError> {
+        let [broadcast, response] = self.plans()?.map(|plan| plan.total_len);
+        Ok(broadcast + response * self.worker_count() as u64)
+    }
+
+    /// The broadcast ring, and each response ring.
+    fn plans(&self) -> Result<[SegmentPlan; 2], SessionLayoutError> {
+        let plan = |ring, depth, consumers| {
+            F::plan(depth, consumers).map_err(|source| SessionLayoutError::Depth { ring, source })
+        };
+        let broadcast = plan("broadcast", self.layout.rpc_depth(), self.worker_count())?;
+        Ok([broadcast, plan("response", self.layout.response_depth(), RESPONSE_CONSUMERS_MAX)?])
     }
 
     /// Sets how both sides wait for messages.
@@ -195,8 +226,9 @@ impl<F: Format> Topology<F> {
     /// [`INVITATION_VARIABLE`](super::INVITATION_VARIABLE). It is valid before the launch and after it.
     ///
     /// # Errors
-    /// `NoSuchRank` if there are fewer workers.
+    /// `NoSuchRank` if there are fewer workers; `ContentTag` if one of the [tags](Self::with_content_tags) is none.
     pub fn invitation(&self, rank: usize) -> Result<Invitation, SessionLayoutError> {
+        self.check()?;
         Ok(Invitation {
             rank,
             worker_count: self.worker_count(),
@@ -259,10 +291,10 @@ mod tests {
     use crate::inference::WorkerCount;
 
     #[test]
-    fn the_control_plane_of_eight_workers_takes_less_than_8_mib() {
+    fn the_control_plane_of_eight_workers_takes_less_than_13_mib() {
         let topology = Topology::new("engine", WorkerCount::Eight).unwrap();
         let planned = topology.planned_bytes().unwrap();
-        assert!((6 << 20..=8 << 20).contains(&planned), "{planned} bytes");
+        assert!((12 << 20..=13 << 20).contains(&planned), "{planned} bytes");
     }
 
     #[cfg(feature = "serde")]

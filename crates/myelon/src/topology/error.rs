@@ -18,6 +18,9 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchError {
+    /// There can be no such topology. Nothing was created.
+    #[error(transparent)]
+    Description(#[from] SessionLayoutError),
     /// The broadcast ring could not be created. `InUse` inside: a scheduler with this label runs already, or one whose label has the same
     /// tag.
     #[error("the broadcast ring could not be created: {0}")]

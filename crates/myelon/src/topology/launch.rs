@@ -53,6 +53,7 @@ impl<F: Format> Topology<F> {
     /// See [`LaunchError`]; `Missing` names who did not come and how far each had got.
     /// Source: RFC 0009, "Meeting".
     pub fn launch(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
+        self.check()?;
         for place in self.response_places() {
             // Of an earlier session, and perhaps of other sizes. What somebody lives in stays, and what cannot be removed will be reported
             // by whoever needs its name.

@@ -48,8 +48,8 @@ impl<F> Clone for TransportBuilder<F> {
 pub struct Settings {
     /// Where the ring is.
     pub(crate) place: Place,
-    /// Slots, or bytes, as the format counts.
-    pub(crate) depth: usize,
+    /// Slots, or bytes, as the format counts, if they are given.
+    pub(crate) depth: Option<usize>,
     /// The longest message, in bytes; `None`: what fits.
     pub(crate) message_limit: Option<usize>,
     /// Whether every message says when it was sent.
@@ -109,10 +109,37 @@ impl Settings {
     }
 }
 
+impl TransportBuilder<Records> {
+    /// An endpoint of the transport over records at `place` (a string is a name in shared memory, a path a file), without a size: a consumer
+    /// takes the ring as it is, and a producer creates one of [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES).
+    ///
+    /// ```
+    /// use myelon::Patience;
+    /// use myelon::transport::TransportBuilder;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = myelon::portable_shm_segment_name("doc");
+    /// let mut producer = TransportBuilder::at(&name).build_producer()?;
+    /// let mut consumer = TransportBuilder::at(&name).with_consumer_id("worker-0").build_consumer()?;
+    /// producer.publish(b"a step", 1)?;
+    /// assert_eq!(&consumer.next(Patience::Endless)?.unwrap()[..], b"a step");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn at(place: impl Into<Place>) -> Self {
+        Self::sized(place, None)
+    }
+}
+
 impl<F: Format> TransportBuilder<F> {
-    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is a power of two: bytes,
-    /// for records; slots, for frames. A consumer that gives 0 takes what it finds; a producer that gives 0 is refused.
+    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is bytes for records, of any
+    /// number, and slots for frames, a power of two; [`Format::depth_for`] says how many. A consumer that gives 0 takes the ring as it is; a
+    /// producer that gives 0 is refused.
     pub fn new(place: impl Into<Place>, depth: usize) -> Self {
+        Self::sized(place, Some(depth))
+    }
+
+    fn sized(place: impl Into<Place>, depth: Option<usize>) -> Self {
         let settings = Settings {
             place: place.into(),
             depth,
@@ -133,9 +160,9 @@ impl<F: Format> TransportBuilder<F> {
         Self { settings, format: PhantomData }
     }
 
-    /// What the `create` functions begin with.
-    pub(crate) fn to_create(place: impl Into<Place>, depth: usize) -> Self {
-        Self::new(place, depth).with_create_options(CreateOptions::default().make_directories(true))
+    /// What the `create` functions begin with; without a depth, as [`at`](TransportBuilder::at).
+    pub(crate) fn to_create(place: impl Into<Place>, depth: Option<usize>) -> Self {
+        Self::sized(place, depth).with_create_options(CreateOptions::default().make_directories(true))
     }
 
     /// Room for so many consumers, instead of [`DEFAULT_MAX_CONSUMERS`](disruptor_mp::DEFAULT_MAX_CONSUMERS).
@@ -189,7 +216,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// How many consumers [`BufferUntilConsumers`](CoordinationMode::BufferUntilConsumers) holds its messages for; 1 unless set.
+    /// How many consumers [`BufferUntilConsumers`](CoordinationMode::BufferUntilConsumers) holds its messages for; 1 unless set. Its `max_buffer` is
+    /// in the unit of the depth: bytes for records, slots for frames.
     #[must_use]
     pub fn with_expected_consumers(mut self, expected_consumers: usize) -> Self {
         self.settings.expected_consumers = Some(expected_consumers);

@@ -26,6 +26,16 @@ pub struct FramedTransportConsumer<F: Format = Records> {
 /// `FramedTransportConsumer` on a mapped file; the place is an argument, not another type.
 pub type MmapFramedTransportConsumer<F = Records> = FramedTransportConsumer<F>;
 
+impl FramedTransportConsumer<Records> {
+    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back after its death.
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_consumer`].
+    pub fn join(place: impl Into<Place>, id: impl Into<String>) -> TransportResult<Self> {
+        TransportBuilder::at(place).with_consumer_id(id).build_consumer()
+    }
+}
+
 impl<F: Format> FramedTransportConsumer<F> {
     pub(super) fn new(receiver: F::Receiver) -> Self {
         Self { receiver }

@@ -19,7 +19,8 @@ use super::error::TransportResult;
 use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
-use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Sequence};
+use disruptor_mp::segment::SegmentPlan;
+use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Sequence, ShapeError};
 
 /// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
 /// [`AlignedFixedFrame`](super::AlignedFixedFrame).
@@ -31,6 +32,30 @@ pub trait Format: Sized + 'static {
 
     /// What the ring carries.
     type Carries: Carries;
+
+    /// How deep a ring must be, in bytes for records and in slots for frames: the smallest that takes `in_flight` messages of up to
+    /// `message_bytes` bytes each, with send times and trace ids, while its slowest consumer has not released the first of them. For records
+    /// the rule is that of [`record_ring_bytes`](disruptor_mp::record_ring_bytes).
+    ///
+    /// ```
+    /// use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// assert_eq!(Records::depth_for(16, 100_000)?, 2 << 20);
+    /// assert_eq!(AlignedFixedFrame::<1024>::depth_for(16, 900)?, 16);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `InFlight`: no ring is as large as that, or no message as long.
+    fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError>;
+
+    /// How many bytes of shared memory a ring of this depth takes, with places for so many consumers.
+    ///
+    /// # Errors
+    /// [`ShapeError`]: there is no such ring.
+    fn plan(depth: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError>;
 
     /// The sending half.
     #[doc(hidden)]

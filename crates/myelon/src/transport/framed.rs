@@ -14,8 +14,10 @@ use super::prefix::{Envelope, Letter, Prefix};
 use super::reassembly::{Pushed, Reassembler};
 use super::split::{Outline, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
+use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
-    BatchLease, ConsumeError, Patience, Sequence, SharedConsumer, SharedDisruptorBuilder, SharedProducer, Slots,
+    BatchLease, CAPACITY_MAX, ConsumeError, Patience, Sequence, ShapeError, SharedConsumer, SharedDisruptorBuilder,
+    SharedProducer, Slots,
 };
 use std::convert::Infallible;
 use std::ops::Range;
@@ -27,9 +29,23 @@ impl<E: FramedTransportFrame> Format for E {
     type Sender = FrameSender<E>;
     type Receiver = FrameReceiver<E>;
 
+    fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError> {
+        let letter = Letter { prefix: Prefix::full(), ..Letter::default() };
+        let is_possible = message_bytes <= payload_max(E::SHAPE, &letter.prefix, usize::MAX);
+        let frames = Outline::new(E::SHAPE, &letter, message_bytes).frames();
+        let slots = frames.checked_mul(in_flight.max(1)).and_then(usize::checked_next_power_of_two);
+        slots
+            .filter(|slots| is_possible && *slots <= CAPACITY_MAX)
+            .ok_or(ShapeError::InFlight { in_flight, message_bytes })
+    }
+
+    fn plan(depth: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
+        disruptor_mp::plan::<E>(depth, max_consumers)
+    }
+
     fn sender(settings: Settings) -> TransportResult<FrameSender<E>> {
         let limit = settings.message_limit;
-        let builder = settings.apply(SharedDisruptorBuilder::<E>::new(settings.place.clone(), settings.depth));
+        let builder = settings.apply(ring::<E>(&settings));
         // Frames are published as groups, whose slots are handed over as zeros. The factory, which would have every first frame on the
         // stack, is never called.
         Ok(FrameSender::new(builder.build_producer(E::new_zeroed)?, limit))
@@ -37,9 +53,14 @@ impl<E: FramedTransportFrame> Format for E {
 
     fn receiver(settings: Settings) -> TransportResult<FrameReceiver<E>> {
         let limit = settings.message_limit;
-        let builder = settings.apply(SharedDisruptorBuilder::<E>::new(settings.place.clone(), settings.depth));
+        let builder = settings.apply(ring::<E>(&settings));
         Ok(FrameReceiver::new(builder.keep_place().build_consumer()?, limit))
     }
+}
+
+/// The ring that the settings name, of the size that they give; a consumer need give none.
+fn ring<E: FramedTransportFrame>(settings: &Settings) -> SharedDisruptorBuilder<E> {
+    SharedDisruptorBuilder::new(settings.place.clone(), settings.depth.unwrap_or(0))
 }
 
 /// Cuts messages into the frames of a ring.

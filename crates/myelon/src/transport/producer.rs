@@ -27,6 +27,17 @@ pub struct FramedTransportProducer<F: Format = Records> {
 /// `FramedTransportProducer` on a mapped file; the place is an argument, not another type.
 pub type MmapFramedTransportProducer<F = Records> = FramedTransportProducer<F>;
 
+impl FramedTransportProducer<Records> {
+    /// A producer of records at `place`, in a ring of [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES); see
+    /// [`create`](Self::create).
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_producer`].
+    pub fn create_default(place: impl Into<Place>) -> TransportResult<Self> {
+        TransportBuilder::to_create(place, None).build_producer()
+    }
+}
+
 impl<F: Format> FramedTransportProducer<F> {
     pub(super) fn new(sender: F::Sender, has_send_time: bool) -> Self {
         Self { sender, next_msg_id: 0, has_send_time, in_reply_to: None, trace_id: None }
@@ -37,7 +48,7 @@ impl<F: Format> FramedTransportProducer<F> {
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create(place: impl Into<Place>, depth: usize) -> TransportResult<Self> {
-        TransportBuilder::to_create(place, depth).build_producer()
+        TransportBuilder::to_create(place, Some(depth)).build_producer()
     }
 
     /// [`create`](Self::create) with room for `max_consumers` consumers.
@@ -45,7 +56,7 @@ impl<F: Format> FramedTransportProducer<F> {
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create_with_consumers(place: impl Into<Place>, depth: usize, max_consumers: usize) -> TransportResult<Self> {
-        TransportBuilder::to_create(place, depth).with_max_consumers(max_consumers).build_producer()
+        TransportBuilder::to_create(place, Some(depth)).with_max_consumers(max_consumers).build_producer()
     }
 
     /// Sends `payload`: waits for room as `patience` says. Returns the message's sequence. The bytes are copied once, into the ring.

@@ -12,9 +12,10 @@ use super::format::{Format, Held, Receiver, Sender};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use crate::codec::EncodeShort;
+use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
-    ConsumeError, Lines, Patience, RecordClaim, RecordConsumer, RecordError, RecordLease,
-    RecordProducer, Sequence, SharedDisruptorBuilder, record_ring_bytes,
+    ConsumeError, Lines, Patience, RecordClaim, RecordConsumer, RecordError, RecordLease, RecordProducer, Sequence,
+    ShapeError, SharedDisruptorBuilder, plan_records, record_ring_bytes,
 };
 
 /// What payloads are aligned to, whatever precedes them.
@@ -23,8 +24,9 @@ const ALIGN: usize = 16;
 /// Messages as records of a ring of bytes: the format to use unless there is a reason for another.
 ///
 /// A message takes as many lines of 64 bytes as it needs, whatever its length, so one ring serves small messages and large ones; it is
-/// encoded in the ring and read in the ring, in one piece. The depth of such a transport is the ring's size in bytes, a power of two;
-/// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is a good one. Sequences number the messages.
+/// encoded in the ring and read in the ring, in one piece. The depth of such a transport is the ring's size in bytes, rounded up to a power of
+/// two; [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is what a ring has whose builder gives none, and
+/// [`depth_for`](Format::depth_for) says what the messages in flight need. Sequences number the messages.
 ///
 /// Layout, protocol and the reasons for them: RFC 0006.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +39,34 @@ impl Format for Records {
     type Sender = RecordSender;
     type Receiver = RecordReceiver;
 
+    fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError> {
+        record_ring_bytes(in_flight, message_bytes.saturating_add(Prefix::full().len(ALIGN)))
+            .map_err(|_| ShapeError::InFlight { in_flight, message_bytes })
+    }
+
+    fn plan(depth: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
+        plan_records(depth, max_consumers)
+    }
+
     fn sender(settings: Settings) -> TransportResult<RecordSender> {
-        let builder = settings.apply(SharedDisruptorBuilder::records(settings.place.clone(), settings.depth));
+        let builder = settings.apply(ring(&settings));
         Ok(RecordSender::new(builder.build_record_producer()?, settings.message_limit))
     }
 
     fn receiver(settings: Settings) -> TransportResult<RecordReceiver> {
-        let builder = settings.apply(SharedDisruptorBuilder::records(settings.place.clone(), settings.depth));
+        let builder = settings.apply(ring(&settings));
         let consumer = builder.keep_place().build_record_consumer()?;
         let counters = ReceiverCounters::of(&consumer);
         let limit_bytes = settings.message_limit.unwrap_or(usize::MAX);
         Ok(RecordReceiver { consumer, limit_bytes, skipped: 0, counters })
+    }
+}
+
+/// The ring that the settings name, of the size that they give, if they do.
+fn ring(settings: &Settings) -> SharedDisruptorBuilder<(), Lines> {
+    match settings.depth {
+        Some(bytes) => SharedDisruptorBuilder::records(settings.place.clone(), bytes),
+        None => SharedDisruptorBuilder::records_at(settings.place.clone()),
     }
 }
 

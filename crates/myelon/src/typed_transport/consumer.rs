@@ -74,6 +74,16 @@ pub enum OnUndecodable {
     Skip,
 }
 
+impl<T: Codec> TypedConsumer<T, Records> {
+    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back after its death.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn join(place: impl Into<Place>, id: impl Into<String>) -> TransportResult<Self> {
+        Self::build(TransportBuilder::at(place).with_consumer_id(id))
+    }
+}
+
 impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it has.
     ///

@@ -53,13 +53,24 @@ pub struct TypedProducer<T: Codec, F: Format = Records> {
 /// `TypedProducer` on a mapped file; the place is an argument, not another type.
 pub type MmapTypedProducer<T, F = Records> = TypedProducer<T, F>;
 
+impl<T: Codec> TypedProducer<T, Records> {
+    /// A producer over records at `place`, in a ring of [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES); see
+    /// [`create`](Self::create).
+    ///
+    /// # Errors
+    /// As [`TransportBuilder::build_producer`].
+    pub fn create_default(place: impl Into<Place>) -> TransportResult<Self> {
+        Self::build(TransportBuilder::to_create(place, None))
+    }
+}
+
 impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where it is missing.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create(place: impl Into<Place>, depth: usize) -> TransportResult<Self> {
-        Self::build(TransportBuilder::to_create(place, depth))
+        Self::build(TransportBuilder::to_create(place, Some(depth)))
     }
 
     /// [`create`](Self::create) with room for `max_consumers` consumers.
@@ -67,7 +78,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
     pub fn create_with_consumers(place: impl Into<Place>, depth: usize, max_consumers: usize) -> TransportResult<Self> {
-        Self::build(TransportBuilder::to_create(place, depth).with_max_consumers(max_consumers))
+        Self::build(TransportBuilder::to_create(place, Some(depth)).with_max_consumers(max_consumers))
     }
 
     /// The producer that `builder` describes, whose content tag becomes that of `T`.

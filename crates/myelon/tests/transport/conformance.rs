@@ -306,7 +306,7 @@ fn a_handler_gets_everything_that_is_there() {
 #[test]
 fn what_is_sent_before_the_expected_consumers_are_there_is_kept_for_them() {
     fn claim<F: Subject>(place: Place) {
-        let kept = CoordinationMode::BufferUntilConsumers { max_buffer: 8 };
+        let kept = CoordinationMode::BufferUntilConsumers { max_buffer: F::DEPTH };
         let builder = TransportBuilder::<F>::new(&place, F::DEPTH).with_coordination(kept).with_expected_consumers(2);
         let mut producer = builder.build_producer().unwrap();
         producer.publish(&payload(100, 1), 1).unwrap();

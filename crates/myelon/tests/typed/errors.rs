@@ -59,8 +59,11 @@ fn an_error_of_a_transport_names_the_reason_once() {
     let names = ShmGuard::new();
     let name = names.name("r");
     says(attach::<Records>(&name, 0), &["there is no ring", &name]);
-    says(FramedTransportProducer::<Records>::create(&name, 10_000), &["a power of two"]);
-    says(FramedTransportProducer::<Records>::create(&name, 0), &["a power of two"]);
+    says(
+        FramedTransportProducer::<Records>::create(&name, usize::MAX),
+        &["1 to 35184372088832 bytes", "were asked for"],
+    );
+    says(FramedTransportProducer::<Records>::create(&name, 0), &["1 to 35184372088832 bytes", "0 were asked for"]);
     says(FramedTransportProducer::<Frame>::create(&name, 0), &["a power of two"]);
     let mut producer = FramedTransportProducer::<Records>::create(&name, 1 << 14).unwrap();
     let mut consumer = attach::<Records>(&name, 0).unwrap();
@@ -135,7 +138,7 @@ fn an_error_of_a_typed_stream_names_the_reason_once() {
 #[test]
 fn an_error_of_a_topology_names_the_reason_once() {
     let label = testkit::names::short();
-    says(Topology::<Records>::new(&label, 0usize), &["without runners"]);
+    says(Topology::<Records>::new(&label, 0usize), &["at least one worker, and 0 were asked for"]);
     says(MyelonTransportLayout::for_session_with_prefix("a/b", "x", 1, 8, 8), &["a/b", "letters, digits"]);
     let invitation: Result<Invitation, _> = "no invitation".parse();
     says(

@@ -17,7 +17,7 @@ use crate::counters;
 use crate::ring::protocol::control::{Control, Entry};
 use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped, sealed};
 use crate::ring::protocol::records::course::Course;
-use crate::ring::protocol::records::word::{LINE_BYTES, PAYLOAD_BYTES_MAX};
+use crate::ring::protocol::records::word::LINE_BYTES;
 use crate::schema::{Event, Schema, slot_align};
 use crate::segment::{Blueprint, PlanError, SegmentPlan};
 use std::fmt;
@@ -90,17 +90,17 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
 #[non_exhaustive]
 pub enum SizeUnit {
     /// Slots, one for each event or frame.
-    Slots,
+    EventSlots,
     /// Bytes of records.
-    Bytes,
+    RecordBytes,
 }
 
 impl SizeUnit {
     /// How many of them one slot, or line, is.
     pub(crate) const fn per_slot(self) -> usize {
         match self {
-            Self::Slots => 1,
-            Self::Bytes => LINE_BYTES,
+            Self::EventSlots => 1,
+            Self::RecordBytes => LINE_BYTES,
         }
     }
 }
@@ -108,8 +108,8 @@ impl SizeUnit {
 impl fmt::Display for SizeUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Slots => "slots",
-            Self::Bytes => "bytes of records",
+            Self::EventSlots => "slots",
+            Self::RecordBytes => "bytes of records",
         })
     }
 }
@@ -127,7 +127,7 @@ impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
     const PAYLOAD_BYTES: usize = size_of::<E>();
     const STRIDE: usize = SlotLayout::<E>::STRIDE;
     const CAPACITY_MIN: usize = 1;
-    const SIZE_UNIT: SizeUnit = SizeUnit::Slots;
+    const SIZE_UNIT: SizeUnit = SizeUnit::EventSlots;
 
     type Course = ();
 
@@ -150,7 +150,7 @@ impl Carries for Lines {
     const STRIDE: usize = LINE_BYTES;
     // They are mapped twice in a row, by pages.
     const CAPACITY_MIN: usize = 64;
-    const SIZE_UNIT: SizeUnit = SizeUnit::Bytes;
+    const SIZE_UNIT: SizeUnit = SizeUnit::RecordBytes;
 
     type Course = Course;
 
@@ -202,16 +202,13 @@ pub enum ShapeError {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// No ring of records takes that: see [`record_ring_bytes`](crate::record_ring_bytes).
-    #[error(
-        "no ring holds {in_flight} records of {record_bytes} bytes at once: a ring has at most {RECORD_RING_BYTES_MAX} bytes, and a record \
-         {PAYLOAD_BYTES_MAX}"
-    )]
+    /// No ring is as large as that: see [`record_ring_bytes`](crate::record_ring_bytes).
+    #[error("no ring holds {in_flight} messages of {message_bytes} bytes at once; ask for fewer or shorter ones")]
     InFlight {
         /// How many were to be in flight.
         in_flight: usize,
         /// Of how many bytes each.
-        record_bytes: usize,
+        message_bytes: usize,
     },
     /// The table is part of the segment and has a fixed length.
     #[error("a ring has places for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]

@@ -52,7 +52,7 @@ pub const fn record_ring_bytes(in_flight: usize, record_bytes: usize) -> Result<
         }
         capacity *= 2;
     }
-    Err(ShapeError::InFlight { in_flight, record_bytes })
+    Err(ShapeError::InFlight { in_flight, message_bytes: record_bytes })
 }
 
 /// How many bytes a ring of records would need, section by section, before anything is created. The length of the section `slots` is what
@@ -131,7 +131,7 @@ mod tests {
     fn more_than_any_ring_holds_is_an_error_with_both_numbers() {
         assert_eq!(
             record_ring_bytes(usize::MAX, 64).unwrap_err().to_string(),
-            "no ring holds 18446744073709551615 records of 64 bytes at once: a ring has at most 35184372088832 bytes, and a record 4294967295"
+            "no ring holds 18446744073709551615 messages of 64 bytes at once; ask for fewer or shorter ones"
         );
         assert!(record_ring_bytes(1, PAYLOAD_BYTES_MAX).is_ok());
         assert!(record_ring_bytes(1, PAYLOAD_BYTES_MAX + 1).is_err());

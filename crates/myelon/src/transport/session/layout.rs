@@ -5,7 +5,8 @@
 
 use super::name::{InvalidSegmentName, validate_segment_name};
 use super::tag::compact_session_tag;
-use disruptor_mp::MmapTransportLayout;
+use disruptor_mp::schema::NAME_BYTES_MAX;
+use disruptor_mp::{MmapTransportLayout, ShapeError};
 use std::path::PathBuf;
 
 /// What the names of a session's rings begin with unless its layout says otherwise.
@@ -22,19 +23,38 @@ pub const DEFAULT_MYELON_RESPONSE_DEPTH: usize = 256;
 #[non_exhaustive]
 pub enum SessionLayoutError {
     /// A session has at least one runner.
-    #[error("a session without runners")]
+    #[error("a session has at least one worker, and 0 were asked for")]
     NoRunners,
     /// Without a prefix the rings of two programs with one label would have the same names.
     #[error("the prefix of the session's ring names is empty")]
     NoPrefix,
     /// A ring has at least one slot, or one byte.
-    #[error("the {ring} depth is 0")]
+    #[error("the depth of the {ring} ring is 0: a ring has at least one slot, or one byte for records")]
     NoDepth {
         /// Which depth: `rpc` or `response`.
         ring: &'static str,
     },
+    /// A ring of that depth cannot be.
+    #[error("the {ring} ring cannot be: {source}")]
+    Depth {
+        /// Which ring: `broadcast` or `response`.
+        ring: &'static str,
+        /// Which number is wrong.
+        r#source: ShapeError,
+    },
+    /// What the messages of a ring are said to be cannot be a content tag: see
+    /// [`InvalidContentTag`](disruptor_mp::MultiProcessError::InvalidContentTag).
+    #[error(
+        "the {ring} ring cannot be: {tag:?} is no content tag, which has 1 to {NAME_BYTES_MAX} bytes and no character that cannot be seen"
+    )]
+    ContentTag {
+        /// Which ring: `broadcast` or `response`.
+        ring: &'static str,
+        /// What was given.
+        tag: String,
+    },
     /// The session has fewer runners. Ranks begin at 0.
-    #[error("there is no runner {rank} in a session of {runner_count}")]
+    #[error("there is no worker {rank}: the session has {runner_count}, with ranks from 0")]
     NoSuchRank {
         /// Who was asked for.
         rank: usize,

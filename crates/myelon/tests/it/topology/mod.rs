@@ -3,6 +3,7 @@
 //! **Lives here:** the tests, by who dies. `actors` has the parts that processes play, `stage` what every test needs.
 
 mod actors;
+mod descriptions;
 mod endings;
 mod meeting;
 mod refusals;

@@ -67,9 +67,9 @@ fn a_child_of_another_user_is_told_to_the_scheduler_although_it_cannot_open_the_
 #[test]
 fn a_child_whose_response_ring_cannot_be_made_is_told_to_the_scheduler_at_once() {
     let label = testkit::names::short();
-    // No power of two. (What is smaller than a page is rounded up.)
+    // More than any machine has: only the worker, which makes the ring, finds that out.
     let topology =
-        Topology::<Records>::with_depths(&label, 1usize, 128 << 10, 5000).unwrap().with_rendezvous_timeout(LONG);
+        Topology::<Records>::with_depths(&label, 1usize, 128 << 10, 1 << 44).unwrap().with_rendezvous_timeout(LONG);
     let (missing, text) = missing(&topology, workers("answers"));
     assert!(refused(&missing).text.as_ref().is_some_and(|text| text.contains("response ring")), "{text}");
 }

@@ -1,0 +1,113 @@
+//! What cannot be a topology is refused where it is described, and not by a worker some seconds later.
+
+use super::stage::Stage;
+use myelon::topology::{DEFAULT_RESPONSE_BYTES, LaunchError, Topology, Workers};
+use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder};
+use myelon::{DEFAULT_RECORD_RING_BYTES, Patience, plan_records, record_ring_bytes};
+
+type Frames = Topology<AlignedFixedFrame<1024>>;
+
+#[track_caller]
+fn refused<T>(answer: Result<T, impl ToString>) -> String {
+    answer.map(drop).expect_err("an error").to_string()
+}
+
+#[test]
+fn a_depth_that_no_ring_has_is_refused_when_it_is_given() {
+    assert_eq!(
+        refused(Frames::with_depths("engine", 2_usize, 4 << 20, 200_000)),
+        "the response ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 200000 were asked for; the next that is \
+         possible is 262144"
+    );
+    assert_eq!(
+        refused(Topology::<Records>::with_depths("engine", 2_usize, usize::MAX, 4096)),
+        "the broadcast ring cannot be: a ring of records has 1 to 35184372088832 bytes, and 18446744073709551615 were asked for; the \
+         default size is 8388608"
+    );
+    assert_eq!(
+        refused(Topology::<Records>::with_depths("engine", 2_usize, 4096, 0)),
+        "the depth of the response ring is 0: a ring has at least one slot, or one byte for records"
+    );
+    // Bytes of records are rounded up, in both processes.
+    let topology = Topology::<Records>::with_depths("engine", 2_usize, 4 << 20, 200_000).unwrap();
+    let rounded = Topology::<Records>::with_depths("engine", 2_usize, 4 << 20, 262_144).unwrap();
+    assert_eq!(topology.planned_bytes().unwrap(), rounded.planned_bytes().unwrap());
+}
+
+#[test]
+fn a_content_tag_that_cannot_be_one_is_refused_before_a_worker_is_started() {
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_content_tags("step/1", "an\nanswer");
+    let text = "the response ring cannot be: \"an\\nanswer\" is no content tag, which has 1 to 256 bytes and no character that cannot be seen";
+    let started = Workers::spawned(|rank| panic!("worker {rank} was started"));
+    let error = topology.launch(started).unwrap_err();
+    assert!(matches!(error, LaunchError::Description(_)));
+    assert_eq!(error.to_string(), text);
+    assert_eq!(refused(topology.invitation(0)), text);
+    stage.assert_nothing_left();
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_depth_that_comes_from_a_file_is_refused_before_a_worker_is_started() {
+    let topology = Frames::with_depths("engine", 1_usize, 1024, 256).unwrap();
+    let json = serde_json::to_string(&topology).unwrap().replace("1024", "1025");
+    let read: Frames = serde_json::from_str(&json).unwrap();
+    let text = "the broadcast ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 1025 were asked for; the next that \
+                is possible is 2048";
+    assert_eq!(refused(read.launch(Workers::started_elsewhere())), text);
+}
+
+#[test]
+fn a_rank_that_is_not_there_has_no_invitation() {
+    let topology = Topology::new("engine", 2_usize).unwrap();
+    assert_eq!(refused(topology.invitation(5)), "there is no worker 5: the session has 2, with ranks from 0");
+    assert_eq!(refused(Topology::new("engine", 0_usize)), "a session has at least one worker, and 0 were asked for");
+}
+
+#[test]
+fn one_default_size_is_that_of_every_ring_of_records_and_a_response_ring_holds_two_long_answers() {
+    let topology = Topology::new("engine", 1_usize).unwrap();
+    let broadcast = plan_records(DEFAULT_RECORD_RING_BYTES, 1).unwrap().total_len;
+    let response = plan_records(DEFAULT_RESPONSE_BYTES, 1).unwrap().total_len;
+    assert_eq!(topology.planned_bytes().unwrap(), broadcast + response);
+
+    let name = myelon::portable_shm_segment_name("two");
+    let mut responses = TransportBuilder::<Records>::new(&name, DEFAULT_RESPONSE_BYTES).build_producer().unwrap();
+    let _scheduler = TransportBuilder::at(&name).with_consumer_id("scheduler").build_consumer().unwrap();
+    for _ in 0..2 {
+        responses.send(&[7; 131_072], 1, Patience::Now).unwrap();
+    }
+}
+
+/// A full ring of the depth that the rule says.
+fn takes<F: Format>(in_flight: usize, message_bytes: usize) {
+    let name = myelon::portable_shm_segment_name("rule");
+    let depth = F::depth_for(in_flight, message_bytes).unwrap();
+    let builder = TransportBuilder::<F>::new(&name, depth).with_send_time(true);
+    let mut producer = builder.build_producer().unwrap();
+    producer.set_trace_id(Some([1; 16]));
+    let _consumer = TransportBuilder::<F>::new(&name, 0).with_consumer_id("w").build_consumer().unwrap();
+    for number in 0..in_flight {
+        let sent = producer.send(&vec![7; message_bytes], 1, Patience::Now);
+        assert!(sent.is_ok(), "message {number} of {in_flight} with {message_bytes} bytes: {sent:?}");
+    }
+}
+
+#[test]
+fn a_ring_takes_as_many_messages_as_the_rule_of_its_format_says() {
+    for (in_flight, message_bytes) in [(1, 0), (13, 20_144), (7, 100_000), (64, 48), (3, 1024), (64, 992)] {
+        takes::<Records>(in_flight, message_bytes);
+        takes::<AlignedFixedFrame<1024>>(in_flight, message_bytes);
+    }
+    assert_eq!(AlignedFixedFrame::<1024>::depth_for(64, 992).unwrap(), 64);
+    assert_eq!(record_ring_bytes(13, 20_144 + 32).unwrap(), Records::depth_for(13, 20_144).unwrap());
+    assert_eq!(
+        refused(AlignedFixedFrame::<64>::depth_for(2, 1 << 30)),
+        "no ring holds 2 messages of 1073741824 bytes at once; ask for fewer or shorter ones"
+    );
+    assert_eq!(
+        refused(Records::depth_for(2, usize::MAX)),
+        "no ring holds 2 messages of 18446744073709551615 bytes at once; ask for fewer or shorter ones"
+    );
+}
