@@ -3,9 +3,9 @@
 //! **Lives here:** [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`]. **Builds on:** `construct`, which does it.
 //! **May touch it:** programs, once per endpoint.
 
-use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::error::{CoreSetting, MultiProcessError, MultiProcessResult};
 use crate::ring::construct::{self, Existing};
-use crate::ring::ends::auto::AutoConsumer;
+use crate::ring::ends::auto::{AutoConsumer, NotStarted};
 use crate::ring::ends::consumer::SharedConsumer;
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::producer::SharedProducer;
@@ -18,6 +18,7 @@ use crate::ring::protocol::join::StartAt;
 use crate::ring::selection::Selection;
 use crate::schema::Event;
 use crate::segment::{CreateOptions, Place};
+use crate::sync::affinity::pin_to;
 use crate::sync::wait::{AutoWaitStrategy, WaitStrategy, deadline_in};
 use crate::{Sequence, environment};
 use std::marker::PhantomData;
@@ -114,8 +115,8 @@ pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     wait: WaitStrategy,
     options: CreateOptions,
     existing: Existing,
-    process_core: Option<usize>,
-    consumer_core: Option<usize>,
+    process_core: Option<CoreSetting>,
+    consumer_core: Option<CoreSetting>,
     keeps_place: bool,
     carries: PhantomData<fn() -> (E, F)>,
 }
@@ -268,13 +269,13 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// Pins the thread that builds an endpoint to core `core`; `MYELON_PROCESS_CORE` overrides it.
     #[must_use]
     pub fn with_process_core(self, core: usize) -> Self {
-        Self { process_core: Some(core), ..self }
+        Self { process_core: Some(CoreSetting { asked_by: "with_process_core", core }), ..self }
     }
 
     /// Pins the thread of an [`AutoConsumer`] to core `core`; `MYELON_AUTO_CONSUMER_CORE` overrides it.
     #[must_use]
     pub fn with_consumer_core(self, core: usize) -> Self {
-        Self { consumer_core: Some(core), ..self }
+        Self { consumer_core: Some(CoreSetting { asked_by: "with_consumer_core", core }), ..self }
     }
 
     /// `build_producer` creates, and fails with `AlreadyExists` if the name is taken, whoever left it.
@@ -385,16 +386,9 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
 
     /// Pins this thread if the builder or the environment asks for it.
     fn pin(&self, role: &'static str) -> MultiProcessResult<()> {
-        let core = match environment::number(role)? {
-            Some(core) => Some(core),
-            None => environment::number("MYELON_PROCESS_CORE")?.or(self.process_core),
-        };
-        let Some(core) = core else { return Ok(()) };
-        crate::sync::affinity::pin_to(core).map_err(|source| MultiProcessError::Os {
-            place: self.place.to_string(),
-            call: "pinning the thread to a core",
-            source,
-        })
+        let asked = environment::core(role, environment::core("MYELON_PROCESS_CORE", self.process_core)?)?;
+        let Some(asked) = asked else { return Ok(()) };
+        pin_to(asked.core).map_err(|source| asked.refused(source))
     }
 }
 
@@ -456,13 +450,14 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
         handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
         wait: AutoWaitStrategy,
     ) -> MultiProcessResult<AutoConsumer> {
-        let core = environment::number("MYELON_AUTO_CONSUMER_CORE")?.or(self.consumer_core);
+        let core = environment::core("MYELON_AUTO_CONSUMER_CORE", self.consumer_core)?;
         let place = self.place.to_string();
         let consumer = self.with_wait_strategy(wait).build_consumer()?;
-        AutoConsumer::start(consumer, core, handler).map_err(|source| MultiProcessError::Os {
-            place,
-            call: "starting the consumer's thread",
-            source,
+        AutoConsumer::start(consumer, core, handler).map_err(|error| match error {
+            NotStarted::Pinned { asked, source } => asked.refused(source),
+            NotStarted::Thread(source) => {
+                MultiProcessError::Os { place, call: "starting the consumer's thread", source }
+            }
         })
     }
 }

@@ -1,6 +1,6 @@
-//! Settings from the environment: absent, valid, or an error that names the variable.
+//! Settings from the environment: absent, valid, or an error that names the variable and its value.
 //!
-//! **Lives here:** [`number`]. **May touch it:** whoever owns the setting, where it is used.
+//! **Lives here:** [`number`], [`core`]. **May touch it:** whoever owns the setting, where it is used.
 //!
 //! | variable | meaning | read by |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | `MYELON_CONSUMER_CORE` | the same, for consumers only | `build_consumer` |
 //! | `MYELON_AUTO_CONSUMER_CORE` | core of the thread of an `AutoConsumer` | `handle_events_*` |
 
-use crate::error::MultiProcessError;
+use crate::error::{CoreSetting, MultiProcessError};
 use std::str::FromStr;
 
 /// The number in variable `name`, or `None` if it is not set.
@@ -23,4 +23,9 @@ pub(crate) fn number<N: FromStr>(name: &'static str) -> Result<Option<N>, MultiP
             None => Err(MultiProcessError::InvalidSetting { name, value: value.to_string_lossy().into_owned() }),
         },
     }
+}
+
+/// The core that variable `name` asks for; `chosen` if it is not set.
+pub(crate) fn core(name: &'static str, chosen: Option<CoreSetting>) -> Result<Option<CoreSetting>, MultiProcessError> {
+    Ok(number(name)?.map(|core| CoreSetting { asked_by: name, core }).or(chosen))
 }

@@ -4,7 +4,7 @@
 //! kept as the field `source`; [`Error::source`](std::error::Error::source) gives only what the text does not say, so that nothing is printed
 //! twice by a program that follows it. (`r#source` is how thiserror is told.)
 //!
-//! **Lives here:** [`MultiProcessError`]. **Builds on:** the errors of the layers below, which it keeps as sources.
+//! **Lives here:** [`MultiProcessError`], [`CoreSetting`]. **Builds on:** the errors of the layers below, which it keeps as sources.
 //! **May touch it:** builders return it; the errors of a running ring are in `ring::ends::error`.
 
 use crate::counters::TableError;
@@ -14,7 +14,9 @@ use crate::ring::membership::JoinError;
 use crate::ring::memory::layout::{ShapeError, SizeUnit};
 use crate::schema::{Difference, MessageSchema, SchemaError};
 use crate::segment::{CreateError, GcError, OpenError, SegmentMake};
-use crate::sync::wait::InvalidWaitStrategy;
+use crate::sync::affinity::usable_cores;
+use crate::sync::wait::InvalidWaitSetting;
+use std::fmt;
 use std::time::Duration;
 
 /// Result of building or attaching.
@@ -59,7 +61,7 @@ pub enum MultiProcessError {
     /// another byte order. End the processes that use it, or choose another name; once no process uses it,
     /// `build_producer` replaces it.
     #[error(
-        "{place} is in use and cannot be used by this program: it has {found}; this program needs {wanted}; end the processes that use it, \
+        "{place} is in use and cannot be used by this program: it is {found}; this program needs {wanted}; end the processes that use it, \
          or choose another name"
     )]
     InUseAsOther {
@@ -282,14 +284,24 @@ pub enum MultiProcessError {
     InvalidConsumerId(#[from] InvalidConsumerId),
     /// `MYELON_WAIT` names no strategy.
     #[error(transparent)]
-    InvalidWaitStrategy(#[from] InvalidWaitStrategy),
-    /// An environment variable holds something that it cannot mean.
-    #[error("{name} is set to `{value}`, which is not a number it can take")]
+    InvalidWaitSetting(#[from] InvalidWaitSetting),
+    /// An environment variable that is a number is set to something else, or to one that is too large.
+    #[error("{name}: `{value}` is not a number that it can be set to: use a whole number from 0")]
     InvalidSetting {
         /// The variable.
         name: &'static str,
         /// Its value.
         value: String,
+    },
+    /// A thread could not be pinned to the core that it was to run on: there is none, or this process may not use it.
+    #[error("{}: a thread cannot be pinned to core {}: {source}; {}", asked.asked_by, asked.core, Usable(usable))]
+    Core {
+        /// Who asked for which.
+        asked: CoreSetting,
+        /// The cores that this process may use; none if the system has not said.
+        usable: Vec<usize>,
+        /// What the system said.
+        r#source: std::io::Error,
     },
     /// A segment could not be created; the source says why.
     #[error("{source}")]
@@ -317,6 +329,44 @@ pub enum MultiProcessError {
         /// What it said.
         r#source: std::io::Error,
     },
+}
+
+/// Which core a thread is to run on, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CoreSetting {
+    /// The environment variable, or the function of the builder.
+    pub asked_by: &'static str,
+    /// The core.
+    pub core: usize,
+}
+
+impl CoreSetting {
+    /// What it means that the system has refused it.
+    pub(crate) fn refused(self, source: std::io::Error) -> MultiProcessError {
+        MultiProcessError::Core { asked: self, usable: usable_cores(), source }
+    }
+}
+
+/// The cores that a process may use, as runs: `this process may use cores 0-3, 8`.
+struct Usable<'a>(&'a [usize]);
+
+impl fmt::Display for Usable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("which cores this process may use is not known");
+        }
+        f.write_str("this process may use ")?;
+        for (index, run) in self.0.chunk_by(|a, b| a + 1 == *b).enumerate() {
+            f.write_str(if index == 0 { "core " } else { ", " })?;
+            match run {
+                [only] => write!(f, "{only}")?,
+                [first, .., last] => write!(f, "{first}-{last}")?,
+                [] => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a ring carries in comparison with what is expected, for a sentence.
@@ -357,7 +407,9 @@ impl MultiProcessError {
         let place = place.to_string();
         match source {
             CreateError::AlreadyExists { .. } => Self::AlreadyExists { place },
-            CreateError::PermissionDenied { .. } => Self::PermissionDenied { place, source: Box::new(source) },
+            CreateError::PermissionDenied { .. } | CreateError::Group { .. } => {
+                Self::PermissionDenied { place, source: Box::new(source) }
+            }
             CreateError::NoSpace { wanted_bytes, available_bytes, .. }
             | CreateError::MemoryLimit { wanted_bytes, available_bytes, .. } => {
                 Self::NoSpace { place, wanted_bytes, available_bytes, source }

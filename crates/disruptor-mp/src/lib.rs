@@ -155,7 +155,7 @@ mod exports {
         default_scan_interval_duration,
     };
     pub use crate::counters::{CounterHandle, CounterSnapshot, CountersFile};
-    pub use crate::error::{MultiProcessError, MultiProcessResult};
+    pub use crate::error::{CoreSetting, MultiProcessError, MultiProcessResult};
     pub use crate::liveness::{
         RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerError, RequiredConsumerFailureAction,
         RequiredConsumerLivenessConfig, StallReport, default_progress_check_interval_duration,
@@ -201,7 +201,7 @@ mod exports {
         perform_default_block_wait, perform_default_consume_sleep_wait, perform_default_discovery_poll_wait,
         perform_sleep_wait,
     };
-    pub use crate::sync::wait::{AutoWaitStrategy, InvalidWaitStrategy, WaitStrategy};
+    pub use crate::sync::wait::{AutoWaitStrategy, InvalidWaitSetting, InvalidWaitStrategy, WaitStrategy};
     pub use crate::view::{
         AdvanceError, ConsumerBarrier, MmapConsumerBarrier, MmapCursor, MmapCursorConfig, MmapFileConfig,
         MmapRingBuffer, ProducerBarrier, RingConfig, SharedCursor, SharedCursorTrait, SharedMemoryConfig,

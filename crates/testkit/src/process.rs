@@ -27,6 +27,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -96,6 +97,7 @@ pub struct Respawn {
     variables: Vec<(OsString, OsString)>,
     stdin_piped: bool,
     new_pid_namespace: bool,
+    user: Option<u32>,
 }
 
 impl Respawn {
@@ -107,6 +109,7 @@ impl Respawn {
             variables: Vec::new(),
             stdin_piped: false,
             new_pid_namespace: false,
+            user: None,
         }
     }
 
@@ -131,6 +134,12 @@ impl Respawn {
     /// Runs the victim as the first process of a new pid namespace; ask [`namespace::available`](crate::namespace::available) first.
     pub fn in_new_pid_namespace(mut self) -> Self {
         self.new_pid_namespace = true;
+        self
+    }
+
+    /// Runs the victim as another user, and in the group of the same number, which only root may ask for.
+    pub fn as_user(mut self, uid: u32) -> Self {
+        self.user = Some(uid);
         self
     }
 
@@ -196,6 +205,9 @@ impl Respawn {
             .env(ROLE_VARIABLE, &self.role)
             .stdin(if self.stdin_piped { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped());
+        if let Some(uid) = self.user {
+            command.uid(uid).gid(uid);
+        }
         raw::die_with_spawning_thread(&mut command);
         command.spawn()
     }

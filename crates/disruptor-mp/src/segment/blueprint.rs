@@ -31,7 +31,7 @@ pub(crate) const PREFIX_BYTES_MAX: usize = 128;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A ring of events.
+    /// A ring of events, or of frames.
     Ring = 1,
     /// One cursor on its own, without slots.
     Cursor = 2,
@@ -62,10 +62,10 @@ impl Kind {
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Ring => "ring",
-            Self::Cursor => "cursor",
-            Self::Counters => "counters",
-            Self::Records => "ring of records",
+            Self::Ring => "a ring of events or frames",
+            Self::Cursor => "a cursor",
+            Self::Counters => "a counters file",
+            Self::Records => "a ring of records",
         })
     }
 }

@@ -10,6 +10,7 @@ use super::backend::Fault;
 use super::blueprint::{Kind, PlanError};
 use super::header::{ABI, AbiVersion, HeaderError};
 use super::name::InvalidName;
+use super::permissions::{Permissions, Refusing};
 use super::place::Place;
 
 /// Why a segment could not be created. Nothing is left behind, whichever it is.
@@ -107,12 +108,28 @@ pub enum CreateError {
         source: io::Error,
     },
     /// The process may not create anything there, or not with these options.
-    #[error("not allowed to create {place}: {call}: {source}")]
+    #[error(
+        "not allowed to create {place}: {call}: {source}{}; create it in a directory that this process may write to",
+        Refusing("its directory", directory)
+    )]
     PermissionDenied {
         /// Where it should have been created.
         place: String,
         /// The call that was refused.
         call: &'static str,
+        /// Who may use the directory, if the system has said so.
+        directory: Option<Permissions>,
+        /// What the system said.
+        r#source: io::Error,
+    },
+    /// The segment was to be shared with a group ([`CreateOptions::group`](super::CreateOptions::group)), and this process may not give it to
+    /// that group: it has to be one of its own.
+    #[error("not allowed to give {place} to group {group_gid}: {source}; name a group that this process is in")]
+    Group {
+        /// Where it should have been created.
+        place: String,
+        /// The group.
+        group_gid: u32,
         /// What the system said.
         r#source: io::Error,
     },
@@ -174,12 +191,18 @@ pub enum OpenError {
         place: String,
     },
     /// It exists, but this process may not open it. Segments are private to their creator's user unless a group was asked for.
-    #[error("not allowed to open {place}: {call}: {source}")]
+    #[error(
+        "not allowed to open {place}: {call}: {source}{}; run both processes as one user, or create it for a group that both are in \
+         (`CreateOptions::group`)",
+        Refusing("it", permissions)
+    )]
     PermissionDenied {
         /// What was to be opened.
         place: String,
         /// The call that was refused.
         call: &'static str,
+        /// Who may use it, if the system has said so.
+        permissions: Option<Permissions>,
         /// What the system said.
         r#source: io::Error,
     },
@@ -236,12 +259,14 @@ pub enum OpenError {
         wanted: AbiVersion,
     },
     /// It is a segment for something else.
-    #[error("{place} is a segment of kind {found}, wanted was {wanted}")]
+    #[error("{place} is {found}{}, and this program wants {wanted}", Each(*found, *event_bytes))]
     WrongKind {
         /// What was to be opened.
         place: String,
         /// Its kind.
         found: Kind,
+        /// Bytes of each of its events or frames; 0 if it has none.
+        event_bytes: u64,
         /// The kind that was asked for.
         wanted: Kind,
     },
@@ -290,15 +315,28 @@ pub enum OpenError {
     },
 }
 
+/// How large the events of a ring are.
+struct Each(Kind, u64);
+
+impl std::fmt::Display for Each {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self(Kind::Ring, bytes) => write!(f, " of {bytes} bytes each"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl OpenError {
     pub(super) fn from_fault(place: &Place, fault: Fault) -> Self {
+        let permissions = permissions_of(place);
         let place = place.to_string();
         if let Some(found) = special_file(&fault.source) {
             return Self::NotAFile { place, found };
         }
         let Fault { call, source } = fault;
         match source.kind() {
-            io::ErrorKind::PermissionDenied => Self::PermissionDenied { place, call, source },
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { place, call, permissions, source },
             io::ErrorKind::InvalidInput if call == super::backend::GET_SEALS => Self::Unsealed { place, source },
             _ => Self::Os { place, call, source },
         }
@@ -318,17 +356,27 @@ impl OpenError {
     }
 }
 
+/// Who may use what stands at a place.
+fn permissions_of(place: &Place) -> Option<Permissions> {
+    Permissions::of_path(&place.path()?)
+}
+
 /// Why it could not be found out whether a segment may be removed, or why it was not. It is still there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GcError {
     /// This process may not open or remove it.
-    #[error("not allowed to remove {place}: {call}: {source}")]
+    #[error(
+        "not allowed to remove {place}: {call}: {source}{}; let its owner remove it, or run as a user of its group",
+        Refusing("it", permissions)
+    )]
     PermissionDenied {
         /// What was to be removed.
         place: String,
         /// The call that was refused.
         call: &'static str,
+        /// Who may use it, if the system has said so.
+        permissions: Option<Permissions>,
         /// What the system said.
         r#source: io::Error,
     },
@@ -363,11 +411,13 @@ pub enum GcError {
 }
 
 impl GcError {
-    pub(super) fn from_fault(place: &impl std::fmt::Display, fault: Fault) -> Self {
-        let place = place.to_string();
+    /// `called` is what people call it.
+    pub(super) fn from_fault(place: &Place, called: &impl std::fmt::Display, fault: Fault) -> Self {
+        let permissions = permissions_of(place);
+        let place = called.to_string();
         let Fault { call, source } = fault;
         match source.kind() {
-            io::ErrorKind::PermissionDenied => Self::PermissionDenied { place, call, source },
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { place, call, permissions, source },
             _ => Self::Os { place, call, source },
         }
     }

@@ -63,7 +63,7 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
 pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     let place = place.into();
     let backend = backend::of(&place)?;
-    let fault = |fault| GcError::from_fault(&place, fault);
+    let fault = |fault| GcError::from_fault(&place, &place, fault);
     if let Some(aside) = backend.aside() {
         // If it cannot be removed, it keeps nobody from collecting the segment itself.
         let _ = remove_wreck(&*aside);
@@ -81,7 +81,7 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     // What cannot be removed is told by the name that people know.
     let called =
         header::parse_header(&start, u64::MAX).map_or_else(|_| place.to_string(), |it| place.called(&it.title));
-    let fault = |fault| GcError::from_fault(&called, fault);
+    let fault = |fault| GcError::from_fault(&place, &called, fault);
     let _everybody = loop {
         match object.try_lock(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))? {
             Some(claim) => break claim,

@@ -93,8 +93,8 @@ impl SegmentMake {
 impl std::fmt::Display for SegmentMake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.kind {
-            Some(kind) => write!(f, "kind `{kind}`")?,
-            None => f.write_str("an unknown kind")?,
+            Some(kind) => write!(f, "{kind}")?,
+            None => f.write_str("something of a kind that is not known here")?,
         }
         write!(f, ", layout version {}", self.abi)?;
         if self.is_native { Ok(()) } else { f.write_str(", the other byte order") }

@@ -34,6 +34,7 @@ mod gc;
 mod header;
 mod name;
 mod owner;
+mod permissions;
 mod place;
 #[allow(clippy::module_inception)] // the module is the room, the file its main piece
 mod segment;
@@ -58,6 +59,7 @@ pub use name::{
 };
 pub use owner::fork_epoch;
 pub(crate) use owner::{COLLECTOR, Claim, PRODUCER, Spare};
+pub use permissions::Permissions;
 pub use place::Place;
 pub use segment::CreateOptions;
 pub(crate) use segment::{Fate, Segment, replace};

@@ -27,11 +27,12 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::backend::{self, Access, Backend, Fault, Mapping, MemoryLimit, Object, Request};
+use super::backend::{self, Access, Backend, Fault, GIVE_TO_GROUP, Mapping, MemoryLimit, Object, Request};
 use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
 use super::error::{CreateError, OpenError};
 use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, is_ours, parse_header};
 use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, Spare, fork_epoch};
+use super::permissions::Permissions;
 use super::place::Place;
 use crate::step;
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -236,7 +237,8 @@ impl Segment {
     /// Maps an object whose header is right.
     fn attach(place: &Place, object: Object, header: Header, kind: Kind, access: Access) -> Result<Self, OpenError> {
         if header.kind != kind {
-            return Err(OpenError::WrongKind { place: place.to_string(), found: header.kind, wanted: kind });
+            let (found, event_bytes) = (header.kind, header.payload_len);
+            return Err(OpenError::WrongKind { place: place.to_string(), found, event_bytes, wanted: kind });
         }
         let len = header.plan.total_len as usize; // the layout rule keeps it within `isize`
         let mapping = object
@@ -701,7 +703,13 @@ impl<'a> Construction<'a> {
                 }
             }
             (io::ErrorKind::AlreadyExists, _) => CreateError::AlreadyExists { place },
-            (io::ErrorKind::PermissionDenied, _) => CreateError::PermissionDenied { place, call, source },
+            (io::ErrorKind::PermissionDenied, _) => match (call, self.request.group) {
+                (GIVE_TO_GROUP, Some(group_gid)) => CreateError::Group { place, group_gid, source },
+                _ => {
+                    let directory = self.place.path().and_then(|path| Permissions::of_path(path.parent()?));
+                    CreateError::PermissionDenied { place, call, directory, source }
+                }
+            },
             _ => CreateError::Os { place, call, source },
         }
     }

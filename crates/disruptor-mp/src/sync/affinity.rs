@@ -1,6 +1,6 @@
 //! Pinning a thread to a core.
 //!
-//! **Lives here:** [`pin_to`]. **May touch it:** builders that were asked to.
+//! **Lives here:** [`pin_to`], [`usable_cores`]. **May touch it:** builders that were asked to.
 
 /// Pins the calling thread to core `core`.
 ///
@@ -10,11 +10,26 @@
 pub(crate) fn pin_to(core: usize) -> std::io::Result<()> {
     use rustix::thread::CpuSet;
     if core >= CpuSet::MAX_CPU {
-        return Err(std::io::ErrorKind::InvalidInput.into());
+        // What the system says of a core that it does not have.
+        return Err(rustix::io::Errno::INVAL.into());
     }
     let mut cores = CpuSet::new();
     cores.set(core);
     Ok(rustix::thread::sched_setaffinity(None, &cores)?)
+}
+
+/// The cores that the calling thread may use.
+#[cfg(target_os = "linux")]
+pub(crate) fn usable_cores() -> Vec<usize> {
+    use rustix::thread::CpuSet;
+    let Ok(cores) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    (0..CpuSet::MAX_CPU).filter(|&core| cores.is_set(core)).collect()
+}
+
+/// Nothing is known of them elsewhere.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn usable_cores() -> Vec<usize> {
+    Vec::new()
 }
 
 /// Other systems have no such call.

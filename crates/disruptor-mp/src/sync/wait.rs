@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 ///
 /// `MYELON_WAIT` overrides the choice of every endpoint of a process: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`,
 /// `block` or `adaptive`. Source: RFC 0004.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum WaitStrategy {
@@ -36,7 +36,7 @@ pub enum WaitStrategy {
 /// `WaitStrategy` under the name that the contract has for it.
 pub type AutoWaitStrategy = WaitStrategy;
 
-/// A value of `MYELON_WAIT` that is not a strategy.
+/// A text that names no wait strategy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{value}` is not a wait strategy: use busy-spin, spin-hint, yield:SPINS, sleep:MICROSECONDS, block or adaptive"
@@ -45,6 +45,17 @@ pub struct InvalidWaitStrategy {
     /// What was given.
     pub value: String,
 }
+
+/// The variable that overrides the wait strategy of every endpoint of a process.
+const VARIABLE: &str = "MYELON_WAIT";
+
+/// `MYELON_WAIT` names no wait strategy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{VARIABLE}: {0}")]
+pub struct InvalidWaitSetting(
+    /// What it is set to.
+    pub InvalidWaitStrategy,
+);
 
 impl std::str::FromStr for WaitStrategy {
     type Err = InvalidWaitStrategy;
@@ -71,14 +82,26 @@ impl WaitStrategy {
     /// The strategy to use where the program chose `self`: that of `MYELON_WAIT`, if it is set.
     ///
     /// # Errors
-    /// `InvalidWaitStrategy` if the variable is set to something else; nothing falls back silently.
-    pub fn overridden(self) -> Result<Self, InvalidWaitStrategy> {
-        match std::env::var("MYELON_WAIT") {
-            Ok(value) => value.parse(),
-            Err(std::env::VarError::NotPresent) => Ok(self),
-            Err(std::env::VarError::NotUnicode(value)) => {
-                Err(InvalidWaitStrategy { value: value.to_string_lossy().into_owned() })
-            }
+    /// `InvalidWaitSetting` if the variable is set to something else; nothing falls back silently.
+    pub fn overridden(self) -> Result<Self, InvalidWaitSetting> {
+        match std::env::var_os(VARIABLE) {
+            // What is no Unicode has a character in its place that no strategy has.
+            Some(value) => value.to_string_lossy().parse().map_err(InvalidWaitSetting),
+            None => Ok(self),
+        }
+    }
+}
+
+/// As `FromStr` reads it: `busy-spin`, `yield:50`. A sleep is said in whole microseconds.
+impl std::fmt::Display for WaitStrategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BusySpin => f.write_str("busy-spin"),
+            Self::BusySpinWithSpinLoopHint => f.write_str("spin-hint"),
+            Self::SpinThenYield { spins } => write!(f, "yield:{spins}"),
+            Self::Sleep(nap) => write!(f, "sleep:{}", nap.as_micros().min(u32::MAX.into())),
+            Self::Block => f.write_str("block"),
+            Self::Adaptive => f.write_str("adaptive"),
         }
     }
 }
@@ -262,6 +285,9 @@ mod tests {
         assert_eq!("block".parse(), Ok(WaitStrategy::Block));
         assert_eq!("yield:50".parse(), Ok(WaitStrategy::SpinThenYield { spins: 50 }));
         assert_eq!("sleep:250".parse(), Ok(WaitStrategy::Sleep(Duration::from_micros(250))));
+        for text in ["busy-spin", "spin-hint", "yield:50", "sleep:250", "block", "adaptive"] {
+            assert_eq!(text.parse::<WaitStrategy>().unwrap().to_string(), text);
+        }
         for wrong in ["", "blocks", "yield", "yield:", "sleep:-1", "adaptive:3", "BLOCK"] {
             assert!(wrong.parse::<WaitStrategy>().is_err(), "{wrong:?} was accepted");
         }

@@ -1,18 +1,22 @@
 //! `{error}` says everything that a person needs at night, once: what happened, to which ring, and why.
 
 use crate::stage::{TempDir, in_ms, watchdog};
+use disruptor_mp::counters::CountersFile;
 use disruptor_mp::segment::{CreateError, GcError, OpenError};
 use disruptor_mp::{
-    ConsumeError, CoordinationMode, MultiProcessError, Patience, PublishError, RecordError,
+    ConsumeError, CoordinationMode, CreateOptions, MultiProcessError, Patience, Place, PublishError, RecordError,
     RequiredConsumerLivenessConfig, SharedConsumer, SharedCursor, SharedCursorTrait, SharedDisruptorBuilder,
     SharedProducer, StartAt, gc, plan,
 };
 use std::error::Error;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 use testkit::errors::assert_says_all_once;
 use testkit::names::ShmGuard;
+use testkit::process::{Respawn, is_victim, role, say};
+use testkit::{skip, test_name};
 
 type Builder = SharedDisruptorBuilder<u64>;
 
@@ -44,7 +48,6 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     says(ring().with_content_tag("steps/2").build_consumer(), &[&name, "steps/1", "steps/2"]);
     says(ring().with_content_tag("").build_consumer(), &["cannot be a content tag"]);
     says(ring().with_consumer_id("").build_consumer(), &["consumer id of 0 bytes"]);
-    says(SharedDisruptorBuilder::records(&name, 0).build_record_consumer(), &[&name, "of kind", "wanted was"]);
     for number in 0..20 {
         producer.publish(|slot| *slot = number).unwrap();
     }
@@ -93,8 +96,8 @@ fn an_error_of_the_system_is_in_the_text() {
     let denied = || io::Error::from_raw_os_error(13);
     let place = || "shm:ring".to_owned();
     let facts = &["shm:ring", "Permission denied (os error 13)"];
-    let open = || OpenError::PermissionDenied { place: place(), call: "open", source: denied() };
-    let create = || CreateError::PermissionDenied { place: place(), call: "open", source: denied() };
+    let open = || OpenError::PermissionDenied { place: place(), call: "open", permissions: None, source: denied() };
+    let create = || CreateError::PermissionDenied { place: place(), call: "open", directory: None, source: denied() };
     assert_says_all_once(&open(), facts);
     assert_says_all_once(&create(), facts);
     assert_says_all_once(&MultiProcessError::PermissionDenied { place: place(), source: Box::new(open()) }, facts);
@@ -105,7 +108,7 @@ fn an_error_of_the_system_is_in_the_text() {
     assert_says_all_once(&MultiProcessError::Unusable { place: place(), source: open }, facts);
     let remove = GcError::Os { place: place(), call: "unlink", source: denied() };
     assert_says_all_once(&MultiProcessError::CleanUp { place: place(), source: remove }, facts);
-    let remove = GcError::PermissionDenied { place: place(), call: "unlink", source: denied() };
+    let remove = GcError::PermissionDenied { place: place(), call: "unlink", permissions: None, source: denied() };
     assert_says_all_once(&MultiProcessError::CleanUp { place: place(), source: remove }, facts);
     assert_says_all_once(&MultiProcessError::Os { place: place(), call: "sched_setaffinity", source: denied() }, facts);
     let join = denied().into();
@@ -157,4 +160,184 @@ fn an_error_of_records_names_the_reason_once() {
     let late = producer.publish(&[0; 1000], 0, 0, Patience::Until(in_ms(1)));
     assert!(matches!(&late, Err(RecordError::NoRoom(disruptor_mp::NoRoom::Publish(PublishError::TimedOut { .. })))));
     says(late, &["timed out", "producer waits for space"]);
+}
+
+/// What a victim was refused with, or that it was not.
+fn tell<T>(answer: Result<T, impl ToString>) {
+    say(&format!("SAID {}", answer.map_or_else(|error| error.to_string(), |_| "nothing".to_owned())));
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_is_refused() {
+    if !is_victim() {
+        return;
+    }
+    let place = std::env::var_os(PLACE).map_or_else(Place::heap, |path| Place::from(Path::new(&path)));
+    let ring = Builder::new(place.clone(), 8);
+    match role().unwrap().as_str() {
+        "produces" => tell(build(ring)),
+        "gives to a group" => tell(build(ring.with_create_options(CreateOptions::default().group(0)))),
+        "consumes" => tell(ring.build_consumer()),
+        "consumes beside a producer" => {
+            let _producer = build(ring.clone()).unwrap();
+            tell(ring.build_consumer());
+        }
+        "handles" => {
+            let _producer = build(ring.clone()).unwrap();
+            tell(ring.handle_events_with(|_, _, _| ()).map(|handler| handler.shutdown_and_join()));
+        }
+        "requires consumers" => {
+            let mut producer = build(ring).unwrap();
+            tell(producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new(["w"])));
+        }
+        "removes" => tell(gc(place)),
+        other => unreachable!("there is no part called {other}"),
+    }
+}
+
+/// Where the ring of a victim is, as a file; on the heap without it.
+const PLACE: &str = "MYELON_TEST_PLACE";
+
+/// What a victim in this part says.
+fn said(victim: Respawn) -> String {
+    victim.spawn().wait_line("SAID ").trim_start_matches("SAID ").to_owned()
+}
+
+#[test]
+fn the_error_of_every_environment_variable_names_it_and_its_value() {
+    let _watchdog = watchdog();
+    let set = |role: &str, variable: &str, value: &str| {
+        said(Respawn::test(test_name!(victim_that_is_refused)).role(role).env(variable, value))
+    };
+    assert_eq!(
+        set("produces", "MYELON_WAIT", "spin"),
+        "MYELON_WAIT: `spin` is not a wait strategy: use busy-spin, spin-hint, yield:SPINS, sleep:MICROSECONDS, block or adaptive"
+    );
+    for (role, variable) in [
+        ("produces", "MYELON_PROCESS_CORE"),
+        ("produces", "MYELON_PRODUCER_CORE"),
+        ("consumes beside a producer", "MYELON_CONSUMER_CORE"),
+        ("handles", "MYELON_AUTO_CONSUMER_CORE"),
+        ("requires consumers", "MYELON_SHUTDOWN_GRACE_MS"),
+    ] {
+        for value in ["soon", "", "-1", "99999999999999999999"] {
+            assert_eq!(
+                set(role, variable, value),
+                format!("{variable}: `{value}` is not a number that it can be set to: use a whole number from 0")
+            );
+        }
+        if variable.ends_with("CORE") {
+            let core = set(role, variable, "99999");
+            let text = format!(
+                "{variable}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process may use core "
+            );
+            assert!(core.starts_with(&text), "{core}");
+        }
+        assert_eq!(set(role, variable, "0"), "nothing", "{variable}");
+    }
+}
+
+#[test]
+fn a_core_that_the_program_asks_for_is_named_with_the_function_that_did() {
+    let _watchdog = watchdog();
+    let place = Place::heap();
+    let ring = || Builder::new(place.clone(), 8);
+    let text = |asked_by: &str| {
+        format!(
+            "{asked_by}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process may use core "
+        )
+    };
+    let refused = build(ring().with_process_core(99_999)).map(drop).unwrap_err().to_string();
+    assert!(refused.starts_with(&text("with_process_core")), "{refused}");
+    let _producer = build(ring()).unwrap();
+    let refused = ring().with_consumer_core(99_999).handle_events_with(|_, _, _| ()).unwrap_err().to_string();
+    assert!(refused.starts_with(&text("with_consumer_core")), "{refused}");
+}
+
+#[test]
+fn a_process_that_may_not_use_a_ring_is_told_who_may_and_what_to_do() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can start a process of another user");
+    }
+    let _watchdog = watchdog();
+    let dir = TempDir::new();
+    let open_to_all = |mode| std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    open_to_all(0o755);
+    let path = dir.path().join("ring");
+    let _producer = build(Builder::new(&path, 8)).unwrap();
+    let stranger = |role: &str, path: &Path| {
+        said(Respawn::test(test_name!(victim_that_is_refused)).role(role).env(PLACE, path).as_user(65534))
+    };
+    let (place, who) = (path.display(), "this process is user 65534, group 65534");
+    for role in ["consumes", "produces"] {
+        assert_eq!(
+            stranger(role, &path),
+            format!(
+                "not allowed to open {place}: open: Permission denied (os error 13); it has mode 0600, user 0, group 0, and {who}; run \
+                 both processes as one user, or create it for a group that both are in (`CreateOptions::group`)"
+            )
+        );
+    }
+    assert_eq!(
+        stranger("removes", &path),
+        format!(
+            "not allowed to remove {place}: open: Permission denied (os error 13); it has mode 0600, user 0, group 0, and {who}; let its \
+             owner remove it, or run as a user of its group"
+        )
+    );
+    let beside = dir.path().join("beside");
+    let text = stranger("produces", &beside);
+    assert!(text.starts_with(&format!("not allowed to create {}: ", beside.display())), "{text}");
+    assert!(
+        text.ends_with(&format!(
+            "Permission denied (os error 13); its directory has mode 0755, user 0, group 0, and {who}; create it in a directory that this \
+             process may write to"
+        )),
+        "{text}"
+    );
+    open_to_all(0o777);
+    assert_eq!(
+        stranger("gives to a group", &beside),
+        format!(
+            "not allowed to give {} to group 0: Operation not permitted (os error 1); name a group that this process is in",
+            beside.display()
+        )
+    );
+}
+
+#[test]
+fn a_ring_of_another_kind_is_named_as_what_was_built() {
+    let _watchdog = watchdog();
+    let names = ShmGuard::new();
+    let [events, records, counters] = ["e", "r", "c"].map(|name| names.name(name));
+    let text = |answer: MultiProcessError| answer.to_string();
+    let _events = build(Builder::new(&events, 8)).unwrap();
+    let records_of = |name: &str| SharedDisruptorBuilder::records_at(name);
+    assert_eq!(
+        text(records_of(&events).build_record_consumer().map(drop).unwrap_err()),
+        format!("shm:{events} is a ring of events or frames of 8 bytes each, and this program wants a ring of records")
+    );
+    let _records = SharedDisruptorBuilder::records(&records, 4096).build_record_producer().unwrap();
+    for refused in
+        [Builder::new(&records, 8).build_consumer().map(drop), Builder::new(&records, 8).build_tap().map(drop)]
+    {
+        assert_eq!(
+            text(refused.unwrap_err()),
+            format!("shm:{records} is a ring of records, and this program wants a ring of events or frames")
+        );
+    }
+    let _counters = CountersFile::create(&counters, 8).unwrap();
+    assert_eq!(
+        text(Builder::new(&counters, 8).build_consumer().map(drop).unwrap_err()),
+        format!("shm:{counters} is a counters file, and this program wants a ring of events or frames")
+    );
+    let abi = disruptor_mp::segment::ABI;
+    assert_eq!(
+        text(build(Builder::new(&counters, 8)).map(drop).unwrap_err()),
+        format!(
+            "shm:{counters} is in use and cannot be used by this program: it is a counters file, layout version {abi}; this program needs a ring \
+             of events or frames, layout version {abi}; end the processes that use it, or choose another name"
+        )
+    );
 }

@@ -94,7 +94,8 @@ fn a_segment_of_another_kind_that_a_process_uses_is_refused_with_both_kinds() {
             let MultiProcessError::InUseAsOther { found, wanted, .. } = &refused else { panic!("{refused:?}") };
             assert_eq!((found.kind, wanted.kind), (Some(Kind::Ring), Some(Kind::Records)));
             let text = refused.to_string();
-            assert!(text.contains("kind `ring`, layout") && text.contains("kind `ring of records`, layout"), "{text}");
+            assert!(text.contains("it is a ring of events or frames, layout"), "{text}");
+            assert!(text.contains("needs a ring of records, layout"), "{text}");
         }
         assert!(matches!(records(&place).take_over().build_record_producer(), Err(MultiProcessError::Unusable { .. })));
         // The last consumer out of a ring whose producer is dead takes it away.

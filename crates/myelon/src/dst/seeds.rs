@@ -10,9 +10,12 @@ pub const SEED_VARIABLE: &str = "MYELON_DST_SEED";
 /// # Panics
 /// If the variable is set to something that is no seed.
 pub fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var(SEED_VARIABLE) {
-        Ok(text) => vec![parse(&text).unwrap_or_else(|| panic!("{SEED_VARIABLE}: `{text}` is no seed"))],
-        Err(_) => (0..count).collect(),
+    match std::env::var_os(SEED_VARIABLE) {
+        Some(text) => vec![
+            parse(&text.to_string_lossy())
+                .unwrap_or_else(|| panic!("{SEED_VARIABLE}: `{}` is no seed: use 12 or 0xc", text.display())),
+        ],
+        None => (0..count).collect(),
     }
 }
 

@@ -9,7 +9,6 @@ use disruptor_mp::Place;
 use disruptor_mp::liveness::{Ending, RefusalCause};
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -116,29 +115,14 @@ pub enum MissingState {
 }
 
 /// Who may use a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RingAccess {
-    /// The permissions of its object, such as `0o600`.
-    pub mode: u32,
-    /// The user to whom it belongs.
-    pub owner_uid: u32,
-}
-
-impl RingAccess {
-    #[allow(clippy::unnecessary_cast)] // their types differ by target
-    pub(super) fn of(ring: OwnedFd) -> Option<Self> {
-        let stat = rustix::fs::fstat(ring).ok()?;
-        Some(Self { mode: stat.st_mode as u32 & 0o7777, owner_uid: stat.st_uid })
-    }
-}
+pub type RingAccess = disruptor_mp::segment::Permissions;
 
 impl fmt::Display for MissingWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (", self.consumer_id)?;
         match &self.state {
             MissingState::NotSeen { ring: None } => write!(f, "never seen")?,
-            MissingState::NotSeen { ring: Some(RingAccess { mode, owner_uid }) } => {
+            MissingState::NotSeen { ring: Some(RingAccess { mode, owner_uid, .. }) } => {
                 write!(f, "never seen; the broadcast ring has mode {mode:04o} and belongs to user {owner_uid}")?;
             }
             MissingState::Refused { refusal, status: None } => write!(f, "{refusal}")?,
@@ -195,6 +179,14 @@ pub enum WorkerJoinError {
     /// What should be the invitation is none.
     #[error("the invitation cannot be read: {0}")]
     Invitation(InvalidConfigText),
+    /// The variable is set, and not to an invitation.
+    #[error("{}: `{}` is no invitation: {source}", super::INVITATION_VARIABLE, value.escape_debug())]
+    InvitationVariable {
+        /// What it is set to.
+        value: String,
+        /// What is wrong with it.
+        r#source: InvalidConfigText,
+    },
     /// There was no scheduler within the patience of the invitation.
     #[error("{worker}: no scheduler within {waited:.1?}: {found}")]
     NoScheduler {
@@ -265,7 +257,11 @@ impl WorkerJoinError {
     /// What the scheduler is told of it, if there is anything that it does not know.
     pub(super) fn refusal_cause(&self) -> Option<RefusalCause> {
         match self {
-            Self::NotInvited | Self::Invitation(_) | Self::SchedulerGone { .. } | Self::Refused { .. } => None,
+            Self::NotInvited
+            | Self::Invitation(_)
+            | Self::InvitationVariable { .. }
+            | Self::SchedulerGone { .. }
+            | Self::Refused { .. } => None,
             Self::Broadcast(TransportError::Build(error)) | Self::Responses(TransportError::Build(error)) => {
                 Some(RefusalCause::of(error))
             }

@@ -78,10 +78,13 @@ impl Invitation {
     /// The invitation that [`Topology::launch`](super::Topology::launch) has left for this process in [`INVITATION_VARIABLE`].
     ///
     /// # Errors
-    /// `NotInvited` if the variable is not set, `Invitation` if it holds something else.
+    /// `NotInvited` if the variable is not set, `InvitationVariable` if it holds something else.
     pub fn from_environment() -> Result<Self, WorkerJoinError> {
         match std::env::var_os(INVITATION_VARIABLE) {
-            Some(line) => Ok(line.to_string_lossy().parse()?),
+            Some(line) => {
+                let value = line.to_string_lossy().into_owned();
+                value.parse().map_err(|source| WorkerJoinError::InvitationVariable { value, source })
+            }
             None => Err(WorkerJoinError::NotInvited),
         }
     }

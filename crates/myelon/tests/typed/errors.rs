@@ -41,13 +41,13 @@ fn a_ring_of_another_format_is_refused_as_the_builder_says() {
         matches!(error, TransportError::Build(MultiProcessError::Unusable { source: OpenError::WrongKind { .. }, .. }))
     };
     assert!(is_kind(&refused), "{refused:?}");
-    assert_says_all_once(&refused, &[&name, "of kind ring of records", "wanted was ring"]);
+    assert_says_all_once(&refused, &[&name, "is a ring of records", "wants a ring of events or frames"]);
 
     let name = names.name("f");
     let _frames = FramedTransportProducer::<Frame>::create(&name, DEPTH).unwrap();
     let refused = attach::<Records>(&name, 0).map(drop).unwrap_err();
     assert!(is_kind(&refused), "{refused:?}");
-    assert_says_all_once(&refused, &[&name, "of kind ring,", "wanted was ring of records"]);
+    assert_says_all_once(&refused, &[&name, "is a ring of events or frames of", "wants a ring of records"]);
     let refused = attach::<FixedFrame<100>>(&name, 0).map(drop).unwrap_err();
     let is_event = matches!(refused, TransportError::Build(MultiProcessError::IncompatibleEvent { .. }));
     assert!(is_event, "{refused:?}");

@@ -5,8 +5,10 @@
 use super::consumer::SharedConsumer;
 use super::error::ConsumeError;
 use crate::Sequence;
+use crate::error::CoreSetting;
 use crate::ring::protocol::form::SlotForm;
 use crate::schema::Event;
+use crate::sync::affinity::pin_to;
 use crate::sync::companion::{Companion, Joined};
 use crate::sync::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -48,6 +50,19 @@ pub struct AutoConsumer {
     thread: Option<Companion<AutoConsumerEnd>>,
 }
 
+/// Why the thread was not started.
+pub(crate) enum NotStarted {
+    /// It could not be pinned to the core that was asked for.
+    Pinned {
+        /// Who asked for which.
+        asked: CoreSetting,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system had no thread.
+    Thread(std::io::Error),
+}
+
 /// What the thread is told.
 #[derive(Debug, Default)]
 struct Orders {
@@ -59,15 +74,16 @@ struct Orders {
 impl AutoConsumer {
     pub(crate) fn start<E: Event, F: SlotForm>(
         mut consumer: SharedConsumer<E, F>,
-        core: Option<usize>,
+        core: Option<CoreSetting>,
         mut handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, NotStarted> {
         consumer.keep_place();
         let orders = Arc::new(Orders::default());
         let told = Arc::clone(&orders);
         let (pinned, is_pinned) = std::sync::mpsc::channel();
         let run = move || {
-            let pin = core.map_or(Ok(()), crate::sync::affinity::pin_to);
+            let pin =
+                core.map_or(Ok(()), |asked| pin_to(asked.core).map_err(|source| NotStarted::Pinned { asked, source }));
             let may_run = pin.is_ok();
             let _ = pinned.send(pin);
             // Acquire pairs with Release in `shutdown`.
@@ -95,7 +111,7 @@ impl AutoConsumer {
             }
             AutoConsumerEnd::ShutDown
         };
-        let thread = Companion::start("myelon-consumer", run)?;
+        let thread = Companion::start("myelon-consumer", run).map_err(NotStarted::Thread)?;
         // The thread sends before anything of the user's runs.
         if let Err(error) = is_pinned.recv().unwrap_or(Ok(())) {
             // Before we say so, its place is free or kept.

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::super::blueprint::Section;
 use super::super::owner::ForkSafe;
 use super::window::Window;
-use super::{Access, Fault, Identity};
+use super::{Access, Fault, GIVE_TO_GROUP, Identity};
 
 /// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose timer ticks faster
 /// than a whole segment can be reserved would never finish. One such piece takes about a millisecond.
@@ -74,7 +74,7 @@ pub(super) fn reopen(descriptor: impl AsFd, access: Access) -> io::Result<OwnedF
 
 pub(super) fn set_permissions(descriptor: impl AsFd, mode: u32, group: Option<u32>) -> Result<(), Fault> {
     if let Some(gid) = group {
-        fs::fchown(&descriptor, None, Some(fs::Gid::from_raw(gid))).map_err(Fault::of("fchown"))?;
+        fs::fchown(&descriptor, None, Some(fs::Gid::from_raw(gid))).map_err(Fault::of(GIVE_TO_GROUP))?;
     }
     // The mode given to `open` was narrowed by the umask, which must not take away what was asked for here.
     fs::fchmod(&descriptor, Mode::from_raw_mode(mode as _)).map_err(Fault::of("fchmod"))

@@ -81,6 +81,9 @@ pub(super) struct Request {
     pub(super) group: Option<u32>,
 }
 
+/// The call that gives an object to a group; its failure has an error of its own.
+pub(super) const GIVE_TO_GROUP: &str = "fchown";
+
 /// The call that asks a memory file for its seals; its failure has an error of its own.
 pub(super) const GET_SEALS: &str = "fcntl(F_GET_SEALS)";
 
