@@ -218,7 +218,13 @@ impl<F: Format> Topology<F> {
 
     /// The consumer id of worker `rank` in the broadcast ring, and what reports and errors call the worker: `tp-engine, rank 1`. At most 64
     /// bytes of the label are in it.
+    ///
+    /// # Panics
+    /// If there is no worker of that rank.
+    #[track_caller]
     pub fn worker_consumer_id(&self, rank: usize) -> String {
+        let count = self.worker_count();
+        assert!(rank < count, "there is no worker {rank}: the topology has {count}, with ranks from 0");
         worker_id(self.label(), rank)
     }
 

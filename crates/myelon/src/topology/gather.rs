@@ -90,10 +90,18 @@ impl<F: Format> SchedulerEnd<F> {
         assert!((0..=last).contains(&step), "step {step} was not broadcast: the last broadcast is {last}");
     }
 
+    #[track_caller]
+    fn check_whom(&self, whom: Whom) {
+        if let Whom::Rank(rank) = whom {
+            self.check_rank(rank);
+        }
+    }
+
     /// The ranks of those who have nothing to say yet to a caller that waits for answers to `step`, or for any message. Empty: `gather_step` waits
     /// for nothing. Nothing is told and nothing handed out before that.
     #[cfg(feature = "tokio")]
     pub(crate) fn silent(&mut self, step: Option<Sequence>, whom: Whom) -> Vec<usize> {
+        self.check_whom(whom);
         self.look_if_due();
         let asked = match whom {
             Whom::Rank(rank) => rank..rank + 1,
@@ -133,7 +141,9 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers[rank].heard_ring()
     }
 
+    #[track_caller]
     pub(crate) fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Instant) -> Vec<Answer> {
+        self.check_whom(whom);
         match whom {
             Whom::All => (0..self.worker_count()).map(|rank| self.answer_of(rank, step, deadline)).collect(),
             Whom::Rank(rank) => vec![self.answer_of(rank, step, deadline)],
@@ -152,6 +162,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// If there is no worker of that rank.
     #[track_caller]
     pub fn receive(&mut self, rank: usize, deadline: Instant) -> Result<Message<'_, F>, Outcome> {
+        self.check_rank(rank);
         self.look_if_due();
         let last = self.last_broadcast();
         loop {

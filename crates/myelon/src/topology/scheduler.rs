@@ -135,11 +135,20 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers.len()
     }
 
+    /// Refuses a rank that no worker has, in the words of the caller's line.
+    #[track_caller]
+    pub(super) fn check_rank(&self, rank: usize) {
+        let count = self.worker_count();
+        assert!(rank < count, "there is no worker {rank}: the topology has {count}, with ranks from 0");
+    }
+
     /// The process of worker `rank` as it sees itself, if the worker lived when we last looked.
     ///
     /// # Panics
     /// If there is no such worker.
+    #[track_caller]
     pub fn worker_pid(&self, rank: usize) -> Option<u32> {
+        self.check_rank(rank);
         match self.peers[rank].standing {
             Standing::Present(process) => Some(process.pid),
             Standing::Absent | Standing::Gone(_) => None,
@@ -187,7 +196,9 @@ impl<F: Format> SchedulerEnd<F> {
     ///
     /// # Panics
     /// If there is no such worker.
+    #[track_caller]
     pub fn report(&mut self, rank: usize) -> WorkerReport {
+        self.check_rank(rank);
         self.look();
         let (last, sent) = self.sent;
         let mut info = self.table_entry(rank);

@@ -73,6 +73,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// Source: RFC 0016, "Waiting for a successor".
     #[track_caller]
     pub fn wait_for(&mut self, rank: usize, deadline: Instant) -> Arrival {
+        self.check_rank(rank);
         loop {
             if let Some(arrival) = self.arrival(rank) {
                 return arrival;

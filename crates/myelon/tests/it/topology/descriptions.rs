@@ -1,9 +1,13 @@
 //! What cannot be a topology is refused where it is described, and not by a worker some seconds later.
 
+use super::actors::workers;
 use super::stage::Stage;
-use myelon::topology::{DEFAULT_RESPONSE_BYTES, LaunchError, Topology, Workers};
+use myelon::topology::{DEFAULT_RESPONSE_BYTES, INVITATION_VARIABLE, Invitation, LaunchError, Topology, Whom, Workers};
 use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder};
 use myelon::{DEFAULT_RECORD_RING_BYTES, Patience, plan_records, record_ring_bytes};
+use std::time::Instant;
+use testkit::process::{Respawn, is_victim, say};
+use testkit::test_name;
 
 type Frames = Topology<AlignedFixedFrame<1024>>;
 
@@ -63,6 +67,73 @@ fn a_rank_that_is_not_there_has_no_invitation() {
     let topology = Topology::new("engine", 2_usize).unwrap();
     assert_eq!(refused(topology.invitation(5)), "there is no worker 5: the session has 2, with ranks from 0");
     assert_eq!(refused(Topology::new("engine", 0_usize)), "a session has at least one worker, and 0 were asked for");
+}
+
+/// What the panic of `ask` says, and in which file it was.
+fn panic_of(ask: impl FnOnce()) -> (String, String) {
+    let file = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let (seen, here) = (std::sync::Arc::clone(&file), std::thread::current().id());
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() == here {
+            *seen.lock().unwrap() = panic.location().unwrap().file().to_owned();
+        } else {
+            before(panic);
+        }
+    }));
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)).unwrap_err();
+    drop(std::panic::take_hook());
+    let text = payload.downcast_ref::<String>().unwrap().clone();
+    let file = file.lock().unwrap().clone();
+    (text, file)
+}
+
+#[test]
+fn a_rank_that_no_worker_has_is_a_panic_in_the_callers_line_with_the_number_of_workers() {
+    let stage = Stage::new(1);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    let now = Instant::now();
+    let step = scheduler.broadcast(b"a step", 1, Patience::Endless).unwrap();
+    let panics = [
+        panic_of(|| drop(scheduler.gather(Whom::Rank(5), now))),
+        panic_of(|| drop(scheduler.gather_for(step, Whom::Rank(5), now))),
+        panic_of(|| drop(scheduler.receive(5, now))),
+        panic_of(|| drop(scheduler.report(5))),
+        panic_of(|| drop(scheduler.wait_for(5, now))),
+        panic_of(|| assert_eq!(scheduler.worker_pid(5), None)),
+        panic_of(|| drop(stage.topology.worker_consumer_id(5))),
+    ];
+    for (text, file) in panics {
+        assert_eq!(text, "there is no worker 5: the topology has 1, with ranks from 0");
+        assert!(file.ends_with("descriptions.rs"), "{file}");
+    }
+    assert_eq!(refused(scheduler.restart(5)), "there is no worker 5: the session has 1, with ranks from 0");
+    drop(scheduler);
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_variable_that_holds_no_invitation_is_named_with_its_value() {
+    let said = |variable: Option<&str>| {
+        let mut victim = Respawn::test(test_name!(victim_that_is_invited));
+        if let Some(value) = variable {
+            victim = victim.env(INVITATION_VARIABLE, value);
+        }
+        victim.spawn().wait_line("SAID ").trim_start_matches("SAID ").to_owned()
+    };
+    assert_eq!(said(None), "the environment variable MYELON_INVITATION is not set");
+    assert_eq!(
+        said(Some("worker 3")),
+        "MYELON_INVITATION: `worker 3` is no invitation: the text does not begin with `myelon-worker:`"
+    );
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_is_invited() {
+    if is_victim() {
+        say(&format!("SAID {}", refused(Invitation::from_environment())));
+    }
 }
 
 #[test]
