@@ -12,9 +12,7 @@ use disruptor_mp::{
 };
 use myelon::codec::Codec;
 use myelon::codec::rkyv_support::rkyv;
-use myelon::transport::{
-    AlignedFixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder,
-};
+use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder, TransportConsumer, TransportProducer};
 use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use std::any::TypeId;
 use std::hint::black_box;
@@ -354,7 +352,7 @@ fn depth<F: Format>() -> usize {
 }
 
 fn transport<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
-    type Ends<F> = (FramedTransportProducer<F>, FramedTransportConsumer<F>);
+    type Ends<F> = (TransportProducer<F>, TransportConsumer<F>);
     let builder = TransportBuilder::<F>::new(Place::memfd("paths"), depth::<F>()).with_consumer_id("reader");
     let producer = builder.clone().build_producer().expect("a new ring");
     let consumer = builder.build_consumer().expect("room for a consumer");

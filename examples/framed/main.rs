@@ -29,7 +29,7 @@
 use myelon::Patience;
 use myelon::codec::EncodeShort;
 use myelon::transport::{
-    AlignedFixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, Message, Records, TransportBuilder,
+    AlignedFixedFrame, Format, Message, Records, TransportBuilder, TransportConsumer, TransportProducer,
 };
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ fn worker_id(rank: u32) -> String {
 /// The scheduler's process: the whole of one session.
 fn run<F: Format>(format: &str, title: &str, depth: usize) -> Outcome {
     let name = format!("framed{}", std::process::id());
-    let mut steps: FramedTransportProducer<F> =
+    let mut steps: TransportProducer<F> =
         TransportBuilder::new(steps_ring(&name), depth).with_max_consumers(WORKERS as usize).build_producer()?;
     let mut children = (0..WORKERS).map(|rank| start(format, &name, rank)).collect::<Result<Vec<_>, _>>()?;
     let mut answers = (0..WORKERS).map(|rank| meet(&steps, &name, rank)).collect::<Result<Vec<_>, _>>()?;
@@ -121,10 +121,10 @@ fn start(format: &str, name: &str, rank: u32) -> std::io::Result<Child> {
 
 /// Waits until the worker has joined, and attaches to its answers.
 fn meet<F: Format>(
-    steps: &FramedTransportProducer<F>,
+    steps: &TransportProducer<F>,
     name: &str,
     rank: u32,
-) -> Result<FramedTransportConsumer, Box<dyn std::error::Error>> {
+) -> Result<TransportConsumer, Box<dyn std::error::Error>> {
     if !steps.discover_consumer_id(&worker_id(rank), PATIENCE) {
         return Err(format!("{} has not joined within {PATIENCE:?}", worker_id(rank)).into());
     }
@@ -137,8 +137,8 @@ fn deadline() -> Patience {
 
 /// A worker's process: answers every step until there are no more.
 fn work<F: Format>(name: &str, rank: u32) -> Outcome {
-    let mut answers = FramedTransportProducer::<Records>::create_with_consumers(answers_ring(name, rank), 64 << 10, 1)?;
-    let mut steps: FramedTransportConsumer<F> = TransportBuilder::new(steps_ring(name), 0)
+    let mut answers = TransportProducer::<Records>::create_with_consumers(answers_ring(name, rank), 64 << 10, 1)?;
+    let mut steps: TransportConsumer<F> = TransportBuilder::new(steps_ring(name), 0)
         .with_consumer_id(worker_id(rank))
         .with_rank(rank)
         .build_consumer()?;

@@ -18,7 +18,7 @@ const ANSWER: u8 = 1;
 /// # Errors
 /// It could not join, or a step was none.
 pub(crate) fn run(invitation: &Invitation) -> Result<(), Failure> {
-    let mut worker: WorkerEnd = WorkerEnd::join(invitation)?;
+    let mut worker = WorkerEnd::join(invitation)?;
     // An engine loads its weights here. Steps that are sent meanwhile wait in the ring.
     let (rank, has_rejoined) = (worker.rank(), worker.has_rejoined());
     worker.serve(|message, answers| {

@@ -21,7 +21,7 @@
 //!   one type out and one back.
 #![forbid(unsafe_code)]
 
-use myelon::transport::{MyelonWaitStrategy, TransportBuilder, TransportError};
+use myelon::transport::{TransportBuilder, TransportError, WaitStrategy};
 use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use myelon::{MultiProcessError, Patience};
 use serde::{Deserialize, Serialize};
@@ -150,7 +150,7 @@ fn deadline() -> Patience {
 
 /// Attaches to the steps as if they were something else, as a program of another version would.
 fn refuse_strangers(name: &str) -> Result<(), Failure> {
-    match TypedConsumer::<Answer>::attach(steps_ring(name), 0, MyelonWaitStrategy::Adaptive) {
+    match TypedConsumer::<Answer>::attach(steps_ring(name), 0, WaitStrategy::Adaptive) {
         Err(TransportError::Build(MultiProcessError::IncompatibleContent {
             found: Some(found),
             wanted: Some(wanted),

@@ -27,7 +27,7 @@
 #![forbid(unsafe_code)]
 
 use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
-use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, TransportBuilder};
+use myelon::transport::{TransportBuilder, TransportConsumer, TransportProducer};
 use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use myelon::{DEFAULT_RECORD_RING_BYTES, Patience};
 use std::process::{Child, Command};
@@ -119,7 +119,7 @@ fn start(name: &str, rank: u32) -> std::io::Result<Child> {
 }
 
 /// Waits until the worker has joined, and attaches to its answers, which exist by then. They are plain bytes: a stream is typed by choice.
-fn meet(prefills: &TypedProducer<Prefill>, name: &str, rank: u32) -> Result<FramedTransportConsumer, Failure> {
+fn meet(prefills: &TypedProducer<Prefill>, name: &str, rank: u32) -> Result<TransportConsumer, Failure> {
     if !prefills.raw().discover_consumer_id(&worker_id(rank), PATIENCE) {
         return Err(format!("{} has not joined within {PATIENCE:?}", worker_id(rank)).into());
     }
@@ -132,8 +132,8 @@ fn deadline() -> Patience {
 
 /// A worker's process: answers every prefill until there are no more.
 fn work(name: &str, rank: u32) -> Result<(), Failure> {
-    let mut answers: FramedTransportProducer =
-        FramedTransportProducer::create_with_consumers(answers_ring(name, rank), 64 << 10, 1)?;
+    let mut answers: TransportProducer =
+        TransportProducer::create_with_consumers(answers_ring(name, rank), 64 << 10, 1)?;
     let mut prefills = TypedConsumer::<Prefill>::build(
         TransportBuilder::new(prefills_ring(name), 0).with_consumer_id(worker_id(rank)).with_rank(rank),
     )?;

@@ -286,7 +286,7 @@ pub enum MultiProcessError {
     #[error(transparent)]
     InvalidWaitSetting(#[from] InvalidWaitSetting),
     /// An environment variable that is a number is set to something else, or to one that is too large.
-    #[error("{name}: `{value}` is not a number that it can be set to: use a whole number from 0")]
+    #[error("{name} is set to `{value}`, which is not a number it can take: use a whole number from 0")]
     InvalidSetting {
         /// The variable.
         name: &'static str,

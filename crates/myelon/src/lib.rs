@@ -97,12 +97,12 @@
 //! ```
 //! use myelon::Patience;
 //! use myelon::codec::EncodeShort;
-//! use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, TransportResult};
+//! use myelon::transport::{TransportConsumer, TransportProducer, TransportResult};
 //!
 //! # fn main() -> TransportResult<()> {
 //! # let name = myelon::portable_shm_segment_name("doc");
-//! let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 4 << 20)?;
-//! let mut consumer: FramedTransportConsumer = FramedTransportConsumer::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+//! let mut producer = TransportProducer::create_default(&name)?;
+//! let mut consumer = TransportConsumer::join(&name, "worker-0")?;
 //!
 //! // Bytes that exist are copied into the ring; others are made there.
 //! producer.publish(b"a step", 1)?;
@@ -146,11 +146,11 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
 //! let mut prompts = TypedProducer::<Prompt>::create(&name, 1 << 20)?;
-//! let refused = TypedConsumer::<last_week::Prompt>::attach(&name, 0, MyelonWaitStrategy::Adaptive).unwrap_err();
+//! let refused = TypedConsumer::<last_week::Prompt>::attach(&name, 0, WaitStrategy::Adaptive).unwrap_err();
 //! // ... carries other messages: field `Prompt.max_len` is u32 at position 1 there, but does not exist here
 //! assert!(matches!(refused, TransportError::Build(MultiProcessError::IncompatibleContent { .. })), "{refused}");
 //!
-//! let mut consumer = TypedConsumer::<Prompt>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+//! let mut consumer = TypedConsumer::<Prompt>::attach(&name, 0, WaitStrategy::Adaptive)?;
 //! prompts.publish(&Prompt { text: "Why?".to_owned(), max_len: 64 }, 0)?;
 //! let (prompt, _kind) = consumer.receive_owned(Patience::Endless)?.unwrap();
 //! assert_eq!(prompt.text, "Why?");
@@ -174,7 +174,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
 //! let mut producer = TypedProducer::<Prefill>::create(&name, 4 << 20)?;
-//! let mut consumer = TypedConsumer::<Prefill>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+//! let mut consumer = TypedConsumer::<Prefill>::attach(&name, 0, WaitStrategy::Adaptive)?;
 //! producer.publish(&Prefill { tokens: (0..100_000).collect() }, 0)?;
 //!
 //! let message = consumer.next(Patience::Endless)?.unwrap();
@@ -235,8 +235,8 @@
 //!
 //! # fn main() -> TransportResult<()> {
 //! # let name = portable_shm_segment_name("doc");
-//! let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 16)?;
-//! let _idle: FramedTransportConsumer = TransportBuilder::new(&name, 0).with_consumer_id("worker-3").with_rank(3).build_consumer()?;
+//! let mut producer: TransportProducer = TransportProducer::create(&name, 1 << 16)?;
+//! let _idle: TransportConsumer = TransportBuilder::new(&name, 0).with_consumer_id("worker-3").with_rank(3).build_consumer()?;
 //! let error = loop {
 //!     if let Err(error) = producer.publish_deadline(&[0; 4096], 1, Instant::now() + Duration::from_millis(10)) {
 //!         break error;
@@ -336,9 +336,9 @@ pub use inference::{FixedTopology, InferenceTopologyError, InferenceTopologyResu
 pub use transport::{
     AlignedFixedFrame, DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, DEFAULT_TRANSPORT_PREFIX, FrameMeta,
     MmapFramedTransportConsumer, MmapFramedTransportProducer, MyelonTransportConfig, MyelonTransportLayout,
-    MyelonWaitStrategy, RunnerMyelonTransportConfig, SEGMENT_NAME_LIMIT_MACOS, TransportError, TransportResult,
-    compact_session_tag, coordination_cursor_name, ensure_coordination_cursor, frame_flags, is_last_frame,
-    is_single_frame, publish_framed_payload, recv_framed_message, validate_segment_name,
+    MyelonWaitStrategy, RunnerMyelonTransportConfig, SEGMENT_NAME_LIMIT_MACOS, TransportConsumer, TransportError,
+    TransportProducer, TransportResult, compact_session_tag, coordination_cursor_name, ensure_coordination_cursor,
+    frame_flags, is_last_frame, is_single_frame, publish_framed_payload, recv_framed_message, validate_segment_name,
 };
 pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedProducer, TypedPublishError};
 

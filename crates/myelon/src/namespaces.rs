@@ -10,8 +10,8 @@
 ///
 /// # fn main() -> TransportResult<()> {
 /// # let name = portable_shm_segment_name("doc");
-/// let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 20)?;
-/// let mut consumer: FramedTransportConsumer = TransportBuilder::new(&name, 0).with_consumer_id("worker-0").build_consumer()?;
+/// let mut producer = TransportProducer::create_default(&name)?;
+/// let mut consumer = TransportConsumer::join(&name, "worker-0")?;
 /// producer.publish(b"a step", 1)?;
 /// assert_eq!(consumer.receive_owned(Patience::Endless)?, Some((1, b"a step".to_vec())));
 /// # Ok(())
@@ -27,8 +27,9 @@ pub mod prelude {
     };
     pub use crate::transport::{
         AlignedFixedFrame, FixedFrame, Format, FrameMeta, FramedTransportConsumer, FramedTransportProducer, Message,
-        MmapFramedTransportConsumer, MmapFramedTransportProducer, MyelonTransportConfig, MyelonTransportLayout,
-        MyelonWaitStrategy, Records, RunnerMyelonTransportConfig, TransportBuilder, TransportError, TransportResult,
+        MmapFramedTransportConsumer, MmapFramedTransportProducer, MmapTransportConsumer, MmapTransportProducer,
+        MyelonTransportConfig, MyelonTransportLayout, MyelonWaitStrategy, Records, RunnerMyelonTransportConfig,
+        TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult, WaitStrategy,
         compact_session_tag, coordination_cursor_name, ensure_coordination_cursor, frame_flags, is_last_frame,
         is_single_frame, publish_framed_payload, recv_framed_message, validate_segment_name,
     };
@@ -52,7 +53,9 @@ pub mod observability {
 
 /// The writing end, of each layer.
 pub mod producer {
-    pub use crate::transport::{FramedTransportProducer, MmapFramedTransportProducer};
+    pub use crate::transport::{
+        FramedTransportProducer, MmapFramedTransportProducer, MmapTransportProducer, TransportProducer,
+    };
     pub use crate::typed_transport::{MmapTypedProducer, TypedProducer};
     pub use disruptor_mp::producer::*;
     pub use disruptor_mp::{ProducerEnd, RecordProducer};
@@ -60,7 +63,9 @@ pub mod producer {
 
 /// The reading end, of each layer.
 pub mod consumer {
-    pub use crate::transport::{FramedTransportConsumer, MmapFramedTransportConsumer};
+    pub use crate::transport::{
+        FramedTransportConsumer, MmapFramedTransportConsumer, MmapTransportConsumer, TransportConsumer,
+    };
     pub use crate::typed_transport::{MmapTypedConsumer, TypedConsumer};
     pub use disruptor_mp::consumer::*;
     pub use disruptor_mp::{ConsumerEnd, RecordConsumer};

@@ -376,6 +376,13 @@ fn the_names_of_layer_1_are_here() {
         recv_framed_message,
     };
     type Frame = FixedFrame<64>;
+    // The names that are better, of which the contract's are aliases.
+    same::<myelon::TransportProducer<Frame>, FramedTransportProducer<Frame>>();
+    same::<myelon::TransportConsumer, FramedTransportConsumer>();
+    same::<myelon::transport::MmapTransportProducer, MmapFramedTransportProducer>();
+    same::<myelon::prelude::MmapTransportConsumer, myelon::consumer::MmapFramedTransportConsumer>();
+    same::<MyelonWaitStrategy, myelon::WaitStrategy>();
+    same::<myelon::AutoWaitStrategy, myelon::transport::WaitStrategy>();
     same::<MmapFramedTransportProducer<Frame>, FramedTransportProducer<Frame>>();
     same::<MmapFramedTransportConsumer<Frame>, FramedTransportConsumer<Frame>>();
     assert!(is_single_frame(frame_flags(true, true)) && is_last_frame(frame_flags(false, true)));

@@ -224,7 +224,7 @@ fn the_error_of_every_environment_variable_names_it_and_its_value() {
         for value in ["soon", "", "-1", "99999999999999999999"] {
             assert_eq!(
                 set(role, variable, value),
-                format!("{variable}: `{value}` is not a number that it can be set to: use a whole number from 0")
+                format!("{variable} is set to `{value}`, which is not a number it can take: use a whole number from 0")
             );
         }
         if variable.ends_with("CORE") {

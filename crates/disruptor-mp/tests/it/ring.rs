@@ -126,7 +126,7 @@ fn a_consumer_thread_that_cannot_be_pinned_leaves_nothing_behind() {
     let producer = ring(&place, 4).build_producer(step).unwrap();
     let builder = attach_shared_consumer::<Step>(place, 4).with_consumer_core(usize::MAX);
     let error = builder.handle_events_with(|_, _, _| panic!("must not run")).unwrap_err();
-    assert!(matches!(error, MultiProcessError::Os { .. }), "{error}");
+    assert!(matches!(error, MultiProcessError::Core { .. }), "{error}");
     assert_eq!(producer.consumers(), []);
 }
 

@@ -11,16 +11,16 @@
 //!
 //! ```
 //! use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
-//! use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, Records};
+//! use myelon::transport::{TransportConsumer, TransportProducer, WaitStrategy, Records};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # if !cfg!(target_os = "linux") { return Ok(()); }
 //! # let name = format!("async-docs-{}", std::process::id());
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! # runtime.block_on(async {
-//! let mut producer = AsyncProducer::new(FramedTransportProducer::<Records>::create(&name, 1 << 16)?);
+//! let mut producer = AsyncProducer::new(TransportProducer::<Records>::create(&name, 1 << 16)?);
 //! // Usually in another process:
-//! let consumer = FramedTransportConsumer::<Records>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
+//! let consumer = TransportConsumer::<Records>::attach(&name, 1 << 16, WaitStrategy::Adaptive)?;
 //! let mut consumer = AsyncConsumer::new(consumer)?;
 //!
 //! producer.publish(b"a step", 1).await?;

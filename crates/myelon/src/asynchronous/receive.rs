@@ -5,7 +5,7 @@
 
 use super::bell::Bell;
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportConsumer, Message, TransportError, TransportResult};
+use crate::transport::{Format, Message, TransportConsumer, TransportError, TransportResult};
 use crate::typed_transport::{TypedConsumer, TypedMessage, TypedReceiveError};
 use disruptor_mp::{ConsumeError, ConsumerEnd, Patience};
 use futures_core::Stream;
@@ -20,10 +20,10 @@ use tokio::task::coop;
 /// words a stranger has changed may promise for ever, and must not keep the thread.
 const LOOKS_PER_POLL: u32 = 4;
 
-/// An end that can be awaited: [`FramedTransportConsumer`] or [`TypedConsumer`]. Sealed.
+/// An end that can be awaited: [`TransportConsumer`] or [`TypedConsumer`]. Sealed.
 pub trait Receive: sealed::Receive + ConsumerEnd {}
 
-impl<F: Format> Receive for FramedTransportConsumer<F> {}
+impl<F: Format> Receive for TransportConsumer<F> {}
 impl<T: Codec, F: Format> Receive for TypedConsumer<T, F> {}
 
 mod sealed {
@@ -54,7 +54,7 @@ mod sealed {
     }
 }
 
-impl<F: Format> sealed::Receive for FramedTransportConsumer<F> {
+impl<F: Format> sealed::Receive for TransportConsumer<F> {
     type Message<'a> = Message<'a, F>;
     type Owned = (u8, Vec<u8>);
     type Error = TransportError;
@@ -109,7 +109,7 @@ impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
     }
 }
 
-/// A consumer that is awaited: `C` is a [`FramedTransportConsumer`] or a [`TypedConsumer`].
+/// A consumer that is awaited: `C` is a [`TransportConsumer`] or a [`TypedConsumer`].
 ///
 /// While nothing is there its task sleeps, and so may the thread: the process's one doorbell thread sleeps at the ring for it. The death
 /// of the producer ends the wait within 100 ms. No call blocks the thread; each takes its part of the task's budget, so that a ring that
@@ -197,8 +197,8 @@ impl<C: Receive> AsyncConsumer<C> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # if !cfg!(target_os = "linux") { return Ok(()); }
     /// # let name = portable_shm_segment_name("doc");
-    /// # let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 16)?;
-    /// # let consumer: FramedTransportConsumer = TransportBuilder::new(&name, 0).build_consumer()?;
+    /// # let mut producer: TransportProducer = TransportProducer::create(&name, 1 << 16)?;
+    /// # let consumer: TransportConsumer = TransportBuilder::new(&name, 0).build_consumer()?;
     /// # producer.publish(b"a step", 1)?;
     /// # drop(producer);
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -323,18 +323,18 @@ impl<C: fmt::Debug> fmt::Debug for AsyncConsumer<C> {
 #[cfg(test)]
 mod tests {
     use super::sealed::Receive;
-    use super::{ConsumeError, FramedTransportConsumer, TransportError};
+    use super::{ConsumeError, TransportConsumer, TransportError};
     use crate::AlignedFixedFrame;
-    use crate::transport::FramedTransportProducer;
+    use crate::transport::TransportProducer;
     use disruptor_mp::{Place, WaitStrategy};
     use std::time::Duration;
 
-    type Framed = FramedTransportConsumer<AlignedFixedFrame<64>>;
+    type Framed = TransportConsumer<AlignedFixedFrame<64>>;
 
     #[test]
     fn a_refusal_of_the_kernel_does_not_end_a_stream() {
         let place = Place::heap();
-        let _producer = FramedTransportProducer::<AlignedFixedFrame<64>>::create(&place, 4).unwrap();
+        let _producer = TransportProducer::<AlignedFixedFrame<64>>::create(&place, 4).unwrap();
         let consumer = Framed::attach(&place, 4, WaitStrategy::Block).unwrap();
         let report = Box::new(consumer.stall_report(Duration::ZERO));
         let refused = TransportError::from(ConsumeError::Os { report });

@@ -4,7 +4,7 @@
 //! clock. **May touch it:** one task at a time.
 
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportProducer, TransportError};
+use crate::transport::{Format, TransportError, TransportProducer};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
 use disruptor_mp::{Patience, ProducerEnd, Sequence};
 use std::fmt;
@@ -23,10 +23,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How often the consumers are examined meanwhile, which costs system calls.
 const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// An end whose room can be awaited: [`FramedTransportProducer`] or [`TypedProducer`]. Sealed.
+/// An end whose room can be awaited: [`TransportProducer`] or [`TypedProducer`]. Sealed.
 pub trait Publish: sealed::Publish + ProducerEnd {}
 
-impl<F: Format> Publish for FramedTransportProducer<F> {}
+impl<F: Format> Publish for TransportProducer<F> {}
 impl<T: Codec, F: Format> Publish for TypedProducer<T, F> {}
 
 mod sealed {
@@ -47,7 +47,7 @@ mod sealed {
     }
 }
 
-impl<F: Format> sealed::Publish for FramedTransportProducer<F> {
+impl<F: Format> sealed::Publish for TransportProducer<F> {
     type Message = [u8];
     type Error = TransportError;
 
@@ -81,7 +81,7 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
     }
 }
 
-/// A producer whose room is awaited: `P` is a [`FramedTransportProducer`] or a [`TypedProducer`].
+/// A producer whose room is awaited: `P` is a [`TransportProducer`] or a [`TypedProducer`].
 ///
 /// Consumers do not ring for a producer that awaits: while the ring is full it looks again sixteen times in as many turns of the runtime,
 /// and then once a millisecond. So a message that found the ring full leaves up to two milliseconds after there is room, and one that

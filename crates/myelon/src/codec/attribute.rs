@@ -51,12 +51,12 @@ pub enum Rkyv {}
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = portable_shm_segment_name("doc");
 /// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?;
-/// let mut consumer = TypedConsumer::<Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 0, WaitStrategy::Adaptive)?;
 /// let step = Step { id: 7, work: vec![Work::Prefill { tokens: vec![1, 2] }, Work::Decode(3)] };
 /// producer.publish(&step, 0)?;
 /// assert_eq!(consumer.receive_owned(Patience::Endless)?, Some((step, 0)));
 ///
-/// let refused = TypedConsumer::<older::Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive).unwrap_err();
+/// let refused = TypedConsumer::<older::Step>::attach(&name, 0, WaitStrategy::Adaptive).unwrap_err();
 /// let says = "field `Step.id` is u32 at position 0 here, but u64 at position 0 there";
 /// assert!(refused.to_string().ends_with(says), "{refused}");
 /// # Ok(())
@@ -136,7 +136,7 @@ pub enum Rkyv {}
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = portable_shm_segment_name("doc");
 /// let mut old = TypedProducer::<StepV1>::create(&name, 1 << 16)?;
-/// let mut consumer = TypedConsumer::<Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 0, WaitStrategy::Adaptive)?;
 /// assert!(consumer.is_of_older_version());
 /// old.publish(&StepV1 { id: 7 }, 0)?;
 /// assert_eq!(consumer.receive_owned(Patience::Endless)?.unwrap().0.id, 7);

@@ -3,7 +3,7 @@
 //! **Lives here:** [`Crash`]. **Builds on:** the ring's ends, which can be abandoned. **May touch it:** simulations.
 
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportConsumer, FramedTransportProducer};
+use crate::transport::{Format, TransportConsumer, TransportProducer};
 use crate::typed_transport::{TypedConsumer, TypedProducer};
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 
@@ -14,13 +14,13 @@ pub trait Crash {
     fn crash(self);
 }
 
-impl<F: Format> Crash for FramedTransportProducer<F> {
+impl<F: Format> Crash for TransportProducer<F> {
     fn crash(mut self) {
         self.abandon();
     }
 }
 
-impl<F: Format> Crash for FramedTransportConsumer<F> {
+impl<F: Format> Crash for TransportConsumer<F> {
     fn crash(mut self) {
         self.abandon();
     }

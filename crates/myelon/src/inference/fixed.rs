@@ -39,6 +39,9 @@ pub enum InferenceTopologyError {
     MultiProcess(#[from] MultiProcessError),
 }
 
+/// Take this for a ring of small events of a fixed size to two to eight workers that only listen; take [`Topology`](crate::topology::Topology) for
+/// workers that answer, die, are restarted and leave.
+///
 /// A ring with one scheduler and a fixed number of workers, who know each other by name: the worker at index `i` is the consumer
 /// `{segment}_wk_{i}`, and comes back under that id if it dies.
 ///

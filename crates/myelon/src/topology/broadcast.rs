@@ -3,7 +3,7 @@
 //! **Lives here:** [`Broadcast`]. **Builds on:** the transport's message. **May touch it:** the worker; it borrows the worker's end, so there is
 //! one at a time.
 
-use crate::transport::{Format, FramedTransportProducer, Message, Records, TransportResult};
+use crate::transport::{Format, Message, Records, TransportProducer, TransportResult};
 use disruptor_mp::{Patience, Sequence};
 use std::ops::Deref;
 
@@ -27,12 +27,12 @@ use std::ops::Deref;
 #[must_use = "dropping a broadcast acknowledges it"]
 pub struct Broadcast<'a, F: Format = Records> {
     message: Message<'a, F>,
-    responses: &'a mut FramedTransportProducer<F>,
+    responses: &'a mut TransportProducer<F>,
 }
 
 impl<'a, F: Format> Broadcast<'a, F> {
     /// `message`, which whatever is sent through `responses` from now on answers.
-    pub(super) fn new(message: Message<'a, F>, responses: &'a mut FramedTransportProducer<F>) -> Self {
+    pub(super) fn new(message: Message<'a, F>, responses: &'a mut TransportProducer<F>) -> Self {
         responses.set_in_reply_to(Some(message.sequence()));
         Self { message, responses }
     }
@@ -51,12 +51,12 @@ impl<'a, F: Format> Broadcast<'a, F> {
     }
 
     /// The ring to answer on, for answers that are encoded in place. Every message that is sent there answers this broadcast.
-    pub fn responses(&mut self) -> &mut FramedTransportProducer<F> {
+    pub fn responses(&mut self) -> &mut TransportProducer<F> {
         self.responses
     }
 
     /// The same, beside the message.
-    pub(super) fn parts(&mut self) -> (&Message<'a, F>, &mut FramedTransportProducer<F>) {
+    pub(super) fn parts(&mut self) -> (&Message<'a, F>, &mut TransportProducer<F>) {
         (&self.message, self.responses)
     }
 

@@ -5,7 +5,7 @@
 
 use super::invitation::{Invitation, RingOptions, place, worker_id};
 use crate::transport::{
-    Format, MyelonTransportLayout, MyelonWaitStrategy, Records, RunnerMyelonTransportConfig, SessionLayoutError,
+    Format, MyelonTransportLayout, Records, RunnerMyelonTransportConfig, SessionLayoutError, WaitStrategy,
 };
 use disruptor_mp::schema::Schema;
 use disruptor_mp::segment::{SegmentPlan, Title};
@@ -37,13 +37,16 @@ const DEFAULT_RENDEZVOUS_TIMEOUT: Duration = disruptor_mp::default_coordination_
 /// How long workers may take to leave before they are killed: a prefill of 2 s that was just begun, and some.
 const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Take this for a scheduler whose workers answer, die, are restarted and leave; take [`inference::FixedTopology`](crate::inference::FixedTopology)
+/// for a ring of small events of a fixed size to workers that only listen.
+///
 /// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the other.
 ///
 /// `F` is what lies in the rings: [`Records`] of any length unless a format of fixed frames is named.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(bound = ""))]
 pub struct Topology<F: Format = Records> {
     pub(super) layout: MyelonTransportLayout,
-    pub(super) wait: MyelonWaitStrategy,
+    pub(super) wait: WaitStrategy,
     #[cfg_attr(feature = "serde", serde(default, deserialize_with = "absolute_directory"))]
     pub(super) directory: Option<PathBuf>,
     pub(super) message_limit_bytes: Option<usize>,
@@ -92,7 +95,7 @@ impl<F: Format> Topology<F> {
     ) -> Result<Self, SessionLayoutError> {
         let topology = Self {
             layout: MyelonTransportLayout::for_session(label, workers.into(), broadcast_depth, response_depth)?,
-            wait: MyelonWaitStrategy::default(),
+            wait: WaitStrategy::default(),
             directory: None,
             message_limit_bytes: None,
             broadcast_tag: None,
@@ -139,7 +142,7 @@ impl<F: Format> Topology<F> {
 
     /// Sets how both sides wait for messages.
     #[must_use]
-    pub fn with_wait_strategy(self, wait: MyelonWaitStrategy) -> Self {
+    pub fn with_wait_strategy(self, wait: WaitStrategy) -> Self {
         Self { wait, ..self }
     }
 

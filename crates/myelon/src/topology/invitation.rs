@@ -302,7 +302,7 @@ impl TryFrom<String> for Invitation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::MyelonWaitStrategy;
+    use crate::transport::WaitStrategy;
     use proptest::prelude::*;
 
     fn any_rings() -> impl Strategy<Value = RunnerMyelonTransportConfig> {
@@ -312,7 +312,7 @@ mod tests {
                 rpc_depth,
                 response_ring_name,
                 response_depth,
-                wait_strategy: MyelonWaitStrategy::Adaptive,
+                wait_strategy: WaitStrategy::Adaptive,
             },
         )
     }
@@ -376,7 +376,7 @@ mod tests {
             rpc_depth: 1,
             response_ring_name: "r".into(),
             response_depth: 1,
-            wait_strategy: MyelonWaitStrategy::Block,
+            wait_strategy: WaitStrategy::Block,
         };
         let invitation = Invitation {
             rank: 2,

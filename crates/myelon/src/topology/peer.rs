@@ -12,9 +12,7 @@ use super::child::{ChildProcess, Exit};
 use super::refusal::{JoinRefusal, is_passing};
 use super::report::Progress;
 use super::steps::{Answered, Reply, Unwanted};
-use crate::transport::{
-    Format, FramedTransportConsumer, MyelonWaitStrategy, TransportBuilder, TransportError, TransportResult,
-};
+use crate::transport::{Format, TransportBuilder, TransportConsumer, TransportError, TransportResult, WaitStrategy};
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
@@ -167,7 +165,7 @@ impl Started {
 pub(super) struct Attachment {
     pub(super) depth: usize,
     pub(super) scheduler_id: String,
-    pub(super) wait: MyelonWaitStrategy,
+    pub(super) wait: WaitStrategy,
     pub(super) message_limit_bytes: Option<usize>,
     pub(super) content_tag: Option<String>,
 }
@@ -181,7 +179,7 @@ pub(super) struct Peer<F: Format> {
     pub(super) standing: Standing,
     /// See [`tell`](Self::tell).
     news: VecDeque<News>,
-    pub(super) responses: Option<FramedTransportConsumer<F>>,
+    pub(super) responses: Option<TransportConsumer<F>>,
     /// The process that publishes in `responses`, as long as no other is known.
     owner: Option<ProcessIdentity>,
     /// Which owner of the place in the broadcast ring made `responses`.
@@ -253,7 +251,7 @@ impl<F: Format> Peer<F> {
 
     /// Its ring, if nothing else is to be said of it before what comes there; with which of its rings that is.
     #[cfg(feature = "tokio")]
-    pub(super) fn heard_ring(&mut self) -> Option<(u64, &mut FramedTransportConsumer<F>)> {
+    pub(super) fn heard_ring(&mut self) -> Option<(u64, &mut TransportConsumer<F>)> {
         let is_next = self.is_ready() && !self.has_news() && self.aside.is_empty();
         self.ring_number.zip(self.responses.as_mut()).filter(|_| is_next)
     }
@@ -483,7 +481,7 @@ impl<F: Format> Peer<F> {
 
     /// Messages of it that were not looked at: in its ring, and set aside.
     pub(super) fn unseen(&self) -> u64 {
-        let lag = |ring: &FramedTransportConsumer<F>| ring.producer_sequence().saturating_sub(ring.current_sequence());
+        let lag = |ring: &TransportConsumer<F>| ring.producer_sequence().saturating_sub(ring.current_sequence());
         self.responses.as_ref().map_or(0, |ring| lag(ring).max(0).cast_unsigned()) + self.aside.len() as u64
     }
 
@@ -773,7 +771,7 @@ mod tests {
         let attachment = Attachment {
             depth: 4096,
             scheduler_id: "s".to_owned(),
-            wait: MyelonWaitStrategy::Block,
+            wait: WaitStrategy::Block,
             message_limit_bytes: None,
             content_tag: None,
         };

@@ -12,7 +12,7 @@ use super::launch::{Spawn, Workers};
 use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
-use crate::transport::{Format, FramedTransportProducer, Records, TransportResult};
+use crate::transport::{Format, Records, TransportProducer, TransportResult};
 use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Sequence};
 use std::fmt;
@@ -56,7 +56,7 @@ pub enum Departure {
 /// go in time, and removes what dead workers have left. [`close`](Self::close) does the same and says how everybody left.
 pub struct SchedulerEnd<F: Format = Records> {
     /// `None` once it is closed.
-    broadcast: Option<FramedTransportProducer<F>>,
+    broadcast: Option<TransportProducer<F>>,
     pub(super) peers: Vec<Peer<F>>,
     attachment: Attachment,
     topology: Topology<F>,
@@ -75,7 +75,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// An end whose workers have not been started.
     pub(super) fn new(
         topology: Topology<F>,
-        broadcast: FramedTransportProducer<F>,
+        broadcast: TransportProducer<F>,
         workers: Workers,
         attachment: Attachment,
     ) -> io::Result<Self> {
@@ -126,7 +126,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// The broadcast ring's producer: for messages that are encoded in place, and for what it knows of its consumers.
-    pub fn broadcast_ring(&mut self) -> &mut FramedTransportProducer<F> {
+    pub fn broadcast_ring(&mut self) -> &mut TransportProducer<F> {
         self.broadcast.as_mut().expect("a topology is open until it is closed, which takes it")
     }
 

@@ -12,7 +12,7 @@ use super::launch::Workers;
 use super::scheduler::{Departure, SchedulerEnd};
 use super::worker::WorkerEnd;
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportProducer, Records, TransportError, TransportResult};
+use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
 use crate::typed_transport::TypedPublishError;
 use disruptor_mp::{Patience, Sequence, or_end};
 use std::fmt;
@@ -118,16 +118,26 @@ pub struct TypedWorker<B: Codec, A: Codec, F: Format = Records> {
     types: PhantomData<fn(&A) -> B>,
 }
 
-impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
+impl<B: Codec, A: Codec> TypedWorker<B, A, Records> {
     /// [`WorkerEnd::join`] for these types.
     ///
     /// # Errors
     /// As there; `Broadcast` with `IncompatibleContent` if the scheduler sends messages of another type.
     pub fn join(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
+        Self::join_format(invitation)
+    }
+}
+
+impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
+    /// [`join`](TypedWorker::join) for a topology of any format.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join_format(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
         let mut invitation = invitation.clone();
         invitation.broadcast_tag = Some(B::type_tag().into());
         invitation.response_tag = Some(A::type_tag().into());
-        let raw = WorkerEnd::join(&invitation)?;
+        let raw = WorkerEnd::join_format(&invitation)?;
         Ok(Self { raw, scratch: A::Scratch::default(), copy: Vec::new(), types: PhantomData })
     }
 
@@ -276,7 +286,7 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
 
 /// Encodes `message` in the ring, and again where the room turns out too small.
 fn send<T: Codec, F: Format>(
-    ring: &mut FramedTransportProducer<F>,
+    ring: &mut TransportProducer<F>,
     scratch: &mut T::Scratch,
     message: &T,
     kind: u8,

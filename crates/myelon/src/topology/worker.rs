@@ -10,8 +10,7 @@ use super::invitation::{Invitation, scheduler_id};
 use super::orphan::{Tie, die_with_parent, is_our_parent};
 use super::refusal::{is_passing, tell};
 use crate::transport::{
-    Format, FramedTransportConsumer, FramedTransportProducer, Message, Records, TransportBuilder, TransportError,
-    TransportResult,
+    Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult,
 };
 use disruptor_mp::liveness::Refusal;
 use disruptor_mp::liveness::process::InheritedPipe;
@@ -30,12 +29,12 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 /// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error on its way out of `main` and a
 /// panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that has heard that the topology is closed.
 pub struct WorkerEnd<F: Format = Records> {
-    broadcasts: FramedTransportConsumer<F>,
-    responses: FramedTransportProducer<F>,
+    broadcasts: TransportConsumer<F>,
+    responses: TransportProducer<F>,
     rank: usize,
 }
 
-impl<F: Format> WorkerEnd<F> {
+impl WorkerEnd<Records> {
     /// Joins the topology that the invitation is for, and returns once the scheduler can hear this worker. Waits for a scheduler that is not
     /// there yet. A worker that comes back after its death goes on with the first broadcast that it had not acknowledged.
     ///
@@ -46,6 +45,16 @@ impl<F: Format> WorkerEnd<F> {
     /// See [`WorkerJoinError`].
     /// Source: RFC 0009, "Meeting".
     pub fn join(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
+        Self::join_format(invitation)
+    }
+}
+
+impl<F: Format> WorkerEnd<F> {
+    /// [`join`](WorkerEnd::join) for a topology of any format, which the program names: `WorkerEnd::<FixedFrame<1024>>::join_format(..)`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join_format(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
         // Taken in any case, so that nothing that this process starts inherits it.
         let pipe = invitation.pipe.and_then(InheritedPipe::take);
         let joined = Self::meet(invitation);
@@ -126,8 +135,8 @@ impl<F: Format> WorkerEnd<F> {
     }
 
     /// Both rings, for programs that do more with them than [`next`](Self::next) and [`answer`](Self::answer). Say which broadcast the messages
-    /// answer, by [`set_in_reply_to`](FramedTransportProducer::set_in_reply_to) with its [sequence](Message::sequence).
-    pub fn rings(&mut self) -> (&mut FramedTransportConsumer<F>, &mut FramedTransportProducer<F>) {
+    /// answer, by [`set_in_reply_to`](TransportProducer::set_in_reply_to) with its [sequence](Message::sequence).
+    pub fn rings(&mut self) -> (&mut TransportConsumer<F>, &mut TransportProducer<F>) {
         (&mut self.broadcasts, &mut self.responses)
     }
 
@@ -138,7 +147,7 @@ impl<F: Format> WorkerEnd<F> {
     /// That of the handler, with its broadcast unacknowledged; or why there is nothing more to read, other than that the topology was closed.
     pub fn serve<E: From<TransportError>>(
         &mut self,
-        mut handler: impl FnMut(&Message<'_, F>, &mut FramedTransportProducer<F>) -> Result<(), E>,
+        mut handler: impl FnMut(&Message<'_, F>, &mut TransportProducer<F>) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(mut broadcast) = self.next_or_end(Patience::Endless)? {
             let (message, responses) = broadcast.parts();
@@ -183,7 +192,7 @@ struct Meeting<'a> {
 impl Meeting<'_> {
     /// Step 1: the broadcast ring, as soon as there is one with a living scheduler. From now on nothing that it sends is missed, and the
     /// ring's table says that we are here.
-    fn attach_to_broadcast<F: Format>(&self) -> Result<FramedTransportConsumer<F>, WorkerJoinError> {
+    fn attach_to_broadcast<F: Format>(&self) -> Result<TransportConsumer<F>, WorkerJoinError> {
         loop {
             let found = match self.builder(true).build_consumer() {
                 Ok(broadcasts) => match ending(&broadcasts) {
@@ -223,8 +232,8 @@ impl Meeting<'_> {
     /// is told that this was all, and only then hears us.
     fn create_responses<F: Format>(
         &self,
-        broadcasts: &FramedTransportConsumer<F>,
-    ) -> Result<FramedTransportProducer<F>, WorkerJoinError> {
+        broadcasts: &TransportConsumer<F>,
+    ) -> Result<TransportProducer<F>, WorkerJoinError> {
         loop {
             match self
                 .builder(false)
@@ -248,8 +257,8 @@ impl Meeting<'_> {
     /// Step 3: the scheduler has found our ring. An answer from now on is heard.
     fn wait_to_be_heard<F: Format>(
         &self,
-        broadcasts: &FramedTransportConsumer<F>,
-        responses: &FramedTransportProducer<F>,
+        broadcasts: &TransportConsumer<F>,
+        responses: &TransportProducer<F>,
     ) -> Result<(), WorkerJoinError> {
         let scheduler = scheduler_id(self.invitation.label());
         // Also one that has found us and died since: what it has broadcast before is still to be read, and the end comes after it.
@@ -344,7 +353,7 @@ fn is_absence(error: &TransportError) -> bool {
 }
 
 /// How the ring has ended, whatever is still to be read in it; `None` if its producer is there.
-fn ending<F: Format>(broadcasts: &FramedTransportConsumer<F>) -> Option<SchedulerEnding> {
+fn ending<F: Format>(broadcasts: &TransportConsumer<F>) -> Option<SchedulerEnding> {
     match broadcasts.end_of_publishing()? {
         ConsumeError::Closed => Some(SchedulerEnding::Closed),
         ConsumeError::Replaced => Some(SchedulerEnding::Replaced),

@@ -3,10 +3,10 @@
 //! **Lives here:** [`TransportBuilder`], and the [`Settings`] that a format builds its ends from. **Builds on:** the ring's builder.
 //! **May touch it:** programs, once per endpoint.
 
-use super::consumer::FramedTransportConsumer;
+use super::consumer::TransportConsumer;
 use super::error::TransportResult;
 use super::format::Format;
-use super::producer::FramedTransportProducer;
+use super::producer::TransportProducer;
 use super::records::Records;
 use disruptor_mp::{CoordinationMode, CreateOptions, Form, Place, SharedDisruptorBuilder, StartAt, WaitStrategy};
 use std::marker::PhantomData;
@@ -224,7 +224,7 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// How the endpoint waits; a [`MyelonWaitStrategy`](super::MyelonWaitStrategy) or one of the ring's. `MYELON_WAIT` overrides it.
+    /// How the endpoint waits. `MYELON_WAIT` overrides it.
     #[must_use]
     pub fn with_wait_strategy(mut self, wait: impl Into<WaitStrategy>) -> Self {
         self.settings.wait = wait.into();
@@ -232,7 +232,7 @@ impl<F: Format> TransportBuilder<F> {
     }
 
     /// The consumer's id. Whoever comes back under it gets what was not acknowledged again, and the sender waits for that: however the
-    /// consumer goes, it keeps its place until it [leaves](FramedTransportConsumer::leave) or has read up to *closed*. A consumer without an
+    /// consumer goes, it keeps its place until it [leaves](TransportConsumer::leave) or has read up to *closed*. A consumer without an
     /// id of its own does not.
     #[must_use]
     pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
@@ -289,9 +289,9 @@ impl<F: Format> TransportBuilder<F> {
     ///
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.
-    pub fn build_producer(self) -> TransportResult<FramedTransportProducer<F>> {
+    pub fn build_producer(self) -> TransportResult<TransportProducer<F>> {
         let has_send_time = self.settings.has_send_time;
-        Ok(FramedTransportProducer::new(F::sender(self.settings)?, has_send_time))
+        Ok(TransportProducer::new(F::sender(self.settings)?, has_send_time))
     }
 
     /// Attaches a consumer to a ring that exists.
@@ -300,7 +300,7 @@ impl<F: Format> TransportBuilder<F> {
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). `IncompatibleEvent` if the frames have another size or
     /// alignment; `Unusable` with [`WrongKind`](disruptor_mp::segment::OpenError::WrongKind) if one side has records and the other frames;
     /// `IncompatibleContent` if the tags differ.
-    pub fn build_consumer(self) -> TransportResult<FramedTransportConsumer<F>> {
-        Ok(FramedTransportConsumer::new(F::receiver(self.settings)?))
+    pub fn build_consumer(self) -> TransportResult<TransportConsumer<F>> {
+        Ok(TransportConsumer::new(F::receiver(self.settings)?))
     }
 }

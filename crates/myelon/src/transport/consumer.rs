@@ -1,6 +1,6 @@
 //! The receiving end of a transport.
 //!
-//! **Lives here:** [`FramedTransportConsumer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`TransportConsumer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
 
 use super::builder::TransportBuilder;
 use super::error::{TransportError, TransportResult};
@@ -19,14 +19,20 @@ use disruptor_mp::{ConsumeError, Patience, Place, WaitStrategy, or_end};
 /// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`, by a cancelled task,
 /// by a panic. Then the sender waits for the consumer that comes back, and is told that it has gone. The place is given up by
 /// [`leave`](Self::leave), and by a consumer that has read up to *closed*.
-pub struct FramedTransportConsumer<F: Format = Records> {
+pub struct TransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
 }
 
-/// `FramedTransportConsumer` on a mapped file; the place is an argument, not another type.
-pub type MmapFramedTransportConsumer<F = Records> = FramedTransportConsumer<F>;
+/// `TransportConsumer` on a mapped file; the place is an argument, not another type.
+pub type MmapTransportConsumer<F = Records> = TransportConsumer<F>;
 
-impl FramedTransportConsumer<Records> {
+/// [`TransportConsumer`] under the name that the contract has for it: it need not carry frames.
+pub type FramedTransportConsumer<F = Records> = TransportConsumer<F>;
+
+/// [`MmapTransportConsumer`] under the name that the contract has for it.
+pub type MmapFramedTransportConsumer<F = Records> = TransportConsumer<F>;
+
+impl TransportConsumer<Records> {
     /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back after its death.
     ///
     /// # Errors
@@ -36,7 +42,7 @@ impl FramedTransportConsumer<Records> {
     }
 }
 
-impl<F: Format> FramedTransportConsumer<F> {
+impl<F: Format> TransportConsumer<F> {
     pub(super) fn new(receiver: F::Receiver) -> Self {
         Self { receiver }
     }
@@ -85,8 +91,8 @@ impl<F: Format> FramedTransportConsumer<F> {
     /// # use myelon::prelude::*;
     /// # fn main() -> TransportResult<()> {
     /// # let name = portable_shm_segment_name("doc");
-    /// # let mut producer: FramedTransportProducer = FramedTransportProducer::create(&name, 1 << 16)?;
-    /// # let mut consumer: FramedTransportConsumer = TransportBuilder::new(&name, 0).build_consumer()?;
+    /// # let mut producer: TransportProducer = TransportProducer::create(&name, 1 << 16)?;
+    /// # let mut consumer: TransportConsumer = TransportBuilder::new(&name, 0).build_consumer()?;
     /// # producer.publish(b"a step", 1)?;
     /// # drop(producer);
     /// let mut bytes = 0;
@@ -163,7 +169,7 @@ impl<F: Format> FramedTransportConsumer<F> {
     disruptor_mp::consumer_end_methods!(end [pub]);
 }
 
-impl<F: Format> HasConsumer for FramedTransportConsumer<F> {
+impl<F: Format> HasConsumer for TransportConsumer<F> {
     type Carries = F::Carries;
 
     fn base(&self) -> &ConsumerBase<F::Carries> {

@@ -2,9 +2,9 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | building either end | [`TransportBuilder`], or [`FramedTransportProducer::create`] and [`FramedTransportConsumer::attach`] |
-//! | sending: with any patience, encoding in place | [`FramedTransportProducer::send`], [`FramedTransportProducer::send_with`] |
-//! | receiving: in place, copied, by a handler | [`FramedTransportConsumer::next`] and its neighbours, [`Message`] |
+//! | building either end | [`TransportBuilder`], or [`TransportProducer::create`] and [`TransportConsumer::attach`] |
+//! | sending: with any patience, encoding in place | [`TransportProducer::send`], [`TransportProducer::send_with`] |
+//! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
 //! | how messages lie in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
@@ -36,7 +36,8 @@ mod wait;
 
 pub use builder::TransportBuilder;
 pub use clock::monotonic_ns;
-pub use consumer::{FramedTransportConsumer, MmapFramedTransportConsumer};
+pub use consumer::{FramedTransportConsumer, MmapFramedTransportConsumer, MmapTransportConsumer, TransportConsumer};
+pub use disruptor_mp::WaitStrategy;
 pub use error::{TransportError, TransportResult};
 pub use flags::{
     FRAME_FIRST, FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID, FRAME_IS_REPLY, FRAME_LAST, FRAME_SINGLE, frame_flags,
@@ -50,7 +51,7 @@ pub use malformed::Malformed;
 pub use message::Message;
 pub use over_ring::{publish_framed_payload, recv_framed_message};
 pub use prefix::{Envelope, Mark, TraceId};
-pub use producer::{FramedTransportProducer, MmapFramedTransportProducer};
+pub use producer::{FramedTransportProducer, MmapFramedTransportProducer, MmapTransportProducer, TransportProducer};
 pub use records::Records;
 pub use session::{
     DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, DEFAULT_TRANSPORT_PREFIX, InvalidConfigText,

@@ -34,7 +34,7 @@ pub fn publish_framed_payload<E: FramedTransportFrame>(
 /// belongs to one consumer.
 ///
 /// # Errors
-/// As [`FramedTransportConsumer::next`](super::FramedTransportConsumer::next).
+/// As [`TransportConsumer::next`](super::TransportConsumer::next).
 pub fn recv_framed_message<E: FramedTransportFrame>(
     consumer: &mut SharedConsumer<E>,
     reassembler: &mut Reassembler,

@@ -1,6 +1,6 @@
 //! The sending end of a transport.
 //!
-//! **Lives here:** [`FramedTransportProducer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`TransportProducer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
 
 use super::builder::TransportBuilder;
 use super::clock::monotonic_ns;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Sends messages of any size to every consumer of a ring, whole or not at all.
 ///
 /// Dropping it closes the ring: consumers receive what is left and are then told.
-pub struct FramedTransportProducer<F: Format = Records> {
+pub struct TransportProducer<F: Format = Records> {
     sender: F::Sender,
     next_msg_id: u32,
     has_send_time: bool,
@@ -24,10 +24,16 @@ pub struct FramedTransportProducer<F: Format = Records> {
     trace_id: Option<TraceId>,
 }
 
-/// `FramedTransportProducer` on a mapped file; the place is an argument, not another type.
-pub type MmapFramedTransportProducer<F = Records> = FramedTransportProducer<F>;
+/// `TransportProducer` on a mapped file; the place is an argument, not another type.
+pub type MmapTransportProducer<F = Records> = TransportProducer<F>;
 
-impl FramedTransportProducer<Records> {
+/// [`TransportProducer`] under the name that the contract has for it: it need not carry frames.
+pub type FramedTransportProducer<F = Records> = TransportProducer<F>;
+
+/// [`MmapTransportProducer`] under the name that the contract has for it.
+pub type MmapFramedTransportProducer<F = Records> = TransportProducer<F>;
+
+impl TransportProducer<Records> {
     /// A producer of records at `place`, in a ring of [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES); see
     /// [`create`](Self::create).
     ///
@@ -38,7 +44,7 @@ impl FramedTransportProducer<Records> {
     }
 }
 
-impl<F: Format> FramedTransportProducer<F> {
+impl<F: Format> TransportProducer<F> {
     pub(super) fn new(sender: F::Sender, has_send_time: bool) -> Self {
         Self { sender, next_msg_id: 0, has_send_time, in_reply_to: None, trace_id: None }
     }
@@ -179,7 +185,7 @@ impl<F: Format> FramedTransportProducer<F> {
     }
 }
 
-impl<F: Format> HasProducer for FramedTransportProducer<F> {
+impl<F: Format> HasProducer for TransportProducer<F> {
     type Carries = F::Carries;
 
     fn base(&self) -> &ProducerBase<F::Carries> {

@@ -6,7 +6,7 @@
 use super::error::TypedReceiveError;
 use super::message::{Reading, Tally, TypedMessage};
 use crate::codec::{Codec, OlderVersion};
-use crate::transport::{Format, FramedTransportConsumer, Records, TransportBuilder, TransportError, TransportResult};
+use crate::transport::{Format, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
 use disruptor_mp::{ConsumeError, MultiProcessError, Patience, Place, WaitStrategy, or_end};
@@ -16,7 +16,7 @@ use std::fmt;
 ///
 /// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes again. A consumer whose id
 /// the program chose keeps its place however it is dropped, until it [leaves](Self::leave) or has read up to *closed*: see
-/// [`FramedTransportConsumer`].
+/// [`TransportConsumer`].
 ///
 /// | to | use | the message is |
 /// |---|---|---|
@@ -28,7 +28,7 @@ use std::fmt;
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
-/// use myelon::transport::MyelonWaitStrategy;
+/// use myelon::transport::WaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 ///
 /// #[myelon::message]
@@ -37,7 +37,7 @@ use std::fmt;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-consumer-docs-{}", std::process::id());
 /// # let mut producer = TypedProducer::<Tick>::create(&name, 1 << 16)?;
-/// let mut consumer = TypedConsumer::<Tick>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
+/// let mut consumer = TypedConsumer::<Tick>::attach(&name, 1 << 16, WaitStrategy::Adaptive)?;
 /// # for number in 0..3 {
 /// #     producer.publish(&Tick(number), 0)?;
 /// # }
@@ -53,7 +53,7 @@ use std::fmt;
 ///
 /// Source: RFC 0008, "Streams".
 pub struct TypedConsumer<T: Codec, F: Format = Records> {
-    raw: FramedTransportConsumer<F>,
+    raw: TransportConsumer<F>,
     reading: Reading<T>,
     on_undecodable: OnUndecodable,
     /// Where a message lies that is decoded out of the sender's reach.
@@ -161,7 +161,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let name = portable_shm_segment_name("doc");
     /// # let mut producer = TypedProducer::<Tick>::create(&name, 1 << 16)?;
-    /// # let mut consumer = TypedConsumer::<Tick>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+    /// # let mut consumer = TypedConsumer::<Tick>::attach(&name, 0, WaitStrategy::Adaptive)?;
     /// # producer.publish(&Tick(7), 0)?;
     /// # drop(producer);
     /// let mut sum = 0;
@@ -240,7 +240,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Ok(most)
     }
 
-    /// Gives the place up: see [`FramedTransportConsumer::leave`].
+    /// Gives the place up: see [`TransportConsumer::leave`].
     pub fn leave(self) {
         self.raw.leave();
     }
@@ -251,12 +251,12 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// The transport under the stream.
-    pub fn raw(&self) -> &FramedTransportConsumer<F> {
+    pub fn raw(&self) -> &TransportConsumer<F> {
         &self.raw
     }
 
     /// The transport under the stream, whose messages can be received as bytes as well.
-    pub fn raw_mut(&mut self) -> &mut FramedTransportConsumer<F> {
+    pub fn raw_mut(&mut self) -> &mut TransportConsumer<F> {
         &mut self.raw
     }
 

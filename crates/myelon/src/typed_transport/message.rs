@@ -19,7 +19,7 @@ use std::ops::Deref;
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// use myelon::Patience;
-/// use myelon::transport::MyelonWaitStrategy;
+/// use myelon::transport::WaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 ///
 /// #[myelon::message(rkyv)]
@@ -30,7 +30,7 @@ use std::ops::Deref;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = format!("typed-message-docs-{}", std::process::id());
 /// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?;
-/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, MyelonWaitStrategy::Adaptive)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, WaitStrategy::Adaptive)?;
 /// producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
 ///
 /// let message = consumer.next(Patience::Endless)?.expect("waited for");

@@ -5,7 +5,7 @@
 
 use super::error::TypedPublishError;
 use crate::codec::Codec;
-use crate::transport::{Format, FramedTransportProducer, Records, TransportBuilder, TransportResult};
+use crate::transport::{Format, Records, TransportBuilder, TransportProducer, TransportResult};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::counters::ids;
 use disruptor_mp::{CounterHandle, Patience, Place, Sequence};
@@ -18,7 +18,7 @@ use std::time::Instant;
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
-/// use myelon::transport::MyelonWaitStrategy;
+/// use myelon::transport::WaitStrategy;
 /// use myelon::typed_transport::{TypedConsumer, TypedProducer};
 ///
 /// #[myelon::message]
@@ -32,7 +32,7 @@ use std::time::Instant;
 /// # let name = format!("typed-docs-{}", std::process::id());
 /// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?; // a ring of 1 MiB
 /// // Usually in another process:
-/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, MyelonWaitStrategy::Adaptive)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, WaitStrategy::Adaptive)?;
 ///
 /// let step = Step { id: 7, tokens: vec![1, 2, 3] };
 /// producer.publish(&step, 1)?;
@@ -44,7 +44,7 @@ use std::time::Instant;
 ///
 /// Source: RFC 0008, "Streams".
 pub struct TypedProducer<T: Codec, F: Format = Records> {
-    raw: FramedTransportProducer<F>,
+    raw: TransportProducer<F>,
     scratch: T::Scratch,
     encoded: CounterHandle,
     message: PhantomData<fn(&T)>,
@@ -153,12 +153,12 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     }
 
     /// The transport under the stream: what it can send, whom it waits for.
-    pub fn raw(&self) -> &FramedTransportProducer<F> {
+    pub fn raw(&self) -> &TransportProducer<F> {
         &self.raw
     }
 
     /// The transport under the stream. Bytes that are sent through it are taken for messages of type `T`.
-    pub fn raw_mut(&mut self) -> &mut FramedTransportProducer<F> {
+    pub fn raw_mut(&mut self) -> &mut TransportProducer<F> {
         &mut self.raw
     }
 

@@ -9,8 +9,8 @@
 use disruptor_mp::DEFAULT_RECORD_RING_BYTES;
 use myelon::Patience;
 use myelon::transport::{
-    AlignedFixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, Records,
-    TransportBuilder, TransportError,
+    AlignedFixedFrame, Format, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer,
+    WaitStrategy,
 };
 
 use super::carrier::{Carrier, Link, Receiver, Sender};
@@ -40,7 +40,7 @@ impl From<TransportError> for Stop {
 
 /// The builder of either end of a transport that spins.
 fn builder<F: Format>(name: String, depth: usize) -> TransportBuilder<F> {
-    TransportBuilder::new(name, depth).with_wait_strategy(MyelonWaitStrategy::BusySpin)
+    TransportBuilder::new(name, depth).with_wait_strategy(WaitStrategy::BusySpin)
 }
 
 fn create<F: Format>(link: &Link<'_>, depth: usize) -> Result<Outbound<F>, Stop> {
@@ -105,7 +105,7 @@ impl<const FRAME_BYTES: usize> Carrier for InFewFrames<FRAME_BYTES> {
 const KIND: u8 = 0;
 
 /// The end that sends.
-pub(crate) struct Outbound<F: Format>(FramedTransportProducer<F>);
+pub(crate) struct Outbound<F: Format>(TransportProducer<F>);
 
 impl<F: Format> Sender for Outbound<F> {
     #[inline]
@@ -120,7 +120,7 @@ impl<F: Format> Sender for Outbound<F> {
 }
 
 /// The end that receives.
-pub(crate) struct Inbound<F: Format>(FramedTransportConsumer<F>);
+pub(crate) struct Inbound<F: Format>(TransportConsumer<F>);
 
 impl<F: Format> Receiver for Inbound<F> {
     #[inline]

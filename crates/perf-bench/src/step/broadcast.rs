@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use myelon::Patience;
 use myelon::topology::{LaunchError, SchedulerEnd, Topology, WorkerEnd, Workers};
-use myelon::transport::MyelonWaitStrategy;
+use myelon::transport::WaitStrategy;
 use serde::{Deserialize, Serialize};
 
 use crate::side::{Measurement, Side, Stop};
@@ -46,7 +46,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The topology of the measurement whose first segment has this name.
 fn topology(name: &str) -> Result<Topology, Stop> {
     let topology = Topology::new(name, WORKERS).map_err(failed)?;
-    Ok(topology.with_wait_strategy(MyelonWaitStrategy::BusySpin))
+    Ok(topology.with_wait_strategy(WaitStrategy::BusySpin))
 }
 
 fn failed(error: impl std::error::Error) -> Stop {

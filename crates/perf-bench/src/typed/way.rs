@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use disruptor_mp::DEFAULT_RECORD_RING_BYTES;
 use myelon::Patience;
 use myelon::codec::{CodecError, CodecResult, EncodeShort};
-use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, TransportBuilder};
+use myelon::transport::{TransportBuilder, TransportConsumer, TransportProducer, WaitStrategy};
 use myelon::typed_transport::{TypedConsumer, TypedMessage, TypedProducer, TypedPublishError, TypedReceiveError};
 
 use super::step::{self, BincodeStep, RkyvStep, Step};
@@ -80,7 +80,7 @@ pub(crate) trait StepReceiver {
 }
 
 fn builder(name: String, bytes: usize) -> TransportBuilder {
-    TransportBuilder::new(name, bytes).with_wait_strategy(MyelonWaitStrategy::BusySpin)
+    TransportBuilder::new(name, bytes).with_wait_strategy(WaitStrategy::BusySpin)
 }
 
 /// What a receiver does to read every field of a message.
@@ -208,7 +208,7 @@ impl Way for Bytes {
 
 /// The end that copies.
 pub(crate) struct BytesSender {
-    producer: FramedTransportProducer,
+    producer: TransportProducer,
     bytes: Vec<u8>,
     /// The sum of everything but the number.
     rest: u64,
@@ -235,7 +235,7 @@ impl StepSender for BytesSender {
 }
 
 /// The end that reads.
-pub(crate) struct BytesReceiver(FramedTransportConsumer);
+pub(crate) struct BytesReceiver(TransportConsumer);
 
 impl StepReceiver for BytesReceiver {
     #[inline]

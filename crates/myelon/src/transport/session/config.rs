@@ -8,7 +8,7 @@ use super::layout::{
 };
 use super::name::validate_segment_name;
 use super::text::{self, Fields, InvalidConfigText, Writer};
-use crate::transport::MyelonWaitStrategy;
+use disruptor_mp::{InvalidWaitStrategy, WaitStrategy};
 use std::fmt;
 use std::str::FromStr;
 
@@ -27,7 +27,7 @@ pub struct MyelonTransportConfig {
     /// Slots, or bytes for records, of each ring back.
     pub response_depth: usize,
     /// How both ends wait.
-    pub wait_strategy: MyelonWaitStrategy,
+    pub wait_strategy: WaitStrategy,
 }
 
 /// The same fields before they were checked, so that a configuration file cannot bring in what the constructor refuses.
@@ -36,7 +36,7 @@ pub struct MyelonTransportConfig {
 struct UncheckedConfig {
     rpc_depth: usize,
     response_depth: usize,
-    wait_strategy: MyelonWaitStrategy,
+    wait_strategy: WaitStrategy,
 }
 
 #[cfg(feature = "serde")]
@@ -56,7 +56,7 @@ impl MyelonTransportConfig {
     pub fn new(
         rpc_depth: usize,
         response_depth: usize,
-        wait_strategy: MyelonWaitStrategy,
+        wait_strategy: WaitStrategy,
     ) -> Result<Self, SessionLayoutError> {
         check_depths(rpc_depth, response_depth)?;
         Ok(Self { rpc_depth, response_depth, wait_strategy })
@@ -73,9 +73,9 @@ impl MyelonTransportConfig {
         busy_spin: Option<bool>,
     ) -> Result<Self, SessionLayoutError> {
         let wait_strategy = match busy_spin {
-            Some(true) => MyelonWaitStrategy::BusySpin,
-            Some(false) => MyelonWaitStrategy::Block,
-            None => MyelonWaitStrategy::Adaptive,
+            Some(true) => WaitStrategy::BusySpin,
+            Some(false) => WaitStrategy::Block,
+            None => WaitStrategy::Adaptive,
         };
         Self::new(
             rpc_depth.unwrap_or(DEFAULT_MYELON_RPC_DEPTH),
@@ -97,10 +97,10 @@ impl Default for MyelonTransportConfig {
 /// escape, and `FromStr` reads it back. The line has a version and a checksum.
 ///
 /// ```
-/// use myelon::transport::{MyelonTransportLayout, MyelonWaitStrategy, RunnerMyelonTransportConfig};
+/// use myelon::transport::{MyelonTransportLayout, WaitStrategy, RunnerMyelonTransportConfig};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let layout = MyelonTransportLayout::for_session("engine-0", 2, 1024, 256)?;
-/// let config = RunnerMyelonTransportConfig::for_rank(&layout, 1, MyelonWaitStrategy::Adaptive)?;
+/// let config = RunnerMyelonTransportConfig::for_rank(&layout, 1, WaitStrategy::Adaptive)?;
 /// let argument = config.to_string(); // "myelon-runner:1,rpc=...,sum=..."
 /// assert_eq!(argument.parse::<RunnerMyelonTransportConfig>()?, config);
 /// # Ok(())
@@ -119,7 +119,7 @@ pub struct RunnerMyelonTransportConfig {
     /// Its slots, or bytes for records.
     pub response_depth: usize,
     /// How the runner waits.
-    pub wait_strategy: MyelonWaitStrategy,
+    pub wait_strategy: WaitStrategy,
 }
 
 /// The same fields before they were checked: a file is believed as little as a line.
@@ -130,7 +130,7 @@ struct UncheckedRunner {
     rpc_depth: usize,
     response_ring_name: String,
     response_depth: usize,
-    wait_strategy: MyelonWaitStrategy,
+    wait_strategy: WaitStrategy,
 }
 
 #[cfg(feature = "serde")]
@@ -154,7 +154,7 @@ impl RunnerMyelonTransportConfig {
     pub fn for_rank(
         layout: &MyelonTransportLayout,
         rank: usize,
-        wait_strategy: MyelonWaitStrategy,
+        wait_strategy: WaitStrategy,
     ) -> Result<Self, SessionLayoutError> {
         let no_such_rank = SessionLayoutError::NoSuchRank { rank, runner_count: layout.runner_count() };
         Ok(Self {
@@ -172,7 +172,7 @@ impl RunnerMyelonTransportConfig {
             .number("rpc-depth", self.rpc_depth as u64)
             .field("response", &self.response_ring_name)
             .number("response-depth", self.response_depth as u64)
-            .field("wait", wait_word(self.wait_strategy))
+            .field("wait", self.wait_strategy.to_string())
     }
 
     /// Takes the fields of a configuration out of a line.
@@ -182,7 +182,8 @@ impl RunnerMyelonTransportConfig {
             rpc_depth: fields.parsed("rpc-depth", read_depth)?,
             response_ring_name: fields.parsed("response", read_name)?,
             response_depth: fields.parsed("response-depth", read_depth)?,
-            wait_strategy: fields.parsed("wait", read_wait)?,
+            wait_strategy: fields
+                .parsed("wait", |text| text.parse().map_err(|error: InvalidWaitStrategy| error.to_string()))?,
         })
     }
 }
@@ -215,30 +216,20 @@ fn read_depth(text: &str) -> Result<usize, String> {
     }
 }
 
-/// The words that `MYELON_WAIT` has for the same strategies.
-fn wait_word(wait: MyelonWaitStrategy) -> &'static str {
-    match wait {
-        MyelonWaitStrategy::BusySpin => "busy-spin",
-        MyelonWaitStrategy::Block => "block",
-        MyelonWaitStrategy::Adaptive => "adaptive",
-    }
-}
-
-fn read_wait(text: &str) -> Result<MyelonWaitStrategy, String> {
-    let all = [MyelonWaitStrategy::BusySpin, MyelonWaitStrategy::Block, MyelonWaitStrategy::Adaptive];
-    all.into_iter().find(|&wait| wait_word(wait) == text).ok_or_else(|| "use busy-spin, block or adaptive".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::time::Duration;
 
-    fn any_wait() -> impl Strategy<Value = MyelonWaitStrategy> {
+    fn any_wait() -> impl Strategy<Value = WaitStrategy> {
         prop_oneof![
-            Just(MyelonWaitStrategy::BusySpin),
-            Just(MyelonWaitStrategy::Block),
-            Just(MyelonWaitStrategy::Adaptive)
+            Just(WaitStrategy::BusySpin),
+            Just(WaitStrategy::BusySpinWithSpinLoopHint),
+            any::<u32>().prop_map(|spins| WaitStrategy::SpinThenYield { spins }),
+            any::<u32>().prop_map(|micros| WaitStrategy::Sleep(Duration::from_micros(micros.into()))),
+            Just(WaitStrategy::Block),
+            Just(WaitStrategy::Adaptive)
         ]
     }
 
@@ -278,7 +269,7 @@ mod tests {
     #[test]
     fn a_config_for_a_rank_that_is_not_there_is_refused() {
         let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
-        let config = |rank| RunnerMyelonTransportConfig::for_rank(&layout, rank, MyelonWaitStrategy::Block);
+        let config = |rank| RunnerMyelonTransportConfig::for_rank(&layout, rank, WaitStrategy::Block);
         assert_eq!(config(1).unwrap().response_ring_name, layout.response_ring_name(1).unwrap());
         assert_eq!(config(2), Err(SessionLayoutError::NoSuchRank { rank: 2, runner_count: 2 }));
     }
@@ -286,7 +277,7 @@ mod tests {
     #[test]
     fn a_name_that_would_leave_its_directory_is_not_read() {
         let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
-        let mut config = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        let mut config = RunnerMyelonTransportConfig::for_rank(&layout, 0, WaitStrategy::Block).unwrap();
         config.rpc_ring_name = "../etc".into();
         let error = config.to_string().parse::<RunnerMyelonTransportConfig>().unwrap_err();
         assert!(matches!(error, InvalidConfigText::Value { field: "rpc", .. }), "{error}");
@@ -295,22 +286,22 @@ mod tests {
     #[test]
     fn options_that_are_absent_have_defaults() {
         let config = MyelonTransportConfig::resolve(None, Some(7), Some(true));
-        assert_eq!(config, MyelonTransportConfig::new(DEFAULT_MYELON_RPC_DEPTH, 7, MyelonWaitStrategy::BusySpin));
-        assert_eq!(MyelonTransportConfig::default().wait_strategy, MyelonWaitStrategy::Adaptive);
+        assert_eq!(config, MyelonTransportConfig::new(DEFAULT_MYELON_RPC_DEPTH, 7, WaitStrategy::BusySpin));
+        assert_eq!(MyelonTransportConfig::default().wait_strategy, WaitStrategy::Adaptive);
         let sleeping = MyelonTransportConfig::resolve(None, None, Some(false)).unwrap();
-        assert_eq!(sleeping.wait_strategy, MyelonWaitStrategy::Block);
+        assert_eq!(sleeping.wait_strategy, WaitStrategy::Block);
     }
 
     #[test]
     fn a_depth_of_zero_is_refused_whichever_way_it_comes() {
         let no_depth = |ring| Err(SessionLayoutError::NoDepth { ring });
-        assert_eq!(MyelonTransportConfig::new(0, 8, MyelonWaitStrategy::Block), no_depth("rpc"));
-        assert_eq!(MyelonTransportConfig::new(8, 0, MyelonWaitStrategy::Block), no_depth("response"));
+        assert_eq!(MyelonTransportConfig::new(0, 8, WaitStrategy::Block), no_depth("rpc"));
+        assert_eq!(MyelonTransportConfig::new(8, 0, WaitStrategy::Block), no_depth("response"));
         assert_eq!(MyelonTransportConfig::resolve(Some(0), None, None), no_depth("rpc"));
         assert_eq!(MyelonTransportConfig::resolve(None, Some(0), None), no_depth("response"));
 
         let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
-        let config = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        let config = RunnerMyelonTransportConfig::for_rank(&layout, 0, WaitStrategy::Block).unwrap();
         for (field, config) in [
             ("rpc-depth", RunnerMyelonTransportConfig { rpc_depth: 0, ..config.clone() }),
             ("response-depth", RunnerMyelonTransportConfig { response_depth: 0, ..config }),
@@ -326,7 +317,7 @@ mod tests {
     #[test]
     fn json_is_checked_as_lines_are() {
         let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
-        let runner = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        let runner = RunnerMyelonTransportConfig::for_rank(&layout, 0, WaitStrategy::Block).unwrap();
         let runner = serde_json::to_string(&runner).unwrap();
         for (good, bad) in [
             (layout.rpc_ring_name(), "../../etc/passwd"),
@@ -349,7 +340,7 @@ mod tests {
     #[test]
     fn configs_survive_json() {
         let layout = MyelonTransportLayout::for_session("label", 2, 1024, 256).unwrap();
-        let config = RunnerMyelonTransportConfig::for_rank(&layout, 0, MyelonWaitStrategy::Block).unwrap();
+        let config = RunnerMyelonTransportConfig::for_rank(&layout, 0, WaitStrategy::Block).unwrap();
         let json = serde_json::to_string(&(&config, MyelonTransportConfig::default())).unwrap();
         assert_eq!(serde_json::from_str(&json).ok(), Some((config, MyelonTransportConfig::default())));
     }

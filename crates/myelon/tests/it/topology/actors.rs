@@ -2,7 +2,7 @@
 
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::topology::{Departure, Invitation, Outcome, Topology, Whom, WorkerEnd, Workers};
-use myelon::transport::{AlignedFixedFrame, Format, FramedTransportProducer, Message, Records, TransportError};
+use myelon::transport::{AlignedFixedFrame, Format, FramedTransportProducer, Message, TransportError};
 use myelon::{ConsumeError, Patience};
 use rustix::process::Pid;
 use std::process::{Command, Stdio};
@@ -24,10 +24,10 @@ pub(crate) type Frame = AlignedFixedFrame<1024>;
 fn victim_worker() {
     let Some(role) = role() else { return };
     if role == "answers in frames" {
-        let mut worker = WorkerEnd::<Frame>::join(&Invitation::from_environment().unwrap()).unwrap();
+        let mut worker = WorkerEnd::<Frame>::join_format(&Invitation::from_environment().unwrap()).unwrap();
         return worker.serve(shout).unwrap();
     }
-    let joined = WorkerEnd::<Records>::join(&Invitation::from_environment().unwrap());
+    let joined = WorkerEnd::join(&Invitation::from_environment().unwrap());
     let mut worker = match joined {
         Ok(worker) => worker,
         Err(error) => return say(&format!("REFUSED {error}")),
@@ -62,7 +62,7 @@ fn victim_worker() {
             if role == "fails" {
                 std::process::exit(3);
             }
-            let mut again = WorkerEnd::<Records>::join(&Invitation::from_environment().unwrap()).unwrap();
+            let mut again = WorkerEnd::join(&Invitation::from_environment().unwrap()).unwrap();
             assert!(again.has_rejoined());
             again.serve(shout).unwrap();
         }

@@ -2,8 +2,10 @@
 
 use super::actors::workers;
 use super::stage::Stage;
-use myelon::topology::{DEFAULT_RESPONSE_BYTES, INVITATION_VARIABLE, Invitation, LaunchError, Topology, Whom, Workers};
-use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder};
+use myelon::topology::{
+    DEFAULT_RESPONSE_BYTES, INVITATION_VARIABLE, Invitation, LaunchError, Topology, Whom, WorkerEnd, Workers,
+};
+use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder, TransportConsumer, TransportProducer};
 use myelon::{DEFAULT_RECORD_RING_BYTES, Patience, plan_records, record_ring_bytes};
 use std::time::Instant;
 use testkit::process::{Respawn, is_victim, say};
@@ -181,4 +183,19 @@ fn a_ring_takes_as_many_messages_as_the_rule_of_its_format_says() {
         refused(Records::depth_for(2, usize::MAX)),
         "no ring holds 2 messages of 18446744073709551615 bytes at once; ask for fewer or shorter ones"
     );
+}
+
+/// Compiled, and not run: the format of records needs no annotation anywhere.
+#[test]
+fn ends_of_records_are_made_without_a_type_annotation() {
+    let _ = |invitation: &Invitation| -> Result<(), Box<dyn std::error::Error>> {
+        let mut worker = WorkerEnd::join(invitation)?;
+        worker.next(Patience::Now)?;
+        let mut producer = TransportProducer::create_default("x")?;
+        producer.publish(b"x", 1)?;
+        let mut consumer = TransportConsumer::join("x", "w")?;
+        consumer.next(Patience::Now)?;
+        TransportBuilder::at("x").build_producer()?.publish(b"x", 1)?;
+        Ok(())
+    };
 }
