@@ -129,7 +129,12 @@ impl Prefix {
         Self::len_of(self.flags(), self.total.is_some(), align)
     }
 
+    #[inline(always)]
     fn len_of(flags: u8, has_total: bool, align: usize) -> usize {
+        // Most messages have no prefix: they pay one branch for it.
+        if !has_total && flags & (MARK | FRAME_HAS_TRACE_ID) == 0 {
+            return 0;
+        }
         let part = |is_there: bool, len: usize| if is_there { len } else { 0 };
         let bytes = part(has_total, 8)
             + part(flags & MARK != 0, 8)
@@ -141,8 +146,15 @@ impl Prefix {
     ///
     /// # Panics
     /// If `into` is shorter than the prefix.
+    #[inline(always)]
     pub(crate) fn write(&self, into: &mut [u8], align: usize) {
-        let (mut rest, _) = into.split_at_mut(self.len(align));
+        let len = self.len(align);
+        if len > 0 {
+            self.write_parts(&mut into[..len]);
+        }
+    }
+
+    fn write_parts(&self, mut rest: &mut [u8]) {
         let numbers = [self.total, self.mark.number()].map(|number| number.map(u64::to_le_bytes));
         for bytes in numbers.iter().flatten().map(<[u8; 8]>::as_slice).chain(self.trace_id.as_ref().map(|id| &id[..])) {
             let (place, behind) = rest.split_at_mut(bytes.len());
@@ -157,8 +169,15 @@ impl Prefix {
     ///
     /// # Errors
     /// `Length`: `bytes` are fewer than that.
+    #[inline(always)]
     pub(crate) fn read(flags: u8, has_total: bool, bytes: &[u8], align: usize) -> Result<(Self, usize), Malformed> {
-        let len = Self::len_of(flags, has_total, align);
+        match Self::len_of(flags, has_total, align) {
+            0 => Ok((Self::default(), 0)),
+            len => Self::read_parts(flags, has_total, bytes, len),
+        }
+    }
+
+    fn read_parts(flags: u8, has_total: bool, bytes: &[u8], len: usize) -> Result<(Self, usize), Malformed> {
         let short = Malformed::Length { len_bytes: bytes.len() as u32, wanted_bytes: len };
         let mut rest = bytes.get(..len).ok_or(short)?;
         let mut number = |is_there: bool| {
