@@ -4,7 +4,8 @@
 
 use disruptor_mp::segment::fuzzing::Words;
 use disruptor_mp::{
-    MultiProcessError, Patience, Place, RecordConsumer, RecordProducer, SharedDisruptorBuilder, StartAt, WaitStrategy,
+    MultiProcessError, Patience, Place, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder, StartAt,
+    WaitStrategy,
 };
 use fuzz::{Decisions, ENTRY_WORDS, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
@@ -37,6 +38,7 @@ struct Scene {
     words: Words,
     producer: Option<RecordProducer>,
     consumers: [Option<RecordConsumer>; TABLE_LEN + 1],
+    tap: Option<RecordTap>,
     blocked: usize,
 }
 
@@ -44,7 +46,9 @@ impl Scene {
     fn new(place: Place) -> Self {
         let producer = produce(&place).expect("a new ring");
         let words = Words::open(&place).expect("a good ring");
-        let mut scene = Self { place, words, producer: Some(producer), consumers: Default::default(), blocked: 0 };
+        let tap = watch(&place);
+        let consumers = Default::default();
+        let mut scene = Self { place, words, producer: Some(producer), consumers, tap, blocked: 0 };
         scene.join(0, StartAt::Tail);
         scene
     }
@@ -69,7 +73,8 @@ impl Scene {
         match decisions.byte() % 16 {
             0..5 => self.overwrite(decisions),
             5..8 => self.produce(decisions),
-            8..12 => self.consume(decisions),
+            8..11 => self.consume(decisions),
+            11 => self.tap(decisions),
             12 => {
                 let start = [StartAt::Unread, StartAt::Tail, StartAt::Oldest, StartAt::Beginning][decisions.below(4)];
                 self.join(decisions.below(TABLE_LEN + 1), start);
@@ -143,12 +148,38 @@ impl Scene {
         assert!(began.elapsed() < HANG, "publishing outlasted its deadline");
     }
 
+    /// A tap gets nothing that is longer than its ring, and does not count back.
+    fn tap(&mut self, decisions: &mut Decisions<'_>) {
+        let choice = decisions.byte();
+        let patience = self.patience(choice >> 4);
+        if choice & 3 == 0 {
+            self.tap = watch(&self.place);
+        }
+        let Some(tap) = &mut self.tap else { return };
+        let (began, missed) = (Instant::now(), tap.missed());
+        if let Ok(Some(record)) = tap.next(patience) {
+            assert!(record.len() <= RING_BYTES - 16, "a record longer than its ring");
+        }
+        assert!(tap.missed() >= missed, "counted back");
+        let _ = (tap.next_sequence(), tap.producer_sequence(), tap.consumers());
+        assert!(began.elapsed() < HANG, "a tap outlasted its deadline");
+    }
+
     fn consume(&mut self, decisions: &mut Decisions<'_>) {
         let choice = decisions.byte();
         let patience = self.patience(choice >> 4);
         let Some(consumer) = &mut self.consumers[decisions.below(TABLE_LEN + 1)] else { return };
         let began = Instant::now();
-        match choice % 4 {
+        match choice % 5 {
+            4 => {
+                if let Ok(Some(batch)) = consumer.next_batch(1 + usize::from(choice >> 5), Patience::Now) {
+                    let read = batch.iter().map(|(bytes, _)| bytes.len()).sum::<usize>();
+                    assert!(batch.len() <= 8 && read <= RING_BYTES, "more records than there are lines");
+                    if choice & 1 == 0 {
+                        batch.release_first(0);
+                    }
+                }
+            }
             0..2 => {
                 if let Ok(Some(record)) = consumer.next(patience) {
                     assert!(record.len() <= RING_BYTES - 16, "a record longer than its ring");
@@ -170,6 +201,10 @@ impl Scene {
         }
         assert!(began.elapsed() < HANG, "consuming outlasted its deadline");
     }
+}
+
+fn watch(place: &Place) -> Option<RecordTap> {
+    SharedDisruptorBuilder::records(place.clone(), 0).build_tap().map_err(|error| error.to_string()).ok()
 }
 
 fn produce(place: &Place) -> Result<RecordProducer, MultiProcessError> {

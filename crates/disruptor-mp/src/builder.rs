@@ -8,6 +8,7 @@ use crate::ring::construct::{self, Existing};
 use crate::ring::ends::auto::{AutoConsumer, NotStarted};
 use crate::ring::ends::consumer::SharedConsumer;
 use crate::ring::ends::consumer_end::ConsumerBase;
+use crate::ring::ends::consumer_face::ConsumerEnd;
 use crate::ring::ends::producer::SharedProducer;
 use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::ends::tap::Tap;
@@ -100,7 +101,7 @@ impl Default for DiscoveryMode {
 /// [`attach_shared_consumer`](crate::attach_shared_consumer).
 #[derive(Clone, Debug)]
 pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
-    place: Place,
+    pub(crate) place: Place,
     /// Slots, or lines; 0 takes what is there.
     pub(crate) capacity: usize,
     /// Of a ring of records: the bytes that were asked for, if any were.
@@ -384,6 +385,22 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         })
     }
 
+    /// Builds a consumer, and runs `process` with it on a thread of its own: see [`AutoConsumer::start`].
+    pub(crate) fn run_on_thread<C: ConsumerEnd + Send + 'static>(
+        self,
+        build: impl FnOnce(Self) -> MultiProcessResult<C>,
+        process: impl FnMut(&mut C, &dyn Fn() -> bool) -> usize + Send + 'static,
+    ) -> MultiProcessResult<AutoConsumer> {
+        let core = environment::core("MYELON_AUTO_CONSUMER_CORE", self.consumer_core)?;
+        let place = self.place.to_string();
+        AutoConsumer::start(build(self)?, core, process).map_err(|error| match error {
+            NotStarted::Pinned { asked, source } => asked.refused(source),
+            NotStarted::Thread(source) => {
+                MultiProcessError::Os { place, call: "starting the consumer's thread", source }
+            }
+        })
+    }
+
     /// Pins this thread if the builder or the environment asks for it.
     fn pin(&self, role: &'static str) -> MultiProcessResult<()> {
         let asked = environment::core(role, environment::core("MYELON_PROCESS_CORE", self.process_core)?)?;
@@ -425,7 +442,7 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// # Errors
     /// See [`MultiProcessError`].
     pub fn build_tap(self) -> MultiProcessResult<Tap<E, F>> {
-        construct::tap(&self.place, self.capacity)
+        Ok(Tap::new(construct::tap(&self.place, self.capacity)?))
     }
 
     /// Attaches a consumer and runs `handler(event, sequence, end_of_batch)` for every event, on a thread of its own. Events are
@@ -447,18 +464,16 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// As [`build_consumer`](Self::build_consumer).
     pub fn handle_events_batch(
         self,
-        handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
+        mut handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
         wait: AutoWaitStrategy,
     ) -> MultiProcessResult<AutoConsumer> {
-        let core = environment::core("MYELON_AUTO_CONSUMER_CORE", self.consumer_core)?;
-        let place = self.place.to_string();
-        let consumer = self.with_wait_strategy(wait).build_consumer()?;
-        AutoConsumer::start(consumer, core, handler).map_err(|error| match error {
-            NotStarted::Pinned { asked, source } => asked.refused(source),
-            NotStarted::Thread(source) => {
-                MultiProcessError::Os { place, call: "starting the consumer's thread", source }
-            }
-        })
+        let handle = move |consumer: &mut SharedConsumer<E, F>, goes_on: &dyn Fn() -> bool| {
+            consumer.process_while(|event, sequence, is_last| {
+                handler(event, sequence, is_last);
+                goes_on()
+            })
+        };
+        self.with_wait_strategy(wait).run_on_thread(Self::build_consumer, handle)
     }
 }
 

@@ -58,7 +58,7 @@
 //! | messages of any length, written and read in place | [`SharedDisruptorBuilder::records`], [`RecordProducer`], [`RecordConsumer`] |
 //! | what a ring carries, as a type | [`Slots`] in a [`SlotForm`], [`Lines`] |
 //! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
-//! | watching without holding anybody back | [`Tap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
+//! | watching without holding anybody back | [`Tap`], [`RecordTap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
 //! | where a late consumer starts | [`StartAt`] |
 //! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
 //! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`ConsumerEnd::doorbell`] |
@@ -175,11 +175,13 @@ mod exports {
     pub use crate::ring::ends::producer_end::Origin;
     pub use crate::ring::ends::producer_face::ProducerEnd;
     pub use crate::ring::ends::records::batch::RecordBatch;
+    pub use crate::ring::ends::records::batch_lease::RecordBatchLease;
     pub use crate::ring::ends::records::claim::RecordClaim;
     pub use crate::ring::ends::records::consumer::RecordConsumer;
     pub use crate::ring::ends::records::error::RecordError;
     pub use crate::ring::ends::records::lease::{RecordLease, RecordMeta};
     pub use crate::ring::ends::records::producer::RecordProducer;
+    pub use crate::ring::ends::records::tap::{RecordCopy, RecordTap};
     pub use crate::ring::ends::tap::Tap;
     pub use crate::ring::identity::InvalidConsumerId;
     pub use crate::ring::membership::{ConsumerInfo, JoinError};

@@ -39,7 +39,7 @@ steps! {
     GroupInvalidated, GroupWritten, InsideGroup, GroupStamped,
     SentinelLifted, WriterAnnounced,
     // publish a record
-    BeginNoted, NextWordCleared, NextNumberStored, WordCommitted,
+    ClaimedStored, BeginNoted, NextWordCleared, NextNumberStored, WordCommitted,
     // consume
     ReaderAnnounced, DeliveredStored, GateStored,
     // join, rejoin and leave

@@ -161,6 +161,8 @@ fn scenarios() -> Vec<Scenario> {
         at(PayloadHalfWritten, 0, PublishingRecords(Exactly(0))),
         at(PayloadHalfWritten, 37, PublishingRecords(Exactly(37))),
         at(PayloadWritten, 12, PublishingRecords(Exactly(12))),
+        at(ClaimedStored, 0, PublishingRecords(Exactly(0))),
+        at(ClaimedStored, 9, PublishingRecords(AtLeast(20))),
         at(NextWordCleared, 0, PublishingRecords(Exactly(0))),
         at(BeginNoted, 3, PublishingRecords(AtLeast(5))),
         at(BeginNoted, 20, PublishingRecords(AtLeast(40))),

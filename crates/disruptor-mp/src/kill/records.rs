@@ -6,7 +6,7 @@ use super::survivor::LockWatch;
 use super::victim::{Doomed, Role};
 use super::{Log, Scenario, Stage, Visible, WaitStrategy};
 use crate::step;
-use crate::{ConsumeError, Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder};
+use crate::{ConsumeError, Patience, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder};
 
 /// Bytes of the ring: few, so that records soon lie over older ones, and across its end.
 const RING_BYTES: usize = 4096;
@@ -72,10 +72,24 @@ fn read(consumer: &mut RecordConsumer, first: i64, author: u64) -> (i64, Consume
     }
 }
 
+/// Copies what is there. Each record is whole, and each is copied or counted as missed.
+fn watch_by_tap(tap: &mut RecordTap, author: impl Fn(i64) -> u64) {
+    let (mut next, mut missed) = (tap.next_sequence(), tap.missed());
+    while let Some(record) = tap.next(Patience::Now).unwrap() {
+        let sequence = record.sequence();
+        let is_whole = record.iter().enumerate().all(|(i, found)| *found == byte(sequence, author(sequence), i));
+        assert!(is_whole && record.len() == len_of(sequence), "record {sequence} is torn");
+        let skipped = (sequence - next) as u64;
+        assert_eq!(tap.missed(), missed + skipped, "records that were neither copied nor counted");
+        (next, missed) = (sequence + 1, missed + skipped);
+    }
+}
+
 pub(super) fn publishing(scenario: &Scenario, visible: Visible, log: &mut Log) {
     let stage = Stage::new();
     let mut doomed: Doomed = stage.doomed(scenario, Role::PublishRecords, None);
     let mut consumer = ring(&stage.name).build_record_consumer().unwrap();
+    let mut tap = ring(&stage.name).build_tap().unwrap();
     let watch = LockWatch::on_producer(&stage.name);
     doomed.go();
     let (read_by_now, end) = read(&mut consumer, 0, doomed.author());
@@ -88,6 +102,7 @@ pub(super) fn publishing(scenario: &Scenario, visible: Visible, log: &mut Log) {
         Visible::Exactly(count) => assert_eq!(read_by_now as usize, count),
         Visible::AtLeast(count) => assert!(read_by_now as usize >= count, "{read_by_now} of {count}"),
     }
+    watch_by_tap(&mut tap, |_| doomed.author());
     // The next producer goes on behind what was seen, and nothing of the dead one's unfinished record comes to light.
     let mut next = ring(&stage.name).take_over().build_record_producer().unwrap();
     assert_eq!(next.last_published_sequence() + 1, read_by_now);
@@ -99,6 +114,9 @@ pub(super) fn publishing(scenario: &Scenario, visible: Visible, log: &mut Log) {
     for _ in 0..AFTERWARDS {
         publish(&mut next, false);
     }
+    let dead = doomed.author();
+    watch_by_tap(&mut tap, |sequence| if sequence < read_by_now { dead } else { std::process::id().into() });
+    assert_eq!(tap.next_sequence(), read_by_now + AFTERWARDS);
     drop(next);
     assert_eq!(reading.join().unwrap(), read_by_now + AFTERWARDS);
     stage.strike();

@@ -10,15 +10,14 @@ use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::producer_end::{Origin, ProducerBase};
-use crate::ring::ends::tap::Tap;
 use crate::ring::memory::layout::{Carries, blueprint};
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::memory::sections::{control, initialise};
-use crate::ring::protocol::form::{Form, SlotForm};
+use crate::ring::protocol::form::Form;
 use crate::ring::protocol::join::StartAt;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Sequencer;
-use crate::schema::{Event, Schema};
+use crate::schema::Schema;
 use crate::segment::{
     self, Access, Blueprint, COLLECTOR, Claim, CreateError, CreateOptions, Fate, GcError, Kind, OpenError, Place,
     Segment, SegmentMake,
@@ -32,6 +31,9 @@ use std::time::Duration;
 
 /// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it `InUse` soon.
 const ATTEMPTS: usize = 16;
+
+/// The minor version of the ABI from which on producers of forms that ask for it store *claimed*. Source: RFC 0011.
+const MINOR_WITH_CLAIMED: u16 = 1;
 
 /// What `build_producer` does if the name exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,8 +384,19 @@ pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResu
     Ok(end)
 }
 
-pub(crate) fn tap<E: Event, F: SlotForm>(place: &Place, capacity: usize) -> MultiProcessResult<Tap<E, F>> {
-    Ok(Tap::new(observed(place, capacity)?))
+pub(crate) fn tap<S: Carries>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<S>> {
+    let memory = observed::<S>(place, capacity)?;
+    let found = memory.segment().header().abi.minor;
+    if S::Form::CLAIMS && found < MINOR_WITH_CLAIMED {
+        let (field, wanted) = ("minor version", MINOR_WITH_CLAIMED.into());
+        return Err(MultiProcessError::IncompatibleLayout {
+            place: place.to_string(),
+            field,
+            found: found.into(),
+            wanted,
+        });
+    }
+    Ok(memory)
 }
 
 /// A ring that carries this, mapped read-only.
@@ -399,6 +412,7 @@ mod tests {
     use super::*;
     use crate::SharedDisruptorBuilder;
     use crate::ring::memory::layout::Slots;
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn a_name_whose_segment_was_marked_by_somebody_who_died_can_be_used_again() {
@@ -436,6 +450,26 @@ mod tests {
             });
         }
         shm.assert_nothing_left();
+    }
+
+    #[test]
+    fn a_ring_of_records_of_a_build_that_does_not_say_how_far_it_writes_has_readers_and_no_taps() {
+        let dir = std::env::temp_dir().join(testkit::names::unique("minor"));
+        std::fs::create_dir(&dir).unwrap();
+        let path = dir.join("ring");
+        let _producer = SharedDisruptorBuilder::records(path.as_path(), 4096).build_record_producer().unwrap();
+        let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        let mut page = [0; 4096];
+        file.read_exact_at(&mut page, 0).unwrap();
+        page[14..16].copy_from_slice(&0_u16.to_ne_bytes());
+        segment::restamp(&mut page);
+        file.write_all_at(&page, 0).unwrap();
+        match SharedDisruptorBuilder::records(path.as_path(), 0).build_tap().map(drop) {
+            Err(MultiProcessError::IncompatibleLayout { field: "minor version", found: 0, wanted: 1, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(SharedDisruptorBuilder::records(path.as_path(), 0).build_record_consumer().is_ok());
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! **Lives here:** [`gc`]. **Builds on:** `owner`'s lock over all bytes. **May touch it:** anybody, at any time: it never removes what
 //! is in use, nor what is not ours.
 
-use super::backend::{self, Access, Fault};
+use super::backend::{Access, Fault};
 use super::blueprint::HEADER_BYTES;
 use super::error::{GcError, OpenError, special_file};
 use super::header::{self, FATE_OFFSET, SegmentMake};
@@ -45,7 +45,7 @@ pub(crate) struct Occupant {
 /// It may not be opened by this process, or the system fails.
 pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
     let fault = |fault| OpenError::from_fault(place, fault);
-    let Some(object) = backend::of(place)?.lookup(Access::ReadOnly).map_err(fault)? else { return Ok(None) };
+    let Some(object) = place.backend()?.lookup(Access::ReadOnly).map_err(fault)? else { return Ok(None) };
     let start = object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?;
     let held = object.first_held(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))?;
     Ok(header::make_of(&start).map(|make| Occupant { make, is_in_use: held.is_some() }))
@@ -62,7 +62,7 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
 /// [`GcError`]: it may not be opened or removed by this process, or the system fails. It is still there then.
 pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     let place = place.into();
-    let backend = backend::of(&place)?;
+    let backend = place.backend()?;
     let fault = |fault| GcError::from_fault(&place, &place, fault);
     if let Some(aside) = backend.aside() {
         // If it cannot be removed, it keeps nobody from collecting the segment itself.

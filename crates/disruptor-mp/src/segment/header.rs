@@ -37,7 +37,7 @@ const MAGIC: [u8; 8] = *b"MYELONSG";
 const BYTE_ORDER_MARK: u32 = 0x0102_0304;
 
 /// The version of the layout that this build writes. Builds of equal `major` understand each other.
-pub const ABI: AbiVersion = AbiVersion { major: 2, minor: 0 };
+pub const ABI: AbiVersion = AbiVersion { major: 2, minor: 1 };
 
 /// The value of the `ready` word of a finished segment.
 pub(super) const READY: u32 = 1;
@@ -428,8 +428,8 @@ fn checksum(wire: &WireHeader) -> u64 {
 }
 
 /// Writes the checksum that fits the rest of a header page, which a mutation has changed.
-#[cfg(fuzzing)]
-pub(super) fn restamp(page: &mut [u8]) {
+#[cfg(any(test, fuzzing))]
+pub(crate) fn restamp(page: &mut [u8]) {
     if let Ok((mut wire, _)) = WireHeader::read_from_prefix(page) {
         wire.checksum = checksum(&wire);
         page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());

@@ -52,6 +52,8 @@ pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Sec
 pub use error::{CreateError, GcError, OpenError};
 pub(crate) use gc::occupant;
 pub use gc::{GcOutcome, gc};
+#[cfg(test)]
+pub(crate) use header::restamp;
 pub use header::{ABI, AbiVersion, SegmentMake};
 pub use name::{
     InvalidName, MmapTransportLayout, NameProblem, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, SegmentName,

@@ -1,6 +1,6 @@
 //! Where a segment is: every constructor takes `impl Into<Place>`.
 //!
-//! **Lives here:** [`Place`]; nothing is looked up. **Builds on:** `name`, the objects of `backend`. **May touch it:**
+//! **Lives here:** [`Place`], and which backend it is; nothing is looked up. **Builds on:** `name`, `backend`. **May touch it:**
 //! anybody.
 
 #[cfg(target_os = "linux")]
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
 use super::backend::MemfdObject;
-use super::backend::{HeapObject, shm_path};
-use super::name::{MmapTransportLayout, SegmentName, absolute, printable};
+use super::backend::{Backend, DirEntry, HeapObject, shm_entry, shm_path};
+use super::name::{InvalidName, MmapTransportLayout, SegmentName, absolute, printable};
 use super::title::Title;
 
 /// Where a segment is, or is to be created.
@@ -48,6 +48,18 @@ impl Place {
             Self::Titled(place, title) => Self::Titled(Box::new(place.fixed()), title.clone()),
             other => other.clone(),
         }
+    }
+
+    /// What finds, names and removes the object here.
+    pub(super) fn backend(&self) -> Result<Box<dyn Backend + '_>, InvalidName> {
+        Ok(match self {
+            Self::Shm(name) => Box::new(shm_entry(name)?),
+            Self::File(path) => Box::new(DirEntry::of(path)?),
+            #[cfg(target_os = "linux")]
+            Self::Memfd(object) => Box::new(object),
+            Self::Heap(object) => Box::new(object),
+            Self::Titled(place, _) => return place.backend(),
+        })
     }
 
     /// The file under which other processes find the segment; `None` where it has no name, or what should be one cannot be.

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::backend::{self, Access, Backend, Fault, GIVE_TO_GROUP, Mapping, MemoryLimit, Object, Request};
+use super::backend::{Access, Backend, Fault, GIVE_TO_GROUP, Mapping, MemoryLimit, Object, Request};
 use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
 use super::error::{CreateError, OpenError};
 use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, is_ours, parse_header};
@@ -179,7 +179,7 @@ impl Segment {
         init: impl FnOnce(&Self),
     ) -> Result<(Self, Claim), CreateError> {
         let construction = Construction::new(place, blueprint, options)?;
-        let backend = backend::of(place)?;
+        let backend = place.backend()?;
         let fault = |fault| construction.error(fault);
         // Giving the name is exclusive anyway; this look saves reserving megabytes in vain.
         if backend.identity().map_err(fault)?.is_some() {
@@ -199,7 +199,7 @@ impl Segment {
     /// # Errors
     /// [`OpenError`]; every way in which it is not what was asked for has its own variant.
     pub(crate) fn open(place: &Place, kind: Kind, access: Access) -> Result<Self, OpenError> {
-        let backend = backend::of(place)?;
+        let backend = place.backend()?;
         let fault = |fault| OpenError::from_fault(place, fault);
         let started = Instant::now();
         let mut unlocked_since = None;
@@ -423,7 +423,7 @@ impl Segment {
 
     fn backend(&self) -> io::Result<Box<dyn Backend + '_>> {
         // The place led here, so its name is valid.
-        backend::of(&self.place).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        self.place.backend().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 
     pub(super) fn section(&self, section: Section) -> (NonNull<u8>, usize) {
@@ -476,7 +476,7 @@ pub(crate) fn replace(
 ) -> Result<(Segment, Claim), CreateError> {
     assert_eq!(claim.byte(), PRODUCER, "only who holds the producer's claim may replace a segment");
     let construction = Construction::new(place, blueprint, options)?;
-    let backend = backend::of(place)?;
+    let backend = place.backend()?;
     let fault = |fault| construction.error(fault);
     let old_identity = old.object.identity().map_err(|e| fault(Fault::new("fstat", e)))?;
     // Whether the name leads to `old` (true) or nowhere (false).
@@ -580,7 +580,7 @@ impl<'a> Construction<'a> {
     fn new(place: &'a Place, blueprint: &'a Blueprint, options: &'a CreateOptions) -> Result<Self, CreateError> {
         let plan = blueprint.plan()?;
         let new = Self { place, blueprint, options, plan, request: options.request(blueprint.kind, &plan) };
-        let backend = backend::of(place)?;
+        let backend = place.backend()?;
         let wanted_bytes = plan.total_len;
         if let Some(limit_bytes) =
             backend.longest_object_bytes(&new.request).filter(|limit_bytes| *limit_bytes < wanted_bytes)
@@ -695,7 +695,7 @@ impl<'a> Construction<'a> {
         let place = self.place.to_string();
         match (source.kind(), Errno::from_io_error(&source)) {
             (_, Some(Errno::NOSPC | Errno::DQUOT)) => {
-                match backend::of(self.place).ok().and_then(|backend| backend.free_bytes_without_inodes()) {
+                match self.place.backend().ok().and_then(|backend| backend.free_bytes_without_inodes()) {
                     Some(free_bytes) => CreateError::NoInodes { place, free_bytes, source },
                     None => {
                         CreateError::NoSpace { place, wanted_bytes: self.plan.total_len, available_bytes: 0, source }

@@ -15,6 +15,8 @@ pub(crate) mod futex;
 pub(crate) mod pause;
 pub(crate) mod primitive;
 #[cfg(not(loom))]
+pub(crate) mod racing;
+#[cfg(not(loom))]
 pub(crate) mod rhythm;
 #[cfg(not(loom))]
 pub(crate) mod settled;

@@ -26,8 +26,16 @@ pub(crate) enum Site {
     StampAcquire,
     /// The fence between a slot's invalidation and its payload: Release.
     InvalidateFence,
-    /// The fence between a tap's copy and its second look at the stamp: Acquire.
+    /// The fence between a tap's copy and its look at what says that it was written over, the stamp or *claimed*: Acquire.
     TapFence,
+    /// The word *claimed*, before anything is written up to where it says.
+    ClaimedFirst,
+    /// The fence between *claimed* and what is written up to there: Release.
+    ClaimedFence,
+    /// A tap's look at *claimed*, after its copy.
+    ClaimedCheck,
+    /// That a producer which takes over goes on from the *claimed* that it finds.
+    ClaimedKept,
     /// The published position: Release.
     CursorRelease,
     /// A late reader's look at the published position: Acquire.

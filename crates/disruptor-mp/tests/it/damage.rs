@@ -462,7 +462,9 @@ fn positions_at_the_ends_of_their_range_make_nobody_panic_or_hang_over_records()
         drop(consumer.next(Patience::Now).unwrap());
     }
     let plan = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap();
+    let mut tap = SharedDisruptorBuilder::records(place.clone(), 0).build_tap().unwrap();
     with_extreme_positions(&place, &path, plan, || {
+        let _ = (tap.next(Patience::Now).is_ok(), tap.missed(), tap.next_sequence(), tap.producer_sequence());
         let _ = (producer.publish(b"x", 0, 0, Patience::Now).is_ok(), producer.claim(100, Patience::Now).is_ok());
         let _ = producer.claim_at_least(10, 1000, Patience::Now).map(|claim| claim.commit(10, 0, 0));
         let _ = producer.publish(b"x", 0, 0, Patience::Until(in_ms(1))).is_ok();

@@ -51,6 +51,7 @@
 
 mod actor;
 mod auto;
+mod auto_records;
 mod counters;
 mod culprit;
 mod damage;
@@ -72,6 +73,8 @@ mod plain_loop;
 mod processes;
 mod proptest;
 mod reasons;
+mod record_batches;
+mod record_taps;
 mod records;
 mod ring;
 mod sizes;

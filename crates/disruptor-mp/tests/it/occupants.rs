@@ -48,8 +48,10 @@ fn forge(path: &Path, major: u16, is_native: bool) {
         mark.reverse();
     }
     file.write_all_at(&mark, 8).unwrap();
-    let major = if is_native { major } else { major.swap_bytes() };
-    file.write_all_at(&major.to_ne_bytes(), 12).unwrap();
+    for (number, at) in [(major, 12), (ABI.minor, 14)] {
+        let number = if is_native { number } else { number.swap_bytes() };
+        file.write_all_at(&number.to_ne_bytes(), at).unwrap();
+    }
 }
 
 #[test]

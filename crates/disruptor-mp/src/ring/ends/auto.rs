@@ -1,13 +1,10 @@
 //! A consumer on a thread of its own.
 //!
-//! **Lives here:** [`AutoConsumer`]. **Builds on:** `consumer`. **May touch it:** whoever started it.
+//! **Lives here:** [`AutoConsumer`]. **Builds on:** `consumer_face`; how events, or records, are handed out is their consumer's. **May touch it:** whoever started it.
 
-use super::consumer::SharedConsumer;
+use super::consumer_face::ConsumerEnd;
 use super::error::ConsumeError;
-use crate::Sequence;
 use crate::error::CoreSetting;
-use crate::ring::protocol::form::SlotForm;
-use crate::schema::Event;
 use crate::sync::affinity::pin_to;
 use crate::sync::companion::{Companion, Joined};
 use crate::sync::primitive::{AtomicBool, Ordering};
@@ -32,7 +29,7 @@ pub enum AutoConsumerEnd {
     Forked,
 }
 
-/// A thread that hands every event to a handler. Dropping it stops the thread after the event that is in the handler, and waits for
+/// A thread that hands every event, or every record, to a handler. Dropping it stops the thread after the event that is in the handler, and waits for
 /// that; in the handler itself, and in a child of `fork`, it does not wait.
 ///
 /// However the thread ends, the ring goes on holding what it has not acknowledged, for whoever attaches again under its id, as after
@@ -44,6 +41,29 @@ pub enum AutoConsumerEnd {
 ///
 /// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): every 64, and once 10 ms
 /// have passed since the last time, so a handler that takes long is not taken for one that hangs.
+///
+/// ```
+/// use disruptor_mp::{Patience, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (name, steps) = (disruptor_mp::portable_shm_segment_name("doc-a"), disruptor_mp::portable_shm_segment_name("doc-b"));
+/// let mut producer = build_shared_single_producer::<u64>(&name, 64).build_producer(|| 0)?;
+/// let consumer = attach_shared_consumer::<u64>(&name, 64)
+///     .handle_events_with(|event, sequence, _is_last| println!("event {sequence}: {event}"))?;
+/// producer.publish(|slot| *slot = 7)?;
+///
+/// // The same over records.
+/// let mut records = SharedDisruptorBuilder::records(&steps, 4096).build_record_producer()?;
+/// let reader = SharedDisruptorBuilder::records_at(&steps)
+///     .handle_records_with(|bytes, meta, _is_last| println!("record {}: {} bytes", meta.sequence, bytes.len()))?;
+/// records.publish(b"step 7", 1, 0, Patience::Endless)?;
+///
+/// drop((producer, records)); // what was published is handled before the threads end
+/// consumer.join().expect("the handler has not panicked");
+/// reader.join().expect("the handler has not panicked");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct AutoConsumer {
     orders: Arc<Orders>,
@@ -72,10 +92,12 @@ struct Orders {
 }
 
 impl AutoConsumer {
-    pub(crate) fn start<E: Event, F: SlotForm>(
-        mut consumer: SharedConsumer<E, F>,
+    /// Runs `process` on a thread: it hands what can be read now to a handler, as long as what it is given says so after each, and says how many
+    /// that were.
+    pub(crate) fn start<C: ConsumerEnd + Send + 'static>(
+        mut consumer: C,
         core: Option<CoreSetting>,
-        mut handler: impl FnMut(&E, Sequence, bool) + Send + 'static,
+        mut process: impl FnMut(&mut C, &dyn Fn() -> bool) -> usize + Send + 'static,
     ) -> Result<Self, NotStarted> {
         consumer.keep_place();
         let orders = Arc::new(Orders::default());
@@ -89,11 +111,7 @@ impl AutoConsumer {
             // Acquire pairs with Release in `shutdown`.
             let goes_on = || !told.stop.load(Ordering::Acquire);
             while may_run && goes_on() {
-                let handle = |event: &E, sequence, is_last| {
-                    handler(event, sequence, is_last);
-                    goes_on()
-                };
-                if consumer.process_while(handle) > 0 {
+                if process(&mut consumer, &goes_on) > 0 {
                     continue;
                 }
                 match consumer.wait_until_available(Some(Instant::now() + STOP_LATENCY)) {
@@ -107,7 +125,7 @@ impl AutoConsumer {
             }
             // One that may not run has handled nothing: it gives up its own place, and keeps that of the one it was to go on for.
             if told.leave.load(Ordering::Relaxed) || (!may_run && !consumer.has_rejoined()) {
-                consumer.leave();
+                consumer.leave_on_drop();
             }
             AutoConsumerEnd::ShutDown
         };

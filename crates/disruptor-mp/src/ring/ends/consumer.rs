@@ -189,7 +189,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// [`process_available_to_end`](Self::process_available_to_end), as long as `handler` returns `true`; the event for which it does not
     /// is handled.
     #[inline]
-    pub(super) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
+    pub(crate) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
         let first = self.end.side.core.next();
         // Redelivered events are handed out one at a time, and each is a batch of its own.
         while self.process_batch(&mut handler) && self.end.side.core.hands_out_singly() {}

@@ -25,3 +25,4 @@ mod producer_side;
 pub(crate) mod records;
 mod room;
 pub(crate) mod tap;
+pub(crate) mod tap_end;

@@ -209,7 +209,7 @@ impl<S: Carries> ProducerBase<S> {
         let deadline = match patience {
             Patience::Managed => return Ok(self.enter_managed(count, None)?),
             Patience::ManagedUntil(deadline) => return Ok(self.enter_managed(count, Some(deadline))?),
-            _ if !self.side.must_look(count) => return Ok(()),
+            _ if !self.side.must_look(count) || self.side.may_claim(count) => return Ok(()),
             Patience::Now if self.side.find_room(count) => return Ok(()),
             Patience::Now => return Err(NoRoom::Full),
             Patience::Endless => None,

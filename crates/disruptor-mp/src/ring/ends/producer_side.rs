@@ -147,6 +147,12 @@ impl<S: Carries> ProducerSide<S> {
         count > i64::MAX as usize || !self.core.has_watched_room(count as i64) || self.is_forked()
     }
 
+    /// Whether there is room for `count` that has only to be claimed.
+    #[inline(always)]
+    pub(super) fn may_claim(&mut self, count: usize) -> bool {
+        !self.is_forked() && i64::try_from(count).is_ok_and(|count| self.core.claim(count))
+    }
+
     #[inline(always)]
     pub(super) fn is_forked(&self) -> bool {
         crate::segment::fork_epoch() != self.fork_epoch
@@ -157,6 +163,9 @@ impl<S: Carries> ProducerSide<S> {
     pub(super) fn looks_for_room(&mut self, count: usize) -> bool {
         if self.is_forked() || count > self.capacity() {
             return false;
+        }
+        if self.may_claim(count) {
+            return true;
         }
         self.rescan_for(count);
         let has_room = self.core.has_room(count as i64);

@@ -6,14 +6,16 @@ use super::layout::{Carries, Slots};
 use crate::ring::membership::entry_byte;
 use crate::ring::protocol::control::{Control, Entry};
 use crate::ring::protocol::form::{Form, Lines, SlotForm};
-use crate::ring::protocol::memory::{Memory, SlotMemory};
+use crate::ring::protocol::memory::{LineMemory, Memory, SlotMemory};
 use crate::ring::protocol::records::word::{HEADER_BYTES, LINE_BYTES};
 use crate::schema::Event;
 use crate::segment::Segment;
 use crate::sync::fetch::fetch_for_write;
+use crate::sync::racing;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use zerocopy::IntoBytes;
 
 /// A ring that carries `S` in a segment, which it keeps mapped.
 pub(crate) struct Mapped<S> {
@@ -185,29 +187,25 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
         f(self.payload(position))
     }
 
-    /// A copy that may race with the producer. The language has no word for this: the payload is written with plain
-    /// stores and read here with relaxed atomic loads of at most a word. No reference is made, every bit pattern is an
-    /// event, and the caller believes the copy only if the form says that nothing has changed behind it.
     fn racing_copy(&self, position: i64) -> E {
-        use crate::sync::primitive::{AtomicU8, AtomicU64, Ordering};
-        let from = self.payload(position).cast::<u8>();
         let mut copy = E::new_zeroed();
-        let bytes = copy.as_mut_bytes();
-        let words = bytes.len() / 8;
-        for (i, chunk) in bytes.chunks_mut(8).enumerate() {
-            if i < words {
-                // SAFETY: payloads start on a multiple of 8 and this word lies inside the payload, which is mapped for
-                // reading.
-                let word = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast()) };
-                chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-            } else {
-                for (j, byte) in chunk.iter_mut().enumerate() {
-                    // SAFETY: this byte lies inside the payload.
-                    *byte = unsafe { AtomicU8::from_ptr(from.add(8 * i + j)) }.load(Ordering::Relaxed);
-                }
-            }
-        }
+        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives, and starts on a multiple of 8; every bit
+        // pattern is an event.
+        unsafe { racing::copy(self.payload(position).cast(), copy.as_mut_bytes()) };
         copy
+    }
+}
+
+impl LineMemory for Mapped<Lines> {
+    /// Blocks of 16 bytes, so that a payload is aligned in its copy as it is in its ring.
+    type Copy = Vec<u128>;
+
+    fn racing_copy(&self, position: i64, len: usize, into: &mut Vec<u128>) {
+        into.resize(len.div_ceil(size_of::<u128>()), 0);
+        let from = self.record(position, len).cast();
+        // SAFETY: `record` has checked that so many bytes from there are mapped, for reading, as long as `self` lives; they start on a multiple of
+        // 16.
+        unsafe { racing::copy(from.as_ptr(), &mut into.as_mut_bytes()[..len]) };
     }
 }
 

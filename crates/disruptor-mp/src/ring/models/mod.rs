@@ -13,6 +13,7 @@ mod close;
 mod departures;
 mod group;
 mod join;
+mod lossy;
 mod mutants;
 mod park;
 mod records;

@@ -77,6 +77,19 @@ mutants! {
     }
     TapFence {
         tap::accepted_copy_is_never_torn => UNSEEN,
+        lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
+    }
+    ClaimedFirst {
+        lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
+    }
+    ClaimedFence {
+        lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
+    }
+    ClaimedCheck {
+        lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
+    }
+    ClaimedKept {
+        lossy::copy_of_a_record_is_never_torn_by_a_producer_that_died_writing => UNSEEN,
     }
     CursorRelease {
         stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,

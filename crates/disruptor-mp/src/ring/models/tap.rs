@@ -4,29 +4,40 @@ use super::*;
 use crate::ring::protocol::control::{Control, Entry};
 use crate::ring::protocol::form::Stamped;
 use crate::ring::protocol::tap::TapReader;
-use crate::sync::primitive::{AtomicI64, AtomicU64};
+use crate::sync::primitive::AtomicU64;
 use loom::thread::spawn;
 
 /// A ring whose payloads may be read while they are written: two words each, written and read relaxed, one after the other. That is
 /// what a racing copy of plain memory does at worst.
-struct RacingMemory {
-    words: Ring,
+pub(super) struct RacingMemory<F: Form> {
+    words: Heap<F>,
     payloads: Box<[[AtomicU64; 2]]>,
 }
 
-impl RacingMemory {
-    fn new() -> Self {
-        let payloads = (0..CAPACITY).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
-        Self { words: ring(1), payloads }
+impl<F: Form> RacingMemory<F> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let payloads = (0..capacity).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
+        Self { words: Arc::new(HeapMemory::new(capacity, 1, None)), payloads }
     }
 
-    fn payload(&self, sequence: i64) -> &[AtomicU64; 2] {
-        &self.payloads[sequence as usize % CAPACITY]
+    fn payload(&self, position: i64) -> &[AtomicU64; 2] {
+        &self.payloads[position as usize % self.payloads.len()]
+    }
+
+    /// Writes what belongs at `position`, which carries event `number`.
+    pub(super) fn write(&self, position: i64, number: i64) {
+        self.payload(position).iter().for_each(|word| word.store(value(number), Ordering::Relaxed));
+    }
+
+    /// Copies what stands at `position`.
+    pub(super) fn read(&self, position: i64) -> [u64; 2] {
+        let [first, second] = self.payload(position);
+        [first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)]
     }
 }
 
-impl Memory for Arc<RacingMemory> {
-    type Form = Stamped;
+impl<F: Form> Memory for Arc<RacingMemory<F>> {
+    type Form = F;
 
     fn control(&self) -> &Control {
         self.words.control()
@@ -44,12 +55,12 @@ impl Memory for Arc<RacingMemory> {
         self.words.capacity()
     }
 
-    fn header(&self, position: i64) -> &AtomicI64 {
+    fn header(&self, position: i64) -> &F::Header {
         self.words.header(position)
     }
 }
 
-impl SlotMemory for Arc<RacingMemory> {
+impl SlotMemory for Arc<RacingMemory<Stamped>> {
     type Event = [u64; 2];
 
     fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut [u64; 2]) -> R) -> R {
@@ -66,15 +77,14 @@ impl SlotMemory for Arc<RacingMemory> {
     }
 
     fn racing_copy(&self, sequence: i64) -> [u64; 2] {
-        let [first, second] = self.payload(sequence);
-        [first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)]
+        self.read(sequence)
     }
 }
 
 #[test]
 pub(super) fn accepted_copy_is_never_torn() {
     explore(Some(3), 2, || {
-        let memory = Arc::new(RacingMemory::new());
+        let memory = Arc::new(RacingMemory::<Stamped>::new(CAPACITY));
         let mut producer = Sequencer::create(Arc::clone(&memory), Announce::Registered);
         let mut tap = TapReader::new(Arc::clone(&memory));
         let tapping = spawn(move || {
@@ -83,7 +93,7 @@ pub(super) fn accepted_copy_is_never_torn() {
                 let Some((sequence, event)) = tap.copy_next() else { return false };
                 assert_eq!(event, [value(sequence); 2], "{WRONG}");
                 copied += 1;
-                assert_eq!(copied + tap.missed() as i64, tap.next(), "an event was neither copied nor missed");
+                assert_eq!(copied + tap.missed() as i64, tap.number(), "an event was neither copied nor missed");
                 true
             });
             copied

@@ -19,7 +19,7 @@
 //! 312  claim limit, once more    producer
 //! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
 //! 416  times: parked, woken, alerted (reserved)         360  given back until       holder of its lock byte
-//! 512  claimed (reserved)        producer               512  released, 64 words (reserved)
+//! 512  claimed                   producer               512  released, 64 words (reserved)
 //! 640  begins, 8 positions       producer               1024 -
 //! ```
 //!
@@ -56,7 +56,7 @@ pub struct Control {
     pub(crate) readers: PaddedBell,
     pub(crate) gate: GateLine,
     pub(crate) producer: ProducerLine,
-    _claimed: ReservedLine,
+    pub(crate) claimed: ClaimedLine,
     pub(crate) begins: BeginsLine,
 }
 
@@ -110,9 +110,10 @@ pub(crate) struct ProducerLine {
     _times: [AtomicU64; 3],
 }
 
-/// A line of its own for how far the producer is about to write.
+/// How far the producer may be writing, where its form says so ([`Form::CLAIMS`](super::form::Form::CLAIMS)). On a line of its own: taps read
+/// it with every copy.
 #[repr(C, align(128))]
-struct ReservedLine(AtomicI64);
+pub(crate) struct ClaimedLine(AtomicI64);
 
 /// Eighths of a ring of records for each of which the position of the first record in it is kept.
 pub(crate) const EIGHTHS: usize = 8;
@@ -130,7 +131,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Control, gate) == 256 && core::mem::offset_of!(GateLine, refusal) == 40);
     assert!(core::mem::offset_of!(GateLine, beside) == 48 && core::mem::offset_of!(BesideGate, claim_limit_again) == 8);
     assert!(core::mem::offset_of!(Control, producer) == 384 && core::mem::offset_of!(ProducerLine, reign) == 24);
-    assert!(core::mem::offset_of!(Control, _claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
+    assert!(core::mem::offset_of!(Control, claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
     assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
     assert!(core::mem::offset_of!(MemberLine, ending) == 184 && core::mem::offset_of!(MemberLine, refusal) == 224);
     assert!(core::mem::offset_of!(MemberLine, given_back_until) == 232);
@@ -165,7 +166,7 @@ impl Control {
                 reign: AtomicU64::new(1),
                 _times: std::array::from_fn(|_| AtomicU64::new(0)),
             },
-            _claimed: ReservedLine(AtomicI64::new(0)),
+            claimed: ClaimedLine(AtomicI64::new(0)),
             begins: BeginsLine { first: std::array::from_fn(|_| AtomicI64::new(0)) },
         }
     }
@@ -376,6 +377,24 @@ impl Entry {
     pub(crate) fn ending(&self, status: Status) -> Option<Ending> {
         let word = self.member.ending.load(Ordering::Relaxed);
         (word >> 8 == status.epoch).then(|| Ending::from_number(word & 0xff)).flatten()
+    }
+}
+
+impl ClaimedLine {
+    /// Says that the producer may be writing everything before `position`. Before the fence in `Sequencer::claim`, and before anything there is written.
+    pub(crate) fn store(&self, position: i64) {
+        self.0.store(position, Ordering::Relaxed);
+    }
+
+    /// How far the producer may be writing; 0 if it has not said so. After a tap's fence: as far as it had written what the tap has copied.
+    pub(crate) fn load(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether a producer that stands at `published` may have stored this word, which was not loaded before that position was.
+    pub(crate) fn allows(&self, published: i64) -> bool {
+        let claimed = self.load();
+        claimed == 0 || published <= claimed
     }
 }
 

@@ -40,6 +40,11 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     const HEADROOM: i64;
 
+    /// Whether a producer says in *claimed* how far it may be writing, because what lies in front of an event does not tell a reader that does
+    /// not gate that the event is written over.
+    #[doc(hidden)]
+    const CLAIMS: bool;
+
     /// Whether what users call an event stands in a line of the ring, which costs that line to look at.
     #[doc(hidden)]
     const NUMBERS_STAND_IN_LINES: bool;
@@ -138,6 +143,18 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         published: i64,
         is_over: bool,
     ) -> Option<i64>;
+
+    /// What a reader expects after the event that it expected.
+    #[doc(hidden)]
+    fn following(expected: Self::Expected) -> Self::Expected;
+
+    /// The published position, and what a reader expects there that does not gate.
+    #[doc(hidden)]
+    fn at_cursor<M: Memory<Form = Self>>(memory: &M) -> (i64, Self::Expected);
+
+    /// Where a reader goes on that does not gate, and that was lapped while it expected `expected` at `next`; and what it expects there.
+    #[doc(hidden)]
+    fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, expected: Self::Expected) -> (i64, Self::Expected);
 
     /// Clears what a producer that died left behind `end`, the end of what was published, and that the next write would
     /// bring to life.

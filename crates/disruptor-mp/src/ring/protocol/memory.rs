@@ -4,7 +4,7 @@
 //! `ring::memory`. **Builds on:** `control`, `form`. **May touch it:** the algorithm.
 
 use super::control::{Control, Entry};
-use super::form::{Form, SlotForm};
+use super::form::{Form, Lines, SlotForm};
 use crate::sync::primitive::AtomicI64;
 
 /// The words of one ring.
@@ -132,4 +132,14 @@ pub trait SlotMemory: Memory<Form: SlotForm> {
     /// A copy of the payload of event `position` that may race with the producer; the caller believes it only if the
     /// form says so.
     fn racing_copy(&self, position: i64) -> Self::Event;
+}
+
+/// The lines of a ring of records, for a reader that does not gate them.
+pub(crate) trait LineMemory: Memory<Form = Lines> {
+    /// Where a payload is copied to.
+    type Copy;
+
+    /// Copies `len` bytes of payload, fewer than the ring has, from the record at `position`. That may race with the producer; the caller
+    /// believes them only if it has not claimed their lines again.
+    fn racing_copy(&self, position: i64, len: usize, into: &mut Self::Copy);
 }

@@ -9,7 +9,7 @@ use super::memory::Memory;
 use crate::step;
 use crate::sync::announce::Announce;
 use crate::sync::bell::Park;
-use crate::sync::primitive::{Ordering, Site, fence_at, order};
+use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
 
 /// What the producer knows beyond what is in the ring.
 pub(crate) struct Sequencer<M: Memory> {
@@ -18,8 +18,13 @@ pub(crate) struct Sequencer<M: Memory> {
     next: i64,
     /// What the cursor says. Behind `next` only while several records are published together.
     announced: i64,
-    /// Positions below this may be written without looking at anybody.
+    /// Positions below this may be written without looking at anybody, and without saying so: the lower of `open`, and of `claimed` where that is
+    /// kept.
     gate: i64,
+    /// Positions below this may be written as far as the last rescan knows.
+    open: i64,
+    /// What the word *claimed* says, where the form keeps it. Only grows.
+    claimed: i64,
     /// Positions below this may be written without looking whether a watched consumer has gone; never beyond the gate.
     watched: i64,
     /// The highest position that any rescan has allowed in the end: what the claim limit says. Only grows, so that a slot which was written, or
@@ -120,7 +125,9 @@ impl<M: Memory> Sequencer<M> {
             memory,
             next: 0,
             announced: 0,
-            gate,
+            gate: if M::Form::CLAIMS { 0 } else { gate },
+            open: gate,
+            claimed: 0,
             watched: 0,
             limit: gate,
             sentinel,
@@ -157,12 +164,19 @@ impl<M: Memory> Sequencer<M> {
         let active = memory.entries().filter(|entry| entry.status().state == State::Active);
         let laps = active.map(|entry| entry.position.load(Ordering::Acquire).saturating_add(memory.capacity()));
         let limit = laps.filter(|lap| (next..limit).contains(lap)).min().unwrap_or(limit);
+        // Our predecessor may have written up to there, whatever of it was committed. Checked like the claim limit, beyond which it cannot lie.
+        let claimed = if weakened(Site::ClaimedKept) { next } else { control.claimed.load().clamp(next, limit) };
+        if M::Form::CLAIMS {
+            control.claimed.store(claimed);
+        }
         // `gate = next` makes the first publish look at everybody.
         let mut taken = Self {
             memory,
             next,
             announced: next,
             gate: next,
+            open: next,
+            claimed,
             watched: next,
             limit,
             sentinel,
@@ -196,6 +210,50 @@ impl<M: Memory> Sequencer<M> {
         count <= self.gate - self.next
     }
 
+    /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, says first that they will be.
+    #[inline]
+    pub(crate) fn claim(&mut self, count: i64) -> bool {
+        if !M::Form::CLAIMS {
+            return self.has_room(count);
+        }
+        if count > self.open - self.next {
+            return false;
+        }
+        let end = self.next + count;
+        if end > self.claimed {
+            // An eighth of the ring ahead, so that this is rare. A tap loses so much of the oldest, and no more.
+            self.claimed = (end + self.eighth()).min(self.open);
+            if !weakened(Site::ClaimedFirst) {
+                self.memory.control().claimed.store(self.claimed);
+            }
+            step!(ClaimedStored);
+            // Release fence, partner in `lossy::is_whole`: a tap that copied any byte of what we write from now on finds this word, or a later one.
+            fence_at(Site::ClaimedFence, Ordering::Release);
+        }
+        self.gate = self.open.min(self.claimed);
+        true
+    }
+
+    /// [`claim`](Self::claim) of as many positions as may be written, up to `count`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn claim_up_to(&mut self, count: i64) {
+        self.claim(count.min(self.open - self.next));
+    }
+
+    /// An eighth of the ring.
+    fn eighth(&self) -> i64 {
+        (self.memory.capacity() / EIGHTHS as i64).max(1)
+    }
+
+    /// Says late what should have been said before, in the model that lacks that.
+    #[inline(always)]
+    pub(super) fn claim_late(&self) {
+        if weakened(Site::ClaimedFirst) {
+            self.memory.control().claimed.store(self.claimed);
+        }
+    }
+
     /// The same for a caller that watches consumers. When it says no and [`has_room`](Self::has_room) says yes, it is time to look at them.
     #[inline(always)]
     pub(crate) fn has_watched_room(&self, count: i64) -> bool {
@@ -209,7 +267,7 @@ impl<M: Memory> Sequencer<M> {
         self.watched = self.gate.min(self.next + count);
     }
 
-    /// How many events may be written now.
+    /// How many events may be written now, without another [`claim`](Self::claim).
     pub(crate) fn room(&self) -> i64 {
         (self.gate - self.next).max(0)
     }
@@ -253,7 +311,7 @@ impl<M: Memory> Sequencer<M> {
     /// ([`ABANDONED`](super::control::ABANDONED)), and wakes everybody.
     pub(crate) fn close(&mut self, how: u32) {
         self.publish();
-        (self.gate, self.watched) = (self.next, self.next);
+        (self.gate, self.open, self.watched) = (self.next, self.next, self.next);
         // Release pairs with Acquire in `GateLine::closing`: who sees the flag sees every event before it.
         self.memory.control().gate.closed.store(how, order(Site::CloseRelease, Ordering::Release));
         step!(ClosedStored);
@@ -281,11 +339,13 @@ impl<M: Memory> Sequencer<M> {
         // SeqCst fence, partner in `join::handshake`.
         fence_at(Site::RescanFence, Ordering::SeqCst);
         let second = self.scan(wanted);
-        self.gate = first.gate().min(second.gate());
+        self.open = first.gate().min(second.gate());
+        self.gate = if M::Form::CLAIMS { self.open.min(self.claimed) } else { self.open };
         self.watched = self.next;
         // A joiner between the looks may stand more than a lap before what the first look allowed. Nothing was written up to there.
-        self.limit = self.limit.max(self.gate);
+        self.limit = self.limit.max(self.open);
         self.memory.control().gate.set_claim_limit(self.limit);
+        self.claim(wanted);
         second
     }
 
@@ -356,7 +416,7 @@ impl<M: Memory> Sequencer<M> {
     /// was promised before stays.
     fn next_step(&self, wanted: i64) -> i64 {
         let capacity = self.memory.capacity();
-        let step = (capacity / EIGHTHS as i64).max(1);
+        let step = self.eighth();
         let far_enough = self.next + wanted.clamp(1, capacity);
         // A power of two, as the capacity is.
         ((far_enough + step - 1) & !(step - 1)).max(self.limit).min(self.next + capacity)
@@ -416,7 +476,7 @@ impl<M: Memory> Sequencer<M> {
         let ticket = self.memory.entry(entry).writer.announce();
         step!(WriterAnnounced);
         let barrier = crate::sync::announce::before_second_look(&self.memory.entry(entry).announce);
-        if !crate::sync::primitive::weakened(Site::ParkSecondLook) {
+        if !weakened(Site::ParkSecondLook) {
             let scan = self.rescan();
             // Sleep only if it is this entry that the last look found in the way: it has then not moved since our fence, and rings
             // when it does. Somebody else would ring a bell at which nobody sleeps. (Whether the gate has room says nothing of the

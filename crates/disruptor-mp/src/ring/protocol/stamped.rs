@@ -30,6 +30,7 @@ impl Form for Stamped {
     #[cfg(not(loom))]
     const KIND: Kind = Kind::Ring;
     const HEADROOM: i64 = 0;
+    const CLAIMS: bool = false;
     const NUMBERS_STAND_IN_LINES: bool = false;
 
     #[inline(always)]
@@ -121,6 +122,18 @@ impl Form for Stamped {
         is_over: bool,
     ) -> Option<i64> {
         damage::resume_among_stamps(memory, next, word, published, is_over)
+    }
+
+    fn following((): ()) {}
+
+    fn at_cursor<M: Memory<Form = Self>>(memory: &M) -> (i64, ()) {
+        (memory.control().cursor.acquire(), ())
+    }
+
+    /// Half a lap before the cursor: there is room to breathe.
+    fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, (): ()) -> (i64, ()) {
+        let published = memory.control().cursor.acquire();
+        ((published - memory.capacity() / 2).max(next + 1).min(published), ())
     }
 
     fn clear_leftovers<M: Memory<Form = Self>>(memory: &M, end: i64) {

@@ -1,24 +1,36 @@
 //! A reader that does not gate: it may miss events, knows how many, and never sees a torn one.
 //!
-//! **Lives here:** [`TapReader`], the algorithm; its public face is `ends::tap`. **Builds on:** `memory`, `form`. **May touch it:**
-//! anybody, also on a read-only mapping.
+//! **Lives here:** [`TapReader`], the algorithm, for events and for records; its public faces are `ends::tap` and `ends::records::tap`. **Builds on:** `memory`, `form`. **May
+//! touch it:** anybody, also on a read-only mapping.
 
-use super::form::SlotForm;
-use super::memory::{Memory, SlotMemory};
-use crate::sync::primitive::Ordering;
+use super::form::{Form, SlotForm};
+use super::memory::{LineMemory, Memory, SlotMemory};
+use super::records::lossy;
+use super::records::word::Word;
 
 /// Where a tap stands.
 pub(crate) struct TapReader<M: Memory> {
     memory: M,
     next: i64,
+    /// What tells the event at `next` from what stands there in another lap.
+    expected: <M::Form as Form>::Expected,
     missed: u64,
 }
 
-impl<M: SlotMemory> TapReader<M> {
+/// A record that a tap has copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copied {
+    pub(crate) number: i64,
+    pub(crate) len: usize,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+}
+
+impl<M: Memory> TapReader<M> {
     /// A tap that begins with the next event.
     pub(crate) fn new(memory: M) -> Self {
-        let next = memory.control().cursor.acquire();
-        Self { memory, next, missed: 0 }
+        let (next, expected) = M::Form::at_cursor(&memory);
+        Self { memory, next, expected, missed: 0 }
     }
 
     pub(crate) fn memory(&self) -> &M {
@@ -26,8 +38,8 @@ impl<M: SlotMemory> TapReader<M> {
     }
 
     /// The sequence that the tap looks for next.
-    pub(crate) fn next(&self) -> i64 {
-        self.next
+    pub(crate) fn number(&self) -> i64 {
+        M::Form::number(self.expected, self.next)
     }
 
     /// Events that were overwritten before they could be copied, since the tap began. Only grows.
@@ -35,32 +47,64 @@ impl<M: SlotMemory> TapReader<M> {
         self.missed
     }
 
-    /// A copy of the next event that is still there, or `None` if there is none yet.
-    pub(crate) fn copy_next(&mut self) -> Option<(i64, M::Event)> {
+    /// The next event that `copy` gets. Asked for what is expected at a position, it gives that, or nothing where nothing is to be handed out,
+    /// with the position after it; or `None` if it is not there.
+    fn find<T>(
+        &mut self,
+        mut copy: impl FnMut(&M, i64, <M::Form as Form>::Expected) -> Option<(Option<T>, i64)>,
+    ) -> Option<T> {
+        let mut is_published = false;
         loop {
-            if let Some(event) = M::Form::copy(&self.memory, self.next) {
-                self.next += 1;
-                return Some((self.next - 1, event));
+            if let Some((found, end)) = copy(&self.memory, self.next, self.expected) {
+                self.next = end;
+                if found.is_some() {
+                    self.expected = M::Form::following(self.expected);
+                    return found;
+                }
+                is_published = false;
+                continue;
             }
-            // Not there: not yet written, or lapped. The cursor tells; it is a number from shared memory and decides
-            // only where we look next.
+            if is_published {
+                // It was there, and is not any more: lapped, or about to be.
+                let (next, expected) = M::Form::resume_lapped(&self.memory, self.next, self.expected);
+                let missed = M::Form::number(expected, next).saturating_sub(self.number());
+                // No more than there was room for, whatever stands there as a number.
+                self.missed += missed.clamp(0, (next - self.next).max(0)) as u64;
+                (self.next, self.expected, is_published) = (next, expected, false);
+                continue;
+            }
+            // Not written yet, or written since, or lapped. The cursor tells; it is a number from shared memory and decides only where we look
+            // next.
             let published = self.memory.control().cursor.acquire();
             if published <= self.next {
-                // It may lag behind what was stamped, by less than a lap. More means that what led us here was no
-                // position.
+                // It may lag by less than a lap. More means that what led us here was no position.
                 if self.next - published > self.memory.capacity() {
-                    self.next = published;
+                    (self.next, self.expected) = M::Form::at_cursor(&self.memory);
                 }
                 return None;
             }
-            let stamp = self.memory.word(self.next).load(Ordering::Acquire);
-            if self.memory.end_of(self.next, stamp).is_some() {
-                continue; // it has just appeared
-            }
-            // Lapped, or about to be: half a lap behind the writer there is room to breathe.
-            let resume = (published - self.memory.capacity() / 2).max(self.next + 1).min(published);
-            self.missed += (resume - self.next) as u64;
-            self.next = resume;
+            is_published = true;
         }
+    }
+}
+
+impl<M: SlotMemory> TapReader<M> {
+    /// A copy of the next event that is still there, or `None` if there is none yet.
+    pub(crate) fn copy_next(&mut self) -> Option<(i64, M::Event)> {
+        self.find(|memory, position, ()| Some((Some((position, M::Form::copy(memory, position)?)), position + 1)))
+    }
+}
+
+impl<M: LineMemory> TapReader<M> {
+    /// Copies the payload of the next record that is still there into `into`; `None` if there is none yet.
+    pub(crate) fn copy_next_record(&mut self, into: &mut M::Copy) -> Option<Copied> {
+        self.find(|memory, position, number| {
+            let (word, end) = lossy::copy(memory, position, number, into)?;
+            let copied = match word {
+                Word::Record { len, kind, flags, .. } => Some(Copied { number, len: len as usize, kind, flags }),
+                Word::Padding { .. } => None,
+            };
+            Some((copied, end))
+        })
     }
 }

@@ -34,3 +34,36 @@ fn gates_tell_where_the_end_is_although_the_high_water_was_forged() {
     let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
     assert_eq!((next.next(), next.next_number()), (end, 1));
 }
+
+#[test]
+fn a_cursor_beyond_what_was_claimed_is_not_believed_although_nobody_gates() {
+    let mut producer = SharedDisruptorBuilder::records(Place::heap(), 4096).build_record_producer().unwrap();
+    let memory = producer.base().memory().clone();
+    for _ in 0..80 {
+        producer.publish(&[1; 40], 0, 0, Patience::Now).unwrap();
+    }
+    let (end, claimed) = (memory.control().cursor.acquire(), memory.control().claimed.load());
+    assert!((end..end + 64).contains(&claimed) && claimed < memory.control().gate.claim_limit_at_most() + 1);
+    // Where a record stood a lap ago: its words lead on.
+    memory.control().gate.set_claim_limit(end + 64);
+    memory.control().cursor.publish(claimed + 3);
+    let mut next = Sequencer::take_over(memory.clone(), Announce::Fenced);
+    assert_eq!((next.next(), next.next_number(), next.take_forged()), (end, 80, 1));
+}
+
+#[test]
+fn a_forged_claimed_moves_no_end() {
+    for lie in [i64::MIN, -1, 1, 20, i64::MAX] {
+        let place = Place::heap();
+        let mut producer = SharedDisruptorBuilder::records(place.clone(), 4096).build_record_producer().unwrap();
+        let _consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+        for _ in 0..30 {
+            producer.publish(&[1; 40], 0, 0, Patience::Now).unwrap();
+        }
+        let memory = producer.base().memory().clone();
+        memory.control().claimed.store(lie);
+        let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
+        assert_eq!((next.next(), next.next_number()), (30, 30), "{lie}");
+        assert!((30..30 + 64).contains(&memory.control().claimed.load()), "{lie}");
+    }
+}

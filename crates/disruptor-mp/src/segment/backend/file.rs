@@ -24,14 +24,14 @@ const ASIDE_NAME_BYTES_MAX: usize = 200;
 
 /// A name in a directory. The last component is never followed if it is a symlink, and it cannot be `..`.
 #[derive(Debug)]
-pub(super) struct DirEntry {
+pub(crate) struct DirEntry {
     dir: PathBuf,
     path: PathBuf,
 }
 
 impl DirEntry {
     /// The entry that `path` names.
-    pub(super) fn of(path: &Path) -> Result<Self, InvalidName> {
+    pub(crate) fn of(path: &Path) -> Result<Self, InvalidName> {
         let name = name::file_name(path)?;
         let dir = match path.parent() {
             Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),

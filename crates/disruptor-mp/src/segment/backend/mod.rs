@@ -2,7 +2,8 @@
 //! everywhere and not here.
 //!
 //! **Lives here:** [`Backend`], what a place must be able to do, [`Object`], what it hands out, and [`Cell`], the name of an object
-//! that has no name. **Builds on:** `owner` for locks, `place`. **May touch it:** `segment` and `gc`.
+//! that has no name. **Builds on:** `owner` for locks. **May touch it:** `place`, which says which one it
+//! is; `segment` and `gc`.
 
 mod descriptor;
 mod file;
@@ -18,6 +19,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use descriptor::identity as identity_of_descriptor;
+pub(super) use file::DirEntry;
 #[cfg(test)]
 pub(super) use file::pretend_no_tmpfile;
 pub(super) use heap::HeapMemory;
@@ -25,12 +27,10 @@ pub use heap::HeapObject;
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdObject;
 pub(super) use memory_limit::MemoryLimit;
-pub(super) use shm::path as shm_path;
+pub(super) use shm::{entry as shm_entry, path as shm_path};
 
 use super::blueprint::Section;
-use super::name::InvalidName;
 use super::owner::{self, Claim, ForkSafe, LockRange, Spare};
-use super::place::Place;
 use window::Window;
 
 /// What a participant may do with a segment.
@@ -140,18 +140,6 @@ pub(super) trait Backend {
     fn longest_object_bytes(&self, _request: &Request) -> Option<u64> {
         descriptor::longest_file_bytes()
     }
-}
-
-/// The backend of a place.
-pub(super) fn of(place: &Place) -> Result<Box<dyn Backend + '_>, InvalidName> {
-    Ok(match place {
-        Place::Shm(name) => Box::new(shm::entry(name)?),
-        Place::File(path) => Box::new(file::DirEntry::of(path)?),
-        #[cfg(target_os = "linux")]
-        Place::Memfd(object) => Box::new(object),
-        Place::Heap(object) => Box::new(object),
-        Place::Titled(place, _) => return of(place),
-    })
 }
 
 /// An object that exists, with or without a name: something with a length that can be mapped and locked.

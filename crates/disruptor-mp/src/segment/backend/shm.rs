@@ -16,7 +16,7 @@ use super::file::DirEntry;
 ///
 /// # Errors
 /// The name is none, for instance because it has a `/`.
-pub(super) fn entry(name: &str) -> Result<DirEntry, InvalidName> {
+pub(crate) fn entry(name: &str) -> Result<DirEntry, InvalidName> {
     DirEntry::of(&path(name)?)
 }
 

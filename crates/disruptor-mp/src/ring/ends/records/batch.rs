@@ -31,9 +31,7 @@ impl<'a> RecordBatch<'a> {
         flags: u8,
         patience: Patience,
     ) -> Result<Sequence, RecordError> {
-        let mut claim = self.claim(payload.len(), patience)?;
-        claim.copy_from_slice(payload);
-        Ok(claim.commit(payload.len(), kind, flags))
+        self.producer.publish_telling(payload, kind, flags, patience, Tell::WithBatch)
     }
 
     /// See [`RecordProducer::claim`].

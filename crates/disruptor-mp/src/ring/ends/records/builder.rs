@@ -4,9 +4,13 @@
 //! **May touch it:** applications.
 
 use super::consumer::RecordConsumer;
+use super::lease::RecordMeta;
 use super::producer::RecordProducer;
+use super::tap::RecordTap;
 use crate::builder::SharedDisruptorBuilder;
 use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::ring::construct;
+use crate::ring::ends::auto::AutoConsumer;
 use crate::ring::memory::record_size::{self, DEFAULT_RECORD_RING_BYTES};
 use crate::ring::protocol::records::line::Lines;
 use crate::segment::Place;
@@ -70,6 +74,35 @@ impl SharedDisruptorBuilder<(), Lines> {
     pub fn build_record_consumer(self) -> MultiProcessResult<RecordConsumer> {
         let bytes = self.record_bytes.unwrap_or(0);
         Ok(RecordConsumer::new(self.consumer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
+    }
+
+    /// Attaches a consumer and runs `handler(bytes, meta, end_of_batch)` for every record, on a thread of its own. Records are acknowledged as
+    /// [`AutoConsumer`] says.
+    ///
+    /// # Errors
+    /// As [`build_record_consumer`](Self::build_record_consumer).
+    pub fn handle_records_with(
+        self,
+        mut handler: impl FnMut(&[u8], RecordMeta, bool) + Send + 'static,
+    ) -> MultiProcessResult<AutoConsumer> {
+        let handle = move |consumer: &mut RecordConsumer, goes_on: &dyn Fn() -> bool| {
+            consumer.process_while(|bytes, meta, ahead| {
+                handler(bytes, meta, ahead.is_empty());
+                goes_on()
+            })
+        };
+        self.run_on_thread(Self::build_record_consumer, handle)
+    }
+
+    /// Attaches a tap: it maps the ring read-only, holds nobody back, and may miss records.
+    ///
+    /// # Errors
+    /// See [`MultiProcessError`](crate::MultiProcessError). `IncompatibleLayout` of a *minor version*: the ring was made by an older build, whose
+    /// producers do not say how far they write.
+    pub fn build_tap(self) -> MultiProcessResult<RecordTap> {
+        let bytes = self.record_bytes.unwrap_or(0);
+        let memory = construct::tap(&self.place, self.capacity).map_err(|error| built_in_bytes(error, bytes))?;
+        Ok(RecordTap::new(memory))
     }
 }
 

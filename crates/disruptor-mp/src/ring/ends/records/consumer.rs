@@ -3,6 +3,8 @@
 //! **Lives here:** [`RecordConsumer`]; what it hands out is in `lease`. **Builds on:** `consumer_end` for the waits, `word`.
 //! **May touch it:** one process, one thread at a time.
 
+use super::batch_lease::{RecordBatchLease, Span};
+use super::found::{Found, look_at, look_at_next};
 use super::lease::{RecordLease, RecordMeta};
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
@@ -10,31 +12,12 @@ use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::ends::error::{ConsumeError, or_end};
 use crate::ring::ends::pace::coarse_now_ns;
 use crate::ring::ends::patience::Patience;
-use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::records::line::Lines;
-use crate::ring::protocol::records::walk::is_numbered;
-use crate::ring::protocol::records::word::Word;
-use crate::sync::primitive::Ordering;
-use std::ptr::NonNull;
 
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
 /// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
 pub struct RecordConsumer {
     end: ConsumerBase<Lines>,
-}
-
-/// What lies at a position, and the position behind it.
-enum Found {
-    Record {
-        bytes: NonNull<[u8]>,
-        meta: RecordMeta,
-        end: i64,
-    },
-    Padding {
-        end: i64,
-    },
-    /// A word that no producer has stored, or one of another lap.
-    Damage,
 }
 
 impl RecordConsumer {
@@ -96,6 +79,29 @@ impl RecordConsumer {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
 
+    /// What can be read now, at most `max` records, as one lease that is acknowledged as a whole; waits for the first as `patience` says. `None`
+    /// only for [`Patience::Now`], if there is none.
+    ///
+    /// # Errors
+    /// See [`next`](Self::next).
+    ///
+    /// # Panics
+    /// If `max` is 0.
+    pub fn next_batch(&mut self, max: usize, patience: Patience) -> Result<Option<RecordBatchLease<'_>>, ConsumeError> {
+        assert!(max > 0, "a batch has room for at least one record");
+        loop {
+            if self.end.side.look_for_all() {
+                let span = Span::of(&self.end.side, max);
+                if !span.is_empty() {
+                    return Ok(Some(RecordBatchLease::new(&mut self.end.side, span)));
+                }
+            }
+            if !self.go_on(patience)? {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and it does not wait.
     #[inline(never)]
     fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
@@ -125,20 +131,33 @@ impl RecordConsumer {
     /// that takes long makes progress, and gets room. If `handler` panics, the records before that one are acknowledged, and it is not.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
+        self.process_while(|bytes, meta, _| {
+            handler(bytes, meta);
+            true
+        })
+    }
+
+    /// [`process_available`](Self::process_available) as long as `handler` returns `true`; the record for which it does not is handled. It is
+    /// told what of the batch lies ahead of it.
+    #[inline]
+    pub(super) fn process_while(&mut self, mut handler: impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool) -> usize {
         let mut count = 0;
         // Redelivered records are handed out one at a time, and so is padding among them.
-        while let Some(handled) = self.process_batch(&mut handler) {
+        while let Some((handled, goes_on)) = self.process_batch(&mut handler) {
             count += handled;
-            if !self.end.side.core.hands_out_singly() {
+            if !goes_on || !self.end.side.core.hands_out_singly() {
                 break;
             }
         }
         count
     }
 
-    /// Hands what can be read now to `handler`, and says how many records that were; `None` if there was nothing.
+    /// Hands what can be read now to `handler`, and says how many records that were, and whether it goes on; `None` if there was nothing.
     #[inline(always)]
-    fn process_batch(&mut self, handler: &mut impl FnMut(&[u8], RecordMeta)) -> Option<usize> {
+    fn process_batch(
+        &mut self,
+        handler: &mut impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool,
+    ) -> Option<(usize, bool)> {
         if !self.end.side.look_for_all() {
             return None;
         }
@@ -158,11 +177,14 @@ impl RecordConsumer {
             bytes: 0,
         };
         let mut run = batch.consumer.pace.run();
+        let mut goes_on = true;
         while batch.position < batch.until {
-            match look_at(batch.consumer, batch.position, batch.number + batch.count as i64, until) {
+            let number = batch.number + batch.count as i64;
+            match look_at(batch.consumer, batch.position, number, until) {
                 Found::Record { bytes, meta, end } => {
+                    let ahead = Ahead { consumer: batch.consumer, number: number + 1, position: end, until };
                     // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
-                    handler(unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta });
+                    goes_on = handler(unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta }, ahead);
                     batch.last = batch.position;
                     batch.position = end;
                     batch.count += 1;
@@ -171,17 +193,19 @@ impl RecordConsumer {
                     if run == 0 {
                         run = batch.look();
                     }
+                    if !goes_on {
+                        batch.end_here();
+                    }
                 }
                 Found::Padding { end } => (batch.last, batch.position) = (batch.position, end),
                 Found::Damage => {
-                    batch.until = batch.position;
-                    batch.consumer.note_not_handed(batch.position);
                     batch.consumer.core.forget_readable_from(batch.position);
+                    batch.end_here();
                 }
             }
         }
         batch.look();
-        Some(batch.count as usize)
+        Some((batch.count as usize, goes_on))
     }
 
     /// Gives the place up: see [`SharedConsumer::leave`](crate::SharedConsumer::leave).
@@ -198,41 +222,6 @@ impl RecordConsumer {
     }
 
     crate::consumer_end_methods!(end [pub]);
-}
-
-/// [`look_at`] our position, where a look has found something.
-#[inline(always)]
-fn look_at_next(consumer: &ConsumerSide<Lines>) -> Found {
-    let core = &consumer.core;
-    look_at_numbered(consumer, core.next(), core.number_found(), core.readable())
-}
-
-/// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How often it was handed out
-/// is for the caller to say.
-#[inline(always)]
-fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
-    // A record that was led to by a forged word has the number that its line had a lap ago.
-    if !is_numbered(consumer.core.memory(), position, number) {
-        return Found::Damage;
-    }
-    look_at_numbered(consumer, position, number, until)
-}
-
-/// [`look_at`] where the number is known to be right.
-#[inline(always)]
-fn look_at_numbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
-    let memory = consumer.core.memory();
-    // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
-    let word = memory.word(position).load(Ordering::Relaxed);
-    match Word::unpack(word, position, memory.capacity()) {
-        Some((_, end)) if end > until => Found::Damage,
-        Some((Word::Record { len, kind, flags, .. }, end)) => {
-            let meta = RecordMeta { sequence: number, kind, flags, redeliveries: 0 };
-            Found::Record { bytes: memory.record(position, len as usize), meta, end }
-        }
-        Some((Word::Padding { .. }, end)) => Found::Padding { end },
-        None => Found::Damage,
-    }
 }
 
 /// Records that a handler goes through. Dropping this acknowledges those before `position`.
@@ -254,7 +243,34 @@ struct InHandler<'a> {
     bytes: u64,
 }
 
+/// What of a batch lies ahead of the record in hand.
+pub(super) struct Ahead<'a> {
+    consumer: &'a ConsumerSide<Lines>,
+    number: i64,
+    position: i64,
+    until: i64,
+}
+
+impl Ahead<'_> {
+    /// Whether no record does.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut position = self.position;
+        while position < self.until
+            && let Found::Padding { end } = look_at(self.consumer, position, self.number, self.until)
+        {
+            position = end;
+        }
+        position >= self.until
+    }
+}
+
 impl InHandler<'_> {
+    /// Nothing from our position on is handed out.
+    fn end_here(&mut self) {
+        self.until = self.position;
+        self.consumer.note_not_handed(self.position);
+    }
+
     /// Acknowledges what is handled if that is due, and says how many records may pass before the next look.
     #[inline(always)]
     fn look(&mut self) -> u64 {

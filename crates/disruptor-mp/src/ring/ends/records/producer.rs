@@ -52,7 +52,19 @@ impl RecordProducer {
         flags: u8,
         patience: Patience,
     ) -> Result<Sequence, RecordError> {
-        let mut claim = self.claim(payload.len(), patience)?;
+        self.publish_telling(payload, kind, flags, patience, Tell::AtOnce)
+    }
+
+    #[inline(always)]
+    pub(super) fn publish_telling(
+        &mut self,
+        payload: &[u8],
+        kind: u8,
+        flags: u8,
+        patience: Patience,
+        tell: Tell,
+    ) -> Result<Sequence, RecordError> {
+        let mut claim = self.claim_telling(payload.len(), patience, tell)?;
         claim.copy_from_slice(payload);
         Ok(claim.commit(payload.len(), kind, flags))
     }
@@ -94,8 +106,8 @@ impl RecordProducer {
         Ok(())
     }
 
-    /// Claims at least `min` bytes, and as many as are free and contiguous now, but not more than `max`: for messages whose length shows
-    /// when they have been written.
+    /// Claims at least `min` bytes, and more if they are free now, but not more than `max`: for messages whose length shows when they have been
+    /// written. That is up to an eighth of the ring, and somewhat beyond that where it costs nothing.
     ///
     /// # Errors
     /// See [`RecordError`].
@@ -122,7 +134,12 @@ impl RecordProducer {
     ) -> Result<RecordClaim<'_>, RecordError> {
         assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
         self.reserve(min, patience)?;
-        let len = bytes_in(self.end.side.core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
+        let (core, eighth) = (&mut self.end.side.core, self.end.side.course.eighth);
+        // What is claimed is lost to taps a lap later, used or not: no more than that for a length that may never be used.
+        if !core.has_room(eighth + 1) {
+            core.claim_up_to(eighth + 1);
+        }
+        let len = bytes_in(core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
         Ok(RecordClaim::new(self, len, tell))
     }
 
@@ -196,7 +213,7 @@ impl RecordProducer {
             let caught_up = scan.slowest.is_some() && scan.lowest == self.end.side.core.next();
             // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
             let needs = self.end.side.core.lines_to_wrap() + lines + 1;
-            if !caught_up || self.end.side.core.has_sentinel() || !self.end.side.core.has_room(needs) {
+            if !caught_up || self.end.side.core.has_sentinel() || !self.end.side.core.claim(needs) {
                 self.end.side.course.next_start_over = self.end.side.core.next() + WORKING_SET_LINES / 8;
                 return;
             }

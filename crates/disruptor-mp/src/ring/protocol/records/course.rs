@@ -5,6 +5,7 @@
 
 use super::word::LINE_BYTES;
 use crate::Sequence;
+use crate::ring::protocol::control::EIGHTHS;
 
 /// Lines in flight at which a ring, however large, starts again at its beginning, if its readers have caught up: as
 /// many as stay in a processor's shared cache. Source: RFC 0006, "Footprint".
@@ -18,6 +19,8 @@ const WORKING_SETS_MIN: i64 = 4;
 pub struct Course {
     /// The number of the next record.
     pub(crate) next_number: Sequence,
+    /// Lines of an eighth of the ring: how many are claimed for a record whose length is not known.
+    pub(crate) eighth: i64,
     /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they
     /// read.
     pub(crate) readers_are_close: bool,
@@ -33,6 +36,7 @@ impl Course {
     pub(crate) fn new(position: i64, next_number: Sequence, capacity: i64) -> Self {
         Self {
             next_number,
+            eighth: capacity / EIGHTHS as i64,
             readers_are_close: true,
             next_look: position,
             next_start_over: first_look(position, capacity),

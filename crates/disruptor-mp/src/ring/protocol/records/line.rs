@@ -3,7 +3,7 @@
 //! **Lives here:** [`Lines`], and the two words in front of a record. What they say is in `word`, what follows from them in `walk`.
 //! **Builds on:** `form`. **May touch it:** the algorithm.
 
-use super::walk;
+use super::{lossy, walk};
 use crate::ring::protocol::form::{Form, sealed};
 use crate::ring::protocol::memory::Memory;
 #[cfg(not(loom))]
@@ -40,6 +40,7 @@ impl Form for Lines {
     #[cfg(not(loom))]
     const KIND: Kind = Kind::Records;
     const HEADROOM: i64 = 1;
+    const CLAIMS: bool = true;
     const NUMBERS_STAND_IN_LINES: bool = true;
 
     #[inline(always)]
@@ -138,6 +139,18 @@ impl Form for Lines {
         is_over: bool,
     ) -> Option<i64> {
         walk::resume_after(memory, next, expected, published, is_over)
+    }
+
+    fn following(expected: i64) -> i64 {
+        expected.saturating_add(1)
+    }
+
+    fn at_cursor<M: Memory<Form = Self>>(memory: &M) -> (i64, i64) {
+        lossy::at_cursor(memory)
+    }
+
+    fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, expected: i64) -> (i64, i64) {
+        lossy::resume_lapped(memory, next, expected)
     }
 
     /// Nothing: what may stand behind the end of the records is cleared with the record before it.

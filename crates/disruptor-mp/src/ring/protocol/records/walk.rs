@@ -59,29 +59,24 @@ pub(crate) fn published_end<M: Memory<Form = Lines>>(memory: &M) -> (i64, bool) 
         Some(end) => end,
         // Nobody to ask, but somebody may be about to join at the cursor, and will follow the records from there, as we do: one that was
         // committed before its producer died, and written over behind the same word, would be read as it was and as it is.
-        None if (0..=POSITION_MAX).contains(&cursor) => (follow(memory, cursor, cursor + capacity), true),
-        None => (cursor.clamp(0, POSITION_MAX), false),
+        None if is_position(memory, cursor) => (follow(memory, cursor, cursor + capacity), true),
+        None => (end_by(memory, cursor, noted(memory)).map_or(cursor.clamp(0, POSITION_MAX), |(end, _)| end), false),
     }
 }
 
 /// The end of what was published, as far as `cursor`, the gates and the positions noted for each eighth of the ring tell, while its producer
 /// may go on; and whether the cursor could be believed.
 pub(crate) fn end_from<M: Memory<Form = Lines>>(memory: &M, cursor: i64) -> (i64, bool) {
-    let noted = memory.control().begins.first.iter().map(|begin| begin.load(Ordering::Relaxed));
-    let begins = gates(memory).chain(noted.filter(|begin| (0..=POSITION_MAX).contains(begin)));
+    let begins = gates(memory).chain(noted(memory));
     // A ring has noted at least its beginning, unless those words are damaged.
     end_by(memory, cursor, begins).unwrap_or((cursor, true))
 }
 
 /// The end to which the records lead from the cursor, if they lead to that from one of `begins`, or from it to one; otherwise the furthest to
 /// which they lead from these. `None` if there are none.
-///
-/// Neither words nor numbers tell one lap from another, but the claim limit does: a producer stands before it, and at most a lap.
 fn end_by<M: Memory<Form = Lines>>(memory: &M, cursor: i64, begins: impl Iterator<Item = i64>) -> Option<(i64, bool)> {
     let capacity = memory.capacity();
-    let gate = &memory.control().gate;
-    let (lowest, highest) = (gate.claim_limit_at_least().saturating_sub(capacity), gate.claim_limit_at_most());
-    let is_position = (lowest.max(0)..=highest.min(POSITION_MAX)).contains(&cursor);
+    let (is_position, highest) = (is_position(memory, cursor), memory.control().gate.claim_limit_at_most());
     let mut furthest = None;
     for begin in begins.filter(|begin| *begin <= highest) {
         // Who has followed the commit words may stand behind a cursor that was not stored any more.
@@ -92,6 +87,14 @@ fn end_by<M: Memory<Form = Lines>>(memory: &M, cursor: i64, begins: impl Iterato
         furthest = furthest.max(Some(follow(memory, begin, begin + capacity)));
     }
     furthest.map(|end| (end, false))
+}
+
+/// Whether a producer can stand at `cursor`. Neither words nor numbers tell one lap from another, but the claim limit does: a producer stands before it,
+/// and at most a lap. Nor has it published more than it has claimed.
+fn is_position<M: Memory<Form = Lines>>(memory: &M, cursor: i64) -> bool {
+    let gate = &memory.control().gate;
+    let (lowest, highest) = (gate.claim_limit_at_least().saturating_sub(memory.capacity()), gate.claim_limit_at_most());
+    (lowest.max(0)..=highest.min(POSITION_MAX)).contains(&cursor) && memory.control().claimed.allows(cursor)
 }
 
 /// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or from that to it. If they do not lead to
@@ -139,7 +142,9 @@ pub(crate) fn resume_after<M: Memory<Form = Lines>>(
     // that of the next record stands at the cursor. Cleared, our word says nothing; anything else no producer has stored before the number that
     // we expect. Before another number, which a forged word has led us to, it may be what stood there a lap ago.
     let records = memory.number_at(published) - number;
-    let is_believed = begin < published || (i64::from(is_numbered)..=published - next).contains(&records);
+    // No producer has published more than it has claimed.
+    let is_believed = memory.control().claimed.allows(published)
+        && (begin < published || (i64::from(is_numbered)..=published - next).contains(&records));
     let is_nonsense = is_numbered && memory.word(next).load(Ordering::Relaxed) != 0;
     if !(is_believed || is_nonsense || is_over) {
         return None;
@@ -177,8 +182,13 @@ pub(crate) fn known_begin<M: Memory<Form = Lines>>(memory: &M, position: i64, pu
 
 /// [`known_begin`] where no consumer gates.
 pub(crate) fn noted_begin<M: Memory<Form = Lines>>(memory: &M, position: i64, published: i64) -> i64 {
+    noted(memory).filter(|begin| (position..published).contains(begin)).min().unwrap_or(published)
+}
+
+/// The positions that are noted for the eighths of the ring, as far as they can be positions at all.
+fn noted<M: Memory<Form = Lines>>(memory: &M) -> impl Iterator<Item = i64> {
     let noted = memory.control().begins.first.iter().map(|begin| begin.load(Ordering::Relaxed));
-    noted.filter(|begin| (position.max(0)..published).contains(begin)).min().unwrap_or(published)
+    noted.filter(|begin| (0..=POSITION_MAX).contains(begin))
 }
 
 /// The gates of the active consumers, as far as they can be positions at all.

@@ -86,6 +86,7 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         // Release pairs with Acquire in `Reader::end_of`: who sees the word sees the payload and the header behind it.
         here.store(word.pack(), order(Site::StampRelease, Ordering::Release));
         step!(WordCommitted);
+        self.claim_late();
         self.move_to(end);
     }
 

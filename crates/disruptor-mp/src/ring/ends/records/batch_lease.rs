@@ -1,0 +1,163 @@
+//! Several records that are read where they lie, and acknowledged together.
+//!
+//! **Lives here:** [`RecordBatchLease`]. **Builds on:** `found` for what lies in the ring, `consumer_side`. **May touch it:** the application; a lease
+//! borrows its consumer, so there is one at a time.
+
+use super::found::{Found, look_at};
+use super::lease::RecordMeta;
+use crate::Sequence;
+use crate::ring::ends::consumer_side::ConsumerSide;
+use crate::ring::protocol::records::line::Lines;
+
+/// Several consecutive records, in the ring, acknowledged together when the lease is dropped. Not while a panic unwinds: then they all come
+/// again, one at a time.
+///
+/// Nothing of a lease is acknowledged before it is dropped, however long its records take: see [`BatchLease`](crate::BatchLease), which is the
+/// same for events. Redelivered records come in batches of one.
+///
+/// ```
+/// use disruptor_mp::{Patience, SharedDisruptorBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc-batch");
+/// let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// let mut consumer = SharedDisruptorBuilder::records_at(&name).build_record_consumer()?;
+/// for word in ["one", "two", "three"] {
+///     producer.publish(word.as_bytes(), 7, 0, Patience::Now)?;
+/// }
+/// let batch = consumer.next_batch(64, Patience::Endless)?.expect("`Endless` ends with records or an error");
+/// assert_eq!((batch.len(), batch.first_sequence()), (3, 0));
+/// for (bytes, meta) in batch.iter() {
+///     println!("record {} of kind {}: {} bytes", meta.sequence, meta.kind, bytes.len());
+/// }
+/// batch.release_first(2); // "three" comes again
+/// assert_eq!(&consumer.next(Patience::Now)?.unwrap()[..], b"three");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a lease acknowledges its records"]
+pub struct RecordBatchLease<'a> {
+    consumer: &'a mut ConsumerSide<Lines>,
+    span: Span,
+    /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
+    was_panicking: bool,
+}
+
+/// Some consecutive records from a consumer's position on.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    count: usize,
+    bytes: u64,
+    /// Where the last of them begins, and where the next one does.
+    last: i64,
+    end: i64,
+}
+
+impl Span {
+    /// At most `max` of the records that a look has found.
+    pub(super) fn of(consumer: &ConsumerSide<Lines>, max: usize) -> Self {
+        let mut walk = Walk::new(consumer, consumer.core.readable());
+        let begin = consumer.core.next();
+        let mut span = Self { count: 0, bytes: 0, last: begin, end: begin };
+        while span.count < max
+            && let Some((bytes, _)) = walk.next()
+        {
+            span = Self {
+                count: span.count + 1,
+                bytes: span.bytes + bytes.len() as u64,
+                last: walk.last,
+                end: walk.position,
+            };
+        }
+        span
+    }
+
+    /// Whether there is no record: nothing but padding, or damage.
+    pub(super) fn is_empty(self) -> bool {
+        self.count == 0
+    }
+}
+
+/// Goes through the records from a consumer's position on, which that gates.
+struct Walk<'a> {
+    consumer: &'a ConsumerSide<Lines>,
+    number: Sequence,
+    last: i64,
+    position: i64,
+    until: i64,
+}
+
+impl<'a> Walk<'a> {
+    /// To `until`, which a look has found.
+    fn new(consumer: &'a ConsumerSide<Lines>, until: i64) -> Self {
+        let position = consumer.core.next();
+        Self { consumer, number: consumer.core.number_found(), last: position, position, until }
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = (&'a [u8], RecordMeta);
+
+    /// Ends early where a word was damaged.
+    fn next(&mut self) -> Option<(&'a [u8], RecordMeta)> {
+        while self.position < self.until {
+            match look_at(self.consumer, self.position, self.number, self.until) {
+                Found::Record { bytes, meta, end } => {
+                    let redeliveries = self.consumer.redelivery_of(self.position);
+                    (self.last, self.position, self.number) = (self.position, end, self.number + 1);
+                    // SAFETY: `look_at` has checked that they lie in the ring. They were committed before a look found them (Acquire), and our
+                    // gate, which keeps the producer off them, advances only through `&mut` of the consumer, which is borrowed for as long. The
+                    // memory is mapped for as long as the consumer lives.
+                    return Some((unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta }));
+                }
+                Found::Padding { end } => self.position = end,
+                Found::Damage => return None,
+            }
+        }
+        None
+    }
+}
+
+impl<'a> RecordBatchLease<'a> {
+    /// The caller has found `span`, which is not empty.
+    pub(super) fn new(consumer: &'a mut ConsumerSide<Lines>, span: Span) -> Self {
+        consumer.core.deliver_to(span.end);
+        Self { consumer, span, was_panicking: std::thread::panicking() }
+    }
+
+    /// Number of records; at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.span.count
+    }
+
+    /// The sequence of the first record; those of the others follow.
+    pub fn first_sequence(&self) -> Sequence {
+        self.consumer.core.number_found()
+    }
+
+    /// The records in order, with what each says of itself. Words of the ring that are damaged meanwhile end it early.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], RecordMeta)> {
+        Walk::new(self.consumer, self.span.end)
+    }
+
+    /// Acknowledges only the first `count` records; the next call returns the others again.
+    ///
+    /// # Panics
+    /// If `count` is more than [`len`](Self::len).
+    pub fn release_first(mut self, count: usize) {
+        assert!(count <= self.len(), "released {count} of a batch of {}", self.len());
+        let delivered = self.span.end;
+        self.span = Span::of(self.consumer, count);
+        self.consumer.note_given_back(self.span.end, delivered);
+    }
+}
+
+impl Drop for RecordBatchLease<'_> {
+    fn drop(&mut self) {
+        let Span { count, bytes, last, end } = self.span;
+        if count > 0 {
+            self.consumer.acknowledge(end, count as u64, bytes, self.was_panicking, last);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A tap of a ring of records.
+//!
+//! **Lives here:** [`RecordTap`], and the [`RecordCopy`] that it lends. **Builds on:** `tap_end`. **May touch it:** any process with read
+//! permission.
+
+use crate::Sequence;
+use crate::ring::ends::error::{ConsumeError, or_end};
+use crate::ring::ends::patience::Patience;
+use crate::ring::ends::tap_end::{TapEnd, tap_end_methods};
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::protocol::records::line::Lines;
+use crate::ring::protocol::tap::{Copied, TapReader};
+use std::ops::Deref;
+use zerocopy::IntoBytes;
+
+/// A reader of a ring of records that holds nobody back, for monitors and lossy streams. It gets copies, never a torn one, and knows how many
+/// records it missed: it misses none as long as it lags by less than seven eighths of the ring, less the record at hand.
+///
+/// ```
+/// use disruptor_mp::{Patience, SharedDisruptorBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc-tap");
+/// let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// // Usually in another process, which needs only read permission:
+/// let mut tap = SharedDisruptorBuilder::records_at(&name).build_tap()?;
+///
+/// producer.publish(b"step 7", 1, 0, Patience::Now)?;
+/// let record = tap.next(Patience::Now)?.expect("it was published");
+/// assert_eq!((&record[..], record.kind(), record.sequence()), (&b"step 7"[..], 1, 0));
+///
+/// // The ring is full of newer records before the tap looks again.
+/// for step in 8..80_u8 {
+///     producer.publish(&[step; 100], 1, 0, Patience::Now)?;
+/// }
+/// let sequence = tap.next(Patience::Now)?.expect("the newest are there").sequence();
+/// assert_eq!(tap.missed(), sequence as u64 - 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct RecordTap {
+    end: TapEnd<Lines>,
+    /// Where payloads are copied to. Its memory is kept.
+    copy: Vec<u128>,
+}
+
+impl RecordTap {
+    pub(crate) fn new(memory: Mapped<Lines>) -> Self {
+        Self { end: TapEnd::new(memory), copy: Vec::new() }
+    }
+
+    /// A copy of the next record that is still in the ring; waits for it as `patience` says, looking once a millisecond. `None` only for
+    /// [`Patience::Now`], if there is none yet. A sequence that is more than one above the last means that records were missed.
+    ///
+    /// # Errors
+    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits for the next one, as long as
+    /// the ring has its name. Without the name none can come, and that is `Replaced` as well, except to `Patience::Now`, which reads the end in
+    /// the ring and asks nobody.
+    pub fn next(&mut self, patience: Patience) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
+        let copy = |core: &mut TapReader<_>| core.copy_next_record(&mut self.copy);
+        let copied = match patience {
+            Patience::Now => self.end.look(copy)?,
+            _ => Some(self.end.wait(patience.deadline(), copy)?),
+        };
+        Ok(copied.map(|copied| RecordCopy { bytes: &self.copy.as_bytes()[..copied.len], copied }))
+    }
+
+    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and what was there was copied.
+    /// That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for `Closed`.
+    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
+        or_end(self.next(patience), ConsumeError::is_closed)
+    }
+
+    tap_end_methods!();
+}
+
+/// A copy of a record, aligned to 16, in the memory of the tap that has made it.
+#[derive(Debug)]
+pub struct RecordCopy<'a> {
+    bytes: &'a [u8],
+    copied: Copied,
+}
+
+impl RecordCopy<'_> {
+    /// Its number in the ring, from 0.
+    pub fn sequence(&self) -> Sequence {
+        self.copied.number
+    }
+
+    /// The application's kind.
+    pub fn kind(&self) -> u8 {
+        self.copied.kind
+    }
+
+    /// The application's flags.
+    pub fn flags(&self) -> u8 {
+        self.copied.flags
+    }
+}
+
+impl Deref for RecordCopy<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}

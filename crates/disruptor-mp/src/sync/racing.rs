@@ -1,0 +1,27 @@
+//! Copying bytes that a producer may be writing.
+//!
+//! **Lives here:** [`copy`], the one place beyond the language's rules. **Builds on:** `primitive`. **May touch it:** a reader that does not gate
+//! what it copies, and that finds out afterwards whether it may believe the copy.
+
+use super::primitive::{AtomicU8, AtomicU64, Ordering};
+
+/// Copies as many bytes as `into` has from `from`, which may be written meanwhile.
+///
+/// The language has no word for this: the bytes are written with plain stores, and read here with relaxed atomic loads of at most a word. No
+/// reference to them is made, and whatever comes out is only bytes.
+///
+/// # Safety
+/// So many bytes from `from` on are mapped for reading, and `from` is a multiple of 8.
+pub(crate) unsafe fn copy(from: *const u8, into: &mut [u8]) {
+    let (words, rest) = into.as_chunks_mut::<8>();
+    for (i, word) in words.iter_mut().enumerate() {
+        // SAFETY: the word lies in the bytes that the caller promises, at a multiple of 8.
+        let from = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast_mut().cast()) };
+        *word = from.load(Ordering::Relaxed).to_ne_bytes();
+    }
+    for (i, byte) in rest.iter_mut().enumerate() {
+        // SAFETY: the byte lies in the bytes that the caller promises.
+        let from = unsafe { AtomicU8::from_ptr(from.add(8 * words.len() + i).cast_mut()) };
+        *byte = from.load(Ordering::Relaxed);
+    }
+}

@@ -1,7 +1,0 @@
-//! A ring of records has ends of its own.
-
-use disruptor_mp::SharedDisruptorBuilder;
-
-fn main() {
-    let _ = SharedDisruptorBuilder::records("ring", 0).build_tap();
-}

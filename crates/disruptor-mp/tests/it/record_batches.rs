@@ -1,0 +1,136 @@
+//! Batches of records: taken together, acknowledged together, given back in part.
+
+use crate::stage::{everywhere, in_ms, watchdog};
+use disruptor_mp::segment::Place;
+use disruptor_mp::{ConsumeError, Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+fn ends(place: &Place) -> (RecordProducer, RecordConsumer) {
+    let producer = SharedDisruptorBuilder::records(place.clone(), 4096).build_record_producer().unwrap();
+    (producer, consumer(place))
+}
+
+fn consumer(place: &Place) -> RecordConsumer {
+    SharedDisruptorBuilder::records(place.clone(), 0).with_consumer_id("w").build_record_consumer().unwrap()
+}
+
+/// Publishes `count` records of different lengths, each of which carries its own number.
+fn publish(producer: &mut RecordProducer, count: usize) {
+    for _ in 0..count {
+        let number = producer.last_published_sequence() + 1;
+        producer.publish(&vec![number as u8; number as usize * 53 % 200], number as u8, 0, Patience::Now).unwrap();
+    }
+}
+
+/// The next batch of at most `max`, each record of which must be whole and in its place: first number, length and redeliveries.
+#[track_caller]
+fn look(consumer: &mut RecordConsumer, max: usize) -> Option<(i64, usize, Vec<u32>)> {
+    let batch = consumer.next_batch(max, Patience::Now).unwrap()?;
+    let (first, len) = (batch.first_sequence(), batch.len());
+    let mut redeliveries = vec![];
+    for (number, (bytes, meta)) in (first..).zip(batch.iter()) {
+        assert_eq!((meta.sequence, meta.kind), (number, number as u8));
+        assert_eq!(bytes, vec![number as u8; number as usize * 53 % 200]);
+        redeliveries.push(meta.redeliveries);
+    }
+    assert_eq!(redeliveries.len(), len);
+    batch.release_first(0);
+    Some((first, len, redeliveries))
+}
+
+#[test]
+fn a_batch_of_records_is_acknowledged_as_a_whole_when_it_is_dropped() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = ends(&place);
+        let mut first = 0;
+        for count in (1..12).cycle().take(60) {
+            publish(&mut producer, count);
+            let batch = consumer.next_batch(100, Patience::Now).unwrap().unwrap();
+            assert_eq!((batch.first_sequence(), batch.len()), (first, count));
+            assert_eq!(producer.consumer_sequence("w"), Some(first - 1), "acknowledged before it was dropped");
+            drop(batch);
+            first += count as i64;
+            assert_eq!(producer.consumer_sequence("w"), Some(first - 1));
+        }
+        assert!(consumer.next_batch(100, Patience::Now).unwrap().is_none());
+        let late = consumer.next_batch(100, Patience::Until(in_ms(1))).map(drop);
+        assert!(matches!(late, Err(ConsumeError::TimedOut { .. })));
+        drop(producer);
+        assert!(matches!(consumer.next_batch(1, Patience::Endless).map(drop), Err(ConsumeError::Closed)));
+    });
+}
+
+#[test]
+fn a_batch_has_no_more_records_than_were_asked_for_and_what_is_given_back_comes_again() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = ends(&place);
+        publish(&mut producer, 10);
+        assert_eq!(look(&mut consumer, 3), Some((0, 3, vec![0; 3])));
+        consumer.next_batch(7, Patience::Now).unwrap().unwrap().release_first(4);
+        assert_eq!(producer.consumer_sequence("w"), Some(3));
+        assert_eq!(look(&mut consumer, 100), Some((4, 6, vec![0; 6])));
+        drop(consumer.next_batch(100, Patience::Now).unwrap());
+        assert_eq!(look(&mut consumer, 100), None);
+    });
+}
+
+#[test]
+fn a_panic_gives_the_batch_back_and_its_records_come_one_by_one_and_marked() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = ends(&place);
+        publish(&mut producer, 6);
+        drop(consumer.next_batch(2, Patience::Now).unwrap());
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _batch = consumer.next_batch(3, Patience::Now).unwrap().unwrap();
+            std::panic::resume_unwind(Box::new("in a handler"));
+        }));
+        assert!(panicked.is_err());
+        for number in 2..5 {
+            assert_eq!(look(&mut consumer, 100), Some((number, 1, vec![1])));
+            assert!(consumer.skip().unwrap());
+        }
+        assert_eq!(look(&mut consumer, 100), Some((5, 1, vec![0])));
+    });
+}
+
+#[test]
+fn records_of_a_batch_that_was_in_hand_at_a_death_come_again_one_by_one_and_marked() {
+    let _watchdog = watchdog();
+    let place = Place::memfd("batch");
+    let (mut producer, consumer) = ends(&place);
+    publish(&mut producer, 5);
+    // The panic drops the consumer as well, which keeps its place.
+    let panicked = catch_unwind(AssertUnwindSafe(move || {
+        let mut consumer = consumer;
+        let _batch = consumer.next_batch(4, Patience::Now).unwrap().unwrap();
+        std::panic::resume_unwind(Box::new("in a handler"));
+    }));
+    assert!(panicked.is_err());
+    let mut again = super::record_batches::consumer(&place);
+    assert!(again.has_rejoined());
+    for number in 0..4 {
+        let (first, len, redeliveries) = look(&mut again, 100).unwrap();
+        assert_eq!((first, len), (number, 1));
+        assert!(redeliveries[0] > 0, "record {number} is not marked");
+        assert!(again.skip().unwrap());
+    }
+    assert_eq!(look(&mut again, 100), Some((4, 1, vec![0])));
+}
+
+#[test]
+fn a_batch_lies_across_the_padding_of_a_ring_that_starts_over() {
+    let _watchdog = watchdog();
+    let place = Place::heap();
+    let mut producer = SharedDisruptorBuilder::records(place.clone(), 16 << 20).build_record_producer().unwrap();
+    let mut consumer = consumer(&place);
+    // A working set of 4 MiB, read as it comes; then the ring starts over, with one piece of padding.
+    let mut number = 0;
+    for _ in 0..100 {
+        for _ in 0..3 {
+            producer.publish(&vec![1; 20_000], number as u8, 0, Patience::Now).unwrap();
+        }
+        let batch = consumer.next_batch(10, Patience::Now).unwrap().unwrap();
+        assert_eq!((batch.first_sequence(), batch.len(), batch.iter().count()), (number, 3, 3));
+        number += 3;
+    }
+}
