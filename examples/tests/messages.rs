@@ -67,6 +67,11 @@ fn both_ends_of_a_typed_stream_are_awaited_on_one_thread() {
 }
 
 #[test]
+fn a_type_is_upgraded_twice_and_no_reader_loses_a_message() {
+    run("upgrade", |pid| format!("upgrade{pid}"));
+}
+
+#[test]
 fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
     let said = run("topology", |pid| compact_session_tag(&format!("topology example {pid}")));
     let report = said.lines().find(|line| line.starts_with("report: ")).expect("somebody was stopped");

@@ -119,6 +119,7 @@ pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     process_core: Option<CoreSetting>,
     consumer_core: Option<CoreSetting>,
     keeps_place: bool,
+    after: Option<u64>,
     carries: PhantomData<fn() -> (E, F)>,
 }
 
@@ -149,6 +150,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             process_core: None,
             consumer_core: None,
             keeps_place: false,
+            after: None,
             carries: PhantomData,
         }
     }
@@ -231,6 +233,14 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     #[must_use]
     pub fn keep_place(self) -> Self {
         Self { keeps_place: true, ..self }
+    }
+
+    /// The consumer comes from a ring of that [generation](ConsumerEnd::generation), which was replaced, and has read it to its end. For the
+    /// layers above.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn coming_from(self, generation: u64) -> Self {
+        Self { after: Some(generation), ..self }
     }
 
     /// The application's rank of the consumer, for reports.
@@ -382,6 +392,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             start: self.start,
             keeps_place: self.keeps_place,
             wait: self.wait.overridden()?,
+            after: self.after,
         })
     }
 

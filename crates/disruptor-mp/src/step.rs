@@ -44,9 +44,9 @@ steps! {
     ReaderAnnounced, DeliveredStored, GateStored,
     // join, rejoin and leave
     TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinCounted, JoinSecondGate, JoinActive, RejoinEpoch, RejoinMarked, RejoinDelivered,
-    RejoinIdentity, ReadStored, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EntryUnlocked,
+    RejoinIdentity, ReadStored, OlderLeft, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EntryUnlocked,
     // take over, replace and close
-    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, ReplaceUnlinked, ReplaceMarked, ReplaceWoken, ClosedStored,
+    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, SecondNameGiven, ReplacementMade, ReplaceMarked, ReplaceWoken, ClosedStored,
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 

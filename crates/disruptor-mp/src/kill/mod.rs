@@ -9,6 +9,7 @@
 //! survivor   the threads that live, and the watch on a lock
 //! writer     plays in which a producer dies: creating, publishing, closing, taking over, replacing; or a collector
 //! records    plays in which a producer of records dies
+//! upgrade    plays in which a producer or a consumer dies while the messages of a ring get another type
 //! reader     plays in which a consumer dies: joining, reading, leaving, coming back
 //! ```
 //!
@@ -18,6 +19,7 @@ mod event;
 mod reader;
 mod records;
 mod survivor;
+mod upgrade;
 mod victim;
 mod writer;
 
@@ -64,6 +66,10 @@ enum Play {
     TakingOver(Role),
     /// The next producer dies replacing the ring.
     Replacing(Old),
+    /// The next producer dies, which sends messages of another type; the ring was replaced by then, or not.
+    Upgrading { is_replaced: bool },
+    /// A consumer dies coming over from a ring that was so replaced.
+    ComingOver,
     /// A collector dies removing a ring in which nobody lives.
     Collecting,
     /// The next producer dies putting its ring in the place of a dead ring of another kind.
@@ -97,12 +103,10 @@ enum Visible {
 enum Old {
     /// It goes on.
     Untouched,
-    /// It has lost its name.
-    Unlinked,
-    /// It has lost its name, and is marked.
-    Marked,
     /// Another has its name.
-    Succeeded,
+    Renamed,
+    /// Another has its name, and it is marked.
+    Marked,
 }
 
 /// Every step, and how it is reached.
@@ -197,11 +201,26 @@ fn scenarios() -> Vec<Scenario> {
         at(SegmentReserved, 0, Replacing(Old::Untouched)),
         at(SegmentWritten, 0, Replacing(Old::Untouched)),
         at(SegmentReady, 0, Replacing(Old::Untouched)),
-        at(ReplaceUnlinked, 0, Replacing(Old::Unlinked)),
+        at(ReplacementMade, 0, Replacing(Old::Untouched)),
+        at(SegmentNamed, 0, Replacing(Old::Renamed)),
         at(ReplaceMarked, 0, Replacing(Old::Marked)),
         at(StoredNotWoken, 0, Replacing(Old::Marked)),
         at(ReplaceWoken, 0, Replacing(Old::Marked)),
-        at(SegmentNamed, 0, Replacing(Old::Succeeded)),
+        at(SecondNameGiven, 0, Upgrading { is_replaced: false }),
+        at(ProducerLocked, 0, Upgrading { is_replaced: false }),
+        at(SegmentWritten, 0, Upgrading { is_replaced: false }),
+        at(SegmentReady, 0, Upgrading { is_replaced: false }),
+        at(ReplacementMade, 0, Upgrading { is_replaced: false }),
+        at(SegmentNamed, 0, Upgrading { is_replaced: true }),
+        at(ReplaceMarked, 0, Upgrading { is_replaced: true }),
+        at(ReplaceWoken, 0, Upgrading { is_replaced: true }),
+        at(TableLocked, 0, ComingOver),
+        at(RejoinEpoch, 0, ComingOver),
+        at(RejoinMarked, 0, ComingOver),
+        at(RejoinIdentity, 0, ComingOver),
+        at(OlderLeft, 0, ComingOver),
+        at(CollectUnlinked, 0, ComingOver),
+        at(CollectMarked, 0, ComingOver),
         at(CollectUnlinked, 0, Collecting),
         at(CollectMarked, 0, Collecting),
         at(CollectUnlinked, 0, Clearing),
@@ -310,6 +329,11 @@ fn ring(name: &str) -> SharedDisruptorBuilder<Event> {
         .with_coordination(CoordinationMode::Immediate)
 }
 
+/// How those ask for the ring who say what its events carry.
+fn versioned(name: &str, version: u32) -> SharedDisruptorBuilder<Event> {
+    ring(name).with_content_tag(format!("event/{version}"))
+}
+
 /// The stage of one scenario: a name in shared memory that nothing of may be left.
 struct Stage {
     name: String,
@@ -355,6 +379,8 @@ fn play(scenario: &Scenario, log: &mut Log) {
         Play::Creating { is_named } => writer::creating(scenario, is_named, log),
         Play::TakingOver(first) => writer::taking_over(scenario, first, log),
         Play::Replacing(old) => writer::replacing(scenario, old, log),
+        Play::Upgrading { is_replaced } => upgrade::upgrading(scenario, is_replaced, log),
+        Play::ComingOver => upgrade::coming_over(scenario, log),
         Play::Reading { role, position, delivered } => reader::reading(scenario, role, position, delivered, log),
         Play::ReadingNameless(role) => reader::reading_nameless(scenario, role, log),
         Play::Collecting => writer::collecting(scenario, log),

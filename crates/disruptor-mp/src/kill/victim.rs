@@ -4,7 +4,7 @@
 //! **May touch it:** the plays.
 
 use super::event::Event;
-use super::ring;
+use super::{ring, versioned};
 use crate::ring::ends::producer_face::HasProducer;
 use crate::step::Step;
 use crate::{CoordinationMode, Patience, SharedConsumer, SharedProducer, WaitStrategy};
@@ -66,10 +66,14 @@ pub(super) enum Role {
     PublishAndPanic,
     /// Joins a ring, or comes back to it under its id.
     Join,
+    /// Publishes events of the first version.
+    PublishFirst,
+    /// Builds a producer of the second version.
+    Upgrade,
 }
 
 impl Role {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
@@ -90,6 +94,8 @@ impl Role {
         Self::Panic,
         Self::PublishAndPanic,
         Self::Join,
+        Self::PublishFirst,
+        Self::Upgrade,
     ];
 }
 
@@ -165,6 +171,11 @@ fn perform(role: Role, name: &str) {
         Role::Collect => {
             ready();
             let _ = crate::gc(name);
+        }
+        Role::PublishFirst => publish(versioned(name, 1).build_producer(Event::blank).unwrap(), |_, _| ()),
+        Role::Upgrade => {
+            ready();
+            drop(versioned(name, 2).build_producer(Event::blank));
         }
         Role::Publish | Role::PublishUnread => publish(build(), |_, _| ()),
         Role::PublishToSleepers => publish(build(), |producer, sequence| {

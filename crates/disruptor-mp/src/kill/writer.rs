@@ -234,7 +234,7 @@ pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
     let (audience, author, read) = orphaned(&stage, Role::Publish, log);
     let mut tap = stage.tap();
     let alive = second_death(&stage, scenario, Role::Replace, log);
-    let end = if matches!(old, Old::Untouched | Old::Unlinked) { End::ProducerDied } else { End::Replaced };
+    let end = if matches!(old, Old::Untouched | Old::Renamed) { End::ProducerDied } else { End::Replaced };
     audience.resume();
     assert_eq!(audience.end(end, Some((alive, log))), read);
     while tap.try_next().is_some() {}
@@ -247,8 +247,7 @@ pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
     }
     match old {
         Old::Untouched => return carry_on(stage, audience, author, read),
-        Old::Unlinked | Old::Marked => begin_anew(&stage, Origin::Created),
-        Old::Succeeded => begin_anew(&stage, Origin::Replaced),
+        Old::Renamed | Old::Marked => begin_anew(&stage, Origin::Replaced),
     }
     audience.resume();
     assert_eq!(audience.end(end, None), read);

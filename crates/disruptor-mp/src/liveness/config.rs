@@ -266,6 +266,7 @@ pub(crate) fn went(how: Ending) -> &'static str {
         Ending::Killed => "died",
         Ending::Dropped => "was dropped and has kept its place",
         Ending::Panicked => "was dropped by a panic",
+        Ending::Awaited => "has not come over from the ring before this one",
         Ending::Left => "has left",
     }
 }

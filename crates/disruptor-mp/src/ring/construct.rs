@@ -4,20 +4,21 @@
 //! **May touch it:** the builder.
 
 use super::identity::ConsumerId;
+use super::lineage::{self, Expected};
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::selection::Selection;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::producer_end::{Origin, ProducerBase};
-use crate::ring::memory::layout::{Carries, blueprint};
+use crate::ring::memory::layout::{Carries, PLACES_FOR_OTHERS, TABLE_LEN_MAX, blueprint};
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::memory::sections::{control, initialise};
 use crate::ring::protocol::form::Form;
 use crate::ring::protocol::join::StartAt;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Sequencer;
-use crate::schema::Schema;
+use crate::schema::{Schema, fnv1a};
 use crate::segment::{
     self, Access, Blueprint, COLLECTOR, Claim, CreateError, CreateOptions, Fate, GcError, Kind, OpenError, Place,
     Segment, SegmentMake,
@@ -67,6 +68,8 @@ pub(crate) struct ConsumerRequest {
     pub(crate) start: StartAt,
     pub(crate) keeps_place: bool,
     pub(crate) wait: WaitStrategy,
+    /// The generation of the ring that the consumer comes from, in which it has read everything: only those after it are asked for.
+    pub(crate) after: Option<u64>,
 }
 
 /// A segment with the producer's claim, and how it was come by.
@@ -79,6 +82,7 @@ struct Possession {
 pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResult<ProducerBase<S>> {
     let blueprint = Blueprint {
         schema: schema_with::<S>(request.content_tag.as_deref())?.encode(),
+        fingerprint: request.content_tag.as_ref().map_or(0, |tag| fnv1a(tag.as_bytes())),
         prefix: request.selection.prefix().to_owned(),
         ..blueprint::<S>(request.capacity, request.places)?
     };
@@ -122,16 +126,31 @@ fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Blueprint) -> Mult
                 Err(error) => return Err(create_error(error)),
             },
             Verdict::TakeOver(old, claim) => {
+                // What producers have left that were killed: before they had replaced this ring, or right after they had replaced the one before.
+                old.remove_traces_of_replacers();
+                lineage::finish_replacing(&old);
                 return Ok(Possession { segment: *old, claim, origin: Origin::TookOver });
             }
-            Verdict::Replace(old, claim) => {
+            Verdict::Replace(old, claim, estate) => {
+                lineage::finish_replacing(&old);
+                let Inheritance { predecessor, expected, seats, _table } = inherit(request, blueprint, &old, estate)?;
+                let blueprint = Blueprint { predecessor, ..blueprint.clone() };
+                let init = |segment: &Segment| {
+                    init(segment);
+                    lineage::await_all(segment, &seats, &expected);
+                };
                 let wake = |old: &Segment| {
                     step!(ReplaceMarked);
                     wake_everybody(old);
                     step!(ReplaceWoken);
                 };
-                match segment::replace(&old, claim, place, blueprint, &request.options, wake, init) {
-                    Ok((segment, claim)) => return Ok(Possession { segment, claim, origin: Origin::Replaced }),
+                match segment::replace(&old, claim, place, &blueprint, &request.options, wake, init) {
+                    Ok((segment, claim)) => {
+                        if predecessor == 0 {
+                            old.remove_traces_of_replacers();
+                        }
+                        return Ok(Possession { segment, claim, origin: Origin::Replaced });
+                    }
                     Err(CreateError::AlreadyExists { .. }) => {}
                     Err(error) => return Err(create_error(error)),
                 }
@@ -162,9 +181,56 @@ enum Verdict {
     LookAgain,
     Create,
     TakeOver(Box<Segment>, Claim),
-    Replace(Box<Segment>, Claim),
+    Replace(Box<Segment>, Claim, Estate),
     /// Takes it away unless a process lives in it; the error says what is wrong with it.
     Remove(OpenError),
+}
+
+/// What becomes of what consumers have not read of a ring that is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Estate {
+    /// Its consumers are told that it was replaced, and that is all.
+    Dropped,
+    /// It was closed. Those who are still to read it find it.
+    Readable,
+    /// It carries messages of another type: consumers with ids of their own read it to its end and come over.
+    PassedOn,
+}
+
+/// What a new ring has of the one that it replaces.
+#[derive(Default)]
+struct Inheritance {
+    predecessor: u64,
+    expected: Vec<Expected>,
+    seats: Vec<usize>,
+    /// That of the old table: no consumer joins there any more.
+    _table: Option<Claim>,
+}
+
+/// Prepares the ring `old` for being replaced, so that what is not read of it is not lost. An error leaves it as it was.
+fn inherit(
+    request: &ProducerRequest,
+    blueprint: &Blueprint,
+    old: &Segment,
+    estate: Estate,
+) -> MultiProcessResult<Inheritance> {
+    let place = &request.place;
+    let mut new = Inheritance::default();
+    if estate == Estate::PassedOn {
+        new._table =
+            Some(membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error))?);
+        new.expected = lineage::expected(old);
+        new.seats = lineage::seats(blueprint, &new.expected).ok_or_else(|| MultiProcessError::TooManyExpected {
+            place: place.to_string(),
+            expected: new.expected.len(),
+            max_consumers: request.places,
+        })?;
+    }
+    if !new.expected.is_empty() || (estate == Estate::Readable && lineage::is_awaited(old)) {
+        old.give_second_name().map_err(|error| MultiProcessError::from_create(place, error))?;
+        new.predecessor = old.generation();
+    }
+    Ok(new)
 }
 
 /// First step: looks at what is there, and takes the producer's byte of a ring of our kind.
@@ -207,6 +273,7 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     };
     // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now, that it is over.
     let is_over = old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.is_closed());
+    let carries_messages = carries_messages::<S>(&old, request);
     let mismatch = check_shape::<S>(&old, request.capacity)
         .and_then(|found| {
             check_table(&old, request)?;
@@ -216,13 +283,29 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
     let is_inhabited = !is_over
         && mismatch.is_none()
-        && (0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true));
+        && ((0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true))
+            || lineage::is_awaited(&old));
     match (request.existing, mismatch) {
         (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Verdict::TakeOver(old, claim)),
         (Existing::TakeOver, Some(mismatch)) => Err(mismatch),
         (Existing::TakeOver, None) => Err(MultiProcessError::NothingToTakeOver { place: place.to_string() }),
-        _ => Ok(Verdict::Replace(old, claim)),
+        (Existing::TakeOverOrReplace, Some(_)) if carries_messages && !is_over => {
+            Ok(Verdict::Replace(old, claim, Estate::PassedOn))
+        }
+        (Existing::TakeOverOrReplace, _) if is_over => Ok(Verdict::Replace(old, claim, Estate::Readable)),
+        _ => Ok(Verdict::Replace(old, claim, Estate::Dropped)),
     }
+}
+
+/// Whether both the ring and this program say what their messages are, so that what the ring has can be read by those who know it, however the
+/// two differ.
+fn carries_messages<S: Carries>(segment: &Segment, request: &ProducerRequest) -> bool {
+    let Ok(schema) = Schema::decode(segment.schema()) else { return false };
+    let has_table = segment.header().table_len as usize <= TABLE_LEN_MAX + PLACES_FOR_OTHERS;
+    has_table
+        && request.content_tag.is_some()
+        && schema.content_tag().is_some()
+        && S::schema().first_difference(&schema).is_none()
 }
 
 /// Third step, where what is there is no ring of ours: takes it away if no process lives in it.
@@ -367,21 +450,62 @@ pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResu
     // A tag that no ring can have is this program's mistake, whatever the ring has.
     schema_with::<S>(request.content_tag.as_deref())?;
     let place = &request.place;
-    let segment = Segment::open(place, S::Form::KIND, Access::ReadWrite)
+    let newest = Segment::open(place, S::Form::KIND, Access::ReadWrite)
         .map_err(|error| MultiProcessError::from_open(place, error))?;
+    let (segment, left) = to_read::<S>(newest, &id, request.after)?;
     let schema = check_shape::<S>(&segment, request.capacity)?;
     if request.content_tag.is_some() {
         check_content(&segment, &schema, request.content_tag.as_deref())?;
     }
-    let memory = Mapped::<S>::new(Arc::new(segment));
+    let memory = Mapped::<S>::new(segment);
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
     let refused = |error| MultiProcessError::from_join(memory.segment().called(), error);
     let member = membership::join(&memory, &join).map_err(refused)?;
-    let mut end = ConsumerBase::new(memory, member, id.as_str().to_owned(), request.wait);
+    // Only now: until it has its place here, those are what says that it will come.
+    left.iter().for_each(|older| lineage::leave(older, id.as_str()));
+    let mut end = ConsumerBase::new(memory, member, id.as_str().to_owned(), request.wait, request.after);
     if request.keeps_place {
         end.keep_place();
     }
     Ok(end)
+}
+
+/// The ring that a consumer reads next, of those that follow each other at one place up to the `newest`: the oldest one in which it has
+/// something to read, or lives. Beside it those in which it has a place and nothing to read. `after`: the one that it comes from.
+fn to_read<S: Carries>(
+    newest: Segment,
+    id: &ConsumerId,
+    after: Option<u64>,
+) -> MultiProcessResult<(Arc<Segment>, Vec<Arc<Segment>>)> {
+    let replaced = || MultiProcessError::Replaced { place: newest.place().to_string() };
+    if after == Some(newest.generation()) {
+        return Err(replaced());
+    }
+    let mut left = Vec::new();
+    if id.is_generated() {
+        return Ok((Arc::new(newest), left));
+    }
+    let mut older = lineage::ancestors(&newest).map_err(|error| MultiProcessError::from_open(newest.place(), error))?;
+    if let Some(from) = older.iter().position(|older| Some(older.generation()) == after) {
+        older.truncate(from);
+    }
+    while let Some(oldest) = older.pop() {
+        let Some((index, entry)) = lineage::place_of(&oldest, id.as_str()) else {
+            // The last one that had a place there may have been killed before it removed it.
+            lineage::collect(&oldest);
+            continue;
+        };
+        let position = entry.position.load(Ordering::Acquire);
+        check_shape::<S>(&oldest, 0)?;
+        let lives = oldest.is_held(membership::entry_byte(index)).unwrap_or(true);
+        let oldest = Arc::new(oldest);
+        let memory = Mapped::<S>::new(Arc::clone(&oldest));
+        if lives || memory.number_at(position) < memory.number_at(memory.published_end().0) {
+            return Ok((oldest, left));
+        }
+        left.push(oldest);
+    }
+    Ok((Arc::new(newest), left))
 }
 
 pub(crate) fn tap<S: Carries>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<S>> {

@@ -7,6 +7,7 @@
 //! Joining is one at a time, under the table's own byte: otherwise two could join under one id without seeing each other.
 
 use super::identity::ConsumerId;
+use super::lineage::{self, Standing};
 use crate::liveness::ProcessIdentity;
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
@@ -202,12 +203,25 @@ pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) ->
     }
 }
 
+/// Takes the table's lock byte, under which consumers join: none joins while it is held. Waits for one that is in the middle of it.
+pub(super) fn claim_table(segment: &Segment) -> Result<Claim, JoinError> {
+    let begin = Instant::now();
+    loop {
+        match segment.claim(entry_byte(segment.header().table_len as usize))? {
+            Some(claim) => return Ok(claim),
+            None if begin.elapsed() < JOIN_PATIENCE => std::thread::sleep(Duration::from_millis(1)),
+            None => return Err(JoinError::JoinInProgress),
+        }
+    }
+}
+
 fn join_now<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
     let segment = memory.segment();
     let table_byte = entry_byte(memory.table_len());
     let Some(_table) = segment.claim(table_byte)? else { return Err(JoinError::JoinInProgress) };
     step!(TableLocked);
-    if segment.fate() != Fate::Live {
+    let fate = segment.fate();
+    if fate == Fate::Removed {
         return Err(JoinError::Replaced);
     }
     for index in 0..memory.table_len() {
@@ -226,6 +240,10 @@ fn join_now<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result
         }
         free(memory, index, 0);
         let_go(entry, claim);
+    }
+    // What a consumer has not read of a ring that was replaced it can come back to; it gets no more consumers.
+    if fate != Fate::Live {
+        return Err(JoinError::Replaced);
     }
     let places = places_for(memory, request.id.as_str());
     // Free entries first; only then those of the dead to whom nobody comes back.
@@ -250,15 +268,20 @@ fn join_now<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result
     Err(JoinError::NoPlaceForOthers { id, prefix, places: places.len() })
 }
 
-/// The entries that a consumer called `id` may take: those that are kept for ids with the ring's prefix, or those
-/// beside them. In a ring without a prefix any id may take any entry, those that were asked for first.
+/// The entries that a consumer called `id` may take.
 fn places_for<S: Carries>(memory: &Mapped<S>, id: &str) -> Range<usize> {
     let header = memory.segment().header();
-    let places = (header.places as usize).min(memory.table_len());
-    match header.prefix.as_str() {
-        "" => 0..memory.table_len(),
+    places_of(header.places, header.table_len, &header.prefix, id)
+}
+
+/// The entries of a table that a consumer called `id` may take: those that are kept for ids with the ring's `prefix`, or those beside them. In a
+/// ring without a prefix any id may take any entry, those that were asked for first.
+pub(super) fn places_of(places: u32, table_len: u32, prefix: &str, id: &str) -> Range<usize> {
+    let (places, table_len) = (places.min(table_len) as usize, table_len as usize);
+    match prefix {
+        "" => 0..table_len,
         prefix if id.starts_with(prefix) => 0..places,
-        _ => places..memory.table_len(),
+        _ => places..table_len,
     }
 }
 
@@ -312,6 +335,8 @@ fn rejoin<S: Carries>(
         let_go(entry, claim);
         return Err(JoinError::PositionForged { id: request.id.as_str().to_owned(), position: start, published });
     }
+    // The first one under this id here takes the place of no other.
+    let rejoined = entry.ending(entry.status()) != Some(Ending::Awaited);
     let left = Marks::load(entry);
     let delivered = entry.delivered.load(Ordering::Relaxed).clamp(start, published);
     let (until, given_back) = (left.until.min(published), left.given_back.min(published));
@@ -327,7 +352,7 @@ fn rejoin<S: Carries>(
     entry.member.set_rank(request.rank);
     step!(RejoinIdentity);
     let epoch = entry.status().epoch;
-    Ok(Member { index, start, marks, rejoined: true, epoch, claim })
+    Ok(Member { index, start, marks, rejoined, epoch, claim })
 }
 
 impl Member {
@@ -379,7 +404,7 @@ pub(crate) fn ending<S: Carries>(memory: &Mapped<S>, index: usize) -> io::Result
     ending_in(memory.segment(), memory.entry(index), index)
 }
 
-fn ending_in(segment: &Segment, entry: &Entry, index: usize) -> io::Result<Option<Ending>> {
+pub(super) fn ending_in(segment: &Segment, entry: &Entry, index: usize) -> io::Result<Option<Ending>> {
     let said = || entry.ending(entry.status());
     if let Some(ending) = said() {
         return Ok(Some(ending));
@@ -399,6 +424,8 @@ pub(crate) enum Fallen {
     Freed(ConsumerInfo),
     /// The owner has gone, and its place is kept for whoever comes back under its id.
     Kept(ConsumerInfo),
+    /// It has none yet: the consumer lives, and reads the ring before this one.
+    Awaited,
 }
 
 /// Looks whether the owner of entry `index` has gone, and frees the entry if no consumer can come back for it. `gating` is the epoch in which
@@ -421,6 +448,19 @@ pub(crate) fn bury<S: Carries>(
     let Some(ending) = ending(memory, index)? else { return Ok(Fallen::No) };
     let gone = ConsumerInfo { alive: false, ending: Some(ending), ..describe(memory, index) };
     if seen.state == State::Active && !entry.member.is_generated() {
+        let gone = match ending {
+            Ending::Awaited => match lineage::standing(memory.segment(), &gone.id)? {
+                Standing::There => return Ok(if entry.status() == seen { Fallen::Awaited } else { Fallen::No }),
+                Standing::Kept(ending) => ConsumerInfo { ending: Some(ending), ..gone },
+                // Under the lock byte: it may have come over between the looks, and left the older ring.
+                Standing::GivenUp => {
+                    let freed = evict(memory, index, seen, gating, spare)?;
+                    let gone = ConsumerInfo { ending: Some(Ending::Left), ..gone };
+                    return Ok(if freed { Fallen::Freed(gone) } else { Fallen::No });
+                }
+            },
+            _ => gone,
+        };
         // Not claimed: a rejoin may be about to take the byte. Same owner before and after the look at the lock, or we say nothing.
         return Ok(if entry.status() == seen { Fallen::Kept(gone) } else { Fallen::No });
     }
@@ -436,11 +476,21 @@ pub(crate) fn evict<S: Carries>(
     spare: &mut Spare,
 ) -> io::Result<bool> {
     let entry = memory.entry(index);
-    let Some(_claim) = spare.claim(entry_byte(index))? else { return Ok(false) };
+    let Some(claim) = spare.claim(entry_byte(index))? else { return Ok(false) };
     if entry.status() != seen {
         return Ok(false);
     }
+    let awaited = (entry.ending(seen) == Some(Ending::Awaited)).then(|| entry.member.id());
+    if let Some(id) = &awaited
+        && lineage::standing(memory.segment(), id)? == Standing::There
+    {
+        return Ok(false);
+    }
     free(memory, index, gating.unwrap_or(0));
+    drop(claim);
+    if let Some(id) = awaited {
+        lineage::give_up(memory.segment(), &id);
+    }
     Ok(true)
 }
 

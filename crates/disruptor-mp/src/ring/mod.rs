@@ -14,6 +14,8 @@ pub(crate) mod ends;
 #[cfg(not(loom))]
 pub(crate) mod identity;
 #[cfg(not(loom))]
+pub(crate) mod lineage;
+#[cfg(not(loom))]
 pub(crate) mod membership;
 #[cfg(not(loom))]
 pub(crate) mod refusal;

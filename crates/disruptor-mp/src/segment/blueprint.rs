@@ -91,6 +91,10 @@ pub struct Blueprint {
     pub places: u32,
     /// What the ids of the consumers that were asked for begin with; empty if any id will do. At most 128 bytes.
     pub prefix: String,
+    /// Tells what the segment carries from anything else, at a glance; 0: it does not say.
+    pub fingerprint: u64,
+    /// The generation of the segment that this one replaces, and whose content is still to be read; 0: none.
+    pub predecessor: u64,
     /// The description of what lives in a slot; readers compare it byte by byte.
     pub schema: Vec<u8>,
     /// Length of the control lines.
@@ -174,6 +178,8 @@ impl Blueprint {
             table_len: 0,
             places: 0,
             prefix: String::new(),
+            fingerprint: 0,
+            predecessor: 0,
             schema: vec![],
             control_len,
             table_bytes: 0,
@@ -316,6 +322,8 @@ mod tests {
             table_len: 4,
             places: 4,
             prefix: String::new(),
+            fingerprint: 5,
+            predecessor: 6,
             schema: vec![7; 100],
             control_len: 256,
             table_bytes: 512,

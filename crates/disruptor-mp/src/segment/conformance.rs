@@ -107,6 +107,8 @@ fn blueprint() -> Blueprint {
         table_len: 4,
         places: 4,
         prefix: String::new(),
+        fingerprint: 0,
+        predecessor: 0,
         schema: b"a schema of some bytes".to_vec(),
         control_len: 512,
         table_bytes: 512,
@@ -240,18 +242,18 @@ mod suite {
         create(&site.place);
     }
 
-    pub(super) fn replacing_marks_the_old_before_the_new_is_there(site: &Site) {
+    pub(super) fn replacing_marks_the_old_one_while_no_process_can_take_it_over(site: &Site) {
         let (old, claim) = create(&site.place);
         let reader = open(&site.place).unwrap();
         let woken = Cell::new(false);
-        let before_new = |marked: &Segment| {
+        let woken_in = |marked: &Segment| {
             assert_eq!(marked.fate(), Fate::Replaced);
             assert!(marked.is_held(PRODUCER).unwrap(), "nobody can take the old one over now");
             assert!(!marked.still_named().unwrap(), "what can be refused came first");
             woken.set(true);
         };
         let options = CreateOptions::default();
-        let (new, new_claim) = replace(&old, claim, &site.place, &blueprint(), &options, before_new, |_| {}).unwrap();
+        let (new, new_claim) = replace(&old, claim, &site.place, &blueprint(), &options, woken_in, |_| {}).unwrap();
         assert!(woken.get());
         assert_eq!(reader.fate(), Fate::Replaced);
         assert!(!reader.still_named().unwrap() && new.still_named().unwrap());
@@ -353,7 +355,7 @@ conformance! {
     opening_what_is_not_there_says_so,
     another_kind_is_refused,
     gc_leaves_the_living_and_removes_the_dead,
-    replacing_marks_the_old_before_the_new_is_there,
+    replacing_marks_the_old_one_while_no_process_can_take_it_over,
     what_somebody_else_put_there_is_not_replaced,
     a_segment_that_lost_its_name_can_still_be_replaced,
     a_plan_that_cannot_be_creates_nothing,
@@ -370,7 +372,7 @@ fn a_place_that_cannot_make_nameless_files_keeps_the_same_promises() {
         suite::creation_is_exclusive_and_leaves_the_first_alone,
         suite::a_lock_byte_has_one_holder_and_everybody_sees_it,
         suite::gc_leaves_the_living_and_removes_the_dead,
-        suite::replacing_marks_the_old_before_the_new_is_there,
+        suite::replacing_marks_the_old_one_while_no_process_can_take_it_over,
         suite::what_somebody_else_put_there_is_not_replaced,
         suite::a_segment_that_lost_its_name_can_still_be_replaced,
         suite::a_plan_that_cannot_be_creates_nothing,
@@ -848,15 +850,10 @@ fn victim() {
             let replace = || replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), |_| {}, die);
             let _ = pretend_no_tmpfile(replace);
         }
-        "die before the new one has the name" => {
-            let (old, claim) = create(&place);
-            let _ = replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), |_| kill_myself(), |_| {});
-        }
         "die when the new one has the name" => {
             let (old, claim) = create(&place);
             let die = |_: &Segment| kill_myself();
-            let replace = || replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), die, |_| {});
-            let _ = pretend_no_tmpfile(replace);
+            let _ = replace(&old, claim, &place, &blueprint(), &CreateOptions::default(), die, |_| {});
         }
         "remove and replace as another user of the group" => {
             let group = fs::metadata(&path).unwrap().gid();
@@ -1102,18 +1099,6 @@ mod processes {
     }
 
     #[test]
-    fn a_replacer_killed_half_way_leaves_a_name_that_can_be_used_again() {
-        let dir = TempDir::new();
-        let path = dir.path().join("a.ring");
-        let place = Place::from(&path);
-        Victim::start("die before the new one has the name", &path).child.wait().unwrap();
-        assert!(matches!(open(&place), Err(OpenError::NotFound { .. })), "the old one's name went first");
-        let (new, _claim) = create(&place);
-        assert!(new.still_named().unwrap());
-        assert_eq!(dir.entries(), ["a.ring"], "no half-made replacement lies about");
-    }
-
-    #[test]
     fn a_replacer_killed_while_initialising_leaves_the_old_one_and_what_the_next_one_removes() {
         for is_collected in [false, true] {
             let dir = TempDir::new();
@@ -1153,8 +1138,7 @@ mod processes {
         fs::write(&other, "a text").unwrap();
         let (old, claim) = create(&place);
         let options = CreateOptions::default();
-        let replace = || replace(&old, claim, &place, &blueprint(), &options, |_| {}, |_| {});
-        let result = pretend_no_tmpfile(replace);
+        let result = replace(&old, claim, &place, &blueprint(), &options, |_| {}, |_| {});
         let error = result.map(drop).unwrap_err();
         assert!(
             error.to_string().starts_with("making the replacement in a hidden file beside it, `.NAME.new`"),

@@ -3,7 +3,7 @@
 //! **Lives here:** [`gc`]. **Builds on:** `owner`'s lock over all bytes. **May touch it:** anybody, at any time: it never removes what
 //! is in use, nor what is not ours.
 
-use super::backend::{Access, Fault};
+use super::backend::{Access, Fault, Object};
 use super::blueprint::HEADER_BYTES;
 use super::error::{GcError, OpenError, special_file};
 use super::header::{self, FATE_OFFSET, SegmentMake};
@@ -55,6 +55,9 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
 /// in it, in whichever container.
 /// Damaged and unfinished segments are removed as well, and those of other versions.
 ///
+/// A ring that took the place of one with messages of another type is one with it: in use as long as a consumer reads the older one, and removed
+/// together with it.
+///
 /// All lock bytes are held at once while that is decided and done, so nobody can move in meanwhile; who opened the segment just before
 /// finds it marked as removed. Taps are not seen: they keep their mapping and read in it that it is over.
 ///
@@ -82,6 +85,10 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     let called =
         header::parse_header(&start, u64::MAX).map_or_else(|_| place.to_string(), |it| place.called(&it.title));
     let fault = |fault| GcError::from_fault(&place, &called, fault);
+    let predecessor = predecessor_of(&object, &start);
+    if let Some(byte) = first_held_before(&place, predecessor).map_err(fault)? {
+        return Ok(GcOutcome::InUse { byte });
+    }
     let _everybody = loop {
         match object.try_lock(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))? {
             Some(claim) => break claim,
@@ -120,5 +127,33 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         header_word(&page, FATE_OFFSET).store(Fate::Removed.to_wire(), Ordering::Release);
         step!(CollectMarked);
     }
+    if let Some(older) = place.second_name(predecessor).filter(|_| predecessor != 0) {
+        // One that stays holds back no process.
+        let _ = gc(older);
+    }
     Ok(GcOutcome::Removed)
+}
+
+/// How many segments before one are looked through. More are no work of ours.
+const PREDECESSORS_MAX: usize = 64;
+
+/// The generation of the segment that the one which begins with `start` has replaced, if that is kept; 0 if there is none.
+fn predecessor_of(object: &Object, start: &[u8]) -> u64 {
+    object.len().ok().and_then(|len| header::parse_header(start, len).ok()).map_or(0, |header| header.predecessor)
+}
+
+/// A lock byte that is held in one of the segments before the one at `place`, whose content is still to be read.
+fn first_held_before(place: &Place, mut predecessor: u64) -> Result<Option<u32>, Fault> {
+    for _ in 0..PREDECESSORS_MAX {
+        let Some(second) = place.second_name(predecessor).filter(|_| predecessor != 0) else { break };
+        let Ok(backend) = second.backend() else { break };
+        let Some(older) = backend.lookup(Access::ReadOnly)? else { break };
+        let held = older.first_held(LockRange::Whole).map_err(Fault::of("fcntl(F_OFD_GETLK)"))?;
+        if held.is_some() {
+            return Ok(held);
+        }
+        let start = older.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
+        predecessor = predecessor_of(&older, &start);
+    }
+    Ok(None)
 }

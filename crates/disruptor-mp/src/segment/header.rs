@@ -15,8 +15,8 @@
 //!  96   |table  | pid   | pid start time| pid namespace |  schema offset|
 //! 128   |  schema len   | control offset|  control len  |  table offset |
 //! 160   |  table len    |counters offset| counters len  |  slots offset |
-//! 192   |  slots len    | errors offset |  errors len   | fingerprint R |
-//! 224   | form R|places | predecessor R |rank+1 |label n| label, 64 bytes
+//! 192   |  slots len    | errors offset |  errors len   |  fingerprint  |
+//! 224   | form R|places |  predecessor  |rank+1 |label n| label, 64 bytes
 //! 312   |prefix n| 0    | prefix, 128 bytes   440 |  zero ...      4096 |
 //! ```
 //! R: reserved, zero; what each is for: RFC 0011.
@@ -181,6 +181,10 @@ pub(crate) struct Header {
     pub(crate) prefix: String,
     /// What people call it.
     pub(crate) title: Title,
+    /// Tells what the segment carries from anything else, at a glance; 0 if it does not say.
+    pub(crate) fingerprint: u64,
+    /// The generation of the segment that this one replaced, and whose content is still to be read; 0 if there is none.
+    pub(crate) predecessor: u64,
     /// The creator's page size in bytes; only for the reader of a report.
     pub(crate) page_bytes: u32,
     /// Who created it; not necessarily who produces now.
@@ -230,6 +234,8 @@ impl Header {
             places: blueprint.places,
             prefix: blueprint.prefix.clone(),
             title,
+            fingerprint: blueprint.fingerprint,
+            predecessor: blueprint.predecessor,
             page_bytes: page_bytes(),
             creator,
             plan,
@@ -266,10 +272,10 @@ impl Header {
             counters: section(self.plan.counters),
             slots: section(self.plan.slots),
             errors: section(self.plan.errors),
-            fingerprint: 0,
+            fingerprint: self.fingerprint,
             form: 0,
             places: self.places,
-            predecessor: 0,
+            predecessor: self.predecessor,
             rank_plus_one: self.title.rank().map_or(0, |rank| rank.saturating_add(1)),
             label_len: self.title.label().len() as u32,
             label: [0; LABEL_BYTES_MAX],
@@ -344,6 +350,8 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
         places: wire.places,
         prefix,
         title,
+        fingerprint: wire.fingerprint,
+        predecessor: wire.predecessor,
         page_bytes: wire.page_bytes,
         creator: ProcessIdentity {
             pid: wire.creator_pid,
@@ -460,6 +468,8 @@ pub(super) mod tests {
             table_len: 2,
             places: 1,
             prefix: "wk_".to_owned(),
+            fingerprint: 3,
+            predecessor: 4,
             schema: b"tokens".to_vec(),
             control_len: 512,
             table_bytes: 256,

@@ -3,8 +3,10 @@
 //! **Lives here:** [`Place`], and which backend it is; nothing is looked up. **Builds on:** `name`, `backend`. **May touch it:**
 //! anybody.
 
+use std::ffi::OsStr;
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
@@ -116,9 +118,33 @@ impl Place {
         }
     }
 
+    /// The second name of the segment of that generation which stands, or stood, here: under it the segment is found once another has taken its
+    /// place. The same from here and from any other second name. `None` where a segment has no name.
+    pub(crate) fn second_name(&self, generation: u64) -> Option<Self> {
+        let path = self.path()?;
+        let name = first_name(path.file_name()?.as_bytes());
+        let second = [name, format!("{MARK}{generation:016x}").as_bytes()].concat();
+        Some(Self::File(path.with_file_name(OsStr::from_bytes(&second))))
+    }
+
     /// An empty place in this process's own memory; clones of it are the same place.
     pub fn heap() -> Self {
         Self::Heap(HeapObject::new())
+    }
+}
+
+/// What stands between a name and the generation in a second name.
+const MARK: char = '~';
+
+/// How long the digits of a generation are.
+const DIGITS: usize = 16;
+
+/// The name that a second name was made from, or the name itself.
+fn first_name(name: &[u8]) -> &[u8] {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    match name.len().checked_sub(DIGITS + MARK.len_utf8()).map(|at| name.split_at(at)) {
+        Some((first, [mark, digits @ ..])) if *mark == MARK as u8 && digits.iter().all(is_digit) => first,
+        _ => name,
     }
 }
 
@@ -213,5 +239,22 @@ impl From<OwnedFd> for Place {
 impl From<HeapObject> for Place {
     fn from(object: HeapObject) -> Self {
         Self::Heap(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_name_is_the_same_from_wherever_it_is_made() {
+        for place in [Place::from("rpc"), Place::from(Path::new("/tmp/a/rpc.ring")), Place::from("x~0123456789abcdeF")]
+        {
+            let (first, second) = (place.second_name(7).unwrap(), place.second_name(8).unwrap());
+            assert_eq!(first.second_name(8).unwrap().path(), second.path());
+            let expected = format!("{}~0000000000000007", place.path().unwrap().display());
+            assert_eq!(first.path().unwrap().to_str(), Some(expected.as_str()));
+        }
+        assert!(Place::heap().second_name(7).is_none());
     }
 }

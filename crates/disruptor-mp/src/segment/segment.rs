@@ -16,7 +16,7 @@
 //!
 //! Where an object cannot be without a name (macOS, some network and FUSE file systems) the name comes first, so an unready object may
 //! remain. Its lock is free then, by which an opener recognises after a second look that it is dead, and `gc` that it may go; only one
-//! that is still empty is left alone, because nothing in it says that it is ours. A replacement is made under a hidden name beside it there,
+//! that is still empty is left alone, because nothing in it says that it is ours. A replacement has a hidden name beside it first,
 //! and takes the name when it is complete: see [`replace`].
 
 use std::io;
@@ -185,10 +185,7 @@ impl Segment {
         if backend.identity().map_err(fault)?.is_some() {
             return Err(CreateError::AlreadyExists { place: place.to_string() });
         }
-        let draft = match Draft::nameless(&*backend, &construction.request).map_err(fault)? {
-            Some(draft) => draft,
-            None => Draft::named(&*backend, &construction.request).map_err(fault)?,
-        };
+        let draft = construction.draft(&*backend).map_err(fault)?;
         let new = construction.build(&draft, init)?;
         draft.finish().map_err(fault)?;
         Ok(new)
@@ -308,6 +305,28 @@ impl Segment {
         self.header.generation
     }
 
+    /// The segment that this one replaced, if its content is still to be read and it can be found under its second name.
+    ///
+    /// # Errors
+    /// It is there, and may not be opened or is damaged.
+    pub(crate) fn predecessor(&self) -> Result<Option<Self>, OpenError> {
+        let generation = self.header.predecessor;
+        if generation == 0 {
+            return Ok(None);
+        }
+        let Some(second) = self.place.second_name(generation) else { return Ok(None) };
+        match Self::open(&second, self.header.kind, Access::ReadWrite) {
+            Ok(older) => Ok((older.generation() == generation).then_some(older)),
+            Err(OpenError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether it can be found under its second name.
+    pub(crate) fn has_second_name(&self) -> bool {
+        self.place.second_name(self.generation()).is_some_and(|second| self.is_named_at(&second))
+    }
+
     /// Whether it is mapped read-only: writing to it would be SIGSEGV.
     pub(crate) fn is_read_only(&self) -> bool {
         self.access == Access::ReadOnly
@@ -421,6 +440,53 @@ impl Segment {
         }
     }
 
+    /// Lets this segment be found under its [second name](Place::second_name) as well, so that what is in it can be read once another segment
+    /// has its name. The caller holds the producer's claim. That the name itself cannot be taken away is found out before.
+    ///
+    /// # Errors
+    /// [`CreateError`]: `NoSecondName` where a segment has no name, `NotOwner`, or the system refuses. It has one name then.
+    pub(crate) fn give_second_name(&self) -> Result<(), CreateError> {
+        let place = || self.place.to_string();
+        let second = self.place.second_name(self.generation());
+        let path = second.as_ref().and_then(Place::path).ok_or_else(|| CreateError::NoSecondName { place: place() })?;
+        let backend = self.place.backend()?;
+        if let Some(owner_uid) = backend.protecting_owner() {
+            return Err(CreateError::NotOwner { place: place(), owner_uid, source: Errno::PERM.into() });
+        }
+        match backend.link(&path) {
+            Ok(()) => {}
+            // A predecessor of ours was killed after this step.
+            Err(_) if self.is_named_at(&Place::File(path)) => {}
+            Err(Fault { call, source }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                let directory = self.place.path().and_then(|path| Permissions::of_path(path.parent()?));
+                return Err(CreateError::PermissionDenied { place: place(), call, directory, source });
+            }
+            Err(Fault { call, source }) => return Err(CreateError::Os { place: place(), call, source }),
+        }
+        step!(SecondNameGiven);
+        Ok(())
+    }
+
+    /// Removes what replacers have left that were killed before they had replaced this segment: its second name, and a replacement without a
+    /// name of its own. The caller holds the producer's claim.
+    pub(crate) fn remove_traces_of_replacers(&self) {
+        if let Ok(backend) = self.place.backend()
+            && let Some(aside) = backend.aside()
+        {
+            let _ = remove_wreck(&*aside);
+        }
+        if let Some(second) = self.place.second_name(self.generation()).filter(|second| self.is_named_at(second)) {
+            // If it stays, a collector finds it by the segment that says so, or it is removed by hand: it holds back no process.
+            let _ = second.backend().map(|backend| backend.unlink());
+        }
+    }
+
+    /// Whether `place` leads to this very object.
+    fn is_named_at(&self, place: &Place) -> bool {
+        let named = place.backend().ok().and_then(|backend| backend.identity().ok().flatten());
+        named.is_some() && named == self.object.identity().ok()
+    }
+
     fn backend(&self) -> io::Result<Box<dyn Backend + '_>> {
         // The place led here, so its name is valid.
         self.place.backend().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
@@ -456,11 +522,10 @@ impl Segment {
 }
 
 /// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is there, so that
-/// nobody takes `old` over meanwhile. `old` is marked, and `before_new` gets it so marked, to wake everybody in it.
+/// no process takes `old` over meanwhile. `old` is marked, and `woken` gets it so marked, to wake everybody in it.
 ///
-/// What can be refused comes first: the new segment is complete before `old` is touched; then the name of `old` is taken away; only then is
-/// `old` marked. After a refusal `old` is as it was. Where an object cannot be without a name, the new segment is made under a name beside it and
-/// takes that of `old` in one step.
+/// What can be refused comes first. In a directory the new segment is made complete, gets a hidden name beside that of `old`, and then takes that
+/// of `old` in one step: there is a segment under the name at any time. Only then is `old` marked. After a refusal `old` is as it was.
 ///
 /// # Errors
 /// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be
@@ -471,7 +536,7 @@ pub(crate) fn replace(
     place: &Place,
     blueprint: &Blueprint,
     options: &CreateOptions,
-    before_new: impl FnOnce(&Segment),
+    woken: impl FnOnce(&Segment),
     init: impl FnOnce(&Segment),
 ) -> Result<(Segment, Claim), CreateError> {
     assert_eq!(claim.byte(), PRODUCER, "only who holds the producer's claim may replace a segment");
@@ -487,45 +552,45 @@ pub(crate) fn replace(
     };
     let refused = |fault| construction.unlink_error(&*backend, fault);
     let has_name = names_old()?;
-    let aside = if has_name { backend.aside() } else { None };
-    let (draft, new) = match (Draft::nameless(&*backend, &construction.request).map_err(fault)?, &aside) {
-        (Some(draft), _) => {
-            let new = construction.build(&draft, init)?;
-            if names_old()? {
-                backend.unlink().map_err(refused)?;
-            }
-            step!(ReplaceUnlinked);
-            (draft, new)
-        }
-        (None, Some(aside)) => {
-            remove_wreck(&**aside).map_err(fault)?;
-            let draft = Draft::named(&**aside, &construction.request).map_err(|fault| match fault.source.kind() {
+    let new = match backend.aside().filter(|_| has_name) {
+        Some(aside) => {
+            remove_wreck(&*aside).map_err(fault)?;
+            let in_the_way = |fault: Fault| match fault.source.kind() {
                 io::ErrorKind::AlreadyExists => CreateError::Os {
                     place: place.to_string(),
                     call: "making the replacement in a hidden file beside it, `.NAME.new`, which is not ours,",
                     source: fault.source,
                 },
                 _ => construction.error(fault),
-            })?;
+            };
+            let mut draft = construction.draft(&*aside).map_err(in_the_way)?;
             let new = construction.build(&draft, init)?;
+            draft.name().map_err(in_the_way)?;
+            step!(ReplacementMade);
             // As long as the name leads to `old`, whose producer's claim we hold, nobody who follows the protocol puts something in its place.
             // A name that was removed meanwhile is free to all: the caller looks again.
             if !names_old()? {
                 return Err(CreateError::AlreadyExists { place: place.to_string() });
             }
             backend.move_here().map_err(refused)?;
-            (draft, new)
+            draft.finish().map_err(fault)?;
+            old.mark_replaced();
+            woken(old);
+            new
         }
-        // `old` has lost its name already.
-        (None, None) => {
-            let draft = Draft::named(&*backend, &construction.request).map_err(fault)?;
+        // A place without a directory, or `old` has lost its name already.
+        None => {
+            let draft = construction.draft(&*backend).map_err(fault)?;
             let new = construction.build(&draft, init)?;
-            (draft, new)
+            if has_name {
+                backend.unlink().map_err(refused)?;
+            }
+            old.mark_replaced();
+            woken(old);
+            draft.finish().map_err(fault)?;
+            new
         }
     };
-    old.mark_replaced();
-    before_new(old);
-    draft.finish().map_err(fault)?;
     drop(claim);
     Ok(new)
 }
@@ -609,6 +674,14 @@ impl<'a> Construction<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A new object: without a name, or where it cannot be without one, with that of `backend`.
+    fn draft<'b>(&self, backend: &'b dyn Backend) -> Result<Draft<'b>, Fault> {
+        Ok(match backend.draft_nameless(&self.request)? {
+            Some(object) => Draft { backend, object, named: false },
+            None => Draft { backend, object: backend.draft_named(&self.request)?, named: true },
+        })
     }
 
     /// Turns a draft into a ready segment. The lock comes first: an object that can be found is locked or dead.
@@ -723,20 +796,20 @@ struct Draft<'a> {
     named: bool,
 }
 
-impl<'a> Draft<'a> {
-    fn nameless(backend: &'a dyn Backend, request: &Request) -> Result<Option<Self>, Fault> {
-        Ok(backend.draft_nameless(request)?.map(|object| Self { backend, object, named: false }))
-    }
-
-    fn named(backend: &'a dyn Backend, request: &Request) -> Result<Self, Fault> {
-        Ok(Self { backend, object: backend.draft_named(request)?, named: true })
-    }
-
-    /// Makes sure that the name leads to the object, and leaves it there.
-    fn finish(mut self) -> Result<(), Fault> {
-        if !std::mem::replace(&mut self.named, false) {
+impl Draft<'_> {
+    /// Makes sure that the object has its name, which it loses if it is not finished.
+    fn name(&mut self) -> Result<(), Fault> {
+        if !self.named {
             self.backend.give_name(&self.object)?;
+            self.named = true;
         }
+        Ok(())
+    }
+
+    /// Makes sure that the object has its name, and leaves it there.
+    fn finish(mut self) -> Result<(), Fault> {
+        self.name()?;
+        self.named = false;
         step!(SegmentNamed);
         Ok(())
     }

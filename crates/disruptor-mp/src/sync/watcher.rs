@@ -58,7 +58,7 @@ struct Watched {
     post: Box<dyn Post>,
     /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it rings, or by the owner.
     position: AtomicI64,
-    eventfd: OwnedFd,
+    eventfd: Arc<OwnedFd>,
 }
 
 impl Watch {
@@ -71,10 +71,18 @@ impl Watch {
     }
 
     fn in_registry(registry: &'static Registry, post: Box<dyn Post>) -> io::Result<Self> {
-        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let eventfd = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), eventfd });
         registry.enter(&watched)?;
         Ok(Self { watched, registry })
+    }
+
+    /// Waits for another post from now on. It is not armed; the descriptor stays the same.
+    pub(crate) fn turn_to(&mut self, post: Box<dyn Post>) {
+        let eventfd = Arc::clone(&self.watched.eventfd);
+        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), eventfd });
+        self.registry.exchange(&self.watched, &watched);
+        self.watched = watched;
     }
 
     /// Whether this process made it, rather than one of which it is a forked copy.
@@ -200,6 +208,16 @@ impl Registry {
         state.watched.push(Arc::clone(watched));
         state.version += 1;
         Ok(())
+    }
+
+    fn exchange(&self, old: &Arc<Watched>, new: &Arc<Watched>) {
+        let mut state = self.state();
+        for watched in state.watched.iter_mut().filter(|watched| Arc::ptr_eq(watched, old)) {
+            *watched = Arc::clone(new);
+        }
+        state.version += 1;
+        drop(state);
+        self.call();
     }
 
     fn leave(&self, watched: &Arc<Watched>) {

@@ -207,6 +207,12 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         self.memory.segment().generation()
     }
 
+    /// Tells what the events carry at a glance: FNV-1a over the content tag, so for a described message its
+    /// [fingerprint](crate::schema::MessageSchema::fingerprint). 0 if the ring does not say.
+    pub fn fingerprint(&self) -> u64 {
+        self.memory.segment().header().fingerprint
+    }
+
     /// Who created the ring.
     pub fn creator(&self) -> ProcessIdentity {
         self.memory.segment().header().creator

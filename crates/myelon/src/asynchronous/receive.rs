@@ -46,6 +46,9 @@ mod sealed {
         /// Whether there is a whole message, which stays where it is.
         fn has_message(&mut self) -> Result<bool, Self::Error>;
 
+        /// Goes on in another ring where this one has ended, or says that it has ended.
+        fn go_on(&mut self, end: ConsumeError) -> Result<(), Self::Error>;
+
         /// Whether `error` says that the stream has ended in good order.
         fn is_closed(error: &Self::Error) -> bool;
 
@@ -69,6 +72,10 @@ impl<F: Format> sealed::Receive for TransportConsumer<F> {
 
     fn has_message(&mut self) -> TransportResult<bool> {
         Ok(self.next(Patience::Now)?.map(Message::release_unread).is_some())
+    }
+
+    fn go_on(&mut self, end: ConsumeError) -> TransportResult<()> {
+        Err(end.into())
     }
 
     fn is_closed(error: &TransportError) -> bool {
@@ -98,6 +105,10 @@ impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
 
     fn has_message(&mut self) -> Result<bool, TypedReceiveError> {
         Ok(self.next(Patience::Now)?.map(TypedMessage::release_unread).is_some())
+    }
+
+    fn go_on(&mut self, end: ConsumeError) -> Result<(), TypedReceiveError> {
+        Ok(TypedConsumer::go_on(self, end)?)
     }
 
     fn is_closed(error: &TypedReceiveError) -> bool {
@@ -271,7 +282,9 @@ impl<C: Receive> AsyncConsumer<C> {
                 budget.made_progress();
                 return Poll::Ready(answer);
             }
-            ready!(self.bell.poll_news(context, &mut self.consumer)).map_err(TransportError::from)?;
+            if let Err(end) = ready!(self.bell.poll_news(context, &mut self.consumer)) {
+                self.consumer.go_on(end)?;
+            }
         }
         context.waker().wake_by_ref();
         Poll::Pending
@@ -293,7 +306,9 @@ pub(super) fn poll_message<C: Receive>(
                 return Poll::Ready(answer.map(|_| ()));
             }
         }
-        ready!(bell.poll_news(context, consumer)).map_err(TransportError::from)?;
+        if let Err(end) = ready!(bell.poll_news(context, consumer)) {
+            consumer.go_on(end)?;
+        }
     }
     context.waker().wake_by_ref();
     Poll::Pending

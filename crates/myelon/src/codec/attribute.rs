@@ -103,8 +103,11 @@ pub enum Rkyv {}
 ///
 /// # Older versions
 /// A reader can take messages of programs that have not been upgraded yet. It looks at the ring when it attaches, and
-/// converts from then on. Upgrade the readers first, and then the writer: a reader of before is refused by a writer
-/// that is newer.
+/// converts from then on. Upgrade the readers first, and then the writer, which says
+/// [`hand_over`](crate::typed_transport::TypedProducer::hand_over) instead of closing its stream: a reader of before is
+/// refused by a writer that is newer. A new writer replaces the ring. Readers read the old one to its end and go on in
+/// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. The example
+/// `upgrade` is a program to copy.
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
 ///   The numbers only say what came first.
 /// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Give it the name that the type had:

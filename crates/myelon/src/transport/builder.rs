@@ -63,6 +63,7 @@ pub struct Settings {
     consumer_id: Option<String>,
     rank: Option<u32>,
     start: StartAt,
+    coming_from: Option<u64>,
     options: CreateOptions,
     existing: Existing,
 }
@@ -99,6 +100,9 @@ impl Settings {
         }
         if let Some(rank) = self.rank {
             builder = builder.with_rank(rank);
+        }
+        if let Some(generation) = self.coming_from {
+            builder = builder.coming_from(generation);
         }
         match self.existing {
             Existing::TakeOverOrReplace => builder,
@@ -154,6 +158,7 @@ impl<F: Format> TransportBuilder<F> {
             consumer_id: None,
             rank: None,
             start: StartAt::default(),
+            coming_from: None,
             options: CreateOptions::default(),
             existing: Existing::TakeOverOrReplace,
         };
@@ -185,6 +190,16 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn with_content_tag(mut self, tag: impl Into<String>) -> Self {
         self.settings.content_tag = Some(tag.into());
+        self
+    }
+
+    /// For a consumer that has read the ring of that generation to its end, which was replaced. Its successor has everything for one with an id of
+    /// its own; another one starts as early as it can.
+    pub(crate) fn coming_from(mut self, generation: u64) -> Self {
+        self.settings.coming_from = Some(generation);
+        if self.settings.consumer_id.is_none() {
+            self.settings.start = StartAt::Oldest;
+        }
         self
     }
 

@@ -26,6 +26,9 @@ pub struct TransportConsumer<F: Format = Records> {
 /// `TransportConsumer` on a mapped file; the place is an argument, not another type.
 pub type MmapTransportConsumer<F = Records> = TransportConsumer<F>;
 
+/// The consumer of a ring of that format.
+pub(crate) type ConsumerOf<F> = <<F as Format>::Receiver as Receiver>::Consumer;
+
 /// [`TransportConsumer`] under the name that the contract has for it: it need not carry frames.
 pub type FramedTransportConsumer<F = Records> = TransportConsumer<F>;
 
@@ -82,6 +85,17 @@ impl<F: Format> TransportConsumer<F> {
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
         Ok(self.receiver.next(patience)?.map(Message::new))
+    }
+
+    /// [`next`](Self::next) for a consumer that goes on in another ring: see [`Receiver::next_or`].
+    #[inline(always)]
+    pub(crate) fn next_or(
+        &mut self,
+        patience: Patience,
+        mut dry: impl FnMut(&mut ConsumerOf<F>, Option<ConsumeError>) -> TransportResult<Option<Self>>,
+    ) -> TransportResult<Option<Message<'_, F>>> {
+        let next = self.receiver.next_or(patience, |end, reason| Ok(dry(end, reason)?.map(|other| other.receiver)))?;
+        Ok(next.map(Message::new))
     }
 
     /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.

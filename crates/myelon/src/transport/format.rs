@@ -125,7 +125,23 @@ pub trait Receiver: Send {
     fn consumer_mut(&mut self) -> &mut Self::Consumer;
 
     /// The next message. `None` only for [`Patience::Now`].
-    fn next(&mut self, patience: Patience) -> TransportResult<Option<Self::Held<'_>>>;
+    #[inline(always)]
+    fn next(&mut self, patience: Patience) -> TransportResult<Option<Self::Held<'_>>>
+    where
+        Self: Sized,
+    {
+        self.next_or(patience, |_, reason| reason.map_or(Ok(None), |reason| Err(reason.into())))
+    }
+
+    /// The next message. Where there is nothing (`None`, without waiting), or a wait has ended, `dry` says with which receiver to go on, or that this
+    /// is the answer.
+    fn next_or(
+        &mut self,
+        patience: Patience,
+        dry: impl FnMut(&mut Self::Consumer, Option<ConsumeError>) -> TransportResult<Option<Self>>,
+    ) -> TransportResult<Option<Self::Held<'_>>>
+    where
+        Self: Sized;
 
     /// Waits until there is a message for `next`, or one that cannot be read, of which `next` says so.
     fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError>;

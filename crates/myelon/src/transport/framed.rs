@@ -311,14 +311,28 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
     }
 
     #[inline]
-    fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldFrames<'_, E>>> {
+    fn next_or(
+        &mut self,
+        patience: Patience,
+        mut dry: impl FnMut(&mut SharedConsumer<E>, Option<ConsumeError>) -> TransportResult<Option<Self>>,
+    ) -> TransportResult<Option<HeldFrames<'_, E>>> {
         if let Some(fault) = self.untold.take() {
             return Err(fault.into());
         }
-        let skipped = self.reassembler.skipped();
-        let found = find(&mut self.consumer, &mut self.reassembler, patience);
-        self.counters.skipped.add(self.reassembler.skipped() - skipped);
-        let Some(Found { frames, envelope, range }) = found? else { return Ok(None) };
+        let Found { frames, envelope, range } = loop {
+            let skipped = self.reassembler.skipped();
+            let found = find(&mut self.consumer, &mut self.reassembler, patience);
+            self.counters.skipped.add(self.reassembler.skipped() - skipped);
+            let reason = match found {
+                Ok(Some(found)) => break found,
+                Ok(None) => None,
+                Err(TransportError::Consume(reason)) => Some(reason),
+                Err(error) => return Err(error),
+            };
+            let Some(mut other) = dry(&mut self.consumer, reason)? else { return Ok(None) };
+            other.reassembler.count_skipped_by(&self.reassembler);
+            *self = other;
+        };
         let payload = match range {
             Some(range) => Payload::InPlace(range),
             None => {

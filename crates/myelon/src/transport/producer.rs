@@ -173,6 +173,14 @@ impl<F: Format> TransportProducer<F> {
         self.wait_for_consumer(id, timeout)
     }
 
+    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if a consumer lives in it; one of
+    /// another version of the type replaces it, and consumers with ids of their own miss nothing ([`message`](crate::codec::message), "Older
+    /// versions"). Until then consumers get what is there and then `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which
+    /// ends for all of them.
+    pub fn hand_over(mut self) {
+        self.leave_to_successor();
+    }
+
     disruptor_mp::producer_end_methods!(end [pub]);
 
     fn letter(&self, kind: u8) -> Letter {

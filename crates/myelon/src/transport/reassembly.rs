@@ -167,6 +167,11 @@ impl Reassembler {
         self.buffer.bytes()
     }
 
+    /// Counts what another one has skipped, in whose place this one is from now on.
+    pub(super) fn count_skipped_by(&mut self, before: &Self) {
+        self.skipped += before.skipped;
+    }
+
     /// Messages that were skipped, as far as can be told: frames of which no beginning was seen count as one message, however many.
     pub fn skipped(&self) -> u64 {
         self.skipped

@@ -244,8 +244,20 @@ impl Receiver for RecordReceiver {
     }
 
     #[inline(always)]
-    fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldRecord<'_>>> {
-        let Some(lease) = self.consumer.next(patience)? else { return Ok(None) };
+    fn next_or(
+        &mut self,
+        patience: Patience,
+        mut dry: impl FnMut(&mut RecordConsumer, Option<ConsumeError>) -> TransportResult<Option<Self>>,
+    ) -> TransportResult<Option<HeldRecord<'_>>> {
+        let counters = &mut self.counters;
+        let next = self.consumer.next_or(patience, |end, reason| {
+            let other = dry(end, reason)?;
+            Ok::<_, TransportError>(other.map(|other| {
+                *counters = other.counters;
+                other.consumer
+            }))
+        });
+        let Some(lease) = next? else { return Ok(None) };
         match open(&lease, self.limit_bytes) {
             Ok((envelope, start)) => Ok(Some(HeldRecord { lease, envelope, start })),
             Err(fault) => {

@@ -9,7 +9,7 @@ use crate::codec::{Codec, OlderVersion};
 use crate::transport::{Format, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumeError, MultiProcessError, Patience, Place, WaitStrategy, or_end};
+use disruptor_mp::{ConsumeError, ConsumerEnd, MultiProcessError, Patience, Place, WaitStrategy, or_end};
 use std::fmt;
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
@@ -55,6 +55,8 @@ use std::fmt;
 pub struct TypedConsumer<T: Codec, F: Format = Records> {
     raw: TransportConsumer<F>,
     reading: Reading<T>,
+    /// How it was asked for, and is again when the ring is replaced.
+    builder: TransportBuilder<F>,
     on_undecodable: OnUndecodable,
     /// Where a message lies that is decoded out of the sender's reach.
     copy: Vec<u8>,
@@ -114,22 +116,13 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
-        let (raw, older) = match builder.clone().with_content_tag(T::type_tag()).build_consumer() {
-            Ok(raw) => (raw, None),
-            Err(error) => {
-                let Some(version) = older_version(&error) else {
-                    leave_word(&builder, &error);
-                    return Err(error);
-                };
-                (builder.with_content_tag(version.tag().clone()).build_consumer()?, Some(version))
-            }
-        };
+        let (raw, older) = attach(&builder)?;
         let reading = Reading { tally: Tally::new(&raw, 0), older };
-        Ok(Self { raw, reading, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
+        Ok(Self { raw, reading, builder, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
     }
 
     /// Whether the messages of the stream are of one of the [older versions](Codec::older_versions) of `T`. They are decoded into
-    /// `T`, and cannot be read in place. Decided when it was attached.
+    /// `T`, and cannot be read in place. Decided when it was attached, and anew whenever it goes on in another ring.
     pub fn is_of_older_version(&self) -> bool {
         self.reading.older.is_some()
     }
@@ -146,8 +139,18 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// `Transport`: the wait ended, or one message could not be put together and was skipped.
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
-        let Self { raw, reading, .. } = self;
-        Ok(raw.next(patience)?.map(|message| TypedMessage::new(message, reading)))
+        let Self { raw, reading, builder, .. } = self;
+        let message = raw.next_or(patience, |end, reason| go_on(builder, reading, end, reason))?;
+        Ok(message.map(|message| TypedMessage::new(message, reading)))
+    }
+
+    /// Goes on in the ring that has replaced this one, if `reason` says so and there is one.
+    pub(crate) fn go_on(&mut self, reason: ConsumeError) -> TransportResult<()> {
+        let Self { raw, reading, builder, .. } = self;
+        if let Some(next) = go_on(builder, reading, raw, Some(reason))? {
+            *raw = next;
+        }
+        Ok(())
     }
 
     /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.
@@ -188,20 +191,22 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # Errors
     /// `Undecodable`, unless [`OnUndecodable::Skip`] was chosen: it was skipped, go on. `Transport` as for [`next`](Self::next).
     pub fn receive_owned(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
+        let Self { raw, reading, builder, copy, on_undecodable } = self;
         loop {
-            let Some(message) = self.raw.next(patience)? else { return Ok(None) };
+            let next = raw.next_or(patience, |end, reason| go_on(builder, reading, end, reason))?;
+            let Some(message) = next else { return Ok(None) };
             let bytes: &[u8] = if message.is_in_place() {
-                self.copy.clear();
-                self.copy.extend_from_slice(&message);
-                &self.copy
+                copy.clear();
+                copy.extend_from_slice(&message);
+                copy
             } else {
                 &message
             };
-            let answer = self.reading.decode(bytes);
-            self.reading.tally.count(answer.is_ok());
+            let answer = reading.decode(bytes);
+            reading.tally.count(answer.is_ok());
             match answer {
                 Ok(value) => return Ok(Some((value, message.kind()))),
-                Err(_) if self.on_undecodable == OnUndecodable::Skip => {}
+                Err(_) if *on_undecodable == OnUndecodable::Skip => {}
                 Err(source) => {
                     let (sequence, kind) = (message.sequence(), message.kind());
                     return Err(TypedReceiveError::Undecodable { sequence, kind, source });
@@ -263,6 +268,64 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     disruptor_mp::consumer_end_methods!(end [pub]);
 }
 
+/// A consumer of the ring that `builder` leads to, and the older version that it has, if it has one.
+fn attach<T: Codec, F: Format>(
+    builder: &TransportBuilder<F>,
+) -> TransportResult<(TransportConsumer<F>, Option<OlderVersion<T>>)> {
+    match builder.clone().with_content_tag(T::type_tag()).build_consumer() {
+        Ok(raw) => Ok((raw, None)),
+        Err(error) => match older_version(&error) {
+            Some(version) => {
+                Ok((builder.clone().with_content_tag(version.tag().clone()).build_consumer()?, Some(version)))
+            }
+            None => {
+                leave_word(builder, &error);
+                Err(error)
+            }
+        },
+    }
+}
+
+/// The consumer with which a stream goes on where the ring of `end` has nothing more: that of the ring that has replaced it. `reason` says why there
+/// is nothing; `None`: it was not waited for. Answers `None` where there is nothing for now, and with the reason where nothing will come.
+#[cold]
+#[inline(never)]
+fn go_on<T: Codec, F: Format>(
+    builder: &TransportBuilder<F>,
+    reading: &mut Reading<T>,
+    end: &mut impl ConsumerEnd,
+    reason: Option<ConsumeError>,
+) -> TransportResult<Option<TransportConsumer<F>>> {
+    let reason = match reason {
+        Some(reason) => reason,
+        None if !end.is_replaced() => return Ok(None),
+        None => match end.check_producer() {
+            Ok(()) => return Ok(None),
+            Err(reason) => reason,
+        },
+    };
+    // A producer that replaces the ring may be killed before it has said so in it.
+    if !matches!(reason, ConsumeError::Replaced | ConsumeError::ProducerDied { .. }) {
+        return Err(reason.into());
+    }
+    let (mut next, older) = match attach(&builder.clone().coming_from(end.generation())) {
+        Ok(next) => next,
+        // There is no other ring.
+        Err(TransportError::Build(MultiProcessError::Replaced { .. } | MultiProcessError::NotFound { .. })) => {
+            return Err(reason.into());
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(file) = end.counts_in() {
+        next.attach_counters(file);
+    }
+    reading.tally = Tally::new(&next, reading.tally.undecodable());
+    reading.older = older;
+    // Only now that it has its place in the other ring.
+    end.leave_on_drop();
+    Ok(Some(next))
+}
+
 /// The version that a ring has, if that is why a reader of `T` was refused and `T` takes it.
 fn older_version<T: Codec>(refusal: &TransportError) -> Option<OlderVersion<T>> {
     let TransportError::Build(MultiProcessError::IncompatibleContent { found: Some(found), .. }) = refusal else {
@@ -292,7 +355,19 @@ impl<T: Codec, F: Format> HasConsumer for TypedConsumer<T, F> {
     }
 
     fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
-        self.raw.wait_for_next(patience)
+        loop {
+            let end = match self.raw.wait_for_next(patience) {
+                Err(end @ (ConsumeError::Replaced | ConsumeError::ProducerDied { .. })) => end,
+                other => return other,
+            };
+            match self.go_on(end) {
+                Ok(()) => {}
+                Err(TransportError::Consume(end)) => return Err(end),
+                // The next call says why it cannot be read.
+                Err(_) if self.raw.is_replaced() => return Ok(()),
+                Err(_) => return Err(ConsumeError::Replaced),
+            }
+        }
     }
 
     fn counts_anew(&mut self) {

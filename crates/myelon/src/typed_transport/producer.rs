@@ -162,6 +162,14 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         &mut self.raw
     }
 
+    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if a consumer lives in it; one of
+    /// another version of the type replaces it, and consumers with ids of their own miss nothing ([`message`](crate::codec::message), "Older
+    /// versions"). Until then consumers get what is there and then `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which
+    /// ends for all of them.
+    pub fn hand_over(mut self) {
+        self.leave_to_successor();
+    }
+
     disruptor_mp::producer_end_methods!(end [pub]);
 }
 

@@ -6,6 +6,7 @@
 //! | one type that stands in two places is refused | `same::*` |
 //! | an attribute changes the bytes and no program sees it | `attributes::*`, `refused/` |
 //! | a value does not come back as it was sent | `round_trip::*` |
+//! | a message is lost while a type is upgraded | `upgrade::*`, `upgrade_generated::*` |
 //! | only one side learns why it was refused | `changed::the_writer_learns_who_was_refused` |
 #![deny(unsafe_code)]
 #![allow(dead_code, unreachable_pub)] // most types here are compared and never sent
@@ -17,4 +18,7 @@ mod round_trip;
 mod same;
 mod stage;
 mod topologies;
+mod upgrade;
+#[cfg(feature = "dst")]
+mod upgrade_generated;
 mod versions;

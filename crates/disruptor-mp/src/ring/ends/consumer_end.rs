@@ -25,11 +25,20 @@ pub struct ConsumerBase<S: Carries> {
     waiter: Waiter,
     /// Borrowed by a wait, beside the waiter.
     pub(super) side: ConsumerSide<S>,
+    /// The generation of the ring from which it has come over.
+    pub(super) comes_from: Option<u64>,
+    counts_in: Option<CountersFile>,
 }
 
 impl<S: Carries> ConsumerBase<S> {
-    pub(crate) fn new(memory: Mapped<S>, member: Member, id: String, strategy: WaitStrategy) -> Self {
-        Self { waiter: Waiter::new(strategy), side: ConsumerSide::new(memory, member, id) }
+    pub(crate) fn new(
+        memory: Mapped<S>,
+        member: Member,
+        id: String,
+        strategy: WaitStrategy,
+        comes_from: Option<u64>,
+    ) -> Self {
+        Self { waiter: Waiter::new(strategy), side: ConsumerSide::new(memory, member, id), comes_from, counts_in: None }
     }
 
     pub(crate) fn keep_place(&mut self) {
@@ -174,6 +183,7 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.counters_of =
             EndCounters::of_attached_consumer(file, &self.side.id, self.side.segment().place().untitled().to_string());
         self.side.counters = ConsumerCounters::of(&self.side.counters_of);
+        self.counts_in = Some(file.clone());
     }
 
     pub(super) fn counter(&self, id: u32) -> CounterHandle {
@@ -182,6 +192,19 @@ impl<S: Carries> ConsumerBase<S> {
 
     pub(super) fn ring_counters(&self) -> CountersFile {
         CountersFile::of_ring(self.side.core.memory().segment())
+    }
+
+    /// Where it counts, if not in the ring's own segment.
+    pub(super) fn counts_in(&self) -> Option<&CountersFile> {
+        self.counts_in.as_ref()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.side.segment().generation()
+    }
+
+    pub(super) fn is_replaced(&self) -> bool {
+        self.side.segment().fate() == Fate::Replaced
     }
 
     pub(super) fn wait_strategy(&self) -> WaitStrategy {

@@ -6,8 +6,8 @@
 use super::consumer_end::ConsumerBase;
 use super::error::ConsumeError;
 use super::patience::Patience;
-use crate::CounterHandle;
 use crate::ring::memory::layout::Carries;
+use crate::{CounterHandle, CountersFile};
 
 /// What every consumer can be asked and told, whatever its ring carries: its producer, its place in the ring, its counters, reports.
 ///
@@ -56,6 +56,21 @@ pub trait HasConsumer {
 
     /// Its counters are elsewhere from now on: handles that were kept are to be taken anew.
     fn counts_anew(&mut self) {}
+
+    /// Tells the ring from any other, also from one of the same name.
+    fn generation(&self) -> u64 {
+        self.base().generation()
+    }
+
+    /// Whether another ring has the place of this one. What is published here can still be read.
+    fn is_replaced(&self) -> bool {
+        self.base().is_replaced()
+    }
+
+    /// Where it counts, if not in the ring's own segment.
+    fn counts_in(&self) -> Option<&CountersFile> {
+        self.base().counts_in()
+    }
 
     /// The counter `id` of this consumer. Not to be kept longer than the consumer: its place is another's then.
     fn counter(&self, id: u32) -> CounterHandle {

@@ -8,6 +8,7 @@ use super::error::ConsumeError;
 use super::pace::Pace;
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::liveness::{Culprit, NextStep, RefusedCall, StallReport, WaitingFor};
+use crate::ring::lineage;
 use crate::ring::membership::{Member, PRODUCER_BYTE};
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
@@ -366,8 +367,12 @@ impl<S: Carries> Drop for ConsumerSide<S> {
         }
         // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing
         // happens.
-        if !memory.segment().is_held(PRODUCER_BYTE).unwrap_or(true) {
-            let _ = crate::segment::gc(memory.segment().place().clone());
+        let segment = memory.segment();
+        match segment.is_held(PRODUCER_BYTE) {
+            // Another ring has its name by now.
+            Ok(false) if segment.has_second_name() => lineage::collect(segment),
+            Ok(false) => drop(crate::segment::gc(segment.place().clone())),
+            _ => {}
         }
     }
 }

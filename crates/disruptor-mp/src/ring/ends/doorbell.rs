@@ -59,9 +59,10 @@ impl Doorbell {
     /// is rung and there is nothing, the producer is dead, or it was such a ring; `check_producer` tells the two apart.
     ///
     /// # Panics
-    /// If `consumer` is not the one that the doorbell was made for.
+    /// If `consumer` is not the one that the doorbell was made for, or, of a typed stream, the one that it has become by going on in the ring that
+    /// has replaced its own.
     pub fn arm<C: ConsumerEnd + ?Sized>(&mut self, consumer: &mut C) -> bool {
-        platform::arm(&self.watch, consumer.base_mut().0)
+        platform::arm(&mut self.watch, consumer.base_mut().0)
     }
 
     /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again at once.
@@ -117,11 +118,16 @@ mod platform {
         Ok(Watch { watch, segment: Arc::clone(memory.segment()) })
     }
 
-    pub(super) fn arm<S: Carries>(watch: &Watch, consumer: &mut ConsumerBase<S>) -> bool {
-        assert!(
-            Arc::ptr_eq(&watch.segment, consumer.side.core.memory().segment()),
-            "the doorbell belongs to another consumer"
-        );
+    pub(super) fn arm<S: Carries>(watch: &mut Watch, consumer: &mut ConsumerBase<S>) -> bool {
+        let memory = consumer.side.core.memory();
+        if !Arc::ptr_eq(&watch.segment, memory.segment()) {
+            let is_successor = consumer.comes_from.is_some();
+            assert!(is_successor, "the doorbell belongs to another consumer");
+            if watch.watch.is_ours() {
+                watch.watch.turn_to(Box::new(memory.clone()));
+            }
+            watch.segment = Arc::clone(memory.segment());
+        }
         let watch = &watch.watch;
         if !watch.is_ours() {
             return false;
@@ -189,7 +195,7 @@ mod platform {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn arm<S: Carries>(watch: &Watch, _: &mut ConsumerBase<S>) -> bool {
+    pub(super) fn arm<S: Carries>(watch: &mut Watch, _: &mut ConsumerBase<S>) -> bool {
         match watch.0 {}
     }
 

@@ -350,6 +350,7 @@ impl<S: Carries> ProducerSide<S> {
         })?;
         match fallen {
             Fallen::Kept(info) => Ok(Some(Missing::Gone { of, index, info: Box::new(info), kept: true })),
+            Fallen::Awaited => Ok(Some(Missing::NotMet)),
             Fallen::Freed(_) => Ok(self.nowhere(of)),
             // It gave its place up between the looks.
             Fallen::No if !memory.entry(index).status().gates() => Ok(self.nowhere(of)),

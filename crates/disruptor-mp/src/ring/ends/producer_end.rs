@@ -203,6 +203,11 @@ impl<S: Carries> ProducerBase<S> {
         self.side.is_given_back = self.side.origin == Origin::TookOver;
     }
 
+    pub(super) fn leave_to_successor(&mut self) {
+        self.side.core.publish();
+        self.side.is_given_back = true;
+    }
+
     /// Room for `count` events, or for as many lines of records, with whatever patience there is.
     #[inline(always)]
     pub(super) fn make_room(&mut self, count: usize, patience: Patience) -> Result<(), NoRoom> {

@@ -52,6 +52,11 @@ pub trait HasProducer {
     /// Its counters are elsewhere from now on: handles that were kept are to be taken anew.
     fn counts_anew(&mut self) {}
 
+    /// From now on, dropping this producer leaves the ring as it is, for a successor.
+    fn leave_to_successor(&mut self) {
+        self.base_mut().0.leave_to_successor();
+    }
+
     /// The counter `id` of this producer. Not to be kept longer than the producer: its place is another's then.
     fn counter(&self, id: u32) -> CounterHandle {
         self.base().counter(id)

@@ -11,6 +11,7 @@ use super::room::Blocked;
 use crate::Sequence;
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::liveness::monitor::Monitor;
+use crate::ring::lineage;
 use crate::ring::membership::{self, ConsumerInfo, Fallen};
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
@@ -345,10 +346,15 @@ impl<S: Carries> Drop for ProducerSide<S> {
         if is_abandoned && self.consumers().iter().any(|consumer| consumer.alive || !consumer.id_is_generated) {
             return;
         }
+        // A consumer that reads the ring before this one finds this one by its name, and reads it to its end.
+        if !is_abandoned && lineage::is_awaited(self.segment()) {
+            return;
+        }
         // If the name cannot be removed now (a directory that became read-only, say), a collector does it later: nobody
         // lives in it.
         let _ = self.segment().unlink_if_same();
         step!(CloseUnlinked);
+        lineage::collect_older(self.segment());
         if is_abandoned {
             // Taps wait for the next producer of a ring that was not closed. There will be none.
             self.segment().mark_removed();

@@ -432,7 +432,7 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
             return None;
         };
         match self.producer.bury(index) {
-            Ok(Fallen::No) => {}
+            Ok(Fallen::No | Fallen::Awaited) => {}
             Ok(Fallen::Freed(gone)) => {
                 let (id, last_sequence) = (gone.id.clone(), gone.position.saturating_sub(1));
                 let waited = self.since.elapsed();

@@ -254,6 +254,8 @@ pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Bl
         table_len: table_len as u32,
         places: places as u32,
         prefix: String::new(),
+        fingerprint: 0,
+        predecessor: 0,
         schema: S::schema().encode(),
         control_len: size_of::<Control>() as u64,
         table_bytes: (table_len * size_of::<Entry>()) as u64,

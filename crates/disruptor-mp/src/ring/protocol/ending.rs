@@ -13,23 +13,27 @@ pub enum Ending {
     Dropped,
     /// It was dropped by a panic that began after it was made. Its process may live.
     Panicked,
+    /// It has not come over yet from the ring that this one has replaced. Its process may live, and read the older ring; it may also be the place
+    /// of one that had gone before.
+    Awaited,
     /// It has given its place up, or, if it is a producer, has closed its ring. Only in what is said of a *required* consumer, which must not be
     /// missing, and of a producer in a report.
     Left,
 }
 
 impl Ending {
-    /// The number by which an end that goes while its process lives says how; 0 is no ending.
+    /// The number by which an entry says how its owner goes while its process lives, or that there is none yet; 0 is no ending.
     pub(crate) fn number(self) -> u64 {
         match self {
             Self::Dropped => 1,
             Self::Panicked => 2,
+            Self::Awaited => 3,
             Self::Killed | Self::Left => 0,
         }
     }
 
     /// The ending of a number from shared memory; `None` if it is none.
     pub(crate) fn from_number(number: u64) -> Option<Self> {
-        [Self::Dropped, Self::Panicked].into_iter().find(|ending| ending.number() == number)
+        [Self::Dropped, Self::Panicked, Self::Awaited].into_iter().find(|ending| ending.number() == number)
     }
 }

@@ -4,8 +4,8 @@
 //! **May touch it:** `backend` only.
 //!
 //! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the file system or the system cannot
-//! do that, it is created under its name, exclusively, and others wait until its creator is done; a replacement is created under a name beside
-//! it, and renamed when it is complete.
+//! do that, it is created under its name, exclusively, and others wait until its creator is done. A replacement gets a name beside that of what it
+//! replaces, and is renamed when it is complete.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -123,6 +123,18 @@ impl Backend for DirEntry {
 
     fn move_here(&self) -> Result<(), Fault> {
         fs::rename(self.path_aside(), &self.path).map_err(Fault::of("rename"))
+    }
+
+    fn link(&self, second: &Path) -> Result<(), Fault> {
+        fs::linkat(CWD, &self.path, CWD, second, AtFlags::empty()).map_err(Fault::of("linkat"))
+    }
+
+    #[allow(clippy::unnecessary_cast)] // its type differs by target
+    fn protecting_owner(&self) -> Option<u32> {
+        let (dir, file) = (fs::stat(&self.dir).ok()?, fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).ok()?);
+        let is_sticky = Mode::from_raw_mode(dir.st_mode as _).contains(Mode::SVTX);
+        let us = rustix::process::geteuid();
+        (is_sticky && !us.is_root() && us.as_raw() != dir.st_uid && us.as_raw() != file.st_uid).then_some(file.st_uid)
     }
 
     fn identity(&self) -> Result<Option<Identity>, Fault> {

@@ -16,6 +16,7 @@ mod window;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use descriptor::identity as identity_of_descriptor;
@@ -111,6 +112,16 @@ pub(super) trait Backend {
     /// Gives this name to the object that stands [aside](Self::aside), in the place of the one that has it, in one step.
     fn move_here(&self) -> Result<(), Fault> {
         Err(named_draft_of_a_cell())
+    }
+
+    /// Gives the object that has this name a second one in the same directory. Exclusive, as [`give_name`](Self::give_name) is.
+    fn link(&self, _second: &Path) -> Result<(), Fault> {
+        Err(Fault::new("linkat", io::ErrorKind::Unsupported))
+    }
+
+    /// The user to whom the object of that name belongs, if that is why this process may not take the name away.
+    fn protecting_owner(&self) -> Option<u32> {
+        None
     }
 
     /// Which object has the name at the moment. Needs no permission to open it.

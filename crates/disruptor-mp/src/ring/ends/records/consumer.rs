@@ -32,6 +32,18 @@ impl RecordConsumer {
     /// does not hear of a producer that was killed: for that there is [`check_producer`](ConsumerEnd::check_producer).
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
+        self.next_or(patience, |_, reason| reason.map_or(Ok(None), Err))
+    }
+
+    /// [`next`](Self::next) for a consumer that goes on in another ring. Where there is nothing (`None`, without waiting), or a wait has ended,
+    /// `dry` says with which consumer to go on, or that this is the answer. For the layers above.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn next_or<E>(
+        &mut self,
+        patience: Patience,
+        mut dry: impl FnMut(&mut Self, Option<ConsumeError>) -> Result<Option<Self>, E>,
+    ) -> Result<Option<RecordLease<'_>>, E> {
         // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all the rest.
         loop {
             if self.end.side.look()
@@ -46,8 +58,14 @@ impl RecordConsumer {
                 let bytes = unsafe { bytes.as_ref() };
                 return Ok(Some(RecordLease::new(&mut self.end.side, bytes, meta, (begin, end))));
             }
-            if !self.go_on(patience)? {
-                return Ok(None);
+            let reason = match self.go_on(patience) {
+                Ok(true) => continue,
+                Ok(false) => None,
+                Err(reason) => Some(reason),
+            };
+            match dry(self, reason)? {
+                Some(other) => *self = other,
+                None => return Ok(None),
             }
         }
     }

@@ -179,6 +179,13 @@ impl RecordProducer {
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
     pub fn close(self) {}
 
+    /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over if a consumer lives
+    /// in it, one of other messages replaces it ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is
+    /// there and then `ProducerDied`, as after a kill.
+    pub fn hand_over(mut self) {
+        self.leave_to_successor();
+    }
+
     crate::producer_end_methods!(end [pub]);
 
     /// Makes room for `lines` lines at the next position, and does what is due there.

@@ -1,0 +1,120 @@
+//! A producer dies that sends messages of another type than the ring has; or a consumer dies that comes over from the ring before.
+//!
+//! **Lives here:** the plays of a rolling upgrade. **Builds on:** `victim`. **May touch it:** the table.
+
+use super::event::{Event, Seen};
+use super::victim::{Doomed, Role};
+use super::{ID, Log, Scenario, Stage, versioned};
+use crate::step::Step;
+use crate::{ConsumeError, Origin, SharedConsumer, SharedProducer};
+
+/// Events in the first ring, and in the last one.
+const FIRST: i64 = 5;
+const LAST: i64 = 3;
+
+/// A consumer that reads on from ring to ring.
+struct Traveller<'a> {
+    stage: &'a Stage,
+    id: &'static str,
+    consumer: Option<SharedConsumer<Event>>,
+}
+
+impl<'a> Traveller<'a> {
+    fn new(stage: &'a Stage, id: &'static str) -> Self {
+        Self { stage, id, consumer: None }
+    }
+
+    /// Reads so many events; attaches again wherever a ring ends.
+    fn read(&mut self, count: i64) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        while seen.len() < count as usize {
+            let attach = || self.stage.ring().with_consumer_id(self.id).keep_place().build_consumer().unwrap();
+            let consumer = self.consumer.get_or_insert_with(attach);
+            let event = consumer.consume_next_leased().map(|event| {
+                assert!(!event.is_redelivered(), "nothing comes twice");
+                event.seen(event.sequence())
+            });
+            match event {
+                Ok(event) => seen.push(event),
+                Err(ConsumeError::Replaced | ConsumeError::ProducerDied { .. }) => self.consumer = None,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        seen
+    }
+}
+
+fn publish(producer: &mut SharedProducer<Event>, count: i64) {
+    for _ in 0..count {
+        let sequence = producer.last_published_sequence() + 1;
+        producer.publish(|event| event.fill(sequence)).unwrap();
+    }
+}
+
+/// Events `from..to` of `author`.
+fn events(author: u64, from: i64, to: i64) -> impl Iterator<Item = Seen> {
+    (from..to).map(move |sequence| Seen { sequence, author })
+}
+
+/// A ring of the first version, whose producer has died, and who that was.
+fn first_ring(stage: &Stage, log: &mut Log, readers: &mut [(&mut Traveller<'_>, i64)]) -> u64 {
+    let mut first = Doomed::spawn(&stage.name, Role::PublishFirst, None, Step::CursorStored, FIRST as u32 - 1);
+    for (reader, _) in readers.iter_mut() {
+        reader.consumer = Some(stage.ring().with_consumer_id(reader.id).keep_place().build_consumer().unwrap());
+    }
+    first.go();
+    first.wait_dead();
+    log.killed();
+    for (reader, count) in readers {
+        assert_eq!(reader.read(*count), events(first.author(), 0, *count).collect::<Vec<_>>());
+    }
+    first.author()
+}
+
+/// A producer of the second version dies replacing a ring of the first. The next one is of any version; no consumer loses an event.
+pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
+    for next in [1, 2, 3] {
+        let stage = Stage::new();
+        let (mut alive, mut kept) = (Traveller::new(&stage, "alive"), Traveller::new(&stage, "kept"));
+        let author = first_ring(&stage, log, &mut [(&mut alive, 2), (&mut kept, 1)]);
+        kept.consumer = None;
+        let mut victim = stage.doomed(scenario, Role::Upgrade, None);
+        victim.go();
+        victim.wait_dead();
+        log.killed();
+
+        let mut producer = versioned(&stage.name, next).build_producer(Event::blank).unwrap();
+        let takes_over = next == if is_replaced { 2 } else { 1 };
+        assert_eq!(producer.origin(), if takes_over { Origin::TookOver } else { Origin::Replaced }, "version {next}");
+        publish(&mut producer, LAST);
+        let us = std::process::id().into();
+        let begin = if takes_over && !is_replaced { FIRST } else { 0 };
+        for (reader, from) in [(&mut alive, 2), (&mut kept, 1)] {
+            let expected: Vec<_> = events(author, from, FIRST).chain(events(us, begin, begin + LAST)).collect();
+            assert_eq!(reader.read(FIRST - from + LAST), expected, "version {next}");
+        }
+        assert_eq!(stage.shm.leftovers().len(), 1, "{:?}", stage.shm.leftovers());
+        drop(producer);
+        drop((alive, kept));
+        stage.strike();
+    }
+}
+
+/// A consumer that has read the first ring to its end dies coming over to the second. It comes back, gets everything, and nothing is left of the
+/// first ring.
+pub(super) fn coming_over(scenario: &Scenario, log: &mut Log) {
+    let stage = Stage::new();
+    let mut reader = Traveller::new(&stage, ID);
+    first_ring(&stage, log, &mut [(&mut reader, FIRST)]);
+    reader.consumer = None;
+    let mut producer = versioned(&stage.name, 2).build_producer(Event::blank).unwrap();
+    publish(&mut producer, LAST);
+    let mut victim = stage.doomed(scenario, Role::Join, Some(ID));
+    victim.go();
+    victim.wait_dead();
+    log.killed();
+    assert_eq!(reader.read(LAST), events(std::process::id().into(), 0, LAST).collect::<Vec<_>>());
+    assert_eq!(stage.shm.leftovers().len(), 1, "{:?}", stage.shm.leftovers());
+    drop((reader, producer));
+    stage.strike();
+}

@@ -1,0 +1,180 @@
+//! Rings that were replaced before all was read, and the consumers that come over from them.
+//!
+//! **Lives here:** [`Expected`], whom a new ring keeps a place for; [`Standing`], what the rings before it say of one that has not come; and what
+//! is done with those rings. **Builds on:** `segment` for second names and locks, `sections`. **May touch it:** `construct` makes a ring whose
+//! predecessor is kept; `membership`, and the ends, when a consumer comes over or is given up.
+//!
+//! A producer that sends messages of another type never goes on in the ring that it finds. It replaces the ring, and before that gives it a
+//! second name made from its generation, which the new header names as *predecessor*. For each consumer with an id of its own that has a place in the
+//! old ring, the new one has a place from the beginning, at its first message: *awaited*. So nothing of what is written before that consumer
+//! has come over is written over. The place in the old ring goes only after the one in the new ring is taken. Source: RFC 0015, "Rolling upgrade".
+
+use super::membership::{self, entry_byte};
+use crate::liveness::ProcessIdentity;
+use crate::ring::memory::sections;
+use crate::ring::protocol::control::{Entry, NOTHING_DELIVERED, State};
+use crate::ring::protocol::ending::Ending;
+use crate::segment::{self, Blueprint, Fate, OpenError, PRODUCER, Segment};
+use crate::step;
+use crate::sync::primitive::Ordering;
+use std::io;
+
+/// How many rings that were replaced one after the other are looked through. Each one stands for a change of the type while a consumer was away.
+const ANCESTORS_MAX: usize = 64;
+
+/// A consumer that is to come over from the ring that is replaced.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    id: String,
+    rank: Option<u32>,
+    process: ProcessIdentity,
+}
+
+/// The consumers with ids of their own that have places in `old`: that live there, have kept their place, or are awaited there. The caller holds
+/// the table's lock byte, so that none joins meanwhile.
+pub(crate) fn expected(old: &Segment) -> Vec<Expected> {
+    let expected = |(_, entry): (usize, &Entry)| Expected {
+        id: entry.member.id(),
+        rank: entry.member.rank(),
+        process: entry.member.identity.load(),
+    };
+    chosen(old).map(expected).collect()
+}
+
+/// An entry of the new ring for each of those who are expected; `None` if it has not so many places for them.
+pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<usize>> {
+    let mut is_taken = vec![false; blueprint.table_len as usize];
+    let mut seat = |expected: &Expected| {
+        let mut places = membership::places_of(blueprint.places, blueprint.table_len, &blueprint.prefix, &expected.id);
+        let index = places.find(|&index| !is_taken[index])?;
+        is_taken[index] = true;
+        Some(index)
+    };
+    expected.iter().map(&mut seat).collect()
+}
+
+/// Gives each of those who are expected its entry in `new`, which no process can find yet: active, at the first message, and awaited.
+pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
+    let gate = &sections::control(new).expect("a new ring has its control lines").gate;
+    for (&index, expected) in seats.iter().zip(expected) {
+        let entry = sections::entry(new, index).expect("a seat lies in the table");
+        entry.member.identity.store(expected.process);
+        entry.member.set_id(&expected.id, false);
+        entry.member.set_rank(expected.rank);
+        entry.delivered.store(NOTHING_DELIVERED, Ordering::Relaxed);
+        entry.set_ending(entry.status().epoch, Ending::Awaited);
+        entry.set_state(State::Active);
+        gate.high_water.fetch_max(index as u32 + 1, Ordering::Relaxed);
+        gate.count_arrival();
+    }
+}
+
+/// What the rings before say of a consumer that is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It lives in one of them.
+    There,
+    /// It has gone, and has kept its place in one of them.
+    Kept(Ending),
+    /// It has no place in any of them: it has given that up, or they were removed.
+    GivenUp,
+}
+
+/// What the rings before the one in `segment` say of the consumer `id`, which is awaited in it.
+///
+/// # Errors
+/// One of them can be neither looked at nor said to be gone.
+pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
+    let mut standing = Standing::GivenUp;
+    for older in ancestors(segment).map_err(io::Error::other)? {
+        let Some((index, entry)) = place_of(&older, id) else { continue };
+        match membership::ending_in(&older, entry, index)? {
+            None => return Ok(Standing::There),
+            // It is awaited there as well; those before that one tell.
+            Some(Ending::Awaited) => {}
+            Some(ending) => standing = Standing::Kept(ending),
+        }
+    }
+    Ok(standing)
+}
+
+/// Whether a consumer is awaited in the ring in `segment` that has a place in one before it. An error says nothing: `true`.
+pub(crate) fn is_awaited(segment: &Segment) -> bool {
+    let awaited = chosen(segment).filter(|(_, entry)| entry.ending(entry.status()) == Some(Ending::Awaited));
+    awaited.map(|(_, entry)| standing(segment, &entry.member.id())).any(|it| !matches!(it, Ok(Standing::GivenUp)))
+}
+
+/// Takes the consumer `id`, which was given up, out of the rings before the one in `segment`, unless it lives there.
+pub(crate) fn give_up(segment: &Segment, id: &str) {
+    // What cannot be opened now is removed with the ring itself.
+    for older in ancestors(segment).unwrap_or_default() {
+        leave(&older, id);
+    }
+}
+
+/// Gives up the place of the consumer `id` in the ring `older`, in which it does not live.
+pub(crate) fn leave(older: &Segment, id: &str) {
+    let Some((index, entry)) = place_of(older, id) else { return };
+    if let Ok(Some(_claim)) = older.claim(entry_byte(index)) {
+        entry.set_free_after(0);
+        step!(OlderLeft);
+    }
+    collect(older);
+}
+
+/// Removes the ring in `segment`, which was replaced, if no consumer will come back to it: it has no place under an id of its own, and no process
+/// lives in it.
+pub(crate) fn collect(segment: &Segment) {
+    if chosen(segment).next().is_some() {
+        return;
+    }
+    if let Some(second) = segment.place().second_name(segment.generation()) {
+        // One that cannot be removed now is removed with the ring that followed it.
+        let _ = segment::gc(second);
+    }
+}
+
+/// Removes what no consumer will come back to of the rings before the one in `segment`, which is closed.
+pub(crate) fn collect_older(segment: &Segment) {
+    ancestors(segment).unwrap_or_default().iter().for_each(collect);
+}
+
+/// Says in the ring before this one that it was replaced, if the producer that replaced it was killed before it could.
+pub(crate) fn finish_replacing(segment: &Segment) {
+    if let Ok(Some(older)) = segment.predecessor()
+        && older.fate() == Fate::Live
+        && let Ok(Some(_claim)) = older.claim(PRODUCER)
+    {
+        older.mark_replaced();
+        if let Some(control) = sections::control(&older) {
+            control.readers.0.ring();
+        }
+    }
+}
+
+/// The rings before the one in `segment` that can still be found, the last one first.
+///
+/// # Errors
+/// One of them cannot be opened although it is there.
+pub(crate) fn ancestors(segment: &Segment) -> Result<Vec<Segment>, OpenError> {
+    let mut found: Vec<Segment> = Vec::new();
+    while found.len() < ANCESTORS_MAX
+        && let Some(older) = found.last().unwrap_or(segment).predecessor()?
+    {
+        found.push(older);
+    }
+    Ok(found)
+}
+
+/// The place of the consumer that calls itself `id`.
+pub(crate) fn place_of<'a>(segment: &'a Segment, id: &str) -> Option<(usize, &'a Entry)> {
+    chosen(segment).find(|(_, entry)| entry.member.id() == id)
+}
+
+/// The places under ids that programs chose.
+fn chosen(segment: &Segment) -> impl Iterator<Item = (usize, &Entry)> {
+    let entries = (0..).map_while(|index| Some((index, sections::entry(segment, index)?)));
+    // One that is joining and is dead never began.
+    let is_place = |entry: &Entry| !matches!(entry.status().state, State::Free | State::Joining);
+    entries.filter(move |(_, entry)| is_place(entry) && !entry.member.is_generated())
+}
