@@ -21,19 +21,19 @@
 //!
 //! The report itself goes to stderr, with the facts that differ from run to run:
 //! ```text
-//! report: worker 1 (pid 10910 stopped, waits in do_signal_stop) has received broadcast 20 and has not answered it 2.0s after it was sent;
-//!     its handler has it
+//! report: topology example 10908, rank 1 (pid 10910 stopped, waits in do_signal_stop) has received broadcast 20 and has not answered it 2.0s
+//!     after it was sent; its handler has it
 //! ```
 //!
 //! # Where to look
 //!
-//! - **Who answers.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough: `gather(Whom::Rank(0), ..)`.
+//! - **Who answers.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough: `gather_for(step, Whom::Rank(0), ..)`.
 //!   The answers of the others are not even sent, unless the step's kind asks for them.
 //! - **Late, or dead.** A deadline says that somebody is late and not who is to blame, and late is not dead: the kernel says who is dead. So
-//!   the scheduler prints its report on that worker, and replacing a worker that lives is its own decision. Of those whose answer nobody
-//!   waits for, `check_workers` tells.
-//! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged again, so each answer
-//!   carries its step's number, and one that comes twice is known by it.
+//!   the scheduler prints its report on that worker, and replacing a worker that lives is its own decision. `wait_for` waits until the new
+//!   one is there, and sleeps meanwhile. Of those whose answer is not waited for, `check_workers` tells.
+//! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged again. Each answer says
+//!   which step it answers, and `gather_for` drops and counts one that comes twice, or late.
 //! - **Typed.** Messages are bytes here, as packed by the engine, and `Topology::with_content_tags` would make the rings say what they are.
 //!   `TypedScheduler` and `TypedWorker` are the same ends for types of yours.
 #![forbid(unsafe_code)]
@@ -42,8 +42,8 @@ mod killed_scheduler;
 mod step;
 mod worker;
 
-use myelon::Patience;
-use myelon::topology::{Departure, Invitation, Outcome, SchedulerEnd, Topology, Whom, Workers};
+use myelon::topology::{Answer, Arrival, Departure, Invitation, Outcome, SchedulerEnd, Topology, Whom, Workers};
+use myelon::{Patience, Sequence};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use step::{Accident, Reply, Step};
@@ -56,9 +56,6 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a worker may take to come back: here a process starts in milliseconds; one that loads weights, minutes.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How often to ask whether it is back.
-const RETURN_POLL: Duration = Duration::from_millis(2);
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -121,57 +118,58 @@ fn run(workers: usize) -> Result<(), Failure> {
 fn run_step(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
     // Where a worker does not get on, the ring fills up behind it, and this waits until it gives up; the error says for whom.
     let patience = Patience::Until(Instant::now() + STEP_TIMEOUT);
-    scheduler.broadcast(&step.encode(), step.reply.kind(), patience)?;
+    let sent = scheduler.broadcast(&step.encode(), step.reply.kind(), patience)?;
     let whom = match step.reply {
         Reply::FromRank0 => Whom::Rank(0),
         Reply::FromAll => Whom::All,
     };
-    for answer in scheduler.gather(whom, Instant::now() + STEP_TIMEOUT) {
-        settle(scheduler, answer.rank, answer.outcome, step.number)?;
+    for answer in scheduler.gather_for(sent, whom, Instant::now() + STEP_TIMEOUT) {
+        settle(scheduler, answer, sent, step.number)?;
     }
     Ok(())
 }
 
-/// Sees to it that the worker at `rank` has answered step `number`, of which `outcome` has come so far: puts another one in its place if it is
-/// late or dead, and waits for that one's answer.
-fn settle(scheduler: &mut SchedulerEnd, rank: usize, mut outcome: Outcome, number: u64) -> Result<(), Failure> {
-    let answers_by = Instant::now() + STEP_TIMEOUT;
-    // Once it was replaced.
-    let mut returns_by = None;
-    loop {
-        match outcome {
-            Outcome::Message { bytes, .. } if step::answered(&bytes)? == number => break,
-            // A worker has died between answering and acknowledging, and its successor has answered that step once more.
-            Outcome::Message { .. } => {}
-            Outcome::TimedOut if returns_by.is_none() => {
-                // Whether it has the step, since when, and what its process is doing.
-                let report = scheduler.report(rank);
-                eprintln!("report: {report}");
-                let state = report.process.map_or(String::from("unknown"), |facts| facts.state.to_string());
-                println!("step {number}: rank {rank} is late; the report says that it is {state}");
-                returns_by = Some(replace(scheduler, rank)?);
-            }
-            Outcome::Died { .. } if returns_by.is_none() => {
-                println!("step {number}: rank {rank} has died");
-                returns_by = Some(replace(scheduler, rank)?);
-            }
-            // What the old process had sent comes first, then its end, for as long as nobody has taken its place, then its successor.
-            Outcome::Died { .. } if returns_by.is_some_and(|deadline| Instant::now() < deadline) => {
-                std::thread::sleep(RETURN_POLL)
-            }
-            Outcome::Rejoined { .. } => {}
-            other => return Err(format!("rank {rank}, step {number}: {other:?}").into()),
+/// Sees to it that a worker has answered step `number`, which was broadcast as `sent`: puts another one in its place if it is late or dead, and
+/// waits for that one's answer.
+fn settle(scheduler: &mut SchedulerEnd, answer: Answer, sent: Sequence, number: u64) -> Result<(), Failure> {
+    let rank = answer.rank;
+    match answer.outcome {
+        Outcome::Message { bytes, .. } => return check(&bytes, rank, number),
+        Outcome::TimedOut => {
+            // Whether it has the step, since when, and what its process is doing.
+            let report = scheduler.report(rank);
+            eprintln!("report: {report}");
+            let state = report.process.map_or(String::from("unknown"), |facts| facts.state.to_string());
+            println!("step {number}: rank {rank} is late; the report says that it is {state}");
         }
-        outcome = scheduler.gather(Whom::Rank(rank), returns_by.unwrap_or(answers_by)).remove(0).outcome;
+        Outcome::Died { .. } => println!("step {number}: rank {rank} has died"),
+        other => return Err(format!("rank {rank}, step {number}: {other:?}").into()),
     }
-    if returns_by.is_some() {
-        println!("step {number}: rank {rank} was restarted, has rejoined, and has answered");
+    replace(scheduler, rank)?;
+    // What it has answered itself is not asked for again, and what it has not, its successor answers.
+    let again = scheduler.gather_for(sent, Whom::Rank(rank), Instant::now() + STEP_TIMEOUT).remove(0);
+    match again.outcome {
+        Outcome::Message { bytes, .. } => check(&bytes, rank, number)?,
+        other => return Err(format!("rank {rank}, step {number}, after it was restarted: {other:?}").into()),
     }
+    println!("step {number}: rank {rank} was restarted, has rejoined, and has answered");
     Ok(())
 }
 
-/// Ends what is left of the worker, starts another in its place, and says until when that one is to have answered.
-fn replace(scheduler: &mut SchedulerEnd, rank: usize) -> Result<Instant, Failure> {
+/// That an answer is one to the step that it says it answers is the worker's business; here it is looked at.
+fn check(bytes: &[u8], rank: usize, number: u64) -> Result<(), Failure> {
+    match step::answered(bytes)? {
+        answered if answered == number => Ok(()),
+        answered => Err(format!("rank {rank} answered step {number} with the result of step {answered}").into()),
+    }
+}
+
+/// Ends what is left of the worker, starts another in its place, and waits until that one is there.
+fn replace(scheduler: &mut SchedulerEnd, rank: usize) -> Result<(), Failure> {
     scheduler.restart(rank)?;
-    Ok(Instant::now() + RETURN_TIMEOUT)
+    match scheduler.wait_for(rank, Instant::now() + RETURN_TIMEOUT) {
+        Arrival::Joined { .. } => Ok(()),
+        Arrival::TimedOut { report } => Err(report.to_string().into()),
+        other => Err(format!("rank {rank} has not come back: {other:?}").into()),
+    }
 }

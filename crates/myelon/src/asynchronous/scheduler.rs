@@ -5,7 +5,7 @@
 
 use super::bell::Bell;
 use super::send::{publish, take_turn};
-use crate::topology::{Answer, Arrival, Departure, RestartError, SchedulerEnd, Whom};
+use crate::topology::{Answer, Arrival, Departure, RestartError, SchedulerEnd, UrgentError, Whom};
 use crate::transport::{Format, Records, TransportResult};
 use disruptor_mp::Sequence;
 use std::fmt;
@@ -74,6 +74,14 @@ impl<F: Format> AsyncScheduler<F> {
         let sent = publish(self.scheduler.broadcast_ring(), bytes, kind).await;
         self.scheduler.note_sent();
         sent
+    }
+
+    /// [`SchedulerEnd::broadcast_urgent`], which never waits.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn broadcast_urgent(&mut self, bytes: &[u8], kind: u8) -> Result<Sequence, UrgentError> {
+        self.scheduler.broadcast_urgent(bytes, kind)
     }
 
     /// [`SchedulerEnd::gather`], awaited.

@@ -11,6 +11,7 @@ use disruptor_mp::{ConsumeError, Patience, Sequence};
 use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
+use std::task::Poll;
 
 /// A [`WorkerEnd`] that is awaited: no call blocks the runtime's thread.
 ///
@@ -39,6 +40,8 @@ use std::ops::Deref;
 pub struct AsyncWorker<F: Format = Records> {
     // Before the worker: nothing waits at the ring's bell when the ring goes.
     bell: Bell,
+    /// That of the urgent lane, if there is one.
+    urgent_bell: Option<Bell>,
     worker: WorkerEnd<F>,
 }
 
@@ -51,8 +54,10 @@ impl<F: Format> AsyncWorker<F> {
     /// # Panics
     /// Outside a tokio runtime, or in one without an I/O driver.
     pub fn new(mut worker: WorkerEnd<F>) -> io::Result<Self> {
-        let bell = Bell::new(worker.rings().0.doorbell()?)?;
-        Ok(Self { bell, worker })
+        let (broadcasts, urgent) = worker.lanes();
+        let bell = Bell::new(broadcasts.doorbell()?)?;
+        let urgent_bell = urgent.map(|urgent| urgent.doorbell().and_then(Bell::new)).transpose()?;
+        Ok(Self { bell, urgent_bell, worker })
     }
 
     /// The next broadcast, in place, with the way to answer it; `None` once the scheduler has closed the topology. Dropping it acknowledges
@@ -66,8 +71,18 @@ impl<F: Format> AsyncWorker<F> {
     /// # Panics
     /// When it has to wait and the runtime is being shut down.
     pub async fn next(&mut self) -> TransportResult<Option<AsyncBroadcast<'_, F>>> {
-        let Self { bell, worker } = self;
-        match poll_fn(|context| poll_message(worker.rings().0, bell, context)).await {
+        let Self { bell, urgent_bell, worker } = self;
+        let heard = poll_fn(|context| {
+            let (broadcasts, urgent) = worker.lanes();
+            if let (Some(urgent), Some(bell)) = (urgent, &mut *urgent_bell)
+                && let Poll::Ready(Ok(())) = poll_message(urgent, bell, context)
+            {
+                return Poll::Ready(Ok(()));
+            }
+            // That the lane has ended, the broadcasts say as well, after what is left.
+            poll_message(broadcasts, bell, context)
+        });
+        match heard.await {
             Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(None),
             answer => answer?,
         }
@@ -116,6 +131,19 @@ impl<F: Format> AsyncBroadcast<'_, F> {
     /// The number by which an answer says what it answers.
     pub fn step(&self) -> Sequence {
         self.broadcast.step()
+    }
+
+    /// Whether it came by the urgent lane.
+    pub fn is_urgent(&self) -> bool {
+        self.broadcast.is_urgent()
+    }
+
+    /// [`Broadcast::urgent`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn urgent(&mut self) -> TransportResult<Option<Message<'_, F>>> {
+        self.broadcast.urgent()
     }
 
     /// Answers it, and awaits room in the response ring.

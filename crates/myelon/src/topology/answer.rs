@@ -9,6 +9,18 @@ use disruptor_mp::liveness::Ending;
 use std::process::ExitStatus;
 
 /// Whose answer to wait for.
+///
+/// ```no_run
+/// use myelon::topology::{SchedulerEnd, Whom};
+/// use std::time::{Duration, Instant};
+///
+/// fn ask(scheduler: &mut SchedulerEnd, step: i64) {
+///     let soon = Instant::now() + Duration::from_millis(50);
+///     let all = scheduler.gather_for(step, Whom::All, soon); // in the order of ranks
+///     let leader = scheduler.gather_for(step, Whom::Rank(0), soon); // one answer, or why there is none
+///     let quickest = scheduler.gather_for(step, Whom::Any, soon); // whose comes first
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whom {
     /// The first that has something to say.
@@ -33,6 +45,23 @@ pub struct Answer {
 }
 
 /// What came of waiting for one worker. Messages that it has published come first, and its death or its leaving after them.
+///
+/// ```no_run
+/// use myelon::topology::{Outcome, SchedulerEnd, Whom};
+/// use std::time::Instant;
+///
+/// fn look(scheduler: &mut SchedulerEnd, step: i64, deadline: Instant) {
+///     for answer in scheduler.gather_for(step, Whom::All, deadline) {
+///         match answer.outcome {
+///             Outcome::Message { kind, bytes } => println!("{kind}: {bytes:?}"),
+///             Outcome::Died { pid, status, .. } => println!("process {pid} has died: {status:?}; restart it, or close"),
+///             Outcome::Rejoined { pid } => println!("process {pid} goes on in its place; ask again"),
+///             Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)),
+///             other => println!("{other:?}"),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -82,6 +111,18 @@ pub enum Outcome {
 }
 
 /// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an [`Outcome`].
+///
+/// ```no_run
+/// use myelon::topology::{Change, SchedulerEnd};
+///
+/// fn look_after(scheduler: &mut SchedulerEnd) {
+///     for (rank, change) in scheduler.check_workers() {
+///         if let Change::Died { pid, .. } = change {
+///             println!("rank {rank}, process {pid}, has died");
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {

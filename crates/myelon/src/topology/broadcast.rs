@@ -3,7 +3,9 @@
 //! **Lives here:** [`Broadcast`]. **Builds on:** the transport's message. **May touch it:** the worker; it borrows the worker's end, so there is
 //! one at a time.
 
-use crate::transport::{Format, Message, Records, TransportProducer, TransportResult};
+use crate::transport::{
+    Format, Message, Records, TransportConsumer, TransportError, TransportProducer, TransportResult,
+};
 use disruptor_mp::{Patience, Sequence};
 use std::ops::Deref;
 
@@ -28,18 +30,54 @@ use std::ops::Deref;
 pub struct Broadcast<'a, F: Format = Records> {
     message: Message<'a, F>,
     responses: &'a mut TransportProducer<F>,
+    /// The urgent lane, if it is not from there and there is one.
+    urgent: Option<&'a mut TransportConsumer<F>>,
+    is_urgent: bool,
 }
 
 impl<'a, F: Format> Broadcast<'a, F> {
     /// `message`, which whatever is sent through `responses` from now on answers.
-    pub(super) fn new(message: Message<'a, F>, responses: &'a mut TransportProducer<F>) -> Self {
+    pub(super) fn new(
+        message: Message<'a, F>,
+        responses: &'a mut TransportProducer<F>,
+        urgent: Option<&'a mut TransportConsumer<F>>,
+    ) -> Self {
         responses.set_in_reply_to(Some(message.sequence()));
-        Self { message, responses }
+        Self { message, responses, urgent, is_urgent: false }
     }
 
-    /// The number by which an answer says what it answers: the broadcast's [sequence](Message::sequence).
+    /// An urgent `message`. What is sent answers the last broadcast before it, if there was one.
+    pub(super) fn urgent_one(message: Message<'a, F>, responses: &'a mut TransportProducer<F>) -> Self {
+        responses.set_in_reply_to(message.in_reply_to());
+        Self { message, responses, urgent: None, is_urgent: true }
+    }
+
+    /// The number by which an answer says what it answers: the broadcast's [sequence](Message::sequence). Of an urgent message: that of the last
+    /// broadcast before it, or -1 if there was none; so an answer to *cancel* is one to what is cancelled.
     pub fn step(&self) -> Sequence {
-        self.message.sequence()
+        match self.is_urgent {
+            false => self.message.sequence(),
+            true => self.message.in_reply_to().unwrap_or(-1),
+        }
+    }
+
+    /// Whether it came by the [urgent lane](super::Topology::with_urgent_lane).
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
+    /// The next urgent message, if there is one now: for a handler that looks while it works on this broadcast. The last broadcast before it
+    /// is what it is [in reply to](Message::in_reply_to). Dropping it acknowledges it. Always `None` while this one is urgent itself, and
+    /// where the topology has no urgent lane, or it was [taken](super::WorkerEnd::take_urgent).
+    ///
+    /// # Errors
+    /// As [`WorkerEnd::next`](super::WorkerEnd::next), but not that the lane has ended: the broadcasts say so.
+    pub fn urgent(&mut self) -> TransportResult<Option<Message<'_, F>>> {
+        let Some(urgent) = &mut self.urgent else { return Ok(None) };
+        match urgent.next(Patience::Now) {
+            Err(TransportError::Consume(_)) => Ok(None),
+            answer => answer,
+        }
     }
 
     /// Answers it.
@@ -78,6 +116,7 @@ impl<F: Format> std::fmt::Debug for Broadcast<'_, F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Broadcast")
             .field("step", &self.step())
+            .field("is_urgent", &self.is_urgent)
             .field("kind", &self.kind())
             .field("len_bytes", &self.len())
             .finish_non_exhaustive()

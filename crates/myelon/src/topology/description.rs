@@ -3,7 +3,7 @@
 //! **Lives here:** [`Topology`] and its defaults. **Builds on:** [`MyelonTransportLayout`] for names. **May touch it:** programs; it is a
 //! value, and nothing is created before [`Topology::launch`].
 
-use super::invitation::{Invitation, RingOptions, place, worker_id};
+use super::invitation::{Invitation, RingOptions, UrgentRing, place, worker_id};
 use crate::transport::{
     Format, MyelonTransportLayout, Records, RunnerMyelonTransportConfig, SessionLayoutError, WaitStrategy,
 };
@@ -28,6 +28,9 @@ pub const DEFAULT_RESPONSE_BYTES: usize = match record_ring_bytes(2, USUAL_ANSWE
     Err(_) => panic!("there is such a ring"),
 };
 
+/// Bytes of the ring of urgent messages: hundreds of control messages, and one of some 30 KiB.
+pub const DEFAULT_URGENT_BYTES: usize = 64 << 10;
+
 /// In a response ring reads the scheduler, and nobody else.
 pub(super) const RESPONSE_CONSUMERS_MAX: usize = 1;
 
@@ -43,6 +46,21 @@ const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the other.
 ///
 /// `F` is what lies in the rings: [`Records`] of any length unless a format of fixed frames is named.
+///
+/// ```
+/// use myelon::topology::Topology;
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let topology = Topology::new("tp-engine", 8usize)?
+///     .with_urgent_lane()
+///     .with_rendezvous_timeout(Duration::from_secs(60));
+/// // Nothing is created yet. So much it will be:
+/// assert!(topology.planned_bytes()? < 14 << 20);
+/// assert_eq!(topology.worker_consumer_id(1), "tp-engine, rank 1");
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(bound = ""))]
 pub struct Topology<F: Format = Records> {
     pub(super) layout: MyelonTransportLayout,
@@ -54,6 +72,8 @@ pub struct Topology<F: Format = Records> {
     pub(super) response_tag: Option<String>,
     #[cfg_attr(feature = "serde", serde(default))]
     pub(super) options: RingOptions,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(super) urgent_depth: Option<usize>,
     pub(super) rendezvous_timeout: Duration,
     pub(super) leave_timeout: Duration,
     pub(super) liveness: RequiredConsumerLivenessConfig,
@@ -79,6 +99,14 @@ impl Topology<Records> {
     pub fn new(label: &str, workers: impl Into<usize>) -> Result<Self, SessionLayoutError> {
         Self::with_depths(label, workers, DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES)
     }
+
+    /// Adds a second ring to all workers, of [`DEFAULT_URGENT_BYTES`], for control messages such as *cancel* and *pause*: what is sent by
+    /// [`broadcast_urgent`](super::SchedulerEnd::broadcast_urgent) overtakes all broadcasts that a worker has not taken, however full their ring
+    /// is. A topology without it has no such ring, and its workers look at none.
+    #[must_use]
+    pub fn with_urgent_lane(self) -> Self {
+        Self { urgent_depth: Some(DEFAULT_URGENT_BYTES), ..self }
+    }
 }
 
 impl<F: Format> Topology<F> {
@@ -101,6 +129,7 @@ impl<F: Format> Topology<F> {
             broadcast_tag: None,
             response_tag: None,
             options: RingOptions::default(),
+            urgent_depth: None,
             rendezvous_timeout: DEFAULT_RENDEZVOUS_TIMEOUT,
             leave_timeout: DEFAULT_LEAVE_TIMEOUT,
             liveness: RequiredConsumerLivenessConfig::new([""; 0]),
@@ -127,17 +156,20 @@ impl<F: Format> Topology<F> {
     /// # Errors
     /// `Depth`: a ring of one of the depths cannot be.
     pub fn planned_bytes(&self) -> Result<u64, SessionLayoutError> {
-        let [broadcast, response] = self.plans()?.map(|plan| plan.total_len);
-        Ok(broadcast + response * self.worker_count() as u64)
+        let ([broadcast, response], urgent) = self.plans()?;
+        let urgent_bytes = urgent.map_or(0, |plan| plan.total_len);
+        Ok(broadcast.total_len + response.total_len * self.worker_count() as u64 + urgent_bytes)
     }
 
-    /// The broadcast ring, and each response ring.
-    fn plans(&self) -> Result<[SegmentPlan; 2], SessionLayoutError> {
+    /// The broadcast ring, each response ring, and the urgent ring if there is one.
+    fn plans(&self) -> Result<([SegmentPlan; 2], Option<SegmentPlan>), SessionLayoutError> {
         let plan = |ring, depth, consumers| {
             F::plan(depth, consumers).map_err(|source| SessionLayoutError::Depth { ring, source })
         };
         let broadcast = plan("broadcast", self.layout.rpc_depth(), self.worker_count())?;
-        Ok([broadcast, plan("response", self.layout.response_depth(), RESPONSE_CONSUMERS_MAX)?])
+        let response = plan("response", self.layout.response_depth(), RESPONSE_CONSUMERS_MAX)?;
+        let urgent = self.urgent_depth.map(|depth| plan("urgent", depth, self.worker_count())).transpose()?;
+        Ok(([broadcast, response], urgent))
     }
 
     /// Sets how both sides wait for messages.
@@ -170,6 +202,16 @@ impl<F: Format> Topology<F> {
     #[must_use]
     pub fn with_create_options(self, options: CreateOptions) -> Self {
         Self { options: options.into(), ..self }
+    }
+
+    /// `with_urgent_lane` for any format, with a ring of that depth: slots for fixed frames, bytes for records.
+    ///
+    /// # Errors
+    /// `Depth`: there is no such ring.
+    pub fn with_urgent_depth(self, depth: usize) -> Result<Self, SessionLayoutError> {
+        let topology = Self { urgent_depth: Some(depth), ..self };
+        topology.check()?;
+        Ok(topology)
     }
 
     /// Sets the longest message in bytes, in both directions.
@@ -248,6 +290,7 @@ impl<F: Format> Topology<F> {
             broadcast_tag: self.broadcast_tag.clone(),
             response_tag: self.response_tag.clone(),
             options: self.options,
+            urgent: self.urgent_depth.map(|depth| UrgentRing { name: self.layout.urgent_ring_name(), depth }),
             patience: self.rendezvous_timeout,
             parent: None,
             pipe: None,
@@ -256,6 +299,10 @@ impl<F: Format> Topology<F> {
 
     pub(super) fn broadcast_place(&self) -> Place {
         place(self.directory.as_ref(), &self.layout.rpc_ring_name(), Title::new(self.label(), None))
+    }
+
+    pub(super) fn urgent_place(&self) -> Place {
+        place(self.directory.as_ref(), &self.layout.urgent_ring_name(), Title::new(self.label(), None))
     }
 
     pub(super) fn response_places(&self) -> impl Iterator<Item = Place> + '_ {
@@ -287,6 +334,7 @@ impl<F: Format> std::fmt::Debug for Topology<F> {
             .field("wait", &self.wait)
             .field("directory", &self.directory)
             .field("options", &self.options)
+            .field("urgent_depth", &self.urgent_depth)
             .field("message_limit_bytes", &self.message_limit_bytes)
             .field("rendezvous_timeout", &self.rendezvous_timeout)
             .field("leave_timeout", &self.leave_timeout)

@@ -34,6 +34,19 @@ const VERSION: u32 = 3;
 /// `Display` gives it as one line of printable characters without blanks, quotes or anything else that a shell, an environment or JSON
 /// would have to escape; `FromStr` reads it back, and says what is wrong with a line that is none.
 /// Source: RFC 0009, "The line".
+///
+/// ```
+/// use myelon::topology::{Invitation, Topology};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let topology = Topology::new("tp-engine", 2usize)?;
+/// // For a worker that another process starts: `MYELON_INVITATION={line} ./worker`.
+/// let line = topology.invitation(1)?.to_string();
+/// let read: Invitation = line.parse()?;
+/// assert_eq!((read.label(), read.rank(), read.worker_count()), ("tp-engine", 1, 2));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -52,6 +65,8 @@ pub struct Invitation {
     pub(super) response_tag: Option<String>,
     /// How the worker makes its ring.
     pub(super) options: RingOptions,
+    /// The ring of urgent messages, if there is one.
+    pub(super) urgent: Option<UrgentRing>,
     pub(super) patience: Duration,
     /// The scheduler, if it started this worker itself.
     pub(super) parent: Option<Parent>,
@@ -118,6 +133,10 @@ impl Invitation {
         place(self.directory.as_ref(), &self.rings.rpc_ring_name, Title::new(&self.label, None))
     }
 
+    pub(super) fn urgent_place(&self, ring: &UrgentRing) -> Place {
+        place(self.directory.as_ref(), &ring.name, Title::new(&self.label, None))
+    }
+
     pub(super) fn response_place(&self) -> Place {
         self.place_of(&self.rings.response_ring_name, self.rank)
     }
@@ -166,6 +185,13 @@ pub(super) fn place(directory: Option<&PathBuf>, ring: &str, title: Title) -> Pl
         Some(directory) => Place::from(MyelonTransportLayout::file_of_ring(directory, ring)),
     };
     place.titled(title)
+}
+
+/// A ring of urgent messages.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct UrgentRing {
+    pub(super) name: String,
+    pub(super) depth: usize,
 }
 
 /// How the segments of a topology are created, as a value that travels.
@@ -230,6 +256,9 @@ impl fmt::Display for Invitation {
         if self.options.flags.contains(&true) {
             line = line.field("segments", self.options.letters());
         }
+        if let Some(UrgentRing { name, depth }) = &self.urgent {
+            line = line.field("urgent-ring", name).number("urgent-depth", *depth as u64);
+        }
         if let Some(Parent { pid, pid_namespace }) = self.parent {
             line = line.number("parent", pid).number("parent-namespace", pid_namespace);
         }
@@ -263,6 +292,10 @@ impl FromStr for Invitation {
                 let group = fields.optional_number("group")?;
                 let letters = |bytes: Vec<u8>| RingOptions::of_letters(group, &String::from_utf8_lossy(&bytes));
                 fields.optional("segments", letters)?.unwrap_or(RingOptions { group, ..RingOptions::default() })
+            },
+            urgent: match fields.optional_text("urgent-ring")? {
+                Some(name) => Some(UrgentRing { name, depth: fields.number("urgent-depth")? }),
+                None => None,
             },
             patience: Duration::from_millis(fields.number("patience-ms")?),
             parent: match fields.optional_number("parent")? {
@@ -325,10 +358,12 @@ mod tests {
             (any::<Option<usize>>(), any::<u64>(), any::<Option<(u32, u64)>>(), any::<Option<(u32, u64, u64)>>());
         let options =
             (any::<Option<u32>>(), any::<[bool; 4]>()).prop_map(|(group, flags)| RingOptions { group, flags });
-        (ranks, (any::<String>(), any_rings(), options), directory, tags, rest).prop_map(
+        let urgent = proptest::option::of(("[a-z0-9]{1,14}", any::<usize>()))
+            .prop_map(|urgent| urgent.map(|(name, depth)| UrgentRing { name, depth }));
+        (ranks, (any::<String>(), any_rings(), options, urgent), directory, tags, rest).prop_map(
             |(
                 (rank, worker_count),
-                (label, rings, options),
+                (label, rings, options, urgent),
                 directory,
                 (broadcast_tag, response_tag),
                 (message_limit_bytes, ms, parent, pipe),
@@ -338,6 +373,7 @@ mod tests {
                 label,
                 rings,
                 options,
+                urgent,
                 directory: directory.map(|bytes| PathBuf::from(OsString::from_vec(bytes))),
                 message_limit_bytes,
                 broadcast_tag,
@@ -384,6 +420,7 @@ mod tests {
             label: "tp-engine".into(),
             rings,
             options: RingOptions::default(),
+            urgent: None,
             directory: None,
             message_limit_bytes: None,
             broadcast_tag: None,

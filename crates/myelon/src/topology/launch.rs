@@ -19,6 +19,22 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 pub(super) type Spawn = Box<dyn FnMut(usize) -> Command + Send>;
 
 /// Who starts the workers.
+///
+/// ```no_run
+/// use myelon::topology::{Topology, Workers};
+/// use std::process::Command;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let topology: Topology = Topology::new("tp-engine", 2usize)?;
+/// let spawned = Workers::spawned(|rank| {
+///     let mut command = Command::new("./worker");
+///     command.env("CUDA_VISIBLE_DEVICES", rank.to_string());
+///     command
+/// });
+/// let mut scheduler = topology.launch(spawned)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Workers(pub(super) Option<Spawn>);
 
 impl Workers {
@@ -59,6 +75,8 @@ impl<F: Format> Topology<F> {
             // by whoever needs its name.
             let _ = disruptor_mp::gc(place);
         }
+        // The session before may have had one.
+        let _ = disruptor_mp::gc(self.urgent_place());
         let began = Instant::now();
         let mut scheduler = self.create(workers)?;
         self.start_all(&mut scheduler)?;
@@ -83,19 +101,24 @@ impl<F: Format> Topology<F> {
     }
 
     fn create(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
-        let mut builder = TransportBuilder::<F>::new(self.broadcast_place(), self.layout.rpc_depth())
-            .with_max_consumers(self.worker_count())
-            .with_consumer_prefix(worker_id_prefix(self.label()))
-            .with_wait_strategy(self.wait)
-            .with_create_options(self.options.into())
-            .replace();
-        if let Some(limit) = self.message_limit_bytes {
-            builder = builder.with_message_limit(limit);
-        }
-        if let Some(tag) = &self.broadcast_tag {
-            builder = builder.with_content_tag(tag.as_str());
-        }
-        let mut broadcast = builder.build_producer().map_err(LaunchError::Broadcast)?;
+        let ring = |place, depth| {
+            let mut builder = TransportBuilder::<F>::new(place, depth)
+                .with_max_consumers(self.worker_count())
+                .with_consumer_prefix(worker_id_prefix(self.label()))
+                .with_wait_strategy(self.wait)
+                .with_create_options(self.options.into())
+                .replace();
+            if let Some(limit) = self.message_limit_bytes {
+                builder = builder.with_message_limit(limit);
+            }
+            if let Some(tag) = &self.broadcast_tag {
+                builder = builder.with_content_tag(tag.as_str());
+            }
+            builder.build_producer()
+        };
+        let mut broadcast = ring(self.broadcast_place(), self.layout.rpc_depth()).map_err(LaunchError::Broadcast)?;
+        let urgent = self.urgent_depth.map(|depth| ring(self.urgent_place(), depth));
+        let urgent = urgent.transpose().map_err(LaunchError::Urgent)?;
         let mut liveness = self.liveness.clone();
         liveness.required_consumer_ids = (0..self.worker_count()).map(|rank| self.worker_consumer_id(rank)).collect();
         broadcast.enable_required_consumer_liveness(liveness).map_err(|error| LaunchError::Broadcast(error.into()))?;
@@ -106,7 +129,7 @@ impl<F: Format> Topology<F> {
             message_limit_bytes: self.message_limit_bytes,
             content_tag: self.response_tag.clone(),
         };
-        let started = SchedulerEnd::new(self.clone(), broadcast, workers, attachment);
+        let started = SchedulerEnd::new(self.clone(), broadcast, urgent, workers, attachment);
         started.map_err(|source| LaunchError::Thread { session: self.label().to_owned(), source })
     }
 

@@ -64,12 +64,13 @@ mod scheduler;
 mod steps;
 mod successor;
 mod typed;
+mod urgent;
 mod worker;
 
 pub use answer::{Answer, Change, Outcome, Whom};
 pub use broadcast::Broadcast;
 pub use child::StatusUnknown;
-pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, Topology};
+pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, DEFAULT_URGENT_BYTES, Topology};
 pub use error::{
     LaunchError, MeetingPlace, MissingState, MissingWorker, Parentage, RestartError, RingAccess, SchedulerEnding,
     WorkerJoinError,
@@ -82,4 +83,5 @@ pub use scheduler::{Departure, SchedulerEnd};
 pub use steps::Unwanted;
 pub use successor::Arrival;
 pub use typed::{TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker};
+pub use urgent::{UrgentError, UrgentHandle};
 pub use worker::WorkerEnd;

@@ -60,6 +60,19 @@ pub enum Situation {
 }
 
 /// What the scheduler can say of one worker. `Display` gives it in one line. Everything in it goes stale at once.
+///
+/// ```no_run
+/// use myelon::topology::{SchedulerEnd, Situation};
+///
+/// fn why_late(scheduler: &mut SchedulerEnd, rank: usize) {
+///     let report = scheduler.report(rank);
+///     if let Situation::NotReceived { lag, .. } = report.situation {
+///         println!("it lags by {lag}");
+///     }
+///     // `tp-engine, rank 1 (pid 4711 stopped, waits in do_signal_stop) has not received broadcast 20: it lags by 3, ...`
+///     println!("{report}");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerReport {
@@ -284,5 +297,79 @@ pub(super) fn report<F: Format>(
         unwanted,
         successor,
         waits_for_room,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    fn text(situation: Situation, change: impl FnOnce(&mut WorkerReport)) -> String {
+        let mut report = WorkerReport {
+            worker: "tp-engine, rank 1".to_owned(),
+            rank: 1,
+            broadcast: 20,
+            situation,
+            process: None,
+            answers_waiting: 0,
+            unwanted: Unwanted::default(),
+            successor: None,
+            waits_for_room: false,
+        };
+        change(&mut report);
+        report.to_string()
+    }
+
+    #[test]
+    fn every_report_begins_with_label_and_rank_and_says_where_the_worker_is() {
+        let since = Duration::from_secs(2);
+        let status = Some(ExitStatus::from_raw(9));
+        for (situation, wanted) in [
+            (Situation::NothingSent, ": nothing was broadcast since it has joined; nothing is waiting for it"),
+            (
+                Situation::NotReceived { lag: 3, since, working_on: Some(18) },
+                " has not received broadcast 20: it lags by 3, and has not got on for 2.0s; its handler has broadcast 18",
+            ),
+            (
+                Situation::NotAnswered { since, is_acknowledged: false },
+                " has received broadcast 20 and has not answered it 2.0s after it was sent; its handler has it",
+            ),
+            (
+                Situation::NotAnswered { since, is_acknowledged: true },
+                " has received broadcast 20 and has not answered it 2.0s after it was sent; it has acknowledged it, as a worker does after \
+                 its answer",
+            ),
+            (Situation::Answered, " has answered since broadcast 20; nothing is waiting for it"),
+            (Situation::Dead { status, how: Ending::Killed }, " has died: signal: 9 (SIGKILL); its place is kept"),
+            (
+                Situation::JoinFailed { status, refusal: None },
+                " is not there: the process that was started ended before it had joined: signal: 9 (SIGKILL)",
+            ),
+            (
+                Situation::JoinFailed { status: None, refusal: None },
+                " is not there: the process that was started ended before it had joined, and how cannot be known",
+            ),
+            (Situation::Left, " has left in good order"),
+            (Situation::NeverSeen, " has never joined"),
+        ] {
+            assert_eq!(text(situation, |_| {}), format!("tp-engine, rank 1{wanted}"));
+        }
+        let all = text(Situation::NeverSeen, |report| {
+            report.successor = Some(7);
+            report.answers_waiting = 2;
+            report.unwanted = Unwanted { late: 1, repeated: 2, without_step: 3 };
+        });
+        assert_eq!(
+            all,
+            "tp-engine, rank 1 has never joined; process 7 was started in its place and has not joined; 2 of its answers wait for this \
+             scheduler; 1 late and 2 repeated answers were dropped; 3 messages that answer no broadcast were dropped: send them by `answer` or \
+             `respond`"
+        );
+        let full = text(Situation::Answered, |report| (report.answers_waiting, report.waits_for_room) = (5, true));
+        assert!(
+            full.ends_with("; it waits for room in its response ring, where 5 answers wait for this scheduler"),
+            "{full}"
+        );
     }
 }

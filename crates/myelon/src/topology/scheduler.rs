@@ -12,7 +12,8 @@ use super::launch::{Spawn, Workers};
 use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
-use crate::transport::{Format, Records, TransportProducer, TransportResult};
+use super::urgent::UrgentError;
+use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
 use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Sequence};
 use std::fmt;
@@ -54,9 +55,26 @@ pub enum Departure {
 ///
 /// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone, kills those that do not
 /// go in time, and removes what dead workers have left. [`close`](Self::close) does the same and says how everybody left.
+///
+/// ```no_run
+/// use myelon::Patience;
+/// use myelon::topology::{SchedulerEnd, Topology, Whom, Workers};
+/// use std::time::{Duration, Instant};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let topology: Topology = Topology::new("tp-engine", 2usize)?;
+/// let mut scheduler: SchedulerEnd = topology.launch(Workers::started_elsewhere())?;
+/// let step = scheduler.broadcast(b"a step", 1, Patience::Endless)?;
+/// let answers = scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_secs(2));
+/// scheduler.close();
+/// # Ok(())
+/// # }
+/// ```
 pub struct SchedulerEnd<F: Format = Records> {
     /// `None` once it is closed.
     broadcast: Option<TransportProducer<F>>,
+    /// The ring of urgent messages, if the topology has one and is open.
+    urgent: Option<TransportProducer<F>>,
     pub(super) peers: Vec<Peer<F>>,
     attachment: Attachment,
     topology: Topology<F>,
@@ -76,6 +94,7 @@ impl<F: Format> SchedulerEnd<F> {
     pub(super) fn new(
         topology: Topology<F>,
         broadcast: TransportProducer<F>,
+        urgent: Option<TransportProducer<F>>,
         workers: Workers,
         attachment: Attachment,
     ) -> io::Result<Self> {
@@ -84,6 +103,7 @@ impl<F: Format> SchedulerEnd<F> {
         let peer = |(rank, place)| Peer::new(rank, topology.worker_consumer_id(rank), place);
         Ok(Self {
             broadcast: Some(broadcast),
+            urgent,
             peers: topology.response_places().enumerate().map(peer).collect(),
             attachment,
             topology,
@@ -108,6 +128,59 @@ impl<F: Format> SchedulerEnd<F> {
         let sent = self.broadcast_ring().send(bytes, kind, patience);
         self.note_sent();
         sent
+    }
+
+    /// Sends `bytes` to every worker, before all broadcasts that it has not taken: for control messages, in a topology
+    /// [with an urgent lane](Topology::with_urgent_lane). Never waits. The message [says](super::Broadcast::step) which broadcast was the last
+    /// one before it: that is all that is certain of its place among them.
+    ///
+    /// ```no_run
+    /// use myelon::topology::{SchedulerEnd, UrgentError};
+    ///
+    /// const CANCEL: u8 = 9;
+    ///
+    /// fn cancel(scheduler: &mut SchedulerEnd) {
+    ///     match scheduler.broadcast_urgent(b"", CANCEL) {
+    ///         Ok(_) => {}
+    ///         Err(UrgentError::UrgentFull { report, .. }) => eprintln!("no worker hears it yet: {report}"),
+    ///         Err(error) => eprintln!("{error}"),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`UrgentError`]. Nothing was sent.
+    /// Source: RFC 0016, "Urgent lane".
+    pub fn broadcast_urgent(&mut self, bytes: &[u8], kind: u8) -> Result<Sequence, UrgentError> {
+        self.send_urgent(|urgent| urgent.send(bytes, kind, Patience::Now))
+    }
+
+    /// Sends by `send` into the ring of urgent messages, what comes after the last broadcast.
+    pub(super) fn send_urgent(
+        &mut self,
+        mut send: impl FnMut(&mut TransportProducer<F>) -> TransportResult<Sequence>,
+    ) -> Result<Sequence, UrgentError> {
+        let after = Some(self.last_broadcast()).filter(|step| *step >= 0);
+        let (Some(urgent), Some(broadcast)) = (&mut self.urgent, &self.broadcast) else {
+            return Err(UrgentError::NoLane { session: self.topology.label().to_owned() });
+        };
+        urgent.set_in_reply_to(after);
+        for is_last in [false, true] {
+            match send(urgent) {
+                Err(TransportError::Full) if !is_last => {
+                    // Whose place among the broadcasts was given away is waited for by nothing here either.
+                    let placed = broadcast.consumers();
+                    let is_placed = |id: &str| placed.iter().any(|info| info.id == id);
+                    for gone in urgent.check_peers().iter().filter(|gone| !is_placed(&gone.id)) {
+                        // If that is refused, it stays what the ring is full of.
+                        let _ = urgent.evict_consumer(&gone.id);
+                    }
+                }
+                Err(TransportError::Full) => break,
+                answer => return answer.map_err(UrgentError::from),
+            }
+        }
+        Err(UrgentError::UrgentFull { report: Box::new(urgent.stall_report()) })
     }
 
     /// Notes when the last broadcast was sent, for reports.
@@ -309,12 +382,20 @@ impl<F: Format> SchedulerEnd<F> {
         // belongs to this session.
         let _ = broadcast.remove_name();
         drop(broadcast);
+        if let Some(urgent) = self.urgent.take() {
+            let _ = urgent.remove_name();
+        }
         // A worker may be waiting for room in its response ring. Once we have left, it has all the room there is.
         self.peers.iter_mut().for_each(Peer::detach);
         let deadline = Instant::now().checked_add(self.topology.leave_timeout);
         let departures = self.peers.iter_mut().map(|peer| depart(peer, deadline)).collect();
         // A producer that a panic drops leaves its ring to its readers, and those may have been killed.
-        for place in self.peers.iter().map(|peer| &peer.place).chain([&self.topology.broadcast_place()]) {
+        for place in self
+            .peers
+            .iter()
+            .map(|peer| &peer.place)
+            .chain([&self.topology.broadcast_place(), &self.topology.urgent_place()])
+        {
             // Only what no process lives in is removed. If that fails now, the next launch or a collector does it.
             let _ = disruptor_mp::gc(place);
         }

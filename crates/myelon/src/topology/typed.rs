@@ -10,6 +10,7 @@ use super::error::{LaunchError, WorkerJoinError};
 use super::invitation::Invitation;
 use super::launch::Workers;
 use super::scheduler::{Departure, SchedulerEnd};
+use super::urgent::UrgentError;
 use super::worker::WorkerEnd;
 use crate::codec::Codec;
 use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
@@ -29,6 +30,30 @@ impl<F: Format> Topology<F> {
 }
 
 /// A [`SchedulerEnd`] that broadcasts messages of type `B` and is answered in type `A`.
+///
+#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::Patience;
+/// use myelon::topology::{Topology, TypedScheduler, Whom, Workers};
+/// use std::time::{Duration, Instant};
+///
+/// #[myelon::message]
+/// struct Step(Vec<u32>);
+///
+/// #[myelon::message]
+/// #[derive(Debug)]
+/// struct Sum(u64);
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let topology = Topology::new("tp-engine", 2usize)?;
+/// let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(topology, Workers::started_elsewhere())?;
+/// let step = scheduler.broadcast(&Step(vec![1, 2]), 0, Patience::Endless)?;
+/// for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_secs(2)) {
+///     println!("rank {}: {:?}", answer.rank, answer.outcome); // the sum and its kind, or why there is none
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct TypedScheduler<B: Codec, A: Codec, F: Format = Records> {
     raw: SchedulerEnd<F>,
     scratch: B::Scratch,
@@ -53,6 +78,15 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         let sent = send(self.raw.broadcast_ring(), &mut self.scratch, message, kind, patience);
         self.raw.note_sent();
         Ok(sent?)
+    }
+
+    /// [`SchedulerEnd::broadcast_urgent`] of a message that is encoded in the ring.
+    ///
+    /// # Errors
+    /// As there, and if it cannot be encoded. Nothing was sent.
+    pub fn broadcast_urgent(&mut self, message: &B, kind: u8) -> Result<Sequence, UrgentError> {
+        let Self { raw, scratch, .. } = self;
+        raw.send_urgent(|urgent| send(urgent, scratch, message, kind, Patience::Now))
     }
 
     /// [`SchedulerEnd::gather`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
@@ -110,6 +144,25 @@ impl<A: Codec> TypedAnswer<A> {
 }
 
 /// A [`WorkerEnd`] that hears messages of type `B` and answers in type `A`.
+///
+#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::topology::{Invitation, TypedWorker};
+/// use myelon::transport::TransportError;
+///
+/// #[myelon::message]
+/// struct Step(Vec<u32>);
+///
+/// #[myelon::message]
+/// #[derive(Debug)]
+/// struct Sum(u64);
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
+/// worker.serve(|step, _kind| Ok::<_, TransportError>(Sum(step.0.iter().copied().map(u64::from).sum())))?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct TypedWorker<B: Codec, A: Codec, F: Format = Records> {
     raw: WorkerEnd<F>,
     scratch: A::Scratch,
@@ -182,7 +235,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     }
 
     /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same kind, until the scheduler
-    /// closes the topology. A broadcast is acknowledged once it is answered. For a worker that does not answer each, see [`next`](Self::next).
+    /// closes the topology. A broadcast is acknowledged once it is answered. Urgent messages are handed to it as well, first, and are not answered.
+    /// For a worker that does not answer each broadcast, see [`next`](Self::next).
     ///
     /// # Errors
     /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was closed; or why there is no
@@ -191,8 +245,11 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         while let Some(broadcast) = self.next_or_end(Patience::Endless)? {
             let TypedBroadcast { message, mut raw, scratch } = broadcast;
             let kind = raw.kind();
-            let answered = handler(message, kind)
-                .and_then(|answer| Ok(send(raw.responses(), scratch, &answer, kind, Patience::Endless)?));
+            let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
+                // It would be taken for the answer to the last step before it.
+                true => Ok(()),
+                false => Ok(send(raw.responses(), scratch, &answer, kind, Patience::Endless).map(drop)?),
+            });
             if let Err(error) = answered {
                 raw.release_unread();
                 return Err(error);
@@ -260,9 +317,14 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
         self.raw.kind()
     }
 
-    /// The number by which an answer says what it answers: the broadcast's sequence.
+    /// The number by which an answer says what it answers, as [`Broadcast::step`] gives it.
     pub fn step(&self) -> Sequence {
         self.raw.step()
+    }
+
+    /// Whether it came by the [urgent lane](Topology::with_urgent_lane).
+    pub fn is_urgent(&self) -> bool {
+        self.raw.is_urgent()
     }
 
     /// Whether it may have been handed out before, to a worker of this rank that died before it acknowledged it.

@@ -9,13 +9,15 @@ use super::error::{MeetingPlace, Parentage, SchedulerEnding, WorkerJoinError};
 use super::invitation::{Invitation, scheduler_id};
 use super::orphan::{Tie, die_with_parent, is_our_parent};
 use super::refusal::{is_passing, tell};
+use super::urgent::{Lane, UrgentHandle};
 use crate::transport::{
     Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult,
 };
 use disruptor_mp::liveness::Refusal;
 use disruptor_mp::liveness::process::InheritedPipe;
-use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Sequence, or_end};
+use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Place, Sequence, or_end};
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How often a worker that waits for its scheduler looks.
@@ -28,9 +30,28 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 ///
 /// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error on its way out of `main` and a
 /// panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that has heard that the topology is closed.
+///
+/// ```no_run
+/// use myelon::Patience;
+/// use myelon::topology::{Invitation, WorkerEnd};
+/// use myelon::transport::TransportError;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
+/// worker.serve(|step, responses| {
+///     responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
+///     Ok::<(), TransportError>(())
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct WorkerEnd<F: Format = Records> {
     broadcasts: TransportConsumer<F>,
     responses: TransportProducer<F>,
+    /// The urgent lane, if there is one and it was not taken.
+    urgent: Option<Lane<F>>,
+    /// Set once the place was given up: then so is that in the urgent lane.
+    has_left: Arc<OnceLock<()>>,
     rank: usize,
 }
 
@@ -74,9 +95,11 @@ impl<F: Format> WorkerEnd<F> {
         }
         let mut broadcasts = meeting.attach_to_broadcast()?;
         broadcasts.keep_place();
+        // Before our own ring: a worker that the scheduler can hear, hears what is urgent.
+        let urgent = meeting.attach_to_urgent(&broadcasts)?.map(Lane::new);
         let responses = meeting.create_responses(&broadcasts)?;
         meeting.wait_to_be_heard(&broadcasts, &responses)?;
-        Ok(Self { broadcasts, responses, rank: invitation.rank() })
+        Ok(Self { broadcasts, responses, urgent, has_left: Arc::default(), rank: invitation.rank() })
     }
 
     /// Which worker this is.
@@ -92,12 +115,29 @@ impl<F: Format> WorkerEnd<F> {
     /// The next broadcast, in place, with the way to answer it; `None` if there is none now and the patience is [`Now`](Patience::Now).
     /// Dropping it acknowledges it. What is sent by [`respond`](Self::respond) afterwards answers it as well.
     ///
+    /// In a topology with an [urgent lane](super::Topology::with_urgent_lane), what is [urgent](Broadcast::is_urgent) comes first.
+    ///
     /// # Errors
     /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied` when it has died,
     /// with `Replaced` when another scheduler has taken its place, which has not taken in the workers of the first.
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
-        let Self { broadcasts, responses, .. } = self;
-        Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses)))
+        let Self { broadcasts, responses, urgent, .. } = self;
+        let Some(lane) = urgent else {
+            return Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses, None)));
+        };
+        match lane.wait(broadcasts, patience) {
+            true => Ok(lane.consumer.next(Patience::Now)?.map(|message| Broadcast::urgent_one(message, responses))),
+            false => {
+                let urgent = Some(&mut lane.consumer);
+                Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses, urgent)))
+            }
+        }
+    }
+
+    /// The worker's urgent messages for another thread. [`next`](Self::next) hands out none from then on. `None`: the topology has no
+    /// [urgent lane](super::Topology::with_urgent_lane), or it was taken before.
+    pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
+        Some(UrgentHandle::new(self.urgent.take()?, Arc::clone(&self.has_left)))
     }
 
     /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it and everything was heard.
@@ -131,7 +171,22 @@ impl<F: Format> WorkerEnd<F> {
     /// Leaves the topology before it is closed, and gives the place up: what was not acknowledged is lost to this rank, and a process that
     /// comes as it starts with the next broadcast.
     pub fn leave(mut self) {
+        self.give_place_up();
+    }
+
+    fn give_place_up(&mut self) {
         self.broadcasts.leave_on_drop();
+        if let Some(lane) = &mut self.urgent {
+            lane.consumer.leave_on_drop();
+        }
+        // For the handle, if the lane was taken. It can only have been set before.
+        let _ = self.has_left.set(());
+    }
+
+    /// The rings that are read: that of the broadcasts, and the urgent one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn lanes(&mut self) -> (&mut TransportConsumer<F>, Option<&mut TransportConsumer<F>>) {
+        (&mut self.broadcasts, self.urgent.as_mut().map(|lane| &mut lane.consumer))
     }
 
     /// Both rings, for programs that do more with them than [`next`](Self::next) and [`answer`](Self::answer). Say which broadcast the messages
@@ -141,7 +196,8 @@ impl<F: Format> WorkerEnd<F> {
     }
 
     /// Hands every broadcast to `handler`, with the ring on which it is answered, until the scheduler closes the topology. A broadcast is acknowledged
-    /// when the handler has come back without an error and without a panic.
+    /// when the handler has come back without an error and without a panic. Urgent messages are handed to it as well, first: their kind tells
+    /// them apart, and what is sent then answers the last broadcast before them.
     ///
     /// # Errors
     /// That of the handler, with its broadcast unacknowledged; or why there is nothing more to read, other than that the topology was closed.
@@ -164,7 +220,7 @@ impl<F: Format> Drop for WorkerEnd<F> {
     fn drop(&mut self) {
         // Nobody takes over the broadcast ring of a scheduler that has gone. The last one out of it removes it, unless it keeps a place.
         if self.broadcasts.end_of_publishing().is_some() {
-            self.broadcasts.leave_on_drop();
+            self.give_place_up();
             // If a panic drops us, our ring would stay for the place that the scheduler has kept in it. No process comes back to that.
             let _ = self.responses.remove_name();
         }
@@ -228,6 +284,44 @@ impl Meeting<'_> {
         }
     }
 
+    /// The ring of urgent messages, if the invitation speaks of one. The scheduler makes it just after that of the broadcasts.
+    fn attach_to_urgent<F: Format>(
+        &self,
+        broadcasts: &TransportConsumer<F>,
+    ) -> Result<Option<TransportConsumer<F>>, WorkerJoinError> {
+        let Some(ring) = &self.invitation.urgent else { return Ok(None) };
+        loop {
+            let builder = self.read_by_us(self.invitation.urgent_place(ring), ring.depth);
+            let found = match self.finished(builder, &self.invitation.broadcast_tag).build_consumer() {
+                Ok(mut urgent) => match ending(&urgent) {
+                    None => {
+                        urgent.keep_place();
+                        return Ok(Some(urgent));
+                    }
+                    // That of a dead scheduler, which ours has not replaced yet.
+                    Some(ending) => {
+                        urgent.leave_on_drop();
+                        MeetingPlace::Ended { place: self.invitation.urgent_place(ring).untitled().to_string(), ending }
+                    }
+                },
+                Err(TransportError::Build(error)) if is_passing(&error) => {
+                    MeetingPlace::Unusable(Box::new(error.into()))
+                }
+                Err(error) => return Err(WorkerJoinError::Urgent(error)),
+            };
+            if let Some(found) = ending(broadcasts) {
+                return Err(self.gone(found));
+            }
+            if !self.nap() {
+                return Err(WorkerJoinError::NoScheduler {
+                    worker: self.worker(),
+                    waited: self.began.elapsed(),
+                    found,
+                });
+            }
+        }
+    }
+
     /// Step 2: our own ring. That of a dead predecessor is replaced and not taken over: so the scheduler reads what the old process has sent,
     /// is told that this was all, and only then hears us.
     fn create_responses<F: Format>(
@@ -281,14 +375,25 @@ impl Meeting<'_> {
         let invitation = self.invitation;
         let rings = invitation.rings();
         let (builder, tag) = if is_broadcast {
-            let builder = TransportBuilder::new(invitation.broadcast_place(), rings.rpc_depth)
-                .with_consumer_id(invitation.consumer_id())
-                .with_rank(invitation.rank() as u32);
-            (builder, &invitation.broadcast_tag)
+            (self.read_by_us(invitation.broadcast_place(), rings.rpc_depth), &invitation.broadcast_tag)
         } else {
             (TransportBuilder::new(invitation.response_place(), rings.response_depth), &invitation.response_tag)
         };
-        let builder = builder.with_wait_strategy(rings.wait_strategy);
+        self.finished(builder, tag)
+    }
+
+    /// A ring at `place` that we read under our id.
+    fn read_by_us<F: Format>(&self, place: Place, depth: usize) -> TransportBuilder<F> {
+        let invitation = self.invitation;
+        TransportBuilder::new(place, depth)
+            .with_consumer_id(invitation.consumer_id())
+            .with_rank(invitation.rank() as u32)
+    }
+
+    /// `builder` with what all rings of the session have, and the tag of its messages.
+    fn finished<F: Format>(&self, builder: TransportBuilder<F>, tag: &Option<String>) -> TransportBuilder<F> {
+        let invitation = self.invitation;
+        let builder = builder.with_wait_strategy(invitation.rings().wait_strategy);
         let builder = match invitation.message_limit_bytes {
             Some(limit) => builder.with_message_limit(limit),
             None => builder,

@@ -1,4 +1,4 @@
-//! Both ends of a topology as tasks of one thread: whoever blocks the thread blocks the other end, and the test with it.
+//! Both ends of a topology as tasks of one thread: an end that blocks the thread blocks the other end, and the test with it.
 
 use myelon::Patience;
 use myelon::asynchronous::{AsyncScheduler, AsyncWorker};
@@ -145,8 +145,8 @@ fn the_end_of_a_worker_and_its_successor_are_awaited() {
         let died = scheduler.gather_for(step, Whom::Rank(0), soon()).await.remove(0);
         assert!(matches!(died.outcome, Outcome::Died { .. }), "{died:?}");
         dying.await.unwrap();
-        let nobody = scheduler.wait_for(0, Instant::now() + Duration::from_millis(30)).await;
-        assert!(matches!(nobody, Arrival::TimedOut { .. }), "{nobody:?}");
+        let missing = scheduler.wait_for(0, Instant::now() + Duration::from_millis(30)).await;
+        assert!(matches!(missing, Arrival::TimedOut { .. }), "{missing:?}");
         let successor = tokio::task::spawn_blocking({
             let topology = topology.clone();
             move || join(&topology, 0)
@@ -171,5 +171,34 @@ fn the_last_answer_of_a_deadline_that_has_passed_is_that_nothing_has_come() {
         let answers = scheduler.gather_for(step, Whom::Any, Instant::now() + Duration::from_millis(10)).await;
         assert!(matches!(&answers[..], [answer] if matches!(answer.outcome, Outcome::TimedOut)), "{answers:?}");
         drop(workers);
+    });
+}
+
+#[test]
+fn what_is_urgent_is_heard_first_by_a_task_as_well() {
+    let topology = topology(1).with_urgent_lane();
+    let (scheduler, mut workers) = met(&topology);
+    on_one_thread(async {
+        let mut scheduler = AsyncScheduler::new(scheduler);
+        let mut worker = AsyncWorker::new(workers.remove(0)).unwrap();
+        let step = scheduler.broadcast(b"a step", 1).await.unwrap();
+        scheduler.broadcast_urgent(b"cancel", 2).unwrap();
+        let first = worker.next().await.unwrap().unwrap();
+        assert_eq!((first.is_urgent(), first.step(), &first[..]), (true, step, &b"cancel"[..]));
+        drop(first);
+        let second = worker.next().await.unwrap().unwrap();
+        assert_eq!((second.is_urgent(), &second[..]), (false, &b"a step"[..]));
+        drop(second);
+        // A task that waits is woken by the urgent lane alone.
+        let waiting = tokio::spawn(async move {
+            let kind = worker.next().await.unwrap().unwrap().kind();
+            (worker, kind)
+        });
+        tokio::task::yield_now().await;
+        scheduler.broadcast_urgent(b"pause", 3).unwrap();
+        let (mut worker, kind) = waiting.await.unwrap();
+        assert_eq!(kind, 3);
+        scheduler.close().await;
+        assert!(worker.next().await.unwrap().is_none());
     });
 }

@@ -203,6 +203,11 @@ impl MyelonTransportLayout {
         format!("{}{}p", self.prefix, self.session_tag)
     }
 
+    /// The ring of urgent messages from the scheduler to all runners, if the session has one: `{prefix}{tag}u`.
+    pub fn urgent_ring_name(&self) -> String {
+        format!("{}{}u", self.prefix, self.session_tag)
+    }
+
     /// The ring from runner `rank` back: `{prefix}{tag}r{rank:x}`. `None` if there is no such runner.
     pub fn response_ring_name(&self, rank: usize) -> Option<String> {
         (rank < self.runner_count).then(|| self.name_of_response_ring(rank))

@@ -102,6 +102,13 @@ fn victim_worker() {
             let _step = worker.next(Patience::Until(soon())).unwrap().unwrap();
             wait_to_be_killed()
         }
+        "says what it hears" => {
+            while let Some(broadcast) = worker.next_or_end(Patience::Endless).unwrap() {
+                let urgent = if broadcast.is_urgent() { ", urgent" } else { "" };
+                say(&format!("HEARD {} of {}{urgent}", broadcast.step(), broadcast.kind()));
+            }
+            say("CLOSED");
+        }
         "answers and hangs" => {
             let mut step = worker.next(Patience::Until(soon())).unwrap().unwrap();
             let answer = step.to_ascii_uppercase();

@@ -16,5 +16,6 @@ mod successors;
 mod titles;
 #[cfg(feature = "bincode")]
 mod typed;
+mod urgent;
 mod waiting;
 mod workers_death;

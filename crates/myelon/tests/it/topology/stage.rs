@@ -32,7 +32,7 @@ impl Stage {
 
     fn ring_names(&self) -> Vec<String> {
         let layout = self.topology.layout();
-        layout.response_ring_names().chain([layout.rpc_ring_name()]).collect()
+        layout.response_ring_names().chain([layout.rpc_ring_name(), layout.urgent_ring_name()]).collect()
     }
 
     /// The segments that exist now.

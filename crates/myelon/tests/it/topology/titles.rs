@@ -31,7 +31,7 @@ fn the_rings_of_a_session_say_its_label_and_whose_they_are() {
 }
 
 #[test]
-fn whoever_holds_a_broadcast_up_is_called_by_label_and_rank_alive_or_dead() {
+fn a_worker_that_holds_a_broadcast_up_is_called_by_label_and_rank_alive_or_dead() {
     let _watchdog = Watchdog::new(PATIENCE * 2, "a full broadcast ring");
     let stage = Stage::new(2);
     let spawn = |rank| command(if rank == 1 { "hangs" } else { "answers" });

@@ -64,6 +64,22 @@ fn steps_go_out_and_sums_come_back() {
 }
 
 #[test]
+fn an_urgent_message_has_the_type_of_the_steps_and_serving_it_answers_none() {
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(topology, adders()).unwrap();
+    for number in 0..20 {
+        scheduler.broadcast_urgent(&Step { number: 99, tokens: vec![9] }, 9).unwrap();
+        let step = Step { number, tokens: vec![1, 2] };
+        let sent = scheduler.broadcast(&step, 4, Patience::Until(soon())).unwrap();
+        scheduler.broadcast_urgent(&Step { number: 99, tokens: vec![9] }, 9).unwrap();
+        let answer = scheduler.gather_for(sent, Whom::Rank(0), soon()).remove(0);
+        assert_eq!((answer.outcome.unwrap(), answer.step), ((Sum { step: number, tokens: 3 }, 4), Some(sent)));
+    }
+    assert_eq!(scheduler.raw_mut().report(0).unwanted, Default::default());
+}
+
+#[test]
 fn bytes_of_no_type_end_a_worker_and_not_its_successor() {
     let stage = Stage::new(1);
     let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(stage.topology.clone(), adders()).unwrap();

@@ -1,0 +1,203 @@
+//! The urgent lane: what is urgent overtakes what is not, however full the other ring is.
+
+use super::actors::{by_hand, command, workers};
+use super::stage::{Stage, round, said, soon};
+use myelon::Patience;
+use myelon::topology::{Arrival, SchedulerEnd, Topology, UrgentError, Whom, WorkerEnd, Workers};
+use myelon::transport::Records;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::watchdog::{PATIENCE, Watchdog, eventually};
+
+/// The kind of a message that cancels.
+const CANCEL: u8 = 99;
+
+/// A session with an urgent lane whose workers' ends are driven by the test.
+fn in_one_process(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEnd>) {
+    std::thread::scope(|scope| {
+        let join = |rank| WorkerEnd::<Records>::join(&topology.invitation(rank).unwrap()).unwrap();
+        let joining: Vec<_> = (0..topology.worker_count()).map(|rank| scope.spawn(move || join(rank))).collect();
+        let scheduler = topology.launch(Workers::started_elsewhere()).unwrap();
+        (scheduler, joining.into_iter().map(|joined| joined.join().unwrap()).collect())
+    })
+}
+
+/// Broadcasts until there is no room.
+fn fill(scheduler: &mut SchedulerEnd) -> i64 {
+    while scheduler.broadcast(&[7; 1000], 1, Patience::Now).is_ok() {}
+    scheduler.broadcast_ring().last_published_sequence()
+}
+
+#[test]
+fn what_is_urgent_is_heard_before_a_full_ring_and_says_after_which_step_it_was_sent() {
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let (mut scheduler, mut workers) = in_one_process(&topology);
+    let worker = &mut workers[0];
+    scheduler.broadcast_urgent(b"first of all", CANCEL).unwrap();
+    let first = worker.next(Patience::Now).unwrap().unwrap();
+    assert_eq!((first.is_urgent(), first.step(), first.kind(), &first[..]), (true, -1, CANCEL, &b"first of all"[..]));
+    drop(first);
+    let last = fill(&mut scheduler);
+    scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap();
+    let mut cancel = worker.next(Patience::Now).unwrap().unwrap();
+    assert_eq!((cancel.is_urgent(), cancel.step(), &cancel[..]), (true, last, &b"cancel"[..]));
+    // Answered, it answers the step that is cancelled.
+    cancel.answer(b"cancelled", 2, Patience::Now).unwrap();
+    drop(cancel);
+    let answer = scheduler.gather_for(last, Whom::Rank(0), soon()).remove(0);
+    assert_eq!((said(&answer), answer.step), ("cancelled".to_owned(), Some(last)));
+    // Then the steps, from the first on; and in a handler, what is urgent meanwhile.
+    let mut step = worker.next(Patience::Now).unwrap().unwrap();
+    assert_eq!((step.is_urgent(), step.step()), (false, 0));
+    assert!(step.urgent().unwrap().is_none());
+    scheduler.broadcast_urgent(b"pause", CANCEL).unwrap();
+    let pause = step.urgent().unwrap().unwrap();
+    assert_eq!((&pause[..], pause.in_reply_to()), (&b"pause"[..], Some(last)));
+    drop(pause);
+    assert!(step.urgent().unwrap().is_none());
+}
+
+#[test]
+fn a_full_urgent_lane_is_an_error_at_once_that_names_the_worker() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "an urgent message that is not taken");
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone().with_urgent_depth(4096).unwrap();
+    let (mut scheduler, mut workers) = in_one_process(&topology);
+    let error = loop {
+        drop(workers[0].next(Patience::Now).unwrap());
+        match scheduler.broadcast_urgent(&[0; 100], CANCEL) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    let (text, label) = (error.to_string(), stage.label());
+    let UrgentError::UrgentFull { report } = error else { panic!("{text}") };
+    assert_eq!(report.culprit.as_ref().map(|culprit| culprit.id.clone()), Some(format!("{label}, rank 1")));
+    let ring = topology.layout().urgent_ring_name();
+    assert!(
+        text.starts_with(&format!("the urgent lane is full: ring {label} (shm:{ring}): producer waits for ")),
+        "{text}"
+    );
+    assert!(text.contains(&format!("; {label}, rank 1 pid ")), "{text}");
+    // The broadcasts go on, and so does the lane once it was read.
+    let step = scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
+    while workers[1].next(Patience::Now).unwrap().is_some_and(|message| message.step() < step) {}
+    scheduler.broadcast_urgent(b"again", CANCEL).unwrap();
+}
+
+#[test]
+fn a_worker_that_has_left_holds_no_urgent_lane_back() {
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone().with_urgent_depth(4096).unwrap();
+    let (mut scheduler, mut workers) = in_one_process(&topology);
+    // One gives its place up, with its handle in another hand; the other's place is taken away from it.
+    let handle = workers[1].take_urgent().unwrap();
+    assert!(workers[1].take_urgent().is_none());
+    workers.remove(1).leave();
+    drop(handle);
+    drop(workers.remove(0));
+    assert!(scheduler.broadcast_ring().evict_consumer(&topology.worker_consumer_id(0)).unwrap());
+    for _ in 0..200 {
+        scheduler.broadcast_urgent(&[0; 100], CANCEL).unwrap();
+    }
+}
+
+#[test]
+fn a_topology_without_an_urgent_lane_has_no_such_ring_and_says_so() {
+    let stage = Stage::new(1);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    round(&mut scheduler, "hello");
+    let text = scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap_err().to_string();
+    assert_eq!(text, format!("{} has no urgent lane: give its topology one, by `with_urgent_lane`", stage.label()));
+    assert!(!Path::new("/dev/shm").join(stage.topology.layout().urgent_ring_name()).exists());
+}
+
+#[test]
+fn a_stopped_worker_with_a_full_ring_hears_what_is_urgent_first_when_it_goes_on() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a stopped worker");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let mut worker = by_hand("says what it hears", &topology.invitation(0).unwrap());
+    let mut scheduler = topology.launch(Workers::started_elsewhere()).unwrap();
+    worker.wait_line("JOINED");
+    scheduler.broadcast(b"to begin with", 1, Patience::Until(soon())).unwrap();
+    worker.wait_line("HEARD 0 of 1");
+    worker.stop();
+    let last = fill(&mut scheduler);
+    scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap();
+    worker.cont();
+    let first = worker.wait_line("HEARD ");
+    assert_eq!(first, format!("HEARD {last} of {CANCEL}, urgent"));
+    worker.wait_line("HEARD 1 of 1");
+    drop(scheduler);
+    assert!(worker.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_that_waits_is_woken_by_either_lane_and_by_the_end() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a wait at two rings");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let mut worker = by_hand("says what it hears", &topology.invitation(0).unwrap());
+    let mut scheduler = topology.launch(Workers::started_elsewhere()).unwrap();
+    worker.wait_line("JOINED");
+    for round in 0..20 {
+        let step = scheduler.broadcast(b"a step", 1, Patience::Until(soon())).unwrap();
+        worker.wait_line(&format!("HEARD {step} of 1"));
+        scheduler.broadcast_urgent(b"pause", round).unwrap();
+        worker.wait_line(&format!("HEARD {step} of {round}, urgent"));
+    }
+    scheduler.close();
+    worker.wait_line("CLOSED");
+    assert!(worker.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_successor_hears_what_was_urgent_for_its_predecessor() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "an urgent message for a successor");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let starts = AtomicUsize::new(0);
+    let spawn = move |_| command(["hangs", "answers"][starts.fetch_add(1, Ordering::Relaxed).min(1)]);
+    let mut scheduler = topology.launch(Workers::spawned(spawn)).unwrap();
+    let step = scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
+    let is_inside = |report: myelon::topology::WorkerReport| report.to_string().contains("its handler has it");
+    eventually("a worker in its handler", PATIENCE, || is_inside(scheduler.report(0))).unwrap();
+    scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap();
+    scheduler.restart(0).unwrap();
+    assert!(matches!(scheduler.wait_for(0, soon()), Arrival::Joined { .. }));
+    // It is served first, and answers the step before it.
+    let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
+    assert_eq!((said(&answer), answer.step), ("CANCEL".to_owned(), Some(step)));
+    drop(scheduler);
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn another_thread_hears_what_is_urgent_while_the_handler_is_busy() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "an urgent handle");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let (mut scheduler, mut workers) = in_one_process(&topology);
+    let mut worker = workers.remove(0);
+    let mut urgent = worker.take_urgent().unwrap();
+    let (say, heard) = std::sync::mpsc::channel();
+    let listener = std::thread::spawn(move || {
+        while let Some(message) = urgent.next_or_end(Patience::Endless).unwrap() {
+            say.send((message.to_vec(), message.in_reply_to())).unwrap();
+        }
+    });
+    let step = scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
+    let mut busy = worker.next(Patience::Now).unwrap().unwrap();
+    scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap();
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (b"cancel".to_vec(), Some(step)));
+    assert!(busy.urgent().unwrap().is_none(), "the handle has them");
+    drop(busy);
+    scheduler.close();
+    listener.join().unwrap();
+    drop(worker);
+    stage.assert_nothing_left();
+}
