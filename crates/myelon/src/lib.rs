@@ -121,7 +121,7 @@
 //! # Layer 2: typed messages
 //!
 //! What a message is made of stands in the ring, and a program that has another type under the name is refused when it attaches, with the first
-//! field that differs. Three [codecs](codec) are there; [`#[message]`](message) takes `bincode`, the one for serde's types that are taken
+//! field that differs. Four [codecs](codec) are there; [`#[message]`](message) takes `bincode`, the one for serde's types that are taken
 //! apart where they arrive.
 //!
 #![cfg_attr(feature = "bincode", doc = "```")]
@@ -290,6 +290,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `bincode` (default) | `#[message]`, `bincode_message!`: messages of serde's types; the library as `myelon::serde` |
+//! | `postcard` | `#[message(postcard)]`, `postcard_message!`: the same types in a smaller form, by a crate that is maintained |
 //! | `rkyv` | `#[message(rkyv)]`, `rkyv_message!`: messages that are read in place; the library as `myelon::rkyv` |
 //! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema that other languages share |
 //! | `tokio` | `asynchronous`: either end awaited in a tokio runtime |
@@ -347,7 +348,7 @@ pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, T
 pub use flatbuffers;
 #[cfg(feature = "rkyv")]
 pub use rkyv;
-#[cfg(any(feature = "bincode", feature = "serde"))]
+#[cfg(any(feature = "bincode", feature = "postcard", feature = "serde"))]
 pub use serde;
 
 /// Compiles and runs what the guide for users of the alpha shows.

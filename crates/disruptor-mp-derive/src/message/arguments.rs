@@ -18,6 +18,8 @@ use syn::{
 pub(super) struct Arguments {
     /// Whose derives the type gets; streams of it travel as the first one says.
     pub(super) derives: Vec<Derives>,
+    /// Whether what has serde's derives travels by postcard.
+    pub(super) is_postcard: bool,
     pub(super) description: Description,
     /// Types of older versions that a reader takes as well.
     pub(super) takes: Vec<Type>,
@@ -44,7 +46,7 @@ pub(super) enum Bytes {
     Opaque(String),
 }
 
-const ON_A_TYPE: &str = "`message` takes `serde`, `rkyv`, `name = \"Step/2\"`, `as = Type`, `opaque = \"step/1\"`, \
+const ON_A_TYPE: &str = "`message` takes `serde`, `postcard`, `rkyv`, `name = \"Step/2\"`, `as = Type`, `opaque = \"step/1\"`, \
                          `takes(StepV1)` and `crate = \"name\"`";
 const ON_A_FIELD: &str =
     "on a field `message` takes `name = \"name\"`, `as = Type`, `opaque = \"name/1\"` and, in a struct, `added = 2`";
@@ -54,7 +56,8 @@ impl Arguments {
     pub(super) fn parse(tokens: TokenStream) -> syn::Result<Self> {
         let crate_name = Ident::new("myelon", Span::call_site());
         let description = Description::default();
-        let mut arguments = Self { derives: Vec::new(), description, takes: Vec::new(), crate_name };
+        let mut arguments =
+            Self { derives: Vec::new(), is_postcard: false, description, takes: Vec::new(), crate_name };
         syn::meta::parser(|meta| arguments.parse_one(&meta)).parse2(tokens)?;
         if arguments.derives.is_empty() {
             arguments.derives.push(Derives::Serde);
@@ -63,10 +66,14 @@ impl Arguments {
     }
 
     fn parse_one(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
-        if let Some(derives) = Derives::ALL.into_iter().find(|derives| meta.path.is_ident(derives.name())) {
+        let is_postcard = meta.path.is_ident("postcard");
+        let named = Derives::ALL.into_iter().find(|derives| meta.path.is_ident(derives.name()));
+        if let Some(derives) = named.or(is_postcard.then_some(Derives::Serde)) {
             if self.derives.contains(&derives) {
-                return Err(meta.error(format!("`{}` stands here twice", derives.name())));
+                let names = if self.is_postcard || is_postcard { "`serde` or `postcard`" } else { derives.quoted() };
+                return Err(meta.error(format!("{names} stands here twice")));
             }
+            self.is_postcard |= is_postcard;
             self.derives.push(derives);
             Ok(())
         } else if meta.path.is_ident("takes") {

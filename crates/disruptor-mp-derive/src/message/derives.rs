@@ -78,14 +78,26 @@ impl Derives {
         }
     }
 
+    pub(super) fn quoted(self) -> &'static str {
+        match self {
+            Self::Serde => "`serde`",
+            Self::Rkyv => "`rkyv`",
+        }
+    }
+
     /// What stands for these derives among the parameters of `Described`.
     pub(super) fn marker(self) -> Ident {
         Ident::new(if self == Self::Serde { "Serde" } else { "Rkyv" }, Span::call_site())
     }
 
     /// The macro that makes a described type a message.
-    pub(super) fn codec_macro(self) -> Ident {
-        Ident::new(if self == Self::Serde { "bincode_message" } else { "rkyv_message" }, Span::call_site())
+    pub(super) fn codec_macro(self, is_postcard: bool) -> Ident {
+        let name = match self {
+            Self::Serde if is_postcard => "postcard_message",
+            Self::Serde => "bincode_message",
+            Self::Rkyv => "rkyv_message",
+        };
+        Ident::new(name, Span::call_site())
     }
 
     /// What of a type with parameters the codec needs.

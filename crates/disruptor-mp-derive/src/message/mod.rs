@@ -289,7 +289,7 @@ fn check_visible(name: &str, span: Span) -> syn::Result<()> {
 fn implement_codec(arguments: &Arguments, input: &DeriveInput, older: &Older) -> TokenStream {
     let crate_name = &arguments.crate_name;
     let derives = arguments.derives[0];
-    let (codec_macro, marker) = (derives.codec_macro(), derives.marker());
+    let (codec_macro, marker) = (derives.codec_macro(arguments.is_postcard), derives.marker());
     let ident = &input.ident;
     let (impl_generics, ty_generics, where_clause) = input.generics.split_for_impl();
     let of = quote!(#ident #ty_generics);

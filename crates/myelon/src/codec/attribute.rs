@@ -17,6 +17,7 @@ pub enum Rkyv {}
 /// | written | derives | a stream of it travels as |
 /// |---|---|---|
 /// | `#[message]`, `#[message(serde)]` | serde's | bincode, feature `bincode` (default) |
+/// | `#[message(postcard)]` | serde's | postcard, feature `postcard` |
 /// | `#[message(rkyv)]` | rkyv's | an archive that is read in place, feature `rkyv` |
 /// | `#[message(serde, rkyv)]` | both, so that it may be part of messages of both | the first one says |
 ///

@@ -6,7 +6,7 @@ use super::{Cause, CodecError, EncodeShort};
 
 /// Bytes of a fixed number, filled from the front. Once something did not fit, nothing more is written.
 ///
-/// bincode and rkyv are not told: they go on, the rest is counted, and the answer is [`EncodeShort::Needs`] with the length of the whole
+/// bincode, postcard and rkyv are not told: they go on, the rest is counted, and the answer is [`EncodeShort::Needs`] with the length of the whole
 /// message. A serialiser that calls [`append`](Self::append) is told. Then the answer is [`EncodeShort::TooSmall`], whatever the
 /// serialiser makes of it: it may have stopped anywhere, and a user's own implementation may swallow or replace the error.
 ///
@@ -99,6 +99,26 @@ impl bincode::enc::write::Writer for ClaimedBytes<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
         self.write_or_count(bytes);
+        Ok(())
+    }
+}
+
+#[cfg(feature = "postcard")]
+impl postcard::ser_flavors::Flavor for &mut ClaimedBytes<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.write_or_count(bytes);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
         Ok(())
     }
 }

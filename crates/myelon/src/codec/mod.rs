@@ -9,13 +9,14 @@
 //! | line | feature | the type has | read in place as | whole message copied |
 //! |---|---|---|---|---|
 //! | [`#[message]`](message), `bincode_message!` | `bincode` (default) | serde's derives | - | when decoding |
+//! | [`#[message(postcard)]`](message), `postcard_message!` | `postcard` | serde's derives | - | when decoding |
 //! | [`#[message(rkyv)]`](message), `rkyv_message!` | `rkyv` | rkyv's derives | its archive | never |
 //! | `flatbuffers_message!` | `flatbuffers` | generated code with the object API | its table | once, when encoding |
 //!
 //! The attribute adds the derives and puts a schema into the ring: two programs whose types differ in any field are told which one when they
 //! attach. The macros compare a name and a version, for types whose traits are written by hand.
 //!
-//! All three codecs write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when those do not
+//! All of them write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when those do not
 //! suffice. None of them trusts what it reads: bytes of a stranger give a [`CodecError`], however long they claim to be and however deeply they are
 //! nested.
 
@@ -26,10 +27,16 @@ mod claimed;
 mod error;
 #[cfg(feature = "flatbuffers")]
 pub mod flatbuf_support;
+#[cfg(any(feature = "bincode", feature = "postcard"))]
+mod guard;
 mod message;
 mod older;
+#[cfg(feature = "postcard")]
+pub mod postcard_support;
 #[cfg(feature = "rkyv")]
 pub mod rkyv_support;
+#[cfg(any(feature = "bincode", feature = "postcard"))]
+mod serde_message;
 mod tag;
 #[allow(unsafe_code)]
 pub mod trusted;
@@ -46,7 +53,7 @@ pub use tag::TypeTag;
 
 /// How deeply a message may be nested: the recursion of a decoder ends here, before the stack does.
 ///
-/// Counted are the things that a recursive type has to go through: in bincode options, enums, sequences and maps; in rkyv everything
+/// Counted are the things that a recursive type has to go through: in bincode and postcard options, enums, sequences and maps; in rkyv everything
 /// behind a pointer; in flatbuffers tables. A stack of 2 MiB (Rust's default for threads) suffices for 128 levels of ordinary types
 /// without optimisation, and no plain message comes near it. A message that is nested more deeply can be encoded, but not received.
 pub const MAX_NESTING: usize = 128;

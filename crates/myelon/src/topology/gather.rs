@@ -6,7 +6,7 @@
 use super::answer::{Answer, Outcome, Whom};
 use super::peer::{Peer, Standing};
 use super::scheduler::SchedulerEnd;
-use crate::transport::{Format, Message, TransportConsumer};
+use crate::transport::{Format, Message};
 use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
@@ -137,7 +137,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// The ring of worker `rank`, if it lives and what it sends next is the next thing to be heard of it; with which of its rings that is.
     #[cfg(feature = "tokio")]
-    pub(crate) fn heard_ring(&mut self, rank: usize) -> Option<(u64, &mut TransportConsumer<F>)> {
+    pub(crate) fn heard_ring(&mut self, rank: usize) -> Option<(u64, &mut crate::transport::TransportConsumer<F>)> {
         self.peers[rank].heard_ring()
     }
 

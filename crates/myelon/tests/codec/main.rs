@@ -15,6 +15,7 @@ mod exactness;
 mod hostile;
 mod messages;
 mod place;
+mod postcard;
 mod round_trip;
 #[allow(unsafe_code)] // as flatbuffers' compiler writes it
 mod step_generated;

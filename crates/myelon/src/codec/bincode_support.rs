@@ -7,8 +7,7 @@
 //! each number. Lengths are `u64`, variants of enums `u32`. Nothing in the bytes describes them, so `#[serde(flatten)]`,
 //! `#[serde(untagged)]` and the like cannot be decoded; `#[serde(skip_serializing_if)]` writes what nobody can read.
 
-mod guard;
-
+use super::guard::{Limits, TrailingBytes};
 use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
 use serde::Serialize;
@@ -20,14 +19,6 @@ pub const CODEC: &str = "bincode";
 // Without bincode's own limit, which is a constant of the type and would have to be chosen, and compiled, per length of message. Every
 // length passes `guard` instead, which knows how many bytes there are.
 const FORM: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::legacy();
-
-/// Bytes follow the message.
-#[derive(Debug, thiserror::Error)]
-#[error("the message ends after {used_bytes} of {len_bytes} bytes")]
-struct TrailingBytes {
-    used_bytes: usize,
-    len_bytes: usize,
-}
 
 /// Writes `message` to the front of `into`.
 ///
@@ -46,7 +37,7 @@ pub fn encode<T: Serialize>(message: &T, into: &mut [u8]) -> Result<usize, Encod
 // Part of the one function in which a stream decodes: see `Reading::decode`.
 #[inline(always)]
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
-    let limits = guard::Limits::for_message(bytes.len());
+    let limits = Limits::for_message(bytes.len());
     let (message, used_bytes) = bincode::serde::seed_decode_from_slice(limits.seed(), bytes, FORM)
         .map_err(|cause| CodecError::decode(CODEC, bytes, cause))?;
     if used_bytes < bytes.len() {
@@ -86,43 +77,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
 #[macro_export]
 macro_rules! bincode_message {
     ($message:ty) => {
-        $crate::bincode_message!(@of $message, of_type, ::core::stringify!($message));
+        $crate::__message_of_serde!(bincode_support { $message } of_type(::core::stringify!($message)));
     };
     ($message:ty = $name:expr) => {
-        $crate::bincode_message!(@of $message, new, $name);
-    };
-    (@of $message:ty, $tag:ident, $name:expr) => {
-        $crate::bincode_message!(@codec {} { $message } {} {} $crate::codec::TypeTag::$tag(Self::CODEC, $name));
+        $crate::__message_of_serde!(bincode_support { $message } new($name));
     };
     // What `#[message]` writes.
-    (@described { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* } { $($older:ty),* $(,)? }) => {
-        $crate::bincode_message!(@codec { $($parameters)* } { $message } { $($bounds)* } { $($older),* }
-            $crate::codec::TypeTag::of_message::<$crate::codec::Serde, Self>(Self::CODEC));
-    };
-    (@codec { $($parameters:tt)* } { $message:ty } { $($bounds:tt)* } { $($older:ty),* } $type_tag:expr) => {
-        impl $($parameters)* $crate::codec::Codec for $message $($bounds)* {
-            const CODEC: &'static str = $crate::codec::bincode_support::CODEC;
-            type Scratch = ();
-
-            fn type_tag() -> $crate::codec::TypeTag {
-                $type_tag
-            }
-
-            fn older_versions() -> ::std::vec::Vec<$crate::codec::OlderVersion<Self>> {
-                ::std::vec![$($crate::codec::OlderVersion::of::<$older>()),*]
-            }
-
-            fn encode(
-                &self,
-                _scratch: &mut (),
-                into: &mut [u8],
-            ) -> ::core::result::Result<usize, $crate::codec::EncodeShort> {
-                $crate::codec::bincode_support::encode(self, into)
-            }
-
-            fn decode(bytes: &[u8]) -> $crate::codec::CodecResult<Self> {
-                $crate::codec::bincode_support::decode(bytes)
-            }
-        }
+    (@described $($described:tt)*) => {
+        $crate::__message_of_serde!(@described bincode_support $($described)*);
     };
 }

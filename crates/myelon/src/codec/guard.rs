@@ -1,13 +1,14 @@
 //! Decoding that cannot be made to take more than the bytes are worth.
 //!
-//! **Lives here:** [`Limits`], and a layer around serde's traits that enforces them. **Builds on:** serde. **May touch it:** `decode`.
+//! **Lives here:** [`Limits`], and a layer around serde's traits that enforces them; [`TrailingBytes`]. **Builds on:** serde. **May touch it:**
+//! `decode` of the codecs for serde's types.
 //!
-//! bincode believes lengths. A message of twenty bytes could say that a text of an exabyte follows (the process aborts), that a list
+//! bincode and postcard believe lengths. A message of twenty bytes could say that a text of an exabyte follows (the process aborts), that a list
 //! has 2^60 elements of no bytes each (it never returns), or could nest options until the stack ends. So every text and byte string is
 //! asked for as a slice of what is there and copied from that, every sequence is charged for its elements before the first is made,
 //! and every step into something that a recursive type has to pass is counted.
 
-use crate::codec::MAX_NESTING;
+use super::MAX_NESTING;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
@@ -17,15 +18,36 @@ use std::marker::PhantomData;
 /// bytes: each begins with one of its own.
 const EMPTY_ELEMENTS_MAX: usize = 1 << 16;
 
+/// Bytes follow the message.
+#[derive(Debug, thiserror::Error)]
+#[error("the message ends after {used_bytes} of {len_bytes} bytes")]
+pub(super) struct TrailingBytes {
+    pub(super) used_bytes: usize,
+    pub(super) len_bytes: usize,
+}
+
+/// Why a message was not decoded although its codec would have gone on.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum Exceeded {
+    #[error("a sequence of {elements} elements in a message of {len_bytes} bytes")]
+    Elements { elements: usize, len_bytes: usize },
+    #[error("a sequence of more elements than a message of {len_bytes} bytes may have")]
+    ElementsNotSaid { len_bytes: usize },
+    #[error("nested more than {MAX_NESTING} levels deep")]
+    Nesting,
+}
+
 /// What one message may cost.
 pub(super) struct Limits {
     len_bytes: usize,
     elements_left: Cell<usize>,
+    exceeded: Cell<Option<Exceeded>>,
 }
 
 impl Limits {
     pub(super) fn for_message(len_bytes: usize) -> Self {
-        Self { len_bytes, elements_left: Cell::new(len_bytes.saturating_add(EMPTY_ELEMENTS_MAX)) }
+        let elements_left = Cell::new(len_bytes.saturating_add(EMPTY_ELEMENTS_MAX));
+        Self { len_bytes, elements_left, exceeded: Cell::new(None) }
     }
 
     /// Deserialises a `T` under these limits.
@@ -34,11 +56,21 @@ impl Limits {
     }
 
     fn charge<E: Error>(&self, elements: usize) -> Result<(), E> {
-        let left = self.elements_left.get().checked_sub(elements).ok_or_else(|| {
-            E::custom(format_args!("a sequence of {elements} elements in a message of {} bytes", self.len_bytes))
-        })?;
-        self.elements_left.set(left);
+        let exceeded = || self.refuse(Exceeded::Elements { elements, len_bytes: self.len_bytes });
+        self.elements_left.set(self.elements_left.get().checked_sub(elements).ok_or_else(exceeded)?);
         Ok(())
+    }
+
+    #[cold]
+    fn refuse<E: Error>(&self, exceeded: Exceeded) -> E {
+        self.exceeded.set(Some(exceeded));
+        E::custom(exceeded)
+    }
+
+    /// Which of the limits ended the decoding, for codecs that lose the text of the error that we make.
+    #[cfg(feature = "postcard")]
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+        self.exceeded.get()
     }
 }
 
@@ -56,10 +88,7 @@ impl<'g, X> Guarded<'g, X> {
 
     /// One level further in.
     fn inside<Y, E: Error>(&self, inner: Y) -> Result<Guarded<'g, Y>, E> {
-        let nesting_left = self
-            .nesting_left
-            .checked_sub(1)
-            .ok_or_else(|| E::custom(format_args!("nested more than {MAX_NESTING} levels deep")))?;
+        let nesting_left = self.nesting_left.checked_sub(1).ok_or_else(|| self.limits.refuse(Exceeded::Nesting))?;
         Ok(Guarded { inner, limits: self.limits, nesting_left })
     }
 }
@@ -96,11 +125,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
         deserialize_f32 deserialize_f64 deserialize_char
         deserialize_str deserialize_bytes deserialize_unit
-        // bincode refuses these.
+        // The codecs refuse these.
         deserialize_any deserialize_identifier deserialize_ignored_any
     }
 
-    // Asked for a `String`, bincode makes one of the length that the bytes state. Asked for a `&str`, it looks what is there.
+    // Asked for a `String`, bincode makes one of the length that the bytes state. Asked for a `&str`, either looks what is there.
     #[inline]
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         self.inner.deserialize_str(visitor)
@@ -231,7 +260,14 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Counted<'_, V> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.0.limits.charge(access.size_hint().unwrap_or(usize::MAX))?;
+        match access.size_hint() {
+            Some(elements) => self.0.limits.charge(elements)?,
+            // postcard does not say how many there are if they are more than the bytes that are left.
+            None => {
+                let limits = self.0.limits;
+                return self.0.visit_seq(OneByOne { access, limits });
+            }
+        }
         self.0.visit_seq(access)
     }
 
@@ -240,6 +276,26 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Counted<'_, V> {
         self.0.limits.charge(access.size_hint().unwrap_or(usize::MAX))?;
         let guarded = self.0.around(access);
         self.0.inner.visit_map(guarded)
+    }
+}
+
+/// A sequence whose length is not said: each element is charged for when it comes.
+struct OneByOne<'g, A> {
+    access: A,
+    limits: &'g Limits,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for OneByOne<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
+        let exceeded = || self.limits.refuse(Exceeded::ElementsNotSaid { len_bytes: self.limits.len_bytes });
+        self.limits.elements_left.set(self.limits.elements_left.get().checked_sub(1).ok_or_else(exceeded)?);
+        self.access.next_element_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.access.size_hint()
     }
 }
 
