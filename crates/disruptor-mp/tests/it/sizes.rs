@@ -1,6 +1,6 @@
 //! Sizes are what the user gave: bytes for records, slots for events. Nobody outside hears of lines.
 
-use crate::stage::watchdog;
+use crate::stage::{in_ms, watchdog};
 use disruptor_mp::{
     CoordinationMode, DEFAULT_RECORD_RING_BYTES, Patience, Place, RecordConsumer, RecordProducer, SharedConsumer,
     SharedDisruptorBuilder, SharedProducer, plan_records, record_ring_bytes,
@@ -147,10 +147,29 @@ fn worn(bytes: usize, before: &[usize]) -> (RecordProducer, RecordConsumer) {
     (producer, consumer)
 }
 
-/// How many records of the lengths in turn go in before the ring is full.
-fn taken(producer: &mut RecordProducer, lengths: &[usize], most: usize) -> usize {
-    let lengths = lengths.iter().cycle().take(most);
-    lengths.take_while(|len| producer.publish(&vec![2; **len], 0, 0, Patience::Now).is_ok()).count()
+/// How many records of the lengths in turn go in before the ring is full. The reader asks for the first of them, and takes none.
+fn taken((producer, reader): (&mut RecordProducer, &mut RecordConsumer), lengths: &[usize], most: usize) -> usize {
+    let mut taken = 0;
+    for len in lengths.iter().cycle().take(most) {
+        if producer.publish(&vec![2; *len], 0, 0, Patience::Now).is_err() {
+            break;
+        }
+        taken += 1;
+        if taken == 1 {
+            reader.wait_until_available(Some(in_ms(20_000))).unwrap();
+        }
+    }
+    taken
+}
+
+/// In a ring of 16 MiB of which 4 were read to the end, so that it goes back to its beginning.
+#[test]
+fn a_large_ring_that_has_gone_back_to_its_beginning_takes_as_many_once_its_reader_has_asked() {
+    let (in_flight, len) = (59, 139_633);
+    let bytes = record_ring_bytes(in_flight, len).unwrap();
+    assert_eq!(bytes, 16 << 20);
+    let (mut producer, mut reader) = worn(bytes, &[len; 40]);
+    assert_eq!(taken((&mut producer, &mut reader), &[len], in_flight), in_flight);
 }
 
 proptest! {
@@ -166,11 +185,11 @@ proptest! {
         let bytes = record_ring_bytes(in_flight, longest).unwrap();
         let before: Vec<_> = before.iter().map(|part| longest * part / 1000).collect();
         // The longest ones, and a mixture of lengths up to that.
-        let (mut producer, _reader) = worn(bytes, &before);
-        prop_assert_eq!(taken(&mut producer, &[longest], in_flight), in_flight);
-        let (mut producer, _reader) = worn(bytes, &before);
+        let (mut producer, mut reader) = worn(bytes, &before);
+        prop_assert_eq!(taken((&mut producer, &mut reader), &[longest], in_flight), in_flight);
+        let (mut producer, mut reader) = worn(bytes, &before);
         let mixed: Vec<_> = parts.iter().map(|part| longest * part / 1000).collect();
-        prop_assert_eq!(taken(&mut producer, &mixed, in_flight), in_flight);
+        prop_assert_eq!(taken((&mut producer, &mut reader), &mixed, in_flight), in_flight);
     }
 }
 
@@ -179,6 +198,6 @@ proptest! {
 fn the_rule_counts_the_gaps_that_the_ring_leaves() {
     let len = 315 * 64 - 16;
     assert_eq!(record_ring_bytes(13, len).unwrap(), 512 << 10);
-    let (mut producer, _reader) = worn(256 << 10, &[len; 3]);
-    assert!(taken(&mut producer, &[len], 13) < 13, "the rule asks for more than is needed");
+    let (mut producer, mut reader) = worn(256 << 10, &[len; 3]);
+    assert!(taken((&mut producer, &mut reader), &[len], 13) < 13, "the rule asks for more than is needed");
 }
