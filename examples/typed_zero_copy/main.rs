@@ -26,7 +26,7 @@
 //! - **Versions, meeting, the end, deaths.** As in the examples `typed`, `framed` and `topology`.
 #![forbid(unsafe_code)]
 
-use myelon::codec::rkyv_support::rkyv::{self, Archive, Deserialize, Serialize};
+use myelon::rkyv::{self, Archive, Deserialize, Serialize};
 use myelon::transport::{TransportBuilder, TransportConsumer, TransportProducer};
 use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use myelon::{DEFAULT_RECORD_RING_BYTES, Patience};
@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 /// What the scheduler tells every worker: a prefill, whose tokens are most of it.
 #[derive(Archive, Serialize, Deserialize)]
-#[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
+#[rkyv(crate = myelon::rkyv)]
 struct Prefill {
     number: u64,
     requests: Vec<String>,

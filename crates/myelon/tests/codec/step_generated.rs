@@ -6,7 +6,9 @@
 //! root_type Step;
 //! ```
 
-use myelon::codec::flatbuf_support::flatbuffers::{
+use myelon::flatbuffers;
+
+use self::flatbuffers::{
     Allocator, FlatBufferBuilder, Follow, ForwardsUOffset, InvalidFlatbuffer, Table, TableFinishedWIPOffset, VOffsetT,
     Vector, Verifiable, Verifier, WIPOffset,
 };
