@@ -1,0 +1,111 @@
+//! What is true of the object in which a segment lies: its mode, its mapping, its pages; and of memory files, its length.
+//!
+//! **Builds on:** `stage`.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::super::backend::pretend_no_tmpfile;
+use super::super::*;
+use super::stage::*;
+
+#[test]
+fn a_segment_is_private_unless_a_group_is_named() {
+    let dir = TempDir::new();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let gid = fs::metadata(dir.path()).unwrap().gid();
+    for (name, tmpfile) in [("a", true), ("b", false)] {
+        let path = dir.path().join(name);
+        let grouped = dir.path().join(format!("{name}-group"));
+        let make = || {
+            create(&Place::from(&path));
+            let options = CreateOptions::default().group(gid);
+            Segment::create(&Place::from(&grouped), &blueprint(), &options, |_| {}).unwrap();
+        };
+        if tmpfile {
+            make()
+        } else {
+            pretend_no_tmpfile(make)
+        }
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(&grouped), 0o660);
+        assert_eq!(fs::metadata(&grouped).unwrap().gid(), gid);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_segment_is_mapped_read_only() {
+    let site = Site::shm();
+    let (mine, _claim) = create(&site.place);
+    let tap = Segment::open(&site.place, Kind::Ring, Access::ReadOnly).unwrap();
+    let protection = |segment: &Segment| {
+        let (slots, _) = segment.slots();
+        let address = slots.as_ptr() as usize - segment.header().plan.slots.offset as usize;
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.starts_with(&format!("{address:x}-"))).expect("the mapping is listed");
+        line.split_ascii_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(protection(&mine), "rw-s");
+    assert_eq!(protection(&tap), "r--s");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn space_is_reserved_and_no_slot_is_written() {
+    let dir = TempDir::new();
+    let slots_len = 64 << 20;
+    let large = Blueprint { capacity: slots_len / 128, slots_len, ..blueprint() };
+    let total_len = large.plan().unwrap().total_len;
+    let (reserved, sparse) = (dir.path().join("reserved"), dir.path().join("sparse"));
+    let (segment, _claim) =
+        Segment::create(&Place::from(&reserved), &large, &CreateOptions::default(), |_| {}).unwrap();
+    Segment::create(&Place::from(&sparse), &large, &CreateOptions::default().sparse(true), |_| {}).unwrap();
+    let bytes = |path: &Path| fs::metadata(path).unwrap().blocks() * 512;
+    assert!(bytes(&reserved) >= total_len, "{} of {total_len}", bytes(&reserved));
+    assert!(bytes(&sparse) < total_len / 2);
+    let (slots, _) = segment.slots();
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let address = slots.as_ptr() as usize - segment.header().plan.slots.offset as usize;
+    let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&format!("{address:x}-")));
+    let resident = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    let resident_kib: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(resident_kib < 1024, "creation touched {resident_kib} KiB");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_memory_file_cannot_change_its_length() {
+    let place = Place::memfd("sealed");
+    let (segment, _claim) = create(&place);
+    let handed: fs::File = segment.try_clone_fd().unwrap().into();
+    assert!(handed.set_len(0).is_err());
+    assert!(handed.set_len(segment.total_len() * 2).is_err());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_received_memory_file_opens_and_locks_on_its_own_description() {
+    let (mine, producer) = create(&Place::memfd("handed over"));
+    let received = Place::from(mine.try_clone_fd().unwrap());
+    let theirs = open(&received).unwrap();
+    assert_eq!(theirs.generation(), mine.generation());
+    assert!(theirs.is_held(PRODUCER).unwrap());
+    let entry = theirs.claim(1).unwrap().unwrap();
+    assert!(mine.is_held(1).unwrap());
+    drop((theirs, received));
+    assert!(mine.is_held(1).unwrap(), "closing what was received gives back no lock");
+    drop((producer, entry));
+    assert!(!mine.is_held(1).unwrap());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_memory_file_that_can_shrink_is_refused() {
+    let unsealed = rustix::fs::memfd_create("unsealed", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
+    assert!(matches!(open(&Place::from(unsealed)), Err(OpenError::Unsealed { .. })));
+    let no_memory_file: OwnedFd = fs::File::open("/dev/null").unwrap().into();
+    assert!(matches!(open(&Place::from(no_memory_file)), Err(OpenError::Unsealed { .. })));
+}
