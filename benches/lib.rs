@@ -15,6 +15,7 @@ pub const CAPACITY: usize = 1024;
 
 /// An event whose slot is two cache lines long.
 #[event]
+#[derive(Debug)]
 pub struct Sample {
     /// What is published and checked.
     pub value: u64,

@@ -14,9 +14,11 @@ use zerocopy::Unaligned;
 use super::Event;
 
 /// The type of a field.
+#[derive(Debug)]
 pub struct Field<T: Event>(PhantomData<T>);
 
 /// The type of a field of an event with const parameters.
+#[derive(Debug)]
 pub struct UnalignedField<T: Event + AlignedToOne>(PhantomData<T>);
 
 /// A type that leaves no padding around it, whatever the sizes of its neighbours are.
@@ -35,6 +37,7 @@ impl<T: Unaligned> AlignedToOne for T {}
 const ADVICE_BYTES_MAX: usize = 1024;
 
 /// How to mend one gap of a struct.
+#[derive(Debug)]
 pub struct Advice {
     text: [u8; ADVICE_BYTES_MAX],
     len_bytes: usize,

@@ -77,6 +77,7 @@ mod record_batches;
 mod record_taps;
 mod records;
 mod ring;
+mod shown;
 mod sizes;
 mod stage;
 mod views;

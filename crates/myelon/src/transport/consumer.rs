@@ -10,6 +10,7 @@ use super::message::Message;
 use super::records::Records;
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::{ConsumeError, Patience, Place, WaitStrategy, or_end};
+use std::fmt;
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
 ///
@@ -200,5 +201,11 @@ impl<F: Format> HasConsumer for TransportConsumer<F> {
 
     fn counts_anew(&mut self) {
         self.receiver.counts_anew();
+    }
+}
+
+impl<F: Format> fmt::Debug for FramedTransportConsumer<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.base().describe("FramedTransportConsumer", f)
     }
 }

@@ -7,6 +7,7 @@ use super::flags;
 use super::malformed::Malformed;
 use super::prefix::{PREFIX_BYTES_MAX, Prefix};
 use disruptor_mp::{Event, event};
+use std::fmt;
 use zerocopy::{FromZeros, Unaligned};
 
 /// The first twelve bytes of a frame. Little-endian, and aligned to nothing, so that a frame of any size is an event.
@@ -230,6 +231,18 @@ frame!(AlignedFixedFrame, 16);
 mod sealed {
     /// What keeps the trait to ourselves.
     pub trait Frame {}
+}
+
+impl<const DATA_BYTES: usize> fmt::Debug for FixedFrame<DATA_BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedFrame").field("header", &self.header()).finish_non_exhaustive()
+    }
+}
+
+impl<const DATA_BYTES: usize> fmt::Debug for AlignedFixedFrame<DATA_BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlignedFixedFrame").field("header", &self.header()).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use disruptor_mp::{
     SharedProducer, Slots,
 };
 use std::convert::Infallible;
+use std::fmt;
 use std::ops::Range;
 
 impl<E: FramedTransportFrame> Format for E {
@@ -419,5 +420,23 @@ impl<E: FramedTransportFrame> Held for HeldFrames<'_, E> {
 
     fn release_unread(self) {
         self.lease.release_first(0);
+    }
+}
+
+impl<E: FramedTransportFrame> fmt::Debug for FrameSender<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameSender").field("producer", &self.producer).finish_non_exhaustive()
+    }
+}
+
+impl<E: FramedTransportFrame> fmt::Debug for FrameReceiver<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameReceiver").field("consumer", &self.consumer).finish_non_exhaustive()
+    }
+}
+
+impl<E: FramedTransportFrame> fmt::Debug for HeldFrames<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldFrames").field("lease", &self.lease).finish_non_exhaustive()
     }
 }

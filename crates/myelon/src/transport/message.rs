@@ -7,6 +7,7 @@ use super::format::{Format, Held, Receiver};
 use super::frame::FrameMeta;
 use super::prefix::{Envelope, TraceId};
 use disruptor_mp::Sequence;
+use std::fmt;
 use std::ops::Deref;
 
 /// A message: its bytes, by `Deref`, and what came with them. Dropping it acknowledges the whole message; while a panic unwinds it is not
@@ -98,5 +99,17 @@ impl<F: Format> Deref for Message<'_, F> {
     #[inline]
     fn deref(&self) -> &[u8] {
         self.held.bytes()
+    }
+}
+
+impl<F: Format> fmt::Debug for Message<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("sequence", &self.sequence())
+            .field("kind", &self.kind())
+            .field("msg_id", &self.msg_id())
+            .field("redeliveries", &self.redeliveries())
+            .field("len_bytes", &self.len())
+            .finish_non_exhaustive()
     }
 }

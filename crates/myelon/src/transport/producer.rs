@@ -11,6 +11,7 @@ use super::records::Records;
 use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{Patience, Place, Sequence};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// Sends messages of any size to every consumer of a ring, whole or not at all.
@@ -206,5 +207,11 @@ impl<F: Format> HasProducer for TransportProducer<F> {
 
     fn counts_anew(&mut self) {
         self.sender.counts_anew();
+    }
+}
+
+impl<F: Format> fmt::Debug for FramedTransportProducer<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.base().describe("FramedTransportProducer", f)
     }
 }

@@ -16,6 +16,7 @@ use super::flags;
 use super::frame::{FRAMES_PER_MESSAGE_MAX, FrameHeader, FrameShape};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Prefix};
+use std::fmt;
 use std::ops::Range;
 
 /// Puts messages together from their frames, in a buffer that it keeps.
@@ -232,6 +233,16 @@ impl Reassembler {
     fn check_limit(&self, total_bytes: u64) -> Result<usize, Malformed> {
         let within = usize::try_from(total_bytes).ok().filter(|total| *total <= self.limit_bytes);
         within.ok_or(Malformed::BeyondLimit { total_bytes, limit_bytes: self.limit_bytes })
+    }
+}
+
+impl fmt::Debug for Reassembler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reassembler")
+            .field("shape", &self.shape)
+            .field("limit_bytes", &self.limit_bytes)
+            .field("skipped", &self.skipped)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,6 +17,7 @@ use disruptor_mp::{
     ConsumeError, Lines, Patience, RecordClaim, RecordConsumer, RecordError, RecordLease, RecordProducer, Sequence,
     ShapeError, SharedDisruptorBuilder, plan_records, record_ring_bytes,
 };
+use std::fmt;
 
 /// What payloads are aligned to, whatever precedes them.
 const ALIGN: usize = 16;
@@ -341,5 +342,23 @@ impl Held for HeldRecord<'_> {
 
     fn release_unread(self) {
         self.lease.release_unread();
+    }
+}
+
+impl fmt::Debug for RecordSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordSender").field("producer", &self.producer).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RecordReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordReceiver").field("consumer", &self.consumer).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HeldRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldRecord").field("lease", &self.lease).finish_non_exhaustive()
     }
 }

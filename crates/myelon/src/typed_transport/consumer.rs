@@ -378,6 +378,9 @@ impl<T: Codec, F: Format> HasConsumer for TypedConsumer<T, F> {
 
 impl<T: Codec, F: Format> fmt::Debug for TypedConsumer<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TypedConsumer").field("messages", &T::type_tag()).finish_non_exhaustive()
+        f.debug_struct("TypedConsumer")
+            .field("messages", &T::type_tag())
+            .field("transport", &self.raw)
+            .finish_non_exhaustive()
     }
 }

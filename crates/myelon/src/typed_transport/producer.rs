@@ -192,6 +192,9 @@ impl<T: Codec, F: Format> HasProducer for TypedProducer<T, F> {
 
 impl<T: Codec, F: Format> fmt::Debug for TypedProducer<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TypedProducer").field("messages", &T::type_tag()).finish_non_exhaustive()
+        f.debug_struct("TypedProducer")
+            .field("messages", &T::type_tag())
+            .field("transport", &self.raw)
+            .finish_non_exhaustive()
     }
 }

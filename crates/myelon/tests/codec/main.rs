@@ -8,7 +8,7 @@
 //! | a length that somebody wrote makes a reader allocate, or run for ever | `hostile::*` |
 //! | a message cannot be read because of where it lies | `place::*` |
 #![deny(unsafe_code)]
-#![allow(missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
+#![allow(missing_debug_implementations, missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
 
 mod cost;
 mod exactness;

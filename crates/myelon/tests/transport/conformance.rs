@@ -10,7 +10,7 @@ use myelon::codec::{CodecError, EncodeShort};
 use myelon::counters::ids;
 use myelon::transport::{
     FixedFrame, FramedTransportConsumer, FramedTransportProducer, MmapFramedTransportConsumer,
-    MmapFramedTransportProducer, MyelonWaitStrategy, TransportBuilder, TransportError, monotonic_ns,
+    MmapFramedTransportProducer, MyelonWaitStrategy, Records, TransportBuilder, TransportError, monotonic_ns,
 };
 use myelon::{
     ConsumeError, CoordinationMode, CounterSnapshot, MultiProcessError, Patience, Place, PublishError,
@@ -475,4 +475,27 @@ fn places_are_kept_for_the_consumers_of_a_prefix() {
         assert!(attach("wk-0").is_ok());
     }
     in_every_format!(claim);
+}
+
+#[test]
+fn ends_messages_and_frames_say_where_who_and_which_and_no_contents() {
+    fn shows<F: Subject>() {
+        let place = Place::heap();
+        let mut producer = FramedTransportProducer::<F>::create(&place, F::DEPTH).unwrap();
+        let mut consumer = TransportBuilder::<F>::new(&place, 0).with_consumer_id("reader").build_consumer().unwrap();
+        producer.publish(&[211; 32], 7).unwrap();
+        let ends = format!("{producer:?} {consumer:?}");
+        let message = format!("{:?}", consumer.next(Patience::Now).unwrap().unwrap());
+        for wanted in ["heap", "next_sequence: 1", "next_sequence: 0", "id: \"reader\""] {
+            assert!(ends.contains(wanted), "{ends} does not say {wanted}");
+        }
+        for wanted in ["sequence: 0", "kind: 7", "redeliveries: 0", "len_bytes: 32"] {
+            assert!(message.contains(wanted), "{message} does not say {wanted}");
+        }
+        assert!(!ends.contains("211") && !message.contains("211"), "{ends} {message}");
+    }
+    let _watchdog = watchdog();
+    shows::<Records>();
+    shows::<Small>();
+    shows::<Aligned>();
 }

@@ -11,7 +11,7 @@
 //! | an error does not say what is wrong, or says it twice | `errors::*` |
 //! | counters that are declared and never incremented | `delivery::what_was_encoded_and_decoded_is_counted` |
 #![deny(unsafe_code)]
-#![allow(missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
+#![allow(missing_debug_implementations, missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
 
 mod attach;
 mod cost;

@@ -14,6 +14,7 @@ use crate::Sequence;
 use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::schema::Event;
+use std::fmt;
 use std::time::Instant;
 
 /// One consumer of a ring: it sees every event from its start on, in order, and the producer waits for it.
@@ -286,5 +287,11 @@ impl<E: Event, F: SlotForm> HasConsumer for SharedConsumer<E, F> {
 
     fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
         self.end.wait_until_readable(patience)
+    }
+}
+
+impl<E: Event, F: SlotForm> fmt::Debug for SharedConsumer<E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("SharedConsumer", f)
     }
 }

@@ -17,6 +17,7 @@ use crate::ring::protocol::memory::Memory;
 use crate::segment::{Fate, Place};
 use crate::sync::bell::Woken;
 use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, Waiter, spin_first};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What a consumer knows of its ring beside what it reads. No user gets at it: exchanged for that of another, it would move record numbers
@@ -207,6 +208,17 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.segment().fate() == Fate::Replaced
     }
 
+    /// What `Debug` says of a consumer that is called `name`: only what this process knows by itself.
+    #[doc(hidden)]
+    pub fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("place", &self.place().to_string())
+            .field("id", &self.consumer_id())
+            .field("capacity", &self.capacity())
+            .field("next_sequence", &self.side.core.number())
+            .finish_non_exhaustive()
+    }
+
     pub(super) fn wait_strategy(&self) -> WaitStrategy {
         self.waiter.strategy()
     }
@@ -259,5 +271,11 @@ impl<S: Carries> Awaited for DataWait<'_, S> {
 
     fn count_spins(&mut self, spins: u64) {
         self.consumer.counters.spins.add(spins);
+    }
+}
+
+impl<S: Carries> fmt::Debug for ConsumerBase<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe("ConsumerBase", f)
     }
 }

@@ -86,6 +86,7 @@ pub trait HasConsumer {
 }
 
 /// A base that is lent. Only this crate gets at it, so that no base is exchanged for another.
+#[derive(Debug)]
 pub struct ConsumerMut<'a, S: Carries>(pub(super) &'a mut ConsumerBase<S>);
 
 /// The methods of [`ConsumerEnd`]: `(base [])` within the trait, `(end [pub])` within a consumer.

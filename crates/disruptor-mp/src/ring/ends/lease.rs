@@ -9,6 +9,7 @@ use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::ring::protocol::memory::SlotMemory;
 use crate::schema::Event;
+use std::fmt;
 use std::ops::Deref;
 
 /// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and comes again.
@@ -161,5 +162,23 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
         let end = self.first + count as i64;
         self.consumer.consumer.note_given_back(end, self.consumer.end);
         self.consumer.end = end;
+    }
+}
+
+impl<E: Event, F: SlotForm> fmt::Debug for Lease<'_, E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("sequence", &self.sequence())
+            .field("redeliveries", &self.redeliveries())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Event, F: SlotForm> fmt::Debug for BatchLease<'_, E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchLease")
+            .field("first_sequence", &self.first_sequence())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::ring::protocol::memory::Memory;
 use crate::schema::Event;
+use std::fmt;
 use std::time::Instant;
 
 /// The one producer of a ring.
@@ -335,4 +336,10 @@ fn make<E: Event>(slot: &mut E, factory: &mut (dyn FnMut() -> E + Send)) {
 #[inline(never)]
 fn make_here<E>(slot: &mut E, factory: &mut dyn FnMut() -> E) {
     *slot = factory();
+}
+
+impl<E: Event, F: SlotForm> fmt::Debug for SharedProducer<E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("SharedProducer", f)
+    }
 }

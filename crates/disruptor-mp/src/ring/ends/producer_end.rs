@@ -18,6 +18,7 @@ use crate::ring::protocol::sequencer::Sequencer;
 use crate::ring::selection::Selection;
 use crate::segment::{Claim, Place, Spare};
 use crate::sync::wait::{WaitStrategy, Waiter};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How a producer came to its ring.
@@ -197,6 +198,17 @@ impl<S: Carries> ProducerBase<S> {
         self.side.segment().unlink_if_same()
     }
 
+    /// What `Debug` says of a producer that is called `name`: only what this process knows by itself.
+    #[doc(hidden)]
+    pub fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("place", &self.place().to_string())
+            .field("origin", &self.origin())
+            .field("capacity", &self.capacity())
+            .field("next_sequence", &self.side.next_number())
+            .finish_non_exhaustive()
+    }
+
     /// Drops the end of a producer that could not start. A ring that it has taken over is left for the next one, as it
     /// was found; of one that it has made, nothing is left.
     pub(crate) fn give_back(mut self) {
@@ -234,5 +246,11 @@ impl<S: Carries> ProducerBase<S> {
     /// The words of the ring.
     pub(crate) fn memory(&self) -> &Mapped<S> {
         self.side.core.memory()
+    }
+}
+
+impl<S: Carries> fmt::Debug for ProducerBase<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe("ProducerBase", f)
     }
 }

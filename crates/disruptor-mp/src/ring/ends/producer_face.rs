@@ -71,6 +71,7 @@ pub trait HasProducer {
 }
 
 /// A base that is lent. Only this crate gets at it, so that no base is exchanged for another.
+#[derive(Debug)]
 pub struct ProducerMut<'a, S: Carries>(pub(super) &'a mut ProducerBase<S>);
 
 /// The methods of [`ProducerEnd`]: `(base [])` within the trait, `(end [pub])` within a producer.

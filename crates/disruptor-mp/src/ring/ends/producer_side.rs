@@ -295,7 +295,7 @@ impl<S: Carries> ProducerSide<S> {
 
     /// The sequence of the next event.
     pub(super) fn next_number(&self) -> Sequence {
-        self.core.memory().number_at(self.core.next())
+        S::next_number(&self.course, self.core.next())
     }
 
     pub(super) fn is_joined(&self, id: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::ring::protocol::tap::TapReader;
 use crate::schema::Event;
+use std::fmt;
 
 /// A reader that holds nobody back. It gets copies, never a torn one, and knows how many events it missed. That of a ring of records is
 /// [`RecordTap`](crate::RecordTap).
@@ -41,4 +42,10 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
     }
 
     tap_end_methods!();
+}
+
+impl<E: Event, F: SlotForm> fmt::Debug for Tap<E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("Tap", f)
+    }
 }

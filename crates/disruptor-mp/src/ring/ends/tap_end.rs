@@ -3,6 +3,7 @@
 //! **Lives here:** [`TapEnd`]. **Builds on:** `protocol::tap` for the algorithm. **May touch it:** the taps of events and of records, which are
 //! one of these each.
 
+use std::fmt;
 use super::error::ConsumeError;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
@@ -37,6 +38,15 @@ impl<S: Carries> TapEnd<S> {
             missed_counted: 0,
             fork_epoch: crate::segment::fork_epoch(),
         }
+    }
+
+    /// What `Debug` says of a tap that is called `name`: only what this process knows by itself.
+    pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("place", &self.core.memory().segment().place().to_string())
+            .field("position", &self.core.next())
+            .field("missed", &self.core.missed())
+            .finish_non_exhaustive()
     }
 
     /// What `copy` gets; counts what was missed on the way there.

@@ -83,6 +83,10 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     /// The course of a producer which begins at `position`, with event `number`, in a ring of so many slots.
     #[doc(hidden)]
     fn course(position: i64, number: Sequence, capacity: i64) -> Self::Course;
+
+    /// The number of the event that a producer on that course writes next, at `position`.
+    #[doc(hidden)]
+    fn next_number(course: &Self::Course, position: i64) -> Sequence;
 }
 
 /// In what the size of a ring is said.
@@ -117,6 +121,12 @@ impl fmt::Display for SizeUnit {
 /// Slots with one event of type `E` each, in the form `F`.
 pub struct Slots<E, F = Stamped>(PhantomData<fn() -> (E, F)>);
 
+impl<E, F> fmt::Debug for Slots<E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slots")
+    }
+}
+
 impl<E: Event, F: SlotForm> sealed::Sealed for Slots<E, F> {}
 
 impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
@@ -136,6 +146,10 @@ impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
     }
 
     fn course(_position: i64, _number: Sequence, _capacity: i64) {}
+
+    fn next_number(_course: &(), position: i64) -> Sequence {
+        position
+    }
 }
 
 /// What a line holds behind its commit word.
@@ -160,6 +174,10 @@ impl Carries for Lines {
 
     fn course(position: i64, number: Sequence, capacity: i64) -> Course {
         Course::new(position, number, capacity)
+    }
+
+    fn next_number(course: &Course, _position: i64) -> Sequence {
+        course.next_number
     }
 }
 

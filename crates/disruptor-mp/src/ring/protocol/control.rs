@@ -48,6 +48,7 @@ pub(crate) const ABANDONED: u32 = 2;
 pub const CONSUMER_ID_MAX_LEN: usize = 128;
 
 /// The lines that belong to the ring as a whole.
+#[expect(missing_debug_implementations, reason = "words of other processes, which no interface hands out")]
 #[repr(C)]
 pub struct Control {
     /// How many events may be read. The only line that a publish writes beside the slot.
@@ -187,6 +188,7 @@ impl Identity {
 }
 
 /// One consumer's place in the table. Written by whoever holds its lock byte.
+#[expect(missing_debug_implementations, reason = "words of other processes, which no interface hands out")]
 #[repr(C, align(128))]
 pub struct Entry {
     /// The next sequence that the consumer will read: everything before it is released.

@@ -7,6 +7,7 @@ use super::error::RecordError;
 use super::producer::{RecordProducer, Tell};
 use crate::Sequence;
 use crate::ring::ends::patience::Patience;
+use std::fmt;
 
 /// Records that wake who sleeps once, when the batch is dropped, or when a call inside it has to wait. A reader that is awake gets each as
 /// soon as it is committed. Of a batch that is forgotten, the producer's next call tells.
@@ -62,5 +63,11 @@ impl Drop for RecordBatch<'_> {
     #[inline]
     fn drop(&mut self) {
         self.producer.publish_batch();
+    }
+}
+
+impl fmt::Debug for RecordBatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordBatch").field("producer", self.producer).finish()
     }
 }

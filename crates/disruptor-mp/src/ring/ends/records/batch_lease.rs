@@ -3,6 +3,7 @@
 //! **Lives here:** [`RecordBatchLease`]. **Builds on:** `found` for what lies in the ring, `consumer_side`. **May touch it:** the application; a lease
 //! borrows its consumer, so there is one at a time.
 
+use std::fmt;
 use super::found::{Found, look_at};
 use super::lease::RecordMeta;
 use crate::Sequence;
@@ -159,5 +160,14 @@ impl Drop for RecordBatchLease<'_> {
         if count > 0 {
             self.consumer.acknowledge(end, count as u64, bytes, self.was_panicking, last);
         }
+    }
+}
+
+impl fmt::Debug for RecordBatchLease<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordBatchLease")
+            .field("first_sequence", &self.first_sequence())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }

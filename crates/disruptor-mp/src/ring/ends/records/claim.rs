@@ -6,6 +6,7 @@
 use super::producer::{RecordProducer, Tell};
 use crate::Sequence;
 use crate::step;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// Claimed bytes of a ring, aligned to 16, that nobody else reads or writes. They hold older bytes until they are written.
@@ -56,5 +57,11 @@ impl DerefMut for RecordClaim<'_> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u8] {
         self.bytes
+    }
+}
+
+impl fmt::Debug for RecordClaim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordClaim").field("len_bytes", &self.bytes.len()).field("producer", self.producer).finish()
     }
 }

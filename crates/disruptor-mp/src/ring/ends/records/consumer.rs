@@ -13,6 +13,7 @@ use crate::ring::ends::error::{ConsumeError, or_end};
 use crate::ring::ends::pace::coarse_now_ns;
 use crate::ring::ends::patience::Patience;
 use crate::ring::protocol::records::line::Lines;
+use std::fmt;
 
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
 /// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
@@ -346,5 +347,11 @@ impl HasConsumer for RecordConsumer {
                 return Ok(());
             }
         }
+    }
+}
+
+impl fmt::Debug for RecordConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("RecordConsumer", f)
     }
 }

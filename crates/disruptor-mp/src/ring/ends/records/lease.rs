@@ -6,6 +6,7 @@
 use crate::Sequence;
 use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::protocol::records::line::Lines;
+use std::fmt;
 use std::ops::Deref;
 
 /// What a record says of itself beside its bytes.
@@ -93,5 +94,18 @@ impl Drop for RecordLease<'_> {
         if self.span.1 > self.span.0 {
             self.consumer.acknowledge(self.span.1, 1, self.bytes.len() as u64, self.was_panicking, self.span.0);
         }
+    }
+}
+
+impl fmt::Debug for RecordLease<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RecordMeta { sequence, kind, flags, redeliveries } = self.meta;
+        f.debug_struct("RecordLease")
+            .field("sequence", &sequence)
+            .field("kind", &kind)
+            .field("flags", &flags)
+            .field("redeliveries", &redeliveries)
+            .field("len_bytes", &self.bytes.len())
+            .finish_non_exhaustive()
     }
 }

@@ -17,6 +17,7 @@ use crate::ring::protocol::records::course::{WORKING_SET_LINES, first_look};
 use crate::ring::protocol::records::gap;
 use crate::ring::protocol::records::line::Lines;
 use crate::ring::protocol::records::word::{PAYLOAD_BYTES_MAX, bytes_in, lines_of};
+use std::fmt;
 
 /// The one producer of a ring of records: messages of any length, in order, to every consumer.
 ///
@@ -282,5 +283,11 @@ impl HasProducer for RecordProducer {
 
     fn base_mut(&mut self) -> ProducerMut<'_, Lines> {
         ProducerMut(&mut self.end)
+    }
+}
+
+impl fmt::Debug for RecordProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("RecordProducer", f)
     }
 }

@@ -3,6 +3,7 @@
 //! **Lives here:** [`RecordTap`], and the [`RecordCopy`] that it lends. **Builds on:** `tap_end`. **May touch it:** any process with read
 //! permission.
 
+use std::fmt;
 use crate::Sequence;
 use crate::ring::ends::error::{ConsumeError, or_end};
 use crate::ring::ends::patience::Patience;
@@ -106,5 +107,21 @@ impl Deref for RecordCopy<'_> {
 
     fn deref(&self) -> &[u8] {
         self.bytes
+    }
+}
+
+impl fmt::Debug for RecordTap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("RecordTap", f)
+    }
+}
+
+impl fmt::Debug for RecordCopy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordCopy")
+            .field("sequence", &self.sequence())
+            .field("kind", &self.kind())
+            .field("len_bytes", &self.bytes.len())
+            .finish_non_exhaustive()
     }
 }

@@ -16,6 +16,7 @@ pub(crate) const WORKING_SET_LINES: i64 = (4 << 20) / LINE_BYTES as i64;
 const WORKING_SETS_MIN: i64 = 4;
 
 /// What a producer of records knows of its ring beside positions.
+#[derive(Debug)]
 pub struct Course {
     /// The number of the next record.
     pub(crate) next_number: Sequence,

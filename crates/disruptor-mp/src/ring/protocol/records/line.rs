@@ -17,6 +17,7 @@ use crate::sync::primitive::{AtomicI64, Ordering};
 pub enum Lines {}
 
 /// The words in front of a record's payload, in the first of its lines.
+#[expect(missing_debug_implementations, reason = "words of other processes, which no interface hands out")]
 #[repr(C)]
 #[derive(Default)]
 pub struct LineHeader {
