@@ -111,6 +111,9 @@
 //! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory is a file in
 //! `/private/tmp`, there are no memory files and no pinning.
 
+#![deny(unsafe_code)] // except in the rooms that say `allow`, each with its reason
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
 extern crate self as disruptor_mp;
 
 #[cfg(not(loom))]
@@ -131,8 +134,10 @@ mod namespaces;
 mod ring;
 pub mod schema;
 #[cfg(not(loom))]
+#[allow(unsafe_code, reason = "maps memory, holds locks by descriptor, and closes them in a forked child")]
 pub mod segment;
 mod step;
+#[allow(unsafe_code, reason = "system calls and processor instructions that std does not have")]
 mod sync;
 mod text;
 #[cfg(not(loom))]

@@ -315,6 +315,7 @@
 //! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory is a file in
 //! `/private/tmp`, workers learn of their scheduler's death from the ring alone, and there is no pinning.
 #![deny(unsafe_code)]
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 #[cfg(feature = "tokio")]
 pub mod asynchronous;

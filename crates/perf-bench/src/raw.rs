@@ -5,7 +5,7 @@
 //! [`termination_signals`], [`trusted`](fn@trusted). All `unsafe` of this crate.
 //! **Builds on:** nothing; `myelon`, for what is [`trusted`](fn@trusted). **May touch it:** everybody; what it hands out is safe to
 //! use, whatever the other process does, except for `trusted`, which needs that one to be ours.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "shares memory and signals below the libraries that are measured")]
 
 use std::ffi::c_void;
 use std::io;

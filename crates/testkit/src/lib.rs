@@ -15,7 +15,7 @@ pub mod names;
 pub mod namespace;
 pub mod process;
 mod procfs;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "forks, closes descriptors by number, and is an allocator")]
 mod raw;
 pub use raw::close_descriptors_above;
 pub mod skip;

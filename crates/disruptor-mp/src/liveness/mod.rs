@@ -5,6 +5,7 @@
 
 mod config;
 pub(crate) mod monitor;
+#[allow(unsafe_code, reason = "reads the exit of a child, and what it inherits, by calls of the C library")]
 pub mod process;
 mod report;
 

@@ -4,12 +4,14 @@
 //! which is what the loom models run; `memory`, where the words live; `ends`, what users hold. What stands beside them
 //! gives the algorithm a segment and peers that may die.
 
+#[allow(unsafe_code, reason = "makes words and payloads of the bytes of a segment")]
 pub(crate) mod memory;
 pub(crate) mod protocol;
 
 #[cfg(not(loom))]
 pub(crate) mod construct;
 #[cfg(not(loom))]
+#[allow(unsafe_code, reason = "makes a payload, which the algorithm hands out as a pointer, a reference")]
 pub(crate) mod ends;
 #[cfg(not(loom))]
 pub(crate) mod identity;
@@ -25,6 +27,7 @@ pub(crate) mod selection;
 pub(crate) mod words;
 
 #[cfg(all(test, loom))]
+#[allow(unsafe_code, reason = "writes and reads payloads as the ends do")]
 mod models;
 #[cfg(all(test, not(loom)))]
 mod tests;

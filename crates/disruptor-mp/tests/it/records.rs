@@ -105,7 +105,7 @@ fn a_record_larger_than_the_ring_is_refused_with_the_size_to_ask_for() {
     everywhere(|place| {
         let mut small = producer(&place, 1024);
         let len = small.max_record_bytes() + 1;
-        let error = small.claim(len, Patience::Endless).err().expect("too large");
+        let error = small.claim(len, Patience::Endless).expect_err("too large");
         let RecordError::TooLarge { len_bytes, max_bytes, ring_bytes_wanted } = error else { panic!("{error}") };
         assert_eq!((len_bytes, max_bytes, ring_bytes_wanted), (len, len - 1, Some(8192)));
         let refused = small.claim(usize::MAX / 2, Patience::Endless);
@@ -504,7 +504,7 @@ fn space_that_only_padding_holds_is_a_reason_of_its_own_and_names_who_has_not_lo
         producer.claim(longest, Patience::Now).is_err()
     });
     assert!(is_padded, "it did not start over");
-    let error = producer.claim(longest, Patience::Until(in_ms(5))).err().expect("padding is in the way");
+    let error = producer.claim(longest, Patience::Until(in_ms(5))).expect_err("padding is in the way");
     let RecordError::NoRoom(NoRoom::Publish(PublishError::TimedOut { report })) = error else { panic!("{error}") };
     assert_eq!(report.waiting_for, WaitingFor::Padding, "{report}");
     let culprit = report.culprit.as_ref().expect("who has not looked");
@@ -602,7 +602,7 @@ fn a_start_that_is_gone_is_told_with_the_number_of_the_oldest_record() {
             take(&mut consumer, number, 200);
         }
         let late = |start| SharedDisruptorBuilder::records(place.clone(), 0).start_at(start).build_record_consumer();
-        let error = late(StartAt::Beginning).err().expect("record 0 is gone");
+        let error = late(StartAt::Beginning).expect_err("record 0 is gone");
         let reason = error.to_string();
         let oldest = late(StartAt::Oldest).unwrap().current_sequence() + 1;
         assert!((1..40).contains(&oldest) && reason.contains(&format!("stay is {oldest}")), "{oldest}: {reason}");

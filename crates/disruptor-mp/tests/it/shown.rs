@@ -33,7 +33,7 @@ fn ends_and_leases_of_events_say_where_who_and_which_and_no_contents() {
     shows(&consumer.try_consume_next_leased().unwrap(), &["Lease", "sequence: 2", "redeliveries: 0"]);
     shows(&consumer.try_consume_batch_leased(8).unwrap(), &["BatchLease", "first_sequence: 3", "len: 1"]);
     tap.try_next().unwrap();
-    shows(&tap, &["Tap", "heap", "position: 1", "missed: 0"]);
+    shows(&tap, &["Tap", "heap", "next_sequence: 1", "missed: 0"]);
 }
 
 #[test]
@@ -52,8 +52,15 @@ fn ends_claims_and_leases_of_records_say_where_who_and_which_and_no_contents() {
     shows(&claim, &["RecordClaim", "len_bytes: 12", "next_sequence: 2"]);
     drop(claim);
     shows(&producer.batch(), &["RecordBatch", "next_sequence: 2"]);
+    let mut tap = SharedDisruptorBuilder::records(&place, 0).build_record_tap().unwrap();
+    producer.publish(&SECRET, 7, 1, Patience::Now).unwrap();
+    shows(&tap, &["RecordTap", "heap", "next_sequence: 2", "missed: 0"]);
+    shows(&tap.next(Patience::Now).unwrap().unwrap(), &["RecordCopy", "sequence: 2", "kind: 7", "len_bytes: 4"]);
     drop(consumer.next(Patience::Now).unwrap());
     shows(&consumer, &["RecordConsumer", "heap", "id: \"reader\"", "next_sequence: 1"]);
     let lease = consumer.next(Patience::Now).unwrap().unwrap();
     shows(&lease, &["RecordLease", "sequence: 1", "kind: 7", "flags: 1", "len_bytes: 200"]);
+    drop(lease);
+    let batch = consumer.next_batch(8, Patience::Now).unwrap().unwrap();
+    shows(&batch, &["RecordBatchLease", "first_sequence: 2", "len: 1"]);
 }

@@ -38,7 +38,7 @@ pub mod rkyv_support;
 #[cfg(any(feature = "bincode", feature = "postcard"))]
 mod serde_message;
 mod tag;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "reads archives that are not validated")]
 pub mod trusted;
 
 /// The parts of descriptions; the whole is in [`schema`](disruptor_mp::schema).

@@ -3,7 +3,6 @@
 //! **Lives here:** [`TapEnd`]. **Builds on:** `protocol::tap` for the algorithm. **May touch it:** the taps of events and of records, which are
 //! one of these each.
 
-use std::fmt;
 use super::error::ConsumeError;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
@@ -13,6 +12,7 @@ use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::tap::TapReader;
 use crate::segment::Fate;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How long a tap sleeps between two looks: it cannot announce itself from a read-only mapping, so no producer wakes it.
@@ -44,7 +44,7 @@ impl<S: Carries> TapEnd<S> {
     pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("place", &self.core.memory().segment().place().to_string())
-            .field("position", &self.core.next())
+            .field("next_sequence", &self.next_sequence())
             .field("missed", &self.core.missed())
             .finish_non_exhaustive()
     }

@@ -2,5 +2,6 @@
 //!
 //! **Lives here:** one file per claim. **Builds on:** the protocol over `HeapMemory`. **May touch it:** tests.
 
+#[allow(unsafe_code, reason = "writes and reads payloads as the ends do")]
 mod group;
 mod records;

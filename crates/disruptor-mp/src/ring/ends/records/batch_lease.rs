@@ -3,12 +3,12 @@
 //! **Lives here:** [`RecordBatchLease`]. **Builds on:** `found` for what lies in the ring, `consumer_side`. **May touch it:** the application; a lease
 //! borrows its consumer, so there is one at a time.
 
-use std::fmt;
 use super::found::{Found, look_at};
 use super::lease::RecordMeta;
 use crate::Sequence;
 use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::protocol::records::line::Lines;
+use std::fmt;
 
 /// Several consecutive records, in the ring, acknowledged together when the lease is dropped. Not while a panic unwinds: then they all come
 /// again, one at a time.

@@ -3,7 +3,6 @@
 //! **Lives here:** [`RecordTap`], and the [`RecordCopy`] that it lends. **Builds on:** `tap_end`. **May touch it:** any process with read
 //! permission.
 
-use std::fmt;
 use crate::Sequence;
 use crate::ring::ends::error::{ConsumeError, or_end};
 use crate::ring::ends::patience::Patience;
@@ -11,6 +10,7 @@ use crate::ring::ends::tap_end::{TapEnd, tap_end_methods};
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::records::line::Lines;
 use crate::ring::protocol::tap::{Copied, TapReader};
+use std::fmt;
 use std::ops::Deref;
 use zerocopy::IntoBytes;
 
@@ -79,7 +79,6 @@ impl RecordTap {
 }
 
 /// A copy of a record, aligned to 16, in the memory of the tap that has made it.
-#[derive(Debug)]
 pub struct RecordCopy<'a> {
     bytes: &'a [u8],
     copied: Copied,
