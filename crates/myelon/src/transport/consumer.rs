@@ -206,6 +206,6 @@ impl<F: Format> HasConsumer for TransportConsumer<F> {
 
 impl<F: Format> fmt::Debug for FramedTransportConsumer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.base().describe("FramedTransportConsumer", f)
+        self.base().describe("TransportConsumer", f)
     }
 }

@@ -212,6 +212,6 @@ impl<F: Format> HasProducer for TransportProducer<F> {
 
 impl<F: Format> fmt::Debug for FramedTransportProducer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.base().describe("FramedTransportProducer", f)
+        self.base().describe("TransportProducer", f)
     }
 }
