@@ -52,7 +52,7 @@ fn ends_claims_and_leases_of_records_say_where_who_and_which_and_no_contents() {
     shows(&claim, &["RecordClaim", "len_bytes: 12", "next_sequence: 2"]);
     drop(claim);
     shows(&producer.batch(), &["RecordBatch", "next_sequence: 2"]);
-    let mut tap = SharedDisruptorBuilder::records(&place, 0).build_record_tap().unwrap();
+    let mut tap = SharedDisruptorBuilder::records(&place, 0).build_tap().unwrap();
     producer.publish(&SECRET, 7, 1, Patience::Now).unwrap();
     shows(&tap, &["RecordTap", "heap", "next_sequence: 2", "missed: 0"]);
     shows(&tap.next(Patience::Now).unwrap().unwrap(), &["RecordCopy", "sequence: 2", "kind: 7", "len_bytes: 4"]);
