@@ -3,6 +3,7 @@
 //! **Lives here:** what happens in which order, and everything that is printed. **Builds on:** all modules.
 #![deny(unsafe_code)]
 
+mod cases;
 mod clock;
 mod control;
 mod counting;
@@ -22,6 +23,7 @@ mod schedule;
 mod side;
 mod stats;
 mod step;
+mod subject;
 mod topology;
 mod typed;
 mod workload;
@@ -97,22 +99,22 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         other_cpus: allowed.iter().copied().filter(|cpu| !cpus.contains(cpu)).collect(),
     };
     let mut cases = match options.command {
-        Command::Probe => vec![limits::cache_line_case()],
-        Command::Limits => limits::cases(cpus[0], options.quick),
-        Command::PingPong => ring::ping_pong_cases(),
-        Command::Throughput => ring::throughput_cases(),
-        Command::Broadcast => ring::broadcast_cases(options.instructions),
-        Command::Wakeup => ring::wakeup_cases(options.quick),
-        Command::Create => ring::create_cases(options.quick),
-        Command::Messages => messages::cases(),
-        Command::Typed => typed::cases(),
-        Command::Frames => messages::frames::cases(),
-        Command::Step => step::cases(),
-        Command::All => ring::all_cases(cpus[0], options.quick, options.instructions),
+        Command::Probe => vec![cases::limits::cache_line_case()],
+        Command::Limits => cases::limits::cases(cpus[0], options.quick),
+        Command::PingPong => cases::ring::ping_pong_cases(),
+        Command::Throughput => cases::ring::throughput_cases(),
+        Command::Broadcast => cases::ring::broadcast_cases(options.instructions),
+        Command::Wakeup => cases::ring::wakeup_cases(options.quick),
+        Command::Create => cases::ring::create_cases(options.quick),
+        Command::Messages => cases::messages::cases(),
+        Command::Typed => cases::typed::cases(),
+        Command::Frames => cases::frames::cases(),
+        Command::Step => cases::step::cases(),
+        Command::All => cases::all(cpus[0], options.quick, options.instructions),
     };
     #[cfg(feature = "peers")]
     if matches!(options.command, Command::PingPong | Command::Throughput | Command::All) {
-        peers::join(&mut cases);
+        cases::peers::join(&mut cases);
     }
     schedule::keep_only(&mut cases, &options.only);
     if cases.is_empty() {

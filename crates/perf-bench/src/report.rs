@@ -336,7 +336,6 @@ fn write_table(formatter: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits;
     use crate::side::Measurement;
     use std::time::Duration;
 
@@ -350,7 +349,7 @@ mod tests {
         let case = crate::schedule::Case {
             name: name.to_owned(),
             reference: reference.map(str::to_owned),
-            ..limits::cache_line_case()
+            ..crate::cases::limits::cache_line_case()
         };
         let counted = counted.iter().map(|&(label, value)| Counted {
             label,

@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_kept_case_brings_what_it_is_compared_with() {
-        let case = |name: &str| Case { name: name.to_owned(), ..crate::limits::cache_line_case() };
+        let case = |name: &str| Case { name: name.to_owned(), ..crate::cases::limits::cache_line_case() };
         let (first, other) = (case("first"), case("other"));
         let second = case("second").beside(&first);
         let third = case("third").beside(&second);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::probe::{self, Line};
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Latencies, Unit};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// Two words on separate lines, both sides spinning. The value is timed in groups; the single round trips include a
 /// reading of the clock, and are there for their tail.

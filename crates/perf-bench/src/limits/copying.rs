@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::raw::Window;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::Unit;
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// One process copies a message that stays in its caches to consecutive places of a window; the other sleeps.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Unit, sum_below};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// A ring of bare words between two cursors: no stamps, no membership, no waiting but spinning.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use crate::clock::now_ns;
 use crate::raw::Wait;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Latencies, Unit};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// From before the waker's call to after the sleeper's call has returned, one way. The value is the p50 of one
 /// measurement.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::raw::Window;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::Unit;
-use crate::workload::{Subject, payload::sum};
+use crate::subject::Subject;
+use crate::workload::payload::sum;
 
 /// One process adds up all words of a window; the other sleeps.
 #[derive(Debug, Clone, Serialize, Deserialize)]

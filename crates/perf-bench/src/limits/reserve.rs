@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Summary, Unit};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// `fallocate` of a file without a name on `/dev/shm`, again and again; the value is the median. Nothing is left
 /// behind, because the file never gets a name.

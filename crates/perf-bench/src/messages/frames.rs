@@ -1,17 +1,15 @@
 //! What the size of a frame costs whoever sends short messages through it: nothing, if only what is in use is touched.
 //!
-//! **Lives here:** [`ShortInFrames`], the list of its [`cases`]. **Builds on:** `exchange`, `transport`.
-//! **May touch it:** `main`; `workload` lists the subject.
+//! **Lives here:** [`ShortInFrames`]. **Builds on:** `exchange`, `transport`. **May touch it:** `workload` lists the
+//! subject.
 
 use serde::{Deserialize, Serialize};
 
 use super::carrier::Link;
 use super::exchange;
 use super::transport::InFewFrames;
-use crate::limits;
-use crate::schedule::{Aim, Case};
 use crate::side::{Measurement, Side, Stop};
-use crate::workload::{Subject, Workload};
+use crate::subject::Subject;
 
 /// Short messages one way, each in a frame of its own, through equally many frames of one of two sizes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,12 +26,12 @@ pub(crate) enum FrameSize {
 }
 
 /// Bytes of the one.
-const SMALL_BYTES: usize = 256;
+pub(crate) const SMALL_BYTES: usize = 256;
 /// Bytes of the other.
-const LARGE_BYTES: usize = 64 << 10;
+pub(crate) const LARGE_BYTES: usize = 64 << 10;
 
 /// Bytes of a message.
-const MESSAGE_BYTES: usize = 64;
+pub(crate) const MESSAGE_BYTES: usize = 64;
 
 impl Subject for ShortInFrames {
     fn shared_bytes(&self) -> usize {
@@ -53,16 +51,4 @@ impl Subject for ShortInFrames {
             FrameSize::Large => exchange::drain::<InFewFrames<LARGE_BYTES>>(side, MESSAGE_BYTES),
         }
     }
-}
-
-/// Both sizes, the large one beside the small one.
-pub(crate) fn cases() -> Vec<Case> {
-    let case = |size, frame_bytes| {
-        let (message, frame) = (limits::size(MESSAGE_BYTES), limits::size(frame_bytes));
-        let name = format!("messages of {message} one way, in frames of {frame}");
-        Case::new(name, "spin", Workload::ShortInFrames(ShortInFrames { size }))
-    };
-    let small = case(FrameSize::Small, SMALL_BYTES);
-    let large = case(FrameSize::Large, LARGE_BYTES).beside(&small).aiming(Aim::RatioAtLeast(0.9));
-    vec![small, large]
 }

@@ -1,8 +1,8 @@
 //! Messages of many sizes between two processes, through whatever carries them: round trips, and rates one way.
 //!
-//! **Lives here:** [`Messages`], the subject; [`Carried`], the list of carriers; the list of [`cases`].
+//! **Lives here:** [`Messages`], the subject; [`Carried`], the list of carriers.
 //! **Builds on:** `exchange` for what is measured, one module for each carrier, here or in `peers`.
-//! **May touch it:** `main`; `workload` lists the subject. A new carrier implements [`carrier::Carrier`] and adds its
+//! **May touch it:** `workload` lists the subject. A new carrier implements [`carrier::Carrier`] and adds its
 //! variant to [`Carried`], its place in [`Carried::ALL`] and its line in `with_carrier`, nothing else.
 
 pub(crate) mod carrier;
@@ -16,9 +16,8 @@ mod unix_stream;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::schedule::{Aim, Case, Judged};
 use crate::side::{Measurement, Side, Stop};
-use crate::workload::{Subject, Workload};
+use crate::subject::Subject;
 
 use carrier::{Carrier, Link};
 use transport::OverFrames;
@@ -49,7 +48,7 @@ pub(crate) enum Carried {
 
 impl Carried {
     /// All of them; the first one is what the rates of the others are compared with.
-    const ALL: &[Self] = &[
+    pub(crate) const ALL: &[Self] = &[
         Self::Records,
         Self::RecordBatches,
         Self::TransportRecords,
@@ -68,7 +67,7 @@ impl Carried {
     ];
 
     /// Whether there is something of its own to measure: a batch of one question is a question.
-    fn has(self, figure: Figure) -> bool {
+    pub(crate) fn has(self, figure: Figure) -> bool {
         (self, figure) != (Self::RecordBatches, Figure::RoundTrip)
     }
 }
@@ -179,41 +178,18 @@ pub(crate) struct Messages {
 
 impl Messages {
     /// How the report calls the carrier.
-    fn carrier_name(&self) -> &'static str {
+    pub(crate) fn carrier_name(&self) -> &'static str {
         with_carrier!(self.carried, self.message_bytes, C => C::NAME)
     }
 
     /// The figure and the size: what carriers are compared in.
-    fn discipline(&self) -> String {
+    pub(crate) fn discipline(&self) -> String {
         format!("{}, {}", self.figure.name(), limits::size(self.message_bytes))
     }
 
-    fn case(self) -> Case {
-        let (wait, has_threads) = with_carrier!(self.carried, self.message_bytes, C => (C::WAIT, C::HAS_THREADS));
-        let name = format!("{}: {}", self.discipline(), self.carrier_name());
-        let judged = if has_threads { Judged::Threads } else { Judged::Everybody };
-        let aim = self.aim();
-        Case { judged, aim, ..Case::new(name, wait, Workload::Messages(self)) }
-    }
-
-    /// What our own rings ought to reach: what throw-away programs with nothing else in them came to, and a little more
-    /// time.
-    fn aim(&self) -> Option<Aim> {
-        match (self.carried, self.figure, self.message_bytes) {
-            (Carried::Records, Figure::RoundTrip, 64) => Some(Aim::RatioAtMost(1.7)),
-            (Carried::Records, Figure::RoundTrip, 1024) => Some(Aim::AtMost(600.0)),
-            (Carried::Records, Figure::RoundTrip, 4096) => Some(Aim::AtMost(900.0)),
-            (Carried::Records, Figure::RoundTrip, 16384) => Some(Aim::AtMost(2400.0)),
-            (Carried::Records, Figure::RoundTrip, 65536) => Some(Aim::AtMost(7500.0)),
-            (Carried::Records, Figure::RoundTrip, 2_097_152) => Some(Aim::AtMost(205e3)),
-            (Carried::RecordBatches, Figure::OneWay, 64) => Some(Aim::AtLeast(100e6)),
-            (Carried::RecordBatches, Figure::OneWay, 1024) => Some(Aim::AtLeast(35e6)),
-            (Carried::RecordBatches, Figure::OneWay, 4096) => Some(Aim::AtLeast(8e6)),
-            (Carried::RecordBatches, Figure::OneWay, 16384) => Some(Aim::AtLeast(2.1e6)),
-            (Carried::RecordBatches, Figure::OneWay, 65536) => Some(Aim::AtLeast(420e3)),
-            (Carried::RecordBatches, Figure::OneWay, 2_097_152) => Some(Aim::AtLeast(14e3)),
-            _ => None,
-        }
+    /// How its sides wait, in a word, and whether they have threads beside their own.
+    pub(crate) fn manners(&self) -> (&'static str, bool) {
+        with_carrier!(self.carried, self.message_bytes, C => (C::WAIT, C::HAS_THREADS))
     }
 }
 
@@ -243,33 +219,4 @@ impl Subject for Messages {
             Figure::OneWay => exchange::drain::<C>(side, self.message_bytes),
         })
     }
-}
-
-/// From a cache line to what a large batch of requests comes to.
-const MESSAGE_BYTES: [usize; 7] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 2 << 20];
-
-/// Every carrier with every size: round trips beside the cache line's, rates beside the first carrier's, because a bare
-/// ring of words has nothing to say about messages.
-pub(crate) fn cases() -> Vec<Case> {
-    let cache_line = limits::cache_line_case();
-    let case = |carried, figure, message_bytes| Messages { carried, figure, message_bytes }.case();
-    let mut cases = vec![cache_line.clone()];
-    for figure in [Figure::RoundTrip, Figure::OneWay] {
-        for message_bytes in MESSAGE_BYTES {
-            let first = case(Carried::ALL[0], figure, message_bytes);
-            let of = |&carried| match figure {
-                Figure::RoundTrip => case(carried, figure, message_bytes).beside(&cache_line),
-                Figure::OneWay if carried == Carried::ALL[0] => first.clone(),
-                Figure::OneWay => case(carried, figure, message_bytes).beside(&first),
-            };
-            cases.extend(Carried::ALL.iter().filter(|carried| carried.has(figure)).map(of));
-        }
-    }
-    cases
-}
-
-/// The round trip of 1 KiB through records, which larger things are read beside.
-pub(crate) fn record_round_trip_case() -> Case {
-    let messages = Messages { carried: Carried::Records, figure: Figure::RoundTrip, message_bytes: 1 << 10 };
-    messages.case().beside(&limits::cache_line_case())
 }

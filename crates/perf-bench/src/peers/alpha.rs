@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::ring::with_words;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Unit, sum_below};
-use crate::workload::{Subject, round_trips};
+use crate::subject::Subject;
+use crate::workload::round_trips;
 
 /// An event as it wants them. All words are written and read, as those of ours are.
 #[derive(Clone, Copy)]

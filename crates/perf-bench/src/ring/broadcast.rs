@@ -13,7 +13,7 @@ use crate::clock::now_ns;
 use crate::raw::Word;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Latencies, Summary, Unit};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// The one ring.
 const RING: usize = 0;

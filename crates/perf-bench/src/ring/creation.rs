@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Message, create};
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Summary, Unit};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// Creates a ring in shared memory, reserved but not prefaulted, again and again; the value is the median. That it is
 /// removed and its memory given back is not measured, as for the bare reservation.

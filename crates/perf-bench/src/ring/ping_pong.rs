@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Message, attach, create, fill, sum, with_words};
 use crate::side::{Measurement, Side, Stop};
-use crate::workload::{Subject, round_trips};
+use crate::subject::Subject;
+use crate::workload::round_trips;
 
 /// Both sides spin.
 #[derive(Debug, Clone, Serialize, Deserialize)]

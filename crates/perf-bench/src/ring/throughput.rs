@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{attach, create, fill, sum, with_words};
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Unit, sum_below};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// One producer and one consumer, both spinning. The consumer takes what is there as one lease.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::clock::{now_ns, own_cpu};
 use crate::limits::futex_wake::ASLEEP;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Latencies, Unit};
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// The one ring. Its events are a time and whether it is the last one.
 const RING: usize = 0;

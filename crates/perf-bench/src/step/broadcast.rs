@@ -15,8 +15,9 @@ use myelon::transport::WaitStrategy;
 use serde::{Deserialize, Serialize};
 
 use crate::side::{Measurement, Side, Stop};
+use crate::subject::Subject;
 use crate::workload::payload::{self, Payload};
-use crate::workload::{Subject, round_trips};
+use crate::workload::round_trips;
 
 /// Workers of the topology.
 pub(crate) const WORKERS: usize = 2;

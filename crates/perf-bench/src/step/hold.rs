@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::Unit;
-use crate::workload::Subject;
+use crate::subject::Subject;
 
 /// Bytes of the ring.
 pub(crate) const RING_BYTES: usize = 1 << 20;

@@ -1,6 +1,6 @@
 //! A scheduler's step as a typed message, there and back, through each codec; and beside it as many bytes without one.
 //!
-//! **Lives here:** [`TypedRoundTrip`], the subject; the list of [`cases`]; [`costs`], the differences that a table does
+//! **Lives here:** [`TypedRoundTrip`], the subject; [`costs`], the differences that a table does
 //! not show. **Builds on:** `way`, `step`, `workload::round_trips`. **May touch it:** `main`; `workload` lists the subject.
 
 mod step;
@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
 use crate::probe::Label;
 use crate::report::Row;
-use crate::schedule::{Aim, Case};
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::Unit;
-use crate::workload::{Subject, Workload, round_trips};
+use crate::subject::Subject;
+use crate::workload::round_trips;
 
 use way::{Bytes, Owned, StepReceiver, StepSender, Trusted, Typed, Validated, Way};
 
@@ -41,7 +40,7 @@ impl Form {
     }
 
     /// How the report calls the case.
-    fn case_name(self) -> String {
+    pub(crate) fn case_name(self) -> String {
         format!("step of 26 KiB round trip: {}", self.name())
     }
 }
@@ -146,18 +145,6 @@ impl Subject for TypedRoundTrip {
             Form::BincodeOwned => answer::<Typed<Owned>>(side),
         }
     }
-}
-
-/// Every form: the bytes beside the cache line, trusted reading and the copying codec beside the bytes, validation beside
-/// trust.
-pub(crate) fn cases() -> Vec<Case> {
-    let case = |form: Form| Case::new(form.case_name(), "spin", Workload::TypedRoundTrip(TypedRoundTrip { form }));
-    let cache_line = limits::cache_line_case();
-    let bytes = case(Form::Bytes).beside(&cache_line);
-    let trusted = case(Form::RkyvTrusted).beside(&bytes).aiming(Aim::AtMostMore(1000.0));
-    let validated = case(Form::RkyvValidated).beside(&trusted).aiming(Aim::AtMost(7500.0));
-    let owned = case(Form::BincodeOwned).beside(&bytes).aiming(Aim::AtMost(40e3));
-    vec![cache_line, bytes, trusted, validated, owned]
 }
 
 /// A sentence for each label: what the codec adds to the bytes' way, and validation to that.

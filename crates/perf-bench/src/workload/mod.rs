@@ -1,7 +1,8 @@
 //! What can be measured: one small type for each subject, with a producer's and a consumer's side.
 //!
-//! **Lives here:** [`Subject`], what such a type can do, and [`Workload`], the list of them; what several of them share.
-//! **Builds on:** `side`. **May touch it:** a new subject adds its type and one variant here, nothing else.
+//! **Lives here:** [`Workload`], the list of them; what several of them share. **Builds on:** `subject`, and all that
+//! are one.
+//! **May touch it:** a new subject adds its type and one variant here, nothing else; `cases` says which are measured.
 
 pub(crate) mod payload;
 pub(crate) mod round_trips;
@@ -22,42 +23,9 @@ use crate::ring::{
     throughput::Throughput,
     wakeup::{Idle, Parked, Ticking},
 };
-use crate::side::{Measurement, Side, Stop};
 use crate::step::{broadcast::BroadcastStep, hold::HoldSteps};
+use crate::subject::Subject;
 use crate::typed::TypedRoundTrip;
-
-/// Something that is measured between two pinned processes.
-///
-/// Each side prepares (creates, attaches, warms up), calls [`Side::measured`] once with what counts, and checks the
-/// answer.
-/// Exactly one of the sides returns the measurement.
-pub(crate) trait Subject {
-    /// How many bytes of zeroed shared memory the sides use between them.
-    fn shared_bytes(&self) -> usize;
-
-    /// Part of the name of the function of role 0 whose instructions are counted; `None`: nothing is counted. The
-    /// measurement of such a subject is the number of operations that those instructions make up.
-    fn counted_function(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// Whether what is measured is somebody else's.
-    fn is_peers(&self) -> bool {
-        false
-    }
-
-    /// Role 0, on the first cpu.
-    ///
-    /// # Errors
-    /// See [`Stop`].
-    fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop>;
-
-    /// All other roles; where there are two, role 1 on the second cpu.
-    ///
-    /// # Errors
-    /// See [`Stop`].
-    fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop>;
-}
 
 /// Every subject, in a form that can be handed to another process.
 #[derive(Debug, Clone, Serialize, Deserialize)]

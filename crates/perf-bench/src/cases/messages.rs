@@ -1,0 +1,67 @@
+//! Messages of many sizes through every carrier.
+//!
+//! **Lives here:** [`cases`], and the one that larger things are read beside. **Builds on:** `messages`; `limits` for
+//! the references.
+//! **May touch it:** `cases`.
+
+use super::limits;
+use crate::messages::{Carried, Figure, Messages};
+use crate::schedule::{Aim, Case, Judged};
+use crate::workload::Workload;
+
+/// From a cache line to what a large batch of requests comes to.
+const MESSAGE_BYTES: [usize; 7] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 2 << 20];
+
+/// Every carrier with every size: round trips beside the cache line's, rates beside the first carrier's, because a bare
+/// ring of words has nothing to say about messages.
+pub(crate) fn cases() -> Vec<Case> {
+    let cache_line = limits::cache_line_case();
+    let case = |carried, figure, message_bytes| case(Messages { carried, figure, message_bytes });
+    let mut cases = vec![cache_line.clone()];
+    for figure in [Figure::RoundTrip, Figure::OneWay] {
+        for message_bytes in MESSAGE_BYTES {
+            let first = case(Carried::ALL[0], figure, message_bytes);
+            let of = |&carried| match figure {
+                Figure::RoundTrip => case(carried, figure, message_bytes).beside(&cache_line),
+                Figure::OneWay if carried == Carried::ALL[0] => first.clone(),
+                Figure::OneWay => case(carried, figure, message_bytes).beside(&first),
+            };
+            cases.extend(Carried::ALL.iter().filter(|carried| carried.has(figure)).map(of));
+        }
+    }
+    cases
+}
+
+/// The round trip of 1 KiB through records, which larger things are read beside.
+pub(crate) fn record_round_trip_case() -> Case {
+    let messages = Messages { carried: Carried::Records, figure: Figure::RoundTrip, message_bytes: 1 << 10 };
+    case(messages).beside(&limits::cache_line_case())
+}
+
+fn case(messages: Messages) -> Case {
+    let (wait, has_threads) = messages.manners();
+    let name = format!("{}: {}", messages.discipline(), messages.carrier_name());
+    let judged = if has_threads { Judged::Threads } else { Judged::Everybody };
+    let aim = aim(&messages);
+    Case { judged, aim, ..Case::new(name, wait, Workload::Messages(messages)) }
+}
+
+/// What our own rings ought to reach: what throw-away programs with nothing else in them came to, and a little more
+/// time.
+fn aim(messages: &Messages) -> Option<Aim> {
+    match (messages.carried, messages.figure, messages.message_bytes) {
+        (Carried::Records, Figure::RoundTrip, 64) => Some(Aim::RatioAtMost(1.7)),
+        (Carried::Records, Figure::RoundTrip, 1024) => Some(Aim::AtMost(600.0)),
+        (Carried::Records, Figure::RoundTrip, 4096) => Some(Aim::AtMost(900.0)),
+        (Carried::Records, Figure::RoundTrip, 16384) => Some(Aim::AtMost(2400.0)),
+        (Carried::Records, Figure::RoundTrip, 65536) => Some(Aim::AtMost(7500.0)),
+        (Carried::Records, Figure::RoundTrip, 2_097_152) => Some(Aim::AtMost(205e3)),
+        (Carried::RecordBatches, Figure::OneWay, 64) => Some(Aim::AtLeast(100e6)),
+        (Carried::RecordBatches, Figure::OneWay, 1024) => Some(Aim::AtLeast(35e6)),
+        (Carried::RecordBatches, Figure::OneWay, 4096) => Some(Aim::AtLeast(8e6)),
+        (Carried::RecordBatches, Figure::OneWay, 16384) => Some(Aim::AtLeast(2.1e6)),
+        (Carried::RecordBatches, Figure::OneWay, 65536) => Some(Aim::AtLeast(420e3)),
+        (Carried::RecordBatches, Figure::OneWay, 2_097_152) => Some(Aim::AtLeast(14e3)),
+        _ => None,
+    }
+}

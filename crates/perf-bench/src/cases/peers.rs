@@ -1,0 +1,34 @@
+//! What joins the cases of our ring where peers are measured.
+//!
+//! **Lives here:** [`join`]. **Builds on:** `peers`; `limits` for the references. **May touch it:** `main`.
+
+use super::limits;
+use super::ring::SLOTS_MANY;
+use crate::peers::alpha::{AlphaPingPong, AlphaThroughput};
+use crate::ring::slots_that_suit;
+use crate::schedule::Case;
+use crate::workload::Workload;
+
+/// Adds round trips and rates to the `cases` of a run, through rings of as many slots as ours: those whose reference is
+/// among them.
+pub(crate) fn join(cases: &mut Vec<Case>) {
+    let (cache_line, word_ring) = (limits::cache_line_case(), limits::word_ring_case());
+    let round_trip = |payload_bytes| {
+        let slots = if payload_bytes <= 64 { SLOTS_MANY } else { slots_that_suit(payload_bytes) };
+        let name = format!("alpha: round trip, {payload_bytes} B, {slots} slots");
+        let workload = Workload::AlphaPingPong(AlphaPingPong { payload_bytes, slots });
+        Case::new(name, "spin", workload).beside(&cache_line)
+    };
+    let one_way = |(payload_bytes, batch)| {
+        let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
+        let name = format!("alpha: one way, {payload_bytes} B, {how}");
+        let slots = slots_that_suit(payload_bytes);
+        let workload = Workload::AlphaThroughput(AlphaThroughput { payload_bytes, batch, slots });
+        Case::new(name, "spin", workload).beside(&word_ring)
+    };
+    let round_trips = [64, 1024].map(round_trip);
+    let rates = [(64, 64), (64, 1), (1024, 64), (1024, 1)].map(one_way);
+    let is_there = |case: &Case| cases.iter().any(|known| Some(&known.name) == case.reference.as_ref());
+    let joining: Vec<_> = round_trips.into_iter().chain(rates).filter(is_there).collect();
+    cases.extend(joining);
+}

@@ -1,0 +1,145 @@
+//! Our own ring, beside the limits of the same run.
+//!
+//! **Lives here:** a list of cases for each kind of measurement. **Builds on:** `ring`; `limits` for the references.
+//! **May touch it:** `cases`.
+
+use disruptor_mp::WaitStrategy;
+
+use super::limits;
+use crate::ring::broadcast::{Bursts, Figure, Spread};
+use crate::ring::creation::Creation;
+use crate::ring::ping_pong::PingPong;
+use crate::ring::slots_that_suit;
+use crate::ring::throughput::Throughput;
+use crate::ring::wakeup::{Idle, Parked, Ticking};
+use crate::schedule::{Aim, Case, Judged};
+use crate::workload::Workload;
+
+/// Slots of a ring that stays in the first-level caches.
+const SLOTS_FEW: usize = 8;
+/// Slots of a ring that does not.
+pub(crate) const SLOTS_MANY: usize = 4096;
+
+/// Round trips, beside the cache line's.
+pub(crate) fn ping_pong_cases() -> Vec<Case> {
+    let reference = limits::cache_line_case();
+    let small = [8, 48, 64].into_iter().flat_map(|bytes| [(bytes, SLOTS_FEW), (bytes, SLOTS_MANY)]);
+    let large = [1024, 4096, 16384].into_iter().map(|bytes| (bytes, slots_that_suit(bytes)));
+    let case = |(payload_bytes, slots)| {
+        let name = format!("round trip, {payload_bytes} B, {slots} slots");
+        let case = Case::new(name, "spin", Workload::PingPong(PingPong { payload_bytes, slots })).beside(&reference);
+        // Where event and stamp share one cache line, a throw-away program with nothing else in it came so far.
+        match (payload_bytes, slots) {
+            (8 | 48, SLOTS_FEW) => case.aiming(Aim::RatioAtMost(1.15)),
+            (8 | 48, SLOTS_MANY) => case.aiming(Aim::RatioAtMost(1.6)),
+            _ => case,
+        }
+    };
+    let cases: Vec<_> = small.chain(large).map(case).collect();
+    std::iter::once(reference).chain(cases).collect()
+}
+
+/// Rates, beside the bare ring's.
+pub(crate) fn throughput_cases() -> Vec<Case> {
+    let reference = limits::word_ring_case();
+    let case = |(payload_bytes, batch)| {
+        let slots = slots_that_suit(payload_bytes);
+        let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
+        let workload = Workload::Throughput(Throughput { payload_bytes, batch, slots });
+        let case = Case::new(format!("one way, {payload_bytes} B, {how}"), "spin", workload).beside(&reference);
+        // What a throw-away program with stamps and nothing else reached.
+        match (payload_bytes, batch) {
+            (8, 2..) => case.aiming(Aim::RatioAtLeast(0.6)),
+            (64, 2..) => case.aiming(Aim::AtLeast(150e6)),
+            (64, _) => case.aiming(Aim::AtLeast(80e6)),
+            (1024, _) => case.aiming(Aim::AtLeast(35e6)),
+            _ => case,
+        }
+    };
+    let cases = [(8, 64), (64, 64), (64, 1), (1024, 64), (1024, 1)].map(case);
+    std::iter::once(reference.clone()).chain(cases).collect()
+}
+
+/// How many consumers there are in `broadcast`.
+const CONSUMERS: [usize; 4] = [1, 2, 4, 8];
+
+/// What an event costs its producer, however many consumers there are: in time, and if asked for in `instructions`; and
+/// how far apart they hear of it.
+pub(crate) fn broadcast_cases(instructions: bool) -> Vec<Case> {
+    let of_all = |case: fn(usize) -> Case| {
+        let reference = case(CONSUMERS[0]);
+        // A producer that knows its slowest consumer need not look at the others.
+        let beside = |consumers: usize| case(consumers).beside(&reference).aiming(Aim::RatioAtMost(1.1));
+        let others: Vec<_> = CONSUMERS[1..].iter().copied().map(beside).collect();
+        std::iter::once(reference).chain(others)
+    };
+    let time = of_all(|consumers| {
+        let workload = Workload::Bursts(Bursts { instructions: false });
+        let name = format!("a publish, consumers: {consumers}");
+        Case { parties: consumers + 1, judged: Judged::Producer, ..Case::new(name, "-", workload) }
+    });
+    let counts = of_all(|consumers| {
+        let workload = Workload::Bursts(Bursts { instructions: true });
+        let name = format!("instructions of a publish, consumers: {consumers}");
+        Case { parties: consumers + 1, judged: Judged::Nobody, once: true, ..Case::new(name, "-", workload) }
+    });
+    let spread = |consumers, name: &str, figure| {
+        let workload = Workload::Spread(Spread { consumers, figure });
+        let case = Case::new(format!("{name}, consumers: {consumers}"), "spin", workload);
+        Case { parties: consumers + 1, own_cpus: true, ..case }
+    };
+    let last = CONSUMERS.map(|consumers| spread(consumers, "publish to last receipt", Figure::Last));
+    let skew = CONSUMERS[1..].iter().map(|&consumers| spread(consumers, "first to last receipt", Figure::Skew));
+    time.chain(counts.filter(|_| instructions)).chain(last).chain(skew).collect()
+}
+
+/// The most that a consumer may use of a cpu while nothing happens.
+const IDLE_SHARE: f64 = 0.005;
+/// How late the consumer of an event a millisecond may be, in nanoseconds, and what it may use of a cpu for that.
+const TICK_AIM: Aim = Aim::AtMostWithin { value: 3000.0, cpu_share: 0.2 };
+
+/// Windows of an idle consumer, and of one with an event a millisecond: 10 s and 2 s.
+const WINDOWS: (u32, u32) = (50, 10);
+const WINDOWS_QUICK: (u32, u32) = (3, 3);
+
+/// The price of not spinning, beside that of a bare futex.
+pub(crate) fn wakeup_cases(quick: bool) -> Vec<Case> {
+    let (windows_idle, windows_ticking) = if quick { WINDOWS_QUICK } else { WINDOWS };
+    let futex_wake = limits::futex_wake_case();
+    let parked = Case::new("wake-up of a parked consumer", "block", Workload::Parked(Parked))
+        .beside(&futex_wake)
+        .aiming(Aim::RatioAtMost(1.1));
+    let ticking = |wait, name| {
+        let workload = Workload::Ticking(Ticking { wait, windows: windows_ticking });
+        Case::new(format!("an event a millisecond, {name}"), name, workload)
+    };
+    let idle = |wait, name| {
+        let workload = Workload::Idle(Idle { wait, windows: windows_idle });
+        let case = Case::new(format!("cpu of an idle consumer, {name}"), name, workload);
+        Case { judged: Judged::Nobody, once: true, ..case.aiming(Aim::AtMost(IDLE_SHARE)) }
+    };
+    vec![
+        futex_wake,
+        parked,
+        ticking(WaitStrategy::Adaptive, "adaptive").aiming(TICK_AIM),
+        ticking(WaitStrategy::Block, "block"),
+        ticking(WaitStrategy::BusySpin, "spin"),
+        idle(WaitStrategy::Block, "block"),
+        idle(WaitStrategy::Adaptive, "adaptive"),
+    ]
+}
+
+/// Slots of the ring that is created: 256 MiB of events of 64 bytes, each on its own pair of cache lines.
+const SLOTS_CREATED: usize = 1 << 21;
+/// And in a smoke run, which must not ask much of a small machine: 16 MiB.
+const SLOTS_CREATED_QUICK: usize = 1 << 17;
+
+/// The creation of a ring, beside the reservation of as much memory.
+pub(crate) fn create_cases(quick: bool) -> Vec<Case> {
+    let creation = Creation { slots: if quick { SLOTS_CREATED_QUICK } else { SLOTS_CREATED } };
+    let bytes = creation.segment_bytes().expect("a ring of so many slots can be");
+    let reference = limits::reserve_case(bytes);
+    let name = format!("create a ring of {} MiB", bytes >> 20);
+    let case = Case::new(name, "-", Workload::Creation(creation)).beside(&reference).aiming(Aim::RatioAtMost(1.1));
+    vec![reference, case]
+}

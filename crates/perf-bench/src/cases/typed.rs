@@ -1,0 +1,20 @@
+//! A scheduler's step as a typed message.
+//!
+//! **Lives here:** [`cases`]. **Builds on:** `typed`; `limits` for the reference. **May touch it:** `cases`.
+
+use super::limits;
+use crate::schedule::{Aim, Case};
+use crate::typed::{Form, TypedRoundTrip};
+use crate::workload::Workload;
+
+/// Every form: the bytes beside the cache line, trusted reading and the copying codec beside the bytes, validation
+/// beside trust.
+pub(crate) fn cases() -> Vec<Case> {
+    let case = |form: Form| Case::new(form.case_name(), "spin", Workload::TypedRoundTrip(TypedRoundTrip { form }));
+    let cache_line = limits::cache_line_case();
+    let bytes = case(Form::Bytes).beside(&cache_line);
+    let trusted = case(Form::RkyvTrusted).beside(&bytes).aiming(Aim::AtMostMore(1000.0));
+    let validated = case(Form::RkyvValidated).beside(&trusted).aiming(Aim::AtMost(7500.0));
+    let owned = case(Form::BincodeOwned).beside(&bytes).aiming(Aim::AtMost(40e3));
+    vec![cache_line, bytes, trusted, validated, owned]
+}
