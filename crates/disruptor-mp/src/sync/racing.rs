@@ -1,14 +1,14 @@
 //! Copying bytes that a producer may be writing.
 //!
-//! **Lives here:** [`copy`], the one place beyond the language's rules. **Builds on:** `primitive`. **May touch it:** a reader that does not gate
-//! what it copies, and that finds out afterwards whether it may believe the copy.
+//! **Lives here:** [`copy`], the one place beyond the language's rules. **Builds on:** `primitive`. **May touch it:**
+//! a reader that does not gate what it copies, and that finds out afterwards whether it may believe the copy.
 
 use super::primitive::{AtomicU8, AtomicU64, Ordering};
 
 /// Copies as many bytes as `into` has from `from`, which may be written meanwhile.
 ///
-/// The language has no word for this: the bytes are written with plain stores, and read here with relaxed atomic loads of at most a word. No
-/// reference to them is made, and whatever comes out is only bytes.
+/// The language has no word for this: the bytes are written with plain stores, and read here with relaxed atomic
+/// loads of at most a word. No reference to them is made, and whatever comes out is only bytes.
 ///
 /// # Safety
 /// So many bytes from `from` on are mapped for reading, and `from` is a multiple of 8.

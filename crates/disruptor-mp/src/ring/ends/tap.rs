@@ -13,8 +13,8 @@ use crate::ring::protocol::tap::TapReader;
 use crate::schema::Event;
 use std::fmt;
 
-/// A reader that holds nobody back. It gets copies, never a torn one, and knows how many events it missed. That of a ring of records is
-/// [`RecordTap`](crate::RecordTap).
+/// A reader that holds nobody back. It gets copies, never a torn one, and knows how many events it missed. That of a
+/// ring of records is [`RecordTap`](crate::RecordTap).
 pub struct Tap<E: Event, F: SlotForm = Stamped> {
     end: TapEnd<Slots<E, F>>,
 }
@@ -31,12 +31,13 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
         self.end.copy(TapReader::copy_next)
     }
 
-    /// A copy of the next event that is still in the ring, with its sequence; waits for it as long as `patience` says, looking once a
-    /// millisecond.
+    /// A copy of the next event that is still in the ring, with its sequence; waits for it as long as `patience`
+    /// says, looking once a millisecond.
     ///
     /// # Errors
-    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits for the next one, as long as
-    /// the ring has its name. Without the name none can come, and that is `Replaced` as well.
+    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits
+    /// for the next one, as long as the ring has its name. Without the name none can come, and that is `Replaced` as
+    /// well.
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<(Sequence, E), ConsumeError> {
         self.end.wait(patience.into().deadline(), TapReader::copy_next)
     }

@@ -1,7 +1,7 @@
 //! What users hold of a tap, whatever lies in its ring: how it waits, and what it says of its ring.
 //!
-//! **Lives here:** [`TapEnd`]. **Builds on:** `protocol::tap` for the algorithm. **May touch it:** the taps of events and of records, which are
-//! one of these each.
+//! **Lives here:** [`TapEnd`]. **Builds on:** `protocol::tap` for the algorithm. **May touch it:** the taps of events
+//! and of records, which are one of these each.
 
 use super::error::ConsumeError;
 use crate::Sequence;
@@ -15,7 +15,8 @@ use crate::segment::Fate;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How long a tap sleeps between two looks: it cannot announce itself from a read-only mapping, so no producer wakes it.
+/// How long a tap sleeps between two looks: it cannot announce itself from a read-only mapping, so no producer wakes
+/// it.
 const TAP_NAP: Duration = Duration::from_millis(1);
 
 /// How often a tap that waits asks the system whether another producer can still come.
@@ -116,11 +117,12 @@ impl<S: Carries> TapEnd<S> {
         }
     }
 
-    /// Whether the ring has no producer, and none can come: its name leads elsewhere or nowhere, and nothing in the ring says so.
+    /// Whether the ring has no producer, and none can come: its name leads elsewhere or nowhere, and nothing in the
+    /// ring says so.
     fn is_abandoned(&self) -> bool {
         let segment = self.core.memory().segment();
-        // The name first: who takes a ring over locks its byte, looks at the name and only then goes on. Where the system refuses to say
-        // something, nothing is concluded.
+        // The name first: who takes a ring over locks its byte, looks at the name and only then goes on. Where the
+        // system refuses to say something, nothing is concluded.
         matches!(segment.still_named(), Ok(false)) && matches!(segment.is_held(PRODUCER_BYTE), Ok(false))
     }
 
@@ -158,13 +160,14 @@ impl<S: Carries> TapEnd<S> {
 /// What taps of either kind offer of the `TapEnd` in their field `end`.
 macro_rules! tap_end_methods {
     () => {
-        /// How many were overwritten before this tap could copy them. Only grows. Exact, unless words of the ring were damaged.
+        /// How many were overwritten before this tap could copy them. Only grows. Exact, unless words of the ring
+        /// were damaged.
         pub fn missed(&self) -> u64 {
             self.end.missed()
         }
 
-        /// Counts what is missed from now on in `file`, under `label`, in a counter of its own. A tap cannot count in the ring's own
-        /// table, which it has read-only.
+        /// Counts what is missed from now on in `file`, under `label`, in a counter of its own. A tap cannot count in
+        /// the ring's own table, which it has read-only.
         pub fn attach_counters(&mut self, file: &$crate::counters::CountersFile, label: &str) {
             self.end.attach_counters(file, label);
         }

@@ -1,4 +1,5 @@
-//! Taps of records: a copy that was accepted is never torn and never another record's, and every record is either copied or counted as missed.
+//! Taps of records: a copy that was accepted is never torn and never another record's, and every record is either
+//! copied or counted as missed.
 
 use super::tap::RacingMemory;
 use super::*;
@@ -10,7 +11,8 @@ use loom::thread::{JoinHandle, spawn};
 
 type Racing = Arc<RacingMemory<Lines>>;
 
-/// Lines of the ring: the fewest in which the third record lies over the payload of the first, and not where that begins.
+/// Lines of the ring: the fewest in which the third record lies over the payload of the first, and not where that
+/// begins.
 const LINES: usize = 4;
 
 impl LineMemory for Racing {

@@ -18,8 +18,8 @@ pub(crate) struct Sequencer<M: Memory> {
     next: i64,
     /// What the cursor says. Behind `next` only while several records are published together.
     announced: i64,
-    /// Positions below this may be written without looking at anybody, and without saying so: the lower of `open`, and of `claimed` where that is
-    /// kept.
+    /// Positions below this may be written without looking at anybody, and without saying so: the lower of `open`,
+    /// and of `claimed` where that is kept.
     gate: i64,
     /// Positions below this may be written as far as the last rescan knows.
     open: i64,
@@ -27,8 +27,9 @@ pub(crate) struct Sequencer<M: Memory> {
     claimed: i64,
     /// Positions below this may be written without looking whether a watched consumer has gone; never beyond the gate.
     watched: i64,
-    /// The highest position that any rescan has allowed in the end: what the claim limit says. Only grows, so that a slot which was written, or
-    /// only invalidated by a closure that panicked or a producer that died, is never again promised to a joiner as its oldest event.
+    /// The highest position that any rescan has allowed in the end: what the claim limit says. Only grows, so that a
+    /// slot which was written, or only invalidated by a closure that panicked or a producer that died, is never again
+    /// promised to a joiner as its oldest event.
     limit: i64,
     /// What the sentinel says. Only a producer stores that word, so it believes what it has stored.
     sentinel: i64,
@@ -55,16 +56,17 @@ struct Believed {
 }
 
 impl Believed {
-    /// Whether an entry of that status gates. An owner leaves, or is evicted, by one store: *free* in a later epoch. A *free* in the epoch
-    /// that gated, or in an older one, was written by no owner; the entry gates on until a process that holds its lock byte frees it. A
+    /// Whether an entry of that status gates. An owner leaves, or is evicted, by one store: *free* in a later epoch.
+    /// A *free* in the epoch that gated, or in an older one, was written by no owner; the entry gates on until a
+    /// process that holds its lock byte frees it. A
     /// *free* in a later epoch may be an owner's, and counts once the lock byte `is_held` by no process.
     fn binds(&self, status: Status, is_held: impl FnOnce() -> bool) -> bool {
         status.gates() || (self.gates && (status.epoch <= self.epoch || is_held()))
     }
 
-    /// Takes over `position` if the owner that `status` names can have stored it; the last one that could be believed gates otherwise. So it
-    /// does where the status names no owner: a damaged status does not keep the ring from going on with its consumer. `false` if one of the two
-    /// words was not believed.
+    /// Takes over `position` if the owner that `status` names can have stored it; the last one that could be believed
+    /// gates otherwise. So it does where the status names no owner: a damaged status does not keep the ring from
+    /// going on with its consumer. `false` if one of the two words was not believed.
     fn learn(&mut self, status: Status, position: i64, next: i64) -> bool {
         let is_owned = status.is_owned() && !(self.gates && status.epoch < self.epoch);
         let is_given_up = self.gates && !status.gates() && status.epoch > self.epoch;
@@ -74,7 +76,8 @@ impl Believed {
         self.gates = true;
         let is_plausible = position <= next && position >= if self.known { self.position } else { 0 };
         if is_plausible {
-            // A joiner's first gate may be old, and its second lower than that: only what an active consumer said binds it.
+            // A joiner's first gate may be old, and its second lower than that: only what an active consumer said
+            // binds it.
             self.position = position;
             self.known |= status.state == State::Active;
         }
@@ -141,9 +144,9 @@ impl<M: Memory> Sequencer<M> {
 
     /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
     ///
-    /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those events already, so
-    /// they stay. That position is stored first; then what is left of a group behind it is cleared, we say how we announce, wake
-    /// everybody, and look at the gates anew.
+    /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those
+    /// events already, so they stay. That position is stored first; then what is left of a group behind it is
+    /// cleared, we say how we announce, wake everybody, and look at the gates anew.
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         let (next, believed_cursor) = memory.published_end();
@@ -151,20 +154,24 @@ impl<M: Memory> Sequencer<M> {
         step!(TakeOverCursorStored);
         M::Form::clear_leftovers(&memory, next);
         step!(TakeOverCleared);
-        // A producer that was dropped by a panic has not closed it. Release: who finds the ring open again finds its end.
+        // A producer that was dropped by a panic has not closed it. Release: who finds the ring open again finds its
+        // end.
         control.gate.closed.store(0, Ordering::Release);
         step!(TakeOverOpened);
         control.gate.announce.store(announce as u32, Ordering::Relaxed);
         let believed = vec![Believed::default(); memory.table_len()].into();
         let sentinel = control.gate.sentinel(memory.capacity(), next);
         let forged = u64::from(!believed_cursor);
-        // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the cursor.
+        // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the
+        // cursor.
         let limit = control.gate.claim_limit_at_most().clamp(next, next + memory.capacity());
-        // Nor more than a lap after an active consumer, however one of its words was forged. The first gate of one that is joining says nothing.
+        // Nor more than a lap after an active consumer, however one of its words was forged. The first gate of one
+        // that is joining says nothing.
         let active = memory.entries().filter(|entry| entry.status().state == State::Active);
         let laps = active.map(|entry| entry.position.load(Ordering::Acquire).saturating_add(memory.capacity()));
         let limit = laps.filter(|lap| (next..limit).contains(lap)).min().unwrap_or(limit);
-        // Our predecessor may have written up to there, whatever of it was committed. Checked like the claim limit, beyond which it cannot lie.
+        // Our predecessor may have written up to there, whatever of it was committed. Checked like the claim limit,
+        // beyond which it cannot lie.
         let claimed = if weakened(Site::ClaimedKept) { next } else { control.claimed.load().clamp(next, limit) };
         if M::Form::CLAIMS {
             control.claimed.store(claimed);
@@ -210,7 +217,8 @@ impl<M: Memory> Sequencer<M> {
         count <= self.gate - self.next
     }
 
-    /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, says first that they will be.
+    /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, says
+    /// first that they will be.
     #[inline]
     pub(crate) fn claim(&mut self, count: i64) -> bool {
         if !M::Form::CLAIMS {
@@ -227,7 +235,8 @@ impl<M: Memory> Sequencer<M> {
                 self.memory.control().claimed.store(self.claimed);
             }
             step!(ClaimedStored);
-            // Release fence, partner in `lossy::is_whole`: a tap that copied any byte of what we write from now on finds this word, or a later one.
+            // Release fence, partner in `lossy::is_whole`: a tap that copied any byte of what we write from now on
+            // finds this word, or a later one.
             fence_at(Site::ClaimedFence, Ordering::Release);
         }
         self.gate = self.open.min(self.claimed);
@@ -254,15 +263,16 @@ impl<M: Memory> Sequencer<M> {
         }
     }
 
-    /// The same for a caller that watches consumers. When it says no and [`has_room`](Self::has_room) says yes, it is time to look at them.
+    /// The same for a caller that watches consumers. When it says no and [`has_room`](Self::has_room) says yes, it is
+    /// time to look at them.
     #[inline(always)]
     pub(crate) fn has_watched_room(&self, count: i64) -> bool {
         // The same for one event, whose number is at hand anyway: every managed publish asks.
         if count == 1 { self.next < self.watched } else { count <= self.watched - self.next }
     }
 
-    /// The watched consumers were looked at: of what may be written, the next `count` events, at most a lap, may be without
-    /// another look.
+    /// The watched consumers were looked at: of what may be written, the next `count` events, at most a lap, may be
+    /// without another look.
     pub(crate) fn watch(&mut self, count: i64) {
         self.watched = self.gate.min(self.next + count);
     }
@@ -323,15 +333,17 @@ impl<M: Memory> Sequencer<M> {
         self.rescan_for(1)
     }
 
-    /// [`rescan`](Self::rescan) for a write of `wanted` positions: where nothing gates, the ring is not opened further than that.
+    /// [`rescan`](Self::rescan) for a write of `wanted` positions: where nothing gates, the ring is not opened
+    /// further than that.
     ///
-    /// The first look decides how far we may go if no other consumer appears. That limit is stored in one of its two words, and after a fence we look
-    /// again: a joiner that the second look misses has its own fence after ours, and its second look finds our limit and our cursor. What both
-    /// looks allow is then the limit, in both words.
+    /// The first look decides how far we may go if no other consumer appears. That limit is stored in one of its two
+    /// words, and after a fence we look again: a joiner that the second look misses has its own fence after ours, and
+    /// its second look finds our limit and our cursor. What both looks allow is then the limit, in both words.
     #[cold]
     #[inline(never)]
     pub(crate) fn rescan_for(&mut self, wanted: i64) -> Scan {
-        // A gate is never more than a lap beyond the cursor, at which a joiner begins; and who is waited for must know of everything.
+        // A gate is never more than a lap beyond the cursor, at which a joiner begins; and who is waited for must
+        // know of everything.
         self.publish();
         let first = self.scan(wanted);
         self.memory.control().gate.try_claim_limit(self.limit.max(first.gate()));
@@ -342,7 +354,8 @@ impl<M: Memory> Sequencer<M> {
         self.open = first.gate().min(second.gate());
         self.gate = if M::Form::CLAIMS { self.open.min(self.claimed) } else { self.open };
         self.watched = self.next;
-        // A joiner between the looks may stand more than a lap before what the first look allowed. Nothing was written up to there.
+        // A joiner between the looks may stand more than a lap before what the first look allowed. Nothing was
+        // written up to there.
         self.limit = self.limit.max(self.open);
         self.memory.control().gate.set_claim_limit(self.limit);
         self.claim(wanted);
@@ -354,8 +367,8 @@ impl<M: Memory> Sequencer<M> {
         self.scan(1)
     }
 
-    /// The lowest position of all who gate. Never computes a gate beyond published + capacity, so that somebody who becomes visible
-    /// later finds the event at which it starts.
+    /// The lowest position of all who gate. Never computes a gate beyond published + capacity, so that somebody who
+    /// becomes visible later finds the event at which it starts.
     fn scan(&mut self, wanted: i64) -> Scan {
         let used = self.entries_in_use();
         let mut lowest = self.next;
@@ -372,8 +385,9 @@ impl<M: Memory> Sequencer<M> {
             // Acquire pairs with Release in `Reader::advance_to`: the consumer has read what we are about to overwrite.
             let position = entry.position.load(order(Site::GateAcquire, Ordering::Acquire));
             if !believed.learn(status, position, self.next) {
-                // Beyond what was published, negative, backwards, or under a status that no owner writes. The last position that could be
-                // believed gates instead, so a forged word stops the ring with a reason and never lets it overrun a reader.
+                // Beyond what was published, negative, backwards, or under a status that no owner writes. The last
+                // position that could be believed gates instead, so a forged word stops the ring with a reason and
+                // never lets it overrun a reader.
                 self.forged += 1;
             }
             // `<=`: when everybody has the same position, somebody must still be named.
@@ -386,9 +400,9 @@ impl<M: Memory> Sequencer<M> {
         Scan { consumer_gate, sentinel: self.sentinel, slowest, lowest }
     }
 
-    /// Looks for entries that say *free* although a process holds their lock bytes, and makes them gate: their words are damaged, or their
-    /// owners are leaving. An owner that is joining says so in a moment, and is seen then like any other. `false` if a consumer is joining: then
-    /// this look has to be taken again.
+    /// Looks for entries that say *free* although a process holds their lock bytes, and makes them gate: their words
+    /// are damaged, or their owners are leaving. An owner that is joining says so in a moment, and is seen then like
+    /// any other. `false` if a consumer is joining: then this look has to be taken again.
     #[cold]
     fn look_at_locks(&mut self, entries: usize) -> bool {
         let mut is_complete = true;
@@ -412,8 +426,8 @@ impl<M: Memory> Sequencer<M> {
         is_complete
     }
 
-    /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that who comes next finds the other seven. What
-    /// was promised before stays.
+    /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that who comes next finds
+    /// the other seven. What was promised before stays.
     fn next_step(&self, wanted: i64) -> i64 {
         let capacity = self.memory.capacity();
         let step = self.eighth();
@@ -427,8 +441,9 @@ impl<M: Memory> Sequencer<M> {
         (self.limit - self.memory.capacity()).max(0)
     }
 
-    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found in use before, or if a
-    /// consumer has arrived since all of them were looked at. So one word that was written over, either of the two, hides no entry.
+    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found
+    /// in use before, or if a consumer has arrived since all of them were looked at. So one word that was written
+    /// over, either of the two, hides no entry.
     fn entries_in_use(&mut self) -> usize {
         let all = self.memory.table_len();
         let gate = &self.memory.control().gate;
@@ -465,22 +480,22 @@ impl<M: Memory> Sequencer<M> {
         self.sentinel = SENTINEL_LIFTED;
         self.memory.control().gate.lift_sentinel();
         step!(SentinelLifted);
-        // The fence of the rescan, partner in `join::handshake`, comes after this store as well: a joiner that still found the
-        // sentinel is seen by the second look.
+        // The fence of the rescan, partner in `join::handshake`, comes after this store as well: a joiner that still
+        // found the sentinel is seen by the second look.
         self.rescan();
     }
 
-    /// The producer's second look before it sleeps on `entry`'s bell: announces, passes the barrier, and says whether sleeping is
-    /// still right and whether the barrier could be issued.
+    /// The producer's second look before it sleeps on `entry`'s bell: announces, passes the barrier, and says whether
+    /// sleeping is still right and whether the barrier could be issued.
     pub(crate) fn prepare_park(&mut self, entry: usize, count: i64) -> Option<Park> {
         let ticket = self.memory.entry(entry).writer.announce();
         step!(WriterAnnounced);
         let barrier = crate::sync::announce::before_second_look(&self.memory.entry(entry).announce);
         if !weakened(Site::ParkSecondLook) {
             let scan = self.rescan();
-            // Sleep only if it is this entry that the last look found in the way: it has then not moved since our fence, and rings
-            // when it does. Somebody else would ring a bell at which nobody sleeps. (Whether the gate has room says nothing of the
-            // kind: it is the lower of two looks.)
+            // Sleep only if it is this entry that the last look found in the way: it has then not moved since our
+            // fence, and rings when it does. Somebody else would ring a bell at which nobody sleeps. (Whether the
+            // gate has room says nothing of the kind: it is the lower of two looks.)
             if scan.slowest != Some(entry) || scan.consumer_room(self.next) >= count {
                 return None;
             }

@@ -1,7 +1,7 @@
 //! A reader that does not gate: it may miss events, knows how many, and never sees a torn one.
 //!
-//! **Lives here:** [`TapReader`], the algorithm, for events and for records; its public faces are `ends::tap` and `ends::records::tap`. **Builds on:** `memory`, `form`. **May
-//! touch it:** anybody, also on a read-only mapping.
+//! **Lives here:** [`TapReader`], the algorithm, for events and for records; its public faces are `ends::tap` and
+//! `ends::records::tap`. **Builds on:** `memory`, `form`. **May touch it:** anybody, also on a read-only mapping.
 
 use super::form::{Form, SlotForm};
 use super::memory::{LineMemory, Memory, SlotMemory};
@@ -47,8 +47,8 @@ impl<M: Memory> TapReader<M> {
         self.missed
     }
 
-    /// The next event that `copy` gets. Asked for what is expected at a position, it gives that, or nothing where nothing is to be handed out,
-    /// with the position after it; or `None` if it is not there.
+    /// The next event that `copy` gets. Asked for what is expected at a position, it gives that, or nothing where
+    /// nothing is to be handed out, with the position after it; or `None` if it is not there.
     fn find<T>(
         &mut self,
         mut copy: impl FnMut(&M, i64, <M::Form as Form>::Expected) -> Option<(Option<T>, i64)>,
@@ -73,8 +73,8 @@ impl<M: Memory> TapReader<M> {
                 (self.next, self.expected, is_published) = (next, expected, false);
                 continue;
             }
-            // Not written yet, or written since, or lapped. The cursor tells; it is a number from shared memory and decides only where we look
-            // next.
+            // Not written yet, or written since, or lapped. The cursor tells; it is a number from shared memory and
+            // decides only where we look next.
             let published = self.memory.control().cursor.acquire();
             if published <= self.next {
                 // It may lag by less than a lap. More means that what led us here was no position.

@@ -1,7 +1,7 @@
 //! Several records that are read where they lie, and acknowledged together.
 //!
-//! **Lives here:** [`RecordBatchLease`]. **Builds on:** `found` for what lies in the ring, `consumer_side`. **May touch it:** the application; a lease
-//! borrows its consumer, so there is one at a time.
+//! **Lives here:** [`RecordBatchLease`]. **Builds on:** `found` for what lies in the ring, `consumer_side`. **May
+//! touch it:** the application; a lease borrows its consumer, so there is one at a time.
 
 use super::found::{Found, look_at};
 use super::lease::RecordMeta;
@@ -10,11 +10,11 @@ use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::protocol::records::line::Lines;
 use std::fmt;
 
-/// Several consecutive records, in the ring, acknowledged together when the lease is dropped. Not while a panic unwinds: then they all come
-/// again, one at a time.
+/// Several consecutive records, in the ring, acknowledged together when the lease is dropped. Not while a panic
+/// unwinds: then they all come again, one at a time.
 ///
-/// Nothing of a lease is acknowledged before it is dropped, however long its records take: see [`BatchLease`](crate::BatchLease), which is the
-/// same for events. Redelivered records come in batches of one.
+/// Nothing of a lease is acknowledged before it is dropped, however long its records take: see
+/// [`BatchLease`](crate::BatchLease), which is the same for events. Redelivered records come in batches of one.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -106,9 +106,10 @@ impl<'a> Iterator for Walk<'a> {
                 Found::Record { bytes, meta, end } => {
                     let redeliveries = self.consumer.redelivery_of(self.position);
                     (self.last, self.position, self.number) = (self.position, end, self.number + 1);
-                    // SAFETY: `look_at` has checked that they lie in the ring. They were committed before a look found them (Acquire), and our
-                    // gate, which keeps the producer off them, advances only through `&mut` of the consumer, which is borrowed for as long. The
-                    // memory is mapped for as long as the consumer lives.
+                    // SAFETY: `look_at` has checked that they lie in the ring. They were committed before a look
+                    // found them (Acquire), and our gate, which keeps the producer off them, advances only through
+                    // `&mut` of the consumer, which is borrowed for as long. The memory is mapped for as long as the
+                    // consumer lives.
                     return Some((unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta }));
                 }
                 Found::Padding { end } => self.position = end,

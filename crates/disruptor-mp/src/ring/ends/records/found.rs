@@ -1,6 +1,7 @@
 //! What lies in a ring of records where a look has found something.
 //!
-//! **Lives here:** [`Found`], and [`look_at`]. **Builds on:** `word`, `consumer_side`. **May touch it:** whatever hands records out.
+//! **Lives here:** [`Found`], and [`look_at`]. **Builds on:** `word`, `consumer_side`. **May touch it:** whatever
+//! hands records out.
 
 use super::lease::RecordMeta;
 use crate::ring::ends::consumer_side::ConsumerSide;
@@ -32,8 +33,8 @@ pub(super) fn look_at_next(consumer: &ConsumerSide<Lines>) -> Found {
     look_at_numbered(consumer, core.next(), core.number_found(), core.readable())
 }
 
-/// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How often it was handed out
-/// is for the caller to say.
+/// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How
+/// often it was handed out is for the caller to say.
 #[inline(always)]
 pub(super) fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
     // A record that was led to by a forged word has the number that its line had a lap ago.

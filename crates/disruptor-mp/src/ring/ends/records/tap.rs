@@ -1,7 +1,7 @@
 //! A tap of a ring of records.
 //!
-//! **Lives here:** [`RecordTap`], and the [`RecordCopy`] that it lends. **Builds on:** `tap_end`. **May touch it:** any process with read
-//! permission.
+//! **Lives here:** [`RecordTap`], and the [`RecordCopy`] that it lends. **Builds on:** `tap_end`. **May touch it:**
+//! any process with read permission.
 
 use crate::Sequence;
 use crate::ring::ends::error::{ConsumeError, or_end};
@@ -14,8 +14,9 @@ use std::fmt;
 use std::ops::Deref;
 use zerocopy::IntoBytes;
 
-/// A reader of a ring of records that holds nobody back, for monitors and lossy streams. It gets copies, never a torn one, and knows how many
-/// records it missed: it misses none as long as it lags by less than seven eighths of the ring, less the record at hand.
+/// A reader of a ring of records that holds nobody back, for monitors and lossy streams. It gets copies, never a torn
+/// one, and knows how many records it missed: it misses none as long as it lags by less than seven eighths of the
+/// ring, less the record at hand.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -50,13 +51,14 @@ impl RecordTap {
         Self { end: TapEnd::new(memory), copy: Vec::new() }
     }
 
-    /// A copy of the next record that is still in the ring; waits for it as `patience` says, looking once a millisecond. `None` only for
-    /// [`Patience::Now`], if there is none yet. A sequence that is more than one above the last means that records were missed.
+    /// A copy of the next record that is still in the ring; waits for it as `patience` says, looking once a
+    /// millisecond. `None` only for [`Patience::Now`], if there is none yet. A sequence that is more than one above
+    /// the last means that records were missed.
     ///
     /// # Errors
-    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits for the next one, as long as
-    /// the ring has its name. Without the name none can come, and that is `Replaced` as well, except to `Patience::Now`, which reads the end in
-    /// the ring and asks nobody.
+    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits
+    /// for the next one, as long as the ring has its name. Without the name none can come, and that is `Replaced` as
+    /// well, except to `Patience::Now`, which reads the end in the ring and asks nobody.
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
         let copy = |core: &mut TapReader<_>| core.copy_next_record(&mut self.copy);
         let copied = match patience {
@@ -66,8 +68,8 @@ impl RecordTap {
         Ok(copied.map(|copied| RecordCopy { bytes: &self.copy.as_bytes()[..copied.len], copied }))
     }
 
-    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and what was there was copied.
-    /// That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and
+    /// what was there was copied. That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Closed`.

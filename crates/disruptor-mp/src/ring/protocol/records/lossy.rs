@@ -1,7 +1,7 @@
 //! What a reader sees of a ring of records that does not gate: it may be lapped at any moment, and knows it afterwards.
 //!
-//! **Lives here:** [`copy`] of a record that may be written over meanwhile, and where a lapped reader goes on. **Builds on:** `word`, and the
-//! producer's word *claimed*. **May touch it:** taps. The protocol: RFC 0013.
+//! **Lives here:** [`copy`] of a record that may be written over meanwhile, and where a lapped reader goes on.
+//! **Builds on:** `word`, and the producer's word *claimed*. **May touch it:** taps. The protocol: RFC 0013.
 
 use super::line::Lines;
 use super::walk::{is_numbered, noted_begin};
@@ -9,14 +9,16 @@ use super::word::Word;
 use crate::ring::protocol::memory::{LineMemory, Memory};
 use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
 
-/// How often the number at the cursor is looked up anew because the producer has come a lap further meanwhile. More often means that *claimed* was
-/// damaged.
+/// How often the number at the cursor is looked up anew because the producer has come a lap further meanwhile. More
+/// often means that *claimed* was damaged.
 const LOOKS: usize = 8;
 
-/// Copies the payload of record `number` from `position` into `into`, if it is there, or says that padding is there; with the position after it.
+/// Copies the payload of record `number` from `position` into `into`, if it is there, or says that padding is there;
+/// with the position after it.
 /// `None`: it is not there, or was written over meanwhile.
 pub(crate) fn copy<M: LineMemory>(memory: &M, position: i64, number: i64, into: &mut M::Copy) -> Option<(Word, i64)> {
-    // Acquire pairs with Release in `Sequencer::commit`: who sees the word sees the payload and the number, or newer ones.
+    // Acquire pairs with Release in `Sequencer::commit`: who sees the word sees the payload and the number, or newer
+    // ones.
     let word = memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
     let (word, end) = Word::unpack(word, position, memory.capacity())?;
     if !is_numbered(memory, position, number) {
@@ -31,14 +33,14 @@ pub(crate) fn copy<M: LineMemory>(memory: &M, position: i64, number: i64, into: 
 
 /// Whether nothing that was read from `position` on before this call was written over, if it ends at `end`.
 fn is_whole<M: Memory>(memory: &M, position: i64, end: i64) -> bool {
-    // Acquire fence, partner is the Release fence in `Sequencer::claim`: if a byte that was read is one of the next lap, the load finds what the
-    // producer claimed before it wrote that.
+    // Acquire fence, partner is the Release fence in `Sequencer::claim`: if a byte that was read is one of the next
+    // lap, the load finds what the producer claimed before it wrote that.
     fence_at(Site::TapFence, Ordering::Acquire);
     (end..=position + memory.capacity()).contains(&memory.control().claimed.load())
 }
 
-/// Where a reader goes on that was lapped at `next`, where it expected record `number`, and the number there: at a record that begins no more
-/// than half a lap before the cursor, or at the cursor.
+/// Where a reader goes on that was lapped at `next`, where it expected record `number`, and the number there: at a
+/// record that begins no more than half a lap before the cursor, or at the cursor.
 pub(crate) fn resume_lapped<M: Memory<Form = Lines>>(memory: &M, next: i64, number: i64) -> (i64, i64) {
     let published = memory.control().cursor.acquire();
     let from = (published - memory.capacity() / 2).max(next + 1);
@@ -55,6 +57,7 @@ pub(crate) fn at_cursor<M: Memory<Form = Lines>>(memory: &M) -> (i64, i64) {
         let published = memory.control().cursor.acquire();
         (published, memory.number_at(published))
     };
-    // If none is believed, *claimed* lies, and nothing is copied before the producer has stored it again. Then this is looked up again.
+    // If none is believed, *claimed* lies, and nothing is copied before the producer has stored it again. Then this
+    // is looked up again.
     (0..LOOKS).map(|_| look()).find(|&(published, _)| is_whole(memory, published, published)).unwrap_or_else(look)
 }
