@@ -410,7 +410,7 @@ fn the_smallest_ring_has_a_page_and_less_is_rounded_up() {
             assert_eq!(plan_records(bytes, 1).unwrap(), plan_records(4096, 1).unwrap(), "{bytes}");
         }
         let mut producer = producer(&place, 1);
-        assert_eq!((producer.capacity(), producer.max_record_bytes()), (64, 4096 - 64 - 16));
+        assert_eq!((producer.capacity(), producer.max_record_bytes()), (4096, 4096 - 64 - 16));
         // Whoever asks for less, or for what it is, finds it.
         for bytes in [1, 2048, 4096] {
             SharedDisruptorBuilder::records(place.clone(), bytes).build_record_consumer().unwrap();

@@ -143,14 +143,14 @@ impl<F: Format> TransportConsumer<F> {
         or_end(self.receive_owned(patience), TransportError::is_closed)
     }
 
-    /// Hands every message that is there to `handler`, at most as many as the ring has slots, and returns how many that were. Each is
+    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that were. Each is
     /// acknowledged when `handler` returns, and not if it panics.
     ///
     /// # Errors
     /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on. `Consume`: there is nothing, and
     /// the ring says that nothing will come.
     pub fn process_available(&mut self, mut handler: impl FnMut(FrameMeta<'_>)) -> TransportResult<usize> {
-        let most = self.capacity();
+        let most = self.capacity() / F::DEPTH_PER_MESSAGE_MIN;
         for handled in 0..most {
             match self.next(Patience::Now) {
                 Ok(Some(message)) => handler(message.meta()),

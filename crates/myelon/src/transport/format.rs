@@ -33,6 +33,10 @@ pub trait Format: Sized + 'static {
     /// What the ring carries.
     type Carries: Carries;
 
+    /// How much of the depth the shortest message takes.
+    #[doc(hidden)]
+    const DEPTH_PER_MESSAGE_MIN: usize;
+
     /// How deep a ring must be, in bytes for records and in slots for frames: the smallest that takes `in_flight` messages of up to
     /// `message_bytes` bytes each, with send times and trace ids, while its slowest consumer has not released the first of them. For records
     /// the rule is that of [`record_ring_bytes`](disruptor_mp::record_ring_bytes).

@@ -25,6 +25,7 @@ use std::ops::Range;
 
 impl<E: FramedTransportFrame> Format for E {
     const PAYLOAD_ALIGN: usize = E::SHAPE.payload_align;
+    const DEPTH_PER_MESSAGE_MIN: usize = 1;
 
     type Carries = Slots<E>;
     type Sender = FrameSender<E>;

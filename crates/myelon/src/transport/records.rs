@@ -35,6 +35,8 @@ pub enum Records {}
 
 impl Format for Records {
     const PAYLOAD_ALIGN: usize = ALIGN;
+    // A line.
+    const DEPTH_PER_MESSAGE_MIN: usize = 64;
 
     type Carries = Lines;
     type Sender = RecordSender;

@@ -233,7 +233,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         &mut self,
         mut handler: impl FnMut(&TypedMessage<'_, T, F>),
     ) -> Result<usize, TypedReceiveError> {
-        let most = self.raw.capacity();
+        let most = self.raw.capacity() / F::DEPTH_PER_MESSAGE_MIN;
         for handled in 0..most {
             match self.next(Patience::Now) {
                 Ok(Some(message)) => handler(&message),

@@ -176,8 +176,9 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.member().rejoined
     }
 
+    /// Slots, or bytes of a ring of records.
     pub(super) fn capacity(&self) -> usize {
-        self.side.core.memory().capacity() as usize
+        self.side.core.memory().capacity() as usize * S::SIZE_UNIT.per_slot()
     }
 
     pub(super) fn attach_counters(&mut self, file: &CountersFile) {

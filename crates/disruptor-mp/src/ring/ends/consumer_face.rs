@@ -109,7 +109,7 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::has_rejoined(self); self.base().has_rejoined())
         }
 
-        /// Number of slots; of a ring of records, of its lines of 64 bytes.
+        /// How large the ring is: slots, or bytes of a ring of records.
         $($vis)* fn capacity(&self) -> usize {
             $crate::__face_method!($in; ConsumerEnd::capacity(self); self.base().capacity())
         }

@@ -84,8 +84,9 @@ impl<S: Carries> ProducerBase<S> {
         self.side.next_number() - 1
     }
 
+    /// Slots, or bytes of a ring of records.
     pub(super) fn capacity(&self) -> usize {
-        self.side.capacity()
+        self.side.capacity() * S::SIZE_UNIT.per_slot()
     }
 
     pub(super) fn is_consumed(&self, sequence: Sequence) -> bool {

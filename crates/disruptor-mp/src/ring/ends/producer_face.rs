@@ -89,7 +89,7 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::origin(self); self.base().origin())
         }
 
-        /// Number of slots; of a ring of records, of its lines of 64 bytes.
+        /// How large the ring is: slots, or bytes of a ring of records.
         $($vis)* fn capacity(&self) -> usize {
             $crate::__face_method!($in; ProducerEnd::capacity(self); self.base().capacity())
         }
