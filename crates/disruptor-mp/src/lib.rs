@@ -61,6 +61,7 @@
 //! | watching without holding anybody back | [`Tap`], [`RecordTap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
 //! | where a late consumer starts | [`StartAt`] |
 //! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
+//! | waiting for several consumers at once | [`Select`] |
 //! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`ConsumerEnd::doorbell`] |
 //! | required consumers, alerts, the stall report | [`liveness`], [`ProducerEnd::enable_required_consumer_liveness`] |
 //! | what may live in a slot, and the schema in the segment | [`schema`] |
@@ -187,6 +188,7 @@ mod exports {
     pub use crate::ring::ends::records::lease::{RecordLease, RecordMeta};
     pub use crate::ring::ends::records::producer::RecordProducer;
     pub use crate::ring::ends::records::tap::{RecordCopy, RecordTap};
+    pub use crate::ring::ends::select::{Ready, Select, Selectable, Source};
     pub use crate::ring::ends::tap::Tap;
     pub use crate::ring::identity::InvalidConsumerId;
     pub use crate::ring::membership::{ConsumerInfo, JoinError};

@@ -48,9 +48,14 @@ impl Announce {
 ///
 /// Returns `false` if the waker relies on a barrier that this process cannot issue: the caller then sleeps in short slices.
 pub(crate) fn before_second_look(waker: &AtomicU32) -> bool {
+    before_second_look_at(std::iter::once(waker))
+}
+
+/// [`before_second_look`] of a sleeper that has announced itself at several bells: one barrier for all of their `wakers`.
+pub(crate) fn before_second_look_at<'a>(mut wakers: impl Iterator<Item = &'a AtomicU32>) -> bool {
     // SeqCst fence, partner in `Announce::before_look`.
     fence_at(Site::ParkFence, Ordering::SeqCst);
-    if waker.load(Ordering::Relaxed) != Announce::Registered as u32 {
+    if wakers.all(|waker| waker.load(Ordering::Relaxed) != Announce::Registered as u32) {
         return true;
     }
     #[cfg(not(loom))]

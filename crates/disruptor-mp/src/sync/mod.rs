@@ -16,6 +16,8 @@ pub(crate) mod pause;
 pub(crate) mod primitive;
 #[cfg(not(loom))]
 pub(crate) mod racing;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub(crate) mod readable;
 #[cfg(not(loom))]
 pub(crate) mod rhythm;
 #[cfg(not(loom))]

@@ -1,12 +1,12 @@
-//! One thread per process that sleeps on many bells at once and passes each ring on to an eventfd.
+//! Threads that sleep on many bells at once and pass each ring on: one for each [`WATCHES_PER_THREAD`] watches of a process.
 //!
-//! **Lives here:** [`Watch`], one eventfd with what it waits for; the [`Registry`] of them and its thread. It knows no rings: what it
-//! waits for is a [`Post`]. **Builds on:** `bell` and `announce` for the handshake, `futex` for the sleep,
-//! `segment` for "have we been forked?". **May touch it:** doorbells.
+//! **Lives here:** [`Watch`], somebody to be called with what it waits for; the [`Registry`] of a process, and the [`Group`]s of watches with a thread
+//! each. It knows no rings: what a watch waits for is a [`Post`]. **Builds on:** `bell` and `announce` for the handshake, `futex` for the sleep,
+//! `segment` for "have we been forked?". **May touch it:** doorbells, and waits for more bells than one thread can sleep at.
 //!
-//! The thread does for each armed post what a parking consumer does for its ring: it announces itself at the bell, passes the barrier,
+//! A thread does for each armed post what a parking consumer does for its ring: it announces itself at the bell, passes the barrier,
 //! looks a second time, and only then sleeps. It is called through a bell of its own, so arming costs a system call only if it sleeps.
-//! It starts with the first watch and ends after the last. A child of a fork has no such thread, hence a registry of its own.
+//! It starts with its first watch and ends after the last. A child of a fork has no such threads, hence a registry of its own.
 
 use super::announce::{Announce, before_second_look};
 use super::bell::{Bell, Ticket};
@@ -15,14 +15,12 @@ use super::primitive::{AtomicI64, AtomicU32, Ordering};
 use super::settled::Settled;
 use super::wait::{SLICE, SLICE_WITHOUT_BARRIER};
 use crate::segment::fork_epoch;
-use rustix::event::{EventfdFlags, eventfd};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many watches a process can have: the kernel waits for 128 words at once, and one is the thread's own.
-pub(crate) const WATCHES_MAX: usize = 127;
+/// How many watches one thread serves: the kernel waits for 128 words at once, and one is the thread's own.
+pub(crate) const WATCHES_PER_THREAD: usize = 127;
 
 /// Where the thread looks once a millisecond because the kernel has no wait for several words (before Linux 5.16, or filtered out).
 const POLL: Duration = Duration::from_millis(1);
@@ -48,114 +46,117 @@ pub(crate) trait Post: Send + Sync {
     fn is_deserted(&self) -> bool;
 }
 
-/// An eventfd that becomes readable once when the post has news. Only one thread at a time arms it.
+/// What is called once when the post has news. Only one thread at a time arms it.
 pub(crate) struct Watch {
     watched: Arc<Watched>,
-    registry: &'static Registry,
+    group: &'static Group,
 }
 
 struct Watched {
     post: Box<dyn Post>,
-    /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it rings, or by the owner.
+    /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it calls, or by the owner.
     position: AtomicI64,
-    eventfd: Arc<OwnedFd>,
+    call: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Watch {
-    /// A watch that is not armed. Starts the thread if it is the first.
+    /// A watch that is not armed. Starts a thread if none has room for it. `call` is quick, and does not wait.
     ///
     /// # Errors
-    /// `QuotaExceeded`: there are [`WATCHES_MAX`] already. Or the system refuses an eventfd or a thread.
-    pub(crate) fn new(post: Box<dyn Post>) -> io::Result<Self> {
-        Self::in_registry(Registry::of_this_process(), post)
+    /// The system refuses a thread.
+    pub(crate) fn new(post: Box<dyn Post>, call: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+        Self::in_registry(Registry::of_this_process(), post, call)
     }
 
-    fn in_registry(registry: &'static Registry, post: Box<dyn Post>) -> io::Result<Self> {
-        let eventfd = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), eventfd });
-        registry.enter(&watched)?;
-        Ok(Self { watched, registry })
+    fn in_registry(
+        registry: &'static Registry,
+        post: Box<dyn Post>,
+        call: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), call: Arc::new(call) });
+        let group = registry.enter(&watched)?;
+        Ok(Self { watched, group })
     }
 
-    /// Waits for another post from now on. It is not armed; the descriptor stays the same.
+    /// Waits for another post from now on. It is not armed; what is called stays the same.
     pub(crate) fn turn_to(&mut self, post: Box<dyn Post>) {
-        let eventfd = Arc::clone(&self.watched.eventfd);
-        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), eventfd });
-        self.registry.exchange(&self.watched, &watched);
+        let call = Arc::clone(&self.watched.call);
+        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), call });
+        self.group.exchange(&self.watched, &watched);
         self.watched = watched;
     }
 
     /// Whether this process made it, rather than one of which it is a forked copy.
     pub(crate) fn is_ours(&self) -> bool {
-        self.registry.fork_epoch == fork_epoch()
+        self.group.fork_epoch == fork_epoch()
     }
 
     pub(crate) fn post(&self) -> &dyn Post {
         &*self.watched.post
     }
 
-    /// Asks for one ring when there is news for `position`. What was rung before is forgotten first.
+    /// Asks for one call when there is news for `position`, in place of what was asked for before.
     pub(crate) fn arm(&self, position: i64) {
         // Release pairs with the thread's Acquire; and the barrier that follows, with the thread's own between its announcement and its
         // look at the positions: either it sees this one, or we see that it sleeps and call it.
         self.watched.position.store(position, Ordering::Release);
-        self.registry.call();
+        self.group.call();
     }
 
-    /// Takes the request back. A ring may still be on its way.
+    /// Whether it is armed for `position`, and has not called since.
+    pub(crate) fn is_armed_for(&self, position: i64) -> bool {
+        self.watched.position.load(Ordering::Relaxed) == position
+    }
+
+    /// Takes the request back. A call may still be on its way.
     pub(crate) fn disarm(&self) {
         self.watched.position.store(DISARMED, Ordering::Release);
-    }
-
-    /// Makes the eventfd unreadable.
-    pub(crate) fn clear(&self) {
-        let mut count = [0; 8];
-        // It does not block: nothing to read is an error that says that it was clear.
-        let _ = rustix::io::read(&self.watched.eventfd, &mut count);
-    }
-}
-
-impl AsFd for Watch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.watched.eventfd.as_fd()
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         if self.is_ours() {
-            self.registry.leave(&self.watched);
+            self.group.leave(&self.watched);
         }
     }
 }
 
 impl Watched {
-    /// Rings, unless something else than `position` is waited for by now.
-    fn ring(&self, position: i64) {
+    /// Calls, unless something else than `position` is waited for by now.
+    fn call(&self, position: i64) {
         // Who armed again meanwhile has looked itself; its new request is dealt with in the next round.
         let disarmed = self.position.compare_exchange(position, DISARMED, Ordering::AcqRel, Ordering::Relaxed);
         if disarmed.is_ok() {
-            // It can only fail because the counter is full, that is, because it is readable.
-            let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
+            (self.call)();
         }
     }
 }
 
 /// All watches of this process.
 struct Registry {
-    /// In which process it is in use. Another one has its own registry, because neither thread nor locks survive a fork.
+    /// In which process it is in use. Another one has its own registry, because neither threads nor locks survive a fork.
     fork_epoch: u32,
     /// The longest sleep while something is armed.
     slice: Duration,
     /// Whether to try the wait for several words.
+    waits_for_several: bool,
+    /// As many as there ever were watches for, a few hundred bytes each, never freed.
+    groups: Mutex<Vec<&'static Group>>,
+    /// The registry of a process that was forked from this one.
+    next: Settled<Registry>,
+}
+
+/// The watches that one thread serves.
+struct Group {
+    fork_epoch: u32,
+    slice: Duration,
     waits_for_several: bool,
     /// The thread sleeps here, too.
     bell: Bell,
     /// How the bell is rung: always with a fence of the caller's.
     announce: AtomicU32,
     state: Mutex<State>,
-    /// The registry of a process that was forked from this one.
-    next: Settled<Registry>,
 }
 
 #[derive(Default)]
@@ -168,15 +169,8 @@ struct State {
 
 impl Registry {
     fn new(slice: Duration, waits_for_several: bool) -> Self {
-        Self {
-            fork_epoch: fork_epoch(),
-            slice,
-            waits_for_several,
-            bell: Bell::new(),
-            announce: AtomicU32::new(Announce::Fenced as u32),
-            state: Mutex::default(),
-            next: Settled::new(),
-        }
+        let groups = Mutex::default();
+        Self { fork_epoch: fork_epoch(), slice, waits_for_several, groups, next: Settled::new() }
     }
 
     fn of_this_process() -> &'static Self {
@@ -184,22 +178,46 @@ impl Registry {
         let new = || Registry::new(SLICE, true);
         let mut registry = FIRST.get_or_make(new);
         while registry.fork_epoch != fork_epoch() {
-            // One for each generation of processes that has doorbells: a few hundred bytes, never freed.
+            // One for each generation of processes that has watches: a few hundred bytes, never freed.
             registry = registry.next.get_or_make(new);
         }
         registry
     }
 
+    /// Takes `watched` into the first group that has room.
+    fn enter(&self, watched: &Arc<Watched>) -> io::Result<&'static Group> {
+        // Nothing panics while it is held, and if it did, a list of groups is whole at any moment.
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        for group in groups.iter() {
+            if group.enter(watched)? {
+                return Ok(group);
+            }
+        }
+        let group: &'static Group = Box::leak(Box::new(Group {
+            fork_epoch: self.fork_epoch,
+            slice: self.slice,
+            waits_for_several: self.waits_for_several,
+            bell: Bell::new(),
+            announce: AtomicU32::new(Announce::Fenced as u32),
+            state: Mutex::default(),
+        }));
+        groups.push(group);
+        group.enter(watched)?;
+        Ok(group)
+    }
+}
+
+impl Group {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held, and if it did, a list of watches is whole at any moment.
+        // As for the groups of a registry.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&'static self, watched: &Arc<Watched>) -> io::Result<()> {
+    /// `false`: there is no room.
+    fn enter(&'static self, watched: &Arc<Watched>) -> io::Result<bool> {
         let mut state = self.state();
-        if state.watched.len() >= WATCHES_MAX {
-            let message = format!("a process has at most {WATCHES_MAX} doorbells");
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, message));
+        if state.watched.len() >= WATCHES_PER_THREAD {
+            return Ok(false);
         }
         if !state.has_thread {
             std::thread::Builder::new().name("myelon-doorbell".into()).spawn(|| self.run())?;
@@ -207,7 +225,7 @@ impl Registry {
         }
         state.watched.push(Arc::clone(watched));
         state.version += 1;
-        Ok(())
+        Ok(true)
     }
 
     fn exchange(&self, old: &Arc<Watched>, new: &Arc<Watched>) {
@@ -320,7 +338,7 @@ impl Round {
             Parked { position, ticket, barrier: before_second_look(post.announce()) }
         });
         if post.has_news(position) || (is_due && post.is_deserted()) {
-            self.watched.ring(position);
+            self.watched.call(position);
             self.parked = None;
             return None;
         }
@@ -333,6 +351,7 @@ impl Round {
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
+    use crate::sync::readable::Readable;
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::time::Timespec;
     use testkit::watchdog::Watchdog;
@@ -373,8 +392,23 @@ mod tests {
         }
     }
 
-    fn is_readable(watch: &Watch, limit: Duration) -> bool {
-        let mut fds = [PollFd::new(watch, PollFlags::IN)];
+    /// A watch that makes a descriptor readable.
+    struct Called {
+        watch: Watch,
+        readable: Arc<Readable>,
+    }
+
+    impl Called {
+        fn of(registry: &'static Registry, counter: &Arc<Counter>) -> Self {
+            let readable = Arc::new(Readable::new().unwrap());
+            let set = Arc::clone(&readable);
+            let watch = Watch::in_registry(registry, Box::new(Arc::clone(counter)), move || set.set()).unwrap();
+            Self { watch, readable }
+        }
+    }
+
+    fn is_readable(called_by: &Called, limit: Duration) -> bool {
+        let mut fds = [PollFd::new(&*called_by.readable, PollFlags::IN)];
         let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
         poll(&mut fds, Some(&limit)).unwrap() == 1
     }
@@ -390,7 +424,7 @@ mod tests {
         for announce in [Announce::Fenced, Announce::best()] {
             let begin = Instant::now();
             let (there, back) = (Counter::new(announce), Counter::new(announce));
-            let watch = Watch::in_registry(patient(), Box::new(Arc::clone(&there))).unwrap();
+            let watch = Called::of(patient(), &there);
             let rounds = 5_000;
             std::thread::scope(|scope| {
                 let (there, back) = (&there, &back);
@@ -406,9 +440,9 @@ mod tests {
                     }
                 });
                 for round in 0..rounds {
-                    watch.clear();
+                    watch.readable.clear();
                     if !there.has_news(round) {
-                        watch.arm(round);
+                        watch.watch.arm(round);
                         assert!(is_readable(&watch, LIMIT), "round {round}");
                     }
                     assert!(there.has_news(round));
@@ -423,38 +457,47 @@ mod tests {
         let _watchdog = Watchdog::new(4 * LIMIT, "a doorbell that is polled");
         let registry = Box::leak(Box::new(Registry::new(SLICE, false)));
         let counter = Counter::new(Announce::Fenced);
-        let watch = Watch::in_registry(registry, Box::new(Arc::clone(&counter))).unwrap();
+        let watch = Called::of(registry, &counter);
         for round in 0..20 {
-            watch.arm(round);
+            watch.watch.arm(round);
             assert!(!is_readable(&watch, Duration::from_millis(3)));
             counter.step(Announce::Fenced);
             assert!(is_readable(&watch, LIMIT));
-            watch.clear();
+            watch.readable.clear();
         }
         drop(watch);
-        testkit::watchdog::eventually("the end of the thread", LIMIT, || !registry.state().has_thread).unwrap();
+        eventually_no_threads(registry);
+    }
+
+    fn threads(registry: &Registry) -> usize {
+        registry.groups.lock().unwrap().iter().filter(|group| group.state().has_thread).count()
+    }
+
+    fn eventually_no_threads(registry: &Registry) {
+        testkit::watchdog::eventually("the end of the threads", LIMIT, || threads(registry) == 0).unwrap();
     }
 
     #[test]
-    fn each_watch_is_rung_for_its_own_news_and_once() {
-        let _watchdog = Watchdog::new(2 * LIMIT, "many doorbells");
+    fn each_of_300_watches_is_called_for_its_own_news_and_once() {
+        let _watchdog = Watchdog::new(2 * LIMIT, "many watches");
         let registry = patient();
-        let counters: Vec<_> = (0..WATCHES_MAX).map(|_| Counter::new(Announce::Fenced)).collect();
-        let watch = |counter: &Arc<Counter>| Watch::in_registry(registry, Box::new(Arc::clone(counter)));
-        let watches: Vec<_> = counters.iter().map(|counter| watch(counter).unwrap()).collect();
-        let refused = watch(&counters[0]).map(|_| ()).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
-        watches.iter().for_each(|watch| watch.arm(0));
+        let counters: Vec<_> = (0..300).map(|_| Counter::new(Announce::Fenced)).collect();
+        let mut watches: Vec<_> = counters.iter().map(|counter| Called::of(registry, counter)).collect();
+        assert_eq!(threads(registry), 300_usize.div_ceil(WATCHES_PER_THREAD));
+        watches.iter().for_each(|watch| watch.watch.arm(0));
         for (counter, watch) in counters.iter().zip(&watches).rev() {
             assert!(!is_readable(watch, Duration::ZERO));
             counter.step(Announce::Fenced);
             assert!(is_readable(watch, LIMIT));
-            watch.clear();
+            watch.readable.clear();
             counter.step(Announce::Fenced);
             assert!(!is_readable(watch, Duration::ZERO), "not armed, not rung");
         }
+        watches.truncate(100);
+        testkit::watchdog::eventually("the end of two threads", LIMIT, || threads(registry) == 1).unwrap();
+        watches.extend(counters[100..].iter().map(|counter| Called::of(registry, counter)));
+        assert_eq!(registry.groups.lock().unwrap().len(), 300_usize.div_ceil(WATCHES_PER_THREAD), "used again");
         drop(watches);
-        testkit::watchdog::eventually("the end of the thread", LIMIT, || !registry.state().has_thread).unwrap();
-        assert!(watch(&counters[0]).is_ok(), "and it starts again");
+        eventually_no_threads(registry);
     }
 }

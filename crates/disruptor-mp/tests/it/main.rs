@@ -77,6 +77,8 @@ mod record_batches;
 mod record_taps;
 mod records;
 mod ring;
+#[cfg(target_os = "linux")]
+mod select;
 mod shown;
 mod sizes;
 mod stage;

@@ -146,7 +146,7 @@ impl<C: Receive> AsyncConsumer<C> {
     /// Wraps `consumer`, whose wait strategy is not used from then on.
     ///
     /// # Errors
-    /// Those of [`ConsumerEnd::doorbell`]: `QuotaExceeded` beyond 127 doorbells in this process; `Unsupported` where there is no eventfd.
+    /// Those of [`ConsumerEnd::doorbell`]: `Unsupported` where there is no eventfd.
     /// Or the reactor cannot register it.
     ///
     /// # Panics

@@ -12,6 +12,7 @@
 mod cancel;
 mod death;
 mod exchange;
+mod many;
 mod plain_loop;
 mod room;
 mod stage;

@@ -20,4 +20,5 @@ mod model;
 mod nothing;
 mod plain_loop;
 mod processes;
+mod select;
 mod stage;

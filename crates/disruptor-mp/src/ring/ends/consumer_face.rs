@@ -176,8 +176,7 @@ macro_rules! consumer_end_methods {
         /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
         ///
         /// # Errors
-        /// `QuotaExceeded`: a process has at most 127 doorbells. `Unsupported`: this system has no eventfd. Otherwise the system refused an
-        /// eventfd or a thread.
+        /// `Unsupported`: this system has no eventfd. Otherwise the system refused an eventfd or a thread.
         $($vis)* fn doorbell(&self) -> ::std::io::Result<$crate::Doorbell> {
             $crate::__face_method!($in; ConsumerEnd::doorbell(self); self.base().doorbell())
         }

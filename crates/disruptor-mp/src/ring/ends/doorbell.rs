@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_reader`: readable once after it was armed, when there is an event
 /// or the ring has ended.
 ///
-/// Rung inside this process, by one thread for all doorbells; it starts with the first and ends with the last. Nothing crosses to other
+/// Rung inside this process, by one thread for each 127 doorbells; it starts with the first and ends with the last. Nothing crosses to other
 /// processes, and while nothing is armed nothing is done. A producer that was killed is noticed within 100 ms.
 ///
 /// ```
@@ -101,6 +101,7 @@ mod platform {
     use crate::segment::{Fate, Segment};
     use crate::sync::bell::Bell;
     use crate::sync::primitive::AtomicU32;
+    use crate::sync::readable::Readable;
     use crate::sync::watcher::{self, Post};
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
@@ -108,14 +109,17 @@ mod platform {
 
     pub(super) struct Watch {
         watch: watcher::Watch,
+        readable: Arc<Readable>,
         /// Which consumer it belongs to: each has mapped the ring for itself.
         segment: Arc<Segment>,
     }
 
     pub(super) fn watch<S: Carries>(consumer: &ConsumerBase<S>) -> io::Result<Watch> {
         let memory = consumer.side.core.memory();
-        let watch = watcher::Watch::new(Box::new(memory.clone()))?;
-        Ok(Watch { watch, segment: Arc::clone(memory.segment()) })
+        let readable = Arc::new(Readable::new()?);
+        let rung = Arc::clone(&readable);
+        let watch = watcher::Watch::new(Box::new(memory.clone()), move || rung.set())?;
+        Ok(Watch { watch, readable, segment: Arc::clone(memory.segment()) })
     }
 
     pub(super) fn arm<S: Carries>(watch: &mut Watch, consumer: &mut ConsumerBase<S>) -> bool {
@@ -128,12 +132,12 @@ mod platform {
             }
             watch.segment = Arc::clone(memory.segment());
         }
-        let watch = &watch.watch;
+        let Watch { watch, readable, .. } = watch;
         if !watch.is_ours() {
             return false;
         }
         // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
-        watch.clear();
+        readable.clear();
         let next = consumer.side.core.next();
         if consumer.side.look() || watch.post().has_news(next) {
             watch.disarm();
@@ -146,13 +150,13 @@ mod platform {
     pub(super) fn clear(watch: &Watch) {
         // A forked child shares the eventfd with its parent, and must not take the parent's ring away.
         if watch.watch.is_ours() {
-            watch.watch.clear();
+            watch.readable.clear();
         }
     }
 
     impl AsFd for Watch {
         fn as_fd(&self) -> BorrowedFd<'_> {
-            self.watch.as_fd()
+            self.readable.as_fd()
         }
     }
 

@@ -1,0 +1,363 @@
+//! Waiting for several consumers at once.
+//!
+//! **Lives here:** [`Select`], and [`Selectable`], what it asks of a consumer of whatever layer. **Builds on:** the bells of the rings and
+//! `sync::futex`, which sleeps at many of them; `sync::watcher` for those beyond what one thread can sleep at. **May touch it:** the thread that
+//! has the consumers.
+//!
+//! It does for every consumer what that does when it parks: announces itself at the ring's bell, passes the barrier, looks again, and only then
+//! sleeps. Source: RFC 0004, "Select".
+
+use super::consumer_face::HasConsumer;
+use super::error::ConsumeError;
+use super::patience::Patience;
+use super::sleeper::{OWN_MAX, Sleeper};
+use crate::ring::protocol::memory::Memory;
+use crate::segment::{Fate, Segment};
+use crate::sync::announce::before_second_look_at;
+use crate::sync::bell::Bell;
+use crate::sync::primitive::AtomicU32;
+use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitStrategy, Waiter, spin_first};
+#[cfg(target_os = "linux")]
+use crate::sync::watcher::Post;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Waits for whichever of several consumers has something first, of any layers and of any number of rings.
+///
+/// It belongs to one thread and can be used for any consumers, also other ones at each call. What it keeps from call to call is whose turn it is.
+/// It waits as the first of the consumers does. For up to 127 consumers the caller's thread sleeps itself; beyond that there is a thread of this
+/// process for each further 127, which sleeps for it. On Linux before 5.16, or where `futex_waitv` is filtered out, it looks once a
+/// millisecond.
+///
+/// ```
+/// use disruptor_mp::{Patience, Select, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (steps, urgent) = (disruptor_mp::Place::heap(), disruptor_mp::Place::heap());
+/// # let mut sender = build_shared_single_producer::<u64>(&steps, 8).build_producer(|| 0)?;
+/// # let mut canceller = SharedDisruptorBuilder::records(&urgent, 4096).build_record_producer()?;
+/// let mut steps = attach_shared_consumer::<u64>(&steps, 8).build_consumer()?;
+/// let mut urgent = SharedDisruptorBuilder::records(&urgent, 0).build_record_consumer()?;
+/// # sender.publish(|step| *step = 7)?;
+/// # canceller.publish(b"cancel", 0, 0, Patience::Now)?;
+/// # drop(sender);
+/// let mut select = Select::new();
+/// # let (mut step_count, mut cancelled) = (0, false);
+/// 'ends: loop {
+///     for ready in select.wait(&mut [&mut steps, &mut urgent], Patience::Endless) {
+///         match (ready.index, ready.outcome) {
+///             (_, Err(end)) if end.is_closed() => break 'ends,
+///             (_, Err(error)) => return Err(error.into()),
+///             (0, Ok(())) => while let Some(step) = steps.next(Patience::Now)? {
+///                 // ...
+/// #               step_count += 1;
+/// #               if step_count == 1 { break; }
+///             },
+///             (_, Ok(())) => while let Some(message) = urgent.next(Patience::Now)? {
+///                 // ...
+/// #               cancelled = &message[..] == b"cancel";
+///             },
+///         }
+///     }
+/// }
+/// # assert!(cancelled && step_count == 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Select {
+    /// What it has learned about the traffic, and the strategy with which that was.
+    waiter: Option<Waiter>,
+    /// With whom the next look begins.
+    turn: usize,
+    sleeper: Sleeper,
+}
+
+/// A consumer that a [`Select`] found ready.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Ready {
+    /// Which one, in the order in which they were given.
+    pub index: usize,
+    /// `Ok`: there is something to read, and the consumer's own call finds it with [`Patience::Now`]. Otherwise why there is nothing: the end
+    /// of the ring, which every further call says again, so leave the consumer out from then on; or what is no end (see
+    /// [`is_end`](ConsumeError::is_end)), of which each is told once.
+    pub outcome: Result<(), ConsumeError>,
+}
+
+/// What a [`Select`] can wait for: a consumer of any layer. What wraps one gives the source of that.
+pub trait Selectable {
+    /// Where it reads.
+    fn source(&mut self) -> Source<'_>;
+}
+
+impl<C: HasConsumer> Selectable for C {
+    fn source(&mut self) -> Source<'_> {
+        Source(self)
+    }
+}
+
+/// A consumer, on loan to a [`Select`].
+pub struct Source<'a>(pub(super) &'a mut dyn Waitable);
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Select").field("turn", &self.turn).finish_non_exhaustive()
+    }
+}
+
+/// A consumer as a wait for several sees it.
+pub(super) trait Waitable {
+    /// Whether there is something for the consumer to hand out, or why there is not; `None`: there is nothing yet. Makes no system call.
+    fn look(&mut self) -> Option<Result<(), ConsumeError>>;
+
+    /// Why there will be nothing, after a look has found nothing, if the ring or the kernel says so.
+    fn end_of_wait(&mut self, waited: Duration) -> Option<ConsumeError>;
+
+    /// Whether the ring says that it has ended. Costs nothing.
+    fn is_ended(&self) -> bool;
+
+    /// The bell that is rung when something is published, and the word that says how its ringer announces.
+    fn bell(&self) -> (&Bell, &AtomicU32);
+
+    fn count_park(&self);
+
+    fn strategy(&self) -> WaitStrategy;
+
+    /// The position that is read next.
+    fn position(&self) -> i64;
+
+    fn segment(&self) -> &Segment;
+
+    /// For another thread that waits in its stead.
+    #[cfg(target_os = "linux")]
+    fn post(&self) -> Box<dyn Post>;
+}
+
+impl<C: HasConsumer> Waitable for C {
+    fn look(&mut self) -> Option<Result<(), ConsumeError>> {
+        match self.wait_for_next(Patience::Now) {
+            Err(ConsumeError::TimedOut { .. }) => None,
+            answer => Some(answer),
+        }
+    }
+
+    fn end_of_wait(&mut self, waited: Duration) -> Option<ConsumeError> {
+        let side = &mut self.base_mut().0.side;
+        side.is_made_by_panic &= std::thread::panicking();
+        side.end_of_ring(waited)
+    }
+
+    fn is_ended(&self) -> bool {
+        let side = &self.base().side;
+        side.core.is_over() || side.segment().fate() != Fate::Live
+    }
+
+    fn bell(&self) -> (&Bell, &AtomicU32) {
+        let control = self.base().side.core.memory().control();
+        (&control.readers.0, &control.gate.announce)
+    }
+
+    fn count_park(&self) {
+        self.base().side.counters.parks.inc();
+    }
+
+    fn strategy(&self) -> WaitStrategy {
+        self.base().wait_strategy()
+    }
+
+    fn position(&self) -> i64 {
+        self.base().side.core.next()
+    }
+
+    fn segment(&self) -> &Segment {
+        self.base().side.segment()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn post(&self) -> Box<dyn Post> {
+        Box::new(self.base().side.core.memory().clone())
+    }
+}
+
+impl Select {
+    /// A wait that has waited for nothing yet.
+    pub fn new() -> Self {
+        Self { waiter: None, turn: 0, sleeper: Sleeper::new(true) }
+    }
+
+    /// Waits as long as `patience` says until at least one of `consumers` has something to read, or has come to the end of its ring, and says
+    /// which. Empty when the patience is at its end; and if there are no consumers, at once.
+    ///
+    /// Nothing is taken: read from each until there is nothing, or it is named again by the next call. All that are ready are named, each once; the
+    /// first of them is the next one after that which was named first by the last call, so that no consumer is kept waiting by others that always have something,
+    /// also if only the first is served. A death is told within 100 ms.
+    pub fn wait(&mut self, consumers: &mut [&mut dyn Selectable], patience: impl Into<Patience>) -> Vec<Ready> {
+        let mut sources: Vec<_> = consumers.iter_mut().map(|consumer| consumer.source()).collect();
+        let Some(first) = sources.first() else { return vec![] };
+        let strategy = first.0.strategy();
+        let turn = self.turn % sources.len();
+        let mut wait = SelectWait {
+            turn,
+            sources: &mut sources,
+            sleeper: &mut self.sleeper,
+            since: Instant::now(),
+            found: vec![],
+        };
+        let patience = patience.into();
+        if !wait.is_ready() && patience != Patience::Now {
+            let (is_ready, _) = spin_first(strategy, || wait.is_ready());
+            if !is_ready {
+                let waiter = self.waiter.take().filter(|waiter| waiter.strategy() == strategy);
+                let waiter = self.waiter.insert(waiter.unwrap_or_else(|| Waiter::new(strategy)));
+                waiter.wait(&mut wait, patience.deadline());
+            }
+        }
+        let found = wait.found;
+        if let Some(first) = found.first() {
+            self.turn = first.index + 1;
+        }
+        found
+    }
+}
+
+impl Default for Select {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+struct SelectWait<'a, 'b> {
+    /// With whom each look begins.
+    turn: usize,
+    sources: &'a mut [Source<'b>],
+    sleeper: &'a mut Sleeper,
+    since: Instant,
+    found: Vec<Ready>,
+}
+
+impl SelectWait<'_, '_> {
+    /// Notes every consumer of which `answer` has one, in the order of their turns. Whether there is one.
+    fn note(&mut self, mut answer: impl FnMut(&mut dyn Waitable) -> Option<Result<(), ConsumeError>>) -> bool {
+        let (before, from) = self.sources.split_at_mut(self.turn);
+        let from = from.iter_mut().zip(self.turn..);
+        for (source, index) in from.chain(before.iter_mut().zip(0..)) {
+            if let Some(outcome) = answer(&mut *source.0) {
+                self.found.push(Ready { index, outcome });
+            }
+        }
+        !self.found.is_empty()
+    }
+}
+
+impl Awaited for SelectWait<'_, '_> {
+    type Reason = ();
+
+    fn is_ready(&mut self) -> bool {
+        // Some ends are told once, so what was found is kept.
+        !self.found.is_empty() || self.note(|consumer| consumer.look())
+    }
+
+    fn is_ended(&mut self) -> bool {
+        self.sources.iter().any(|source| source.0.is_ended())
+    }
+
+    fn examine(&mut self) -> Option<()> {
+        let waited = self.since.elapsed();
+        let has_end = self.note(|consumer| match consumer.end_of_wait(waited) {
+            Some(damage @ ConsumeError::Damaged { .. }) => Some(Err(damage)),
+            // What was published before the end comes first.
+            Some(end) => consumer.look().or(Some(Err(end))),
+            None => None,
+        });
+        has_end.then_some(())
+    }
+
+    fn park(&mut self, slice: Duration) {
+        let (own, beyond) = self.sources.split_at(self.sources.len().min(OWN_MAX));
+        let is_watched = self.sleeper.watch(beyond);
+        let call = self.sleeper.bell.announce();
+        let tickets: Vec<_> = own.iter().map(|source| source.0.bell().0.announce()).collect();
+        // One barrier, after every announcement and before every look.
+        let barrier = before_second_look_at(own.iter().map(|source| source.0.bell().1));
+        if self.is_ready() || self.is_ended() {
+            return;
+        }
+        let own = &self.sources[..tickets.len()];
+        own.iter().for_each(|source| source.0.count_park());
+        let bells = own.iter().map(|source| source.0.bell().0).zip(tickets);
+        let slice = if barrier && is_watched { slice } else { slice.min(SLICE_WITHOUT_BARRIER) };
+        self.sleeper.sleep(call, bells, slice);
+    }
+
+    fn count_spins(&mut self, _: u64) {}
+}
+
+// Miri has no wait for several words.
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use super::*;
+    use crate::{Place, SharedConsumer, SharedProducer, attach_shared_consumer, build_shared_single_producer};
+    use testkit::watchdog::Watchdog;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn ring() -> (SharedProducer<u64>, SharedConsumer<u64>) {
+        let place = Place::heap();
+        let producer = build_shared_single_producer::<u64>(&place, 4).build_producer(|| 0).unwrap();
+        (producer, attach_shared_consumer::<u64>(&place, 4).build_consumer().unwrap())
+    }
+
+    /// Runs rounds of one event each, now here and now there, for each of which the reader sleeps at most `slice` at a time.
+    fn rounds(mut sleeper: Sleeper, rings: usize, rounds: u64, slice: Duration) {
+        let (mut producers, mut consumers): (Vec<_>, Vec<_>) = (0..rings).map(|_| ring()).unzip();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    // Now before, now while and now after the other side prepares to sleep.
+                    (0..round * 37 % 3000).for_each(|_| std::hint::spin_loop());
+                    let producer = &mut producers[round as usize * 7 % rings];
+                    let sequence = producer.publish(|event| *event = round).unwrap();
+                    while !producer.is_consumed(sequence) {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            for round in 0..rounds {
+                let mut sources: Vec<_> = consumers.iter_mut().map(Selectable::source).collect();
+                let since = Instant::now();
+                let mut wait =
+                    SelectWait { turn: 0, sources: &mut sources, sleeper: &mut sleeper, since, found: vec![] };
+                while !wait.is_ready() {
+                    wait.park(slice);
+                }
+                let Ready { index, outcome } = wait.found.remove(0);
+                outcome.unwrap();
+                assert_eq!(*consumers[index].next(Patience::Now).unwrap().unwrap(), round);
+            }
+        });
+    }
+
+    #[test]
+    fn no_ring_is_lost_however_long_it_sleeps() {
+        let _watchdog = Watchdog::new(LIMIT, "a select that lost a ring");
+        rounds(Sleeper::new(true), 3, 5_000, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn no_ring_is_lost_of_those_for_which_another_thread_sleeps() {
+        let _watchdog = Watchdog::new(LIMIT, "a select that lost a ring of another thread's");
+        rounds(Sleeper::new(true), OWN_MAX + 30, 1_000, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn where_the_kernel_cannot_wait_for_several_words_it_looks_often() {
+        let _watchdog = Watchdog::new(LIMIT, "a select that polls");
+        rounds(Sleeper::new(false), 3, 50, Duration::from_secs(3600));
+    }
+}

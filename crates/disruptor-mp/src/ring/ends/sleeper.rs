@@ -1,0 +1,102 @@
+//! Sleeping at the bells of many rings.
+//!
+//! **Lives here:** [`Sleeper`]. **Builds on:** `sync::futex` for as many as one thread can sleep at, `sync::watcher` for the others.
+//! **May touch it:** `select`.
+
+use super::select::{Source, Waitable};
+use crate::sync::bell::{Bell, Ticket};
+use crate::sync::wait::SLICE_WITHOUT_BARRIER;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use crate::sync::{futex, watcher::Watch};
+#[cfg(target_os = "linux")]
+use std::collections::HashMap;
+
+/// At how many bells the thread sleeps itself: the kernel waits for 128 words at once, and one is the sleeper's own.
+pub(super) const OWN_MAX: usize = 127;
+
+/// Who sleeps at the bells for one thread.
+pub(super) struct Sleeper {
+    /// Rung by the threads that sleep for the consumers beyond [`OWN_MAX`].
+    pub(super) bell: Arc<Bell>,
+    /// Whether to try the wait for several words.
+    #[cfg(target_os = "linux")]
+    waits_for_several: bool,
+    /// By the address of the consumer's segment, which its watch keeps mapped.
+    #[cfg(target_os = "linux")]
+    beyond: HashMap<usize, Watch>,
+}
+
+#[cfg(target_os = "linux")]
+impl Sleeper {
+    pub(super) fn new(waits_for_several: bool) -> Self {
+        Self { bell: Arc::new(Bell::new()), waits_for_several, beyond: HashMap::new() }
+    }
+
+    /// Has our bell rung when one of `beyond` has news. `false`: not for all of them, so look often.
+    pub(super) fn watch(&mut self, beyond: &[Source<'_>]) -> bool {
+        let mut is_complete = true;
+        for Source(consumer) in beyond {
+            let key = key_of(&**consumer);
+            // Of a process that was forked from the one that made it, a watch is a dead copy.
+            if self.beyond.get(&key).is_none_or(|watch| !watch.is_ours()) {
+                let bell = Arc::clone(&self.bell);
+                let Ok(watch) = Watch::new(consumer.post(), move || bell.ring()) else {
+                    is_complete = false;
+                    continue;
+                };
+                self.beyond.insert(key, watch);
+            }
+            let watch = &self.beyond[&key];
+            if !watch.is_armed_for(consumer.position()) {
+                watch.arm(consumer.position());
+            }
+        }
+        // Those of consumers that were left out meanwhile.
+        if self.beyond.len() > beyond.len() {
+            let keys: Vec<_> = beyond.iter().map(|source| key_of(&*source.0)).collect();
+            self.beyond.retain(|key, _| keys.contains(key));
+        }
+        is_complete
+    }
+
+    /// Sleeps for at most `slice`, until our bell is rung since `call` was drawn, or one of `bells` since its ticket was.
+    pub(super) fn sleep<'a>(&mut self, call: Ticket, bells: impl Iterator<Item = (&'a Bell, Ticket)>, slice: Duration) {
+        let own = Arc::clone(&self.bell);
+        let words = bells.map(|(bell, ticket)| (bell.word(), ticket.value()));
+        let words: Vec<_> = std::iter::once((own.word(), call.value())).chain(words).collect();
+        if self.waits_for_several {
+            self.waits_for_several = futex::wait_for_any(&words, Some(slice)).is_ok();
+        } else {
+            own.sleep(call, slice.min(SLICE_WITHOUT_BARRIER));
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn key_of(consumer: &dyn Waitable) -> usize {
+    std::ptr::from_ref(consumer.segment()).addr()
+}
+
+/// Elsewhere a sleeper looks once a millisecond.
+#[cfg(not(target_os = "linux"))]
+impl Sleeper {
+    pub(super) fn new(_waits_for_several: bool) -> Self {
+        Self { bell: Arc::new(Bell::new()) }
+    }
+
+    pub(super) fn watch(&mut self, beyond: &[Source<'_>]) -> bool {
+        beyond.is_empty()
+    }
+
+    pub(super) fn sleep<'a>(
+        &mut self,
+        call: Ticket,
+        _bells: impl Iterator<Item = (&'a Bell, Ticket)>,
+        slice: Duration,
+    ) {
+        self.bell.sleep(call, slice.min(SLICE_WITHOUT_BARRIER));
+    }
+}

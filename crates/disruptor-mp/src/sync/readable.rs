@@ -1,0 +1,40 @@
+//! A flag that `poll` and `epoll` understand.
+//!
+//! **Lives here:** [`Readable`], an eventfd. **Builds on:** nothing. **May touch it:** doorbells: their owners wait at it and clear it, the
+//! watcher's threads set it.
+
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A descriptor that is readable while it is set.
+pub(crate) struct Readable {
+    eventfd: OwnedFd,
+}
+
+impl Readable {
+    /// One that is not set.
+    ///
+    /// # Errors
+    /// The system refuses an eventfd.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { eventfd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
+    }
+
+    pub(crate) fn set(&self) {
+        // It can only fail because the counter is full, that is, because it is readable.
+        let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut count = [0; 8];
+        // It does not block: nothing to read is an error that says that it was clear.
+        let _ = rustix::io::read(&self.eventfd, &mut count);
+    }
+}
+
+impl AsFd for Readable {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.eventfd.as_fd()
+    }
+}
