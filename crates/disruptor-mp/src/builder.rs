@@ -9,6 +9,7 @@ use crate::ring::ends::auto::{AutoConsumer, NotStarted};
 use crate::ring::ends::consumer::SharedConsumer;
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::consumer_face::ConsumerEnd;
+use crate::ring::ends::patience::Patience;
 use crate::ring::ends::producer::SharedProducer;
 use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::ends::tap::Tap;
@@ -120,6 +121,7 @@ pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     consumer_core: Option<CoreSetting>,
     keeps_place: bool,
     after: Option<u64>,
+    ready: Option<Patience>,
     carries: PhantomData<fn() -> (E, F)>,
 }
 
@@ -151,6 +153,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             consumer_core: None,
             keeps_place: false,
             after: None,
+            ready: None,
             carries: PhantomData,
         }
     }
@@ -241,6 +244,36 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     #[must_use]
     pub fn coming_from(self, generation: u64) -> Self {
         Self { after: Some(generation), ..self }
+    }
+
+    /// What attaches then waits until there is a ring with a *living* producer, whichever side starts first: also where the ring of a system that
+    /// was killed as a whole is still there, until its next producer has replaced it or taken it over. It looks every 5 ms, and the patience
+    /// counts from this call.
+    ///
+    /// What would be no other at the next look ends the wait at once: a living producer of other events, an id that lives already, a ring that
+    /// this process may not open. Unread events that a dead producer has left are not delivered by it; attach without this for those.
+    ///
+    /// ```
+    /// use disruptor_mp::{SharedProducer, attach_shared_consumer};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = disruptor_mp::portable_shm_segment_name("doc");
+    /// # let place = name.clone();
+    /// // Usually another process, which may come later.
+    /// let producer = std::thread::spawn(move || SharedProducer::create(place, 8, || 0_u64));
+    /// let consumer = attach_shared_consumer::<u64>(&name, 8).attach_when_ready(Duration::from_secs(20)).build_consumer()?;
+    /// # drop((producer.join().unwrap()?, consumer));
+    ///
+    /// let nothing = attach_shared_consumer::<u64>("never-made", 8).attach_when_ready(Duration::from_millis(1)).build_consumer();
+    /// // there was nothing to attach to at shm:never-made within 1.1ms: there is no ring at shm:never-made
+    /// # assert!(nothing.map(drop).unwrap_err().is_timed_out());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn attach_when_ready(self, patience: impl Into<Patience>) -> Self {
+        Self { ready: Some(patience.into()), ..self }
     }
 
     /// The application's rank of the consumer, for reports.
@@ -393,6 +426,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             keeps_place: self.keeps_place,
             wait: self.wait.overridden()?,
             after: self.after,
+            ready: self.ready,
         })
     }
 
@@ -442,7 +476,7 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Attaches a consumer to a ring that exists.
     ///
     /// # Errors
-    /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
+    /// See [`MultiProcessError`]: `NotFound` (`NotReadyInTime` where it was to [wait](Self::attach_when_ready)), `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
     /// `TableFull`, and so on.
     pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E, F>> {
         Ok(SharedConsumer::new(self.consumer_end::<Slots<E, F>>()?))

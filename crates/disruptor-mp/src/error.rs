@@ -8,7 +8,7 @@
 //! **May touch it:** builders return it; the errors of a running ring are in `ring::ends::error`.
 
 use crate::counters::TableError;
-use crate::liveness::ProcessState;
+use crate::liveness::{Ending, ProcessState, went};
 use crate::ring::identity::InvalidConsumerId;
 use crate::ring::membership::JoinError;
 use crate::ring::memory::layout::{ShapeError, SizeUnit};
@@ -31,6 +31,29 @@ pub enum MultiProcessError {
     NotFound {
         /// The ring.
         place: String,
+    },
+    /// There is a ring of that name, and it has no producer: a process that died has left it, or its producer has just closed it. Said only
+    /// where a living one was asked for: see [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready).
+    #[error("the ring at {place} has no producer: process {pid} {}{}", went(*how), and_besides(.difference))]
+    NoProducer {
+        /// The ring.
+        place: String,
+        /// Its last producer, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
+        pid: u32,
+        /// How that went.
+        how: Ending,
+        /// Why the ring that it has left is not one for this program either, if it is not.
+        difference: Option<Box<MultiProcessError>>,
+    },
+    /// No ring with a living producer was there in time. The source says what there was instead. Start the producer, or wait longer.
+    #[error("there was nothing to attach to at {place} within {waited:.1?}: {source}")]
+    NotReadyInTime {
+        /// The ring.
+        place: String,
+        /// How long it was waited for.
+        waited: Duration,
+        /// What kept this process from attaching when it gave up.
+        r#source: Box<MultiProcessError>,
     },
     /// The ring exists, but this process may not use it.
     #[error("{source}")]
@@ -369,6 +392,11 @@ impl fmt::Display for Usable<'_> {
     }
 }
 
+/// What else is to be said of a ring without a producer.
+fn and_besides(difference: &Option<Box<MultiProcessError>>) -> String {
+    difference.as_ref().map_or_else(String::new, |difference| format!("; besides, {difference}"))
+}
+
 /// What a ring carries in comparison with what is expected, for a sentence.
 fn content(found: &Option<String>, wanted: &Option<String>) -> String {
     let schema = |tag: &Option<String>| MessageSchema::parse(tag.as_ref()?).ok();
@@ -391,7 +419,20 @@ fn content(found: &Option<String>, wanted: &Option<String>) -> String {
 impl MultiProcessError {
     /// Whether a wait for peers was longer than it might be.
     pub fn is_timed_out(&self) -> bool {
-        matches!(self, Self::CoordinationTimeout { .. })
+        matches!(self, Self::CoordinationTimeout { .. } | Self::NotReadyInTime { .. })
+    }
+
+    /// Whether a ring may be there, and may be attached to, at the next look: there is none yet, it changes hands, or a process that has died
+    /// has left it. For loops that look by themselves; [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready) is one.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. }
+                | Self::NoProducer { .. }
+                | Self::Replaced { .. }
+                | Self::Join { source: JoinError::JoinInProgress, .. }
+                | Self::Unusable { source: OpenError::NotReady { .. }, .. }
+        )
     }
 
     pub(crate) fn from_open(place: &crate::segment::Place, source: OpenError) -> Self {

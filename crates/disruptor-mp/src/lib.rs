@@ -62,7 +62,8 @@
 //! | where a late consumer starts | [`StartAt`] |
 //! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
 //! | waiting for several consumers at once | [`Select`] |
-//! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`ConsumerEnd::doorbell`] |
+//! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`RoomDoorbell`] |
+//! | attaching before the producer is there | [`SharedDisruptorBuilder::attach_when_ready`] |
 //! | required consumers, alerts, the stall report | [`liveness`], [`ProducerEnd::enable_required_consumer_liveness`] |
 //! | what may live in a slot, and the schema in the segment | [`schema`] |
 //! | shared memory, files, memory files, heap; space, permissions | [`segment`], [`Place`], [`CreateOptions`] |
@@ -188,6 +189,7 @@ mod exports {
     pub use crate::ring::ends::records::lease::{RecordLease, RecordMeta};
     pub use crate::ring::ends::records::producer::RecordProducer;
     pub use crate::ring::ends::records::tap::{RecordCopy, RecordTap};
+    pub use crate::ring::ends::room_doorbell::RoomDoorbell;
     pub use crate::ring::ends::select::{Ready, Select, Selectable, Source};
     pub use crate::ring::ends::tap::Tap;
     pub use crate::ring::identity::InvalidConsumerId;

@@ -258,6 +258,8 @@
 //! | a report at any time, from either side | [`ProducerEnd::stall_report`], [`ConsumerEnd::stall_report`] |
 //! | counters, also of a process that is dead | [`observability`] |
 //! | waiting in an event loop | [`ConsumerEnd::doorbell`]; in tokio `asynchronous`, with the feature `tokio` |
+//! | waiting for several streams at once | [`Select`] |
+//! | starting before the other side | [`attach_when_ready`](transport::TransportBuilder::attach_when_ready) |
 //! | removing what a crash left | [`gc`] |
 //!
 //! # What holds

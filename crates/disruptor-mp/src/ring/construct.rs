@@ -10,10 +10,12 @@ use super::selection::Selection;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::ring::ends::consumer_end::ConsumerBase;
+use crate::ring::ends::patience::Patience;
 use crate::ring::ends::producer_end::{Origin, ProducerBase};
 use crate::ring::memory::layout::{Carries, PLACES_FOR_OTHERS, TABLE_LEN_MAX, blueprint};
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::memory::sections::{control, initialise};
+use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::Form;
 use crate::ring::protocol::join::StartAt;
 use crate::ring::protocol::memory::Memory;
@@ -28,7 +30,7 @@ use crate::sync::announce::Announce;
 use crate::sync::primitive::Ordering;
 use crate::sync::wait::WaitStrategy;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it `InUse` soon.
 const ATTEMPTS: usize = 16;
@@ -70,6 +72,8 @@ pub(crate) struct ConsumerRequest {
     pub(crate) wait: WaitStrategy,
     /// The generation of the ring that the consumer comes from, in which it has read everything: only those after it are asked for.
     pub(crate) after: Option<u64>,
+    /// How long to wait for a ring with a living producer; `None`: whatever is there will do.
+    pub(crate) ready: Option<Patience>,
 }
 
 /// A segment with the producer's claim, and how it was come by.
@@ -442,7 +446,68 @@ fn check_table(segment: &Segment, request: &ProducerRequest) -> MultiProcessResu
     Ok(())
 }
 
+/// How often a wait for a ring looks. A producer that takes a ring over changes nothing that the system would tell of, so there is no way but to
+/// look; a look at a name that is not there costs some microseconds.
+const READY_LOOK: Duration = Duration::from_millis(5);
+
+/// Attaches a consumer, as soon as that is possible if the request says so.
 pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
+    let Some(patience) = request.ready else { return attach(&request) };
+    let (begin, deadline) = (Instant::now(), patience.deadline());
+    loop {
+        let hindrance = match attach::<S>(&request) {
+            Err(error) if error.is_passing() || is_left_over(&request.place, &error) => error,
+            answer => return answer,
+        };
+        let left = deadline.map_or(READY_LOOK, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            let (place, waited) = (request.place.to_string(), begin.elapsed());
+            return Err(MultiProcessError::NotReadyInTime { place, waited, source: Box::new(hindrance) });
+        }
+        std::thread::sleep(READY_LOOK.min(left));
+    }
+}
+
+/// Whether what stands at `place` is nothing that could be opened, and no process lives in it: then a producer will replace it.
+fn is_left_over(place: &Place, error: &MultiProcessError) -> bool {
+    matches!(error, MultiProcessError::Unusable { source, .. } if is_other(source))
+        && segment::occupant(place).is_ok_and(|occupant| occupant.is_none_or(|occupant| !occupant.is_in_use))
+}
+
+/// Says so if the ring has no producer that could go on.
+fn check_producer<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> MultiProcessResult<()> {
+    let place = segment.called().to_string();
+    // The lock before the flags: a producer that closed and let go in between has said so by now.
+    let is_held = segment.is_held(PRODUCER_BYTE).map_err(|source| MultiProcessError::Os {
+        place: place.clone(),
+        call: "looking at the producer's lock",
+        source,
+    })?;
+    if segment.fate() != Fate::Live {
+        return Err(MultiProcessError::Replaced { place });
+    }
+    let control = control(segment);
+    let how = match control {
+        Some(control) if control.gate.is_closed() => Ending::Left,
+        Some(control) if control.gate.is_abandoned() => Ending::Panicked,
+        _ if is_held => return Ok(()),
+        _ => Ending::Killed,
+    };
+    let pid = control.map_or(segment.header().creator, |control| control.producer.identity.load()).pid;
+    let difference = check_ring::<S>(segment, request).err().map(Box::new);
+    Err(MultiProcessError::NoProducer { place, pid, how, difference })
+}
+
+/// Whether the ring is one of this program's.
+fn check_ring<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> MultiProcessResult<()> {
+    let schema = check_shape::<S>(segment, request.capacity)?;
+    match &request.content_tag {
+        Some(tag) => check_content(segment, &schema, Some(tag)),
+        None => Ok(()),
+    }
+}
+
+fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
     let id = match &request.id {
         Some(id) => ConsumerId::chosen(id)?,
         None => ConsumerId::generated(),
@@ -452,11 +517,11 @@ pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResu
     let place = &request.place;
     let newest = Segment::open(place, S::Form::KIND, Access::ReadWrite)
         .map_err(|error| MultiProcessError::from_open(place, error))?;
-    let (segment, left) = to_read::<S>(newest, &id, request.after)?;
-    let schema = check_shape::<S>(&segment, request.capacity)?;
-    if request.content_tag.is_some() {
-        check_content(&segment, &schema, request.content_tag.as_deref())?;
+    if request.ready.is_some() {
+        check_producer::<S>(&newest, request)?;
     }
+    let (segment, left) = to_read::<S>(newest, &id, request.after)?;
+    check_ring::<S>(&segment, request)?;
     let memory = Mapped::<S>::new(segment);
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
     let refused = |error| MultiProcessError::from_join(memory.segment().called(), error);

@@ -127,6 +127,11 @@ impl Ticket {
     pub(crate) fn value(self) -> u32 {
         self.0
     }
+
+    /// The ticket of that value.
+    pub(crate) fn of(value: u32) -> Self {
+        Self(value)
+    }
 }
 
 /// The futex of a model: "compare and sleep" is one step, as it is in the kernel.

@@ -28,22 +28,22 @@ const POLL: Duration = Duration::from_millis(1);
 /// How long it sleeps there while nothing is armed: only a call can bring work.
 const REST: Duration = Duration::from_secs(60);
 
-/// A position that is not waited for.
+/// What nothing waits for; everything else that may be waited for, mostly a position, is not negative.
 const DISARMED: i64 = -1;
 
 /// What a watch waits for.
 pub(crate) trait Post: Send + Sync {
-    /// The bell that is rung when there is news.
-    fn bell(&self) -> &Bell;
+    /// The bell that is rung when there is news for `position`.
+    fn bell(&self, position: i64) -> &Bell;
 
-    /// The word in which whoever rings says how it announces.
-    fn announce(&self) -> &AtomicU32;
+    /// The word in which the one that rings it says how it announces.
+    fn announce(&self, position: i64) -> &AtomicU32;
 
     /// Whether what is waited for at `position` is there, or will never come. No system call.
     fn has_news(&self, position: i64) -> bool;
 
-    /// Whether whoever rings is dead. Costs a system call.
-    fn is_deserted(&self) -> bool;
+    /// Whether the one that rings is dead. Costs a system call.
+    fn is_deserted(&self, position: i64) -> bool;
 }
 
 /// What is called once when the post has news. Only one thread at a time arms it.
@@ -289,7 +289,7 @@ impl Group {
                 let Some(parked) = round.park(is_due) else { continue };
                 let slice = if parked.barrier { examine_at - now } else { SLICE_WITHOUT_BARRIER };
                 sleep = Some(sleep.map_or(slice, |sleep: Duration| sleep.min(slice)));
-                words.push((round.watched.post.bell().word(), parked.ticket.value()));
+                words.push((round.watched.post.bell(parked.position).word(), parked.ticket.value()));
             }
             if waits_for_several {
                 waits_for_several = futex::wait_for_any(&words, sleep).is_ok();
@@ -330,14 +330,13 @@ impl Round {
             self.parked = None;
             return None;
         }
-        let still =
-            self.parked.filter(|parked| parked.position == position && post.bell().is_silent_since(parked.ticket));
+        let still = self.parked.filter(|it| it.position == position && post.bell(position).is_silent_since(it.ticket));
         // Announced and passed the barrier for this position before: whoever publishes sees it. Only otherwise do it (again).
         let parked = still.unwrap_or_else(|| {
-            let ticket = post.bell().announce();
-            Parked { position, ticket, barrier: before_second_look(post.announce()) }
+            let ticket = post.bell(position).announce();
+            Parked { position, ticket, barrier: before_second_look(post.announce(position)) }
         });
-        if post.has_news(position) || (is_due && post.is_deserted()) {
+        if post.has_news(position) || (is_due && post.is_deserted(position)) {
             self.watched.call(position);
             self.parked = None;
             return None;
@@ -378,16 +377,16 @@ mod tests {
     }
 
     impl Post for Arc<Counter> {
-        fn bell(&self) -> &Bell {
+        fn bell(&self, _: i64) -> &Bell {
             &self.bell
         }
-        fn announce(&self) -> &AtomicU32 {
+        fn announce(&self, _: i64) -> &AtomicU32 {
             &self.announce
         }
         fn has_news(&self, position: i64) -> bool {
             self.count.load(Ordering::Acquire) > position
         }
-        fn is_deserted(&self) -> bool {
+        fn is_deserted(&self, _: i64) -> bool {
             false
         }
     }

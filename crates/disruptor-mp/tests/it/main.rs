@@ -72,11 +72,14 @@ mod places;
 mod plain_loop;
 mod processes;
 mod proptest;
+mod ready;
 mod reasons;
 mod record_batches;
 mod record_taps;
 mod records;
 mod ring;
+#[cfg(target_os = "linux")]
+mod room_doorbell;
 #[cfg(target_os = "linux")]
 mod select;
 mod shown;

@@ -1,9 +1,10 @@
 //! A doorbell that a task waits at.
 //!
-//! **Lives here:** [`Bell`]. **Builds on:** the ring's doorbell, tokio's reactor. **May touch it:** the receiving end.
+//! **Lives here:** [`Bell`]. **Builds on:** the doorbells of the ring's ends, tokio's reactor. **May touch it:** both awaited ends.
 
-use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell};
+use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell, ProducerEnd, PublishError, RoomDoorbell};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::io::Interest;
@@ -11,12 +12,12 @@ use tokio::io::unix::AsyncFd;
 
 /// A doorbell, registered with the reactor of the runtime in which it was made.
 #[derive(Debug)]
-pub(super) struct Bell {
-    fd: AsyncFd<Doorbell>,
+pub(super) struct Bell<D: AsRawFd> {
+    fd: AsyncFd<D>,
 }
 
-impl Bell {
-    pub(super) fn new(doorbell: Doorbell) -> io::Result<Self> {
+impl<D: AsRawFd> Bell<D> {
+    pub(super) fn new(doorbell: D) -> io::Result<Self> {
         // Deprecated because it believes `as_raw_fd`, which safe code could make answer anything. A doorbell answers with the one
         // descriptor that it owns, and keeps it open until it is dropped, which is after the registration: all that the unsafe successor
         // asks for.
@@ -25,6 +26,16 @@ impl Bell {
         Ok(Self { fd })
     }
 
+    /// Ready when the doorbell was rung since it was armed.
+    fn poll_rung(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut rung = ready!(self.fd.poll_read_ready(context)).expect("the runtime has not been shut down");
+        // Forgotten before the ring is looked at, by the next arming: what is rung after that look makes it readable again.
+        rung.clear_ready();
+        Poll::Ready(())
+    }
+}
+
+impl Bell<Doorbell> {
     /// Ready when it is worth looking into the ring: there may be something. An error when there is nothing and never will be.
     ///
     /// Armed anew by every poll that finds nothing, because only the doorbell's own look tells whether a ring was missed. Whoever stops
@@ -38,12 +49,26 @@ impl Bell {
             if !self.fd.get_mut().arm(consumer) {
                 return Poll::Ready(settle(consumer));
             }
-            let mut rung = ready!(self.fd.poll_read_ready(context)).expect("the runtime has not been shut down");
-            // Forgotten before the ring is looked at, by the arming above: what is rung after that look makes it readable again.
-            rung.clear_ready();
+            ready!(self.poll_rung(context));
             // Rung for a death, for an event, or readable from an earlier time.
             consumer.check_producer()?;
         }
+    }
+}
+
+impl Bell<RoomDoorbell> {
+    /// Ready when it is worth publishing again: there may be room. An error when there is none and waiting is pointless.
+    pub(super) fn poll_room(
+        &mut self,
+        context: &mut Context<'_>,
+        producer: &mut impl ProducerEnd,
+    ) -> Poll<Result<(), PublishError>> {
+        while self.fd.get_mut().arm(producer) {
+            ready!(self.poll_rung(context));
+            // Rung for a death, for room, or readable from an earlier time.
+            producer.check_room()?;
+        }
+        Poll::Ready(producer.check_room())
     }
 }
 

@@ -7,7 +7,7 @@ use super::bell::Bell;
 use crate::codec::Codec;
 use crate::transport::{Format, Message, TransportConsumer, TransportError, TransportResult};
 use crate::typed_transport::{TypedConsumer, TypedMessage, TypedReceiveError};
-use disruptor_mp::{ConsumeError, ConsumerEnd, Patience};
+use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell, Patience};
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -136,7 +136,7 @@ impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
 /// and the stream goes on; so is [`ConsumeError::Os`], which says that it is not known whether the producer lives.
 pub struct AsyncConsumer<C> {
     // Before the consumer: nothing waits at the ring's bell when the ring goes.
-    bell: Bell,
+    bell: Bell<Doorbell>,
     consumer: C,
     /// Whether the stream has yielded its last item.
     has_ended: bool,
@@ -294,7 +294,7 @@ impl<C: Receive> AsyncConsumer<C> {
 /// Ready when `consumer`, whose bell that is, has a message, which stays where it is; or when nothing will come, or one message was skipped.
 pub(super) fn poll_message<C: Receive>(
     consumer: &mut C,
-    bell: &mut Bell,
+    bell: &mut Bell<Doorbell>,
     context: &mut Context<'_>,
 ) -> Poll<Result<(), C::Error>> {
     let budget = ready!(coop::poll_proceed(context));

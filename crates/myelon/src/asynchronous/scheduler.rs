@@ -4,9 +4,11 @@
 //! ring. **May touch it:** one task at a time.
 
 use super::bell::Bell;
+use super::send::RoomBell;
 use super::send::{publish, take_turn};
 use crate::topology::{Answer, Arrival, Departure, RestartError, SchedulerEnd, UrgentError, Whom};
 use crate::transport::{Format, Records, TransportResult};
+use disruptor_mp::Doorbell;
 use disruptor_mp::Sequence;
 use std::fmt;
 use std::future::poll_fn;
@@ -44,6 +46,7 @@ const NAP: Duration = Duration::from_millis(1);
 pub struct AsyncScheduler<F: Format = Records> {
     // Before the scheduler: nothing waits at a ring's bell when the ring goes.
     bells: Vec<Option<RingBell>>,
+    room: RoomBell,
     scheduler: SchedulerEnd<F>,
 }
 
@@ -51,14 +54,14 @@ pub struct AsyncScheduler<F: Format = Records> {
 struct RingBell {
     /// Which of its worker's rings that is.
     ring_number: u64,
-    bell: Bell,
+    bell: Bell<Doorbell>,
 }
 
 impl<F: Format> AsyncScheduler<F> {
     /// Wraps `scheduler`, whose wait strategies are not used from then on.
     pub fn new(scheduler: SchedulerEnd<F>) -> Self {
         let bells = (0..scheduler.worker_count()).map(|_| None).collect();
-        Self { bells, scheduler }
+        Self { bells, room: None, scheduler }
     }
 
     /// Sends `bytes` to every worker, as [`SchedulerEnd::broadcast`] does, and awaits room.
@@ -71,7 +74,7 @@ impl<F: Format> AsyncScheduler<F> {
     /// # Panics
     /// If it has to wait in a runtime without a time driver; so do all calls here.
     pub async fn broadcast(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        let sent = publish(self.scheduler.broadcast_ring(), bytes, kind).await;
+        let sent = publish(self.scheduler.broadcast_ring(), &mut self.room, bytes, kind).await;
         self.scheduler.note_sent();
         sent
     }
@@ -152,7 +155,7 @@ impl<F: Format> AsyncScheduler<F> {
 
     /// [`SchedulerEnd::close`], on a thread for what blocks.
     pub async fn close(self) -> Vec<Departure> {
-        let Self { bells, scheduler } = self;
+        let Self { bells, scheduler, .. } = self;
         drop(bells);
         let closed = tokio::task::spawn_blocking(move || scheduler.close()).await;
         closed.expect("closing does not panic, and is not cancelled once it runs")
@@ -191,7 +194,7 @@ impl<F: Format> AsyncScheduler<F> {
     }
 
     fn poll_bells(&mut self, context: &mut Context<'_>, silent: &[usize]) -> Poll<Rung> {
-        let Self { bells, scheduler } = self;
+        let Self { bells, scheduler, .. } = self;
         for &rank in silent {
             let Some((ring_number, responses)) = scheduler.heard_ring(rank) else { continue };
             if bells[rank].as_ref().is_none_or(|bell| bell.ring_number != ring_number) {

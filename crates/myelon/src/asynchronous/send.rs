@@ -1,27 +1,27 @@
 //! The sending end, awaited.
 //!
-//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** both transports, tokio's
+//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** `bell`, both transports, tokio's
 //! clock. **May touch it:** one task at a time.
 
+use super::bell::Bell;
 use crate::codec::Codec;
 use crate::transport::{Format, TransportError, TransportProducer};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
-use disruptor_mp::{Patience, ProducerEnd, Sequence};
+use disruptor_mp::{Patience, ProducerEnd, PublishError, RoomDoorbell, Sequence};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::ready;
 use std::time::Duration;
 use tokio::task::coop;
-use tokio::time::Instant;
 
 /// How often a full ring is looked at again before its producer sleeps: consumers that are at work make room in less than a tick.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 
-/// The pause between two looks after that: the shortest that tokio's clock has.
+/// The pause between two looks after that where there is no doorbell: the shortest that tokio's clock has.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How often the consumers are examined meanwhile, which costs system calls.
-const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
+/// The doorbell of a producer that awaits room; made when it is needed first.
+pub(super) type RoomBell = Option<Bell<RoomDoorbell>>;
 
 /// An end whose room can be awaited: [`TransportProducer`] or [`TypedProducer`]. Sealed.
 pub trait Publish: sealed::Publish + ProducerEnd {}
@@ -83,17 +83,19 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
 
 /// A producer whose room is awaited: `P` is a [`TransportProducer`] or a [`TypedProducer`].
 ///
-/// Consumers do not ring for a producer that awaits: while the ring is full it looks again sixteen times in as many turns of the runtime,
-/// and then once a millisecond. So a message that found the ring full leaves up to two milliseconds after there is room, and one that
-/// found room leaves at once.
+/// While the ring is full its task looks again sixteen times, in as many turns of the runtime: consumers that are at work make room in less. Then it
+/// sleeps, and so may the thread: one thread of the process sleeps for it at the bell of the consumer that keeps it back. Where there is no
+/// doorbell (another system than Linux, or no descriptor left) it looks once a millisecond.
 pub struct AsyncProducer<P> {
+    // Before the producer: nothing waits at a consumer's bell when the ring goes.
+    bell: RoomBell,
     producer: P,
 }
 
 impl<P: Publish> AsyncProducer<P> {
     /// Wraps `producer`, whose wait strategy is not used from then on.
     pub fn new(producer: P) -> Self {
-        Self { producer }
+        Self { bell: None, producer }
     }
 
     /// Sends `message`, and waits for room while the ring is full, as long as its consumers live. Returns the message's sequence.
@@ -107,9 +109,9 @@ impl<P: Publish> AsyncProducer<P> {
     /// publishing, which this is not.
     ///
     /// # Panics
-    /// If it has to wait in a runtime without a time driver.
+    /// If it has to wait in a runtime without an I/O driver, or, where there is no doorbell, without a time driver.
     pub async fn publish(&mut self, message: &P::Message, kind: u8) -> Result<Sequence, P::Error> {
-        publish(&mut self.producer, message, kind).await
+        publish(&mut self.producer, &mut self.bell, message, kind).await
     }
 
     /// The end that is wrapped, for its peers and reports.
@@ -131,11 +133,11 @@ impl<P: Publish> AsyncProducer<P> {
 /// [`AsyncProducer::publish`] by a producer that is lent.
 pub(super) async fn publish<P: Publish>(
     producer: &mut P,
+    bell: &mut RoomBell,
     message: &P::Message,
     kind: u8,
 ) -> Result<Sequence, P::Error> {
     let mut looks = 0;
-    let mut examine_at = None;
     loop {
         // Also where there is always room: other tasks get their turn.
         take_turn().await;
@@ -147,16 +149,25 @@ pub(super) async fn publish<P: Publish>(
             Err(error) if P::is_full(&error) => {}
             answer => return answer,
         }
-        let now = Instant::now();
-        if now >= *examine_at.get_or_insert(now) {
-            examine_at = Some(now + EXAMINE_INTERVAL);
-            producer.check_room().map_err(TransportError::from)?;
-        }
         looks += 1;
         if looks <= LOOKS_BEFORE_SLEEP {
             tokio::task::yield_now().await;
         } else {
+            room(producer, bell).await.map_err(TransportError::from)?;
+        }
+    }
+}
+
+/// Waits until there may be room for what the last call found none for.
+async fn room<P: Publish>(producer: &mut P, bell: &mut RoomBell) -> Result<(), PublishError> {
+    if bell.is_none() {
+        *bell = producer.room_doorbell().and_then(Bell::new).ok();
+    }
+    match bell {
+        Some(bell) => poll_fn(|context| bell.poll_room(context, producer)).await,
+        None => {
             tokio::time::sleep(PAUSE).await;
+            producer.check_room()
         }
     }
 }

@@ -4,10 +4,10 @@
 
 use super::bell::Bell;
 use super::receive::poll_message;
-use super::send::publish;
+use super::send::{RoomBell, publish};
 use crate::topology::{Broadcast, WorkerEnd};
 use crate::transport::{Format, Message, Records, TransportError, TransportResult};
-use disruptor_mp::{ConsumeError, Patience, Sequence};
+use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
 use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
@@ -39,9 +39,10 @@ use std::task::Poll;
 #[derive(Debug)]
 pub struct AsyncWorker<F: Format = Records> {
     // Before the worker: nothing waits at the ring's bell when the ring goes.
-    bell: Bell,
+    bell: Bell<Doorbell>,
     /// That of the urgent lane, if there is one.
-    urgent_bell: Option<Bell>,
+    urgent_bell: Option<Bell<Doorbell>>,
+    room: RoomBell,
     worker: WorkerEnd<F>,
 }
 
@@ -57,7 +58,7 @@ impl<F: Format> AsyncWorker<F> {
         let (broadcasts, urgent) = worker.lanes();
         let bell = Bell::new(broadcasts.doorbell()?)?;
         let urgent_bell = urgent.map(|urgent| urgent.doorbell().and_then(Bell::new)).transpose()?;
-        Ok(Self { bell, urgent_bell, worker })
+        Ok(Self { bell, urgent_bell, room: None, worker })
     }
 
     /// The next broadcast, in place, with the way to answer it; `None` once the scheduler has closed the topology. Dropping it acknowledges
@@ -71,7 +72,7 @@ impl<F: Format> AsyncWorker<F> {
     /// # Panics
     /// When it has to wait and the runtime is being shut down.
     pub async fn next(&mut self) -> TransportResult<Option<AsyncBroadcast<'_, F>>> {
-        let Self { bell, urgent_bell, worker } = self;
+        let Self { bell, urgent_bell, room, worker } = self;
         let heard = poll_fn(|context| {
             let (broadcasts, urgent) = worker.lanes();
             if let (Some(urgent), Some(bell)) = (urgent, &mut *urgent_bell)
@@ -88,7 +89,7 @@ impl<F: Format> AsyncWorker<F> {
         }
         // What was seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
         let broadcast = worker.next(Patience::Now)?.ok_or(TransportError::Consume(ConsumeError::Forked))?;
-        Ok(Some(AsyncBroadcast { broadcast }))
+        Ok(Some(AsyncBroadcast { broadcast, room }))
     }
 
     /// Answers the broadcast `step`, as [`WorkerEnd::answer`] does, and awaits room.
@@ -100,7 +101,7 @@ impl<F: Format> AsyncWorker<F> {
     pub async fn answer(&mut self, step: Sequence, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
         let (_, responses) = self.worker.rings();
         responses.set_in_reply_to(Some(step));
-        publish(responses, bytes, kind).await
+        publish(responses, &mut self.room, bytes, kind).await
     }
 
     /// The end that is wrapped.
@@ -125,6 +126,7 @@ impl<F: Format> AsyncWorker<F> {
 #[must_use = "dropping a broadcast acknowledges it"]
 pub struct AsyncBroadcast<'a, F: Format = Records> {
     broadcast: Broadcast<'a, F>,
+    room: &'a mut RoomBell,
 }
 
 impl<F: Format> AsyncBroadcast<'_, F> {
@@ -153,7 +155,7 @@ impl<F: Format> AsyncBroadcast<'_, F> {
     /// # Errors
     /// As [`Broadcast::answer`].
     pub async fn answer(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        publish(self.broadcast.responses(), bytes, kind).await
+        publish(self.broadcast.responses(), self.room, bytes, kind).await
     }
 
     /// Gives it back without acknowledging it: the next call returns it again.

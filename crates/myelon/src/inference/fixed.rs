@@ -46,7 +46,7 @@ pub enum InferenceTopologyError {
 /// `{segment}_wk_{i}`, and comes back under that id if it dies.
 ///
 /// ```
-/// use myelon::inference::{FixedTopology, WorkerCount};
+/// use myelon::inference::{FixedTopology, InferenceTopologyResult, WorkerCount};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let segment = myelon::portable_shm_segment_name("doc");
 /// let topology = FixedTopology::new(&segment, 1024, WorkerCount::Two);
@@ -54,14 +54,10 @@ pub enum InferenceTopologyError {
 ///     let topology = topology.clone();
 ///     move || topology.build_scheduler::<u64>(|| 0) // returns once both workers have joined
 /// });
-/// // Usually in two other processes, which try again while there is no ring yet:
-/// let attach = |index| loop {
-///     if let Ok(worker) = topology.attach_worker::<u64>(index) {
-///         break worker;
-///     }
-///     std::thread::yield_now();
-/// };
-/// let mut workers = [attach(0), attach(1)];
+/// // Usually in two other processes, which may start before the scheduler:
+/// let patience = std::time::Duration::from_secs(20);
+/// let attach = |index| topology.worker_builder::<u64>(index)?.attach_when_ready(patience).build_consumer().map_err(From::from);
+/// let mut workers = [attach(0), attach(1)].into_iter().collect::<InferenceTopologyResult<Vec<_>>>()?;
 /// let mut producer = scheduler.join().unwrap()?;
 /// producer.publish(|step| *step = 7)?;
 /// for worker in &mut workers {
@@ -211,7 +207,8 @@ impl FixedTopology {
     /// Attaches worker `index`.
     ///
     /// # Errors
-    /// `InvalidWorkerIndex`; `MultiProcess` with `NotFound` while there is no scheduler, or with `Join` if that worker lives already.
+    /// `InvalidWorkerIndex`; `MultiProcess` with `NotFound` while there is no scheduler (to wait for it, build with
+    /// [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready)), or with `Join` if that worker lives already.
     pub fn attach_worker<E: Event>(&self, index: usize) -> InferenceTopologyResult<SharedConsumer<E>> {
         Ok(self.worker_builder(index)?.build_consumer()?)
     }

@@ -9,7 +9,7 @@
 
 use super::answer::{Answer, Change, Outcome};
 use super::child::{ChildProcess, Exit};
-use super::refusal::{JoinRefusal, is_passing};
+use super::refusal::JoinRefusal;
 use super::report::Progress;
 use super::steps::{Answered, Reply, Unwanted};
 use crate::transport::{Format, TransportBuilder, TransportConsumer, TransportError, TransportResult, WaitStrategy};
@@ -704,7 +704,7 @@ impl<F: Format> Peer<F> {
     /// If the ring is the worker's own and can never be used, tells the worker so.
     fn refuse(&mut self, error: &TransportError) {
         let (TransportError::Build(build), Standing::Present(process)) = (error, self.standing) else { return };
-        if is_passing(build) {
+        if build.is_passing() {
             return;
         }
         let cause = RefusalCause::of(build);

@@ -10,7 +10,6 @@ use super::error::WorkerJoinError;
 use super::invitation::Invitation;
 use crate::transport::text::{Fields, Writer};
 use disruptor_mp::liveness::{ProcessIdentity, Refusal, RefusalCause, leave_refusal};
-use disruptor_mp::{JoinError, MultiProcessError};
 use std::fmt;
 use std::os::fd::OwnedFd;
 
@@ -123,16 +122,6 @@ pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &Worke
     if !is_told {
         let _ = leave_refusal(invitation.broadcast_place(), Some(invitation.rank() as u32), cause);
     }
-}
-
-/// Whether a ring may be there, and may be attached to, at the next look.
-pub(super) fn is_passing(error: &MultiProcessError) -> bool {
-    matches!(
-        error,
-        MultiProcessError::NotFound { .. }
-            | MultiProcessError::Replaced { .. }
-            | MultiProcessError::Join { source: JoinError::JoinInProgress, .. }
-    )
 }
 
 /// As much of the text as a line has room for.

@@ -8,7 +8,7 @@ use super::description::RESPONSE_CONSUMERS_MAX;
 use super::error::{MeetingPlace, Parentage, SchedulerEnding, WorkerJoinError};
 use super::invitation::{Invitation, scheduler_id};
 use super::orphan::{Tie, die_with_parent, is_our_parent};
-use super::refusal::{is_passing, tell};
+use super::refusal::tell;
 use super::urgent::{Lane, UrgentHandle};
 use crate::transport::{
     Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult,
@@ -265,7 +265,7 @@ impl Meeting<'_> {
                     let place = self.invitation.broadcast_place().untitled().to_string();
                     return Err(WorkerJoinError::NoRing { worker: self.worker(), place, scheduler: self.parentage() });
                 }
-                Err(TransportError::Build(error)) if is_passing(&error) => {
+                Err(TransportError::Build(error)) if error.is_passing() => {
                     MeetingPlace::Unusable(Box::new(error.into()))
                 }
                 Err(error) => return Err(WorkerJoinError::Broadcast(error)),
@@ -304,7 +304,7 @@ impl Meeting<'_> {
                         MeetingPlace::Ended { place: self.invitation.urgent_place(ring).untitled().to_string(), ending }
                     }
                 },
-                Err(TransportError::Build(error)) if is_passing(&error) => {
+                Err(TransportError::Build(error)) if error.is_passing() => {
                     MeetingPlace::Unusable(Box::new(error.into()))
                 }
                 Err(error) => return Err(WorkerJoinError::Urgent(error)),

@@ -8,7 +8,9 @@ use super::error::TransportResult;
 use super::format::Format;
 use super::producer::TransportProducer;
 use super::records::Records;
-use disruptor_mp::{CoordinationMode, CreateOptions, Form, Place, SharedDisruptorBuilder, StartAt, WaitStrategy};
+use disruptor_mp::{
+    CoordinationMode, CreateOptions, Form, Patience, Place, SharedDisruptorBuilder, StartAt, WaitStrategy,
+};
 use std::marker::PhantomData;
 
 /// Builds the endpoints of one transport.
@@ -66,6 +68,7 @@ pub struct Settings {
     coming_from: Option<u64>,
     options: CreateOptions,
     existing: Existing,
+    ready: Option<Patience>,
 }
 
 /// What a producer does about a ring that is there already.
@@ -101,8 +104,11 @@ impl Settings {
         if let Some(rank) = self.rank {
             builder = builder.with_rank(rank);
         }
+        // One that goes on in the next ring takes it as it is.
         if let Some(generation) = self.coming_from {
             builder = builder.coming_from(generation);
+        } else if let Some(patience) = self.ready {
+            builder = builder.attach_when_ready(patience);
         }
         match self.existing {
             Existing::TakeOverOrReplace => builder,
@@ -161,6 +167,7 @@ impl<F: Format> TransportBuilder<F> {
             coming_from: None,
             options: CreateOptions::default(),
             existing: Existing::TakeOverOrReplace,
+            ready: None,
         };
         Self { settings, format: PhantomData }
     }
@@ -252,6 +259,30 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
         self.settings.consumer_id = Some(id.into());
+        self
+    }
+
+    /// `build_consumer`, and what attaches typed, then wait until there is a ring with a *living* producer, whichever side starts first: see
+    /// [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of the ring's builder.
+    ///
+    /// ```
+    /// use myelon::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> TransportResult<()> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let place = name.clone();
+    /// // Usually another process, which may come later.
+    /// let producer = std::thread::spawn(move || FramedTransportProducer::<Records>::create(place, 1 << 16));
+    /// let builder = TransportBuilder::<Records>::new(&name, 0).with_consumer_id("worker-0");
+    /// let consumer = builder.attach_when_ready(Duration::from_secs(20)).build_consumer()?;
+    /// # drop((producer.join().unwrap()?, consumer));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn attach_when_ready(mut self, patience: impl Into<Patience>) -> Self {
+        self.settings.ready = Some(patience.into());
         self
     }
 

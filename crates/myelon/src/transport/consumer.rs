@@ -81,7 +81,7 @@ impl<F: Format> TransportConsumer<F> {
     /// # Errors
     /// `Consume`: the wait ended; everything sent before the end is received first. `Malformed`: one message could not be read and was
     /// skipped; go on. With `Now` the ring is read and no process is asked for, so it does not hear of a sender that was killed: for that
-    /// there is [`check_producer`](ConsumerEnd::check_producer).
+    /// there is [`check_producer`](Self::check_producer).
     /// Source: RFC 0007, "Receiving".
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {

@@ -20,5 +20,6 @@ mod model;
 mod nothing;
 mod plain_loop;
 mod processes;
+mod ready;
 mod select;
 mod stage;

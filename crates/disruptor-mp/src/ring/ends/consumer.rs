@@ -43,7 +43,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring and asks nobody, so it
-    /// does not hear of a producer that was killed: for that there is [`check_producer`](ConsumerEnd::check_producer).
+    /// does not hear of a producer that was killed: for that there is [`check_producer`](Self::check_producer).
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
         if !self.end.side.look() && !self.end.wait_as(patience)? {

@@ -161,11 +161,11 @@ mod platform {
     }
 
     impl<S: Carries> Post for Mapped<S> {
-        fn bell(&self) -> &Bell {
+        fn bell(&self, _: i64) -> &Bell {
             &self.control().readers.0
         }
 
-        fn announce(&self) -> &AtomicU32 {
+        fn announce(&self, _: i64) -> &AtomicU32 {
             &self.control().gate.announce
         }
 
@@ -177,7 +177,7 @@ mod platform {
                 || self.segment().fate() != Fate::Live
         }
 
-        fn is_deserted(&self) -> bool {
+        fn is_deserted(&self, _: i64) -> bool {
             // An error from the kernel is no proof of death.
             !self.segment().is_held(PRODUCER_BYTE).unwrap_or(true)
         }

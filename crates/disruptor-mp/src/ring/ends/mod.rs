@@ -24,6 +24,7 @@ pub(crate) mod producer_face;
 mod producer_side;
 pub(crate) mod records;
 mod room;
+pub(crate) mod room_doorbell;
 pub(crate) mod select;
 mod sleeper;
 pub(crate) mod tap;

@@ -118,6 +118,16 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::check_room(self); self.base_mut().0.check_room())
         }
 
+        /// A [`RoomDoorbell`](disruptor_mp::RoomDoorbell) for this producer. It is not armed.
+        ///
+        /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
+        ///
+        /// # Errors
+        /// `Unsupported`: this system has no eventfd. Otherwise the system refused an eventfd or a thread.
+        $($vis)* fn room_doorbell(&self) -> ::std::io::Result<$crate::RoomDoorbell> {
+            $crate::__face_method!($in; ProducerEnd::room_doorbell(self); self.base().room_doorbell())
+        }
+
         /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the
         /// start-up buffer holds it for. If this is `true`, it stays `true` for them; one that joins later at the oldest
         /// event may still lag.

@@ -18,6 +18,8 @@ use crate::ring::protocol::form::Form;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Scan;
 use crate::segment::Fate;
+#[cfg(target_os = "linux")]
+use crate::sync::bell::Ticket;
 use crate::sync::bell::Woken;
 use crate::sync::primitive::Ordering;
 use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, Waiter, spin_first};
@@ -119,6 +121,43 @@ impl<S: Carries> ProducerBase<S> {
         match wait.examine() {
             Some(blocked) => Err(self.side.publish_error(blocked)),
             None => Ok(()),
+        }
+    }
+}
+
+/// What a producer that does not block waits for, for the room that its last call did not get.
+#[cfg(target_os = "linux")]
+pub(super) enum Awaits {
+    /// There is room, or it is not known what is in the way: publish again.
+    Nothing,
+    /// The consumer at `index`, since `ticket` was drawn at its bell.
+    Consumer {
+        /// Its entry.
+        index: usize,
+        /// Drawn before the last look.
+        ticket: Ticket,
+    },
+    /// A consumer that is expected and has not joined.
+    Joiner,
+}
+
+#[cfg(target_os = "linux")]
+impl<S: Carries> ProducerSide<S> {
+    /// Prepares to sleep without sleeping: what a wait does before it parks.
+    pub(super) fn awaits(&mut self) -> Awaits {
+        let count = self.unmet().unwrap_or(1);
+        let target = Target::Room(count);
+        let scan = self.rescan_for(count);
+        if self.has_reached(target, scan) {
+            return Awaits::Nothing;
+        }
+        match self.hindrance(target, scan) {
+            Hindrance { consumer: Some(index), .. } => match self.core.prepare_park(index, count as i64) {
+                Some(park) => Awaits::Consumer { index, ticket: park.ticket },
+                None => Awaits::Nothing,
+            },
+            Hindrance { buffer: true, .. } if !self.lift_sentinel_if_complete() => Awaits::Joiner,
+            _ => Awaits::Nothing,
         }
     }
 }

@@ -30,7 +30,7 @@ impl RecordConsumer {
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring and asks nobody, so it
-    /// does not hear of a producer that was killed: for that there is [`check_producer`](ConsumerEnd::check_producer).
+    /// does not hear of a producer that was killed: for that there is [`check_producer`](Self::check_producer).
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
         self.next_or(patience, |_, reason| reason.map_or(Ok(None), Err))

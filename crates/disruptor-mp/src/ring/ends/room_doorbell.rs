@@ -1,0 +1,235 @@
+//! A producer's doorbell: a descriptor that becomes readable when there may be room, for loops that wait for many things.
+//!
+//! **Lives here:** [`RoomDoorbell`]. **Builds on:** `room` for what is in the way, `sync::watcher`, whose thread sleeps in the loop's stead at the bell
+//! of the consumer that is. **May touch it:** whoever has the producer.
+//!
+//! The producer itself announces at that consumer's bell, passes the barrier and looks again, as one does that blocks; the thread only sleeps
+//! there, as long as the bell is silent since that announcement. So what is armed is the consumer's entry and the ticket that was drawn.
+
+use super::producer_end::ProducerBase;
+use super::producer_face::ProducerEnd;
+use crate::ring::memory::layout::Carries;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_writer`-like loops: readable once after it was armed, when the consumer that
+/// kept the producer back has moved, or waiting has become pointless.
+///
+/// Rung inside this process, as a [`Doorbell`](crate::Doorbell) is. A consumer that was killed is noticed within 100 ms. While the start-up
+/// buffer is what is full, no consumer is there to ring, and it is rung every 50 ms.
+///
+/// ```
+/// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+/// # use rustix::event::{PollFd, PollFlags, poll};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let place = disruptor_mp::Place::heap();
+/// let mut producer = build_shared_single_producer::<u64>(&place, 2).build_producer(|| 0)?;
+/// let mut consumer = attach_shared_consumer::<u64>(&place, 2).build_consumer()?;
+/// let mut doorbell = producer.room_doorbell()?;
+/// # let reader = std::thread::spawn(move || {
+/// #     let mut sum = 0;
+/// #     while let Some(event) = consumer.next_or_end(Patience::Endless)? { sum += *event; }
+/// #     Ok::<_, disruptor_mp::ConsumeError>(sum)
+/// # });
+/// for number in 0..10 {
+///     while producer.publish_with(Patience::Now, |event| *event = number).is_err() {
+///         if doorbell.arm(&mut producer) {
+///             poll(&mut [PollFd::new(&doorbell, PollFlags::IN)], None)?;
+///         }
+///         producer.check_room()?;
+///     }
+/// }
+/// # drop(producer);
+/// # assert_eq!(reader.join().unwrap()?, 45);
+/// # Ok(())
+/// # }
+/// ```
+pub struct RoomDoorbell {
+    watch: platform::Watch,
+}
+
+impl<S: Carries> ProducerBase<S> {
+    pub(super) fn room_doorbell(&self) -> io::Result<RoomDoorbell> {
+        Ok(RoomDoorbell { watch: platform::watch(self)? })
+    }
+}
+
+impl RoomDoorbell {
+    /// Asks to be rung once, when there may be room for what the last call found none for. `true`: wait for the descriptor. `false`: do not
+    /// wait; there is room, or the ring has ended, or this process is a forked child: publish, and ask
+    /// [`check_room`](crate::ProducerEnd::check_room).
+    ///
+    /// Clears what was rung before. Readable means that there *may* be room: publish again, and arm again if there is none. When the consumer that
+    /// keeps the producer back is dead, it is rung as well, and `check_room` says so, or makes room.
+    ///
+    /// # Panics
+    /// If `producer` is not the one that the doorbell was made for.
+    pub fn arm<P: ProducerEnd + ?Sized>(&mut self, producer: &mut P) -> bool {
+        platform::arm(&self.watch, producer.base_mut().0)
+    }
+
+    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again at once.
+    pub fn clear(&mut self) {
+        platform::clear(&self.watch);
+    }
+}
+
+impl AsFd for RoomDoorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}
+
+impl AsRawFd for RoomDoorbell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for RoomDoorbell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomDoorbell").field("fd", &self.as_raw_fd()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use super::ProducerBase;
+    use crate::ring::ends::room::Awaits;
+    use crate::ring::membership::entry_byte;
+    use crate::ring::memory::layout::Carries;
+    use crate::ring::memory::mapped::Mapped;
+    use crate::ring::protocol::memory::Memory;
+    use crate::segment::{Fate, Segment};
+    use crate::sync::announce::Announce;
+    use crate::sync::bell::{Bell, Ticket};
+    use crate::sync::primitive::AtomicU32;
+    use crate::sync::readable::Readable;
+    use crate::sync::watcher::{self, Post};
+    use std::io;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::Arc;
+
+    pub(super) struct Watch {
+        watch: watcher::Watch,
+        readable: Arc<Readable>,
+        /// Which producer it belongs to.
+        segment: Arc<Segment>,
+    }
+
+    pub(super) fn watch<S: Carries>(producer: &ProducerBase<S>) -> io::Result<Watch> {
+        let memory = producer.side.core.memory();
+        let readable = Arc::new(Readable::new()?);
+        let rung = Arc::clone(&readable);
+        let announce = AtomicU32::new(Announce::Fenced as u32);
+        let post = RoomPost { memory: memory.clone(), nobody: Bell::new(), announce };
+        let watch = watcher::Watch::new(Box::new(post), move || rung.set())?;
+        Ok(Watch { watch, readable, segment: Arc::clone(memory.segment()) })
+    }
+
+    pub(super) fn arm<S: Carries>(watch: &Watch, producer: &mut ProducerBase<S>) -> bool {
+        let Watch { watch, readable, segment } = watch;
+        let side = &mut producer.side;
+        assert!(Arc::ptr_eq(segment, side.core.memory().segment()), "the doorbell belongs to another producer");
+        if !watch.is_ours() || side.is_forked() {
+            return false;
+        }
+        // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
+        readable.clear();
+        let request = match side.awaits() {
+            Awaits::Nothing => {
+                watch.disarm();
+                return false;
+            }
+            Awaits::Consumer { index, ticket } => (index as i64) << 32 | i64::from(ticket.value()),
+            Awaits::Joiner => NOBODY,
+        };
+        watch.arm(request);
+        true
+    }
+
+    pub(super) fn clear(watch: &Watch) {
+        // A forked child shares the eventfd with its parent, and must not take the parent's ring away.
+        if watch.watch.is_ours() {
+            watch.readable.clear();
+        }
+    }
+
+    impl AsFd for Watch {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.readable.as_fd()
+        }
+    }
+
+    /// What is waited for where there is no consumer that could ring. No entry has so high an index.
+    const NOBODY: i64 = i64::MAX;
+
+    struct RoomPost<S: Carries> {
+        memory: Mapped<S>,
+        /// The bell of [`NOBODY`], which is never rung, and how that would be announced.
+        nobody: Bell,
+        announce: AtomicU32,
+    }
+
+    impl<S: Carries> RoomPost<S> {
+        /// The entry of the consumer that is waited for, and the ticket that was drawn there.
+        fn consumer(request: i64) -> Option<(usize, Ticket)> {
+            (request != NOBODY).then(|| ((request >> 32) as usize, Ticket::of(request as u32)))
+        }
+    }
+
+    impl<S: Carries> Post for RoomPost<S> {
+        fn bell(&self, request: i64) -> &Bell {
+            Self::consumer(request).map_or(&self.nobody, |(index, _)| &self.memory.entry(index).writer)
+        }
+
+        fn announce(&self, request: i64) -> &AtomicU32 {
+            Self::consumer(request).map_or(&self.announce, |(index, _)| &self.memory.entry(index).announce)
+        }
+
+        fn has_news(&self, request: i64) -> bool {
+            // Silent since the producer's own announcement, after which it has looked: the consumer has not moved since.
+            let has_rung = Self::consumer(request)
+                .is_some_and(|(index, ticket)| !self.memory.entry(index).writer.is_silent_since(ticket));
+            has_rung || self.memory.control().gate.closing() != 0 || self.memory.segment().fate() != Fate::Live
+        }
+
+        fn is_deserted(&self, request: i64) -> bool {
+            // An error from the kernel is no proof of death. Who waits for a joiner looks after each slice.
+            Self::consumer(request)
+                .is_none_or(|(index, _)| !self.memory.segment().is_held(entry_byte(index)).unwrap_or(true))
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use super::ProducerBase;
+    use crate::ring::memory::layout::Carries;
+    use std::convert::Infallible;
+    use std::io;
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    /// There is none.
+    pub(super) struct Watch(Infallible);
+
+    pub(super) fn watch<S: Carries>(_: &ProducerBase<S>) -> io::Result<Watch> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn arm<S: Carries>(watch: &Watch, _: &mut ProducerBase<S>) -> bool {
+        match watch.0 {}
+    }
+
+    pub(super) fn clear(watch: &Watch) {
+        match watch.0 {}
+    }
+
+    impl AsFd for Watch {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            match self.0 {}
+        }
+    }
+}
