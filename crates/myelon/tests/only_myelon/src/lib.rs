@@ -3,7 +3,7 @@
 //! **Lives here:** one type for each way to make a message or an event; a test that sends them through their codec. **Builds on:** `myelon`
 //! alone. **May touch it:** nobody; it compiles or it does not.
 #![deny(unsafe_code)]
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, missing_debug_implementations, unreachable_pub)]
 
 use myelon::codec::Codec;
 use myelon::{event, message, rkyv};
