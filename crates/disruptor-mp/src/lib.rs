@@ -58,6 +58,8 @@
 //! | messages of any length, written and read in place | [`SharedDisruptorBuilder::records`], [`RecordProducer`], [`RecordConsumer`] |
 //! | what a ring carries, as a type | [`Slots`] in a [`SlotForm`], [`Lines`] |
 //! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
+//! | keeping events while newer ones are read, releasing them in any order from any thread | [`Lease::hold`], [`HeldEvent`], [`HeldRecord`] |
+//! | a `for` loop | [`SharedConsumer::messages`], [`RecordConsumer::messages`] |
 //! | watching without holding anybody back | [`Tap`], [`RecordTap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
 //! | where a late consumer starts | [`StartAt`] |
 //! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
@@ -176,7 +178,9 @@ mod exports {
     #[doc(hidden)]
     pub use crate::ring::ends::error::or_end;
     pub use crate::ring::ends::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
+    pub use crate::ring::ends::held::{HeldBatch, HeldEvent};
     pub use crate::ring::ends::lease::{BatchLease, Lease};
+    pub use crate::ring::ends::messages::{Holds, Messages, Release, Taken};
     pub use crate::ring::ends::patience::Patience;
     pub use crate::ring::ends::producer::{MmapProducer, SharedProducer};
     pub use crate::ring::ends::producer_end::Origin;
@@ -186,6 +190,7 @@ mod exports {
     pub use crate::ring::ends::records::claim::RecordClaim;
     pub use crate::ring::ends::records::consumer::RecordConsumer;
     pub use crate::ring::ends::records::error::RecordError;
+    pub use crate::ring::ends::records::held::HeldRecord;
     pub use crate::ring::ends::records::lease::{RecordLease, RecordMeta};
     pub use crate::ring::ends::records::producer::RecordProducer;
     pub use crate::ring::ends::records::tap::{RecordCopy, RecordTap};

@@ -41,9 +41,9 @@ steps! {
     // publish a record
     ClaimedStored, BeginNoted, NextWordCleared, NextNumberStored, WordCommitted,
     // consume
-    ReaderAnnounced, DeliveredStored, GateStored,
+    ReaderAnnounced, DeliveredStored, GateStored, ReleasedStored,
     // join, rejoin and leave
-    TableLocked, EntryLocked, EntryNamed, JoinFirstGate, JoinVisible, JoinCounted, JoinSecondGate, JoinActive, RejoinEpoch, RejoinMarked, RejoinDelivered,
+    TableLocked, EntryLocked, EntryNamed, ReleasedCleared, JoinFirstGate, JoinVisible, JoinCounted, JoinSecondGate, JoinActive, RejoinEpoch, RejoinMarked, RejoinDelivered,
     RejoinIdentity, ReadStored, OlderLeft, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EntryUnlocked,
     // take over, replace and close
     TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, SecondNameGiven, ReplacementMade, ReplaceMarked, ReplaceWoken, ClosedStored,

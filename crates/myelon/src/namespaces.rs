@@ -26,15 +26,16 @@ pub mod prelude {
         Whom, WorkerEnd, WorkerJoinError, Workers,
     };
     pub use crate::transport::{
-        AlignedFixedFrame, FixedFrame, Format, FrameMeta, FramedTransportConsumer, FramedTransportProducer, Message,
-        MmapFramedTransportConsumer, MmapFramedTransportProducer, MmapTransportConsumer, MmapTransportProducer,
-        MyelonTransportConfig, MyelonTransportLayout, MyelonWaitStrategy, Records, RunnerMyelonTransportConfig,
-        TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult, WaitStrategy,
-        compact_session_tag, coordination_cursor_name, ensure_coordination_cursor, frame_flags, is_last_frame,
-        is_single_frame, publish_framed_payload, recv_framed_message, validate_segment_name,
+        AlignedFixedFrame, FixedFrame, Format, FrameMeta, FramedTransportConsumer, FramedTransportProducer,
+        HeldMessage, Message, MmapFramedTransportConsumer, MmapFramedTransportProducer, MmapTransportConsumer,
+        MmapTransportProducer, MyelonTransportConfig, MyelonTransportLayout, MyelonWaitStrategy, Records,
+        RunnerMyelonTransportConfig, TransportBuilder, TransportConsumer, TransportError, TransportProducer,
+        TransportResult, WaitStrategy, compact_session_tag, coordination_cursor_name, ensure_coordination_cursor,
+        frame_flags, is_last_frame, is_single_frame, publish_framed_payload, recv_framed_message,
+        validate_segment_name,
     };
     pub use crate::typed_transport::{
-        MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedMessage, TypedProducer, TypedPublishError,
+        HeldTyped, MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedMessage, TypedProducer, TypedPublishError,
         TypedReceiveError,
     };
     pub use disruptor_mp::prelude::*;

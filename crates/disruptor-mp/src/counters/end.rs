@@ -13,11 +13,13 @@ use std::sync::Arc;
 const PRODUCER: &str = "producer";
 
 /// The place of an end's counters. One per end; every counter of the end comes from it.
+#[derive(Clone)]
 pub(crate) struct EndCounters {
     file: CountersFile,
     place: Place,
 }
 
+#[derive(Clone)]
 enum Place {
     /// The block of this index is the end's alone, by the lock that it holds.
     Block(usize),

@@ -78,6 +78,10 @@ enum Play {
     Reading { role: Role, position: i64, delivered: i64 },
     /// A consumer without an id dies reading: nobody comes back.
     ReadingNameless(Role),
+    /// A consumer dies that holds messages. Who comes back gets those of `left` and what follows them, everything before `delivered` marked.
+    Holding { role: Role, left: &'static [i64], delivered: i64 },
+    /// A consumer dies joining in the place of one that had released messages out of order.
+    JoiningAfterHolder,
     /// A consumer with an id dies leaving.
     Leaving(Role),
     /// A required consumer goes, and its process dies of it. A managed publish fails: the next one if the departure `is_counted`, and
@@ -243,6 +247,21 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 1, ReadingNameless(Consume)),
         at(DeliveredStored, 1, ReadingNameless(ConsumeBatches)),
         at(ReaderAnnounced, 0, ReadingNameless(Consume)),
+        // It takes 0 to 5, reads 6 in passing, and releases 4, 2, 0, 1, 3, 5.
+        at(DeliveredStored, 3, Holding { role: Hold, left: &[0, 1, 2, 3, 4], delivered: 4 }),
+        at(ReleasedStored, 0, Holding { role: Hold, left: &[0, 1, 2, 3, 4, 5, 7], delivered: 7 }),
+        at(ReleasedStored, 1, Holding { role: Hold, left: &[0, 1, 2, 3, 5, 7], delivered: 7 }),
+        at(ReleasedStored, 2, Holding { role: Hold, left: &[0, 1, 3, 5, 7], delivered: 7 }),
+        at(GateStored, 0, Holding { role: Hold, left: &[1, 3, 5, 7], delivered: 7 }),
+        at(GateStored, 1, Holding { role: Hold, left: &[3, 5, 7], delivered: 7 }),
+        at(GateStored, 2, Holding { role: Hold, left: &[5, 7], delivered: 7 }),
+        at(GateStored, 3, Holding { role: Hold, left: &[7], delivered: 7 }),
+        // The same, and its consumer was dropped meanwhile.
+        at(ReleasedStored, 2, Holding { role: HoldOn, left: &[0, 1, 3, 5, 7], delivered: 7 }),
+        at(GateStored, 1, Holding { role: HoldOn, left: &[3, 5, 7], delivered: 7 }),
+        at(EndingStored, 0, Holding { role: HoldOn, left: &[7], delivered: 7 }),
+        at(ReleasedCleared, 0, JoiningAfterHolder),
+        at(ReleasedCleared, 2, JoiningAfterHolder),
         at(ReadStored, 0, Reading { role: Leave, position: 3, delivered: 3 }),
         at(LeaveFreed, 0, Leaving(Leave)),
         at(StoredNotWoken, 1, Leaving(LeaveUnread)),
@@ -385,6 +404,8 @@ fn play(scenario: &Scenario, log: &mut Log) {
         Play::ReadingNameless(role) => reader::reading_nameless(scenario, role, log),
         Play::Collecting => writer::collecting(scenario, log),
         Play::Clearing => writer::clearing(scenario, log),
+        Play::Holding { role, left, delivered } => reader::holding(scenario, role, left, delivered, log),
+        Play::JoiningAfterHolder => reader::joining_after_holder(scenario, log),
         Play::Leaving(role) => reader::leaving(scenario, role, log),
         Play::GoingAlthoughRequired { role, is_counted } => {
             reader::going_although_required(scenario, role, is_counted, log)

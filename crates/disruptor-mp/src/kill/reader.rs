@@ -10,7 +10,7 @@ use super::{CAPACITY, ID, Log, Scenario, Stage, Tap, WaitStrategy};
 use crate::counters::ids::PRODUCER_PARK_COUNT;
 use crate::liveness::Ending;
 use crate::step::Step;
-use crate::{RequiredConsumerError, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer};
+use crate::{Patience, RequiredConsumerError, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer, StartAt};
 use std::time::Instant;
 use testkit::watchdog::{PATIENCE, eventually};
 
@@ -141,6 +141,49 @@ fn come_back(company: &Company, position: i64, delivered: i64, redeliveries: u32
         }
     }
     successor
+}
+
+pub(super) fn holding(scenario: &Scenario, role: Role, left: &[i64], delivered: i64, log: &mut Log) {
+    let (company, alive) = die_reading(scenario, role, Some(ID), log);
+    let death = company.publisher().death();
+    let how = if scenario.step == Step::EndingStored { Ending::Dropped } else { Ending::Killed };
+    assert_eq!((death.id.as_str(), death.how), (ID, how));
+    log.waited(death.waited.after(alive));
+    let mut successor = company.successor();
+    assert!(successor.has_rejoined());
+    for &sequence in left {
+        let lease = successor.try_consume_next_leased().expect("it was published, and is not released");
+        assert_eq!(lease.seen(lease.sequence()).sequence, sequence);
+        assert_eq!(lease.is_redelivered(), sequence < delivered, "event {sequence}");
+    }
+    company.publisher().resume();
+    company.finish(successor);
+}
+
+pub(super) fn joining_after_holder(scenario: &Scenario, log: &mut Log) {
+    let stage = Stage::new();
+    let mut producer = stage.ring().build_producer(Event::blank).unwrap();
+    for sequence in 0..6 {
+        producer.try_publish(|event| event.fill(sequence)).unwrap();
+    }
+    let join = |id: &str| stage.ring().with_consumer_id(id).start_at(StartAt::Beginning).build_consumer().unwrap();
+    let mut holder = join("holder");
+    let mut held: Vec<_> = (0..6).map(|_| holder.next_held(Patience::Now).unwrap().expect("published")).collect();
+    while let Some(last) = held.pop() {
+        last.release();
+    }
+    holder.leave();
+    let mut doomed = stage.doomed(scenario, Role::Join, Some(ID));
+    doomed.go();
+    doomed.wait_dead();
+    log.killed();
+    let mut next = join("next");
+    for sequence in 0..6 {
+        let lease = next.try_consume_next_leased().expect("no consumer of this id has released it");
+        assert_eq!(lease.seen(lease.sequence()).sequence, sequence);
+    }
+    drop((next, producer));
+    stage.strike();
 }
 
 pub(super) fn reading_nameless(scenario: &Scenario, role: Role, log: &mut Log) {

@@ -56,6 +56,10 @@ pub(super) enum Role {
     Consume,
     /// Reads batches.
     ConsumeBatches,
+    /// Takes six events, reads the next, and releases the six out of order.
+    Hold,
+    /// The same, and drops its consumer, which is to keep its place, before it releases them.
+    HoldOn,
     /// Reads three events and leaves.
     Leave,
     /// Leaves without reading.
@@ -73,7 +77,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
@@ -89,6 +93,8 @@ impl Role {
         Self::Collect,
         Self::Consume,
         Self::ConsumeBatches,
+        Self::Hold,
+        Self::HoldOn,
         Self::Leave,
         Self::LeaveUnread,
         Self::Panic,
@@ -240,6 +246,18 @@ fn perform(role: Role, name: &str) {
             ready();
             loop {
                 drop(consumer.consume_batch_leased(BATCH, None).unwrap());
+            }
+        }
+        Role::Hold | Role::HoldOn => {
+            let mut consumer = join(name);
+            consumer.keep_place();
+            ready();
+            let take = |consumer: &mut SharedConsumer<Event>| consumer.next_held(Patience::Endless).unwrap();
+            let mut held: Vec<_> = (0..6).map(|_| take(&mut consumer)).collect();
+            drop(consumer.consume_next_leased().unwrap());
+            let _consumer = (role == Role::Hold).then_some(consumer);
+            for number in [4, 2, 0, 1, 3, 5] {
+                held[number].take().expect("each is released once").release();
             }
         }
         Role::Leave => {

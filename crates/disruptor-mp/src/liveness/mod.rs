@@ -18,4 +18,4 @@ pub use config::{
     default_shutdown_grace_period_duration, default_startup_wait_timeout_duration,
 };
 pub use process::{ProcessFacts, ProcessIdentity, ProcessState, Throttling};
-pub use report::{Culprit, NextStep, RefusedCall, StallReport, StartUpBuffer, WaitingFor};
+pub use report::{Culprit, HeldMessages, NextStep, RefusedCall, StallReport, StartUpBuffer, WaitingFor};

@@ -71,8 +71,32 @@ pub struct Culprit {
     pub lag_events: u64,
     /// Whether its application has been handed the event and has not come back: the time is spent there, not in waiting for us.
     pub is_inside_handler: bool,
+    /// Which messages it [holds](crate::HeldEvent), if it holds any.
+    pub held: Option<HeldMessages>,
     /// How long its position has been seen to stand still; `None` if nobody has watched it.
     pub no_progress_for: Option<Duration>,
+}
+
+/// The messages that a consumer holds: it was handed them, and has not released them. Newer ones may be released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldMessages {
+    /// Their sequences, from the oldest on, which is the one that the producer waits for.
+    pub sequences: Vec<i64>,
+    /// For how long the oldest has been held.
+    pub oldest_for: Duration,
+}
+
+impl fmt::Display for HeldMessages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        let shown: Vec<_> = self.sequences.iter().take(SHOWN).map(i64::to_string).collect();
+        write!(f, "holds {}", shown.join(", "))?;
+        if self.sequences.len() > SHOWN {
+            write!(f, " and {} more", self.sequences.len() - SHOWN)?;
+        }
+        write!(f, ", the oldest since {:.1?}", self.oldest_for)
+    }
 }
 
 /// A start-up buffer that holds the producer back until the expected consumers have joined.
@@ -220,8 +244,11 @@ impl fmt::Display for Culprit {
             1 => write!(f, ", lags by 1 event")?,
             lag => write!(f, ", lags by {lag} events")?,
         }
-        if self.is_inside_handler {
+        if self.is_inside_handler && self.held.is_none() {
             write!(f, ", inside its handler")?;
+        }
+        if let Some(held) = &self.held {
+            write!(f, ", {held}")?;
         }
         if let Some(age) = self.no_progress_for {
             write!(f, ", no progress for {age:.1?}")?;

@@ -8,11 +8,13 @@
 
 use super::identity::ConsumerId;
 use super::lineage::{self, Standing};
-use crate::liveness::ProcessIdentity;
+use crate::liveness::{HeldMessages, ProcessIdentity};
+use crate::ring::ends::pace::now_ns;
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::control::{Entry, State, Status};
 use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::held::numbers_held;
 use crate::ring::protocol::join::{BeginningGone, StartAt, free, handshake};
 use crate::ring::protocol::memory::Memory;
 use crate::segment::{Claim, Fate, Segment, Spare};
@@ -299,7 +301,9 @@ fn enter<S: Carries>(
     entry.member.set_rank(request.rank);
     Marks::default().store(entry);
     entry.member.given_back_until.store(0, Ordering::Relaxed);
+    entry.member.held_since_ns.store(0, Ordering::Relaxed);
     step!(EntryNamed);
+    entry.clear_released();
     let start = match handshake(memory, index, request.start) {
         Ok(start) => start,
         Err(gone) => {
@@ -357,12 +361,12 @@ fn rejoin<S: Carries>(
 
 impl Member {
     /// Notes that a panic has taken the events before `delivered` out of the application's hands. None of them is in hand any more, so a
-    /// death that comes later is not their doing. The owner stands at `position`.
-    pub(crate) fn note_panic<S: Carries>(&mut self, memory: &Mapped<S>, position: i64, delivered: i64) {
+    /// death that comes later is not their doing. They begin at `position`. What is in hand beside them ends at `in_hand`.
+    pub(crate) fn note_panic<S: Carries>(&mut self, memory: &Mapped<S>, position: i64, delivered: i64, in_hand: i64) {
         self.marks = self.marks.after_death(position, delivered);
         let entry = memory.entry(self.index);
         self.marks.store(entry);
-        entry.delivered.store(position, Ordering::Relaxed);
+        entry.delivered.store(in_hand, Ordering::Relaxed);
     }
 
     /// Notes that the application has given back what it was handed from `position` up to `delivered`. None of it is in hand any more, so a
@@ -519,6 +523,8 @@ pub struct ConsumerInfo {
     pub position: i64,
     /// The end of what its application has been handed.
     pub delivered: i64,
+    /// Which messages it [holds](crate::HeldEvent), if it holds any. Not known to a view that knows nothing of events.
+    pub held: Option<HeldMessages>,
 }
 
 /// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes somebody disappear.
@@ -537,7 +543,18 @@ pub(crate) fn describe<S: Carries>(memory: &Mapped<S>, index: usize) -> Consumer
     let info = describe_in(memory.segment(), memory.entry(index), index);
     // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
     let number = |position: i64| memory.number_at(position);
-    ConsumerInfo { position: number(info.position), delivered: number(info.delivered), ..info }
+    let held = held_in(memory, index);
+    ConsumerInfo { position: number(info.position), delivered: number(info.delivered), held, ..info }
+}
+
+/// Which messages the consumer in entry `index` holds.
+fn held_in<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<HeldMessages> {
+    let since_ns = memory.entry(index).member.held_since_ns.load(Ordering::Relaxed);
+    if since_ns == 0 {
+        return None;
+    }
+    let oldest_for = Duration::from_nanos(now_ns().saturating_sub(since_ns));
+    Some(HeldMessages { sequences: numbers_held(memory, index), oldest_for })
 }
 
 /// [`describe`] for whoever has the words of a ring without knowing its events.
@@ -557,6 +574,7 @@ pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> Con
             position,
             // Nothing was handed out yet, or what was is released.
             delivered: entry.delivered.load(Ordering::Relaxed).max(position),
+            held: None,
         };
         // What is said of an owner that has gone must not be said of its successor. Owners change seldom.
         if entry.status().epoch == owner {
@@ -619,7 +637,7 @@ mod tests {
         assert_eq!(second.marks.until(), 10, "what was given back comes one at a time as well");
         // A panic in event 4 takes no mark from those that were given back.
         entry.position.store(4, Ordering::Release);
-        second.note_panic(&memory, 4, 5);
+        second.note_panic(&memory, 4, 5, 4);
         drop(second);
         assert_eq!(counts(&join()), [2, 1, 1, 1, 1, 1, 0, 0]);
     }

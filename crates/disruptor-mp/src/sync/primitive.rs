@@ -20,6 +20,8 @@ pub(crate) type AtomicPtr<T> = core::sync::atomic::AtomicPtr<T>;
 #[cfg(not(loom))]
 pub(crate) type AtomicU8 = core::sync::atomic::AtomicU8;
 #[cfg(not(loom))]
+pub(crate) type AtomicU16 = core::sync::atomic::AtomicU16;
+#[cfg(not(loom))]
 pub(crate) type AtomicU32 = core::sync::atomic::AtomicU32;
 #[cfg(not(loom))]
 pub(crate) type AtomicU64 = core::sync::atomic::AtomicU64;
@@ -109,6 +111,18 @@ pub(crate) enum Site {
     DepartureAcquire,
     /// That the commit word of the next record is cleared before the present one is committed.
     NextWordCleared,
+    /// That the gate of a consumer that holds messages is the beginning of the oldest.
+    HeldGate,
+    /// That a word says which message is released that is not the oldest.
+    ReleasedStored,
+    /// That such a word is used again only once the gate has passed what it says.
+    ReleasedFree,
+    /// That word, behind the gate that made it free: Release.
+    ReleasedRelease,
+    /// A successor's look at that word: Acquire.
+    ReleasedAcquire,
+    /// That a joiner forgets what consumers of other ids released in its entry.
+    ReleasedCleared,
 }
 
 /// The ordering at `site`: `strong`, except in the model of that mutant.

@@ -8,11 +8,12 @@ use crate::stage::{PATIENCE, Step, step};
 use disruptor_mp::counters::ids;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    ConsumeError, CountersFile, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer, WaitStrategy,
-    attach_shared_consumer, build_shared_single_producer,
+    ConsumeError, CountersFile, HeldEvent, Patience, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer,
+    WaitStrategy, attach_shared_consumer, build_shared_single_producer,
 };
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -115,6 +116,7 @@ fn actor() {
 struct Part {
     producer: Option<SharedProducer<Step>>,
     consumer: Option<SharedConsumer<Step>>,
+    held: BTreeMap<i64, HeldEvent<Step>>,
     files: Vec<std::fs::File>,
 }
 
@@ -187,6 +189,27 @@ impl Part {
                 let lease = self.consumer.as_mut().ok_or("no consumer")?.consume_next_leased()?;
                 say(&format!("= done {}", lease.sequence()));
                 wait_to_be_killed();
+            }
+            // Takes the next event, to hold it.
+            ["take"] => {
+                let consumer = self.consumer.as_mut().ok_or("no consumer")?;
+                let event = consumer.next_held(Patience::Endless)?.ok_or("there is none")?;
+                let number = event.sequence();
+                self.held.insert(number, event);
+                number.to_string()
+            }
+            ["release", number] => {
+                self.held.remove(&number.parse()?).ok_or("it is not held")?.release();
+                String::new()
+            }
+            ["give-back", number] => {
+                drop(self.held.remove(&number.parse()?).ok_or("it is not held")?);
+                String::new()
+            }
+            ["read"] => {
+                let consumer = self.consumer.as_mut().ok_or("no consumer")?;
+                check(&consumer.consume_next_leased()?);
+                String::new()
             }
             ["fork"] => {
                 let child = testkit::fork::fork_then(|| {

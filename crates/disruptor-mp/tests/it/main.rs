@@ -44,6 +44,7 @@
 //! | `EACCES` as "not found" | `processes::who_may_not_open_a_ring_is_not_told_that_it_does_not_exist` |
 //! | counters that nobody reads, or that never move | `counters::counters_are_read_by_another_process_while_their_owner_is_stopped_and_when_it_is_dead`, `counters::every_counter_of_a_ring_is_moved_by_what_it_is_about` |
 //! | a participant is lost in silence | `endings::*`, `liveness::a_required_consumer_that_*`, `liveness::a_consumer_that_is_dead_at_the_start_is_reported_as_dead` |
+//! | what a thread still reads is overwritten, or what it released comes again | `held::*`, `held_list::*`, `held_killed::*`, `src/ring/models/held.rs` |
 //! | a wait or a report names another reason than the true one | `reasons::*` |
 //! | one word switches gating off | `hostile::no_word_switches_gating_off_under_a_live_lease`, `forged::*` |
 //! | another version reads garbage | `hostile::another_version_of_the_layout_is_refused_with_both_versions` |
@@ -64,6 +65,9 @@ mod forever;
 mod forged;
 mod fork;
 mod handlers;
+mod held;
+mod held_killed;
+mod held_list;
 mod hostile;
 mod liveness;
 mod namespaces;

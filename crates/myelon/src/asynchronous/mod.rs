@@ -2,7 +2,7 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | receiving: in place, owned, as a `Stream` | [`AsyncConsumer`] |
+//! | receiving: in place, owned, held, as a `Stream` | [`AsyncConsumer`] |
 //! | sending, and awaiting room | [`AsyncProducer`] |
 //! | a topology: its scheduler, a worker | [`AsyncScheduler`], [`AsyncWorker`] |
 //!
@@ -41,7 +41,7 @@ mod scheduler;
 mod send;
 mod worker;
 
-pub use receive::{AsyncConsumer, Receive};
+pub use receive::{AsyncConsumer, AsyncMessages, Receive};
 pub use scheduler::AsyncScheduler;
 pub use send::{AsyncProducer, Publish};
 pub use worker::{AsyncBroadcast, AsyncWorker};

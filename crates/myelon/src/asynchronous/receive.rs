@@ -5,9 +5,9 @@
 
 use super::bell::Bell;
 use crate::codec::Codec;
-use crate::transport::{Format, Message, TransportConsumer, TransportError, TransportResult};
-use crate::typed_transport::{TypedConsumer, TypedMessage, TypedReceiveError};
-use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell, Patience};
+use crate::transport::{Format, HeldMessage, Message, TransportConsumer, TransportError, TransportResult};
+use crate::typed_transport::{HeldTyped, TypedConsumer, TypedMessage, TypedReceiveError};
+use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell, Patience, Release, Taken};
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -24,7 +24,7 @@ const LOOKS_PER_POLL: u32 = 4;
 pub trait Receive: sealed::Receive + ConsumerEnd {}
 
 impl<F: Format> Receive for TransportConsumer<F> {}
-impl<T: Codec, F: Format> Receive for TypedConsumer<T, F> {}
+impl<T: Codec + 'static, F: Format> Receive for TypedConsumer<T, F> {}
 
 mod sealed {
     use super::*;
@@ -35,6 +35,7 @@ mod sealed {
         where
             Self: 'a;
         type Owned;
+        type Held: Release;
         type Error: From<TransportError>;
 
         /// The next message, in place, if there is one.
@@ -42,6 +43,9 @@ mod sealed {
 
         /// The next message, copied and acknowledged, if there is one.
         fn receive_now(&mut self) -> Result<Option<Self::Owned>, Self::Error>;
+
+        /// The next message, to be held, if there is one.
+        fn next_held_now(&mut self) -> Result<Option<Self::Held>, Self::Error>;
 
         /// Whether there is a whole message, which stays where it is.
         fn has_message(&mut self) -> Result<bool, Self::Error>;
@@ -57,21 +61,34 @@ mod sealed {
     }
 }
 
+/// What is there now. At the bound of what can be held that is nothing: the doorbell rings when a message is released.
+fn below_the_bound<T, E>(answer: Result<Option<T>, E>, is_bound: impl Fn(&E) -> bool) -> Result<Option<T>, E> {
+    match answer {
+        Err(error) if is_bound(&error) => Ok(None),
+        answer => answer,
+    }
+}
+
 impl<F: Format> sealed::Receive for TransportConsumer<F> {
     type Message<'a> = Message<'a, F>;
     type Owned = (u8, Vec<u8>);
+    type Held = HeldMessage<F>;
     type Error = TransportError;
 
     fn next_now(&mut self) -> TransportResult<Option<Message<'_, F>>> {
-        self.next(Patience::Now)
+        below_the_bound(self.next(Patience::Now), TransportError::is_held_limit)
     }
 
     fn receive_now(&mut self) -> TransportResult<Option<(u8, Vec<u8>)>> {
-        self.receive_owned(Patience::Now)
+        below_the_bound(self.receive_owned(Patience::Now), TransportError::is_held_limit)
+    }
+
+    fn next_held_now(&mut self) -> TransportResult<Option<HeldMessage<F>>> {
+        below_the_bound(self.next_held(Patience::Now), TransportError::is_held_limit)
     }
 
     fn has_message(&mut self) -> TransportResult<bool> {
-        Ok(self.next(Patience::Now)?.map(Message::release_unread).is_some())
+        Ok(self.next_now()?.map(Message::release_unread).is_some())
     }
 
     fn go_on(&mut self, end: ConsumeError) -> TransportResult<()> {
@@ -87,24 +104,29 @@ impl<F: Format> sealed::Receive for TransportConsumer<F> {
     }
 }
 
-impl<T: Codec, F: Format> sealed::Receive for TypedConsumer<T, F> {
+impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
     type Message<'a>
         = TypedMessage<'a, T, F>
     where
         T: 'a;
     type Owned = (T, u8);
+    type Held = HeldTyped<T, F>;
     type Error = TypedReceiveError;
 
     fn next_now(&mut self) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
-        self.next(Patience::Now)
+        below_the_bound(self.next(Patience::Now), TypedReceiveError::is_held_limit)
     }
 
     fn receive_now(&mut self) -> Result<Option<(T, u8)>, TypedReceiveError> {
-        self.receive_owned(Patience::Now)
+        below_the_bound(self.receive_owned(Patience::Now), TypedReceiveError::is_held_limit)
+    }
+
+    fn next_held_now(&mut self) -> Result<Option<HeldTyped<T, F>>, TypedReceiveError> {
+        below_the_bound(self.next_held(Patience::Now), TypedReceiveError::is_held_limit)
     }
 
     fn has_message(&mut self) -> Result<bool, TypedReceiveError> {
-        Ok(self.next(Patience::Now)?.map(TypedMessage::release_unread).is_some())
+        Ok(self.next_now()?.map(TypedMessage::release_unread).is_some())
     }
 
     fn go_on(&mut self, end: ConsumeError) -> Result<(), TypedReceiveError> {
@@ -184,6 +206,57 @@ impl<C: Receive> AsyncConsumer<C> {
         self.ready().await?;
         // What `ready` has seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
         self.consumer.next_now()?.ok_or_else(|| TransportError::from(ConsumeError::Forked).into())
+    }
+
+    /// The next message, to be held across awaits and taken to other tasks; it is acknowledged by its `release`, and given back when it is
+    /// dropped, as by a task that is cancelled. 64 can be held; the next one is waited for until one is released.
+    ///
+    /// Cancel safe: the message is taken in the poll that returns it, and one that is dropped comes again.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    ///
+    /// # Panics
+    /// As [`ready`](Self::ready).
+    pub async fn next_held(&mut self) -> Result<C::Held, C::Error> {
+        poll_fn(|context| self.poll_for(context, C::next_held_now)).await
+    }
+
+    /// The messages of the ring, each its own, until the sender has closed it: a [`Stream`] whose items are acknowledged when they are dropped,
+    /// except by a panic. [`hold`](Taken::hold) makes one that only its `release` acknowledges: for a message that a task keeps across an await
+    /// at which it may be cancelled.
+    ///
+    /// ```
+    /// # use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
+    /// # use myelon::transport::{TransportConsumer, TransportProducer, MyelonWaitStrategy, Records};
+    /// # use futures_core::Stream;
+    /// # use std::{future::poll_fn, pin::Pin};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if !cfg!(target_os = "linux") { return Ok(()); }
+    /// # let name = format!("async-messages-docs-{}", std::process::id());
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// # let mut producer = AsyncProducer::new(TransportProducer::<Records>::create(&name, 1 << 16)?);
+    /// # let consumer = TransportConsumer::<Records>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
+    /// # let mut consumer = AsyncConsumer::new(consumer)?;
+    /// # producer.publish(b"a step", 1).await?;
+    /// # drop(producer);
+    /// let mut messages = consumer.messages();
+    /// // Or `messages.next().await`, where there is a `StreamExt`.
+    /// while let Some(message) = poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await {
+    ///     let message = message?.hold();
+    ///     tokio::spawn(async move {
+    ///         assert_eq!(&message[..], b"a step");
+    ///         message.release();
+    ///     })
+    ///     .await?;
+    /// }
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn messages(&mut self) -> AsyncMessages<'_, C> {
+        AsyncMessages { consumer: self, has_ended: false }
     }
 
     /// The next message, copied or decoded, and acknowledged.
@@ -276,9 +349,18 @@ impl<C: Receive> AsyncConsumer<C> {
     }
 
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<C::Owned, C::Error>> {
+        self.poll_for(context, C::receive_now)
+    }
+
+    /// What `look` finds.
+    fn poll_for<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut look: impl FnMut(&mut C) -> Result<Option<T>, C::Error>,
+    ) -> Poll<Result<T, C::Error>> {
         let budget = ready!(coop::poll_proceed(context));
         for _ in 0..LOOKS_PER_POLL {
-            if let Some(answer) = self.consumer.receive_now().transpose() {
+            if let Some(answer) = look(&mut self.consumer).transpose() {
                 budget.made_progress();
                 return Poll::Ready(answer);
             }
@@ -314,6 +396,14 @@ pub(super) fn poll_message<C: Receive>(
     Poll::Pending
 }
 
+/// The next item of a stream of answers, which ends where the ring was closed, and after any other end.
+fn item_of<C: Receive, T>(answer: Result<T, C::Error>, has_ended: &mut bool) -> Option<Result<T, C::Error>> {
+    // What says something of one message, or that nothing is known, is no end: the next ring at the doorbell asks again.
+    *has_ended = matches!(&answer, Err(error) if C::is_end(error));
+    let is_closed = matches!(&answer, Err(error) if C::is_closed(error));
+    Some(answer).filter(|_| !is_closed)
+}
+
 impl<C: Receive + Unpin> Stream for AsyncConsumer<C> {
     type Item = Result<C::Owned, C::Error>;
 
@@ -321,11 +411,32 @@ impl<C: Receive + Unpin> Stream for AsyncConsumer<C> {
         if self.has_ended {
             return Poll::Ready(None);
         }
-        let item = ready!(self.poll_recv(context));
-        // What says something of one message, or that nothing is known, is no end: the next ring at the doorbell asks again.
-        self.has_ended = matches!(&item, Err(error) if C::is_end(error));
-        let is_closed = matches!(&item, Err(error) if C::is_closed(error));
-        Poll::Ready(Some(item).filter(|_| !is_closed))
+        let answer = ready!(self.poll_recv(context));
+        Poll::Ready(item_of::<C, _>(answer, &mut self.has_ended))
+    }
+}
+
+/// The messages of an awaited consumer: see [`AsyncConsumer::messages`].
+pub struct AsyncMessages<'a, C> {
+    consumer: &'a mut AsyncConsumer<C>,
+    has_ended: bool,
+}
+
+impl<C: Receive> Stream for AsyncMessages<'_, C> {
+    type Item = Result<Taken<C::Held>, C::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let answer = ready!(self.consumer.poll_for(context, C::next_held_now));
+        Poll::Ready(item_of::<C, _>(answer.map(Taken::new), &mut self.has_ended))
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for AsyncMessages<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncMessages").field("consumer", &self.consumer).finish_non_exhaustive()
     }
 }
 

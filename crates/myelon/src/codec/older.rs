@@ -35,6 +35,13 @@ impl<T> OlderVersion<T> {
     }
 }
 
+// By hand: derived, it would ask for a `T` that can be cloned.
+impl<T> Clone for OlderVersion<T> {
+    fn clone(&self) -> Self {
+        Self { tag: self.tag.clone(), decode: self.decode }
+    }
+}
+
 impl<T> fmt::Debug for OlderVersion<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OlderVersion").field("tag", &self.tag).finish_non_exhaustive()

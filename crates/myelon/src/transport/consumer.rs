@@ -6,10 +6,10 @@ use super::builder::TransportBuilder;
 use super::error::{TransportError, TransportResult};
 use super::format::{Format, Receiver};
 use super::frame::FrameMeta;
-use super::message::Message;
+use super::message::{HeldMessage, Message};
 use super::records::Records;
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
-use disruptor_mp::{ConsumeError, Patience, Place, WaitStrategy, or_end};
+use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Place, WaitStrategy, or_end};
 use std::fmt;
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
@@ -126,6 +126,41 @@ impl<F: Format> TransportConsumer<F> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
+    /// The next message, to be released from whatever thread or task while newer ones are received; `None` only for [`Patience::Now`]. One that
+    /// was given back comes before newer ones.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next); `Consume(HeldLimit)` only for [`Patience::Now`], if 64 are held: any other patience waits for a release as well.
+    pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
+        Ok(self.next(patience)?.map(Message::hold))
+    }
+
+    /// The messages of the ring, each its own, until the sender has closed it.
+    ///
+    /// A message of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and
+    /// [`hold`](disruptor_mp::Taken::hold) takes it along. More than 64 at a time are waited for until one is dropped. A message that cannot be
+    /// read is an error of the loop, which goes on; of the ends of a ring only *closed* is none.
+    ///
+    /// ```
+    /// # use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, Records};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = format!("messages-docs-{}", std::process::id());
+    /// # let mut producer = FramedTransportProducer::<Records>::create(&name, 1 << 16)?;
+    /// # let mut consumer = FramedTransportConsumer::<Records>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+    /// # producer.publish(b"a step", 1)?;
+    /// # drop(producer);
+    /// # let mut lengths = vec![];
+    /// for message in consumer.messages() {
+    ///     lengths.push(message?.len());
+    /// }
+    /// assert_eq!(lengths, [6]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&mut self) -> Messages<'_, Self> {
+        Messages::new(self)
+    }
+
     /// The next message as `(kind, bytes)`, copied and acknowledged. For who cannot trust the sender to leave its slots alone, or wants
     /// to keep the bytes.
     ///
@@ -155,7 +190,7 @@ impl<F: Format> TransportConsumer<F> {
             match self.next(Patience::Now) {
                 Ok(Some(message)) => handler(message.meta()),
                 Ok(None) => return Ok(handled),
-                Err(end) if handled > 0 && end.is_end() => return Ok(handled),
+                Err(end) if handled > 0 && (end.is_end() || end.is_held_limit()) => return Ok(handled),
                 Err(error) => return Err(error),
             }
         }
@@ -182,6 +217,22 @@ impl<F: Format> TransportConsumer<F> {
     }
 
     disruptor_mp::consumer_end_methods!(end [pub]);
+}
+
+impl<F: Format> Holds for TransportConsumer<F> {
+    type Held = HeldMessage<F>;
+    type Error = TransportError;
+
+    fn take_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
+        self.next_held(patience)
+    }
+
+    fn consume_error(error: &TransportError) -> Option<&ConsumeError> {
+        match error {
+            TransportError::Consume(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl<F: Format> HasConsumer for TransportConsumer<F> {

@@ -12,7 +12,8 @@
 //! - A message's bytes are those of the slot or record wherever that is possible, and begin at a multiple of
 //!   [`PAYLOAD_ALIGN`](Format::PAYLOAD_ALIGN).
 //! - Receiving never believes a number that it has not checked; what cannot be read is an error value once, and counted.
-//! - Dropping what was handed out acknowledges the whole message, but not while a panic unwinds.
+//! - Dropping what was handed out acknowledges the whole message, but not while a panic unwinds. Out of its consumer's hands it is released or
+//!   given back as a whole.
 
 use super::builder::Settings;
 use super::error::TransportResult;
@@ -118,9 +119,12 @@ pub trait Receiver: Send {
     type Consumer: ConsumerEnd;
 
     /// A message that is not acknowledged yet.
-    type Held<'a>: Held
+    type Held<'a>: Held<Kept = Self::Kept>
     where
         Self: 'a;
+
+    /// The same, out of its consumer's hands.
+    type Kept: Kept;
 
     /// That consumer, for its producer, its waits and its counters.
     fn consumer(&self) -> &Self::Consumer;
@@ -157,8 +161,8 @@ pub trait Receiver: Send {
     fn counts_anew(&mut self);
 }
 
-/// A message that was handed out; dropping it acknowledges it, but not while a panic unwinds.
-pub trait Held {
+/// What a message says of itself, in whoever's hands it is.
+pub trait Handed {
     /// What came with the payload.
     fn envelope(&self) -> &Envelope;
 
@@ -173,7 +177,22 @@ pub trait Held {
 
     /// Whether the payload is read where the sender wrote it.
     fn is_in_place(&self) -> bool;
+}
+
+/// A message that was handed out; dropping it acknowledges it, but not while a panic unwinds.
+pub trait Held: Handed {
+    /// The same, out of its consumer's hands.
+    type Kept: Kept;
+
+    /// Takes it out of its consumer's hands, with all that it consists of.
+    fn hold(self) -> Self::Kept;
 
     /// Gives it back; the next call returns it again.
     fn release_unread(self);
+}
+
+/// A message out of its consumer's hands; dropping it gives it back.
+pub trait Kept: Handed + Send + 'static {
+    /// Acknowledges it.
+    fn release(self);
 }

@@ -4,10 +4,11 @@
 //! the ring for the rest. **May touch it:** the transports.
 
 use super::aside::{Aside, NotEncoded};
+use super::buffer::AlignedBuffer;
 use super::builder::Settings;
 use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
-use super::format::{Format, Held, Receiver, Sender};
+use super::format::{Format, Handed, Held, Kept, Receiver, Sender};
 use super::frame::{FrameShape, FramedTransportFrame};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
@@ -16,8 +17,8 @@ use super::split::{Outline, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
-    BatchLease, CAPACITY_MAX, ConsumeError, Patience, Sequence, ShapeError, SharedConsumer, SharedDisruptorBuilder,
-    SharedProducer, Slots,
+    BatchLease, CAPACITY_MAX, ConsumeError, HeldBatch, Patience, Sequence, ShapeError, SharedConsumer,
+    SharedDisruptorBuilder, SharedProducer, Slots,
 };
 use std::convert::Infallible;
 use std::fmt;
@@ -303,6 +304,7 @@ fn pass<E: FramedTransportFrame>(consumer: &mut SharedConsumer<E>, count: usize)
 impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
     type Consumer = SharedConsumer<E>;
     type Held<'a> = HeldFrames<'a, E>;
+    type Kept = KeptFrames<E>;
 
     fn consumer(&self) -> &SharedConsumer<E> {
         &self.consumer
@@ -393,7 +395,7 @@ enum Payload<'a> {
     Joined(&'a [u8]),
 }
 
-impl<E: FramedTransportFrame> Held for HeldFrames<'_, E> {
+impl<E: FramedTransportFrame> Handed for HeldFrames<'_, E> {
     #[inline]
     fn envelope(&self) -> &Envelope {
         &self.envelope
@@ -418,6 +420,23 @@ impl<E: FramedTransportFrame> Held for HeldFrames<'_, E> {
     fn is_in_place(&self) -> bool {
         matches!(self.payload, Payload::InPlace(_))
     }
+}
+
+impl<E: FramedTransportFrame> Held for HeldFrames<'_, E> {
+    type Kept = KeptFrames<E>;
+
+    fn hold(self) -> KeptFrames<E> {
+        let payload = match self.payload {
+            Payload::InPlace(range) => KeptPayload::InPlace(range),
+            // The buffer that they were put together in is the receiver's, for the next message.
+            Payload::Joined(bytes) => {
+                let mut copy = AlignedBuffer::new(bytes.len());
+                copy.extend(bytes);
+                KeptPayload::Joined(copy)
+            }
+        };
+        KeptFrames { batch: self.lease.hold(), envelope: self.envelope, payload }
+    }
 
     fn release_unread(self) {
         self.lease.release_first(0);
@@ -439,5 +458,56 @@ impl<E: FramedTransportFrame> fmt::Debug for FrameReceiver<E> {
 impl<E: FramedTransportFrame> fmt::Debug for HeldFrames<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldFrames").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+/// A message with all the frames that it came in, out of its consumer's hands.
+pub struct KeptFrames<E: FramedTransportFrame> {
+    batch: HeldBatch<E>,
+    envelope: Envelope,
+    payload: KeptPayload,
+}
+
+enum KeptPayload {
+    /// These bytes of the only frame's data.
+    InPlace(Range<usize>),
+    /// A copy of all frames' bytes.
+    Joined(AlignedBuffer),
+}
+
+impl<E: FramedTransportFrame> Handed for KeptFrames<E> {
+    fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.payload {
+            KeptPayload::InPlace(range) => &self.batch.get(0).data()[range.clone()],
+            KeptPayload::Joined(copy) => copy.bytes(),
+        }
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.batch.first_sequence() + self.batch.len() as Sequence - 1
+    }
+
+    fn redeliveries(&self) -> u32 {
+        self.batch.redeliveries()
+    }
+
+    fn is_in_place(&self) -> bool {
+        matches!(self.payload, KeptPayload::InPlace(_))
+    }
+}
+
+impl<E: FramedTransportFrame> Kept for KeptFrames<E> {
+    fn release(self) {
+        self.batch.release();
+    }
+}
+
+impl<E: FramedTransportFrame> fmt::Debug for KeptFrames<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptFrames").field("batch", &self.batch).finish_non_exhaustive()
     }
 }

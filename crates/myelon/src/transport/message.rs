@@ -1,20 +1,87 @@
 //! A message that was received and is not acknowledged yet.
 //!
-//! **Lives here:** [`Message`]. **Builds on:** `format`. **May touch it:** the application; it borrows its consumer, so there is one at a
-//! time.
+//! **Lives here:** [`Message`], which borrows its consumer, so that there is one at a time; [`HeldMessage`], which does not. **Builds on:** `format`.
+//! **May touch it:** the application; a held one in any thread.
 
-use super::format::{Format, Held, Receiver};
+use super::format::{Format, Handed, Held, Kept, Receiver};
 use super::frame::FrameMeta;
 use super::prefix::{Envelope, TraceId};
-use disruptor_mp::Sequence;
+use super::records::Records;
+use disruptor_mp::{Release, Sequence};
 use std::fmt;
 use std::ops::Deref;
+
+/// What can be asked of a message, in whoever's hands it is.
+macro_rules! asked_of_a_message {
+    () => {
+        fn envelope(&self) -> &Envelope {
+            self.message.envelope()
+        }
+
+        /// The application's kind.
+        pub fn kind(&self) -> u8 {
+            self.envelope().kind
+        }
+
+        /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message in several frames, those of the first.
+        pub fn flags(&self) -> u8 {
+            self.envelope().flags
+        }
+
+        /// The sequence that its sender got: that of its last frame, or the number of its record.
+        pub fn sequence(&self) -> Sequence {
+            self.message.sequence()
+        }
+
+        /// Number of the message, given by its sender; wraps, and begins anew with the next sender.
+        pub fn msg_id(&self) -> u32 {
+            self.envelope().msg_id
+        }
+
+        /// When it was sent, if its sender says; compare with [`monotonic_ns`](super::monotonic_ns).
+        pub fn timestamp_ns(&self) -> Option<u64> {
+            self.envelope().mark.timestamp_ns()
+        }
+
+        /// The sequence of the message that this one answers, if its sender says: in a topology, the broadcast.
+        pub fn in_reply_to(&self) -> Option<Sequence> {
+            self.envelope().mark.in_reply_to()
+        }
+
+        /// The trace that it belongs to, if its sender says.
+        pub fn trace_id(&self) -> Option<TraceId> {
+            self.envelope().trace_id
+        }
+
+        /// Whether it may have been handed out before, to a consumer of this id that died before it acknowledged it.
+        pub fn is_redelivered(&self) -> bool {
+            self.redeliveries() > 0
+        }
+
+        /// How often it was handed out without being acknowledged, as far as is known: one whose count grows with every restart is one that
+        /// kills its consumer.
+        pub fn redeliveries(&self) -> u32 {
+            self.message.redeliveries()
+        }
+
+        /// Whether the bytes are read where the sender wrote them. Those of a message in several frames are a copy.
+        pub fn is_in_place(&self) -> bool {
+            self.message.is_in_place()
+        }
+
+        /// All of it at once, as handlers get it.
+        pub fn meta(&self) -> FrameMeta<'_> {
+            let Envelope { kind, flags, msg_id, mark, .. } = *self.envelope();
+            FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns: mark.timestamp_ns(), data: self }
+        }
+    };
+}
 
 /// A message: its bytes, by `Deref`, and what came with them. Dropping it acknowledges the whole message; while a panic unwinds it is not
 /// acknowledged, and comes again.
 #[must_use = "dropping a message acknowledges it"]
 pub struct Message<'a, F: Format> {
-    held: <F::Receiver as Receiver>::Held<'a>,
+    message: <F::Receiver as Receiver>::Held<'a>,
 }
 
 impl<'a, F: Format> Message<'a, F>
@@ -22,74 +89,21 @@ where
     F::Receiver: 'a,
 {
     #[inline]
-    pub(super) fn new(held: <F::Receiver as Receiver>::Held<'a>) -> Self {
-        Self { held }
+    pub(super) fn new(message: <F::Receiver as Receiver>::Held<'a>) -> Self {
+        Self { message }
     }
 
-    fn envelope(&self) -> &Envelope {
-        self.held.envelope()
-    }
+    asked_of_a_message!();
 
-    /// The application's kind.
-    pub fn kind(&self) -> u8 {
-        self.envelope().kind
-    }
-
-    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message in several frames, those of the first.
-    pub fn flags(&self) -> u8 {
-        self.envelope().flags
-    }
-
-    /// The sequence that its sender got: that of its last frame, or the number of its record.
-    pub fn sequence(&self) -> Sequence {
-        self.held.sequence()
-    }
-
-    /// Number of the message, given by its sender; wraps, and begins anew with the next sender.
-    pub fn msg_id(&self) -> u32 {
-        self.envelope().msg_id
-    }
-
-    /// When it was sent, if its sender says; compare with [`monotonic_ns`](super::monotonic_ns).
-    pub fn timestamp_ns(&self) -> Option<u64> {
-        self.envelope().mark.timestamp_ns()
-    }
-
-    /// The sequence of the message that this one answers, if its sender says: in a topology, the broadcast.
-    pub fn in_reply_to(&self) -> Option<Sequence> {
-        self.envelope().mark.in_reply_to()
-    }
-
-    /// The trace that it belongs to, if its sender says.
-    pub fn trace_id(&self) -> Option<TraceId> {
-        self.envelope().trace_id
-    }
-
-    /// Whether it may have been handed out before, to a consumer of this id that died before it acknowledged it.
-    pub fn is_redelivered(&self) -> bool {
-        self.redeliveries() > 0
-    }
-
-    /// How often it was handed out without being acknowledged, as far as is known: one whose count grows with every restart is one that
-    /// kills its consumer.
-    pub fn redeliveries(&self) -> u32 {
-        self.held.redeliveries()
-    }
-
-    /// Whether the bytes are read where the sender wrote them. Those of a message in several frames are a copy.
-    pub fn is_in_place(&self) -> bool {
-        self.held.is_in_place()
+    /// Takes the message out of the consumer's hands: it is then acknowledged by [`HeldMessage::release`], from whatever thread, while newer ones
+    /// are received. The bytes of one that came in several frames are copied.
+    pub fn hold(self) -> HeldMessage<F> {
+        HeldMessage { message: self.message.hold() }
     }
 
     /// Gives the message back without acknowledging it: the next call returns it again.
     pub fn release_unread(self) {
-        self.held.release_unread();
-    }
-
-    /// All of it at once, as handlers get it.
-    pub fn meta(&self) -> FrameMeta<'_> {
-        let Envelope { kind, flags, msg_id, mark, .. } = *self.envelope();
-        FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns: mark.timestamp_ns(), data: self }
+        self.message.release_unread();
     }
 }
 
@@ -98,7 +112,84 @@ impl<F: Format> Deref for Message<'_, F> {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        self.held.bytes()
+        self.message.bytes()
+    }
+}
+
+/// A message for as long as it is wanted, in whatever thread or task: its bytes, by `Deref`, and what came with them.
+/// [`release`](Self::release) acknowledges it. Dropping it gives it back: the next call of its consumer returns it before newer ones,
+/// [marked](Self::is_redelivered). So do a panic and a task that is cancelled.
+///
+/// The sender waits for the oldest message that is not released; a consumer can hold 64. The consumer's place is kept until the last one is gone,
+/// also when the consumer was dropped, and its id is in use until then.
+///
+/// ```
+/// use myelon::Patience;
+/// use myelon::transport::{TransportConsumer, TransportProducer, MyelonWaitStrategy, Records};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = format!("held-message-docs-{}", std::process::id());
+/// let mut producer = TransportProducer::<Records>::create(&name, 1 << 16)?;
+/// let mut consumer = TransportConsumer::<Records>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+/// producer.publish(b"one", 1)?;
+/// producer.publish(b"two", 1)?;
+///
+/// let one = consumer.next_held(Patience::Endless)?.expect("waited for");
+/// let two = consumer.next_held(Patience::Endless)?.expect("waited for");
+/// let worker = std::thread::spawn(move || {
+///     assert_eq!(&two[..], b"two");
+///     two.release();
+/// });
+/// worker.join().unwrap();
+/// assert_eq!(&one[..], b"one");
+/// one.release();
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Source: RFC 0014.
+#[must_use = "dropping a held message gives it back"]
+pub struct HeldMessage<F: Format = Records> {
+    message: <F::Receiver as Receiver>::Kept,
+}
+
+impl<F: Format> HeldMessage<F> {
+    asked_of_a_message!();
+
+    /// Acknowledges the message.
+    ///
+    /// ```compile_fail,E0382
+    /// fn answer(message: myelon::transport::HeldMessage) -> usize {
+    ///     message.release();
+    ///     message.len()
+    /// }
+    /// ```
+    pub fn release(self) {
+        self.message.release();
+    }
+}
+
+impl<F: Format> Release for HeldMessage<F> {
+    fn release(self) {
+        self.release();
+    }
+}
+
+impl<F: Format> Deref for HeldMessage<F> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.message.bytes()
+    }
+}
+
+impl<F: Format> fmt::Debug for HeldMessage<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldMessage")
+            .field("sequence", &self.sequence())
+            .field("kind", &self.kind())
+            .field("len_bytes", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,7 @@
 //! | building either end | [`TransportBuilder`], or [`TransportProducer::create`] and [`TransportConsumer::attach`] |
 //! | sending: with any patience, encoding in place | [`TransportProducer::send`], [`TransportProducer::send_with`] |
 //! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
+//! | keeping messages while newer ones are received; a `for` loop | [`TransportConsumer::next_held`], [`HeldMessage`]; [`messages`](TransportConsumer::messages) |
 //! | how messages lie in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
@@ -48,7 +49,7 @@ pub use frame::{
     AlignedFixedFrame, FRAMES_PER_MESSAGE_MAX, FixedFrame, FrameHeader, FrameMeta, FrameShape, FramedTransportFrame,
 };
 pub use malformed::Malformed;
-pub use message::Message;
+pub use message::{HeldMessage, Message};
 pub use over_ring::{publish_framed_payload, recv_framed_message};
 pub use prefix::{Envelope, Mark, TraceId};
 pub use producer::{FramedTransportProducer, MmapFramedTransportProducer, MmapTransportProducer, TransportProducer};

@@ -8,7 +8,7 @@ use super::builder::Settings;
 use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
 use super::flags::{FRAME_SINGLE, are_known};
-use super::format::{Format, Held, Receiver, Sender};
+use super::format::{Format, Handed, Held, Kept, Receiver, Sender};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use crate::codec::EncodeShort;
@@ -237,6 +237,7 @@ pub struct RecordReceiver {
 impl Receiver for RecordReceiver {
     type Consumer = RecordConsumer;
     type Held<'a> = HeldRecord<'a>;
+    type Kept = KeptRecord;
 
     fn consumer(&self) -> &RecordConsumer {
         &self.consumer
@@ -319,7 +320,14 @@ pub struct HeldRecord<'a> {
     start: usize,
 }
 
-impl Held for HeldRecord<'_> {
+/// The same, out of its consumer's hands.
+pub struct KeptRecord {
+    record: disruptor_mp::HeldRecord,
+    envelope: Envelope,
+    start: usize,
+}
+
+impl Handed for HeldRecord<'_> {
     #[inline]
     fn envelope(&self) -> &Envelope {
         &self.envelope
@@ -340,6 +348,14 @@ impl Held for HeldRecord<'_> {
 
     fn is_in_place(&self) -> bool {
         true
+    }
+}
+
+impl Held for HeldRecord<'_> {
+    type Kept = KeptRecord;
+
+    fn hold(self) -> KeptRecord {
+        KeptRecord { record: self.lease.hold(), envelope: self.envelope, start: self.start }
     }
 
     fn release_unread(self) {
@@ -362,5 +378,39 @@ impl fmt::Debug for RecordReceiver {
 impl fmt::Debug for HeldRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldRecord").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+impl Handed for KeptRecord {
+    fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.record[self.start..]
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.record.sequence()
+    }
+
+    fn redeliveries(&self) -> u32 {
+        self.record.redeliveries()
+    }
+
+    fn is_in_place(&self) -> bool {
+        true
+    }
+}
+
+impl Kept for KeptRecord {
+    fn release(self) {
+        self.record.release();
+    }
+}
+
+impl fmt::Debug for KeptRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptRecord").field("record", &self.record).finish_non_exhaustive()
     }
 }

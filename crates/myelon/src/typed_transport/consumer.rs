@@ -4,13 +4,17 @@
 //! time.
 
 use super::error::TypedReceiveError;
+use super::held::HeldTyped;
 use super::message::{Reading, Tally, TypedMessage};
 use crate::codec::{Codec, OlderVersion};
 use crate::transport::{Format, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumeError, ConsumerEnd, MultiProcessError, Patience, Place, WaitStrategy, or_end};
+use disruptor_mp::{
+    ConsumeError, ConsumerEnd, Holds, Messages, MultiProcessError, Patience, Place, WaitStrategy, or_end,
+};
 use std::fmt;
+use std::sync::Arc;
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
 ///
@@ -117,7 +121,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// As [`attach`](Self::attach).
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
         let (raw, older) = attach(&builder)?;
-        let reading = Reading { tally: Tally::new(&raw, 0), older };
+        let reading = Reading { tally: Tally::new(&raw, 0), older, elsewhere: Arc::default() };
         Ok(Self { raw, reading, builder, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
     }
 
@@ -183,6 +187,48 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         or_end(self.next(patience), TypedReceiveError::is_closed)
     }
 
+    /// The next message, to be read and released in whatever thread or task while newer ones are received; `None` only for [`Patience::Now`].
+    /// One that was given back comes before newer ones.
+    ///
+    /// # Errors
+    /// As [`TransportConsumer::next_held`].
+    pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldTyped<T, F>>, TypedReceiveError> {
+        self.reading.collect();
+        Ok(self.next(patience)?.map(TypedMessage::hold))
+    }
+
+    /// The messages of the stream, each its own, until the sender has closed it: see [`TransportConsumer::messages`].
+    ///
+    #[cfg_attr(feature = "bincode", doc = "```")]
+    #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+    /// # use myelon::transport::MyelonWaitStrategy;
+    /// # use myelon::typed_transport::{TypedConsumer, TypedProducer};
+    /// #[myelon::message]
+    /// struct Tick(u64);
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = format!("typed-messages-docs-{}", std::process::id());
+    /// # let mut producer = TypedProducer::<Tick>::create(&name, 1 << 16)?;
+    /// # let mut consumer = TypedConsumer::<Tick>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
+    /// # for number in 0..3 {
+    /// #     producer.publish(&Tick(number), 0)?;
+    /// # }
+    /// # drop(producer);
+    /// let mut sum = 0;
+    /// for message in consumer.messages() {
+    ///     sum += message?.decode()?.0;
+    /// }
+    /// assert_eq!(sum, 0 + 1 + 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&mut self) -> Messages<'_, Self>
+    where
+        T: 'static,
+    {
+        Messages::new(self)
+    }
+
     /// The next message and its kind, decoded from a copy and acknowledged; `None` only for [`Patience::Now`].
     ///
     /// It is decoded out of the sender's reach: nothing that a sender does to the bytes meanwhile can get past the checks. Acknowledged
@@ -238,7 +284,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
             match self.next(Patience::Now) {
                 Ok(Some(message)) => handler(&message),
                 Ok(None) => return Ok(handled),
-                Err(end) if handled > 0 && end.is_end() => return Ok(handled),
+                Err(end) if handled > 0 && (end.is_end() || end.is_held_limit()) => return Ok(handled),
                 Err(error) => return Err(error),
             }
         }
@@ -252,6 +298,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
 
     /// Messages whose bytes were none of this type. Only grows.
     pub fn undecodable(&self) -> u64 {
+        self.reading.collect();
         self.reading.tally.undecodable()
     }
 
@@ -340,6 +387,22 @@ fn leave_word<F: Format>(builder: &TransportBuilder<F>, refusal: &TransportError
     if let TransportError::Build(error @ MultiProcessError::IncompatibleContent { .. }) = refusal {
         let (place, rank) = builder.address();
         let _ = leave_refusal(place.clone(), rank, RefusalCause::of(error));
+    }
+}
+
+impl<T: Codec + 'static, F: Format> Holds for TypedConsumer<T, F> {
+    type Held = HeldTyped<T, F>;
+    type Error = TypedReceiveError;
+
+    fn take_held(&mut self, patience: Patience) -> Result<Option<HeldTyped<T, F>>, TypedReceiveError> {
+        self.next_held(patience)
+    }
+
+    fn consume_error(error: &TypedReceiveError) -> Option<&ConsumeError> {
+        match error {
+            TypedReceiveError::Transport(error) => TransportConsumer::<F>::consume_error(error),
+            TypedReceiveError::Undecodable { .. } => None,
+        }
     }
 }
 

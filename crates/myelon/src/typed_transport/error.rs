@@ -109,6 +109,11 @@ impl TypedReceiveError {
         matches!(self, Self::Transport(error) if error.is_peer_gone())
     }
 
+    /// Whether as many messages are held as one consumer can hold, and the call was not to wait.
+    pub fn is_held_limit(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_held_limit())
+    }
+
     /// Whether nothing will come any more from the sender that there was: see [`ConsumeError::is_end`].
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_end())

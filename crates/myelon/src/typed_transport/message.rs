@@ -3,6 +3,7 @@
 //! **Lives here:** [`TypedMessage`], and the [`Reading`] of its stream. **Builds on:** the transport's message. **May touch
 //! it:** the application; it borrows its consumer, so there is one at a time.
 
+use super::held::HeldTyped;
 use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec};
 use crate::transport::{Format, Message, Records};
 use disruptor_mp::__private::ends::HasConsumer;
@@ -12,6 +13,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A message of type `T`: its bytes and what came with them by `Deref`, and their meaning by [`get`](Self::get) and
 /// [`decode`](Self::decode). Dropping it acknowledges it; while a panic unwinds it is not acknowledged, and comes again.
@@ -96,18 +98,15 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     where
         T: ZeroCopyCodec,
     {
-        const {
-            assert!(
-                F::PAYLOAD_ALIGN >= T::ALIGN_BYTES,
-                "this codec reads aligned payloads only, which this format does not have"
-            );
-        }
-        if self.reading.older.is_some() {
-            return Err(CodecError::OlderVersion);
-        }
+        Reading::readable_in_place::<F>(self.reading.older.as_ref())?;
         let answer = T::access(&self.message);
         self.count(answer.is_ok());
         answer
+    }
+
+    /// Takes the message out of the consumer's hands: it is then read and released in whatever thread or task, while newer ones are received.
+    pub fn hold(self) -> HeldTyped<T, F> {
+        HeldTyped::new(self.message.hold(), self.reading, self.is_counted.get())
     }
 
     /// Gives the message back without acknowledging it: the next call returns it again.
@@ -147,15 +146,64 @@ pub(super) struct Reading<T> {
     pub(super) tally: Tally,
     /// The version of the stream's messages; `None`: that of `T` itself.
     pub(super) older: Option<OlderVersion<T>>,
+    /// How many of those that are held could be read, and how many not, and are not in the tally yet.
+    pub(super) elsewhere: Arc<Elsewhere>,
+}
+
+/// What other threads count: how many messages could be read, and how many not. A counter has one writer, which is the consumer.
+#[derive(Default)]
+pub(super) struct Elsewhere(Mutex<(u64, u64)>);
+
+impl Elsewhere {
+    pub(super) fn count(&self, is_readable: bool) {
+        let (readable, others) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *if is_readable { readable } else { others } += 1;
+    }
+
+    fn take(&self) -> (u64, u64) {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<T> Reading<T> {
+    /// Counts what was read in other threads.
+    pub(super) fn collect(&self) {
+        let (readable, others) = self.elsewhere.take();
+        self.tally.add(readable, others);
+    }
 }
 
 impl<T: Codec> Reading<T> {
     // On its own, a decoder is compiled the same wherever it is called: inlined into its caller, its loops took up to twice as long.
     #[inline(never)]
     pub(super) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
-        match &self.older {
+        Self::decode_as(self.older.as_ref(), bytes)
+    }
+
+    /// A message of that version.
+    #[inline(always)]
+    pub(super) fn decode_as(older: Option<&OlderVersion<T>>, bytes: &[u8]) -> CodecResult<T> {
+        match older {
             None => T::decode(bytes),
             Some(version) => version.decode(bytes),
+        }
+    }
+
+    /// Whether messages of that version can be read where they lie, in a format in which they can be.
+    #[inline(always)]
+    pub(super) fn readable_in_place<F: Format>(older: Option<&OlderVersion<T>>) -> CodecResult<()>
+    where
+        T: ZeroCopyCodec,
+    {
+        const {
+            assert!(
+                F::PAYLOAD_ALIGN >= T::ALIGN_BYTES,
+                "this codec reads aligned payloads only, which this format does not have"
+            );
+        }
+        match older {
+            None => Ok(()),
+            Some(_) => Err(CodecError::OlderVersion),
         }
     }
 }
@@ -185,6 +233,12 @@ impl Tally {
             self.undecodable.inc();
             self.undecodable_here.set(self.undecodable_here.get() + 1);
         }
+    }
+
+    fn add(&self, readable: u64, others: u64) {
+        self.decoded.add(readable);
+        self.undecodable.add(others);
+        self.undecodable_here.set(self.undecodable_here.get() + others);
     }
 
     pub(super) fn undecodable(&self) -> u64 {

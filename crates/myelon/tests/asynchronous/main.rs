@@ -6,6 +6,7 @@
 //! | a future that is dropped takes a message with it, or sends one | `cancel::*` |
 //! | a message that awaits room is encoded for each look, or one that never fits is awaited | `room::*` |
 //! | a wait outlives the peer | `death::*` |
+//! | a message that a task holds is lost, or who waits for room to hold one sleeps on | `held::*` |
 //! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |
 #![deny(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod bell;
 mod cancel;
 mod death;
 mod exchange;
+mod held;
 mod many;
 mod plain_loop;
 mod room;

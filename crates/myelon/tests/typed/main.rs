@@ -7,6 +7,7 @@
 //! | a message that cannot be encoded or decoded ends the stream | `delivery::*` |
 //! | encoding and receiving go through the heap, or a message is encoded twice without need | `cost::*` |
 //! | a message that can never fit waits, one that can waits for more than its room, or is encoded again and again meanwhile | `room::*` |
+//! | a message that another thread reads is not counted, or read by another codec than its stream has | `held::*` |
 //! | what drops a consumer loses its messages | `places::*` |
 //! | an error does not say what is wrong, or says it twice | `errors::*` |
 //! | counters that are declared and never incremented | `delivery::what_was_encoded_and_decoded_is_counted` |
@@ -17,6 +18,7 @@ mod attach;
 mod cost;
 mod delivery;
 mod errors;
+mod held;
 #[allow(dead_code)]
 #[path = "../codec/messages.rs"]
 mod messages;

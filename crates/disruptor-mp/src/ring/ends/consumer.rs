@@ -7,7 +7,9 @@ use super::consumer_end::ConsumerBase;
 use super::consumer_face::{ConsumerMut, HasConsumer};
 use super::consumer_side::ConsumerSide;
 use super::error::{ConsumeError, or_end};
+use super::held::HeldEvent;
 use super::lease::{BatchLease, Lease};
+use super::messages::{Holds, Messages};
 use super::pace::coarse_now_ns;
 use super::patience::Patience;
 use crate::Sequence;
@@ -170,6 +172,47 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(BatchLease::new(&mut self.end.side, max))
     }
 
+    /// The next event, to be released from whatever thread while newer ones are read; waits for it as `patience` says. `None` only for
+    /// [`Patience::Now`], if there is none.
+    ///
+    /// An event that was given back comes before newer ones. A consumer can hold 64: at that bound nothing is handed out, in whatever way, before
+    /// one is released or given back.
+    ///
+    /// # Errors
+    /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` only for [`Patience::Now`]: any other patience
+    /// waits for a release as well.
+    pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
+        Ok(self.next(patience)?.map(Lease::hold))
+    }
+
+    /// The events of the ring, each its own, until the producer has closed it.
+    ///
+    /// An event of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and [`hold`](crate::Taken::hold) takes it
+    /// along. One at a time is handed out at the cost of a lock: where that counts, take leases. More than 64 at a time are waited for until one
+    /// is dropped.
+    ///
+    /// ```
+    /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = disruptor_mp::portable_shm_segment_name("doc");
+    /// # let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+    /// # let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
+    /// # producer.publish_batch(3, |slot, number| *slot = number as u64)?;
+    /// # drop(producer);
+    /// let mut sum = 0;
+    /// for event in consumer.messages() {
+    ///     sum += **event?;
+    /// }
+    /// assert_eq!(sum, 0 + 1 + 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// An error is yielded, and ends the loop if it says that nothing will come any more: `Replaced`, `ProducerDied`, `Forked`.
+    pub fn messages(&mut self) -> Messages<'_, Self> {
+        Messages::new(self)
+    }
+
     /// Hands everything that can be read now to `handler`, and returns how many events that were.
     ///
     /// They are acknowledged as it goes: every 64 events, and once 10 ms have passed since the last time; so a producer sees that a handler
@@ -191,10 +234,27 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// is handled.
     #[inline]
     pub(crate) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
+        if !self.end.side.is_plain() {
+            return self.process_among_held(&mut handler);
+        }
         let first = self.end.side.core.next();
         // Redelivered events are handed out one at a time, and each is a batch of its own.
         while self.process_batch(&mut handler) && self.end.side.core.hands_out_singly() {}
         (self.end.side.core.next() - first) as usize
+    }
+
+    /// [`process_while`](Self::process_while) where messages are held: each event is acknowledged by itself.
+    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for both.
+    #[inline(always)]
+    fn process_among_held(&mut self, handler: &mut impl FnMut(&E, Sequence, bool) -> bool) -> usize {
+        let most = self.end.capacity();
+        for handled in 0..most {
+            let Some(event) = self.try_consume_next_leased() else { return handled };
+            if !handler(&event, event.sequence(), true) {
+                return handled + 1;
+            }
+        }
+        most
     }
 
     /// Hands what can be read now to `handler`. `false`: there was nothing, or `handler` has returned `false`.
@@ -243,6 +303,19 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     crate::consumer_end_methods!(end [pub]);
 }
 
+impl<E: Event, F: SlotForm> Holds for SharedConsumer<E, F> {
+    type Held = HeldEvent<E, F>;
+    type Error = ConsumeError;
+
+    fn take_held(&mut self, patience: Patience) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
+        self.next_held(patience)
+    }
+
+    fn consume_error(error: &ConsumeError) -> Option<&ConsumeError> {
+        Some(error)
+    }
+}
+
 /// Events that a handler goes through. Dropping this acknowledges those before `position`.
 struct InHandler<'a, E: Event, F: SlotForm> {
     consumer: &'a mut ConsumerSide<Slots<E, F>>,
@@ -257,8 +330,8 @@ impl<E: Event, F: SlotForm> InHandler<'_, E, F> {
     fn acknowledge(&mut self) {
         let count = (self.position - self.consumer.core.next()) as u64;
         if count > 0 {
-            // That a panic may be under way does not matter: they have been handled.
-            self.consumer.acknowledge(self.position, count, count * size_of::<E>() as u64, true, self.position - 1);
+            let bytes = count * size_of::<E>() as u64;
+            self.consumer.acknowledge_handled(self.position, count, bytes, self.position - 1);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! **Lives here:** [`ConsumerBase`] and its waits; users see it through `consumer_face`. **Builds on:** `consumer_side`, which is all of it but the waiter. **May touch it:** the
 //! consumers of events and of records, which are one of these each.
 
-use super::consumer_side::{ConsumerCounters, ConsumerSide, Parting};
+use super::consumer_side::{ConsumerSide, Parting};
 use super::error::ConsumeError;
 use super::patience::Patience;
 use crate::Sequence;
@@ -52,8 +52,7 @@ impl<S: Carries> ConsumerBase<S> {
 
     #[cfg(feature = "dst")]
     pub(super) fn abandon(&mut self) {
-        // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
-        self.side.fork_epoch = self.side.fork_epoch.wrapping_sub(1);
+        self.side.abandon();
     }
 
     /// Waits until a look finds something: an event, a record, or what lies between records.
@@ -107,7 +106,7 @@ impl<S: Carries> ConsumerBase<S> {
         match self.side.end_of_ring(Duration::ZERO) {
             // Damage is told once; the end of a ring is told at every call.
             Some(reason @ ConsumeError::Damaged { .. }) => Err(reason),
-            Some(reason) if !self.side.look() => Err(reason),
+            Some(reason) if !self.side.look() && !self.side.is_full() => Err(reason),
             _ => Ok(()),
         }
     }
@@ -150,7 +149,7 @@ impl<S: Carries> ConsumerBase<S> {
     }
 
     pub(super) fn current_sequence(&self) -> Sequence {
-        self.side.core.memory().number_at(self.side.core.next()) - 1
+        self.side.core.memory().number_at(self.side.gate()) - 1
     }
 
     pub(super) fn producer_sequence(&self) -> Sequence {
@@ -160,7 +159,7 @@ impl<S: Carries> ConsumerBase<S> {
 
     pub(super) fn holds_up_producer(&self) -> bool {
         let memory = self.side.core.memory();
-        let has_unread = memory.control().cursor.acquire() > self.side.core.next();
+        let has_unread = memory.control().cursor.acquire() > self.side.gate();
         has_unread && memory.entry(self.side.member().index).writer.is_awaited()
     }
 
@@ -182,9 +181,8 @@ impl<S: Carries> ConsumerBase<S> {
     }
 
     pub(super) fn attach_counters(&mut self, file: &CountersFile) {
-        self.side.counters_of =
-            EndCounters::of_attached_consumer(file, &self.side.id, self.side.segment().place().untitled().to_string());
-        self.side.counters = ConsumerCounters::of(&self.side.counters_of);
+        let place = self.side.segment().place().untitled().to_string();
+        self.side.count_into(EndCounters::of_attached_consumer(file, &self.side.id, place));
         self.counts_in = Some(file.clone());
     }
 
@@ -245,6 +243,10 @@ impl<S: Carries> Awaited for DataWait<'_, S> {
     }
 
     fn examine(&mut self) -> Option<ConsumeError> {
+        // What is published before the end comes first, once a message was released.
+        if self.consumer.is_full() && self.consumer.core.look() {
+            return None;
+        }
         match self.consumer.end_of_ring(self.since.elapsed()) {
             Some(damage @ ConsumeError::Damaged { .. }) => {
                 self.damage = Some(damage);
@@ -256,7 +258,7 @@ impl<S: Carries> Awaited for DataWait<'_, S> {
 
     fn park(&mut self, slice: Duration) {
         let consumer = &mut *self.consumer;
-        let Some(park) = consumer.core.prepare_park() else { return };
+        let Some(park) = consumer.prepare_park() else { return };
         consumer.judge_suspect(park.ticket);
         let slice = if park.barrier { slice } else { slice.min(SLICE_WITHOUT_BARRIER) };
         consumer.counters.parks.inc();
@@ -265,7 +267,7 @@ impl<S: Carries> Awaited for DataWait<'_, S> {
             Woken::Rung => consumer.counters.unparks.inc(),
             // Data that is there now, with a bell that was not rung: either the producer is just about to, or it
             // never will.
-            Woken::TimedOut if consumer.core.look() => consumer.suspect = Some((park.ticket, Instant::now())),
+            Woken::TimedOut if consumer.look() => consumer.suspect = Some((park.ticket, Instant::now())),
             Woken::TimedOut => {}
         }
     }

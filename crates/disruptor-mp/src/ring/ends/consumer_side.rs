@@ -5,21 +5,23 @@
 //! `consumer_end`, whose other half is the waiter, and what consumers lend.
 
 use super::error::ConsumeError;
-use super::pace::Pace;
+use super::keeper::{Departure, Holding, Keeper, Standing};
+use super::pace::{Pace, now_ns};
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::liveness::{Culprit, NextStep, RefusedCall, StallReport, WaitingFor};
-use crate::ring::lineage;
 use crate::ring::membership::{Member, PRODUCER_BYTE};
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::Form;
+use crate::ring::protocol::held::{HELD_EVENTS_MAX, HELD_MAX, Held};
 use crate::ring::protocol::memory::Memory;
-use crate::ring::protocol::reader::Reader;
+use crate::ring::protocol::reader::{Bookmark, Reader};
 use crate::segment::{Fate, Segment};
 use crate::sync::announce::Announce;
-use crate::sync::bell::Ticket;
+use crate::sync::bell::{Park, Ticket};
 use crate::sync::primitive::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A consumer's end without its waiter.
@@ -30,13 +32,27 @@ pub(super) struct ConsumerSide<S: Carries> {
     /// `None` only while it is dropped.
     member: Option<Member>,
     pub(super) id: String,
-    pub(super) fork_epoch: u32,
+    fork_epoch: u32,
+    /// That epoch, if nothing is held and nothing is to be stepped over; otherwise none that this process can have. One comparison tells whether
+    /// the next event is simply the next one, and its end our gate.
+    plain_epoch: u32,
+    /// Events before this position may have been handed out before.
+    marked_until: i64,
+    pub(super) keeper: Arc<Keeper<S>>,
+    /// The message that is handed out again.
+    again: Option<Again<S>>,
     pub(super) suspect: Option<(Ticket, Instant)>,
     pub(super) pace: Pace,
     pub(super) parting: Parting,
     /// Whether a panic was under way when it was made, and has been at every slow look since: then it is not one that
     /// drops it.
     pub(super) is_made_by_panic: bool,
+}
+
+/// A message that was given back and is handed out again, and where we go on after it.
+struct Again<S: Carries> {
+    ticket: u64,
+    mark: Bookmark<<S::Form as Form>::Expected>,
 }
 
 /// What dropping a consumer does with its place, if it has an id that its program chose and has not read up to
@@ -93,30 +109,49 @@ impl<S: Carries> ConsumerSide<S> {
         }
         let number = |position| memory.number_at(position);
         let marked_until = member.marks.until();
-        counters.redelivered.add((number(marked_until) - number(member.start)).max(0) as u64);
+        let keeper = Keeper::new(memory.clone(), member.index, member.start, &counters);
+        let (is_plain, released) = {
+            let state = keeper.lock();
+            (state.held.is_idle(), state.held.events_ahead() as i64)
+        };
+        counters.redelivered.add((number(marked_until) - number(member.start) - released).max(0) as u64);
         let mut core = Reader::new(memory, member.index, member.start, Announce::best());
         core.hand_out_singly_until(marked_until);
-        Self {
+        let mut side = Self {
             core,
             counters,
             counters_of,
             member: Some(member),
             id,
             fork_epoch: crate::segment::fork_epoch(),
+            plain_epoch: crate::segment::fork_epoch(),
+            marked_until,
+            keeper,
+            again: None,
             suspect: None,
             pace: Pace::new(),
             parting: Parting::Leaves,
             is_made_by_panic: std::thread::panicking(),
+        };
+        if !is_plain {
+            side.leave_gate();
         }
+        side
+    }
+
+    /// Whether the place is given up whatever has happened.
+    fn leaves_always(&self) -> bool {
+        let entry = self.core.memory().entry(self.member().index);
+        self.parting == Parting::LeavesAlways || entry.member.is_generated()
     }
 
     /// How this consumer goes, now that it is dropped; `None` if it gives its place up.
-    pub(super) fn ending(&mut self) -> Option<Ending> {
-        let memory = self.core.memory();
-        if self.parting == Parting::LeavesAlways || memory.entry(self.member().index).member.is_generated() {
+    fn ending(&mut self) -> Option<Ending> {
+        if self.leaves_always() {
             return None;
         }
-        if self.core.is_finished() {
+        self.forget_again();
+        if self.core.is_finished() && self.keeper.standing() != Standing::Returned {
             return None;
         }
         if std::thread::panicking() && !self.is_made_by_panic {
@@ -134,7 +169,17 @@ impl<S: Carries> ConsumerSide<S> {
     /// is.
     #[inline(always)]
     pub(super) fn redelivery_of(&self, position: i64) -> u32 {
-        self.member().marks.redeliveries(position)
+        if position < self.marked_until { self.redelivery_of_marked(position) } else { 0 }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn redelivery_of_marked(&self, position: i64) -> u32 {
+        let marked = self.member().marks.redeliveries(position);
+        if self.is_plain() || self.is_forked() {
+            return marked;
+        }
+        marked.saturating_add(self.keeper.lock().held.returns_at(position))
     }
 
     /// Whether this process is a child of the one that owns the handle.
@@ -143,13 +188,39 @@ impl<S: Carries> ConsumerSide<S> {
         self.fork_epoch != crate::segment::fork_epoch()
     }
 
+    /// Whether the next event is simply the next one, and its end our gate: this is no child of a fork, and nothing is held.
+    #[inline(always)]
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain_epoch == crate::segment::fork_epoch()
+    }
+
+    /// From now on this is the end of a process that was killed.
+    #[cfg(feature = "dst")]
+    pub(super) fn abandon(&mut self) {
+        // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
+        self.fork_epoch = self.fork_epoch.wrapping_sub(1);
+        self.plain_epoch = self.fork_epoch;
+        self.keeper.abandon();
+    }
+
+    /// Counts there from now on.
+    pub(super) fn count_into(&mut self, counters_of: EndCounters) {
+        self.counters = ConsumerCounters::of(&counters_of);
+        self.counters_of = counters_of;
+        if !self.is_forked() {
+            self.keeper.lock().count_into(&self.counters);
+        }
+    }
+
     /// Whether there is an event now. Notes the lag when it had to look.
     #[inline(always)]
     pub(super) fn look(&mut self) -> bool {
-        // In a child of a fork there is nothing to read: its parent releases the slots, and the producer writes them.
-        if self.is_forked() {
-            return false;
-        }
+        if self.is_plain() { self.look_plainly() } else { self.look_among_held() }
+    }
+
+    /// [`look`](Self::look) where nothing is held.
+    #[inline(always)]
+    pub(super) fn look_plainly(&mut self) -> bool {
         if self.core.next() < self.core.readable() {
             return true;
         }
@@ -180,9 +251,36 @@ impl<S: Carries> ConsumerSide<S> {
         if !was_panicking && std::thread::panicking() {
             return self.note_panic(position);
         }
-        if self.is_forked() {
-            return;
+        if !self.is_plain() {
+            return self.acknowledge_among_held(position, events, bytes);
         }
+        self.acknowledge_plainly(position, events, bytes, last);
+    }
+
+    /// [`acknowledge`](Self::acknowledge) for events of `each` bytes, each in a slot. What the rare way needs is not made before it is known that it
+    /// is taken.
+    #[inline(always)]
+    pub(super) fn acknowledge_slots(&mut self, position: i64, events: u64, each: u64, was_panicking: bool) {
+        if !was_panicking && std::thread::panicking() {
+            return self.note_panic(position);
+        }
+        if !self.is_plain() {
+            return self.acknowledge_among_held(position, events, each);
+        }
+        self.acknowledge_plainly(position, events, events * each, position - 1);
+    }
+
+    /// Gives back what a handler has gone through, which is handed out where nothing is held. That a panic may be under way does not matter: it
+    /// has been handled. In a child of a fork it is its parent's.
+    #[inline(always)]
+    pub(super) fn acknowledge_handled(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
+        if self.is_plain() {
+            self.acknowledge_plainly(position, events, bytes, last);
+        }
+    }
+
+    #[inline(always)]
+    fn acknowledge_plainly(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
         self.core.give_back(position, events as i64, last);
         self.counters.consumed.add(events);
         self.counters.bytes.add(bytes);
@@ -196,11 +294,15 @@ impl<S: Carries> ConsumerSide<S> {
         if self.is_forked() {
             return;
         }
-        let position = self.core.next();
+        let begin = self.core.next();
+        // Where what was handed out ends that is still in hand: messages that are held, if there are any.
+        let in_hand = self.again.as_ref().map_or(begin, |again| again.mark.next());
         let member = self.member.as_mut().expect("a consumer has its place until it is dropped");
-        member.note_panic(self.core.memory(), position, delivered);
-        let until = member.marks.until();
-        self.core.hand_out_singly_until(until);
+        member.note_panic(self.core.memory(), begin, delivered, in_hand);
+        self.marked_until = self.marked_until.max(member.marks.until());
+        if self.is_plain() {
+            self.core.hand_out_singly_until(self.marked_until);
+        }
     }
 
     /// Notes that of what was to be handed out, nothing from `position` on was.
@@ -215,8 +317,13 @@ impl<S: Carries> ConsumerSide<S> {
     /// Notes that the application gives back what it has in hand from `position` on, up to `delivered`.
     #[cold]
     pub(super) fn note_given_back(&mut self, position: i64, delivered: i64) {
-        if position < delivered && !self.is_forked() {
-            self.member().note_given_back(self.core.memory(), position, delivered);
+        if position >= delivered || self.is_forked() {
+            return;
+        }
+        // One that is handed out again has not ceased to be one that was given back.
+        match &self.again {
+            Some(again) => self.core.deliver_to(again.mark.next()),
+            None => self.member().note_given_back(self.core.memory(), position, delivered),
         }
     }
 
@@ -232,6 +339,9 @@ impl<S: Carries> ConsumerSide<S> {
     /// is no word, so that a look at an empty ring leaves the cursor's line alone.
     #[inline]
     pub(super) fn why_nothing(&mut self) -> Option<ConsumeError> {
+        if self.is_full() {
+            return Some(ConsumeError::HeldLimit { held: HELD_MAX });
+        }
         let word = self.core.memory().word(self.core.next()).load(Ordering::Relaxed);
         let is_silent = word == 0 && self.core.is_believed();
         let damage = if is_silent { None } else { self.step_over_damage(false) };
@@ -325,6 +435,7 @@ impl<S: Carries> ConsumerSide<S> {
             sequence: memory.number_at(memory.control().cursor.acquire()),
             lag_events: 0,
             is_inside_handler: false,
+            held: None,
             no_progress_for: Some(waited).filter(|waited| !waited.is_zero()),
         };
         // What was published and not acknowledged is there to be read, or is being read.
@@ -349,30 +460,211 @@ impl<S: Carries> ConsumerSide<S> {
     }
 }
 
+/// With messages that are held.
+impl<S: Carries> ConsumerSide<S> {
+    /// From now on the gate is where the oldest message begins that is held, and not where we read.
+    #[cold]
+    fn leave_gate(&mut self) {
+        self.keeper.lock().held.begin_at(self.core.next());
+        self.core.leave_gate();
+        // No epoch that this process or a child of it has.
+        self.plain_epoch = !self.fork_epoch;
+    }
+
+    /// [`look`](Self::look) where messages are held, or released beyond our position, or in a child of a fork, where there is nothing to read:
+    /// its parent releases the slots, and the producer writes them.
+    #[cold]
+    #[inline(never)]
+    fn look_among_held(&mut self) -> bool {
+        if self.is_forked() {
+            return false;
+        }
+        self.forget_again();
+        let keeper = Arc::clone(&self.keeper);
+        let mut state = keeper.lock();
+        state.held.read_on(self.core.next());
+        if let Some(message) = state.held.returned() {
+            // While it is in hand again, *delivered* says no more than that. To a successor everything is marked that was handed out.
+            let entry = self.core.memory().entry(self.member().index);
+            entry.member.given_back_until.fetch_max(self.core.next(), Ordering::Relaxed);
+            let mark = self.core.go_back((message.begin, message.end), message.expected);
+            self.again = Some(Again { ticket: message.ticket, mark });
+            self.marked_until = self.marked_until.max(message.end);
+            return true;
+        }
+        self.step_over_released(&mut state.held);
+        if state.held.is_idle() {
+            self.plain_epoch = self.fork_epoch;
+            self.core.return_to_gate(self.marked_until);
+            drop(state);
+            return self.look();
+        }
+        let found = !state.held.is_full() && self.core.look();
+        drop(state);
+        if found {
+            self.note_lag();
+        }
+        found
+    }
+
+    /// Steps over what a predecessor released.
+    fn step_over_released(&mut self, held: &mut Held<Mapped<S>>) {
+        while let Some((begin, events)) = held.ahead() {
+            let expected = self.core.expected();
+            if begin == self.core.next() {
+                for _ in 0..events {
+                    if !self.core.pass_one() {
+                        break;
+                    }
+                }
+            }
+            if self.core.next() <= begin {
+                return;
+            }
+            held.step_over(self.core.next(), expected);
+        }
+    }
+
+    /// Goes on where we were before a message was to be handed out again.
+    fn forget_again(&mut self) {
+        if let Some(again) = self.again.take() {
+            self.core.return_to(again.mark);
+            self.core.deliver_to(self.core.next());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acknowledge_among_held(&mut self, position: i64, events: u64, each: u64) {
+        if self.is_forked() {
+            return;
+        }
+        // Records are handed out one at a time here, so the last one begins where we stand; and slots do not ask.
+        let (bytes, last) = (events * each, self.core.next());
+        let keeper = Arc::clone(&self.keeper);
+        let mut state = keeper.lock();
+        match &self.again {
+            Some(again) => {
+                if let Some(released) = state.held.release(again.ticket, position) {
+                    state.count(released as u64, bytes);
+                }
+                self.forget_again();
+            }
+            None => {
+                state.count(events, bytes);
+                let (begin, expected) = (self.core.next(), self.core.expected());
+                match self.core.read_on(position, events as i64, last) {
+                    true => state.held.pass((begin, position), expected, events as usize),
+                    false => state.held.read_on(self.core.next()),
+                }
+            }
+        }
+    }
+
+    /// Goes on after padding, from our position to `end`.
+    pub(super) fn pass_padding(&mut self, end: i64) {
+        let begin = self.core.next();
+        if self.is_plain() {
+            // Released at once: the producer may wait for just these lines.
+            self.core.give_back(end, 0, begin);
+        } else if !self.is_forked() {
+            self.core.read_on(end, 0, begin);
+            self.keeper.lock().held.read_on(self.core.next());
+        }
+    }
+
+    /// Takes what was handed out, from our position to `end`, as a message that is held: so many events of so many bytes, the last of which
+    /// begins at `last`.
+    ///
+    /// # Panics
+    /// If they are more than a message can have.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn hold(&mut self, end: i64, events: usize, bytes: u64, last: i64) -> Holding<S> {
+        assert!(events <= HELD_EVENTS_MAX, "a lease of {events} events cannot be held: at most {HELD_EVENTS_MAX}");
+        let begin = self.core.next();
+        if self.is_forked() {
+            return self.keeper.copied((begin, end));
+        }
+        if self.is_plain() {
+            self.leave_gate();
+        }
+        let keeper = Arc::clone(&self.keeper);
+        let mut state = keeper.lock();
+        let ticket = match &self.again {
+            Some(again) => {
+                let ticket = again.ticket;
+                state.held.take_again(ticket);
+                self.forget_again();
+                ticket
+            }
+            None => {
+                let expected = self.core.expected();
+                match self.core.read_on(end, events as i64, last) {
+                    true => state.held.take((begin, end), expected, events, now_ns()),
+                    false => state.held.take_doubted(begin, expected, now_ns()),
+                }
+            }
+        };
+        keeper.holding(&mut state, ticket, (begin, end), bytes)
+    }
+
+    /// Whether there may be something to read that cannot be taken before a message is released.
+    pub(super) fn is_full(&self) -> bool {
+        !self.is_plain() && !self.is_forked() && self.keeper.standing() == Standing::Full
+    }
+
+    /// The second look before sleeping at the readers' bell, which is rung as well when a message comes back, or is released of as many as can be
+    /// held. `None`: do not sleep, look again.
+    pub(super) fn prepare_park(&mut self) -> Option<Park> {
+        if self.is_plain() {
+            return self.core.prepare_park();
+        }
+        let park = self.core.announce_park();
+        let goes_on = self.look() || (self.core.is_over() && !self.is_full());
+        if goes_on { None } else { Some(park) }
+    }
+
+    /// Whether the event `index` places behind the next one is there and belongs to what can be taken with it. Which event is the next one is found
+    /// out where that is not known: a message that comes back meanwhile waits for what was looked at before.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn peek_among_held(&mut self, index: i64) -> bool {
+        let goes_on = index > 0 && self.core.next() < self.core.readable();
+        if self.is_forked() || (!goes_on && !self.look()) {
+            return false;
+        }
+        while self.core.readable() - self.core.next() <= index {
+            let ahead = if self.is_plain() { None } else { self.keeper.lock().held.ahead() };
+            let is_whole = self.again.is_some() || ahead.is_some_and(|(begin, _)| begin <= self.core.readable());
+            if is_whole || !self.core.look_further() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Our gate: everything before it is released.
+    pub(super) fn gate(&self) -> i64 {
+        if self.is_plain() {
+            return self.core.next();
+        }
+        self.core.memory().entry(self.member().index).position.load(Ordering::Relaxed)
+    }
+}
+
 impl<S: Carries> Drop for ConsumerSide<S> {
     fn drop(&mut self) {
         // A child of a fork has no handles: what it inherited is its parent's.
         if self.is_forked() {
             return;
         }
-        let memory = self.core.memory().clone();
-        let ending = self.ending();
-        if let Some(member) = self.member.take() {
-            self.counters_of.end();
-            match ending {
-                None => member.leave(&memory),
-                // Nothing is collected: the ring is to be there for a successor, and so are its counters.
-                Some(ending) => return member.keep(&memory, ending),
-            }
-        }
-        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing
-        // happens.
-        let segment = memory.segment();
-        match segment.is_held(PRODUCER_BYTE) {
-            // Another ring has its name by now.
-            Ok(false) if segment.has_second_name() => lineage::collect(segment),
-            Ok(false) => drop(crate::segment::gc(segment.place().clone())),
-            _ => {}
+        let (ending, leaves_always) = (self.ending(), self.leaves_always());
+        let Some(member) = self.member.take() else { return };
+        let departure = Departure { member, counters: self.counters_of.clone(), ending, leaves_always };
+        // As long as a message is held, the place is.
+        if let Some(departure) = self.keeper.depart(departure) {
+            departure.finish(self.core.memory());
         }
     }
 }

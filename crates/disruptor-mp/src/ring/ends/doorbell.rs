@@ -92,6 +92,7 @@ impl fmt::Debug for Doorbell {
 #[cfg(target_os = "linux")]
 mod platform {
     use super::ConsumerBase;
+    use crate::ring::ends::keeper::{Keeper, Standing};
     use crate::ring::membership::PRODUCER_BYTE;
     use crate::ring::memory::layout::Carries;
     use crate::ring::memory::mapped::Mapped;
@@ -118,7 +119,7 @@ mod platform {
         let memory = consumer.side.core.memory();
         let readable = Arc::new(Readable::new()?);
         let rung = Arc::clone(&readable);
-        let watch = watcher::Watch::new(Box::new(memory.clone()), move || rung.set())?;
+        let watch = watcher::Watch::new(Box::new(Arc::clone(&consumer.side.keeper)), move || rung.set())?;
         Ok(Watch { watch, readable, segment: Arc::clone(memory.segment()) })
     }
 
@@ -128,7 +129,7 @@ mod platform {
             let is_successor = consumer.comes_from.is_some();
             assert!(is_successor, "the doorbell belongs to another consumer");
             if watch.watch.is_ours() {
-                watch.watch.turn_to(Box::new(memory.clone()));
+                watch.watch.turn_to(Box::new(Arc::clone(&consumer.side.keeper)));
             }
             watch.segment = Arc::clone(memory.segment());
         }
@@ -138,8 +139,9 @@ mod platform {
         }
         // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
         readable.clear();
+        let has_event = consumer.side.look();
         let next = consumer.side.core.next();
-        if consumer.side.look() || watch.post().has_news(next) {
+        if has_event || watch.post().has_news(next) {
             watch.disarm();
             return false;
         }
@@ -160,27 +162,36 @@ mod platform {
         }
     }
 
-    impl<S: Carries> Post for Mapped<S> {
+    impl<S: Carries> Post for Arc<Keeper<S>> {
         fn bell(&self, _: i64) -> &Bell {
-            &self.control().readers.0
+            &self.memory().control().readers.0
         }
 
         fn announce(&self, _: i64) -> &AtomicU32 {
-            &self.control().gate.announce
+            &self.memory().control().gate.announce
         }
 
         fn has_news(&self, position: i64) -> bool {
-            // Acquire, all of them: as in `Reader::look` and `GateLine::closing`; the consumer looks again before it reads.
-            self.is_published(position)
-                || damage::resume_after(self, position, S::Form::expected_at(self, position), false).is_some()
-                || self.control().gate.closing() != 0
-                || self.segment().fate() != Fate::Live
+            match self.standing() {
+                Standing::Returned => true,
+                // Whatever there is comes once a message was released.
+                Standing::Full => false,
+                Standing::Open => may_have_news(self.memory(), position),
+            }
         }
 
         fn is_deserted(&self, _: i64) -> bool {
             // An error from the kernel is no proof of death.
-            !self.segment().is_held(PRODUCER_BYTE).unwrap_or(true)
+            !self.memory().segment().is_held(PRODUCER_BYTE).unwrap_or(true)
         }
+    }
+
+    fn may_have_news<S: Carries>(memory: &Mapped<S>, position: i64) -> bool {
+        // Acquire, all of them: as in `Reader::look` and `GateLine::closing`; the consumer looks again before it reads.
+        memory.is_published(position)
+            || damage::resume_after(memory, position, S::Form::expected_at(memory, position), false).is_some()
+            || memory.control().gate.closing() != 0
+            || memory.segment().fate() != Fate::Live
     }
 }
 

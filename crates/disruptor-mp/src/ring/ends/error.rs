@@ -182,6 +182,13 @@ pub enum ConsumeError {
         /// What is known of the producer, and what was refused.
         report: Box<StallReport>,
     },
+    /// As many messages are held as one consumer can hold. Release one; or wait for that, with another patience than
+    /// [`Now`](crate::Patience::Now).
+    #[error("{held} messages are held, and a consumer can hold no more: release one first")]
+    HeldLimit {
+        /// How many.
+        held: usize,
+    },
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
     #[error("this handle belongs to the parent process")]
     Forked,
@@ -201,6 +208,11 @@ impl ConsumeError {
     /// Whether the producer has gone without closing the ring. Another one may take the ring over.
     pub fn is_peer_gone(&self) -> bool {
         matches!(self, Self::ProducerDied { .. })
+    }
+
+    /// Whether as many messages are held as one consumer can hold, and the call was not to wait.
+    pub fn is_held_limit(&self) -> bool {
+        matches!(self, Self::HeldLimit { .. })
     }
 
     /// Whether nothing will come any more from the producer that there was, in good order or not. What says something of one event, or that

@@ -4,6 +4,8 @@
 //! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
 
 use super::consumer_side::ConsumerSide;
+use super::held::{HeldBatch, HeldEvent};
+use super::keeper::Holding;
 use crate::Sequence;
 use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
@@ -61,6 +63,22 @@ impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
         self.consumer.consumer.redelivery_of(self.sequence())
     }
 
+    /// Takes the event out of the consumer's hands: it is then acknowledged by [`HeldEvent::release`], from whatever thread, while newer ones are
+    /// received.
+    ///
+    /// A lease itself goes nowhere: it borrows its consumer.
+    ///
+    /// ```compile_fail,E0597
+    /// fn hand_on(mut consumer: disruptor_mp::SharedConsumer<u64>) {
+    ///     let event = consumer.consume_next_leased().unwrap();
+    ///     std::thread::spawn(move || println!("{}", *event));
+    /// }
+    /// ```
+    pub fn hold(self) -> HeldEvent<E, F> {
+        let redeliveries = self.redeliveries();
+        HeldEvent::new(self.consumer.hold(), redeliveries)
+    }
+
     /// Gives the event back without acknowledging it: the next call returns it again.
     pub fn release_unread(mut self) {
         let next = self.consumer.consumer.core.next();
@@ -83,6 +101,15 @@ impl<'a, E: Event, F: SlotForm> Unadvanced<'a, E, F> {
     fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>, end: i64) -> Self {
         Self { consumer, end, was_panicking: std::thread::panicking() }
     }
+
+    fn hold(mut self) -> Holding<Slots<E, F>> {
+        let end = self.end;
+        let count = (end - self.consumer.core.next()) as usize;
+        let holding = self.consumer.hold(end, count, (count * size_of::<E>()) as u64, end - 1);
+        // Dropping this acknowledges nothing any more.
+        self.end = self.consumer.core.next();
+        holding
+    }
 }
 
 impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
@@ -90,7 +117,7 @@ impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
     fn drop(&mut self) {
         let count = (self.end - self.consumer.core.next()) as u64;
         if count > 0 {
-            self.consumer.acknowledge(self.end, count, count * size_of::<E>() as u64, self.was_panicking, self.end - 1);
+            self.consumer.acknowledge_slots(self.end, count, size_of::<E>() as u64, self.was_panicking);
         }
     }
 }
@@ -151,6 +178,16 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
     /// How often the event at `index` was handed out before without being acknowledged, as far as is known. See [`Lease::redeliveries`].
     pub fn redeliveries(&self, index: usize) -> u32 {
         self.consumer.consumer.redelivery_of(self.first + index as i64)
+    }
+
+    /// Takes all of them out of the consumer's hands, as one message: they are acknowledged by [`HeldBatch::release`], from whatever thread, while
+    /// newer ones are received.
+    ///
+    /// # Panics
+    /// If there are more than 65 536.
+    pub fn hold(self) -> HeldBatch<E, F> {
+        let redeliveries = self.redeliveries(0);
+        HeldBatch::new(self.consumer.hold(), redeliveries)
     }
 
     /// Acknowledges only the first `count` events; the next call returns the others again.

@@ -392,6 +392,7 @@ impl<S: Carries> ProducerSide<S> {
             rank: last.rank.filter(|_| is_last),
             process: if is_last { last.process } else { crate::liveness::ProcessIdentity::unknown() },
             id_is_generated: false,
+            held: None,
         };
         Some(Missing::Gone { of, index, info: Box::new(info), kept: false })
     }

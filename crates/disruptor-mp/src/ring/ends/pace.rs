@@ -64,7 +64,17 @@ pub(super) fn coarse_now_ns() -> u64 {
     let now = clock_gettime(ClockId::MonotonicCoarse);
     #[cfg(not(target_os = "linux"))]
     let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    nanoseconds(now)
+}
+
+/// The monotonic clock, which all processes of a host share.
+pub(in crate::ring) fn now_ns() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+    nanoseconds(clock_gettime(ClockId::Monotonic))
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 #[cfg(test)]

@@ -13,15 +13,22 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// not acknowledged.
     #[inline]
     pub fn peek_at(&mut self, index: usize) -> Option<&E> {
-        if !self.end.side.look() {
-            return None;
-        }
-        let sequence = self.end.side.core.next().checked_add(i64::try_from(index).ok()?)?;
-        while self.end.side.core.readable() <= sequence {
-            if !self.end.side.core.look_further() {
+        let side = &mut self.end.side;
+        let index = i64::try_from(index).ok()?;
+        if side.is_plain() {
+            if !side.look_plainly() {
                 return None;
             }
+            let sequence = side.core.next().checked_add(index)?;
+            while side.core.readable() <= sequence {
+                if !side.core.look_further() {
+                    return None;
+                }
+            }
+        } else if !side.peek_among_held(index) {
+            return None;
         }
+        let sequence = side.core.next() + index;
         // SAFETY: published, which a stamp or the cursor has shown (Acquire), and our gate, which keeps the producer off this slot, stands
         // at the next event; it advances only through `&mut self`, which the event borrows. Every bit pattern is an `E`.
         Some(self.end.side.core.memory().with(sequence, |event| unsafe { &*event }))

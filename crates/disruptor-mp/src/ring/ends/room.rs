@@ -316,6 +316,7 @@ pub(super) fn culprit(info: ConsumerInfo, published: i64, age: Duration) -> Culp
         sequence: info.position,
         lag_events: published.saturating_sub(info.position).max(0) as u64,
         is_inside_handler: info.delivered > info.position,
+        held: info.held,
         no_progress_for: Some(age).filter(|age| !age.is_zero()),
     }
 }

@@ -181,7 +181,7 @@ impl<C: HasConsumer> Waitable for C {
 
     #[cfg(target_os = "linux")]
     fn post(&self) -> Box<dyn Post> {
-        Box::new(self.base().side.core.memory().clone())
+        Box::new(std::sync::Arc::clone(&self.base().side.keeper))
     }
 }
 

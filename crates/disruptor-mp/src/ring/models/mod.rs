@@ -12,6 +12,7 @@
 mod close;
 mod departures;
 mod group;
+mod held;
 mod join;
 mod lossy;
 mod mutants;
@@ -54,6 +55,8 @@ const NOTHING_KEPT: &str = "nothing was kept for the first reader";
 const OLD_RECORD: &str = "an older record was taken for the next one";
 const TORN_GROUP: &str = "a part of a group was visible without the rest";
 const UNFOUND: &str = "a departure was counted and not found";
+const RELEASED_AGAIN: &str = "a message that was released is handed out again, or one that was not is lost";
+const STEPPED_OVER: &str = "a consumer of another id stepped over what its predecessor had released";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 
 /// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how far it got, and

@@ -4,7 +4,8 @@
 //! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
 use super::{
-    LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, TORN_GROUP, UNFOUND, WRONG,
+    LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, RELEASED_AGAIN, STEPPED_OVER,
+    TORN_GROUP, UNFOUND, WRONG,
 };
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
@@ -41,6 +42,10 @@ const MISSED: &[&str] = &[NOTHING_KEPT];
 const AGAIN: &[&str] = &[READ_AGAIN];
 /// The producer did not find who had gone.
 const UNNOTICED: &[&str] = &[UNFOUND];
+/// A successor handed out what was released, or did not what was not.
+const REPEATED: &[&str] = &[RELEASED_AGAIN];
+/// A consumer did not get what its predecessor had released.
+const WITHHELD: &[&str] = &[STEPPED_OVER];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
@@ -119,6 +124,7 @@ mutants! {
     }
     GateRelease {
         stream::events_arrive_whole_and_in_order_across_wraps => OVERRUN,
+        held::what_two_threads_hold_is_not_overwritten_while_the_producer_laps => OVERRUN,
     }
     // Of the first look's gates the fence behind it would take care; of those that only the second one saw, nothing else does.
     GateAcquire {
@@ -179,6 +185,24 @@ mutants! {
     }
     CloseAcquire {
         close::polling_reader_gets_everything_before_the_end => CUT_OFF,
+    }
+    HeldGate {
+        held::what_two_threads_hold_is_not_overwritten_while_the_producer_laps => UNSEEN,
+    }
+    ReleasedStored {
+        held::a_successor_gets_what_was_not_released_and_nothing_else => REPEATED,
+    }
+    ReleasedFree {
+        held::a_word_is_used_again_only_once_the_gate_has_passed_what_it_says => REPEATED,
+    }
+    ReleasedRelease {
+        held::who_misses_a_word_finds_the_gate_beyond_it => REPEATED,
+    }
+    ReleasedAcquire {
+        held::who_misses_a_word_finds_the_gate_beyond_it => REPEATED,
+    }
+    ReleasedCleared {
+        held::a_joiner_of_another_id_steps_over_nothing => WITHHELD,
     }
     CloseSecondLook {
         close::polling_reader_gets_everything_before_the_end => CUT_OFF,

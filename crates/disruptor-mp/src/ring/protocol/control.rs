@@ -19,7 +19,9 @@
 //! 312  claim limit, once more    producer
 //! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
 //! 416  times: parked, woken, alerted (reserved)         360  given back until       holder of its lock byte
-//! 512  claimed                   producer               512  released, 64 words (reserved)
+//!                                                       368  held since             its consumer
+//!                                                       376  released, events, 64   its consumer
+//! 512  claimed                   producer               512  released, 64 words     its consumer
 //! 640  begins, 8 positions       producer               1024 -
 //! ```
 //!
@@ -28,6 +30,8 @@
 use super::ending::Ending;
 use crate::sync::bell::Bell;
 use crate::sync::cursor::Cursor;
+#[cfg(not(loom))]
+use crate::sync::primitive::AtomicU16;
 use crate::sync::primitive::{AtomicI64, AtomicU32, AtomicU64, Ordering, Site, order};
 #[cfg(not(loom))]
 use crate::text::disguises;
@@ -136,7 +140,11 @@ const _: () = {
     assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
     assert!(core::mem::offset_of!(MemberLine, ending) == 184 && core::mem::offset_of!(MemberLine, refusal) == 224);
     assert!(core::mem::offset_of!(MemberLine, given_back_until) == 232);
-    assert!(core::mem::offset_of!(Entry, _released) == 512);
+    assert!(
+        core::mem::offset_of!(MemberLine, held_since_ns) == 240
+            && core::mem::offset_of!(MemberLine, released_events) == 248
+    );
+    assert!(core::mem::offset_of!(Entry, released) == 512);
 };
 
 impl Control {
@@ -201,18 +209,12 @@ pub struct Entry {
     /// The producer sleeps here while this consumer is the one it waits for.
     pub(crate) writer: Bell,
     pub(crate) member: MemberLine,
-    _released: ReleasedLine,
+    /// Beginnings, plus one, of the messages beyond the position that are released. What lies before the position says nothing.
+    pub(crate) released: [AtomicI64; RELEASED_WORDS],
 }
 
-/// What a consumer has released of the messages that it holds, out of order.
-#[repr(C, align(128))]
-struct ReleasedLine([AtomicI64; RELEASED_WORDS]);
-
-/// Words for held messages. A model has none: loom pays for each.
-const RELEASED_WORDS: usize = if cfg!(loom) { 0 } else { 64 };
-
-/// Words that keep the words for held messages at their place. None in a model.
-const RESERVED_WORDS: usize = if cfg!(loom) { 0 } else { 18 };
+/// Words for messages that are released out of order. Few in a model: loom pays for each.
+pub(crate) const RELEASED_WORDS: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// Who the consumer is.
 #[repr(C, align(128))]
@@ -238,7 +240,13 @@ pub(crate) struct MemberLine {
     pub(crate) refusal: AtomicU64,
     /// How far events had been handed out of which the application has given some back. Only grows under one id.
     pub(crate) given_back_until: AtomicI64,
-    _reserved: [AtomicU64; RESERVED_WORDS],
+    /// When the oldest of the messages that are held was handed out, in nanoseconds of the monotonic clock; 0 if none is.
+    pub(crate) held_since_ns: AtomicU64,
+    /// Of how many events each of the released messages is, less one.
+    #[cfg(not(loom))]
+    pub(crate) released_events: [AtomicU16; RELEASED_WORDS],
+    #[cfg(not(loom))]
+    _reserved: AtomicU64,
 }
 
 /// Life of an entry. What a crash in each state leaves behind: RFC 0003.
@@ -332,9 +340,13 @@ impl Entry {
                 _times: std::array::from_fn(|_| AtomicU64::new(0)),
                 refusal: AtomicU64::new(0),
                 given_back_until: AtomicI64::new(0),
-                _reserved: std::array::from_fn(|_| AtomicU64::new(0)),
+                held_since_ns: AtomicU64::new(0),
+                #[cfg(not(loom))]
+                released_events: std::array::from_fn(|_| AtomicU16::new(0)),
+                #[cfg(not(loom))]
+                _reserved: AtomicU64::new(0),
             },
-            _released: ReleasedLine(std::array::from_fn(|_| AtomicI64::new(0))),
+            released: std::array::from_fn(|_| AtomicI64::new(0)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The algorithm of the ring.
 //!
 //! **Lives here:** the words of a ring (`control`), what may stand in front of an event (`form`: `stamped` slots, or `records::line`), the
-//! producer's half (`sequencer`, with `slots` and `records::write`), the consumer's (`reader`, `join`), that of who looks without gating (`tap`), and
+//! producer's half (`sequencer`, with `slots` and `records::write`), the consumer's (`reader`, `held`, `join`), that of who looks without gating (`tap`), and
 //! what follows from the words when who wrote them is gone, or they are damaged (`recover`, `damage`, `records::walk`). **Builds on:** `sync`.
 //! **May touch it:** the ends; and loom, which runs exactly this code.
 //!
@@ -13,6 +13,7 @@ pub(crate) mod control;
 pub(crate) mod damage;
 pub(crate) mod ending;
 pub(crate) mod form;
+pub(crate) mod held;
 pub(crate) mod join;
 pub(crate) mod memory;
 pub(crate) mod reader;

@@ -28,7 +28,35 @@ pub(crate) struct Reader<M: Memory> {
     follow: i64,
     /// Events before this position are handed out one at a time: one of them may have ended the process that had them before.
     singly_until: i64,
+    /// Whether `next` is our gate. It is not while messages before it are held.
+    is_gate: bool,
     announce: Announce,
+}
+
+/// What a reader knows of its place, while it goes back to hand a message out again.
+#[derive(Clone, Copy)]
+pub(crate) struct Bookmark<X> {
+    next: i64,
+    expected: X,
+}
+
+impl<X> Bookmark<X> {
+    /// Where the reader goes on.
+    #[cfg(not(loom))]
+    pub(crate) fn next(&self) -> i64 {
+        self.next
+    }
+}
+
+/// Stores the gate of entry `index`, and wakes the producer if it sleeps for it.
+#[inline(always)]
+pub(super) fn store_gate<M: Memory>(memory: &M, index: usize, announce: Announce, position: i64) {
+    let entry = memory.entry(index);
+    // Release pairs with Acquire in `Sequencer::scan`: our reads of the slots are over before the producer may write them.
+    entry.position.store(position, order(Site::GateRelease, Ordering::Release));
+    step!(GateStored);
+    announce.before_look();
+    entry.writer.ring_if_awaited();
 }
 
 impl<M: Memory> Reader<M> {
@@ -39,7 +67,8 @@ impl<M: Memory> Reader<M> {
         // before our first look at its bell.
         fence_at(Site::AnnounceFence, Ordering::SeqCst);
         let (follow, expected) = (i64::from(M::FOLLOW_STAMPS), M::Form::expected_at(&memory, next));
-        Self { memory, index, next, expected, readable: next, followed: 0, follow, singly_until: next, announce }
+        let (followed, singly_until, is_gate) = (0, next, true);
+        Self { memory, index, next, expected, readable: next, followed, follow, singly_until, is_gate, announce }
     }
 
     /// Hands events before `position` out one at a time, so that a death names the one that was in hand. Costs nothing afterwards: only
@@ -182,7 +211,10 @@ impl<M: Memory> Reader<M> {
     #[inline(never)]
     fn look_at_marked(&mut self, stamped: i64) {
         if self.next < self.singly_until {
-            self.readable = self.end_of(self.next).unwrap_or(stamped);
+            // What a look has found is one event, or all of a message that is handed out again.
+            if self.readable <= self.next {
+                self.readable = self.end_of(self.next).unwrap_or(stamped);
+            }
         } else {
             self.follow = i64::from(M::FOLLOW_STAMPS);
             self.look_at_cursor(stamped);
@@ -201,12 +233,18 @@ impl<M: Memory> Reader<M> {
     pub(crate) fn advance_to(&mut self, position: i64) {
         debug_assert!(position > self.next && position <= self.readable, "advanced beyond what was readable");
         self.next = position;
-        let entry = self.memory.entry(self.index);
-        // Release pairs with Acquire in `Sequencer::scan`: our reads of the slots are over before the producer may write them.
-        entry.position.store(position, order(Site::GateRelease, Ordering::Release));
-        step!(GateStored);
-        self.announce.before_look();
-        entry.writer.ring_if_awaited();
+        store_gate(&self.memory, self.index, self.announce, position);
+    }
+
+    /// [`advance_to`](Self::advance_to) where there is nothing to give back: the gate stays if messages before it are [held](super::held).
+    #[cold]
+    #[inline(never)]
+    fn step_to(&mut self, position: i64) {
+        if self.is_gate {
+            self.advance_to(position);
+        } else {
+            self.next = position;
+        }
     }
 
     /// [`advance_to`](Self::advance_to) over `events`, the last of which, or the padding behind them, begins at `last`.
@@ -229,11 +267,70 @@ impl<M: Memory> Reader<M> {
     #[inline(never)]
     fn distrust(&mut self, last: i64) {
         if last > self.next {
-            self.advance_to(last);
+            self.step_to(last);
         }
         self.expected = M::Form::doubted_at(&self.memory, last);
         self.readable = last;
         self.deliver_to(last);
+    }
+
+    /// From now on our position is not our gate, and events are handed out one at a time: messages before it are held.
+    #[cold]
+    pub(crate) fn leave_gate(&mut self) {
+        self.is_gate = false;
+        self.hand_out_singly_until(i64::MAX);
+    }
+
+    /// From now on our position is our gate again; the two are equal. Events before `singly_until` are handed out one at a time.
+    #[cold]
+    pub(crate) fn return_to_gate(&mut self, singly_until: i64) {
+        self.is_gate = true;
+        self.singly_until = singly_until;
+    }
+
+    /// [`give_back`](Self::give_back) for a reader whose position is not its gate. `false`: something else stands there than is expected, and
+    /// it stays where it was.
+    #[cold]
+    pub(crate) fn read_on(&mut self, position: i64, events: i64, last: i64) -> bool {
+        debug_assert!(!self.is_gate && position > self.next, "a reader that holds nothing gives back what it has read");
+        match M::Form::expected_after(&self.memory, self.expected, events, position) {
+            Some(expected) => (self.next, self.expected) = (position, expected),
+            None => self.distrust(last),
+        }
+        self.readable = self.readable.max(self.next);
+        self.next == position
+    }
+
+    /// Reads on after the next event, if it is there.
+    #[cold]
+    pub(crate) fn pass_one(&mut self) -> bool {
+        match self.end_of(self.next) {
+            Some(end) if self.is_believed() => self.read_on(end, 1, self.next),
+            _ => false,
+        }
+    }
+
+    /// What is expected at our position.
+    pub(crate) fn expected(&self) -> <M::Form as Form>::Expected {
+        self.expected
+    }
+
+    /// Goes back to a message that is to be handed out again, from `begin` to `end`. [`return_to`](Self::return_to) undoes it.
+    #[cold]
+    pub(crate) fn go_back(
+        &mut self,
+        (begin, end): (i64, i64),
+        expected: <M::Form as Form>::Expected,
+    ) -> Bookmark<<M::Form as Form>::Expected> {
+        let mark = Bookmark { next: self.next, expected: self.expected };
+        (self.next, self.readable, self.expected) = (begin, end, expected);
+        mark
+    }
+
+    /// Goes on where [`go_back`](Self::go_back) was called.
+    #[cold]
+    pub(crate) fn return_to(&mut self, mark: Bookmark<<M::Form as Form>::Expected>) {
+        (self.next, self.readable, self.expected) = (mark.next, mark.next, mark.expected);
     }
 
     /// Whether the last look that found something has asked the cursor: `readable` may then be far ahead.
@@ -260,7 +357,7 @@ impl<M: Memory> Reader<M> {
         self.expected = M::Form::expected_at(&self.memory, resume);
         if resume > next {
             self.readable = resume;
-            self.advance_to(resume);
+            self.step_to(resume);
         }
         // At least one, and no more than there is room for, whatever stands there as a number.
         Some((self.number() - number).clamp(1, self.memory.capacity()) as u64)
@@ -283,14 +380,20 @@ impl<M: Memory> Reader<M> {
 
     /// The second look before sleeping at the readers' bell. `None`: do not sleep, look again.
     pub(crate) fn prepare_park(&mut self) -> Option<Park> {
+        let park = self.announce_park();
+        if !weakened(Site::ParkSecondLook) && (self.is_over() || self.look()) {
+            return None;
+        }
+        Some(park)
+    }
+
+    /// Announces a sleep at the readers' bell. The caller looks once more before it sleeps.
+    pub(crate) fn announce_park(&self) -> Park {
         let control = self.memory.control();
         let ticket = control.readers.0.announce();
         step!(ReaderAnnounced);
         let barrier = crate::sync::announce::before_second_look(&control.gate.announce);
-        if !weakened(Site::ParkSecondLook) && (self.is_over() || self.look()) {
-            return None;
-        }
-        Some(Park { ticket, barrier })
+        Park { ticket, barrier }
     }
 }
 

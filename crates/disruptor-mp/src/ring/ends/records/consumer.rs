@@ -5,11 +5,13 @@
 
 use super::batch_lease::{RecordBatchLease, Span};
 use super::found::{Found, look_at, look_at_next};
+use super::held::HeldRecord;
 use super::lease::{RecordLease, RecordMeta};
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
 use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::ends::error::{ConsumeError, or_end};
+use crate::ring::ends::messages::{Holds, Messages};
 use crate::ring::ends::pace::coarse_now_ns;
 use crate::ring::ends::patience::Patience;
 use crate::ring::protocol::records::line::Lines;
@@ -137,11 +139,42 @@ impl RecordConsumer {
         let begin = self.end.side.core.next();
         match look_at_next(&self.end.side) {
             Found::Record { .. } => return true,
-            // Released at once: the producer may wait for just these lines.
-            Found::Padding { end } => self.end.side.core.give_back(end, 0, begin),
+            Found::Padding { end } => self.end.side.pass_padding(end),
             Found::Damage => self.end.side.core.forget_readable_from(begin),
         }
         false
+    }
+
+    /// The next record, to be released from whatever thread while newer ones are read: see
+    /// [`SharedConsumer::next_held`](crate::SharedConsumer::next_held).
+    ///
+    /// # Errors
+    /// As for [`next`](Self::next).
+    pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldRecord>, ConsumeError> {
+        Ok(self.next(patience)?.map(RecordLease::hold))
+    }
+
+    /// The records of the ring, each its own, until the producer has closed it: see
+    /// [`SharedConsumer::messages`](crate::SharedConsumer::messages).
+    ///
+    /// ```
+    /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = disruptor_mp::portable_shm_segment_name("doc");
+    /// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+    /// # let mut consumer = SharedDisruptorBuilder::records(&name, 0).build_record_consumer()?;
+    /// # producer.publish(b"a step", 0, 0, Patience::Endless)?;
+    /// # drop(producer);
+    /// let mut bytes = 0;
+    /// for record in consumer.messages() {
+    ///     bytes += record?.len();
+    /// }
+    /// assert_eq!(bytes, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&mut self) -> Messages<'_, Self> {
+        Messages::new(self)
     }
 
     /// Hands every record that can be read now to `handler`, and returns how many those were.
@@ -160,12 +193,34 @@ impl RecordConsumer {
     /// told what of the batch lies ahead of it.
     #[inline]
     pub(super) fn process_while(&mut self, mut handler: impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool) -> usize {
+        if !self.end.side.is_plain() {
+            return self.process_among_held(&mut handler);
+        }
         let mut count = 0;
         // Redelivered records are handed out one at a time, and so is padding among them.
         while let Some((handled, goes_on)) = self.process_batch(&mut handler) {
             count += handled;
             if !goes_on || !self.end.side.core.hands_out_singly() {
                 break;
+            }
+        }
+        count
+    }
+
+    /// [`process_while`](Self::process_while) where messages are held: each record is acknowledged by itself.
+    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for both.
+    #[inline(always)]
+    fn process_among_held(&mut self, handler: &mut impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool) -> usize {
+        let (mut count, most) = (0, self.end.capacity());
+        while count < most && self.end.side.look() {
+            // What is no record is stepped over; a look finds none where a word is none.
+            if self.step_to_record()
+                && let Ok(Some(record)) = self.next(Patience::Now)
+            {
+                count += 1;
+                if !handler(&record, record.meta(), Ahead { batch: None }) {
+                    break;
+                }
             }
         }
         count
@@ -201,7 +256,7 @@ impl RecordConsumer {
             let number = batch.number + batch.count as i64;
             match look_at(batch.consumer, batch.position, number, until) {
                 Found::Record { bytes, meta, end } => {
-                    let ahead = Ahead { consumer: batch.consumer, number: number + 1, position: end, until };
+                    let ahead = Ahead { batch: Some((batch.consumer, number + 1, end, until)) };
                     // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
                     goes_on = handler(unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta }, ahead);
                     batch.last = batch.position;
@@ -243,6 +298,19 @@ impl RecordConsumer {
     crate::consumer_end_methods!(end [pub]);
 }
 
+impl Holds for RecordConsumer {
+    type Held = HeldRecord;
+    type Error = ConsumeError;
+
+    fn take_held(&mut self, patience: Patience) -> Result<Option<HeldRecord>, ConsumeError> {
+        self.next_held(patience)
+    }
+
+    fn consume_error(error: &ConsumeError) -> Option<&ConsumeError> {
+        Some(error)
+    }
+}
+
 /// Records that a handler goes through. Dropping this acknowledges those before `position`.
 struct InHandler<'a> {
     consumer: &'a mut ConsumerSide<Lines>,
@@ -262,24 +330,21 @@ struct InHandler<'a> {
     bytes: u64,
 }
 
-/// What of a batch lies ahead of the record in hand.
+/// What of a batch lies ahead of the record in hand: from which number and position on, and up to where. `None`: nothing does.
 pub(super) struct Ahead<'a> {
-    consumer: &'a ConsumerSide<Lines>,
-    number: i64,
-    position: i64,
-    until: i64,
+    batch: Option<(&'a ConsumerSide<Lines>, i64, i64, i64)>,
 }
 
 impl Ahead<'_> {
     /// Whether no record does.
     pub(super) fn is_empty(&self) -> bool {
-        let mut position = self.position;
-        while position < self.until
-            && let Found::Padding { end } = look_at(self.consumer, position, self.number, self.until)
+        let Some((consumer, number, mut position, until)) = self.batch else { return true };
+        while position < until
+            && let Found::Padding { end } = look_at(consumer, position, number, until)
         {
             position = end;
         }
-        position >= self.until
+        position >= until
     }
 }
 
@@ -303,8 +368,7 @@ impl InHandler<'_> {
     #[inline(always)]
     fn acknowledge(&mut self) {
         if self.position > self.consumer.core.next() {
-            // That a panic may be under way does not matter: they have been handled.
-            self.consumer.acknowledge(self.position, self.count - self.acknowledged, self.bytes, true, self.last);
+            self.consumer.acknowledge_handled(self.position, self.count - self.acknowledged, self.bytes, self.last);
             (self.acknowledged, self.bytes) = (self.count, 0);
         }
     }

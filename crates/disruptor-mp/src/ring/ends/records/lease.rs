@@ -3,6 +3,7 @@
 //! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_side`. **May touch it:** the application; a lease borrows its
 //! consumer, so there is one at a time.
 
+use super::held::HeldRecord;
 use crate::Sequence;
 use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::protocol::records::line::Lines;
@@ -70,6 +71,21 @@ impl<'a> RecordLease<'a> {
     /// How often this record has been handed out without being acknowledged, as far as is known.
     pub fn redeliveries(&self) -> u32 {
         self.meta.redeliveries
+    }
+
+    /// Takes the record out of the consumer's hands: it is then acknowledged by [`HeldRecord::release`], from whatever thread, while newer ones
+    /// are received.
+    pub fn hold(mut self) -> HeldRecord {
+        let (begin, end) = self.span;
+        let holding = self.consumer.hold(end, 1, self.bytes.len() as u64, begin);
+        // Dropping this acknowledges nothing any more.
+        self.span.1 = begin;
+        HeldRecord::new(holding, self.bytes.len(), self.meta)
+    }
+
+    /// What the record says of itself beside its bytes.
+    pub(super) fn meta(&self) -> RecordMeta {
+        self.meta
     }
 
     /// Gives the record back without acknowledging it: the next call returns it again.

@@ -10,6 +10,7 @@ pub(crate) mod claim;
 pub(crate) mod consumer;
 pub(crate) mod error;
 mod found;
+pub(crate) mod held;
 pub(crate) mod lease;
 pub(crate) mod producer;
 pub(crate) mod tap;

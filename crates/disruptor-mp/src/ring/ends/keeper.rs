@@ -1,0 +1,240 @@
+//! What a consumer shares with the messages of its that are held: its place, and what is known of them.
+//!
+//! **Lives here:** [`Keeper`]; [`Holding`], a message's share in it; [`Departure`], which ends the consumer's time in its place. **Builds on:**
+//! `protocol::held` for the algorithm, `membership` for the place. **May touch it:** the consumer, and whoever has one of its messages, in any
+//! thread.
+//!
+//! The place, its lock and the mapping live as long as the consumer or one of its messages. In a child of a fork all of this is a copy that does
+//! nothing, and takes no lock: a thread that the child does not have may hold it.
+
+use super::consumer_side::ConsumerCounters;
+use crate::counters::{CounterHandle, EndCounters};
+use crate::ring::lineage;
+use crate::ring::membership::{Member, PRODUCER_BYTE};
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::held::Held;
+use crate::ring::protocol::memory::Memory;
+use crate::sync::announce::Announce;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a consumer and its held messages have in common.
+pub(super) struct Keeper<S: Carries> {
+    memory: Mapped<S>,
+    fork_epoch: u32,
+    state: Mutex<State<S>>,
+}
+
+/// What they say to each other.
+pub(super) struct State<S: Carries> {
+    pub(super) held: Held<Mapped<S>>,
+    /// Messages that are neither released nor given back.
+    outstanding: usize,
+    consumed: CounterHandle,
+    bytes: CounterHandle,
+    /// What is left to do for a consumer that is gone, once no message of its is outstanding.
+    departure: Option<Departure>,
+    /// The consumer was made one of a process that was killed: nothing is said any more.
+    is_dead: bool,
+}
+
+/// Whether a consumer can have another message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// If there is one.
+    Open,
+    /// One was given back.
+    Returned,
+    /// Not before one is released.
+    Full,
+}
+
+impl<S: Carries> Keeper<S> {
+    /// That of the owner of entry `index`, which stands at `position`.
+    pub(super) fn new(memory: Mapped<S>, index: usize, position: i64, counters: &ConsumerCounters) -> Arc<Self> {
+        let state = State {
+            held: Held::new(memory.clone(), index, position, Announce::best()),
+            outstanding: 0,
+            consumed: counters.consumed.clone(),
+            bytes: counters.bytes.clone(),
+            departure: None,
+            is_dead: false,
+        };
+        Arc::new(Self { memory, fork_epoch: crate::segment::fork_epoch(), state: Mutex::new(state) })
+    }
+
+    pub(super) fn memory(&self) -> &Mapped<S> {
+        &self.memory
+    }
+
+    /// Not for a child of a fork.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
+        // Nothing of a user's runs under it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let state = self.lock();
+        match state.held.returned() {
+            Some(_) => Standing::Returned,
+            None if state.held.is_full() => Standing::Full,
+            None => Standing::Open,
+        }
+    }
+
+    /// A message that was taken under this `ticket`, from `begin` to `end`.
+    pub(super) fn holding(
+        self: &Arc<Self>,
+        state: &mut State<S>,
+        ticket: u64,
+        span: (i64, i64),
+        bytes: u64,
+    ) -> Holding<S> {
+        state.outstanding += 1;
+        Holding { keeper: Arc::clone(self), ticket, span, bytes, is_released: false }
+    }
+
+    /// A message of a parent process, of which nothing is to be said.
+    pub(super) fn copied(self: &Arc<Self>, span: (i64, i64)) -> Holding<S> {
+        Holding { keeper: Arc::clone(self), ticket: u64::MAX, span, bytes: 0, is_released: false }
+    }
+
+    /// The consumer is gone. `Some`: so are its messages, and what is left to do is the caller's.
+    pub(super) fn depart(&self, departure: Departure) -> Option<Departure> {
+        let mut state = self.lock();
+        if state.outstanding == 0 {
+            return Some(departure);
+        }
+        state.departure = Some(departure);
+        None
+    }
+
+    /// From now on nothing is said, as if the process had been killed.
+    #[cfg(feature = "dst")]
+    pub(super) fn abandon(&self) {
+        self.lock().is_dead = true;
+    }
+
+    /// A message is not held any more.
+    fn let_go(&self, message: &Holding<S>) {
+        if self.fork_epoch != crate::segment::fork_epoch() {
+            return;
+        }
+        let mut state = self.lock();
+        let has_news = !state.is_dead && state.let_go(message);
+        state.outstanding -= 1;
+        let departure = if state.outstanding == 0 { state.departure.take() } else { None };
+        drop(state);
+        if has_news {
+            // Its consumer may wait at the bell that the producer rings: it learns that there is one again, or room for one. Not asked
+            // whether it does, so no barrier is needed before.
+            self.memory.control().readers.0.ring();
+        }
+        if let Some(departure) = departure {
+            departure.finish(&self.memory);
+        }
+    }
+}
+
+impl<S: Carries> State<S> {
+    /// Counts what was acknowledged. Whoever counts has the lock: a counter has one writer at a time.
+    pub(super) fn count(&self, events: u64, bytes: u64) {
+        self.consumed.add(events);
+        self.bytes.add(bytes);
+    }
+
+    /// Counts there from now on.
+    pub(super) fn count_into(&mut self, counters: &ConsumerCounters) {
+        (self.consumed, self.bytes) = (counters.consumed.clone(), counters.bytes.clone());
+    }
+
+    /// Releases a message or gives it back. Whether its consumer can have a message that it could not have before.
+    fn let_go(&mut self, message: &Holding<S>) -> bool {
+        if !message.is_released {
+            let has_returned = self.held.give_back(message.ticket);
+            if has_returned && let Some(departure) = &mut self.departure {
+                departure.note_returned();
+            }
+            return has_returned;
+        }
+        let was_full = self.held.is_full();
+        if let Some(released) = self.held.release(message.ticket, message.span.1) {
+            self.count(released as u64, message.bytes);
+        }
+        was_full && !self.held.is_full() || self.held.returned().is_some()
+    }
+}
+
+/// A message that is held. Dropping it releases it if it is said so, and gives it back otherwise.
+pub(super) struct Holding<S: Carries> {
+    keeper: Arc<Keeper<S>>,
+    ticket: u64,
+    /// Where it begins, and where what is after it does.
+    span: (i64, i64),
+    bytes: u64,
+    is_released: bool,
+}
+
+impl<S: Carries> Holding<S> {
+    /// The ring, in which everything of the message stays as it is.
+    pub(super) fn memory(&self) -> &Mapped<S> {
+        &self.keeper.memory
+    }
+
+    pub(super) fn begin(&self) -> i64 {
+        self.span.0
+    }
+
+    pub(super) fn end(&self) -> i64 {
+        self.span.1
+    }
+
+    /// Says that dropping it releases it.
+    pub(super) fn release(mut self) {
+        self.is_released = true;
+    }
+}
+
+impl<S: Carries> Drop for Holding<S> {
+    fn drop(&mut self) {
+        self.keeper.let_go(self);
+    }
+}
+
+/// A consumer that is gone, and has its place until its last message is gone, too.
+pub(super) struct Departure {
+    pub(super) member: Member,
+    pub(super) counters: EndCounters,
+    /// How it goes; `None` if it gives its place up.
+    pub(super) ending: Option<Ending>,
+    /// It gives its place up, whatever comes back.
+    pub(super) leaves_always: bool,
+}
+
+impl Departure {
+    /// A message has come back after the consumer has gone. A panic keeps the place for a successor, as if it had dropped the consumer.
+    fn note_returned(&mut self) {
+        if self.ending.is_none() && !self.leaves_always && std::thread::panicking() {
+            self.ending = Some(Ending::Panicked);
+        }
+    }
+
+    /// Gives the place up, or lets it go without giving it up.
+    pub(super) fn finish<S: Carries>(self, memory: &Mapped<S>) {
+        self.counters.end();
+        match self.ending {
+            None => self.member.leave(memory),
+            // Nothing is collected: the ring is to be there for a successor, and so are its counters.
+            Some(ending) => return self.member.keep(memory, ending),
+        }
+        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing happens.
+        let segment = memory.segment();
+        match segment.is_held(PRODUCER_BYTE) {
+            // Another ring has its name by now.
+            Ok(false) if segment.has_second_name() => lineage::collect(segment),
+            Ok(false) => drop(crate::segment::gc(segment.place().clone())),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A `for` loop over what a consumer receives.
+//!
+//! **Lives here:** [`Messages`], and what it yields, [`Taken`]; what an end must be able to do for it, [`Holds`] and [`Release`]. **Builds on:**
+//! messages that are held. **May touch it:** the ends of this crate and of those above.
+
+use super::error::ConsumeError;
+use super::patience::Patience;
+use std::fmt;
+use std::ops::Deref;
+
+/// A message that is held, of whatever kind.
+pub trait Release: Send + 'static {
+    /// Acknowledges it. Dropping it gives it back.
+    fn release(self);
+}
+
+/// An end whose messages can be held.
+pub trait Holds {
+    /// Such a message.
+    type Held: Release;
+
+    /// Why there is none.
+    type Error;
+
+    /// Takes the next message, to hold it. `None` only for [`Patience::Now`].
+    ///
+    /// # Errors
+    /// Those of the end's own calls.
+    fn take_held(&mut self, patience: Patience) -> Result<Option<Self::Held>, Self::Error>;
+
+    /// Why the ring gave nothing, if that is what `error` says.
+    fn consume_error(error: &Self::Error) -> Option<&ConsumeError>;
+}
+
+/// A message that the loop over [`messages`](crate::SharedConsumer::messages) has been handed: it is dropped as a lease is, and can be held.
+///
+/// Dropping it acknowledges it, except while a panic unwinds that began after it was taken: then it is given back, and comes again.
+/// [`hold`](Self::hold) makes it one that only its `release` acknowledges.
+///
+/// ```
+/// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// # let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
+/// # producer.publish_batch(4, |slot, number| *slot = number as u64)?;
+/// # drop(producer);
+/// let mut odd = vec![];
+/// for event in consumer.messages() {
+///     let event = event?;
+///     if **event % 2 == 1 {
+///         odd.push(event.hold()); // kept; the others are acknowledged here
+///     }
+/// }
+/// for event in odd {
+///     event.release();
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a message acknowledges it"]
+pub struct Taken<H: Release> {
+    /// `None` only while it is dropped.
+    held: Option<H>,
+    was_panicking: bool,
+}
+
+impl<H: Release> Taken<H> {
+    /// For the ends of the layers above.
+    #[doc(hidden)]
+    pub fn new(held: H) -> Self {
+        Self { held: Some(held), was_panicking: std::thread::panicking() }
+    }
+
+    /// From now on it is released by its `release` and by nothing else.
+    pub fn hold(mut self) -> H {
+        self.held.take().expect("a message is there until it is dropped")
+    }
+}
+
+impl<H: Release> Deref for Taken<H> {
+    type Target = H;
+
+    fn deref(&self) -> &H {
+        self.held.as_ref().expect("a message is there until it is dropped")
+    }
+}
+
+impl<H: Release> Drop for Taken<H> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take()
+            && (self.was_panicking || !std::thread::panicking())
+        {
+            held.release();
+        }
+    }
+}
+
+impl<H: Release + fmt::Debug> fmt::Debug for Taken<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Taken").field(&**self).finish()
+    }
+}
+
+/// The messages of a consumer, until its producer has closed the ring. See [`messages`](crate::SharedConsumer::messages).
+pub struct Messages<'a, C: ?Sized> {
+    consumer: &'a mut C,
+    has_ended: bool,
+}
+
+impl<'a, C: Holds + ?Sized> Messages<'a, C> {
+    /// Those of `consumer`. For the ends of the layers above.
+    #[doc(hidden)]
+    pub fn new(consumer: &'a mut C) -> Self {
+        Self { consumer, has_ended: false }
+    }
+}
+
+impl<C: Holds + ?Sized> Iterator for Messages<'_, C> {
+    type Item = Result<Taken<C::Held>, C::Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
+        }
+        match self.consumer.take_held(Patience::Endless) {
+            Ok(held) => Some(Ok(Taken::new(held?))),
+            Err(error) => {
+                // What was stepped over is told once, and the ring goes on. Of a refusal of the system nothing was concluded.
+                let reason = C::consume_error(&error);
+                self.has_ended = reason.is_some_and(ConsumeError::is_end);
+                let is_closed = reason.is_some_and(ConsumeError::is_closed);
+                Some(Err(error)).filter(|_| !is_closed)
+            }
+        }
+    }
+}
+
+impl<C: ?Sized> fmt::Debug for Messages<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages").field("has_ended", &self.has_ended).finish_non_exhaustive()
+    }
+}

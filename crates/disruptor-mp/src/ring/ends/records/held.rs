@@ -1,0 +1,106 @@
+//! A record that is held: taken out of a consumer's hands, to be released from anywhere, in any order.
+//!
+//! **Lives here:** [`HeldRecord`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; it outlives its consumer.
+
+use super::lease::RecordMeta;
+use crate::Sequence;
+use crate::ring::ends::keeper::Holding;
+use crate::ring::ends::messages::Release;
+use crate::ring::protocol::records::line::Lines;
+use std::fmt;
+use std::ops::Deref;
+
+/// One record, where it lies, for as long as it is wanted, in whatever thread. [`release`](Self::release) acknowledges it; dropping it gives it
+/// back. See [`HeldEvent`](crate::HeldEvent).
+///
+/// ```
+/// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// let mut consumer = SharedDisruptorBuilder::records(&name, 0).build_record_consumer()?;
+/// producer.publish(b"a step", 0, 0, Patience::Endless)?;
+///
+/// let record = consumer.next_held(Patience::Endless)?.expect("waited for");
+/// let len = std::thread::spawn(move || {
+///     let len = record.len();
+///     record.release();
+///     len
+/// });
+/// assert_eq!(len.join().unwrap(), 6);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a held record gives it back"]
+pub struct HeldRecord {
+    holding: Holding<Lines>,
+    len_bytes: usize,
+    meta: RecordMeta,
+}
+
+impl HeldRecord {
+    pub(super) fn new(holding: Holding<Lines>, len_bytes: usize, meta: RecordMeta) -> Self {
+        Self { holding, len_bytes, meta }
+    }
+
+    /// What it says of itself beside its bytes.
+    pub fn meta(&self) -> RecordMeta {
+        self.meta
+    }
+
+    /// Its number in the ring, from 0.
+    pub fn sequence(&self) -> Sequence {
+        self.meta.sequence
+    }
+
+    /// The application's kind.
+    pub fn kind(&self) -> u8 {
+        self.meta.kind
+    }
+
+    /// The application's flags.
+    pub fn flags(&self) -> u8 {
+        self.meta.flags
+    }
+
+    /// Whether this record may have been handed out before: see [`Lease::is_redelivered`](crate::Lease::is_redelivered).
+    pub fn is_redelivered(&self) -> bool {
+        self.redeliveries() > 0
+    }
+
+    /// How often this record has been handed out without being acknowledged, as far as is known.
+    pub fn redeliveries(&self) -> u32 {
+        self.meta.redeliveries
+    }
+
+    /// Acknowledges the record.
+    pub fn release(self) {
+        self.holding.release();
+    }
+}
+
+impl Release for HeldRecord {
+    fn release(self) {
+        self.release();
+    }
+}
+
+impl Deref for HeldRecord {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the lease from which this was made has checked that so many bytes lie in the ring, and has seen them committed (Acquire).
+        // The producer does not write them: the gate of the consumer's entry is not beyond a record that is held, and moves beyond this one
+        // only when `holding` is dropped. As long as that lives, so do the entry, its lock and the mapping.
+        unsafe { self.holding.memory().record(self.holding.begin(), self.len_bytes).as_ref() }
+    }
+}
+
+impl fmt::Debug for HeldRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldRecord")
+            .field("meta", &self.meta)
+            .field("len_bytes", &self.len_bytes)
+            .finish_non_exhaustive()
+    }
+}

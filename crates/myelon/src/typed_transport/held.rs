@@ -1,0 +1,117 @@
+//! A typed message that is held: out of its consumer's hands, to be read and released anywhere, in any order.
+//!
+//! **Lives here:** [`HeldTyped`]. **Builds on:** the transport's held message. **May touch it:** the application, in any thread; it outlives its
+//! consumer.
+
+use super::message::{Elsewhere, Reading};
+use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec};
+use crate::transport::{Format, HeldMessage, Records};
+use disruptor_mp::Release;
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A message of type `T` for as long as it is wanted, in whatever thread or task: its bytes and what came with them by `Deref`, and their meaning
+/// by [`get`](Self::get) and [`decode`](Self::decode). [`release`](Self::release) acknowledges it, dropping it gives it back: see [`HeldMessage`].
+///
+#[cfg_attr(feature = "rkyv", doc = "```")]
+#[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
+/// use myelon::Patience;
+/// use myelon::transport::MyelonWaitStrategy;
+/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+///
+/// #[myelon::message(rkyv)]
+/// struct Step {
+///     tokens: Vec<u32>,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = format!("held-typed-docs-{}", std::process::id());
+/// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?;
+/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, MyelonWaitStrategy::Adaptive)?;
+/// producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
+///
+/// let message = consumer.next_held(Patience::Endless)?.expect("waited for");
+/// let worker = std::thread::spawn(move || {
+///     let len = message.get().map(|step| step.tokens.len()); // where the producer wrote it
+///     message.release();
+///     len
+/// });
+/// assert_eq!(worker.join().unwrap()?, 3);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a held message gives it back"]
+pub struct HeldTyped<T: Codec, F: Format = Records> {
+    message: HeldMessage<F>,
+    older: Option<OlderVersion<T>>,
+    elsewhere: Arc<Elsewhere>,
+    /// Looked at several times, it still counts once.
+    is_counted: Cell<bool>,
+}
+
+impl<T: Codec, F: Format> HeldTyped<T, F> {
+    pub(super) fn new(message: HeldMessage<F>, reading: &Reading<T>, is_counted: bool) -> Self {
+        let (older, elsewhere) = (reading.older.clone(), Arc::clone(&reading.elsewhere));
+        Self { message, older, elsewhere, is_counted: Cell::new(is_counted) }
+    }
+
+    /// The message as a value: see [`TypedMessage::decode`](super::TypedMessage::decode).
+    ///
+    /// # Errors
+    /// When the bytes are no `T`. Release the message: it will be no better the next time.
+    pub fn decode(&self) -> CodecResult<T> {
+        let answer = Reading::decode_as(self.older.as_ref(), &self.message);
+        self.count(answer.is_ok());
+        answer
+    }
+
+    /// The message where it lies, after it was checked: see [`TypedMessage::get`](super::TypedMessage::get).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get(&self) -> CodecResult<T::Archived<'_>>
+    where
+        T: ZeroCopyCodec,
+    {
+        Reading::readable_in_place::<F>(self.older.as_ref())?;
+        let answer = T::access(&self.message);
+        self.count(answer.is_ok());
+        answer
+    }
+
+    /// Acknowledges the message.
+    pub fn release(self) {
+        self.message.release();
+    }
+
+    fn count(&self, is_readable: bool) {
+        if !self.is_counted.replace(true) {
+            self.elsewhere.count(is_readable);
+        }
+    }
+}
+
+impl<T: Codec + 'static, F: Format> Release for HeldTyped<T, F> {
+    fn release(self) {
+        self.release();
+    }
+}
+
+impl<T: Codec, F: Format> Deref for HeldTyped<T, F> {
+    type Target = HeldMessage<F>;
+
+    fn deref(&self) -> &HeldMessage<F> {
+        &self.message
+    }
+}
+
+impl<T: Codec, F: Format> fmt::Debug for HeldTyped<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldTyped")
+            .field("content", &T::type_tag())
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}

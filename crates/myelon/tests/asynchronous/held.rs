@@ -1,0 +1,165 @@
+//! Messages that are held across awaits and in other tasks.
+
+use crate::stage::{awaited, in_either_runtime};
+use futures_core::Stream;
+use myelon::asynchronous::AsyncMessages;
+use myelon::transport::{AlignedFixedFrame, Format, FramedTransportConsumer, Records};
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Poll;
+
+/// Messages that one consumer can hold.
+const BOUND: u8 = 64;
+
+/// Whether `future` is not ready at its first poll.
+async fn has_to_wait(mut future: Pin<&mut impl Future>) -> bool {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
+}
+
+async fn next<F: Format>(
+    messages: &mut AsyncMessages<'_, FramedTransportConsumer<F>>,
+) -> Option<<AsyncMessages<'static, FramedTransportConsumer<F>> as Stream>::Item> {
+    poll_fn(|context| Pin::new(&mut *messages).poll_next(context)).await
+}
+
+fn are_answered_out_of_order<F: Format>(depth: usize) {
+    in_either_runtime("tasks that hold messages", |runtime| {
+        let (mut producer, mut consumer) = awaited::<F>(runtime, depth);
+        runtime.block_on(async {
+            let (turn, mut tasks) = (Arc::new(AtomicU8::new(u8::MAX)), vec![]);
+            for kind in 0..4 {
+                producer.publish(&[kind; 50], kind).await.unwrap();
+                let (message, turn) = (consumer.next_held().await.unwrap(), Arc::clone(&turn));
+                tasks.push(tokio::spawn(async move {
+                    while turn.load(Ordering::Relaxed) != kind {
+                        tokio::task::yield_now().await;
+                    }
+                    assert_eq!(&message[..], [kind; 50]);
+                    message.release();
+                }));
+            }
+            for number in [2, 3, 1, 0] {
+                assert!(!producer.get_ref().is_consumed(0), "the oldest is held");
+                turn.store(number, Ordering::Relaxed);
+                (&mut tasks[usize::from(number)]).await.unwrap();
+            }
+            assert!(producer.get_ref().is_consumed(3));
+        });
+    });
+}
+
+#[test]
+fn tasks_answer_messages_out_of_order() {
+    are_answered_out_of_order::<Records>(1 << 16);
+    are_answered_out_of_order::<AlignedFixedFrame<96>>(128);
+}
+
+fn is_woken_by_a_release<F: Format>(depth: usize) {
+    in_either_runtime("a consumer that holds as much as it can", |runtime| {
+        let (mut producer, mut consumer) = awaited::<F>(runtime, depth);
+        runtime.block_on(async {
+            for kind in 0..=BOUND {
+                producer.publish(&[kind], kind).await.unwrap();
+            }
+            let mut held = vec![];
+            for kind in 0..BOUND {
+                held.push(consumer.next_held().await.unwrap());
+                assert_eq!(held[kind as usize].kind(), kind);
+            }
+            let oldest = held.remove(0);
+            {
+                let mut next = pin!(consumer.next_held());
+                assert!(has_to_wait(next.as_mut()).await, "as many as can be are held");
+                let releasing = std::thread::spawn(move || oldest.release());
+                let message = next.await.unwrap();
+                releasing.join().unwrap();
+                assert_eq!(message.kind(), BOUND);
+                message.release();
+            }
+            // The same for every other way to receive.
+            producer.publish(&[100], 100).await.unwrap();
+            let oldest = held.remove(0);
+            let mut received = pin!(consumer.recv());
+            assert!(has_to_wait(received.as_mut()).await);
+            let releasing = std::thread::spawn(move || oldest.release());
+            assert_eq!(received.await.unwrap().0, 100);
+            releasing.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn who_holds_as_much_as_can_be_is_woken_by_a_release() {
+    is_woken_by_a_release::<Records>(1 << 16);
+    is_woken_by_a_release::<AlignedFixedFrame<96>>(128);
+}
+
+#[test]
+fn who_waits_is_woken_by_a_message_that_comes_back() {
+    in_either_runtime("a message that comes back", |runtime| {
+        let (mut producer, mut consumer) = awaited::<Records>(runtime, 1 << 16);
+        runtime.block_on(async {
+            producer.publish(b"a step", 1).await.unwrap();
+            let message = consumer.next_held().await.unwrap();
+            let mut next = pin!(consumer.next_held());
+            assert!(has_to_wait(next.as_mut()).await);
+            let giving_back = std::thread::spawn(move || drop(message));
+            let message = next.await.unwrap();
+            giving_back.join().unwrap();
+            assert!(message.is_redelivered());
+            message.release();
+        });
+    });
+}
+
+#[test]
+fn a_task_that_is_cancelled_gives_its_message_back() {
+    in_either_runtime("a task that is cancelled", |runtime| {
+        let (mut producer, mut consumer) = awaited::<Records>(runtime, 1 << 16);
+        runtime.block_on(async {
+            producer.publish(b"a step", 1).await.unwrap();
+            producer.publish(b"the next", 2).await.unwrap();
+            let message = consumer.next_held().await.unwrap();
+            let task = tokio::spawn(async move {
+                let _message = message;
+                pending::<()>().await;
+            });
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+            let message = consumer.next().await.unwrap();
+            assert_eq!((message.kind(), message.is_redelivered()), (1, true));
+            drop(message);
+            let message = consumer.next().await.unwrap();
+            assert_eq!((message.kind(), message.is_redelivered()), (2, false));
+        });
+    });
+}
+
+#[test]
+fn a_loop_over_messages_sees_each_once_and_ends_where_the_sender_closes() {
+    in_either_runtime("a loop over messages", |runtime| {
+        let (mut producer, mut consumer) = awaited::<Records>(runtime, 1 << 16);
+        runtime.block_on(async {
+            for kind in 0..3 {
+                producer.publish(&[kind], kind).await.unwrap();
+            }
+            drop(producer);
+            let (mut seen, mut kept) = (vec![], vec![]);
+            let mut messages = consumer.messages();
+            while let Some(message) = next(&mut messages).await {
+                let message = message.unwrap();
+                seen.push(message.kind());
+                if message.kind() == 1 {
+                    kept.push(message.hold());
+                }
+            }
+            assert_eq!(seen, [0, 1, 2]);
+            assert!(next(&mut messages).await.is_none());
+            assert_eq!(consumer.get_ref().current_sequence(), 0, "the second is held");
+            kept.pop().unwrap().release();
+            assert_eq!(consumer.get_ref().current_sequence(), 2);
+        });
+    });
+}
