@@ -136,7 +136,7 @@ impl RefusedCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StallReport {
-    /// The ring: its session and rank as people know them, if it has a [label](crate::SharedDisruptorBuilder::with_label), and its place.
+    /// The ring: its session and rank as people know them, if it has a [title](crate::Place::titled), and its place.
     pub ring: String,
     /// What is waited for.
     pub waiting_for: WaitingFor,
