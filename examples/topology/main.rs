@@ -8,7 +8,7 @@
 //! ```
 //!
 //! ```text
-//! 2 workers have joined; their rings take 5 MiB of shared memory
+//! 2 workers have joined; their rings take 10 MiB of shared memory
 //! steps 0 to 19: 4224 B to everybody, 3136 B back from rank 0
 //! step 20: rank 1 is late; the report says that it is stopped
 //! step 20: rank 1 was restarted, has rejoined, and has answered

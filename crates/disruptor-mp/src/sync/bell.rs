@@ -56,7 +56,7 @@ impl Bell {
     }
 
     /// Whether nobody has rung since `ticket` was drawn. If this is `false`, it stays `false` (for 2^31 rings).
-    #[cfg(not(loom))]
+    #[cfg(all(target_os = "linux", not(loom)))]
     pub(crate) fn is_silent_since(&self, ticket: Ticket) -> bool {
         self.word.load(Ordering::Acquire) == ticket.0
     }

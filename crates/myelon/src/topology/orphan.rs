@@ -7,6 +7,7 @@ use super::invitation::Parent;
 
 /// Whether the parent was there to be tied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux ties a child to its parent"))]
 pub(super) enum Tie {
     /// The kernel kills this process when the thread that started it ends.
     Tied,

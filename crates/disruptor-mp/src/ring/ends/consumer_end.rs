@@ -27,6 +27,7 @@ pub struct ConsumerBase<S: Carries> {
     /// Borrowed by a wait, beside the waiter.
     pub(super) side: ConsumerSide<S>,
     /// The generation of the ring from which it has come over.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "asked by doorbells, which only Linux has"))]
     pub(super) comes_from: Option<u64>,
     counts_in: Option<CountersFile>,
 }

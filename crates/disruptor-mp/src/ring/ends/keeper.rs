@@ -64,6 +64,7 @@ impl<S: Carries> Keeper<S> {
         Arc::new(Self { memory, fork_epoch: crate::segment::fork_epoch(), state: Mutex::new(state) })
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn memory(&self) -> &Mapped<S> {
         &self.memory
     }

@@ -12,7 +12,9 @@ use super::error::ConsumeError;
 use super::patience::Patience;
 use super::sleeper::{OWN_MAX, Sleeper};
 use crate::ring::protocol::memory::Memory;
-use crate::segment::{Fate, Segment};
+use crate::segment::Fate;
+#[cfg(target_os = "linux")]
+use crate::segment::Segment;
 use crate::sync::announce::before_second_look_at;
 use crate::sync::bell::Bell;
 use crate::sync::primitive::AtomicU32;
@@ -130,8 +132,10 @@ pub(super) trait Waitable {
     fn strategy(&self) -> WaitStrategy;
 
     /// The position that is read next.
+    #[cfg(target_os = "linux")]
     fn position(&self) -> i64;
 
+    #[cfg(target_os = "linux")]
     fn segment(&self) -> &Segment;
 
     /// For another thread that waits in its stead.
@@ -171,10 +175,12 @@ impl<C: HasConsumer> Waitable for C {
         self.base().wait_strategy()
     }
 
+    #[cfg(target_os = "linux")]
     fn position(&self) -> i64 {
         self.base().side.core.next()
     }
 
+    #[cfg(target_os = "linux")]
     fn segment(&self) -> &Segment {
         self.base().side.segment()
     }

@@ -3,7 +3,9 @@
 //! **Lives here:** [`Sleeper`]. **Builds on:** `sync::futex` for as many as one thread can sleep at, `sync::watcher` for the others.
 //! **May touch it:** `select`.
 
-use super::select::{Source, Waitable};
+use super::select::Source;
+#[cfg(target_os = "linux")]
+use super::select::Waitable;
 use crate::sync::bell::{Bell, Ticket};
 use crate::sync::wait::SLICE_WITHOUT_BARRIER;
 use std::sync::Arc;

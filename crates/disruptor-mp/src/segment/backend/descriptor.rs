@@ -4,7 +4,7 @@
 //! `backend` only.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{self, FallocateFlags, Mode, OFlags};
@@ -17,6 +17,7 @@ use super::{Access, Fault, GIVE_TO_GROUP, Identity};
 
 /// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose timer ticks faster
 /// than a whole segment can be reserved would never finish. One such piece takes about a millisecond.
+#[cfg(any(target_os = "linux", test))]
 const RESERVE_STEP_BYTES: u64 = 4 << 20;
 
 /// The shortest step that is tried when longer ones are interrupted: one page, which takes about a microsecond.
@@ -57,6 +58,7 @@ pub(super) fn reopen(descriptor: impl AsFd, access: Access) -> io::Result<OwnedF
 /// The kernel's own name of an open object. Follows to the object itself, also when it has no other name.
 #[cfg(target_os = "linux")]
 pub(super) fn proc_path(descriptor: impl AsFd) -> String {
+    use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd())
 }
 

@@ -301,6 +301,7 @@ impl Mapping {
 struct Cell(Arc<Mutex<Option<Object>>>);
 
 impl Cell {
+    #[cfg(target_os = "linux")]
     fn holding(object: Object) -> Self {
         Self(Arc::new(Mutex::new(Some(object))))
     }
