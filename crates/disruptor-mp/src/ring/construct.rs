@@ -8,7 +8,7 @@ use super::lineage::{self, Expected};
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
 use super::selection::Selection;
 use crate::error::{MultiProcessError, MultiProcessResult};
-use crate::liveness::ProcessIdentity;
+use crate::liveness::{ProcessIdentity, ProcessState};
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::patience::Patience;
 use crate::ring::ends::producer_end::{Origin, ProducerBase};
@@ -487,13 +487,16 @@ fn check_producer<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> M
         return Err(MultiProcessError::Replaced { place });
     }
     let control = control(segment);
+    let process = control.map_or(segment.header().creator, |control| control.producer.identity.load());
     let how = match control {
         Some(control) if control.gate.is_closed() => Ending::Left,
         Some(control) if control.gate.is_abandoned() => Ending::Panicked,
-        _ if is_held => return Ok(()),
+        // A producer that decides what to do with a ring has its lock as well, and says who it is only once it has taken the ring over. Until then
+        // the one before it stands there. That is no proof of death, but a reason to look again.
+        _ if is_held && !matches!(process.observe().state, ProcessState::Gone | ProcessState::Zombie) => return Ok(()),
         _ => Ending::Killed,
     };
-    let pid = control.map_or(segment.header().creator, |control| control.producer.identity.load()).pid;
+    let pid = process.pid;
     let difference = check_ring::<S>(segment, request).err().map(Box::new);
     Err(MultiProcessError::NoProducer { place, pid, how, difference })
 }

@@ -35,18 +35,6 @@ impl RecordConsumer {
     /// does not hear of a producer that was killed: for that there is [`check_producer`](Self::check_producer).
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
-        self.next_or(patience, |_, reason| reason.map_or(Ok(None), Err))
-    }
-
-    /// [`next`](Self::next) for a consumer that goes on in another ring. Where there is nothing (`None`, without waiting), or a wait has ended,
-    /// `dry` says with which consumer to go on, or that this is the answer. For the layers above.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn next_or<E>(
-        &mut self,
-        patience: Patience,
-        mut dry: impl FnMut(&mut Self, Option<ConsumeError>) -> Result<Option<Self>, E>,
-    ) -> Result<Option<RecordLease<'_>>, E> {
         // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all the rest.
         loop {
             if self.end.side.look()
@@ -61,6 +49,29 @@ impl RecordConsumer {
                 let bytes = unsafe { bytes.as_ref() };
                 return Ok(Some(RecordLease::new(&mut self.end.side, bytes, meta, (begin, end))));
             }
+            if !self.go_on(patience)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether [`next`](Self::next) finds a record at once. For the layers above.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn has_record(&mut self) -> bool {
+        self.end.side.look() && matches!(look_at_next(&self.end.side), Found::Record { .. })
+    }
+
+    /// Waits as `patience` says until [`next`](Self::next) finds a record at once; whether it does. Where there is nothing (`None`, without waiting),
+    /// or a wait has ended, `dry` says with which consumer to go on, or that this is the answer. For the layers above.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn prepare_or<E>(
+        &mut self,
+        patience: Patience,
+        mut dry: impl FnMut(&mut Self, Option<ConsumeError>) -> Result<Option<Self>, E>,
+    ) -> Result<bool, E> {
+        while !self.has_record() {
             let reason = match self.go_on(patience) {
                 Ok(true) => continue,
                 Ok(false) => None,
@@ -68,9 +79,10 @@ impl RecordConsumer {
             };
             match dry(self, reason)? {
                 Some(other) => *self = other,
-                None => return Ok(None),
+                None => return Ok(false),
             }
         }
+        Ok(true)
     }
 
     /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and everything was read. That
