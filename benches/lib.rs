@@ -1,7 +1,8 @@
 //! Criterion micro benchmarks: one operation each, in one thread, so that nothing is measured but the operation.
 //!
-//! **Lives here:** the event and the rings that the benchmarks share. Whole processes beside each other are `perf-bench`'s business.
-//! **Builds on:** `disruptor-mp`. **May touch it:** the benchmarks. Each checks its answer before it measures.
+//! **Lives here:** the event and the rings that the benchmarks share. Whole processes beside each other are
+//! `perf-bench`'s business. **Builds on:** `disruptor-mp`. **May touch it:** the benchmarks. Each checks its answer
+//! before it measures.
 #![forbid(unsafe_code)]
 
 use disruptor_mp::{
@@ -49,8 +50,8 @@ pub fn fill(producer: &mut SharedProducer<Sample>, first: u64) {
         .expect("the ring has been read empty");
 }
 
-/// How long `rounds` rounds of `measured` take, each after a `prepare` that does not count. A round does many operations, so that the
-/// two looks at the clock do not matter.
+/// How long `rounds` rounds of `measured` take, each after a `prepare` that does not count. A round does many
+/// operations, so that the two looks at the clock do not matter.
 pub fn time_rounds<S>(
     rounds: u64,
     state: &mut S,

@@ -70,8 +70,8 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Nanoseconds that one operation took, in the second half of the run: in the first one, memory is used for the first
-    /// time.
+    /// Nanoseconds that one operation took, in the second half of the run: in the first one, memory is used for the
+    /// first time.
     pub(crate) fn nanoseconds(&self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.operations_timed as f64
     }

@@ -1,5 +1,6 @@
-//! Both ends of typed streams in tokio: one thread awaits room in a ring, answers from several workers, timers, and whatever else a server
-//! has to do. One scheduler, two workers, each of which answers. A program to copy for the front of an inference server.
+//! Both ends of typed streams in tokio: one thread awaits room in a ring, answers from several workers, timers, and
+//! whatever else a server has to do. One scheduler, two workers, each of which answers. A program to copy for the front
+//! of an inference server.
 //!
 //! ```text
 //! cargo run --release --example async_tokio
@@ -16,11 +17,12 @@
 //!
 //! # Where to look
 //!
-//! - **Nobody spins.** While a ring is empty its task sleeps, and so may the thread; a doorbell of the ring wakes the reactor.
-//! - **Giving up.** A future that is dropped before it is ready has taken nothing and sent nothing, so `timeout` and `select!` are safe
-//!   around every call.
-//! - **In place.** `next` lends a message, as without tokio. It holds its place in the ring, so do not keep it over long waits; `recv`
-//!   gives the value.
+//! - **Nobody spins.** While a ring is empty its task sleeps, and so may the thread; a doorbell of the ring wakes the
+//!   reactor.
+//! - **Giving up.** A future that is dropped before it is ready has taken nothing and sent nothing, so `timeout` and
+//!   `select!` are safe around every call.
+//! - **In place.** `next` lends a message, as without tokio. It holds its place in the ring, so do not keep it over
+//!   long waits; `recv` gives the value.
 //! - **One end or both.** Whether the other end awaits makes no difference to this one.
 //! - **Deaths.** As everywhere: `ProducerDied` ends a wait for messages within 100 ms, `ConsumerDied` one for room.
 #![forbid(unsafe_code)]
@@ -156,7 +158,7 @@ async fn serve(requests: TypedProducer<Request>, answers: Vec<TypedConsumer<Answ
             println!("the only thread was free meanwhile: a timer went on ticking");
 
             if timeout(GIVE_UP, answers[0].recv()).await.is_ok() {
-                return Err("a worker has answered what nobody had asked".into());
+                return Err("a worker has answered what was not asked".into());
             }
             println!("nothing more within {GIVE_UP:?}; giving up on an answer loses none");
             ask(&mut requests, &mut answers, 2, "again").await?;
@@ -166,7 +168,7 @@ async fn serve(requests: TypedProducer<Request>, answers: Vec<TypedConsumer<Answ
             let mut left = Vec::new();
             for (rank, answers) in answers.iter_mut().enumerate() {
                 if answers.recv_or_end().await?.is_some() {
-                    return Err("a worker has answered what nobody had asked".into());
+                    return Err("a worker has answered what was not asked".into());
                 }
                 left.push(format!("worker {rank} has left"));
             }
@@ -203,7 +205,8 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let (mut requests, mut answers) = (AsyncConsumer::new(requests)?, AsyncProducer::new(answers));
         while let Some(message) = requests.next_or_end().await? {
-            // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
+            // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers
+            // twice, not never.
             let request = message.decode()?;
             // Not acknowledged meanwhile, so that a successor would do it again.
             sleep(SIMULATED_WORK).await;

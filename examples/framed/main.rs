@@ -1,5 +1,6 @@
-//! Messages of any size between processes: one scheduler, two workers, each of which answers. Once over records, and once more over frames
-//! of a fixed size, which differ in one type parameter. A program to copy where messages are bytes that something else has made.
+//! Messages of any size between processes: one scheduler, two workers, each of which answers. Once over records, and
+//! once more over frames of a fixed size, which differ in one type parameter. A program to copy where messages are
+//! bytes that something else has made.
 //!
 //! ```text
 //! cargo run --release --example framed
@@ -18,12 +19,13 @@
 //!
 //! # Where to look
 //!
-//! - **Formats.** [`Records`] is the one to use. Frames are there for messages that all fit into one frame, and for programs that already
-//!   count in slots; a longer message is split, is still whole or absent, and is copied once where it is read.
-//! - **Meeting.** The ring exists before the workers do, and each worker's ring for answers before it joins. So nobody looks for something
-//!   that may not be there yet, and once a worker has joined nothing that is sent misses it.
-//! - **The end.** The scheduler drops its producer. The workers read what is left, are told `Closed`, and go; they go as well, with another
-//!   error, if the scheduler is killed. See the example `topology` for workers that die.
+//! - **Formats.** [`Records`] is the one to use. Frames are there for messages that all fit into one frame, and for
+//!   programs that already count in slots; a longer message is split, is still whole or absent, and is copied once
+//!   where it is read.
+//! - **Meeting.** The ring exists before the workers do, and each worker's ring for answers before it joins. So nobody
+//!   looks for something that may not be there yet, and once a worker has joined nothing that is sent misses it.
+//! - **The end.** The scheduler drops its producer. The workers read what is left, are told `Closed`, and go; they go
+//!   as well, with another error, if the scheduler is killed. See the example `topology` for workers that die.
 #![forbid(unsafe_code)]
 
 use myelon::Patience;
@@ -143,7 +145,8 @@ fn work<F: Format>(name: &str, rank: u32) -> Outcome {
         .with_rank(rank)
         .build_consumer()?;
     while let Some(step) = steps.next_or_end(Patience::Endless)? {
-        // Answered first, and acknowledged when `step` is dropped: a worker that is killed in between answers twice, not never.
+        // Answered first, and acknowledged when `step` is dropped: a worker that is killed in between answers twice,
+        // not never.
         answers.publish(describe(&step).as_bytes(), ANSWER)?;
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! The examples of messages as their user runs them: they print what their documentation says, and leave nothing behind.
+//! The examples of messages as their user runs them: they print what their documentation says, and leave nothing
+//! behind.
 #![forbid(unsafe_code)]
 
 mod built;
@@ -21,8 +22,8 @@ fn documented(example: &str) -> String {
         .collect()
 }
 
-/// Runs the example, compares what it prints, and returns what it has said besides. `names` gives what the names of its rings contain, for
-/// its pid. Output ends when nobody holds the pipe any more, so the workers are gone as well.
+/// Runs the example, compares what it prints, and returns what it has said besides. `names` gives what the names of its
+/// rings contain, for its pid. Output ends when nobody holds the pipe any more, so the workers are gone as well.
 #[track_caller]
 fn run(example: &str, names: impl Fn(u32) -> String) -> String {
     let _watchdog = Watchdog::new(3 * PATIENCE, "a run of the example");

@@ -1,6 +1,7 @@
-//! The shape of a tensor-parallel executor: a scheduler sends each step to N workers at once and waits, until a deadline, for what they
-//! found. A worker that is stopped is reported and replaced, one that is killed comes back and goes on where it was, and nothing is left at
-//! the end, whether the scheduler closes the topology or is killed itself. A program to copy for an inference engine.
+//! The shape of a tensor-parallel executor: a scheduler sends each step to N workers at once and waits, until a
+//! deadline, for what they found. A worker that is stopped is reported and replaced, one that is killed comes back and
+//! goes on where it was, and nothing is left at the end, whether the scheduler closes the topology or is killed itself.
+//! A program to copy for an inference engine.
 //!
 //! ```text
 //! cargo run --release --example topology            # 2 workers
@@ -27,15 +28,17 @@
 //!
 //! # Where to look
 //!
-//! - **Who answers.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough: `gather_for(step, Whom::Rank(0), ..)`.
-//!   The answers of the others are not even sent, unless the step's kind asks for them.
-//! - **Late, or dead.** A deadline says that somebody is late and not who is to blame, and late is not dead: the kernel says who is dead. So
-//!   the scheduler prints its report on that worker, and replacing a worker that lives is its own decision. `wait_for` waits until the new
-//!   one is there, and sleeps meanwhile. Of those whose answer is not waited for, `check_workers` tells.
-//! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged again. Each answer says
-//!   which step it answers, and `gather_for` drops and counts one that comes twice, or late.
-//! - **Typed.** Messages are bytes here, as packed by the engine, and `Topology::with_content_tags` would make the rings say what they are.
-//!   `TypedScheduler` and `TypedWorker` are the same ends for types of yours.
+//! - **Who answers.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough:
+//!   `gather_for(step, Whom::Rank(0), ..)`. The answers of the others are not even sent, unless the step's kind asks
+//!   for them.
+//! - **Late, or dead.** A deadline says that somebody is late and not who is to blame, and late is not dead: the kernel
+//!   says who is dead. So the scheduler prints its report on that worker, and replacing a worker that lives is its own
+//!   decision. `wait_for` waits until the new one is there, and sleeps meanwhile. Of those whose answer is not waited
+//!   for, `check_workers` tells.
+//! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged
+//!   again. Each answer says which step it answers, and `gather_for` drops and counts one that comes twice, or late.
+//! - **Typed.** Messages are bytes here, as packed by the engine, and `Topology::with_content_tags` would make the
+//!   rings say what they are. `TypedScheduler` and `TypedWorker` are the same ends for types of yours.
 #![forbid(unsafe_code)]
 
 mod killed_scheduler;
@@ -116,7 +119,8 @@ fn run(workers: usize) -> Result<(), Failure> {
 
 /// Sends the step to all workers, and waits for the answers to it.
 fn run_step(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
-    // Where a worker does not get on, the ring fills up behind it, and this waits until it gives up; the error says for whom.
+    // Where a worker does not get on, the ring fills up behind it, and this waits until it gives up; the error says for
+    // whom.
     let patience = Patience::Until(Instant::now() + STEP_TIMEOUT);
     let sent = scheduler.broadcast(&step.encode(), step.reply.kind(), patience)?;
     let whom = match step.reply {
@@ -129,8 +133,8 @@ fn run_step(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sees to it that a worker has answered step `number`, which was broadcast as `sent`: puts another one in its place if it is late or dead, and
-/// waits for that one's answer.
+/// Sees to it that a worker has answered step `number`, which was broadcast as `sent`: puts another one in its place if
+/// it is late or dead, and waits for that one's answer.
 fn settle(scheduler: &mut SchedulerEnd, answer: Answer, sent: Sequence, number: u64) -> Result<(), Failure> {
     let rank = answer.rank;
     match answer.outcome {

@@ -1,5 +1,6 @@
-//! Typed messages between processes: a type with serde's derives and one line, encoded by bincode into the ring. One scheduler, two workers,
-//! each of which answers. A program to copy where both sides are Rust and messages are taken apart where they arrive.
+//! Typed messages between processes: a type with serde's derives and one line, encoded by bincode into the ring. One
+//! scheduler, two workers, each of which answers. A program to copy where both sides are Rust and messages are taken
+//! apart where they arrive.
 //!
 //! ```text
 //! cargo run --release --example typed
@@ -14,11 +15,13 @@
 //!
 //! # Where to look
 //!
-//! - **Agreement.** A stream has one type of message, whose name and version stand in the ring. Change the version with the fields
-//!   (`bincode_message!(Step = "Step/2")`), and a worker of the other build is refused when it attaches, not confused later.
-//! - **Bytes of strangers.** What is no `Step` is an error with its cause, however long it claims to be; the stream goes on behind it.
-//! - **Meeting, the end, deaths.** As in the examples `framed` and `topology`. `TypedScheduler` and `TypedWorker` have both: topologies of
-//!   one type out and one back.
+//! - **Agreement.** A stream has one type of message, whose name and version stand in the ring. Change the version with
+//!   the fields (`bincode_message!(Step = "Step/2")`), and a worker of the other build is refused when it attaches, not
+//!   confused later.
+//! - **Bytes of strangers.** What is no `Step` is an error with its cause, however long it claims to be; the stream
+//!   goes on behind it.
+//! - **Meeting, the end, deaths.** As in the examples `framed` and `topology`. `TypedScheduler` and `TypedWorker` have
+//!   both: topologies of one type out and one back.
 #![forbid(unsafe_code)]
 
 use myelon::transport::{TransportBuilder, TransportError, WaitStrategy};
@@ -61,7 +64,8 @@ myelon::bincode_message!(Answer);
 
 const WORKERS: u32 = 2;
 
-/// The application's kind of message: a byte that travels with it, for streams in which not every message means the same.
+/// The application's kind of message: a byte that travels with it, for streams in which not every message means the
+/// same.
 const DECODE: u8 = 1;
 
 /// Bytes of the ring to everybody, a power of two.
@@ -171,7 +175,8 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
         TransportBuilder::new(steps_ring(name), STEPS_BYTES).with_consumer_id(worker_id(rank)).with_rank(rank),
     )?;
     while let Some(message) = steps.next_or_end(Patience::Endless)? {
-        // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
+        // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice,
+        // not never.
         let step = message.decode()?;
         let sampled = step.sequences.into_iter().map(|sequence| sample(sequence, rank)).collect();
         answers.publish(&Answer { step: step.number, sampled }, message.kind())?;

@@ -1,5 +1,6 @@
-//! Typed messages that nobody takes apart: rkyv lays them out in the ring, and the workers read fields and arrays where they lie, after one
-//! look that they are what they claim to be. One scheduler, two workers, each of which answers. A program to copy for large messages.
+//! Typed messages that nobody takes apart: rkyv lays them out in the ring, and the workers read fields and arrays where
+//! they lie, after one look that they are what they claim to be. One scheduler, two workers, each of which answers. A
+//! program to copy for large messages.
 //!
 //! ```text
 //! cargo run --release --example typed_zero_copy
@@ -16,13 +17,13 @@
 //!
 //! # Where to look
 //!
-//! - **Reading.** `message.get()` gives the archive, a view of the message in the ring: no allocation, no copy. `message.decode()` gives
-//!   the value, where somebody wants to keep it.
-//! - **Checked.** `get` reads the message once to validate it, so bytes of a stranger are an error and never undefined behaviour. Where
-//!   both ends are of one executable, and validating takes too long, [`myelon::codec::trusted::access`] leaves it out; it is an
-//!   `unsafe fn`, whose caller vouches for the sender.
-//! - **Holding on.** A message that is held holds its place in the ring, and the producer waits for it once the ring is full. Answer and
-//!   drop it, or copy out what is needed.
+//! - **Reading.** `message.get()` gives the archive, a view of the message in the ring: no allocation, no copy.
+//!   `message.decode()` gives the value, where somebody wants to keep it.
+//! - **Checked.** `get` reads the message once to validate it, so bytes of a stranger are an error and never undefined
+//!   behaviour. Where both ends are of one executable, and validating takes too long,
+//!   [`myelon::codec::trusted::access`] leaves it out; it is an `unsafe fn`, whose caller vouches for the sender.
+//! - **Holding on.** A message that is held holds its place in the ring, and the producer waits for it once the ring is
+//!   full. Answer and drop it, or copy out what is needed.
 //! - **Versions, meeting, the end, deaths.** As in the examples `typed`, `framed` and `topology`.
 #![forbid(unsafe_code)]
 
@@ -118,7 +119,8 @@ fn start(name: &str, rank: u32) -> std::io::Result<Child> {
     Command::new(std::env::current_exe()?).args(["worker", name, &rank.to_string()]).spawn()
 }
 
-/// Waits until the worker has joined, and attaches to its answers, which exist by then. They are plain bytes: a stream is typed by choice.
+/// Waits until the worker has joined, and attaches to its answers, which exist by then. They are plain bytes: a stream
+/// is typed by choice.
 fn meet(prefills: &TypedProducer<Prefill>, name: &str, rank: u32) -> Result<TransportConsumer, Failure> {
     if !prefills.raw().discover_consumer_id(&worker_id(rank), PATIENCE) {
         return Err(format!("{} has not joined within {PATIENCE:?}", worker_id(rank)).into());
@@ -138,7 +140,8 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
         TransportBuilder::new(prefills_ring(name), 0).with_consumer_id(worker_id(rank)).with_rank(rank),
     )?;
     while let Some(message) = prefills.next_or_end(Patience::Endless)? {
-        // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice, not never.
+        // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers twice,
+        // not never.
         let place = if message.is_in_place() { "in place" } else { "copied" };
         let answer = format!("{}, {place}", describe(message.get()?));
         answers.publish(answer.as_bytes(), ANSWER)?;

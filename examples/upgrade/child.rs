@@ -110,7 +110,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits until so many messages were used.
+    /// Waits until that number of messages was used.
     pub(crate) fn wait_for(&self, count: usize) -> Result<(), Failure> {
         let begin = Instant::now();
         loop {
@@ -134,7 +134,8 @@ impl Reader {
         self.listen_to_the_end()?;
         let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let used = (0..sent).filter(|number| uses.contains_key(number)).count();
-        // A message that was used and not acknowledged comes again, and says so; before, it may have been lost with its process's output.
+        // A message that was used and not acknowledged comes again, and says so; before, it may have been lost with its
+        // process's output.
         let is_each_once = uses.values().all(|(first, _)| *first <= 1);
         Ok(format!("{used} messages of {sent}{}", if is_each_once { ", each once" } else { ", some twice" }))
     }

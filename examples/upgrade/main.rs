@@ -1,5 +1,6 @@
-//! A rolling upgrade: the type of a stream's messages changes twice while one writer and two readers run, are stopped, and are killed. Readers
-//! first, then the writer. A program to copy where a stream has to outlive the releases of the programs at its ends.
+//! A rolling upgrade: the type of a stream's messages changes twice while one writer and two readers run, are stopped,
+//! and are killed. Readers first, then the writer. A program to copy where a stream has to outlive the releases of the
+//! programs at its ends.
 //!
 //! ```text
 //! cargo run --release --example upgrade
@@ -18,11 +19,14 @@
 //!
 //! # Where to look
 //!
-//! - **Versions** (`measurement.rs`). What a reader has to say about messages of before: a field with a default, or a conversion.
-//! - **Readers** (`reader.rs`) have ids, so their places are kept while they are away. They do nothing about an upgrade: `next` reads the old
-//!   ring to its end, and goes on in the new one with that ring's decoder.
-//! - **The writer** (`writer.rs`) hands over when it is asked to stop. Dropping its end would close the stream, which ends for its readers.
-//! - **Once.** A reader that is killed between using a message and acknowledging it gets the message again, marked. All others come once.
+//! - **Versions** (`measurement.rs`). What a reader has to say about messages of before: a field with a default, or a
+//!   conversion.
+//! - **Readers** (`reader.rs`) have ids, so their places are kept while they are away. They do nothing about an
+//!   upgrade: `next` reads the old ring to its end, and goes on in the new one with that ring's decoder.
+//! - **The writer** (`writer.rs`) hands over when it is asked to stop. Dropping its end would close the stream, which
+//!   ends for its readers.
+//! - **Once.** A reader that is killed between using a message and acknowledging it gets the message again, marked. All
+//!   others come once.
 #![forbid(unsafe_code)]
 
 mod child;

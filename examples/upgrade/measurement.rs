@@ -1,4 +1,5 @@
-//! The message, as three releases of the program have it. In earnest each release has only its own, and the versions that its readers still take.
+//! The message, as three releases of the program have it. In earnest each release has only its own, and the versions
+//! that its readers still take.
 
 /// The first release.
 pub(crate) mod first {

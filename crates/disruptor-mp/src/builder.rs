@@ -1,7 +1,8 @@
-//! How an endpoint is asked for: who waits for whom at the start, under which id, how it waits, and in what kind of segment.
+//! How an endpoint is asked for: who waits for whom at the start, under which id, how it waits, and in what kind of
+//! segment.
 //!
-//! **Lives here:** [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`]. **Builds on:** `construct`, which does it.
-//! **May touch it:** programs, once per endpoint.
+//! **Lives here:** [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`]. **Builds on:** `construct`,
+//! which does it. **May touch it:** programs, once per endpoint.
 
 use crate::error::{CoreSetting, MultiProcessError, MultiProcessResult};
 use crate::ring::construct::{self, Existing};
@@ -45,11 +46,11 @@ pub enum CoordinationMode {
         /// How long to wait. Zero looks once, [`Duration::MAX`] waits without end.
         timeout: Duration,
     },
-    /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; who joins before that starts
-    /// with event 0. A full buffer is a full ring: publishing waits.
+    /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; who joins
+    /// before that starts with event 0. A full buffer is a full ring: publishing waits.
     BufferUntilConsumers {
-        /// How many events to hold, at most the ring's slots. Of a ring of records, how many bytes: those of its records, each with its
-        /// header of 16 and rounded up to 64.
+        /// How many events to hold, at most the ring's slots. Of a ring of records, how many bytes: those of its
+        /// records, each with its header of 16 and rounded up to 64.
         max_buffer: usize,
     },
 }
@@ -95,8 +96,8 @@ impl Default for DiscoveryMode {
     }
 }
 
-/// Builds the endpoints of one ring: a producer, consumers, taps. `E` is what its events are, `()` for a ring of records; `F` is its form, which
-/// says what can be built.
+/// Builds the endpoints of one ring: a producer, consumers, taps. `E` is what its events are, `()` for a ring of
+/// records; `F` is its form, which says what can be built.
 ///
 /// Made by [`build_shared_single_producer`](crate::build_shared_single_producer) and
 /// [`attach_shared_consumer`](crate::attach_shared_consumer).
@@ -126,7 +127,8 @@ pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
 }
 
 impl<E: Event> SharedDisruptorBuilder<E> {
-    /// An endpoint of the ring at `place` with `size` slots, a power of two. A consumer that gives 0 takes what it finds.
+    /// An endpoint of the ring at `place` with `size` slots, a power of two. A consumer that gives 0 takes what it
+    /// finds.
     pub fn new(place: impl Into<Place>, size: usize) -> Self {
         Self::of(place, size)
     }
@@ -225,33 +227,35 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         })
     }
 
-    /// The consumer's id. A consumer that dies keeps its place for whoever comes back under the same id; one without an id does not.
+    /// The consumer's id. A consumer that dies keeps its place for whoever comes back under the same id; one without an
+    /// id does not.
     #[must_use]
     pub fn with_consumer_id(self, id: impl Into<String>) -> Self {
         Self { consumer_id: Some(id.into()), ..self }
     }
 
-    /// The consumer keeps its place when it is dropped, until it is told to [`leave`](SharedConsumer::leave) or has read up to *closed*: see
-    /// [`keep_place`](crate::ConsumerEnd::keep_place).
+    /// The consumer keeps its place when it is dropped, until it is told to [`leave`](SharedConsumer::leave) or has
+    /// read up to *closed*: see [`keep_place`](crate::ConsumerEnd::keep_place).
     #[must_use]
     pub fn keep_place(self) -> Self {
         Self { keeps_place: true, ..self }
     }
 
-    /// The consumer comes from a ring of that [generation](ConsumerEnd::generation), which was replaced, and has read it to its end. For the
-    /// layers above.
+    /// The consumer comes from a ring of that [generation](ConsumerEnd::generation), which was replaced, and has read
+    /// it to its end. For the layers above.
     #[doc(hidden)]
     #[must_use]
     pub fn coming_from(self, generation: u64) -> Self {
         Self { after: Some(generation), ..self }
     }
 
-    /// What attaches then waits until there is a ring with a *living* producer, whichever side starts first: also where the ring of a system that
-    /// was killed as a whole is still there, until its next producer has replaced it or taken it over. It looks every 5 ms, and the patience
-    /// counts from this call.
+    /// What attaches then waits until there is a ring with a *living* producer, whichever side starts first: also where
+    /// the ring of a system that was killed as a whole is still there, until its next producer has replaced it or taken
+    /// it over. It looks every 5 ms, and the patience counts from this call.
     ///
-    /// What would be no other at the next look ends the wait at once: a living producer of other events, an id that lives already, a ring that
-    /// this process may not open. Unread events that a dead producer has left are not delivered by it; attach without this for those.
+    /// What would be no other at the next look ends the wait at once: a living producer of other events, an id that
+    /// lives already, a ring that this process may not open. Unread events that a dead producer has left are not
+    /// delivered by it; attach without this for those.
     ///
     /// ```
     /// use disruptor_mp::{SharedProducer, attach_shared_consumer};
@@ -288,11 +292,11 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { start, ..self }
     }
 
-    /// Says what the events carry, where the event type does not: the type of the messages in a ring of frames, for instance. 1 to 256
-    /// bytes without control characters, the same in both programs.
+    /// Says what the events carry, where the event type does not: the type of the messages in a ring of frames, for
+    /// instance. 1 to 256 bytes without control characters, the same in both programs.
     ///
-    /// The ring keeps it beside its schema. A producer without a tag leaves none; a consumer with one is refused by a ring that has
-    /// another or none; a consumer without one does not ask.
+    /// The ring keeps it beside its schema. A producer without a tag leaves none; a consumer with one is refused by a
+    /// ring that has another or none; a consumer without one does not ask.
     #[must_use]
     pub fn with_content_tag(self, tag: impl Into<String>) -> Self {
         Self { content_tag: Some(tag.into()), ..self }
@@ -334,7 +338,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { existing: Existing::TakeOver, ..self }
     }
 
-    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get `Replaced`.
+    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get
+    /// `Replaced`.
     #[must_use]
     pub fn replace(self) -> Self {
         Self { existing: Existing::Replace, ..self }
@@ -357,7 +362,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
                     return Err(MultiProcessError::BufferSize { unit, max_buffer, capacity });
                 }
                 let slots = max_buffer.div_ceil(unit.per_slot()) + F::HEADROOM as usize;
-                // `Disabled` means that nobody is waited for.
+                // `Disabled` means that no consumer is waited for.
                 (self.discovery != DiscoveryMode::Disabled).then_some(slots.min(self.capacity))
             }
             _ => None,
@@ -454,13 +459,14 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 }
 
-/// The ends of a ring of events. Those of a ring of records are built with `build_record_producer` and `build_record_consumer`.
+/// The ends of a ring of events. Those of a ring of records are built with `build_record_producer` and
+/// `build_record_consumer`.
 impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
-    /// none; [`SharedProducer::origin`] says which. A segment of another kind, version or byte order is replaced if no
-    /// process uses it, unless it is a counters file.
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or
+    /// replaced if there are none; [`SharedProducer::origin`] says which. A segment of another kind, version or byte
+    /// order is replaced if no process uses it, unless it is a counters file.
     ///
     /// # Errors
     /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `InUseAsOther`, `HoldsCounters`,
@@ -476,13 +482,13 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Attaches a consumer to a ring that exists.
     ///
     /// # Errors
-    /// See [`MultiProcessError`]: `NotFound` (`NotReadyInTime` where it was to [wait](Self::attach_when_ready)), `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or
-    /// `TableFull`, and so on.
+    /// See [`MultiProcessError`]: `NotFound` (`NotReadyInTime` where it was to [wait](Self::attach_when_ready)),
+    /// `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse` or `TableFull`, and so on.
     pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E, F>> {
         Ok(SharedConsumer::new(self.consumer_end::<Slots<E, F>>()?))
     }
 
-    /// Attaches a tap: it maps the ring read-only, holds nobody back, and may miss events.
+    /// Attaches a tap: it maps the ring read-only, holds no producer back, and may miss events.
     ///
     /// # Errors
     /// See [`MultiProcessError`].
@@ -490,8 +496,8 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
         Ok(Tap::new(construct::tap(&self.place, self.capacity)?))
     }
 
-    /// Attaches a consumer and runs `handler(event, sequence, end_of_batch)` for every event, on a thread of its own. Events are
-    /// acknowledged as [`AutoConsumer`] says.
+    /// Attaches a consumer and runs `handler(event, sequence, end_of_batch)` for every event, on a thread of its own.
+    /// Events are acknowledged as [`AutoConsumer`] says.
     ///
     /// # Errors
     /// As [`build_consumer`](Self::build_consumer).
@@ -539,7 +545,8 @@ impl<E: Event> SharedProducer<E> {
 }
 
 impl<E: Event> SharedConsumer<E> {
-    /// Joins the ring of `size` slots at `place` under `consumer_id`, with everything else as the builder has it by default.
+    /// Joins the ring of `size` slots at `place` under `consumer_id`, with everything else as the builder has it by
+    /// default.
     ///
     /// # Errors
     /// As [`SharedDisruptorBuilder::build_consumer`].

@@ -1,6 +1,6 @@
 //! Settings from the environment: absent, valid, or an error that names the variable and its value.
 //!
-//! **Lives here:** [`number`], [`core`]. **May touch it:** whoever owns the setting, where it is used.
+//! **Lives here:** [`number`], [`core`]. **May touch it:** the code that owns the setting, where it is used.
 //!
 //! | variable | meaning | read by |
 //! |---|---|---|

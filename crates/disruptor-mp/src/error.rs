@@ -1,11 +1,12 @@
 //! Why a ring could not be built or attached to: one enum of situations.
 //!
-//! As everywhere here, the text of an error has its causes in it, each once, so that `{error}` is all that a program has to print. The cause is
-//! kept as the field `source`; [`Error::source`](std::error::Error::source) gives only what the text does not say, so that nothing is printed
-//! twice by a program that follows it. (`r#source` is how thiserror is told.)
+//! As everywhere here, the text of an error has its causes in it, each once, so that `{error}` is all that a program
+//! has to print. The cause is kept as the field `source`; [`Error::source`](std::error::Error::source) gives only what
+//! the text does not say, so that nothing is printed twice by a program that follows it. (`r#source` is how thiserror
+//! is told.)
 //!
-//! **Lives here:** [`MultiProcessError`], [`CoreSetting`]. **Builds on:** the errors of the layers below, which it keeps as sources.
-//! **May touch it:** builders return it; the errors of a running ring are in `ring::ends::error`.
+//! **Lives here:** [`MultiProcessError`], [`CoreSetting`]. **Builds on:** the errors of the layers below, which it
+//! keeps as sources. **May touch it:** builders return it; the errors of a running ring are in `ring::ends::error`.
 
 use crate::counters::TableError;
 use crate::liveness::{Ending, ProcessState, went};
@@ -32,8 +33,9 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// There is a ring of that name, and it has no producer: a process that died has left it, or its producer has just closed it. Said only
-    /// where a living one was asked for: see [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready).
+    /// There is a ring of that name, and it has no producer: a process that died has left it, or its producer has just
+    /// closed it. Said only where a living one was asked for: see
+    /// [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready).
     #[error("the ring at {place} has no producer: process {pid} {}{}", went(*how), and_besides(.difference))]
     NoProducer {
         /// The ring.
@@ -45,7 +47,8 @@ pub enum MultiProcessError {
         /// Why the ring that it has left is not one for this program either, if it is not.
         difference: Option<Box<MultiProcessError>>,
     },
-    /// No ring with a living producer was there in time. The source says what there was instead. Start the producer, or wait longer.
+    /// No ring with a living producer was there in time. The source says what there was instead. Start the producer, or
+    /// wait longer.
     #[error("there was nothing to attach to at {place} within {waited:.1?}: {source}")]
     NotReadyInTime {
         /// The ring.
@@ -69,8 +72,8 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// Another producer has the ring, or holds its lock while it is stopped, which is the same. To take over from a stopped process, end
-    /// it first.
+    /// Another producer has the ring, or holds its lock while it is stopped, which is the same. To take over from a
+    /// stopped process, end it first.
     #[error("{place} is in use by producer process {pid}, which is {state}")]
     InUse {
         /// The ring.
@@ -106,13 +109,15 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// `take_over` of a ring whose producer is alive is `InUse`; of one in which nobody is left to go on for, it is this.
+    /// `take_over` of a ring whose producer is alive is `InUse`; of one in which nobody is left to go on for, it is
+    /// this.
     #[error("there is nobody in {place} to go on for; replace it instead")]
     NothingToTakeOver {
         /// The ring.
         place: String,
     },
-    /// The ring has other events than this program: `difference` names the first field that is not the same on both sides.
+    /// The ring has other events than this program: `difference` names the first field that is not the same on both
+    /// sides.
     #[error("{place} holds other events: {difference}")]
     IncompatibleEvent {
         /// The ring.
@@ -121,13 +126,15 @@ pub enum MultiProcessError {
         difference: Box<Difference>,
     },
     /// The events carry something else than this program expects: see
-    /// [`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag). If both tags are schemas of messages, the text names the first
-    /// thing in the message that differs, as `#[message]` of the crate `myelon` has it; give both programs the same type.
+    /// [`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag). If both tags are schemas of messages, the
+    /// text names the first thing in the message that differs, as `#[message]` of the crate `myelon` has it; give both
+    /// programs the same type.
     #[error("{place} carries {}", content(.found, .wanted))]
     IncompatibleContent {
         /// The ring.
         place: String,
-        /// The ring's content tag; a [`MessageSchema`](crate::schema::MessageSchema) can be parsed from that of a described message.
+        /// The ring's content tag; a [`MessageSchema`](crate::schema::MessageSchema) can be parsed from that of a
+        /// described message.
         found: Option<String>,
         /// This program's.
         wanted: Option<String>,
@@ -190,7 +197,8 @@ pub enum MultiProcessError {
         /// Why.
         r#source: TableError,
     },
-    /// The segment there is not one that can be used: not ready, damaged, of another version or another kind. The source says which.
+    /// The segment there is not one that can be used: not ready, damaged, of another version or another kind. The
+    /// source says which.
     #[error("{source}")]
     Unusable {
         /// The ring.
@@ -250,8 +258,8 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// A configuration that says `create` was given to something that only looks. Only its producer creates a ring: make one with the
-    /// configuration's `builder`.
+    /// A configuration that says `create` was given to something that only looks. Only its producer creates a ring:
+    /// make one with the configuration's `builder`.
     #[error("{place} is to be created, which only its producer can do")]
     OnlyProducersCreate {
         /// The ring.
@@ -270,14 +278,15 @@ pub enum MultiProcessError {
         /// The size of the ring.
         capacity: usize,
     },
-    /// A list of required consumers that is empty would let every managed call succeed. Name at least one, or publish unmanaged.
+    /// A list of required consumers that is empty would let every managed call succeed. Name at least one, or publish
+    /// unmanaged.
     #[error("no consumer of {place} is required")]
     NoRequiredConsumers {
         /// The ring.
         place: String,
     },
-    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a wait is for: expect
-    /// at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
+    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a
+    /// wait is for: expect at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
     #[error("start-up of {place} waits for 0 consumers: expect at least one, or choose `CoordinationMode::Immediate`")]
     NoConsumersExpected {
         /// The ring.
@@ -422,8 +431,9 @@ impl MultiProcessError {
         matches!(self, Self::CoordinationTimeout { .. } | Self::NotReadyInTime { .. })
     }
 
-    /// Whether a ring may be there, and may be attached to, at the next look: there is none yet, it changes hands, or a process that has died
-    /// has left it. For loops that look by themselves; [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready) is one.
+    /// Whether a ring may be there, and may be attached to, at the next look: there is none yet, it changes hands, or a
+    /// process that has died has left it. For loops that look by themselves;
+    /// [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready) is one.
     pub fn is_passing(&self) -> bool {
         matches!(
             self,

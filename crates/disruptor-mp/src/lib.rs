@@ -2,13 +2,13 @@
 //!
 //! # The problem
 //!
-//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler hands all of them the
-//! same small message. The transport is one or two per cent of such a step, and its speed is not what keeps people awake. What does:
-//! a stall that names no culprit, a worker that died unnoticed, cores that are burnt by spinning, a `/dev/shm` that is too small and
-//! ends in SIGBUS, a name that must be cleaned up by hand after a crash.
+//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler hands
+//! all of them the same small message. The transport is one or two per cent of such a step, and its speed is not what
+//! keeps people awake. What does: a stall that names no culprit, a worker that died unnoticed, cores that are burnt by
+//! spinning, a `/dev/shm` that is too small and ends in SIGBUS, a name that must be cleaned up by hand after a crash.
 //!
-//! So this crate moves bytes at memory speed *and* answers those: waiting costs little, every wait ends with a reason, and a `kill -9`
-//! of any process leaves the others working or told.
+//! So this crate moves bytes at memory speed *and* answers those: waiting costs little, every wait ends with a reason,
+//! and a `kill -9` of any process leaves the others working or told.
 //!
 //! # Quick start
 //!
@@ -44,8 +44,8 @@
 //! # }
 //! ```
 //!
-//! Neither side needs `unsafe`: what may live in a slot is checked by [`#[event]`](macro@event), who may touch it by the ring, and a crate
-//! that uses this one can say `#![forbid(unsafe_code)]`.
+//! Neither side needs `unsafe`: what may live in a slot is checked by [`#[event]`](macro@event), who may touch it by
+//! the ring, and a crate that uses this one can say `#![forbid(unsafe_code)]`.
 //!
 //! # What to look at next
 //!
@@ -75,30 +75,34 @@
 //!
 //! # What holds, in short
 //!
-//! - **Strict broadcast.** Every registered consumer gets every event from its start on, in order, and the slowest one holds the
-//!   producer back. A [`Tap`] does not, and knows what it missed.
-//! - **At least once.** An event is acknowledged when its lease is dropped, not before. A consumer that is killed and comes back under
-//!   its id gets what it had not acknowledged again, [marked](Lease::is_redelivered).
+//! - **Strict broadcast.** Every registered consumer gets every event from its start on, in order, and the slowest one
+//!   holds the producer back. A [`Tap`] does not, and knows what it missed.
+//! - **At least once.** An event is acknowledged when its lease is dropped, not before. A consumer that is killed and
+//!   comes back under its id gets what it had not acknowledged again, [marked](Lease::is_redelivered).
 //! - **Whole or absent.** A producer that is killed in the middle of a slot has not published it. The next one
 //!   [takes over](Origin::TookOver) and goes on behind the last whole event.
-//! - **Death is the kernel's word.** Every participant holds a file lock, which the kernel drops when it dies: no heartbeats, no pids
-//!   that mean somebody else in another container. Who waits learns of it within 100 ms; a stopped process is not dead.
-//! - **Space is reserved** when a ring is created; too little is an [error](MultiProcessError::NoSpace) with the numbers in it.
+//! - **Death is the kernel's word.** Every participant holds a file lock, which the kernel drops when it dies: no
+//!   heartbeats, no pids that mean somebody else in another container. Who waits learns of it within 100 ms; a stopped
+//!   process is not dead.
+//! - **Space is reserved** when a ring is created; too little is an [error](MultiProcessError::NoSpace) with the
+//!   numbers in it.
 //! - **Two programs agree or are refused.** A ring carries the schema of its events; the refusal
 //!   [names the first field](MultiProcessError::IncompatibleEvent) that differs.
 //!
-//! What is *not* promised: anything against a process that may write to the segment and does so where it has no business, durability, and
-//! anything between machines. The protocols, with their bytes, orderings and what a crash at each step leaves behind, are in the project's
-//! `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and leaving, 0004 waiting, 0005 ownership, 0006 records.
+//! What is *not* promised: anything against a process that may write to the segment and does so where it has no
+//! business, durability, and anything between machines. The protocols, with their bytes, orderings and what a crash at
+//! each step leaves behind, are in the project's `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and
+//! leaving, 0004 waiting, 0005 ownership, 0006 records.
 //!
 //! # Errors
 //!
-//! One enum per operation; a variant is a situation, with what one wants to know at night. [`MultiProcessError`]: a ring could not be
-//! built or attached to. [`PublishError`]: an event was not published, and nothing of the closure has run. [`ConsumeError`]: there is no
-//! event, and everything published before has been delivered. [`RequiredConsumerError`]: managed publishing. "Full" and "nothing yet"
-//! are ordinary answers to [`Patience::Now`]. Each error can be asked whether it says [closed](ConsumeError::is_closed),
-//! [timed out](ConsumeError::is_timed_out), [full](NoRoom::is_full), or [that a peer has gone](ConsumeError::is_peer_gone). Where somebody is to blame, the error
-//! holds a [`StallReport`], whose `Display` is one line:
+//! One enum per operation; a variant is a situation, with what one wants to know at night. [`MultiProcessError`]: a
+//! ring could not be built or attached to. [`PublishError`]: an event was not published, and nothing of the closure has
+//! run. [`ConsumeError`]: there is no event, and everything published before has been delivered.
+//! [`RequiredConsumerError`]: managed publishing. "Full" and "nothing yet" are ordinary answers to [`Patience::Now`].
+//! Each error can be asked whether it says [closed](ConsumeError::is_closed), [timed out](ConsumeError::is_timed_out),
+//! [full](NoRoom::is_full), or [that a peer has gone](ConsumeError::is_peer_gone). Where a process is to blame, the
+//! error holds a [`StallReport`], whose `Display` is one line:
 //!
 //! ```text
 //! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, lags by 1024 events,
@@ -107,13 +111,13 @@
 //!
 //! # Features
 //!
-//! None is on by default. `serde`: configuration types implement serde's traits. `tracing`: stall reports are also emitted as events. `dst`:
-//! hooks for simulations, such as an end that dies while its process lives.
+//! None is on by default. `serde`: configuration types implement serde's traits. `tracing`: stall reports are also
+//! emitted as events. `dst`: hooks for simulations, such as an end that dies while its process lives.
 //!
 //! # Platforms
 //!
-//! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory is a file in
-//! `/private/tmp`, there are no memory files and no pinning.
+//! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory
+//! is a file in `/private/tmp`, there are no memory files and no pinning.
 
 #![deny(unsafe_code)] // except in the rooms that say `allow`, each with its reason
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]

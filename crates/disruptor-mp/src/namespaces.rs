@@ -1,4 +1,5 @@
-//! The names of this crate, once more, grouped as programs of this family import them. The same types, whatever path they came by.
+//! The names of this crate, once more, grouped as programs of this family import them. The same types, whatever path
+//! they came by.
 //!
 //! **Lives here:** re-exports only.
 

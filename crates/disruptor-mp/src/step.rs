@@ -1,7 +1,7 @@
 //! Named steps at which a test may end or stop this process.
 //!
-//! **Lives here:** the `step!` macro, which is nothing outside the crate's own tests, and the table of steps. **Builds on:** nothing.
-//! **May touch it:** every protocol names its steps; the kill tests arm one.
+//! **Lives here:** the `step!` macro, which is nothing outside the crate's own tests, and the table of steps. **Builds
+//! on:** nothing. **May touch it:** every protocol names its steps; the kill tests arm one.
 
 /// Names a point between two stores. Expands to nothing unless the crate's own tests are compiled.
 #[cfg(not(all(test, not(loom))))]
@@ -50,7 +50,8 @@ steps! {
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 
-/// Which step this process must not survive: the name and how many times to pass it first, from `MYELON_TEST_STEP=name:count`.
+/// Which step this process must not survive: the name and how many times to pass it first, from
+/// `MYELON_TEST_STEP=name:count`.
 #[cfg(all(test, not(loom)))]
 struct Armed {
     name: String,

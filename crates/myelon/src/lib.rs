@@ -2,13 +2,14 @@
 //!
 //! # The problem
 //!
-//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler tells all of them the same
-//! thing: a few kilobytes for a decode step, more for a prefill, megabytes for an image. The answers come back. The transport is one or two
-//! per cent of such a step; what keeps people awake is a stall that names no culprit, a worker that died unnoticed or outlives its parent
-//! and keeps the GPU, cores that are burnt by waiting, and a `/dev/shm` that is too small or has to be cleaned up by hand.
+//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler tells
+//! all of them the same thing: a few kilobytes for a decode step, more for a prefill, megabytes for an image. The
+//! answers come back. The transport is one or two per cent of such a step; what keeps people awake is a stall that
+//! names no culprit, a worker that died unnoticed or outlives its parent and keeps the GPU, cores that are burnt by
+//! waiting, and a `/dev/shm` that is too small or has to be cleaned up by hand.
 //!
-//! So here a message is encoded where its readers will read it, once for all of them; waiting costs little; every wait ends with a reason;
-//! and a `kill -9` of any process leaves the others working or told.
+//! So here a message is encoded where its readers will read it, once for all of them; waiting costs little; every wait
+//! ends with a reason; and a `kill -9` of any process leaves the others working or told.
 //!
 //! # Quick start
 //!
@@ -63,8 +64,9 @@
 //! | 1, [`transport`] | bytes of any length, whole or absent | something else has made the bytes, or the other end is not Rust |
 //! | 0, [`disruptor_mp`], all of it here | events of a fixed size, written and read in their slots | events are small and every nanosecond counts |
 //!
-//! Each stands on the one below and hides nothing of it: [`TypedProducer::raw`](typed_transport::TypedProducer::raw) is the transport, and
-//! both have the methods of every [`ProducerEnd`], which know the peers, the counters and the stall report.
+//! Each stands on the one below and hides nothing of it: [`TypedProducer::raw`](typed_transport::TypedProducer::raw) is
+//! the transport, and both have the methods of every [`ProducerEnd`], which know the peers, the counters and the stall
+//! report.
 //!
 //! # Layer 0: events
 //!
@@ -91,8 +93,9 @@
 //!
 //! # Layer 1: messages
 //!
-//! How messages lie in the ring is a type parameter. [`Records`](transport::Records), the default, takes them at any length, in one piece.
-//! [Frames](transport::AlignedFixedFrame) have a fixed size, and what is longer is split, sent whole or not at all, and put together again.
+//! How messages lie in the ring is a type parameter. [`Records`](transport::Records), the default, takes them at any
+//! length, in one piece. [Frames](transport::AlignedFixedFrame) have a fixed size, and what is longer is split, sent
+//! whole or not at all, and put together again.
 //!
 //! ```
 //! use myelon::Patience;
@@ -120,9 +123,9 @@
 //!
 //! # Layer 2: typed messages
 //!
-//! What a message is made of stands in the ring, and a program that has another type under the name is refused when it attaches, with the first
-//! field that differs. Four [codecs](codec) are there; [`#[message]`](message) takes `bincode`, the one for serde's types that are taken
-//! apart where they arrive.
+//! What a message is made of stands in the ring, and a program that has another type under the name is refused when it
+//! attaches, with the first field that differs. Four [codecs](codec) are there; [`#[message]`](message) takes
+//! `bincode`, the one for serde's types that are taken apart where they arrive.
 //!
 #![cfg_attr(feature = "bincode", doc = "```")]
 #![cfg_attr(not(feature = "bincode"), doc = "```ignore")]
@@ -184,14 +187,15 @@
 //! # }
 //! ```
 //!
-//! Validation reads the whole message once. [`codec::trusted::access`] leaves it out, for programs that vouch for the sender; it is the
-//! only thing here that needs `unsafe` of yours.
+//! Validation reads the whole message once. [`codec::trusted::access`] leaves it out, for programs that vouch for the
+//! sender; it is the only thing here that needs `unsafe` of yours.
 //!
 //! # Topology
 //!
-//! One ring to everybody and one back from each worker, the processes around them, and what becomes of them. Here the workers are threads;
-//! [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation in their environment. Where both ends are
-//! Rust, [`TypedScheduler`](topology::TypedScheduler) and [`TypedWorker`](topology::TypedWorker) do the same for one type out and one back.
+//! One ring to everybody and one back from each worker, the processes around them, and what becomes of them. Here the
+//! workers are threads; [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation
+//! in their environment. Where both ends are Rust, [`TypedScheduler`](topology::TypedScheduler) and
+//! [`TypedWorker`](topology::TypedWorker) do the same for one type out and one back.
 //!
 //! ```
 //! use myelon::prelude::*;
@@ -226,8 +230,9 @@
 //!
 //! # When somebody does not get on
 //!
-//! The slowest consumer holds the producer back once the ring is full, and nobody is declared dead because a clock says so: death is the
-//! kernel's word, which drops a lock when a process is gone. A wait that ends without success says for whom it has waited.
+//! The slowest consumer holds the producer back once the ring is full, and nobody is declared dead because a clock says
+//! so: death is the kernel's word, which drops a lock when a process is gone. A wait that ends without success says for
+//! whom it has waited.
 //!
 //! ```
 //! use myelon::prelude::*;
@@ -265,15 +270,17 @@
 //! # What holds
 //!
 //! - **Whole or absent.** A sender that is killed in the middle of a message has sent nothing, whatever its length.
-//! - **At least once, in order.** A message is acknowledged when it is dropped, and not while a panic unwinds. Who is killed and comes back
-//!   under its id gets what it had not acknowledged again, [marked](transport::Message::is_redelivered).
-//! - **Bytes of strangers are checked.** What cannot be read is an error with its cause, once, and counted; the stream goes on behind it. No
-//!   length that somebody else wrote decides how much memory is taken.
-//! - **Two programs agree or are refused**: on the layout, on the format, and on the type of the messages, field by field.
+//! - **At least once, in order.** A message is acknowledged when it is dropped, and not while a panic unwinds. Who is
+//!   killed and comes back under its id gets what it had not acknowledged again,
+//!   [marked](transport::Message::is_redelivered).
+//! - **Bytes of strangers are checked.** What cannot be read is an error with its cause, once, and counted; the stream
+//!   goes on behind it. No length that somebody else wrote decides how much memory is taken.
+//! - **Two programs agree or are refused**: on the layout, on the format, and on the type of the messages, field by
+//!   field.
 //! - **Space is reserved** when a ring is created; too little is an error with the numbers in it, and not a SIGBUS.
 //!
-//! Not promised: anything against a process that may write to the segment and does so where it has no business, durability, and anything
-//! between machines.
+//! Not promised: anything against a process that may write to the segment and does so where it has no business,
+//! durability, and anything between machines.
 //!
 //! # Errors
 //!
@@ -284,8 +291,8 @@
 //! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is what came of waiting for a worker |
 //! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`], [`RequiredConsumerError`] | layer 0: building, publishing, consuming, required consumers |
 //!
-//! A variant is a situation, its fields are what one wants to know at night, and the cause is kept as the field `source`. The text of
-//! an error has its causes in it, so `{error}` is all that has to be printed.
+//! A variant is a situation, its fields are what one wants to know at night, and the cause is kept as the field
+//! `source`. The text of an error has its causes in it, so `{error}` is all that has to be printed.
 //!
 //! # Features
 //!
@@ -314,8 +321,8 @@
 //!
 //! # Platforms
 //!
-//! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory is a file in
-//! `/private/tmp`, workers learn of their scheduler's death from the ring alone, and there is no pinning.
+//! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory
+//! is a file in `/private/tmp`, workers learn of their scheduler's death from the ring alone, and there is no pinning.
 #![deny(unsafe_code)]
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 

@@ -1,7 +1,8 @@
-//! Names of all layers, once more, grouped as programs of this family import them. The same types, whatever path they came by.
+//! Names of all layers, once more, grouped as programs of this family import them. The same types, whatever path they
+//! came by.
 //!
-//! **Lives here:** re-exports only; groups to which this crate adds nothing come from [`disruptor_mp`] as they are. **Builds on:** every
-//! layer. **May touch it:** everybody.
+//! **Lives here:** re-exports only; groups to which this crate adds nothing come from [`disruptor_mp`] as they are.
+//! **Builds on:** every layer. **May touch it:** everybody.
 
 /// What a program usually needs.
 ///

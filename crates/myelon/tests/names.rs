@@ -1,4 +1,5 @@
-//! The names that users of this family know, through `myelon`: none may disappear, and those of layer 0 are the same types as there.
+//! The names that users of this family know, through `myelon`: none may disappear, and those of layer 0 are the same
+//! types as there.
 #![forbid(unsafe_code)]
 
 use myelon::event;

@@ -259,7 +259,8 @@ fn measure_once(record: &mut Record, plan: &Plan, interrupt: &Interrupt) -> Resu
             return Ok(());
         }
         let outcome = roles::run(&record.case.workload, &cpus, plan.timing, wanted, interrupt);
-        // What a peer does not survive is its own figure's loss and not that of the run; what ours does not, is a bug to look at.
+        // What a peer does not survive is its own figure's loss and not that of the run; what ours does not, is a bug
+        // to look at.
         let is_peers = record.case.workload.subject().is_peers();
         let discard = match outcome {
             Err(error) if is_peers && !matches!(error, RoleError::Interrupted) => {

@@ -20,7 +20,7 @@ pub(crate) trait Subject {
         None
     }
 
-    /// Whether what is measured is somebody else's.
+    /// Whether what is measured is a peer's.
     fn is_peers(&self) -> bool {
         false
     }

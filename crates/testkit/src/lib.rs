@@ -1,10 +1,12 @@
-//! Tools of our own tests: processes that can be stopped and killed, watchdogs, names, scarce space, and counters of what a call costs.
+//! Tools of our own tests: processes that can be stopped and killed, watchdogs, names, scarce space, and counters of
+//! what a call costs.
 //!
-//! **Lives here:** one tool per module, each usable without the others. **Builds on:** nothing of ours, so that every crate can use it
-//! in its tests. **May touch it:** tests and benches only; nothing that is published depends on it. It needs Linux.
+//! **Lives here:** one tool per module, each usable without the others. **Builds on:** nothing of ours, so that every
+//! crate can use it in its tests. **May touch it:** tests and benches only; nothing that is published depends on it. It
+//! needs Linux.
 //!
-//! A tool that cannot do its work fails the test by panicking with everything it knows; a tool that the machine does not permit to
-//! do its work says so with a [`skip::Reason`], which the test hands to [`skip!`].
+//! A tool that cannot do its work fails the test by panicking with everything it knows; a tool that the machine does
+//! not permit to do its work says so with a [`skip::Reason`], which the test hands to [`skip!`].
 #![deny(unsafe_code)]
 #![allow(clippy::disallowed_types)] // nothing here is modelled with loom, so the door to its atomics is not needed
 

@@ -1,8 +1,9 @@
 //! Victims: processes that a test starts in order to stop, kill and replace them.
 //!
-//! **Lives here:** [`Respawn`], which runs one test function of this very binary as another process; [`Victim`], the parent's hold on
-//! it; and what the function itself calls ([`is_victim`], [`say`], [`wait_to_be_killed`]). **Builds on:** `raw`, `procfs`, `watchdog`.
-//! **May touch it:** one parent per victim, which signals nobody but its own unreaped child.
+//! **Lives here:** [`Respawn`], which runs one test function of this very binary as another process; [`Victim`], the
+//! parent's hold on it; and what the function itself calls ([`is_victim`], [`say`], [`wait_to_be_killed`]). **Builds
+//! on:** `raw`, `procfs`, `watchdog`. **May touch it:** one parent per victim, which signals nobody but its own
+//! unreaped child.
 //!
 //! ```text
 //! #[test]
@@ -41,8 +42,8 @@ use crate::{procfs, raw};
 /// The environment variable that makes a test function a victim and tells it its part.
 const ROLE_VARIABLE: &str = "TESTKIT_ROLE";
 
-/// The name under which the harness knows a test function that is in scope, for [`Respawn::test`]. A function that has been
-/// renamed does not compile, instead of running no test at all.
+/// The name under which the harness knows a test function that is in scope, for [`Respawn::test`]. A function that has
+/// been renamed does not compile, instead of running no test at all.
 #[macro_export]
 macro_rules! test_name {
     ($function:ident) => {{
@@ -56,8 +57,8 @@ pub fn harness_name(path: &'static str) -> &'static str {
     path.split_once("::").map_or(path, |(_, rest)| rest)
 }
 
-/// The part this process was started to play: what [`Respawn::role`] was given, else the name of the test. Nothing in a process that
-/// nobody started as a victim.
+/// The part this process was started to play: what [`Respawn::role`] was given, else the name of the test. Nothing in a
+/// process that nobody started as a victim.
 pub fn role() -> Option<String> {
     env::var(ROLE_VARIABLE).ok()
 }
@@ -101,7 +102,8 @@ pub struct Respawn {
 }
 
 impl Respawn {
-    /// The test that the harness calls `test`; [`test_name!`] gives the name. Its stdin is empty and its role is `test`.
+    /// The test that the harness calls `test`; [`test_name!`] gives the name. Its stdin is empty and its role is
+    /// `test`.
     pub fn test(test: &str) -> Self {
         Self {
             test: test.into(),
@@ -131,7 +133,8 @@ impl Respawn {
         self
     }
 
-    /// Runs the victim as the first process of a new pid namespace; ask [`namespace::available`](crate::namespace::available) first.
+    /// Runs the victim as the first process of a new pid namespace; ask
+    /// [`namespace::available`](crate::namespace::available) first.
     pub fn in_new_pid_namespace(mut self) -> Self {
         self.new_pid_namespace = true;
         self
@@ -165,9 +168,9 @@ impl Respawn {
 
     /// The life of the thread behind a victim: spawn it, pass on what it says, and stay until the guard is gone.
     ///
-    /// It is a thread of its own because the kernel ties two things to the thread that spawns, not to its process: the pid namespace
-    /// of the child, and its death together with us. The latter matters when the test is killed or aborts: a victim that is
-    /// stopped or hangs would be left for ever.
+    /// It is a thread of its own because the kernel ties two things to the thread that spawns, not to its process: the
+    /// pid namespace of the child, and its death together with us. The latter matters when the test is killed or
+    /// aborts: a victim that is stopped or hangs would be left for ever.
     fn attend(self, spawned: &Sender<io::Result<Child>>, hear: Sender<String>, released: &Receiver<()>) {
         let started = self.start();
         let (answer, stdout) = match started {
@@ -198,7 +201,8 @@ impl Respawn {
             raw::enter_new_pid_namespace()?;
         }
         let mut command = Command::new(env::current_exe()?);
-        // Quiet, because otherwise the harness writes "test name ... " into the line in which the victim says its first word.
+        // Quiet, because otherwise the harness writes "test name ... " into the line in which the victim says its first
+        // word.
         command
             .args(["--exact", &self.test, "--nocapture", "--include-ignored", "--test-threads=1", "--quiet"])
             .envs(self.variables.iter().map(|(key, value)| (key, value)))
@@ -233,11 +237,12 @@ impl Victim {
         self.child.id()
     }
 
-    /// Waits for a line on the victim's stdout that starts with `beginning`, and gives the whole line without its end. Lines before
-    /// it are passed over.
+    /// Waits for a line on the victim's stdout that starts with `beginning`, and gives the whole line without its end.
+    /// Lines before it are passed over.
     ///
     /// # Panics
-    /// When the victim closes its stdout first, or says no such thing within [`PATIENCE`]. The message has all that it said.
+    /// When the victim closes its stdout first, or says no such thing within [`PATIENCE`]. The message has all that it
+    /// said.
     #[track_caller]
     pub fn wait_line(&mut self, beginning: &str) -> String {
         let until = Instant::now() + PATIENCE;

@@ -1,6 +1,7 @@
 //! Where an end of a ring counts: in the block that belongs to its place, or in a file that was attached.
 //!
-//! **Lives here:** [`EndCounters`]. **Builds on:** `file`. **May touch it:** producers, consumers and taps; the layers above through them.
+//! **Lives here:** [`EndCounters`]. **Builds on:** `file`. **May touch it:** producers, consumers and taps; the layers
+//! above through them.
 
 use super::block;
 use super::file::CountersFile;

@@ -1,7 +1,7 @@
 //! Real processes, killed at every step of every protocol, and what those who live see of it.
 //!
-//! **Lives here:** the table of scenarios, and the test that plays them all. **Builds on:** `step`, which ends a victim at a named place;
-//! `testkit`, which starts it. **May touch it:** a protocol with a new step adds a line to the table.
+//! **Lives here:** the table of scenarios, and the test that plays them all. **Builds on:** `step`, which ends a victim
+//! at a named place; `testkit`, which starts it. **May touch it:** a protocol with a new step adds a line to the table.
 //!
 //! ```text
 //! event      what is published: shows when it is torn, and who wrote it
@@ -13,7 +13,8 @@
 //! reader     plays in which a consumer dies: joining, reading, leaving, coming back
 //! ```
 //!
-//! `KILL_TEST_ONLY=text` plays only the scenarios whose line contains that text, for instance `Replacing` or `at GateStored`.
+//! `KILL_TEST_ONLY=text` plays only the scenarios whose line contains that text, for instance `Replacing` or `at
+//! GateStored`.
 
 mod event;
 mod reader;
@@ -54,11 +55,14 @@ struct Scenario {
 /// Who dies, and what follows from it.
 #[derive(Clone, Copy, Debug)]
 enum Play {
-    /// A producer dies. Its readers get every visible event, the same ones, and then its death; the next producer goes on behind them.
+    /// A producer dies. Its readers get every visible event, the same ones, and then its death; the next producer goes
+    /// on behind them.
     Publishing(Role, Visible),
-    /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on behind them.
+    /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on behind
+    /// them.
     PublishingRecords(Visible),
-    /// A producer dies closing a ring of so many events. Its readers get them and `Closed`; the next producer has a new ring.
+    /// A producer dies closing a ring of so many events. Its readers get them and `Closed`; the next producer has a new
+    /// ring.
     Closing { role: Role, published: usize, name_stays: bool },
     /// A producer dies creating a ring that was not there.
     Creating { is_named: bool },
@@ -74,24 +78,28 @@ enum Play {
     Collecting,
     /// The next producer dies putting its ring in the place of a dead ring of another kind.
     Clearing,
-    /// A consumer dies reading: under its own id it comes back to `position`, with everything before `delivered` marked as redelivered.
+    /// A consumer dies reading: under its own id it comes back to `position`, with everything before `delivered` marked
+    /// as redelivered.
     Reading { role: Role, position: i64, delivered: i64 },
     /// A consumer without an id dies reading: nobody comes back.
     ReadingNameless(Role),
-    /// A consumer dies that holds messages. Who comes back gets those of `left` and what follows them, everything before `delivered` marked.
+    /// A consumer dies that holds messages. Who comes back gets those of `left` and what follows them, everything
+    /// before `delivered` marked.
     Holding { role: Role, left: &'static [i64], delivered: i64 },
     /// A consumer dies joining in the place of one that had released messages out of order.
     JoiningAfterHolder,
     /// A consumer with an id dies leaving.
     Leaving(Role),
-    /// A required consumer goes, and its process dies of it. A managed publish fails: the next one if the departure `is_counted`, and
-    /// otherwise one within a lap. Once a successor is there, publishing goes on.
+    /// A required consumer goes, and its process dies of it. A managed publish fails: the next one if the departure
+    /// `is_counted`, and otherwise one within a lap. Once a successor is there, publishing goes on.
     GoingAlthoughRequired { role: Role, is_counted: bool },
     /// A consumer dies joining. Its place is kept for it if it has an id and came far enough.
     Joining { id: Option<&'static str>, is_kept: bool },
-    /// The first consumer of a ring in which events wait for it dies. Who comes next gets them, unless the dead one was handed one.
+    /// The first consumer of a ring in which events wait for it dies. Who comes next gets them, unless the dead one was
+    /// handed one.
     Alone { role: Role, id: Option<&'static str>, is_read: bool },
-    /// A consumer dies coming back for one that died with an event in hand, before it is handed anything. The event's count afterwards.
+    /// A consumer dies coming back for one that died with an event in hand, before it is handed anything. The event's
+    /// count afterwards.
     Rejoining { redeliveries: u32 },
 }
 

@@ -27,7 +27,8 @@ struct Company {
 }
 
 impl Company {
-    /// Everybody is there; nothing is published yet. `meet` starts the victim meanwhile, if it is to be there from the beginning.
+    /// Everybody is there; nothing is published yet. `meet` starts the victim meanwhile, if it is to be there from the
+    /// beginning.
     fn assemble<T>(meet: impl FnOnce(&Stage) -> T) -> (Self, T) {
         let stage = Stage::new();
         let producer = stage.ring().with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
@@ -66,8 +67,8 @@ impl Company {
         self.stage.ring().with_consumer_id(ID).with_wait_strategy(WaitStrategy::Block).build_consumer().unwrap()
     }
 
-    /// The ring goes on with `successor`, which has read up to its position, and is closed. Everybody has seen all that is theirs.
-    /// Returns the calls of the producer that waited.
+    /// The ring goes on with `successor`, which has read up to its position, and is closed. Everybody has seen all that
+    /// is theirs. Returns the calls of the producer that waited.
     fn finish(mut self, successor: SharedConsumer<Event>) -> Vec<Waited> {
         let start = successor.current_sequence() + 1;
         let successor = Reader::start(successor);
@@ -127,7 +128,8 @@ pub(super) fn reading(scenario: &Scenario, role: Role, position: i64, delivered:
     company.finish(successor);
 }
 
-/// Comes back under the victim's id: from `position` on, everything before `delivered` is marked, the first event with `redeliveries`.
+/// Comes back under the victim's id: from `position` on, everything before `delivered` is marked, the first event with
+/// `redeliveries`.
 fn come_back(company: &Company, position: i64, delivered: i64, redeliveries: u32) -> SharedConsumer<Event> {
     let mut successor = company.successor();
     assert!(successor.has_rejoined());
@@ -207,7 +209,8 @@ pub(super) fn leaving(scenario: &Scenario, role: Role, log: &mut Log) {
     go_on(company, alive, log);
 }
 
-/// The victim is required, and another consumer is not. Nobody may be told that it succeeded once the victim is known to have gone.
+/// The victim is required, and another consumer is not. Nobody may be told that it succeeded once the victim is known
+/// to have gone.
 pub(super) fn going_although_required(scenario: &Scenario, role: Role, is_counted: bool, log: &mut Log) {
     let stage = Stage::new();
     let mut producer = stage.ring().build_producer(Event::blank).unwrap();

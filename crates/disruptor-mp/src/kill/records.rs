@@ -1,6 +1,7 @@
 //! A producer of records dies.
 //!
-//! **Lives here:** the play, and what its victim publishes. **Builds on:** `victim`, `survivor`. **May touch it:** the table.
+//! **Lives here:** the play, and what its victim publishes. **Builds on:** `victim`, `survivor`. **May touch it:** the
+//! table.
 
 use super::survivor::LockWatch;
 use super::victim::{Doomed, Role};
@@ -52,7 +53,8 @@ pub(super) fn publish(producer: &mut RecordProducer, batched: bool) {
     }
 }
 
-/// Reads to the end, checks that every record is whole and `author`'s, and says how the stream ended and with how many records.
+/// Reads to the end, checks that every record is whole and `author`'s, and says how the stream ended and with how many
+/// records.
 fn read(consumer: &mut RecordConsumer, first: i64, author: u64) -> (i64, ConsumeError) {
     let mut sequence = first;
     loop {

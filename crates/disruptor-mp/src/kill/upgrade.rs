@@ -1,4 +1,5 @@
-//! A producer dies that sends messages of another type than the ring has; or a consumer dies that comes over from the ring before.
+//! A producer dies that sends messages of another type than the ring has; or a consumer dies that comes over from the
+//! ring before.
 //!
 //! **Lives here:** the plays of a rolling upgrade. **Builds on:** `victim`. **May touch it:** the table.
 
@@ -24,7 +25,7 @@ impl<'a> Traveller<'a> {
         Self { stage, id, consumer: None }
     }
 
-    /// Reads so many events; attaches again wherever a ring ends.
+    /// Reads that number of events; attaches again wherever a ring ends.
     fn read(&mut self, count: i64) -> Vec<Seen> {
         let mut seen = Vec::new();
         while seen.len() < count as usize {
@@ -71,7 +72,8 @@ fn first_ring(stage: &Stage, log: &mut Log, readers: &mut [(&mut Traveller<'_>, 
     first.author()
 }
 
-/// A producer of the second version dies replacing a ring of the first. The next one is of any version; no consumer loses an event.
+/// A producer of the second version dies replacing a ring of the first. The next one is of any version; no consumer
+/// loses an event.
 pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     for next in [1, 2, 3] {
         let stage = Stage::new();
@@ -100,8 +102,8 @@ pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     }
 }
 
-/// A consumer that has read the first ring to its end dies coming over to the second. It comes back, gets everything, and nothing is left of the
-/// first ring.
+/// A consumer that has read the first ring to its end dies coming over to the second. It comes back, gets everything,
+/// and nothing is left of the first ring.
 pub(super) fn coming_over(scenario: &Scenario, log: &mut Log) {
     let stage = Stage::new();
     let mut reader = Traveller::new(&stage, ID);

@@ -1,7 +1,7 @@
 //! The processes that die: this test binary, started again with a role and a step that it must not survive.
 //!
-//! **Lives here:** [`Role`], [`Doomed`], the parent's hold on one, and [`victim`], what it runs. **Builds on:** `testkit`, `step`.
-//! **May touch it:** the plays.
+//! **Lives here:** [`Role`], [`Doomed`], the parent's hold on one, and [`victim`], what it runs. **Builds on:**
+//! `testkit`, `step`. **May touch it:** the plays.
 
 use super::event::Event;
 use super::{ring, versioned};
@@ -185,7 +185,8 @@ fn perform(role: Role, name: &str) {
         }
         Role::Publish | Role::PublishUnread => publish(build(), |_, _| ()),
         Role::PublishToSleepers => publish(build(), |producer, sequence| {
-            // Longer than a reader spins; whether it sleeps by then does not matter, the next one gives it another chance.
+            // Longer than a reader spins; whether it sleeps by then does not matter, the next one gives it another
+            // chance.
             producer.base().poll_until(Some(std::time::Instant::now() + PATIENCE), Duration::from_millis(1), || {
                 producer.is_consumed(sequence)
             });

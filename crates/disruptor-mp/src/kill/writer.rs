@@ -1,6 +1,7 @@
 //! A producer dies: creating, publishing, closing, taking over, replacing. Or a collector does, removing.
 //!
-//! **Lives here:** the plays in which readers live on. **Builds on:** `victim`, `survivor`. **May touch it:** the table.
+//! **Lives here:** the plays in which readers live on. **Builds on:** `victim`, `survivor`. **May touch it:** the
+//! table.
 
 use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Reader, longest};
@@ -29,7 +30,8 @@ impl Audience {
         self.readers.iter().for_each(Reader::resume);
     }
 
-    /// Both meet `end`, having read the same number of events, which is returned. Their waits are logged if somebody died.
+    /// Both meet `end`, having read the same number of events, which is returned. Their waits are logged if somebody
+    /// died.
     fn end(&self, end: End, death: Option<(Instant, &mut Log)>) -> usize {
         let reports = [self.readers[0].end(), self.readers[1].end()];
         for report in &reports {
@@ -47,7 +49,8 @@ impl Audience {
         reports[0].read
     }
 
-    /// Lets go of the ring; checks that everybody saw one history: `authors` in turn, each up to the position beside it.
+    /// Lets go of the ring; checks that everybody saw one history: `authors` in turn, each up to the position beside
+    /// it.
     fn finish(self, authors: &[(u64, usize)]) {
         let mut expected = Vec::new();
         for &(author, end) in authors {
@@ -75,7 +78,8 @@ fn us() -> u64 {
     std::process::id().into()
 }
 
-/// A producer that finds a live audience goes on behind `visible` events, by `author`; everybody sees one history to the end.
+/// A producer that finds a live audience goes on behind `visible` events, by `author`; everybody sees one history to
+/// the end.
 fn carry_on(stage: Stage, audience: Audience, author: u64, visible: usize) {
     let mut next = stage.ring().build_producer(Event::blank).unwrap();
     assert_eq!((next.origin(), next.last_published_sequence() + 1), (Origin::TookOver, visible as i64));
@@ -109,7 +113,8 @@ pub(super) fn publishing(scenario: &Scenario, role: Role, visible: Visible, log:
     let stage = Stage::new();
     let mut doomed = stage.doomed(scenario, role, None);
     let audience = Audience::attach(&stage);
-    // It looks at nothing before the victim is dead: at event 0, in whose slot the victim may have died at the end of a lap.
+    // It looks at nothing before the victim is dead: at event 0, in whose slot the victim may have died at the end of a
+    // lap.
     let late_tap = stage.tap();
     let watch = LockWatch::on_producer(&stage.name);
     if role != Role::PublishUnread {
@@ -188,8 +193,8 @@ pub(super) fn creating(scenario: &Scenario, is_named: bool, log: &mut Log) {
     stage.strike();
 }
 
-/// A ring whose producer died, and the audience that it leaves; whose events they have read, and how many. It died with the cursor behind
-/// the last event, or, if it published groups, with stamps of the fourth behind the end.
+/// A ring whose producer died, and the audience that it leaves; whose events they have read, and how many. It died with
+/// the cursor behind the last event, or, if it published groups, with stamps of the fourth behind the end.
 fn orphaned(stage: &Stage, role: Role, log: &mut Log) -> (Audience, u64, usize) {
     let (step, passes, visible) = match role {
         Role::PublishGroups => (Step::InsideGroup, 10, 3 * BATCH),

@@ -13,8 +13,8 @@ pub const fn default_startup_wait_timeout_duration() -> Duration {
     Duration::from_secs(5)
 }
 
-/// How long a blocked producer sees no progress before it raises the alert. A prefill takes 2 s and is not worth a message; death
-/// needs no timeout, the kernel reports it.
+/// How long a blocked producer sees no progress before it raises the alert. A prefill takes 2 s and is not worth a
+/// message; death needs no timeout, the kernel reports it.
 pub const fn default_progress_timeout_duration() -> Duration {
     Duration::from_secs(10)
 }
@@ -24,8 +24,8 @@ pub const fn default_progress_check_interval_duration() -> Duration {
     Duration::from_millis(5)
 }
 
-/// How long after the alert the producer goes on hoping. With the progress timeout it is longer than a compilation of 120 s, which a
-/// healthy worker may need.
+/// How long after the alert the producer goes on hoping. With the progress timeout it is longer than a compilation of
+/// 120 s, which a healthy worker may need.
 pub const fn default_shutdown_grace_period_duration() -> Duration {
     Duration::from_secs(170)
 }
@@ -35,15 +35,16 @@ pub const fn default_shutdown_grace_period_duration() -> Duration {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum RequiredConsumerFailureAction {
-    /// One that stands still shuts the producer: this and every later managed publish fail until it is told otherwise. One that has gone
-    /// fails the publish, which may be tried again once it has come back under its id.
+    /// One that stands still shuts the producer: this and every later managed publish fail until it is told otherwise.
+    /// One that has gone fails the publish, which may be tried again once it has come back under its id.
     #[default]
     GracefulShutdown,
-    /// Raises the alert and goes on waiting, for those who stand still and for those who have gone, until these have come back. Deadlines
-    /// still hold.
+    /// Raises the alert and goes on waiting, for those who stand still and for those who have gone, until these have
+    /// come back. Deadlines still hold.
     AlertOnly,
-    /// Takes consumers without an owner out of the table and goes on without them; for pools of workers. One that has gone is required
-    /// again from the moment it joins again. A live one, however slow, is never evicted: it may be reading a slot.
+    /// Takes consumers without an owner out of the table and goes on without them; for pools of workers. One that has
+    /// gone is required again from the moment it joins again. A live one, however slow, is never evicted: it may be
+    /// reading a slot.
     Evict,
 }
 
@@ -67,27 +68,30 @@ impl RequiredConsumerAlert {
     }
 }
 
-/// Called once per stall, and once for each required consumer that has gone, on the publishing thread, before the failure action. If it panics, the panic is caught and the watch goes on.
+/// Called once per stall, and once for each required consumer that has gone, on the publishing thread, before the
+/// failure action. If it panics, the panic is caught and the watch goes on.
 pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send + Sync>;
 
 /// Which consumers must be there, how long a blocked producer waits for one, and what it does then.
 ///
-/// Only looked at while the producer is blocked, and when a consumer has gone: in the steady state a managed call compares one word. A
-/// death is known from the kernel, whatever the timeouts say: within 100 ms while the producer is blocked, otherwise when it looks at its
-/// consumers again, once a lap at the latest, or from [`watch_required_consumers`](crate::ProducerEnd::watch_required_consumers).
+/// Only looked at while the producer is blocked, and when a consumer has gone: in the steady state a managed call
+/// compares one word. A death is known from the kernel, whatever the timeouts say: within 100 ms while the producer is
+/// blocked, otherwise when it looks at its consumers again, once a lap at the latest, or from
+/// [`watch_required_consumers`](crate::ProducerEnd::watch_required_consumers).
 #[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RequiredConsumerLivenessConfig {
     /// Who must have joined before the first managed publish goes out, and must be there afterwards. At least one.
     pub required_consumer_ids: Vec<String>,
-    /// How long the first managed publish waits for them. Zero: one look. Of this and the other times, [`Duration::MAX`] has no end.
+    /// How long the first managed publish waits for them. Zero: one look. Of this and the other times,
+    /// [`Duration::MAX`] has no end.
     pub startup_wait_timeout: Duration,
-    /// How long a consumer that is in the way may stand still before the alert. Only time counts in which the producer itself ran and was
-    /// blocked by that consumer. Zero: the first look is the alert.
+    /// How long a consumer that is in the way may stand still before the alert. Only time counts in which the producer
+    /// itself ran and was blocked by that consumer. Zero: the first look is the alert.
     pub progress_timeout: Duration,
-    /// How often a blocked producer looks for progress; at most ten of these count between two looks. Less than a millisecond is taken for
-    /// a millisecond.
+    /// How often a blocked producer looks for progress; at most ten of these count between two looks. Less than a
+    /// millisecond is taken for a millisecond.
     pub progress_check_interval: Duration,
     /// How long after the alert the failure action follows.
     pub shutdown_grace_period: Duration,
@@ -186,8 +190,9 @@ pub enum RequiredConsumerError {
         /// How long it stood there.
         stalled_for: Duration,
     },
-    /// A consumer has no owner any more: its process died, or its end was dropped without giving its place up, by a panic for instance.
-    /// Attach again under its id and publish again; it continues with the first event that was not acknowledged.
+    /// A consumer has no owner any more: its process died, or its end was dropped without giving its place up, by a
+    /// panic for instance. Attach again under its id and publish again; it continues with the first event that was not
+    /// acknowledged.
     #[error("consumer `{consumer_id}` (process {pid}) {}; attach again under its id", went(*how))]
     ConsumerDied {
         /// The consumer.
@@ -199,8 +204,8 @@ pub enum RequiredConsumerError {
         /// The last sequence that it released; -1 if none.
         last_sequence: i64,
     },
-    /// A required consumer has given its place up, or was evicted. What is published from now on is not kept for it. Attach again under its
-    /// id, or enable the liveness again without it.
+    /// A required consumer has given its place up, or was evicted. What is published from now on is not kept for it.
+    /// Attach again under its id, or enable the liveness again without it.
     #[error(
         "required consumer `{consumer_id}` (process {pid}) has left, or was evicted, after sequence {last_sequence}; attach again under its id"
     )]
@@ -229,7 +234,8 @@ pub enum RequiredConsumerError {
         /// Slots of the ring.
         capacity: usize,
     },
-    /// The operating system refused to say whether a consumer lives, or to let it be taken out. Nothing was concluded. Try again.
+    /// The operating system refused to say whether a consumer lives, or to let it be taken out. Nothing was concluded.
+    /// Try again.
     #[error("it is not known whether a consumer lives: {report}")]
     Os {
         /// Who is waited for, and what was refused.

@@ -1,7 +1,7 @@
 //! Who is alive, how long a blocked producer is patient, and what to tell a human.
 //!
-//! Death is known from the kernel: it drops the dead process's lock, and nothing here decides by a clock that somebody is dead.
-//! Clocks decide only when to raise an alert about somebody who lives. Source: RFC 0003, RFC 0005.
+//! Death is known from the kernel: it drops the dead process's lock, and nothing here decides by a clock that somebody
+//! is dead. Clocks decide only when to raise an alert about somebody who lives. Source: RFC 0003, RFC 0005.
 
 mod config;
 pub(crate) mod monitor;

@@ -1,6 +1,7 @@
 //! The stall report: who waits, for whom, since when, what that process is doing, and what happens next.
 //!
-//! **Lives here:** [`StallReport`] and its one readable line. **Builds on:** `process`. **May touch it:** whoever waits builds one.
+//! **Lives here:** [`StallReport`] and its one readable line. **Builds on:** `process`. **May touch it:** whoever waits
+//! builds one.
 
 use super::process::{ProcessFacts, ProcessIdentity, ProcessState};
 use crate::ring::protocol::ending::Ending;
@@ -14,18 +15,20 @@ use std::time::Duration;
 pub enum WaitingFor {
     /// The producer waits for a consumer to release a slot.
     Space,
-    /// The producer waits until a consumer has released an event, as [`wait_until_consumed`](crate::ProducerEnd::wait_until_consumed) was
-    /// told to. The ring may have room.
+    /// The producer waits until a consumer has released an event, as
+    /// [`wait_until_consumed`](crate::ProducerEnd::wait_until_consumed) was told to. The ring may have room.
     Release,
-    /// The producer waits for space that only padding holds: its consumer has read everything and has not looked since. It will step over
-    /// the padding when it looks for the next record.
+    /// The producer waits for space that only padding holds: its consumer has read everything and has not looked since.
+    /// It will step over the padding when it looks for the next record.
     Padding,
     /// A consumer waits for the producer to publish.
     Data,
-    /// The producer waits for consumers: those of its start-up buffer ([`StallReport::buffer`]), or a required one that has gone.
+    /// The producer waits for consumers: those of its start-up buffer ([`StallReport::buffer`]), or a required one that
+    /// has gone.
     Consumers,
-    /// Managed publishing waits for [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness): a required
-    /// consumer has shut it.
+    /// Managed publishing waits for
+    /// [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness): a required consumer
+    /// has shut it.
     Reset,
     /// Nothing waits: there is room, or there is something to read.
     Nothing,
@@ -69,7 +72,8 @@ pub struct Culprit {
     pub sequence: i64,
     /// Published events that it has not released.
     pub lag_events: u64,
-    /// Whether its application has been handed the event and has not come back: the time is spent there, not in waiting for us.
+    /// Whether its application has been handed the event and has not come back: the time is spent there, not in waiting
+    /// for us.
     pub is_inside_handler: bool,
     /// Which messages it [holds](crate::HeldEvent), if it holds any.
     pub held: Option<HeldMessages>,
@@ -223,7 +227,8 @@ impl fmt::Display for Culprit {
         };
         match self.ending {
             None => write!(f, " pid {pid} is {}", self.facts.state)?,
-            // The kernel has dropped its lock; a zombie still has a line in /proc, and a recycled pid is another process.
+            // The kernel has dropped its lock; a zombie still has a line in /proc, and a recycled pid is another
+            // process.
             Some(Ending::Killed) => write!(f, " pid {pid} is dead")?,
             Some(Ending::Dropped) => write!(f, " was dropped and has kept its place; {process}")?,
             Some(Ending::Panicked) => write!(f, " was dropped by a panic; {process}")?,

@@ -1,7 +1,8 @@
-//! Making endpoints: create, take over or replace for a producer; open and join for a consumer; open read-only for a tap.
+//! Making endpoints: create, take over or replace for a producer; open and join for a consumer; open read-only for a
+//! tap.
 //!
-//! **Lives here:** [`producer`], [`consumer`], [`tap`]. **Builds on:** `segment` for objects and locks, `layout` for their shape.
-//! **May touch it:** the builder.
+//! **Lives here:** [`producer`], [`consumer`], [`tap`]. **Builds on:** `segment` for objects and locks, `layout` for
+//! their shape. **May touch it:** the builder.
 
 use super::identity::ConsumerId;
 use super::lineage::{self, Expected};
@@ -32,7 +33,8 @@ use crate::sync::wait::WaitStrategy;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it `InUse` soon.
+/// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it
+/// `InUse` soon.
 const ATTEMPTS: usize = 16;
 
 /// The minor version of the ABI from which on producers of forms that ask for it store *claimed*. Source: RFC 0011.
@@ -70,7 +72,8 @@ pub(crate) struct ConsumerRequest {
     pub(crate) start: StartAt,
     pub(crate) keeps_place: bool,
     pub(crate) wait: WaitStrategy,
-    /// The generation of the ring that the consumer comes from, in which it has read everything: only those after it are asked for.
+    /// The generation of the ring that the consumer comes from, in which it has read everything: only those after it
+    /// are asked for.
     pub(crate) after: Option<u64>,
     /// How long to wait for a ring with a living producer; `None`: whatever is there will do.
     pub(crate) ready: Option<Patience>,
@@ -130,7 +133,8 @@ fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Blueprint) -> Mult
                 Err(error) => return Err(create_error(error)),
             },
             Verdict::TakeOver(old, claim) => {
-                // What producers have left that were killed: before they had replaced this ring, or right after they had replaced the one before.
+                // What producers have left that were killed: before they had replaced this ring, or right after they
+                // had replaced the one before.
                 old.remove_traces_of_replacers();
                 lineage::finish_replacing(&old);
                 return Ok(Possession { segment: *old, claim, origin: Origin::TookOver });
@@ -211,7 +215,8 @@ struct Inheritance {
     _table: Option<Claim>,
 }
 
-/// Prepares the ring `old` for being replaced, so that what is not read of it is not lost. An error leaves it as it was.
+/// Prepares the ring `old` for being replaced, so that what is not read of it is not lost. An error leaves it as it
+/// was.
 fn inherit(
     request: &ProducerRequest,
     blueprint: &Blueprint,
@@ -275,7 +280,8 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
         (Found::Other(error), _) => return Ok(Verdict::Remove(error)),
         (Found::Ring(old, claim), _) => (old, claim),
     };
-    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now, that it is over.
+    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now,
+    // that it is over.
     let is_over = old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.is_closed());
     let carries_messages = carries_messages::<S>(&old, request);
     let mismatch = check_shape::<S>(&old, request.capacity)
@@ -301,8 +307,8 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     }
 }
 
-/// Whether both the ring and this program say what their messages are, so that what the ring has can be read by those who know it, however the
-/// two differ.
+/// Whether both the ring and this program say what their messages are, so that what the ring has can be read by those
+/// who know it, however the two differ.
 fn carries_messages<S: Carries>(segment: &Segment, request: &ProducerRequest) -> bool {
     let Ok(schema) = Schema::decode(segment.schema()) else { return false };
     let has_table = segment.header().table_len as usize <= TABLE_LEN_MAX + PLACES_FOR_OTHERS;
@@ -446,8 +452,8 @@ fn check_table(segment: &Segment, request: &ProducerRequest) -> MultiProcessResu
     Ok(())
 }
 
-/// How often a wait for a ring looks. A producer that takes a ring over changes nothing that the system would tell of, so there is no way but to
-/// look; a look at a name that is not there costs some microseconds.
+/// How often a wait for a ring looks. A producer that takes a ring over changes nothing that the system would tell of,
+/// so there is no way but to look; a look at a name that is not there costs some microseconds.
 const READY_LOOK: Duration = Duration::from_millis(5);
 
 /// Attaches a consumer, as soon as that is possible if the request says so.
@@ -468,7 +474,8 @@ pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResu
     }
 }
 
-/// Whether what stands at `place` is nothing that could be opened, and no process lives in it: then a producer will replace it.
+/// Whether what stands at `place` is nothing that could be opened, and no process lives in it: then a producer will
+/// replace it.
 fn is_left_over(place: &Place, error: &MultiProcessError) -> bool {
     matches!(error, MultiProcessError::Unusable { source, .. } if is_other(source))
         && segment::occupant(place).is_ok_and(|occupant| occupant.is_none_or(|occupant| !occupant.is_in_use))
@@ -491,8 +498,9 @@ fn check_producer<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> M
     let how = match control {
         Some(control) if control.gate.is_closed() => Ending::Left,
         Some(control) if control.gate.is_abandoned() => Ending::Panicked,
-        // A producer that decides what to do with a ring has its lock as well, and says who it is only once it has taken the ring over. Until then
-        // the one before it stands there. That is no proof of death, but a reason to look again.
+        // A producer that decides what to do with a ring has its lock as well, and says who it is only once it has
+        // taken the ring over. Until then the one before it stands there. That is no proof of death, but a reason to
+        // look again.
         _ if is_held && !matches!(process.observe().state, ProcessState::Gone | ProcessState::Zombie) => return Ok(()),
         _ => Ending::Killed,
     };
@@ -538,8 +546,9 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
     Ok(end)
 }
 
-/// The ring that a consumer reads next, of those that follow each other at one place up to the `newest`: the oldest one in which it has
-/// something to read, or lives. Beside it those in which it has a place and nothing to read. `after`: the one that it comes from.
+/// The ring that a consumer reads next, of those that follow each other at one place up to the `newest`: the oldest one
+/// in which it has something to read, or lives. Beside it those in which it has a place and nothing to read. `after`:
+/// the one that it comes from.
 fn to_read<S: Carries>(
     newest: Segment,
     id: &ConsumerId,

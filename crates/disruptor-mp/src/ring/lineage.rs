@@ -1,13 +1,15 @@
 //! Rings that were replaced before all was read, and the consumers that come over from them.
 //!
-//! **Lives here:** [`Expected`], whom a new ring keeps a place for; [`Standing`], what the rings before it say of one that has not come; and what
-//! is done with those rings. **Builds on:** `segment` for second names and locks, `sections`. **May touch it:** `construct` makes a ring whose
-//! predecessor is kept; `membership`, and the ends, when a consumer comes over or is given up.
+//! **Lives here:** [`Expected`], whom a new ring keeps a place for; [`Standing`], what the rings before it say of one
+//! that has not come; and what is done with those rings. **Builds on:** `segment` for second names and locks,
+//! `sections`. **May touch it:** `construct` makes a ring whose predecessor is kept; `membership`, and the ends, when a
+//! consumer comes over or is given up.
 //!
-//! A producer that sends messages of another type never goes on in the ring that it finds. It replaces the ring, and before that gives it a
-//! second name made from its generation, which the new header names as *predecessor*. For each consumer with an id of its own that has a place in the
-//! old ring, the new one has a place from the beginning, at its first message: *awaited*. So nothing of what is written before that consumer
-//! has come over is written over. The place in the old ring goes only after the one in the new ring is taken. Source: RFC 0015, "Rolling upgrade".
+//! A producer that sends messages of another type never goes on in the ring that it finds. It replaces the ring, and
+//! before that gives it a second name made from its generation, which the new header names as *predecessor*. For each
+//! consumer with an id of its own that has a place in the old ring, the new one has a place from the beginning, at its
+//! first message: *awaited*. So nothing of what is written before that consumer has come over is written over. The
+//! place in the old ring goes only after the one in the new ring is taken. Source: RFC 0015, "Rolling upgrade".
 
 use super::membership::{self, entry_byte};
 use crate::liveness::ProcessIdentity;
@@ -19,7 +21,8 @@ use crate::step;
 use crate::sync::primitive::Ordering;
 use std::io;
 
-/// How many rings that were replaced one after the other are looked through. Each one stands for a change of the type while a consumer was away.
+/// How many rings that were replaced one after the other are looked through. Each one stands for a change of the type
+/// while a consumer was away.
 const ANCESTORS_MAX: usize = 64;
 
 /// A consumer that is to come over from the ring that is replaced.
@@ -30,8 +33,8 @@ pub(crate) struct Expected {
     process: ProcessIdentity,
 }
 
-/// The consumers with ids of their own that have places in `old`: that live there, have kept their place, or are awaited there. The caller holds
-/// the table's lock byte, so that none joins meanwhile.
+/// The consumers with ids of their own that have places in `old`: that live there, have kept their place, or are
+/// awaited there. The caller holds the table's lock byte, so that none joins meanwhile.
 pub(crate) fn expected(old: &Segment) -> Vec<Expected> {
     let expected = |(_, entry): (usize, &Entry)| Expected {
         id: entry.member.id(),
@@ -41,7 +44,7 @@ pub(crate) fn expected(old: &Segment) -> Vec<Expected> {
     chosen(old).map(expected).collect()
 }
 
-/// An entry of the new ring for each of those who are expected; `None` if it has not so many places for them.
+/// An entry of the new ring for each of those who are expected; `None` if it has too few places for them.
 pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<usize>> {
     let mut is_taken = vec![false; blueprint.table_len as usize];
     let mut seat = |expected: &Expected| {
@@ -53,7 +56,8 @@ pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<
     expected.iter().map(&mut seat).collect()
 }
 
-/// Gives each of those who are expected its entry in `new`, which no process can find yet: active, at the first message, and awaited.
+/// Gives each of those who are expected its entry in `new`, which no process can find yet: active, at the first
+/// message, and awaited.
 pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
     let gate = &sections::control(new).expect("a new ring has its control lines").gate;
     for (&index, expected) in seats.iter().zip(expected) {
@@ -98,7 +102,8 @@ pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
     Ok(standing)
 }
 
-/// Whether a consumer is awaited in the ring in `segment` that has a place in one before it. An error says nothing: `true`.
+/// Whether a consumer is awaited in the ring in `segment` that has a place in one before it. An error says nothing:
+/// `true`.
 pub(crate) fn is_awaited(segment: &Segment) -> bool {
     let awaited = chosen(segment).filter(|(_, entry)| entry.ending(entry.status()) == Some(Ending::Awaited));
     awaited.map(|(_, entry)| standing(segment, &entry.member.id())).any(|it| !matches!(it, Ok(Standing::GivenUp)))
@@ -122,8 +127,8 @@ pub(crate) fn leave(older: &Segment, id: &str) {
     collect(older);
 }
 
-/// Removes the ring in `segment`, which was replaced, if no consumer will come back to it: it has no place under an id of its own, and no process
-/// lives in it.
+/// Removes the ring in `segment`, which was replaced, if no consumer will come back to it: it has no place under an id
+/// of its own, and no process lives in it.
 pub(crate) fn collect(segment: &Segment) {
     if chosen(segment).next().is_some() {
         return;

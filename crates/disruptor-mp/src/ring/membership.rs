@@ -1,10 +1,12 @@
 //! Who is in the table: taking an entry, coming back to it, leaving it, and freeing those of the dead.
 //!
-//! **Lives here:** [`Member`], [`join`], the [`roster`] of who is there. **Builds on:** `join` for the handshake, `segment` for the
-//! kernel's locks. **May touch it:** consumers for themselves; anybody for an entry whose lock byte it has taken.
+//! **Lives here:** [`Member`], [`join`], the [`roster`] of who is there. **Builds on:** `join` for the handshake,
+//! `segment` for the kernel's locks. **May touch it:** consumers for themselves; anybody for an entry whose lock byte
+//! it has taken.
 //!
-//! An entry belongs to whoever holds its lock byte; the kernel drops the byte when its holder dies, so nothing here rests on a clock.
-//! Joining is one at a time, under the table's own byte: otherwise two could join under one id without seeing each other.
+//! An entry belongs to whoever holds its lock byte; the kernel drops the byte when its holder dies, so nothing here
+//! rests on a clock. Joining is one at a time, under the table's own byte: otherwise two could join under one id
+//! without seeing each other.
 
 use super::identity::ConsumerId;
 use super::lineage::{self, Standing};
@@ -26,7 +28,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use crate::segment::PRODUCER as PRODUCER_BYTE;
 
-/// How long a joiner waits for another that is in the middle of joining, which takes microseconds unless somebody is stopped there.
+/// How long a joiner waits for another that is in the middle of joining, which takes microseconds unless somebody is
+/// stopped there.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long an id may look taken, or the table full, because somebody has an entry's byte for a moment.
@@ -78,8 +81,8 @@ pub enum JoinError {
     /// The ring was replaced or removed while we joined. Open it again.
     #[error("the ring was replaced or removed")]
     Replaced,
-    /// The entry that stood under this id held a position that no consumer could have reached; it has been freed. Joining again
-    /// starts anew.
+    /// The entry that stood under this id held a position that no consumer could have reached; it has been freed.
+    /// Joining again starts anew.
     #[error(
         "the position {position} left under consumer id `{id}` was never published (published: {published}); the entry was freed"
     )]
@@ -117,11 +120,12 @@ pub(crate) struct Member {
 
 /// Which events were handed out and not acknowledged, and how often, as far as is known. Given by position.
 ///
-/// Of a batch that was in hand at a death, any event may be the one that ended the process, so each counts once. They come again one at a
-/// time, so at the next death one was in hand: the first that is not acknowledged. Its count alone grows.
+/// Of a batch that was in hand at a death, any event may be the one that ended the process, so each counts once. They
+/// come again one at a time, so at the next death one was in hand: the first that is not acknowledged. Its count alone
+/// grows.
 ///
-/// What the application gave back was handed out as well, so a successor finds it marked. But no death was its doing: it is kept apart from
-/// what was in hand at one.
+/// What the application gave back was handed out as well, so a successor finds it marked. But no death was its doing:
+/// it is kept apart from what was in hand at one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
     /// The event at which the last one died.
@@ -145,9 +149,9 @@ impl Marks {
         }
     }
 
-    /// What was given back is not stored: its word grows where that happens. The caller holds the entry's lock byte. A process that is
-    /// killed between these stores leaves the suspect of before, which the position has passed, with another count; or the same suspect
-    /// with a count that is too high by one.
+    /// What was given back is not stored: its word grows where that happens. The caller holds the entry's lock byte. A
+    /// process that is killed between these stores leaves the suspect of before, which the position has passed, with
+    /// another count; or the same suspect with a count that is too high by one.
     fn store(self, entry: &Entry) {
         entry.member.redelivered_until.store(self.until, Ordering::Relaxed);
         entry.member.redeliveries.store(self.redeliveries, Ordering::Relaxed);
@@ -176,7 +180,8 @@ impl Marks {
         }
     }
 
-    /// What is known when the owner, who stood at `position` and had been handed everything before `delivered`, has died or panicked.
+    /// What is known when the owner, who stood at `position` and had been handed everything before `delivered`, has
+    /// died or panicked.
     fn after_death(self, position: i64, delivered: i64) -> Self {
         let redeliveries = self.deaths(position).saturating_add((delivered > position).into());
         Self { suspect: position, redeliveries, until: self.until.max(delivered).max(position), ..self }
@@ -205,7 +210,8 @@ pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) ->
     }
 }
 
-/// Takes the table's lock byte, under which consumers join: none joins while it is held. Waits for one that is in the middle of it.
+/// Takes the table's lock byte, under which consumers join: none joins while it is held. Waits for one that is in the
+/// middle of it.
 pub(super) fn claim_table(segment: &Segment) -> Result<Claim, JoinError> {
     let begin = Instant::now();
     loop {
@@ -276,8 +282,8 @@ fn places_for<S: Carries>(memory: &Mapped<S>, id: &str) -> Range<usize> {
     places_of(header.places, header.table_len, &header.prefix, id)
 }
 
-/// The entries of a table that a consumer called `id` may take: those that are kept for ids with the ring's `prefix`, or those beside them. In a
-/// ring without a prefix any id may take any entry, those that were asked for first.
+/// The entries of a table that a consumer called `id` may take: those that are kept for ids with the ring's `prefix`,
+/// or those beside them. In a ring without a prefix any id may take any entry, those that were asked for first.
 pub(super) fn places_of(places: u32, table_len: u32, prefix: &str, id: &str) -> Range<usize> {
     let (places, table_len) = (places.min(table_len) as usize, table_len as usize);
     match prefix {
@@ -326,9 +332,9 @@ fn rejoin<S: Carries>(
     let entry = memory.entry(index);
     let start = entry.position.load(Ordering::Acquire);
     let (end, _) = memory.published_end();
-    // A live producer moves on between our look at the cursor and our looks at the stamps, so the end may come out too low; what the
-    // dead one had read speaks for itself.
-    // No producer has been allowed to write over what its owner had not released.
+    // A live producer moves on between our look at the cursor and our looks at the stamps, so the end may come out too
+    // low; what the dead one had read speaks for itself. No producer has been allowed to write over what its owner had
+    // not released.
     let kept_from = memory.control().gate.claim_limit_at_least().saturating_sub(memory.capacity());
     let is_believed = start >= kept_from
         && start.saturating_sub(end).saturating_abs() <= memory.capacity()
@@ -349,7 +355,8 @@ fn rejoin<S: Carries>(
     step!(RejoinEpoch);
     marks.store(entry);
     step!(RejoinMarked);
-    // Nothing is in hand yet. After the marks, which keep what the dead one had in hand. That something was handed out is still to be seen.
+    // Nothing is in hand yet. After the marks, which keep what the dead one had in hand. That something was handed out
+    // is still to be seen.
     entry.delivered.fetch_min(start, Ordering::Relaxed);
     step!(RejoinDelivered);
     entry.member.identity.store(ProcessIdentity::current());
@@ -360,8 +367,9 @@ fn rejoin<S: Carries>(
 }
 
 impl Member {
-    /// Notes that a panic has taken the events before `delivered` out of the application's hands. None of them is in hand any more, so a
-    /// death that comes later is not their doing. They begin at `position`. What is in hand beside them ends at `in_hand`.
+    /// Notes that a panic has taken the events before `delivered` out of the application's hands. None of them is in
+    /// hand any more, so a death that comes later is not their doing. They begin at `position`. What is in hand beside
+    /// them ends at `in_hand`.
     pub(crate) fn note_panic<S: Carries>(&mut self, memory: &Mapped<S>, position: i64, delivered: i64, in_hand: i64) {
         self.marks = self.marks.after_death(position, delivered);
         let entry = memory.entry(self.index);
@@ -369,8 +377,8 @@ impl Member {
         entry.delivered.store(in_hand, Ordering::Relaxed);
     }
 
-    /// Notes that the application has given back what it was handed from `position` up to `delivered`. None of it is in hand any more, so a
-    /// later death is not its doing. But it was handed out: to a successor it is marked.
+    /// Notes that the application has given back what it was handed from `position` up to `delivered`. None of it is in
+    /// hand any more, so a later death is not its doing. But it was handed out: to a successor it is marked.
     pub(crate) fn note_given_back<S: Carries>(&self, memory: &Mapped<S>, position: i64, delivered: i64) {
         let entry = memory.entry(self.index);
         entry.member.given_back_until.fetch_max(delivered, Ordering::Relaxed);
@@ -395,8 +403,8 @@ impl Member {
     }
 }
 
-/// Gives the lock byte of an entry back, and wakes the producer, which may wait for it: after the lock, by which it knows that the owner is
-/// gone. The entry may be a successor's by now, to whose bell a ring more does no harm.
+/// Gives the lock byte of an entry back, and wakes the producer, which may wait for it: after the lock, by which it
+/// knows that the owner is gone. The entry may be a successor's by now, to whose bell a ring more does no harm.
 fn let_go(entry: &Entry, claim: Claim) {
     drop(claim);
     step!(EntryUnlocked);
@@ -432,8 +440,8 @@ pub(crate) enum Fallen {
     Awaited,
 }
 
-/// Looks whether the owner of entry `index` has gone, and frees the entry if no consumer can come back for it. `gating` is the epoch in which
-/// the producer believes that the entry gates, whatever its status says.
+/// Looks whether the owner of entry `index` has gone, and frees the entry if no consumer can come back for it. `gating`
+/// is the epoch in which the producer believes that the entry gates, whatever its status says.
 pub(crate) fn bury<S: Carries>(
     memory: &Mapped<S>,
     index: usize,
@@ -465,7 +473,8 @@ pub(crate) fn bury<S: Carries>(
             },
             _ => gone,
         };
-        // Not claimed: a rejoin may be about to take the byte. Same owner before and after the look at the lock, or we say nothing.
+        // Not claimed: a rejoin may be about to take the byte. Same owner before and after the look at the lock, or we
+        // say nothing.
         return Ok(if entry.status() == seen { Fallen::Kept(gone) } else { Fallen::No });
     }
     evict(memory, index, seen, gating, spare).map(|freed| if freed { Fallen::Freed(gone) } else { Fallen::No })
@@ -500,8 +509,8 @@ pub(crate) fn evict<S: Carries>(
 
 /// One consumer of a ring, as seen from outside. Positions go stale at once; `alive: false` stays so for this owner.
 ///
-/// Its *owner* is an end in some process. A place under an id that its program chose stays when the owner goes, unless the owner gives it
-/// up; [`ending`](Self::ending) says how it went.
+/// Its *owner* is an end in some process. A place under an id that its program chose stays when the owner goes, unless
+/// the owner gives it up; [`ending`](Self::ending) says how it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerInfo {
@@ -527,8 +536,8 @@ pub struct ConsumerInfo {
     pub held: Option<HeldMessages>,
 }
 
-/// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes somebody disappear.
-/// Looks at the whole table, whatever the high water says.
+/// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes
+/// somebody disappear. Looks at the whole table, whatever the high water says.
 pub(crate) fn roster<S: Carries>(memory: &Mapped<S>) -> Vec<ConsumerInfo> {
     (0..memory.table_len()).filter_map(|index| info(memory, index)).collect()
 }

@@ -1,17 +1,19 @@
 //! Why a process could not join a ring, said in the ring itself.
 //!
-//! **Lives here:** [`Refusal`], [`RefusalCause`], [`leave_refusal`]. **Builds on:** `words`, which needs to know nothing of the ring's events.
-//! **May touch it:** a process that was refused stores one word and steps one count; the ring's producer reads them.
+//! **Lives here:** [`Refusal`], [`RefusalCause`], [`leave_refusal`]. **Builds on:** `words`, which needs to know
+//! nothing of the ring's events. **May touch it:** a process that was refused stores one word and steps one count; the
+//! ring's producer reads them.
 //!
-//! A refused process has no entry. Its rank is known, so it writes into the entry of that *index*, whoever owns the entry, or without a rank
-//! into one word for all. The last refusal of a rank stays until the next.
+//! A refused process has no entry. Its rank is known, so it writes into the entry of that *index*, whoever owns the
+//! entry, or without a rank into one word for all. The last refusal of a rank stays until the next.
 //!
 //! ```text
 //! 63             32 31                    8 7     0
 //! | pid            | pid namespace's tag   | cause |     0 says nothing
 //! ```
 //!
-//! A pid alone is no process: the first process of every container is 1. The tag says in which namespace the pid counts.
+//! A pid alone is no process: the first process of every container is 1. The tag says in which namespace the pid
+//! counts.
 
 use super::membership::JoinError;
 use super::words::Words;
@@ -137,12 +139,12 @@ impl Refusal {
     }
 }
 
-/// Says in the ring at `place` why this process, which wanted to be `rank` there, could not join. Returns the ring's producer, which can read
-/// it. Only the ring's own layout must be known to this build, not what lies in it.
+/// Says in the ring at `place` why this process, which wanted to be `rank` there, could not join. Returns the ring's
+/// producer, which can read it. Only the ring's own layout must be known to this build, not what lies in it.
 ///
 /// # Errors
-/// See [`MultiProcessError`]: the ring cannot be mapped for writing. Then only this process itself can say why it was refused.
-/// Source: RFC 0009, "Refusals".
+/// See [`MultiProcessError`]: the ring cannot be mapped for writing. Then only this process itself can say why it was
+/// refused. Source: RFC 0009, "Refusals".
 pub fn leave_refusal(
     place: impl Into<Place>,
     rank: Option<u32>,

@@ -1,7 +1,7 @@
 //! The words of a ring, or of a cursor on its own, for those who look without knowing what events there are.
 //!
-//! **Lives here:** [`Words`]. **Builds on:** `segment`, `control`. **May touch it:** the views; they read, and the creator of a cursor on
-//! its own moves it.
+//! **Lives here:** [`Words`]. **Builds on:** `segment`, `control`. **May touch it:** the views; they read, and the
+//! creator of a cursor on its own moves it.
 
 use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
 use crate::error::{MultiProcessError, MultiProcessResult};
@@ -91,7 +91,8 @@ impl Words {
         if self.segment.header().kind.is_ring() { sections::control(&self.segment) } else { None }
     }
 
-    /// All entries, used or not; none for a cursor on its own. The high water does not say where to stop: see `Memory::entries`.
+    /// All entries, used or not; none for a cursor on its own. The high water does not say where to stop: see
+    /// `Memory::entries`.
     fn entries(&self) -> impl Iterator<Item = (usize, &Entry)> {
         (0..).map_while(|index| Some((index, self.entry(index)?)))
     }
@@ -106,8 +107,9 @@ impl Words {
         self.number_of(|| self.cursor().acquire())
     }
 
-    /// The number at the position that `look` finds. We hold nothing back: while we look the position may move on, and a lap later there
-    /// are bytes of a payload where the number was. Believed only if the position has stayed, which keeps the producer off its line.
+    /// The number at the position that `look` finds. We hold nothing back: while we look the position may move on, and
+    /// a lap later there are bytes of a payload where the number was. Believed only if the position has stayed, which
+    /// keeps the producer off its line.
     fn number_of(&self, mut look: impl FnMut() -> i64) -> i64 {
         loop {
             let position = look();
@@ -120,8 +122,8 @@ impl Words {
         }
     }
 
-    /// The smallest position of those who gate, as users count; `None` if nobody does. No correct consumer is beyond what is published: a
-    /// position that says so is not one to believe.
+    /// The smallest position of those who gate, as users count; `None` if nobody does. No correct consumer is beyond
+    /// what is published: a position that says so is not one to believe.
     pub(crate) fn slowest_number(&self) -> Option<i64> {
         self.slowest()?;
         // Who leaves meanwhile leaves the published position.
@@ -131,7 +133,8 @@ impl Words {
         }))
     }
 
-    /// What users call the event that begins, or will begin, at `position`: in a ring of records its number, which stands there.
+    /// What users call the event that begins, or will begin, at `position`: in a ring of records its number, which
+    /// stands there.
     pub(crate) fn number_at(&self, position: i64) -> i64 {
         let header = self.segment.header();
         if header.kind != Kind::Records || header.capacity == 0 {
@@ -173,7 +176,8 @@ impl Words {
         self.segment.is_held(PRODUCER_BYTE)
     }
 
-    /// Whether nothing will move any more. What moved before that is seen by the next look. An error from the kernel is no proof of death.
+    /// Whether nothing will move any more. What moved before that is seen by the next look. An error from the kernel is
+    /// no proof of death.
     pub(crate) fn end(&self) -> std::io::Result<Option<End>> {
         let said = || match self.segment.fate() {
             _ if self.control().is_some_and(|control| control.gate.is_closed()) => Some(End::Closed),

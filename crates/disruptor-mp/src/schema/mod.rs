@@ -139,8 +139,8 @@ impl Schema {
         Self { content_tag: Some(tag), ..self }
     }
 
-    /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes, none of which is a control character or another
-    /// that cannot be seen; or the text of a [`MessageSchema`], which may be longer.
+    /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes, none of which is a control character or
+    /// another that cannot be seen; or the text of a [`MessageSchema`], which may be longer.
     pub fn is_content_tag(text: &str) -> bool {
         is_name(text) || (is_visible(text) && MessageSchema::parse(text).is_ok())
     }

@@ -1,7 +1,7 @@
 //! How many bytes a segment needs, and where each of its sections begins.
 //!
-//! **Lives here:** [`Blueprint`], what the caller wants, and [`SegmentPlan`], the arithmetic; creation and opening use the same
-//! function, so that they cannot disagree. **Builds on:** nothing. **May touch it:** anybody; it is pure.
+//! **Lives here:** [`Blueprint`], what the caller wants, and [`SegmentPlan`], the arithmetic; creation and opening use
+//! the same function, so that they cannot disagree. **Builds on:** nothing. **May touch it:** anybody; it is pure.
 //!
 //! The sections in their order. Each begins on a boundary of 128 bytes, the slots on a page:
 //!
@@ -20,7 +20,8 @@ pub(super) const SECTION_ALIGN: u64 = 128;
 /// The slots begin on this boundary, so that any event's alignment up to a page holds in every mapping.
 pub(super) const SLOTS_ALIGN: u64 = 4096;
 
-/// The longest segment, 64 TiB: what fits into a user's address space with room to spare, and far below the range of the lock bytes.
+/// The longest segment, 64 TiB: what fits into a user's address space with room to spare, and far below the range of
+/// the lock bytes.
 pub const MAX_TOTAL_LEN: u64 = 1 << 46;
 
 /// The longest prefix of consumer ids that a segment can hold: as long as an id.
@@ -145,7 +146,8 @@ pub struct SegmentPlan {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// The sum of the sections is more than any segment may be. `wanted_bytes` is `u64::MAX` if the sum does not even fit in it.
+    /// The sum of the sections is more than any segment may be. `wanted_bytes` is `u64::MAX` if the sum does not even
+    /// fit in it.
     #[error("the segment would need {wanted_bytes} bytes, at most {max_bytes} are possible; make the ring smaller")]
     TooLarge {
         /// What it would take.
@@ -266,7 +268,8 @@ fn max_total_len() -> u64 {
     MAX_TOTAL_LEN.min(isize::MAX as u64)
 }
 
-/// The layout rule. A header is valid only if this function gives the section table that it holds; a change here is a new major version.
+/// The layout rule. A header is valid only if this function gives the section table that it holds; a change here is a
+/// new major version.
 pub(super) fn layout(lens: [u64; 5], slots_len: u64) -> Result<SegmentPlan, PlanError> {
     let max_bytes = max_total_len();
     let mut end = HEADER_BYTES;

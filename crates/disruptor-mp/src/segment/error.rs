@@ -1,8 +1,9 @@
 //! Why a segment could not be created, opened or removed: one enum per operation.
 //!
-//! **Lives here:** the errors, and how a failed call becomes one. **Builds on:** `backend`'s faults, `header`'s findings.
-//! **May touch it:** anybody. The place is kept as text, so that an error does not keep memory or descriptors alive. Causes are where
-//! [`crate::error`] says; what the system said stays a source where our own words say it better.
+//! **Lives here:** the errors, and how a failed call becomes one. **Builds on:** `backend`'s faults, `header`'s
+//! findings. **May touch it:** anybody. The place is kept as text, so that an error does not keep memory or descriptors
+//! alive. Causes are where [`crate::error`] says; what the system said stays a source where our own words say it
+//! better.
 
 use std::io;
 
@@ -78,8 +79,8 @@ pub enum CreateError {
         /// The limit.
         limit_bytes: u64,
     },
-    /// `mlock` was asked for, and this process may not keep that much memory from being swapped out. Raise the limit, or do
-    /// without `mlock`.
+    /// `mlock` was asked for, and this process may not keep that much memory from being swapped out. Raise the limit,
+    /// or do without `mlock`.
     #[error(
         "{place} needs {wanted_bytes} bytes of locked memory, and this process may lock {limit_bytes} bytes in all (RLIMIT_MEMLOCK); raise \
          the limit (shell: ulimit -l, systemd: LimitMEMLOCK, Docker: --ulimit memlock), or do without mlock"
@@ -122,8 +123,8 @@ pub enum CreateError {
         /// What the system said.
         r#source: io::Error,
     },
-    /// The segment was to be shared with a group ([`CreateOptions::group`](super::CreateOptions::group)), and this process may not give it to
-    /// that group: it has to be one of its own.
+    /// The segment was to be shared with a group ([`CreateOptions::group`](super::CreateOptions::group)), and this
+    /// process may not give it to that group: it has to be one of its own.
     #[error("not allowed to give {place} to group {group_gid}: {source}; name a group that this process is in")]
     Group {
         /// Where it should have been created.
@@ -148,9 +149,9 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is to be replaced has messages of another type, which consumers with ids of their own have not read. They could read them under a
-    /// second name. But a memory file, or a ring on the heap, has none. Let them read, or say [`replace`](crate::SharedDisruptorBuilder::replace)
-    /// to give up what they have not read.
+    /// What is to be replaced has messages of another type, which consumers with ids of their own have not read. They
+    /// could read them under a second name. But a memory file, or a ring on the heap, has none. Let them read, or say
+    /// [`replace`](crate::SharedDisruptorBuilder::replace) to give up what they have not read.
     #[error(
         "{place} holds messages of another type for consumers that will come back, and has no name under which it could be kept for them: let          them read and leave, or ask for `replace()` to give up what they have not read"
     )]
@@ -164,8 +165,8 @@ pub enum CreateError {
     /// The blueprint cannot become a segment.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The file system cannot reserve space, so a full disk would end in SIGBUS later. Choose another place, or ask for a sparse segment
-    /// and accept that.
+    /// The file system cannot reserve space, so a full disk would end in SIGBUS later. Choose another place, or ask for
+    /// a sparse segment and accept that.
     #[error(
         "{place} is on a file system ({file_system}) that cannot reserve space; choose another place, or ask for a sparse segment, \
          which ends in SIGBUS if space runs out"
@@ -200,7 +201,8 @@ pub enum OpenError {
         /// What was to be opened.
         place: String,
     },
-    /// It exists, but this process may not open it. Segments are private to their creator's user unless a group was asked for.
+    /// It exists, but this process may not open it. Segments are private to their creator's user unless a group was
+    /// asked for.
     #[error(
         "not allowed to open {place}: {call}: {source}{}; run both processes as one user, or create it for a group that both are in \
          (`CreateOptions::group`)",
@@ -216,7 +218,8 @@ pub enum OpenError {
         /// What the system said.
         r#source: io::Error,
     },
-    /// The name belongs to something that is not a regular file: a symlink, which is never followed, a directory, or the like.
+    /// The name belongs to something that is not a regular file: a symlink, which is never followed, a directory, or
+    /// the like.
     #[error("{place} is {found}; segments are regular files, and symlinks are not followed")]
     NotAFile {
         /// What was to be opened.

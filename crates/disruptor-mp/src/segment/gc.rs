@@ -1,7 +1,7 @@
 //! Removing what nobody lives in any more.
 //!
-//! **Lives here:** [`gc`]. **Builds on:** `owner`'s lock over all bytes. **May touch it:** anybody, at any time: it never removes what
-//! is in use, nor what is not ours.
+//! **Lives here:** [`gc`]. **Builds on:** `owner`'s lock over all bytes. **May touch it:** anybody, at any time: it
+//! never removes what is in use, nor what is not ours.
 
 use super::backend::{Access, Fault, Object};
 use super::blueprint::HEADER_BYTES;
@@ -26,7 +26,8 @@ pub enum GcOutcome {
     },
     /// There is nothing at that place.
     NotFound,
-    /// What is there is not a segment of ours, whatever its state; it was not touched. An empty file is nobody's, so it is not ours.
+    /// What is there is not a segment of ours, whatever its state; it was not touched. An empty file is nobody's, so it
+    /// is not ours.
     NotOurs,
 }
 
@@ -51,15 +52,16 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
     Ok(header::make_of(&start).map(|make| Occupant { make, is_in_use: held.is_some() }))
 }
 
-/// Removes the segment at `place` if nobody lives in it: neither a producer, nor any registered consumer, nor a process that counts
-/// in it, in whichever container.
-/// Damaged and unfinished segments are removed as well, and those of other versions.
+/// Removes the segment at `place` if nobody lives in it: neither a producer, nor any registered consumer, nor a process
+/// that counts in it, in whichever container. Damaged and unfinished segments are removed as well, and those of other
+/// versions.
 ///
-/// A ring that took the place of one with messages of another type is one with it: in use as long as a consumer reads the older one, and removed
-/// together with it.
+/// A ring that took the place of one with messages of another type is one with it: in use as long as a consumer reads
+/// the older one, and removed together with it.
 ///
-/// All lock bytes are held at once while that is decided and done, so nobody can move in meanwhile; who opened the segment just before
-/// finds it marked as removed. Taps are not seen: they keep their mapping and read in it that it is over.
+/// All lock bytes are held at once while that is decided and done, so nobody can move in meanwhile; who opened the
+/// segment just before finds it marked as removed. Taps are not seen: they keep their mapping and read in it that it is
+/// over.
 ///
 /// # Errors
 /// [`GcError`]: it may not be opened or removed by this process, or the system fails. It is still there then.
@@ -104,7 +106,8 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     let identity = object.identity().map_err(|e| fault(Fault::new("fstat", e)))?;
     match backend.identity().map_err(fault)? {
         None => return Ok(GcOutcome::NotFound),
-        // Somebody has put a new one in its place between our opening and our locking, and a new one has a living producer.
+        // Somebody has put a new one in its place between our opening and our locking, and a new one has a living
+        // producer.
         Some(named) if named != identity => return Ok(GcOutcome::InUse { byte: super::owner::PRODUCER }),
         Some(_) => {}
     }
@@ -137,7 +140,8 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
 /// How many segments before one are looked through. More are no work of ours.
 const PREDECESSORS_MAX: usize = 64;
 
-/// The generation of the segment that the one which begins with `start` has replaced, if that is kept; 0 if there is none.
+/// The generation of the segment that the one which begins with `start` has replaced, if that is kept; 0 if there is
+/// none.
 fn predecessor_of(object: &Object, start: &[u8]) -> u64 {
     object.len().ok().and_then(|len| header::parse_header(start, len).ok()).map_or(0, |header| header.predecessor)
 }

@@ -1,11 +1,11 @@
 //! The first page of a segment: what it is, who made it, where its sections lie.
 //!
 //! **Lives here:** the wire form, [`Header`], its checked local copy, and [`parse_header`], a pure function over bytes.
-//! **Builds on:** `blueprint` for the layout rule. **May touch it:** `segment` writes and parses it; the words `ready` and `fate` are
-//! atomics in the mapping and belong to `segment`.
+//! **Builds on:** `blueprint` for the layout rule. **May touch it:** `segment` writes and parses it; the words `ready`
+//! and `fate` are atomics in the mapping and belong to `segment`.
 //!
-//! All numbers are in the byte order of the machine, which the mark at 8 shows. Bytes 0..24 keep their meaning in every version, so
-//! that any build can tell an object of ours, its version and whether it is finished.
+//! All numbers are in the byte order of the machine, which the mark at 8 shows. Bytes 0..24 keep their meaning in every
+//! version, so that any build can tell an object of ours, its version and whether it is finished.
 //!
 //! ```text
 //! byte  0       4       8       12      16      20      24      28      32
@@ -21,7 +21,8 @@
 //! ```
 //! R: reserved, zero; what each is for: RFC 0011.
 //!
-//! `*` are the only words that change after creation; the checksum covers all others. `ready` is stored last, with Release.
+//! `*` are the only words that change after creation; the checksum covers all others. `ready` is stored last, with
+//! Release.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -162,7 +163,8 @@ const _: () = {
     assert!(size_of::<WireHeader>() == 448 && size_of::<WireHeader>() <= HEADER_PAGE);
 };
 
-/// Everything a segment says about itself: copied once, checked, and from then on independent of what happens to the original.
+/// Everything a segment says about itself: copied once, checked, and from then on independent of what happens to the
+/// original.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) abi: AbiVersion,
@@ -292,9 +294,11 @@ impl Header {
     }
 }
 
-/// Reads and checks a header. `bytes` is the beginning of an object of `object_len` bytes, at most a page of it is looked at.
+/// Reads and checks a header. `bytes` is the beginning of an object of `object_len` bytes, at most a page of it is
+/// looked at.
 ///
-/// Everything that an `Ok` holds is consistent in itself and lies within the object. The answer says nothing about the schema's content.
+/// Everything that an `Ok` holds is consistent in itself and lies within the object. The answer says nothing about the
+/// schema's content.
 pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, HeaderError> {
     let wire = match WireHeader::read_from_prefix(bytes) {
         Ok((wire, _)) if object_len >= HEADER_BYTES && bytes.len() >= HEADER_PAGE => wire,
@@ -385,8 +389,8 @@ pub(super) fn make_of(bytes: &[u8]) -> Option<SegmentMake> {
     is_ours(bytes).then_some(SegmentMake { kind, abi, is_native })
 }
 
-/// The section table is right if the layout rule, given the lengths that it states, arrives at the very same table. This rejects
-/// sections that overlap, lie outside, are misaligned or overflow, without a rule of its own for each.
+/// The section table is right if the layout rule, given the lengths that it states, arrives at the very same table.
+/// This rejects sections that overlap, lie outside, are misaligned or overflow, without a rule of its own for each.
 fn check_sections(wire: &WireHeader, kind: Kind) -> Result<SegmentPlan, HeaderError> {
     let lens = [wire.schema.len, wire.control.len, wire.table.len, wire.counters.len, wire.errors.len];
     let plan = blueprint::layout(lens, wire.slots.len).map_err(|_| corrupt("section lengths", wire.total_len))?;

@@ -1,7 +1,7 @@
 //! Who may use a file, as the error of a process that may not says it.
 //!
-//! **Lives here:** [`Permissions`]. **Builds on:** `stat`, which needs no permission of the file itself. **May touch it:** errors; nothing is
-//! decided by it.
+//! **Lives here:** [`Permissions`]. **Builds on:** `stat`, which needs no permission of the file itself. **May touch
+//! it:** errors; nothing is decided by it.
 
 use rustix::fs::{self, Stat};
 use std::fmt;
@@ -44,7 +44,8 @@ impl fmt::Display for Permissions {
     }
 }
 
-/// What to say of a file that this process may not use: `; it has mode 0600, user 0, group 0, and this process is user 65534, group 65534`.
+/// What to say of a file that this process may not use: `; it has mode 0600, user 0, group 0, and this process is user
+/// 65534, group 65534`.
 pub(super) struct Refusing<'a>(pub(super) &'static str, pub(super) &'a Option<Permissions>);
 
 impl fmt::Display for Refusing<'_> {

@@ -1,7 +1,7 @@
 //! Where a segment is: every constructor takes `impl Into<Place>`.
 //!
-//! **Lives here:** [`Place`], and which backend it is; nothing is looked up. **Builds on:** `name`, `backend`. **May touch it:**
-//! anybody.
+//! **Lives here:** [`Place`], and which backend it is; nothing is looked up. **Builds on:** `name`, `backend`. **May
+//! touch it:** anybody.
 
 use std::ffi::OsStr;
 #[cfg(target_os = "linux")]
@@ -17,13 +17,14 @@ use super::title::Title;
 
 /// Where a segment is, or is to be created.
 ///
-/// A string is a name in shared memory, a path is a file. Making a `Place` never fails and touches nothing: names are checked when the
-/// place is used, and a string with a `/` is refused there with [`InvalidName`](super::InvalidName).
+/// A string is a name in shared memory, a path is a file. Making a `Place` never fails and touches nothing: names are
+/// checked when the place is used, and a string with a `/` is refused there with [`InvalidName`](super::InvalidName).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Place {
-    /// Shared memory under a name: the file of that name in `/dev/shm`. macOS's own shared-memory objects know neither record locks nor
-    /// identity, without which nobody's death would be noticed; there it is a file in `/private/tmp` with a prefix of ours.
+    /// Shared memory under a name: the file of that name in `/dev/shm`. macOS's own shared-memory objects know neither
+    /// record locks nor identity, without which nobody's death would be noticed; there it is a file in `/private/tmp`
+    /// with a prefix of ours.
     Shm(String),
     /// A file that every participant maps. Where durability is not wanted, choose a directory on a memory file system.
     File(PathBuf),
@@ -37,7 +38,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// A place for a new anonymous memory file. `label` shows up in `/proc/<pid>/maps` and in messages; it need not be unique.
+    /// A place for a new anonymous memory file. `label` shows up in `/proc/<pid>/maps` and in messages; it need not be
+    /// unique.
     #[cfg(target_os = "linux")]
     pub fn memfd(label: impl Into<String>) -> Self {
         Self::Memfd(MemfdObject::new(label))
@@ -64,7 +66,8 @@ impl Place {
         })
     }
 
-    /// The file under which other processes find the segment; `None` where it has no name, or what should be one cannot be.
+    /// The file under which other processes find the segment; `None` where it has no name, or what should be one cannot
+    /// be.
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Shm(name) => shm_path(name).ok(),
@@ -76,8 +79,8 @@ impl Place {
         }
     }
 
-    /// This place with what people call what is there: errors and reports about it begin with the title, and a segment that is created there
-    /// keeps it, for every process that opens it. An empty title changes nothing.
+    /// This place with what people call what is there: errors and reports about it begin with the title, and a segment
+    /// that is created there keeps it, for every process that opens it. An empty title changes nothing.
     ///
     /// ```
     /// use disruptor_mp::segment::{Place, Title};
@@ -118,8 +121,9 @@ impl Place {
         }
     }
 
-    /// The second name of the segment of that generation which stands, or stood, here: under it the segment is found once another has taken its
-    /// place. The same from here and from any other second name. `None` where a segment has no name.
+    /// The second name of the segment of that generation which stands, or stood, here: under it the segment is found
+    /// once another has taken its place. The same from here and from any other second name. `None` where a segment has
+    /// no name.
     pub(crate) fn second_name(&self, generation: u64) -> Option<Self> {
         let path = self.path()?;
         let name = first_name(path.file_name()?.as_bytes());

@@ -1,7 +1,8 @@
 //! One mapped segment: created, opened, replaced, and what may be asked of it while it lives.
 //!
-//! **Lives here:** [`Segment`], [`CreateOptions`], [`Fate`]. One path for all backends. **Builds on:** `backend` for objects, `header`
-//! for what they say about themselves, `owner` for who lives. **May touch it:** the ring, the cursors, the counters.
+//! **Lives here:** [`Segment`], [`CreateOptions`], [`Fate`]. One path for all backends. **Builds on:** `backend` for
+//! objects, `header` for what they say about themselves, `owner` for who lives. **May touch it:** the ring, the
+//! cursors, the counters.
 //!
 //! # Creating, step by step
 //!
@@ -14,10 +15,10 @@
 //! | store `ready` with Release | nothing |
 //! | give it its name, exclusively | a whole segment, whose producer is dead |
 //!
-//! Where an object cannot be without a name (macOS, some network and FUSE file systems) the name comes first, so an unready object may
-//! remain. Its lock is free then, by which an opener recognises after a second look that it is dead, and `gc` that it may go; only one
-//! that is still empty is left alone, because nothing in it says that it is ours. A replacement has a hidden name beside it first,
-//! and takes the name when it is complete: see [`replace`].
+//! Where an object cannot be without a name (macOS, some network and FUSE file systems) the name comes first, so an
+//! unready object may remain. Its lock is free then, by which an opener recognises after a second look that it is dead,
+//! and `gc` that it may go; only one that is still empty is left alone, because nothing in it says that it is ours. A
+//! replacement has a hidden name beside it first, and takes the name when it is complete: see [`replace`].
 
 use std::io;
 use std::ops::Range;
@@ -37,11 +38,12 @@ use super::place::Place;
 use crate::step;
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
 
-/// How long an opener waits for a creator that is alive and not finished. Reserving a gigabyte takes a third of a second.
+/// How long an opener waits for a creator that is alive and not finished. Reserving a gigabyte takes a third of a
+/// second.
 const READY_WAIT: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration::from_secs(10) };
 
-/// How long the lock of an unready object has to be free until its creator counts as dead: an object under a name exists for an instant
-/// before its creator has locked it.
+/// How long the lock of an unready object has to be free until its creator counts as dead: an object under a name
+/// exists for an instant before its creator has locked it.
 const SECOND_LOOK: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration::from_secs(1) };
 
 /// How many processes may write into one segment beside its participants. Each of them looks for a free byte, one
@@ -51,7 +53,8 @@ const WRITERS_MAX: u32 = 4096;
 /// How often an opener looks whether a segment has become ready.
 const READY_POLL: Duration = Duration::from_millis(1);
 
-/// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or locked.
+/// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or
+/// locked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CreateOptions {
     group: Option<u32>,
@@ -62,7 +65,8 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
-    /// Readable and writable by the group `gid` as well (0660). Whoever may write is trusted: see the module's documentation.
+    /// Readable and writable by the group `gid` as well (0660). Whoever may write is trusted: see the module's
+    /// documentation.
     pub fn group(mut self, gid: u32) -> Self {
         self.group = Some(gid);
         self
@@ -74,14 +78,15 @@ impl CreateOptions {
         self
     }
 
-    /// Maps every page of the creator at once, about 0.8 µs per page, so that the first lap is as fast as the others. Linux only;
-    /// elsewhere, and on the heap, it does nothing.
+    /// Maps every page of the creator at once, about 0.8 µs per page, so that the first lap is as fast as the others.
+    /// Linux only; elsewhere, and on the heap, it does nothing.
     pub fn prefault(mut self, prefault: bool) -> Self {
         self.prefault = prefault;
         self
     }
 
-    /// Locks the creator's pages in memory, so that they are never swapped out. Needs `RLIMIT_MEMLOCK` or `CAP_IPC_LOCK`.
+    /// Locks the creator's pages in memory, so that they are never swapped out. Needs `RLIMIT_MEMLOCK` or
+    /// `CAP_IPC_LOCK`.
     pub fn mlock(mut self, mlock: bool) -> Self {
         self.mlock = mlock;
         self
@@ -95,8 +100,8 @@ impl CreateOptions {
         self
     }
 
-    /// The group that was given, and whether it is sparse, prefaulted, locked in memory, and makes directories: for layers that hand the
-    /// options on to another process.
+    /// The group that was given, and whether it is sparse, prefaulted, locked in memory, and makes directories: for
+    /// layers that hand the options on to another process.
     #[doc(hidden)]
     pub fn to_parts(self) -> (Option<u32>, [bool; 4]) {
         (self.group, [self.sparse, self.prefault, self.mlock, self.make_directories])
@@ -159,7 +164,8 @@ pub(crate) struct Segment {
     fork_epoch: u32,
 }
 
-// The type is moved to the consumer's thread and looked at by watchers on others; the raw pointers inside are only handed out.
+// The type is moved to the consumer's thread and looked at by watchers on others; the raw pointers inside are only
+// handed out.
 const _: () = {
     const fn shared_by_threads<T: Send + Sync>() {}
     shared_by_threads::<Segment>();
@@ -167,8 +173,9 @@ const _: () = {
 };
 
 impl Segment {
-    /// Creates a segment that does not exist and claims its producer's byte, before anybody can find it. `init` gets the mapped segment,
-    /// all zero behind the header and the schema, and writes what must be there when the first reader comes; not the slots.
+    /// Creates a segment that does not exist and claims its producer's byte, before anybody can find it. `init` gets
+    /// the mapped segment, all zero behind the header and the schema, and writes what must be there when the first
+    /// reader comes; not the slots.
     ///
     /// # Errors
     /// [`CreateError`]; nothing is left behind.
@@ -191,7 +198,8 @@ impl Segment {
         Ok(new)
     }
 
-    /// Opens a segment of that kind and maps it. Waits, for at most ten seconds, for a creator that is alive and not finished.
+    /// Opens a segment of that kind and maps it. Waits, for at most ten seconds, for a creator that is alive and not
+    /// finished.
     ///
     /// # Errors
     /// [`OpenError`]; every way in which it is not what was asked for has its own variant.
@@ -250,8 +258,8 @@ impl Segment {
             access,
             fork_epoch: fork_epoch(),
         };
-        // Acquire pairs with the Release in `Construction::build`: who sees READY here sees what the creator wrote before it. That the
-        // word was READY is known already, but from a read that orders nothing.
+        // Acquire pairs with the Release in `Construction::build`: who sees READY here sees what the creator wrote
+        // before it. That the word was READY is known already, but from a read that orders nothing.
         if segment.word(READY_OFFSET).load(Ordering::Acquire) != READY {
             return Err(OpenError::from_header(place, HeaderError::NotReady { pid: segment.header.creator.pid }));
         }
@@ -305,7 +313,8 @@ impl Segment {
         self.header.generation
     }
 
-    /// The segment that this one replaced, if its content is still to be read and it can be found under its second name.
+    /// The segment that this one replaced, if its content is still to be read and it can be found under its second
+    /// name.
     ///
     /// # Errors
     /// It is there, and may not be opened or is damaged.
@@ -371,7 +380,8 @@ impl Segment {
         Ok(None)
     }
 
-    /// The bytes from which [`claim_beside`](Self::claim_beside) takes one: after those of the producer, the table's entries and the table.
+    /// The bytes from which [`claim_beside`](Self::claim_beside) takes one: after those of the producer, the table's
+    /// entries and the table.
     pub(crate) fn bytes_beside(&self) -> Range<u32> {
         let first = self.header.table_len.saturating_add(2);
         first..first.saturating_add(WRITERS_MAX)
@@ -385,8 +395,8 @@ impl Segment {
         self.object.spare()
     }
 
-    /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays true of it;
-    /// `true` can be stale.
+    /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays
+    /// true of it; `true` can be stale.
     pub(crate) fn is_held(&self, byte: u32) -> io::Result<bool> {
         Ok(self.object.first_held(LockRange::Byte(byte))?.is_some())
     }
@@ -396,7 +406,8 @@ impl Segment {
         Fate::from_wire(self.word(FATE_OFFSET).load(Ordering::Acquire))
     }
 
-    /// Says to everybody in it that another segment takes its place. The caller holds the producer's claim and wakes them afterwards.
+    /// Says to everybody in it that another segment takes its place. The caller holds the producer's claim and wakes
+    /// them afterwards.
     pub(crate) fn mark_replaced(&self) {
         self.mark(Fate::Replaced);
     }
@@ -420,15 +431,16 @@ impl Segment {
         }
     }
 
-    /// Whether the place still leads to this very object. Can be stale at once, unless the producer's claim is held: nobody replaces or
-    /// removes a segment without it.
+    /// Whether the place still leads to this very object. Can be stale at once, unless the producer's claim is held:
+    /// nobody replaces or removes a segment without it.
     pub(crate) fn still_named(&self) -> io::Result<bool> {
         let named = self.backend()?.identity().map_err(|fault| fault.source)?;
         Ok(named == Some(self.object.identity()?))
     }
 
-    /// Takes the name away if it still leads to this very object, and says whether it did. The caller holds the producer's claim: it
-    /// keeps others who follow the protocol from putting something else there between the look and the unlinking.
+    /// Takes the name away if it still leads to this very object, and says whether it did. The caller holds the
+    /// producer's claim: it keeps others who follow the protocol from putting something else there between the look and
+    /// the unlinking.
     pub(crate) fn unlink_if_same(&self) -> io::Result<bool> {
         if self.fork_epoch != fork_epoch() || !self.still_named()? {
             return Ok(false);
@@ -440,8 +452,9 @@ impl Segment {
         }
     }
 
-    /// Lets this segment be found under its [second name](Place::second_name) as well, so that what is in it can be read once another segment
-    /// has its name. The caller holds the producer's claim. That the name itself cannot be taken away is found out before.
+    /// Lets this segment be found under its [second name](Place::second_name) as well, so that what is in it can be
+    /// read once another segment has its name. The caller holds the producer's claim. That the name itself cannot be
+    /// taken away is found out before.
     ///
     /// # Errors
     /// [`CreateError`]: `NoSecondName` where a segment has no name, `NotOwner`, or the system refuses. It has one name then.
@@ -467,8 +480,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Removes what replacers have left that were killed before they had replaced this segment: its second name, and a replacement without a
-    /// name of its own. The caller holds the producer's claim.
+    /// Removes what replacers have left that were killed before they had replaced this segment: its second name, and a
+    /// replacement without a name of its own. The caller holds the producer's claim.
     pub(crate) fn remove_traces_of_replacers(&self) {
         if let Ok(backend) = self.place.backend()
             && let Some(aside) = backend.aside()
@@ -476,7 +489,8 @@ impl Segment {
             let _ = remove_wreck(&*aside);
         }
         if let Some(second) = self.place.second_name(self.generation()).filter(|second| self.is_named_at(second)) {
-            // If it stays, a collector finds it by the segment that says so, or it is removed by hand: it holds back no process.
+            // If it stays, a collector finds it by the segment that says so, or it is removed by hand: it holds back no
+            // process.
             let _ = second.backend().map(|backend| backend.unlink());
         }
     }
@@ -507,8 +521,8 @@ impl Segment {
     fn copy_schema(&self) -> Vec<u8> {
         let (start, len) = self.section(self.header.plan.schema);
         let mut schema = vec![0; len];
-        // SAFETY: the section is `len` bytes within the mapping and the vector is as long. A peer that may write is trusted not to change
-        // what its creator wrote before READY.
+        // SAFETY: the section is `len` bytes within the mapping and the vector is as long. A peer that may write is
+        // trusted not to change what its creator wrote before READY.
         unsafe { std::ptr::copy_nonoverlapping(start.as_ptr(), schema.as_mut_ptr(), len) };
         schema
     }
@@ -521,11 +535,13 @@ impl Segment {
     }
 }
 
-/// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is there, so that
-/// no process takes `old` over meanwhile. `old` is marked, and `woken` gets it so marked, to wake everybody in it.
+/// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is
+/// there, so that no process takes `old` over meanwhile. `old` is marked, and `woken` gets it so marked, to wake all
+/// readers in it.
 ///
-/// What can be refused comes first. In a directory the new segment is made complete, gets a hidden name beside that of `old`, and then takes that
-/// of `old` in one step: there is a segment under the name at any time. Only then is `old` marked. After a refusal `old` is as it was.
+/// What can be refused comes first. In a directory the new segment is made complete, gets a hidden name beside that of
+/// `old`, and then takes that of `old` in one step: there is a segment under the name at any time. Only then is `old`
+/// marked. After a refusal `old` is as it was.
 ///
 /// # Errors
 /// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be
@@ -567,8 +583,8 @@ pub(crate) fn replace(
             let new = construction.build(&draft, init)?;
             draft.name().map_err(in_the_way)?;
             step!(ReplacementMade);
-            // As long as the name leads to `old`, whose producer's claim we hold, nobody who follows the protocol puts something in its place.
-            // A name that was removed meanwhile is free to all: the caller looks again.
+            // As long as the name leads to `old`, whose producer's claim we hold, nobody who follows the protocol puts
+            // something in its place. A name that was removed meanwhile is free to all: the caller looks again.
             if !names_old()? {
                 return Err(CreateError::AlreadyExists { place: place.to_string() });
             }
@@ -595,8 +611,9 @@ pub(crate) fn replace(
     Ok(new)
 }
 
-/// Takes away what a killed replacer has left [aside](Backend::aside), unless a process lives in it. Whoever makes something there holds the
-/// producer's claim of the segment that it is to replace. An empty file is one, as far as it got: the name says so.
+/// Takes away what a killed replacer has left [aside](Backend::aside), unless a process lives in it. Whoever makes
+/// something there holds the producer's claim of the segment that it is to replace. An empty file is one, as far as it
+/// got: the name says so.
 pub(super) fn remove_wreck(aside: &dyn Backend) -> Result<(), Fault> {
     let Some(wreck) = aside.lookup(Access::ReadWrite)? else { return Ok(()) };
     let start = wreck.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
@@ -617,7 +634,8 @@ fn twice(kind: Kind, plan: &SegmentPlan) -> Option<Section> {
     (kind == Kind::Records).then_some(plan.slots)
 }
 
-/// Reads and parses the header of `object`. The length is taken before the bytes: an object only grows while it is being created.
+/// Reads and parses the header of `object`. The length is taken before the bytes: an object only grows while it is
+/// being created.
 fn read_header(object: &Object) -> Result<Result<Header, HeaderError>, Fault> {
     let object_len = object.len().map_err(Fault::of("fstat"))?;
     let start = object.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
@@ -627,8 +645,8 @@ fn read_header(object: &Object) -> Result<Result<Header, HeaderError>, Fault> {
 /// A word of the header page of `mapping`, which has at least that page.
 pub(super) fn header_word(mapping: &Mapping, offset: usize) -> &AtomicU32 {
     assert!(offset.is_multiple_of(4) && offset + 4 <= HEADER_BYTES as usize && mapping.len() >= HEADER_BYTES as usize);
-    // SAFETY: within the mapping and aligned, by the line above and because mappings begin on a page; the mapping lives as long as the
-    // reference; whoever changes these words does so atomically.
+    // SAFETY: within the mapping and aligned, by the line above and because mappings begin on a page; the mapping lives
+    // as long as the reference; whoever changes these words does so atomically.
     unsafe { &*mapping.as_ptr().add(offset).cast::<AtomicU32>() }
 }
 
@@ -762,7 +780,8 @@ impl<'a> Construction<'a> {
         }
     }
 
-    /// What any other failure means. A file system without room can refuse the very first call, and the last, for want of an inode.
+    /// What any other failure means. A file system without room can refuse the very first call, and the last, for want
+    /// of an inode.
     fn error(&self, fault: Fault) -> CreateError {
         let Fault { call, source } = fault;
         let place = self.place.to_string();
@@ -788,7 +807,8 @@ impl<'a> Construction<'a> {
     }
 }
 
-/// An object that is not finished. Dropped before that, it leaves nothing: without a name it vanishes, and a name is taken away.
+/// An object that is not finished. Dropped before that, it leaves nothing: without a name it vanishes, and a name is
+/// taken away.
 struct Draft<'a> {
     backend: &'a dyn Backend,
     object: Object,
@@ -818,14 +838,15 @@ impl Draft<'_> {
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if self.named && matches!((self.backend.identity(), self.object.identity()), (Ok(Some(a)), Ok(b)) if a == b) {
-            // If it fails, an unready object without a lock stays, which `gc` removes; the error on its way out matters more.
+            // If it fails, an unready object without a lock stays, which `gc` removes; the error on its way out matters
+            // more.
             let _ = self.backend.unlink();
         }
     }
 }
 
-/// A number that no other segment has, whoever made it. From the randomness that seeds the hash tables of this process; who we are, when
-/// and how often goes in as well, because a child of a fork inherits the seed.
+/// A number that no other segment has, whoever made it. From the randomness that seeds the hash tables of this process;
+/// who we are, when and how often goes in as well, because a child of a fork inherits the seed.
 fn new_generation() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     static MADE: AtomicU64 = AtomicU64::new(0);

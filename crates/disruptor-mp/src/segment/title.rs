@@ -1,7 +1,7 @@
 //! What people call a segment: the session it belongs to, and the rank of the process that writes it.
 //!
-//! **Lives here:** [`Title`]. **Builds on:** nothing. **May touch it:** a [place](super::Place) has one; the header of what is created there
-//! keeps it, and reports say it.
+//! **Lives here:** [`Title`]. **Builds on:** nothing. **May touch it:** a [place](super::Place) has one; the header of
+//! what is created there keeps it, and reports say it.
 
 use crate::text::disguises;
 use std::fmt;
@@ -17,8 +17,8 @@ pub struct Title {
 }
 
 impl Title {
-    /// The session `label` and the rank of the process that writes the segment, if it has one. At most 64 bytes of the label are kept, and
-    /// characters that cannot be seen are replaced.
+    /// The session `label` and the rank of the process that writes the segment, if it has one. At most 64 bytes of the
+    /// label are kept, and characters that cannot be seen are replaced.
     ///
     /// ```
     /// use disruptor_mp::segment::Title;

@@ -1,10 +1,10 @@
 //! A word on which somebody may be asleep.
 //!
-//! **Lives here:** [`Bell`]: announcing, sleeping, ringing. **Builds on:** `futex` (loom's condition variable in models).
-//! **May touch it:** sleepers call `announce` and `sleep`; wakers call `ring_if_awaited` after their barrier.
+//! **Lives here:** [`Bell`]: announcing, sleeping, ringing. **Builds on:** `futex` (loom's condition variable in
+//! models). **May touch it:** sleepers call `announce` and `sleep`; wakers call `ring_if_awaited` after their barrier.
 //!
-//! Bit 0 says that somebody announced itself; the other bits count rings. It is a flag and not a count of sleepers: a sleeper
-//! that was killed costs one needless wake and nothing else.
+//! Bit 0 says that somebody announced itself; the other bits count rings. It is a flag and not a count of sleepers: a
+//! sleeper that was killed costs one needless wake and nothing else.
 
 use super::primitive::{AtomicU32, Ordering, Site, order};
 use std::time::Duration;
@@ -83,11 +83,12 @@ impl Bell {
     pub(crate) fn ring(&self) {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            // An odd word becomes even by 1 (the flag is cleared, the carry counts the ring), an even one stays even by 2: either
-            // way the value changes, and a sleeper that is on its way into the kernel is turned back there.
+            // An odd word becomes even by 1 (the flag is cleared, the carry counts the ring), an even one stays even by
+            // 2: either way the value changes, and a sleeper that is on its way into the kernel is turned back there.
             let rung = seen.wrapping_add(if seen & AWAITED == 0 { 2 } else { 1 });
-            // AcqRel: the release half pairs with `announce` and the sleeper's fence behind it. Who announces itself after a ring
-            // sees what was stored before it, also when nobody asked for the ring and no barrier went before it.
+            // AcqRel: the release half pairs with `announce` and the sleeper's fence behind it. Who announces itself
+            // after a ring sees what was stored before it, also when nobody asked for the ring and no barrier went
+            // before it.
             match self.word.compare_exchange(seen, rung, order(Site::RingRelease, Ordering::AcqRel), Ordering::Relaxed)
             {
                 Ok(_) => break,

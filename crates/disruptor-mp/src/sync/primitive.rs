@@ -1,9 +1,9 @@
 //! The only door to atomics: `core`'s in every build, loom's in a model.
 //!
-//! **Lives here:** the atomic types, and the two functions through which every ordering that a protocol rests on is named, so
-//! that a model can weaken one of them at a time and must then fail. **Builds on:** nothing. **May touch it:** everybody;
-//! nobody else names `std::sync::atomic`, which `clippy.toml` refuses. (These are names of our own, not re-exports: the lint knows a type by
-//! where it is declared.)
+//! **Lives here:** the atomic types, and the two functions through which every ordering that a protocol rests on is
+//! named, so that a model can weaken one of them at a time and must then fail. **Builds on:** nothing. **May touch
+//! it:** everybody; no other file names `std::sync::atomic`, which `clippy.toml` refuses. (These are names of our own,
+//! not re-exports: the lint knows a type by where it is declared.)
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the door
 
 #[cfg(not(loom))]
@@ -53,7 +53,8 @@ pub(crate) enum Site {
     StampAcquire,
     /// The fence between a slot's invalidation and its payload: Release.
     InvalidateFence,
-    /// The fence between a tap's copy and its look at what says that it was written over, the stamp or *claimed*: Acquire.
+    /// The fence between a tap's copy and its look at what says that it was written over, the stamp or *claimed*:
+    /// Acquire.
     TapFence,
     /// The word *claimed*, before anything is written up to where it says.
     ClaimedFirst,

@@ -1,7 +1,7 @@
 //! A flag that `poll` and `epoll` understand.
 //!
-//! **Lives here:** [`Readable`], an eventfd. **Builds on:** nothing. **May touch it:** doorbells: their owners wait at it and clear it, the
-//! watcher's threads set it.
+//! **Lives here:** [`Readable`], an eventfd. **Builds on:** nothing. **May touch it:** doorbells: their owners wait at
+//! it and clear it, the watcher's threads set it.
 
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;

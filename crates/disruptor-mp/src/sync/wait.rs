@@ -1,15 +1,16 @@
 //! The loop that every waiting call runs: spin, yield or sleep until there is data, a reason to stop, or the deadline.
 //!
-//! **Lives here:** [`WaitStrategy`], the [`Awaited`] condition, the [`Waiter`]. **Builds on:** `rhythm` for the adaptive strategy.
-//! **May touch it:** producers waiting for space, consumers waiting for events.
+//! **Lives here:** [`WaitStrategy`], the [`Awaited`] condition, the [`Waiter`]. **Builds on:** `rhythm` for the
+//! adaptive strategy. **May touch it:** producers waiting for space, consumers waiting for events.
 
 use super::rhythm::Rhythm;
 use std::time::{Duration, Instant};
 
-/// How an endpoint waits. Every strategy ends its wait with a reason: data, the deadline, the end of the ring, or a peer's death.
+/// How an endpoint waits. Every strategy ends its wait with a reason: data, the deadline, the end of the ring, or a
+/// peer's death.
 ///
-/// `MYELON_WAIT` overrides the choice of every endpoint of a process: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`,
-/// `block` or `adaptive`. Source: RFC 0004.
+/// `MYELON_WAIT` overrides the choice of every endpoint of a process: `busy-spin`, `spin-hint`, `yield:SPINS`,
+/// `sleep:MICROSECONDS`, `block` or `adaptive`. Source: RFC 0004.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -27,8 +28,8 @@ pub enum WaitStrategy {
     Sleep(Duration),
     /// Spins for about ten microseconds, then sleeps in the kernel until woken.
     Block,
-    /// Learns the gaps between arrivals: spins through short ones, sleeps until shortly before the next arrival of periodic traffic,
-    /// and sleeps through idleness.
+    /// Learns the gaps between arrivals: spins through short ones, sleeps until shortly before the next arrival of
+    /// periodic traffic, and sleeps through idleness.
     #[default]
     Adaptive,
 }
@@ -106,8 +107,8 @@ impl std::fmt::Display for WaitStrategy {
     }
 }
 
-/// The longest that anybody sleeps without looking at the ring and at its peers. A process can be killed between its store and its
-/// wake, so no sleep may rest on being woken; and who waits must learn of a death within 100 ms.
+/// The longest that anybody sleeps without looking at the ring and at its peers. A process can be killed between its
+/// store and its wake, so no sleep may rest on being woken; and who waits must learn of a death within 100 ms.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
 /// Sleep of somebody who cannot issue the barrier that its waker relies on.
@@ -119,7 +120,8 @@ const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
 /// Looks between two readings of the clock while spinning.
 const SPINS_PER_CLOCK: u32 = 64;
 
-/// Looks before any clock is read: what is about to arrive is not worth a clock reading. A few microseconds, with the spin hint.
+/// Looks before any clock is read: what is about to arrive is not worth a clock reading. A few microseconds, with the
+/// spin hint.
 const FIRST_SPINS: u32 = 128;
 
 /// The same without the hint, whose looks take a nanosecond each.
@@ -194,8 +196,8 @@ impl Waiter {
         self.strategy
     }
 
-    /// Waits until `awaited` is ready, has a reason to stop, or `deadline` passes (`None`: no deadline). The caller has spun before, with
-    /// [`spin_first`], which needs no waiter.
+    /// Waits until `awaited` is ready, has a reason to stop, or `deadline` passes (`None`: no deadline). The caller has
+    /// spun before, with [`spin_first`], which needs no waiter.
     #[cold]
     pub(crate) fn wait<A: Awaited>(&mut self, awaited: &mut A, deadline: Option<Instant>) -> WaitEnd<A::Reason> {
         let begin = Instant::now();
@@ -224,7 +226,8 @@ impl Waiter {
                 WaitStrategy::BusySpin => self.spin(awaited, || ()),
                 WaitStrategy::BusySpinWithSpinLoopHint => self.spin(awaited, std::hint::spin_loop),
                 WaitStrategy::SpinThenYield { spins } if spins > SPINS_PER_CLOCK && now - begin < EXAMINE_INTERVAL => {
-                    // The first `spins` looks, at about ten nanoseconds each, are the clock's business and not a count's.
+                    // The first `spins` looks, at about ten nanoseconds each, are the clock's business and not a
+                    // count's.
                     let budget = Duration::from_nanos(u64::from(spins) * 10);
                     if now - begin < budget {
                         self.spin(awaited, std::hint::spin_loop)

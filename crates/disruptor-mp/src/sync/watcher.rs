@@ -1,12 +1,15 @@
-//! Threads that sleep on many bells at once and pass each ring on: one for each [`WATCHES_PER_THREAD`] watches of a process.
+//! Threads that sleep on many bells at once and pass each ring on: one for each [`WATCHES_PER_THREAD`] watches of a
+//! process.
 //!
-//! **Lives here:** [`Watch`], somebody to be called with what it waits for; the [`Registry`] of a process, and the [`Group`]s of watches with a thread
-//! each. It knows no rings: what a watch waits for is a [`Post`]. **Builds on:** `bell` and `announce` for the handshake, `futex` for the sleep,
-//! `segment` for "have we been forked?". **May touch it:** doorbells, and waits for more bells than one thread can sleep at.
+//! **Lives here:** [`Watch`], what is to be called, with what it waits for; the [`Registry`] of a process, and the
+//! [`Group`]s of watches with a thread each. It knows no rings: what a watch waits for is a [`Post`]. **Builds on:**
+//! `bell` and `announce` for the handshake, `futex` for the sleep, `segment` for "have we been forked?". **May touch
+//! it:** doorbells, and waits for more bells than one thread can sleep at.
 //!
-//! A thread does for each armed post what a parking consumer does for its ring: it announces itself at the bell, passes the barrier,
-//! looks a second time, and only then sleeps. It is called through a bell of its own, so arming costs a system call only if it sleeps.
-//! It starts with its first watch and ends after the last. A child of a fork has no such threads, hence a registry of its own.
+//! A thread does for each armed post what a parking consumer does for its ring: it announces itself at the bell, passes
+//! the barrier, looks a second time, and only then sleeps. It is called through a bell of its own, so arming costs a
+//! system call only if it sleeps. It starts with its first watch and ends after the last. A child of a fork has no such
+//! threads, hence a registry of its own.
 
 use super::announce::{Announce, before_second_look};
 use super::bell::{Bell, Ticket};
@@ -22,7 +25,8 @@ use std::time::{Duration, Instant};
 /// How many watches one thread serves: the kernel waits for 128 words at once, and one is the thread's own.
 pub(crate) const WATCHES_PER_THREAD: usize = 127;
 
-/// Where the thread looks once a millisecond because the kernel has no wait for several words (before Linux 5.16, or filtered out).
+/// Where the thread looks once a millisecond because the kernel has no wait for several words (before Linux 5.16, or
+/// filtered out).
 const POLL: Duration = Duration::from_millis(1);
 
 /// How long it sleeps there while nothing is armed: only a call can bring work.
@@ -54,7 +58,8 @@ pub(crate) struct Watch {
 
 struct Watched {
     post: Box<dyn Post>,
-    /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it calls, or by the owner.
+    /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it calls, or by
+    /// the owner.
     position: AtomicI64,
     call: Arc<dyn Fn() + Send + Sync>,
 }
@@ -97,8 +102,8 @@ impl Watch {
 
     /// Asks for one call when there is news for `position`, in place of what was asked for before.
     pub(crate) fn arm(&self, position: i64) {
-        // Release pairs with the thread's Acquire; and the barrier that follows, with the thread's own between its announcement and its
-        // look at the positions: either it sees this one, or we see that it sleeps and call it.
+        // Release pairs with the thread's Acquire; and the barrier that follows, with the thread's own between its
+        // announcement and its look at the positions: either it sees this one, or we see that it sleeps and call it.
         self.watched.position.store(position, Ordering::Release);
         self.group.call();
     }
@@ -135,7 +140,8 @@ impl Watched {
 
 /// All watches of this process.
 struct Registry {
-    /// In which process it is in use. Another one has its own registry, because neither threads nor locks survive a fork.
+    /// In which process it is in use. Another one has its own registry, because neither threads nor locks survive a
+    /// fork.
     fork_epoch: u32,
     /// The longest sleep while something is armed.
     slice: Duration,
@@ -331,7 +337,8 @@ impl Round {
             return None;
         }
         let still = self.parked.filter(|it| it.position == position && post.bell(position).is_silent_since(it.ticket));
-        // Announced and passed the barrier for this position before: whoever publishes sees it. Only otherwise do it (again).
+        // Announced and passed the barrier for this position before: whoever publishes sees it. Only otherwise do it
+        // (again).
         let parked = still.unwrap_or_else(|| {
             let ticket = post.bell(position).announce();
             Parked { position, ticket, barrier: before_second_look(post.announce(position)) }

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 /// What a ring's producer may not lap: the positions of its consumers.
 ///
-/// As a [cursor](SharedCursorTrait) it is the last sequence that everybody has released; while nobody is registered, that is everything
-/// published.
+/// As a [cursor](SharedCursorTrait) it is the last sequence that everybody has released; while nobody is registered,
+/// that is everything published.
 pub struct ConsumerBarrier {
     words: Words,
 }

@@ -14,8 +14,9 @@ use std::time::Instant;
 
 /// How far somebody has got, seen from any process.
 ///
-/// [Attached](Self::attach) to a ring's name, it is the ring's published position, for reading. [Created](Self::create), it is a small
-/// segment of its own, which its creator advances and everybody else attaches to.
+/// [Attached](Self::attach) to a ring's name, it is the ring's published position, for reading.
+/// [Created](Self::create), it is a small segment of its own, which its creator advances and everybody else attaches
+/// to.
 ///
 /// ```
 /// use disruptor_mp::{SharedCursor, SharedCursorTrait};
@@ -67,8 +68,8 @@ pub enum AdvanceError {
 }
 
 impl SharedCursor {
-    /// Creates a cursor on its own that stands at `initial`; -1 says that nothing has been reached. Dropping it takes its name away. What a
-    /// dead process has left under that name is removed first.
+    /// Creates a cursor on its own that stands at `initial`; -1 says that nothing has been reached. Dropping it takes
+    /// its name away. What a dead process has left under that name is removed first.
     ///
     /// # Errors
     /// See [`MultiProcessError`](crate::MultiProcessError); `AlreadyExists` if somebody alive has that name.
@@ -106,7 +107,8 @@ impl SharedCursor {
         self.creation.as_ref().is_some_and(Sole::is_ours)
     }
 
-    /// Says that `sequence` has been reached, and everything before it. What this thread wrote before is seen by whoever loads it.
+    /// Says that `sequence` has been reached, and everything before it. What this thread wrote before is seen by
+    /// whoever loads it.
     ///
     /// # Errors
     /// [`AdvanceError`]: this handle did not create the cursor, or the cursor is beyond `sequence` already.

@@ -1,7 +1,7 @@
 //! A view of a whole ring: what it is made of, who is in it, how far they are.
 //!
-//! **Lives here:** [`SharedRingBuffer`] and the configurations that name a ring. **Builds on:** `ring::construct` for the comparison of
-//! events, `ring::words`. **May touch it:** anybody with read permission.
+//! **Lives here:** [`SharedRingBuffer`] and the configurations that name a ring. **Builds on:** `ring::construct` for
+//! the comparison of events, `ring::words`. **May touch it:** anybody with read permission.
 
 use super::barrier::ConsumerBarrier;
 use super::cursor::SharedCursor;
@@ -90,8 +90,8 @@ impl SharedMemoryConfig {
 }
 
 impl MmapFileConfig {
-    /// The configuration of a ring of `buffer_size` events of type `E` that exists. Set `create` for its producer. A relative path is one below
-    /// the working directory of now.
+    /// The configuration of a ring of `buffer_size` events of type `E` that exists. Set `create` for its producer. A
+    /// relative path is one below the working directory of now.
     pub fn for_event<E: Event>(path: impl Into<PathBuf>, buffer_size: usize) -> Self {
         let path = path.into();
         Self {
@@ -134,8 +134,8 @@ impl RingConfig {
     }
 }
 
-/// A ring of events of type `E`, looked at from outside: its shape, who is in it, how far they are. It holds nobody back, and reads no
-/// event; for that there is the [tap](crate::Tap). Numbers that move go stale at once.
+/// A ring of events of type `E`, looked at from outside: its shape, who is in it, how far they are. It holds no
+/// producer back, and reads no event; for that there is the [tap](crate::Tap). Numbers that move go stale at once.
 pub struct SharedRingBuffer<E: Event, F: SlotForm = Stamped> {
     memory: Mapped<Slots<E, F>>,
     words: Words,
@@ -151,8 +151,8 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
     /// Opens the ring that the configuration names, read-only.
     ///
     /// # Errors
-    /// `IncompatibleLayout` if `element_size` is not that of `E`, `OnlyProducersCreate` if it says `create`; otherwise as
-    /// [`open`](Self::open).
+    /// `IncompatibleLayout` if `element_size` is not that of `E`, `OnlyProducersCreate` if it says `create`; otherwise
+    /// as [`open`](Self::open).
     pub fn attach(config: impl Into<RingConfig>) -> MultiProcessResult<Self> {
         let config = config.into();
         config.check_element::<E>()?;
@@ -165,7 +165,8 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
     /// Opens the ring of `size` slots at `place`, read-only; 0 means whatever size it has.
     ///
     /// # Errors
-    /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs, `IncompatibleLayout`, and so on.
+    /// See [`MultiProcessError`]: `NotFound`, `IncompatibleEvent` with the first field that differs,
+    /// `IncompatibleLayout`, and so on.
     pub fn open(place: impl Into<Place>, size: usize) -> MultiProcessResult<Self> {
         let memory = construct::observed(&place.into(), size)?;
         let words = Words::new(Arc::clone(memory.segment()))?;
@@ -202,7 +203,8 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         self.memory.segment().header().title.clone()
     }
 
-    /// A random number that no other segment has: two handles that agree in it look at one ring, not at two of one name.
+    /// A random number that no other segment has: two handles that agree in it look at one ring, not at two of one
+    /// name.
     pub fn generation(&self) -> u64 {
         self.memory.segment().generation()
     }

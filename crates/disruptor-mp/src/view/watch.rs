@@ -1,7 +1,7 @@
 //! Waiting for a position that somebody else moves.
 //!
-//! **Lives here:** [`SharedCursorTrait`], [`WatchError`] and the one loop. **Builds on:** `ring::words` for the reasons to stop.
-//! **May touch it:** the views.
+//! **Lives here:** [`SharedCursorTrait`], [`WatchError`] and the one loop. **Builds on:** `ring::words` for the reasons
+//! to stop. **May touch it:** the views.
 
 use crate::Sequence;
 use crate::liveness::RefusedCall;

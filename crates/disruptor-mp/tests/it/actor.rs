@@ -1,8 +1,10 @@
 //! Another process, which does as it is told: it produces, consumes, holds a lease, forks, is stopped and is killed.
 //!
-//! **Lives here:** [`Actor`], the test's hold on it, and what it runs. **Builds on:** testkit's victims. **May touch it:** one test each.
+//! **Lives here:** [`Actor`], the test's hold on it, and what it runs. **Builds on:** testkit's victims. **May touch
+//! it:** one test each.
 //!
-//! One line on its stdin is one command, and one line on its stdout the answer: `= done ...` or `= error ...`. Places with a `/` are files.
+//! One line on its stdin is one command, and one line on its stdout the answer: `= done ...` or `= error ...`. Places
+//! with a `/` are files.
 
 use crate::stage::{PATIENCE, Step, step};
 use disruptor_mp::counters::ids;
@@ -213,7 +215,8 @@ impl Part {
             }
             ["fork"] => {
                 let child = testkit::fork::fork_then(|| {
-                    // Lives until the test closes the pipe, also when its parent is killed. It must not read: the commands are its parent's.
+                    // Lives until the test closes the pipe, also when its parent is killed. It must not read: the
+                    // commands are its parent's.
                     let stdin = std::io::stdin();
                     let mut hang_up = [PollFd::new(&stdin, PollFlags::empty())];
                     let waits = rustix::process::set_parent_process_death_signal(None)

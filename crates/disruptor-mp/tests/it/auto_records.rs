@@ -46,7 +46,8 @@ fn a_handler_sees_every_record_in_order_and_the_end_of_each_batch() {
     });
 }
 
-/// A large ring that starts over has padding behind a record; the handler is told that the record is the last all the same.
+/// A large ring that starts over has padding behind a record; the handler is told that the record is the last all the
+/// same.
 #[test]
 fn the_record_before_padding_is_the_last_of_its_batch() {
     let _watchdog = watchdog();

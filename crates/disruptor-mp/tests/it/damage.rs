@@ -195,8 +195,8 @@ fn word_of(len: u64) -> u64 {
     1 << 56 | len
 }
 
-/// A ring of 64 lines, of which 63 held a record each and were read; and at the last, where the next record will begin, a word that the producer has not
-/// stored, for `len` bytes.
+/// A ring of 64 lines, of which 63 held a record each and were read; and at the last, where the next record will begin,
+/// a word that the producer has not stored, for `len` bytes.
 fn led_astray(len: u64) -> (TempDir, RecordProducer, RecordConsumer) {
     let (dir, mut producer, consumer, set_word) = records();
     drop(consumer);

@@ -1,4 +1,5 @@
-//! Messages that are held: taken in order, released in any order, from any thread, and given back by whatever ends before it has released them.
+//! Messages that are held: taken in order, released in any order, from any thread, and given back by whatever ends
+//! before it has released them.
 
 use crate::actor::Actor;
 use crate::stage::{Step, drain, everywhere, fill, in_ms, join, publish, ring, step, watchdog};

@@ -1,5 +1,5 @@
-//! Four threads that answer out of order, in a process that is killed whenever it happens: what they have answered does not come again, and
-//! everything else does.
+//! Four threads that answer out of order, in a process that is killed whenever it happens: what they have answered does
+//! not come again, and everything else does.
 
 use crate::stage::{Step, TempDir, drain, eventually, in_ms, join, ring, step, watchdog};
 use disruptor_mp::segment::Place;
@@ -42,7 +42,8 @@ fn answering() {
                 let mut held: Vec<HeldEvent<Step>> = vec![];
                 loop {
                     let next = handed.lock().unwrap().recv_timeout(Duration::from_millis(1));
-                    // Three at a time, the newest first; and all that there are when nothing comes, for it may be what the others wait for.
+                    // Three at a time, the newest first; and all that there are when nothing comes, for it may be what
+                    // the others wait for.
                     let is_enough = next.map_or(true, |event| {
                         held.push(event);
                         held.len() == 3

@@ -1,4 +1,5 @@
-//! Whatever one does with messages that are held, in whatever order: none is lost, and none that was released comes again.
+//! Whatever one does with messages that are held, in whatever order: none is lost, and none that was released comes
+//! again.
 //!
 //! The model is a list of the messages between the gate and what is read next.
 
@@ -24,8 +25,8 @@ enum Act {
         which: usize,
         panics: bool,
     },
-    /// The consumer is dropped and keeps its place, every message that is held is released or given back, by the bits of `released`, and another
-    /// consumer comes under its id.
+    /// The consumer is dropped and keeps its place, every message that is held is released or given back, by the bits
+    /// of `released`, and another consumer comes under its id.
     Return {
         released: u64,
     },
@@ -214,7 +215,7 @@ fn none_is_lost_and_none_comes_again<K: Kind>() {
         for act in &acts {
             world.play(act);
         }
-        // Whoever has one lets it go, and everything else comes.
+        // Every holder lets its message go, and everything else comes.
         world.play(&Act::Return { released: 0 });
         world.play(&Act::Handle);
         assert_eq!(world.gate(), world.published);

@@ -52,7 +52,8 @@ fn victim(part: &str, name: &str) -> Victim {
     victim
 }
 
-/// Builds on a thread, which has been in its wait for a while when this returns: several looks have found what there is.
+/// Builds on a thread, which has been in its wait for a while when this returns: several looks have found what there
+/// is.
 fn begin(
     builder: SharedDisruptorBuilder<u64>,
 ) -> std::thread::JoinHandle<Result<SharedConsumer<u64>, MultiProcessError>> {

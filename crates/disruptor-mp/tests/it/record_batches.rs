@@ -22,7 +22,8 @@ fn publish(producer: &mut RecordProducer, count: usize) {
     }
 }
 
-/// The next batch of at most `max`, each record of which must be whole and in its place: first number, length and redeliveries.
+/// The next batch of at most `max`, each record of which must be whole and in its place: first number, length and
+/// redeliveries.
 #[track_caller]
 fn look(consumer: &mut RecordConsumer, max: usize) -> Option<(i64, usize, Vec<u32>)> {
     let batch = consumer.next_batch(max, Patience::Now).unwrap()?;

@@ -238,7 +238,8 @@ fn a_forged_claimed_costs_a_tap_no_more_than_what_is_there_until_it_is_stored_ag
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 64 }, ..ProptestConfig::default() })]
 
-    /// Whatever stands in the words of the ring: no panic, no hang, nothing longer than the ring, and a count that only grows.
+    /// Whatever stands in the words of the ring: no panic, no hang, nothing longer than the ring, and a count that only
+    /// grows.
     #[test]
     fn forged_words_make_no_tap_panic_or_hang(
         words in prop::collection::vec((0_usize..3, 0_u64..64, any::<i64>(), 0_i64..4096, any::<bool>()), 1..40),

@@ -216,7 +216,8 @@ fn a_late_consumer_starts_at_the_tail_or_at_a_record_that_stays() {
             take(&mut first, number - 1, if number == 3 { 20 } else { 60 });
         }
         assert!(late(StartAt::Beginning).is_err(), "record 0 is gone");
-        // It starts with a whole record, which is at least as old as the one between the two consumers, and gets all that follow.
+        // It starts with a whole record, which is at least as old as the one between the two consumers, and gets all
+        // that follow.
         let mut oldest = late(StartAt::Oldest).unwrap();
         let first = oldest.current_sequence() + 1;
         assert!((3..=39).contains(&first), "{first}");
@@ -277,7 +278,8 @@ fn what_a_dead_consumer_had_not_acknowledged_comes_again_marked() {
             publish(&mut producer, 77);
         }
         take(&mut dead, 0, 77);
-        // Handed out, and never given back: for the ring that is a death as soon as the lock goes. A fork's child dies without handles.
+        // Handed out, and never given back: for the ring that is a death as soon as the lock goes. A fork's child dies
+        // without handles.
         dead.next(Patience::Now).unwrap().unwrap().release_unread();
         drop(dead);
         let mut next = consumer(&place, "w");
@@ -561,7 +563,8 @@ fn a_child_of_a_fork_that_drops_its_parents_batch_does_not_move_the_cursor() {
 fn ends_that_are_exchanged_keep_the_record_numbers_of_their_rings() {
     everywhere(|first| {
         everywhere(|second| {
-            // One ring is at record 5, and its next look at the readers and its next start at the beginning are its own as well.
+            // One ring is at record 5, and its next look at the readers and its next start at the beginning are its own
+            // as well.
             let (mut one, mut other) = (producer(&first, 1024), producer(&second, 1 << 14));
             let (mut reads_one, mut reads_other) = (consumer(&first, "a"), consumer(&second, "a"));
             for number in 0..5 {

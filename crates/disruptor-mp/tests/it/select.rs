@@ -1,4 +1,5 @@
-//! Waiting for several consumers at once: one wakes, all that are ready are named, each in its turn, and ends and deaths are told.
+//! Waiting for several consumers at once: one wakes, all that are ready are named, each in its turn, and ends and
+//! deaths are told.
 
 use crate::stage::{PATIENCE, in_ms};
 use disruptor_mp::{

@@ -1,4 +1,4 @@
-//! Sizes are what the user gave: bytes for records, slots for events. Nobody outside hears of lines.
+//! Sizes are what the user gave: bytes for records, slots for events. No user hears of lines.
 
 use crate::stage::{in_ms, watchdog};
 use disruptor_mp::{
@@ -147,7 +147,8 @@ fn worn(bytes: usize, before: &[usize]) -> (RecordProducer, RecordConsumer) {
     (producer, consumer)
 }
 
-/// How many records of the lengths in turn go in before the ring is full. The reader asks for the first of them, and takes none.
+/// How many records of the lengths in turn go in before the ring is full. The reader asks for the first of them, and
+/// takes none.
 fn taken((producer, reader): (&mut RecordProducer, &mut RecordConsumer), lengths: &[usize], most: usize) -> usize {
     let mut taken = 0;
     for len in lengths.iter().cycle().take(most) {

@@ -1,6 +1,7 @@
 //! A doorbell that a task waits at.
 //!
-//! **Lives here:** [`Bell`]. **Builds on:** the doorbells of the ring's ends, tokio's reactor. **May touch it:** both awaited ends.
+//! **Lives here:** [`Bell`]. **Builds on:** the doorbells of the ring's ends, tokio's reactor. **May touch it:** both
+//! awaited ends.
 
 use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell, ProducerEnd, PublishError, RoomDoorbell};
 use std::io;
@@ -18,9 +19,9 @@ pub(super) struct Bell<D: AsRawFd> {
 
 impl<D: AsRawFd> Bell<D> {
     pub(super) fn new(doorbell: D) -> io::Result<Self> {
-        // Deprecated because it believes `as_raw_fd`, which safe code could make answer anything. A doorbell answers with the one
-        // descriptor that it owns, and keeps it open until it is dropped, which is after the registration: all that the unsafe successor
-        // asks for.
+        // Deprecated because it believes `as_raw_fd`, which safe code could make answer anything. A doorbell answers
+        // with the one descriptor that it owns, and keeps it open until it is dropped, which is after the registration:
+        // all that the unsafe successor asks for.
         #[allow(deprecated)]
         let fd = AsyncFd::with_interest(doorbell, Interest::READABLE)?;
         Ok(Self { fd })
@@ -29,17 +30,19 @@ impl<D: AsRawFd> Bell<D> {
     /// Ready when the doorbell was rung since it was armed.
     fn poll_rung(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut rung = ready!(self.fd.poll_read_ready(context)).expect("the runtime has not been shut down");
-        // Forgotten before the ring is looked at, by the next arming: what is rung after that look makes it readable again.
+        // Forgotten before the ring is looked at, by the next arming: what is rung after that look makes it readable
+        // again.
         rung.clear_ready();
         Poll::Ready(())
     }
 }
 
 impl Bell<Doorbell> {
-    /// Ready when it is worth looking into the ring: there may be something. An error when there is nothing and never will be.
+    /// Ready when it is worth looking into the ring: there may be something. An error when there is nothing and never
+    /// will be.
     ///
-    /// Armed anew by every poll that finds nothing, because only the doorbell's own look tells whether a ring was missed. Whoever stops
-    /// polling leaves it armed, which costs one ring that nobody waits for.
+    /// Armed anew by every poll that finds nothing, because only the doorbell's own look tells whether a ring was
+    /// missed. Whoever stops polling leaves it armed, which costs one ring that nobody waits for.
     pub(super) fn poll_news(
         &mut self,
         context: &mut Context<'_>,
@@ -57,7 +60,8 @@ impl Bell<Doorbell> {
 }
 
 impl Bell<RoomDoorbell> {
-    /// Ready when it is worth publishing again: there may be room. An error when there is none and waiting is pointless.
+    /// Ready when it is worth publishing again: there may be room. An error when there is none and waiting is
+    /// pointless.
     pub(super) fn poll_room(
         &mut self,
         context: &mut Context<'_>,
@@ -72,7 +76,8 @@ impl Bell<RoomDoorbell> {
     }
 }
 
-/// The doorbell says that waiting is pointless. Either there is something, or the ring has ended, or the handle is not ours.
+/// The doorbell says that waiting is pointless. Either there is something, or the ring has ended, or the handle is not
+/// ours.
 fn settle(consumer: &mut impl ConsumerEnd) -> Result<(), ConsumeError> {
     consumer.check_producer()?;
     // Answers at once if there is something; otherwise it is the one call that can tell that we have been forked.

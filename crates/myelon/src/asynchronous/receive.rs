@@ -1,7 +1,7 @@
 //! The receiving end, awaited.
 //!
-//! **Lives here:** [`AsyncConsumer`], and [`Receive`], what it asks of the end that it wraps. **Builds on:** `bell`, both transports.
-//! **May touch it:** one task at a time.
+//! **Lives here:** [`AsyncConsumer`], and [`Receive`], what it asks of the end that it wraps. **Builds on:** `bell`,
+//! both transports. **May touch it:** one task at a time.
 
 use super::bell::Bell;
 use crate::codec::Codec;
@@ -16,8 +16,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::task::coop;
 
-/// How often a poll looks for a message that the doorbell promises. One look finds it, or takes away the padding before it; a ring whose
-/// words a stranger has changed may promise for ever, and must not keep the thread.
+/// How often a poll looks for a message that the doorbell promises. One look finds it, or takes away the padding before
+/// it; a ring whose words a stranger has changed may promise for ever, and must not keep the thread.
 const LOOKS_PER_POLL: u32 = 4;
 
 /// An end that can be awaited: [`TransportConsumer`] or [`TypedConsumer`]. Sealed.
@@ -144,18 +144,19 @@ impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
 
 /// A consumer that is awaited: `C` is a [`TransportConsumer`] or a [`TypedConsumer`].
 ///
-/// While nothing is there its task sleeps, and so may the thread: the process's one doorbell thread sleeps at the ring for it. The death
-/// of the producer ends the wait within 100 ms. No call blocks the thread; each takes its part of the task's budget, so that a ring that
-/// is never empty does not keep other tasks from running.
+/// While nothing is there its task sleeps, and so may the thread: the process's one doorbell thread sleeps at the ring
+/// for it. The death of the producer ends the wait within 100 ms. No call blocks the thread; each takes its part of the
+/// task's budget, so that a ring that is never empty does not keep other tasks from running.
 ///
-/// Delivery is *at least once*, as for `C`, with one rule for who cancels: a message is taken in the same poll that hands it out, so a
-/// future that is dropped before it was ready has taken none. A message that was handed out is the caller's; see the methods. A task that is
-/// cancelled drops its consumer, which keeps its place: whoever attaches again under its id goes on there. To give it up, take
-/// [`into_inner`](Self::into_inner) and have it leave.
+/// Delivery is *at least once*, as for `C`, with one rule for who cancels: a message is taken in the same poll that
+/// hands it out, so a future that is dropped before it was ready has taken none. A message that was handed out is the
+/// caller's; see the methods. A task that is cancelled drops its consumer, which keeps its place: whoever attaches
+/// again under its id goes on there. To give it up, take [`into_inner`](Self::into_inner) and have it leave.
 ///
-/// As a [`Stream`] it yields what [`recv`](Self::recv) does. It ends where the ring was closed. Where it ended otherwise it yields the
-/// error first; [`recv`](Self::recv) goes on with a ring that another producer has taken over. An error about one message is yielded,
-/// and the stream goes on; so is [`ConsumeError::Os`], which says that it is not known whether the producer lives.
+/// As a [`Stream`] it yields what [`recv`](Self::recv) does. It ends where the ring was closed. Where it ended
+/// otherwise it yields the error first; [`recv`](Self::recv) goes on with a ring that another producer has taken over.
+/// An error about one message is yielded, and the stream goes on; so is [`ConsumeError::Os`], which says that it is not
+/// known whether the producer lives.
 pub struct AsyncConsumer<C> {
     // Before the consumer: nothing waits at the ring's bell when the ring goes.
     bell: Bell<Doorbell>,
@@ -191,11 +192,11 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_ready(context)).await
     }
 
-    /// The next message, in place. Dropping it acknowledges it; it keeps its place in the ring until then, and the producer waits for
-    /// that, so do not hold it over long waits.
+    /// The next message, in place. Dropping it acknowledges it; it keeps its place in the ring until then, and the
+    /// producer waits for that, so do not hold it over long waits.
     ///
-    /// Cancel safe: the future acknowledges nothing. It is ready in the poll that makes the message; who drops the message acknowledges
-    /// it, and `release_unread` gives it back.
+    /// Cancel safe: the future acknowledges nothing. It is ready in the poll that makes the message; who drops the
+    /// message acknowledges it, and `release_unread` gives it back.
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
@@ -208,8 +209,9 @@ impl<C: Receive> AsyncConsumer<C> {
         self.consumer.next_now()?.ok_or_else(|| TransportError::from(ConsumeError::Forked).into())
     }
 
-    /// The next message, to be held across awaits and taken to other tasks; it is acknowledged by its `release`, and given back when it is
-    /// dropped, as by a task that is cancelled. 64 can be held; the next one is waited for until one is released.
+    /// The next message, to be held across awaits and taken to other tasks; it is acknowledged by its `release`, and
+    /// given back when it is dropped, as by a task that is cancelled. 64 can be held; the next one is waited for until
+    /// one is released.
     ///
     /// Cancel safe: the message is taken in the poll that returns it, and one that is dropped comes again.
     ///
@@ -222,9 +224,9 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_for(context, C::next_held_now)).await
     }
 
-    /// The messages of the ring, each its own, until the sender has closed it: a [`Stream`] whose items are acknowledged when they are dropped,
-    /// except by a panic. [`hold`](Taken::hold) makes one that only its `release` acknowledges: for a message that a task keeps across an await
-    /// at which it may be cancelled.
+    /// The messages of the ring, each its own, until the sender has closed it: a [`Stream`] whose items are
+    /// acknowledged when they are dropped, except by a panic. [`hold`](Taken::hold) makes one that only its `release`
+    /// acknowledges: for a message that a task keeps across an await at which it may be cancelled.
     ///
     /// ```
     /// # use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
@@ -261,8 +263,9 @@ impl<C: Receive> AsyncConsumer<C> {
 
     /// The next message, copied or decoded, and acknowledged.
     ///
-    /// Cancel safe: the message is taken and acknowledged in the poll that returns it. Who polls by hand, or races it with another future
-    /// in a way that drops a result that was ready (`select!` does not), loses that message: take [`next`](Self::next) then.
+    /// Cancel safe: the message is taken and acknowledged in the poll that returns it. Who polls by hand, or races it
+    /// with another future in a way that drops a result that was ready (`select!` does not), loses that message: take
+    /// [`next`](Self::next) then.
     ///
     /// # Errors
     /// As [`ready`](Self::ready); a message that cannot be decoded was skipped.
@@ -273,7 +276,8 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.
+    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
+    /// everything was received.
     ///
     /// ```
     /// # use myelon::asynchronous::AsyncConsumer;
@@ -312,8 +316,8 @@ impl<C: Receive> AsyncConsumer<C> {
         }
     }
 
-    /// [`recv`](Self::recv) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end). With the combinators of a
-    /// [`Stream`], `try_next` is the same.
+    /// [`recv`](Self::recv) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end). With the
+    /// combinators of a [`Stream`], `try_next` is the same.
     ///
     /// Cancel safe, as [`recv`](Self::recv).
     ///
@@ -334,7 +338,8 @@ impl<C: Receive> AsyncConsumer<C> {
         &self.consumer
     }
 
-    /// The end that is wrapped. Receiving from it directly is fine; putting another one in its place makes the next wait panic.
+    /// The end that is wrapped. Receiving from it directly is fine; putting another one in its place makes the next
+    /// wait panic.
     pub fn get_mut(&mut self) -> &mut C {
         &mut self.consumer
     }
@@ -373,7 +378,8 @@ impl<C: Receive> AsyncConsumer<C> {
     }
 }
 
-/// Ready when `consumer`, whose bell that is, has a message, which stays where it is; or when nothing will come, or one message was skipped.
+/// Ready when `consumer`, whose bell that is, has a message, which stays where it is; or when nothing will come, or one
+/// message was skipped.
 pub(super) fn poll_message<C: Receive>(
     consumer: &mut C,
     bell: &mut Bell<Doorbell>,
@@ -398,7 +404,8 @@ pub(super) fn poll_message<C: Receive>(
 
 /// The next item of a stream of answers, which ends where the ring was closed, and after any other end.
 fn item_of<C: Receive, T>(answer: Result<T, C::Error>, has_ended: &mut bool) -> Option<Result<T, C::Error>> {
-    // What says something of one message, or that nothing is known, is no end: the next ring at the doorbell asks again.
+    // What says something of one message, or that nothing is known, is no end: the next ring at the doorbell asks
+    // again.
     *has_ended = matches!(&answer, Err(error) if C::is_end(error));
     let is_closed = matches!(&answer, Err(error) if C::is_closed(error));
     Some(answer).filter(|_| !is_closed)

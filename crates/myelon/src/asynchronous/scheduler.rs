@@ -1,7 +1,7 @@
 //! A scheduler's end of a topology, awaited.
 //!
-//! **Lives here:** [`AsyncScheduler`]. **Builds on:** the looks of the end that it wraps, which are those of `gather`; a doorbell for each response
-//! ring. **May touch it:** one task at a time.
+//! **Lives here:** [`AsyncScheduler`]. **Builds on:** the looks of the end that it wraps, which are those of `gather`;
+//! a doorbell for each response ring. **May touch it:** one task at a time.
 
 use super::bell::Bell;
 use super::send::RoomBell;
@@ -15,13 +15,14 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// The pause where a worker's process is about to say more than that its ring has ended, and where there is no doorbell.
+/// The pause where a worker's process is about to say more than that its ring has ended, and where there is no
+/// doorbell.
 const NAP: Duration = Duration::from_millis(1);
 
 /// A [`SchedulerEnd`] that is awaited: no call blocks the runtime's thread, also not a broadcast into a full ring.
 ///
-/// Launch before, or on a thread for what blocks: [`launch`](crate::topology::Topology::launch) waits for the workers. While a call waits, the
-/// workers are looked after as in a call that blocks.
+/// Launch before, or on a thread for what blocks: [`launch`](crate::topology::Topology::launch) waits for the workers.
+/// While a call waits, the workers are looked after as in a call that blocks.
 ///
 /// ```no_run
 /// use myelon::asynchronous::AsyncScheduler;
@@ -41,8 +42,8 @@ const NAP: Duration = Duration::from_millis(1);
 /// }
 /// ```
 ///
-/// Dropping it does what dropping a `SchedulerEnd` does, and waits for the workers that it has started: [`close`](Self::close) waits elsewhere.
-/// Source: RFC 0016, "Awaiting".
+/// Dropping it does what dropping a `SchedulerEnd` does, and waits for the workers that it has started:
+/// [`close`](Self::close) waits elsewhere. Source: RFC 0016, "Awaiting".
 pub struct AsyncScheduler<F: Format = Records> {
     // Before the scheduler: nothing waits at a ring's bell when the ring goes.
     bells: Vec<Option<RingBell>>,
@@ -99,8 +100,8 @@ impl<F: Format> AsyncScheduler<F> {
 
     /// [`SchedulerEnd::gather_for`], awaited.
     ///
-    /// Cancel safe: a future that is dropped before it was ready has handed out and told nothing. What it has sorted on the way is
-    /// where the next call finds it.
+    /// Cancel safe: a future that is dropped before it was ready has handed out and told nothing. What it has sorted on
+    /// the way is where the next call finds it.
     ///
     /// # Panics
     /// As there.

@@ -1,7 +1,7 @@
 //! The sending end, awaited.
 //!
-//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** `bell`, both transports, tokio's
-//! clock. **May touch it:** one task at a time.
+//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** `bell`,
+//! both transports, tokio's clock. **May touch it:** one task at a time.
 
 use super::bell::Bell;
 use crate::codec::Codec;
@@ -14,7 +14,8 @@ use std::task::ready;
 use std::time::Duration;
 use tokio::task::coop;
 
-/// How often a full ring is looked at again before its producer sleeps: consumers that are at work make room in less than a tick.
+/// How often a full ring is looked at again before its producer sleeps: consumers that are at work make room in less
+/// than a tick.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 
 /// The pause between two looks after that where there is no doorbell: the shortest that tokio's clock has.
@@ -83,9 +84,10 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
 
 /// A producer whose room is awaited: `P` is a [`TransportProducer`] or a [`TypedProducer`].
 ///
-/// While the ring is full its task looks again sixteen times, in as many turns of the runtime: consumers that are at work make room in less. Then it
-/// sleeps, and so may the thread: one thread of the process sleeps for it at the bell of the consumer that keeps it back. Where there is no
-/// doorbell (another system than Linux, or no descriptor left) it looks once a millisecond.
+/// While the ring is full its task looks again sixteen times, in as many turns of the runtime: consumers that are at
+/// work make room in less. Then it sleeps, and so may the thread: one thread of the process sleeps for it at the bell
+/// of the consumer that keeps it back. Where there is no doorbell (another system than Linux, or no descriptor left) it
+/// looks once a millisecond.
 pub struct AsyncProducer<P> {
     // Before the producer: nothing waits at a consumer's bell when the ring goes.
     bell: RoomBell,
@@ -98,15 +100,17 @@ impl<P: Publish> AsyncProducer<P> {
         Self { bell: None, producer }
     }
 
-    /// Sends `message`, and waits for room while the ring is full, as long as its consumers live. Returns the message's sequence.
+    /// Sends `message`, and waits for room while the ring is full, as long as its consumers live. Returns the message's
+    /// sequence.
     ///
-    /// Cancel safe: it is sent in the poll that says so. A future that is dropped before it was ready has sent nothing, and reserved no
-    /// place: who calls again begins anew. To give up at some time, wrap it in [`tokio::time::timeout`].
+    /// Cancel safe: it is sent in the poll that says so. A future that is dropped before it was ready has sent nothing,
+    /// and reserved no place: who calls again begins anew. To give up at some time, wrap it in
+    /// [`tokio::time::timeout`].
     ///
     /// # Errors
-    /// What `P` answers at once, except that it is full; and what ends the wait: `ConsumerDied` within 100 ms of the death of the
-    /// consumer that everybody waits for, `Replaced`, `Closed`. Nothing was sent. Alerts and failure actions are those of managed
-    /// publishing, which this is not.
+    /// What `P` answers at once, except that it is full; and what ends the wait: `ConsumerDied` within 100 ms of the
+    /// death of the consumer that everybody waits for, `Replaced`, `Closed`. Nothing was sent. Alerts and failure
+    /// actions are those of managed publishing, which this is not.
     ///
     /// # Panics
     /// If it has to wait in a runtime without an I/O driver, or, where there is no doorbell, without a time driver.

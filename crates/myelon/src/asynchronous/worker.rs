@@ -1,6 +1,7 @@
 //! A worker's end of a topology, awaited.
 //!
-//! **Lives here:** [`AsyncWorker`], [`AsyncBroadcast`]. **Builds on:** the same polls as the ends of a transport. **May touch it:** one task at a time.
+//! **Lives here:** [`AsyncWorker`], [`AsyncBroadcast`]. **Builds on:** the same polls as the ends of a transport. **May
+//! touch it:** one task at a time.
 
 use super::bell::Bell;
 use super::receive::poll_message;
@@ -15,8 +16,8 @@ use std::task::Poll;
 
 /// A [`WorkerEnd`] that is awaited: no call blocks the runtime's thread.
 ///
-/// Join before, on a thread that lives as long as the worker: joining waits for the scheduler, and the kernel ties the worker's life to the
-/// thread that joins.
+/// Join before, on a thread that lives as long as the worker: joining waits for the scheduler, and the kernel ties the
+/// worker's life to the thread that joins.
 ///
 /// ```no_run
 /// use myelon::asynchronous::AsyncWorker;
@@ -61,8 +62,8 @@ impl<F: Format> AsyncWorker<F> {
         Ok(Self { bell, urgent_bell, room: None, worker })
     }
 
-    /// The next broadcast, in place, with the way to answer it; `None` once the scheduler has closed the topology. Dropping it acknowledges
-    /// it.
+    /// The next broadcast, in place, with the way to answer it; `None` once the scheduler has closed the topology.
+    /// Dropping it acknowledges it.
     ///
     /// Cancel safe: a future that is dropped has taken nothing.
     ///
@@ -120,8 +121,8 @@ impl<F: Format> AsyncWorker<F> {
     }
 }
 
-/// A [`Broadcast`] whose answer is awaited. Dropping it acknowledges it, also when a task that is cancelled drops it: answer before the first
-/// wait that may be cancelled, or [give it back](Self::release_unread).
+/// A [`Broadcast`] whose answer is awaited. Dropping it acknowledges it, also when a task that is cancelled drops it:
+/// answer before the first wait that may be cancelled, or [give it back](Self::release_unread).
 #[derive(Debug)]
 #[must_use = "dropping a broadcast acknowledges it"]
 pub struct AsyncBroadcast<'a, F: Format = Records> {

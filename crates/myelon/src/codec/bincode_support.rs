@@ -1,11 +1,12 @@
 //! Messages of serde types, in bincode's fixed-width form.
 //!
-//! **Lives here:** [`bincode_message!`](crate::bincode_message) and what it expands to. **Builds on:** `guard`, which bounds what a
-//! decoder does. **May touch it:** the macro.
+//! **Lives here:** [`bincode_message!`](crate::bincode_message) and what it expands to. **Builds on:** `guard`, which
+//! bounds what a decoder does. **May touch it:** the macro.
 //!
-//! Numbers are little-endian and have their full width: a message's length does not depend on its values, and no branch is spent on
-//! each number. Lengths are `u64`, variants of enums `u32`. Nothing in the bytes describes them, so `#[serde(flatten)]`,
-//! `#[serde(untagged)]` and the like cannot be decoded; `#[serde(skip_serializing_if)]` writes what nobody can read.
+//! Numbers are little-endian and have their full width: a message's length does not depend on its values, and no branch
+//! is spent on each number. Lengths are `u64`, variants of enums `u32`. Nothing in the bytes describes them, so
+//! `#[serde(flatten)]`, `#[serde(untagged)]` and the like cannot be decoded; `#[serde(skip_serializing_if)]` writes
+//! what nobody can read.
 
 use super::guard::{Limits, TrailingBytes};
 use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
@@ -16,8 +17,8 @@ use serde::de::DeserializeOwned;
 /// The codec's name.
 pub const CODEC: &str = "bincode";
 
-// Without bincode's own limit, which is a constant of the type and would have to be chosen, and compiled, per length of message. Every
-// length passes `guard` instead, which knows how many bytes there are.
+// Without bincode's own limit, which is a constant of the type and would have to be chosen, and compiled, per length of
+// message. Every length passes `guard` instead, which knows how many bytes there are.
 const FORM: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::legacy();
 
 /// Writes `message` to the front of `into`.
@@ -46,11 +47,12 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
     Ok(message)
 }
 
-/// Makes a type with serde's derives a message: `bincode_message!(Step)`, or `bincode_message!(Step = "step/2")` to say under which name
-/// and version two programs agree on it.
+/// Makes a type with serde's derives a message: `bincode_message!(Step)`, or `bincode_message!(Step = "step/2")` to say
+/// under which name and version two programs agree on it.
 ///
-/// Two programs compare that name and nothing else: give it another version when the fields change. [`#[message]`](crate::codec::message)
-/// compares the fields themselves; this macro is for types whose traits are written by hand.
+/// Two programs compare that name and nothing else: give it another version when the fields change.
+/// [`#[message]`](crate::codec::message) compares the fields themselves; this macro is for types whose traits are
+/// written by hand.
 ///
 /// ```
 /// use myelon::codec::Codec;

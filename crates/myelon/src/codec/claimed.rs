@@ -1,14 +1,17 @@
-//! Writing to the front of bytes that were claimed, and knowing for certain whether they sufficed and how many would have.
+//! Writing to the front of bytes that were claimed, and knowing for certain whether they sufficed and how many would
+//! have.
 //!
-//! **Lives here:** [`ClaimedBytes`]. **Builds on:** nothing. **May touch it:** codecs that write from front to back, ours and others.
+//! **Lives here:** [`ClaimedBytes`]. **Builds on:** nothing. **May touch it:** codecs that write from front to back,
+//! ours and others.
 
 use super::{Cause, CodecError, EncodeShort};
 
 /// Bytes of a fixed number, filled from the front. Once something did not fit, nothing more is written.
 ///
-/// bincode, postcard and rkyv are not told: they go on, the rest is counted, and the answer is [`EncodeShort::Needs`] with the length of the whole
-/// message. A serialiser that calls [`append`](Self::append) is told. Then the answer is [`EncodeShort::TooSmall`], whatever the
-/// serialiser makes of it: it may have stopped anywhere, and a user's own implementation may swallow or replace the error.
+/// bincode, postcard and rkyv are not told: they go on, the rest is counted, and the answer is [`EncodeShort::Needs`]
+/// with the length of the whole message. A serialiser that calls [`append`](Self::append) is told. Then the answer is
+/// [`EncodeShort::TooSmall`], whatever the serialiser makes of it: it may have stopped anywhere, and a user's own
+/// implementation may swallow or replace the error.
 ///
 /// ```
 /// use myelon::codec::{ClaimedBytes, EncodeShort, Full};
@@ -82,8 +85,8 @@ impl<'a> ClaimedBytes<'a> {
     /// How many bytes were written, given what the serialiser of `codec` said at its end.
     ///
     /// # Errors
-    /// [`EncodeShort::TooSmall`] when the serialiser was told that something did not fit; otherwise what it said; otherwise
-    /// [`EncodeShort::Needs`] when something did not fit.
+    /// [`EncodeShort::TooSmall`] when the serialiser was told that something did not fit; otherwise what it said;
+    /// otherwise [`EncodeShort::Needs`] when something did not fit.
     pub fn finish<T>(self, codec: &'static str, said: Result<T, impl Into<Cause>>) -> Result<usize, EncodeShort> {
         if self.refused {
             return Err(EncodeShort::TooSmall);

@@ -1,12 +1,13 @@
 //! Decoding that cannot be made to take more than the bytes are worth.
 //!
-//! **Lives here:** [`Limits`], and a layer around serde's traits that enforces them; [`TrailingBytes`]. **Builds on:** serde. **May touch it:**
-//! `decode` of the codecs for serde's types.
+//! **Lives here:** [`Limits`], and a layer around serde's traits that enforces them; [`TrailingBytes`]. **Builds on:**
+//! serde. **May touch it:** `decode` of the codecs for serde's types.
 //!
-//! bincode and postcard believe lengths. A message of twenty bytes could say that a text of an exabyte follows (the process aborts), that a list
-//! has 2^60 elements of no bytes each (it never returns), or could nest options until the stack ends. So every text and byte string is
-//! asked for as a slice of what is there and copied from that, every sequence is charged for its elements before the first is made,
-//! and every step into something that a recursive type has to pass is counted.
+//! bincode and postcard believe lengths. A message of twenty bytes could say that a text of an exabyte follows (the
+//! process aborts), that a list has 2^60 elements of no bytes each (it never returns), or could nest options until the
+//! stack ends. So every text and byte string is asked for as a slice of what is there and copied from that, every
+//! sequence is charged for its elements before the first is made, and every step into something that a recursive type
+//! has to pass is counted.
 
 use super::MAX_NESTING;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
@@ -14,8 +15,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// How many elements without bytes (units, empty structs) the sequences of a message may have. Elements with bytes are bounded by the
-/// bytes: each begins with one of its own.
+/// How many elements without bytes (units, empty structs) the sequences of a message may have. Elements with bytes are
+/// bounded by the bytes: each begins with one of its own.
 const EMPTY_ELEMENTS_MAX: usize = 1 << 16;
 
 /// Bytes follow the message.
@@ -129,7 +130,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         deserialize_any deserialize_identifier deserialize_ignored_any
     }
 
-    // Asked for a `String`, bincode makes one of the length that the bytes state. Asked for a `&str`, either looks what is there.
+    // Asked for a `String`, bincode makes one of the length that the bytes state. Asked for a `&str`, either looks what
+    // is there.
     #[inline]
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         self.inner.deserialize_str(visitor)

@@ -1,8 +1,8 @@
 //! How a message becomes bytes, and bytes a message again.
 //!
-//! **Lives here:** what every codec does ([`Codec`], [`ZeroCopyCodec`]), what it says when it cannot ([`CodecError`]), the name under
-//! which two programs agree on a type of message ([`TypeTag`]), and one module per codec. **Builds on:** nothing of ours, so that codecs
-//! work over any bytes. **May touch it:** everybody.
+//! **Lives here:** what every codec does ([`Codec`], [`ZeroCopyCodec`]), what it says when it cannot ([`CodecError`]),
+//! the name under which two programs agree on a type of message ([`TypeTag`]), and one module per codec. **Builds on:**
+//! nothing of ours, so that codecs work over any bytes. **May touch it:** everybody.
 //!
 //! A type becomes a message with one line, which names the codec:
 //!
@@ -13,12 +13,13 @@
 //! | [`#[message(rkyv)]`](message), `rkyv_message!` | `rkyv` | rkyv's derives | its archive | never |
 //! | `flatbuffers_message!` | `flatbuffers` | generated code with the object API | its table | once, when encoding |
 //!
-//! The attribute adds the derives and puts a schema into the ring: two programs whose types differ in any field are told which one when they
-//! attach. The macros compare a name and a version, for types whose traits are written by hand.
+//! The attribute adds the derives and puts a schema into the ring: two programs whose types differ in any field are
+//! told which one when they attach. The macros compare a name and a version, for types whose traits are written by
+//! hand.
 //!
-//! All of them write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when those do not
-//! suffice. None of them trusts what it reads: bytes of a stranger give a [`CodecError`], however long they claim to be and however deeply they are
-//! nested.
+//! All of them write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when
+//! those do not suffice. None of them trusts what it reads: bytes of a stranger give a [`CodecError`], however long
+//! they claim to be and however deeply they are nested.
 
 mod attribute;
 #[cfg(feature = "bincode")]
@@ -53,7 +54,8 @@ pub use tag::TypeTag;
 
 /// How deeply a message may be nested: the recursion of a decoder ends here, before the stack does.
 ///
-/// Counted are the things that a recursive type has to go through: in bincode and postcard options, enums, sequences and maps; in rkyv everything
-/// behind a pointer; in flatbuffers tables. A stack of 2 MiB (Rust's default for threads) suffices for 128 levels of ordinary types
-/// without optimisation, and no plain message comes near it. A message that is nested more deeply can be encoded, but not received.
+/// Counted are the things that a recursive type has to go through: in bincode and postcard options, enums, sequences
+/// and maps; in rkyv everything behind a pointer; in flatbuffers tables. A stack of 2 MiB (Rust's default for threads)
+/// suffices for 128 levels of ordinary types without optimisation, and no plain message comes near it. A message that
+/// is nested more deeply can be encoded, but not received.
 pub const MAX_NESTING: usize = 128;

@@ -1,10 +1,11 @@
 //! Messages of serde types, in postcard's form: small, and its crate is maintained.
 //!
-//! **Lives here:** [`postcard_message!`](crate::postcard_message) and what it expands to. **Builds on:** `guard`, which bounds what a
-//! decoder does. **May touch it:** the macro.
+//! **Lives here:** [`postcard_message!`](crate::postcard_message) and what it expands to. **Builds on:** `guard`, which
+//! bounds what a decoder does. **May touch it:** the macro.
 //!
-//! Numbers, lengths and variants of enums take as many bytes as they need, seven bits in each, so a message's length depends on its values.
-//! Nothing in the bytes describes them: what cannot be decoded is what [`bincode_message!`](crate::bincode_message) cannot decode.
+//! Numbers, lengths and variants of enums take as many bytes as they need, seven bits in each, so a message's length
+//! depends on its values. Nothing in the bytes describes them: what cannot be decoded is what
+//! [`bincode_message!`](crate::bincode_message) cannot decode.
 
 use super::guard::{Limits, TrailingBytes};
 use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
@@ -44,10 +45,11 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
     Ok(message)
 }
 
-/// Makes a type with serde's derives a message: `postcard_message!(Step)`, or `postcard_message!(Step = "step/2")` to say under which name
-/// and version two programs agree on it.
+/// Makes a type with serde's derives a message: `postcard_message!(Step)`, or `postcard_message!(Step = "step/2")` to
+/// say under which name and version two programs agree on it.
 ///
-/// Two programs compare that name and nothing else; [`#[message(postcard)]`](crate::codec::message) compares the fields themselves.
+/// Two programs compare that name and nothing else; [`#[message(postcard)]`](crate::codec::message) compares the fields
+/// themselves.
 ///
 /// ```
 /// use myelon::codec::Codec;

@@ -1,7 +1,8 @@
 //! What makes a type with serde's derives a message of one of the codecs for such types.
 //!
-//! **Lives here:** the macro behind [`bincode_message!`](crate::bincode_message) and [`postcard_message!`](crate::postcard_message). **Builds on:**
-//! the functions `encode` and `decode` of a codec's module. **May touch it:** those macros.
+//! **Lives here:** the macro behind [`bincode_message!`](crate::bincode_message) and
+//! [`postcard_message!`](crate::postcard_message). **Builds on:** the functions `encode` and `decode` of a codec's
+//! module. **May touch it:** those macros.
 
 /// `module` is that of the codec; then the type, and its tag, or what `#[message]` writes. No part of the interface.
 #[doc(hidden)]

@@ -9,8 +9,9 @@ use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 
 /// An end that can die without a word.
 pub trait Crash {
-    /// Dies: the ring is not closed, the table not left, nobody woken. The locks are free, as the kernel would free them. A message that is
-    /// held must have been leaked before with [`std::mem::forget`], for it would acknowledge itself.
+    /// Dies: the ring is not closed, the table not left, nobody woken. The locks are free, as the kernel would free
+    /// them. A message that is held must have been leaked before with [`std::mem::forget`], for it would acknowledge
+    /// itself.
     fn crash(self);
 }
 

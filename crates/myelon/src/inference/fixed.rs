@@ -1,7 +1,7 @@
 //! One scheduler that publishes events to a fixed set of workers.
 //!
-//! **Lives here:** [`FixedTopology`], [`InferenceTopologyError`]. **Builds on:** [`SharedDisruptorBuilder`], which it fills in.
-//! **May touch it:** the scheduler and its workers, each with an equal value.
+//! **Lives here:** [`FixedTopology`], [`InferenceTopologyError`]. **Builds on:** [`SharedDisruptorBuilder`], which it
+//! fills in. **May touch it:** the scheduler and its workers, each with an equal value.
 
 use super::WorkerCount;
 use disruptor_mp::segment::SegmentName;
@@ -39,11 +39,11 @@ pub enum InferenceTopologyError {
     MultiProcess(#[from] MultiProcessError),
 }
 
-/// Take this for a ring of small events of a fixed size to two to eight workers that only listen; take [`Topology`](crate::topology::Topology) for
-/// workers that answer, die, are restarted and leave.
+/// Take this for a ring of small events of a fixed size to two to eight workers that only listen; take
+/// [`Topology`](crate::topology::Topology) for workers that answer, die, are restarted and leave.
 ///
-/// A ring with one scheduler and a fixed number of workers, who know each other by name: the worker at index `i` is the consumer
-/// `{segment}_wk_{i}`, and comes back under that id if it dies.
+/// A ring with one scheduler and a fixed number of workers, who know each other by name: the worker at index `i` is the
+/// consumer `{segment}_wk_{i}`, and comes back under that id if it dies.
 ///
 /// ```
 /// use myelon::inference::{FixedTopology, InferenceTopologyResult, WorkerCount};
@@ -183,7 +183,8 @@ impl FixedTopology {
             .wait_for_consumers(workers, self.coordination_timeout)
     }
 
-    /// Builds the scheduler's end, and returns once all workers have joined. `factory` makes the first content of a slot.
+    /// Builds the scheduler's end, and returns once all workers have joined. `factory` makes the first content of a
+    /// slot.
     ///
     /// # Errors
     /// `MultiProcess`: `CoordinationTimeout` says how many workers joined, `InUse` that another scheduler runs.

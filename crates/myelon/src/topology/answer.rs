@@ -1,6 +1,7 @@
 //! What the scheduler learns from and about its workers.
 //!
-//! **Lives here:** [`Outcome`], [`Answer`], [`Change`], [`Whom`]. **Builds on:** nothing that waits. **May touch it:** `gather` makes them.
+//! **Lives here:** [`Outcome`], [`Answer`], [`Change`], [`Whom`]. **Builds on:** nothing that waits. **May touch it:**
+//! `gather` makes them.
 
 use super::refusal::JoinRefusal;
 use crate::transport::TransportError;
@@ -38,13 +39,15 @@ pub struct Answer {
     /// Which worker.
     pub rank: usize,
     /// The broadcast that the message answers, if it is one and says so. All that a worker sends by
-    /// [`respond`](super::WorkerEnd::respond), [`answer`](super::WorkerEnd::answer) and in [`serve`](super::WorkerEnd::serve) does.
+    /// [`respond`](super::WorkerEnd::respond), [`answer`](super::WorkerEnd::answer) and in
+    /// [`serve`](super::WorkerEnd::serve) does.
     pub step: Option<Sequence>,
     /// What came of it.
     pub outcome: Outcome,
 }
 
-/// What came of waiting for one worker. Messages that it has published come first, and its death or its leaving after them.
+/// What came of waiting for one worker. Messages that it has published come first, and its death or its leaving after
+/// them.
 ///
 /// ```no_run
 /// use myelon::topology::{Outcome, SchedulerEnd, Whom};
@@ -72,25 +75,26 @@ pub enum Outcome {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// It is not there any more, and everything that it had published has been received. Its place is kept, with what it had not acknowledged.
-    /// This stays the answer until it comes back.
+    /// It is not there any more, and everything that it had published has been received. Its place is kept, with what
+    /// it had not acknowledged. This stays the answer until it comes back.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if `how` is not
-        /// [`Killed`](Ending::Killed), the process may live.
+        /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
+        /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
         /// How its end in the broadcast ring went.
         how: Ending,
     },
-    /// Another process has taken its place. Said once, after everything that the old process has sent and before anything from the new one,
-    /// which can be heard from now on. It goes on with the broadcasts where the old one stopped, so an answer may come twice.
+    /// Another process has taken its place. Said once, after everything that the old process has sent and before
+    /// anything from the new one, which can be heard from now on. It goes on with the broadcasts where the old one
+    /// stopped, so an answer may come twice.
     Rejoined {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place has ended before it had joined, or could not join. This stays the answer until another one
-    /// comes.
+    /// The process that was to take its place has ended before it had joined, or could not join. This stays the answer
+    /// until another one comes.
     JoinFailed {
         /// The new process, not the one whose place it was to take.
         pid: u32,
@@ -99,8 +103,8 @@ pub enum Outcome {
         /// Why it could not join, if it has said so.
         refusal: Option<JoinRefusal>,
     },
-    /// It has left in good order: it has given its place up ([`WorkerEnd::leave`](super::WorkerEnd::leave)), or it was started by this
-    /// scheduler and its process has ended with success. This stays the answer until it comes back.
+    /// It has left in good order: it has given its place up ([`WorkerEnd::leave`](super::WorkerEnd::leave)), or it was
+    /// started by this scheduler and its process has ended with success. This stays the answer until it comes back.
     Left,
     /// Its answer to the step that [`gather_for`](super::SchedulerEnd::gather_for) waits for was handed out before.
     Answered,
@@ -110,7 +114,8 @@ pub enum Outcome {
     Unreadable(TransportError),
 }
 
-/// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an [`Outcome`].
+/// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an
+/// [`Outcome`].
 ///
 /// ```no_run
 /// use myelon::topology::{Change, SchedulerEnd};
@@ -130,8 +135,8 @@ pub enum Change {
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if `how` is not
-        /// [`Killed`](Ending::Killed), the process may live.
+        /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
+        /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
         /// How its end in the broadcast ring went.
         how: Ending,
@@ -141,8 +146,8 @@ pub enum Change {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place has ended before it had joined, or could not join. Also told of a process that wanted a place
-    /// whose worker lives, or for which this scheduler has started another process.
+    /// The process that was to take its place has ended before it had joined, or could not join. Also told of a process
+    /// that wanted a place whose worker lives, or for which this scheduler has started another process.
     JoinFailed {
         /// The new process, not the one whose place it was to take.
         pid: u32,

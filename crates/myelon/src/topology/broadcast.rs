@@ -1,7 +1,7 @@
 //! A broadcast that a worker was handed, with the way to answer it.
 //!
-//! **Lives here:** [`Broadcast`]. **Builds on:** the transport's message. **May touch it:** the worker; it borrows the worker's end, so there is
-//! one at a time.
+//! **Lives here:** [`Broadcast`]. **Builds on:** the transport's message. **May touch it:** the worker; it borrows the
+//! worker's end, so there is one at a time.
 
 use crate::transport::{
     Format, Message, Records, TransportConsumer, TransportError, TransportProducer, TransportResult,
@@ -9,8 +9,8 @@ use crate::transport::{
 use disruptor_mp::{Patience, Sequence};
 use std::ops::Deref;
 
-/// A broadcast: the message and what came with it, by `Deref`, and the way to [answer](Self::answer) it. Dropping it acknowledges it; while a
-/// panic unwinds it is not acknowledged, and comes again.
+/// A broadcast: the message and what came with it, by `Deref`, and the way to [answer](Self::answer) it. Dropping it
+/// acknowledges it; while a panic unwinds it is not acknowledged, and comes again.
 ///
 /// ```no_run
 /// use myelon::Patience;
@@ -52,8 +52,9 @@ impl<'a, F: Format> Broadcast<'a, F> {
         Self { message, responses, urgent: None, is_urgent: true }
     }
 
-    /// The number by which an answer says what it answers: the broadcast's [sequence](Message::sequence). Of an urgent message: that of the last
-    /// broadcast before it, or -1 if there was none; so an answer to *cancel* is one to what is cancelled.
+    /// The number by which an answer says what it answers: the broadcast's [sequence](Message::sequence). Of an urgent
+    /// message: that of the last broadcast before it, or -1 if there was none; so an answer to *cancel* is one to what
+    /// is cancelled.
     pub fn step(&self) -> Sequence {
         match self.is_urgent {
             false => self.message.sequence(),
@@ -66,9 +67,10 @@ impl<'a, F: Format> Broadcast<'a, F> {
         self.is_urgent
     }
 
-    /// The next urgent message, if there is one now: for a handler that looks while it works on this broadcast. The last broadcast before it
-    /// is what it is [in reply to](Message::in_reply_to). Dropping it acknowledges it. Always `None` while this one is urgent itself, and
-    /// where the topology has no urgent lane, or it was [taken](super::WorkerEnd::take_urgent).
+    /// The next urgent message, if there is one now: for a handler that looks while it works on this broadcast. The
+    /// last broadcast before it is what it is [in reply to](Message::in_reply_to). Dropping it acknowledges it. Always
+    /// `None` while this one is urgent itself, and where the topology has no urgent lane, or it was
+    /// [taken](super::WorkerEnd::take_urgent).
     ///
     /// # Errors
     /// As [`WorkerEnd::next`](super::WorkerEnd::next), but not that the lane has ended: the broadcasts say so.
@@ -83,12 +85,14 @@ impl<'a, F: Format> Broadcast<'a, F> {
     /// Answers it.
     ///
     /// # Errors
-    /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`](crate::transport::TransportError).
+    /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see
+    /// [`TransportError`](crate::transport::TransportError).
     pub fn answer(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
         self.responses.send(bytes, kind, patience)
     }
 
-    /// The ring to answer on, for answers that are encoded in place. Every message that is sent there answers this broadcast.
+    /// The ring to answer on, for answers that are encoded in place. Every message that is sent there answers this
+    /// broadcast.
     pub fn responses(&mut self) -> &mut TransportProducer<F> {
         self.responses
     }

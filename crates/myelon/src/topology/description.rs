@@ -1,7 +1,7 @@
 //! What a scheduler and its workers agree on before either of them runs.
 //!
-//! **Lives here:** [`Topology`] and its defaults. **Builds on:** [`MyelonTransportLayout`] for names. **May touch it:** programs; it is a
-//! value, and nothing is created before [`Topology::launch`].
+//! **Lives here:** [`Topology`] and its defaults. **Builds on:** [`MyelonTransportLayout`] for names. **May touch it:**
+//! programs; it is a value, and nothing is created before [`Topology::launch`].
 
 use super::invitation::{Invitation, RingOptions, UrgentRing, place, worker_id};
 use crate::transport::{
@@ -16,13 +16,14 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bytes of the ring to everybody: those of every ring of records whose builder gives no size.
+/// Bytes of the ring to all workers: those of every ring of records whose builder gives no size.
 pub const DEFAULT_BROADCAST_BYTES: usize = DEFAULT_RECORD_RING_BYTES;
 
 /// The longest usual answer in bytes: what a step says of 1 024 sequences with eight candidates each.
 const USUAL_ANSWER_BYTES: usize = 128 << 10;
 
-/// Bytes of each ring back: two of the longest usual answers, one that the scheduler reads and one that the worker writes meanwhile.
+/// Bytes of each ring back: two of the longest usual answers, one that the scheduler reads and one that the worker
+/// writes meanwhile.
 pub const DEFAULT_RESPONSE_BYTES: usize = match record_ring_bytes(2, USUAL_ANSWER_BYTES) {
     Ok(bytes) => bytes,
     Err(_) => panic!("there is such a ring"),
@@ -40,10 +41,12 @@ const DEFAULT_RENDEZVOUS_TIMEOUT: Duration = disruptor_mp::default_coordination_
 /// How long workers may take to leave before they are killed: a prefill of 2 s that was just begun, and some.
 const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Take this for a scheduler whose workers answer, die, are restarted and leave; take [`inference::FixedTopology`](crate::inference::FixedTopology)
-/// for a ring of small events of a fixed size to workers that only listen.
+/// Take this for a scheduler whose workers answer, die, are restarted and leave; take
+/// [`inference::FixedTopology`](crate::inference::FixedTopology) for a ring of small events of a fixed size to workers
+/// that only listen.
 ///
-/// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the other.
+/// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the
+/// other.
 ///
 /// `F` is what lies in the rings: [`Records`] of any length unless a format of fixed frames is named.
 ///
@@ -100,9 +103,10 @@ impl Topology<Records> {
         Self::with_depths(label, workers, DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES)
     }
 
-    /// Adds a second ring to all workers, of [`DEFAULT_URGENT_BYTES`], for control messages such as *cancel* and *pause*: what is sent by
-    /// [`broadcast_urgent`](super::SchedulerEnd::broadcast_urgent) overtakes all broadcasts that a worker has not taken, however full their ring
-    /// is. A topology without it has no such ring, and its workers look at none.
+    /// Adds a second ring to all workers, of [`DEFAULT_URGENT_BYTES`], for control messages such as *cancel* and
+    /// *pause*: what is sent by [`broadcast_urgent`](super::SchedulerEnd::broadcast_urgent) overtakes all broadcasts
+    /// that a worker has not taken, however full their ring is. A topology without it has no such ring, and its workers
+    /// look at none.
     #[must_use]
     pub fn with_urgent_lane(self) -> Self {
         Self { urgent_depth: Some(DEFAULT_URGENT_BYTES), ..self }
@@ -110,8 +114,8 @@ impl Topology<Records> {
 }
 
 impl<F: Format> Topology<F> {
-    /// [`new`](Topology::new) for any format, with rings of these depths: bytes for records, of any number; slots for fixed frames, powers
-    /// of two. [`Format::depth_for`] says how deep a ring must be.
+    /// [`new`](Topology::new) for any format, with rings of these depths: bytes for records, of any number; slots for
+    /// fixed frames, powers of two. [`Format::depth_for`] says how deep a ring must be.
     ///
     /// # Errors
     /// As `new`, and `NoDepth` or `Depth` if a ring of that depth cannot be.
@@ -139,8 +143,8 @@ impl<F: Format> Topology<F> {
         Ok(topology)
     }
 
-    /// Refuses what only another process would find out about: each worker makes its response ring itself. A topology that was read from a
-    /// file is checked when it is used.
+    /// Refuses what only another process would find out about: each worker makes its response ring itself. A topology
+    /// that was read from a file is checked when it is used.
     pub(super) fn check(&self) -> Result<(), SessionLayoutError> {
         self.plans()?;
         for (ring, tag) in [("broadcast", &self.broadcast_tag), ("response", &self.response_tag)] {
@@ -185,8 +189,8 @@ impl<F: Format> Topology<F> {
         Self { directory: Some(absolute(directory.into())), ..self }
     }
 
-    /// Sets how every ring is created, that of the scheduler and those of its workers: for a group, with its pages mapped or locked at once,
-    /// and so on.
+    /// Sets how every ring is created, that of the scheduler and those of its workers: for a group, with its pages
+    /// mapped or locked at once, and so on.
     ///
     /// ```
     /// use myelon::CreateOptions;
@@ -220,7 +224,8 @@ impl<F: Format> Topology<F> {
         Self { message_limit_bytes: Some(limit_bytes), ..self }
     }
 
-    /// Says what the messages are, in both directions: a worker or a scheduler that was built for others is refused when it attaches.
+    /// Says what the messages are, in both directions: a worker or a scheduler that was built for others is refused
+    /// when it attaches.
     #[must_use]
     pub fn with_content_tags(self, broadcast: impl Into<String>, response: impl Into<String>) -> Self {
         Self { broadcast_tag: Some(broadcast.into()), response_tag: Some(response.into()), ..self }
@@ -239,8 +244,8 @@ impl<F: Format> Topology<F> {
         Self { leave_timeout, ..self }
     }
 
-    /// Sets how patient [`Patience::Managed`](disruptor_mp::Patience::Managed) broadcasts are with a worker that does not get on, and who is
-    /// told. The required consumers are the workers, whatever ids stand there.
+    /// Sets how patient [`Patience::Managed`](disruptor_mp::Patience::Managed) broadcasts are with a worker that does
+    /// not get on, and who is told. The required consumers are the workers, whatever ids stand there.
     #[must_use]
     pub fn with_liveness(self, liveness: RequiredConsumerLivenessConfig) -> Self {
         Self { liveness, ..self }
@@ -261,8 +266,8 @@ impl<F: Format> Topology<F> {
         self.layout.label()
     }
 
-    /// The consumer id of worker `rank` in the broadcast ring, and what reports and errors call the worker: `tp-engine, rank 1`. At most 64
-    /// bytes of the label are in it.
+    /// The consumer id of worker `rank` in the broadcast ring, and what reports and errors call the worker: `tp-engine,
+    /// rank 1`. At most 64 bytes of the label are in it.
     ///
     /// # Panics
     /// If there is no worker of that rank.

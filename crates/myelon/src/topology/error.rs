@@ -1,7 +1,8 @@
 //! Why a topology did not come about.
 //!
-//! **Lives here:** the errors of launching, joining and restarting, and what is said of a worker that is missing. **Builds on:** the
-//! transport's errors, which it keeps as sources. **May touch it:** `launch`, `worker`, `scheduler` make them.
+//! **Lives here:** the errors of launching, joining and restarting, and what is said of a worker that is missing.
+//! **Builds on:** the transport's errors, which it keeps as sources. **May touch it:** `launch`, `worker`, `scheduler`
+//! make them.
 
 use super::refusal::JoinRefusal;
 use crate::transport::{InvalidConfigText, SessionLayoutError, TransportError};
@@ -31,8 +32,8 @@ pub enum LaunchError {
     /// There can be no such topology. Nothing was created.
     #[error(transparent)]
     Description(#[from] SessionLayoutError),
-    /// The broadcast ring could not be created. `InUse` inside: a scheduler with this label runs already, or one whose label has the same
-    /// tag.
+    /// The broadcast ring could not be created. `InUse` inside: a scheduler with this label runs already, or one whose
+    /// label has the same tag.
     #[error("the broadcast ring could not be created: {0}")]
     Broadcast(TransportError),
     /// The ring of urgent messages could not be created.
@@ -76,7 +77,8 @@ pub struct MissingWorker {
     pub consumer_id: String,
     /// How far it had got.
     pub state: MissingState,
-    /// Other processes that could not take its place. Which of them were meant to be this worker, only their starter knows.
+    /// Other processes that could not take its place. Which of them were meant to be this worker, only their starter
+    /// knows.
     pub others_refused: Vec<JoinRefusal>,
 }
 
@@ -84,7 +86,8 @@ pub struct MissingWorker {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MissingState {
-    /// No process has come as this worker, and none has said that it could not. One of another user may have been unable to.
+    /// No process has come as this worker, and none has said that it could not. One of another user may have been
+    /// unable to.
     NotSeen {
         /// Who may use the broadcast ring, if the system has said so.
         ring: Option<RingAccess>,
@@ -112,7 +115,8 @@ pub enum MissingState {
     NoResponses {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// Why not, the last time that we tried; `None` if it has not made the ring yet, and perhaps a dead process's is there.
+        /// Why not, the last time that we tried; `None` if it has not made the ring yet, and perhaps a dead process's
+        /// is there.
         source: Option<Box<TransportError>>,
     },
     /// It had joined, and is not there any more.
@@ -256,8 +260,8 @@ pub enum WorkerJoinError {
         /// Why not.
         cause: RefusalCause,
     },
-    /// The scheduler lives and has not attached to the worker's response ring. It is stopped, or does not look after its workers: it does so in
-    /// `gather`, `receive` and `check_workers`.
+    /// The scheduler lives and has not attached to the worker's response ring. It is stopped, or does not look after
+    /// its workers: it does so in `gather`, `receive` and `check_workers`.
     #[error("{worker}: the scheduler has not attached to the response ring within {waited:.1?}")]
     NotReceived {
         /// What people call the worker.
@@ -311,8 +315,8 @@ pub enum MeetingPlace {
         path: PathBuf,
         /// Those of the session's response rings that are there.
         others: Vec<String>,
-        /// The process alive that reads one of them as the scheduler, as seen in its own pid namespace. Then the name of the broadcast ring
-        /// was removed: end that process, and start the session anew.
+        /// The process alive that reads one of them as the scheduler, as seen in its own pid namespace. Then the name
+        /// of the broadcast ring was removed: end that process, and start the session anew.
         scheduler: Option<u32>,
     },
     /// The broadcast ring is that of a scheduler that has gone.
@@ -370,7 +374,8 @@ impl fmt::Display for MeetingPlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Parentage {
-    /// It lives. So it has closed the topology, or the ring's name was removed by another process: start the session anew.
+    /// It lives. So it has closed the topology, or the ring's name was removed by another process: start the session
+    /// anew.
     Lives {
         /// Its pid.
         pid: u32,

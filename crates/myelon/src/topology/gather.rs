@@ -1,7 +1,7 @@
 //! Waiting for what workers answer.
 //!
-//! **Lives here:** [`SchedulerEnd::gather`], [`SchedulerEnd::gather_for`], [`SchedulerEnd::receive`]. **Builds on:** `peer`, and the waits of the response rings.
-//! **May touch it:** the scheduler's thread.
+//! **Lives here:** [`SchedulerEnd::gather`], [`SchedulerEnd::gather_for`], [`SchedulerEnd::receive`]. **Builds on:**
+//! `peer`, and the waits of the response rings. **May touch it:** the scheduler's thread.
 
 use super::answer::{Answer, Outcome, Whom};
 use super::peer::{Peer, Standing};
@@ -11,7 +11,8 @@ use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
 
-/// The longest that the scheduler sleeps for one worker without looking at the others. A death is to be named within 100 ms.
+/// The longest that the scheduler sleeps for one worker without looking at the others. A death is to be named within
+/// 100 ms.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// Of a worker that was found to have a message.
@@ -33,11 +34,12 @@ enum Now {
 }
 
 impl<F: Format> SchedulerEnd<F> {
-    /// Waits until `deadline` for one message of each worker that is asked for, whatever it answers, and says per worker what came of it, in
-    /// the order of ranks: a message, or why there is none. `Any` gives the one that comes first. [`gather_for`](Self::gather_for) waits for
-    /// the answers to one broadcast.
+    /// Waits until `deadline` for one message of each worker that is asked for, whatever it answers, and says per
+    /// worker what came of it, in the order of ranks: a message, or why there is none. `Any` gives the one that comes
+    /// first. [`gather_for`](Self::gather_for) waits for the answers to one broadcast.
     ///
-    /// Messages are copied out; see [`receive`](Self::receive) for reading in place. A message that was taken is acknowledged.
+    /// Messages are copied out; see [`receive`](Self::receive) for reading in place. A message that was taken is
+    /// acknowledged.
     ///
     /// # Panics
     /// If there is no worker of that rank.
@@ -46,13 +48,13 @@ impl<F: Format> SchedulerEnd<F> {
         self.gather_step(None, whom, deadline)
     }
 
-    /// Waits until `deadline` for the answers to the broadcast `step`, which is what [`broadcast`](Self::broadcast) has returned, and says per
-    /// worker what came of it, in the order of ranks. `Any` gives the one that comes first. Who must answer is said by the caller, for each
-    /// step: a worker that is not asked for may answer or not.
+    /// Waits until `deadline` for the answers to the broadcast `step`, which is what [`broadcast`](Self::broadcast) has
+    /// returned, and says per worker what came of it, in the order of ranks. `Any` gives the one that comes first. Who
+    /// must answer is said by the caller, for each step: a worker that is not asked for may answer or not.
     ///
-    /// Every answer that is handed out is one to `step`. Answers to earlier steps, and to steps that the worker has answered before, are
-    /// dropped and [counted](super::WorkerReport::unwanted); an answer to a later step is kept for the call that asks for it. A worker whose
-    /// answer was handed out before gives [`Outcome::Answered`] at once.
+    /// Every answer that is handed out is one to `step`. Answers to earlier steps, and to steps that the worker has
+    /// answered before, are dropped and [counted](super::WorkerReport::unwanted); an answer to a later step is kept for
+    /// the call that asks for it. A worker whose answer was handed out before gives [`Outcome::Answered`] at once.
     ///
     /// ```no_run
     /// use myelon::Patience;
@@ -97,8 +99,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// The ranks of those who have nothing to say yet to a caller that waits for answers to `step`, or for any message. Empty: `gather_step` waits
-    /// for nothing. Nothing is told and nothing handed out before that.
+    /// The ranks of those who have nothing to say yet to a caller that waits for answers to `step`, or for any message.
+    /// Empty: `gather_step` waits for nothing. Nothing is told and nothing handed out before that.
     #[cfg(feature = "tokio")]
     pub(crate) fn silent(&mut self, step: Option<Sequence>, whom: Whom) -> Vec<usize> {
         self.check_whom(whom);
@@ -135,7 +137,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// The ring of worker `rank`, if it lives and what it sends next is the next thing to be heard of it; with which of its rings that is.
+    /// The ring of worker `rank`, if it lives and what it sends next is the next thing to be heard of it; with which of
+    /// its rings that is.
     #[cfg(feature = "tokio")]
     pub(crate) fn heard_ring(&mut self, rank: usize) -> Option<(u64, &mut crate::transport::TransportConsumer<F>)> {
         self.peers[rank].heard_ring()
@@ -151,8 +154,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Waits until `deadline` for the next message of worker `rank`, and lends it where it lies; dropping it acknowledges it. Which
-    /// broadcast it answers it [says](Message::in_reply_to).
+    /// Waits until `deadline` for the next message of worker `rank`, and lends it where it lies; dropping it
+    /// acknowledges it. Which broadcast it answers it [says](Message::in_reply_to).
     ///
     /// # Errors
     /// The outcome, if it is no message in the ring: an answer that [`gather_for`](Self::gather_for) has kept, or that
@@ -206,7 +209,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// The first of all workers that has something to say. The dead and those who have left are passed over once they have been told of.
+    /// The first of all workers that has something to say. The dead and those who have left are passed over once they
+    /// have been told of.
     fn first_answer(&mut self, step: Option<Sequence>, deadline: Instant) -> Vec<Answer> {
         if let Some(step) = step {
             self.peers.iter_mut().for_each(|peer| peer.expect(step));
@@ -241,8 +245,8 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers.iter().any(|peer| may_answer(peer) || peer.has_news())
     }
 
-    /// What there is of worker `rank` for a caller who waits for its answer to `step`, or for any message. Messages that answer another step are
-    /// sorted on the way, as many as there are now; that to `step` is kept.
+    /// What there is of worker `rank` for a caller who waits for its answer to `step`, or for any message. Messages
+    /// that answer another step are sorted on the way, as many as there are now; that to `step` is kept.
     fn find(&mut self, rank: usize, step: Option<Sequence>) -> Now {
         let last = self.last_broadcast();
         let peer = &mut self.peers[rank];
@@ -290,8 +294,8 @@ impl<F: Format> SchedulerEnd<F> {
             Err(ConsumeError::TimedOut { .. }) => self.look_if_due(),
             Err(ConsumeError::ProducerDied { .. }) => {
                 self.look();
-                // The kernel lets go of a dead process's locks one after the other, and says later how it ended; and a successor takes
-                // the table's lock before the ring's. Either way there is about to be more to say.
+                // The kernel lets go of a dead process's locks one after the other, and says later how it ended; and a
+                // successor takes the table's lock before the ring's. Either way there is about to be more to say.
                 std::thread::sleep(NAP);
             }
             // The next look lets go of the ring.
@@ -347,7 +351,8 @@ fn now<F: Format>(peer: &mut Peer<F>, step: Option<Sequence>) -> Now {
     if peer.has_aside() {
         return Now::Message;
     }
-    // The end of the old process and the coming of the new one, before anything from the new one; its ring is another than theirs.
+    // The end of the old process and the coming of the new one, before anything from the new one; its ring is another
+    // than theirs.
     let comes_first = peer.has_news_before_ring();
     if (comes_first || peer.is_ready()) && peer.can_tell() {
         return Now::News;

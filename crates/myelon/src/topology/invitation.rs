@@ -1,7 +1,7 @@
 //! What a worker must know to join, as a value and as one line of text.
 //!
-//! **Lives here:** [`Invitation`]. **Builds on:** `transport::session` for the line. **May touch it:** whoever starts a worker, and the
-//! worker.
+//! **Lives here:** [`Invitation`]. **Builds on:** `transport::session` for the line. **May touch it:** whoever starts a
+//! worker, and the worker.
 
 use super::error::WorkerJoinError;
 use crate::transport::text::{Fields, InvalidConfigText, Writer};
@@ -31,8 +31,8 @@ const VERSION: u32 = 3;
 
 /// What one worker must know to join its topology.
 ///
-/// `Display` gives it as one line of printable characters without blanks, quotes or anything else that a shell, an environment or JSON
-/// would have to escape; `FromStr` reads it back, and says what is wrong with a line that is none.
+/// `Display` gives it as one line of printable characters without blanks, quotes or anything else that a shell, an
+/// environment or JSON would have to escape; `FromStr` reads it back, and says what is wrong with a line that is none.
 /// Source: RFC 0009, "The line".
 ///
 /// ```
@@ -90,7 +90,8 @@ impl Parent {
 }
 
 impl Invitation {
-    /// The invitation that [`Topology::launch`](super::Topology::launch) has left for this process in [`INVITATION_VARIABLE`].
+    /// The invitation that [`Topology::launch`](super::Topology::launch) has left for this process in
+    /// [`INVITATION_VARIABLE`].
     ///
     /// # Errors
     /// `NotInvited` if the variable is not set, `InvitationVariable` if it holds something else.
@@ -124,7 +125,8 @@ impl Invitation {
         &self.label
     }
 
-    /// The consumer id under which the worker reads the broadcast ring, and under which it comes back: `tp-engine, rank 1`.
+    /// The consumer id under which the worker reads the broadcast ring, and under which it comes back: `tp-engine, rank
+    /// 1`.
     pub fn consumer_id(&self) -> String {
         worker_id(&self.label, self.rank)
     }
@@ -178,7 +180,8 @@ fn of_session(label: &str, who: &str) -> String {
     if title.is_empty() { who.to_owned() } else { format!("{title}, {who}") }
 }
 
-/// Where a ring is: in shared memory, or a file in `directory`, called as [`MyelonTransportLayout`] calls it; and what people call it.
+/// Where a ring is: in shared memory, or a file in `directory`, called as [`MyelonTransportLayout`] calls it; and what
+/// people call it.
 pub(super) fn place(directory: Option<&PathBuf>, ring: &str, title: Title) -> Place {
     let place = match directory {
         None => Place::from(ring),

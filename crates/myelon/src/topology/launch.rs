@@ -1,6 +1,7 @@
 //! How a topology begins, as its scheduler sees it: create, start, meet.
 //!
-//! **Lives here:** [`Topology::launch`], [`Workers`]. **Builds on:** `scheduler` for what comes out. **May touch it:** the scheduler, once.
+//! **Lives here:** [`Topology::launch`], [`Workers`]. **Builds on:** `scheduler` for what comes out. **May touch it:**
+//! the scheduler, once.
 
 use super::answer::Change;
 use super::description::Topology;
@@ -38,16 +39,18 @@ pub(super) type Spawn = Box<dyn FnMut(usize) -> Command + Send>;
 pub struct Workers(pub(super) Option<Spawn>);
 
 impl Workers {
-    /// The scheduler does, with the command that `command` gives for a rank. The worker finds its invitation in the environment. It is
-    /// killed when the scheduler dies, restarted by [`SchedulerEnd::restart`], and waited for at the end.
+    /// The scheduler does, with the command that `command` gives for a rank. The worker finds its invitation in the
+    /// environment. It is killed when the scheduler dies, restarted by [`SchedulerEnd::restart`], and waited for at the
+    /// end.
     ///
-    /// The process must be the worker itself, not a shell that starts it: the scheduler can only look after its own children.
+    /// The process must be the worker itself, not a shell that starts it: the scheduler can only look after its own
+    /// children.
     pub fn spawned(command: impl FnMut(usize) -> Command + Send + 'static) -> Self {
         Self(Some(Box::new(command)))
     }
 
-    /// Somebody else does, before or after: by hand, by a supervisor, in containers that share `/dev/shm`. Each is told its
-    /// [invitation](Topology::invitation).
+    /// Somebody else does, before or after: by hand, by a supervisor, in containers that share `/dev/shm`. Each is told
+    /// its [invitation](Topology::invitation).
     pub fn started_elsewhere() -> Self {
         Self(None)
     }
@@ -60,10 +63,11 @@ impl std::fmt::Debug for Workers {
 }
 
 impl<F: Format> Topology<F> {
-    /// Creates the broadcast ring, starts the workers if that is asked for, and returns once every worker has joined and can be heard. The
-    /// first broadcast reaches all of them.
+    /// Creates the broadcast ring, starts the workers if that is asked for, and returns once every worker has joined
+    /// and can be heard. The first broadcast reaches all of them.
     ///
-    /// A ring that a dead scheduler has left is replaced; workers of that one which still live are told so, and are not taken in.
+    /// A ring that a dead scheduler has left is replaced; workers of that one which still live are told so, and are not
+    /// taken in.
     ///
     /// # Errors
     /// See [`LaunchError`]; `Missing` names who did not come and how far each had got.
@@ -71,8 +75,8 @@ impl<F: Format> Topology<F> {
     pub fn launch(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
         self.check()?;
         for place in self.response_places() {
-            // Of an earlier session, and perhaps of other sizes. What somebody lives in stays, and what cannot be removed will be reported
-            // by whoever needs its name.
+            // Of an earlier session, and perhaps of other sizes. What somebody lives in stays, and what cannot be
+            // removed will be reported by whoever needs its name.
             let _ = disruptor_mp::gc(place);
         }
         // The session before may have had one.
@@ -142,7 +146,8 @@ impl<F: Format> Topology<F> {
     }
 }
 
-/// Whether waiting for this worker is pointless: the process that was to be it has ended, or cannot join, or its responses cannot be heard.
+/// Whether waiting for this worker is pointless: the process that was to be it has ended, or cannot join, or its
+/// responses cannot be heard.
 fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
     let has_ended = peer.started.as_mut().is_some_and(|started| started.process.exit().is_some());
     match peer.is_present() {

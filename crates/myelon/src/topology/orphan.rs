@@ -1,7 +1,7 @@
 //! A worker's life, tied to that of the scheduler that has started it.
 //!
-//! **Lives here:** [`die_with_parent`]. **Builds on:** the kernel's parent-death signal; where there is none, a worker learns of its
-//! scheduler's death from the broadcast ring alone. **May touch it:** `join`, in the worker's process.
+//! **Lives here:** [`die_with_parent`]. **Builds on:** the kernel's parent-death signal; where there is none, a worker
+//! learns of its scheduler's death from the broadcast ring alone. **May touch it:** `join`, in the worker's process.
 
 use super::invitation::Parent;
 
@@ -11,13 +11,15 @@ use super::invitation::Parent;
 pub(super) enum Tie {
     /// The kernel kills this process when the thread that started it ends.
     Tied,
-    /// Our parent is somebody else: a wrapper such as a shell, or whoever adopts orphans. The broadcast ring's lock tells which.
+    /// Our parent is somebody else: a wrapper such as a shell, or whoever adopts orphans. The broadcast ring's lock
+    /// tells which.
     NotOurParent,
     /// The parent died while we asked.
     Orphaned,
 }
 
-/// Has the kernel kill this process when its parent dies, if that is `parent`, also if it is stopped or hangs in a driver's call.
+/// Has the kernel kill this process when its parent dies, if that is `parent`, also if it is stopped or hangs in a
+/// driver's call.
 #[cfg(target_os = "linux")]
 pub(super) fn die_with_parent(parent: Parent) -> std::io::Result<Tie> {
     use rustix::process::{Signal, set_parent_process_death_signal};
@@ -35,8 +37,8 @@ pub(super) fn die_with_parent(_: Parent) -> std::io::Result<Tie> {
     Ok(Tie::NotOurParent)
 }
 
-/// Whether `parent` has started this process and lives. A number from another pid namespace says nothing here: the process that has it here
-/// is another one.
+/// Whether `parent` has started this process and lives. A number from another pid namespace says nothing here: the
+/// process that has it here is another one.
 pub(super) fn is_our_parent(parent: Parent) -> bool {
     let is_ours = Parent::current().pid_namespace == parent.pid_namespace;
     is_ours && rustix::process::getppid().is_some_and(|pid| pid.as_raw_pid().cast_unsigned() == parent.pid)

@@ -1,11 +1,12 @@
 //! One worker as its scheduler sees it: whether it is there, and the ring on which it answers.
 //!
-//! **Lives here:** [`Peer`], [`Standing`]. **Builds on:** the broadcast ring's table of consumers, which says who lives, and the response
-//! ring. **May touch it:** the scheduler's end.
+//! **Lives here:** [`Peer`], [`Standing`]. **Builds on:** the broadcast ring's table of consumers, which says who
+//! lives, and the response ring. **May touch it:** the scheduler's end.
 //!
-//! The table decides. A response ring alone proves nothing: it may have been left by a dead session or belong to a worker that is about to
-//! leave one. So a ring counts as this worker's only if the process that publishes in it is the one that the table has under this worker's
-//! id. A worker joins the table first and makes its ring afterwards, so such a moment comes for every worker that does not die on the way.
+//! The table decides. A response ring alone proves nothing: it may have been left by a dead session or belong to a
+//! worker that is about to leave one. So a ring counts as this worker's only if the process that publishes in it is the
+//! one that the table has under this worker's id. A worker joins the table first and makes its ring afterwards, so such
+//! a moment comes for every worker that does not die on the way.
 
 use super::answer::{Answer, Change, Outcome};
 use super::child::{ChildProcess, Exit};
@@ -20,11 +21,12 @@ use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Pati
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long a death is not told while it is not known how the process ended. The kernel lets go of a process's locks before it lets the
-/// parent know.
+/// How long a death is not told while it is not known how the process ended. The kernel lets go of a process's locks
+/// before it lets the parent know.
 const STATUS_PATIENCE: Duration = Duration::from_millis(50);
 
-/// The same for a process whose end was dropped: it was alive then, and says how it ends when it has unwound and returned from `main`.
+/// The same for a process whose end was dropped: it was alive then, and says how it ends when it has unwound and
+/// returned from `main`.
 const UNWINDING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the table last said about a worker.
@@ -62,8 +64,8 @@ impl Gone {
         }
     }
 
-    /// What it is called. A process that ended with success has left, unless a panic has dropped its end. The success of a shell says
-    /// nothing of a worker behind it that was killed. Where there is no status, the place decides.
+    /// What it is called. A process that ended with success has left, unless a panic has dropped its end. The success
+    /// of a shell says nothing of a worker behind it that was killed. Where there is no status, the place decides.
     fn change(&self) -> Change {
         let (pid, how) = (self.process.pid, self.how.unwrap_or(Ending::Left));
         match self.exit {
@@ -199,14 +201,15 @@ pub(super) struct Peer<F: Format> {
     pub(super) failed: Option<Failure>,
     /// The last process that the broadcast ring says was refused as this worker.
     refused: Option<Refusal>,
-    /// What other processes have said that could not take its place: it lives, or we have started one that has not joined. Nothing waits for their
-    /// answers.
+    /// What other processes have said that could not take its place: it lives, or we have started one that has not
+    /// joined. Nothing waits for their answers.
     strays: Vec<JoinRefusal>,
     /// How it gets on.
     pub(super) progress: Progress,
     /// What it has answered.
     pub(super) answered: Answered,
-    /// What was taken from the ring of a process that has gone, so that its successor can be heard. It comes before all news.
+    /// What was taken from the ring of a process that has gone, so that its successor can be heard. It comes before all
+    /// news.
     aside: VecDeque<TransportResult<Reply>>,
 }
 
@@ -277,8 +280,9 @@ impl<F: Format> Peer<F> {
         self.failed = None;
     }
 
-    /// Takes note of what the table says now, and attaches to its ring if it has none. Its process was [reaped](Self::reap) before the table
-    /// was read: so a process that has ended and is not in the table was never there.
+    /// Takes note of what the table says now, and attaches to its ring if it has none. Its process was
+    /// [reaped](Self::reap) before the table was read: so a process that has ended and is not in the table was never
+    /// there.
     pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, refused: Option<Refusal>, attachment: &Attachment) {
         match (info, self.standing) {
             (Some(info), standing) if info.alive => {
@@ -311,7 +315,8 @@ impl<F: Format> Peer<F> {
                 self.owner_number = info.owner;
                 self.went(info.process, info.ending);
             }
-            // It has given its place up; or it has died, and the place was taken away before we looked. Then its own ring says so.
+            // It has given its place up; or it has died, and the place was taken away before we looked. Then its own
+            // ring says so.
             (None, Standing::Present(process)) => {
                 let end = self.responses.as_ref().and_then(|responses| responses.end_of_publishing());
                 let how = match end {
@@ -356,8 +361,9 @@ impl<F: Format> Peer<F> {
         if info.process != known {
             return true;
         }
-        // The number steps before the new owner signs. Until then the entry has the name of the old one, which may be the new one as well:
-        // a process that has dropped its end and joins again. That it stays so is what tells; a dead process does not come again.
+        // The number steps before the new owner signs. Until then the entry has the name of the old one, which may be
+        // the new one as well: a process that has dropped its end and joins again. That it stays so is what tells; a
+        // dead process does not come again.
         let is_unsigned = info.owner == self.owner_number || is_kept_by_dead;
         !is_unsigned && self.unsigned.replace(info.owner) == Some(info.owner)
     }
@@ -520,8 +526,8 @@ impl<F: Format> Peer<F> {
         self.count(before);
     }
 
-    /// Takes the message that is there, for a caller who waits for its answer to `step` after the broadcast `last`, and keeps it if it is that, or
-    /// one to a later step. One that cannot be received is there afterwards, too.
+    /// Takes the message that is there, for a caller who waits for its answer to `step` after the broadcast `last`, and
+    /// keeps it if it is that, or one to a later step. One that cannot be received is there afterwards, too.
     pub(super) fn sort_next(&mut self, step: Sequence, last: Sequence) {
         match self.next_reply() {
             Ok(Some(reply)) => {
@@ -581,7 +587,8 @@ impl<F: Format> Peer<F> {
             Ok(()) => return true,
             // The worker has left, or its successor has made another ring.
             Err(ConsumeError::Closed | ConsumeError::Replaced) => self.detach(),
-            // The successor is about to. Without one the ring stays, so that it is not forgotten when it is time to clean up.
+            // The successor is about to. Without one the ring stays, so that it is not forgotten when it is time to
+            // clean up.
             Err(ConsumeError::ProducerDied { .. }) if self.is_present() && !self.is_ready() => self.detach(),
             Err(_) => {}
         }
@@ -611,8 +618,8 @@ impl<F: Format> Peer<F> {
         self.news.front().is_some_and(|news| self.is_settled(news))
     }
 
-    /// Takes what nobody has been told yet, in its order. A return is told when the new process can be heard, which is after the last message
-    /// of the old; an end when it is known how, or has not become known for a while.
+    /// Takes what nobody has been told yet, in its order. A return is told when the new process can be heard, which is
+    /// after the last message of the old; an end when it is known how, or has not become known for a while.
     pub(super) fn tell(&mut self) -> Option<Change> {
         if !self.is_settled(self.news.front()?) {
             return None;
@@ -649,8 +656,8 @@ impl<F: Format> Peer<F> {
         self.responses.is_some() && self.news.iter().any(is_of_ring)
     }
 
-    /// What the last that is to be told says, or what stays to be said; everything counts as told then. `None`: it may still become known how
-    /// a process ended.
+    /// What the last that is to be told says, or what stays to be said; everything counts as told then. `None`: it may
+    /// still become known how a process ended.
     pub(super) fn tell_all(&mut self) -> Option<Change> {
         if !self.news.iter().all(|news| self.is_settled(news)) {
             return None;

@@ -1,10 +1,11 @@
 //! What a worker that could not join tells its scheduler.
 //!
-//! **Lives here:** [`JoinRefusal`], and the two ways by which it travels. **Builds on:** a pipe that a child inherits, or the refusal word of the
-//! broadcast ring. **May touch it:** `join` in the worker's process tells, the scheduler's end hears.
+//! **Lives here:** [`JoinRefusal`], and the two ways by which it travels. **Builds on:** a pipe that a child inherits,
+//! or the refusal word of the broadcast ring. **May touch it:** `join` in the worker's process tells, the scheduler's
+//! end hears.
 //!
-//! A child of the scheduler writes one line into the pipe whose writing end it was started with, or ends without. Any other worker has only
-//! the ring, if it can map it: there a number has to do.
+//! A child of the scheduler writes one line into the pipe whose writing end it was started with, or ends without. Any
+//! other worker has only the ring, if it can map it: there a number has to do.
 
 use super::error::WorkerJoinError;
 use super::invitation::Invitation;
@@ -63,7 +64,8 @@ impl JoinRefusal {
         Self { pid, pid_namespace_tag, cause, text: Some(text) }
     }
 
-    /// Whether the process is of another pid namespace than the calling one. Then its number here is none, or that of another process.
+    /// Whether the process is of another pid namespace than the calling one. Then its number here is none, or that of
+    /// another process.
     pub fn is_in_other_namespace(&self) -> bool {
         let here = ProcessIdentity::current().pid_namespace_tag();
         self.pid_namespace_tag != here && self.pid_namespace_tag != 0 && here != 0
@@ -111,7 +113,8 @@ impl JoinRefusal {
     }
 }
 
-/// Tells the scheduler that this process could not join. Nothing can be done if it cannot be told: it learns that the process has ended.
+/// Tells the scheduler that this process could not join. Nothing can be done if it cannot be told: it learns that the
+/// process has ended.
 pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &WorkerJoinError) {
     let Some(cause) = error.refusal_cause() else { return };
     // Whose refusal it is the scheduler knows.

@@ -1,7 +1,7 @@
 //! What the scheduler can say of one worker: whether it has the last broadcast, has answered it, or why not.
 //!
-//! **Lives here:** [`WorkerReport`], [`Situation`]. **Builds on:** `peer` for what was seen of it, both rings for where it is. **May touch it:**
-//! the scheduler's end makes one when it is asked.
+//! **Lives here:** [`WorkerReport`], [`Situation`]. **Builds on:** `peer` for what was seen of it, both rings for where
+//! it is. **May touch it:** the scheduler's end makes one when it is asked.
 
 use super::answer::Change;
 use super::error::went;
@@ -97,7 +97,8 @@ pub struct WorkerReport {
 }
 
 impl WorkerReport {
-    /// Whether something waits for this worker: a broadcast that it has not received or answered, or its place for a successor.
+    /// Whether something waits for this worker: a broadcast that it has not received or answered, or its place for a
+    /// successor.
     pub fn is_waited_for(&self) -> bool {
         !matches!(self.situation, Situation::NothingSent | Situation::Answered | Situation::Left)
     }
@@ -202,7 +203,8 @@ pub(super) struct Progress {
     position: Sequence,
     /// Since when it has had something to do and has not got on.
     owing_since: Option<Instant>,
-    /// How many messages were taken from it, and which broadcast the last of them answers: as it says, or else the last one before it.
+    /// How many messages were taken from it, and which broadcast the last of them answers: as it says, or else the last
+    /// one before it.
     taken: u64,
     answered: Option<Sequence>,
 }
@@ -229,7 +231,8 @@ impl Progress {
         if position > last {
             self.owing_since = None;
         } else if position != self.position || self.owing_since.is_none() {
-            // It has got on since the last look, and when is not known. That it has not had the last broadcast since that was sent, is.
+            // It has got on since the last look, and when is not known. That it has not had the last broadcast since
+            // that was sent, is.
             self.owing_since = Some(sent);
         }
         self.position = position;
@@ -250,8 +253,8 @@ impl Progress {
         }
         let has_answered = match is_inside {
             _ if self.answered == Some(last) => true,
-            // What waits in the ring has not been looked at. A worker answers before it acknowledges. Were there fewer messages than
-            // broadcasts that it has done with, the last one may be the answer to an earlier broadcast.
+            // What waits in the ring has not been looked at. A worker answers before it acknowledges. Were there fewer
+            // messages than broadcasts that it has done with, the last one may be the answer to an earlier broadcast.
             true => in_ring > 0 && self.taken + in_ring > (position - self.first).max(0).cast_unsigned(),
             false => in_ring > 0,
         };

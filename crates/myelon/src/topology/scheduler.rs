@@ -1,7 +1,8 @@
 //! The scheduler's end of a topology.
 //!
-//! **Lives here:** [`SchedulerEnd`]: broadcasting, looking after the workers, and the end of it all. Waiting for answers is in `gather`.
-//! **Builds on:** `peer` for one worker, `nursery` for their processes. **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`SchedulerEnd`]: broadcasting, looking after the workers, and the end of it all. Waiting for
+//! answers is in `gather`. **Builds on:** `peer` for one worker, `nursery` for their processes. **May touch it:** one
+//! process, one thread at a time.
 
 use super::answer::Change;
 use super::child::StatusUnknown;
@@ -21,8 +22,8 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within which a death is to be
-/// named, and rare enough that its few system calls do not matter.
+/// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within
+/// which a death is to be named, and rare enough that its few system calls do not matter.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often a report looks again because its worker has moved. A worker that moves each time gets on.
@@ -53,8 +54,9 @@ pub enum Departure {
 
 /// The scheduler's end: it broadcasts, hears every worker, and looks after them.
 ///
-/// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone, kills those that do not
-/// go in time, and removes what dead workers have left. [`close`](Self::close) does the same and says how everybody left.
+/// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone,
+/// kills those that do not go in time, and removes what dead workers have left. [`close`](Self::close) does the same
+/// and says how everybody left.
 ///
 /// ```no_run
 /// use myelon::Patience;
@@ -85,7 +87,8 @@ pub struct SchedulerEnd<F: Format = Records> {
     sent: (Sequence, Instant),
     /// Whom `gather` asks first when anybody will do, so that one who talks much does not drown the others.
     pub(super) turn: usize,
-    /// Of the process whose end this is. A pid would not do: a forked child may have the same in a pid namespace of its own.
+    /// Of the process whose end this is. A pid would not do: a forked child may have the same in a pid namespace of its
+    /// own.
     fork_epoch: u32,
 }
 
@@ -116,14 +119,15 @@ impl<F: Format> SchedulerEnd<F> {
         })
     }
 
-    /// Sends `bytes` to every worker, as a message of that kind, and returns its sequence. Waits for room as long as `patience` says; what
-    /// holds it up is named in the error. [`Patience::Managed`] waits under the topology's [liveness](Topology::with_liveness).
+    /// Sends `bytes` to every worker, as a message of that kind, and returns its sequence. Waits for room as long as
+    /// `patience` says; what holds it up is named in the error. [`Patience::Managed`] waits under the topology's
+    /// [liveness](Topology::with_liveness).
     ///
     /// A worker that is dead gets the message when it comes back, as long as the ring has room for what it has missed.
     ///
     /// # Errors
-    /// `Publish` with `ConsumerDied` if the ring is full and waits for a dead worker: [restart](Self::restart) it, or close.
-    /// `RequiredConsumer` for managed patience; `Full`, `TooLarge`, and so on.
+    /// `Publish` with `ConsumerDied` if the ring is full and waits for a dead worker: [restart](Self::restart) it, or
+    /// close. `RequiredConsumer` for managed patience; `Full`, `TooLarge`, and so on.
     pub fn broadcast(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
         let sent = self.broadcast_ring().send(bytes, kind, patience);
         self.note_sent();
@@ -131,8 +135,8 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// Sends `bytes` to every worker, before all broadcasts that it has not taken: for control messages, in a topology
-    /// [with an urgent lane](Topology::with_urgent_lane). Never waits. The message [says](super::Broadcast::step) which broadcast was the last
-    /// one before it: that is all that is certain of its place among them.
+    /// [with an urgent lane](Topology::with_urgent_lane). Never waits. The message [says](super::Broadcast::step) which
+    /// broadcast was the last one before it: that is all that is certain of its place among them.
     ///
     /// ```no_run
     /// use myelon::topology::{SchedulerEnd, UrgentError};
@@ -228,8 +232,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Looks at every worker now, and returns what has changed and nobody was told of. For loops that neither gather nor receive; those
-    /// that do learn of it there.
+    /// Looks at every worker now, and returns what has changed and nobody was told of. For loops that neither gather
+    /// nor receive; those that do learn of it there.
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
         self.look();
         let told = |peer: &mut Peer<F>| {
@@ -261,11 +265,11 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// What worker `rank` does about the last broadcast: whether it has received it, has answered it, or why not. For a scheduler whose
-    /// [`gather`](Self::gather) has timed out; looks at all workers first.
+    /// What worker `rank` does about the last broadcast: whether it has received it, has answered it, or why not. For a
+    /// scheduler whose [`gather`](Self::gather) has timed out; looks at all workers first.
     ///
-    /// The producer's own [stall report](disruptor_mp::ProducerEnd::stall_report) is about the room in the broadcast ring, for which this
-    /// worker need not be to blame.
+    /// The producer's own [stall report](disruptor_mp::ProducerEnd::stall_report) is about the room in the broadcast
+    /// ring, for which this worker need not be to blame.
     ///
     /// # Panics
     /// If there is no such worker.
@@ -300,9 +304,9 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Starts worker `rank` again: ends what is left of its process, and starts another in its place, which goes on with the first
-    /// broadcast that its predecessor had not acknowledged. Returns the new process's pid; that it has joined is told as
-    /// [`Rejoined`](super::Outcome::Rejoined).
+    /// Starts worker `rank` again: ends what is left of its process, and starts another in its place, which goes on
+    /// with the first broadcast that its predecessor had not acknowledged. Returns the new process's pid; that it has
+    /// joined is told as [`Rejoined`](super::Outcome::Rejoined).
     ///
     /// # Errors
     /// See [`RestartError`].
@@ -339,7 +343,8 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers[rank].started.as_mut().is_none_or(|started| started.process.exit().is_some())
     }
 
-    /// Last step, after the old process was reaped: the kernel has then dropped the locks by which the rings know that it lived.
+    /// Last step, after the old process was reaped: the kernel has then dropped the locks by which the rings know that
+    /// it lived.
     pub(crate) fn start_successor(&mut self, rank: usize) -> Result<u32, RestartError> {
         // What became of it is known from this look; whoever comes from now on is its successor.
         self.look();
@@ -366,8 +371,8 @@ impl<F: Format> SchedulerEnd<F> {
         self.fork_epoch != fork_epoch()
     }
 
-    /// Closes the topology, as dropping it does, and says how each worker left. Gather what is still to be answered first: nobody listens
-    /// to the workers from now on.
+    /// Closes the topology, as dropping it does, and says how each worker left. Gather what is still to be answered
+    /// first: nobody listens to the workers from now on.
     pub fn close(mut self) -> Vec<Departure> {
         self.end()
     }
@@ -378,8 +383,8 @@ impl<F: Format> SchedulerEnd<F> {
         let Some(broadcast) = self.broadcast.take().filter(|_| !is_forked) else {
             return Vec::new();
         };
-        // A ring whose producer is dropped by a panic keeps its name for the next one. Nobody takes a topology's over: what its workers do
-        // belongs to this session.
+        // A ring whose producer is dropped by a panic keeps its name for the next one. Nobody takes a topology's over:
+        // what its workers do belongs to this session.
         let _ = broadcast.remove_name();
         drop(broadcast);
         if let Some(urgent) = self.urgent.take() {

@@ -1,18 +1,18 @@
 //! Which broadcasts one worker has answered, and what of that nothing has asked for yet.
 //!
-//! **Lives here:** [`Answered`]. No ring, no wait. **Builds on:** `answer` for what is handed out. **May touch it:** the scheduler's end, which shows it every message of
-//! the worker that it takes.
+//! **Lives here:** [`Answered`]. No ring, no wait. **Builds on:** `answer` for what is handed out. **May touch it:**
+//! the scheduler's end, which shows it every message of the worker that it takes.
 //!
-//! A *step* is a broadcast, called by its sequence. A worker may answer steps in any order, several times, or not at all; its successor answers
-//! again what its predecessor had not acknowledged.
+//! A *step* is a broadcast, called by its sequence. A worker may answer steps in any order, several times, or not at
+//! all; its successor answers again what its predecessor had not acknowledged.
 
 use super::answer::{Answer, Outcome};
 use crate::transport::{Format, Message};
 use disruptor_mp::Sequence;
 use std::collections::VecDeque;
 
-/// How many of the steps that were answered last are remembered. An answer that is repeated comes from a worker's successor, or from a
-/// program that answers twice: one to an older step than these is counted as late.
+/// How many of the steps that were answered last are remembered. An answer that is repeated comes from a worker's
+/// successor, or from a program that answers twice: one to an older step than these is counted as late.
 const REMEMBERED_STEPS: usize = 128;
 
 /// A message of a worker, copied.
@@ -54,7 +54,8 @@ pub struct Unwanted {
 /// What one worker has answered.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
-    /// Answers that were not handed out, to later steps than what was waited for or to that, in the order in which they came; one for a step.
+    /// Answers that were not handed out, to later steps than what was waited for or to that, in the order in which they
+    /// came; one for a step.
     kept: VecDeque<Reply>,
     /// The steps whose answers were handed out last.
     handed: VecDeque<Sequence>,
@@ -80,7 +81,8 @@ impl Answered {
         self.unwanted.late += (kept - self.kept.len()) as u64;
     }
 
-    /// `reply` was taken from the ring while `step` was waited for and `last` was the last broadcast: kept if it answers `step` or a later one.
+    /// `reply` was taken from the ring while `step` was waited for and `last` was the last broadcast: kept if it
+    /// answers `step` or a later one.
     pub(super) fn sort(&mut self, reply: Reply, step: Sequence, last: Sequence) {
         match reply.step.filter(|answered| (0..=last).contains(answered)) {
             None => self.unwanted.without_step += 1,

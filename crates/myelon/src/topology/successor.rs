@@ -1,7 +1,7 @@
 //! Waiting for the process that takes a worker's place.
 //!
-//! **Lives here:** [`SchedulerEnd::wait_for`], [`Arrival`]. **Builds on:** `peer`, and the same looks as `gather`. **May touch it:** the scheduler's
-//! thread.
+//! **Lives here:** [`SchedulerEnd::wait_for`], [`Arrival`]. **Builds on:** `peer`, and the same looks as `gather`.
+//! **May touch it:** the scheduler's thread.
 
 use super::answer::Change;
 use super::peer::Peer;
@@ -43,11 +43,13 @@ pub enum Arrival {
 }
 
 impl<F: Format> SchedulerEnd<F> {
-    /// Waits until `deadline` for worker `rank` to be there: for the successor of one that has died, after [`restart`](Self::restart) or started
-    /// by another process. While it waits it sleeps between looks, some fifty a second.
+    /// Waits until `deadline` for worker `rank` to be there: for the successor of one that has died, after
+    /// [`restart`](Self::restart) or started by another process. While it waits it sleeps between looks, some fifty a
+    /// second.
     ///
-    /// What has become of the worker until then counts as told: [`gather`](Self::gather) and [`check_workers`](Self::check_workers) do not tell it again,
-    /// except after `TimedOut`. Messages of the old process that were not taken are still handed out, before those of the new one.
+    /// What has become of the worker until then counts as told: [`gather`](Self::gather) and
+    /// [`check_workers`](Self::check_workers) do not tell it again, except after `TimedOut`. Messages of the old
+    /// process that were not taken are still handed out, before those of the new one.
     ///
     /// ```no_run
     /// use myelon::topology::{Arrival, Outcome, SchedulerEnd, Whom};

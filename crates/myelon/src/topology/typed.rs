@@ -1,7 +1,7 @@
 //! A topology whose messages have one type in each direction.
 //!
-//! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`], [`TypedBroadcast`]. **Builds on:** the ends of bytes, which do everything but encode and decode.
-//! **May touch it:** one process each, one thread at a time.
+//! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`], [`TypedBroadcast`]. **Builds on:** the ends of
+//! bytes, which do everything but encode and decode. **May touch it:** one process each, one thread at a time.
 
 use super::answer::{Answer, Outcome, Whom};
 use super::broadcast::Broadcast;
@@ -21,8 +21,8 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 impl<F: Format> Topology<F> {
-    /// Says what travels: messages of type `B` to everybody, and of type `A` back. Whoever was built for other types is refused when it
-    /// attaches. The typed ends say so by themselves.
+    /// Says what travels: messages of type `B` to everybody, and of type `A` back. Whoever was built for other types is
+    /// refused when it attaches. The typed ends say so by themselves.
     #[must_use]
     pub fn carrying<B: Codec, A: Codec>(self) -> Self {
         self.with_content_tags(B::type_tag(), A::type_tag())
@@ -194,12 +194,12 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         Ok(Self { raw, scratch: A::Scratch::default(), copy: Vec::new(), types: PhantomData })
     }
 
-    /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is [`Now`](Patience::Now).
-    /// Dropping it acknowledges it, answered or not.
+    /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is
+    /// [`Now`](Patience::Now). Dropping it acknowledges it, answered or not.
     ///
     /// # Errors
-    /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it does not end every
-    /// successor too.
+    /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it
+    /// does not end every successor too.
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
         let Self { raw, scratch, copy, .. } = self;
         let Some(raw) = raw.next(patience)? else { return Ok(None) };
@@ -209,8 +209,9 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         Ok(Some(TypedBroadcast { message, raw, scratch }))
     }
 
-    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it and everything was heard.
-    /// That there is nothing yet is an error that [`is_timed_out`](TransportError::is_timed_out).
+    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it
+    /// and everything was heard. That there is nothing yet is an error that
+    /// [`is_timed_out`](TransportError::is_timed_out).
     ///
     /// # Errors
     /// As [`next`](Self::next), except that the topology was closed.
@@ -218,7 +219,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
-    /// Answers the broadcast `step`, whichever was handed out last: a worker may answer its broadcasts in any order, several times, or not.
+    /// Answers the broadcast `step`, whichever was handed out last: a worker may answer its broadcasts in any order,
+    /// several times, or not.
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as [`WorkerEnd::answer`]. Nothing was sent.
@@ -234,13 +236,14 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         Ok(send(responses, &mut self.scratch, answer, kind, patience)?)
     }
 
-    /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same kind, until the scheduler
-    /// closes the topology. A broadcast is acknowledged once it is answered. Urgent messages are handed to it as well, first, and are not answered.
-    /// For a worker that does not answer each broadcast, see [`next`](Self::next).
+    /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same
+    /// kind, until the scheduler closes the topology. A broadcast is acknowledged once it is answered. Urgent messages
+    /// are handed to it as well, first, and are not answered. For a worker that does not answer each broadcast, see
+    /// [`next`](Self::next).
     ///
     /// # Errors
-    /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was closed; or why there is no
-    /// way to answer.
+    /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was
+    /// closed; or why there is no way to answer.
     pub fn serve<E: From<TransportError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
         while let Some(broadcast) = self.next_or_end(Patience::Endless)? {
             let TypedBroadcast { message, mut raw, scratch } = broadcast;
@@ -264,8 +267,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     }
 }
 
-/// A broadcast of type `B` that a worker was handed, with the way to answer it in type `A`. Dropping it acknowledges it; while a panic unwinds
-/// it is not acknowledged, and comes again.
+/// A broadcast of type `B` that a worker was handed, with the way to answer it in type `A`. Dropping it acknowledges
+/// it; while a panic unwinds it is not acknowledged, and comes again.
 ///
 #[cfg_attr(feature = "bincode", doc = "```no_run")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]

@@ -1,9 +1,10 @@
 //! The urgent lane: a second ring from the scheduler to all workers, which a worker looks at first.
 //!
-//! **Lives here:** [`Lane`], a worker's end of it; [`UrgentHandle`], the same for another thread; [`UrgentError`]. **Builds on:** the transport's
-//! consumers. **May touch it:** the worker's end, or the thread that has the handle.
+//! **Lives here:** [`Lane`], a worker's end of it; [`UrgentHandle`], the same for another thread; [`UrgentError`].
+//! **Builds on:** the transport's consumers. **May touch it:** the worker's end, or the thread that has the handle.
 //!
-//! What lies in the one ring and what lies in the other have no order, except that an urgent message says which broadcast was the last one before it.
+//! What lies in the one ring and what lies in the other have no order, except that an urgent message says which
+//! broadcast was the last one before it.
 
 use crate::transport::{Format, Message, Records, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::liveness::StallReport;
@@ -31,8 +32,8 @@ pub enum UrgentError {
         /// The session's label.
         session: String,
     },
-    /// The lane is full of urgent messages that a worker has not taken. What is urgent is not waited for: the report says whose process to look
-    /// at.
+    /// The lane is full of urgent messages that a worker has not taken. What is urgent is not waited for: the report
+    /// says whose process to look at.
     #[error("the urgent lane is full: {report}")]
     UrgentFull {
         /// Which worker holds it back.
@@ -55,12 +56,14 @@ impl<F: Format> Lane<F> {
         Self { consumer, bells: None }
     }
 
-    /// Waits until there is an urgent message (`true`), or a call for the next of the `broadcasts` with this patience would answer at once.
+    /// Waits until there is an urgent message (`true`), or a call for the next of the `broadcasts` with this patience
+    /// would answer at once.
     pub(super) fn wait(&mut self, broadcasts: &mut TransportConsumer<F>, patience: Patience) -> bool {
         let deadline = patience.deadline();
         let mut looks = 0;
         loop {
-            // The broadcasts first: what was urgent before a broadcast is found by the second look, wherever this process was stopped.
+            // The broadcasts first: what was urgent before a broadcast is found by the second look, wherever this
+            // process was stopped.
             let is_answered = !is_silent(broadcasts);
             if is_there(&mut self.consumer) {
                 return true;
@@ -83,7 +86,8 @@ impl<F: Format> Lane<F> {
             self.bells = broadcasts.doorbell().and_then(|first| Ok([first, self.consumer.doorbell()?])).ok();
         }
         let Some([first, second]) = &mut self.bells else { return std::thread::sleep(left.min(NAP)) };
-        // One that is not armed has something to say. A ring that has ended says so for ever, which the broadcasts' own end tells.
+        // One that is not armed has something to say. A ring that has ended says so for ever, which the broadcasts' own
+        // end tells.
         let is_urgent_over = self.consumer.end_of_publishing().is_some();
         if !first.arm(broadcasts) || (!is_urgent_over && !second.arm(&mut self.consumer)) {
             return;
@@ -143,8 +147,8 @@ impl<F: Format> UrgentHandle<F> {
         Self { consumer: lane.consumer, has_left }
     }
 
-    /// The next urgent message, in place; `None` if there is none now and the patience is [`Now`](Patience::Now). Dropping it acknowledges it.
-    /// The last broadcast before it is what it is [in reply to](Message::in_reply_to).
+    /// The next urgent message, in place; `None` if there is none now and the patience is [`Now`](Patience::Now).
+    /// Dropping it acknowledges it. The last broadcast before it is what it is [in reply to](Message::in_reply_to).
     ///
     /// # Errors
     /// As [`WorkerEnd::next`](super::WorkerEnd::next).

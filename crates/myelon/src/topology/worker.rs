@@ -1,7 +1,7 @@
 //! A worker's end of a topology.
 //!
-//! **Lives here:** [`WorkerEnd`] and the steps by which it joins. **Builds on:** `transport` for its two rings, `orphan` for its tie to the
-//! scheduler. **May touch it:** the worker's process, one thread at a time.
+//! **Lives here:** [`WorkerEnd`] and the steps by which it joins. **Builds on:** `transport` for its two rings,
+//! `orphan` for its tie to the scheduler. **May touch it:** the worker's process, one thread at a time.
 
 use super::broadcast::Broadcast;
 use super::description::RESPONSE_CONSUMERS_MAX;
@@ -25,11 +25,12 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 
 /// A worker's end: it hears every broadcast, and answers.
 ///
-/// A broadcast is acknowledged when its message is dropped. Answer first and drop it then: a worker that is killed in between answers twice
-/// when it comes back, instead of never.
+/// A broadcast is acknowledged when its message is dropped. Answer first and drop it then: a worker that is killed in
+/// between answers twice when it comes back, instead of never.
 ///
-/// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error on its way out of `main` and a
-/// panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that has heard that the topology is closed.
+/// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error on its way
+/// out of `main` and a panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that
+/// has heard that the topology is closed.
 ///
 /// ```no_run
 /// use myelon::Patience;
@@ -56,11 +57,12 @@ pub struct WorkerEnd<F: Format = Records> {
 }
 
 impl WorkerEnd<Records> {
-    /// Joins the topology that the invitation is for, and returns once the scheduler can hear this worker. Waits for a scheduler that is not
-    /// there yet. A worker that comes back after its death goes on with the first broadcast that it had not acknowledged.
+    /// Joins the topology that the invitation is for, and returns once the scheduler can hear this worker. Waits for a
+    /// scheduler that is not there yet. A worker that comes back after its death goes on with the first broadcast that
+    /// it had not acknowledged.
     ///
-    /// Call it on a thread that lives as long as the worker: where the scheduler has started this process itself, the kernel is asked to
-    /// kill it when the scheduler dies, and keeps that with the asking thread.
+    /// Call it on a thread that lives as long as the worker: where the scheduler has started this process itself, the
+    /// kernel is asked to kill it when the scheduler dies, and keeps that with the asking thread.
     ///
     /// # Errors
     /// See [`WorkerJoinError`].
@@ -71,7 +73,8 @@ impl WorkerEnd<Records> {
 }
 
 impl<F: Format> WorkerEnd<F> {
-    /// [`join`](WorkerEnd::join) for a topology of any format, which the program names: `WorkerEnd::<FixedFrame<1024>>::join_format(..)`.
+    /// [`join`](WorkerEnd::join) for a topology of any format, which the program names:
+    /// `WorkerEnd::<FixedFrame<1024>>::join_format(..)`.
     ///
     /// # Errors
     /// As there.
@@ -112,14 +115,17 @@ impl<F: Format> WorkerEnd<F> {
         self.broadcasts.has_rejoined()
     }
 
-    /// The next broadcast, in place, with the way to answer it; `None` if there is none now and the patience is [`Now`](Patience::Now).
-    /// Dropping it acknowledges it. What is sent by [`respond`](Self::respond) afterwards answers it as well.
+    /// The next broadcast, in place, with the way to answer it; `None` if there is none now and the patience is
+    /// [`Now`](Patience::Now). Dropping it acknowledges it. What is sent by [`respond`](Self::respond) afterwards
+    /// answers it as well.
     ///
-    /// In a topology with an [urgent lane](super::Topology::with_urgent_lane), what is [urgent](Broadcast::is_urgent) comes first.
+    /// In a topology with an [urgent lane](super::Topology::with_urgent_lane), what is [urgent](Broadcast::is_urgent)
+    /// comes first.
     ///
     /// # Errors
-    /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied` when it has died,
-    /// with `Replaced` when another scheduler has taken its place, which has not taken in the workers of the first.
+    /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied`
+    /// when it has died, with `Replaced` when another scheduler has taken its place, which has not taken in the workers
+    /// of the first.
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
         let Self { broadcasts, responses, urgent, .. } = self;
         let Some(lane) = urgent else {
@@ -134,14 +140,14 @@ impl<F: Format> WorkerEnd<F> {
         }
     }
 
-    /// The worker's urgent messages for another thread. [`next`](Self::next) hands out none from then on. `None`: the topology has no
-    /// [urgent lane](super::Topology::with_urgent_lane), or it was taken before.
+    /// The worker's urgent messages for another thread. [`next`](Self::next) hands out none from then on. `None`: the
+    /// topology has no [urgent lane](super::Topology::with_urgent_lane), or it was taken before.
     pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
         Some(UrgentHandle::new(self.urgent.take()?, Arc::clone(&self.has_left)))
     }
 
-    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it and everything was heard.
-    /// That there is nothing yet is `Consume(TimedOut)`.
+    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it
+    /// and everything was heard. That there is nothing yet is `Consume(TimedOut)`.
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Consume(Closed)`.
@@ -149,8 +155,8 @@ impl<F: Format> WorkerEnd<F> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
-    /// Answers the broadcast `step`, called by its [sequence](Message::sequence), whichever was handed out last: a worker may answer its
-    /// broadcasts in any order, several times, or not.
+    /// Answers the broadcast `step`, called by its [sequence](Message::sequence), whichever was handed out last: a
+    /// worker may answer its broadcasts in any order, several times, or not.
     ///
     /// # Errors
     /// As [`respond`](Self::respond).
@@ -159,8 +165,8 @@ impl<F: Format> WorkerEnd<F> {
         self.responses.send(bytes, kind, patience)
     }
 
-    /// Answers the broadcast that was handed out last, by [`next`](Self::next) or [`serve`](Self::serve), or the one that was
-    /// [answered](Self::answer) last if that was later. Before the first broadcast the message answers none.
+    /// Answers the broadcast that was handed out last, by [`next`](Self::next) or [`serve`](Self::serve), or the one
+    /// that was [answered](Self::answer) last if that was later. Before the first broadcast the message answers none.
     ///
     /// # Errors
     /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
@@ -168,8 +174,8 @@ impl<F: Format> WorkerEnd<F> {
         self.responses.send(bytes, kind, patience)
     }
 
-    /// Leaves the topology before it is closed, and gives the place up: what was not acknowledged is lost to this rank, and a process that
-    /// comes as it starts with the next broadcast.
+    /// Leaves the topology before it is closed, and gives the place up: what was not acknowledged is lost to this rank,
+    /// and a process that comes as it starts with the next broadcast.
     pub fn leave(mut self) {
         self.give_place_up();
     }
@@ -189,18 +195,21 @@ impl<F: Format> WorkerEnd<F> {
         (&mut self.broadcasts, self.urgent.as_mut().map(|lane| &mut lane.consumer))
     }
 
-    /// Both rings, for programs that do more with them than [`next`](Self::next) and [`answer`](Self::answer). Say which broadcast the messages
-    /// answer, by [`set_in_reply_to`](TransportProducer::set_in_reply_to) with its [sequence](Message::sequence).
+    /// Both rings, for programs that do more with them than [`next`](Self::next) and [`answer`](Self::answer). Say
+    /// which broadcast the messages answer, by [`set_in_reply_to`](TransportProducer::set_in_reply_to) with its
+    /// [sequence](Message::sequence).
     pub fn rings(&mut self) -> (&mut TransportConsumer<F>, &mut TransportProducer<F>) {
         (&mut self.broadcasts, &mut self.responses)
     }
 
-    /// Hands every broadcast to `handler`, with the ring on which it is answered, until the scheduler closes the topology. A broadcast is acknowledged
-    /// when the handler has come back without an error and without a panic. Urgent messages are handed to it as well, first: their kind tells
-    /// them apart, and what is sent then answers the last broadcast before them.
+    /// Hands every broadcast to `handler`, with the ring on which it is answered, until the scheduler closes the
+    /// topology. A broadcast is acknowledged when the handler has come back without an error and without a panic.
+    /// Urgent messages are handed to it as well, first: their kind tells them apart, and what is sent then answers the
+    /// last broadcast before them.
     ///
     /// # Errors
-    /// That of the handler, with its broadcast unacknowledged; or why there is nothing more to read, other than that the topology was closed.
+    /// That of the handler, with its broadcast unacknowledged; or why there is nothing more to read, other than that
+    /// the topology was closed.
     pub fn serve<E: From<TransportError>>(
         &mut self,
         mut handler: impl FnMut(&Message<'_, F>, &mut TransportProducer<F>) -> Result<(), E>,
@@ -218,10 +227,12 @@ impl<F: Format> WorkerEnd<F> {
 
 impl<F: Format> Drop for WorkerEnd<F> {
     fn drop(&mut self) {
-        // Nobody takes over the broadcast ring of a scheduler that has gone. The last one out of it removes it, unless it keeps a place.
+        // Nobody takes over the broadcast ring of a scheduler that has gone. The last one out of it removes it, unless
+        // it keeps a place.
         if self.broadcasts.end_of_publishing().is_some() {
             self.give_place_up();
-            // If a panic drops us, our ring would stay for the place that the scheduler has kept in it. No process comes back to that.
+            // If a panic drops us, our ring would stay for the place that the scheduler has kept in it. No process
+            // comes back to that.
             let _ = self.responses.remove_name();
         }
     }
@@ -246,8 +257,8 @@ struct Meeting<'a> {
 }
 
 impl Meeting<'_> {
-    /// Step 1: the broadcast ring, as soon as there is one with a living scheduler. From now on nothing that it sends is missed, and the
-    /// ring's table says that we are here.
+    /// Step 1: the broadcast ring, as soon as there is one with a living scheduler. From now on nothing that it sends
+    /// is missed, and the ring's table says that we are here.
     fn attach_to_broadcast<F: Format>(&self) -> Result<TransportConsumer<F>, WorkerJoinError> {
         loop {
             let found = match self.builder(true).build_consumer() {
@@ -284,7 +295,8 @@ impl Meeting<'_> {
         }
     }
 
-    /// The ring of urgent messages, if the invitation speaks of one. The scheduler makes it just after that of the broadcasts.
+    /// The ring of urgent messages, if the invitation speaks of one. The scheduler makes it just after that of the
+    /// broadcasts.
     fn attach_to_urgent<F: Format>(
         &self,
         broadcasts: &TransportConsumer<F>,
@@ -322,8 +334,8 @@ impl Meeting<'_> {
         }
     }
 
-    /// Step 2: our own ring. That of a dead predecessor is replaced and not taken over: so the scheduler reads what the old process has sent,
-    /// is told that this was all, and only then hears us.
+    /// Step 2: our own ring. That of a dead predecessor is replaced and not taken over: so the scheduler reads what the
+    /// old process has sent, is told that this was all, and only then hears us.
     fn create_responses<F: Format>(
         &self,
         broadcasts: &TransportConsumer<F>,
@@ -355,7 +367,8 @@ impl Meeting<'_> {
         responses: &TransportProducer<F>,
     ) -> Result<(), WorkerJoinError> {
         let scheduler = scheduler_id(self.invitation.label());
-        // Also one that has found us and died since: what it has broadcast before is still to be read, and the end comes after it.
+        // Also one that has found us and died since: what it has broadcast before is still to be read, and the end
+        // comes after it.
         while !responses.consumers().iter().any(|consumer| consumer.id == scheduler) {
             // Made for us alone, so nothing stood there before.
             if let Some(Refusal { pid, cause, .. }) = responses.refusal(None) {

@@ -1,6 +1,7 @@
 //! Bytes that are used again for one message after the other.
 //!
-//! **Lives here:** [`AlignedBuffer`]. **Builds on:** zerocopy, which shows blocks as bytes. **May touch it:** one sender or receiver.
+//! **Lives here:** [`AlignedBuffer`]. **Builds on:** zerocopy, which shows blocks as bytes. **May touch it:** one
+//! sender or receiver.
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -60,7 +61,8 @@ impl AlignedBuffer {
     pub(crate) fn take(&mut self, len_bytes: usize) -> &mut [u8] {
         if !self.has_memory_for(len_bytes) {
             let blocks = self.grown_for(len_bytes);
-            // What was there is not needed any more. Zeros of the system's, which are no memory until they are written to.
+            // What was there is not needed any more. Zeros of the system's, which are no memory until they are written
+            // to.
             self.blocks = Vec::new();
             self.blocks = Block::new_vec_zeroed(blocks).unwrap_or_else(|_| vec![Block::new_zeroed(); blocks]);
         }
@@ -92,8 +94,8 @@ impl AlignedBuffer {
         self.blocks.resize(blocks, Block::new_zeroed());
     }
 
-    /// The blocks to have for `len_bytes` bytes, for which those that are there do not suffice: at least twice as many, so that appending
-    /// copies each byte a few times at most.
+    /// The blocks to have for `len_bytes` bytes, for which those that are there do not suffice: at least twice as many,
+    /// so that appending copies each byte a few times at most.
     fn grown_for(&self, len_bytes: usize) -> usize {
         assert!(len_bytes <= self.limit_bytes, "{len_bytes} bytes in a buffer of at most {}", self.limit_bytes);
         let limit = self.limit_bytes.div_ceil(size_of::<Block>());

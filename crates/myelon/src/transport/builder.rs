@@ -1,7 +1,7 @@
 //! How a transport is asked for: where, how deep, for how many, and what to do about what is there already.
 //!
-//! **Lives here:** [`TransportBuilder`], and the [`Settings`] that a format builds its ends from. **Builds on:** the ring's builder.
-//! **May touch it:** programs, once per endpoint.
+//! **Lives here:** [`TransportBuilder`], and the [`Settings`] that a format builds its ends from. **Builds on:** the
+//! ring's builder. **May touch it:** programs, once per endpoint.
 
 use super::consumer::TransportConsumer;
 use super::error::TransportResult;
@@ -120,8 +120,9 @@ impl Settings {
 }
 
 impl TransportBuilder<Records> {
-    /// An endpoint of the transport over records at `place` (a string is a name in shared memory, a path a file), without a size: a consumer
-    /// takes the ring as it is, and a producer creates one of [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES).
+    /// An endpoint of the transport over records at `place` (a string is a name in shared memory, a path a file),
+    /// without a size: a consumer takes the ring as it is, and a producer creates one of
+    /// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES).
     ///
     /// ```
     /// use myelon::Patience;
@@ -142,9 +143,9 @@ impl TransportBuilder<Records> {
 }
 
 impl<F: Format> TransportBuilder<F> {
-    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is bytes for records, of any
-    /// number, and slots for frames, a power of two; [`Format::depth_for`] says how many. A consumer that gives 0 takes the ring as it is; a
-    /// producer that gives 0 is refused.
+    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is bytes
+    /// for records, of any number, and slots for frames, a power of two; [`Format::depth_for`] says how many. A
+    /// consumer that gives 0 takes the ring as it is; a producer that gives 0 is refused.
     pub fn new(place: impl Into<Place>, depth: usize) -> Self {
         Self::sized(place, Some(depth))
     }
@@ -200,8 +201,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// For a consumer that has read the ring of that generation to its end, which was replaced. Its successor has everything for one with an id of
-    /// its own; another one starts as early as it can.
+    /// For a consumer that has read the ring of that generation to its end, which was replaced. Its successor has
+    /// everything for one with an id of its own; another one starts as early as it can.
     pub(crate) fn coming_from(mut self, generation: u64) -> Self {
         self.settings.coming_from = Some(generation);
         if self.settings.consumer_id.is_none() {
@@ -215,16 +216,17 @@ impl<F: Format> TransportBuilder<F> {
         (&self.settings.place, self.settings.rank)
     }
 
-    /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also the default. With 0
-    /// only messages without bytes are sent and received. A receiver uses memory up to this, and no more, for messages that were split.
+    /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also
+    /// the default. With 0 only messages without bytes are sent and received. A receiver uses memory up to this, and no
+    /// more, for messages that were split.
     #[must_use]
     pub fn with_message_limit(mut self, bytes: usize) -> Self {
         self.settings.message_limit = Some(bytes);
         self
     }
 
-    /// Whether every message carries the time at which it was sent, in nanoseconds of the monotonic clock: 8 bytes, or 16 where payloads
-    /// are aligned, and some 20 ns.
+    /// Whether every message carries the time at which it was sent, in nanoseconds of the monotonic clock: 8 bytes, or
+    /// 16 where payloads are aligned, and some 20 ns.
     #[must_use]
     pub fn with_send_time(mut self, has_send_time: bool) -> Self {
         self.settings.has_send_time = has_send_time;
@@ -238,8 +240,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// How many consumers [`BufferUntilConsumers`](CoordinationMode::BufferUntilConsumers) holds its messages for; 1 unless set. Its `max_buffer` is
-    /// in the unit of the depth: bytes for records, slots for frames.
+    /// How many consumers [`BufferUntilConsumers`](CoordinationMode::BufferUntilConsumers) holds its messages for; 1
+    /// unless set. Its `max_buffer` is in the unit of the depth: bytes for records, slots for frames.
     #[must_use]
     pub fn with_expected_consumers(mut self, expected_consumers: usize) -> Self {
         self.settings.expected_consumers = Some(expected_consumers);
@@ -253,17 +255,17 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// The consumer's id. Whoever comes back under it gets what was not acknowledged again, and the sender waits for that: however the
-    /// consumer goes, it keeps its place until it [leaves](TransportConsumer::leave) or has read up to *closed*. A consumer without an
-    /// id of its own does not.
+    /// The consumer's id. Whoever comes back under it gets what was not acknowledged again, and the sender waits for
+    /// that: however the consumer goes, it keeps its place until it [leaves](TransportConsumer::leave) or has read up
+    /// to *closed*. A consumer without an id of its own does not.
     #[must_use]
     pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
         self.settings.consumer_id = Some(id.into());
         self
     }
 
-    /// `build_consumer`, and what attaches typed, then wait until there is a ring with a *living* producer, whichever side starts first: see
-    /// [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of the ring's builder.
+    /// `build_consumer`, and what attaches typed, then wait until there is a ring with a *living* producer, whichever
+    /// side starts first: see [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of the ring's builder.
     ///
     /// ```
     /// use myelon::prelude::*;
@@ -321,7 +323,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get `Replaced`.
+    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get
+    /// `Replaced`.
     #[must_use]
     pub fn replace(mut self) -> Self {
         self.settings.existing = Existing::Replace;
@@ -330,8 +333,8 @@ impl<F: Format> TransportBuilder<F> {
 
     /// Builds the one producer.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or replaced if there are
-    /// none, unless [`create`](Self::create) and its neighbours say otherwise.
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or
+    /// replaced if there are none, unless [`create`](Self::create) and its neighbours say otherwise.
     ///
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.
@@ -343,9 +346,9 @@ impl<F: Format> TransportBuilder<F> {
     /// Attaches a consumer to a ring that exists.
     ///
     /// # Errors
-    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). `IncompatibleEvent` if the frames have another size or
-    /// alignment; `Unusable` with [`WrongKind`](disruptor_mp::segment::OpenError::WrongKind) if one side has records and the other frames;
-    /// `IncompatibleContent` if the tags differ.
+    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). `IncompatibleEvent` if the frames have
+    /// another size or alignment; `Unusable` with [`WrongKind`](disruptor_mp::segment::OpenError::WrongKind) if one
+    /// side has records and the other frames; `IncompatibleContent` if the tags differ.
     pub fn build_consumer(self) -> TransportResult<TransportConsumer<F>> {
         Ok(TransportConsumer::new(F::receiver(self.settings)?))
     }

@@ -14,12 +14,12 @@ use std::fmt;
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
 ///
-/// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed, or dropped, and comes back under its
-/// id gets what it had not acknowledged again, [marked](Message::is_redelivered).
+/// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed, or dropped,
+/// and comes back under its id gets what it had not acknowledged again, [marked](Message::is_redelivered).
 ///
-/// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`, by a cancelled task,
-/// by a panic. Then the sender waits for the consumer that comes back, and is told that it has gone. The place is given up by
-/// [`leave`](Self::leave), and by a consumer that has read up to *closed*.
+/// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`,
+/// by a cancelled task, by a panic. Then the sender waits for the consumer that comes back, and is told that it has
+/// gone. The place is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*.
 pub struct TransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
 }
@@ -37,7 +37,8 @@ pub type FramedTransportConsumer<F = Records> = TransportConsumer<F>;
 pub type MmapFramedTransportConsumer<F = Records> = TransportConsumer<F>;
 
 impl TransportConsumer<Records> {
-    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back after its death.
+    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back
+    /// after its death.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_consumer`].
@@ -51,7 +52,8 @@ impl<F: Format> TransportConsumer<F> {
         Self { receiver }
     }
 
-    /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it has.
+    /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it
+    /// has.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_consumer`].
@@ -72,17 +74,17 @@ impl<F: Format> TransportConsumer<F> {
         TransportBuilder::new(place, depth).with_consumer_id(id).with_wait_strategy(wait).build_consumer()
     }
 
-    /// The next message; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet. Dropping the message
-    /// acknowledges it.
+    /// The next message; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet.
+    /// Dropping the message acknowledges it.
     ///
-    /// A message in one frame or record is read in place; one in several frames was copied once, into a buffer that is used again, and
-    /// keeps all its slots until it is dropped.
+    /// A message in one frame or record is read in place; one in several frames was copied once, into a buffer that is
+    /// used again, and keeps all its slots until it is dropped.
     ///
     /// # Errors
-    /// `Consume`: the wait ended; everything sent before the end is received first. `Malformed`: one message could not be read and was
-    /// skipped; go on. With `Now` the ring is read and no process is asked for, so it does not hear of a sender that was killed: for that
-    /// there is [`check_producer`](Self::check_producer).
-    /// Source: RFC 0007, "Receiving".
+    /// `Consume`: the wait ended; everything sent before the end is received first. `Malformed`: one message could not
+    /// be read and was skipped; go on. With `Now` the ring is read and no process is asked for, so it does not hear of
+    /// a sender that was killed: for that there is [`check_producer`](Self::check_producer). Source: RFC 0007,
+    /// "Receiving".
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
         Ok(self.receiver.next(patience)?.map(Message::new))
@@ -99,8 +101,8 @@ impl<F: Format> TransportConsumer<F> {
         Ok(next.map(Message::new))
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.
-    /// That there is nothing yet is `Consume(TimedOut)`.
+    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
+    /// everything was received. That there is nothing yet is `Consume(TimedOut)`.
     ///
     /// ```
     /// # use myelon::prelude::*;
@@ -126,11 +128,12 @@ impl<F: Format> TransportConsumer<F> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
-    /// The next message, to be released from whatever thread or task while newer ones are received; `None` only for [`Patience::Now`]. One that
-    /// was given back comes before newer ones.
+    /// The next message, to be released from whatever thread or task while newer ones are received; `None` only for
+    /// [`Patience::Now`]. One that was given back comes before newer ones.
     ///
     /// # Errors
-    /// As [`next`](Self::next); `Consume(HeldLimit)` only for [`Patience::Now`], if 64 are held: any other patience waits for a release as well.
+    /// As [`next`](Self::next); `Consume(HeldLimit)` only for [`Patience::Now`], if 64 are held: any other patience
+    /// waits for a release as well.
     pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
         Ok(self.next(patience)?.map(Message::hold))
     }
@@ -138,8 +141,9 @@ impl<F: Format> TransportConsumer<F> {
     /// The messages of the ring, each its own, until the sender has closed it.
     ///
     /// A message of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and
-    /// [`hold`](disruptor_mp::Taken::hold) takes it along. More than 64 at a time are waited for until one is dropped. A message that cannot be
-    /// read is an error of the loop, which goes on; of the ends of a ring only *closed* is none.
+    /// [`hold`](disruptor_mp::Taken::hold) takes it along. More than 64 at a time are waited for until one is dropped.
+    /// A message that cannot be read is an error of the loop, which goes on; of the ends of a ring only *closed* is
+    /// none.
     ///
     /// ```
     /// # use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, Records};
@@ -161,8 +165,8 @@ impl<F: Format> TransportConsumer<F> {
         Messages::new(self)
     }
 
-    /// The next message as `(kind, bytes)`, copied and acknowledged. For who cannot trust the sender to leave its slots alone, or wants
-    /// to keep the bytes.
+    /// The next message as `(kind, bytes)`, copied and acknowledged. For who cannot trust the sender to leave its slots
+    /// alone, or wants to keep the bytes.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -170,7 +174,8 @@ impl<F: Format> TransportConsumer<F> {
         Ok(self.next(patience)?.map(|message| (message.kind(), message.to_vec())))
     }
 
-    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end).
+    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as
+    /// [`next_or_end`](Self::next_or_end).
     ///
     /// # Errors
     /// As [`next_or_end`](Self::next_or_end).
@@ -178,12 +183,12 @@ impl<F: Format> TransportConsumer<F> {
         or_end(self.receive_owned(patience), TransportError::is_closed)
     }
 
-    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that were. Each is
-    /// acknowledged when `handler` returns, and not if it panics.
+    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that
+    /// were. Each is acknowledged when `handler` returns, and not if it panics.
     ///
     /// # Errors
-    /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on. `Consume`: there is nothing, and
-    /// the ring says that nothing will come.
+    /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on. `Consume`:
+    /// there is nothing, and the ring says that nothing will come.
     pub fn process_available(&mut self, mut handler: impl FnMut(FrameMeta<'_>)) -> TransportResult<usize> {
         let most = self.capacity() / F::DEPTH_PER_MESSAGE_MIN;
         for handled in 0..most {
@@ -197,13 +202,14 @@ impl<F: Format> TransportConsumer<F> {
         Ok(most)
     }
 
-    /// Gives the place up: what was not acknowledged is lost to this id, which is free, and the sender does not wait for it any more. A
-    /// sender that requires this consumer is told.
+    /// Gives the place up: what was not acknowledged is lost to this id, which is free, and the sender does not wait
+    /// for it any more. A sender that requires this consumer is told.
     pub fn leave(mut self) {
         self.leave_on_drop();
     }
 
-    /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is none now.
+    /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is
+    /// none now.
     ///
     /// # Errors
     /// As [`next`](Self::next): a message that cannot be read was skipped as well.
@@ -211,7 +217,8 @@ impl<F: Format> TransportConsumer<F> {
         Ok(self.next(Patience::Now)?.is_some())
     }
 
-    /// Messages that were skipped because they could not be read: broken ones, and one for a start in the middle of a message. Only grows.
+    /// Messages that were skipped because they could not be read: broken ones, and one for a start in the middle of a
+    /// message. Only grows.
     pub fn skipped(&self) -> u64 {
         self.receiver.skipped()
     }

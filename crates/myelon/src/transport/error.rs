@@ -1,8 +1,10 @@
 //! Why a message was not sent or not received.
 //!
-//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does not say.
+//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does
+//! not say.
 //!
-//! **Lives here:** [`TransportError`]. **Builds on:** the errors of the ring and of codecs. **May touch it:** every transport.
+//! **Lives here:** [`TransportError`]. **Builds on:** the errors of the ring and of codecs. **May touch it:** every
+//! transport.
 
 use super::malformed::Malformed;
 use super::session::{InvalidSegmentName, SessionLayoutError};
@@ -26,7 +28,8 @@ pub enum TransportError {
         len_bytes: usize,
         /// The longest message that can be sent.
         limit_bytes: usize,
-        /// The depth of a ring that would hold it; `None` if it is the user's limit or the format that stands in the way.
+        /// The depth of a ring that would hold it; `None` if it is the user's limit or the format that stands in the
+        /// way.
         depth_wanted: Option<usize>,
     },
     /// Sending ended without room, and says why.
@@ -53,8 +56,8 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Whether the stream has ended in good order: the sender has closed it, and everything was received. Of sending: nothing can be sent
-    /// into the ring any more.
+    /// Whether the stream has ended in good order: the sender has closed it, and everything was received. Of sending:
+    /// nothing can be sent into the ring any more.
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Consume(error) => error.is_closed(),

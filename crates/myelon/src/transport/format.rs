@@ -1,19 +1,21 @@
 //! How messages lie in a ring: what a transport asks of a format, and nothing else.
 //!
-//! **Lives here:** [`Format`] and the traits of its two ends. **Builds on:** nothing. **May touch it:** who adds a format implements
-//! these traits; nobody outside the crate can.
+//! **Lives here:** [`Format`] and the traits of its two ends. **Builds on:** nothing. **May touch it:** who adds a
+//! format implements these traits; nobody outside the crate can.
 //!
 //! What an implementor must do, beside moving bytes:
 //! - A message is whole or absent, wherever its sender is killed.
-//! - What cannot be sent is refused before anything is written, and [`TransportError::TooLarge`](super::TransportError::TooLarge) at once
-//!   if it can never be, whatever the ring holds. What can be sent waits for its own room, and for no more.
+//! - What cannot be sent is refused before anything is written, and
+//!   [`TransportError::TooLarge`](super::TransportError::TooLarge) at once if it can never be, whatever the ring holds.
+//!   What can be sent waits for its own room, and for no more.
 //! - The sequence that sending returns is the one that the received message has, and
 //!   [`is_consumed`](ProducerEnd::is_consumed) answers for it.
 //! - A message's bytes are those of the slot or record wherever that is possible, and begin at a multiple of
 //!   [`PAYLOAD_ALIGN`](Format::PAYLOAD_ALIGN).
-//! - Receiving never believes a number that it has not checked; what cannot be read is an error value once, and counted.
-//! - Dropping what was handed out acknowledges the whole message, but not while a panic unwinds. Out of its consumer's hands it is released or
-//!   given back as a whole.
+//! - Receiving never believes a number that it has not checked; what cannot be read is an error value once, and
+//!   counted.
+//! - Dropping what was handed out acknowledges the whole message, but not while a panic unwinds. Out of its consumer's
+//!   hands it is released or given back as a whole.
 
 use super::builder::Settings;
 use super::error::TransportResult;
@@ -28,7 +30,8 @@ use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Se
 ///
 /// Both ends of a ring have the same format, which the ring's schema checks.
 pub trait Format: Sized + 'static {
-    /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a multiple of 16.
+    /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a
+    /// multiple of 16.
     const PAYLOAD_ALIGN: usize;
 
     /// What the ring carries.
@@ -38,9 +41,10 @@ pub trait Format: Sized + 'static {
     #[doc(hidden)]
     const DEPTH_PER_MESSAGE_MIN: usize;
 
-    /// How deep a ring must be, in bytes for records and in slots for frames: the smallest that takes `in_flight` messages of up to
-    /// `message_bytes` bytes each, with send times and trace ids, while its slowest consumer has not released the first of them. For records
-    /// the rule is that of [`record_ring_bytes`](disruptor_mp::record_ring_bytes).
+    /// How deep a ring must be, in bytes for records and in slots for frames: the smallest that takes `in_flight`
+    /// messages of up to `message_bytes` bytes each, with send times and trace ids, while its slowest consumer has not
+    /// released the first of them. For records the rule is that of
+    /// [`record_ring_bytes`](disruptor_mp::record_ring_bytes).
     ///
     /// ```
     /// use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder};
@@ -56,7 +60,7 @@ pub trait Format: Sized + 'static {
     /// `InFlight`: no ring is as large as that, or no message as long.
     fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError>;
 
-    /// How many bytes of shared memory a ring of this depth takes, with places for so many consumers.
+    /// How many bytes of shared memory a ring of this depth takes, with places for that number of consumers.
     ///
     /// # Errors
     /// [`ShapeError`]: there is no such ring.
@@ -96,8 +100,9 @@ pub trait Sender: Send {
     /// Copies `payload` into the ring, once, and publishes it.
     fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence>;
 
-    /// Lets `encode` write the payload, in place where that is likely to succeed without waiting, otherwise aside, and publishes as many
-    /// bytes as it says. It is called at most twice, and never with more room than the longest message has.
+    /// Lets `encode` write the payload, in place where that is likely to succeed without waiting, otherwise aside, and
+    /// publishes as many bytes as it says. It is called at most twice, and never with more room than the longest
+    /// message has.
     fn send_with(
         &mut self,
         letter: &Letter,
@@ -106,7 +111,8 @@ pub trait Sender: Send {
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence>;
 
-    /// Publishes what [`send_with`](Self::send_with) has encoded aside last: that of a message for which there was no room.
+    /// Publishes what [`send_with`](Self::send_with) has encoded aside last: that of a message for which there was no
+    /// room.
     fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence>;
 
     /// The producer counts elsewhere from now on.
@@ -141,8 +147,8 @@ pub trait Receiver: Send {
         self.next_or(patience, |_, reason| reason.map_or(Ok(None), |reason| Err(reason.into())))
     }
 
-    /// The next message. Where there is nothing (`None`, without waiting), or a wait has ended, `dry` says with which receiver to go on, or that this
-    /// is the answer.
+    /// The next message. Where there is nothing (`None`, without waiting), or a wait has ended, `dry` says with which
+    /// receiver to go on, or that this is the answer.
     fn next_or(
         &mut self,
         patience: Patience,
@@ -161,7 +167,7 @@ pub trait Receiver: Send {
     fn counts_anew(&mut self);
 }
 
-/// What a message says of itself, in whoever's hands it is.
+/// What a message says of itself, whichever end or thread has it.
 pub trait Handed {
     /// What came with the payload.
     fn envelope(&self) -> &Envelope;

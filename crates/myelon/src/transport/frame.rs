@@ -1,7 +1,7 @@
 //! The slots of a ring of frames.
 //!
-//! **Lives here:** [`FixedFrame`], [`AlignedFixedFrame`], their header, and [`FramedTransportFrame`], what they have in common.
-//! **Builds on:** `#[event]`. **May touch it:** the layout is RFC 0007's and does not change.
+//! **Lives here:** [`FixedFrame`], [`AlignedFixedFrame`], their header, and [`FramedTransportFrame`], what they have in
+//! common. **Builds on:** `#[event]`. **May touch it:** the layout is RFC 0007's and does not change.
 
 use super::flags;
 use super::malformed::Malformed;
@@ -58,15 +58,16 @@ pub struct FrameHeader {
 
 /// A frame of `DATA_BYTES` bytes behind a header of 12: for bytes that need no alignment.
 ///
-/// `DATA_BYTES` is at least 32, so that everything that can precede a payload fits into one frame. Source: RFC 0007, "Layout".
+/// `DATA_BYTES` is at least 32, so that everything that can precede a payload fits into one frame. Source: RFC 0007,
+/// "Layout".
 #[event]
 pub struct FixedFrame<const DATA_BYTES: usize> {
     header: HeaderBytes,
     data: [u8; DATA_BYTES],
 }
 
-/// A frame of `DATA_BYTES` bytes behind a header of 16, in a slot aligned to 16: a message of one frame is read at a multiple of 16
-/// bytes, as archives that are read in place need it.
+/// A frame of `DATA_BYTES` bytes behind a header of 16, in a slot aligned to 16: a message of one frame is read at a
+/// multiple of 16 bytes, as archives that are read in place need it.
 ///
 /// `DATA_BYTES` is at least 32. Source: RFC 0007, "Layout".
 #[event(align = 16)]
@@ -157,7 +158,8 @@ pub struct FrameMeta<'a> {
     pub len: usize,
     /// The application's kind.
     pub kind: u8,
-    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message that was put together, those of its first frame.
+    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message that was put together, those of its
+    /// first frame.
     pub flags: u8,
     /// Number of the message, given by its sender.
     pub msg_id: u32,

@@ -1,7 +1,7 @@
 //! Messages in frames, over a ring of frames.
 //!
-//! **Lives here:** the frames' implementation of [`Format`]. **Builds on:** `split` and `reassembly` for the bytes, groups and leases of
-//! the ring for the rest. **May touch it:** the transports.
+//! **Lives here:** the frames' implementation of [`Format`]. **Builds on:** `split` and `reassembly` for the bytes,
+//! groups and leases of the ring for the rest. **May touch it:** the transports.
 
 use super::aside::{Aside, NotEncoded};
 use super::buffer::AlignedBuffer;
@@ -49,8 +49,8 @@ impl<E: FramedTransportFrame> Format for E {
     fn sender(settings: Settings) -> TransportResult<FrameSender<E>> {
         let limit = settings.message_limit;
         let builder = settings.apply(ring::<E>(&settings));
-        // Frames are published as groups, whose slots are handed over as zeros. The factory, which would have every first frame on the
-        // stack, is never called.
+        // Frames are published as groups, whose slots are handed over as zeros. The factory, which would have every
+        // first frame on the stack, is never called.
         Ok(FrameSender::new(builder.build_producer(E::new_zeroed)?, limit))
     }
 
@@ -276,7 +276,8 @@ fn gather<E: FramedTransportFrame>(
     let mut frames = 0;
     loop {
         let Some(frame) = consumer.peek_at(frames) else {
-            // A group is there as a whole. What has begun and does not go on now was not sent as one, and is not waited for.
+            // A group is there as a whole. What has begun and does not go on now was not sent as one, and is not waited
+            // for.
             let fault = reassembler.give_up();
             pass(consumer, frames);
             return fault.map_or(Ok(None), Err);

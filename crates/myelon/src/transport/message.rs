@@ -1,7 +1,7 @@
 //! A message that was received and is not acknowledged yet.
 //!
-//! **Lives here:** [`Message`], which borrows its consumer, so that there is one at a time; [`HeldMessage`], which does not. **Builds on:** `format`.
-//! **May touch it:** the application; a held one in any thread.
+//! **Lives here:** [`Message`], which borrows its consumer, so that there is one at a time; [`HeldMessage`], which does
+//! not. **Builds on:** `format`. **May touch it:** the application; a held one in any thread.
 
 use super::format::{Format, Handed, Held, Kept, Receiver};
 use super::frame::FrameMeta;
@@ -11,7 +11,7 @@ use disruptor_mp::{Release, Sequence};
 use std::fmt;
 use std::ops::Deref;
 
-/// What can be asked of a message, in whoever's hands it is.
+/// What can be asked of a message, whichever end or thread has it.
 macro_rules! asked_of_a_message {
     () => {
         fn envelope(&self) -> &Envelope {
@@ -23,7 +23,8 @@ macro_rules! asked_of_a_message {
             self.envelope().kind
         }
 
-        /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message in several frames, those of the first.
+        /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message in several frames, those of the
+        /// first.
         pub fn flags(&self) -> u8 {
             self.envelope().flags
         }
@@ -58,8 +59,8 @@ macro_rules! asked_of_a_message {
             self.redeliveries() > 0
         }
 
-        /// How often it was handed out without being acknowledged, as far as is known: one whose count grows with every restart is one that
-        /// kills its consumer.
+        /// How often it was handed out without being acknowledged, as far as is known: one whose count grows with every
+        /// restart is one that kills its consumer.
         pub fn redeliveries(&self) -> u32 {
             self.message.redeliveries()
         }
@@ -77,8 +78,8 @@ macro_rules! asked_of_a_message {
     };
 }
 
-/// A message: its bytes, by `Deref`, and what came with them. Dropping it acknowledges the whole message; while a panic unwinds it is not
-/// acknowledged, and comes again.
+/// A message: its bytes, by `Deref`, and what came with them. Dropping it acknowledges the whole message; while a panic
+/// unwinds it is not acknowledged, and comes again.
 #[must_use = "dropping a message acknowledges it"]
 pub struct Message<'a, F: Format> {
     message: <F::Receiver as Receiver>::Held<'a>,
@@ -95,8 +96,8 @@ where
 
     asked_of_a_message!();
 
-    /// Takes the message out of the consumer's hands: it is then acknowledged by [`HeldMessage::release`], from whatever thread, while newer ones
-    /// are received. The bytes of one that came in several frames are copied.
+    /// Takes the message out of the consumer's hands: it is then acknowledged by [`HeldMessage::release`], from
+    /// whatever thread, while newer ones are received. The bytes of one that came in several frames are copied.
     pub fn hold(self) -> HeldMessage<F> {
         HeldMessage { message: self.message.hold() }
     }
@@ -117,11 +118,11 @@ impl<F: Format> Deref for Message<'_, F> {
 }
 
 /// A message for as long as it is wanted, in whatever thread or task: its bytes, by `Deref`, and what came with them.
-/// [`release`](Self::release) acknowledges it. Dropping it gives it back: the next call of its consumer returns it before newer ones,
-/// [marked](Self::is_redelivered). So do a panic and a task that is cancelled.
+/// [`release`](Self::release) acknowledges it. Dropping it gives it back: the next call of its consumer returns it
+/// before newer ones, [marked](Self::is_redelivered). So do a panic and a task that is cancelled.
 ///
-/// The sender waits for the oldest message that is not released; a consumer can hold 64. The consumer's place is kept until the last one is gone,
-/// also when the consumer was dropped, and its id is in use until then.
+/// The sender waits for the oldest message that is not released; a consumer can hold 64. The consumer's place is kept
+/// until the last one is gone, also when the consumer was dropped, and its id is in use until then.
 ///
 /// ```
 /// use myelon::Patience;

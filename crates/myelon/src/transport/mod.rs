@@ -10,8 +10,9 @@
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
 //!
-//! A message that does not fit into one frame is sent as several that become visible together. A sender that is killed inside one has
-//! sent nothing; a receiver never sees a part of one, or parts of two. The bytes and the protocol are RFC 0007.
+//! A message that does not fit into one frame is sent as several that become visible together. A sender that is killed
+//! inside one has sent nothing; a receiver never sees a part of one, or parts of two. The bytes and the protocol are
+//! RFC 0007.
 
 mod aside;
 mod buffer;

@@ -1,6 +1,7 @@
 //! Frames over a ring that the caller has built: for programs that keep the ring's own ends.
 //!
-//! **Lives here:** two functions. **Builds on:** `split`, `framed`. **May touch it:** who needs more of the ring than a transport shows.
+//! **Lives here:** two functions. **Builds on:** `split`, `framed`. **May touch it:** who needs more of the ring than a
+//! transport shows.
 
 use super::error::TransportResult;
 use super::frame::FramedTransportFrame;
@@ -10,10 +11,12 @@ use super::reassembly::Reassembler;
 use super::split::{Outline, payload_max};
 use disruptor_mp::{Patience, Sequence, SharedConsumer, SharedProducer};
 
-/// Sends `payload` as message `msg_id` through a ring of frames, whole or not at all. Give consecutive messages different numbers.
+/// Sends `payload` as message `msg_id` through a ring of frames, whole or not at all. Give consecutive messages
+/// different numbers.
 ///
 /// # Errors
-/// `TooLarge` at once if the ring cannot hold it; `Full`, `Publish` or `RequiredConsumer`, as the patience was. Nothing was sent.
+/// `TooLarge` at once if the ring cannot hold it; `Full`, `Publish` or `RequiredConsumer`, as the patience was. Nothing
+/// was sent.
 pub fn publish_framed_payload<E: FramedTransportFrame>(
     producer: &mut SharedProducer<E>,
     msg_id: u32,
@@ -30,8 +33,8 @@ pub fn publish_framed_payload<E: FramedTransportFrame>(
     publish(producer, &outline, payload, patience)
 }
 
-/// The next message of a ring of frames as `(kind, bytes)`, copied and acknowledged; `None` only for [`Patience::Now`]. One reassembler
-/// belongs to one consumer.
+/// The next message of a ring of frames as `(kind, bytes)`, copied and acknowledged; `None` only for [`Patience::Now`].
+/// One reassembler belongs to one consumer.
 ///
 /// # Errors
 /// As [`TransportConsumer::next`](super::TransportConsumer::next).

@@ -35,8 +35,8 @@ pub type FramedTransportProducer<F = Records> = TransportProducer<F>;
 pub type MmapFramedTransportProducer<F = Records> = TransportProducer<F>;
 
 impl TransportProducer<Records> {
-    /// A producer of records at `place`, in a ring of [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES); see
-    /// [`create`](Self::create).
+    /// A producer of records at `place`, in a ring of
+    /// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES); see [`create`](Self::create).
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
@@ -50,7 +50,8 @@ impl<F: Format> TransportProducer<F> {
         Self { sender, next_msg_id: 0, has_send_time, in_reply_to: None, trace_id: None }
     }
 
-    /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where it is missing.
+    /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where
+    /// it is missing.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
@@ -66,12 +67,12 @@ impl<F: Format> TransportProducer<F> {
         TransportBuilder::to_create(place, Some(depth)).with_max_consumers(max_consumers).build_producer()
     }
 
-    /// Sends `payload`: waits for room as `patience` says. Returns the message's sequence. The bytes are copied once, into the ring.
+    /// Sends `payload`: waits for room as `patience` says. Returns the message's sequence. The bytes are copied once,
+    /// into the ring.
     ///
     /// # Errors
-    /// `TooLarge` at once if it can never be sent; `Full` for [`Patience::Now`]; `Publish` and `RequiredConsumer` say why a wait ended without
-    /// room. Nothing was sent.
-    /// Source: RFC 0007, "Sending".
+    /// `TooLarge` at once if it can never be sent; `Full` for [`Patience::Now`]; `Publish` and `RequiredConsumer` say
+    /// why a wait ended without room. Nothing was sent. Source: RFC 0007, "Sending".
     #[inline]
     pub fn send(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
         let letter = self.letter(kind);
@@ -114,14 +115,15 @@ impl<F: Format> TransportProducer<F> {
 
     /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
     ///
-    /// The bytes are those of the ring if what is free there now, in one piece, holds a message of `size_hint` bytes and one as long as
-    /// the last; otherwise those of a buffer that is kept for the next message, from which it is copied once there is room for it. So it
-    /// waits for its own room, whatever the hint. They hold whatever was there before. `encode` is called a second time, with enough
-    /// room, when it answers [`EncodeShort::Needs`] or [`EncodeShort::TooSmall`], so it must be repeatable.
+    /// The bytes are those of the ring if what is free there now, in one piece, holds a message of `size_hint` bytes
+    /// and one as long as the last; otherwise those of a buffer that is kept for the next message, from which it is
+    /// copied once there is room for it. So it waits for its own room, whatever the hint. They hold whatever was there
+    /// before. `encode` is called a second time, with enough room, when it answers [`EncodeShort::Needs`] or
+    /// [`EncodeShort::TooSmall`], so it must be repeatable.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and `Codec` with what `encode` failed with. Nothing was sent. `TooLarge` has the exact length if `encode`
-    /// says what it needs.
+    /// As [`send`](Self::send), and `Codec` with what `encode` failed with. Nothing was sent. `TooLarge` has the exact
+    /// length if `encode` says what it needs.
     ///
     /// # Panics
     /// If `encode` claims more bytes than it was given. Nothing was sent.
@@ -158,8 +160,9 @@ impl<F: Format> TransportProducer<F> {
         self.trace_id = trace_id;
     }
 
-    /// Which message the messages from now on answer; `None`: none. Its sequence travels with each of them, 8 bytes, in the place of the
-    /// [send time](TransportBuilder::with_send_time). The ends of a [topology](crate::topology) say it by themselves.
+    /// Which message the messages from now on answer; `None`: none. Its sequence travels with each of them, 8 bytes, in
+    /// the place of the [send time](TransportBuilder::with_send_time). The ends of a [topology](crate::topology) say it
+    /// by themselves.
     pub fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
         self.in_reply_to = sequence;
     }
@@ -174,10 +177,10 @@ impl<F: Format> TransportProducer<F> {
         self.wait_for_consumer(id, timeout)
     }
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if a consumer lives in it; one of
-    /// another version of the type replaces it, and consumers with ids of their own miss nothing ([`message`](crate::codec::message), "Older
-    /// versions"). Until then consumers get what is there and then `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which
-    /// ends for all of them.
+    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if
+    /// a consumer lives in it; one of another version of the type replaces it, and consumers with ids of their own miss
+    /// nothing ([`message`](crate::codec::message), "Older versions"). Until then consumers get what is there and then
+    /// `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which ends for all of them.
     pub fn hand_over(mut self) {
         self.leave_to_successor();
     }

@@ -1,7 +1,7 @@
 //! Whole messages from frames: frames go in, messages come out, or a fault that is counted.
 //!
-//! **Lives here:** [`Reassembler`]; no ring, no wait. **Builds on:** `frame`, `prefix`, `buffer`. **May touch it:** whoever has frames,
-//! wherever they come from: nothing that is in them is believed.
+//! **Lives here:** [`Reassembler`]; no ring, no wait. **Builds on:** `frame`, `prefix`, `buffer`. **May touch it:**
+//! whoever has frames, wherever they come from: nothing that is in them is believed.
 //!
 //! ```text
 //!             a beginning                      the frame that comes next
@@ -109,7 +109,8 @@ pub enum Pushed {
 }
 
 impl Malformed {
-    /// Whether the fault is that of the frames before the one that was pushed. That one begins a message, and is to be pushed again.
+    /// Whether the fault is that of the frames before the one that was pushed. That one begins a message, and is to be
+    /// pushed again.
     pub fn is_of_earlier_frames(&self) -> bool {
         matches!(self, Self::Unfinished { .. })
     }
@@ -173,7 +174,8 @@ impl Reassembler {
         self.skipped += before.skipped;
     }
 
-    /// Messages that were skipped, as far as can be told: frames of which no beginning was seen count as one message, however many.
+    /// Messages that were skipped, as far as can be told: frames of which no beginning was seen count as one message,
+    /// however many.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

@@ -1,7 +1,7 @@
 //! Messages as records: one contiguous piece each, as long as it is.
 //!
-//! **Lives here:** [`Records`] and its implementation of [`Format`]. **Builds on:** the rings of records below. **May touch it:** the
-//! transports.
+//! **Lives here:** [`Records`] and its implementation of [`Format`]. **Builds on:** the rings of records below. **May
+//! touch it:** the transports.
 
 use super::aside::{Aside, NotEncoded};
 use super::builder::Settings;
@@ -24,10 +24,11 @@ const ALIGN: usize = 16;
 
 /// Messages as records of a ring of bytes: the format to use unless there is a reason for another.
 ///
-/// A message takes as many lines of 64 bytes as it needs, whatever its length, so one ring serves small messages and large ones; it is
-/// encoded in the ring and read in the ring, in one piece. The depth of such a transport is the ring's size in bytes, rounded up to a power of
-/// two; [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is what a ring has whose builder gives none, and
-/// [`depth_for`](Format::depth_for) says what the messages in flight need. Sequences number the messages.
+/// A message takes as many lines of 64 bytes as it needs, whatever its length, so one ring serves small messages and
+/// large ones; it is encoded in the ring and read in the ring, in one piece. The depth of such a transport is the
+/// ring's size in bytes, rounded up to a power of two;
+/// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is what a ring has whose builder gives none,
+/// and [`depth_for`](Format::depth_for) says what the messages in flight need. Sequences number the messages.
 ///
 /// Layout, protocol and the reasons for them: RFC 0006.
 #[derive(Clone, Copy, Debug)]
@@ -253,7 +254,8 @@ impl Receiver for RecordReceiver {
         patience: Patience,
         mut dry: impl FnMut(&mut RecordConsumer, Option<ConsumeError>) -> TransportResult<Option<Self>>,
     ) -> TransportResult<Option<HeldRecord<'_>>> {
-        // The way that may lead into another ring hands out no message: one that is returned through memory costs more than all the rest.
+        // The way that may lead into another ring hands out no message: one that is returned through memory costs more
+        // than all the rest.
         if !self.consumer.has_record() {
             let counters = &mut self.counters;
             let is_there = self.consumer.prepare_or(patience, |end, reason| {

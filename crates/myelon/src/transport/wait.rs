@@ -1,6 +1,6 @@
 //! How an endpoint of a transport waits: as that of a ring.
 //!
-//! **Lives here:** the name that the contract has for it. **May touch it:** whoever configures a transport.
+//! **Lives here:** the name that the contract has for it. **May touch it:** the program that configures a transport.
 
 use disruptor_mp::WaitStrategy;
 

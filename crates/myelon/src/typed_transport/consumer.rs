@@ -1,7 +1,7 @@
 //! The receiving end of a stream of one type.
 //!
-//! **Lives here:** [`TypedConsumer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one process, one thread at a
-//! time.
+//! **Lives here:** [`TypedConsumer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one
+//! process, one thread at a time.
 
 use super::error::TypedReceiveError;
 use super::held::HeldTyped;
@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
 ///
-/// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes again. A consumer whose id
-/// the program chose keeps its place however it is dropped, until it [leaves](Self::leave) or has read up to *closed*: see
-/// [`TransportConsumer`].
+/// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes
+/// again. A consumer whose id the program chose keeps its place however it is dropped, until it [leaves](Self::leave)
+/// or has read up to *closed*: see [`TransportConsumer`].
 ///
 /// | to | use | the message is |
 /// |---|---|---|
@@ -69,8 +69,8 @@ pub struct TypedConsumer<T: Codec, F: Format = Records> {
 /// `TypedConsumer` on a mapped file; the place is an argument, not another type.
 pub type MmapTypedConsumer<T, F = Records> = TypedConsumer<T, F>;
 
-/// What [`TypedConsumer::receive_owned`] does about a message that is none. It is acknowledged and counted in either case: it would be
-/// no better the next time, and the stream has to go on.
+/// What [`TypedConsumer::receive_owned`] does about a message that is none. It is acknowledged and counted in either
+/// case: it would be no better the next time, and the stream has to go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUndecodable {
     /// Says so, once, with an error.
@@ -81,7 +81,8 @@ pub enum OnUndecodable {
 }
 
 impl<T: Codec> TypedConsumer<T, Records> {
-    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back after its death.
+    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back
+    /// after its death.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
@@ -91,12 +92,13 @@ impl<T: Codec> TypedConsumer<T, Records> {
 }
 
 impl<T: Codec, F: Format> TypedConsumer<T, F> {
-    /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it has.
+    /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it
+    /// has.
     ///
     /// # Errors
-    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type. Of types with
-    /// [`#[message]`](crate::codec::message) it names the first field or variant that differs, otherwise both tags. The stream's producer
-    /// sees who was refused in [`refusal`](super::TypedProducer::refusal).
+    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type. Of types
+    /// with [`#[message]`](crate::codec::message) it names the first field or variant that differs, otherwise both
+    /// tags. The stream's producer sees who was refused in [`refusal`](super::TypedProducer::refusal).
     pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait))
     }
@@ -114,8 +116,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait).with_consumer_id(id))
     }
 
-    /// The consumer that `builder` describes, whose content tag becomes that of `T`, or that of the older version of `T` that
-    /// the ring has.
+    /// The consumer that `builder` describes, whose content tag becomes that of `T`, or that of the older version of
+    /// `T` that the ring has.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
@@ -125,8 +127,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Ok(Self { raw, reading, builder, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
     }
 
-    /// Whether the messages of the stream are of one of the [older versions](Codec::older_versions) of `T`. They are decoded into
-    /// `T`, and cannot be read in place. Decided when it was attached, and anew whenever it goes on in another ring.
+    /// Whether the messages of the stream are of one of the [older versions](Codec::older_versions) of `T`. They are
+    /// decoded into `T`, and cannot be read in place. Decided when it was attached, and anew whenever it goes on in
+    /// another ring.
     pub fn is_of_older_version(&self) -> bool {
         self.reading.older.is_some()
     }
@@ -136,8 +139,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         self.on_undecodable = on_undecodable;
     }
 
-    /// The next message, whose bytes were not looked at yet; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is
-    /// none yet. Dropping it acknowledges it.
+    /// The next message, whose bytes were not looked at yet; waits for it as `patience` says. `None` only for
+    /// [`Patience::Now`], if there is none yet. Dropping it acknowledges it.
     ///
     /// # Errors
     /// `Transport`: the wait ended, or one message could not be put together and was skipped.
@@ -157,8 +160,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Ok(())
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and everything was received.
-    /// That there is nothing yet is an error that [`is_timed_out`](TypedReceiveError::is_timed_out).
+    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
+    /// everything was received. That there is nothing yet is an error that
+    /// [`is_timed_out`](TypedReceiveError::is_timed_out).
     ///
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
@@ -187,8 +191,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         or_end(self.next(patience), TypedReceiveError::is_closed)
     }
 
-    /// The next message, to be read and released in whatever thread or task while newer ones are received; `None` only for [`Patience::Now`].
-    /// One that was given back comes before newer ones.
+    /// The next message, to be read and released in whatever thread or task while newer ones are received; `None` only
+    /// for [`Patience::Now`]. One that was given back comes before newer ones.
     ///
     /// # Errors
     /// As [`TransportConsumer::next_held`].
@@ -231,11 +235,13 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
 
     /// The next message and its kind, decoded from a copy and acknowledged; `None` only for [`Patience::Now`].
     ///
-    /// It is decoded out of the sender's reach: nothing that a sender does to the bytes meanwhile can get past the checks. Acknowledged
-    /// means that it does not come again, should this process die before it has used it; with [`next`](Self::next) it would.
+    /// It is decoded out of the sender's reach: nothing that a sender does to the bytes meanwhile can get past the
+    /// checks. Acknowledged means that it does not come again, should this process die before it has used it; with
+    /// [`next`](Self::next) it would.
     ///
     /// # Errors
-    /// `Undecodable`, unless [`OnUndecodable::Skip`] was chosen: it was skipped, go on. `Transport` as for [`next`](Self::next).
+    /// `Undecodable`, unless [`OnUndecodable::Skip`] was chosen: it was skipped, go on. `Transport` as for
+    /// [`next`](Self::next).
     pub fn receive_owned(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
         let Self { raw, reading, builder, copy, on_undecodable } = self;
         loop {
@@ -261,7 +267,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         }
     }
 
-    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end).
+    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as
+    /// [`next_or_end`](Self::next_or_end).
     ///
     /// # Errors
     /// As [`receive_owned`](Self::receive_owned), but for the end in good order.
@@ -269,12 +276,12 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         or_end(self.receive_owned(patience), TypedReceiveError::is_closed)
     }
 
-    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that were. Each is
-    /// acknowledged when `handler` returns, and not if it panics.
+    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that
+    /// were. Each is acknowledged when `handler` returns, and not if it panics.
     ///
     /// # Errors
-    /// `Transport`: there is nothing and the ring says that nothing will come, or a message could not be put together and was skipped; those
-    /// before it were handed over.
+    /// `Transport`: there is nothing and the ring says that nothing will come, or a message could not be put together
+    /// and was skipped; those before it were handed over.
     pub fn process_available(
         &mut self,
         mut handler: impl FnMut(&TypedMessage<'_, T, F>),
@@ -333,8 +340,9 @@ fn attach<T: Codec, F: Format>(
     }
 }
 
-/// The consumer with which a stream goes on where the ring of `end` has nothing more: that of the ring that has replaced it. `reason` says why there
-/// is nothing; `None`: it was not waited for. Answers `None` where there is nothing for now, and with the reason where nothing will come.
+/// The consumer with which a stream goes on where the ring of `end` has nothing more: that of the ring that has
+/// replaced it. `reason` says why there is nothing; `None`: it was not waited for. Answers `None` where there is
+/// nothing for now, and with the reason where nothing will come.
 #[cold]
 #[inline(never)]
 fn go_on<T: Codec, F: Format>(

@@ -1,7 +1,7 @@
 //! A typed message that was received and is not acknowledged yet.
 //!
-//! **Lives here:** [`TypedMessage`], and the [`Reading`] of its stream. **Builds on:** the transport's message. **May touch
-//! it:** the application; it borrows its consumer, so there is one at a time.
+//! **Lives here:** [`TypedMessage`], and the [`Reading`] of its stream. **Builds on:** the transport's message. **May
+//! touch it:** the application; it borrows its consumer, so there is one at a time.
 
 use super::held::HeldTyped;
 use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec};
@@ -16,7 +16,8 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A message of type `T`: its bytes and what came with them by `Deref`, and their meaning by [`get`](Self::get) and
-/// [`decode`](Self::decode). Dropping it acknowledges it; while a panic unwinds it is not acknowledged, and comes again.
+/// [`decode`](Self::decode). Dropping it acknowledges it; while a panic unwinds it is not acknowledged, and comes
+/// again.
 ///
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
@@ -91,8 +92,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     /// ```
     ///
     /// # Errors
-    /// When the bytes are no `T`: drop the message to go on. [`OlderVersion`](CodecError::OlderVersion) for every message of a
-    /// stream of an older version, which can be [decoded](Self::decode) only.
+    /// When the bytes are no `T`: drop the message to go on. [`OlderVersion`](CodecError::OlderVersion) for every
+    /// message of a stream of an older version, which can be [decoded](Self::decode) only.
     #[inline(always)]
     pub fn get(&self) -> CodecResult<T::Archived<'_>>
     where
@@ -104,7 +105,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
         answer
     }
 
-    /// Takes the message out of the consumer's hands: it is then read and released in whatever thread or task, while newer ones are received.
+    /// Takes the message out of the consumer's hands: it is then read and released in whatever thread or task, while
+    /// newer ones are received.
     pub fn hold(self) -> HeldTyped<T, F> {
         HeldTyped::new(self.message.hold(), self.reading, self.is_counted.get())
     }
@@ -150,7 +152,8 @@ pub(super) struct Reading<T> {
     pub(super) elsewhere: Arc<Elsewhere>,
 }
 
-/// What other threads count: how many messages could be read, and how many not. A counter has one writer, which is the consumer.
+/// What other threads count: how many messages could be read, and how many not. A counter has one writer, which is the
+/// consumer.
 #[derive(Default)]
 pub(super) struct Elsewhere(Mutex<(u64, u64)>);
 
@@ -174,7 +177,8 @@ impl<T> Reading<T> {
 }
 
 impl<T: Codec> Reading<T> {
-    // On its own, a decoder is compiled the same wherever it is called: inlined into its caller, its loops took up to twice as long.
+    // On its own, a decoder is compiled the same wherever it is called: inlined into its caller, its loops took up to
+    // twice as long.
     #[inline(never)]
     pub(super) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
         Self::decode_as(self.older.as_ref(), bytes)

@@ -7,9 +7,9 @@
 //! | keeping messages while newer ones are received; a `for` loop | [`TypedConsumer::next_held`], [`HeldTyped`]; [`messages`](TypedConsumer::messages) |
 //! | what can go wrong | [`TypedPublishError`], [`TypedReceiveError`] |
 //!
-//! A stream says what its messages are: the type's [tag](crate::codec::TypeTag) stands in the ring, and a consumer of another type, or
-//! of another version of it, is refused when it attaches. What is sent is encoded where it is received from; see [`codec`](crate::codec)
-//! for how a type becomes a message.
+//! A stream says what its messages are: the type's [tag](crate::codec::TypeTag) stands in the ring, and a consumer of
+//! another type, or of another version of it, is refused when it attaches. What is sent is encoded where it is received
+//! from; see [`codec`](crate::codec) for how a type becomes a message.
 
 mod consumer;
 mod error;

@@ -1,7 +1,7 @@
 //! The sending end of a stream of one type.
 //!
-//! **Lives here:** [`TypedProducer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one process, one thread at a
-//! time.
+//! **Lives here:** [`TypedProducer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one
+//! process, one thread at a time.
 
 use super::error::TypedPublishError;
 use crate::codec::Codec;
@@ -54,8 +54,8 @@ pub struct TypedProducer<T: Codec, F: Format = Records> {
 pub type MmapTypedProducer<T, F = Records> = TypedProducer<T, F>;
 
 impl<T: Codec> TypedProducer<T, Records> {
-    /// A producer over records at `place`, in a ring of [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES); see
-    /// [`create`](Self::create).
+    /// A producer over records at `place`, in a ring of
+    /// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES); see [`create`](Self::create).
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
@@ -65,7 +65,8 @@ impl<T: Codec> TypedProducer<T, Records> {
 }
 
 impl<T: Codec, F: Format> TypedProducer<T, F> {
-    /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where it is missing.
+    /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where
+    /// it is missing.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].
@@ -93,13 +94,13 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
 
     /// Sends `message`: waits for room as `patience` says. Returns the message's sequence.
     ///
-    /// It is encoded into the ring itself if it fits into what is free there now, in one frame or record; otherwise into a buffer that is
-    /// kept, and copied. It waits for its own room and no more, and is encoded at most twice, however long it waits.
+    /// It is encoded into the ring itself if it fits into what is free there now, in one frame or record; otherwise
+    /// into a buffer that is kept, and copied. It waits for its own room and no more, and is encoded at most twice,
+    /// however long it waits.
     ///
     /// # Errors
-    /// `Codec` if it cannot be encoded; `Transport` and `RequiredConsumer` say why there was no room. Nothing was sent. One that can never fit
-    /// is `TooLarge` at once, whatever the ring holds.
-    /// Source: RFC 0008, "Streams".
+    /// `Codec` if it cannot be encoded; `Transport` and `RequiredConsumer` say why there was no room. Nothing was sent.
+    /// One that can never fit is `TooLarge` at once, whatever the ring holds. Source: RFC 0008, "Streams".
     pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
         let Self { raw, scratch, .. } = self;
         let sequence = raw.send_with(kind, message.size_hint(), patience, |into| message.encode(scratch, into))?;
@@ -162,10 +163,10 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         &mut self.raw
     }
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if a consumer lives in it; one of
-    /// another version of the type replaces it, and consumers with ids of their own miss nothing ([`message`](crate::codec::message), "Older
-    /// versions"). Until then consumers get what is there and then `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which
-    /// ends for all of them.
+    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if
+    /// a consumer lives in it; one of another version of the type replaces it, and consumers with ids of their own miss
+    /// nothing ([`message`](crate::codec::message), "Older versions"). Until then consumers get what is there and then
+    /// `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which ends for all of them.
     pub fn hand_over(mut self) {
         self.leave_to_successor();
     }

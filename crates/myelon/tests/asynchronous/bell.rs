@@ -32,7 +32,8 @@ fn victim_that_awaits_room_in_vain() {
     let begin = Usage::of(std::process::id()).unwrap();
     wait(Duration::from_secs(1));
     let used = Usage::of(std::process::id()).unwrap().since(begin);
-    // 20 slices of the thread that sleeps at the consumer's bell. A task that looked each millisecond would switch a thousand times.
+    // 20 slices of the thread that sleeps at the consumer's bell. A task that looked each millisecond would switch a
+    // thousand times.
     assert!(used.voluntary_switches < 150, "{used:?}");
     say("DONE");
 }

@@ -1,4 +1,5 @@
-//! The loop that is written first ends without an error where the sender closes, and with the one that says so where it dies: see also `death`.
+//! The loop that is written first ends without an error where the sender closes, and with the one that says so where it
+//! dies: see also `death`.
 
 use crate::death::victim;
 use crate::stage::{awaited, in_either_runtime};

@@ -1,4 +1,5 @@
-//! Both ends of a topology as tasks of one thread: an end that blocks the thread blocks the other end, and the test with it.
+//! Both ends of a topology as tasks of one thread: an end that blocks the thread blocks the other end, and the test
+//! with it.
 
 use myelon::Patience;
 use myelon::asynchronous::{AsyncScheduler, AsyncWorker};

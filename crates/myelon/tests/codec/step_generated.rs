@@ -1,4 +1,5 @@
-//! What flatbuffers' compiler makes of the schema below, by hand in its style and with the object API; only what the tests use.
+//! What flatbuffers' compiler makes of the schema below, by hand in its style and with the object API; only what the
+//! tests use.
 //!
 //! ```text
 //! table Sequence { id: ulong; tokens: [uint]; blocks: [uint]; }

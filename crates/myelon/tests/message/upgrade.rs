@@ -1,4 +1,5 @@
-//! A type is upgraded while its stream lives: a writer of another version replaces the ring, and every reader with an id of its own gets all of both.
+//! A type is upgraded while its stream lives: a writer of another version replaces the ring, and every reader with an
+//! id of its own gets all of both.
 
 use myelon::liveness::{Ending, RefusalCause, WaitingFor};
 use myelon::prelude::*;
@@ -444,7 +445,8 @@ fn a_new_ring_without_places_for_all_who_are_to_come_over_is_refused_and_the_old
     assert_eq!(again.origin(), Origin::TookOver);
 }
 
-/// Without an id there is no place to keep, and no promise; nothing is lost all the same while the new ring has not wrapped.
+/// Without an id there is no place to keep, and no promise; nothing is lost all the same while the new ring has not
+/// wrapped.
 #[test]
 fn a_reader_without_an_id_goes_on_with_the_oldest_message_of_the_new_ring() {
     let stage = Stage::new();

@@ -1,7 +1,7 @@
 //! Senders that send what no sender of ours sends.
 //!
-//! **Lives here:** a sender that writes frames by hand. **Builds on:** a ring of frames, and the transport's receiving end.
-//! **May touch it:** whoever finds another way to be wrong.
+//! **Lives here:** a sender that writes frames by hand. **Builds on:** a ring of frames, and the transport's receiving
+//! end. **May touch it:** whoever finds another way to be wrong.
 
 use crate::stage::{DEPTH, Small, everywhere, payload};
 use myelon::counters::ids;
@@ -138,7 +138,8 @@ fn a_wait_ends_where_there_is_a_message_to_receive_or_a_fault_to_tell_and_nowher
 fn a_receiver_that_starts_in_the_middle_begins_with_the_next_message() {
     everywhere(|place| {
         let mut producer = build_shared_single_producer::<Small>(&place, DEPTH).build_producer(zeroed).unwrap();
-        // Somebody who reads frames, not messages, stands in the middle of the first; the third wraps around the ring behind it.
+        // Somebody who reads frames, not messages, stands in the middle of the first; the third wraps around the ring
+        // behind it.
         let mut reader = attach_shared_consumer::<Small>(&place, 0).build_consumer().unwrap();
         for id in 0..3 {
             publish_framed_payload(&mut producer, id, &payload(100, id as usize), 0, Patience::Now).unwrap();

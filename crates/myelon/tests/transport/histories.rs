@@ -1,8 +1,9 @@
-//! Whoever joins, leaves, dies and comes back, in whatever order: each consumer gets exactly the messages that its position entitles it to,
-//! whole and in order.
+//! Whoever joins, leaves, dies and comes back, in whatever order: each consumer gets exactly the messages that its
+//! position entitles it to, whole and in order.
 //!
-//! **Lives here:** the acts, what is expected of each consumer, and their comparison. **Builds on:** `stage`, proptest, and the hook that
-//! lets an end die while its process lives (feature `dst`). **May touch it:** an act that both ends offer can be added.
+//! **Lives here:** the acts, what is expected of each consumer, and their comparison. **Builds on:** `stage`, proptest,
+//! and the hook that lets an end die while its process lives (feature `dst`). **May touch it:** an act that both ends
+//! offer can be added.
 
 use crate::stage::{Aligned, Small, Subject, TempDir, payload, watchdog};
 use myelon::codec::EncodeShort;
@@ -94,7 +95,8 @@ struct Consumer<F: Subject> {
     end: Option<FramedTransportConsumer<F>>,
     /// What it has yet to receive.
     due: VecDeque<Sent>,
-    /// How many of those were in its predecessor's hands, or in those of a handler that panicked, and are marked when they come again.
+    /// How many of those were in its predecessor's hands, or in those of a handler that panicked, and are marked when
+    /// they come again.
     marked: usize,
     /// How many of those have been in its own hands.
     held: usize,
@@ -214,7 +216,8 @@ impl<F: Subject> Scene<F> {
         let from = end.current_sequence() + 1;
         self.consumers[who] = Some(match dead {
             Some(dead) => {
-                // Who began in the middle of a message and died there comes back to the rest of that message, which it skips.
+                // Who began in the middle of a message and died there comes back to the rest of that message, which it
+                // skips.
                 let comes_next = |first| first == from || (dead.may_skip && from < first);
                 let first = dead.due.front().map(|sent| sent.first);
                 assert!(first.is_none_or(comes_next), "{from} instead of {first:?}");

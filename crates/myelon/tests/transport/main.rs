@@ -10,7 +10,7 @@
 //! | what can never fit is waited for | `conformance::a_message_that_can_never_be_sent_is_refused_at_once_with_the_depth_to_ask_for` |
 //! | a large frame overflows a stack | `tests/transport_cost.rs` |
 //! | 64 bytes cost a frame of 64 KiB | `conformance::counters_say_what_was_sent_joined_and_copied` |
-//! | a message in somebody's hands is overwritten, or comes in parts to a successor | `held::*` |
+//! | a message that is held is overwritten, or comes in parts to a successor | `held::*` |
 //! | another frame or another message type is read | `conformance::another_frame_or_another_tag_is_refused` |
 
 mod broken;

@@ -1,4 +1,5 @@
-//! The loop that is written first ends without an error where the sender closes, and with the one that says so where it dies.
+//! The loop that is written first ends without an error where the sender closes, and with the one that says so where it
+//! dies.
 
 use crate::stage::{BYTES, Frame, Stream};
 use myelon::prelude::*;

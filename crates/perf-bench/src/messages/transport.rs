@@ -1,5 +1,5 @@
-//! Our transport, which knows kinds, splits what is too long for a frame and names what went wrong: over records, and over
-//! frames.
+//! Our transport, which knows kinds, splits what is too long for a frame and names what went wrong: over records, and
+//! over frames.
 //!
 //! **Lives here:** [`OverRecords`], [`OverFrames`], and [`InFewFrames`] for the question what large frames cost.
 //! **Builds on:** `myelon::transport`. **May touch it:** `messages`, `frames`.

@@ -223,7 +223,8 @@ impl AlphaThroughput {
         };
         while read().0 < self.slots as u64 {}
         side.measured(|| {
-            // From the start of both sides: one call of it reads as long as there is something, and may outlast the run.
+            // From the start of both sides: one call of it reads as long as there is something, and may outlast the
+            // run.
             let begin = Instant::now();
             let (count, total) = loop {
                 let (count, total) = read();

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::limits::reserve::SHARED_MEMORY_DIR;
 
 /// What the roles of a measurement find in their environment. Crossbar keeps a registry of all topics of a machine,
-/// which nobody would remove; this way every measurement has one, with a name that begins as those of its segments
+/// which nothing would remove; this way every measurement has one, with a name that begins as those of its segments
 /// do.
 pub(crate) fn environment(prefix: &str) -> [(&'static str, PathBuf); 1] {
     [("CROSSBAR_REGISTRY", Path::new(SHARED_MEMORY_DIR).join(format!("{prefix}-registry")))]

@@ -1,7 +1,8 @@
-//! One producer and several consumers: what another consumer costs the producer, and how far apart they hear of an event.
+//! One producer and several consumers: what another consumer costs the producer, and how far apart they hear of an
+//! event.
 //!
-//! **Lives here:** [`Bursts`], [`Spread`]. **Builds on:** the library's interface. **May touch it:** `workload`; the name
-//! of [`publish_burst`] is known to `roles`, which has its instructions counted.
+//! **Lives here:** [`Bursts`], [`Spread`]. **Builds on:** the library's interface. **May touch it:** `workload`; the
+//! name of [`publish_burst`] is known to `roles`, which has its instructions counted.
 
 use std::time::Instant;
 
@@ -21,8 +22,8 @@ const RING: usize = 0;
 const WORDS: usize = 8;
 const SLOTS: usize = 4096;
 
-/// What one event costs the producer, one by one, while no consumer is slow: it publishes half a ring, the consumers read
-/// it, and so on. Nobody reads meanwhile, so the figure means the same whether consumers share cpus or not.
+/// What one event costs the producer, one by one, while no consumer is slow: it publishes half a ring, the consumers
+/// read it, and so on. Nobody reads meanwhile, so the figure means the same whether consumers share cpus or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bursts {
     /// Whether instructions are counted instead of time. The measurement is then the number of events, by which whoever
@@ -145,7 +146,8 @@ pub(crate) struct Spread {
     pub(crate) figure: Figure,
 }
 
-/// What a consumer tells the producer: on cache lines of its own, when it received an event, and how many it has received.
+/// What a consumer tells the producer: on cache lines of its own, when it received an event, and how many it has
+/// received.
 struct Receipt<'m> {
     at_ns: &'m Word,
     count: &'m Word,

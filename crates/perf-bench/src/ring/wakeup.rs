@@ -1,6 +1,7 @@
 //! The price of not spinning: what a sleeping consumer costs, and how long its wake-up takes.
 //!
-//! **Lives here:** [`Parked`], [`Ticking`], [`Idle`]. **Builds on:** the library's interface. **May touch it:** `workload`.
+//! **Lives here:** [`Parked`], [`Ticking`], [`Idle`]. **Builds on:** the library's interface. **May touch it:**
+//! `workload`.
 
 use std::time::{Duration, Instant};
 

@@ -3,9 +3,9 @@
 //! **Lives here:** [`BroadcastStep`]; [`remove`], for what its killed roles leave. **Builds on:** `myelon::topology`.
 //! **May touch it:** `workload`; `roles`, after every measurement.
 //!
-//! Workers that spin need a cpu each, and a measurement has two. So all workers are ends of one process, which polls them
-//! in turn: every ring of a real topology is there, and what is measured is the scheduler's work and that of its workers
-//! one after the other, not at once.
+//! Workers that spin need a cpu each, and a measurement has two. So all workers are ends of one process, which polls
+//! them in turn: every ring of a real topology is there, and what is measured is the scheduler's work and that of its
+//! workers one after the other, not at once.
 
 use std::time::{Duration, Instant};
 

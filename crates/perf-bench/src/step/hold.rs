@@ -28,8 +28,8 @@ const KIND_STEP: u8 = 0;
 /// The kind of the last one.
 const KIND_STOP: u8 = 1;
 
-/// A ring that is filled once without a reader, and then carries steps for a second. The measurement is how often it was
-/// full.
+/// A ring that is filled once without a reader, and then carries steps for a second. The measurement is how often it
+/// was full.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HoldSteps;
 

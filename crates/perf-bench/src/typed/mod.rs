@@ -1,7 +1,7 @@
 //! A scheduler's step as a typed message, there and back, through each codec; and beside it as many bytes without one.
 //!
-//! **Lives here:** [`TypedRoundTrip`], the subject; [`costs`], the differences that a table does
-//! not show. **Builds on:** `way`, `step`, `workload::round_trips`. **May touch it:** `main`; `workload` lists the subject.
+//! **Lives here:** [`TypedRoundTrip`], the subject; [`costs`], the differences that a table does not show. **Builds
+//! on:** `way`, `step`, `workload::round_trips`. **May touch it:** `main`; `workload` lists the subject.
 
 mod step;
 mod way;

@@ -1,6 +1,7 @@
 //! A consumer on a thread of its own.
 //!
-//! **Lives here:** [`AutoConsumer`]. **Builds on:** `consumer_face`; how events, or records, are handed out is their consumer's. **May touch it:** whoever started it.
+//! **Lives here:** [`AutoConsumer`]. **Builds on:** `consumer_face`; how events, or records, are handed out is their
+//! consumer's. **May touch it:** the program that started it.
 
 use super::consumer_face::ConsumerEnd;
 use super::error::ConsumeError;
@@ -20,8 +21,9 @@ const STOP_LATENCY: Duration = Duration::from_millis(20);
 pub enum AutoConsumerEnd {
     /// It was told to stop.
     ShutDown,
-    /// The ring ended: closed, replaced, or its producer died. Everything published was handled. Never [`ConsumeError::Os`]: where the
-    /// operating system refuses to say whether the producer lives, the thread goes on and asks again after a pause.
+    /// The ring ended: closed, replaced, or its producer died. Everything published was handled. Never
+    /// [`ConsumeError::Os`]: where the operating system refuses to say whether the producer lives, the thread goes on
+    /// and asks again after a pause.
     RingEnded(ConsumeError),
     /// It has not ended: it was its own handler that wanted to wait for it. It goes on when the handler returns.
     InItsHandler,
@@ -29,18 +31,19 @@ pub enum AutoConsumerEnd {
     Forked,
 }
 
-/// A thread that hands every event, or every record, to a handler. Dropping it stops the thread after the event that is in the handler, and waits for
-/// that; in the handler itself, and in a child of `fork`, it does not wait.
+/// A thread that hands every event, or every record, to a handler. Dropping it stops the thread after the event that is
+/// in the handler, and waits for that; in the handler itself, and in a child of `fork`, it does not wait.
 ///
-/// However the thread ends, the ring goes on holding what it has not acknowledged, for whoever attaches again under its id, as after
-/// [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics, when its producer has died. Two
-/// ways give the place up: [`leave`](Self::leave), and having handled everything up to *closed*. Without an id there is no place to keep.
+/// However the thread ends, the ring goes on holding what it has not acknowledged, for whoever attaches again under its
+/// id, as after [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics,
+/// when its producer has died. Two ways give the place up: [`leave`](Self::leave), and having handled everything up to
+/// *closed*. Without an id there is no place to keep.
 ///
-/// While the operating system refuses to say whether the producer lives (its descriptors were closed, say), the thread handles what is
-/// published, looking once in 20 ms, and hears of *closed* and *replaced*, but not of a death.
+/// While the operating system refuses to say whether the producer lives (its descriptors were closed, say), the thread
+/// handles what is published, looking once in 20 ms, and hears of *closed* and *replaced*, but not of a death.
 ///
-/// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): every 64, and once 10 ms
-/// have passed since the last time, so a handler that takes long is not taken for one that hangs.
+/// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): every
+/// 64, and once 10 ms have passed since the last time, so a handler that takes long is not taken for one that hangs.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};
@@ -92,8 +95,8 @@ struct Orders {
 }
 
 impl AutoConsumer {
-    /// Runs `process` on a thread: it hands what can be read now to a handler, as long as what it is given says so after each, and says how many
-    /// that were.
+    /// Runs `process` on a thread: it hands what can be read now to a handler, as long as what it is given says so
+    /// after each, and says how many that were.
     pub(crate) fn start<C: ConsumerEnd + Send + 'static>(
         mut consumer: C,
         core: Option<CoreSetting>,
@@ -117,13 +120,14 @@ impl AutoConsumer {
                 match consumer.wait_until_available(Some(Instant::now() + STOP_LATENCY)) {
                     // What is damaged was stepped over and counted; the ring goes on after it.
                     Ok(()) | Err(ConsumeError::TimedOut { .. } | ConsumeError::Damaged { .. }) => {}
-                    // No end: nothing was concluded, and events that are published can be read all the same. The answer came at once, so
-                    // the pause is made here.
+                    // No end: nothing was concluded, and events that are published can be read all the same. The answer
+                    // came at once, so the pause is made here.
                     Err(ConsumeError::Os { .. }) => std::thread::sleep(STOP_LATENCY),
                     Err(end) => return AutoConsumerEnd::RingEnded(end),
                 }
             }
-            // One that may not run has handled nothing: it gives up its own place, and keeps that of the one it was to go on for.
+            // One that may not run has handled nothing: it gives up its own place, and keeps that of the one it was to
+            // go on for.
             if told.leave.load(Ordering::Relaxed) || (!may_run && !consumer.has_rejoined()) {
                 consumer.leave_on_drop();
             }
@@ -139,15 +143,15 @@ impl AutoConsumer {
         Ok(Self { orders, thread: Some(thread) })
     }
 
-    /// Tells the thread to stop after the event that is in the handler; returns at once. What it has not come to stays in the ring, and a
-    /// batch that ends so has no last event.
+    /// Tells the thread to stop after the event that is in the handler; returns at once. What it has not come to stays
+    /// in the ring, and a batch that ends so has no last event.
     pub fn shutdown(&self) {
         // Release, partner in the thread's `goes_on`: an order to leave comes first.
         self.orders.stop.store(true, Ordering::Release);
     }
 
-    /// Waits until the thread has ended. In the thread's own handler, and in a child of `fork`, that cannot be waited for:
-    /// [`InItsHandler`](AutoConsumerEnd::InItsHandler), [`Forked`](AutoConsumerEnd::Forked).
+    /// Waits until the thread has ended. In the thread's own handler, and in a child of `fork`, that cannot be waited
+    /// for: [`InItsHandler`](AutoConsumerEnd::InItsHandler), [`Forked`](AutoConsumerEnd::Forked).
     ///
     /// # Errors
     /// The handler's panic, as `std::thread::JoinHandle::join` gives it; the event that it was in is not acknowledged.
@@ -168,8 +172,9 @@ impl AutoConsumer {
         self.join()
     }
 
-    /// [`shutdown_and_join`](Self::shutdown_and_join), and gives the place up: what was not handled is lost to this id, and the id is free. A
-    /// thread that has ended by itself before has kept its place, unless it had handled everything up to *closed*.
+    /// [`shutdown_and_join`](Self::shutdown_and_join), and gives the place up: what was not handled is lost to this id,
+    /// and the id is free. A thread that has ended by itself before has kept its place, unless it had handled
+    /// everything up to *closed*.
     ///
     /// # Errors
     /// The handler's panic; the place is kept.
@@ -179,8 +184,8 @@ impl AutoConsumer {
         self.shutdown_and_join()
     }
 
-    /// Whether the thread runs. A thread whose handler has panicked does not, and none of a parent does in its forked child. If this is
-    /// `false`, it stays `false`.
+    /// Whether the thread runs. A thread whose handler has panicked does not, and none of a parent does in its forked
+    /// child. If this is `false`, it stays `false`.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(Companion::is_running)
     }

@@ -1,7 +1,7 @@
 //! The reading end of a ring of events.
 //!
-//! **Lives here:** [`SharedConsumer`]; what it hands out is in `lease`, how it waits in `consumer_end`. **Builds on:** `reader` for the
-//! algorithm. **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`SharedConsumer`]; what it hands out is in `lease`, how it waits in `consumer_end`. **Builds on:**
+//! `reader` for the algorithm. **May touch it:** one process, one thread at a time.
 
 use super::consumer_end::ConsumerBase;
 use super::consumer_face::{ConsumerMut, HasConsumer};
@@ -21,13 +21,13 @@ use std::time::Instant;
 
 /// One consumer of a ring: it sees every event from its start on, in order, and the producer waits for it.
 ///
-/// Delivery is *at least once*: an event is acknowledged when its lease is dropped, never before the application has seen it. A
-/// consumer that is killed and comes back under its id gets what it had not acknowledged again, marked
+/// Delivery is *at least once*: an event is acknowledged when its lease is dropped, never before the application has
+/// seen it. A consumer that is killed and comes back under its id gets what it had not acknowledged again, marked
 /// [redelivered](Lease::is_redelivered).
 ///
 /// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
-/// [`keep_place`](Self::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program chose: who
-/// attaches again under that id, in whatever process, continues as after a death.
+/// [`keep_place`](Self::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program
+/// chose: who attaches again under that id, in whatever process, continues as after a death.
 pub struct SharedConsumer<E: Event, F: SlotForm = Stamped> {
     pub(super) end: ConsumerBase<Slots<E, F>>,
 }
@@ -40,12 +40,13 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Self { end }
     }
 
-    /// The next event, in its slot; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet. The lease gives
-    /// access to the slot itself; dropping it acknowledges the event.
+    /// The next event, in its slot; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is
+    /// none yet. The lease gives access to the slot itself; dropping it acknowledges the event.
     ///
     /// # Errors
-    /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring and asks nobody, so it
-    /// does not hear of a producer that was killed: for that there is [`check_producer`](Self::check_producer).
+    /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring
+    /// and asks no process, so it does not hear of a producer that was killed: for that there is
+    /// [`check_producer`](Self::check_producer).
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
         if !self.end.side.look() && !self.end.wait_as(patience)? {
@@ -54,8 +55,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(Some(Lease::new(&mut self.end.side)))
     }
 
-    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and everything was read. That
-    /// there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and
+    /// everything was read. That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
     ///
     /// ```
     /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -83,8 +84,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
 
-    /// Everything that can be read now, at most `max` events, as one lease that is acknowledged as a whole; waits for the first of them as
-    /// `patience` says. `None` only for [`Patience::Now`], if there is none yet.
+    /// Everything that can be read now, at most `max` events, as one lease that is acknowledged as a whole; waits for
+    /// the first of them as `patience` says. `None` only for [`Patience::Now`], if there is none yet.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -172,24 +173,24 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(BatchLease::new(&mut self.end.side, max))
     }
 
-    /// The next event, to be released from whatever thread while newer ones are read; waits for it as `patience` says. `None` only for
-    /// [`Patience::Now`], if there is none.
+    /// The next event, to be released from whatever thread while newer ones are read; waits for it as `patience` says.
+    /// `None` only for [`Patience::Now`], if there is none.
     ///
-    /// An event that was given back comes before newer ones. A consumer can hold 64: at that bound nothing is handed out, in whatever way, before
-    /// one is released or given back.
+    /// An event that was given back comes before newer ones. A consumer can hold 64: at that bound nothing is handed
+    /// out, in whatever way, before one is released or given back.
     ///
     /// # Errors
-    /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` only for [`Patience::Now`]: any other patience
-    /// waits for a release as well.
+    /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` only for
+    /// [`Patience::Now`]: any other patience waits for a release as well.
     pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
         Ok(self.next(patience)?.map(Lease::hold))
     }
 
     /// The events of the ring, each its own, until the producer has closed it.
     ///
-    /// An event of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and [`hold`](crate::Taken::hold) takes it
-    /// along. One at a time is handed out at the cost of a lock: where that counts, take leases. More than 64 at a time are waited for until one
-    /// is dropped.
+    /// An event of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and
+    /// [`hold`](crate::Taken::hold) takes it along. One at a time is handed out at the cost of a lock: where that
+    /// counts, take leases. More than 64 at a time are waited for until one is dropped.
     ///
     /// ```
     /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
@@ -208,15 +209,17 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// # }
     /// ```
     ///
-    /// An error is yielded, and ends the loop if it says that nothing will come any more: `Replaced`, `ProducerDied`, `Forked`.
+    /// An error is yielded, and ends the loop if it says that nothing will come any more: `Replaced`, `ProducerDied`,
+    /// `Forked`.
     pub fn messages(&mut self) -> Messages<'_, Self> {
         Messages::new(self)
     }
 
     /// Hands everything that can be read now to `handler`, and returns how many events that were.
     ///
-    /// They are acknowledged as it goes: every 64 events, and once 10 ms have passed since the last time; so a producer sees that a handler
-    /// that takes long makes progress, and gets room. If `handler` panics, the events before that one are acknowledged, and it is not.
+    /// They are acknowledged as it goes: every 64 events, and once 10 ms have passed since the last time; so a producer
+    /// sees that a handler that takes long makes progress, and gets room. If `handler` panics, the events before that
+    /// one are acknowledged, and it is not.
     pub fn process_available(&mut self, mut handler: impl FnMut(&E, Sequence)) -> usize {
         self.process_available_to_end(|event, sequence, _| handler(event, sequence))
     }
@@ -230,8 +233,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         })
     }
 
-    /// [`process_available_to_end`](Self::process_available_to_end), as long as `handler` returns `true`; the event for which it does not
-    /// is handled.
+    /// [`process_available_to_end`](Self::process_available_to_end), as long as `handler` returns `true`; the event for
+    /// which it does not is handled.
     #[inline]
     pub(crate) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
         if !self.end.side.is_plain() {
@@ -244,7 +247,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     }
 
     /// [`process_while`](Self::process_while) where messages are held: each event is acknowledged by itself.
-    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for both.
+    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for
+    // both.
     #[inline(always)]
     fn process_among_held(&mut self, handler: &mut impl FnMut(&E, Sequence, bool) -> bool) -> usize {
         let most = self.end.capacity();
@@ -271,9 +275,9 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
             let run = batch.consumer.core.memory().payloads(begin, end.min(begin + batch.consumer.pace.run() as i64));
             for event in run {
                 let sequence = batch.position;
-                // SAFETY: published, which `look_for_all` has seen (Acquire), and our gate, which keeps the producer off this slot, is not
-                // beyond it: `acknowledge` moves it to `position`, and nothing else does while `batch` borrows the consumer. Every bit
-                // pattern is an `E`.
+                // SAFETY: published, which `look_for_all` has seen (Acquire), and our gate, which keeps the producer
+                // off this slot, is not beyond it: `acknowledge` moves it to `position`, and nothing else does while
+                // `batch` borrows the consumer. Every bit pattern is an `E`.
                 let goes_on = handler(unsafe { event.as_ref() }, sequence, sequence + 1 == end);
                 batch.position = sequence + 1;
                 if !goes_on {
@@ -289,13 +293,14 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         true
     }
 
-    /// Gives the place up, whatever was asked for before: what was not acknowledged is lost to this id, and the id is free. A producer that
-    /// requires this consumer is told.
+    /// Gives the place up, whatever was asked for before: what was not acknowledged is lost to this id, and the id is
+    /// free. A producer that requires this consumer is told.
     pub fn leave(mut self) {
         self.end.leave_on_drop();
     }
 
-    /// Steps over the next event without looking at it: for one that has killed its consumer before. `false` if there is none now.
+    /// Steps over the next event without looking at it: for one that has killed its consumer before. `false` if there
+    /// is none now.
     pub fn skip(&mut self) -> bool {
         self.try_consume_next_leased().is_some()
     }

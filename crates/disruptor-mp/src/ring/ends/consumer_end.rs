@@ -1,7 +1,8 @@
 //! What a consumer is, whatever lies in its ring: its waits, and what it says of its ring.
 //!
-//! **Lives here:** [`ConsumerBase`] and its waits; users see it through `consumer_face`. **Builds on:** `consumer_side`, which is all of it but the waiter. **May touch it:** the
-//! consumers of events and of records, which are one of these each.
+//! **Lives here:** [`ConsumerBase`] and its waits; users see it through `consumer_face`. **Builds on:**
+//! `consumer_side`, which is all of it but the waiter. **May touch it:** the consumers of events and of records, which
+//! are one of these each.
 
 use super::consumer_side::{ConsumerSide, Parting};
 use super::error::ConsumeError;
@@ -20,8 +21,8 @@ use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, W
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a consumer knows of its ring beside what it reads. No user gets at it: exchanged for that of another, it would move record numbers
-/// from one ring to another.
+/// What a consumer knows of its ring beside what it reads. No user gets at it: exchanged for that of another, it would
+/// move record numbers from one ring to another.
 pub struct ConsumerBase<S: Carries> {
     waiter: Waiter,
     /// Borrowed by a wait, beside the waiter.
@@ -64,7 +65,8 @@ impl<S: Carries> ConsumerBase<S> {
         Err(ConsumeError::TimedOut { waited: Duration::ZERO })
     }
 
-    /// Waits for the next event, which was not there a moment ago. `false`: it is not there yet, and `patience` is not to wait.
+    /// Waits for the next event, which was not there a moment ago. `false`: it is not there yet, and `patience` is not
+    /// to wait.
     #[inline(never)]
     pub(super) fn wait_as(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
         match patience {

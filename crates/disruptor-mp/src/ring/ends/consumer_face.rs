@@ -1,7 +1,8 @@
 //! The face that all consumers share: what they say of their ring and of its producer, and how they go.
 //!
-//! **Lives here:** [`ConsumerEnd`]; its methods, written once for the trait and for every consumer. **Builds on:** `consumer_end`, which does the
-//! work. **May touch it:** consumers of this crate and of the layers above, which hold one of this crate's.
+//! **Lives here:** [`ConsumerEnd`]; its methods, written once for the trait and for every consumer. **Builds on:**
+//! `consumer_end`, which does the work. **May touch it:** consumers of this crate and of the layers above, which hold
+//! one of this crate's.
 
 use super::consumer_end::ConsumerBase;
 use super::error::ConsumeError;
@@ -9,13 +10,15 @@ use super::patience::Patience;
 use crate::ring::memory::layout::Carries;
 use crate::{CounterHandle, CountersFile};
 
-/// What every consumer can be asked and told, whatever its ring carries: its producer, its place in the ring, its counters, reports.
+/// What every consumer can be asked and told, whatever its ring carries: its producer, its place in the ring, its
+/// counters, reports.
 ///
-/// [`SharedConsumer`](crate::SharedConsumer), [`RecordConsumer`](crate::RecordConsumer) and the consumers of the layers above have these methods
-/// themselves; the trait is for code that takes any of them. It is sealed. No end lends its part that is common to all: two ends cannot be
-/// exchanged in part.
+/// [`SharedConsumer`](crate::SharedConsumer), [`RecordConsumer`](crate::RecordConsumer) and the consumers of the layers
+/// above have these methods themselves; the trait is for code that takes any of them. It is sealed. No end lends its
+/// part that is common to all: two ends cannot be exchanged in part.
 ///
-/// Sequences here are those that users see: numbers of events, of records, or of messages in frames that of the last frame.
+/// Sequences here are those that users see: numbers of events, of records, or of messages in frames that of the last
+/// frame.
 ///
 /// ```
 /// use disruptor_mp::{ConsumerEnd, attach_shared_consumer, build_shared_single_producer};
@@ -119,12 +122,13 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::wait_strategy(self); self.base().wait_strategy())
         }
 
-        /// Waits until there is something that the next receiving call finds without waiting, and does not take it: an event, a record, a
-        /// whole message, or a message that cannot be read, of which that call says so. What lies between records, and the rest of a message
-        /// that began before this consumer came, is stepped over.
+        /// Waits until there is something that the next receiving call finds without waiting, and does not take it: an
+        /// event, a record, a whole message, or a message that cannot be read, of which that call says so. What lies
+        /// between records, and the rest of a message that began before this consumer came, is stepped over.
         ///
         /// # Errors
-        /// See [`ConsumeError`](disruptor_mp::ConsumeError); everything published before the end is there to be received first.
+        /// See [`ConsumeError`](disruptor_mp::ConsumeError); everything published before the end is there to be
+        /// received first.
         $($vis)* fn wait_until_available(
             &mut self,
             patience: impl Into<$crate::Patience>,
@@ -142,14 +146,14 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::check_producer(self); self.base_mut().0.check_producer())
         }
 
-        /// Why nothing will be published any more, whatever is still to be read: `Closed`, `Replaced` or `ProducerDied`;
-        /// `None` as long as the producer is there. Looks at flags and at one lock.
+        /// Why nothing will be published any more, whatever is still to be read: `Closed`, `Replaced` or
+        /// `ProducerDied`; `None` as long as the producer is there. Looks at flags and at one lock.
         $($vis)* fn end_of_publishing(&self) -> Option<$crate::ConsumeError> {
             $crate::__face_method!($in; ConsumerEnd::end_of_publishing(self); self.base().end_of_publishing())
         }
 
-        /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or the
-        /// ring has ended, nothing waits, and the report says so.
+        /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or
+        /// the ring has ended, nothing waits, and the report says so.
         $($vis)* fn stall_report(&self, waited: ::std::time::Duration) -> $crate::StallReport {
             $crate::__face_method!($in; ConsumerEnd::stall_report(self, waited); self.base().stall_report(waited))
         }
@@ -159,8 +163,8 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::current_sequence(self); self.base().current_sequence())
         }
 
-        /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale at
-        /// once.
+        /// The sequence of the last published event, as the producer's cursor has it; -1 if there is none. Goes stale
+        /// at once.
         $($vis)* fn producer_sequence(&self) -> $crate::Sequence {
             $crate::__face_method!($in; ConsumerEnd::producer_sequence(self); self.base().producer_sequence())
         }
@@ -173,7 +177,8 @@ macro_rules! consumer_end_methods {
 
         /// A [`Doorbell`](disruptor_mp::Doorbell) for this consumer. It is not armed.
         ///
-        /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
+        /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it
+        /// is armed.
         ///
         /// # Errors
         /// `Unsupported`: this system has no eventfd. Otherwise the system refused an eventfd or a thread.
@@ -181,19 +186,19 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::doorbell(self); self.base().doorbell())
         }
 
-        /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged, for the
-        /// consumer that attaches next under its id. Two ends give the place up nevertheless: one that says so (`leave`), and one that has
-        /// read up to *closed*. For work that must not be lost when an error, a cancelled task or a panic drops its consumer; the producer
-        /// is told, as of a death, once it waits for the place.
+        /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged,
+        /// for the consumer that attaches next under its id. Two ends give the place up nevertheless: one that says so
+        /// (`leave`), and one that has read up to *closed*. For work that must not be lost when an error, a cancelled
+        /// task or a panic drops its consumer; the producer is told, as of a death, once it waits for the place.
         ///
-        /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached to
-        /// again, so its place is never kept.
+        /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached
+        /// to again, so its place is never kept.
         $($vis)* fn keep_place(&mut self) {
             $crate::__face_method!($in; ConsumerEnd::keep_place(self); self.base_mut().0.keep_place())
         }
 
-        /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and while a
-        /// panic unwinds. For ends that hold this one and have a `leave` of their own.
+        /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and
+        /// while a panic unwinds. For ends that hold this one and have a `leave` of their own.
         $($vis)* fn leave_on_drop(&mut self) {
             $crate::__face_method!($in; ConsumerEnd::leave_on_drop(self); self.base_mut().0.leave_on_drop())
         }

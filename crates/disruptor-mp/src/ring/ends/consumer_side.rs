@@ -1,8 +1,8 @@
 //! What a consumer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its place in the
 //! table, its producer, its counters.
 //!
-//! **Lives here:** [`ConsumerSide`]. **Builds on:** `reader` for the algorithm, `membership` for its place in the table. **May touch it:**
-//! `consumer_end`, whose other half is the waiter, and what consumers lend.
+//! **Lives here:** [`ConsumerSide`]. **Builds on:** `reader` for the algorithm, `membership` for its place in the
+//! table. **May touch it:** `consumer_end`, whose other half is the waiter, and what consumers lend.
 
 use super::error::ConsumeError;
 use super::keeper::{Departure, Holding, Keeper, Standing};
@@ -33,8 +33,8 @@ pub(super) struct ConsumerSide<S: Carries> {
     member: Option<Member>,
     pub(super) id: String,
     fork_epoch: u32,
-    /// That epoch, if nothing is held and nothing is to be stepped over; otherwise none that this process can have. One comparison tells whether
-    /// the next event is simply the next one, and its end our gate.
+    /// That epoch, if nothing is held and nothing is to be stepped over; otherwise none that this process can have. One
+    /// comparison tells whether the next event is simply the next one, and its end our gate.
     plain_epoch: u32,
     /// Events before this position may have been handed out before.
     marked_until: i64,
@@ -188,7 +188,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.fork_epoch != crate::segment::fork_epoch()
     }
 
-    /// Whether the next event is simply the next one, and its end our gate: this is no child of a fork, and nothing is held.
+    /// Whether the next event is simply the next one, and its end our gate: this is no child of a fork, and nothing is
+    /// held.
     #[inline(always)]
     pub(super) fn is_plain(&self) -> bool {
         self.plain_epoch == crate::segment::fork_epoch()
@@ -243,9 +244,9 @@ impl<S: Carries> ConsumerSide<S> {
         self.counters.lag_max.record_max(lag.max(0) as u64);
     }
 
-    /// Gives back everything before `position`, which are so many events of so many bytes, the last of which begins at
-    /// `last`; not while a panic unwinds, unless it was under way before, and not in a child of a fork, which must not
-    /// acknowledge its parent's.
+    /// Gives back everything before `position`, which are with its number of events and bytes, the last of which begins
+    /// at `last`; not while a panic unwinds, unless it was under way before, and not in a child of a fork, which must
+    /// not acknowledge its parent's.
     #[inline(always)]
     pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool, last: i64) {
         if !was_panicking && std::thread::panicking() {
@@ -257,8 +258,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.acknowledge_plainly(position, events, bytes, last);
     }
 
-    /// [`acknowledge`](Self::acknowledge) for events of `each` bytes, each in a slot. What the rare way needs is not made before it is known that it
-    /// is taken.
+    /// [`acknowledge`](Self::acknowledge) for events of `each` bytes, each in a slot. What the rare way needs is not
+    /// made before it is known that it is taken.
     #[inline(always)]
     pub(super) fn acknowledge_slots(&mut self, position: i64, events: u64, each: u64, was_panicking: bool) {
         if !was_panicking && std::thread::panicking() {
@@ -270,8 +271,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.acknowledge_plainly(position, events, events * each, position - 1);
     }
 
-    /// Gives back what a handler has gone through, which is handed out where nothing is held. That a panic may be under way does not matter: it
-    /// has been handled. In a child of a fork it is its parent's.
+    /// Gives back what a handler has gone through, which is handed out where nothing is held. That a panic may be under
+    /// way does not matter: it has been handled. In a child of a fork it is its parent's.
     #[inline(always)]
     pub(super) fn acknowledge_handled(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
         if self.is_plain() {
@@ -335,8 +336,8 @@ impl<S: Carries> ConsumerSide<S> {
         Some(ConsumeError::Damaged { skipped })
     }
 
-    /// Why a look that does not wait has found nothing; `None`: there is nothing yet. Makes no system call. Steps over damage only where a word
-    /// is no word, so that a look at an empty ring leaves the cursor's line alone.
+    /// Why a look that does not wait has found nothing; `None`: there is nothing yet. Makes no system call. Steps over
+    /// damage only where a word is no word, so that a look at an empty ring leaves the cursor's line alone.
     #[inline]
     pub(super) fn why_nothing(&mut self) -> Option<ConsumeError> {
         if self.is_full() {
@@ -471,8 +472,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.plain_epoch = !self.fork_epoch;
     }
 
-    /// [`look`](Self::look) where messages are held, or released beyond our position, or in a child of a fork, where there is nothing to read:
-    /// its parent releases the slots, and the producer writes them.
+    /// [`look`](Self::look) where messages are held, or released beyond our position, or in a child of a fork, where
+    /// there is nothing to read: its parent releases the slots, and the producer writes them.
     #[cold]
     #[inline(never)]
     fn look_among_held(&mut self) -> bool {
@@ -484,7 +485,8 @@ impl<S: Carries> ConsumerSide<S> {
         let mut state = keeper.lock();
         state.held.read_on(self.core.next());
         if let Some(message) = state.held.returned() {
-            // While it is in hand again, *delivered* says no more than that. To a successor everything is marked that was handed out.
+            // While it is in hand again, *delivered* says no more than that. To a successor everything is marked that
+            // was handed out.
             let entry = self.core.memory().entry(self.member().index);
             entry.member.given_back_until.fetch_max(self.core.next(), Ordering::Relaxed);
             let mark = self.core.go_back((message.begin, message.end), message.expected);
@@ -573,8 +575,8 @@ impl<S: Carries> ConsumerSide<S> {
         }
     }
 
-    /// Takes what was handed out, from our position to `end`, as a message that is held: so many events of so many bytes, the last of which
-    /// begins at `last`.
+    /// Takes what was handed out, from our position to `end`, as a message that is held: with its number of events and
+    /// bytes, the last of which begins at `last`.
     ///
     /// # Panics
     /// If they are more than a message can have.
@@ -614,8 +616,8 @@ impl<S: Carries> ConsumerSide<S> {
         !self.is_plain() && !self.is_forked() && self.keeper.standing() == Standing::Full
     }
 
-    /// The second look before sleeping at the readers' bell, which is rung as well when a message comes back, or is released of as many as can be
-    /// held. `None`: do not sleep, look again.
+    /// The second look before sleeping at the readers' bell, which is rung as well when a message comes back, or is
+    /// released of as many as can be held. `None`: do not sleep, look again.
     pub(super) fn prepare_park(&mut self) -> Option<Park> {
         if self.is_plain() {
             return self.core.prepare_park();
@@ -625,8 +627,9 @@ impl<S: Carries> ConsumerSide<S> {
         if goes_on { None } else { Some(park) }
     }
 
-    /// Whether the event `index` places behind the next one is there and belongs to what can be taken with it. Which event is the next one is found
-    /// out where that is not known: a message that comes back meanwhile waits for what was looked at before.
+    /// Whether the event `index` places behind the next one is there and belongs to what can be taken with it. Which
+    /// event is the next one is found out where that is not known: a message that comes back meanwhile waits for what
+    /// was looked at before.
     #[cold]
     #[inline(never)]
     pub(super) fn peek_among_held(&mut self, index: i64) -> bool {

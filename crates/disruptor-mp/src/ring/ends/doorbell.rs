@@ -1,7 +1,8 @@
-//! A consumer's doorbell: a descriptor that becomes readable when there may be an event, for loops that wait for many things.
+//! A consumer's doorbell: a descriptor that becomes readable when there may be an event, for loops that wait for many
+//! things.
 //!
-//! **Lives here:** [`Doorbell`]. **Builds on:** `sync::watcher`, whose thread sleeps at the ring's bell in the loop's stead.
-//! **May touch it:** whoever has the consumer.
+//! **Lives here:** [`Doorbell`]. **Builds on:** `sync::watcher`, whose thread sleeps at the ring's bell in the loop's
+//! stead. **May touch it:** whoever has the consumer.
 
 use super::consumer_end::ConsumerBase;
 use super::consumer_face::ConsumerEnd;
@@ -10,11 +11,12 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_reader`: readable once after it was armed, when there is an event
-/// or the ring has ended.
+/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_reader`: readable once after it was armed,
+/// when there is an event or the ring has ended.
 ///
-/// Rung inside this process, by one thread for each 127 doorbells; it starts with the first and ends with the last. Nothing crosses to other
-/// processes, and while nothing is armed nothing is done. A producer that was killed is noticed within 100 ms.
+/// Rung inside this process, by one thread for each 127 doorbells; it starts with the first and ends with the last.
+/// Nothing crosses to other processes, and while nothing is armed nothing is done. A producer that was killed is
+/// noticed within 100 ms.
 ///
 /// ```
 /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
@@ -51,21 +53,23 @@ impl<S: Carries> ConsumerBase<S> {
 }
 
 impl Doorbell {
-    /// Asks to be rung once, for the consumer's next event. `true`: wait for the descriptor. `false`: do not wait; there is an event, or
-    /// the ring has ended, or this process is a forked child: consume, and if nothing is there ask
-    /// [`check_producer`](crate::ConsumerEnd::check_producer).
+    /// Asks to be rung once, for the consumer's next event. `true`: wait for the descriptor. `false`: do not wait;
+    /// there is an event, or the ring has ended, or this process is a forked child: consume, and if nothing is there
+    /// ask [`check_producer`](crate::ConsumerEnd::check_producer).
     ///
-    /// Clears what was rung before. A ring that was on its way may come nonetheless: readable means that there *may* be an event. When it
-    /// is rung and there is nothing, the producer is dead, or it was such a ring; `check_producer` tells the two apart.
+    /// Clears what was rung before. A ring that was on its way may come nonetheless: readable means that there *may* be
+    /// an event. When it is rung and there is nothing, the producer is dead, or it was such a ring; `check_producer`
+    /// tells the two apart.
     ///
     /// # Panics
-    /// If `consumer` is not the one that the doorbell was made for, or, of a typed stream, the one that it has become by going on in the ring that
-    /// has replaced its own.
+    /// If `consumer` is not the one that the doorbell was made for, or, of a typed stream, the one that it has become
+    /// by going on in the ring that has replaced its own.
     pub fn arm<C: ConsumerEnd + ?Sized>(&mut self, consumer: &mut C) -> bool {
         platform::arm(&mut self.watch, consumer.base_mut().0)
     }
 
-    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again at once.
+    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again
+    /// at once.
     pub fn clear(&mut self) {
         platform::clear(&self.watch);
     }

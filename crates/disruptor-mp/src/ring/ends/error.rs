@@ -1,6 +1,7 @@
 //! Why publishing or consuming did not happen.
 //!
-//! **Lives here:** the errors of the running ring; those of building one are in `crate::error`. **Builds on:** `liveness` for reports.
+//! **Lives here:** the errors of the running ring; those of building one are in `crate::error`. **Builds on:**
+//! `liveness` for reports.
 
 use crate::liveness::{Ending, RequiredConsumerError, StallReport, went};
 use std::time::Duration;
@@ -22,12 +23,12 @@ pub struct MissingFreeSlots {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The ring says that it is closed, although its producer is this one: a word of it was damaged. Its readers have read that nothing
-    /// will follow. Build a new one.
+    /// The ring says that it is closed, although its producer is this one: a word of it was damaged. Its readers have
+    /// read that nothing will follow. Build a new one.
     #[error("the ring is closed")]
     Closed,
-    /// The consumer that the producer waits for has no owner, and its place is kept: its process died, or its end was dropped without
-    /// giving its place up, by a panic for instance. Attach again under its id, evict it, or give up.
+    /// The consumer that the producer waits for has no owner, and its place is kept: its process died, or its end was
+    /// dropped without giving its place up, by a panic for instance. Attach again under its id, evict it, or give up.
     #[error("consumer `{id}` (process {pid}) {}: {report}", went(*how))]
     ConsumerDied {
         /// Its id.
@@ -48,8 +49,8 @@ pub enum PublishError {
         /// Who held the ring back.
         report: Box<StallReport>,
     },
-    /// The operating system refused to say whether the consumer lives that the producer waits for, or to let its place be freed. Nothing was
-    /// concluded. Try again.
+    /// The operating system refused to say whether the consumer lives that the producer waits for, or to let its place
+    /// be freed. Nothing was concluded. Try again.
     #[error("it is not known whether a consumer lives: {report}")]
     Os {
         /// Who is waited for, and what was refused.
@@ -93,7 +94,8 @@ impl PublishError {
     }
 }
 
-/// Why there was no room for what was to be published, in the words of the [`Patience`](crate::Patience) that it was to be waited with.
+/// Why there was no room for what was to be published, in the words of the [`Patience`](crate::Patience) that it was to
+/// be waited with.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
     /// The ring is full now, and the call was not to wait.
@@ -157,8 +159,8 @@ pub enum ConsumeError {
     /// The ring was replaced or removed. Open it again.
     #[error("the ring was replaced")]
     Replaced,
-    /// The producer has gone without closing the ring: its process died, or a panic dropped it. The ring goes on if another producer takes it
-    /// over: keep waiting, or give up.
+    /// The producer has gone without closing the ring: its process died, or a panic dropped it. The ring goes on if
+    /// another producer takes it over: keep waiting, or give up.
     #[error("the producer {}: {report}", went(*how))]
     ProducerDied {
         /// Its process, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
@@ -168,9 +170,9 @@ pub enum ConsumeError {
         /// The whole story.
         report: Box<StallReport>,
     },
-    /// What stood where the next event, or record, was published has been written by no producer, or the producer has not waited for this
-    /// consumer. The consumer has stepped over it, to the next event that is whole, and the next call goes on there. Go on reading, or attach
-    /// to a new ring if every event counts.
+    /// What stood where the next event, or record, was published has been written by no producer, or the producer has
+    /// not waited for this consumer. The consumer has stepped over it, to the next event that is whole, and the next
+    /// call goes on there. Go on reading, or attach to a new ring if every event counts.
     #[error("{skipped} events were skipped: what stood in the ring at their place was written by no producer")]
     Damaged {
         /// Events, or records, that were lost with it, as far as their numbers tell.
@@ -215,14 +217,15 @@ impl ConsumeError {
         matches!(self, Self::HeldLimit { .. })
     }
 
-    /// Whether nothing will come any more from the producer that there was, in good order or not. What says something of one event, or that
-    /// nothing is known, is no end.
+    /// Whether nothing will come any more from the producer that there was, in good order or not. What says something
+    /// of one event, or that nothing is known, is no end.
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Closed | Self::Replaced | Self::ProducerDied { .. } | Self::Forked)
     }
 }
 
-/// What a `next_or_end` makes of the answer of its `next`: *closed* is `None`, and *nothing yet* an error. For the layers above.
+/// What a `next_or_end` makes of the answer of its `next`: *closed* is `None`, and *nothing yet* an error. For the
+/// layers above.
 ///
 /// # Errors
 /// Those of `next`, but for *closed*.

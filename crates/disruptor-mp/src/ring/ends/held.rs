@@ -1,7 +1,7 @@
 //! Events that are held: taken out of a consumer's hands, to be released from anywhere, in any order.
 //!
-//! **Lives here:** [`HeldEvent`], [`HeldBatch`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; they outlive their
-//! consumer.
+//! **Lives here:** [`HeldEvent`], [`HeldBatch`]. **Builds on:** `keeper`. **May touch it:** the application, in any
+//! thread; they outlive their consumer.
 
 use super::keeper::Holding;
 use super::messages::Release;
@@ -13,12 +13,13 @@ use crate::schema::Event;
 use std::fmt;
 use std::ops::Deref;
 
-/// One event, in its slot, for as long as it is wanted, in whatever thread. [`release`](Self::release) acknowledges it. Dropping it gives it
-/// back: the next call of its consumer hands it out before newer ones, [marked](crate::Lease::is_redelivered), and a successor does if the
-/// consumer has gone. So do a panic and a task that is cancelled.
+/// One event, in its slot, for as long as it is wanted, in whatever thread. [`release`](Self::release) acknowledges it.
+/// Dropping it gives it back: the next call of its consumer hands it out before newer ones,
+/// [marked](crate::Lease::is_redelivered), and a successor does if the consumer has gone. So do a panic and a task that
+/// is cancelled.
 ///
-/// The producer waits for the oldest event that is not released; a consumer can hold 64. The consumer's place is kept until the last one is
-/// gone, also when the consumer was dropped, and its id is in use until then.
+/// The producer waits for the oldest event that is not released; a consumer can hold 64. The consumer's place is kept
+/// until the last one is gone, also when the consumer was dropped, and its id is in use until then.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -62,7 +63,8 @@ impl<E: Event, F: SlotForm> HeldEvent<E, F> {
         self.redeliveries > 0
     }
 
-    /// How often this event was handed out without being acknowledged: see [`Lease::redeliveries`](crate::Lease::redeliveries).
+    /// How often this event was handed out without being acknowledged: see
+    /// [`Lease::redeliveries`](crate::Lease::redeliveries).
     pub fn redeliveries(&self) -> u32 {
         self.redeliveries
     }
@@ -90,9 +92,10 @@ impl<E: Event, F: SlotForm> Deref for HeldEvent<E, F> {
     type Target = E;
 
     fn deref(&self) -> &E {
-        // SAFETY: published, which its consumer has seen (Acquire) before it handed it out. The producer does not write it: the gate of the
-        // consumer's entry is not beyond an event that is held, and moves beyond this one only when `holding` is dropped. As long as that
-        // lives, so do the entry, its lock and the mapping. Every bit pattern is an `E`.
+        // SAFETY: published, which its consumer has seen (Acquire) before it handed it out. The producer does not write
+        // it: the gate of the consumer's entry is not beyond an event that is held, and moves beyond this one only when
+        // `holding` is dropped. As long as that lives, so do the entry, its lock and the mapping. Every bit pattern is
+        // an `E`.
         self.holding.memory().with(self.holding.begin(), |event| unsafe { &*event })
     }
 }
@@ -103,7 +106,8 @@ impl<E: Event, F: SlotForm> fmt::Debug for HeldEvent<E, F> {
     }
 }
 
-/// Several consecutive events that are held as one message: see [`HeldEvent`]. They are released together, and come again together.
+/// Several consecutive events that are held as one message: see [`HeldEvent`]. They are released together, and come
+/// again together.
 ///
 /// ```
 /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
@@ -159,7 +163,8 @@ impl<E: Event, F: SlotForm> HeldBatch<E, F> {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// How often the first event was handed out without being acknowledged: see [`Lease::redeliveries`](crate::Lease::redeliveries).
+    /// How often the first event was handed out without being acknowledged: see
+    /// [`Lease::redeliveries`](crate::Lease::redeliveries).
     pub fn redeliveries(&self) -> u32 {
         self.redeliveries
     }

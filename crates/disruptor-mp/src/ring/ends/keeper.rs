@@ -1,11 +1,11 @@
 //! What a consumer shares with the messages of its that are held: its place, and what is known of them.
 //!
-//! **Lives here:** [`Keeper`]; [`Holding`], a message's share in it; [`Departure`], which ends the consumer's time in its place. **Builds on:**
-//! `protocol::held` for the algorithm, `membership` for the place. **May touch it:** the consumer, and whoever has one of its messages, in any
-//! thread.
+//! **Lives here:** [`Keeper`]; [`Holding`], a message's share in it; [`Departure`], which ends the consumer's time in
+//! its place. **Builds on:** `protocol::held` for the algorithm, `membership` for the place. **May touch it:** the
+//! consumer, and the thread that has one of its messages, in any thread.
 //!
-//! The place, its lock and the mapping live as long as the consumer or one of its messages. In a child of a fork all of this is a copy that does
-//! nothing, and takes no lock: a thread that the child does not have may hold it.
+//! The place, its lock and the mapping live as long as the consumer or one of its messages. In a child of a fork all of
+//! this is a copy that does nothing, and takes no lock: a thread that the child does not have may hold it.
 
 use super::consumer_side::ConsumerCounters;
 use crate::counters::{CounterHandle, EndCounters};
@@ -128,8 +128,8 @@ impl<S: Carries> Keeper<S> {
         let departure = if state.outstanding == 0 { state.departure.take() } else { None };
         drop(state);
         if has_news {
-            // Its consumer may wait at the bell that the producer rings: it learns that there is one again, or room for one. Not asked
-            // whether it does, so no barrier is needed before.
+            // Its consumer may wait at the bell that the producer rings: it learns that there is one again, or room for
+            // one. Not asked whether it does, so no barrier is needed before.
             self.memory.control().readers.0.ring();
         }
         if let Some(departure) = departure {
@@ -139,7 +139,7 @@ impl<S: Carries> Keeper<S> {
 }
 
 impl<S: Carries> State<S> {
-    /// Counts what was acknowledged. Whoever counts has the lock: a counter has one writer at a time.
+    /// Counts what was acknowledged. The thread that counts has the lock: a counter has one writer at a time.
     pub(super) fn count(&self, events: u64, bytes: u64) {
         self.consumed.add(events);
         self.bytes.add(bytes);
@@ -214,7 +214,8 @@ pub(super) struct Departure {
 }
 
 impl Departure {
-    /// A message has come back after the consumer has gone. A panic keeps the place for a successor, as if it had dropped the consumer.
+    /// A message has come back after the consumer has gone. A panic keeps the place for a successor, as if it had
+    /// dropped the consumer.
     fn note_returned(&mut self) {
         if self.ending.is_none() && !self.leaves_always && std::thread::panicking() {
             self.ending = Some(Ending::Panicked);
@@ -229,7 +230,8 @@ impl Departure {
             // Nothing is collected: the ring is to be there for a successor, and so are its counters.
             Some(ending) => return self.member.keep(memory, ending),
         }
-        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing happens.
+        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing
+        // happens.
         let segment = memory.segment();
         match segment.is_held(PRODUCER_BYTE) {
             // Another ring has its name by now.

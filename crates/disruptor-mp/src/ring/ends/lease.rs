@@ -14,7 +14,8 @@ use crate::schema::Event;
 use std::fmt;
 use std::ops::Deref;
 
-/// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and comes again.
+/// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and
+/// comes again.
 #[must_use = "dropping a lease acknowledges its event"]
 pub struct Lease<'a, E: Event, F: SlotForm = Stamped> {
     event: &'a E,
@@ -36,9 +37,9 @@ impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
     pub(super) fn new(consumer: &'a mut ConsumerSide<Slots<E, F>>) -> Self {
         let sequence = consumer.core.next();
         consumer.core.deliver_to(sequence + 1);
-        // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot, advances only when
-        // the lease is dropped. The memory is mapped for as long as the consumer lives, which the lease borrows. Every bit pattern is
-        // an `E`.
+        // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot,
+        // advances only when the lease is dropped. The memory is mapped for as long as the consumer lives, which the
+        // lease borrows. Every bit pattern is an `E`.
         let event = consumer.core.memory().with(sequence, |event| unsafe { &*event });
         Self { event, consumer: Unadvanced::new(consumer, sequence + 1) }
     }
@@ -48,23 +49,24 @@ impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
         self.consumer.end - 1
     }
 
-    /// Whether this event may have been handed out before, to a consumer of this id that died or panicked before it acknowledged it.
+    /// Whether this event may have been handed out before, to a consumer of this id that died or panicked before it
+    /// acknowledged it.
     pub fn is_redelivered(&self) -> bool {
         self.redeliveries() > 0
     }
 
-    /// How often this event has been handed out without being acknowledged, as far as is known: an event whose count grows with every
-    /// restart is one that kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
+    /// How often this event has been handed out without being acknowledged, as far as is known: an event whose count
+    /// grows with every restart is one that kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
     ///
-    /// Each event that was in hand at a death counts 1. They come again one at a time, so at the next death only the event that was being
-    /// handled counts 2. An event in which a handler panicked counts as well, also for the same consumer. An event that was given back counts
-    /// 1 for a successor, and nothing beside a death.
+    /// Each event that was in hand at a death counts 1. They come again one at a time, so at the next death only the
+    /// event that was being handled counts 2. An event in which a handler panicked counts as well, also for the same
+    /// consumer. An event that was given back counts 1 for a successor, and nothing beside a death.
     pub fn redeliveries(&self) -> u32 {
         self.consumer.consumer.redelivery_of(self.sequence())
     }
 
-    /// Takes the event out of the consumer's hands: it is then acknowledged by [`HeldEvent::release`], from whatever thread, while newer ones are
-    /// received.
+    /// Takes the event out of the consumer's hands: it is then acknowledged by [`HeldEvent::release`], from whatever
+    /// thread, while newer ones are received.
     ///
     /// A lease itself goes nowhere: it borrows its consumer.
     ///
@@ -122,12 +124,12 @@ impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
     }
 }
 
-/// Several consecutive events, in their slots, acknowledged together when the lease is dropped. Not while a panic unwinds: then they
-/// all come again.
+/// Several consecutive events, in their slots, acknowledged together when the lease is dropped. Not while a panic
+/// unwinds: then they all come again.
 ///
-/// Nothing of a lease is acknowledged before it is dropped, however long its events take: to a producer, a consumer that works through a
-/// long batch looks like one that makes no progress. If events may take milliseconds, take few at a time, or
-/// [give back](Self::release_first) what is not done yet, or use
+/// Nothing of a lease is acknowledged before it is dropped, however long its events take: to a producer, a consumer
+/// that works through a long batch looks like one that makes no progress. If events may take milliseconds, take few at
+/// a time, or [give back](Self::release_first) what is not done yet, or use
 /// [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which acknowledges as it goes.
 ///
 /// After a [rejoin](crate::ConsumerEnd::has_rejoined), redelivered events come in batches of one.
@@ -175,13 +177,14 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// How often the event at `index` was handed out before without being acknowledged, as far as is known. See [`Lease::redeliveries`].
+    /// How often the event at `index` was handed out before without being acknowledged, as far as is known. See
+    /// [`Lease::redeliveries`].
     pub fn redeliveries(&self, index: usize) -> u32 {
         self.consumer.consumer.redelivery_of(self.first + index as i64)
     }
 
-    /// Takes all of them out of the consumer's hands, as one message: they are acknowledged by [`HeldBatch::release`], from whatever thread, while
-    /// newer ones are received.
+    /// Takes all of them out of the consumer's hands, as one message: they are acknowledged by [`HeldBatch::release`],
+    /// from whatever thread, while newer ones are received.
     ///
     /// # Panics
     /// If there are more than 65 536.

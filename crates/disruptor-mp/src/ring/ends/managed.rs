@@ -1,15 +1,17 @@
 //! Publishing that knows which consumers must be there and how long to be patient with them.
 //!
-//! **Lives here:** what the `*_managed` calls ask before they write, and the optional watcher thread. **Builds on:** `room` for the wait,
-//! `monitor` for patience, `membership` for who has gone. **May touch it:** producers on which liveness was enabled.
+//! **Lives here:** what the `*_managed` calls ask before they write, and the optional watcher thread. **Builds on:**
+//! `room` for the wait, `monitor` for patience, `membership` for who has gone. **May touch it:** producers on which
+//! liveness was enabled.
 //!
-//! The rule: at the call that returns `Ok`, no required consumer was known to be missing. Consumers that leave, are dropped or are evicted
-//! count themselves in the ring's word *departures*, and a managed call compares that word with the count at which everybody required was
-//! last found to be there. A process that is killed counts nothing: the kernel has to be asked. Managed calls look at the clock for that after
-//! [`LOOK_EVENTS_MIN`] events, then after twice as many and so on, up to half of the ring, and ask when [`ASK_INTERVAL`] has passed since they
-//! asked last; then they begin with few events again. So a slow producer asks every few events, and a fast one hardly looks at the clock;
-//! whether a consumer has moved meanwhile plays no part, because it may have been killed right after. A call that waits for room asks about
-//! the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
+//! The rule: at the call that returns `Ok`, no required consumer was known to be missing. Consumers that leave, are
+//! dropped or are evicted count themselves in the ring's word *departures*, and a managed call compares that word with
+//! the count at which all required consumers were last found to be there. A process that is killed counts nothing: the
+//! kernel has to be asked. Managed calls look at the clock for that after [`LOOK_EVENTS_MIN`] events, then after twice
+//! as many and so on, up to half of the ring, and ask when [`ASK_INTERVAL`] has passed since they asked last; then they
+//! begin with few events again. So a slow producer asks every few events, and a fast one hardly looks at the clock;
+//! whether a consumer has moved meanwhile plays no part, because it may have been killed right after. A call that waits
+//! for room asks about the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
 
 use super::pace::coarse_now_ns;
 use super::producer_end::ProducerBase;
@@ -34,8 +36,8 @@ use std::time::{Duration, Instant};
 
 /// Where managed publishing stands.
 pub(super) struct Management {
-    /// The count of departures at which everybody required was last found to be there, [`UNSETTLED`] if not: the one word that the fast
-    /// path compares.
+    /// The count of departures at which all required consumers were last found to be there, [`UNSETTLED`] if not: the
+    /// one word that the fast path compares.
     settled_at: u64,
     required: Vec<Required>,
     /// After how many events managed calls look again, although there is room; and the most that this becomes.
@@ -54,12 +56,13 @@ const UNSETTLED: u64 = u64::MAX;
 /// The shortest interval at which anything is looked at.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// How often managed calls that find room ask the kernel about required consumers, at most: a ring whose consumers keep up makes no system
-/// calls that grow with its events. By a clock that goes in steps of a few milliseconds and costs a few nanoseconds.
+/// How often managed calls that find room ask the kernel about required consumers, at most: a ring whose consumers keep
+/// up makes no system calls that grow with its events. By a clock that goes in steps of a few milliseconds and costs a
+/// few nanoseconds.
 const ASK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The fewest events after which managed calls look at that clock although there is room: a producer that asks after an interval of its own is
-/// not to look at it for every event.
+/// The fewest events after which managed calls look at that clock although there is room: a producer that asks after an
+/// interval of its own is not to look at it for every event.
 const LOOK_EVENTS_MIN: i64 = 16;
 
 /// How often they look at it at least, in one lap of a ring that has always room.
@@ -70,10 +73,11 @@ struct Required {
     id: String,
     /// Where it was found last; `None` until it is met.
     met: Option<Met>,
-    /// The entry and the owner of whose going the hook was told last: once per going, also of one that nobody had found again.
+    /// The entry and the owner of whose going the hook was told last: once per going, also of one that nobody had found
+    /// again.
     alerted: Option<(usize, u64)>,
-    /// The failure action has let it go: it is required again once it is back. By entry, the epoch then: a place that it had later is in a
-    /// later one.
+    /// The failure action has let it go: it is required again once it is back. By entry, the epoch then: a place that
+    /// it had later is in a later one.
     excused: Option<Vec<u64>>,
 }
 
@@ -226,7 +230,8 @@ impl<S: Carries> ProducerBase<S> {
         let mut has_gone = false;
         loop {
             let has_room = !self.side.must_look(count);
-            // One that was killed on its way out has freed its entry and may not have counted itself: the table says so, which costs no call.
+            // One that was killed on its way out has freed its entry and may not have counted itself: the table says
+            // so, which costs no call.
             if has_gone || !self.side.is_settled() || (has_room && (self.side.is_ask_due() || !self.side.are_there())) {
                 self.side.settle(deadline)?;
             }
@@ -278,13 +283,15 @@ impl<S: Carries> ProducerSide<S> {
         coarse_now_ns().wrapping_sub(self.management.asked_ns) >= ASK_INTERVAL.as_nanos() as u64
     }
 
-    /// Whether the table has all required consumers as they were found last. One that the failure action has let go may be away.
+    /// Whether the table has all required consumers as they were found last. One that the failure action has let go may
+    /// be away.
     fn are_there(&self) -> bool {
         let memory = self.core.memory();
         self.management.required.iter().filter_map(|required| required.met.as_ref()).all(|met| met.is_there(memory))
     }
 
-    /// Asks the kernel about all required consumers, until all of them are there or the failure action or a timeout says otherwise.
+    /// Asks the kernel about all required consumers, until all of them are there or the failure action or a timeout
+    /// says otherwise.
     #[cold]
     #[inline(never)]
     fn settle(&mut self, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
@@ -321,8 +328,8 @@ impl<S: Carries> ProducerSide<S> {
         }
     }
 
-    /// A required consumer that is not there; one that has gone goes before one that has not come. Allocates nothing if there is none: it is
-    /// asked now and then also where no consumer is slow.
+    /// A required consumer that is not there; one that has gone goes before one that has not come. Allocates nothing if
+    /// there is none: it is asked now and then also where no consumer is slow.
     fn first_missing(&mut self) -> Result<Option<Missing>, RequiredConsumerError> {
         let mut not_met = false;
         for of in 0..self.management.required.len() {
@@ -403,7 +410,8 @@ impl<S: Carries> ProducerSide<S> {
         required.iter().filter(|required| !self.is_joined(&required.id)).map(|required| required.id.clone()).collect()
     }
 
-    /// A required consumer has gone: tells the hook once, then does what the failure action says. `Some` if that is to wait for it.
+    /// A required consumer has gone: tells the hook once, then does what the failure action says. `Some` if that is to
+    /// wait for it.
     fn act_on(
         &mut self,
         of: usize,
@@ -459,7 +467,8 @@ impl<S: Carries> ProducerSide<S> {
         (action, next)
     }
 
-    /// The report on a required consumer that is not there, which is what a managed call waits for, or gives up for, also where there is room.
+    /// The report on a required consumer that is not there, which is what a managed call waits for, or gives up for,
+    /// also where there is room.
     pub(super) fn report_on_required(&mut self) -> Option<StallReport> {
         if self.monitor.is_none() || self.is_shut() || self.is_forked() || self.is_settled() {
             return None;
@@ -519,7 +528,8 @@ fn epochs_of<S: Carries>(memory: &Mapped<S>) -> Vec<u64> {
     (0..memory.table_len()).map(|index| memory.entry(index).status().epoch).collect()
 }
 
-/// The free entry that a consumer called `id` has had and left since the entries were in `epochs`. Not found if another has taken it since.
+/// The free entry that a consumer called `id` has had and left since the entries were in `epochs`. Not found if another
+/// has taken it since.
 fn left_again<S: Carries>(memory: &Mapped<S>, epochs: &[u64], id: &str) -> Option<usize> {
     (0..epochs.len()).find(|&index| {
         let (entry, status) = (memory.entry(index), memory.entry(index).status());

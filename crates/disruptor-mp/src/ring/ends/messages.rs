@@ -1,7 +1,7 @@
 //! A `for` loop over what a consumer receives.
 //!
-//! **Lives here:** [`Messages`], and what it yields, [`Taken`]; what an end must be able to do for it, [`Holds`] and [`Release`]. **Builds on:**
-//! messages that are held. **May touch it:** the ends of this crate and of those above.
+//! **Lives here:** [`Messages`], and what it yields, [`Taken`]; what an end must be able to do for it, [`Holds`] and
+//! [`Release`]. **Builds on:** messages that are held. **May touch it:** the ends of this crate and of those above.
 
 use super::error::ConsumeError;
 use super::patience::Patience;
@@ -32,10 +32,11 @@ pub trait Holds {
     fn consume_error(error: &Self::Error) -> Option<&ConsumeError>;
 }
 
-/// A message that the loop over [`messages`](crate::SharedConsumer::messages) has been handed: it is dropped as a lease is, and can be held.
+/// A message that the loop over [`messages`](crate::SharedConsumer::messages) has been handed: it is dropped as a lease
+/// is, and can be held.
 ///
-/// Dropping it acknowledges it, except while a panic unwinds that began after it was taken: then it is given back, and comes again.
-/// [`hold`](Self::hold) makes it one that only its `release` acknowledges.
+/// Dropping it acknowledges it, except while a panic unwinds that began after it was taken: then it is given back, and
+/// comes again. [`hold`](Self::hold) makes it one that only its `release` acknowledges.
 ///
 /// ```
 /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
@@ -102,7 +103,8 @@ impl<H: Release + fmt::Debug> fmt::Debug for Taken<H> {
     }
 }
 
-/// The messages of a consumer, until its producer has closed the ring. See [`messages`](crate::SharedConsumer::messages).
+/// The messages of a consumer, until its producer has closed the ring. See
+/// [`messages`](crate::SharedConsumer::messages).
 pub struct Messages<'a, C: ?Sized> {
     consumer: &'a mut C,
     has_ended: bool,
@@ -126,7 +128,8 @@ impl<C: Holds + ?Sized> Iterator for Messages<'_, C> {
         match self.consumer.take_held(Patience::Endless) {
             Ok(held) => Some(Ok(Taken::new(held?))),
             Err(error) => {
-                // What was stepped over is told once, and the ring goes on. Of a refusal of the system nothing was concluded.
+                // What was stepped over is told once, and the ring goes on. Of a refusal of the system nothing was
+                // concluded.
                 let reason = C::consume_error(&error);
                 self.has_ended = reason.is_some_and(ConsumeError::is_end);
                 let is_closed = reason.is_some_and(ConsumeError::is_closed);

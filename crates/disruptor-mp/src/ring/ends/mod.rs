@@ -1,8 +1,9 @@
 //! What users hold of a ring.
 //!
-//! **Lives here:** the producers and consumers of a ring of events, with what they hand out, and taps; `records`, those of a ring of records. What all
-//! producers share is `producer_end`, a waiter beside a `producer_side`; its face, `producer_face`; and likewise for consumers. **Builds on:** `protocol` for the algorithm,
-//! `membership` for who is there, `sync::wait` for waiting. **May touch it:** programs. Beside `memory`, the only room of the ring with
+//! **Lives here:** the producers and consumers of a ring of events, with what they hand out, and taps; `records`, those
+//! of a ring of records. What all producers share is `producer_end`, a waiter beside a `producer_side`; its face,
+//! `producer_face`; and likewise for consumers. **Builds on:** `protocol` for the algorithm, `membership` for who is
+//! there, `sync::wait` for waiting. **May touch it:** programs. Beside `memory`, the only room of the ring with
 //! `unsafe` code: a payload becomes a reference here.
 
 pub(crate) mod auto;

@@ -3,9 +3,10 @@
 //! **Lives here:** [`Pace`], a state machine without a clock of its own, and the clock. **Builds on:** nothing.
 //! **May touch it:** a consumer that hands batches to a handler.
 //!
-//! An acknowledgement is due after 64 events or 10 ms. The clock costs more than a short handler, so it is not read after each of its
-//! events: while a turn of 64 events, with the waits between them, takes less than 10 ms, it is read once a turn. So a handler that was
-//! quick and becomes slow is noticed at the end of a turn; one that is slow is acknowledged after each event.
+//! An acknowledgement is due after 64 events or 10 ms. The clock costs more than a short handler, so it is not read
+//! after each of its events: while a turn of 64 events, with the waits between them, takes less than 10 ms, it is read
+//! once a turn. So a handler that was quick and becomes slow is noticed at the end of a turn; one that is slow is
+//! acknowledged after each event.
 
 /// Events after which a batch is acknowledged at the latest, and the clock is read.
 const TURN_EVENTS: u64 = 64;
@@ -34,8 +35,8 @@ impl Pace {
         if self.is_quick { self.left_in_turn } else { 1 }
     }
 
-    /// Whether to acknowledge everything that was handled, now that `handled` more events were; not more than [`run`](Self::run) said.
-    /// `now_ns` reads the clock.
+    /// Whether to acknowledge everything that was handled, now that `handled` more events were; not more than
+    /// [`run`](Self::run) said. `now_ns` reads the clock.
     #[inline(always)]
     pub(super) fn is_due(&mut self, handled: u64, now_ns: impl FnOnce() -> u64) -> bool {
         self.left_in_turn -= handled;
@@ -57,7 +58,8 @@ impl Pace {
     }
 }
 
-/// A clock that goes forward in steps of a few milliseconds and costs a few nanoseconds to read, where the system has one.
+/// A clock that goes forward in steps of a few milliseconds and costs a few nanoseconds to read, where the system has
+/// one.
 pub(super) fn coarse_now_ns() -> u64 {
     use rustix::time::{ClockId, clock_gettime};
     #[cfg(target_os = "linux")]
@@ -84,8 +86,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// A handler that takes `event_ns` for each of a batch of `events`. Says after which of them it was acknowledged, and how often the
-    /// clock was read.
+    /// A handler that takes `event_ns` for each of a batch of `events`. Says after which of them it was acknowledged,
+    /// and how often the clock was read.
     fn handle(pace: &mut Pace, clock: &Cell<u64>, events: u64, event_ns: u64) -> (Vec<u64>, usize) {
         let (mut acknowledged, mut readings, mut handled) = (vec![], 0, 0);
         while handled < events {

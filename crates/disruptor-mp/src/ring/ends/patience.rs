@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 /// How long a call may wait: for room when it publishes, for something to read when it receives, for a peer.
 ///
-/// Every call that may wait has one general form, which takes this. Calls with an ending such as `_deadline` or `_managed`, and those that begin
-/// with `try_`, are the same with one patience filled in. Where a call takes `impl Into<Patience>`, a moment will do (until then), and a
-/// duration (that long from now).
+/// Every call that may wait has one general form, which takes this. Calls with an ending such as `_deadline` or
+/// `_managed`, and those that begin with `try_`, are the same with one patience filled in. Where a call takes `impl
+/// Into<Patience>`, a moment will do (until then), and a duration (that long from now).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Patience {
@@ -18,7 +18,8 @@ pub enum Patience {
     Until(Instant),
     /// As long as the peers live and the ring exists.
     Endless,
-    /// Under the watch that [`enable_required_consumer_liveness`](crate::ProducerEnd::enable_required_consumer_liveness) began: alerts, then
+    /// Under the watch that
+    /// [`enable_required_consumer_liveness`](crate::ProducerEnd::enable_required_consumer_liveness) began: alerts, then
     /// its failure action. For a call that publishes nothing, the same as `Endless`.
     Managed,
     /// Under that watch, and no longer than until then.
@@ -26,7 +27,8 @@ pub enum Patience {
 }
 
 impl Patience {
-    /// The end of the patience, for a call that publishes nothing: `None` if there is none. [`Now`](Self::Now) has ended already.
+    /// The end of the patience, for a call that publishes nothing: `None` if there is none. [`Now`](Self::Now) has
+    /// ended already.
     pub fn deadline(self) -> Option<Instant> {
         match self {
             Self::Now => Some(Instant::now()),

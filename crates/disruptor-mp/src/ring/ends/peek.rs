@@ -1,6 +1,7 @@
 //! Looking at events before taking them: for events that say how many of them belong together.
 //!
-//! **Lives here:** peeking, and the lease of what was peeked at. **Builds on:** `consumer`, `lease`. **May touch it:** the one reader.
+//! **Lives here:** peeking, and the lease of what was peeked at. **Builds on:** `consumer`, `lease`. **May touch it:**
+//! the one reader.
 
 use super::consumer::SharedConsumer;
 use super::lease::BatchLease;
@@ -9,8 +10,8 @@ use crate::ring::protocol::memory::SlotMemory;
 use crate::schema::Event;
 
 impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
-    /// The event `index` places behind the next one, if everything up to it is published now; 0 is the next one. It is not taken, and
-    /// not acknowledged.
+    /// The event `index` places behind the next one, if everything up to it is published now; 0 is the next one. It is
+    /// not taken, and not acknowledged.
     #[inline]
     pub fn peek_at(&mut self, index: usize) -> Option<&E> {
         let side = &mut self.end.side;
@@ -29,8 +30,9 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
             return None;
         }
         let sequence = side.core.next() + index;
-        // SAFETY: published, which a stamp or the cursor has shown (Acquire), and our gate, which keeps the producer off this slot, stands
-        // at the next event; it advances only through `&mut self`, which the event borrows. Every bit pattern is an `E`.
+        // SAFETY: published, which a stamp or the cursor has shown (Acquire), and our gate, which keeps the producer
+        // off this slot, stands at the next event; it advances only through `&mut self`, which the event borrows. Every
+        // bit pattern is an `E`.
         Some(self.end.side.core.memory().with(sequence, |event| unsafe { &*event }))
     }
 

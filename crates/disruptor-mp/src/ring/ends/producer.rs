@@ -1,7 +1,7 @@
 //! The publishing end of a ring.
 //!
-//! **Lives here:** [`SharedProducer`]: the fast path. What it asks of its consumers is in `producer_end`. **Builds on:** `sequencer` for
-//! the algorithm. **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`SharedProducer`]: the fast path. What it asks of its consumers is in `producer_end`. **Builds
+//! on:** `sequencer` for the algorithm. **May touch it:** one process, one thread at a time.
 
 use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
 use super::patience::Patience;
@@ -18,8 +18,9 @@ use std::time::Instant;
 
 /// The one producer of a ring.
 ///
-/// Dropping it closes the ring: consumers read what is left and then get [`Closed`](super::error::ConsumeError::Closed). The name is
-/// removed at the same time; who has the ring open keeps it.
+/// Dropping it closes the ring: consumers read what is left and then get
+/// [`Closed`](super::error::ConsumeError::Closed). The name is removed at the same time; who has the ring open keeps
+/// it.
 pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
     end: ProducerBase<Slots<E, F>>,
     factory: Box<dyn FnMut() -> E + Send>,
@@ -33,19 +34,21 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Self { end, factory }
     }
 
-    /// Publishes one event: waits for room as `patience` says, lets `fill` write the slot, and returns the event's sequence.
+    /// Publishes one event: waits for room as `patience` says, lets `fill` write the slot, and returns the event's
+    /// sequence.
     ///
-    /// The slot holds what the factory made when it is used for the first time, and an older event afterwards: `fill` overwrites what
-    /// matters. If `fill` panics, nothing is published.
+    /// The slot holds what the factory made when it is used for the first time, and an older event afterwards: `fill`
+    /// overwrites what matters. If `fill` panics, nothing is published.
     ///
-    /// With [`Patience::Managed`] it is a call under the watch that was enabled: alerts, then the failure action. A required consumer that has
-    /// left, was dropped or was evicted is known to the next call; one whose process was killed at the latest when another half of the ring
-    /// was published, of a slow producer 16 events, counted from 5 ms after the kill, or within two intervals of the watcher:
+    /// With [`Patience::Managed`] it is a call under the watch that was enabled: alerts, then the failure action. A
+    /// required consumer that has left, was dropped or was evicted is known to the next call; one whose process was
+    /// killed at the latest when another half of the ring was published, of a slow producer 16 events, counted from 5
+    /// ms after the kill, or within two intervals of the watcher:
     /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) says exactly when.
     ///
     /// # Errors
-    /// `Full` for `Now`: try later. `Publish` and `RequiredConsumer` say why a wait ended without room; where that is a consumer that died,
-    /// restart it under its id, or [evict](Self::evict_consumer) it. Nothing of `fill` has run.
+    /// `Full` for `Now`: try later. `Publish` and `RequiredConsumer` say why a wait ended without room; where that is a
+    /// consumer that died, restart it under its id, or [evict](Self::evict_consumer) it. Nothing of `fill` has run.
     /// Source: RFC 0001, "Publish".
     #[inline]
     pub fn publish_with(&mut self, patience: Patience, fill: impl FnOnce(&mut E)) -> Result<Sequence, NoRoom> {
@@ -80,9 +83,9 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_with`](Self::publish_with)`(Patience::Now, fill)`.
     ///
     /// # Errors
-    /// `RingBufferFull`: nothing of `fill` has run; try later. It is also the answer of a producer that is shut, and of a handle that a
-    /// fork has carried into a child process. Consumers that died and to whom no process can come back are cleared away on the way; for the
-    /// others ask [`check_peers`](Self::check_peers).
+    /// `RingBufferFull`: nothing of `fill` has run; try later. It is also the answer of a producer that is shut, and of
+    /// a handle that a fork has carried into a child process. Consumers that died and to whom no process can come back
+    /// are cleared away on the way; for the others ask [`check_peers`](Self::check_peers).
     #[inline]
     pub fn try_publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RingBufferFull> {
         if self.end.side.must_look(1) && !self.end.side.find_room(1) {
@@ -101,12 +104,13 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write(fill))
     }
 
-    /// Publishes `count` events, filled by `fill(slot, index)`, and returns the sequence of the last one. Waits as `patience` says until there
-    /// is room for all of them; they become visible one by one, in order, with one wake. If `fill` panics, the finished ones are published.
+    /// Publishes `count` events, filled by `fill(slot, index)`, and returns the sequence of the last one. Waits as
+    /// `patience` says until there is room for all of them; they become visible one by one, in order, with one wake. If
+    /// `fill` panics, the finished ones are published.
     ///
     /// # Errors
-    /// See [`NoRoom`]; nothing of `fill` has run. `TooLarge` if the ring has fewer slots than that: at once, unless the patience is
-    /// [`Now`](Patience::Now), to which it is `Full`.
+    /// See [`NoRoom`]; nothing of `fill` has run. `TooLarge` if the ring has fewer slots than that: at once, unless the
+    /// patience is [`Now`](Patience::Now), to which it is `Full`.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -156,7 +160,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write_batch(count, fill))
     }
 
-    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Now, fill)`, with an error that says how far from enough the room is.
+    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Now, fill)`, with an error that says how far
+    /// from enough the room is.
     ///
     /// # Errors
     /// `MissingFreeSlots` says how many slots are missing; for a batch larger than the ring that never becomes 0.
@@ -194,11 +199,11 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write_batch(count, fill))
     }
 
-    /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns the sequence of
-    /// the last one.
+    /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns
+    /// the sequence of the last one.
     ///
-    /// The slots are handed over as they are: zeros when they are used for the first time, whatever the factory makes, and an older
-    /// event afterwards. If `fill` fails or panics, nothing is published; its error is the inner one.
+    /// The slots are handed over as they are: zeros when they are used for the first time, whatever the factory makes,
+    /// and an older event afterwards. If `fill` fails or panics, nothing is published; its error is the inner one.
     ///
     /// A process that is killed in the middle leaves none of the group, wherever it is killed.
     ///
@@ -221,8 +226,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         }
         self.end.make_room(count, patience)?;
         let written = self.end.side.core.write_group(count, |slot, index| {
-            // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by the
-            // producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
+            // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by
+            // the producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
             fill(unsafe { &mut *slot }, index)
         });
         Ok(written.map(|()| {
@@ -235,9 +240,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
     pub fn close(self) {}
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over if a consumer lives
-    /// in it, one of other messages replaces it ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is
-    /// there and then `ProducerDied`, as after a kill.
+    /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over
+    /// if a consumer lives in it, one of other messages replaces it
+    /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
+    /// and then `ProducerDied`, as after a kill.
     pub fn hand_over(mut self) {
         self.leave_to_successor();
     }
@@ -249,8 +255,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         let is_first_lap = self.end.side.core.next() < self.end.side.core.memory().capacity();
         let factory = &mut self.factory;
         let sequence = self.end.side.core.write(|slot| {
-            // SAFETY: the sequencer hands out the slot of its next position: ours alone, by the producer's lock and the gate check. It is
-            // mapped and aligned, and holds zeros or an older event: every bit pattern is an `E`.
+            // SAFETY: the sequencer hands out the slot of its next position: ours alone, by the producer's lock and the
+            // gate check. It is mapped and aligned, and holds zeros or an older event: every bit pattern is an `E`.
             let slot = unsafe { &mut *slot };
             if is_first_lap {
                 make(slot, factory.as_mut());

@@ -1,7 +1,7 @@
 //! What a producer is, whatever lies in its ring: what it says of its consumers, and its waits.
 //!
-//! **Lives here:** [`ProducerBase`]; users see it through `producer_face`. **Builds on:** `producer_side`, which is all of it but the waiter. **May touch it:** the producers of events
-//! and of records, which are one of these each.
+//! **Lives here:** [`ProducerBase`]; users see it through `producer_face`. **Builds on:** `producer_side`, which is all
+//! of it but the waiter. **May touch it:** the producers of events and of records, which are one of these each.
 
 use super::error::{NoRoom, PublishError};
 use super::patience::Patience;
@@ -34,8 +34,8 @@ pub enum Origin {
     Replaced,
 }
 
-/// What a producer knows of its ring beside what it writes. No user gets at it: exchanged for that of another, it would move record numbers
-/// from one ring to another.
+/// What a producer knows of its ring beside what it writes. No user gets at it: exchanged for that of another, it would
+/// move record numbers from one ring to another.
 pub struct ProducerBase<S: Carries> {
     pub(super) waiter: Waiter,
     /// Borrowed by a wait, beside the waiter.

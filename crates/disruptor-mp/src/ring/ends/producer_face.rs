@@ -1,19 +1,22 @@
 //! The face that all producers share: what they say of their ring and of its consumers.
 //!
-//! **Lives here:** [`ProducerEnd`]; its methods, written once for the trait and for every producer. **Builds on:** `producer_end`, which does the
-//! work. **May touch it:** producers of this crate and of the layers above, which hold one of this crate's.
+//! **Lives here:** [`ProducerEnd`]; its methods, written once for the trait and for every producer. **Builds on:**
+//! `producer_end`, which does the work. **May touch it:** producers of this crate and of the layers above, which hold
+//! one of this crate's.
 
 use super::producer_end::ProducerBase;
 use crate::CounterHandle;
 use crate::ring::memory::layout::Carries;
 
-/// What every producer can be asked and told, whatever its ring carries: its consumers, their liveness, its counters, reports.
+/// What every producer can be asked and told, whatever its ring carries: its consumers, their liveness, its counters,
+/// reports.
 ///
-/// [`SharedProducer`](crate::SharedProducer), [`RecordProducer`](crate::RecordProducer) and the producers of the layers above have these methods
-/// themselves; the trait is for code that takes any of them. It is sealed. No end lends its part that is common to all: two ends cannot be
-/// exchanged in part.
+/// [`SharedProducer`](crate::SharedProducer), [`RecordProducer`](crate::RecordProducer) and the producers of the layers
+/// above have these methods themselves; the trait is for code that takes any of them. It is sealed. No end lends its
+/// part that is common to all: two ends cannot be exchanged in part.
 ///
-/// Sequences here are those that users see: numbers of events, of records, or of messages in frames that of the last frame.
+/// Sequences here are those that users see: numbers of events, of records, or of messages in frames that of the last
+/// frame.
 ///
 /// ```
 /// use disruptor_mp::{ProducerEnd, build_shared_single_producer};
@@ -100,17 +103,17 @@ macro_rules! producer_end_methods {
                 $in; ProducerEnd::last_published_sequence(self); self.base().last_published_sequence())
         }
 
-        /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at once:
-        /// so many are free, and a managed call has no consumer to wait for and no death to act on. If this is `true`, the
-        /// slots stay free until something is published.
+        /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at
+        /// once: so many are free, and a managed call has no consumer to wait for and no death to act on. If this is
+        /// `true`, the slots stay free until something is published.
         $($vis)* fn has_room_now(&mut self, count: usize, patience: $crate::Patience) -> bool {
             $crate::__face_method!(
                 $in; ProducerEnd::has_room_now(self, count, patience); self.base_mut().0.has_room_now(count, patience))
         }
 
-        /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its place is kept, or the
-        /// ring was replaced. Consumers without an owner whose place no consumer can take are cleared away. For loops that do not wait and
-        /// find the ring full; looks at flags and at one lock.
+        /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its
+        /// place is kept, or the ring was replaced. Consumers without an owner whose place no consumer can take are
+        /// cleared away. For loops that do not wait and find the ring full; looks at flags and at one lock.
         ///
         /// # Errors
         /// `ConsumerDied`, `Replaced`, `Os`, `Forked`; see [`PublishError`](disruptor_mp::PublishError).
@@ -120,7 +123,8 @@ macro_rules! producer_end_methods {
 
         /// A [`RoomDoorbell`](disruptor_mp::RoomDoorbell) for this producer. It is not armed.
         ///
-        /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it is armed.
+        /// On Linux before 5.16, or where `futex_waitv` is filtered out, its thread looks once a millisecond while it
+        /// is armed.
         ///
         /// # Errors
         /// `Unsupported`: this system has no eventfd. Otherwise the system refused an eventfd or a thread.
@@ -129,8 +133,8 @@ macro_rules! producer_end_methods {
         }
 
         /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the
-        /// start-up buffer holds it for. If this is `true`, it stays `true` for them; one that joins later at the oldest
-        /// event may still lag.
+        /// start-up buffer holds it for. If this is `true`, it stays `true` for them; one that joins later at the
+        /// oldest event may still lag.
         $($vis)* fn is_consumed(&self, sequence: $crate::Sequence) -> bool {
             $crate::__face_method!($in; ProducerEnd::is_consumed(self, sequence); self.base().is_consumed(sequence))
         }
@@ -139,8 +143,8 @@ macro_rules! producer_end_methods {
         /// holds it have joined; as long as `patience` says.
         ///
         /// # Errors
-        /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet; see
-        /// [`PublishError`](disruptor_mp::PublishError).
+        /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet;
+        /// see [`PublishError`](disruptor_mp::PublishError).
         $($vis)* fn wait_until_consumed(
             &mut self,
             sequence: $crate::Sequence,
@@ -151,20 +155,22 @@ macro_rules! producer_end_methods {
                 self.base_mut().0.wait_until_consumed(sequence, patience.into()))
         }
 
-        /// The last sequence that consumer `id` has released (-1: none), or `None` if no consumer is registered under that id.
+        /// The last sequence that consumer `id` has released (-1: none), or `None` if no consumer is registered under
+        /// that id.
         $($vis)* fn consumer_sequence(&self, id: &str) -> Option<$crate::Sequence> {
             $crate::__face_method!($in; ProducerEnd::consumer_sequence(self, id); self.base().consumer_sequence(id))
         }
 
-        /// Waits until consumer `id` has joined and lives; `false` if it has not within `patience`. Looks once a millisecond.
+        /// Waits until consumer `id` has joined and lives; `false` if it has not within `patience`. Looks once a
+        /// millisecond.
         $($vis)* fn wait_for_consumer(&self, id: &str, patience: impl Into<$crate::Patience>) -> bool {
             $crate::__face_method!(
                 $in; ProducerEnd::wait_for_consumer(self, id, patience);
                 self.base().wait_for_consumer(id, patience.into()))
         }
 
-        /// Waits until `count` consumers live, of those that [`DiscoveryMode`](disruptor_mp::DiscoveryMode) selects; `false`
-        /// if not so many do within `patience`. Looks once a millisecond.
+        /// Waits until `count` consumers live, of those that [`DiscoveryMode`](disruptor_mp::DiscoveryMode) selects;
+        /// `false` if fewer do within `patience`. Looks once a millisecond.
         $($vis)* fn wait_for_consumers(&self, count: usize, patience: impl Into<$crate::Patience>) -> bool {
             $crate::__face_method!(
                 $in; ProducerEnd::wait_for_consumers(self, count, patience);
@@ -177,7 +183,8 @@ macro_rules! producer_end_methods {
                 $in; ProducerEnd::wait_for_consumer_id(self, id, timeout); self.wait_for_consumer(id, timeout))
         }
 
-        /// How many live consumers are registered, of those that [`DiscoveryMode`](disruptor_mp::DiscoveryMode) selects.
+        /// How many live consumers are registered, of those that [`DiscoveryMode`](disruptor_mp::DiscoveryMode)
+        /// selects.
         $($vis)* fn get_consumer_count(&self) -> usize {
             $crate::__face_method!($in; ProducerEnd::get_consumer_count(self); self.base().get_consumer_count())
         }
@@ -188,15 +195,15 @@ macro_rules! producer_end_methods {
         }
 
         /// The consumers without an owner, one look at the kernel's locks per consumer;
-        /// [`ending`](disruptor_mp::ConsumerInfo::ending) says how each went. Places to which no consumer can come back are cleared away.
-        /// For loops that do not publish: a call that publishes into a full ring is told anyway.
+        /// [`ending`](disruptor_mp::ConsumerInfo::ending) says how each went. Places to which no consumer can come back
+        /// are cleared away. For loops that do not publish: a call that publishes into a full ring is told anyway.
         $($vis)* fn check_peers(&mut self) -> Vec<$crate::ConsumerInfo> {
             $crate::__face_method!($in; ProducerEnd::check_peers(self); self.base_mut().0.check_peers())
         }
 
         /// Takes a consumer *without an owner* out of the table: its unread events are lost to it, and the id is free.
-        /// `false` if no consumer is registered under that id, or its owner is there: a live consumer, however slow, may be
-        /// reading a slot. A required consumer stays required: managed calls go on once it has joined again.
+        /// `false` if no consumer is registered under that id, or its owner is there: a live consumer, however slow,
+        /// may be reading a slot. A required consumer stays required: managed calls go on once it has joined again.
         ///
         /// # Errors
         /// The operating system refused the lock.
@@ -210,27 +217,30 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::refusal(self, rank); self.base().refusal(rank))
         }
 
-        /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer that is
-        /// not there (while managed calls wait for it, or are refused), a reset after a shutdown, or nothing. It is asked
-        /// about the room that the last call did not get, or, if something was published since, about one event.
+        /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer
+        /// that is not there (while managed calls wait for it, or are refused), a reset after a shutdown, or nothing.
+        /// It is asked about the room that the last call did not get, or, if something was published since, about one
+        /// event.
         $($vis)* fn stall_report(&mut self) -> $crate::StallReport {
             $crate::__face_method!($in; ProducerEnd::stall_report(self); self.base_mut().0.stall_report())
         }
 
-        /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The first of them waits
-        /// until everybody required has joined. One that goes afterwards, however it went, is an alert and then the failure action: a managed
-        /// call that returns `Ok` knew of none that is missing.
+        /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The
+        /// first of them waits until all required consumers have joined. One that goes afterwards, however it went, is
+        /// an alert and then the failure action: a managed call that returns `Ok` knew of none that is missing.
         ///
-        /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed only the kernel knows.
-        /// Managed calls ask it when 5 ms have passed since they asked last, by a clock that goes in steps of a few milliseconds. They look at
-        /// that clock after 16 events (or lines of a ring of records), and while the 5 ms are not over after twice as many each time, up to half
-        /// of the ring. So once those milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16 before
-        /// it is known; a fast one, or one that has just become slow, at most half of the ring. To know it sooner, or without publishing:
-        /// [`watch_required_consumers`](Self::watch_required_consumers).
+        /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed
+        /// only the kernel knows. Managed calls ask it when 5 ms have passed since they asked last, by a clock that
+        /// goes in steps of a few milliseconds. They look at that clock after 16 events (or lines of a ring of
+        /// records), and while the 5 ms are not over after twice as many each time, up to half of the ring. So once
+        /// those milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16
+        /// before it is known; a fast one, or one that has just become slow, at most half of the ring. To know it
+        /// sooner, or without publishing: [`watch_required_consumers`](Self::watch_required_consumers).
         ///
         /// # Errors
-        /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's; `TooManyExpected` if the
-        /// table has not so many places; `InvalidSetting` if `MYELON_SHUTDOWN_GRACE_MS` is not a number of milliseconds.
+        /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's;
+        /// `TooManyExpected` if the table has fewer places; `InvalidSetting` if `MYELON_SHUTDOWN_GRACE_MS` is not a
+        /// number of milliseconds.
         $($vis)* fn enable_required_consumer_liveness(
             &mut self,
             config: $crate::RequiredConsumerLivenessConfig,
@@ -240,16 +250,17 @@ macro_rules! producer_end_methods {
                 self.base_mut().0.enable_required_consumer_liveness(config))
         }
 
-        /// Opens a producer again that a stalled consumer has shut to managed calls. The next managed publish waits for the required
-        /// consumers anew.
+        /// Opens a producer again that a stalled consumer has shut to managed calls. The next managed publish waits for
+        /// the required consumers anew.
         $($vis)* fn reset_required_consumer_liveness(&mut self) {
             $crate::__face_method!(
                 $in; ProducerEnd::reset_required_consumer_liveness(self);
                 self.base_mut().0.reset_required_consumer_liveness())
         }
 
-        /// Watches the required consumers from a thread of its own, every `interval` (a millisecond at least), so that a managed publish
-        /// learns within two intervals of a process that was killed, also when the ring is not full. The publish itself pays nothing for it.
+        /// Watches the required consumers from a thread of its own, every `interval` (a millisecond at least), so that
+        /// a managed publish learns within two intervals of a process that was killed, also when the ring is not full.
+        /// The publish itself pays nothing for it.
         ///
         /// # Errors
         /// The thread could not be started. `NotEnabled` situations are refused with `InvalidInput`.
@@ -275,7 +286,8 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::ring_counters(self); self.base().ring_counters())
         }
 
-        /// A descriptor of the ring's segment, to hand to another process. This is how a ring in a memfd is attached to.
+        /// A descriptor of the ring's segment, to hand to another process. This is how a ring in a memfd is attached
+        /// to.
         ///
         /// # Errors
         /// The operating system refused to duplicate it, or the ring is on the heap.
@@ -283,8 +295,8 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::try_clone_fd(self); self.base().try_clone_fd())
         }
 
-        /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer that
-        /// shall leave nothing, however it goes: one that a panic drops keeps the name for a successor.
+        /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer
+        /// that shall leave nothing, however it goes: one that a panic drops keeps the name for a successor.
         ///
         /// # Errors
         /// The operating system refused. `false`: the name belongs to another ring by now.

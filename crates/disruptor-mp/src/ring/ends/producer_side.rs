@@ -1,8 +1,8 @@
 //! What a producer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its consumers,
 //! their deaths, its counters.
 //!
-//! **Lives here:** [`ProducerSide`]. The wait of a full ring is in `room`, managed publishing in `managed`. **Builds on:** `sequencer` for the
-//! algorithm. **May touch it:** `producer_end`, whose other half is the waiter.
+//! **Lives here:** [`ProducerSide`]. The wait of a full ring is in `room`, managed publishing in `managed`. **Builds
+//! on:** `sequencer` for the algorithm. **May touch it:** `producer_end`, whose other half is the waiter.
 
 use super::error::PublishError;
 use super::managed::Management;

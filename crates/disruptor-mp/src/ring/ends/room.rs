@@ -1,7 +1,7 @@
 //! The wait of a producer whose ring is full.
 //!
-//! **Lives here:** [`Target`], [`Blocked`], and the wait between them. **Builds on:** `wait` for the loop, `membership` for who is dead,
-//! `monitor` for patience. **May touch it:** the producer.
+//! **Lives here:** [`Target`], [`Blocked`], and the wait between them. **Builds on:** `wait` for the loop, `membership`
+//! for who is dead, `monitor` for patience. **May touch it:** the producer.
 
 use super::error::PublishError;
 use super::producer_end::ProducerBase;
@@ -163,7 +163,8 @@ impl<S: Carries> ProducerSide<S> {
 }
 
 impl<S: Carries> ProducerSide<S> {
-    /// Waits for `target` as `waiter` does. Only a wait that the monitor watches (a managed publish) can end in `Shut` or `Gone`.
+    /// Waits for `target` as `waiter` does. Only a wait that the monitor watches (a managed publish) can end in `Shut`
+    /// or `Gone`.
     pub(super) fn wait_for(
         &mut self,
         waiter: &mut Waiter,
@@ -492,8 +493,8 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
 
     fn park(&mut self, slice: Duration) {
         let Some(index) = self.hindrance().consumer else {
-            // No consumer is in the way, so none will ring. A consumer that is expected joins without a word; nothing at all is in the way
-            // for a moment only.
+            // No consumer is in the way, so none will ring. A consumer that is expected joins without a word; nothing
+            // at all is in the way for a moment only.
             if !self.producer.lift_sentinel_if_complete() {
                 self.producer.counters.parks.inc();
                 std::thread::sleep(slice.min(JOIN_POLL));
@@ -530,7 +531,8 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
 }
 
 impl<S: Carries> RoomWait<'_, S> {
-    /// A slice passed. If the consumer has moved meanwhile and does not ring in the next milliseconds either, its wake was lost.
+    /// A slice passed. If the consumer has moved meanwhile and does not ring in the next milliseconds either, its wake
+    /// was lost.
     fn suspect_lost_wakeup(&mut self, index: usize, ticket: crate::sync::bell::Ticket) {
         let entry = self.producer.core.entry(index);
         if entry.position.load(Ordering::Acquire) == self.scan.lowest || !entry.status().gates() {

@@ -1,10 +1,12 @@
-//! A producer's doorbell: a descriptor that becomes readable when there may be room, for loops that wait for many things.
+//! A producer's doorbell: a descriptor that becomes readable when there may be room, for loops that wait for many
+//! things.
 //!
-//! **Lives here:** [`RoomDoorbell`]. **Builds on:** `room` for what is in the way, `sync::watcher`, whose thread sleeps in the loop's stead at the bell
-//! of the consumer that is. **May touch it:** whoever has the producer.
+//! **Lives here:** [`RoomDoorbell`]. **Builds on:** `room` for what is in the way, `sync::watcher`, whose thread sleeps
+//! in the loop's stead at the bell of the consumer that is. **May touch it:** the thread that has the producer.
 //!
-//! The producer itself announces at that consumer's bell, passes the barrier and looks again, as one does that blocks; the thread only sleeps
-//! there, as long as the bell is silent since that announcement. So what is armed is the consumer's entry and the ticket that was drawn.
+//! The producer itself announces at that consumer's bell, passes the barrier and looks again, as one does that blocks;
+//! the thread only sleeps there, as long as the bell is silent since that announcement. So what is armed is the
+//! consumer's entry and the ticket that was drawn.
 
 use super::producer_end::ProducerBase;
 use super::producer_face::ProducerEnd;
@@ -13,11 +15,11 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_writer`-like loops: readable once after it was armed, when the consumer that
-/// kept the producer back has moved, or waiting has become pointless.
+/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_writer`-like loops: readable once after it was
+/// armed, when the consumer that kept the producer back has moved, or waiting has become pointless.
 ///
-/// Rung inside this process, as a [`Doorbell`](crate::Doorbell) is. A consumer that was killed is noticed within 100 ms. While the start-up
-/// buffer is what is full, no consumer is there to ring, and it is rung every 50 ms.
+/// Rung inside this process, as a [`Doorbell`](crate::Doorbell) is. A consumer that was killed is noticed within 100
+/// ms. While the start-up buffer is what is full, no consumer is there to ring, and it is rung every 50 ms.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -57,12 +59,13 @@ impl<S: Carries> ProducerBase<S> {
 }
 
 impl RoomDoorbell {
-    /// Asks to be rung once, when there may be room for what the last call found none for. `true`: wait for the descriptor. `false`: do not
-    /// wait; there is room, or the ring has ended, or this process is a forked child: publish, and ask
-    /// [`check_room`](crate::ProducerEnd::check_room).
+    /// Asks to be rung once, when there may be room for what the last call found none for. `true`: wait for the
+    /// descriptor. `false`: do not wait; there is room, or the ring has ended, or this process is a forked child:
+    /// publish, and ask [`check_room`](crate::ProducerEnd::check_room).
     ///
-    /// Clears what was rung before. Readable means that there *may* be room: publish again, and arm again if there is none. When the consumer that
-    /// keeps the producer back is dead, it is rung as well, and `check_room` says so, or makes room.
+    /// Clears what was rung before. Readable means that there *may* be room: publish again, and arm again if there is
+    /// none. When the consumer that keeps the producer back is dead, it is rung as well, and `check_room` says so, or
+    /// makes room.
     ///
     /// # Panics
     /// If `producer` is not the one that the doorbell was made for.
@@ -70,7 +73,8 @@ impl RoomDoorbell {
         platform::arm(&self.watch, producer.base_mut().0)
     }
 
-    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again at once.
+    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again
+    /// at once.
     pub fn clear(&mut self) {
         platform::clear(&self.watch);
     }
@@ -190,7 +194,8 @@ mod platform {
         }
 
         fn has_news(&self, request: i64) -> bool {
-            // Silent since the producer's own announcement, after which it has looked: the consumer has not moved since.
+            // Silent since the producer's own announcement, after which it has looked: the consumer has not moved
+            // since.
             let has_rung = Self::consumer(request)
                 .is_some_and(|(index, ticket)| !self.memory.entry(index).writer.is_silent_since(ticket));
             has_rung || self.memory.control().gate.closing() != 0 || self.memory.segment().fate() != Fate::Live

@@ -1,11 +1,11 @@
 //! Waiting for several consumers at once.
 //!
-//! **Lives here:** [`Select`], and [`Selectable`], what it asks of a consumer of whatever layer. **Builds on:** the bells of the rings and
-//! `sync::futex`, which sleeps at many of them; `sync::watcher` for those beyond what one thread can sleep at. **May touch it:** the thread that
-//! has the consumers.
+//! **Lives here:** [`Select`], and [`Selectable`], what it asks of a consumer of whatever layer. **Builds on:** the
+//! bells of the rings and `sync::futex`, which sleeps at many of them; `sync::watcher` for those beyond what one thread
+//! can sleep at. **May touch it:** the thread that has the consumers.
 //!
-//! It does for every consumer what that does when it parks: announces itself at the ring's bell, passes the barrier, looks again, and only then
-//! sleeps. Source: RFC 0004, "Select".
+//! It does for every consumer what that does when it parks: announces itself at the ring's bell, passes the barrier,
+//! looks again, and only then sleeps. Source: RFC 0004, "Select".
 
 use super::consumer_face::HasConsumer;
 use super::error::ConsumeError;
@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 
 /// Waits for whichever of several consumers has something first, of any layers and of any number of rings.
 ///
-/// It belongs to one thread and can be used for any consumers, also other ones at each call. What it keeps from call to call is whose turn it is.
-/// It waits as the first of the consumers does. For up to 127 consumers the caller's thread sleeps itself; beyond that there is a thread of this
-/// process for each further 127, which sleeps for it. On Linux before 5.16, or where `futex_waitv` is filtered out, it looks once a
-/// millisecond.
+/// It belongs to one thread and can be used for any consumers, also other ones at each call. What it keeps from call to
+/// call is whose turn it is. It waits as the first of the consumers does. For up to 127 consumers the caller's thread
+/// sleeps itself; beyond that there is a thread of this process for each further 127, which sleeps for it. On Linux
+/// before 5.16, or where `futex_waitv` is filtered out, it looks once a millisecond.
 ///
 /// ```
 /// use disruptor_mp::{Patience, Select, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};
@@ -80,9 +80,9 @@ pub struct Select {
 pub struct Ready {
     /// Which one, in the order in which they were given.
     pub index: usize,
-    /// `Ok`: there is something to read, and the consumer's own call finds it with [`Patience::Now`]. Otherwise why there is nothing: the end
-    /// of the ring, which every further call says again, so leave the consumer out from then on; or what is no end (see
-    /// [`is_end`](ConsumeError::is_end)), of which each is told once.
+    /// `Ok`: there is something to read, and the consumer's own call finds it with [`Patience::Now`]. Otherwise why
+    /// there is nothing: the end of the ring, which every further call says again, so leave the consumer out from then
+    /// on; or what is no end (see [`is_end`](ConsumeError::is_end)), of which each is told once.
     pub outcome: Result<(), ConsumeError>,
 }
 
@@ -115,7 +115,8 @@ impl fmt::Debug for Select {
 
 /// A consumer as a wait for several sees it.
 pub(super) trait Waitable {
-    /// Whether there is something for the consumer to hand out, or why there is not; `None`: there is nothing yet. Makes no system call.
+    /// Whether there is something for the consumer to hand out, or why there is not; `None`: there is nothing yet.
+    /// Makes no system call.
     fn look(&mut self) -> Option<Result<(), ConsumeError>>;
 
     /// Why there will be nothing, after a look has found nothing, if the ring or the kernel says so.
@@ -197,12 +198,13 @@ impl Select {
         Self { waiter: None, turn: 0, sleeper: Sleeper::new(true) }
     }
 
-    /// Waits as long as `patience` says until at least one of `consumers` has something to read, or has come to the end of its ring, and says
-    /// which. Empty when the patience is at its end; and if there are no consumers, at once.
+    /// Waits as long as `patience` says until at least one of `consumers` has something to read, or has come to the end
+    /// of its ring, and says which. Empty when the patience is at its end; and if there are no consumers, at once.
     ///
-    /// Nothing is taken: read from each until there is nothing, or it is named again by the next call. All that are ready are named, each once; the
-    /// first of them is the next one after that which was named first by the last call, so that no consumer is kept waiting by others that always have something,
-    /// also if only the first is served. A death is told within 100 ms.
+    /// Nothing is taken: read from each until there is nothing, or it is named again by the next call. All that are
+    /// ready are named, each once; the first of them is the next one after that which was named first by the last call,
+    /// so that no consumer is kept waiting by others that always have something, also if only the first is served. A
+    /// death is told within 100 ms.
     pub fn wait(&mut self, consumers: &mut [&mut dyn Selectable], patience: impl Into<Patience>) -> Vec<Ready> {
         let mut sources: Vec<_> = consumers.iter_mut().map(|consumer| consumer.source()).collect();
         let Some(first) = sources.first() else { return vec![] };
@@ -319,7 +321,8 @@ mod tests {
         (producer, attach_shared_consumer::<u64>(&place, 4).build_consumer().unwrap())
     }
 
-    /// Runs rounds of one event each, now here and now there, for each of which the reader sleeps at most `slice` at a time.
+    /// Runs rounds of one event each, now here and now there, for each of which the reader sleeps at most `slice` at a
+    /// time.
     fn rounds(mut sleeper: Sleeper, rings: usize, rounds: u64, slice: Duration) {
         let (mut producers, mut consumers): (Vec<_>, Vec<_>) = (0..rings).map(|_| ring()).unzip();
         std::thread::scope(|scope| {

@@ -1,7 +1,7 @@
 //! Sleeping at the bells of many rings.
 //!
-//! **Lives here:** [`Sleeper`]. **Builds on:** `sync::futex` for as many as one thread can sleep at, `sync::watcher` for the others.
-//! **May touch it:** `select`.
+//! **Lives here:** [`Sleeper`]. **Builds on:** `sync::futex` for as many as one thread can sleep at, `sync::watcher`
+//! for the others. **May touch it:** `select`.
 
 use super::select::Source;
 #[cfg(target_os = "linux")]
@@ -64,7 +64,8 @@ impl Sleeper {
         is_complete
     }
 
-    /// Sleeps for at most `slice`, until our bell is rung since `call` was drawn, or one of `bells` since its ticket was.
+    /// Sleeps for at most `slice`, until our bell is rung since `call` was drawn, or one of `bells` since its ticket
+    /// was.
     pub(super) fn sleep<'a>(&mut self, call: Ticket, bells: impl Iterator<Item = (&'a Bell, Ticket)>, slice: Duration) {
         let own = Arc::clone(&self.bell);
         let words = bells.map(|(bell, ticket)| (bell.word(), ticket.value()));

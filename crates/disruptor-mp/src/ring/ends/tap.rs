@@ -13,8 +13,8 @@ use crate::ring::protocol::tap::TapReader;
 use crate::schema::Event;
 use std::fmt;
 
-/// A reader that holds nobody back. It gets copies, never a torn one, and knows how many events it missed. That of a
-/// ring of records is [`RecordTap`](crate::RecordTap).
+/// A reader that holds no producer back. It gets copies, never a torn one, and knows how many events it missed. That of
+/// a ring of records is [`RecordTap`](crate::RecordTap).
 pub struct Tap<E: Event, F: SlotForm = Stamped> {
     end: TapEnd<Slots<E, F>>,
 }

@@ -1,15 +1,16 @@
 //! What a ring carries, how an event type becomes slots, and how a ring becomes sections of a segment.
 //!
-//! **Lives here:** [`Carries`], what a ring carries, and how large that is; [`blueprint`]. **Builds on:** `form`; `control` for the sizes of the
-//! lines, `segment` for sections. **May touch it:** whoever creates, plans or opens a ring.
+//! **Lives here:** [`Carries`], what a ring carries, and how large that is; [`blueprint`]. **Builds on:** `form`;
+//! `control` for the sizes of the lines, `segment` for sections. **May touch it:** whoever creates, plans or opens a
+//! ring.
 //!
 //! ```text
 //! slot    0        8          payload offset                       stride
 //!         | stamp  | (unused) | payload                  | (unused) |
 //! ```
-//! The payload starts at its alignment, at least 8. Up to 64 bytes the stride is a power of two, so that a slot never straddles
-//! a cache line; beyond, it is a multiple of 64, so that two slots never share one. The stamp lies in the line in which the payload
-//! starts: who waits for the stamp has paid for that line.
+//! The payload starts at its alignment, at least 8. Up to 64 bytes the stride is a power of two, so that a slot never
+//! straddles a cache line; beyond, it is a multiple of 64, so that two slots never share one. The stamp lies in the
+//! line in which the payload starts: who waits for the stamp has paid for that line.
 
 use super::record_size::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX};
 use crate::Sequence;

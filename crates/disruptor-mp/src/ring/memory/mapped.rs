@@ -189,8 +189,8 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
 
     fn racing_copy(&self, position: i64) -> E {
         let mut copy = E::new_zeroed();
-        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives, and starts on a multiple of 8; every bit
-        // pattern is an event.
+        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives, and starts on a
+        // multiple of 8; every bit pattern is an event.
         unsafe { racing::copy(self.payload(position).cast(), copy.as_mut_bytes()) };
         copy
     }
@@ -203,8 +203,8 @@ impl LineMemory for Mapped<Lines> {
     fn racing_copy(&self, position: i64, len: usize, into: &mut Vec<u128>) {
         into.resize(len.div_ceil(size_of::<u128>()), 0);
         let from = self.record(position, len).cast();
-        // SAFETY: `record` has checked that so many bytes from there are mapped, for reading, as long as `self` lives; they start on a multiple of
-        // 16.
+        // SAFETY: `record` has checked that the bytes from there are mapped, for reading, as long as `self` lives; they
+        // start on a multiple of 16.
         unsafe { racing::copy(from.as_ptr(), &mut into.as_mut_bytes()[..len]) };
     }
 }
@@ -223,7 +223,8 @@ impl Mapped<Lines> {
     }
 }
 
-/// Out of line, and with its words by value: otherwise every use of an entry would store them, for a text that is never made.
+/// Out of line, and with its words by value: otherwise every use of an entry would store them, for a text that is never
+/// made.
 #[cold]
 #[inline(never)]
 fn no_such_entry(index: usize, table_len: usize) -> ! {

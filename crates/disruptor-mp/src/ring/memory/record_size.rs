@@ -1,7 +1,7 @@
 //! How large a ring of records is: what was asked for, what that becomes, and what the messages in flight need.
 //!
-//! **Lives here:** [`record_ring_bytes`], the rule; [`plan_records`]; the default. All of it in bytes. **Builds on:** `word` and `gap` for
-//! what a record takes. **May touch it:** programs that choose a size. Source: RFC 0006, "Size".
+//! **Lives here:** [`record_ring_bytes`], the rule; [`plan_records`]; the default. All of it in bytes. **Builds on:**
+//! `word` and `gap` for what a record takes. **May touch it:** programs that choose a size. Source: RFC 0006, "Size".
 
 use super::layout::{self, Carries, ShapeError};
 use crate::ring::protocol::form::Lines;
@@ -9,8 +9,9 @@ use crate::ring::protocol::records::gap;
 use crate::ring::protocol::records::word::{LINE_BYTES, PAYLOAD_BYTES_MAX, lines_of};
 use crate::segment::{MAX_TOTAL_LEN, SegmentPlan};
 
-/// Bytes of a ring of records unless there is a reason for another size: room for a backlog, and for messages of 2 MiB that are written while
-/// others are read. [`record_ring_bytes`] says how large a ring must be for the messages that are in flight at once.
+/// Bytes of a ring of records unless there is a reason for another size: room for a backlog, and for messages of 2 MiB
+/// that are written while others are read. [`record_ring_bytes`] says how large a ring must be for the messages that
+/// are in flight at once.
 pub const DEFAULT_RECORD_RING_BYTES: usize = 8 << 20;
 
 /// Bytes of the smallest ring of records, a page: its lines are mapped twice in a row. Source: RFC 0006, "Layout".
@@ -19,13 +20,14 @@ pub const RECORD_RING_BYTES_MIN: usize = <Lines as Carries>::CAPACITY_MIN * LINE
 /// Bytes of the largest ring of records, 32 TiB; the memory of a machine ends before.
 pub const RECORD_RING_BYTES_MAX: usize = (MAX_TOTAL_LEN / 2) as usize;
 
-/// How large a ring of records must be, in bytes: the smallest that takes `in_flight` records of up to `record_bytes` bytes each while its
-/// slowest consumer has not released the first of them.
+/// How large a ring of records must be, in bytes: the smallest that takes `in_flight` records of up to `record_bytes`
+/// bytes each while its slowest consumer has not released the first of them.
 ///
-/// `in_flight` is the number of messages that a consumer may lag by before the producer waits: the messages of a second, say, for a consumer
-/// that may pause for a second. It counts what the ring adds to a record: the header, the rest of its last line, and the gaps that are left for the
-/// processor's caches. A ring of 16 MiB or more which its consumers have read to the end goes back to its beginning now and then; what is left
-/// of it is free again once each consumer has asked for its next record.
+/// `in_flight` is the number of messages that a consumer may lag by before the producer waits: the messages of a
+/// second, say, for a consumer that may pause for a second. It counts what the ring adds to a record: the header, the
+/// rest of its last line, and the gaps that are left for the processor's caches. A ring of 16 MiB or more which its
+/// consumers have read to the end goes back to its beginning now and then; what is left of it is free again once each
+/// consumer has asked for its next record.
 ///
 /// ```
 /// use disruptor_mp::{SharedDisruptorBuilder, record_ring_bytes};
@@ -44,7 +46,7 @@ pub const RECORD_RING_BYTES_MAX: usize = (MAX_TOTAL_LEN / 2) as usize;
 pub const fn record_ring_bytes(in_flight: usize, record_bytes: usize) -> Result<usize, ShapeError> {
     let mut capacity = <Lines as Carries>::CAPACITY_MIN;
     while record_bytes <= PAYLOAD_BYTES_MAX && capacity <= RECORD_RING_BYTES_MAX / LINE_BYTES {
-        // Behind the last of them there is a line for the next header, and its own gap is nobody's room.
+        // Behind the last of them there is a line for the next header, and its own gap is room for no record.
         let between = in_flight.saturating_sub(1) as i128;
         let gaps = gap::most_lines(capacity as i64, between as i64, record_bytes) as i128;
         if (between + 1) * lines_of(record_bytes) as i128 + gaps < capacity as i128 {
@@ -55,8 +57,8 @@ pub const fn record_ring_bytes(in_flight: usize, record_bytes: usize) -> Result<
     Err(ShapeError::InFlight { in_flight, message_bytes: record_bytes })
 }
 
-/// How many bytes a ring of records would need, section by section, before anything is created. The length of the section `slots` is what
-/// `bytes` is rounded up to: the next power of two, and at least [`RECORD_RING_BYTES_MIN`].
+/// How many bytes a ring of records would need, section by section, before anything is created. The length of the
+/// section `slots` is what `bytes` is rounded up to: the next power of two, and at least [`RECORD_RING_BYTES_MIN`].
 ///
 /// ```
 /// # fn main() -> Result<(), disruptor_mp::ShapeError> {
@@ -71,8 +73,8 @@ pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, S
     layout::plan_for::<Lines>(lines_in(bytes), max_consumers).map_err(|shape| in_bytes(shape, bytes))
 }
 
-/// Lines of the ring that is built where `bytes` bytes are asked for. 0 stays 0, which says of a consumer that it gives no size. A size that is
-/// too large comes out as one that is refused.
+/// Lines of the ring that is built where `bytes` bytes are asked for. 0 stays 0, which says of a consumer that it gives
+/// no size. A size that is too large comes out as one that is refused.
 pub(crate) fn lines_in(bytes: usize) -> usize {
     match bytes {
         0 => 0,

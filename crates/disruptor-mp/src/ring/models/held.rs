@@ -1,4 +1,5 @@
-//! Messages that are held: released in any order by two threads beside a producer that laps, and what a successor finds.
+//! Messages that are held: released in any order by two threads beside a producer that laps, and what a successor
+//! finds.
 
 use super::*;
 use crate::ring::protocol::control::RELEASED_WORDS;
@@ -30,13 +31,14 @@ fn three_taken() -> (Ring, Sequencer<Ring>, Keeper) {
 
 /// Looks at a message in its slot, which it has until then, and releases it.
 fn read_and_release(ring: &Ring, keeper: &Keeper, sequence: i64) {
-    // SAFETY: the place is valid; that nobody writes it meanwhile is what loom checks.
+    // SAFETY: the place is valid; that no thread writes it meanwhile is what loom checks.
     let found = ring.with(sequence, |place| unsafe { *place });
     assert_eq!(found, value(sequence), "{WRONG}");
     keeper.lock().unwrap().release(sequence as u64, sequence + 1);
 }
 
-/// Whoever releases last, and in whichever order: what is held is not written, and what is released makes room.
+/// Whichever thread releases last, and in whichever order: what is held is not written, and what is released makes
+/// room.
 #[test]
 pub(super) fn what_two_threads_hold_is_not_overwritten_while_the_producer_laps() {
     for (mine, other) in [([0, 2], 1), ([2, 0], 1), ([1, 2], 0)] {
@@ -61,7 +63,7 @@ pub(super) fn what_two_threads_hold_is_not_overwritten_while_the_producer_laps()
     }
 }
 
-/// Whoever dies after any of these releases: its successor hands out what was not released, and nothing else.
+/// If the consumer dies after any of these releases, its successor hands out what was not released, and nothing else.
 #[test]
 pub(super) fn a_successor_gets_what_was_not_released_and_nothing_else() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -141,7 +143,8 @@ pub(super) fn a_joiner_of_another_id_steps_over_nothing() {
     });
 }
 
-/// The messages that a successor in entry 0 hands out: those beyond the position of which no word says that they are released.
+/// The messages that a successor in entry 0 hands out: those beyond the position of which no word says that they are
+/// released.
 fn handed_out_again(ring: &Ring) -> Vec<i64> {
     let entry = ring.entry(0);
     let position = entry.position.load(Ordering::Acquire);

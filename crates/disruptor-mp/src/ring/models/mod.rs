@@ -1,13 +1,14 @@
-//! loom models of the algorithm: every schedule and every value that the memory model lets a load return, within the bounds given.
+//! loom models of the algorithm: every schedule and every value that the memory model lets a load return, within the
+//! bounds given.
 //!
-//! **Lives here:** what the models share: the ring they run on, how they read, write and wait, and [`explore`]. One file per claim
-//! beside it; `mutants` shows that each named ordering is needed. **Builds on:** the algorithm over `HeapMemory`, and loom.
-//! **May touch it:** tests.
+//! **Lives here:** what the models share: the ring they run on, how they read, write and wait, and [`explore`]. One
+//! file per claim beside it; `mutants` shows that each named ordering is needed. **Builds on:** the algorithm over
+//! `HeapMemory`, and loom. **May touch it:** tests.
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p disruptor-mp --lib --release models`.
 //!
-//! Endpoints are [`Announce::Registered`] where nobody sleeps: they then pass no fence that the claim does not ask for. Where
-//! somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
+//! Endpoints are [`Announce::Registered`] where nobody sleeps: they then pass no fence that the claim does not ask for.
+//! Where somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
 
 mod close;
 mod departures;
@@ -59,8 +60,8 @@ const RELEASED_AGAIN: &str = "a message that was released is handed out again, o
 const STEPPED_OVER: &str = "a consumer of another id stepped over what its predecessor had released";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 
-/// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how far it got, and
-/// at least one schedule must get to `goal`: a model in which nothing happens shows nothing.
+/// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how
+/// far it got, and at least one schedule must get to `goal`: a model in which nothing happens shows nothing.
 fn explore(preemptions: Option<usize>, goal: i64, model: impl Fn() -> i64 + Send + Sync + 'static) {
     if let Ok(site) = std::env::var(MUTANT_VARIABLE) {
         MUTANT.store(site.parse().expect("the number of a site"), Ordering::Relaxed);
@@ -173,7 +174,8 @@ fn wait_for_event(reader: &mut Reader<Ring>) -> bool {
     }
 }
 
-/// Sleeps at the slowest consumer's bell until `count` events can be written. Polls where a real producer would sleep in slices.
+/// Sleeps at the slowest consumer's bell until `count` events can be written. Polls where a real producer would sleep
+/// in slices.
 fn wait_for_room(producer: &mut Sequencer<Ring>, count: i64) {
     loop {
         let scan = producer.rescan();

@@ -1,7 +1,7 @@
 //! The table of mutants: every ordering and fence that has a name, and the model that fails without it.
 //!
-//! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is run again for
-//! each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
+//! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is
+//! run again for each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
 use super::{
     LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, RELEASED_AGAIN, STEPPED_OVER,
@@ -49,7 +49,8 @@ const WITHHELD: &[&str] = &[STEPPED_OVER];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
-/// Every site with at least one model that needs it. Each model is named as the function that it is, so that a row cannot outlive it.
+/// Every site with at least one model that needs it. Each model is named as the function that it is, so that a row
+/// cannot outlive it.
 macro_rules! mutants {
     ($($site:ident { $($file:ident::$model:ident => $symptoms:ident,)+ })+) => {
         const MUTANTS: &[Mutant] = &[$($({
@@ -126,7 +127,8 @@ mutants! {
         stream::events_arrive_whole_and_in_order_across_wraps => OVERRUN,
         held::what_two_threads_hold_is_not_overwritten_while_the_producer_laps => OVERRUN,
     }
-    // Of the first look's gates the fence behind it would take care; of those that only the second one saw, nothing else does.
+    // Of the first look's gates the fence behind it would take care; of those that only the second one saw, nothing
+    // else does.
     GateAcquire {
         join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
     }
@@ -163,7 +165,8 @@ mutants! {
         park::parked_reader_is_woken_by_a_batch => ASLEEP,
         park::parked_producer_is_woken_by_a_consumer => ASLEEP,
     }
-    // A parking producer rescans, and the fence in there would do, were it not for the look at how the consumer announces.
+    // A parking producer rescans, and the fence in there would do, were it not for the look at how the consumer
+    // announces.
     ParkFence {
         park::parked_reader_is_woken_by_a_publish => ASLEEP,
         park::producer_does_not_sleep_on_a_consumer_that_has_become_registered => ASLEEP,

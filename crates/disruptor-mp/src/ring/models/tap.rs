@@ -1,4 +1,5 @@
-//! Tap: a copy that was accepted is never torn and never another event's, and every event is either copied or counted as missed.
+//! Tap: a copy that was accepted is never torn and never another event's, and every event is either copied or counted
+//! as missed.
 
 use super::*;
 use crate::ring::protocol::control::{Control, Entry};
@@ -7,8 +8,8 @@ use crate::ring::protocol::tap::TapReader;
 use crate::sync::primitive::AtomicU64;
 use loom::thread::spawn;
 
-/// A ring whose payloads may be read while they are written: two words each, written and read relaxed, one after the other. That is
-/// what a racing copy of plain memory does at worst.
+/// A ring whose payloads may be read while they are written: two words each, written and read relaxed, one after the
+/// other. That is what a racing copy of plain memory does at worst.
 pub(super) struct RacingMemory<F: Form> {
     words: Heap<F>,
     payloads: Box<[[AtomicU64; 2]]>,

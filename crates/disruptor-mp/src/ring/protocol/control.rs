@@ -1,7 +1,7 @@
 //! The words of a ring: the producer's lines and the consumers' table.
 //!
-//! **Lives here:** [`Control`], [`Entry`], [`Status`], [`Identity`]: who writes which word, and the layout. **Builds on:** `sync`.
-//! **May touch it:** see each field; a number read from here is copied once, checked, then used.
+//! **Lives here:** [`Control`], [`Entry`], [`Status`], [`Identity`]: who writes which word, and the layout. **Builds
+//! on:** `sync`. **May touch it:** see each field; a number read from here is copied once, checked, then used.
 //!
 //! ```text
 //! Control, 768 bytes                                    Entry, 1024 bytes, one per consumer
@@ -42,7 +42,8 @@ pub(crate) const SENTINEL_LIFTED: i64 = i64::MAX;
 /// An entry's `delivered` until its owner is handed something.
 pub(crate) const NOTHING_DELIVERED: i64 = -1;
 
-/// The word *closed* of a ring whose producer has closed it: nothing will follow. So is any other number but 0 and [`ABANDONED`].
+/// The word *closed* of a ring whose producer has closed it: nothing will follow. So is any other number but 0 and
+/// [`ABANDONED`].
 pub(crate) const CLOSED: u32 = 1;
 
 /// The word *closed* of a ring whose producer was dropped by a panic: as if it had died, except that it says so.
@@ -72,15 +73,18 @@ pub(crate) struct PaddedBell(pub(crate) Bell);
 /// What joiners and waiters read and the producer seldom writes.
 #[repr(C, align(128))]
 pub(crate) struct GateLine {
-    /// The highest position that may be written without another rescan. Stored by the producer before the fence of a rescan.
+    /// The highest position that may be written without another rescan. Stored by the producer before the fence of a
+    /// rescan.
     claim_limit: AtomicI64,
     /// Bound on positions until the expected consumers have joined; [`SENTINEL_LIFTED`] when there is none.
     sentinel: AtomicI64,
-    /// One more than the highest index ever used in the table. Only grows. With `arrivals`: see `Sequencer::entries_in_use`.
+    /// One more than the highest index ever used in the table. Only grows. With `arrivals`: see
+    /// `Sequencer::entries_in_use`.
     pub(crate) high_water: AtomicU32,
     /// How the producer announces: `Announce` as a number.
     pub(crate) announce: AtomicU32,
-    /// Nonzero once nothing more will be published by the present producer: [`CLOSED`] in good order, [`ABANDONED`] by a panic.
+    /// Nonzero once nothing more will be published by the present producer: [`CLOSED`] in good order, [`ABANDONED`] by
+    /// a panic.
     pub(crate) closed: AtomicU32,
     /// Counts the places that were given up, let go or taken away. A managed publish compares it with what it saw last.
     departures: AtomicU32,
@@ -93,14 +97,15 @@ pub(crate) struct GateLine {
     beside: BesideGate,
 }
 
-/// Words that say once more what words of the gate line say, so that no single one has to be believed. In a model nothing is damaged, and
-/// loom pays for each word.
+/// Words that say once more what words of the gate line say, so that no single one has to be believed. In a model
+/// nothing is damaged, and loom pays for each word.
 #[repr(C)]
 struct BesideGate {
     /// Counts the consumers that have taken an entry.
     #[cfg(not(loom))]
     arrivals: AtomicU32,
-    /// The same as the claim limit. Where the two differ, one was damaged, or the producer is between the two looks of a rescan.
+    /// The same as the claim limit. Where the two differ, one was damaged, or the producer is between the two looks of
+    /// a rescan.
     #[cfg(not(loom))]
     claim_limit_again: AtomicI64,
 }
@@ -115,8 +120,8 @@ pub(crate) struct ProducerLine {
     _times: [AtomicU64; 3],
 }
 
-/// How far the producer may be writing, where its form says so ([`Form::CLAIMS`](super::form::Form::CLAIMS)). On a line of its own: taps read
-/// it with every copy.
+/// How far the producer may be writing, where its form says so ([`Form::CLAIMS`](super::form::Form::CLAIMS)). On a line
+/// of its own: taps read it with every copy.
 #[repr(C, align(128))]
 pub(crate) struct ClaimedLine(AtomicI64);
 
@@ -201,7 +206,8 @@ impl Identity {
 pub struct Entry {
     /// The next sequence that the consumer will read: everything before it is released.
     pub(crate) position: AtomicI64,
-    /// The end of what was handed to the application: up to here it may have seen events. [`NOTHING_DELIVERED`] before the first.
+    /// The end of what was handed to the application: up to here it may have seen events. [`NOTHING_DELIVERED`] before
+    /// the first.
     pub(crate) delivered: AtomicI64,
     status: AtomicU64,
     /// How the consumer announces: `Announce` as a number.
@@ -209,7 +215,8 @@ pub struct Entry {
     /// The producer sleeps here while this consumer is the one it waits for.
     pub(crate) writer: Bell,
     pub(crate) member: MemberLine,
-    /// Beginnings, plus one, of the messages beyond the position that are released. What lies before the position says nothing.
+    /// Beginnings, plus one, of the messages beyond the position that are released. What lies before the position says
+    /// nothing.
     pub(crate) released: [AtomicI64; RELEASED_WORDS],
 }
 
@@ -231,8 +238,8 @@ pub(crate) struct MemberLine {
     id: [AtomicU64; CONSUMER_ID_MAX_LEN / 8],
     /// How far events had been handed out when it last rejoined: `delivered` begins again at the position.
     pub(crate) redelivered_until: AtomicI64,
-    /// How its owner let it go while its process lived: `epoch << 8 | how`. Of another epoch than the status it says nothing, so it is
-    /// never reset.
+    /// How its owner let it go while its process lived: `epoch << 8 | how`. Of another epoch than the status it says
+    /// nothing, so it is never reset.
     pub(crate) ending: AtomicU64,
     /// When the owner joined, last parked, was last woken, and was last named in an alert.
     _times: [AtomicU64; 4],
@@ -240,7 +247,8 @@ pub(crate) struct MemberLine {
     pub(crate) refusal: AtomicU64,
     /// How far events had been handed out of which the application has given some back. Only grows under one id.
     pub(crate) given_back_until: AtomicI64,
-    /// When the oldest of the messages that are held was handed out, in nanoseconds of the monotonic clock; 0 if none is.
+    /// When the oldest of the messages that are held was handed out, in nanoseconds of the monotonic clock; 0 if none
+    /// is.
     pub(crate) held_since_ns: AtomicU64,
     /// Of how many events each of the released messages is, less one.
     #[cfg(not(loom))]
@@ -350,8 +358,8 @@ impl Entry {
         }
     }
 
-    /// State and epoch. Acquire: who sees a state sees the words that were written before it, and who sees that the owner has left
-    /// may write into the slots that it had read.
+    /// State and epoch. Acquire: who sees a state sees the words that were written before it, and who sees that the
+    /// owner has left may write into the slots that it had read.
     #[inline]
     pub(crate) fn status(&self) -> Status {
         Status::from_word(self.status.load(order(Site::StatusAcquire, Ordering::Acquire)))
@@ -374,8 +382,8 @@ impl Entry {
         self.status.store(Status { state, epoch: after(epoch) }.word(), Ordering::Release);
     }
 
-    /// Frees the entry of the owner of `epoch`: *free* and a later epoch in one store, so that no owner's entry is ever free under its own
-    /// epoch. The caller holds the entry's lock byte.
+    /// Frees the entry of the owner of `epoch`: *free* and a later epoch in one store, so that no owner's entry is ever
+    /// free under its own epoch. The caller holds the entry's lock byte.
     pub(crate) fn set_free_after(&self, epoch: u64) {
         let free = Status { state: State::Free, epoch: after(self.status().epoch.max(epoch)) };
         self.status.store(free.word(), order(Site::StatusRelease, Ordering::Release));
@@ -383,7 +391,8 @@ impl Entry {
 
     /// Says how the owner of `epoch` lets the entry go, which goes on gating. The caller holds the entry's lock byte.
     pub(crate) fn set_ending(&self, epoch: u64, ending: Ending) {
-        // Relaxed: the count of departures is stored behind it with Release, and whoever finds the lock byte free asked the kernel.
+        // Relaxed: the count of departures is stored behind it with Release, and whoever finds the lock byte free asked
+        // the kernel.
         self.member.ending.store(epoch << 8 | ending.number(), Ordering::Relaxed);
     }
 
@@ -395,17 +404,20 @@ impl Entry {
 }
 
 impl ClaimedLine {
-    /// Says that the producer may be writing everything before `position`. Before the fence in `Sequencer::claim`, and before anything there is written.
+    /// Says that the producer may be writing everything before `position`. Before the fence in `Sequencer::claim`, and
+    /// before anything there is written.
     pub(crate) fn store(&self, position: i64) {
         self.0.store(position, Ordering::Relaxed);
     }
 
-    /// How far the producer may be writing; 0 if it has not said so. After a tap's fence: as far as it had written what the tap has copied.
+    /// How far the producer may be writing; 0 if it has not said so. After a tap's fence: as far as it had written what
+    /// the tap has copied.
     pub(crate) fn load(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Whether a producer that stands at `published` may have stored this word, which was not loaded before that position was.
+    /// Whether a producer that stands at `published` may have stored this word, which was not loaded before that
+    /// position was.
     pub(crate) fn allows(&self, published: i64) -> bool {
         let claimed = self.load();
         claimed == 0 || published <= claimed
@@ -413,8 +425,8 @@ impl ClaimedLine {
 }
 
 impl GateLine {
-    /// The bound on positions in a ring of that `capacity`, of which `published` events are known; [`SENTINEL_LIFTED`] if there is none. A number
-    /// that no start-up buffer can have, or that is passed, is none.
+    /// The bound on positions in a ring of that `capacity`, of which `published` events are known; [`SENTINEL_LIFTED`]
+    /// if there is none. A number that no start-up buffer can have, or that is passed, is none.
     pub(crate) fn sentinel(&self, capacity: i64, published: i64) -> i64 {
         let sentinel = self.sentinel.load(Ordering::Relaxed);
         if (published.max(1)..=capacity).contains(&sentinel) { sentinel } else { SENTINEL_LIFTED }
@@ -425,7 +437,8 @@ impl GateLine {
         self.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
     }
 
-    /// Says up to where the producer may write if a second look at the table finds no more than the first. Before the fence between them.
+    /// Says up to where the producer may write if a second look at the table finds no more than the first. Before the
+    /// fence between them.
     pub(crate) fn try_claim_limit(&self, limit: i64) {
         self.claim_limit.store(limit, Ordering::Relaxed);
     }
@@ -445,7 +458,8 @@ impl GateLine {
         limit
     }
 
-    /// The claim limit, or the higher of two that differ: as long as one of them is right, the producer does not write further.
+    /// The claim limit, or the higher of two that differ: as long as one of them is right, the producer does not write
+    /// further.
     pub(crate) fn claim_limit_at_most(&self) -> i64 {
         let limit = self.claim_limit.load(Ordering::Relaxed);
         #[cfg(not(loom))]
@@ -485,7 +499,8 @@ impl GateLine {
 
     /// Counts a consumer that has left, was dropped, or was taken out of the table. Said in its entry before.
     pub(crate) fn count_departure(&self) {
-        // Release pairs with Acquire in `departures`: a producer that finds another count finds what is said in the entry.
+        // Release pairs with Acquire in `departures`: a producer that finds another count finds what is said in the
+        // entry.
         self.departures.fetch_add(1, order(Site::DepartureRelease, Ordering::Release));
     }
 
@@ -514,8 +529,8 @@ impl MemberLine {
         self.generated.store(is_generated.into(), Ordering::Relaxed);
     }
 
-    /// The id, copied. Bytes that are not text, characters that no id has, and a length beyond the field come out as what can be shown of
-    /// them.
+    /// The id, copied. Bytes that are not text, characters that no id has, and a length beyond the field come out as
+    /// what can be shown of them.
     pub(crate) fn id(&self) -> String {
         let mut bytes = [0; CONSUMER_ID_MAX_LEN];
         for (word, chunk) in self.id.iter().zip(bytes.chunks_exact_mut(8)) {

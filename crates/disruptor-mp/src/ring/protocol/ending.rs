@@ -1,7 +1,7 @@
 //! How an end of a ring went.
 //!
-//! **Lives here:** [`Ending`], and its number in an entry. **Builds on:** nothing. **May touch it:** the end that goes stores it; reports
-//! and errors carry it.
+//! **Lives here:** [`Ending`], and its number in an entry. **Builds on:** nothing. **May touch it:** the end that goes
+//! stores it; reports and errors carry it.
 
 /// How an end of a ring went: a consumer that has no owner any more, or a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,16 +13,17 @@ pub enum Ending {
     Dropped,
     /// It was dropped by a panic that began after it was made. Its process may live.
     Panicked,
-    /// It has not come over yet from the ring that this one has replaced. Its process may live, and read the older ring; it may also be the place
-    /// of one that had gone before.
+    /// It has not come over yet from the ring that this one has replaced. Its process may live, and read the older
+    /// ring; it may also be the place of one that had gone before.
     Awaited,
-    /// It has given its place up, or, if it is a producer, has closed its ring. Only in what is said of a *required* consumer, which must not be
-    /// missing, and of a producer in a report.
+    /// It has given its place up, or, if it is a producer, has closed its ring. Only in what is said of a *required*
+    /// consumer, which must not be missing, and of a producer in a report.
     Left,
 }
 
 impl Ending {
-    /// The number by which an entry says how its owner goes while its process lives, or that there is none yet; 0 is no ending.
+    /// The number by which an entry says how its owner goes while its process lives, or that there is none yet; 0 is no
+    /// ending.
     pub(crate) fn number(self) -> u64 {
         match self {
             Self::Dropped => 1,

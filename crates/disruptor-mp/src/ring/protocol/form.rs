@@ -1,7 +1,8 @@
 //! The form of a ring: what lies in front of an event, and what follows from it.
 //!
-//! **Lives here:** [`Form`], and [`SlotForm`] for those with an event in each slot. The forms themselves are [`Stamped`] and
-//! [`Lines`]. **Builds on:** `memory`. **May touch it:** the algorithm, through `Memory`; no other crate can implement a form.
+//! **Lives here:** [`Form`], and [`SlotForm`] for those with an event in each slot. The forms themselves are
+//! [`Stamped`] and [`Lines`]. **Builds on:** `memory`. **May touch it:** the algorithm, through `Memory`; no other
+//! crate can implement a form.
 //!
 //! ```text
 //! form      in a slot                            what says that an event is there          kind of segment
@@ -40,8 +41,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     const HEADROOM: i64;
 
-    /// Whether a producer says in *claimed* how far it may be writing, because what lies in front of an event does not tell a reader that does
-    /// not gate that the event is written over.
+    /// Whether a producer says in *claimed* how far it may be writing, because what lies in front of an event does not
+    /// tell a reader that does not gate that the event is written over.
     #[doc(hidden)]
     const CLAIMS: bool;
 
@@ -152,7 +153,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn at_cursor<M: Memory<Form = Self>>(memory: &M) -> (i64, Self::Expected);
 
-    /// Where a reader goes on that does not gate, and that was lapped while it expected `expected` at `next`; and what it expects there.
+    /// Where a reader goes on that does not gate, and that was lapped while it expected `expected` at `next`; and what
+    /// it expects there.
     #[doc(hidden)]
     fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, expected: Self::Expected) -> (i64, Self::Expected);
 

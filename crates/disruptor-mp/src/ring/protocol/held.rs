@@ -1,7 +1,8 @@
 //! What a consumer holds: messages that were taken in order and are released in any order.
 //!
-//! **Lives here:** [`Held`], the queue of messages between the gate and what is read next, with their words in the entry. **Builds on:** `memory`,
-//! `reader` for the gate. **May touch it:** the consumer and whoever has one of its messages, one at a time: their lock is the caller's.
+//! **Lives here:** [`Held`], the queue of messages between the gate and what is read next, with their words in the
+//! entry. **Builds on:** `memory`, `reader` for the gate. **May touch it:** the consumer and the thread that has one of
+//! its messages, one at a time: their lock is the caller's.
 //!
 //! ```text
 //!            gate                              front
@@ -9,9 +10,10 @@
 //!  ... | done | held | released | held | returned | what is read next
 //!                       `-- a word of the entry says so
 //! ```
-//! The gate is the beginning of the oldest message that is not released. A message that is released before an older one is noted in a word of
-//! the entry, so that a successor does not hand it out again. A word is free as soon as the gate has passed what it says: nothing is ever
-//! cleared, except when a consumer of another id takes the entry. Source: RFC 0014.
+//! The gate is the beginning of the oldest message that is not released. A message that is released before an older one
+//! is noted in a word of the entry, so that a successor does not hand it out again. A word is free as soon as the gate
+//! has passed what it says: nothing is ever cleared, except when a consumer of another id takes the entry. Source: RFC
+//! 0014.
 
 use super::control::{Entry, RELEASED_WORDS};
 use super::form::Form;
@@ -84,7 +86,7 @@ impl<M: Memory> Held<M> {
         let (mut words, mut ahead) = ([0; RELEASED_WORDS], Vec::new());
         for (at, word) in words.iter_mut().enumerate() {
             let (begin, events) = memory.entry(index).released(at);
-            // Numbers from shared memory. What lies elsewhere was released long ago, or by nobody.
+            // Numbers from shared memory. What lies elsewhere was released long ago, or never.
             if (position..=position.saturating_add(memory.capacity())).contains(&begin) {
                 *word = begin + 1;
                 ahead.push((begin, events));
@@ -106,7 +108,7 @@ impl<M: Memory> Held<M> {
         !self.queue.is_empty() && self.queue.len() + self.ahead.len() >= HELD_MAX
     }
 
-    /// What the predecessor released comes to so many events.
+    /// What the predecessor released comes to that number of events.
     pub(crate) fn events_ahead(&self) -> usize {
         self.ahead.iter().map(|(_, events)| events).sum()
     }
@@ -134,8 +136,8 @@ impl<M: Memory> Held<M> {
         self.push((begin, end), expected, events, now_ns, Standing::Held)
     }
 
-    /// Takes a message behind which something else stands than its producer has stored: the reader stays before it and does not believe it any
-    /// more. Whoever has it may read it until it is released, which releases nothing.
+    /// Takes a message behind which something else stands than its producer has stored: the reader stays before it and
+    /// does not believe it any more. The thread that has it may read it until it is released, which releases nothing.
     pub(crate) fn take_doubted(&mut self, begin: i64, expected: ExpectedOf<M>, now_ns: u64) -> u64 {
         self.push((begin, begin), expected, 1, now_ns, Standing::Doubted)
     }
@@ -161,7 +163,8 @@ impl<M: Memory> Held<M> {
 
     /// Releases what lies before `end` of a message, and says how many events that was; `None` if nothing was.
     ///
-    /// The gate is what says that the oldest is released. Of any other a word says so, which is stored before this returns.
+    /// The gate is what says that the oldest is released. Of any other a word says so, which is stored before this
+    /// returns.
     pub(crate) fn release(&mut self, ticket: u64, end: i64) -> Option<usize> {
         let place = self.place_of(ticket)?;
         let message = self.queue[place];
@@ -183,7 +186,8 @@ impl<M: Memory> Held<M> {
         Some(message.events)
     }
 
-    /// What is left of a message of several events comes again. That is all of it, unless it is the oldest: a word speaks of whole messages.
+    /// What is left of a message of several events comes again. That is all of it, unless it is the oldest: a word
+    /// speaks of whole messages.
     fn release_part(&mut self, place: usize, end: i64) -> Option<usize> {
         let message = &mut self.queue[place];
         message.standing = Standing::Returned;
@@ -242,7 +246,8 @@ impl<M: Memory> Held<M> {
         self.queue.iter().find(|message| message.begin == position).map_or(0, |message| message.returns)
     }
 
-    /// The first of the messages that a predecessor released beyond the position that it left: where it begins, and of how many events it is.
+    /// The first of the messages that a predecessor released beyond the position that it left: where it begins, and of
+    /// how many events it is.
     pub(crate) fn ahead(&self) -> Option<(i64, usize)> {
         self.ahead.front().copied()
     }
@@ -275,7 +280,8 @@ impl<M: Memory> Held<M> {
         self.store_since();
         if gate > self.gate {
             self.gate = gate;
-            // Release, in there: the reads of whoever had these messages are over. Each has said so under the lock that our caller holds.
+            // Release, in there: the reads of the threads that had these messages are over. Each has said so under the
+            // lock that our caller holds.
             store_gate(&self.memory, self.index, self.announce, gate);
         }
     }
@@ -302,12 +308,13 @@ impl<M: Memory> Held<M> {
     }
 }
 
-/// What users call the messages that the owner of entry `index` was handed and has not released, as far as can be seen now. At most
-/// [`HELD_MAX`].
+/// What users call the messages that the owner of entry `index` was handed and has not released, as far as can be seen
+/// now. At most [`HELD_MAX`].
 #[cfg(not(loom))]
 pub(crate) fn numbers_held<M: Memory>(memory: &M, index: usize) -> Vec<i64> {
     let entry = memory.entry(index);
-    // Nothing here is gated: whatever stands in these words, they are numbers, and no more than a lap of them is looked at.
+    // Nothing here is gated: whatever stands in these words, they are numbers, and no more than a lap of them is looked
+    // at.
     let position = entry.position.load(Ordering::Acquire).clamp(0, POSITION_MAX);
     let handed = entry.delivered.load(Ordering::Relaxed).max(entry.member.given_back_until.load(Ordering::Relaxed));
     let until = handed.min(position.saturating_add(memory.capacity()));
@@ -329,9 +336,11 @@ pub(crate) fn numbers_held<M: Memory>(memory: &M, index: usize) -> Vec<i64> {
 }
 
 impl Entry {
-    /// Where the message begins that word `at` speaks of, and of how many events it is; a beginning of -1 if it speaks of none.
+    /// Where the message begins that word `at` speaks of, and of how many events it is; a beginning of -1 if it speaks
+    /// of none.
     pub(crate) fn released(&self, at: usize) -> (i64, usize) {
-        // Acquire pairs with Release in `set_released`: who sees the beginning sees the number of events, and the gate that made room for it.
+        // Acquire pairs with Release in `set_released`: who sees the beginning sees the number of events, and the gate
+        // that made room for it.
         let begin = self.released[at].load(order(Site::ReleasedAcquire, Ordering::Acquire)).saturating_sub(1);
         #[cfg(not(loom))]
         let events = usize::from(self.member.released_events[at].load(Ordering::Relaxed)) + 1;
@@ -340,20 +349,21 @@ impl Entry {
         (begin, events)
     }
 
-    /// Says that the message of `events` events that begins at `begin` is released. The word may say something else of which the gate, stored
-    /// before, says the same.
+    /// Says that the message of `events` events that begins at `begin` is released. The word may say something else of
+    /// which the gate, stored before, says the same.
     fn set_released(&self, at: usize, begin: i64, events: usize) {
         #[cfg(not(loom))]
         self.member.released_events[at].store((events - 1) as u16, Ordering::Relaxed);
         #[cfg(loom)]
         let _ = events;
-        // Release pairs with Acquire in `released`. Who finds that the word does not say any more what it said finds the gate beyond that.
+        // Release pairs with Acquire in `released`. Who finds that the word does not say any more what it said finds
+        // the gate beyond that.
         self.released[at].store(begin + 1, order(Site::ReleasedRelease, Ordering::Release));
         step!(ReleasedStored);
     }
 
-    /// Forgets what consumers of other ids released here. The caller holds the entry's lock byte, and the entry is not *active* yet: the
-    /// new owner may start before what they released.
+    /// Forgets what consumers of other ids released here. The caller holds the entry's lock byte, and the entry is not
+    /// *active* yet: the new owner may start before what they released.
     pub(crate) fn clear_released(&self) {
         if weakened(Site::ReleasedCleared) {
             return;

@@ -1,7 +1,7 @@
 //! Where the words and slots of a ring live.
 //!
-//! **Lives here:** [`Memory`], the one type parameter of the algorithm, with [`SlotMemory`] for a ring of events. Its homes are in
-//! `ring::memory`. **Builds on:** `control`, `form`. **May touch it:** the algorithm.
+//! **Lives here:** [`Memory`], the one type parameter of the algorithm, with [`SlotMemory`] for a ring of events. Its
+//! homes are in `ring::memory`. **Builds on:** `control`, `form`. **May touch it:** the algorithm.
 
 use super::control::{Control, Entry};
 use super::form::{Form, Lines, SlotForm};
@@ -139,7 +139,7 @@ pub(crate) trait LineMemory: Memory<Form = Lines> {
     /// Where a payload is copied to.
     type Copy;
 
-    /// Copies `len` bytes of payload, fewer than the ring has, from the record at `position`. That may race with the producer; the caller
-    /// believes them only if it has not claimed their lines again.
+    /// Copies `len` bytes of payload, fewer than the ring has, from the record at `position`. That may race with the
+    /// producer; the caller believes them only if it has not claimed their lines again.
     fn racing_copy(&self, position: i64, len: usize, into: &mut Self::Copy);
 }

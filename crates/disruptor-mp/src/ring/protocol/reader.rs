@@ -24,9 +24,11 @@ pub(crate) struct Reader<M: Memory> {
     readable: i64,
     /// How many events the stamps alone have shown since a look last found nothing.
     followed: u32,
-    /// How many stamps [`look_for_all`](Self::look_for_all) follows before it asks the cursor; 0 while events are handed out singly.
+    /// How many stamps [`look_for_all`](Self::look_for_all) follows before it asks the cursor; 0 while events are
+    /// handed out singly.
     follow: i64,
-    /// Events before this position are handed out one at a time: one of them may have ended the process that had them before.
+    /// Events before this position are handed out one at a time: one of them may have ended the process that had them
+    /// before.
     singly_until: i64,
     /// Whether `next` is our gate. It is not while messages before it are held.
     is_gate: bool,
@@ -52,7 +54,8 @@ impl<X> Bookmark<X> {
 #[inline(always)]
 pub(super) fn store_gate<M: Memory>(memory: &M, index: usize, announce: Announce, position: i64) {
     let entry = memory.entry(index);
-    // Release pairs with Acquire in `Sequencer::scan`: our reads of the slots are over before the producer may write them.
+    // Release pairs with Acquire in `Sequencer::scan`: our reads of the slots are over before the producer may write
+    // them.
     entry.position.store(position, order(Site::GateRelease, Ordering::Release));
     step!(GateStored);
     announce.before_look();
@@ -63,16 +66,16 @@ impl<M: Memory> Reader<M> {
     /// The owner of entry `index`, whose gate stands at `next`.
     pub(crate) fn new(memory: M, index: usize, next: i64, announce: Announce) -> Self {
         memory.entry(index).announce.store(announce as u32, Ordering::Relaxed);
-        // SeqCst fence, partner in `before_second_look`: a producer that parks either finds how we announce, or had announced itself
-        // before our first look at its bell.
+        // SeqCst fence, partner in `before_second_look`: a producer that parks either finds how we announce, or had
+        // announced itself before our first look at its bell.
         fence_at(Site::AnnounceFence, Ordering::SeqCst);
         let (follow, expected) = (i64::from(M::FOLLOW_STAMPS), M::Form::expected_at(&memory, next));
         let (followed, singly_until, is_gate) = (0, next, true);
         Self { memory, index, next, expected, readable: next, followed, follow, singly_until, is_gate, announce }
     }
 
-    /// Hands events before `position` out one at a time, so that a death names the one that was in hand. Costs nothing afterwards: only
-    /// the looks that ask the cursor, which are rare, know of it.
+    /// Hands events before `position` out one at a time, so that a death names the one that was in hand. Costs nothing
+    /// afterwards: only the looks that ask the cursor, which are rare, know of it.
     #[cold]
     pub(crate) fn hand_out_singly_until(&mut self, position: i64) {
         if position > self.next {
@@ -116,9 +119,10 @@ impl<M: Memory> Reader<M> {
 
     /// Whether the next event may be read.
     ///
-    /// Who is close behind the producer looks at the stamp of the next slot only: the line it lies on is the line that the payload
-    /// starts on, and the cursor's line stays with the producer, who writes it with every event. Who has found [`FOLLOW_STAMPS`](Memory::FOLLOW_STAMPS) of
-    /// them without waiting is behind, and asks the cursor, once, how far it may go.
+    /// Who is close behind the producer looks at the stamp of the next slot only: the line it lies on is the line that
+    /// the payload starts on, and the cursor's line stays with the producer, who writes it with every event. Who has
+    /// found [`FOLLOW_STAMPS`](Memory::FOLLOW_STAMPS) of them without waiting is behind, and asks the cursor, once, how
+    /// far it may go.
     #[inline(always)]
     pub(crate) fn look(&mut self) -> bool {
         self.next < self.readable || self.look_at_word()
@@ -146,7 +150,8 @@ impl<M: Memory> Reader<M> {
     /// Where the event at `position` ends, if it is there.
     #[inline(always)]
     fn end_of(&self, position: i64) -> Option<i64> {
-        // Acquire pairs with Release in `Stamped::write` and `Sequencer::commit_word`: who sees the word sees the payload.
+        // Acquire pairs with Release in `Stamped::write` and `Sequencer::commit_word`: who sees the word sees the
+        // payload.
         let word = self.memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
         self.memory.end_of(position, word)
     }
@@ -157,8 +162,9 @@ impl<M: Memory> Reader<M> {
         M::Form::is_believed(self.expected)
     }
 
-    /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old answer. Follows
-    /// the stamps behind it, whose lines are read next anyway; if there are many, the cursor is asked once.
+    /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old
+    /// answer. Follows the stamps behind it, whose lines are read next anyway; if there are many, the cursor is asked
+    /// once.
     #[inline(always)]
     pub(crate) fn look_for_all(&mut self) -> bool {
         if !self.look() {
@@ -198,8 +204,9 @@ impl<M: Memory> Reader<M> {
         if self.follow == 0 {
             return self.look_at_marked(stamped);
         }
-        // The cursor may lag behind the stamp. It cannot be further than one lap ahead of our gate, and the stamp before it must say the
-        // same; a number for which that does not hold is not one to follow, and the stamps lead on one by one.
+        // The cursor may lag behind the stamp. It cannot be further than one lap ahead of our gate, and the stamp
+        // before it must say the same; a number for which that does not hold is not one to follow, and the stamps lead
+        // on one by one.
         let published = self.memory.control().cursor.acquire();
         let lap = self.next + self.memory.capacity();
         let is_believed = published > stamped && published <= lap && self.memory.confirms_published(published);
@@ -236,7 +243,8 @@ impl<M: Memory> Reader<M> {
         store_gate(&self.memory, self.index, self.announce, position);
     }
 
-    /// [`advance_to`](Self::advance_to) where there is nothing to give back: the gate stays if messages before it are [held](super::held).
+    /// [`advance_to`](Self::advance_to) where there is nothing to give back: the gate stays if messages before it are
+    /// [held](super::held).
     #[cold]
     #[inline(never)]
     fn step_to(&mut self, position: i64) {
@@ -249,8 +257,9 @@ impl<M: Memory> Reader<M> {
 
     /// [`advance_to`](Self::advance_to) over `events`, the last of which, or the padding behind them, begins at `last`.
     ///
-    /// A word that was forged where the next record will begin looks like any other. But a producer stores the number behind a record before the
-    /// record. If another stands there, nothing from `last` on is given back: the producer does not believe a reader that is ahead of it.
+    /// A word that was forged where the next record will begin looks like any other. But a producer stores the number
+    /// behind a record before the record. If another stands there, nothing from `last` on is given back: the producer
+    /// does not believe a reader that is ahead of it.
     #[inline(always)]
     pub(crate) fn give_back(&mut self, position: i64, events: i64, last: i64) {
         match M::Form::expected_after(&self.memory, self.expected, events, position) {
@@ -262,7 +271,8 @@ impl<M: Memory> Reader<M> {
         }
     }
 
-    /// Gives back what lies before `last`, and believes no word there until the cursor has passed it, so that it is not found again.
+    /// Gives back what lies before `last`, and believes no word there until the cursor has passed it, so that it is not
+    /// found again.
     #[cold]
     #[inline(never)]
     fn distrust(&mut self, last: i64) {
@@ -281,15 +291,16 @@ impl<M: Memory> Reader<M> {
         self.hand_out_singly_until(i64::MAX);
     }
 
-    /// From now on our position is our gate again; the two are equal. Events before `singly_until` are handed out one at a time.
+    /// From now on our position is our gate again; the two are equal. Events before `singly_until` are handed out one
+    /// at a time.
     #[cold]
     pub(crate) fn return_to_gate(&mut self, singly_until: i64) {
         self.is_gate = true;
         self.singly_until = singly_until;
     }
 
-    /// [`give_back`](Self::give_back) for a reader whose position is not its gate. `false`: something else stands there than is expected, and
-    /// it stays where it was.
+    /// [`give_back`](Self::give_back) for a reader whose position is not its gate. `false`: something else stands there
+    /// than is expected, and it stays where it was.
     #[cold]
     pub(crate) fn read_on(&mut self, position: i64, events: i64, last: i64) -> bool {
         debug_assert!(!self.is_gate && position > self.next, "a reader that holds nothing gives back what it has read");
@@ -315,7 +326,8 @@ impl<M: Memory> Reader<M> {
         self.expected
     }
 
-    /// Goes back to a message that is to be handed out again, from `begin` to `end`. [`return_to`](Self::return_to) undoes it.
+    /// Goes back to a message that is to be handed out again, from `begin` to `end`. [`return_to`](Self::return_to)
+    /// undoes it.
     #[cold]
     pub(crate) fn go_back(
         &mut self,
@@ -344,8 +356,8 @@ impl<M: Memory> Reader<M> {
         self.readable = self.readable.min(position);
     }
 
-    /// If what stands at our position is damaged, goes on after it, and says how many events were lost there, as far as their numbers tell.
-    /// `is_over`: nothing more will be published.
+    /// If what stands at our position is damaged, goes on after it, and says how many events were lost there, as far as
+    /// their numbers tell. `is_over`: nothing more will be published.
     #[cold]
     #[inline(never)]
     pub(crate) fn step_over_damage(&mut self, is_over: bool) -> Option<u64> {

@@ -146,7 +146,7 @@ impl<M: Memory> Sequencer<M> {
     ///
     /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those
     /// events already, so they stay. That position is stored first; then what is left of a group behind it is
-    /// cleared, we say how we announce, wake everybody, and look at the gates anew.
+    /// cleared, we say how we announce, wake all sleepers, and look at the gates anew.
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         let (next, believed_cursor) = memory.published_end();
@@ -494,7 +494,7 @@ impl<M: Memory> Sequencer<M> {
         if !weakened(Site::ParkSecondLook) {
             let scan = self.rescan();
             // Sleep only if it is this entry that the last look found in the way: it has then not moved since our
-            // fence, and rings when it does. Somebody else would ring a bell at which nobody sleeps. (Whether the
+            // fence, and rings when it does. Another consumer would ring a bell at which no thread sleeps. (Whether the
             // gate has room says nothing of the kind: it is the lower of two looks.)
             if scan.slowest != Some(entry) || scan.consumer_room(self.next) >= count {
                 return None;

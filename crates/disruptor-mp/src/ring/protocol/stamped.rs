@@ -1,7 +1,8 @@
 //! Slots with a stamp: one event each, and in front of it a word that says which.
 //!
-//! **Lives here:** [`Stamped`]: what its stamps say, how an event is written, and how it is copied by a reader that does not gate.
-//! **Builds on:** `form`, `memory`; `recover` and `damage` for what is left of a producer. **May touch it:** the algorithm.
+//! **Lives here:** [`Stamped`]: what its stamps say, how an event is written, and how it is copied by a reader that
+//! does not gate. **Builds on:** `form`, `memory`; `recover` and `damage` for what is left of a producer. **May touch
+//! it:** the algorithm.
 //!
 //! ```text
 //! slot    0        8 or the event's alignment

@@ -15,8 +15,9 @@ use super::super::owner::ForkSafe;
 use super::window::Window;
 use super::{Access, Fault, GIVE_TO_GROUP, Identity};
 
-/// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose timer ticks faster
-/// than a whole segment can be reserved would never finish. One such piece takes about a millisecond.
+/// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose
+/// timer ticks faster than a whole segment can be reserved would never finish. One such piece takes about a
+/// millisecond.
 #[cfg(any(target_os = "linux", test))]
 const RESERVE_STEP_BYTES: u64 = 4 << 20;
 
@@ -49,7 +50,8 @@ pub(super) fn open_flags(access: Access) -> OFlags {
     how | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK
 }
 
-/// Opens the object of `descriptor` again: another open file description of the same object, whatever became of its name.
+/// Opens the object of `descriptor` again: another open file description of the same object, whatever became of its
+/// name.
 #[cfg(target_os = "linux")]
 pub(super) fn reopen(descriptor: impl AsFd, access: Access) -> io::Result<OwnedFd> {
     Ok(fs::open(proc_path(descriptor), open_flags(access), Mode::empty())?)
@@ -62,8 +64,8 @@ pub(super) fn proc_path(descriptor: impl AsFd) -> String {
     format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd())
 }
 
-/// Opens the object of `descriptor` again. Without `/proc` this goes by the name that the system remembers, so the object must still
-/// have one, and the result is checked to be the same object.
+/// Opens the object of `descriptor` again. Without `/proc` this goes by the name that the system remembers, so the
+/// object must still have one, and the result is checked to be the same object.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn reopen(descriptor: impl AsFd, access: Access) -> io::Result<OwnedFd> {
     let path = fs::getpath(descriptor.as_fd())?;
@@ -169,8 +171,8 @@ pub(super) fn longest_file_bytes() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Fsize).current
 }
 
-/// Whether the file system cannot have that many bytes, whoever asks. Reserving piece by piece until it is full would succeed or fail
-/// just the same, but would take the space from everybody else for that time.
+/// Whether the file system cannot have that many bytes, whoever asks. Reserving piece by piece until it is full would
+/// succeed or fail just the same, but would take the space from everybody else for that time.
 fn is_certainly_too_full(descriptor: impl AsFd, wanted_bytes: u64) -> bool {
     // A file system without a limit says that it has no blocks at all.
     fs::fstatvfs(descriptor)

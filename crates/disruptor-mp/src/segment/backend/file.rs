@@ -3,9 +3,9 @@
 //! **Lives here:** [`DirEntry`], for files and, in its directory, for shared memory. **Builds on:** `descriptor`.
 //! **May touch it:** `backend` only.
 //!
-//! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the file system or the system cannot
-//! do that, it is created under its name, exclusively, and others wait until its creator is done. A replacement gets a name beside that of what it
-//! replaces, and is renamed when it is complete.
+//! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the file system or the
+//! system cannot do that, it is created under its name, exclusively, and others wait until its creator is done. A
+//! replacement gets a name beside that of what it replaces, and is renamed when it is complete.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -104,7 +104,8 @@ impl Backend for DirEntry {
     fn lookup(&self, access: Access) -> Result<Option<Object>, Fault> {
         match fs::open(&self.path, descriptor::open_flags(access) | OFlags::NOFOLLOW, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
-            // What the kernel says of a symlink that is not followed, of a directory and of a socket. None of the three texts says what it is.
+            // What the kernel says of a symlink that is not followed, of a directory and of a socket. None of the three
+            // texts says what it is.
             Err(errno @ (Errno::LOOP | Errno::ISDIR | Errno::NXIO)) => {
                 let stat = fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).map_err(Fault::of("fstatat"))?;
                 Err(special(&stat).unwrap_or_else(|| Fault::new("open", errno)))

@@ -1,8 +1,8 @@
-//! The kinds of places a segment can be in. A backend finds, names and removes objects; what happens *in* an object is the same
-//! everywhere and not here.
+//! The kinds of places a segment can be in. A backend finds, names and removes objects; what happens *in* an object is
+//! the same everywhere and not here.
 //!
-//! **Lives here:** [`Backend`], what a place must be able to do, [`Object`], what it hands out, and [`Cell`], the name of an object
-//! that has no name. **Builds on:** `owner` for locks. **May touch it:** `place`, which says which one it
+//! **Lives here:** [`Backend`], what a place must be able to do, [`Object`], what it hands out, and [`Cell`], the name
+//! of an object that has no name. **Builds on:** `owner` for locks. **May touch it:** `place`, which says which one it
 //! is; `segment` and `gc`.
 
 mod descriptor;
@@ -61,7 +61,8 @@ impl Fault {
     }
 }
 
-/// What tells two objects apart: device and inode, or the address for memory of this process. Unique among objects that exist.
+/// What tells two objects apart: device and inode, or the address for memory of this process. Unique among objects that
+/// exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -90,13 +91,15 @@ pub(super) const GET_SEALS: &str = "fcntl(F_GET_SEALS)";
 
 /// A place: finds, names and removes objects.
 pub(super) trait Backend {
-    /// A new object that nobody else can find. `None` if this place cannot make one: then [`draft_named`](Self::draft_named) has to do.
+    /// A new object that nobody else can find. `None` if this place cannot make one: then
+    /// [`draft_named`](Self::draft_named) has to do.
     fn draft_nameless(&self, request: &Request) -> Result<Option<Object>, Fault>;
 
     /// A new object that has its name from the beginning. Exclusive, as [`give_name`](Self::give_name) is.
     fn draft_named(&self, request: &Request) -> Result<Object, Fault>;
 
-    /// Lets others find a nameless draft. Exclusive: `AlreadyExists` if there is anything of that name, and it stays untouched.
+    /// Lets others find a nameless draft. Exclusive: `AlreadyExists` if there is anything of that name, and it stays
+    /// untouched.
     fn give_name(&self, object: &Object) -> Result<(), Fault>;
 
     /// The object of that name. `None` if there is none; every failure to look is an error.
@@ -109,12 +112,14 @@ pub(super) trait Backend {
         None
     }
 
-    /// Gives this name to the object that stands [aside](Self::aside), in the place of the one that has it, in one step.
+    /// Gives this name to the object that stands [aside](Self::aside), in the place of the one that has it, in one
+    /// step.
     fn move_here(&self) -> Result<(), Fault> {
         Err(named_draft_of_a_cell())
     }
 
-    /// Gives the object that has this name a second one in the same directory. Exclusive, as [`give_name`](Self::give_name) is.
+    /// Gives the object that has this name a second one in the same directory. Exclusive, as
+    /// [`give_name`](Self::give_name) is.
     fn link(&self, _second: &Path) -> Result<(), Fault> {
         Err(Fault::new("linkat", io::ErrorKind::Unsupported))
     }
@@ -185,8 +190,8 @@ impl Object {
         }
     }
 
-    /// Gives a new object its first page and then all of its space. The page comes first so that an object which a killed creator
-    /// leaves behind under a name can be recognised as ours. Nothing behind the page is written.
+    /// Gives a new object its first page and then all of its space. The page comes first so that an object which a
+    /// killed creator leaves behind under a name can be recognised as ours. Nothing behind the page is written.
     pub(super) fn fill(&self, page: &[u8], total_len: u64, sparse: bool) -> Result<(), Fault> {
         match self {
             Self::Descriptor(descriptor) => descriptor::fill(descriptor, page, total_len, sparse),

@@ -1,4 +1,5 @@
-//! What is true of the object in which a segment lies: its mode, its mapping, its pages; and of memory files, its length.
+//! What is true of the object in which a segment lies: its mode, its mapping, its pages; and of memory files, its
+//! length.
 //!
 //! **Builds on:** `stage`.
 

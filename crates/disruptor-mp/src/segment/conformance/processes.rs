@@ -35,7 +35,7 @@ fn who_may_not_remove_a_segment_leaves_it_as_it_was() {
     }
     const GROUP: u32 = 65_533;
     let dir = TempDir::new();
-    // As `/dev/shm`: everybody may add, and only owners may remove.
+    // As `/dev/shm`: every user may add, and only owners may remove.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     let path = dir.path().join("a.ring");
     let options = CreateOptions::default().group(GROUP);
@@ -227,7 +227,7 @@ fn a_file_that_only_has_the_name_of_a_replacement_is_not_removed() {
 fn who_may_not_open_it_is_not_told_that_it_does_not_exist() {
     // SAFETY: asks who we are.
     if unsafe { libc::geteuid() } != 0 {
-        eprintln!("skipped: only root can become somebody else");
+        eprintln!("skipped: only root can become another user");
         return;
     }
     let dir = TempDir::new();

@@ -96,7 +96,7 @@ fn a_replacement_without_room_leaves_the_old_one_in_use() {
     let place = Place::from(tmpfs.0.path().join("a.ring"));
     for tmpfile in [true, false] {
         let (old, claim) = create(&place);
-        let (options, woken) = (CreateOptions::default(), |_: &Segment| panic!("nobody is woken"));
+        let (options, woken) = (CreateOptions::default(), |_: &Segment| panic!("no reader is woken"));
         let make = || replace(&old, claim, &place, &ring_of(8 << 20), &options, woken, |_| {});
         let result = if tmpfile { make() } else { pretend_no_tmpfile(make) };
         assert!(matches!(result, Err(CreateError::NoSpace { .. })), "{result:?}");

@@ -1,6 +1,7 @@
 //! What the tests of segments have in common: names that nothing else has, places that are cleaned up, a blueprint.
 //!
-//! **Lives here:** [`Site`], [`TempDir`], and short forms of creating, opening, reading and writing. **May touch it:** the tests beside it.
+//! **Lives here:** [`Site`], [`TempDir`], and short forms of creating, opening, reading and writing. **May touch it:**
+//! the tests beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -120,12 +121,12 @@ pub(super) fn open(place: &Place) -> Result<Segment, OpenError> {
 }
 
 pub(super) fn bytes((start, len): (std::ptr::NonNull<u8>, usize)) -> Vec<u8> {
-    // SAFETY: a section of a segment that the caller holds, and that nobody writes at the moment.
+    // SAFETY: a section of a segment that the caller holds, and that no thread writes at the moment.
     unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }.to_vec()
 }
 
 pub(super) fn write_first((start, len): (std::ptr::NonNull<u8>, usize), value: u8) {
     assert!(len > 0);
-    // SAFETY: the first byte of a section of a writable segment that nobody else looks at now.
+    // SAFETY: the first byte of a section of a writable segment that no other thread looks at now.
     unsafe { start.as_ptr().write(value) };
 }

@@ -1,6 +1,7 @@
 //! The claims that hold for a segment wherever it is.
 //!
-//! **Lives here:** one function per claim, and [`conformance!`], which makes a test of it for each backend. **Builds on:** `stage`.
+//! **Lives here:** one function per claim, and [`conformance!`], which makes a test of it for each backend. **Builds
+//! on:** `stage`.
 
 use std::cell::Cell;
 use std::io;
@@ -11,7 +12,7 @@ use super::stage::*;
 
 fn what_is_created_can_be_opened_and_is_the_same(site: &Site) {
     let (mine, _claim) = Segment::create(&site.place, &blueprint(), &CreateOptions::default(), |new| {
-        assert!(open_at_once_fails(new.place()), "nobody finds it while it is being initialised");
+        assert!(open_at_once_fails(new.place()), "no opener finds it while it is being initialised");
         write_first(new.control(), 7);
     })
     .unwrap();
@@ -57,7 +58,7 @@ fn of_many_creators_exactly_one_wins(site: &Site) {
     assert_eq!(wins, 1);
 }
 
-fn a_lock_byte_has_one_holder_and_everybody_sees_it(site: &Site) {
+fn a_lock_byte_has_one_holder_and_every_segment_sees_it(site: &Site) {
     let (mine, producer) = create(&site.place);
     let theirs = open(&site.place).unwrap();
     assert_eq!(producer.byte(), PRODUCER);
@@ -117,7 +118,7 @@ fn replacing_marks_the_old_one_while_no_process_can_take_it_over(site: &Site) {
     let woken = Cell::new(false);
     let woken_in = |marked: &Segment| {
         assert_eq!(marked.fate(), Fate::Replaced);
-        assert!(marked.is_held(PRODUCER).unwrap(), "nobody can take the old one over now");
+        assert!(marked.is_held(PRODUCER).unwrap(), "no process can take the old one over now");
         assert!(!marked.still_named().unwrap(), "what can be refused came first");
         woken.set(true);
     };
@@ -218,7 +219,7 @@ conformance! {
     what_is_created_can_be_opened_and_is_the_same,
     creation_is_exclusive_and_leaves_the_first_alone,
     of_many_creators_exactly_one_wins,
-    a_lock_byte_has_one_holder_and_everybody_sees_it,
+    a_lock_byte_has_one_holder_and_every_segment_sees_it,
     a_lock_outlives_the_segment_it_was_taken_on,
     opening_what_is_not_there_says_so,
     another_kind_is_refused,
@@ -232,13 +233,13 @@ conformance! {
     prefaulted_and_locked_pages_change_nothing_else,
 }
 
-/// The claims that also hold where the name comes before the content. (`what_is_created…` looks from inside the initialisation, where
-/// an opener would wait.)
+/// The claims that also hold where the name comes before the content. (`what_is_created…` looks from inside the
+/// initialisation, where an opener would wait.)
 #[test]
 fn a_place_that_cannot_make_nameless_files_keeps_the_same_promises() {
     for claim in [
         creation_is_exclusive_and_leaves_the_first_alone,
-        a_lock_byte_has_one_holder_and_everybody_sees_it,
+        a_lock_byte_has_one_holder_and_every_segment_sees_it,
         gc_leaves_the_living_and_removes_the_dead,
         replacing_marks_the_old_one_while_no_process_can_take_it_over,
         what_somebody_else_put_there_is_not_replaced,

@@ -32,7 +32,8 @@ impl Victim {
         Self { child, lines }
     }
 
-    /// Waits until it says `word`; libtest says things of its own before. Whoever waits in vain is ended by the victim's own watchdog.
+    /// Waits until it says `word`; libtest says things of its own before. A wait in vain is ended by the victim's own
+    /// watchdog.
     pub(super) fn expect(&mut self, word: &str) -> String {
         self.lines
             .by_ref()
@@ -77,7 +78,7 @@ fn kill_myself() -> ! {
 #[test]
 fn victim() {
     let (Ok(role), Some(path)) = (std::env::var(ROLE), std::env::var_os(PLACE)) else { return };
-    // SAFETY: `alarm` ends a victim that nobody kills; libtest does not use it.
+    // SAFETY: `alarm` ends a victim that no test kills; libtest does not use it.
     unsafe { libc::alarm(WATCHDOG.as_secs() as u32) };
     let path = PathBuf::from(path);
     let place = Place::from(&path);
@@ -95,7 +96,8 @@ fn victim() {
         }
         "produce, then fork a child that lives on" => {
             let _held = create(&place);
-            // SAFETY: the child only calls what is safe after a fork: `read` and `_exit`. It lives as long as the pipe is open.
+            // SAFETY: the child only calls what is safe after a fork: `read` and `_exit`. It lives as long as the pipe
+            // is open.
             let pid = unsafe { libc::fork() };
             if pid == 0 {
                 let mut byte = 0u8;

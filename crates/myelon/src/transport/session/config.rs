@@ -1,7 +1,8 @@
 //! What one runner must know of its session, and how deep rings are where nobody said so.
 //!
-//! **Lives here:** [`RunnerMyelonTransportConfig`], which has a form as one line of text, and [`MyelonTransportConfig`]. **Builds on:**
-//! `layout` for names, `text` for the line. **May touch it:** whoever starts a runner, and the runner.
+//! **Lives here:** [`RunnerMyelonTransportConfig`], which has a form as one line of text, and
+//! [`MyelonTransportConfig`]. **Builds on:** `layout` for names, `text` for the line. **May touch it:** whoever starts
+//! a runner, and the runner.
 
 use super::layout::{
     DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, MyelonTransportLayout, SessionLayoutError, check_depths,
@@ -62,8 +63,8 @@ impl MyelonTransportConfig {
         Ok(Self { rpc_depth, response_depth, wait_strategy })
     }
 
-    /// The configuration of a program whose options may be absent: defaults in their place. `busy_spin` is `Some(true)` for spinning,
-    /// `Some(false)` for sleeping in the kernel, and `None` for whatever is best.
+    /// The configuration of a program whose options may be absent: defaults in their place. `busy_spin` is `Some(true)`
+    /// for spinning, `Some(false)` for sleeping in the kernel, and `None` for whatever is best.
     ///
     /// # Errors
     /// As [`new`](Self::new), of a depth that was given: absent ones are never 0.
@@ -93,8 +94,8 @@ impl Default for MyelonTransportConfig {
 
 /// What one runner needs to find its two rings.
 ///
-/// `Display` writes it as one line of text without blanks, quotes or anything else that a shell, an environment or JSON would have to
-/// escape, and `FromStr` reads it back. The line has a version and a checksum.
+/// `Display` writes it as one line of text without blanks, quotes or anything else that a shell, an environment or JSON
+/// would have to escape, and `FromStr` reads it back. The line has a version and a checksum.
 ///
 /// ```
 /// use myelon::transport::{MyelonTransportLayout, WaitStrategy, RunnerMyelonTransportConfig};

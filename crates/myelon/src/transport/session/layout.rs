@@ -1,7 +1,7 @@
 //! Which rings a session has, what they are called, and how deep they are.
 //!
-//! **Lives here:** [`MyelonTransportLayout`], [`SessionLayoutError`]. **Builds on:** `tag`, `name`; no segment is touched.
-//! **May touch it:** whoever sets a session up; a layout is a value.
+//! **Lives here:** [`MyelonTransportLayout`], [`SessionLayoutError`]. **Builds on:** `tag`, `name`; no segment is
+//! touched. **May touch it:** whoever sets a session up; a layout is a value.
 
 use super::name::{InvalidSegmentName, validate_segment_name};
 use super::tag::compact_session_tag;
@@ -12,10 +12,12 @@ use std::path::PathBuf;
 /// What the names of a session's rings begin with unless its layout says otherwise.
 pub const DEFAULT_TRANSPORT_PREFIX: &str = "vmy";
 
-/// Depth of the ring from the scheduler to everybody, in slots of fixed frames. Rings of records have bytes: choose those instead.
+/// Depth of the ring from the scheduler to everybody, in slots of fixed frames. Rings of records have bytes: choose
+/// those instead.
 pub const DEFAULT_MYELON_RPC_DEPTH: usize = 1024;
 
-/// Depth of a ring from one runner back to the scheduler, in slots of fixed frames. Rings of records have bytes: choose those instead.
+/// Depth of a ring from one runner back to the scheduler, in slots of fixed frames. Rings of records have bytes: choose
+/// those instead.
 pub const DEFAULT_MYELON_RESPONSE_DEPTH: usize = 256;
 
 /// Why there is no such layout.
@@ -61,7 +63,8 @@ pub enum SessionLayoutError {
         /// How many there are.
         runner_count: usize,
     },
-    /// One of the rings would have a name that not every system takes: the prefix is too long for so many runners, or has other characters.
+    /// One of the rings would have a name that not every system takes: the prefix is too long for so many runners, or
+    /// has other characters.
     #[error(transparent)]
     Name(#[from] InvalidSegmentName),
 }
@@ -123,8 +126,8 @@ impl TryFrom<UncheckedLayout> for MyelonTransportLayout {
 }
 
 impl MyelonTransportLayout {
-    /// The rings of the session called `label`, whose names begin with [`DEFAULT_TRANSPORT_PREFIX`]. Depths are slots for fixed frames and
-    /// bytes for records.
+    /// The rings of the session called `label`, whose names begin with [`DEFAULT_TRANSPORT_PREFIX`]. Depths are slots
+    /// for fixed frames and bytes for records.
     ///
     /// # Errors
     /// [`SessionLayoutError`]: no runners, no depth, no prefix, or so many runners that a name becomes too long.
@@ -137,7 +140,8 @@ impl MyelonTransportLayout {
         Self::for_session_with_prefix(DEFAULT_TRANSPORT_PREFIX, label, runner_count, rpc_depth, response_depth)
     }
 
-    /// [`for_session`](Self::for_session) with names that begin with `prefix`: at most four characters for sixteen runners.
+    /// [`for_session`](Self::for_session) with names that begin with `prefix`: at most four characters for sixteen
+    /// runners.
     ///
     /// # Errors
     /// As `for_session`.

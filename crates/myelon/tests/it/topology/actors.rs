@@ -1,4 +1,5 @@
-//! The parts that processes play: workers that answer in capitals, stop halfway or ignore their end, and schedulers that do as their role says.
+//! The parts that processes play: workers that answer in capitals, stop halfway or ignore their end, and schedulers
+//! that do as their role says.
 
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::topology::{Departure, Invitation, Outcome, Topology, Whom, WorkerEnd, Workers};
@@ -233,7 +234,8 @@ fn restart_and_close(topology: &Topology) {
     say(&format!("LEFT {:?}", scheduler.close().iter().map(has_left).collect::<Vec<_>>()));
 }
 
-/// Restarts a worker with a program that cannot be started, in the way that ends in `fork` and not in `posix_spawn`; the others go on.
+/// Restarts a worker with a program that cannot be started, in the way that ends in `fork` and not in `posix_spawn`;
+/// the others go on.
 fn start_nothing(topology: &Topology) {
     use std::os::unix::process::CommandExt;
     let starts = AtomicUsize::new(0);

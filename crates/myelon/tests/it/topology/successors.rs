@@ -1,4 +1,5 @@
-//! Waiting for the process that takes a worker's place: it ends when there is something to say, and costs nothing meanwhile.
+//! Waiting for the process that takes a worker's place: it ends when there is something to say, and costs nothing
+//! meanwhile.
 
 use super::actors::{command, workers};
 use super::stage::{Stage, round, said, soon, until};

@@ -1,7 +1,8 @@
-//! Types of a program that has no dependency but `myelon`: every derive, attribute and macro finds its library through it.
+//! Types of a program that has no dependency but `myelon`: every derive, attribute and macro finds its library through
+//! it.
 //!
-//! **Lives here:** one type for each way to make a message or an event; a test that sends them through their codec. **Builds on:** `myelon`
-//! alone. **May touch it:** nobody; it compiles or it does not.
+//! **Lives here:** one type for each way to make a message or an event; a test that sends them through their codec.
+//! **Builds on:** `myelon` alone. **May touch it:** no program; it compiles or it does not.
 #![deny(unsafe_code)]
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub)]
 

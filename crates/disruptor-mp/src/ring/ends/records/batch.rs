@@ -9,8 +9,8 @@ use crate::Sequence;
 use crate::ring::ends::patience::Patience;
 use std::fmt;
 
-/// Records that wake who sleeps once, when the batch is dropped, or when a call inside it has to wait. A reader that is awake gets each as
-/// soon as it is committed. Of a batch that is forgotten, the producer's next call tells.
+/// Records that wake who sleeps once, when the batch is dropped, or when a call inside it has to wait. A reader that is
+/// awake gets each as soon as it is committed. Of a batch that is forgotten, the producer's next call tells.
 pub struct RecordBatch<'a> {
     producer: &'a mut RecordProducer,
 }

@@ -1,7 +1,7 @@
 //! Building the ends of a ring of records.
 //!
-//! **Lives here:** [`SharedDisruptorBuilder::records`] and what it builds; every other choice is the builder's own. **Builds on:** `builder`.
-//! **May touch it:** applications.
+//! **Lives here:** [`SharedDisruptorBuilder::records`] and what it builds; every other choice is the builder's own.
+//! **Builds on:** `builder`. **May touch it:** applications.
 
 use super::consumer::RecordConsumer;
 use super::lease::RecordMeta;
@@ -16,10 +16,12 @@ use crate::ring::protocol::records::line::Lines;
 use crate::segment::Place;
 
 impl SharedDisruptorBuilder<(), Lines> {
-    /// An endpoint of the ring of records at `place` with `bytes` bytes; a consumer that gives 0 takes the ring as it is.
+    /// An endpoint of the ring of records at `place` with `bytes` bytes; a consumer that gives 0 takes the ring as it
+    /// is.
     ///
-    /// Any size will do. It is rounded up to the next power of two, at least a page, and [`plan_records`](crate::plan_records) says to which;
-    /// two sizes that become the same are the same. [`record_ring_bytes`](crate::record_ring_bytes) says how large a ring must be.
+    /// Any size will do. It is rounded up to the next power of two, at least a page, and
+    /// [`plan_records`](crate::plan_records) says to which; two sizes that become the same are the same.
+    /// [`record_ring_bytes`](crate::record_ring_bytes) says how large a ring must be.
     ///
     /// ```
     /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -50,8 +52,8 @@ impl SharedDisruptorBuilder<(), Lines> {
         builder
     }
 
-    /// An endpoint of the ring of records at `place`, without a size: a consumer takes the ring as it is, and a producer creates one of
-    /// [`DEFAULT_RECORD_RING_BYTES`].
+    /// An endpoint of the ring of records at `place`, without a size: a consumer takes the ring as it is, and a
+    /// producer creates one of [`DEFAULT_RECORD_RING_BYTES`].
     pub fn records_at(place: impl Into<Place>) -> Self {
         Self::of(place, 0)
     }
@@ -76,8 +78,8 @@ impl SharedDisruptorBuilder<(), Lines> {
         Ok(RecordConsumer::new(self.consumer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
     }
 
-    /// Attaches a consumer and runs `handler(bytes, meta, end_of_batch)` for every record, on a thread of its own. Records are acknowledged as
-    /// [`AutoConsumer`] says.
+    /// Attaches a consumer and runs `handler(bytes, meta, end_of_batch)` for every record, on a thread of its own.
+    /// Records are acknowledged as [`AutoConsumer`] says.
     ///
     /// # Errors
     /// As [`build_record_consumer`](Self::build_record_consumer).
@@ -94,11 +96,11 @@ impl SharedDisruptorBuilder<(), Lines> {
         self.run_on_thread(Self::build_record_consumer, handle)
     }
 
-    /// Attaches a tap: it maps the ring read-only, holds nobody back, and may miss records.
+    /// Attaches a tap: it maps the ring read-only, holds no producer back, and may miss records.
     ///
     /// # Errors
-    /// See [`MultiProcessError`](crate::MultiProcessError). `IncompatibleLayout` of a *minor version*: the ring was made by an older build, whose
-    /// producers do not say how far they write.
+    /// See [`MultiProcessError`](crate::MultiProcessError). `IncompatibleLayout` of a *minor version*: the ring was
+    /// made by an older build, whose producers do not say how far they write.
     pub fn build_tap(self) -> MultiProcessResult<RecordTap> {
         let bytes = self.record_bytes.unwrap_or(0);
         let memory = construct::tap(&self.place, self.capacity).map_err(|error| built_in_bytes(error, bytes))?;

@@ -1,7 +1,7 @@
 //! Bytes of a ring in which a record is being written.
 //!
-//! **Lives here:** [`RecordClaim`]. **Builds on:** `producer`. **May touch it:** the application; a claim borrows its producer, so there is one
-//! at a time.
+//! **Lives here:** [`RecordClaim`]. **Builds on:** `producer`. **May touch it:** the application; a claim borrows its
+//! producer, so there is one at a time.
 
 use super::producer::{RecordProducer, Tell};
 use crate::Sequence;
@@ -9,9 +9,11 @@ use crate::step;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Claimed bytes of a ring, aligned to 16, that nobody else reads or writes. They hold older bytes until they are written.
+/// Claimed bytes of a ring, aligned to 16, that nobody else reads or writes. They hold older bytes until they are
+/// written.
 ///
-/// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins at the same place.
+/// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins
+/// at the same place.
 #[must_use = "a claim that is dropped publishes nothing"]
 pub struct RecordClaim<'a> {
     producer: &'a mut RecordProducer,
@@ -25,9 +27,10 @@ impl<'a> RecordClaim<'a> {
     pub(super) fn new(producer: &'a mut RecordProducer, len: usize, tell: Tell) -> Self {
         let core = &producer.end.side.core;
         let mut bytes = core.memory().record(core.next(), len);
-        // SAFETY: `record` has checked that they lie in the ring, and the caller that they are free: behind what is published and before the
-        // gate, where by the protocol nobody looks until a commit word says that something is there, and nobody but the one producer, by its
-        // lock, writes. `producer`, which keeps them mapped, is borrowed as long as they are.
+        // SAFETY: `record` has checked that they lie in the ring, and the caller that they are free: behind what is
+        // published and before the gate, where by the protocol nobody looks until a commit word says that something is
+        // there, and nobody but the one producer, by its lock, writes. `producer`, which keeps them mapped, is borrowed
+        // as long as they are.
         let bytes = unsafe { bytes.as_mut() };
         Self { producer, bytes, tell }
     }

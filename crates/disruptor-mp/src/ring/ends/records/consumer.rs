@@ -1,7 +1,7 @@
 //! The reading end of a ring of records.
 //!
-//! **Lives here:** [`RecordConsumer`]; what it hands out is in `lease`. **Builds on:** `consumer_end` for the waits, `word`.
-//! **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`RecordConsumer`]; what it hands out is in `lease`. **Builds on:** `consumer_end` for the waits,
+//! `word`. **May touch it:** one process, one thread at a time.
 
 use super::batch_lease::{RecordBatchLease, Span};
 use super::found::{Found, look_at, look_at_next};
@@ -17,8 +17,8 @@ use crate::ring::ends::patience::Patience;
 use crate::ring::protocol::records::line::Lines;
 use std::fmt;
 
-/// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it. Delivery is
-/// *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
+/// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it.
+/// Delivery is *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
 pub struct RecordConsumer {
     end: ConsumerBase<Lines>,
 }
@@ -28,14 +28,17 @@ impl RecordConsumer {
         Self { end }
     }
 
-    /// The next record, in place; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet.
+    /// The next record, in place; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none
+    /// yet.
     ///
     /// # Errors
-    /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring and asks nobody, so it
-    /// does not hear of a producer that was killed: for that there is [`check_producer`](Self::check_producer).
+    /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring
+    /// and asks no process, so it does not hear of a producer that was killed: for that there is
+    /// [`check_producer`](Self::check_producer).
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
-        // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all the rest.
+        // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all
+        // the rest.
         loop {
             if self.end.side.look()
                 && let Found::Record { bytes, meta, end } = look_at_next(&self.end.side)
@@ -43,9 +46,9 @@ impl RecordConsumer {
                 let begin = self.end.side.core.next();
                 self.end.side.core.deliver_to(end);
                 let meta = RecordMeta { redeliveries: self.end.side.redelivery_of(begin), ..meta };
-                // SAFETY: `look_at_numbered` has checked that they lie in the ring. They were committed before `look` found them (Acquire),
-                // and our gate, which keeps the producer off them, advances only when the lease is dropped. The memory is mapped for as
-                // long as the consumer lives, which the lease borrows.
+                // SAFETY: `look_at_numbered` has checked that they lie in the ring. They were committed before `look`
+                // found them (Acquire), and our gate, which keeps the producer off them, advances only when the lease
+                // is dropped. The memory is mapped for as long as the consumer lives, which the lease borrows.
                 let bytes = unsafe { bytes.as_ref() };
                 return Ok(Some(RecordLease::new(&mut self.end.side, bytes, meta, (begin, end))));
             }
@@ -62,8 +65,9 @@ impl RecordConsumer {
         self.end.side.look() && matches!(look_at_next(&self.end.side), Found::Record { .. })
     }
 
-    /// Waits as `patience` says until [`next`](Self::next) finds a record at once; whether it does. Where there is nothing (`None`, without waiting),
-    /// or a wait has ended, `dry` says with which consumer to go on, or that this is the answer. For the layers above.
+    /// Waits as `patience` says until [`next`](Self::next) finds a record at once; whether it does. Where there is
+    /// nothing (`None`, without waiting), or a wait has ended, `dry` says with which consumer to go on, or that this is
+    /// the answer. For the layers above.
     #[doc(hidden)]
     #[inline(never)]
     pub fn prepare_or<E>(
@@ -85,8 +89,8 @@ impl RecordConsumer {
         Ok(true)
     }
 
-    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and everything was read. That
-    /// there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and
+    /// everything was read. That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
     ///
     /// ```
     /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -112,8 +116,8 @@ impl RecordConsumer {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
 
-    /// What can be read now, at most `max` records, as one lease that is acknowledged as a whole; waits for the first as `patience` says. `None`
-    /// only for [`Patience::Now`], if there is none.
+    /// What can be read now, at most `max` records, as one lease that is acknowledged as a whole; waits for the first
+    /// as `patience` says. `None` only for [`Patience::Now`], if there is none.
     ///
     /// # Errors
     /// See [`next`](Self::next).
@@ -135,7 +139,8 @@ impl RecordConsumer {
         }
     }
 
-    /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and it does not wait.
+    /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and
+    /// it does not wait.
     #[inline(never)]
     fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
         if self.end.side.look() {
@@ -191,8 +196,9 @@ impl RecordConsumer {
 
     /// Hands every record that can be read now to `handler`, and returns how many those were.
     ///
-    /// They are acknowledged as it goes: every 64 records, and once 10 ms have passed since the last time; so a producer sees that a handler
-    /// that takes long makes progress, and gets room. If `handler` panics, the records before that one are acknowledged, and it is not.
+    /// They are acknowledged as it goes: every 64 records, and once 10 ms have passed since the last time; so a
+    /// producer sees that a handler that takes long makes progress, and gets room. If `handler` panics, the records
+    /// before that one are acknowledged, and it is not.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
         self.process_while(|bytes, meta, _| {
@@ -201,8 +207,8 @@ impl RecordConsumer {
         })
     }
 
-    /// [`process_available`](Self::process_available) as long as `handler` returns `true`; the record for which it does not is handled. It is
-    /// told what of the batch lies ahead of it.
+    /// [`process_available`](Self::process_available) as long as `handler` returns `true`; the record for which it does
+    /// not is handled. It is told what of the batch lies ahead of it.
     #[inline]
     pub(super) fn process_while(&mut self, mut handler: impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool) -> usize {
         if !self.end.side.is_plain() {
@@ -220,7 +226,8 @@ impl RecordConsumer {
     }
 
     /// [`process_while`](Self::process_while) where messages are held: each record is acknowledged by itself.
-    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for both.
+    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for
+    // both.
     #[inline(always)]
     fn process_among_held(&mut self, handler: &mut impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool) -> usize {
         let (mut count, most) = (0, self.end.capacity());
@@ -238,7 +245,8 @@ impl RecordConsumer {
         count
     }
 
-    /// Hands what can be read now to `handler`, and says how many records that were, and whether it goes on; `None` if there was nothing.
+    /// Hands what can be read now to `handler`, and says how many records that were, and whether it goes on; `None` if
+    /// there was nothing.
     #[inline(always)]
     fn process_batch(
         &mut self,
@@ -299,7 +307,8 @@ impl RecordConsumer {
         self.end.leave_on_drop();
     }
 
-    /// Steps over the next record without looking at it: for one that has killed its consumer before. `false` if there is none now.
+    /// Steps over the next record without looking at it: for one that has killed its consumer before. `false` if there
+    /// is none now.
     ///
     /// # Errors
     /// See [`next`](Self::next).
@@ -342,7 +351,8 @@ struct InHandler<'a> {
     bytes: u64,
 }
 
-/// What of a batch lies ahead of the record in hand: from which number and position on, and up to where. `None`: nothing does.
+/// What of a batch lies ahead of the record in hand: from which number and position on, and up to where. `None`:
+/// nothing does.
 pub(super) struct Ahead<'a> {
     batch: Option<(&'a ConsumerSide<Lines>, i64, i64, i64)>,
 }

@@ -31,7 +31,8 @@ impl RecordError {
         self.no_room().is_some_and(NoRoom::is_full)
     }
 
-    /// Whether nothing can be published into the ring any more: see [`PublishError::is_closed`](crate::PublishError::is_closed).
+    /// Whether nothing can be published into the ring any more: see
+    /// [`PublishError::is_closed`](crate::PublishError::is_closed).
     pub fn is_closed(&self) -> bool {
         self.no_room().is_some_and(NoRoom::is_closed)
     }

@@ -1,6 +1,7 @@
 //! A record that is held: taken out of a consumer's hands, to be released from anywhere, in any order.
 //!
-//! **Lives here:** [`HeldRecord`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; it outlives its consumer.
+//! **Lives here:** [`HeldRecord`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; it
+//! outlives its consumer.
 
 use super::lease::RecordMeta;
 use crate::Sequence;
@@ -10,8 +11,8 @@ use crate::ring::protocol::records::line::Lines;
 use std::fmt;
 use std::ops::Deref;
 
-/// One record, where it lies, for as long as it is wanted, in whatever thread. [`release`](Self::release) acknowledges it; dropping it gives it
-/// back. See [`HeldEvent`](crate::HeldEvent).
+/// One record, where it lies, for as long as it is wanted, in whatever thread. [`release`](Self::release) acknowledges
+/// it; dropping it gives it back. See [`HeldEvent`](crate::HeldEvent).
 ///
 /// ```
 /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -63,7 +64,8 @@ impl HeldRecord {
         self.meta.flags
     }
 
-    /// Whether this record may have been handed out before: see [`Lease::is_redelivered`](crate::Lease::is_redelivered).
+    /// Whether this record may have been handed out before: see
+    /// [`Lease::is_redelivered`](crate::Lease::is_redelivered).
     pub fn is_redelivered(&self) -> bool {
         self.redeliveries() > 0
     }
@@ -89,9 +91,10 @@ impl Deref for HeldRecord {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the lease from which this was made has checked that so many bytes lie in the ring, and has seen them committed (Acquire).
-        // The producer does not write them: the gate of the consumer's entry is not beyond a record that is held, and moves beyond this one
-        // only when `holding` is dropped. As long as that lives, so do the entry, its lock and the mapping.
+        // SAFETY: the lease from which this was made has checked that these bytes lie in the ring, and has seen them
+        // committed (Acquire). The producer does not write them: the gate of the consumer's entry is not beyond a
+        // record that is held, and moves beyond this one only when `holding` is dropped. As long as that lives, so do
+        // the entry, its lock and the mapping.
         unsafe { self.holding.memory().record(self.holding.begin(), self.len_bytes).as_ref() }
     }
 }

@@ -1,7 +1,7 @@
 //! A record that is being read where it lies.
 //!
-//! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_side`. **May touch it:** the application; a lease borrows its
-//! consumer, so there is one at a time.
+//! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_side`. **May touch it:** the application;
+//! a lease borrows its consumer, so there is one at a time.
 
 use super::held::HeldRecord;
 use crate::Sequence;
@@ -24,8 +24,8 @@ pub struct RecordMeta {
     pub redeliveries: u32,
 }
 
-/// One record, in the ring, aligned to 16. Dropping the lease acknowledges it; while a panic unwinds it is not acknowledged, and comes
-/// again.
+/// One record, in the ring, aligned to 16. Dropping the lease acknowledges it; while a panic unwinds it is not
+/// acknowledged, and comes again.
 #[must_use = "dropping a lease acknowledges its record"]
 pub struct RecordLease<'a> {
     bytes: &'a [u8],
@@ -63,7 +63,8 @@ impl<'a> RecordLease<'a> {
         self.meta.flags
     }
 
-    /// Whether this record may have been handed out before, to a consumer of this id that died before it acknowledged it.
+    /// Whether this record may have been handed out before, to a consumer of this id that died before it acknowledged
+    /// it.
     pub fn is_redelivered(&self) -> bool {
         self.redeliveries() > 0
     }
@@ -73,8 +74,8 @@ impl<'a> RecordLease<'a> {
         self.meta.redeliveries
     }
 
-    /// Takes the record out of the consumer's hands: it is then acknowledged by [`HeldRecord::release`], from whatever thread, while newer ones
-    /// are received.
+    /// Takes the record out of the consumer's hands: it is then acknowledged by [`HeldRecord::release`], from whatever
+    /// thread, while newer ones are received.
     pub fn hold(mut self) -> HeldRecord {
         let (begin, end) = self.span;
         let holding = self.consumer.hold(end, 1, self.bytes.len() as u64, begin);

@@ -1,7 +1,7 @@
 //! The publishing end of a ring of records.
 //!
-//! **Lives here:** [`RecordProducer`]: claiming, and where the next record goes. **Builds on:** `write` for the algorithm, `producer_end`
-//! for the waits. **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`RecordProducer`]: claiming, and where the next record goes. **Builds on:** `write` for the
+//! algorithm, `producer_end` for the waits. **May touch it:** one process, one thread at a time.
 
 use super::batch::RecordBatch;
 use super::claim::RecordClaim;
@@ -70,8 +70,8 @@ impl RecordProducer {
         Ok(claim.commit(payload.len(), kind, flags))
     }
 
-    /// Claims `len` contiguous bytes, aligned to 16, to be written in place and committed. They hold older bytes. Dropping the claim
-    /// abandons it, and nothing has happened.
+    /// Claims `len` contiguous bytes, aligned to 16, to be written in place and committed. They hold older bytes.
+    /// Dropping the claim abandons it, and nothing has happened.
     ///
     /// # Errors
     /// See [`RecordError`].
@@ -107,8 +107,9 @@ impl RecordProducer {
         Ok(())
     }
 
-    /// Claims at least `min` bytes, and more if they are free now, but not more than `max`: for messages whose length shows when they have been
-    /// written. That is up to an eighth of the ring, and somewhat beyond that where it costs nothing.
+    /// Claims at least `min` bytes, and more if they are free now, but not more than `max`: for messages whose length
+    /// shows when they have been written. That is up to an eighth of the ring, and somewhat beyond that where it costs
+    /// nothing.
     ///
     /// # Errors
     /// See [`RecordError`].
@@ -136,7 +137,8 @@ impl RecordProducer {
         assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
         self.reserve(min, patience)?;
         let (core, eighth) = (&mut self.end.side.core, self.end.side.course.eighth);
-        // What is claimed is lost to taps a lap later, used or not: no more than that for a length that may never be used.
+        // What is claimed is lost to taps a lap later, used or not: no more than that for a length that may never be
+        // used.
         if !core.has_room(eighth + 1) {
             core.claim_up_to(eighth + 1);
         }
@@ -144,8 +146,9 @@ impl RecordProducer {
         Ok(RecordClaim::new(self, len, tell))
     }
 
-    /// [`claim_at_least`](Self::claim_at_least) of what is free now: `None` if that is less than `min` bytes in one piece, or if a call
-    /// with this `patience` would have to wait for anything else. For messages that can be encoded elsewhere meanwhile.
+    /// [`claim_at_least`](Self::claim_at_least) of what is free now: `None` if that is less than `min` bytes in one
+    /// piece, or if a call with this `patience` would have to wait for anything else. For messages that can be encoded
+    /// elsewhere meanwhile.
     ///
     /// # Errors
     /// See [`RecordError`].
@@ -166,8 +169,8 @@ impl RecordProducer {
         }
     }
 
-    /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the end of it. Waits
-    /// inside the batch wake first.
+    /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the
+    /// end of it. Waits inside the batch wake first.
     pub fn batch(&mut self) -> RecordBatch<'_> {
         RecordBatch::new(self)
     }
@@ -180,9 +183,10 @@ impl RecordProducer {
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
     pub fn close(self) {}
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over if a consumer lives
-    /// in it, one of other messages replaces it ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is
-    /// there and then `ProducerDied`, as after a kill.
+    /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over
+    /// if a consumer lives in it, one of other messages replaces it
+    /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
+    /// and then `ProducerDied`, as after a kill.
     pub fn hand_over(mut self) {
         self.leave_to_successor();
     }
@@ -210,9 +214,9 @@ impl RecordProducer {
         Ok(self.end.make_room(lines as usize + 1, patience)?)
     }
 
-    /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in the cache, every reader
-    /// has caught up, and the next record, of `lines` lines, has room there. Were a single record unread, it would stand in the way of a
-    /// backlog that could have had the rest of the ring.
+    /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in
+    /// the cache, every reader has caught up, and the next record, of `lines` lines, has room there. Were a single
+    /// record unread, it would stand in the way of a backlog that could have had the rest of the ring.
     fn start_over_if_readers_have_caught_up(&mut self, lines: i64) {
         let capacity = self.end.side.core.memory().capacity();
         let used = self.end.side.core.next() & (capacity - 1);
@@ -254,7 +258,8 @@ impl RecordProducer {
     /// Ends a batch.
     #[inline(always)]
     pub(super) fn publish_batch(&mut self) {
-        // In a child of a fork the batch is its parent's, which may have published more since: the cursor must not go back.
+        // In a child of a fork the batch is its parent's, which may have published more since: the cursor must not go
+        // back.
         if !self.end.side.is_forked() {
             self.end.side.core.publish();
         }
@@ -262,8 +267,8 @@ impl RecordProducer {
 
     /// Finds out whether the readers are close behind, after the record at `first`, which is on its way to them.
     ///
-    /// Close means that they have read what came before it, all but a sixty-fourth of the ring: who is further behind does not fetch what we
-    /// write next, and a ring that fills up has no room to give away.
+    /// Close means that they have read what came before it, all but a sixty-fourth of the ring: who is further behind
+    /// does not fetch what we write next, and a ring that fills up has no room to give away.
     #[cold]
     #[inline(never)]
     fn look_at_readers(&mut self, first: i64) {

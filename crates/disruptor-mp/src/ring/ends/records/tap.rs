@@ -14,8 +14,8 @@ use std::fmt;
 use std::ops::Deref;
 use zerocopy::IntoBytes;
 
-/// A reader of a ring of records that holds nobody back, for monitors and lossy streams. It gets copies, never a torn
-/// one, and knows how many records it missed: it misses none as long as it lags by less than seven eighths of the
+/// A reader of a ring of records that holds no producer back, for monitors and lossy streams. It gets copies, never a
+/// torn one, and knows how many records it missed: it misses none as long as it lags by less than seven eighths of the
 /// ring, less the record at hand.
 ///
 /// ```
@@ -58,7 +58,7 @@ impl RecordTap {
     /// # Errors
     /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits
     /// for the next one, as long as the ring has its name. Without the name none can come, and that is `Replaced` as
-    /// well, except to `Patience::Now`, which reads the end in the ring and asks nobody.
+    /// well, except to `Patience::Now`, which reads the end in the ring and asks no process.
     pub fn next(&mut self, patience: Patience) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
         let copy = |core: &mut TapReader<_>| core.copy_next_record(&mut self.copy);
         let copied = match patience {

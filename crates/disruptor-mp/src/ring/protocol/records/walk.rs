@@ -1,10 +1,10 @@
 //! What the words of a ring of records say when nobody is there to explain them.
 //!
-//! **Lives here:** [`end_of`], [`published_end`], [`may_have_been_reached`], [`begin_from`]: for records, what `recover` says of
-//! slots. **Builds on:** `word`. **May touch it:** `line`, the form; who follows records.
+//! **Lives here:** [`end_of`], [`published_end`], [`may_have_been_reached`], [`begin_from`]: for records, what
+//! `recover` says of slots. **Builds on:** `word`. **May touch it:** `line`, the form; who follows records.
 //!
-//! Only who stands on the beginning of a record can tell where the next one begins. Four kinds of positions are known to be beginnings: the
-//! cursor, every consumer's gate, the first record of each eighth of the ring, and 0.
+//! Only who stands on the beginning of a record can tell where the next one begins. Four kinds of positions are known
+//! to be beginnings: the cursor, every consumer's gate, the first record of each eighth of the ring, and 0.
 
 use super::line::Lines;
 use super::word::Word;
@@ -25,7 +25,8 @@ pub(crate) fn is_numbered<M: Memory<Form = Lines>>(memory: &M, position: i64, nu
     memory.header(position).number.load(Ordering::Relaxed) == number
 }
 
-/// Whether `word`, which stands at `position`, is one that leads to a record with the number after it, as one that a producer stored does.
+/// Whether `word`, which stands at `position`, is one that leads to a record with the number after it, as one that a
+/// producer stored does.
 pub(crate) fn leads_on<M: Memory<Form = Lines>>(memory: &M, position: i64, word: i64) -> bool {
     let parsed = Word::unpack(word, position, memory.capacity());
     parsed.is_some_and(|(word, end)| {
@@ -33,7 +34,8 @@ pub(crate) fn leads_on<M: Memory<Form = Lines>>(memory: &M, position: i64, word:
     })
 }
 
-/// Follows the committed records from `position`, while their numbers go up as they must, to at most `limit`; returns where that ends.
+/// Follows the committed records from `position`, while their numbers go up as they must, to at most `limit`; returns
+/// where that ends.
 fn follow<M: Memory<Form = Lines>>(memory: &M, mut position: i64, limit: i64) -> i64 {
     let mut number = memory.number_at(position);
     while position < limit {
@@ -51,29 +53,30 @@ fn follow<M: Memory<Form = Lines>>(memory: &M, mut position: i64, limit: i64) ->
 
 /// The end of what was published, and whether the cursor could be believed: see `recover::published_end`.
 ///
-/// A cursor is believed if the records lead to it from some consumer's gate, or from it to one; then they lead on from there. If from none, the furthest that
-/// they lead to is the end.
+/// A cursor is believed if the records lead to it from some consumer's gate, or from it to one; then they lead on from
+/// there. If from none, the furthest that they lead to is the end.
 pub(crate) fn published_end<M: Memory<Form = Lines>>(memory: &M) -> (i64, bool) {
     let (cursor, capacity) = (memory.control().cursor.acquire(), memory.capacity());
     match end_by(memory, cursor, gates(memory)) {
         Some(end) => end,
-        // Nobody to ask, but somebody may be about to join at the cursor, and will follow the records from there, as we do: one that was
-        // committed before its producer died, and written over behind the same word, would be read as it was and as it is.
+        // Nobody to ask, but somebody may be about to join at the cursor, and will follow the records from there, as we
+        // do: one that was committed before its producer died, and written over behind the same word, would be read as
+        // it was and as it is.
         None if is_position(memory, cursor) => (follow(memory, cursor, cursor + capacity), true),
         None => (end_by(memory, cursor, noted(memory)).map_or(cursor.clamp(0, POSITION_MAX), |(end, _)| end), false),
     }
 }
 
-/// The end of what was published, as far as `cursor`, the gates and the positions noted for each eighth of the ring tell, while its producer
-/// may go on; and whether the cursor could be believed.
+/// The end of what was published, as far as `cursor`, the gates and the positions noted for each eighth of the ring
+/// tell, while its producer may go on; and whether the cursor could be believed.
 pub(crate) fn end_from<M: Memory<Form = Lines>>(memory: &M, cursor: i64) -> (i64, bool) {
     let begins = gates(memory).chain(noted(memory));
     // A ring has noted at least its beginning, unless those words are damaged.
     end_by(memory, cursor, begins).unwrap_or((cursor, true))
 }
 
-/// The end to which the records lead from the cursor, if they lead to that from one of `begins`, or from it to one; otherwise the furthest to
-/// which they lead from these. `None` if there are none.
+/// The end to which the records lead from the cursor, if they lead to that from one of `begins`, or from it to one;
+/// otherwise the furthest to which they lead from these. `None` if there are none.
 fn end_by<M: Memory<Form = Lines>>(memory: &M, cursor: i64, begins: impl Iterator<Item = i64>) -> Option<(i64, bool)> {
     let capacity = memory.capacity();
     let (is_position, highest) = (is_position(memory, cursor), memory.control().gate.claim_limit_at_most());
@@ -89,16 +92,17 @@ fn end_by<M: Memory<Form = Lines>>(memory: &M, cursor: i64, begins: impl Iterato
     furthest.map(|end| (end, false))
 }
 
-/// Whether a producer can stand at `cursor`. Neither words nor numbers tell one lap from another, but the claim limit does: a producer stands before it,
-/// and at most a lap. Nor has it published more than it has claimed.
+/// Whether a producer can stand at `cursor`. Neither words nor numbers tell one lap from another, but the claim limit
+/// does: a producer stands before it, and at most a lap. Nor has it published more than it has claimed.
 fn is_position<M: Memory<Form = Lines>>(memory: &M, cursor: i64) -> bool {
     let gate = &memory.control().gate;
     let (lowest, highest) = (gate.claim_limit_at_least().saturating_sub(memory.capacity()), gate.claim_limit_at_most());
     (lowest.max(0)..=highest.min(POSITION_MAX)).contains(&cursor) && memory.control().claimed.allows(cursor)
 }
 
-/// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or from that to it. If they do not lead to
-/// the cursor from anywhere, it was not stored by a producer; then they lead from there as far as they do from any other place.
+/// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or from that to
+/// it. If they do not lead to the cursor from anywhere, it was not stored by a producer; then they lead from there as
+/// far as they do from any other place.
 pub(crate) fn may_have_been_reached<M: Memory<Form = Lines>>(memory: &M, position: i64) -> bool {
     if !(0..=POSITION_MAX).contains(&position) {
         return false;
@@ -117,16 +121,17 @@ pub(crate) fn may_have_been_reached<M: Memory<Form = Lines>>(memory: &M, positio
         {
             return true;
         }
-        // The gate at `position` keeps what lies behind it; what lies between a cursor that lags and it, a live producer may have written
-        // over while we followed. Then it has stored a new cursor, and from one that has passed `position` we do not come here again.
+        // The gate at `position` keeps what lies behind it; what lies between a cursor that lags and it, a live
+        // producer may have written over while we followed. Then it has stored a new cursor, and from one that has
+        // passed `position` we do not come here again.
         if (is_position && position <= cursor) || memory.control().cursor.acquire() == cursor {
             return false;
         }
     }
 }
 
-/// Where a reader goes on that stands at `next`, before record `number`, which is not there although the cursor, at `published`, lies within a
-/// lap after it. See `damage`.
+/// Where a reader goes on that stands at `next`, before record `number`, which is not there although the cursor, at
+/// `published`, lies within a lap after it. See `damage`.
 pub(crate) fn resume_after<M: Memory<Form = Lines>>(
     memory: &M,
     next: i64,
@@ -136,11 +141,13 @@ pub(crate) fn resume_after<M: Memory<Form = Lines>>(
 ) -> Option<i64> {
     // Negative where the reader believes nothing that stands here.
     let (is_numbered, number) = (is_numbered(memory, next, number), number.max(!number));
-    // Before another number a record may begin here nevertheless; not so at the beginning of the ring, to which nothing leads.
+    // Before another number a record may begin here nevertheless; not so at the beginning of the ring, to which nothing
+    // leads.
     let mut begin = begin_from(memory, next + i64::from(is_numbered || next == 0), published);
-    // Words that lead to the cursor from a place where a record began say that it is right, and so do the numbers at both ends, of which
-    // that of the next record stands at the cursor. Cleared, our word says nothing; anything else no producer has stored before the number that
-    // we expect. Before another number, which a forged word has led us to, it may be what stood there a lap ago.
+    // Words that lead to the cursor from a place where a record began say that it is right, and so do the numbers at
+    // both ends, of which that of the next record stands at the cursor. Cleared, our word says nothing; anything else
+    // no producer has stored before the number that we expect. Before another number, which a forged word has led us
+    // to, it may be what stood there a lap ago.
     let records = memory.number_at(published) - number;
     // No producer has published more than it has claimed.
     let is_believed = memory.control().claimed.allows(published)
@@ -157,8 +164,8 @@ pub(crate) fn resume_after<M: Memory<Form = Lines>>(
     Some(begin)
 }
 
-/// The lowest position from `position` on at which a record begins, as far as is known: the records lead from there to the cursor. The
-/// caller keeps the producer off the lines from `position` on.
+/// The lowest position from `position` on at which a record begins, as far as is known: the records lead from there to
+/// the cursor. The caller keeps the producer off the lines from `position` on.
 pub(crate) fn begin_from<M: Memory<Form = Lines>>(memory: &M, position: i64, published: i64) -> i64 {
     // The caller's Acquire of the cursor: the words that `note_begin` stored for records before it are seen.
     if position <= 0 {
@@ -173,8 +180,8 @@ pub(crate) fn begin_from<M: Memory<Form = Lines>>(memory: &M, position: i64, pub
     }
 }
 
-/// The lowest position from `position` on, and before `published`, which some word says to be the beginning of a record; `published` if no
-/// word does.
+/// The lowest position from `position` on, and before `published`, which some word says to be the beginning of a
+/// record; `published` if no word does.
 pub(crate) fn known_begin<M: Memory<Form = Lines>>(memory: &M, position: i64, published: i64) -> i64 {
     let noted = noted_begin(memory, position, published);
     gates(memory).filter(|begin| (position.max(0)..noted).contains(begin)).min().unwrap_or(noted)

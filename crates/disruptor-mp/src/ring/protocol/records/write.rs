@@ -1,7 +1,7 @@
 //! The producer's half of records: where the next one goes, and how it becomes visible.
 //!
-//! **Lives here:** [`Sequencer::commit`], [`Sequencer::pad`], [`Sequencer::note_begin`]. **Builds on:** `sequencer`. **May touch it:** the
-//! one producer of a ring of records.
+//! **Lives here:** [`Sequencer::commit`], [`Sequencer::pad`], [`Sequencer::note_begin`]. **Builds on:** `sequencer`.
+//! **May touch it:** the one producer of a ring of records.
 
 use super::line::Lines;
 use super::word::{Word, lines_of};
@@ -12,11 +12,11 @@ use crate::step;
 use crate::sync::primitive::{Ordering, Site, compiler_fence, order, weakened};
 
 impl<M: Memory<Form = Lines>> Sequencer<M> {
-    /// Notes that a record begins at the next position, if it is the first in its eighth of the ring. Called before anything is written
-    /// there; returns the position from which on it has to be called again.
+    /// Notes that a record begins at the next position, if it is the first in its eighth of the ring. Called before
+    /// anything is written there; returns the position from which on it has to be called again.
     ///
-    /// Who joins at the oldest record, or has met damage, finds by these words where a record begins. They may be out of date, or lie: each
-    /// is believed only if the records lead from it to the cursor.
+    /// Who joins at the oldest record, or has met damage, finds by these words where a record begins. They may be out
+    /// of date, or lie: each is believed only if the records lead from it to the cursor.
     pub(crate) fn note_begin(&self) -> i64 {
         let (next, capacity) = (self.next(), self.memory().capacity());
         let eighth = (capacity / EIGHTHS as i64).max(1);
@@ -42,8 +42,8 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         self.memory().number_at(self.next())
     }
 
-    /// Commits the next record, which is record `number`, and whose payload of `len` bytes has been written at the next position. Leaves up
-    /// to `gap_lines` lines unused behind it, as far as they are free. The cursor and the bell are
+    /// Commits the next record, which is record `number`, and whose payload of `len` bytes has been written at the next
+    /// position. Leaves up to `gap_lines` lines unused behind it, as far as they are free. The cursor and the bell are
     /// [`publish`](Self::publish)'s.
     #[inline(always)]
     pub(crate) fn commit(&mut self, number: i64, len: usize, kind: u8, flags: u8, gap_lines: u8) {
@@ -58,7 +58,8 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         self.room() - lines - 1
     }
 
-    /// Commits padding from the next position, which is not the beginning of the ring, to there, before record `number`.
+    /// Commits padding from the next position, which is not the beginning of the ring, to there, before record
+    /// `number`.
     pub(crate) fn pad(&mut self, number: i64) {
         let lines = self.lines_to_wrap();
         self.commit_word(Word::Padding { lines }, self.next() + lines, number);
@@ -66,16 +67,17 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
 
     /// Prepares the header at `end`, then stores `word` at the next position, which moves to `end`.
     ///
-    /// Whoever sees the word will look for the next one at `end`, and must find 0 there until that is committed: what stands in the line
-    /// is an older record, or the middle of one.
+    /// Whoever sees the word will look for the next one at `end`, and must find 0 there until that is committed: what
+    /// stands in the line is an older record, or the middle of one.
     #[inline(always)]
     fn commit_word(&mut self, word: Word, end: i64, number: i64) {
         debug_assert!(end - self.next() < self.room(), "committed without room for the header behind");
         // All places first: a store to shared memory makes the compiler forget what it knows of ours.
         let memory = self.memory();
         let (here, next) = (memory.word(self.next()), memory.header(end));
-        // The lines are mapped twice, so what was written into a claim may have reached the line of the next header under another address:
-        // the compiler must not move it to after the word that is cleared here. (A processor goes by the memory, not by the address.)
+        // The lines are mapped twice, so what was written into a claim may have reached the line of the next header
+        // under another address: the compiler must not move it to after the word that is cleared here. (A processor
+        // goes by the memory, not by the address.)
         compiler_fence(Ordering::Release);
         if !weakened(Site::NextWordCleared) {
             next.word.store(0, Ordering::Relaxed);
@@ -90,13 +92,14 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         self.move_to(end);
     }
 
-    /// Asks for the lines that the next record will be written to, if it is as long as the last one, which began at `last`: the readers have
-    /// had them since the last lap, and now there is time.
+    /// Asks for the lines that the next record will be written to, if it is as long as the last one, which began at
+    /// `last`: the readers have had them since the last lap, and now there is time.
     #[inline(always)]
     pub(crate) fn fetch_next_lines(&self, last: i64) {
         let (next, lines) = (self.next(), self.next() - last);
         if self.has_room(lines + 1) {
-            // The first line is the reader's to look at. Of the others, the second, which is a short record's last, and the next header's.
+            // The first line is the reader's to look at. Of the others, the second, which is a short record's last, and
+            // the next header's.
             self.memory().fetch_line(next + 1);
             self.memory().fetch_line(next + lines);
         }
