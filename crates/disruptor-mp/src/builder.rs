@@ -30,6 +30,17 @@ use std::time::Duration;
 /// What a new producer does about consumers that are not there yet.
 ///
 /// In every mode, every registered consumer gates from the moment its join is complete.
+///
+/// ```
+/// use disruptor_mp::{CoordinationMode, SharedDisruptorBuilder};
+/// use std::time::Duration;
+///
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let both = CoordinationMode::WaitForConsumers { min_consumers: 2, timeout: Duration::from_millis(1) };
+/// // Fails if they have not joined in time, and leaves nothing behind: start them, and build again.
+/// let producer = SharedDisruptorBuilder::<u64>::new(&name, 1024).with_coordination(both).build_producer(|| 0);
+/// assert!(producer.is_err_and(|error| error.is_timed_out()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -55,12 +66,28 @@ pub enum CoordinationMode {
     },
 }
 
-/// Whom start-up coordination, `get_consumer_count` and the required set look at. It changes nothing about who gates.
+/// Which consumers start-up coordination, `get_consumer_count` and the required set look at. It changes nothing about
+/// which of them gate: all do.
+///
+/// ```
+/// use disruptor_mp::{SharedConsumer, SharedDisruptorBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// // Two places for ids that begin with "worker"; only those are counted.
+/// let ring = SharedDisruptorBuilder::<u64>::new(&name, 8).discover_consumer_with_prefix(2, "worker");
+/// let producer = ring.build_producer(|| 0)?;
+/// let worker = SharedConsumer::<u64>::attach(&name, 8, "worker-0")?;
+/// let logger = SharedConsumer::<u64>::attach(&name, 8, "logger")?;
+/// assert_eq!((producer.get_consumer_count(), producer.consumers().len()), (1, 2));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum DiscoveryMode {
-    /// Nobody is waited for; everybody is counted.
+    /// No consumer is waited for; all are counted.
     Disabled,
     /// Consumers whose id begins with the prefix.
     Enabled {
@@ -100,7 +127,35 @@ impl Default for DiscoveryMode {
 /// records; `F` is its form, which says what can be built.
 ///
 /// Made by [`build_shared_single_producer`](crate::build_shared_single_producer) and
-/// [`attach_shared_consumer`](crate::attach_shared_consumer).
+/// [`attach_shared_consumer`](crate::attach_shared_consumer), or [`records`](Self::records) for a ring of records.
+///
+/// ```
+/// use disruptor_mp::{CoordinationMode, CreateOptions, Patience, SharedDisruptorBuilder, WaitStrategy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// // The producer starts at once. Until two workers have joined, it holds up to 512 events for them.
+/// let mut producer = SharedDisruptorBuilder::<u64>::new(&name, 1024)
+///     .with_coordination(CoordinationMode::BufferUntilConsumers { max_buffer: 512 })
+///     .with_expected_consumers(2)
+///     .with_wait_strategy(WaitStrategy::Block)
+///     .with_create_options(CreateOptions::default().prefault(true))
+///     .build_producer(|| 0)?;
+/// producer.publish_with(Patience::Endless, |slot| *slot = 7)?;
+///
+/// // Each worker, usually in a process of its own, begins with event 0. It says nothing of the size: 0 takes any.
+/// let worker = |rank: u32| {
+///     SharedDisruptorBuilder::<u64>::new(&name, 0)
+///         .with_consumer_id(format!("worker-{rank}"))
+///         .with_rank(rank) // stands in every report
+///         .build_consumer()
+/// };
+/// for mut worker in [worker(0)?, worker(1)?] {
+///     assert_eq!(worker.next(Patience::Endless)?.map(|event| event.sequence()), Some(0));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     pub(crate) place: Place,
@@ -209,7 +264,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with_discovery(DiscoveryMode::Enabled { max_consumers, consumer_prefix: None, scan_interval })
     }
 
-    /// Nobody is waited for.
+    /// No consumer is waited for.
     #[must_use]
     pub fn disable_discovery(self) -> Self {
         self.with_discovery(DiscoveryMode::Disabled)
@@ -227,8 +282,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         })
     }
 
-    /// The consumer's id. A consumer that dies keeps its place for whoever comes back under the same id; one without an
-    /// id does not.
+    /// The consumer's id. A consumer that dies keeps its place for the consumer that comes back under the same id; one
+    /// without an id does not.
     #[must_use]
     pub fn with_consumer_id(self, id: impl Into<String>) -> Self {
         Self { consumer_id: Some(id.into()), ..self }
@@ -326,13 +381,13 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { consumer_core: Some(CoreSetting { asked_by: "with_consumer_core", core }), ..self }
     }
 
-    /// `build_producer` creates, and fails with `AlreadyExists` if the name is taken, whoever left it.
+    /// `build_producer` creates, and fails with `AlreadyExists` if the name is taken, also if a dead process left it.
     #[must_use]
     pub fn create(self) -> Self {
         Self { existing: Existing::Refuse, ..self }
     }
 
-    /// `build_producer` takes over the ring of a dead producer, and fails if there is none or nobody is left in it.
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no live consumer in it.
     #[must_use]
     pub fn take_over(self) -> Self {
         Self { existing: Existing::TakeOver, ..self }

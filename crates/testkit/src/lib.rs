@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_types)] // nothing here is modelled with loom, so the door to its atomics is not needed
 
 pub mod alloc;
+pub mod docs;
 pub mod errors;
 pub mod fork;
 pub mod names;

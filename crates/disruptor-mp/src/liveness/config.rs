@@ -78,6 +78,35 @@ pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send +
 /// compares one word. A death is known from the kernel, whatever the timeouts say: within 100 ms while the producer is
 /// blocked, otherwise when it looks at its consumers again, once a lap at the latest, or from
 /// [`watch_required_consumers`](crate::ProducerEnd::watch_required_consumers).
+///
+/// ```
+/// use disruptor_mp::{Patience, RequiredConsumerAlert, RequiredConsumerLivenessConfig};
+/// use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
+/// use std::sync::Arc;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// let attach = || attach_shared_consumer::<u64>(&name, 8).with_consumer_id("worker-0").build_consumer();
+/// let worker = attach()?; // usually in another process
+///
+/// // Told on each alert: which consumer, since when, and what its process does.
+/// let hook = Arc::new(|alert: &RequiredConsumerAlert| eprintln!("{}", alert.report));
+/// let config = RequiredConsumerLivenessConfig::new(["worker-0"]).with_alert_hook(hook);
+/// producer.enable_required_consumer_liveness(config)?;
+/// producer.publish_with(Patience::Managed, |slot| *slot = 7)?;
+///
+/// // Without its consumer, nothing is published: the application hears of it, and decides.
+/// worker.leave();
+/// if let Err(error) = producer.publish_with(Patience::Managed, |slot| *slot = 8) {
+///     assert!(error.is_peer_gone());
+///     eprintln!("{error}"); // required consumer `worker-0` (process 4711) has left, or was evicted, ...
+/// }
+/// let worker = attach()?; // started again
+/// producer.publish_with(Patience::Managed, |slot| *slot = 8)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -137,6 +137,20 @@ impl RefusedCall {
 }
 
 /// One wait that takes long, explained. `Display` gives it in one line.
+///
+/// It comes with every error that blames a process, with every alert, and by asking an end:
+///
+/// ```
+/// # let place = disruptor_mp::Place::heap();
+/// # let mut producer = disruptor_mp::SharedProducer::create(&place, 2, || 0_u64)?;
+/// # let worker = disruptor_mp::SharedConsumer::<u64>::attach(&place, 2, "worker-3")?;
+/// # producer.publish_batch(2, |slot, number| *slot = number as u64)?;
+/// let report = producer.stall_report();
+/// println!("{report}"); // ring shm:rpc: producer waits for space ...; worker-3 pid 4711 is running, ...
+/// // For programs it has fields:
+/// assert!(report.culprit.is_some_and(|culprit| culprit.id == "worker-3" && culprit.lag_events == 2));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StallReport {

@@ -19,6 +19,25 @@ use super::title::Title;
 ///
 /// A string is a name in shared memory, a path is a file. Making a `Place` never fails and touches nothing: names are
 /// checked when the place is used, and a string with a `/` is refused there with [`InvalidName`](super::InvalidName).
+///
+/// ```
+/// use disruptor_mp::{Patience, Place, attach_shared_consumer, build_shared_single_producer};
+/// use std::path::Path;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// assert_eq!(Place::from("steps").to_string(), "shm:steps"); // a name in shared memory
+/// let file = Path::new("/run/engine/steps.ring");
+/// assert_eq!(Place::from(file).path().as_deref(), Some(file));
+///
+/// // For tests and threads: no name, nothing left behind. Both ends get the same place.
+/// let place = Place::heap();
+/// let mut producer = build_shared_single_producer::<u64>(&place, 8).build_producer(|| 0)?;
+/// let mut consumer = attach_shared_consumer::<u64>(&place, 8).build_consumer()?;
+/// producer.publish_with(Patience::Endless, |slot| *slot = 7)?;
+/// assert_eq!(consumer.next(Patience::Endless)?.map(|event| *event), Some(7));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Place {

@@ -55,6 +55,16 @@ const READY_POLL: Duration = Duration::from_millis(1);
 
 /// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or
 /// locked.
+///
+/// ```
+/// use disruptor_mp::{CreateOptions, build_shared_single_producer};
+///
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// // Every page is there before the first event: the first lap of the ring is as fast as the others.
+/// let options = CreateOptions::default().prefault(true);
+/// let producer = build_shared_single_producer::<u64>(&name, 1024).with_create_options(options).build_producer(|| 0)?;
+/// # Ok::<_, disruptor_mp::MultiProcessError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CreateOptions {
     group: Option<u32>,
@@ -93,8 +103,7 @@ impl CreateOptions {
     }
 
     /// Makes the directory of a file, and those above it, where they are missing, as the umask has it.
-    /// `SharedProducer::create` and the other
-    /// `create` functions do.
+    /// `SharedProducer::create` and the other `create` functions do.
     pub fn make_directories(mut self, make_directories: bool) -> Self {
         self.make_directories = make_directories;
         self

@@ -12,10 +12,34 @@ use crate::segment::{Place, Title};
 use std::fmt;
 use std::time::Instant;
 
-/// What a ring's producer may not lap: the positions of its consumers.
+/// What a ring's producer may not lap: the positions of its consumers, seen from any process, on a read-only mapping.
 ///
-/// As a [cursor](SharedCursorTrait) it is the last sequence that everybody has released; while nobody is registered,
-/// that is everything published.
+/// As a [cursor](SharedCursorTrait) it is the last sequence that all consumers have released; while no consumer is
+/// registered, that is everything published. It is for a stage that comes after all of them: one that takes back what
+/// the events point to, say. The producer itself has
+/// [`wait_until_consumed`](crate::ProducerEnd::wait_until_consumed).
+///
+/// ```
+/// use disruptor_mp::{ConsumerBarrier, Patience, SharedCursorTrait};
+/// use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
+/// use std::time::{Duration, Instant};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// // Each event is the number of a buffer, which the consumers read.
+/// let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// let mut worker = attach_shared_consumer::<u64>(&name, 8).with_consumer_id("worker-0").build_consumer()?;
+/// let sequence = producer.publish_with(Patience::Endless, |buffer| *buffer = 3)?;
+///
+/// // The process that owns the buffers, usually another one:
+/// let barrier = ConsumerBarrier::attach(&name)?;
+/// assert_eq!(barrier.consumer_sequence("worker-0"), Some(-1)); // it has released nothing yet
+/// # drop(worker.next(Patience::Endless)?);
+/// barrier.wait_for(sequence, Instant::now() + Duration::from_secs(5))?;
+/// println!("buffer 3 is free");
+/// # Ok(())
+/// # }
+/// ```
 pub struct ConsumerBarrier {
     words: Words,
 }
@@ -41,7 +65,7 @@ impl ConsumerBarrier {
         self.words.segment().header().title.clone()
     }
 
-    /// Everybody in the consumers' table, alive or dead.
+    /// All consumers in the table, alive or dead.
     pub fn consumers(&self) -> Vec<ConsumerInfo> {
         self.words.roster()
     }
@@ -51,12 +75,12 @@ impl ConsumerBarrier {
         self.consumers().len()
     }
 
-    /// The last sequence that the consumer called `id` has released; -1 if none. `None`: nobody is called so.
+    /// The last sequence that the consumer called `id` has released; -1 if none. `None`: no consumer is called so.
     pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
         self.consumers().into_iter().find(|info| info.id == id).map(|info| info.position.saturating_sub(1))
     }
 
-    /// The last sequence that everybody has released; -1 if none. `None`: nobody is registered.
+    /// The last sequence that all consumers have released; -1 if none. `None`: no consumer is registered.
     pub fn min_consumer_sequence(&self) -> Option<Sequence> {
         self.words.slowest_number().map(|number| number.max(0) - 1)
     }

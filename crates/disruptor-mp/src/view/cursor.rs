@@ -12,20 +12,27 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// How far somebody has got, seen from any process.
+/// How far one process has got, seen from any process.
 ///
 /// [Attached](Self::attach) to a ring's name, it is the ring's published position, for reading.
-/// [Created](Self::create), it is a small segment of its own, which its creator advances and everybody else attaches
-/// to.
+/// [Created](Self::create), it is a small segment of its own, which its creator advances and every other process
+/// attaches to.
 ///
 /// ```
 /// use disruptor_mp::{SharedCursor, SharedCursorTrait};
+/// use std::time::{Duration, Instant};
+///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = disruptor_mp::portable_shm_segment_name("doc");
-/// let mut loaded = SharedCursor::create(&name, -1)?;
+/// let mut loaded = SharedCursor::create(&name, -1)?; // -1: nothing yet
 /// let seen = SharedCursor::attach(&name)?; // usually in another process
 /// loaded.advance_to(7)?;
 /// assert_eq!(seen.load(), 7);
+///
+/// // A wait for more ends with the reason why there is no more.
+/// drop(loaded);
+/// let ended = seen.wait_for(8, Instant::now() + Duration::from_secs(5));
+/// assert!(ended.is_err_and(|end| end.is_closed()));
 /// # Ok(())
 /// # }
 /// ```
@@ -40,7 +47,7 @@ pub type MmapCursor = SharedCursor;
 /// What a consumer may not pass: the published position, attached to a ring's name.
 pub type ProducerBarrier = SharedCursor;
 
-/// Where a cursor in a file is, and whether this process makes it.
+/// Where a cursor in a file is, and whether this process makes it: for [`SharedCursor::with_config`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MmapCursorConfig {

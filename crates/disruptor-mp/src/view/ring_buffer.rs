@@ -23,7 +23,21 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A ring in shared memory, as configurations name it.
+/// A ring in shared memory, as configurations name it. For one in a file there is [`MmapFileConfig`].
+///
+/// ```
+/// use disruptor_mp::{SharedMemoryConfig, SharedRingBuffer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let ring = SharedMemoryConfig::for_event::<u64>(&name, 1024);
+/// let producer = SharedMemoryConfig { create: true, ..ring.clone() }.builder::<u64>()?.build_producer(|| 0)?;
+/// // In other processes: an end, or a view.
+/// let consumer = ring.clone().builder::<u64>()?.with_consumer_id("worker-0").build_consumer()?;
+/// assert_eq!(SharedRingBuffer::<u64>::attach(ring)?.consumers().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SharedMemoryConfig {
@@ -136,6 +150,29 @@ impl RingConfig {
 
 /// A ring of events of type `E`, looked at from outside: its shape, who is in it, how far they are. It holds no
 /// producer back, and reads no event; for that there is the [tap](crate::Tap). Numbers that move go stale at once.
+///
+/// ```
+/// use disruptor_mp::SharedRingBuffer;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = disruptor_mp::SharedProducer::create(&name, 1024, || 0_u64)?;
+/// # let _worker = disruptor_mp::SharedConsumer::<u64>::attach(&name, 1024, "worker-0")?;
+/// # producer.publish(|slot| *slot = 7)?;
+/// // In any process that may read the ring; it needs no permission to write.
+/// let ring = SharedRingBuffer::<u64>::open(&name, 0)?; // 0: whatever size it has
+/// println!("{} of {} slots are free", ring.free_slots(), ring.capacity()); // 1023 of 1024 slots are free
+/// for consumer in ring.consumers() {
+///     let lag_events = ring.producer_sequence() + 1 - consumer.position;
+///     println!("{} lags by {lag_events} events, alive: {}", consumer.id, consumer.alive);
+/// }
+/// if !ring.producer_is_alive()? && !ring.is_closed() {
+///     println!("the producer died; the next one takes the ring over");
+/// }
+/// # assert_eq!((ring.free_slots(), ring.consumers()[0].position), (1023, 0));
+/// # Ok(())
+/// # }
+/// ```
 pub struct SharedRingBuffer<E: Event, F: SlotForm = Stamped> {
     memory: Mapped<Slots<E, F>>,
     words: Words,
@@ -243,7 +280,7 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         self.words.published() - 1
     }
 
-    /// Everybody in the consumers' table, alive or dead.
+    /// All consumers in the table, alive or dead.
     pub fn consumers(&self) -> Vec<ConsumerInfo> {
         membership::roster(&self.memory)
     }

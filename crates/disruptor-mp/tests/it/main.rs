@@ -57,6 +57,7 @@ mod auto_records;
 mod counters;
 mod culprit;
 mod damage;
+mod docs;
 #[cfg(target_os = "linux")]
 mod doorbell;
 mod endings;

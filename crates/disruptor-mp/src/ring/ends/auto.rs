@@ -46,7 +46,8 @@ pub enum AutoConsumerEnd {
 /// 64, and once 10 ms have passed since the last time, so a handler that takes long is not taken for one that hangs.
 ///
 /// ```
-/// use disruptor_mp::{Patience, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};
+/// use disruptor_mp::{AutoConsumerEnd, Patience, SharedDisruptorBuilder};
+/// use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let (name, steps) = (disruptor_mp::portable_shm_segment_name("doc-a"), disruptor_mp::portable_shm_segment_name("doc-b"));
@@ -62,8 +63,12 @@ pub enum AutoConsumerEnd {
 /// records.publish(b"step 7", 1, 0, Patience::Endless)?;
 ///
 /// drop((producer, records)); // what was published is handled before the threads end
-/// consumer.join().expect("the handler has not panicked");
-/// reader.join().expect("the handler has not panicked");
+/// for thread in [consumer, reader] {
+///     match thread.join().expect("the handler has not panicked") {
+///         AutoConsumerEnd::RingEnded(end) if end.is_closed() => {} // in good order
+///         other => return Err(format!("the thread has ended: {other:?}").into()),
+///     }
+/// }
 /// # Ok(())
 /// # }
 /// ```

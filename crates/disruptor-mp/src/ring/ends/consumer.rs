@@ -28,6 +28,33 @@ use std::time::Instant;
 /// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
 /// [`keep_place`](Self::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program
 /// chose: who attaches again under that id, in whatever process, continues as after a death.
+///
+/// ```
+/// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// let attach = || attach_shared_consumer::<u64>(&name, 8).with_consumer_id("worker-0").keep_place().build_consumer();
+/// let mut consumer = attach()?;
+/// # producer.publish_batch(3, |slot, number| *slot = number as u64)?;
+/// if let Some(event) = consumer.next(Patience::Endless)? {
+///     println!("event {}: {}", event.sequence(), *event);
+/// } // the lease is dropped here: the event is acknowledged
+/// drop(consumer); // the process ends, or is restarted
+///
+/// // Under the same id it goes on with the first event that was not acknowledged, here or in another process.
+/// let mut consumer = attach()?;
+/// # drop(producer);
+/// # let mut sequences = vec![];
+/// while let Some(event) = consumer.next_or_end(Patience::Endless)? {
+///     println!("event {}: {}", event.sequence(), *event);
+/// #   sequences.push(event.sequence());
+/// } // the loop ends when the producer has closed the ring and everything was read
+/// # assert_eq!(sequences, [1, 2]);
+/// # Ok(())
+/// # }
+/// ```
 pub struct SharedConsumer<E: Event, F: SlotForm = Stamped> {
     pub(super) end: ConsumerBase<Slots<E, F>>,
 }

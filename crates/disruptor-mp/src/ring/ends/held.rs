@@ -28,15 +28,16 @@ use std::ops::Deref;
 /// let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
 /// let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
 /// # producer.publish_batch(2, |slot, number| *slot = number as u64)?;
-/// let first = consumer.next_held(Patience::Endless)?.expect("waited for");
-/// let second = consumer.next_held(Patience::Endless)?.expect("waited for");
-/// // Each is worked on where there is time for it, and answered when that is done.
+/// let first = consumer.next_held(Patience::Endless)?.expect("an endless wait ends with an event or an error");
+/// let second = consumer.next_held(Patience::Endless)?.expect("an endless wait ends with an event or an error");
+/// // Each is worked on where there is time for it, and released when that is done: the newer one first, if so.
 /// let worker = std::thread::spawn(move || {
 ///     assert_eq!(*second, 1);
 ///     second.release();
 /// });
-/// worker.join().unwrap();
-/// first.release();
+/// worker.join().expect("the worker has not panicked");
+/// drop(first); // not released, so given back: the next call hands it out again
+/// assert_eq!(consumer.next(Patience::Now)?.map(|event| *event), Some(0));
 /// # Ok(())
 /// # }
 /// ```
@@ -110,19 +111,20 @@ impl<E: Event, F: SlotForm> fmt::Debug for HeldEvent<E, F> {
 /// again together.
 ///
 /// ```
-/// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
+/// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = disruptor_mp::portable_shm_segment_name("doc");
 /// # let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
 /// # let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
 /// # producer.publish_batch(3, |slot, number| *slot = number as u64)?;
-/// let batch = consumer.try_consume_batch_leased(16).expect("three were published").hold();
+/// let batch = consumer.next_batch(16, Patience::Endless)?.expect("an endless wait ends with a batch or an error");
+/// let batch = batch.hold();
 /// let sum = std::thread::spawn(move || {
 ///     let sum = batch.iter().sum::<u64>();
 ///     batch.release();
 ///     sum
 /// });
-/// assert_eq!(sum.join().unwrap(), 0 + 1 + 2);
+/// assert_eq!(sum.join().expect("the worker has not panicked"), 0 + 1 + 2);
 /// # Ok(())
 /// # }
 /// ```

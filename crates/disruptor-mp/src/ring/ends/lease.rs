@@ -16,6 +16,33 @@ use std::ops::Deref;
 
 /// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and
 /// comes again.
+///
+/// The producer does not write the slot while the lease lives. So the event needs no copy, and a lease that lives long
+/// fills the ring: what must be kept while newer events are read is [held](Self::hold), or copied.
+///
+/// ```
+/// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let place = disruptor_mp::Place::heap();
+/// let mut producer = build_shared_single_producer::<[u8; 48]>(&place, 2).build_producer(|| [0; 48])?;
+/// let mut consumer = attach_shared_consumer::<[u8; 48]>(&place, 2).build_consumer()?;
+/// producer.publish_batch_with(2, Patience::Endless, |slot, index| slot[0] = index as u8)?;
+///
+/// if let Some(event) = consumer.next(Patience::Endless)? {
+///     // It is read where it lies; the producer waits for its slot.
+///     assert_eq!((event.sequence(), event[0]), (0, 0));
+///     assert!(producer.publish_with(Patience::Now, |slot| slot[0] = 2).is_err_and(|answer| answer.is_full()));
+/// } // acknowledged: the slot is free
+/// producer.publish_with(Patience::Now, |slot| slot[0] = 2)?;
+///
+/// if let Some(event) = consumer.next(Patience::Endless)? {
+///     event.release_unread(); // given back: the next call returns event 1 again
+/// }
+/// # assert_eq!(consumer.next(Patience::Now)?.map(|event| event.sequence()), Some(1));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping a lease acknowledges its event"]
 pub struct Lease<'a, E: Event, F: SlotForm = Stamped> {
     event: &'a E,
@@ -72,7 +99,7 @@ impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
     ///
     /// ```compile_fail,E0597
     /// fn hand_on(mut consumer: disruptor_mp::SharedConsumer<u64>) {
-    ///     let event = consumer.consume_next_leased().unwrap();
+    ///     let event = consumer.consume_next_leased().expect("an event");
     ///     std::thread::spawn(move || println!("{}", *event));
     /// }
     /// ```
@@ -133,6 +160,28 @@ impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
 /// [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which acknowledges as it goes.
 ///
 /// After a [rejoin](crate::ConsumerEnd::has_rejoined), redelivered events come in batches of one.
+///
+/// ```
+/// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// # let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
+/// # producer.publish_batch(5, |slot, number| *slot = number as u64)?;
+/// # drop(producer);
+/// let mut sums = vec![];
+/// // Whatever is there, at most four at a time; each batch is acknowledged once, at the end of its turn of the loop.
+/// while let Some(batch) = consumer.next_batch_or_end(4, Patience::Endless)? {
+///     sums.push(batch.iter().sum::<u64>());
+///     if sums.len() == 1 {
+///         batch.release_first(2); // only two of them are done; the others come again with the next batch
+///     }
+/// }
+/// assert_eq!(sums, [0 + 1 + 2 + 3, 2 + 3 + 4]);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping a lease acknowledges its events"]
 pub struct BatchLease<'a, E: Event, F: SlotForm = Stamped> {
     first: i64,

@@ -8,13 +8,36 @@ use super::patience::Patience;
 use std::fmt;
 use std::ops::Deref;
 
-/// A message that is held, of whatever kind.
+/// A message that is held, of whatever kind: a [`HeldEvent`](crate::HeldEvent), a [`HeldRecord`](crate::HeldRecord), or
+/// one of the layers above. For code that takes any of them.
+///
+/// ```
+/// use disruptor_mp::Release;
+///
+/// /// Releases those that are done, and gives the others back.
+/// fn answer<M: Release>(messages: Vec<M>, is_done: impl Fn(&M) -> bool) {
+///     for message in messages {
+///         if is_done(&message) {
+///             message.release();
+///         } // dropped without that: given back
+///     }
+/// }
+/// # let place = disruptor_mp::Place::heap();
+/// # let mut producer = disruptor_mp::SharedProducer::create(&place, 8, || 0_u64)?;
+/// # let mut consumer = disruptor_mp::SharedConsumer::<u64>::attach(&place, 8, "w")?;
+/// # producer.publish_batch(4, |slot, number| *slot = number as u64)?;
+/// # drop(producer);
+/// # let held = consumer.messages().map(|event| event.map(|event| event.hold())).collect::<Result<_, _>>()?;
+/// # answer(held, |event| **event != 1);
+/// # assert_eq!(consumer.messages().map(|event| **event.unwrap()).collect::<Vec<_>>(), [1]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub trait Release: Send + 'static {
     /// Acknowledges it. Dropping it gives it back.
     fn release(self);
 }
 
-/// An end whose messages can be held.
+/// An end whose messages can be held: what [`Messages`] asks of it. The ends themselves call it `next_held`.
 pub trait Holds {
     /// Such a message.
     type Held: Release;
@@ -32,8 +55,8 @@ pub trait Holds {
     fn consume_error(error: &Self::Error) -> Option<&ConsumeError>;
 }
 
-/// A message that the loop over [`messages`](crate::SharedConsumer::messages) has been handed: it is dropped as a lease
-/// is, and can be held.
+/// A message out of a loop over [`messages`](crate::SharedConsumer::messages): it is dropped as a lease is, and can be
+/// held.
 ///
 /// Dropping it acknowledges it, except while a panic unwinds that began after it was taken: then it is given back, and
 /// comes again. [`hold`](Self::hold) makes it one that only its `release` acknowledges.
@@ -103,8 +126,22 @@ impl<H: Release + fmt::Debug> fmt::Debug for Taken<H> {
     }
 }
 
-/// The messages of a consumer, until its producer has closed the ring. See
-/// [`messages`](crate::SharedConsumer::messages).
+/// The messages of a consumer, as an iterator that ends when its producer has closed the ring and everything was read.
+/// See [`messages`](crate::SharedConsumer::messages).
+///
+/// It ends as well after an error that says that nothing will come any more; after any other error it goes on.
+///
+/// ```
+/// # let place = disruptor_mp::Place::heap();
+/// # let mut producer = disruptor_mp::SharedProducer::create(&place, 8, || 0_u64)?;
+/// # let mut consumer = disruptor_mp::SharedConsumer::<u64>::attach(&place, 8, "w")?;
+/// # producer.publish_batch(4, |slot, number| *slot = number as u64)?;
+/// # drop(producer);
+/// // Each message is acknowledged when its turn of the loop ends; the first error ends the whole.
+/// let longest: u64 = consumer.messages().try_fold(0, |longest, event| event.map(|event| longest.max(**event)))?;
+/// assert_eq!(longest, 3);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Messages<'a, C: ?Sized> {
     consumer: &'a mut C,
     has_ended: bool,

@@ -16,11 +16,40 @@ use crate::schema::Event;
 use std::fmt;
 use std::time::Instant;
 
-/// The one producer of a ring.
+/// The one producer of a ring of events.
+///
+/// It writes each event in its slot. Where the ring is full, it waits for the slowest consumer, as long as the
+/// [`Patience`] of the call says; a wait that ends without room says which consumer held the ring back.
 ///
 /// Dropping it closes the ring: consumers read what is left and then get
-/// [`Closed`](super::error::ConsumeError::Closed). The name is removed at the same time; who has the ring open keeps
-/// it.
+/// [`Closed`](super::error::ConsumeError::Closed). The name is removed at the same time; a process that has the ring
+/// open keeps it.
+///
+/// ```
+/// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let mut producer = build_shared_single_producer::<u64>(&name, 2).build_producer(|| 0)?;
+/// // Usually in another process. This one is slow: it reads nothing.
+/// let slow = attach_shared_consumer::<u64>(&name, 2).with_consumer_id("worker-0").build_consumer()?;
+///
+/// producer.publish_batch_with(2, Patience::Endless, |slot, index| *slot = index as u64)?;
+/// // The ring has two slots. To a call that does not wait, "full" is an ordinary answer:
+/// assert!(producer.publish_with(Patience::Now, |slot| *slot = 2).is_err_and(|answer| answer.is_full()));
+/// // A call that has waited says for whom:
+/// if let Err(error) = producer.publish_with(Duration::from_millis(1).into(), |slot| *slot = 2) {
+///     assert!(error.is_timed_out());
+///     eprintln!("{error}"); // timed out: ring shm:steps: producer waits for space since 1.1ms; worker-0 pid 4711 ...
+/// #   assert!(error.to_string().contains("worker-0 pid "), "{error}");
+/// }
+///
+/// slow.leave(); // it is waited for no more
+/// producer.publish_with(Patience::Endless, |slot| *slot = 2)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
     end: ProducerBase<Slots<E, F>>,
     factory: Box<dyn FnMut() -> E + Send>,

@@ -24,12 +24,13 @@ use crate::sync::watcher::Post;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Waits for whichever of several consumers has something first, of any layers and of any number of rings.
+/// Waits for several consumers at once, of any layers and of any number of rings, until the first of them has
+/// something to read or has ended.
 ///
 /// It belongs to one thread and can be used for any consumers, also other ones at each call. What it keeps from call to
-/// call is whose turn it is. It waits as the first of the consumers does. For up to 127 consumers the caller's thread
-/// sleeps itself; beyond that there is a thread of this process for each further 127, which sleeps for it. On Linux
-/// before 5.16, or where `futex_waitv` is filtered out, it looks once a millisecond.
+/// call is whose turn it is. It waits with the strategy of the first of the consumers. For up to 127 consumers the
+/// caller's thread sleeps itself; beyond that there is a thread of this process for each further 127, which sleeps for
+/// it. On Linux before 5.16, or where `futex_waitv` is filtered out, it looks once a millisecond.
 ///
 /// ```
 /// use disruptor_mp::{Patience, Select, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};
@@ -74,7 +75,7 @@ pub struct Select {
     sleeper: Sleeper,
 }
 
-/// A consumer that a [`Select`] found ready.
+/// A consumer that a [`Select`] found ready. The example is there.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Ready {
@@ -86,7 +87,27 @@ pub struct Ready {
     pub outcome: Result<(), ConsumeError>,
 }
 
-/// What a [`Select`] can wait for: a consumer of any layer. What wraps one gives the source of that.
+/// What a [`Select`] can wait for: a consumer of any layer. A type of yours that wraps one gives the source of that.
+///
+/// ```
+/// use disruptor_mp::{Patience, Select, Selectable, SharedConsumer, Source};
+///
+/// struct Worker {
+///     steps: SharedConsumer<u64>,
+/// }
+///
+/// impl Selectable for Worker {
+///     fn source(&mut self) -> Source<'_> {
+///         self.steps.source()
+///     }
+/// }
+/// # let place = disruptor_mp::Place::heap();
+/// # let mut producer = disruptor_mp::SharedProducer::create(&place, 8, || 0_u64)?;
+/// # let mut worker = Worker { steps: SharedConsumer::attach(&place, 8, "w")? };
+/// # producer.publish(|slot| *slot = 7)?;
+/// # assert!(Select::new().wait(&mut [&mut worker], Patience::Endless)[0].outcome.is_ok());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub trait Selectable {
     /// Where it reads.
     fn source(&mut self) -> Source<'_>;

@@ -15,6 +15,36 @@ use std::fmt;
 
 /// A reader that holds no producer back. It gets copies, never a torn one, and knows how many events it missed. That of
 /// a ring of records is [`RecordTap`](crate::RecordTap).
+///
+/// ```
+/// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// // Usually in another process, which needs only read permission:
+/// let mut tap = attach_shared_consumer::<u64>(&name, 8).build_tap()?;
+///
+/// producer.publish_with(Patience::Endless, |slot| *slot = 7)?;
+/// assert_eq!(tap.next(Patience::Endless)?, (0, 7));
+///
+/// // Twenty events go through eight slots before the tap looks again. No publish waits for it.
+/// for number in 1..=20 {
+///     producer.publish_with(Patience::Now, |slot| *slot = number)?;
+/// }
+/// drop(producer);
+/// let mut seen = 0;
+/// let end = loop {
+///     match tap.next(Patience::Endless) {
+///         Ok((_sequence, _event)) => seen += 1,
+///         Err(end) => break end,
+///     }
+/// };
+/// assert!(end.is_closed()); // anything else is an error
+/// assert_eq!(seen + tap.missed(), 20);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Tap<E: Event, F: SlotForm = Stamped> {
     end: TapEnd<Slots<E, F>>,
 }

@@ -26,13 +26,13 @@ use std::fmt;
 /// for word in ["one", "two", "three"] {
 ///     producer.publish(word.as_bytes(), 7, 0, Patience::Now)?;
 /// }
-/// let batch = consumer.next_batch(64, Patience::Endless)?.expect("`Endless` ends with records or an error");
+/// let batch = consumer.next_batch(64, Patience::Endless)?.expect("an endless wait ends with records or an error");
 /// assert_eq!((batch.len(), batch.first_sequence()), (3, 0));
 /// for (bytes, meta) in batch.iter() {
 ///     println!("record {} of kind {}: {} bytes", meta.sequence, meta.kind, bytes.len());
 /// }
 /// batch.release_first(2); // "three" comes again
-/// assert_eq!(&consumer.next(Patience::Now)?.unwrap()[..], b"three");
+/// assert_eq!(consumer.next(Patience::Now)?.as_deref(), Some(&b"three"[..]));
 /// # Ok(())
 /// # }
 /// ```

@@ -39,9 +39,9 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// claim[..4].copy_from_slice(b"more");
     /// claim.commit(4, 1, 0);
     ///
-    /// let record = consumer.next(Patience::Endless)?.expect("`Endless` ends with a record or an error");
-    /// assert_eq!((&record[..], record.kind(), record.sequence()), (&b"step 7"[..], 1, 0));
-    /// drop(record); // acknowledges it
+    /// if let Some(record) = consumer.next(Patience::Endless)? {
+    ///     assert_eq!((&record[..], record.kind(), record.sequence()), (&b"step 7"[..], 1, 0));
+    /// } // the lease is dropped here, which acknowledges the record
     /// # assert_eq!(&consumer.next(Patience::Now)?.unwrap()[..], b"more");
     /// # Ok(())
     /// # }

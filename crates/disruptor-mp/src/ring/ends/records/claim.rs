@@ -14,6 +14,36 @@ use std::ops::{Deref, DerefMut};
 ///
 /// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins
 /// at the same place.
+///
+/// ```
+/// use disruptor_mp::{Patience, SharedDisruptorBuilder};
+/// use std::io::Write;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// # let mut consumer = SharedDisruptorBuilder::records_at(&name).build_record_consumer()?;
+/// // Claim what is needed at most, write there, and commit what was used.
+/// let mut claim = producer.claim(64, Patience::Endless)?;
+/// let mut free = &mut claim[..];
+/// write!(free, "step {}", 7)?;
+/// let used = 64 - free.len();
+/// claim.commit(used, 0, 0);
+///
+/// // Writing goes wrong: the claim is dropped, and nothing was sent.
+/// let mut claim = producer.claim(64, Patience::Endless)?;
+/// claim.fill(0xff);
+/// drop(claim);
+/// drop(producer);
+///
+/// let mut records = vec![];
+/// while let Some(record) = consumer.next_or_end(Patience::Endless)? {
+///     records.push(record.to_vec());
+/// }
+/// assert_eq!(records, [b"step 7"]);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a claim that is dropped publishes nothing"]
 pub struct RecordClaim<'a> {
     producer: &'a mut RecordProducer,

@@ -19,6 +19,34 @@ use std::fmt;
 
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it.
 /// Delivery is *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
+///
+/// ```
+/// use disruptor_mp::{Patience, SharedDisruptorBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # const STEP: u8 = 1;
+/// # const CANCEL: u8 = 2;
+/// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// // No size: it takes the ring as it is. With an id it can be restarted, and goes on where it stopped.
+/// let mut consumer = SharedDisruptorBuilder::records_at(&name).with_consumer_id("worker-0").build_record_consumer()?;
+/// # producer.publish(b"7", STEP, 0, Patience::Now)?;
+/// # producer.publish(b"", CANCEL, 0, Patience::Now)?;
+/// # drop(producer);
+/// # let mut log = vec![];
+/// while let Some(record) = consumer.next_or_end(Patience::Endless)? {
+///     // The bytes are read where they lie, until the record is dropped.
+///     match record.kind() {
+///         STEP => println!("step of {} bytes", record.len()),
+///         CANCEL => println!("cancelled"),
+///         other => println!("record {} is of kind {other}, which this program does not know", record.sequence()),
+///     }
+/// #   log.push((record.kind(), record.len()));
+/// }
+/// # assert_eq!(log, [(STEP, 1), (CANCEL, 0)]);
+/// # Ok(())
+/// # }
+/// ```
 pub struct RecordConsumer {
     end: ConsumerBase<Lines>,
 }

@@ -22,13 +22,13 @@ use std::ops::Deref;
 /// let mut consumer = SharedDisruptorBuilder::records(&name, 0).build_record_consumer()?;
 /// producer.publish(b"a step", 0, 0, Patience::Endless)?;
 ///
-/// let record = consumer.next_held(Patience::Endless)?.expect("waited for");
+/// let record = consumer.next_held(Patience::Endless)?.expect("an endless wait ends with a record or an error");
 /// let len = std::thread::spawn(move || {
 ///     let len = record.len();
 ///     record.release();
 ///     len
 /// });
-/// assert_eq!(len.join().unwrap(), 6);
+/// assert_eq!(len.join().expect("the worker has not panicked"), 6);
 /// # Ok(())
 /// # }
 /// ```

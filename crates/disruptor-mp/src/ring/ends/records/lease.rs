@@ -10,7 +10,20 @@ use crate::ring::protocol::records::line::Lines;
 use std::fmt;
 use std::ops::Deref;
 
-/// What a record says of itself beside its bytes.
+/// What a record says of itself beside its bytes: handlers get it with them.
+///
+/// ```
+/// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// # let mut consumer = SharedDisruptorBuilder::records_at(&name).build_record_consumer()?;
+/// # producer.publish(b"step 7", 1, 0, Patience::Now)?;
+/// let count = consumer.process_available(|bytes, meta| {
+///     println!("record {} of kind {}: {} bytes", meta.sequence, meta.kind, bytes.len());
+/// });
+/// assert_eq!(count, 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordMeta {
@@ -26,6 +39,27 @@ pub struct RecordMeta {
 
 /// One record, in the ring, aligned to 16. Dropping the lease acknowledges it; while a panic unwinds it is not
 /// acknowledged, and comes again.
+///
+/// ```
+/// use disruptor_mp::{Patience, SharedDisruptorBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// # let mut consumer = SharedDisruptorBuilder::records_at(&name).build_record_consumer()?;
+/// # producer.publish(b"step 7", 1, 0, Patience::Now)?;
+/// // A worker that is told to stop with a record in its hands gives it back: its successor gets it.
+/// let stops = true;
+/// if let Some(record) = consumer.next(Patience::Endless)? {
+///     assert_eq!((&record[..], record.kind(), record.sequence()), (&b"step 7"[..], 1, 0));
+///     if stops {
+///         record.release_unread();
+///     } // otherwise it is acknowledged here
+/// }
+/// # assert_eq!(consumer.next(Patience::Now)?.map(|record| record.sequence()), Some(0));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping a lease acknowledges its record"]
 pub struct RecordLease<'a> {
     bytes: &'a [u8],

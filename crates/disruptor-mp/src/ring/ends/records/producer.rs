@@ -21,8 +21,33 @@ use std::fmt;
 
 /// The one producer of a ring of records: messages of any length, in order, to every consumer.
 ///
-/// Sequences are numbers of records. Dropping it closes the ring: consumers read what is left and then get
+/// Sequences are numbers of records. A record is copied in by [`publish`](Self::publish), or written in place: see
+/// [`RecordClaim`]. Dropping the producer closes the ring: consumers read what is left and then get
 /// [`Closed`](crate::ConsumeError::Closed).
+///
+/// ```
+/// use disruptor_mp::{Patience, RecordError, SharedDisruptorBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// /// What the byte beside a record says, in this program.
+/// const STEP: u8 = 1;
+///
+/// let mut producer = SharedDisruptorBuilder::records(&name, 1 << 16).build_record_producer()?; // 64 KiB
+/// // Waits for room as long as the patience says. The last 0 is for flags of the application's own.
+/// let sequence = producer.publish(b"step 7", STEP, 0, Patience::Endless)?;
+/// assert_eq!(sequence, 0);
+///
+/// // What no wait could make fit is refused at once, with the size of a ring that would hold it.
+/// match producer.publish(&[0; 100_000], STEP, 0, Patience::Endless) {
+///     Err(RecordError::TooLarge { max_bytes, ring_bytes_wanted, .. }) => {
+///         assert_eq!((max_bytes, ring_bytes_wanted), (producer.max_record_bytes(), Some(1 << 17)));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct RecordProducer {
     pub(super) end: ProducerBase<Lines>,
 }

@@ -1,0 +1,31 @@
+//! Every type that a program holds shows in its docs what is done with it first.
+
+use std::path::Path;
+use testkit::docs::structs_without_example;
+
+#[test]
+fn every_end_lease_claim_held_message_tap_and_view_has_an_example_in_its_docs() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let bare = ["ring/ends", "view", "builder.rs"].map(|path| structs_without_example(&source.join(path))).concat();
+    assert_eq!(
+        bare,
+        [
+            // What ends are made of, or lend, for this crate and those above.
+            "ConsumerBase",
+            "ConsumerMut",
+            // Errors, which say what to do.
+            "MissingFreeSlots",
+            "ProducerBase",
+            "ProducerMut",
+            // In the example of `Select`.
+            "Ready",
+            "RingBufferFull",
+            // In the example of `Selectable`.
+            "Source",
+            // Configurations: `SharedMemoryConfig` has the example of all of them.
+            "MmapCursorConfig",
+            "MmapFileConfig",
+            "RingConfig",
+        ]
+    );
+}
