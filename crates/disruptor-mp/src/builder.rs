@@ -169,6 +169,7 @@ pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     consumer_id: Option<String>,
     rank: Option<u32>,
     content_tag: Option<String>,
+    older_content_tags: Vec<String>,
     start: StartAt,
     wait: WaitStrategy,
     options: CreateOptions,
@@ -202,6 +203,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             consumer_id: None,
             rank: None,
             content_tag: None,
+            older_content_tags: Vec::new(),
             start: StartAt::default(),
             wait: WaitStrategy::default(),
             options: CreateOptions::default(),
@@ -357,6 +359,14 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { content_tag: Some(tag.into()), ..self }
     }
 
+    /// Other content tags that a consumer takes besides its [own](Self::with_content_tag), such as those of older
+    /// versions of its messages. Which one the ring has is what [`ConsumerEnd::content_tag`] says. A producer does not
+    /// ask.
+    #[must_use]
+    pub fn with_older_content_tags<T: Into<String>>(self, tags: impl IntoIterator<Item = T>) -> Self {
+        Self { older_content_tags: tags.into_iter().map(Into::into).collect(), ..self }
+    }
+
     /// How the endpoint waits; `MYELON_WAIT` overrides it.
     #[must_use]
     pub fn with_wait_strategy(self, wait: WaitStrategy) -> Self {
@@ -480,6 +490,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             place: self.place,
             capacity: self.capacity,
             content_tag: self.content_tag,
+            older_content_tags: self.older_content_tags,
             id: self.consumer_id,
             rank: self.rank,
             start: self.start,

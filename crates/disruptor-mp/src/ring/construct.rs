@@ -67,6 +67,8 @@ pub(crate) struct ConsumerRequest {
     /// 0: whatever the ring has.
     pub(crate) capacity: usize,
     pub(crate) content_tag: Option<String>,
+    /// Others that will do.
+    pub(crate) older_content_tags: Vec<String>,
     pub(crate) id: Option<String>,
     pub(crate) rank: Option<u32>,
     pub(crate) start: StartAt,
@@ -512,9 +514,10 @@ fn check_producer<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> M
 /// Whether the ring is one of this program's.
 fn check_ring<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> MultiProcessResult<()> {
     let schema = check_shape::<S>(segment, request.capacity)?;
+    let is_taken = |found: &str| request.older_content_tags.iter().any(|older| older == found);
     match &request.content_tag {
-        Some(tag) => check_content(segment, &schema, Some(tag)),
-        None => Ok(()),
+        Some(tag) if !schema.content_tag().is_some_and(is_taken) => check_content(segment, &schema, Some(tag)),
+        _ => Ok(()),
     }
 }
 

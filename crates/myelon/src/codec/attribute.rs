@@ -109,6 +109,9 @@ pub enum Rkyv {}
 /// refused by a writer that is newer. A new writer replaces the ring. Readers read the old one to its end and go on in
 /// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. The example
 /// `upgrade` is a program to copy.
+///
+/// In a topology each direction has its readers: upgrade the workers first where the broadcasts change, and the
+/// scheduler first where the answers do. A worker in the wrong order is refused when it joins.
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
 ///   The numbers only say what came first.
 /// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Give it the name that the type had:

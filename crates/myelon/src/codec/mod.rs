@@ -50,6 +50,7 @@ pub use claimed::{ClaimedBytes, Full};
 pub use error::{Cause, CodecError, CodecResult, EncodeShort};
 pub use message::{Codec, ZeroCopyCodec};
 pub use older::OlderVersion;
+pub(crate) use older::{decode_as, older_tags, older_version};
 pub use tag::TypeTag;
 
 /// How deeply a message may be nested: the recursion of a decoder ends here, before the stack does.

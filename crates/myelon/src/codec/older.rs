@@ -1,7 +1,8 @@
 //! Versions of a message that a reader takes besides its own.
 //!
-//! **Lives here:** [`OlderVersion`]. **Builds on:** codecs and tags. **May touch it:** `#[message]` writes a list of
-//! them, typed consumers choose one when they attach.
+//! **Lives here:** [`OlderVersion`]; [`older_tags`] and [`decode_as`], by which a reader chooses one. **Builds on:**
+//! codecs and tags. **May touch it:** `#[message]` writes a list of them, readers of streams and of topologies choose
+//! one when they attach.
 
 use super::{Codec, CodecResult, TypeTag};
 use std::fmt;
@@ -32,6 +33,26 @@ impl<T> OlderVersion<T> {
     #[cold]
     pub fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
         (self.decode)(bytes)
+    }
+}
+
+/// What the streams of the older versions carry that a reader of `T` takes.
+pub(crate) fn older_tags<T: Codec>() -> Vec<String> {
+    T::older_versions().into_iter().map(|version| version.tag.into()).collect()
+}
+
+/// The version that a ring has which a reader of `T` has attached to, if it is not that of `T` itself.
+pub(crate) fn older_version<T: Codec>(ring: Option<String>) -> Option<OlderVersion<T>> {
+    let ring = ring.filter(|ring| T::type_tag().as_str() != ring)?;
+    T::older_versions().into_iter().find(|version| version.tag.as_str() == ring)
+}
+
+/// Makes a `T` of a message of that version; `None`: that of `T` itself.
+#[inline(always)]
+pub(crate) fn decode_as<T: Codec>(older: Option<&OlderVersion<T>>, bytes: &[u8]) -> CodecResult<T> {
+    match older {
+        None => T::decode(bytes),
+        Some(version) => version.decode(bytes),
     }
 }
 

@@ -4,6 +4,7 @@
 //! `gather` makes them.
 
 use super::refusal::JoinRefusal;
+use super::steps::Version;
 use crate::transport::TransportError;
 use disruptor_mp::Sequence;
 use disruptor_mp::liveness::Ending;
@@ -42,6 +43,8 @@ pub struct Answer {
     /// [`respond`](super::WorkerEnd::respond), [`answer`](super::WorkerEnd::answer) and in
     /// [`serve`](super::WorkerEnd::serve) does.
     pub step: Option<Sequence>,
+    /// Of which version a message is.
+    pub(super) version: Version,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -158,6 +161,13 @@ pub enum Change {
     },
     /// It has left in good order, as [`Outcome::Left`] says it.
     Left,
+}
+
+impl Answer {
+    /// Why there is no message.
+    pub(super) fn without_message(rank: usize, outcome: Outcome) -> Self {
+        Self { rank, step: None, version: Version::default(), outcome }
+    }
 }
 
 impl From<Change> for Outcome {

@@ -204,7 +204,7 @@ impl<F: Format> SchedulerEnd<F> {
                 return answer;
             }
             if let Err(outcome) = self.pause(rank, deadline) {
-                return Answer { rank, step: None, outcome };
+                return Answer::without_message(rank, outcome);
             }
         }
     }
@@ -273,7 +273,7 @@ impl<F: Format> SchedulerEnd<F> {
             Now::Same(outcome) => outcome,
             Now::Nothing => return None,
         };
-        Some(Answer { rank, step: None, outcome })
+        Some(Answer::without_message(rank, outcome))
     }
 
     /// Waits until it is worth looking at worker `rank` again; or says that it is not.

@@ -73,6 +73,15 @@ impl<F: Format> Topology<F> {
     /// See [`LaunchError`]; `Missing` names who did not come and how far each had got.
     /// Source: RFC 0009, "Meeting".
     pub fn launch(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
+        self.launch_taking(workers, Vec::new())
+    }
+
+    /// [`launch`](Self::launch) of workers whose answers may also be what has one of those tags.
+    pub(super) fn launch_taking(
+        &self,
+        workers: Workers,
+        older_tags: Vec<String>,
+    ) -> Result<SchedulerEnd<F>, LaunchError> {
         self.check()?;
         for place in self.response_places() {
             // Of an earlier session, and perhaps of other sizes. What somebody lives in stays, and what cannot be
@@ -82,7 +91,7 @@ impl<F: Format> Topology<F> {
         // The session before may have had one.
         let _ = disruptor_mp::gc(self.urgent_place());
         let began = Instant::now();
-        let mut scheduler = self.create(workers)?;
+        let mut scheduler = self.create(workers, older_tags)?;
         self.start_all(&mut scheduler)?;
         loop {
             scheduler.look();
@@ -104,7 +113,7 @@ impl<F: Format> Topology<F> {
         }
     }
 
-    fn create(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
+    fn create(&self, workers: Workers, older_tags: Vec<String>) -> Result<SchedulerEnd<F>, LaunchError> {
         let ring = |place, depth| {
             let mut builder = TransportBuilder::<F>::new(place, depth)
                 .with_max_consumers(self.worker_count())
@@ -132,6 +141,7 @@ impl<F: Format> Topology<F> {
             wait: self.wait,
             message_limit_bytes: self.message_limit_bytes,
             content_tag: self.response_tag.clone(),
+            older_tags,
         };
         let started = SchedulerEnd::new(self.clone(), broadcast, urgent, workers, attachment);
         started.map_err(|source| LaunchError::Thread { session: self.label().to_owned(), source })

@@ -12,7 +12,7 @@ use super::answer::{Answer, Change, Outcome};
 use super::child::{ChildProcess, Exit};
 use super::refusal::JoinRefusal;
 use super::report::Progress;
-use super::steps::{Answered, Reply, Unwanted};
+use super::steps::{Answered, Reply, Unwanted, Version};
 use crate::transport::{Format, TransportBuilder, TransportConsumer, TransportError, TransportResult, WaitStrategy};
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::counters::ids;
@@ -170,6 +170,8 @@ pub(super) struct Attachment {
     pub(super) wait: WaitStrategy,
     pub(super) message_limit_bytes: Option<usize>,
     pub(super) content_tag: Option<String>,
+    /// Others that will do.
+    pub(super) older_tags: Vec<String>,
 }
 
 /// One worker as its scheduler sees it.
@@ -182,6 +184,8 @@ pub(super) struct Peer<F: Format> {
     /// See [`tell`](Self::tell).
     news: VecDeque<News>,
     pub(super) responses: Option<TransportConsumer<F>>,
+    /// Of which version its messages there are.
+    version: Version,
     /// The process that publishes in `responses`, as long as no other is known.
     owner: Option<ProcessIdentity>,
     /// Which owner of the place in the broadcast ring made `responses`.
@@ -222,6 +226,7 @@ impl<F: Format> Peer<F> {
             standing: Standing::Absent,
             news: VecDeque::new(),
             responses: None,
+            version: Version::default(),
             owner: None,
             ring_number: None,
             owner_number: 0,
@@ -495,7 +500,7 @@ impl<F: Format> Peer<F> {
     pub(super) fn set_aside(&mut self) {
         while self.is_present() && !self.is_ready() && self.has_message() {
             let next = self.responses.as_mut().map(|ring| ring.next(Patience::Now)).transpose();
-            let next = next.map(|message| message.flatten().map(|message| Reply::of_message(&message)));
+            let next = next.map(|message| message.flatten().map(|message| Reply::of_message(&message, self.version)));
             self.aside.extend(next.transpose());
         }
     }
@@ -506,7 +511,7 @@ impl<F: Format> Peer<F> {
             return reply.map(Some);
         }
         let Some(ring) = &mut self.responses else { return Ok(None) };
-        Ok(ring.next(Patience::Now)?.map(|message| Reply::of_message(&message)))
+        Ok(ring.next(Patience::Now)?.map(|message| Reply::of_message(&message, self.version)))
     }
 
     /// Whether the next message is to be read in the ring.
@@ -557,7 +562,7 @@ impl<F: Format> Peer<F> {
             Ok(None) => Outcome::TimedOut,
             Err(error) => Outcome::Unreadable(error),
         };
-        Answer { rank, step: None, outcome }
+        Answer::without_message(rank, outcome)
     }
 
     /// Whether the next message is one that cannot be received.
@@ -687,7 +692,7 @@ impl<F: Format> Peer<F> {
             builder = builder.with_message_limit(limit);
         }
         if let Some(tag) = &attachment.content_tag {
-            builder = builder.with_content_tag(tag.as_str());
+            builder = builder.with_content_tag(tag.as_str()).with_older_content_tags(&attachment.older_tags);
         }
         match builder.build_consumer() {
             Ok(mut responses) => {
@@ -696,6 +701,7 @@ impl<F: Format> Peer<F> {
                 let owner = responses.stall_report(Duration::ZERO).culprit.map(|culprit| culprit.process);
                 // Dropped again unless it is the worker's: the last one out of a dead worker's ring removes it.
                 let is_its_own = matches!(self.standing, Standing::Present(process) if owner == Some(process));
+                self.version = Version::of(responses.content_tag(), &attachment.older_tags);
                 self.responses = is_its_own.then_some(responses);
                 self.ring_number = is_its_own.then_some(self.owner_number);
                 self.owner = owner;
@@ -781,6 +787,7 @@ mod tests {
             wait: WaitStrategy::Block,
             message_limit_bytes: None,
             content_tag: None,
+            older_tags: Vec::new(),
         };
         peer.reap();
         peer.look(info, Some(refused), &attachment);

@@ -15,6 +15,18 @@ use std::collections::VecDeque;
 /// successor, or from a program that answers twice: one to an older step than these is counted as late.
 const REMEMBERED_STEPS: usize = 128;
 
+/// Of which version a message of a worker is: of the scheduler's own type, or the number of one of the older ones that
+/// it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Version(pub(super) Option<usize>);
+
+impl Version {
+    /// That of a ring with the tag `ring`.
+    pub(super) fn of(ring: Option<String>, older_tags: &[String]) -> Self {
+        Self(ring.and_then(|ring| older_tags.iter().position(|older| *older == ring)))
+    }
+}
+
 /// A message of a worker, copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -22,11 +34,12 @@ pub(super) struct Reply {
     pub(super) step: Option<Sequence>,
     pub(super) kind: u8,
     pub(super) bytes: Vec<u8>,
+    version: Version,
 }
 
 impl Reply {
-    pub(super) fn of_message<F: Format>(message: &Message<'_, F>) -> Self {
-        Self { step: message.in_reply_to(), kind: message.kind(), bytes: message.to_vec() }
+    pub(super) fn of_message<F: Format>(message: &Message<'_, F>, version: Version) -> Self {
+        Self { step: message.in_reply_to(), kind: message.kind(), bytes: message.to_vec(), version }
     }
 
     pub(super) fn outcome(self) -> Outcome {
@@ -35,7 +48,7 @@ impl Reply {
 
     /// The same as the answer of worker `rank`.
     pub(super) fn of(self, rank: usize) -> Answer {
-        Answer { rank, step: self.step, outcome: self.outcome() }
+        Answer { rank, step: self.step, version: self.version, outcome: self.outcome() }
     }
 }
 

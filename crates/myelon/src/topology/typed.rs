@@ -12,7 +12,7 @@ use super::launch::Workers;
 use super::scheduler::{Departure, SchedulerEnd};
 use super::urgent::UrgentError;
 use super::worker::WorkerEnd;
-use crate::codec::Codec;
+use crate::codec::{Codec, OlderVersion, decode_as, older_tags, older_version};
 use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
 use crate::typed_transport::TypedPublishError;
 use disruptor_mp::{Patience, Sequence, or_end};
@@ -57,17 +57,21 @@ impl<F: Format> Topology<F> {
 pub struct TypedScheduler<B: Codec, A: Codec, F: Format = Records> {
     raw: SchedulerEnd<F>,
     scratch: B::Scratch,
+    /// Versions of the answers that are taken as well.
+    older: Vec<OlderVersion<A>>,
     types: PhantomData<fn(&B) -> A>,
 }
 
 impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
-    /// [`Topology::launch`] for these types.
+    /// [`Topology::launch`] for these types. A worker may also answer in one of the
+    /// [older versions](Codec::older_versions) of `A`, each in its own.
     ///
     /// # Errors
-    /// As there.
+    /// As there. A worker that answers in another type is [missing](LaunchError::Missing), with the first field or
+    /// variant that differs.
     pub fn launch(topology: Topology<F>, workers: Workers) -> Result<Self, LaunchError> {
-        let raw = topology.carrying::<B, A>().launch(workers)?;
-        Ok(Self { raw, scratch: B::Scratch::default(), types: PhantomData })
+        let raw = topology.carrying::<B, A>().launch_taking(workers, older_tags::<A>())?;
+        Ok(Self { raw, scratch: B::Scratch::default(), older: A::older_versions(), types: PhantomData })
     }
 
     /// [`SchedulerEnd::broadcast`] of a message that is encoded in the ring.
@@ -95,7 +99,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// As there.
     #[track_caller]
     pub fn gather(&mut self, whom: Whom, deadline: Instant) -> Vec<TypedAnswer<A>> {
-        self.raw.gather(whom, deadline).into_iter().map(TypedAnswer::of).collect()
+        let Self { raw, older, .. } = self;
+        raw.gather(whom, deadline).into_iter().map(|answer| TypedAnswer::of(answer, older)).collect()
     }
 
     /// [`SchedulerEnd::gather_for`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
@@ -104,7 +109,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// As there.
     #[track_caller]
     pub fn gather_for(&mut self, step: Sequence, whom: Whom, deadline: Instant) -> Vec<TypedAnswer<A>> {
-        self.raw.gather_for(step, whom, deadline).into_iter().map(TypedAnswer::of).collect()
+        let Self { raw, older, .. } = self;
+        raw.gather_for(step, whom, deadline).into_iter().map(|answer| TypedAnswer::of(answer, older)).collect()
     }
 
     /// The end of bytes under it, for everything else: restarting, looking after workers, reading in place.
@@ -131,9 +137,11 @@ pub struct TypedAnswer<A> {
 }
 
 impl<A: Codec> TypedAnswer<A> {
-    fn of(Answer { rank, step, outcome }: Answer) -> Self {
+    /// `older`: the versions that were asked for when its ring was attached to.
+    fn of(Answer { rank, step, version, outcome }: Answer, older: &[OlderVersion<A>]) -> Self {
+        let older = version.0.and_then(|number| older.get(number));
         let outcome = match outcome {
-            Outcome::Message { kind, bytes } => match A::decode(&bytes) {
+            Outcome::Message { kind, bytes } => match decode_as(older, &bytes) {
                 Ok(message) => Ok((message, kind)),
                 Err(error) => Err(Outcome::Unreadable(TransportError::Codec(error))),
             },
@@ -166,16 +174,20 @@ impl<A: Codec> TypedAnswer<A> {
 pub struct TypedWorker<B: Codec, A: Codec, F: Format = Records> {
     raw: WorkerEnd<F>,
     scratch: A::Scratch,
+    /// The version of the broadcasts; `None`: that of `B` itself.
+    older: Option<OlderVersion<B>>,
     /// The broadcast that is being decoded, out of reach of whoever wrote it.
     copy: Vec<u8>,
     types: PhantomData<fn(&A) -> B>,
 }
 
 impl<B: Codec, A: Codec> TypedWorker<B, A, Records> {
-    /// [`WorkerEnd::join`] for these types.
+    /// [`WorkerEnd::join`] for these types. The scheduler may also broadcast one of the
+    /// [older versions](Codec::older_versions) of `B`; answers are always of type `A` itself.
     ///
     /// # Errors
-    /// As there; `Broadcast` with `IncompatibleContent` if the scheduler sends messages of another type.
+    /// As there; `Broadcast` with `IncompatibleContent` if the scheduler sends messages of another type, `Refused` if
+    /// it cannot read those of type `A`. Both name the first field or variant that differs.
     pub fn join(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
         Self::join_format(invitation)
     }
@@ -190,8 +202,15 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         let mut invitation = invitation.clone();
         invitation.broadcast_tag = Some(B::type_tag().into());
         invitation.response_tag = Some(A::type_tag().into());
-        let raw = WorkerEnd::join_format(&invitation)?;
-        Ok(Self { raw, scratch: A::Scratch::default(), copy: Vec::new(), types: PhantomData })
+        let raw = WorkerEnd::join_taking(&invitation, older_tags::<B>())?;
+        let older = older_version(raw.broadcast_tag());
+        Ok(Self { raw, scratch: A::Scratch::default(), older, copy: Vec::new(), types: PhantomData })
+    }
+
+    /// Whether the scheduler's broadcasts are of one of the [older versions](Codec::older_versions) of `B`. They are
+    /// decoded into `B`. The same for as long as this worker is part of the topology.
+    pub fn is_of_older_version(&self) -> bool {
+        self.older.is_some()
     }
 
     /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is
@@ -201,11 +220,11 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it
     /// does not end every successor too.
     pub fn next(&mut self, patience: Patience) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
-        let Self { raw, scratch, copy, .. } = self;
+        let Self { raw, scratch, older, copy, .. } = self;
         let Some(raw) = raw.next(patience)? else { return Ok(None) };
         copy.clear();
         copy.extend_from_slice(&raw);
-        let message = B::decode(copy)?;
+        let message = decode_as(older.as_ref(), copy)?;
         Ok(Some(TypedBroadcast { message, raw, scratch }))
     }
 

@@ -13,8 +13,8 @@ use super::urgent::{Lane, UrgentHandle};
 use crate::transport::{
     Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult,
 };
-use disruptor_mp::liveness::Refusal;
 use disruptor_mp::liveness::process::InheritedPipe;
+use disruptor_mp::liveness::{Ending, Refusal};
 use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Place, Sequence, or_end};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -79,20 +79,25 @@ impl<F: Format> WorkerEnd<F> {
     /// # Errors
     /// As there.
     pub fn join_format(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
+        Self::join_taking(invitation, Vec::new())
+    }
+
+    /// [`join_format`](Self::join_format) also where the scheduler broadcasts what has one of those tags.
+    pub(super) fn join_taking(invitation: &Invitation, older_tags: Vec<String>) -> Result<Self, WorkerJoinError> {
         // Taken in any case, so that nothing that this process starts inherits it.
         let pipe = invitation.pipe.and_then(InheritedPipe::take);
-        let joined = Self::meet(invitation);
+        let joined = Self::meet(invitation, older_tags);
         if let Err(error) = &joined {
             tell(invitation, pipe, error);
         }
         joined
     }
 
-    fn meet(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
+    fn meet(invitation: &Invitation, older_tags: Vec<String>) -> Result<Self, WorkerJoinError> {
         let began = Instant::now();
         let os = |source| WorkerJoinError::Os { worker: invitation.consumer_id(), source };
         let tie = invitation.parent.map(die_with_parent).transpose().map_err(os)?;
-        let meeting = Meeting { invitation, is_child: tie.is_some(), began };
+        let meeting = Meeting { invitation, older_tags, is_child: tie.is_some(), began };
         if let (Some(parent), Some(Tie::Orphaned)) = (invitation.parent, tie) {
             return Err(meeting.gone(SchedulerEnding::Orphaned { pid: parent.pid }));
         }
@@ -108,6 +113,11 @@ impl<F: Format> WorkerEnd<F> {
     /// Which worker this is.
     pub fn rank(&self) -> usize {
         self.rank
+    }
+
+    /// What the scheduler's broadcasts are, if it says so.
+    pub(super) fn broadcast_tag(&self) -> Option<String> {
+        self.broadcasts.content_tag()
     }
 
     /// Whether it goes on for one that died.
@@ -251,6 +261,8 @@ impl<F: Format> fmt::Debug for WorkerEnd<F> {
 /// One worker on its way into its topology.
 struct Meeting<'a> {
     invitation: &'a Invitation,
+    /// Tags of broadcasts that will do, beside that of the invitation.
+    older_tags: Vec<String>,
     /// Whether the scheduler was there before us, because it has started us.
     is_child: bool,
     began: Instant,
@@ -261,25 +273,21 @@ impl Meeting<'_> {
     /// is missed, and the ring's table says that we are here.
     fn attach_to_broadcast<F: Format>(&self) -> Result<TransportConsumer<F>, WorkerJoinError> {
         loop {
-            let found = match self.builder(true).build_consumer() {
-                Ok(broadcasts) => match ending(&broadcasts) {
-                    None => return Ok(broadcasts),
-                    // What a dead scheduler has left. Another may come, unless ours is the dead one.
-                    Some(found) if self.is_child => return Err(self.gone(found)),
-                    Some(ending) => {
-                        let place = self.invitation.broadcast_place().untitled().to_string();
-                        MeetingPlace::Ended { place, ending }
-                    }
-                },
+            let found = match attach(self.builder(true)) {
+                Ok(broadcasts) => return Ok(broadcasts),
+                // What a dead scheduler has left. Another may come, unless ours is the dead one.
+                Err(Hindrance::Ended(found)) if self.is_child => return Err(self.gone(found)),
+                Err(Hindrance::Ended(ending)) => {
+                    let place = self.invitation.broadcast_place().untitled().to_string();
+                    MeetingPlace::Ended { place, ending }
+                }
                 // Ours was there before us.
-                Err(TransportError::Build(MultiProcessError::NotFound { .. })) if self.is_child => {
+                Err(Hindrance::Refused(error)) if self.is_child && is_absence(&error) => {
                     let place = self.invitation.broadcast_place().untitled().to_string();
                     return Err(WorkerJoinError::NoRing { worker: self.worker(), place, scheduler: self.parentage() });
                 }
-                Err(TransportError::Build(error)) if error.is_passing() => {
-                    MeetingPlace::Unusable(Box::new(error.into()))
-                }
-                Err(error) => return Err(WorkerJoinError::Broadcast(error)),
+                Err(Hindrance::Refused(error)) if is_passing(&error) => MeetingPlace::Unusable(Box::new(error)),
+                Err(Hindrance::Refused(error)) => return Err(WorkerJoinError::Broadcast(error)),
             };
             if !self.nap() {
                 let found = match found {
@@ -304,22 +312,17 @@ impl Meeting<'_> {
         let Some(ring) = &self.invitation.urgent else { return Ok(None) };
         loop {
             let builder = self.read_by_us(self.invitation.urgent_place(ring), ring.depth);
-            let found = match self.finished(builder, &self.invitation.broadcast_tag).build_consumer() {
-                Ok(mut urgent) => match ending(&urgent) {
-                    None => {
-                        urgent.keep_place();
-                        return Ok(Some(urgent));
-                    }
-                    // That of a dead scheduler, which ours has not replaced yet.
-                    Some(ending) => {
-                        urgent.leave_on_drop();
-                        MeetingPlace::Ended { place: self.invitation.urgent_place(ring).untitled().to_string(), ending }
-                    }
-                },
-                Err(TransportError::Build(error)) if error.is_passing() => {
-                    MeetingPlace::Unusable(Box::new(error.into()))
+            let found = match attach(self.finished(builder, &self.invitation.broadcast_tag)) {
+                Ok(mut urgent) => {
+                    urgent.keep_place();
+                    return Ok(Some(urgent));
                 }
-                Err(error) => return Err(WorkerJoinError::Urgent(error)),
+                // That of a dead scheduler, which ours has not replaced yet.
+                Err(Hindrance::Ended(ending)) => {
+                    MeetingPlace::Ended { place: self.invitation.urgent_place(ring).untitled().to_string(), ending }
+                }
+                Err(Hindrance::Refused(error)) if is_passing(&error) => MeetingPlace::Unusable(Box::new(error)),
+                Err(Hindrance::Refused(error)) => return Err(WorkerJoinError::Urgent(error)),
             };
             if let Some(found) = ending(broadcasts) {
                 return Err(self.gone(found));
@@ -401,6 +404,7 @@ impl Meeting<'_> {
         TransportBuilder::new(place, depth)
             .with_consumer_id(invitation.consumer_id())
             .with_rank(invitation.rank() as u32)
+            .with_older_content_tags(&self.older_tags)
     }
 
     /// `builder` with what all rings of the session have, and the tag of its messages.
@@ -463,6 +467,42 @@ impl Meeting<'_> {
         }
         is_patient
     }
+}
+
+/// Why a worker reads a ring of its scheduler's not yet, or never.
+enum Hindrance {
+    /// The ring is that of a scheduler that has gone, of whatever types its messages were.
+    Ended(SchedulerEnding),
+    Refused(TransportError),
+}
+
+/// A consumer of a ring whose scheduler lives. What a dead one has left is not joined.
+fn attach<F: Format>(builder: TransportBuilder<F>) -> Result<TransportConsumer<F>, Hindrance> {
+    let mut consumer = match builder.attach_when_ready(Patience::Now).build_consumer() {
+        Ok(consumer) => consumer,
+        Err(TransportError::Build(MultiProcessError::NotReadyInTime { source, .. })) => {
+            return Err(match *source {
+                MultiProcessError::NoProducer { how: Ending::Left, .. } => Hindrance::Ended(SchedulerEnding::Closed),
+                MultiProcessError::NoProducer { pid, .. } => Hindrance::Ended(SchedulerEnding::NoProducer { pid }),
+                MultiProcessError::Replaced { .. } => Hindrance::Ended(SchedulerEnding::Replaced),
+                other => Hindrance::Refused(other.into()),
+            });
+        }
+        Err(error) => return Err(Hindrance::Refused(error)),
+    };
+    match ending(&consumer) {
+        None => Ok(consumer),
+        // It has gone in this moment.
+        Some(ending) => {
+            consumer.leave_on_drop();
+            Err(Hindrance::Ended(ending))
+        }
+    }
+}
+
+/// Whether another look may find something else.
+fn is_passing(error: &TransportError) -> bool {
+    matches!(error, TransportError::Build(error) if error.is_passing())
 }
 
 /// Whether there is no ring under the name.

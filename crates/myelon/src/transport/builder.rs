@@ -59,6 +59,7 @@ pub struct Settings {
     max_consumers: Option<usize>,
     consumer_prefix: Option<String>,
     content_tag: Option<String>,
+    older_content_tags: Vec<String>,
     coordination: Option<CoordinationMode>,
     expected_consumers: Option<usize>,
     wait: WaitStrategy,
@@ -92,6 +93,7 @@ impl Settings {
         if let Some(tag) = &self.content_tag {
             builder = builder.with_content_tag(tag);
         }
+        builder = builder.with_older_content_tags(&self.older_content_tags);
         if let Some(coordination) = self.coordination {
             builder = builder.with_coordination(coordination);
         }
@@ -159,6 +161,7 @@ impl<F: Format> TransportBuilder<F> {
             max_consumers: None,
             consumer_prefix: None,
             content_tag: None,
+            older_content_tags: Vec::new(),
             coordination: None,
             expected_consumers: None,
             wait: WaitStrategy::default(),
@@ -198,6 +201,14 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn with_content_tag(mut self, tag: impl Into<String>) -> Self {
         self.settings.content_tag = Some(tag.into());
+        self
+    }
+
+    /// Other tags that a consumer takes as well: see
+    /// [`with_older_content_tags`](SharedDisruptorBuilder::with_older_content_tags).
+    #[must_use]
+    pub fn with_older_content_tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.settings.older_content_tags = tags.into_iter().map(Into::into).collect();
         self
     }
 

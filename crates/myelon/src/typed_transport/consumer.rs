@@ -6,7 +6,7 @@
 use super::error::TypedReceiveError;
 use super::held::HeldTyped;
 use super::message::{Reading, Tally, TypedMessage};
-use crate::codec::{Codec, OlderVersion};
+use crate::codec::{Codec, OlderVersion, older_tags, older_version};
 use crate::transport::{Format, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
@@ -326,18 +326,10 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
 fn attach<T: Codec, F: Format>(
     builder: &TransportBuilder<F>,
 ) -> TransportResult<(TransportConsumer<F>, Option<OlderVersion<T>>)> {
-    match builder.clone().with_content_tag(T::type_tag()).build_consumer() {
-        Ok(raw) => Ok((raw, None)),
-        Err(error) => match older_version(&error) {
-            Some(version) => {
-                Ok((builder.clone().with_content_tag(version.tag().clone()).build_consumer()?, Some(version)))
-            }
-            None => {
-                leave_word(builder, &error);
-                Err(error)
-            }
-        },
-    }
+    let builder = builder.clone().with_content_tag(T::type_tag()).with_older_content_tags(older_tags::<T>());
+    let raw = builder.clone().build_consumer().inspect_err(|error| leave_word(&builder, error))?;
+    let older = older_version(raw.content_tag());
+    Ok((raw, older))
 }
 
 /// The consumer with which a stream goes on where the ring of `end` has nothing more: that of the ring that has
@@ -379,14 +371,6 @@ fn go_on<T: Codec, F: Format>(
     // Only now that it has its place in the other ring.
     end.leave_on_drop();
     Ok(Some(next))
-}
-
-/// The version that a ring has, if that is why a reader of `T` was refused and `T` takes it.
-fn older_version<T: Codec>(refusal: &TransportError) -> Option<OlderVersion<T>> {
-    let TransportError::Build(MultiProcessError::IncompatibleContent { found: Some(found), .. }) = refusal else {
-        return None;
-    };
-    T::older_versions().into_iter().find(|version| version.tag().as_str() == found)
 }
 
 /// Tells the sender that this process was refused for its type. Otherwise the sender would only see that a consumer is

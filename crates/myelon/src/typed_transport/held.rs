@@ -4,7 +4,7 @@
 //! any thread; it outlives its consumer.
 
 use super::message::{Elsewhere, Reading};
-use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec};
+use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec, decode_as};
 use crate::transport::{Format, HeldMessage, Records};
 use disruptor_mp::Release;
 use std::cell::Cell;
@@ -63,7 +63,7 @@ impl<T: Codec, F: Format> HeldTyped<T, F> {
     /// # Errors
     /// When the bytes are no `T`. Release the message: it will be no better the next time.
     pub fn decode(&self) -> CodecResult<T> {
-        let answer = Reading::decode_as(self.older.as_ref(), &self.message);
+        let answer = decode_as(self.older.as_ref(), &self.message);
         self.count(answer.is_ok());
         answer
     }

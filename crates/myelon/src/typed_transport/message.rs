@@ -4,7 +4,7 @@
 //! touch it:** the application; it borrows its consumer, so there is one at a time.
 
 use super::held::HeldTyped;
-use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec};
+use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec, decode_as};
 use crate::transport::{Format, Message, Records};
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::CounterHandle;
@@ -181,16 +181,7 @@ impl<T: Codec> Reading<T> {
     // twice as long.
     #[inline(never)]
     pub(super) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
-        Self::decode_as(self.older.as_ref(), bytes)
-    }
-
-    /// A message of that version.
-    #[inline(always)]
-    pub(super) fn decode_as(older: Option<&OlderVersion<T>>, bytes: &[u8]) -> CodecResult<T> {
-        match older {
-            None => T::decode(bytes),
-            Some(version) => version.decode(bytes),
-        }
+        decode_as(self.older.as_ref(), bytes)
     }
 
     /// Whether messages of that version can be read where they lie, in a format in which they can be.

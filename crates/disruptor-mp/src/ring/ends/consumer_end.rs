@@ -15,6 +15,7 @@ use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::memory::Memory;
+use crate::schema::Schema;
 use crate::segment::{Fate, Place};
 use crate::sync::bell::Woken;
 use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, Waiter, spin_first};
@@ -168,6 +169,10 @@ impl<S: Carries> ConsumerBase<S> {
 
     pub(super) fn place(&self) -> &Place {
         self.side.segment().place()
+    }
+
+    pub(super) fn content_tag(&self) -> Option<String> {
+        Schema::decode(self.side.segment().schema()).ok()?.content_tag().map(str::to_owned)
     }
 
     pub(super) fn consumer_id(&self) -> &str {

@@ -102,6 +102,12 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::place(self); self.base().place())
         }
 
+        /// What the ring's events carry, if it says so: see
+        /// [`with_content_tag`](disruptor_mp::SharedDisruptorBuilder::with_content_tag).
+        $($vis)* fn content_tag(&self) -> Option<String> {
+            $crate::__face_method!($in; ConsumerEnd::content_tag(self); self.base().content_tag())
+        }
+
         /// Our id.
         $($vis)* fn consumer_id(&self) -> &str {
             $crate::__face_method!($in; ConsumerEnd::consumer_id(self); self.base().consumer_id())

@@ -17,5 +17,7 @@ mod titles;
 #[cfg(feature = "bincode")]
 mod typed;
 mod urgent;
+#[cfg(feature = "bincode")]
+mod versions;
 mod waiting;
 mod workers_death;

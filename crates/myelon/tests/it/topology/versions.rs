@@ -1,0 +1,283 @@
+//! Schedulers and workers of different versions of their messages.
+
+use super::actors::command_of;
+use super::stage::{BROADCAST_BYTES, Stage, soon, until};
+use myelon::Patience;
+use myelon::liveness::RefusalCause;
+use myelon::topology::{
+    Departure, Invitation, MeetingPlace, Outcome, SchedulerEnd, TypedScheduler, TypedWorker, Whom, WorkerJoinError,
+    Workers,
+};
+use myelon::transport::{TransportBuilder, TransportError};
+use myelon::typed_transport::TypedProducer;
+use rustix::process::{Pid, kill_process};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use testkit::process::{role, say, wait_to_be_killed};
+use testkit::test_name;
+use testkit::watchdog::{PATIENCE, Watchdog, eventually};
+
+/// The messages as programs have them that are not upgraded yet.
+mod old {
+    #[myelon::message]
+    #[derive(Debug, PartialEq)]
+    pub(super) struct Step {
+        pub(super) number: u32,
+    }
+
+    #[myelon::message]
+    #[derive(Debug, PartialEq)]
+    pub(super) struct Sum {
+        pub(super) total: u32,
+    }
+}
+
+#[myelon::message(takes(old::Step))]
+#[derive(Debug, PartialEq)]
+struct Step {
+    number: u64,
+    lane: u8,
+}
+
+impl From<old::Step> for Step {
+    fn from(old::Step { number }: old::Step) -> Self {
+        Self { number: number.into(), lane: 1 }
+    }
+}
+
+#[myelon::message(takes(old::Sum))]
+#[derive(Debug, PartialEq)]
+struct Sum {
+    version: u8,
+    total: u64,
+}
+
+impl From<old::Sum> for Sum {
+    fn from(old::Sum { total }: old::Sum) -> Self {
+        Self { version: 1, total: total.into() }
+    }
+}
+
+/// A worker that was built when the messages were old.
+type OldWorker = TypedWorker<old::Step, old::Sum>;
+/// One that hears both versions, and answers as it did.
+type HearsBoth = TypedWorker<Step, old::Sum>;
+/// One that hears both versions, and answers in the new one.
+type NewWorker = TypedWorker<Step, Sum>;
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_worker_of_a_version() {
+    let Some(role) = role() else { return };
+    let invitation = Invitation::from_environment().unwrap();
+    let served = match role.as_str() {
+        "old" => OldWorker::join(&invitation)
+            .map(|mut worker| worker.serve(|step, _| Ok::<_, TransportError>(old::Sum { total: step.number + 1 }))),
+        "hears both" => HearsBoth::join(&invitation).map(|mut worker| {
+            worker.serve(|step, _| Ok::<_, TransportError>(old::Sum { total: step.number as u32 + 1 }))
+        }),
+        "new" => NewWorker::join(&invitation)
+            .map(|mut worker| worker.serve(|step, _| Ok::<_, TransportError>(new_sum(&step)))),
+        "old, answers and hangs" => OldWorker::join(&invitation).map(|mut worker| {
+            let mut step = worker.next(Patience::Endless)?.expect("waited for");
+            let sum = old::Sum { total: step.message().number + 1 };
+            step.answer(&sum, 0, Patience::Endless).expect("there is room");
+            wait_to_be_killed()
+        }),
+        "new, says why it is refused" => return say(&format!("REFUSED {}", NewWorker::join(&invitation).unwrap_err())),
+        other => panic!("no such role: {other}"),
+    };
+    match served {
+        Ok(end) => say(&format!("ENDED {end:?}")),
+        Err(error) => say(&format!("REFUSED {error}")),
+    }
+}
+
+fn new_sum(step: &Step) -> Sum {
+    Sum { version: 2, total: step.number + 1 }
+}
+
+fn command(role: &str) -> std::process::Command {
+    command_of(test_name!(victim_worker_of_a_version), role)
+}
+
+/// Every rank is killed and started again, one after the other; those that are started later are of the second role.
+fn restart_one_by_one<B: myelon::codec::Codec>(
+    workers: [&'static str; 2],
+    mut step: impl FnMut(u64) -> B,
+    mut check: impl FnMut(usize, u64, Sum),
+) {
+    const RANKS: usize = 3;
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a rolling restart of workers");
+    let stage = Stage::new(RANKS);
+    let is_upgraded = Arc::new(AtomicBool::new(false));
+    let spawn = {
+        let is_upgraded = Arc::clone(&is_upgraded);
+        move |_| command(workers[usize::from(is_upgraded.load(Ordering::Relaxed))])
+    };
+    let mut scheduler: TypedScheduler<B, Sum> =
+        TypedScheduler::launch(stage.topology.clone(), Workers::spawned(spawn)).unwrap();
+    is_upgraded.store(true, Ordering::Relaxed);
+    let mut number = 0;
+    for restarted in 0..RANKS {
+        for is_restarting in [false, true, false] {
+            number += 1;
+            let sent = scheduler.broadcast(&step(number), 0, Patience::Until(soon())).unwrap();
+            if is_restarting {
+                // It may have answered, or not, or have the step in hand.
+                scheduler.raw_mut().restart(restarted).unwrap();
+            }
+            let mut answers = BTreeMap::new();
+            while answers.len() < RANKS {
+                for answer in scheduler.gather_for(sent, Whom::All, soon()) {
+                    match answer.outcome {
+                        Ok((sum, _)) => assert!(answers.insert(answer.rank, sum).is_none(), "rank {}", answer.rank),
+                        Err(Outcome::Answered | Outcome::Died { .. } | Outcome::Rejoined { .. }) => {}
+                        Err(other) => panic!("rank {}: {other:?}", answer.rank),
+                    }
+                }
+            }
+            for (rank, sum) in answers {
+                check(rank, number, sum);
+            }
+        }
+    }
+    for departure in scheduler.close() {
+        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+    }
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn workers_are_upgraded_one_by_one_under_a_scheduler_that_sends_the_old_steps() {
+    restart_one_by_one(
+        ["old", "hears both"],
+        |number| old::Step { number: number as u32 },
+        |rank, number, sum| assert_eq!(sum, Sum { version: 1, total: number + 1 }, "rank {rank}"),
+    );
+}
+
+#[test]
+fn a_scheduler_reads_the_answers_of_each_worker_in_its_own_version() {
+    let mut versions = BTreeMap::new();
+    restart_one_by_one(
+        ["hears both", "new"],
+        |number| Step { number, lane: 3 },
+        |rank, number, sum| {
+            assert_eq!(sum.total, number + 1, "rank {rank}");
+            let last = versions.insert(rank, sum.version);
+            assert!(last.is_none_or(|last| last <= sum.version), "rank {rank} became older");
+        },
+    );
+    assert_eq!(versions, BTreeMap::from([(0, 2), (1, 2), (2, 2)]));
+}
+
+/// What is taken out of a dead worker's ring, so that its successor can be heard, is of the dead one's version.
+#[test]
+fn what_an_old_worker_has_sent_is_read_as_that_after_a_new_one_has_taken_its_place() {
+    let _watchdog = Watchdog::new(3 * PATIENCE, "answers of two versions");
+    let stage = Stage::new(1);
+    let is_upgraded = Arc::new(AtomicBool::new(false));
+    let spawn = {
+        let is_upgraded = Arc::clone(&is_upgraded);
+        move |_| command(["old, answers and hangs", "new"][usize::from(is_upgraded.load(Ordering::Relaxed))])
+    };
+    let mut scheduler: TypedScheduler<old::Step, Sum> =
+        TypedScheduler::launch(stage.topology.clone(), Workers::spawned(spawn)).unwrap();
+    let first = scheduler.broadcast(&old::Step { number: 7 }, 0, Patience::Now).unwrap();
+    let answers_waiting = |raw: &mut SchedulerEnd| raw.report(0).answers_waiting == 1;
+    eventually("the answer", PATIENCE, || answers_waiting(scheduler.raw_mut())).unwrap();
+    is_upgraded.store(true, Ordering::Relaxed);
+    let pid = scheduler.raw_mut().worker_pid(0).unwrap();
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), testkit::Signal::KILL).unwrap();
+    scheduler.raw_mut().restart(0).unwrap();
+    scheduler.raw_mut().wait_for(0, soon());
+    let second = scheduler.broadcast(&old::Step { number: 8 }, 0, Patience::Now).unwrap();
+    for (step, sum) in [(first, Sum { version: 1, total: 8 }), (second, Sum { version: 2, total: 9 })] {
+        let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
+        assert_eq!((answer.outcome.unwrap(), answer.step), ((sum, 0), Some(step)));
+    }
+}
+
+#[test]
+fn urgent_messages_are_of_the_version_of_the_steps() {
+    let _watchdog = Watchdog::new(3 * PATIENCE, "urgent messages of an older version");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let invitation = topology.invitation(0).unwrap();
+    let worker = std::thread::spawn(move || {
+        let mut worker = NewWorker::join(&invitation).unwrap();
+        assert!(worker.is_of_older_version());
+        let mut heard = Vec::new();
+        while let Some(mut broadcast) = worker.next_or_end(Patience::Until(soon())).unwrap() {
+            heard.push((broadcast.is_urgent(), broadcast.message().number, broadcast.message().lane));
+            if !broadcast.is_urgent() {
+                let sum = new_sum(broadcast.message());
+                broadcast.answer(&sum, 0, Patience::Until(soon())).unwrap();
+            }
+        }
+        heard
+    });
+    let elsewhere = Workers::started_elsewhere();
+    let mut scheduler: TypedScheduler<old::Step, Sum> = TypedScheduler::launch(topology, elsewhere).unwrap();
+    scheduler.broadcast_urgent(&old::Step { number: 9 }, 0).unwrap();
+    let step = scheduler.broadcast(&old::Step { number: 1 }, 0, Patience::Now).unwrap();
+    let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
+    assert_eq!(answer.outcome.unwrap().0, Sum { version: 2, total: 2 });
+    drop(scheduler);
+    let mut heard = worker.join().unwrap();
+    heard.sort_unstable();
+    assert_eq!(heard, [(false, 1, 1), (true, 9, 1)]);
+}
+
+/// Where the answers have changed, the scheduler has to be upgraded before its workers.
+#[test]
+fn a_new_worker_whose_answers_an_old_scheduler_cannot_read_is_refused_and_both_errors_name_the_field() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "a worker that is refused");
+    let stage = Stage::new(2);
+    let is_upgraded = Arc::new(AtomicBool::new(false));
+    let spawn = {
+        let is_upgraded = Arc::clone(&is_upgraded);
+        move |_| command(["old", "new, says why it is refused"][usize::from(is_upgraded.load(Ordering::Relaxed))])
+    };
+    let mut scheduler: TypedScheduler<old::Step, old::Sum> =
+        TypedScheduler::launch(stage.topology.clone(), Workers::spawned(spawn)).unwrap();
+    is_upgraded.store(true, Ordering::Relaxed);
+    let pid = scheduler.raw_mut().restart(1).unwrap();
+    let (failed, _) = until(scheduler.raw_mut(), 1, |outcome| matches!(outcome, Outcome::JoinFailed { .. }));
+    let Outcome::JoinFailed { pid: failed, refusal: Some(refusal), .. } = &failed else { panic!("{failed:?}") };
+    assert_eq!((*failed, refusal.cause), (pid, RefusalCause::OtherContent));
+    let says = "field `Sum.version` is u8 at position 0 there, but does not exist here";
+    assert!(refusal.to_string().contains(says), "{refusal}");
+    // The other one goes on.
+    let step = scheduler.broadcast(&old::Step { number: 7 }, 0, Patience::Until(soon())).unwrap();
+    let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
+    assert_eq!(answer.outcome.unwrap().0, old::Sum { total: 8 });
+}
+
+/// What a scheduler that was killed has left at `ring`: messages of another build, in which a worker has kept its place.
+fn leave_over(ring: &str, invitation: &Invitation) {
+    let builder = TransportBuilder::at(ring).with_content_tag("of/another build");
+    let left = builder.clone().build_producer().unwrap();
+    drop(builder.with_consumer_id(invitation.consumer_id()).build_consumer().unwrap());
+    left.hand_over();
+}
+
+#[test]
+fn a_worker_waits_for_its_scheduler_over_what_one_of_other_messages_has_left() {
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane().with_rendezvous_timeout(Duration::from_millis(20));
+    let invitation = topology.invitation(0).unwrap();
+    let (broadcast, urgent) = (topology.layout().rpc_ring_name(), topology.layout().urgent_ring_name());
+    leave_over(&broadcast, &invitation);
+    let nobody_came = || match NewWorker::join(&invitation).unwrap_err() {
+        WorkerJoinError::NoScheduler { found: MeetingPlace::Ended { place, .. }, .. } => place,
+        other => panic!("{other}"),
+    };
+    assert_eq!(nobody_came(), format!("shm:{broadcast}"));
+    let _scheduler = TypedProducer::<Step>::build(TransportBuilder::new(&broadcast, BROADCAST_BYTES)).unwrap();
+    leave_over(&urgent, &invitation);
+    assert_eq!(nobody_came(), format!("shm:{urgent}"));
+}
