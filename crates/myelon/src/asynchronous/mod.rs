@@ -6,27 +6,28 @@
 //! | sending, and awaiting room | [`AsyncProducer`] |
 //! | a topology: its scheduler, a worker | [`AsyncScheduler`], [`AsyncWorker`] |
 //!
-//! Either is made from an end that was built as always, and can be turned back into it. Whoever is at the other end of
+//! Either is made from an end that was built as always, and can be turned back into it. The process at the other end of
 //! the ring notices no difference. The runtime needs its I/O and time drivers (`enable_all`, as `#[tokio::main]` has
 //! them).
 //!
 //! ```
 //! use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
-//! use myelon::transport::{TransportConsumer, TransportProducer, WaitStrategy, Records};
+//! use myelon::prelude::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # if !cfg!(target_os = "linux") { return Ok(()); }
-//! # let name = format!("async-docs-{}", std::process::id());
+//! # let name = portable_shm_segment_name("doc");
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! # runtime.block_on(async {
-//! let mut producer = AsyncProducer::new(TransportProducer::<Records>::create(&name, 1 << 16)?);
+//! let mut producer = AsyncProducer::new(TransportProducer::create_default(&name)?);
 //! // Usually in another process:
-//! let consumer = TransportConsumer::<Records>::attach(&name, 1 << 16, WaitStrategy::Adaptive)?;
-//! let mut consumer = AsyncConsumer::new(consumer)?;
+//! let mut consumer = AsyncConsumer::new(TransportConsumer::join(&name, "worker-0")?)?;
 //!
 //! producer.publish(b"a step", 1).await?;
-//! let message = consumer.next().await?;
-//! assert_eq!((&message[..], message.kind()), (&b"a step"[..], 1));
+//! drop(producer); // closes the stream
+//! while let Some(message) = consumer.next_or_end().await? {
+//!     assert_eq!((&message[..], message.kind()), (&b"a step"[..], 1));
+//! }
 //! # Ok(())
 //! # })
 //! # }

@@ -148,15 +148,46 @@ impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
 /// for it. The death of the producer ends the wait within 100 ms. No call blocks the thread; each takes its part of the
 /// task's budget, so that a ring that is never empty does not keep other tasks from running.
 ///
-/// Delivery is *at least once*, as for `C`, with one rule for who cancels: a message is taken in the same poll that
+/// Delivery is *at least once*, as for `C`, with one rule for cancelling: a message is taken in the same poll that
 /// hands it out, so a future that is dropped before it was ready has taken none. A message that was handed out is the
-/// caller's; see the methods. A task that is cancelled drops its consumer, which keeps its place: whoever attaches
-/// again under its id goes on there. To give it up, take [`into_inner`](Self::into_inner) and have it leave.
+/// caller's; see the methods. A task that is cancelled drops its consumer, which keeps its place: the consumer that
+/// attaches again under its id goes on there. To give it up, take [`into_inner`](Self::into_inner) and have it leave.
 ///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) does. It ends where the ring was closed. Where it ended
 /// otherwise it yields the error first; [`recv`](Self::recv) goes on with a ring that another producer has taken over.
 /// An error about one message is yielded, and the stream goes on; so is [`ConsumeError::Os`], which says that it is not
 /// known whether the producer lives.
+///
+/// ```
+/// use myelon::asynchronous::AsyncConsumer;
+/// use myelon::prelude::*;
+/// use std::time::Duration;
+/// use tokio::time::timeout;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TransportProducer::create_default(&name)?;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let mut consumer = AsyncConsumer::new(TransportConsumer::join(&name, "worker-0")?)?;
+///
+/// // A wait that is given up has taken nothing, here or in `select!`.
+/// if timeout(Duration::from_millis(1), consumer.ready()).await.is_err() {
+///     println!("nothing yet: {}", consumer.get_ref().stall_report(Duration::from_millis(1)));
+/// }
+/// # producer.publish(b"a step", 1)?;
+/// # drop(producer);
+/// # let mut count = 0;
+/// while let Some(message) = consumer.next_or_end().await? {
+///     println!("{} bytes of kind {}", message.len(), message.kind());
+/// #   count += 1;
+/// } // acknowledged when it is dropped; one to be kept across an await is held: see `next_held`
+/// # assert_eq!(count, 1);
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub struct AsyncConsumer<C> {
     // Before the consumer: nothing waits at the ring's bell when the ring goes.
     bell: Bell<Doorbell>,
@@ -195,7 +226,7 @@ impl<C: Receive> AsyncConsumer<C> {
     /// The next message, in place. Dropping it acknowledges it; it keeps its place in the ring until then, and the
     /// producer waits for that, so do not hold it over long waits.
     ///
-    /// Cancel safe: the future acknowledges nothing. It is ready in the poll that makes the message; who drops the
+    /// Cancel safe: the future acknowledges nothing. It is ready in the poll that makes the message; dropping the
     /// message acknowledges it, and `release_unread` gives it back.
     ///
     /// # Errors
@@ -229,19 +260,18 @@ impl<C: Receive> AsyncConsumer<C> {
     /// acknowledges: for a message that a task keeps across an await at which it may be cancelled.
     ///
     /// ```
-    /// # use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
-    /// # use myelon::transport::{TransportConsumer, TransportProducer, MyelonWaitStrategy, Records};
+    /// # use myelon::asynchronous::AsyncConsumer;
+    /// # use myelon::prelude::*;
     /// # use futures_core::Stream;
     /// # use std::{future::poll_fn, pin::Pin};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # if !cfg!(target_os = "linux") { return Ok(()); }
-    /// # let name = format!("async-messages-docs-{}", std::process::id());
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TransportProducer::create_default(&name)?;
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     /// # runtime.block_on(async {
-    /// # let mut producer = AsyncProducer::new(TransportProducer::<Records>::create(&name, 1 << 16)?);
-    /// # let consumer = TransportConsumer::<Records>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
-    /// # let mut consumer = AsyncConsumer::new(consumer)?;
-    /// # producer.publish(b"a step", 1).await?;
+    /// # let mut consumer = AsyncConsumer::new(TransportConsumer::join(&name, "worker-0")?)?;
+    /// # producer.publish(b"a step", 1)?;
     /// # drop(producer);
     /// let mut messages = consumer.messages();
     /// // Or `messages.next().await`, where there is a `StreamExt`.
@@ -263,9 +293,9 @@ impl<C: Receive> AsyncConsumer<C> {
 
     /// The next message, copied or decoded, and acknowledged.
     ///
-    /// Cancel safe: the message is taken and acknowledged in the poll that returns it. Who polls by hand, or races it
-    /// with another future in a way that drops a result that was ready (`select!` does not), loses that message: take
-    /// [`next`](Self::next) then.
+    /// Cancel safe: the message is taken and acknowledged in the poll that returns it. A program that polls by hand, or
+    /// races it with another future in a way that drops a result that was ready (`select!` does not), loses that
+    /// message: take [`next`](Self::next) then.
     ///
     /// # Errors
     /// As [`ready`](Self::ready); a message that cannot be decoded was skipped.
@@ -423,7 +453,7 @@ impl<C: Receive + Unpin> Stream for AsyncConsumer<C> {
     }
 }
 
-/// The messages of an awaited consumer: see [`AsyncConsumer::messages`].
+/// The messages of an awaited consumer, as a [`Stream`]: see the example of [`AsyncConsumer::messages`].
 pub struct AsyncMessages<'a, C> {
     consumer: &'a mut AsyncConsumer<C>,
     has_ended: bool,

@@ -88,6 +88,33 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
 /// work make room in less. Then it sleeps, and so may the thread: one thread of the process sleeps for it at the bell
 /// of the consumer that keeps it back. Where there is no doorbell (another system than Linux, or no descriptor left) it
 /// looks once a millisecond.
+///
+/// ```
+/// use myelon::asynchronous::AsyncProducer;
+/// use myelon::prelude::*;
+/// use std::time::Duration;
+/// use tokio::time::timeout;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = portable_shm_segment_name("doc");
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let mut producer = AsyncProducer::new(TransportProducer::<Records>::create(&name, 4096)?);
+/// # let _idle = TransportConsumer::join(&name, "worker-0")?;
+/// producer.publish(b"a step", 1).await?; // waits for room as long as the consumers live
+///
+/// // A program that has no such patience says so with tokio's own timeout. What was given up was not sent.
+/// while let Ok(sent) = timeout(Duration::from_millis(1), producer.publish(&[0; 1000], 1)).await {
+///     println!("sent as message {}", sent?);
+/// }
+/// for consumer in producer.get_ref().consumers() {
+///     println!("{} has read up to message {}", consumer.id, consumer.position); // whose turn it is
+/// }
+/// # assert_eq!(producer.get_ref().consumers()[0].position, 0);
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub struct AsyncProducer<P> {
     // Before the producer: nothing waits at a consumer's bell when the ring goes.
     bell: RoomBell,

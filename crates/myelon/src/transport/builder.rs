@@ -20,15 +20,17 @@ use std::marker::PhantomData;
 /// use myelon::transport::{AlignedFixedFrame, TransportBuilder};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let name = format!("transport-docs-{}", std::process::id());
+/// # let name = myelon::portable_shm_segment_name("doc");
 /// type Frame = AlignedFixedFrame<1024>;
 /// let mut producer = TransportBuilder::<Frame>::new(&name, 64).with_max_consumers(8).build_producer()?;
 /// // Usually in another process:
 /// let mut consumer = TransportBuilder::<Frame>::new(&name, 64).with_consumer_id("worker-0").build_consumer()?;
 ///
-/// producer.publish(b"a step", 1)?;
-/// let message = consumer.next(Patience::Endless)?.expect("waited for");
-/// assert_eq!((&message[..], message.kind()), (&b"a step"[..], 1));
+/// producer.send(b"a step", 1, Patience::Endless)?;
+/// drop(producer);
+/// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+///     assert_eq!((&message[..], message.kind()), (&b"a step"[..], 1));
+/// }
 /// # Ok(())
 /// # }
 /// ```
@@ -127,15 +129,14 @@ impl TransportBuilder<Records> {
     /// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES).
     ///
     /// ```
-    /// use myelon::Patience;
-    /// use myelon::transport::TransportBuilder;
+    /// use myelon::prelude::*;
     ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let name = myelon::portable_shm_segment_name("doc");
+    /// # fn main() -> TransportResult<()> {
+    /// # let name = portable_shm_segment_name("doc");
     /// let mut producer = TransportBuilder::at(&name).build_producer()?;
     /// let mut consumer = TransportBuilder::at(&name).with_consumer_id("worker-0").build_consumer()?;
     /// producer.publish(b"a step", 1)?;
-    /// assert_eq!(&consumer.next(Patience::Endless)?.unwrap()[..], b"a step");
+    /// assert_eq!(consumer.receive_owned(Patience::Endless)?, Some((1, b"a step".to_vec())));
     /// # Ok(())
     /// # }
     /// ```
@@ -266,9 +267,9 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// The consumer's id. Whoever comes back under it gets what was not acknowledged again, and the sender waits for
-    /// that: however the consumer goes, it keeps its place until it [leaves](TransportConsumer::leave) or has read up
-    /// to *closed*. A consumer without an id of its own does not.
+    /// The consumer's id. A consumer that comes back under it gets what was not acknowledged again, and the sender
+    /// waits for that: however the consumer goes, it keeps its place until it [leaves](TransportConsumer::leave) or has
+    /// read up to *closed*. A consumer without an id of its own keeps no place.
     #[must_use]
     pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
         self.settings.consumer_id = Some(id.into());
@@ -320,14 +321,14 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_producer` creates, and fails if the name is taken, whoever left it.
+    /// `build_producer` creates, and fails if the name is taken, also if a dead process left it.
     #[must_use]
     pub fn create(mut self) -> Self {
         self.settings.existing = Existing::Refuse;
         self
     }
 
-    /// `build_producer` takes over the ring of a dead producer, and fails if there is none or nobody is left in it.
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no live consumer in it.
     #[must_use]
     pub fn take_over(mut self) -> Self {
         self.settings.existing = Existing::TakeOver;

@@ -20,6 +20,35 @@ use std::fmt;
 /// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`,
 /// by a cancelled task, by a panic. Then the sender waits for the consumer that comes back, and is told that it has
 /// gone. The place is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*.
+///
+/// ```
+/// use myelon::prelude::*;
+///
+/// # fn main() -> TransportResult<()> {
+/// # let name = portable_shm_segment_name("doc");
+/// # const STEP: u8 = 1;
+/// # let mut producer = TransportProducer::create_default(&name)?;
+/// // With an id, and of whatever size the ring is. Started again under that id, it goes on where it stopped.
+/// let mut consumer = TransportConsumer::join(&name, "worker-0")?;
+/// # producer.publish(b"a step", STEP)?;
+/// # producer.publish(b"?", 9)?;
+/// # drop(producer);
+/// # let mut steps = 0;
+/// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+///     if message.redeliveries() > 2 {
+///         eprintln!("message {} was left out: three workers have died of it", message.sequence());
+///         continue;
+///     }
+///     match message.kind() {
+///         STEP => println!("a step of {} bytes", message.len()), // read where they lie
+///         other => eprintln!("message {} is of kind {other}, which nothing here knows", message.sequence()),
+///     }
+/// #   steps += usize::from(message.kind() == STEP);
+/// } // each is acknowledged here, when it is dropped
+/// # assert_eq!(steps, 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct TransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
 }
@@ -146,11 +175,11 @@ impl<F: Format> TransportConsumer<F> {
     /// none.
     ///
     /// ```
-    /// # use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, MyelonWaitStrategy, Records};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let name = format!("messages-docs-{}", std::process::id());
-    /// # let mut producer = FramedTransportProducer::<Records>::create(&name, 1 << 16)?;
-    /// # let mut consumer = FramedTransportConsumer::<Records>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
+    /// # use myelon::prelude::*;
+    /// # fn main() -> TransportResult<()> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TransportProducer::create_default(&name)?;
+    /// # let mut consumer = TransportConsumer::join(&name, "worker-0")?;
     /// # producer.publish(b"a step", 1)?;
     /// # drop(producer);
     /// # let mut lengths = vec![];
@@ -165,8 +194,8 @@ impl<F: Format> TransportConsumer<F> {
         Messages::new(self)
     }
 
-    /// The next message as `(kind, bytes)`, copied and acknowledged. For who cannot trust the sender to leave its slots
-    /// alone, or wants to keep the bytes.
+    /// The next message as `(kind, bytes)`, copied and acknowledged. For a program that keeps the bytes, or cannot
+    /// trust the sender to leave its slots alone.
     ///
     /// # Errors
     /// As [`next`](Self::next).

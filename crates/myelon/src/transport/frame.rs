@@ -151,6 +151,20 @@ pub trait FramedTransportFrame: Event + sealed::Frame {
 }
 
 /// What is known of a message, or of one frame, beside its bytes.
+///
+/// ```
+/// # use myelon::prelude::*;
+/// # fn main() -> TransportResult<()> {
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TransportProducer::create_default(&name)?;
+/// # let mut consumer = TransportConsumer::join(&name, "worker-0")?;
+/// # producer.publish(b"a step", 1)?;
+/// // What is there now, handed to a closure.
+/// let handled = consumer.process_available(|meta| println!("kind {}: {:?}", meta.kind, meta.data))?;
+/// assert_eq!(handled, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrameMeta<'a> {

@@ -80,6 +80,31 @@ macro_rules! asked_of_a_message {
 
 /// A message: its bytes, by `Deref`, and what came with them. Dropping it acknowledges the whole message; while a panic
 /// unwinds it is not acknowledged, and comes again.
+///
+/// ```
+/// use myelon::prelude::*;
+///
+/// # fn main() -> TransportResult<()> {
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TransportBuilder::at(&name).with_send_time(true).build_producer()?;
+/// # let mut consumer = TransportConsumer::join(&name, "worker-0")?;
+/// # producer.publish(b"a step", 1)?;
+/// # drop(producer);
+/// // A worker that cannot take it now gives it back: the next call returns it again.
+/// if let Some(message) = consumer.next(Patience::Endless)? {
+///     message.release_unread();
+/// }
+/// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+///     assert_eq!((&message[..], message.kind(), message.sequence()), (&b"a step"[..], 1, 0));
+///     // With `with_send_time(true)` its sender says when it was sent.
+///     if let Some(sent_ns) = message.timestamp_ns() {
+///         println!("{} ns on its way", myelon::transport::monotonic_ns() - sent_ns);
+///     }
+/// #   assert!(message.timestamp_ns().is_some());
+/// } // acknowledged
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping a message acknowledges it"]
 pub struct Message<'a, F: Format> {
     message: <F::Receiver as Receiver>::Held<'a>,
@@ -125,25 +150,29 @@ impl<F: Format> Deref for Message<'_, F> {
 /// until the last one is gone, also when the consumer was dropped, and its id is in use until then.
 ///
 /// ```
-/// use myelon::Patience;
-/// use myelon::transport::{TransportConsumer, TransportProducer, MyelonWaitStrategy, Records};
+/// use myelon::prelude::*;
+/// use std::thread;
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let name = format!("held-message-docs-{}", std::process::id());
-/// let mut producer = TransportProducer::<Records>::create(&name, 1 << 16)?;
-/// let mut consumer = TransportConsumer::<Records>::attach(&name, 0, MyelonWaitStrategy::Adaptive)?;
-/// producer.publish(b"one", 1)?;
-/// producer.publish(b"two", 1)?;
-///
-/// let one = consumer.next_held(Patience::Endless)?.expect("waited for");
-/// let two = consumer.next_held(Patience::Endless)?.expect("waited for");
-/// let worker = std::thread::spawn(move || {
-///     assert_eq!(&two[..], b"two");
-///     two.release();
-/// });
-/// worker.join().unwrap();
-/// assert_eq!(&one[..], b"one");
-/// one.release();
+/// # fn main() -> TransportResult<()> {
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TransportProducer::create_default(&name)?;
+/// # let mut consumer = TransportConsumer::join(&name, "worker-0")?;
+/// # producer.publish(b"a short step", 1)?;
+/// # producer.publish(b"a step", 1)?;
+/// # drop(producer);
+/// // Each message is worked on by a thread of its own, while newer ones are received.
+/// let mut threads = vec![];
+/// for message in consumer.messages() {
+///     let message: HeldMessage = message?.hold();
+///     threads.push(thread::spawn(move || {
+///         println!("{} bytes of kind {}", message.len(), message.kind());
+///         message.release(); // done; without this it would come again
+///     }));
+/// }
+/// # assert_eq!(threads.len(), 2);
+/// for thread in threads {
+///     thread.join().expect("no message makes it panic");
+/// }
 /// # Ok(())
 /// # }
 /// ```

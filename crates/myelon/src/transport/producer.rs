@@ -16,7 +16,39 @@ use std::time::{Duration, Instant};
 
 /// Sends messages of any size to every consumer of a ring, whole or not at all.
 ///
-/// Dropping it closes the ring: consumers receive what is left and are then told.
+/// Dropping it closes the ring: consumers receive what is left, and then their loops end.
+///
+/// ```
+/// use myelon::prelude::*;
+///
+/// # fn main() -> TransportResult<()> {
+/// # let name = portable_shm_segment_name("doc");
+/// /// What the byte beside a message says, in this program.
+/// const STEP: u8 = 1;
+///
+/// let mut producer = TransportProducer::<Records>::create(&name, 1 << 16)?; // a ring of 64 KiB
+/// # let _slow = TransportConsumer::join(&name, "worker-0")?;
+/// // Waits for room as long as the patience says.
+/// producer.send(b"step 7", STEP, Patience::Endless)?;
+///
+/// // Without waiting, "full" is an ordinary answer: do something else, and try again.
+/// # let mut sent = 0;
+/// loop {
+///     match producer.send(&[0; 1000], STEP, Patience::Now) {
+///         Ok(sequence) => println!("sent as message {sequence}"),
+///         Err(error) if error.is_full() => break,
+///         Err(error) => return Err(error),
+///     }
+/// #   sent += 1;
+/// }
+/// # assert!(sent > 50);
+///
+/// // What can never fit is refused at once, with the depth that would hold it.
+/// let refused = producer.send(&[0; 100_000], STEP, Patience::Endless);
+/// assert!(matches!(refused, Err(TransportError::TooLarge { depth_wanted: Some(depth), .. }) if depth == 1 << 17));
+/// # Ok(())
+/// # }
+/// ```
 pub struct TransportProducer<F: Format = Records> {
     sender: F::Sender,
     next_msg_id: u32,
@@ -120,6 +152,42 @@ impl<F: Format> TransportProducer<F> {
     /// copied once there is room for it. So it waits for its own room, whatever the hint. They hold whatever was there
     /// before. `encode` is called a second time, with enough room, when it answers [`EncodeShort::Needs`] or
     /// [`EncodeShort::TooSmall`], so it must be repeatable.
+    ///
+    /// ```
+    /// use myelon::codec::{CodecError, EncodeShort};
+    /// use myelon::prelude::*;
+    ///
+    /// # fn main() -> TransportResult<()> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TransportProducer::create_default(&name)?;
+    /// # let mut consumer = TransportConsumer::join(&name, "worker-0")?;
+    /// let tokens = [1_u32, 2, 3];
+    /// let len_bytes = size_of_val(&tokens);
+    /// producer.send_with(1, len_bytes, Patience::Endless, |room| {
+    ///     let room = room.get_mut(..len_bytes).ok_or(EncodeShort::Needs { len_bytes })?;
+    ///     for (room, token) in room.chunks_exact_mut(4).zip(tokens) {
+    ///         room.copy_from_slice(&token.to_le_bytes());
+    ///     }
+    ///     Ok(len_bytes)
+    /// })?;
+    ///
+    /// // An encoder that fails has sent nothing, whatever it has written.
+    /// let failed = producer.send_with(1, 64, Patience::Endless, |room| {
+    ///     room.fill(0xff);
+    ///     Err(CodecError::encode("mine", "no such token").into())
+    /// });
+    /// assert!(matches!(failed, Err(TransportError::Codec(_))));
+    ///
+    /// drop(producer);
+    /// # let mut lengths = vec![];
+    /// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+    /// #   lengths.push(message.len());
+    ///     println!("{} bytes", message.len()); // 12 bytes, once
+    /// }
+    /// # assert_eq!(lengths, [12]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`send`](Self::send), and `Codec` with what `encode` failed with. Nothing was sent. `TooLarge` has the exact

@@ -31,26 +31,28 @@ use std::sync::Arc;
 ///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
-/// use myelon::Patience;
-/// use myelon::transport::WaitStrategy;
-/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+/// use myelon::prelude::*;
 ///
-/// #[myelon::message]
+/// #[message]
 /// struct Tick(u64);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let name = format!("typed-consumer-docs-{}", std::process::id());
-/// # let mut producer = TypedProducer::<Tick>::create(&name, 1 << 16)?;
-/// let mut consumer = TypedConsumer::<Tick>::attach(&name, 1 << 16, WaitStrategy::Adaptive)?;
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TypedProducer::<Tick>::create_default(&name)?;
+/// let mut consumer = TypedConsumer::<Tick>::join(&name, "worker-0")?;
 /// # for number in 0..3 {
 /// #     producer.publish(&Tick(number), 0)?;
 /// # }
+/// # drop(producer);
 /// let mut sum = 0;
-/// let handled = consumer.process_available(|message| match message.decode() {
-///     Ok(Tick(number)) => sum += number,
-///     Err(error) => eprintln!("message {} is broken: {error}", message.sequence()),
-/// })?;
-/// assert_eq!((handled, sum), (3, 0 + 1 + 2));
+/// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+///     match message.decode() {
+///         Ok(Tick(number)) => sum += number,
+///         // It would be no better the next time: dropping it goes on to the next one.
+///         Err(error) => eprintln!("message {} is broken: {error}", message.sequence()),
+///     }
+/// }
+/// assert_eq!(sum, 0 + 1 + 2);
 /// # Ok(())
 /// # }
 /// ```
@@ -205,15 +207,13 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     ///
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
-    /// # use myelon::transport::MyelonWaitStrategy;
-    /// # use myelon::typed_transport::{TypedConsumer, TypedProducer};
-    /// #[myelon::message]
-    /// struct Tick(u64);
-    ///
+    /// # use myelon::prelude::*;
+    /// # #[message]
+    /// # struct Tick(u64);
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let name = format!("typed-messages-docs-{}", std::process::id());
-    /// # let mut producer = TypedProducer::<Tick>::create(&name, 1 << 16)?;
-    /// # let mut consumer = TypedConsumer::<Tick>::attach(&name, 1 << 16, MyelonWaitStrategy::Adaptive)?;
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TypedProducer::<Tick>::create_default(&name)?;
+    /// # let mut consumer = TypedConsumer::<Tick>::join(&name, "worker-0")?;
     /// # for number in 0..3 {
     /// #     producer.publish(&Tick(number), 0)?;
     /// # }

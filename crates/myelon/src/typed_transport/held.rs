@@ -18,28 +18,35 @@ use std::sync::Arc;
 ///
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
-/// use myelon::Patience;
-/// use myelon::transport::MyelonWaitStrategy;
-/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+/// use myelon::codec::CodecResult;
+/// use myelon::prelude::*;
 ///
-/// #[myelon::message(rkyv)]
+/// #[message(rkyv)]
 /// struct Step {
 ///     tokens: Vec<u32>,
 /// }
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let name = format!("held-typed-docs-{}", std::process::id());
-/// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?;
-/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, MyelonWaitStrategy::Adaptive)?;
-/// producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
-///
-/// let message = consumer.next_held(Patience::Endless)?.expect("waited for");
-/// let worker = std::thread::spawn(move || {
-///     let len = message.get().map(|step| step.tokens.len()); // where the producer wrote it
-///     message.release();
+/// /// The work of another thread.
+/// fn work(message: HeldTyped<Step>) -> CodecResult<usize> {
+///     let len = message.get().map(|step| step.tokens.len()); // read where the producer wrote it
+///     message.release(); // also one that cannot be read: it would be no better the next time
 ///     len
-/// });
-/// assert_eq!(worker.join().unwrap()?, 3);
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TypedProducer::<Step>::create_default(&name)?;
+/// # let mut consumer = TypedConsumer::<Step>::join(&name, "worker-0")?;
+/// # producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
+/// # drop(producer);
+/// let mut threads = vec![];
+/// for message in consumer.messages() {
+///     let message = message?.hold();
+///     threads.push(std::thread::spawn(move || work(message)));
+/// }
+/// for thread in threads {
+///     assert_eq!(thread.join().expect("a step makes nothing panic")?, 3);
+/// }
 /// # Ok(())
 /// # }
 /// ```

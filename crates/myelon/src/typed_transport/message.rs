@@ -21,25 +21,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
-/// use myelon::Patience;
-/// use myelon::transport::WaitStrategy;
-/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+/// use myelon::prelude::*;
 ///
-/// #[myelon::message(rkyv)]
+/// #[message(rkyv)]
 /// struct Step {
 ///     tokens: Vec<u32>,
 /// }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let name = format!("typed-message-docs-{}", std::process::id());
-/// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?;
-/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, WaitStrategy::Adaptive)?;
-/// producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
-///
-/// let message = consumer.next(Patience::Endless)?.expect("waited for");
-/// let step = message.get()?; // where the producer wrote it
-/// assert!(message.is_in_place());
-/// assert_eq!(step.tokens.as_slice(), [1, 2, 3]);
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TypedProducer::<Step>::create_default(&name)?;
+/// # let mut consumer = TypedConsumer::<Step>::join(&name, "worker-0")?;
+/// # producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
+/// # drop(producer);
+/// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+///     assert!(message.is_in_place());
+///     let step = message.get()?; // checked, and read where the producer wrote it
+///     assert_eq!(step.tokens.as_slice(), [1, 2, 3]);
+///     let owned: Step = message.decode()?; // a value, to be kept
+///     assert_eq!(owned.tokens, [1, 2, 3]);
+/// } // acknowledged
 /// # Ok(())
 /// # }
 /// ```
@@ -60,8 +61,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
 
     /// The message as a value.
     ///
-    /// It is decoded from where the sender wrote it, who is trusted to leave it alone until it is acknowledged; see
-    /// [`receive_owned`](super::TypedConsumer::receive_owned) for one who is not.
+    /// It is decoded from where the sender wrote it. The sender is trusted to leave it alone until it is acknowledged;
+    /// for one that is not trusted there is [`receive_owned`](super::TypedConsumer::receive_owned).
     ///
     /// # Errors
     /// When the bytes are no `T`. Drop the message to go on.
@@ -85,8 +86,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     /// struct Step(Vec<u32>);
     ///
     /// fn first_token(consumer: &mut TypedConsumer<Step, FixedFrame<1000>>) -> u32 {
-    ///     let message = consumer.next(Patience::Endless).unwrap().unwrap();
-    ///     message.get().unwrap().0[0].to_native()
+    ///     let message = consumer.next(Patience::Endless).ok().flatten().expect("a message");
+    ///     message.get().expect("a step").0[0].to_native()
     /// }
     /// # let _ = first_token as fn(&mut _) -> u32;
     /// ```

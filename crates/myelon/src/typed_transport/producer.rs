@@ -17,11 +17,9 @@ use std::time::Instant;
 ///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
-/// use myelon::Patience;
-/// use myelon::transport::WaitStrategy;
-/// use myelon::typed_transport::{TypedConsumer, TypedProducer};
+/// use myelon::prelude::*;
 ///
-/// #[myelon::message]
+/// #[message]
 /// #[derive(Debug, PartialEq)]
 /// struct Step {
 ///     id: u64,
@@ -29,15 +27,21 @@ use std::time::Instant;
 /// }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let name = format!("typed-docs-{}", std::process::id());
+/// # let name = portable_shm_segment_name("doc");
 /// let mut producer = TypedProducer::<Step>::create(&name, 1 << 20)?; // a ring of 1 MiB
-/// // Usually in another process:
-/// let mut consumer = TypedConsumer::<Step>::attach(&name, 1 << 20, WaitStrategy::Adaptive)?;
+/// // Usually in another process. A consumer of another type is refused here, with the first field that differs.
+/// let mut consumer = TypedConsumer::<Step>::join(&name, "worker-0")?;
 ///
-/// let step = Step { id: 7, tokens: vec![1, 2, 3] };
-/// producer.publish(&step, 1)?;
-/// let (received, kind) = consumer.receive_owned(Patience::Endless)?.expect("waited for");
-/// assert_eq!((received, kind), (step, 1));
+/// // The second argument is the application's kind of message: a byte that travels with it.
+/// producer.send(&Step { id: 7, tokens: vec![1, 2, 3] }, 1, Patience::Endless)?;
+/// drop(producer); // closes the stream
+///
+/// # let mut received = vec![];
+/// while let Some((step, kind)) = consumer.receive_owned_or_end(Patience::Endless)? {
+///     println!("{step:?} of kind {kind}");
+/// #   received.push(step);
+/// }
+/// # assert_eq!(received, [Step { id: 7, tokens: vec![1, 2, 3] }]);
 /// # Ok(())
 /// # }
 /// ```
