@@ -6,7 +6,8 @@
 use super::bell::Bell;
 use crate::codec::Codec;
 use crate::transport::{Format, HeldMessage, Message, TransportConsumer, TransportError, TransportResult};
-use crate::typed_transport::{HeldTyped, TypedConsumer, TypedMessage, TypedReceiveError};
+use crate::typed_transport::{HeldTyped, OnUndecodable, TypedConsumer, TypedMessage, TypedReceiveError};
+use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell, Patience, Release, Taken};
 use futures_core::Stream;
 use std::fmt;
@@ -363,21 +364,27 @@ impl<C: Receive> AsyncConsumer<C> {
         }
     }
 
-    /// The end that is wrapped, for its counters and reports.
-    pub fn get_ref(&self) -> &C {
-        &self.consumer
+    /// The next message, in place, if there is one now; at the bound of what can be held there is none. Dropping it
+    /// acknowledges it, so dropping it unread steps over one that has killed its consumer before.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready). It does not hear of a sender that was killed: for that there is
+    /// [`check_producer`](Self::check_producer).
+    pub fn try_next(&mut self) -> Result<Option<C::Message<'_>>, C::Error> {
+        self.consumer.next_now()
     }
 
-    /// The end that is wrapped. Receiving from it directly is fine; putting another one in its place makes the next
-    /// wait panic.
-    pub fn get_mut(&mut self) -> &mut C {
-        &mut self.consumer
+    /// The end that is wrapped, for what it can be asked.
+    pub fn get_ref(&self) -> &C {
+        &self.consumer
     }
 
     /// The end that was wrapped.
     pub fn into_inner(self) -> C {
         self.consumer
     }
+
+    disruptor_mp::consumer_end_methods!(end [pub]);
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
         poll_message(&mut self.consumer, &mut self.bell, context)
@@ -405,6 +412,33 @@ impl<C: Receive> AsyncConsumer<C> {
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl<T: Codec + 'static, F: Format> AsyncConsumer<TypedConsumer<T, F>> {
+    /// As [`TypedConsumer::set_on_undecodable`].
+    pub fn set_on_undecodable(&mut self, on_undecodable: OnUndecodable) {
+        self.consumer.set_on_undecodable(on_undecodable);
+    }
+}
+
+impl<C: Receive> HasConsumer for AsyncConsumer<C> {
+    type Carries = C::Carries;
+
+    fn base(&self) -> &ConsumerBase<C::Carries> {
+        self.consumer.base()
+    }
+
+    fn base_mut(&mut self) -> ConsumerMut<'_, C::Carries> {
+        self.consumer.base_mut()
+    }
+
+    fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
+        self.consumer.wait_for_next(patience)
+    }
+
+    fn counts_anew(&mut self) {
+        self.consumer.counts_anew();
     }
 }
 

@@ -6,10 +6,11 @@
 use super::bell::Bell;
 use super::send::RoomBell;
 use super::send::{publish, take_turn};
-use crate::topology::{Answer, Arrival, Departure, RestartError, SchedulerEnd, UrgentError, Whom};
-use crate::transport::{Format, Records, TransportResult};
-use disruptor_mp::Doorbell;
-use disruptor_mp::Sequence;
+use crate::topology::{
+    Answer, Arrival, Change, Departure, Outcome, RestartError, SchedulerEnd, UrgentError, Whom, WorkerReport,
+};
+use crate::transport::{BorrowedProducer, Format, Message, Records, TransportResult};
+use disruptor_mp::{Doorbell, Patience, Sequence};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -75,9 +76,17 @@ impl<F: Format> AsyncScheduler<F> {
     /// # Panics
     /// If it has to wait in a runtime without a time driver; so do all calls here.
     pub async fn broadcast(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        let sent = publish(self.scheduler.broadcast_ring(), &mut self.room, bytes, kind).await;
+        let sent = publish(self.scheduler.broadcast_mut(), &mut self.room, bytes, kind).await;
         self.scheduler.note_sent();
         sent
+    }
+
+    /// [`SchedulerEnd::broadcast`] that does not wait for room.
+    ///
+    /// # Errors
+    /// As there; `Full` if there is no room now.
+    pub fn try_broadcast(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
+        self.scheduler.broadcast(bytes, kind, Patience::Now)
     }
 
     /// [`SchedulerEnd::broadcast_urgent`], which never waits.
@@ -119,6 +128,37 @@ impl<F: Format> AsyncScheduler<F> {
             }
             self.pause(&silent, deadline).await;
         }
+    }
+
+    /// [`SchedulerEnd::receive`] that does not wait.
+    ///
+    /// # Errors
+    /// As there; `NoAnswer` if there is no message now.
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn try_receive(&mut self, rank: usize) -> Result<Message<'_, F>, Outcome> {
+        self.scheduler.receive(rank, Instant::now())
+    }
+
+    /// As [`SchedulerEnd::check_workers`].
+    pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
+        self.scheduler.check_workers()
+    }
+
+    /// As [`SchedulerEnd::report`].
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn report(&mut self, rank: usize) -> WorkerReport {
+        self.scheduler.report(rank)
+    }
+
+    /// As [`SchedulerEnd::broadcast_ring`]. Calls that wait block the thread; those with [`Patience::Now`] do not.
+    pub fn broadcast_ring(&mut self) -> BorrowedProducer<'_, F> {
+        self.scheduler.broadcast_ring()
     }
 
     /// [`SchedulerEnd::wait_for`], awaited.
@@ -165,11 +205,6 @@ impl<F: Format> AsyncScheduler<F> {
     /// The end that is wrapped.
     pub fn get_ref(&self) -> &SchedulerEnd<F> {
         &self.scheduler
-    }
-
-    /// The end that is wrapped. Its calls block the thread, except for those whose deadline is over.
-    pub fn get_mut(&mut self) -> &mut SchedulerEnd<F> {
-        &mut self.scheduler
     }
 
     /// The end that was wrapped.

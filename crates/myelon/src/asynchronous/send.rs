@@ -5,8 +5,9 @@
 
 use super::bell::Bell;
 use crate::codec::Codec;
-use crate::transport::{Format, TransportError, TransportProducer};
+use crate::transport::{Format, TraceId, TransportError, TransportProducer};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
+use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{Patience, ProducerEnd, PublishError, RoomDoorbell, Sequence};
 use std::fmt;
 use std::future::poll_fn;
@@ -45,6 +46,12 @@ mod sealed {
 
         /// Whether `error` says that there is no room now.
         fn is_full(error: &Self::Error) -> bool;
+
+        /// The end's own call of that name.
+        fn set_trace_id(&mut self, trace_id: Option<TraceId>);
+
+        /// The end's own call of that name.
+        fn set_in_reply_to(&mut self, sequence: Option<Sequence>);
     }
 }
 
@@ -63,6 +70,14 @@ impl<F: Format> sealed::Publish for TransportProducer<F> {
     fn is_full(error: &TransportError) -> bool {
         matches!(error, TransportError::Full)
     }
+
+    fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
+        self.set_trace_id(trace_id);
+    }
+
+    fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
+        self.set_in_reply_to(sequence);
+    }
 }
 
 impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
@@ -79,6 +94,14 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
 
     fn is_full(error: &TypedPublishError) -> bool {
         matches!(error, TypedPublishError::Transport(TransportError::Full))
+    }
+
+    fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
+        self.set_trace_id(trace_id);
+    }
+
+    fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
+        self.set_in_reply_to(sequence);
     }
 }
 
@@ -145,19 +168,50 @@ impl<P: Publish> AsyncProducer<P> {
         publish(&mut self.producer, &mut self.bell, message, kind).await
     }
 
-    /// The end that is wrapped, for its peers and reports.
-    pub fn get_ref(&self) -> &P {
-        &self.producer
+    /// Sends `message` if there is room now.
+    ///
+    /// # Errors
+    /// What `P` answers at once: `Full` among others. Nothing was sent.
+    pub fn try_publish(&mut self, message: &P::Message, kind: u8) -> Result<Sequence, P::Error> {
+        self.producer.publish_now(message, kind)
     }
 
-    /// The end that is wrapped. Sending through it directly is fine.
-    pub fn get_mut(&mut self) -> &mut P {
-        &mut self.producer
+    /// As [`TransportProducer::set_trace_id`].
+    pub fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
+        self.producer.set_trace_id(trace_id);
+    }
+
+    /// As [`TransportProducer::set_in_reply_to`].
+    pub fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
+        self.producer.set_in_reply_to(sequence);
+    }
+
+    /// The end that is wrapped, for what it can be asked.
+    pub fn get_ref(&self) -> &P {
+        &self.producer
     }
 
     /// The end that was wrapped.
     pub fn into_inner(self) -> P {
         self.producer
+    }
+
+    disruptor_mp::producer_end_methods!(end [pub]);
+}
+
+impl<P: Publish> HasProducer for AsyncProducer<P> {
+    type Carries = P::Carries;
+
+    fn base(&self) -> &ProducerBase<P::Carries> {
+        self.producer.base()
+    }
+
+    fn base_mut(&mut self) -> ProducerMut<'_, P::Carries> {
+        self.producer.base_mut()
+    }
+
+    fn counts_anew(&mut self) {
+        self.producer.counts_anew();
     }
 }
 

@@ -6,8 +6,8 @@
 use super::bell::Bell;
 use super::receive::poll_message;
 use super::send::{RoomBell, publish};
-use crate::topology::{Broadcast, WorkerEnd};
-use crate::transport::{Format, Message, Records, TransportError, TransportResult};
+use crate::topology::{Broadcast, UrgentHandle, WorkerEnd};
+use crate::transport::{BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportResult};
 use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
 use std::future::poll_fn;
 use std::io;
@@ -100,9 +100,7 @@ impl<F: Format> AsyncWorker<F> {
     /// # Errors
     /// As there.
     pub async fn answer(&mut self, step: Sequence, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        let (_, responses) = self.worker.rings();
-        responses.set_in_reply_to(Some(step));
-        publish(responses, &mut self.room, bytes, kind).await
+        publish(self.worker.responses_to(step), &mut self.room, bytes, kind).await
     }
 
     /// The end that is wrapped.
@@ -110,9 +108,15 @@ impl<F: Format> AsyncWorker<F> {
         &self.worker
     }
 
-    /// The end that is wrapped. Its calls block the thread; those with [`Patience::Now`] do not.
-    pub fn get_mut(&mut self) -> &mut WorkerEnd<F> {
-        &mut self.worker
+    /// As [`WorkerEnd::take_urgent`]. Its calls block the thread; those with [`Patience::Now`] do not.
+    pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
+        self.urgent_bell = None;
+        self.worker.take_urgent()
+    }
+
+    /// As [`WorkerEnd::rings`]. Calls that wait block the thread; those with [`Patience::Now`] do not.
+    pub fn rings(&mut self) -> (BorrowedConsumer<'_, F>, BorrowedProducer<'_, F>) {
+        self.worker.rings()
     }
 
     /// The end that was wrapped.
@@ -156,7 +160,7 @@ impl<F: Format> AsyncBroadcast<'_, F> {
     /// # Errors
     /// As [`Broadcast::answer`].
     pub async fn answer(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        publish(self.broadcast.responses(), self.room, bytes, kind).await
+        publish(self.broadcast.responses_mut(), self.room, bytes, kind).await
     }
 
     /// Gives it back without acknowledging it: the next call returns it again.

@@ -4,7 +4,7 @@
 //! worker's end, so there is one at a time.
 
 use crate::transport::{
-    Format, Message, Records, TransportConsumer, TransportError, TransportProducer, TransportResult,
+    BorrowedProducer, Format, Message, Records, TransportConsumer, TransportError, TransportProducer, TransportResult,
 };
 use disruptor_mp::{Patience, Sequence};
 use std::ops::Deref;
@@ -93,13 +93,18 @@ impl<'a, F: Format> Broadcast<'a, F> {
 
     /// The ring to answer on, for answers that are encoded in place. Every message that is sent there answers this
     /// broadcast.
-    pub fn responses(&mut self) -> &mut TransportProducer<F> {
+    pub fn responses(&mut self) -> BorrowedProducer<'_, F> {
+        BorrowedProducer::new(self.responses)
+    }
+
+    /// The same, for this crate.
+    pub(crate) fn responses_mut(&mut self) -> &mut TransportProducer<F> {
         self.responses
     }
 
-    /// The same, beside the message.
-    pub(super) fn parts(&mut self) -> (&Message<'a, F>, &mut TransportProducer<F>) {
-        (&self.message, self.responses)
+    /// That ring beside the message.
+    pub(super) fn parts(&mut self) -> (&Message<'a, F>, BorrowedProducer<'_, F>) {
+        (&self.message, BorrowedProducer::new(self.responses))
     }
 
     /// Gives it back without acknowledging it: the next call returns it again.

@@ -104,7 +104,7 @@ impl<F: Format> Topology<F> {
             if waited >= self.rendezvous_timeout || scheduler.peers.iter_mut().any(cannot_come) {
                 // A process that has ended a moment ago may have joined a moment before.
                 scheduler.look();
-                let ring = scheduler.broadcast_ring().try_clone_fd().ok().and_then(RingAccess::of_file);
+                let ring = scheduler.broadcast_mut().try_clone_fd().ok().and_then(RingAccess::of_file);
                 let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready());
                 let missing = missing.map(|peer| describe(peer, ring)).collect();
                 return Err(LaunchError::Missing { missing, waited });

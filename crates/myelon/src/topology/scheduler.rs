@@ -14,7 +14,7 @@ use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
 use super::urgent::UrgentError;
-use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
+use crate::transport::{BorrowedProducer, Format, Records, TransportError, TransportProducer, TransportResult};
 use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Sequence};
 use std::fmt;
@@ -129,7 +129,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// `Publish` with `ConsumerDied` if the ring is full and waits for a dead worker: [restart](Self::restart) it, or
     /// close. `RequiredConsumer` for managed patience; `Full`, `TooLarge`, and so on.
     pub fn broadcast(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        let sent = self.broadcast_ring().send(bytes, kind, patience);
+        let sent = self.broadcast_mut().send(bytes, kind, patience);
         self.note_sent();
         sent
     }
@@ -203,7 +203,12 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// The broadcast ring's producer: for messages that are encoded in place, and for what it knows of its consumers.
-    pub fn broadcast_ring(&mut self) -> &mut TransportProducer<F> {
+    pub fn broadcast_ring(&mut self) -> BorrowedProducer<'_, F> {
+        BorrowedProducer::new(self.broadcast_mut())
+    }
+
+    /// The same, for this crate. Whoever sends says so by [`note_sent`](Self::note_sent).
+    pub(crate) fn broadcast_mut(&mut self) -> &mut TransportProducer<F> {
         self.broadcast.as_mut().expect("a topology is open until it is closed, which takes it")
     }
 
@@ -293,7 +298,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// What the broadcast ring's table says of worker `rank` now.
     fn table_entry(&mut self, rank: usize) -> Option<ConsumerInfo> {
-        let table = self.broadcast_ring().consumers();
+        let table = self.broadcast_mut().consumers();
         table.into_iter().find(|info| info.id == self.peers[rank].id)
     }
 

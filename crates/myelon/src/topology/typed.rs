@@ -3,17 +3,21 @@
 //! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`], [`TypedBroadcast`]. **Builds on:** the ends of
 //! bytes, which do everything but encode and decode. **May touch it:** one process each, one thread at a time.
 
-use super::answer::{Answer, Outcome, Whom};
+use super::answer::{Answer, Change, Outcome, Whom};
 use super::broadcast::Broadcast;
 use super::description::Topology;
-use super::error::{LaunchError, WorkerJoinError};
+use super::error::{LaunchError, RestartError, WorkerJoinError};
 use super::invitation::Invitation;
 use super::launch::Workers;
+use super::report::WorkerReport;
 use super::scheduler::{Departure, SchedulerEnd};
-use super::urgent::UrgentError;
+use super::successor::Arrival;
+use super::urgent::{UrgentError, UrgentHandle};
 use super::worker::WorkerEnd;
 use crate::codec::{Codec, OlderVersion, decode_as, older_tags, older_version};
-use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
+use crate::transport::{
+    BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportProducer, TransportResult,
+};
 use crate::typed_transport::TypedPublishError;
 use disruptor_mp::{Patience, Sequence, or_end};
 use std::fmt;
@@ -79,7 +83,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as there. Nothing was sent.
     pub fn broadcast(&mut self, message: &B, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        let sent = send(self.raw.broadcast_ring(), &mut self.scratch, message, kind, patience);
+        let sent = send(self.raw.broadcast_mut(), &mut self.scratch, message, kind, patience);
         self.raw.note_sent();
         Ok(sent?)
     }
@@ -113,9 +117,65 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         raw.gather_for(step, whom, deadline).into_iter().map(|answer| TypedAnswer::of(answer, older)).collect()
     }
 
-    /// The end of bytes under it, for everything else: restarting, looking after workers, reading in place.
-    pub fn raw_mut(&mut self) -> &mut SchedulerEnd<F> {
-        &mut self.raw
+    /// [`SchedulerEnd::broadcast`] of bytes, which the workers take for a message of type `B`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn broadcast_raw(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.raw.broadcast(bytes, kind, patience)
+    }
+
+    /// [`SchedulerEnd::receive`]: the next message of worker `rank` as its bytes, in place.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn receive_raw(&mut self, rank: usize, deadline: Instant) -> Result<Message<'_, F>, Outcome> {
+        self.raw.receive(rank, deadline)
+    }
+
+    /// As [`SchedulerEnd::restart`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
+        self.raw.restart(rank)
+    }
+
+    /// As [`SchedulerEnd::wait_for`].
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn wait_for(&mut self, rank: usize, deadline: Instant) -> Arrival {
+        self.raw.wait_for(rank, deadline)
+    }
+
+    /// As [`SchedulerEnd::check_workers`].
+    pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
+        self.raw.check_workers()
+    }
+
+    /// As [`SchedulerEnd::report`].
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn report(&mut self, rank: usize) -> WorkerReport {
+        self.raw.report(rank)
+    }
+
+    /// As [`SchedulerEnd::broadcast_ring`]. Bytes that are sent through it are taken for messages of type `B`.
+    pub fn broadcast_ring(&mut self) -> BorrowedProducer<'_, F> {
+        self.raw.broadcast_ring()
+    }
+
+    /// The end of bytes under it, for what it can be asked.
+    pub fn raw(&self) -> &SchedulerEnd<F> {
+        &self.raw
     }
 
     /// As [`SchedulerEnd::close`].
@@ -250,9 +310,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         kind: u8,
         patience: Patience,
     ) -> Result<Sequence, TypedPublishError> {
-        let (_, responses) = self.raw.rings();
-        responses.set_in_reply_to(Some(step));
-        Ok(send(responses, &mut self.scratch, answer, kind, patience)?)
+        Ok(send(self.raw.responses_to(step), &mut self.scratch, answer, kind, patience)?)
     }
 
     /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same
@@ -270,7 +328,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
             let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
                 // It would be taken for the answer to the last step before it.
                 true => Ok(()),
-                false => Ok(send(raw.responses(), scratch, &answer, kind, Patience::Endless).map(drop)?),
+                false => Ok(send(raw.responses_mut(), scratch, &answer, kind, Patience::Endless).map(drop)?),
             });
             if let Err(error) = answered {
                 raw.release_unread();
@@ -280,9 +338,32 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         Ok(())
     }
 
-    /// The end of bytes under it, for everything else.
-    pub fn raw_mut(&mut self) -> &mut WorkerEnd<F> {
-        &mut self.raw
+    /// [`WorkerEnd::next`]: the next broadcast as its bytes, in place, to be answered in bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn next_raw(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
+        self.raw.next(patience)
+    }
+
+    /// As [`WorkerEnd::take_urgent`]. Its messages are bytes.
+    pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
+        self.raw.take_urgent()
+    }
+
+    /// As [`WorkerEnd::rings`]. What is sent there is taken for messages of type `A`.
+    pub fn rings(&mut self) -> (BorrowedConsumer<'_, F>, BorrowedProducer<'_, F>) {
+        self.raw.rings()
+    }
+
+    /// As [`WorkerEnd::leave`].
+    pub fn leave(self) {
+        self.raw.leave();
+    }
+
+    /// The end of bytes under it, for what it can be asked.
+    pub fn raw(&self) -> &WorkerEnd<F> {
+        &self.raw
     }
 }
 
@@ -304,7 +385,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 ///
 /// fn work() -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
-///     let is_first = worker.raw_mut().rank() == 0;
+///     let is_first = worker.raw().rank() == 0;
 ///     while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
 ///         // Only the first rank answers. The scheduler asks it alone: `gather_for(step, Whom::Rank(0), ..)`.
 ///         if is_first {
@@ -359,7 +440,7 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as [`Broadcast::answer`]. Nothing was sent.
     pub fn answer(&mut self, answer: &A, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        Ok(send(self.raw.responses(), self.scratch, answer, kind, patience)?)
+        Ok(send(self.raw.responses_mut(), self.scratch, answer, kind, patience)?)
     }
 
     /// Gives it back without acknowledging it: the next call returns it again.

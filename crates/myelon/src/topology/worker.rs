@@ -11,7 +11,8 @@ use super::orphan::{Tie, die_with_parent, is_our_parent};
 use super::refusal::tell;
 use super::urgent::{Lane, UrgentHandle};
 use crate::transport::{
-    Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult,
+    BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportBuilder, TransportConsumer, TransportError,
+    TransportProducer, TransportResult,
 };
 use disruptor_mp::liveness::process::InheritedPipe;
 use disruptor_mp::liveness::{Ending, Refusal};
@@ -171,8 +172,7 @@ impl<F: Format> WorkerEnd<F> {
     /// # Errors
     /// As [`respond`](Self::respond).
     pub fn answer(&mut self, step: Sequence, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.responses.set_in_reply_to(Some(step));
-        self.responses.send(bytes, kind, patience)
+        self.responses_to(step).send(bytes, kind, patience)
     }
 
     /// Answers the broadcast that was handed out last, by [`next`](Self::next) or [`serve`](Self::serve), or the one
@@ -206,10 +206,16 @@ impl<F: Format> WorkerEnd<F> {
     }
 
     /// Both rings, for programs that do more with them than [`next`](Self::next) and [`answer`](Self::answer). Say
-    /// which broadcast the messages answer, by [`set_in_reply_to`](TransportProducer::set_in_reply_to) with its
+    /// which broadcast the messages answer, by [`set_in_reply_to`](BorrowedProducer::set_in_reply_to) with its
     /// [sequence](Message::sequence).
-    pub fn rings(&mut self) -> (&mut TransportConsumer<F>, &mut TransportProducer<F>) {
-        (&mut self.broadcasts, &mut self.responses)
+    pub fn rings(&mut self) -> (BorrowedConsumer<'_, F>, BorrowedProducer<'_, F>) {
+        (BorrowedConsumer::new(&mut self.broadcasts), BorrowedProducer::new(&mut self.responses))
+    }
+
+    /// The ring of the answers, whose messages from now on answer the broadcast `step`.
+    pub(crate) fn responses_to(&mut self, step: Sequence) -> &mut TransportProducer<F> {
+        self.responses.set_in_reply_to(Some(step));
+        &mut self.responses
     }
 
     /// Hands every broadcast to `handler`, with the ring on which it is answered, until the scheduler closes the
@@ -222,11 +228,11 @@ impl<F: Format> WorkerEnd<F> {
     /// the topology was closed.
     pub fn serve<E: From<TransportError>>(
         &mut self,
-        mut handler: impl FnMut(&Message<'_, F>, &mut TransportProducer<F>) -> Result<(), E>,
+        mut handler: impl FnMut(&Message<'_, F>, &mut BorrowedProducer<'_, F>) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(mut broadcast) = self.next_or_end(Patience::Endless)? {
-            let (message, responses) = broadcast.parts();
-            if let Err(error) = handler(message, responses) {
+            let (message, mut responses) = broadcast.parts();
+            if let Err(error) = handler(message, &mut responses) {
                 broadcast.release_unread();
                 return Err(error);
             }

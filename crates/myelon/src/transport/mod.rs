@@ -6,6 +6,7 @@
 //! | sending: with any patience, encoding in place | [`TransportProducer::send`], [`TransportProducer::send_with`] |
 //! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
 //! | keeping messages while newer ones are received; a `for` loop | [`TransportConsumer::next_held`], [`HeldMessage`]; [`messages`](TransportConsumer::messages) |
+//! | an end that belongs to another one, such as a topology's | [`BorrowedProducer`], [`BorrowedConsumer`] |
 //! | how messages lie in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
@@ -15,6 +16,7 @@
 //! RFC 0007.
 
 mod aside;
+mod borrowed;
 mod buffer;
 mod builder;
 mod clock;
@@ -36,6 +38,7 @@ mod session;
 mod split;
 mod wait;
 
+pub use borrowed::{BorrowedConsumer, BorrowedProducer};
 pub use builder::TransportBuilder;
 pub use clock::monotonic_ns;
 pub use consumer::{FramedTransportConsumer, MmapFramedTransportConsumer, MmapTransportConsumer, TransportConsumer};

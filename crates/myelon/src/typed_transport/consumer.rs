@@ -7,7 +7,9 @@ use super::error::TypedReceiveError;
 use super::held::HeldTyped;
 use super::message::{Reading, Tally, TypedMessage};
 use crate::codec::{Codec, OlderVersion, older_tags, older_version};
-use crate::transport::{Format, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult};
+use crate::transport::{
+    Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult,
+};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::liveness::{RefusalCause, leave_refusal};
 use disruptor_mp::{
@@ -151,6 +153,25 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         let Self { raw, reading, builder, .. } = self;
         let message = raw.next_or(patience, |end, reason| go_on(builder, reading, end, reason))?;
         Ok(message.map(|message| TypedMessage::new(message, reading)))
+    }
+
+    /// [`next`](Self::next) as its bytes, which may be a message of an [older version](Self::is_of_older_version) of
+    /// `T`, or none.
+    ///
+    /// # Errors
+    /// As [`TransportConsumer::next`].
+    pub fn next_raw(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+        let Self { raw, reading, builder, .. } = self;
+        raw.next_or(patience, |end, reason| go_on(builder, reading, end, reason))
+    }
+
+    /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is
+    /// none now.
+    ///
+    /// # Errors
+    /// As [`next_raw`](Self::next_raw): a message that cannot be read was skipped as well.
+    pub fn skip(&mut self) -> TransportResult<bool> {
+        Ok(self.next_raw(Patience::Now)?.is_some())
     }
 
     /// Goes on in the ring that has replaced this one, if `reason` says so and there is one.
@@ -309,14 +330,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         self.reading.tally.undecodable()
     }
 
-    /// The transport under the stream.
+    /// The transport under the stream, for what it can be asked.
     pub fn raw(&self) -> &TransportConsumer<F> {
         &self.raw
-    }
-
-    /// The transport under the stream, whose messages can be received as bytes as well.
-    pub fn raw_mut(&mut self) -> &mut TransportConsumer<F> {
-        &mut self.raw
     }
 
     disruptor_mp::consumer_end_methods!(end [pub]);

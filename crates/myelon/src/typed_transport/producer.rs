@@ -4,8 +4,8 @@
 //! process, one thread at a time.
 
 use super::error::TypedPublishError;
-use crate::codec::Codec;
-use crate::transport::{Format, Records, TransportBuilder, TransportProducer, TransportResult};
+use crate::codec::{Codec, EncodeShort};
+use crate::transport::{Format, Records, TraceId, TransportBuilder, TransportProducer, TransportResult};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::counters::ids;
 use disruptor_mp::{CounterHandle, Patience, Place, Sequence};
@@ -157,14 +157,41 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         Ok(sequence)
     }
 
-    /// The transport under the stream: what it can send, whom it waits for.
-    pub fn raw(&self) -> &TransportProducer<F> {
-        &self.raw
+    /// Sends `bytes`, which are taken for a message of type `T`: for what was encoded before, or elsewhere.
+    ///
+    /// # Errors
+    /// As [`TransportProducer::send`]. Nothing was sent.
+    pub fn send_raw(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.raw.send(bytes, kind, patience)
     }
 
-    /// The transport under the stream. Bytes that are sent through it are taken for messages of type `T`.
-    pub fn raw_mut(&mut self) -> &mut TransportProducer<F> {
-        &mut self.raw
+    /// Sends what `encode` writes, which is taken for a message of type `T`: see [`TransportProducer::send_with`].
+    ///
+    /// # Errors
+    /// As there. Nothing was sent.
+    pub fn send_raw_with(
+        &mut self,
+        kind: u8,
+        size_hint: usize,
+        patience: Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        self.raw.send_with(kind, size_hint, patience, encode)
+    }
+
+    /// As [`TransportProducer::set_trace_id`].
+    pub fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
+        self.raw.set_trace_id(trace_id);
+    }
+
+    /// As [`TransportProducer::set_in_reply_to`].
+    pub fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
+        self.raw.set_in_reply_to(sequence);
+    }
+
+    /// The transport under the stream, for what it can be asked: the longest message that it sends, whom it waits for.
+    pub fn raw(&self) -> &TransportProducer<F> {
+        &self.raw
     }
 
     /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if

@@ -22,7 +22,7 @@ fn victim_that_awaits_room_in_vain() {
     let (producer, _consumer) = ends::<Records>(4096);
     let mut producer = AsyncProducer::new(producer);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    while producer.get_mut().try_publish(&[0; 100], 0).is_ok() {}
+    while producer.try_publish(&[0; 100], 0).is_ok() {}
     let mut wait = |time| {
         let waited = runtime.block_on(async { tokio::time::timeout(time, producer.publish(&[0; 100], 0)).await });
         waited.map(drop).expect_err("there is no room");

@@ -71,7 +71,7 @@ fn a_sender_is_told_that_the_consumer_died_for_which_the_ring_is_full() {
             AsyncProducer::new(FramedTransportProducer::<Records>::create(names.name("s"), DEPTH).unwrap());
         let mut victim = victim("consume", &names.name("s"));
         runtime.block_on(async {
-            while producer.get_mut().try_publish(b"more", 0).is_ok() {}
+            while producer.try_publish(b"more", 0).is_ok() {}
             let mut wait = std::pin::pin!(producer.publish(b"too much", 0));
             let still = tokio::time::timeout(std::time::Duration::from_millis(30), wait.as_mut()).await;
             assert!(still.is_err(), "it waits for a consumer that lives: {still:?}");

@@ -46,7 +46,7 @@ fn awaits_its_room<F: Format>(depth: usize, len: usize) {
     in_either_runtime("a message that awaits room", |runtime| {
         runtime.block_on(async {
             let (mut producer, mut consumer) = ends::<Counted, F>(depth);
-            while producer.get_mut().try_publish(&Counted(vec![1; len]), 0).is_ok() {}
+            while producer.try_publish(&Counted(vec![1; len]), 0).is_ok() {}
             ENCODED.store(0, Ordering::Relaxed);
             let sent = Counted(vec![2; len]);
             // Many more looks than any message may have encodings.

@@ -1,7 +1,6 @@
 //! Both ends of a topology as tasks of one thread: an end that blocks the thread blocks the other end, and the test
 //! with it.
 
-use myelon::Patience;
 use myelon::asynchronous::{AsyncScheduler, AsyncWorker};
 use myelon::topology::{Arrival, Outcome, SchedulerEnd, Topology, Whom, WorkerEnd, Workers};
 use std::future::Future;
@@ -89,7 +88,7 @@ fn a_broadcast_into_a_full_ring_waits_for_a_worker_of_the_same_thread() {
     let (scheduler, mut workers) = met(&topology);
     on_one_thread(async {
         let mut scheduler = AsyncScheduler::new(scheduler);
-        while scheduler.get_mut().broadcast(&[7; 1000], 0, Patience::Now).is_ok() {}
+        while scheduler.try_broadcast(&[7; 1000], 0).is_ok() {}
         let last = scheduler.get_ref().last_broadcast();
         // Dropped before it was ready, it has sent nothing, and used up no sequence.
         let given_up = tokio::time::timeout(Duration::from_millis(20), scheduler.broadcast(&[8; 1000], 0)).await;
@@ -124,7 +123,7 @@ fn a_gather_that_is_cancelled_has_handed_out_nothing() {
         drop(broadcast);
         let answers = scheduler.gather_for(step, Whom::All, soon()).await;
         assert!(answers.iter().all(|answer| answer.step == Some(step)), "{answers:?}");
-        assert_eq!(scheduler.get_mut().report(0).unwanted, myelon::topology::Unwanted::default());
+        assert_eq!(scheduler.report(0).unwanted, myelon::topology::Unwanted::default());
         scheduler.close().await;
         assert_eq!(quick.await.unwrap(), 1);
         assert!(late.next().await.unwrap().is_none());

@@ -130,7 +130,7 @@ fn damaged_messages_of_an_older_version_are_errors() {
     let names = ShmGuard::new();
     let mut producer = TypedProducer::<serde::StepV1>::create(names.name("s"), 1 << 16).unwrap();
     let mut consumer = TypedConsumer::<serde::Step>::attach(names.name("s"), 0, MyelonWaitStrategy::Adaptive).unwrap();
-    producer.raw_mut().publish(&[1, 2, 3], 0).unwrap();
+    producer.send_raw(&[1, 2, 3], 0, Patience::Endless).unwrap();
     let error = consumer.receive_owned(Patience::Endless).unwrap_err();
     assert!(matches!(error, TypedReceiveError::Undecodable { .. }), "{error}");
     assert_eq!(consumer.undecodable(), 1);

@@ -129,7 +129,7 @@ fn a_message_whose_decoding_panics_is_not_acknowledged_either_and_can_be_stepped
         assert!(catch_unwind(AssertUnwindSafe(|| consumer.receive_owned(Patience::Now))).is_err());
         assert!(!producer.is_consumed(0));
     }
-    assert!(consumer.raw_mut().skip().unwrap());
+    assert!(consumer.skip().unwrap());
     assert_eq!(consumer.receive_owned(Patience::Endless).unwrap().unwrap().0, Fragile(14));
 }
 
@@ -147,7 +147,7 @@ fn a_message_that_cannot_be_encoded_is_not_sent_and_the_stream_goes_on() {
 /// Bytes that are no step, between two that are.
 fn with_garbage_between(producer: &mut myelon::typed_transport::TypedProducer<RkyvStep, Frame>) {
     producer.publish(&step(1), 0).unwrap();
-    producer.raw_mut().publish(&[0xFF; 100], 4).unwrap();
+    producer.send_raw(&[0xFF; 100], 4, Patience::Endless).unwrap();
     producer.publish(&step(2), 0).unwrap();
 }
 
@@ -179,7 +179,7 @@ fn bytes_that_are_no_message_are_stepped_over_when_asked_and_counted() {
 #[test]
 fn a_lease_on_bytes_that_are_no_message_can_be_given_back_or_dropped() {
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<RkyvStep, Frame>::new();
-    producer.raw_mut().publish(&[0xFF; 100], 4).unwrap();
+    producer.send_raw(&[0xFF; 100], 4, Patience::Endless).unwrap();
     producer.publish(&step(2), 0).unwrap();
     let message = consumer.next(Patience::Now).unwrap().unwrap();
     assert!(message.get().is_err());

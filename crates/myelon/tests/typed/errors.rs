@@ -98,12 +98,12 @@ myelon::rkyv_message!(Located);
 
 fn undecodable<T: Codec>(facts: &[&str]) {
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<T, Frame>::new();
-    producer.raw_mut().publish(&[0xFF; 100], 4).unwrap();
+    producer.send_raw(&[0xFF; 100], 4, Patience::Endless).unwrap();
     says(
         consumer.next(Patience::Now).unwrap().unwrap().decode(),
         &[&[T::CODEC, "could not decode 100 bytes"], facts].concat(),
     );
-    producer.raw_mut().publish(&[0xFF; 100], 4).unwrap();
+    producer.send_raw(&[0xFF; 100], 4, Patience::Endless).unwrap();
     says(
         consumer.receive_owned(Patience::Now),
         &[&["message 1 of kind 4 was skipped", "could not decode 100 bytes"], facts].concat(),

@@ -192,7 +192,7 @@ fn waits_for_its_own_room<T: Codec, F: Format>(depth: usize, messages: [&T; 2]) 
         let mut room = vec![0; 1 << 20];
         let len = message.encode(&mut T::Scratch::default(), &mut room).unwrap();
         let untyped =
-            taken_behind::<T, F>(depth, before, |producer| Ok(producer.raw_mut().try_publish(&room[..len], 0)?));
+            taken_behind::<T, F>(depth, before, |producer| Ok(producer.send_raw(&room[..len], 0, Patience::Now)?));
         assert!(untyped > 0);
         for patience in [|| Patience::Now, || Patience::Until(Instant::now() + Duration::from_millis(20))] {
             let typed = taken_behind::<T, F>(depth, before, |producer| producer.send(message, 0, patience()));
@@ -268,7 +268,7 @@ fn hint_is_not_waited_for<F: Format>(depth: usize) {
         let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Hinted, F>::of_depth(depth);
         // A message of another length before: that one is no room to wait for either.
         let fill = vec![0; 1000];
-        while producer.raw_mut().try_publish(&fill, 0).is_ok() {}
+        while producer.send_raw(&fill, 0, Patience::Now).is_ok() {}
         drop(consumer.next(Patience::Now).unwrap().unwrap());
         producer.try_publish(&Hinted { hint }, 0).expect("a thousand bytes are free");
     }
@@ -341,7 +341,7 @@ fn a_codec_that_does_not_know_a_length_is_refused_without_it() {
     let Stream { guards: _guards, mut producer, consumer: _consumer } =
         Stream::<Unmeasured, Records>::of_depth(1 << 14);
     // The first attempt has less room than there can be.
-    producer.raw_mut().publish(&[0; 8000], 0).unwrap();
+    producer.send_raw(&[0; 8000], 0, Patience::Endless).unwrap();
     let limit = producer.raw().max_message_bytes();
     let mut refusal = None;
     let encodings = encodings_of(|| refusal = producer.publish(&Unmeasured(1 << 20), 0).err());
@@ -376,7 +376,7 @@ impl Codec for Growing {
 fn a_message_that_changes_while_it_is_sent_is_an_error_and_not_a_loop() {
     let Stream { guards: _guards, mut producer, consumer: _consumer } = Stream::<Growing, Records>::of_depth(1 << 14);
     // The first attempt has less room than there can be.
-    producer.raw_mut().publish(&[0; 8000], 0).unwrap();
+    producer.send_raw(&[0; 8000], 0, Patience::Endless).unwrap();
     let message = Growing(Cell::new(0));
     let TypedPublishError::Codec(CodecError::Encode { source, .. }) = producer.publish(&message, 0).unwrap_err() else {
         panic!("another error than that of the codec")

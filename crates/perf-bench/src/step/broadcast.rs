@@ -105,7 +105,7 @@ fn work_until_stop(workers: &mut [WorkerEnd]) -> Result<(), Stop> {
     let mut stopped = 0;
     while stopped < workers.len() {
         for worker in &mut *workers {
-            let (broadcasts, responses) = worker.rings();
+            let (mut broadcasts, mut responses) = worker.rings();
             let Some(step) = broadcasts.next(Patience::Now)? else { continue };
             if step.kind() == KIND_STOP {
                 stopped += 1;

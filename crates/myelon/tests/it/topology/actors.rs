@@ -3,7 +3,7 @@
 
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::topology::{Departure, Invitation, Outcome, Topology, Whom, WorkerEnd, Workers};
-use myelon::transport::{AlignedFixedFrame, Format, FramedTransportProducer, Message, TransportError};
+use myelon::transport::{AlignedFixedFrame, BorrowedProducer, Format, Message, TransportError};
 use myelon::{ConsumeError, Patience};
 use rustix::process::Pid;
 use std::process::{Command, Stdio};
@@ -47,12 +47,12 @@ fn victim_worker() {
             }
         }
         "stops halfway" => {
-            let (broadcasts, responses) = worker.rings();
+            let (mut broadcasts, mut responses) = worker.rings();
             let _step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
-            stop_halfway(responses);
+            stop_halfway(&mut responses);
         }
         "answers once" => {
-            let (broadcasts, responses) = worker.rings();
+            let (mut broadcasts, mut responses) = worker.rings();
             let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
             responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).unwrap();
         }
@@ -79,11 +79,11 @@ fn victim_worker() {
         }
         "ends well after one" => assert_eq!(answer_one_and_fail(&mut worker, || Err(())), Err(())),
         "never answers" => {
-            let (broadcasts, _) = worker.rings();
+            let (mut broadcasts, _) = worker.rings();
             while broadcasts.next(Patience::Endless).is_ok() {}
         }
         "says what its children inherit" => {
-            let (broadcasts, responses) = worker.rings();
+            let (mut broadcasts, mut responses) = worker.rings();
             let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
             let invitation = std::env::var(myelon::topology::INVITATION_VARIABLE).unwrap();
             let inode = invitation.split("pipe-inode=").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
@@ -123,7 +123,7 @@ fn victim_worker() {
             worker.serve(shout).unwrap();
         }
         "answers without end" => {
-            let (broadcasts, responses) = worker.rings();
+            let (mut broadcasts, mut responses) = worker.rings();
             let step = broadcasts.next(Patience::Until(soon())).unwrap().unwrap();
             while responses.send(&[0; 4096], step.kind(), Patience::Endless).is_ok() {}
         }
@@ -172,14 +172,14 @@ fn victim_scheduler() {
         for _ in 0..2 {
             scheduler.broadcast(b"both", 1, Patience::Until(soon())).unwrap();
         }
-        stop_halfway(scheduler.broadcast_ring());
+        stop_halfway(&mut scheduler.broadcast_ring());
     }
     round(&mut scheduler, "hello");
     for rank in 0..2 {
         say(&format!("WORKER {}", scheduler.worker_pid(rank).unwrap()));
     }
     match role.as_str() {
-        "stops halfway" => stop_halfway(scheduler.broadcast_ring()),
+        "stops halfway" => stop_halfway(&mut scheduler.broadcast_ring()),
         "waits for any" => drop(scheduler.gather(Whom::Any, soon())),
         "waits for all" => drop(scheduler.gather(Whom::All, soon())),
         "panics" | "panics among strangers" => {
@@ -281,12 +281,12 @@ fn answer_one_and_fail(worker: &mut WorkerEnd, fail: impl Fn() -> Result<(), ()>
 }
 
 /// Answers in capitals.
-fn shout<F: Format>(step: &Message<'_, F>, responses: &mut FramedTransportProducer<F>) -> Result<(), TransportError> {
+fn shout<F: Format>(step: &Message<'_, F>, responses: &mut BorrowedProducer<'_, F>) -> Result<(), TransportError> {
     responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).map(drop)
 }
 
 /// Writes half of a large message into the ring, says so, and goes no further.
-pub(crate) fn stop_halfway(ring: &mut FramedTransportProducer) {
+pub(crate) fn stop_halfway(ring: &mut BorrowedProducer<'_>) {
     let sent = ring.send_with(1, LARGE_BYTES, Patience::Until(soon()), |into| {
         into[..LARGE_BYTES / 2].fill(b'X');
         say("HALFWAY");

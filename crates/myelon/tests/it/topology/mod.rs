@@ -5,6 +5,7 @@
 mod actors;
 mod descriptions;
 mod endings;
+mod lent;
 mod meeting;
 mod refusals;
 mod reports;

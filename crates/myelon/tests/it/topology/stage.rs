@@ -1,6 +1,7 @@
 //! What every test of a topology needs: a session that nobody else has, and proof that nothing is left of it.
 
-use myelon::topology::{Answer, Outcome, SchedulerEnd, Topology, Whom};
+use myelon::topology::{Answer, Outcome, SchedulerEnd, Topology, Whom, WorkerEnd, Workers};
+use myelon::transport::Records;
 use myelon::{GcOutcome, Patience, gc};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -74,6 +75,16 @@ pub(crate) fn of_label(label: &str, workers: usize) -> Topology {
 /// When a wait that has gone wrong ends.
 pub(crate) fn soon() -> Instant {
     Instant::now() + PATIENCE
+}
+
+/// A session whose workers' ends are driven by the test.
+pub(crate) fn in_one_process(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEnd>) {
+    std::thread::scope(|scope| {
+        let join = |rank| WorkerEnd::<Records>::join(&topology.invitation(rank).unwrap()).unwrap();
+        let joining: Vec<_> = (0..topology.worker_count()).map(|rank| scope.spawn(move || join(rank))).collect();
+        let scheduler = topology.launch(Workers::started_elsewhere()).unwrap();
+        (scheduler, joining.into_iter().map(|joined| joined.join().unwrap()).collect())
+    })
 }
 
 /// Broadcasts `text`, and expects it back from every worker in capitals.

@@ -180,7 +180,7 @@ impl Session {
             Op::Babble(rank) => {
                 let bytes = self.bytes();
                 let Some(worker) = &mut self.workers[rank] else { return };
-                let (_, responses) = worker.rings();
+                let (_, mut responses) = worker.rings();
                 responses.set_in_reply_to(None);
                 responses.send(&bytes, 0, Patience::Now).unwrap();
                 self.listed[rank].items.push_back(Item::Sent { step: None, bytes });

@@ -1,9 +1,9 @@
 //! Types in both directions.
 
 use super::actors::command_of;
-use super::stage::{Stage, soon, until};
+use super::stage::{Stage, soon};
 use myelon::Patience;
-use myelon::topology::{Departure, Invitation, Outcome, TypedScheduler, TypedWorker, Whom, Workers};
+use myelon::topology::{Arrival, Departure, Invitation, Outcome, TypedScheduler, TypedWorker, Whom, Workers};
 use myelon::transport::TransportError;
 use myelon::typed_transport::TypedPublishError;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ fn an_urgent_message_has_the_type_of_the_steps_and_serving_it_answers_none() {
         let answer = scheduler.gather_for(sent, Whom::Rank(0), soon()).remove(0);
         assert_eq!((answer.outcome.unwrap(), answer.step), ((Sum { step: number, tokens: 3 }, 4), Some(sent)));
     }
-    assert_eq!(scheduler.raw_mut().report(0).unwanted, Default::default());
+    assert_eq!(scheduler.report(0).unwanted, Default::default());
 }
 
 #[test]
@@ -84,11 +84,12 @@ fn bytes_of_no_type_end_a_worker_and_not_its_successor() {
     let stage = Stage::new(1);
     let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(stage.topology.clone(), adders()).unwrap();
     // A step without its tokens.
-    scheduler.raw_mut().broadcast(&[1], 1, Patience::Until(soon())).unwrap();
+    scheduler.broadcast_raw(&[1], 1, Patience::Until(soon())).unwrap();
     let ended = scheduler.gather(Whom::All, soon()).remove(0).outcome.unwrap_err();
     assert!(matches!(ended, Outcome::Left), "{ended:?}");
-    scheduler.raw_mut().restart(0).unwrap();
-    until(scheduler.raw_mut(), 0, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
+    scheduler.restart(0).unwrap();
+    let arrival = scheduler.wait_for(0, soon());
+    assert!(matches!(arrival, Arrival::Joined { .. }), "{arrival:?}");
     scheduler.broadcast(&Step { number: 2, tokens: vec![3, 4] }, 1, Patience::Until(soon())).unwrap();
     let answer = scheduler.gather(Whom::All, soon()).remove(0);
     assert_eq!(answer.outcome.unwrap(), (Sum { step: 2, tokens: 7 }, 1));

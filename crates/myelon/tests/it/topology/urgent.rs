@@ -1,26 +1,15 @@
 //! The urgent lane: what is urgent overtakes what is not, however full the other ring is.
 
 use super::actors::{by_hand, command, workers};
-use super::stage::{Stage, round, said, soon};
+use super::stage::{Stage, in_one_process, round, said, soon};
 use myelon::Patience;
-use myelon::topology::{Arrival, SchedulerEnd, Topology, UrgentError, Whom, WorkerEnd, Workers};
-use myelon::transport::Records;
+use myelon::topology::{Arrival, SchedulerEnd, UrgentError, Whom, Workers};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
 /// The kind of a message that cancels.
 const CANCEL: u8 = 99;
-
-/// A session with an urgent lane whose workers' ends are driven by the test.
-fn in_one_process(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEnd>) {
-    std::thread::scope(|scope| {
-        let join = |rank| WorkerEnd::<Records>::join(&topology.invitation(rank).unwrap()).unwrap();
-        let joining: Vec<_> = (0..topology.worker_count()).map(|rank| scope.spawn(move || join(rank))).collect();
-        let scheduler = topology.launch(Workers::started_elsewhere()).unwrap();
-        (scheduler, joining.into_iter().map(|joined| joined.join().unwrap()).collect())
-    })
-}
 
 /// Broadcasts until there is no room.
 fn fill(scheduler: &mut SchedulerEnd) -> i64 {

@@ -1,12 +1,11 @@
 //! Schedulers and workers of different versions of their messages.
 
 use super::actors::command_of;
-use super::stage::{BROADCAST_BYTES, Stage, soon, until};
+use super::stage::{BROADCAST_BYTES, Stage, soon};
 use myelon::Patience;
 use myelon::liveness::RefusalCause;
 use myelon::topology::{
-    Departure, Invitation, MeetingPlace, Outcome, SchedulerEnd, TypedScheduler, TypedWorker, Whom, WorkerJoinError,
-    Workers,
+    Arrival, Departure, Invitation, MeetingPlace, Outcome, TypedScheduler, TypedWorker, Whom, WorkerJoinError, Workers,
 };
 use myelon::transport::{TransportBuilder, TransportError};
 use myelon::typed_transport::TypedProducer;
@@ -127,7 +126,7 @@ fn restart_one_by_one<B: myelon::codec::Codec>(
             let sent = scheduler.broadcast(&step(number), 0, Patience::Until(soon())).unwrap();
             if is_restarting {
                 // It may have answered, or not, or have the step in hand.
-                scheduler.raw_mut().restart(restarted).unwrap();
+                scheduler.restart(restarted).unwrap();
             }
             let mut answers = BTreeMap::new();
             while answers.len() < RANKS {
@@ -187,13 +186,12 @@ fn what_an_old_worker_has_sent_is_read_as_that_after_a_new_one_has_taken_its_pla
     let mut scheduler: TypedScheduler<old::Step, Sum> =
         TypedScheduler::launch(stage.topology.clone(), Workers::spawned(spawn)).unwrap();
     let first = scheduler.broadcast(&old::Step { number: 7 }, 0, Patience::Now).unwrap();
-    let answers_waiting = |raw: &mut SchedulerEnd| raw.report(0).answers_waiting == 1;
-    eventually("the answer", PATIENCE, || answers_waiting(scheduler.raw_mut())).unwrap();
+    eventually("the answer", PATIENCE, || scheduler.report(0).answers_waiting == 1).unwrap();
     is_upgraded.store(true, Ordering::Relaxed);
-    let pid = scheduler.raw_mut().worker_pid(0).unwrap();
+    let pid = scheduler.raw().worker_pid(0).unwrap();
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), testkit::Signal::KILL).unwrap();
-    scheduler.raw_mut().restart(0).unwrap();
-    scheduler.raw_mut().wait_for(0, soon());
+    scheduler.restart(0).unwrap();
+    scheduler.wait_for(0, soon());
     let second = scheduler.broadcast(&old::Step { number: 8 }, 0, Patience::Now).unwrap();
     for (step, sum) in [(first, Sum { version: 1, total: 8 }), (second, Sum { version: 2, total: 9 })] {
         let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
@@ -245,9 +243,9 @@ fn a_new_worker_whose_answers_an_old_scheduler_cannot_read_is_refused_and_both_e
     let mut scheduler: TypedScheduler<old::Step, old::Sum> =
         TypedScheduler::launch(stage.topology.clone(), Workers::spawned(spawn)).unwrap();
     is_upgraded.store(true, Ordering::Relaxed);
-    let pid = scheduler.raw_mut().restart(1).unwrap();
-    let (failed, _) = until(scheduler.raw_mut(), 1, |outcome| matches!(outcome, Outcome::JoinFailed { .. }));
-    let Outcome::JoinFailed { pid: failed, refusal: Some(refusal), .. } = &failed else { panic!("{failed:?}") };
+    let pid = scheduler.restart(1).unwrap();
+    let failed = scheduler.wait_for(1, soon());
+    let Arrival::JoinFailed { pid: failed, refusal: Some(refusal), .. } = &failed else { panic!("{failed:?}") };
     assert_eq!((*failed, refusal.cause), (pid, RefusalCause::OtherContent));
     let says = "field `Sum.version` is u8 at position 0 there, but does not exist here";
     assert!(refusal.to_string().contains(says), "{refusal}");

@@ -38,8 +38,8 @@ fn times_without_end_have_no_end_and_are_no_panic() {
     let stage = Stage::new(1);
     let topology = stage.topology.clone().with_rendezvous_timeout(Duration::MAX).with_leave_timeout(Duration::MAX);
     let mut scheduler = topology.launch(Workers::spawned(|_| command("answers"))).unwrap();
-    assert!(scheduler.broadcast_ring().discover_consumers(Duration::MAX));
-    assert!(scheduler.broadcast_ring().discover_consumer_id(&topology.worker_consumer_id(0), Duration::MAX));
+    assert!(scheduler.broadcast_ring().get_ref().discover_consumers(Duration::MAX));
+    assert!(scheduler.broadcast_ring().get_ref().discover_consumer_id(&topology.worker_consumer_id(0), Duration::MAX));
     round(&mut scheduler, "a step");
     assert_eq!(scheduler.close().len(), 1);
     stage.assert_nothing_left();

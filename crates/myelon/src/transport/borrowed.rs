@@ -1,0 +1,224 @@
+//! The ends inside another end, lent to be used and not to be exchanged.
+//!
+//! **Lives here:** [`BorrowedProducer`], [`BorrowedConsumer`]. **Builds on:** the two ends. **May touch it:** who has
+//! the end that lends them.
+//!
+//! A `&mut` of an end could be given to `mem::swap`: then two workers would answer in each other's rings, with numbers
+//! and doorbells of the other one. What is lent here can be swapped as well, but that exchanges two borrows and leaves
+//! the ends where they are.
+
+use super::consumer::TransportConsumer;
+use super::error::{TransportError, TransportResult};
+use super::format::Format;
+use super::message::{HeldMessage, Message};
+use super::prefix::TraceId;
+use super::producer::TransportProducer;
+use super::records::Records;
+use crate::codec::EncodeShort;
+use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer, HasProducer, ProducerBase, ProducerMut};
+use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Sequence, or_end};
+use std::fmt;
+
+/// A [`TransportProducer`] that belongs to another end, such as the ring of a topology's broadcasts: it sends, and
+/// tells what a producer tells.
+///
+/// ```no_run
+/// use myelon::Patience;
+/// use myelon::topology::SchedulerEnd;
+/// use std::time::{Duration, Instant};
+///
+/// fn step(scheduler: &mut SchedulerEnd, tokens: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+///     let mut broadcasts = scheduler.broadcast_ring();
+///     let step = broadcasts.send_with(1, tokens.len(), Patience::Endless, |into| {
+///         into[..tokens.len()].copy_from_slice(tokens); // where the workers read it
+///         Ok(tokens.len())
+///     })?;
+///     broadcasts.wait_until_consumed(step, Instant::now() + Duration::from_secs(1))?;
+///     Ok(())
+/// }
+/// ```
+pub struct BorrowedProducer<'a, F: Format = Records>(&'a mut TransportProducer<F>);
+
+impl<'a, F: Format> BorrowedProducer<'a, F> {
+    #[inline(always)]
+    pub(crate) fn new(producer: &'a mut TransportProducer<F>) -> Self {
+        Self(producer)
+    }
+
+    /// As [`TransportProducer::send`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn send(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.0.send(payload, kind, patience)
+    }
+
+    /// As [`TransportProducer::send_with`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn send_with(
+        &mut self,
+        kind: u8,
+        size_hint: usize,
+        patience: Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        self.0.send_with(kind, size_hint, patience, encode)
+    }
+
+    /// As [`TransportProducer::set_trace_id`].
+    pub fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
+        self.0.set_trace_id(trace_id);
+    }
+
+    /// As [`TransportProducer::set_in_reply_to`].
+    pub fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
+        self.0.set_in_reply_to(sequence);
+    }
+
+    /// The producer, for what it can be asked.
+    pub fn get_ref(&self) -> &TransportProducer<F> {
+        self.0
+    }
+
+    disruptor_mp::producer_end_methods!(end [pub]);
+}
+
+impl<F: Format> HasProducer for BorrowedProducer<'_, F> {
+    type Carries = F::Carries;
+
+    fn base(&self) -> &ProducerBase<F::Carries> {
+        self.0.base()
+    }
+
+    fn base_mut(&mut self) -> ProducerMut<'_, F::Carries> {
+        self.0.base_mut()
+    }
+
+    fn counts_anew(&mut self) {
+        self.0.counts_anew();
+    }
+}
+
+impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BorrowedProducer").field(&self.0).finish()
+    }
+}
+
+/// A [`TransportConsumer`] that belongs to another end, such as the ring in which a worker hears broadcasts: it
+/// receives, and tells what a consumer tells.
+///
+/// ```no_run
+/// use myelon::Patience;
+/// use myelon::topology::WorkerEnd;
+///
+/// /// Takes two broadcasts and answers the second one first.
+/// fn two_steps(worker: &mut WorkerEnd) -> Result<(), Box<dyn std::error::Error>> {
+///     let (mut broadcasts, mut responses) = worker.rings();
+///     let first = broadcasts.next_held(Patience::Endless)?.expect("waited for");
+///     let second = broadcasts.next_held(Patience::Endless)?.expect("waited for");
+///     for step in [second, first] {
+///         responses.set_in_reply_to(Some(step.sequence()));
+///         responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
+///         step.release();
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct BorrowedConsumer<'a, F: Format = Records>(&'a mut TransportConsumer<F>);
+
+impl<'a, F: Format> BorrowedConsumer<'a, F> {
+    #[inline(always)]
+    pub(crate) fn new(consumer: &'a mut TransportConsumer<F>) -> Self {
+        Self(consumer)
+    }
+
+    /// As [`TransportConsumer::next`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+        self.0.next(patience)
+    }
+
+    /// As [`TransportConsumer::next_or_end`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+        or_end(self.next(patience), TransportError::is_closed)
+    }
+
+    /// As [`TransportConsumer::next_held`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
+        self.0.next_held(patience)
+    }
+
+    /// As [`TransportConsumer::messages`].
+    pub fn messages(&mut self) -> Messages<'_, Self> {
+        Messages::new(self)
+    }
+
+    /// As [`TransportConsumer::skip`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn skip(&mut self) -> TransportResult<bool> {
+        self.0.skip()
+    }
+
+    /// The consumer, for what it can be asked.
+    pub fn get_ref(&self) -> &TransportConsumer<F> {
+        self.0
+    }
+
+    disruptor_mp::consumer_end_methods!(end [pub]);
+}
+
+impl<F: Format> Holds for BorrowedConsumer<'_, F> {
+    type Held = HeldMessage<F>;
+    type Error = TransportError;
+
+    fn take_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
+        self.next_held(patience)
+    }
+
+    fn consume_error(error: &TransportError) -> Option<&ConsumeError> {
+        TransportConsumer::<F>::consume_error(error)
+    }
+}
+
+impl<F: Format> HasConsumer for BorrowedConsumer<'_, F> {
+    type Carries = F::Carries;
+
+    fn base(&self) -> &ConsumerBase<F::Carries> {
+        self.0.base()
+    }
+
+    fn base_mut(&mut self) -> ConsumerMut<'_, F::Carries> {
+        self.0.base_mut()
+    }
+
+    fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
+        self.0.wait_for_next(patience)
+    }
+
+    fn counts_anew(&mut self) {
+        self.0.counts_anew();
+    }
+}
+
+impl<F: Format> fmt::Debug for BorrowedConsumer<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BorrowedConsumer").field(&self.0).finish()
+    }
+}
