@@ -179,6 +179,7 @@ pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     keeps_place: bool,
     after: Option<u64>,
     ready: Option<Patience>,
+    is_refused_silently: bool,
     carries: PhantomData<fn() -> (E, F)>,
 }
 
@@ -213,6 +214,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             keeps_place: false,
             after: None,
             ready: None,
+            is_refused_silently: false,
             carries: PhantomData,
         }
     }
@@ -335,6 +337,13 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     #[must_use]
     pub fn attach_when_ready(self, patience: impl Into<Patience>) -> Self {
         Self { ready: Some(patience.into()), ..self }
+    }
+
+    /// Says nothing to the producer if this consumer is refused: it learns that from elsewhere. For the layers above.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn refused_silently(self, is_refused_silently: bool) -> Self {
+        Self { is_refused_silently, ..self }
     }
 
     /// The application's rank of the consumer, for reports.
@@ -498,6 +507,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             wait: self.wait.overridden()?,
             after: self.after,
             ready: self.ready,
+            is_refused_silently: self.is_refused_silently,
         })
     }
 

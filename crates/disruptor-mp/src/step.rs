@@ -45,6 +45,8 @@ steps! {
     // join, rejoin and leave
     TableLocked, EntryLocked, EntryNamed, ReleasedCleared, JoinFirstGate, JoinVisible, JoinCounted, JoinSecondGate, JoinActive, RejoinEpoch, RejoinMarked, RejoinDelivered,
     RejoinIdentity, ReadStored, OlderLeft, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EntryUnlocked,
+    // be refused
+    RefusalRowStored, RefusalStored,
     // take over, replace and close
     TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, SecondNameGiven, ReplacementMade, ReplaceMarked, ReplaceWoken, ClosedStored,
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,

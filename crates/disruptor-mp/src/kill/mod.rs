@@ -98,6 +98,8 @@ enum Play {
     /// The first consumer of a ring in which events wait for it dies. Who comes next gets them, unless the dead one was
     /// handed one.
     Alone { role: Role, id: Option<&'static str>, is_read: bool },
+    /// A process dies that is refused for its events. The producer knows of it, or does not; of the next one it does.
+    BeingRefused { is_told: bool },
     /// A consumer dies coming back for one that died with an event in hand, before it is handed anything. The event's
     /// count afterwards.
     Rejoining { redeliveries: u32 },
@@ -308,6 +310,8 @@ fn scenarios() -> Vec<Scenario> {
         at(ReadStored, 0, Alone { role: Leave, id, is_read: true }),
         at(LeaveFreed, 0, Alone { role: Leave, id, is_read: true }),
         at(LeaveFreed, 0, Alone { role: LeaveUnread, id, is_read: false }),
+        at(RefusalRowStored, 0, BeingRefused { is_told: false }),
+        at(RefusalStored, 0, BeingRefused { is_told: true }),
         at(TableLocked, 0, Rejoining { redeliveries: 1 }),
         at(RejoinEpoch, 0, Rejoining { redeliveries: 1 }),
         at(RejoinMarked, 0, Rejoining { redeliveries: 2 }),
@@ -420,6 +424,7 @@ fn play(scenario: &Scenario, log: &mut Log) {
         }
         Play::Joining { id, is_kept } => reader::joining(scenario, id, is_kept, log),
         Play::Alone { role, id, is_read } => reader::alone(scenario, role, id, is_read, log),
+        Play::BeingRefused { is_told } => reader::being_refused(scenario, is_told, log),
         Play::Rejoining { redeliveries } => reader::rejoining(scenario, redeliveries, log),
     }
 }

@@ -318,3 +318,19 @@ pub(super) fn rejoining(scenario: &Scenario, redeliveries: u32, log: &mut Log) {
     company.publisher().resume();
     company.finish(successor);
 }
+
+/// A process dies being refused. What it has said is whole, or is not there; the next one that is refused is told of.
+pub(super) fn being_refused(scenario: &Scenario, is_told: bool, log: &mut Log) {
+    let stage = Stage::new();
+    let producer = stage.ring().build_producer(Event::blank).unwrap();
+    let mut victim = stage.doomed(scenario, Role::BeRefused, None);
+    victim.go();
+    victim.wait_dead();
+    log.killed();
+    let said = || producer.refusal(None).map(|refusal| (u64::from(refusal.pid), refusal.difference.is_some()));
+    assert_eq!(said(), is_told.then_some((victim.author(), true)));
+    crate::attach_shared_consumer::<u64>(stage.name.as_str(), 0).build_consumer().map(drop).unwrap_err();
+    assert_eq!(said(), Some((std::process::id().into(), true)));
+    drop(producer);
+    stage.strike();
+}

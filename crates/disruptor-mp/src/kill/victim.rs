@@ -70,6 +70,8 @@ pub(super) enum Role {
     PublishAndPanic,
     /// Joins a ring, or comes back to it under its id.
     Join,
+    /// Asks for other events than the ring has.
+    BeRefused,
     /// Publishes events of the first version.
     PublishFirst,
     /// Builds a producer of the second version.
@@ -77,7 +79,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
@@ -100,6 +102,7 @@ impl Role {
         Self::Panic,
         Self::PublishAndPanic,
         Self::Join,
+        Self::BeRefused,
         Self::PublishFirst,
         Self::Upgrade,
     ];
@@ -177,6 +180,10 @@ fn perform(role: Role, name: &str) {
         Role::Collect => {
             ready();
             let _ = crate::gc(name);
+        }
+        Role::BeRefused => {
+            ready();
+            drop(crate::attach_shared_consumer::<u64>(name, 0).build_consumer());
         }
         Role::PublishFirst => publish(versioned(name, 1).build_producer(Event::blank).unwrap(), |_, _| ()),
         Role::Upgrade => {

@@ -10,7 +10,8 @@ pub mod process;
 mod report;
 
 pub use crate::ring::protocol::ending::Ending;
-pub use crate::ring::refusal::{Refusal, RefusalCause, leave_refusal};
+pub use crate::ring::refusal::{Refusal, RefusalCause, RefusalReason, leave_refusal};
+pub use crate::schema::{RowName, SchemaDifference};
 pub(crate) use config::went;
 pub use config::{
     RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerError, RequiredConsumerFailureAction,

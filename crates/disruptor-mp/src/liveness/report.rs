@@ -5,6 +5,7 @@
 
 use super::process::{ProcessFacts, ProcessIdentity, ProcessState};
 use crate::ring::protocol::ending::Ending;
+use crate::ring::refusal::Refusal;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -166,6 +167,9 @@ pub struct StallReport {
     pub buffer: Option<StartUpBuffer>,
     /// What the operating system refused to say or do about the culprit.
     pub refused: Option<RefusedCall>,
+    /// Of a producer: which processes could not join its ring and have said so, the last of each rank and the last
+    /// without a rank. They stay until another one is refused.
+    pub refusals: Vec<Refusal>,
     /// What happens next.
     pub next: NextStep,
 }
@@ -178,7 +182,7 @@ impl StallReport {
         culprit: Option<Culprit>,
         next: NextStep,
     ) -> Self {
-        Self { ring, waiting_for, waited, culprit, buffer: None, refused: None, next }
+        Self { ring, waiting_for, waited, culprit, buffer: None, refused: None, refusals: Vec::new(), next }
     }
 }
 
@@ -213,6 +217,9 @@ impl fmt::Display for StallReport {
         }
         if let Some(refused) = &self.refused {
             write!(f, "; {refused}")?;
+        }
+        for refusal in &self.refusals {
+            write!(f, "; {refusal}")?;
         }
         if self.waiting_for == WaitingFor::Nothing {
             return Ok(());

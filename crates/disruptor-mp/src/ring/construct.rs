@@ -7,6 +7,7 @@
 use super::identity::ConsumerId;
 use super::lineage::{self, Expected};
 use super::membership::{self, JoinRequest, PRODUCER_BYTE};
+use super::refusal::{self, RefusalCause};
 use super::selection::Selection;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::{ProcessIdentity, ProcessState};
@@ -79,6 +80,8 @@ pub(crate) struct ConsumerRequest {
     pub(crate) after: Option<u64>,
     /// How long to wait for a ring with a living producer; `None`: whatever is there will do.
     pub(crate) ready: Option<Patience>,
+    /// Whether the producer learns from elsewhere that this process was refused.
+    pub(crate) is_refused_silently: bool,
 }
 
 /// A segment with the producer's claim, and how it was come by.
@@ -460,10 +463,21 @@ const READY_LOOK: Duration = Duration::from_millis(5);
 
 /// Attaches a consumer, as soon as that is possible if the request says so.
 pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
-    let Some(patience) = request.ready else { return attach(&request) };
+    let attached = attach_in_time(&request);
+    if let Err(error @ MultiProcessError::Unusable { source: OpenError::WrongKind { .. }, .. }) = &attached
+        && !request.is_refused_silently
+    {
+        // A ring in which nothing is mapped yet. What is no ring has no word for it.
+        let _ = refusal::leave_refusal(request.place, request.rank, error);
+    }
+    attached
+}
+
+fn attach_in_time<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
+    let Some(patience) = request.ready else { return attach(request) };
     let (begin, deadline) = (Instant::now(), patience.deadline());
     loop {
-        let hindrance = match attach::<S>(&request) {
+        let hindrance = match attach::<S>(request) {
             Err(error) if error.is_passing() || is_left_over(&request.place, &error) => error,
             answer => return answer,
         };
@@ -534,8 +548,17 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
     if request.ready.is_some() {
         check_producer::<S>(&newest, request)?;
     }
-    let (segment, left) = to_read::<S>(newest, &id, request.after)?;
-    check_ring::<S>(&segment, request)?;
+    let newest = Arc::new(newest);
+    let (segment, left) = to_read::<S>(&newest, &id, request.after)?;
+    check_ring::<S>(&segment, request).inspect_err(|error| {
+        if !request.is_refused_silently {
+            // What an older ring is refused for is no row of the newest, whose producer is the one that waits.
+            let is_newest = Arc::ptr_eq(&segment, &newest);
+            let reason = if is_newest { error.into() } else { RefusalCause::of(error).into() };
+            // Where it cannot be told, this process has the whole error all the same.
+            let _ = refusal::leave_in(Arc::clone(&newest), request.rank, reason);
+        }
+    })?;
     let memory = Mapped::<S>::new(segment);
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
     let refused = |error| MultiProcessError::from_join(memory.segment().called(), error);
@@ -553,7 +576,7 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
 /// in which it has something to read, or lives. Beside it those in which it has a place and nothing to read. `after`:
 /// the one that it comes from.
 fn to_read<S: Carries>(
-    newest: Segment,
+    newest: &Arc<Segment>,
     id: &ConsumerId,
     after: Option<u64>,
 ) -> MultiProcessResult<(Arc<Segment>, Vec<Arc<Segment>>)> {
@@ -563,9 +586,9 @@ fn to_read<S: Carries>(
     }
     let mut left = Vec::new();
     if id.is_generated() {
-        return Ok((Arc::new(newest), left));
+        return Ok((Arc::clone(newest), left));
     }
-    let mut older = lineage::ancestors(&newest).map_err(|error| MultiProcessError::from_open(newest.place(), error))?;
+    let mut older = lineage::ancestors(newest).map_err(|error| MultiProcessError::from_open(newest.place(), error))?;
     if let Some(from) = older.iter().position(|older| Some(older.generation()) == after) {
         older.truncate(from);
     }
@@ -585,7 +608,7 @@ fn to_read<S: Carries>(
         }
         left.push(oldest);
     }
-    Ok((Arc::new(newest), left))
+    Ok((Arc::clone(newest), left))
 }
 
 pub(crate) fn tap<S: Carries>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<S>> {

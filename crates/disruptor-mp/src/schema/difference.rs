@@ -36,36 +36,44 @@ pub enum RowDifference<R> {
         here: R,
         /// The row in the segment.
         there: R,
+        /// Which one that is there, from 0.
+        number: usize,
     },
     /// The row exists in this process only.
     OnlyHere {
         /// The row.
         row: R,
+        /// Before which row of the segment it would stand, from 0.
+        number: usize,
     },
     /// The row exists in the segment only.
     OnlyThere {
         /// The row.
         row: R,
+        /// Which one it is there, from 0.
+        number: usize,
     },
 }
 
 /// Where two lists begin to differ; `None` if they are equal.
 pub(super) fn first_row_difference<R: Row>(here: &[R], there: &[R]) -> Option<RowDifference<R>> {
     let at = here.iter().zip(there).take_while(|(here, there)| here == there).count();
-    let named = |rows: &[R], name: &str| rows.iter().find(|row| row.name() == name).cloned();
+    let named = |rows: &[R], name: &str| rows.iter().position(|row| row.name() == name);
     // A type that gained or lost a member in the middle differs from there on. Which of the two happened shows in
     // whether the other side has a member of that name at all.
     match (here.get(at).cloned(), there.get(at).cloned()) {
         (None, None) => None,
-        (Some(row), None) => Some(RowDifference::OnlyHere { row }),
-        (None, Some(row)) => Some(RowDifference::OnlyThere { row }),
+        (Some(row), None) => Some(RowDifference::OnlyHere { row, number: at }),
+        (None, Some(row)) => Some(RowDifference::OnlyThere { row, number: at }),
         (Some(ours), Some(theirs)) => Some(match (named(there, ours.name()), named(here, theirs.name())) {
-            (None, Some(_)) => RowDifference::OnlyHere { row: ours },
-            (Some(_), None) => RowDifference::OnlyThere { row: theirs },
+            (None, Some(_)) => RowDifference::OnlyHere { row: ours, number: at },
+            (Some(_), None) => RowDifference::OnlyThere { row: theirs, number: at },
             // The member has moved, or changed where it stands.
-            (Some(elsewhere), Some(_)) if elsewhere != ours => RowDifference::Changed { here: ours, there: elsewhere },
+            (Some(number), Some(_)) if there[number] != ours => {
+                RowDifference::Changed { here: ours, there: there[number].clone(), number }
+            }
             // It was renamed, or the list is in another order.
-            _ => RowDifference::Changed { here: ours, there: theirs },
+            _ => RowDifference::Changed { here: ours, there: theirs, number: at },
         }),
     }
 }
@@ -82,7 +90,7 @@ impl<R: Row> fmt::Display for Value<'_, R> {
 /// The clause in which a difference of any rows is displayed.
 pub(super) fn write_difference<R: Row>(difference: &RowDifference<R>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match difference {
-        RowDifference::Changed { here, there } => {
+        RowDifference::Changed { here, there, .. } => {
             write!(f, "{} `{}` is {} here, but ", here.kind(), here.name(), Value(here))?;
             if here.kind() != there.kind() {
                 write!(f, "{} ", there.kind())?;
@@ -93,10 +101,10 @@ pub(super) fn write_difference<R: Row>(difference: &RowDifference<R>, f: &mut fm
             write!(f, "{} there", Value(there))?;
             here.write_hidden_difference(there, f)
         }
-        RowDifference::OnlyHere { row } => {
+        RowDifference::OnlyHere { row, .. } => {
             write!(f, "{} `{}` is {} here, but does not exist there", row.kind(), row.name(), Value(row))
         }
-        RowDifference::OnlyThere { row } => {
+        RowDifference::OnlyThere { row, .. } => {
             write!(f, "{} `{}` is {} there, but does not exist here", row.kind(), row.name(), Value(row))
         }
     }

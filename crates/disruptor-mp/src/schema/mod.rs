@@ -12,6 +12,7 @@ mod difference;
 mod encoding;
 mod event;
 mod message;
+mod numbered;
 
 pub use difference::{Difference, RowDifference};
 pub use encoding::{ENCODED_BYTES_MAX, SchemaError};
@@ -20,6 +21,8 @@ pub use message::{
     Described, Fields, MESSAGE_SCHEMA_BYTES_MAX, MessageDifference, MessageRow, MessageSchema, MessageSchemaError,
     Said, Types, Variants,
 };
+pub(crate) use numbered::Numbered;
+pub use numbered::{RowName, SchemaDifference};
 
 /// The most fields a schema has, fields of nested events included. More would make the schema section of a segment
 /// larger than most rings, and the limit bounds what a damaged segment can make a reader do.

@@ -110,6 +110,10 @@ pub(crate) enum Site {
     DepartureRelease,
     /// The producer's look at the count of departures: Acquire.
     DepartureAcquire,
+    /// Who was refused, behind the row in which it differs: Release.
+    RefusalRelease,
+    /// The producer's look at who was refused: Acquire.
+    RefusalAcquire,
     /// That the commit word of the next record is cleared before the present one is committed.
     NextWordCleared,
     /// That the gate of a consumer that holds messages is the beginning of the oldest.

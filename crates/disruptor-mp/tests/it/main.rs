@@ -83,6 +83,7 @@ mod reasons;
 mod record_batches;
 mod record_taps;
 mod records;
+mod refused;
 mod ring;
 #[cfg(target_os = "linux")]
 mod room_doorbell;

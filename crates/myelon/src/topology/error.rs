@@ -7,7 +7,7 @@
 use super::refusal::JoinRefusal;
 use crate::transport::{InvalidConfigText, SessionLayoutError, TransportError};
 use disruptor_mp::Place;
-use disruptor_mp::liveness::{Ending, RefusalCause};
+use disruptor_mp::liveness::{Ending, RefusalCause, RefusalReason, SchemaDifference};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -251,7 +251,7 @@ pub enum WorkerJoinError {
         found: SchedulerEnding,
     },
     /// The scheduler cannot use the worker's response ring.
-    #[error("{worker}: the scheduler, process {pid}, cannot use this worker's response ring: {cause}")]
+    #[error("{worker}: the scheduler, process {pid}, cannot use this worker's response ring: {cause}{}", and_what(.difference))]
     Refused {
         /// What people call the worker.
         worker: String,
@@ -259,6 +259,8 @@ pub enum WorkerJoinError {
         pid: u32,
         /// Why not.
         cause: RefusalCause,
+        /// What is different there, in the words of this worker's own type, if that was the cause.
+        difference: Option<SchemaDifference>,
     },
     /// The scheduler lives and has not attached to the worker's response ring. It is stopped, or does not look after
     /// its workers: it does so in `gather`, `receive` and `check_workers`.
@@ -288,9 +290,14 @@ pub enum WorkerJoinError {
     },
 }
 
+/// A difference behind the cause that it explains.
+pub(super) fn and_what(difference: &Option<SchemaDifference>) -> String {
+    difference.as_ref().map(|difference| format!(": {difference}")).unwrap_or_default()
+}
+
 impl WorkerJoinError {
     /// What the scheduler is told of it, if there is anything that it does not know.
-    pub(super) fn refusal_cause(&self) -> Option<RefusalCause> {
+    pub(super) fn refusal_reason(&self) -> Option<RefusalReason> {
         match self {
             Self::NotInvited
             | Self::Invitation(_)
@@ -299,8 +306,8 @@ impl WorkerJoinError {
             | Self::Refused { .. } => None,
             Self::Broadcast(TransportError::Build(error))
             | Self::Urgent(TransportError::Build(error))
-            | Self::Responses(TransportError::Build(error)) => Some(RefusalCause::of(error)),
-            _ => Some(RefusalCause::Other),
+            | Self::Responses(TransportError::Build(error)) => Some(error.into()),
+            _ => Some(RefusalCause::Other.into()),
         }
     }
 }
@@ -489,7 +496,8 @@ mod tests {
     #[test]
     fn what_is_missing_at_a_launch_is_called_by_label_and_rank() {
         let died = ExitStatus::from_raw(9);
-        let refusal = || JoinRefusal { pid: 7, pid_namespace_tag: 0, cause: RefusalCause::IdInUse, text: None };
+        let refusal =
+            || JoinRefusal { pid: 7, pid_namespace_tag: 0, cause: RefusalCause::IdInUse, difference: None, text: None };
         let cause = RefusalCause::IdInUse;
         for (state, text) in [
             (MissingState::NotSeen { ring: None }, "never seen".to_owned()),
@@ -577,7 +585,8 @@ mod tests {
         ] {
             assert_eq!(error.to_string(), format!("{WORKER}: {text}"));
         }
-        let refused = WorkerJoinError::Refused { worker: worker(), pid: 7, cause: RefusalCause::IdInUse };
+        let refused =
+            WorkerJoinError::Refused { worker: worker(), pid: 7, cause: RefusalCause::IdInUse, difference: None };
         let cause = RefusalCause::IdInUse;
         let wanted = format!("{WORKER}: the scheduler, process 7, cannot use this worker's response ring: {cause}");
         assert_eq!(refused.to_string(), wanted);

@@ -288,7 +288,7 @@ impl<F: Format> Peer<F> {
     /// Takes note of what the table says now, and attaches to its ring if it has none. Its process was
     /// [reaped](Self::reap) before the table was read: so a process that has ended and is not in the table was never
     /// there.
-    pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, refused: Option<Refusal>, attachment: &Attachment) {
+    pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, refused: Option<&Refusal>, attachment: &Attachment) {
         match (info, self.standing) {
             (Some(info), standing) if info.alive => {
                 if self.is_new(info, standing) {
@@ -334,11 +334,11 @@ impl<F: Format> Peer<F> {
             (None, Standing::Absent | Standing::Gone(_)) => {}
         }
         self.settle();
-        if refused != self.refused
+        if refused != self.refused.as_ref()
             && let Some(refusal) = refused
         {
-            self.refused = refused;
-            let refusal = JoinRefusal::from(refusal);
+            self.refused = Some(refusal.clone());
+            let refusal = JoinRefusal::from(refusal.clone());
             let child = self.started.as_ref().map(|started| started.process.pid());
             let child = child.filter(|&pid| refusal.is_of_ours(pid));
             self.could_not_join(refusal, child);
@@ -687,7 +687,8 @@ impl<F: Format> Peer<F> {
     fn attach(&mut self, attachment: &Attachment) {
         let mut builder = TransportBuilder::<F>::new(&self.place, attachment.depth)
             .with_consumer_id(attachment.scheduler_id.as_str())
-            .with_wait_strategy(attachment.wait);
+            .with_wait_strategy(attachment.wait)
+            .refused_silently();
         if let Some(limit) = attachment.message_limit_bytes {
             builder = builder.with_message_limit(limit);
         }
@@ -720,8 +721,7 @@ impl<F: Format> Peer<F> {
         if build.is_passing() {
             return;
         }
-        let cause = RefusalCause::of(build);
-        self.is_refused_for_good = match leave_refusal(&self.place, None, cause) {
+        self.is_refused_for_good = match leave_refusal(&self.place, None, build) {
             // Of another process it may be replaced.
             Ok(owner) => owner == process,
             // It cannot be told. Nor could the worker have made a ring of its own in place of another user's.
@@ -731,6 +731,7 @@ impl<F: Format> Peer<F> {
         if self.is_refused_for_good {
             let ours = self.started.as_ref().filter(|started| started.joined_as == Some(process));
             let child = ours.map(|started| started.process.pid());
+            let cause = RefusalCause::of(build);
             self.could_not_join(JoinRefusal::of(process, cause, error.to_string()), child);
         }
     }
@@ -772,7 +773,7 @@ mod tests {
 
     /// What a process that has number `pid` in the namespace of that tag leaves in the ring.
     fn refusal(pid: u32, pid_namespace_tag: u32) -> Refusal {
-        Refusal { pid, pid_namespace_tag, cause: RefusalCause::OtherContent }
+        Refusal { pid, pid_namespace_tag, cause: RefusalCause::OtherContent, difference: None }
     }
 
     /// Another namespace than ours.
@@ -780,7 +781,7 @@ mod tests {
         ProcessIdentity::current().pid_namespace_tag() ^ 1
     }
 
-    fn look(peer: &mut Peer<Records>, info: Option<&ConsumerInfo>, refused: Refusal) -> Vec<Change> {
+    fn look(peer: &mut Peer<Records>, info: Option<&ConsumerInfo>, refused: &Refusal) -> Vec<Change> {
         let attachment = Attachment {
             depth: 4096,
             scheduler_id: "s".to_owned(),
@@ -799,13 +800,13 @@ mod tests {
     fn a_refused_process_that_has_the_childs_number_in_another_namespace_is_not_the_child() {
         let (mut peer, input, pid) = expected();
         let refused = refusal(pid, elsewhere());
-        let [Change::JoinFailed { refusal: Some(told), .. }] = &look(&mut peer, None, refused)[..] else { panic!() };
+        let [Change::JoinFailed { refusal: Some(told), .. }] = &look(&mut peer, None, &refused)[..] else { panic!() };
         assert_eq!(told.to_string(), format!("process {pid} of another pid namespace could not join: {}", told.cause));
         assert!(peer.may_come() && peer.word().is_none(), "the child is on its way");
         drop(input);
         let mut changes = Vec::new();
         eventually("the child's end", PATIENCE, || {
-            changes.append(&mut look(&mut peer, None, refused));
+            changes.append(&mut look(&mut peer, None, &refused));
             !changes.is_empty()
         })
         .unwrap();
@@ -819,17 +820,17 @@ mod tests {
     fn a_refused_process_that_is_not_the_child_does_not_stand_for_it() {
         let (mut peer, _input, pid) = expected();
         let here = ProcessIdentity::current().pid_namespace_tag();
-        assert_eq!(look(&mut peer, None, refusal(pid + 1, here)).len(), 1);
+        assert_eq!(look(&mut peer, None, &refusal(pid + 1, here)).len(), 1);
         assert!(peer.may_come() && peer.word().is_none(), "the child is on its way");
-        look(&mut peer, None, refusal(pid, here));
+        look(&mut peer, None, &refusal(pid, here));
         assert!(!peer.may_come() && peer.word().is_some(), "that was the child");
     }
 
     #[test]
     fn equal_refusals_of_two_namespaces_are_two() {
         let (mut peer, _input, pid) = expected();
-        assert_eq!(look(&mut peer, None, refusal(pid, elsewhere())).len(), 1);
-        assert_eq!(look(&mut peer, None, refusal(pid, elsewhere())).len(), 0, "told once");
-        assert_eq!(look(&mut peer, None, refusal(pid, elsewhere() ^ 2)).len(), 1);
+        assert_eq!(look(&mut peer, None, &refusal(pid, elsewhere())).len(), 1);
+        assert_eq!(look(&mut peer, None, &refusal(pid, elsewhere())).len(), 0, "told once");
+        assert_eq!(look(&mut peer, None, &refusal(pid, elsewhere() ^ 2)).len(), 1);
     }
 }

@@ -7,10 +7,10 @@
 //! A child of the scheduler writes one line into the pipe whose writing end it was started with, or ends without. Any
 //! other worker has only the ring, if it can map it: there a number has to do.
 
-use super::error::WorkerJoinError;
+use super::error::{WorkerJoinError, and_what};
 use super::invitation::Invitation;
 use crate::transport::text::{Fields, Writer};
-use disruptor_mp::liveness::{ProcessIdentity, Refusal, RefusalCause, leave_refusal};
+use disruptor_mp::liveness::{ProcessIdentity, Refusal, RefusalCause, SchemaDifference, leave_refusal};
 use std::fmt;
 use std::os::fd::OwnedFd;
 
@@ -36,6 +36,9 @@ pub struct JoinRefusal {
     pub pid_namespace_tag: u32,
     /// Why.
     pub cause: RefusalCause,
+    /// What is different there, in the words of the broadcast ring, if that was the cause and the process has said it
+    /// there.
+    pub difference: Option<SchemaDifference>,
     /// The same in the words of its own error, if this scheduler has started it.
     pub text: Option<String>,
 }
@@ -46,14 +49,14 @@ impl fmt::Display for JoinRefusal {
         write!(f, "process {}{elsewhere} could not join: ", self.pid)?;
         match &self.text {
             Some(text) => write!(f, "{}", text.escape_debug()),
-            None => write!(f, "{}", self.cause),
+            None => write!(f, "{}{}", self.cause, and_what(&self.difference)),
         }
     }
 }
 
 impl From<Refusal> for JoinRefusal {
-    fn from(Refusal { pid, pid_namespace_tag, cause }: Refusal) -> Self {
-        Self { pid, pid_namespace_tag, cause, text: None }
+    fn from(Refusal { pid, pid_namespace_tag, cause, difference }: Refusal) -> Self {
+        Self { pid, pid_namespace_tag, cause, difference, text: None }
     }
 }
 
@@ -61,7 +64,7 @@ impl JoinRefusal {
     /// Of `process`.
     pub(super) fn of(process: ProcessIdentity, cause: RefusalCause, text: String) -> Self {
         let (pid, pid_namespace_tag) = (process.pid, process.pid_namespace_tag());
-        Self { pid, pid_namespace_tag, cause, text: Some(text) }
+        Self { pid, pid_namespace_tag, cause, difference: None, text: Some(text) }
     }
 
     /// Whether the process is of another pid namespace than the calling one. Then its number here is none, or that of
@@ -98,7 +101,7 @@ impl JoinRefusal {
         let pid = fields.number("pid").ok()?;
         let pid_namespace_tag = fields.number("namespace").ok()?;
         let cause = RefusalCause::from_number(fields.number("cause").ok()?);
-        Some(Self { pid, pid_namespace_tag, cause, text: fields.optional_text("text").ok()? })
+        Some(Self { pid, pid_namespace_tag, cause, difference: None, text: fields.optional_text("text").ok()? })
     }
 
     fn line(&self) -> String {
@@ -116,14 +119,14 @@ impl JoinRefusal {
 /// Tells the scheduler that this process could not join. Nothing can be done if it cannot be told: it learns that the
 /// process has ended.
 pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &WorkerJoinError) {
-    let Some(cause) = error.refusal_cause() else { return };
+    let Some(reason) = error.refusal_reason() else { return };
     // Whose refusal it is the scheduler knows.
     let (text, worker) = (error.to_string(), format!("{}: ", invitation.consumer_id()));
     let text = text.strip_prefix(&worker).unwrap_or(&text).to_owned();
-    let refusal = JoinRefusal::of(ProcessIdentity::current(), cause, text);
+    let refusal = JoinRefusal::of(ProcessIdentity::current(), reason.cause(), text);
     let is_told = pipe.is_some_and(|pipe| rustix::io::write(&pipe, refusal.line().as_bytes()).is_ok());
     if !is_told {
-        let _ = leave_refusal(invitation.broadcast_place(), Some(invitation.rank() as u32), cause);
+        let _ = leave_refusal(invitation.broadcast_place(), Some(invitation.rank() as u32), reason);
     }
 }
 
@@ -142,7 +145,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_refusal_is_what_its_line_says_and_a_pipe_takes_it_whole(pid: u32, pid_namespace_tag: u32, text: Option<String>) {
-            let refusal = JoinRefusal { pid, pid_namespace_tag, cause: RefusalCause::TableFull, text };
+            let cause = RefusalCause::TableFull;
+            let refusal = JoinRefusal { pid, pid_namespace_tag, cause, difference: None, text };
             prop_assert!(refusal.line().len() <= LINE_BYTES_MAX);
             prop_assert_eq!(JoinRefusal::parse(&refusal.line()), Some(refusal));
         }

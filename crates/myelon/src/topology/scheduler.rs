@@ -15,6 +15,8 @@ use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
 use super::urgent::UrgentError;
 use crate::transport::{BorrowedProducer, Format, Records, TransportError, TransportProducer, TransportResult};
+use disruptor_mp::__private::ends::HasProducer;
+use disruptor_mp::liveness::Refusal;
 use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Sequence};
 use std::fmt;
@@ -78,6 +80,8 @@ pub struct SchedulerEnd<F: Format = Records> {
     /// The ring of urgent messages, if the topology has one and is open.
     urgent: Option<TransportProducer<F>>,
     pub(super) peers: Vec<Peer<F>>,
+    /// Who was refused as each worker, last: the words that say so, and their meaning.
+    refusals: Vec<((u64, u64), Option<Refusal>)>,
     attachment: Attachment,
     topology: Topology<F>,
     spawn: Option<Spawn>,
@@ -108,6 +112,7 @@ impl<F: Format> SchedulerEnd<F> {
             broadcast: Some(broadcast),
             urgent,
             peers: topology.response_places().enumerate().map(peer).collect(),
+            refusals: vec![Default::default(); topology.worker_count()],
             attachment,
             topology,
             spawn,
@@ -263,7 +268,14 @@ impl<F: Format> SchedulerEnd<F> {
         let table = broadcast.consumers();
         for peer in &mut self.peers {
             let info = table.iter().find(|info| info.id == peer.id);
-            peer.look(info, broadcast.refusal(Some(peer.rank as u32)), &self.attachment);
+            let rank = Some(peer.rank as u32);
+            let (words, refusal) = &mut self.refusals[peer.rank];
+            // To name a difference, the whole schema is read.
+            let now = broadcast.refusal_words(rank);
+            if now != *words {
+                (*words, *refusal) = (now, broadcast.refusal(rank));
+            }
+            peer.look(info, refusal.as_ref(), &self.attachment);
             if let Some(info) = info {
                 peer.progress.look(info.position, last, sent);
             }

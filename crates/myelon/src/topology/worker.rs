@@ -380,8 +380,8 @@ impl Meeting<'_> {
         // comes after it.
         while !responses.consumers().iter().any(|consumer| consumer.id == scheduler) {
             // Made for us alone, so nothing stood there before.
-            if let Some(Refusal { pid, cause, .. }) = responses.refusal(None) {
-                return Err(WorkerJoinError::Refused { worker: self.worker(), pid, cause });
+            if let Some(Refusal { pid, cause, difference, .. }) = responses.refusal(None) {
+                return Err(WorkerJoinError::Refused { worker: self.worker(), pid, cause, difference });
             }
             if let Some(found) = ending(broadcasts) {
                 return Err(self.gone(found));
@@ -416,7 +416,8 @@ impl Meeting<'_> {
     /// `builder` with what all rings of the session have, and the tag of its messages.
     fn finished<F: Format>(&self, builder: TransportBuilder<F>, tag: &Option<String>) -> TransportBuilder<F> {
         let invitation = self.invitation;
-        let builder = builder.with_wait_strategy(invitation.rings().wait_strategy);
+        // What a worker is refused for, `tell` says.
+        let builder = builder.with_wait_strategy(invitation.rings().wait_strategy).refused_silently();
         let builder = match invitation.message_limit_bytes {
             Some(limit) => builder.with_message_limit(limit),
             None => builder,

@@ -72,6 +72,7 @@ pub struct Settings {
     options: CreateOptions,
     existing: Existing,
     ready: Option<Patience>,
+    is_refused_silently: bool,
 }
 
 /// What a producer does about a ring that is there already.
@@ -95,7 +96,7 @@ impl Settings {
         if let Some(tag) = &self.content_tag {
             builder = builder.with_content_tag(tag);
         }
-        builder = builder.with_older_content_tags(&self.older_content_tags);
+        builder = builder.with_older_content_tags(&self.older_content_tags).refused_silently(self.is_refused_silently);
         if let Some(coordination) = self.coordination {
             builder = builder.with_coordination(coordination);
         }
@@ -173,6 +174,7 @@ impl<F: Format> TransportBuilder<F> {
             options: CreateOptions::default(),
             existing: Existing::TakeOverOrReplace,
             ready: None,
+            is_refused_silently: false,
         };
         Self { settings, format: PhantomData }
     }
@@ -223,9 +225,10 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// Where the transport is, and the application's rank of this end.
-    pub(crate) fn address(&self) -> (&Place, Option<u32>) {
-        (&self.settings.place, self.settings.rank)
+    /// Says nothing to the producer if this consumer is refused.
+    pub(crate) fn refused_silently(mut self) -> Self {
+        self.settings.is_refused_silently = true;
+        self
     }
 
     /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also

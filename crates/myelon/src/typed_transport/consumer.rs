@@ -11,7 +11,6 @@ use crate::transport::{
     Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult,
 };
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
-use disruptor_mp::liveness::{RefusalCause, leave_refusal};
 use disruptor_mp::{
     ConsumeError, ConsumerEnd, Holds, Messages, MultiProcessError, Patience, Place, WaitStrategy, or_end,
 };
@@ -343,7 +342,7 @@ fn attach<T: Codec, F: Format>(
     builder: &TransportBuilder<F>,
 ) -> TransportResult<(TransportConsumer<F>, Option<OlderVersion<T>>)> {
     let builder = builder.clone().with_content_tag(T::type_tag()).with_older_content_tags(older_tags::<T>());
-    let raw = builder.clone().build_consumer().inspect_err(|error| leave_word(&builder, error))?;
+    let raw = builder.build_consumer()?;
     let older = older_version(raw.content_tag());
     Ok((raw, older))
 }
@@ -387,15 +386,6 @@ fn go_on<T: Codec, F: Format>(
     // Only now that it has its place in the other ring.
     end.leave_on_drop();
     Ok(Some(next))
-}
-
-/// Tells the sender that this process was refused for its type. Otherwise the sender would only see that a consumer is
-/// missing. Where this cannot be told, the reader's own error has it all.
-fn leave_word<F: Format>(builder: &TransportBuilder<F>, refusal: &TransportError) {
-    if let TransportError::Build(error @ MultiProcessError::IncompatibleContent { .. }) = refusal {
-        let (place, rank) = builder.address();
-        let _ = leave_refusal(place.clone(), rank, RefusalCause::of(error));
-    }
 }
 
 impl<T: Codec + 'static, F: Format> Holds for TypedConsumer<T, F> {

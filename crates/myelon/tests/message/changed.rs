@@ -178,7 +178,73 @@ fn a_writer_of_a_changed_type_replaces_the_ring_of_a_dead_one_and_never_takes_it
     assert!(TypedConsumer::<Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive).is_err());
 }
 
-/// Its own error has the difference; the ring has a word that says who was refused and for what kind of reason.
+/// A test of one reader's types, and what the producer of the ring below says of it, in the words of its own schema.
+macro_rules! told {
+    ($($case:ident: $says:literal { $($item:item)* })*) => {$(
+        mod $case {
+            told!(@in serde $says { $($item)* });
+            told!(@in rkyv $says { $($item)* });
+        }
+    )*};
+    (@in $library:ident $says:literal { $($item:item)* }) => {
+        mod $library {
+            mod ring {
+                #[myelon::message($library)]
+                pub struct Cfg {
+                    max_len: u32,
+                    kind: Kind,
+                }
+                #[myelon::message($library)]
+                pub enum Kind {
+                    Nothing,
+                    Number(u64),
+                }
+            }
+            mod reader {
+                use myelon::message;
+                $(#[message($library)] $item)*
+            }
+
+            #[test]
+            fn is_named_by_the_producer() {
+                let told = crate::changed::told_of::<ring::Cfg, reader::Cfg>();
+                assert_eq!(told, format!("process {} was refused: {}", std::process::id(), $says));
+            }
+        }
+    };
+}
+
+told! {
+    another_type: "field `Cfg.max_len` differs" {
+        pub struct Cfg { max_len: u64, kind: Kind }
+        pub enum Kind { Nothing, Number(u64) }
+    }
+    a_missing_field: "field `Cfg.max_len` does not exist there" {
+        pub struct Cfg { kind: Kind }
+        pub enum Kind { Nothing, Number(u64) }
+    }
+    a_field_more: "something exists there after field `Cfg.max_len` that does not exist here" {
+        pub struct Cfg { max_len: u32, lane: u8, kind: Kind }
+        pub enum Kind { Nothing, Number(u64) }
+    }
+    a_field_of_a_variant: "field `Kind::Number.0` differs" {
+        pub struct Cfg { max_len: u32, kind: Kind }
+        pub enum Kind { Nothing, Number(i64) }
+    }
+    a_variant_that_has_moved: "variant `Kind::Number` differs" {
+        pub struct Cfg { max_len: u32, kind: Kind }
+        pub enum Kind { Number(u64), Nothing }
+    }
+}
+
+fn told_of<Writer: Codec, Reader: Codec>() -> String {
+    let names = ShmGuard::new();
+    let producer = TypedProducer::<Writer>::create(names.name("s"), 1 << 16).unwrap();
+    TypedConsumer::<Reader>::attach(names.name("s"), 0, MyelonWaitStrategy::Adaptive).unwrap_err();
+    producer.refusal(None).unwrap().to_string()
+}
+
+/// Its own error has the difference; the ring has words that say who was refused and for what kind of reason.
 #[test]
 fn the_writer_learns_who_was_refused() {
     let names = ShmGuard::new();

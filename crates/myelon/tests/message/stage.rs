@@ -1,6 +1,7 @@
 //! A ring of one type, looked at by a program with another.
 
 use myelon::codec::Codec;
+use myelon::liveness::SchemaDifference;
 use myelon::prelude::*;
 use std::time::Duration;
 use testkit::names::ShmGuard;
@@ -11,7 +12,7 @@ pub(crate) fn refusal<Writer: Codec, Reader: Codec>() -> Option<String> {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "a reader attaches");
     let names = ShmGuard::new();
     let name = names.name("s");
-    let _producer = TypedProducer::<Writer>::create(&name, 1 << 16).unwrap();
+    let mut producer = TypedProducer::<Writer>::create(&name, 1 << 16).unwrap();
     match TypedConsumer::<Reader>::attach(&name, 0, MyelonWaitStrategy::Adaptive) {
         Ok(_) => None,
         Err(error) => {
@@ -21,10 +22,28 @@ pub(crate) fn refusal<Writer: Codec, Reader: Codec>() -> Option<String> {
             );
             let text = error.to_string();
             assert!(text.contains(&name), "{text}");
-            Some(
-                text.split_once(" carries other messages: ")
-                    .map_or(text.clone(), |(_, difference)| difference.to_owned()),
-            )
+            let told = producer.refusal(None).expect("the producer is told");
+            assert_eq!(told.pid, std::process::id());
+            let report = producer.stall_report().to_string();
+            assert!(report.contains(&format!("; {told}")), "{report}");
+            let Some((_, difference)) = text.split_once(" carries other messages: ") else {
+                assert_eq!(told.difference, None, "opaque tags have no rows");
+                return Some(text);
+            };
+            let both_say_the_same = match told.difference.as_ref().expect("both sides have a schema") {
+                SchemaDifference::Changed { row } => {
+                    difference.contains(&format!("`{}`", row.name())) && difference.ends_with(" there")
+                }
+                SchemaDifference::Missing { row } => {
+                    difference.starts_with(&row.to_string()) && difference.ends_with("there, but does not exist here")
+                }
+                SchemaDifference::Added { .. } => difference.ends_with("here, but does not exist there"),
+                SchemaDifference::Codec { .. } => difference.starts_with("the message is written by "),
+                SchemaDifference::TypeName { .. } => difference.starts_with("the message is `"),
+                other => panic!("{other:?}"),
+            };
+            assert!(both_say_the_same, "the consumer is told: {difference}; and the producer: {told}");
+            Some(difference.to_owned())
         }
     }
 }

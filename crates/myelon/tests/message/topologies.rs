@@ -14,6 +14,11 @@ struct Step {
 #[derive(Debug, PartialEq)]
 struct Sum(u64);
 
+mod newer {
+    #[myelon::message]
+    pub(super) struct Sum(pub(super) u64, pub(super) u8);
+}
+
 mod older {
     #[myelon::message]
     pub(super) struct Step {
@@ -48,7 +53,7 @@ fn described_types_travel_both_ways() {
     }
 }
 
-/// The scheduler's own error has only a number, because a worker that it did not start has no other way to it.
+/// A worker that the scheduler did not start has no way to it but two numbers, by which both name the field.
 #[test]
 fn a_worker_of_an_older_type_is_told_what_differs_and_its_scheduler_that_it_was_refused() {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "a worker is refused");
@@ -61,5 +66,21 @@ fn a_worker_of_an_older_type_is_told_what_differs_and_its_scheduler_that_it_was_
     let says = "field `Step.number` is u32 at position 0 here, but u64 at position 0 there";
     let text = worker.join().unwrap();
     assert!(text.contains(says), "{text}");
-    assert!(refused.to_string().contains("it expects another content tag"), "{refused}");
+    let says = "could not join: it expects another content tag: field `Step.number` differs)";
+    assert!(refused.to_string().contains(says), "{refused}");
+}
+
+#[test]
+fn a_scheduler_of_an_older_type_is_told_what_differs_and_so_is_the_worker_whose_answers_it_cannot_read() {
+    let _watchdog = Watchdog::new(Duration::from_secs(60), "a response ring is refused");
+    let topology = topology("answers refused").with_rendezvous_timeout(Duration::from_secs(30));
+    let invitation = topology.invitation(1).unwrap();
+    let worker = std::thread::spawn(move || {
+        TypedWorker::<Step, newer::Sum>::join(&invitation).map(drop).unwrap_err().to_string()
+    });
+    let refused = TypedScheduler::<Step, Sum>::launch(topology, Workers::started_elsewhere()).map(drop).unwrap_err();
+    let text = worker.join().unwrap();
+    assert!(text.ends_with(": it expects another content tag: field `Sum.1` does not exist there"), "{text}");
+    let says = "field `Sum.1` is u8 at position 1 there, but does not exist here";
+    assert!(refused.to_string().contains(says), "{refused}");
 }

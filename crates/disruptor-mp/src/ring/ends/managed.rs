@@ -476,8 +476,7 @@ impl<S: Carries> ProducerSide<S> {
         match self.first_missing() {
             Ok(None) => None,
             Ok(Some(Missing::NotMet)) => {
-                let (ring, next) = (self.segment().called(), NextStep::KeepWaiting);
-                Some(StallReport::new(ring, WaitingFor::Consumers, Duration::ZERO, None, next))
+                Some(self.new_report(WaitingFor::Consumers, Duration::ZERO, None, NextStep::KeepWaiting))
             }
             Ok(Some(Missing::Gone { info, .. })) => {
                 Some(self.report_missing(&info, Duration::ZERO, self.on_missing().1))
@@ -489,8 +488,7 @@ impl<S: Carries> ProducerSide<S> {
 
     fn report_missing(&self, info: &ConsumerInfo, waited: Duration, next: NextStep) -> StallReport {
         let culprit = culprit(info.clone(), self.next_number(), Duration::ZERO);
-        let ring = self.segment().called();
-        StallReport::new(ring, WaitingFor::Consumers, waited, Some(culprit), next)
+        self.new_report(WaitingFor::Consumers, waited, Some(culprit), next)
     }
 
     fn refused(&self, info: &ConsumerInfo, error: &std::io::Error) -> StallReport {

@@ -60,6 +60,11 @@ pub trait HasProducer {
         self.base_mut().0.leave_to_successor();
     }
 
+    /// The numbers of which [`ProducerEnd::refusal`] is made, to be compared with those of another look.
+    fn refusal_words(&self, rank: Option<u32>) -> (u64, u64) {
+        self.base().refusal_words(rank)
+    }
+
     /// The counter `id` of this producer. Not to be kept longer than the producer: its place is another's then.
     fn counter(&self, id: u32) -> CounterHandle {
         self.base().counter(id)
@@ -211,8 +216,10 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::evict_consumer(self, id); self.base_mut().0.evict_consumer(id))
         }
 
-        /// The last process that could not join this ring as `rank`, or without a rank, and has
-        /// [said so](disruptor_mp::liveness::leave_refusal). A process that cannot map the ring cannot say so here.
+        /// The last process that could not join this ring as `rank`, or without a rank, and what is different there, in
+        /// the words of this ring. A consumer that is refused for its type, its content tag or its size says so by
+        /// itself; others may [say so](disruptor_mp::liveness::leave_refusal). A process that cannot map the ring
+        /// cannot say so here.
         $($vis)* fn refusal(&self, rank: Option<u32>) -> Option<$crate::liveness::Refusal> {
             $crate::__face_method!($in; ProducerEnd::refusal(self, rank); self.base().refusal(rank))
         }

@@ -17,6 +17,7 @@ use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::Form;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Scan;
+use crate::ring::refusal;
 use crate::segment::Fate;
 #[cfg(target_os = "linux")]
 use crate::sync::bell::Ticket;
@@ -276,8 +277,19 @@ impl<S: Carries> ProducerSide<S> {
         let buffer = hindrance
             .buffer
             .then(|| StartUpBuffer { joined: self.joined(), expected: self.selection.expected_consumers });
-        let ring = self.segment().called();
-        StallReport { buffer, ..StallReport::new(ring, waiting_for, waited, culprit, next) }
+        StallReport { buffer, ..self.new_report(waiting_for, waited, culprit, next) }
+    }
+
+    /// A report with what every one of a producer says.
+    pub(super) fn new_report(
+        &self,
+        waiting_for: WaitingFor,
+        waited: Duration,
+        culprit: Option<Culprit>,
+        next: NextStep,
+    ) -> StallReport {
+        let refusals = refusal::all(self.core.memory());
+        StallReport { refusals, ..StallReport::new(self.segment().called(), waiting_for, waited, culprit, next) }
     }
 
     /// Who is at `index`, if it gates: also if its status was damaged and says that no consumer is there.
@@ -478,8 +490,7 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
                 let (id, last_sequence) = (gone.id.clone(), gone.position.saturating_sub(1));
                 let waited = self.since.elapsed();
                 let culprit = culprit(gone, self.producer.next_number(), waited);
-                let ring = self.producer.segment().called();
-                let report = StallReport::new(ring, self.target.reason(), waited, Some(culprit), NextStep::Evict);
+                let report = self.producer.new_report(self.target.reason(), waited, Some(culprit), NextStep::Evict);
                 self.producer.alert(self.watch, &id, last_sequence, waited, &report);
                 self.look_again();
                 return None;

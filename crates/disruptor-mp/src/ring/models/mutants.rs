@@ -4,8 +4,8 @@
 //! run again for each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
 use super::{
-    LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, RELEASED_AGAIN, STEPPED_OVER,
-    TORN_GROUP, UNFOUND, WRONG,
+    LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, RELEASED_AGAIN, ROWLESS,
+    STEPPED_OVER, TORN_GROUP, UNFOUND, WRONG,
 };
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
@@ -42,6 +42,8 @@ const MISSED: &[&str] = &[NOTHING_KEPT];
 const AGAIN: &[&str] = &[READ_AGAIN];
 /// The producer did not find who had gone.
 const UNNOTICED: &[&str] = &[UNFOUND];
+/// What was refused was read without why.
+const UNEXPLAINED: &[&str] = &[ROWLESS];
 /// A successor handed out what was released, or did not what was not.
 const REPEATED: &[&str] = &[RELEASED_AGAIN];
 /// A consumer did not get what its predecessor had released.
@@ -113,6 +115,12 @@ mutants! {
     DepartureAcquire {
         departures::a_counted_departure_is_found_in_the_entry_of_who_left => UNNOTICED,
         departures::a_counted_departure_is_found_in_the_entry_of_who_was_dropped => UNNOTICED,
+    }
+    RefusalRelease {
+        refusal::a_refusal_is_found_with_its_row => UNEXPLAINED,
+    }
+    RefusalAcquire {
+        refusal::a_refusal_is_found_with_its_row => UNEXPLAINED,
     }
     NextWordCleared {
         records::records_arrive_whole_and_in_order_over_the_remains_of_others => STALE,

@@ -17,10 +17,12 @@
 //! 292  refusals, 296 refusal     refused processes      320  times: joined, parked, woken, alerted (reserved)
 //! 304  arrivals                  joiners
 //! 312  claim limit, once more    producer
+//! 320  row of the refusal        the process refused
 //! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
 //! 416  times: parked, woken, alerted (reserved)         360  given back until       holder of its lock byte
 //!                                                       368  held since             its consumer
 //!                                                       376  released, events, 64   its consumer
+//!                                                       504  row of the refusal     the process refused as that rank
 //! 512  claimed                   producer               512  released, 64 words     its consumer
 //! 640  begins, 8 positions       producer               1024 -
 //! ```
@@ -95,6 +97,8 @@ pub(crate) struct GateLine {
     /// The last refusal of a process without a rank.
     pub(crate) refusal: AtomicU64,
     beside: BesideGate,
+    /// In which row of the ring's schema that process differs: see `refused`.
+    pub(crate) refusal_row: AtomicU64,
 }
 
 /// Words that say once more what words of the gate line say, so that no single one has to be believed. In a model
@@ -140,6 +144,9 @@ const _: () = {
     assert!(size_of::<Control>() == 768 && size_of::<Entry>() == 1024);
     assert!(core::mem::offset_of!(Control, gate) == 256 && core::mem::offset_of!(GateLine, refusal) == 40);
     assert!(core::mem::offset_of!(GateLine, beside) == 48 && core::mem::offset_of!(BesideGate, claim_limit_again) == 8);
+    assert!(
+        core::mem::offset_of!(GateLine, refusal_row) == 64 && core::mem::offset_of!(MemberLine, refusal_row) == 376
+    );
     assert!(core::mem::offset_of!(Control, producer) == 384 && core::mem::offset_of!(ProducerLine, reign) == 24);
     assert!(core::mem::offset_of!(Control, claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
     assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
@@ -174,6 +181,7 @@ impl Control {
                     #[cfg(not(loom))]
                     claim_limit_again: AtomicI64::new(limit),
                 },
+                refusal_row: AtomicU64::new(0),
             },
             producer: ProducerLine {
                 identity: Identity::none(),
@@ -253,8 +261,9 @@ pub(crate) struct MemberLine {
     /// Of how many events each of the released messages is, less one.
     #[cfg(not(loom))]
     pub(crate) released_events: [AtomicU16; RELEASED_WORDS],
+    /// In which row of the ring's schema the process differs that `refusal` names: see `refused`.
     #[cfg(not(loom))]
-    _reserved: AtomicU64,
+    pub(crate) refusal_row: AtomicU64,
 }
 
 /// Life of an entry. What a crash in each state leaves behind: RFC 0003.
@@ -352,7 +361,7 @@ impl Entry {
                 #[cfg(not(loom))]
                 released_events: std::array::from_fn(|_| AtomicU16::new(0)),
                 #[cfg(not(loom))]
-                _reserved: AtomicU64::new(0),
+                refusal_row: AtomicU64::new(0),
             },
             released: std::array::from_fn(|_| AtomicI64::new(0)),
         }

@@ -20,6 +20,7 @@ pub(crate) mod memory;
 pub(crate) mod reader;
 pub(crate) mod records;
 pub(crate) mod recover;
+pub(crate) mod refused;
 pub(crate) mod sequencer;
 pub(crate) mod slots;
 pub(crate) mod stamped;
