@@ -21,6 +21,7 @@ pub use message::{
     Described, Fields, MESSAGE_SCHEMA_BYTES_MAX, MessageDifference, MessageRow, MessageSchema, MessageSchemaError,
     Said, Types, Variants,
 };
+#[cfg(not(loom))]
 pub(crate) use numbered::Numbered;
 pub use numbered::{RowName, SchemaDifference};
 
