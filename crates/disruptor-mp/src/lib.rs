@@ -23,7 +23,7 @@
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let name = format!("crate-docs-{}", std::process::id());
+//! # let name = disruptor_mp::portable_shm_segment_name("doc");
 //! // The scheduler: a ring of 1 024 slots in shared memory. The closure makes a slot's first content.
 //! let mut producer = build_shared_single_producer::<Step>(&name, 1024).build_producer(|| Step { number: 0, tokens: [0; 14] })?;
 //!
@@ -239,13 +239,13 @@ mod exports {
     /// }
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let segment = format!("doc-{}", std::process::id());
+    /// # let segment = disruptor_mp::portable_shm_segment_name("doc");
     /// let mut producer = build_shared_single_producer::<Step>(&segment, 4096).build_producer(|| Step { sequence: 0 })?;
     /// // Usually in another process:
     /// let mut consumer = attach_shared_consumer::<Step>(&segment, 4096).with_consumer_id("worker-0").build_consumer()?;
     ///
     /// producer.publish_with(Patience::Endless, |slot| slot.sequence = 7)?;
-    /// assert_eq!(consumer.next(Patience::Endless)?.expect("waited for").sequence, 7);
+    /// assert_eq!(consumer.next(Patience::Endless)?.map(|step| step.sequence), Some(7));
     /// # Ok(())
     /// # }
     /// ```

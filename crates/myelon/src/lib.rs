@@ -86,7 +86,7 @@
 //!
 //! // The closure writes the slot, and the lease reads it.
 //! producer.publish_with(Patience::Endless, |tick| tick.number = 7)?;
-//! assert_eq!(consumer.next(Patience::Endless)?.expect("waited for").number, 7);
+//! assert_eq!(consumer.next(Patience::Endless)?.map(|tick| tick.number), Some(7));
 //! # Ok(())
 //! # }
 //! ```
@@ -114,9 +114,14 @@
 //!     Ok(600_000)
 //! })?;
 //!
-//! assert_eq!(&consumer.next(Patience::Endless)?.unwrap()[..], b"a step");
-//! let image = consumer.next(Patience::Endless)?.unwrap();
-//! assert_eq!((image.len(), image.kind(), image.is_in_place()), (600_000, 2, true));
+//! drop(producer); // closes the ring
+//! # let mut received = vec![];
+//! while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+//!     // Each in one piece, where its sender wrote it.
+//!     println!("{} bytes of kind {}", message.len(), message.kind());
+//! #   received.push((message.len(), message.kind(), message.is_in_place()));
+//! }
+//! # assert_eq!(received, [(6, 1, true), (600_000, 2, true)]);
 //! # Ok(())
 //! # }
 //! ```
@@ -149,14 +154,18 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
 //! let mut prompts = TypedProducer::<Prompt>::create(&name, 1 << 20)?;
-//! let refused = TypedConsumer::<last_week::Prompt>::attach(&name, 0, WaitStrategy::Adaptive).unwrap_err();
-//! // ... carries other messages: field `Prompt.max_len` is u32 at position 1 there, but does not exist here
-//! assert!(matches!(refused, TransportError::Build(MultiProcessError::IncompatibleContent { .. })), "{refused}");
+//! if let Err(refused) = TypedConsumer::<last_week::Prompt>::join(&name, "worker-0") {
+//!     // ... carries other messages: field `Prompt.max_len` is u32 at position 1 there, but does not exist here
+//!     println!("{refused}");
+//! #   assert!(matches!(refused, TransportError::Build(MultiProcessError::IncompatibleContent { .. })), "{refused}");
+//! }
 //!
-//! let mut consumer = TypedConsumer::<Prompt>::attach(&name, 0, WaitStrategy::Adaptive)?;
+//! let mut consumer = TypedConsumer::<Prompt>::join(&name, "worker-0")?;
 //! prompts.publish(&Prompt { text: "Why?".to_owned(), max_len: 64 }, 0)?;
-//! let (prompt, _kind) = consumer.receive_owned(Patience::Endless)?.unwrap();
-//! assert_eq!(prompt.text, "Why?");
+//! drop(prompts);
+//! while let Some((prompt, _kind)) = consumer.receive_owned_or_end(Patience::Endless)? {
+//!     assert_eq!(prompt.text, "Why?");
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -177,12 +186,14 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
 //! let mut producer = TypedProducer::<Prefill>::create(&name, 4 << 20)?;
-//! let mut consumer = TypedConsumer::<Prefill>::attach(&name, 0, WaitStrategy::Adaptive)?;
+//! let mut consumer = TypedConsumer::<Prefill>::join(&name, "worker-0")?;
 //! producer.publish(&Prefill { tokens: (0..100_000).collect() }, 0)?;
+//! drop(producer);
 //!
-//! let message = consumer.next(Patience::Endless)?.unwrap();
-//! let prefill = message.get()?; // a view of the message in the ring
-//! assert_eq!(prefill.tokens[99_999], 99_999);
+//! while let Some(message) = consumer.next_or_end(Patience::Endless)? {
+//!     let prefill = message.get()?; // a view of the message in the ring
+//!     assert_eq!(prefill.tokens[99_999], 99_999);
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -222,7 +233,7 @@
 //! }
 //! scheduler.close();
 //! for worker in workers {
-//!     worker.join().unwrap()?; // it was told that the topology is closed
+//!     worker.join().expect("the worker has not panicked")?; // it was told that the topology is closed
 //! }
 //! # Ok(())
 //! # }
@@ -249,7 +260,7 @@
 //! };
 //! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, lags by 15 events; gives up
 //! let TransportError::Publish(PublishError::TimedOut { report }) = error else { panic!("{error}") };
-//! assert_eq!(report.culprit.unwrap().rank, Some(3));
+//! assert!(report.culprit.is_some_and(|culprit| culprit.rank == Some(3)));
 //! # Ok(())
 //! # }
 //! ```

@@ -19,22 +19,34 @@ use std::task::Poll;
 /// Join before, on a thread that lives as long as the worker: joining waits for the scheduler, and the kernel ties the
 /// worker's life to the thread that joins.
 ///
-/// ```no_run
+/// ```
 /// use myelon::asynchronous::AsyncWorker;
-/// use myelon::topology::{Invitation, WorkerEnd};
+/// use myelon::prelude::*;
 ///
-/// fn main() -> Result<(), Box<dyn std::error::Error>> {
-///     let worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
-///     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-///     runtime.block_on(async {
-///         let mut worker = AsyncWorker::new(worker)?;
-///         while let Some(mut broadcast) = worker.next().await? {
-///             let answer = broadcast.to_ascii_uppercase();
-///             broadcast.answer(&answer, 0).await?;
-///         }
-///         Ok(())
-///     })
-/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let mut scheduler = topology.launch(Workers::started_elsewhere()).expect("a worker comes");
+/// #     let step = scheduler.broadcast(b"a step", 1, Patience::Endless).expect("there is room");
+/// #     let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+/// #     scheduler.gather_for(step, Whom::All, soon).remove(0).outcome
+/// # });
+/// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
+/// let worker: WorkerEnd = WorkerEnd::join(&invitation)?;
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// runtime.block_on(async {
+///     let mut worker = AsyncWorker::new(worker)?;
+///     while let Some(mut broadcast) = worker.next().await? {
+///         let answer = broadcast.to_ascii_uppercase();
+///         broadcast.answer(&answer, 0).await?; // waits for room, and acknowledges the broadcast when it is dropped
+///     }
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// })?;
+/// # assert!(matches!(scheduler.join(), Ok(Outcome::Message { bytes, .. }) if bytes == b"A STEP"));
+/// # Ok(())
+/// # }
 /// ```
 /// Source: RFC 0016, "Awaiting".
 #[derive(Debug)]
@@ -127,6 +139,48 @@ impl<F: Format> AsyncWorker<F> {
 
 /// A [`Broadcast`] whose answer is awaited. Dropping it acknowledges it, also when a task that is cancelled drops it:
 /// answer before the first wait that may be cancelled, or [give it back](Self::release_unread).
+///
+/// ```
+/// use myelon::asynchronous::AsyncWorker;
+/// use myelon::prelude::*;
+/// use std::time::Duration;
+/// use tokio::time::timeout;
+///
+/// /// What takes long, and may be cancelled.
+/// async fn think(step: &[u8]) -> Vec<u8> {
+///     step.to_ascii_uppercase()
+/// }
+///
+/// /// Answers until the topology is closed, or a step takes too long: the worker's successor gets that one.
+/// async fn work(mut worker: AsyncWorker) -> TransportResult<()> {
+///     while let Some(mut broadcast) = worker.next().await? {
+///         match timeout(Duration::from_secs(20), think(&broadcast)).await {
+///             Ok(answer) => drop(broadcast.answer(&answer, 0).await?),
+///             Err(_) => {
+///                 broadcast.release_unread();
+///                 break;
+///             }
+///         }
+///     }
+///     Ok(())
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let mut scheduler = topology.launch(Workers::started_elsewhere()).expect("a worker comes");
+/// #     let step = scheduler.broadcast(b"a step", 1, Patience::Endless).expect("there is room");
+/// #     let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+/// #     scheduler.gather_for(step, Whom::All, soon).remove(0).outcome
+/// # });
+/// # let worker: WorkerEnd = WorkerEnd::join(&invitation)?;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async { work(AsyncWorker::new(worker)?).await.map_err(Box::<dyn std::error::Error>::from) })?;
+/// # assert!(matches!(scheduler.join(), Ok(Outcome::Message { bytes, .. }) if bytes == b"A STEP"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping a broadcast acknowledges it"]
 pub struct AsyncBroadcast<'a, F: Format = Records> {

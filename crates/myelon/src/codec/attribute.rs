@@ -109,9 +109,6 @@ pub enum Rkyv {}
 /// refused by a writer that is newer. A new writer replaces the ring. Readers read the old one to its end and go on in
 /// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. The example
 /// `upgrade` is a program to copy.
-///
-/// In a topology each direction has its readers: upgrade the workers first where the broadcasts change, and the
-/// scheduler first where the answers do. A worker in the wrong order is refused when it joins.
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
 ///   The numbers only say what came first.
 /// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Give it the name that the type had:
@@ -146,7 +143,7 @@ pub enum Rkyv {}
 /// let mut consumer = TypedConsumer::<Step>::attach(&name, 0, WaitStrategy::Adaptive)?;
 /// assert!(consumer.is_of_older_version());
 /// old.publish(&StepV1 { id: 7 }, 0)?;
-/// assert_eq!(consumer.receive_owned(Patience::Endless)?.unwrap().0.id, 7);
+/// assert_eq!(consumer.receive_owned(Patience::Endless)?.map(|(step, _kind)| step.id), Some(7));
 /// # Ok(())
 /// # }
 /// ```
@@ -154,7 +151,10 @@ pub enum Rkyv {}
 /// Both are for the type of a stream and not for types in it: where one of those has changed, write the whole older
 /// message out. Messages of an older version are decoded and not read in place
 /// ([`CodecError::OlderVersion`](super::CodecError::OlderVersion)), and a type that takes one cannot be read [without
-/// validation](super::trusted). The ends of a topology take their own version only.
+/// validation](super::trusted).
+///
+/// In a topology each direction has its readers: upgrade the workers first where the broadcasts change, and the
+/// scheduler first where the answers do. A worker in the wrong order is refused when it joins.
 ///
 /// # What is refused, at compile time
 /// - A field of a type that has no schema: see the options above.

@@ -58,7 +58,7 @@ pub enum InferenceTopologyError {
 /// let patience = std::time::Duration::from_secs(20);
 /// let attach = |index| topology.worker_builder::<u64>(index)?.attach_when_ready(patience).build_consumer().map_err(From::from);
 /// let mut workers = [attach(0), attach(1)].into_iter().collect::<InferenceTopologyResult<Vec<_>>>()?;
-/// let mut producer = scheduler.join().unwrap()?;
+/// let mut producer = scheduler.join().expect("the scheduler has not panicked")?;
 /// producer.publish(|step| *step = 7)?;
 /// for worker in &mut workers {
 ///     assert_eq!(*worker.consume_next_leased()?, 7);

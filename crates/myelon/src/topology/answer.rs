@@ -33,7 +33,7 @@ pub enum Whom {
     Rank(usize),
 }
 
-/// What came of waiting for one worker.
+/// What came of waiting for one worker. The example is at [`Outcome`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer {

@@ -12,19 +12,28 @@ use std::ops::Deref;
 /// A broadcast: the message and what came with it, by `Deref`, and the way to [answer](Self::answer) it. Dropping it
 /// acknowledges it; while a panic unwinds it is not acknowledged, and comes again.
 ///
-/// ```no_run
-/// use myelon::Patience;
-/// use myelon::topology::{Invitation, WorkerEnd};
+/// ```
+/// use myelon::prelude::*;
 ///
-/// fn work() -> Result<(), Box<dyn std::error::Error>> {
-///     let mut worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
-///     while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
-///         let answer = broadcast.to_ascii_uppercase();
-///         // Answered first and acknowledged then, when it is dropped: a death between the two repeats the answer, and loses none.
-///         broadcast.answer(&answer, 0, Patience::Endless)?;
-///     }
-///     Ok(())
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let mut scheduler = topology.launch(Workers::started_elsewhere()).expect("a worker comes");
+/// #     let step = scheduler.broadcast(b"a step", 1, Patience::Endless).expect("there is room");
+/// #     let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+/// #     scheduler.gather_for(step, Whom::All, soon).remove(0).outcome
+/// # });
+/// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
+/// let mut worker: WorkerEnd = WorkerEnd::join(&invitation)?;
+/// while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
+///     let answer = broadcast.to_ascii_uppercase();
+///     // Answered first, and acknowledged when it is dropped: a death between the two repeats the answer.
+///     broadcast.answer(&answer, 0, Patience::Endless)?;
 /// }
+/// # assert!(matches!(scheduler.join(), Ok(Outcome::Message { bytes, .. }) if bytes == b"A STEP"));
+/// # Ok(())
+/// # }
 /// ```
 #[must_use = "dropping a broadcast acknowledges it"]
 pub struct Broadcast<'a, F: Format = Records> {

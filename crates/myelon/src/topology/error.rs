@@ -67,7 +67,30 @@ pub enum LaunchError {
     },
 }
 
-/// A worker that was not there when the scheduler gave up.
+/// A worker that was not there when the scheduler gave up. `Display` gives it in one line.
+///
+/// ```
+/// use myelon::prelude::*;
+/// use myelon::topology::MissingState;
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let session = portable_shm_segment_name("doc");
+/// let topology: Topology = Topology::new(&session, 2usize)?.with_rendezvous_timeout(Duration::from_millis(1));
+/// if let Err(LaunchError::Missing { missing, .. }) = topology.launch(Workers::started_elsewhere()) {
+///     for worker in &missing {
+///         eprintln!("{worker}"); // tp-engine, rank 0 (never seen; ...)
+///         if let MissingState::Refused { refusal, .. } = &worker.state {
+///             eprintln!("start it again once this is mended: {}", refusal.cause);
+///         }
+///     }
+/// #   assert!(missing.len() == 2 && missing[1].rank == 1);
+/// # } else {
+/// #   panic!("no worker was started");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct MissingWorker {

@@ -26,7 +26,20 @@ const LINE_BYTES_MAX: usize = 4096;
 /// The longest text. In a line each of its bytes may become three.
 const TEXT_BYTES_MAX: usize = 1024;
 
-/// Why a process could not take a worker's place.
+/// Why a process could not take a worker's place. `Display` says it in one line.
+///
+/// ```
+/// use myelon::topology::{Change, SchedulerEnd};
+///
+/// fn look_after(scheduler: &mut SchedulerEnd) {
+///     for (rank, change) in scheduler.check_workers() {
+///         if let Change::JoinFailed { refusal: Some(refusal), .. } = change {
+///             // `process 4711 could not join: ...`
+///             eprintln!("rank {rank}: {refusal}");
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinRefusal {

@@ -32,6 +32,21 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const REPORT_LOOKS: usize = 8;
 
 /// How one worker that `launch` had started left.
+///
+/// ```
+/// use myelon::topology::{Departure, SchedulerEnd};
+///
+/// fn end(scheduler: SchedulerEnd) {
+///     for (rank, departure) in scheduler.close().into_iter().enumerate() {
+///         match departure {
+///             Departure::Exited { status } if status.success() => {}
+///             Departure::Exited { status } => eprintln!("rank {rank} has failed: {status}"),
+///             Departure::Killed { pid } => eprintln!("rank {rank}, process {pid}, has not left in time"),
+///             other => eprintln!("rank {rank}: {other:?}"),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Departure {

@@ -53,6 +53,15 @@ impl Reply {
 }
 
 /// Messages that were dropped because nothing waited for them. The numbers only grow.
+///
+/// ```
+/// use myelon::topology::SchedulerEnd;
+///
+/// /// Whether a worker answers in time. If not, ask later, or give it less to do.
+/// fn is_in_time(scheduler: &mut SchedulerEnd, rank: usize) -> bool {
+///     scheduler.report(rank).unwanted.late == 0
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unwanted {

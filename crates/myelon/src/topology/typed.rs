@@ -185,6 +185,29 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
 }
 
 /// What came of waiting for one worker.
+///
+#[cfg_attr(feature = "bincode", doc = "```")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::prelude::*;
+/// use std::time::{Duration, Instant};
+///
+/// # #[message]
+/// # struct Step(Vec<u32>);
+/// #[message]
+/// struct Sum(u64);
+///
+/// fn total(scheduler: &mut TypedScheduler<Step, Sum>, step: Sequence) -> u64 {
+///     let mut total = 0;
+///     for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_millis(50)) {
+///         match answer.outcome {
+///             Ok((Sum(sum), _kind)) => total += sum,
+///             Err(Outcome::Unreadable(error)) => eprintln!("rank {} has answered no sum: {error}", answer.rank),
+///             Err(why) => eprintln!("rank {} has not answered: {why:?}", answer.rank),
+///         }
+///     }
+///     total
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TypedAnswer<A> {
@@ -213,21 +236,32 @@ impl<A: Codec> TypedAnswer<A> {
 
 /// A [`WorkerEnd`] that hears messages of type `B` and answers in type `A`.
 ///
-#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
-/// use myelon::topology::{Invitation, TypedWorker};
-/// use myelon::transport::TransportError;
+/// use myelon::prelude::*;
 ///
-/// #[myelon::message]
+/// #[message]
 /// struct Step(Vec<u32>);
 ///
-/// #[myelon::message]
+/// #[message]
 /// #[derive(Debug)]
 /// struct Sum(u64);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let launched = TypedScheduler::<Step, Sum>::launch(topology, Workers::started_elsewhere());
+/// #     let mut scheduler = launched.expect("a worker comes");
+/// #     let step = scheduler.broadcast(&Step(vec![1, 2]), 0, Patience::Endless).expect("there is room");
+/// #     let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+/// #     scheduler.gather_for(step, Whom::All, soon).remove(0).outcome
+/// # });
+/// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
+/// let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation)?;
+/// // Until the scheduler closes the topology.
 /// worker.serve(|step, _kind| Ok::<_, TransportError>(Sum(step.0.iter().copied().map(u64::from).sum())))?;
+/// # assert!(matches!(scheduler.join(), Ok(Ok((Sum(3), 0)))));
 /// # Ok(())
 /// # }
 /// ```
@@ -370,31 +404,41 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 /// A broadcast of type `B` that a worker was handed, with the way to answer it in type `A`. Dropping it acknowledges
 /// it; while a panic unwinds it is not acknowledged, and comes again.
 ///
-#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
-/// use myelon::Patience;
-/// use myelon::topology::{Invitation, TypedWorker};
+/// use myelon::prelude::*;
 ///
-/// #[myelon::message]
+/// #[message]
 /// struct Step {
 ///     tokens: Vec<u32>,
 /// }
 ///
-/// #[myelon::message]
+/// #[message]
 /// struct Sum(u64);
 ///
-/// fn work() -> Result<(), Box<dyn std::error::Error>> {
-///     let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
-///     let is_first = worker.raw().rank() == 0;
-///     while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
-///         // Only the first rank answers. The scheduler asks it alone: `gather_for(step, Whom::Rank(0), ..)`.
-///         if is_first {
-///             let sum = broadcast.message().tokens.iter().copied().map(u64::from).sum();
-///             broadcast.answer(&Sum(sum), 0, Patience::Endless)?;
-///         }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let launched = TypedScheduler::<Step, Sum>::launch(topology, Workers::started_elsewhere());
+/// #     let mut scheduler = launched.expect("a worker comes");
+/// #     let step = scheduler.broadcast(&Step { tokens: vec![1, 2] }, 0, Patience::Endless).expect("there is room");
+/// #     let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+/// #     scheduler.gather_for(step, Whom::All, soon).remove(0).outcome
+/// # });
+/// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
+/// let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation)?;
+/// let is_first = worker.raw().rank() == 0;
+/// while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
+///     // Only the first rank answers. The scheduler asks it alone: `gather_for(step, Whom::Rank(0), ..)`.
+///     if is_first {
+///         let sum = broadcast.message().tokens.iter().copied().map(u64::from).sum();
+///         broadcast.answer(&Sum(sum), 0, Patience::Endless)?;
 ///     }
-///     Ok(())
-/// }
+/// } // acknowledged, answered or not
+/// # assert!(matches!(scheduler.join(), Ok(Ok((Sum(3), 0)))));
+/// # Ok(())
+/// # }
 /// ```
 #[must_use = "dropping a broadcast acknowledges it"]
 pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {

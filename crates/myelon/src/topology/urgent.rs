@@ -112,30 +112,42 @@ fn is_silent<F: Format>(ring: &mut TransportConsumer<F>) -> bool {
 /// A worker's urgent messages for another thread, which hears them while the worker is busy with a broadcast:
 /// [`WorkerEnd::take_urgent`](super::WorkerEnd::take_urgent).
 ///
-/// ```no_run
-/// use myelon::Patience;
-/// use myelon::topology::{Invitation, WorkerEnd};
+/// ```
+/// use myelon::prelude::*;
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicI64, Ordering};
 ///
-/// fn work() -> Result<(), Box<dyn std::error::Error>> {
-///     let mut worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
-///     let cancelled = Arc::new(AtomicI64::new(-1));
-///     if let Some(mut urgent) = worker.take_urgent() {
-///         let cancelled = Arc::clone(&cancelled);
-///         std::thread::spawn(move || {
-///             while let Ok(Some(message)) = urgent.next_or_end(Patience::Endless) {
-///                 // Cancels everything up to the last step before it.
-///                 cancelled.fetch_max(message.in_reply_to().unwrap_or(-1), Ordering::Relaxed);
-///             }
-///         });
-///     }
-///     while let Some(mut step) = worker.next_or_end(Patience::Endless)? {
-///         let is_cancelled = cancelled.load(Ordering::Relaxed) >= step.step();
-///         step.answer(if is_cancelled { b"cancelled" } else { b"done" }, 0, Patience::Endless)?;
-///     }
-///     Ok(())
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?.with_urgent_lane();
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let mut scheduler = topology.launch(Workers::started_elsewhere()).expect("a worker comes");
+/// #     let step = scheduler.broadcast(b"a step", 1, Patience::Endless).expect("there is room");
+/// #     scheduler.broadcast_urgent(b"cancel", 9).expect("the lane has room");
+/// #     let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+/// #     scheduler.gather_for(step, Whom::All, soon).remove(0).outcome
+/// # });
+/// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
+/// let mut worker: WorkerEnd = WorkerEnd::join(&invitation)?;
+/// // The last step that is cancelled; -1: none is.
+/// let cancelled = Arc::new(AtomicI64::new(-1));
+/// if let Some(mut urgent) = worker.take_urgent() {
+///     let cancelled = Arc::clone(&cancelled);
+///     std::thread::spawn(move || {
+///         while let Ok(Some(message)) = urgent.next_or_end(Patience::Endless) {
+///             // It cancels everything up to the last step before it.
+///             cancelled.fetch_max(message.in_reply_to().unwrap_or(-1), Ordering::Relaxed);
+///         }
+///     });
 /// }
+/// while let Some(mut step) = worker.next_or_end(Patience::Endless)? {
+/// #   while cancelled.load(Ordering::Relaxed) < step.step() { std::thread::yield_now(); }
+///     let is_cancelled = cancelled.load(Ordering::Relaxed) >= step.step();
+///     step.answer(if is_cancelled { b"cancelled" } else { b"done" }, 0, Patience::Endless)?;
+/// }
+/// # assert!(matches!(scheduler.join(), Ok(Outcome::Message { bytes, .. }) if bytes == b"cancelled"));
+/// # Ok(())
+/// # }
 /// ```
 pub struct UrgentHandle<F: Format = Records> {
     consumer: TransportConsumer<F>,

@@ -33,17 +33,28 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 /// out of `main` and a panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that
 /// has heard that the topology is closed.
 ///
-/// ```no_run
-/// use myelon::Patience;
-/// use myelon::topology::{Invitation, WorkerEnd};
-/// use myelon::transport::TransportError;
+/// ```
+/// use myelon::prelude::*;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let mut scheduler = topology.launch(Workers::started_elsewhere()).expect("a worker comes");
+/// #     let step = scheduler.broadcast(b"a step", 1, Patience::Endless).expect("there is room");
+/// #     let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+/// #     scheduler.gather_for(step, Whom::All, soon).remove(0).outcome
+/// # });
+/// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
+/// let mut worker: WorkerEnd = WorkerEnd::join(&invitation)?;
+/// println!("rank {}, in the place of one that died: {}", worker.rank(), worker.has_rejoined());
+///
+/// // Until the scheduler closes the topology. An error of the handler ends it as well, and its broadcast comes again.
 /// worker.serve(|step, responses| {
 ///     responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
 ///     Ok::<(), TransportError>(())
 /// })?;
+/// # assert!(matches!(scheduler.join(), Ok(Outcome::Message { bytes, .. }) if bytes == b"A STEP"));
 /// # Ok(())
 /// # }
 /// ```

@@ -50,7 +50,7 @@ pub const MESSAGE_SCHEMA_BYTES_MAX: usize = 16_384;
 /// assert_eq!(ours.to_string(), "message/1 bincode struct Step { id: u64, tokens: Vec<u32> }");
 ///
 /// let theirs = MessageSchema::parse("message/1 bincode struct Step { id: u32, tokens: Vec<u32> }")?;
-/// let difference = ours.first_difference(&theirs).unwrap();
+/// let difference = ours.first_difference(&theirs).expect("they differ");
 /// assert_eq!(difference.to_string(), "field `Step.id` is u64 at position 0 here, but u32 at position 0 there");
 /// # Ok::<(), disruptor_mp::schema::MessageSchemaError>(())
 /// ```

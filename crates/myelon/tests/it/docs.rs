@@ -1,0 +1,31 @@
+//! Every type that a program holds shows in its docs what is done with it first.
+
+use std::path::Path;
+use testkit::docs::structs_without_example;
+
+#[test]
+fn every_end_message_and_answer_has_an_example_in_its_docs() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let rooms = [
+        "transport/borrowed.rs",
+        "transport/builder.rs",
+        "transport/consumer.rs",
+        "transport/message.rs",
+        "transport/producer.rs",
+        "typed_transport",
+        "asynchronous",
+        "topology",
+    ];
+    let bare = rooms.map(|path| structs_without_example(&source.join(path))).concat();
+    assert_eq!(
+        bare,
+        [
+            // What formats build their ends from.
+            "Settings",
+            // In the example of `AsyncConsumer::messages`.
+            "AsyncMessages",
+            // In the example of `Outcome`.
+            "Answer",
+        ]
+    );
+}
