@@ -16,6 +16,7 @@ use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::ends::tap::Tap;
 use crate::ring::identity::ConsumerId;
 use crate::ring::memory::layout::{self, Carries, DEFAULT_MAX_CONSUMERS, Slots};
+use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::form::{Form, SlotForm, Stamped};
 use crate::ring::protocol::join::StartAt;
 use crate::ring::selection::Selection;
@@ -308,7 +309,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { after: Some(generation), ..self }
     }
 
-    /// What attaches then waits until there is a ring with a *living* producer, whichever side starts first: also where
+    /// What attaches then, a consumer or a tap, waits until there is a ring with a *living* producer, whichever side starts first: also where
     /// the ring of a system that was killed as a whole is still there, until its next producer has replaced it or taken
     /// it over. It looks every 5 ms, and the patience counts from this call.
     ///
@@ -362,13 +363,13 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// instance. 1 to 256 bytes without control characters, the same in both programs.
     ///
     /// The ring keeps it beside its schema. A producer without a tag leaves none; a consumer with one is refused by a
-    /// ring that has another or none; a consumer without one does not ask.
+    /// ring that has another or none, and so is a tap; one without a tag does not ask.
     #[must_use]
     pub fn with_content_tag(self, tag: impl Into<String>) -> Self {
         Self { content_tag: Some(tag.into()), ..self }
     }
 
-    /// Other content tags that a consumer takes besides its [own](Self::with_content_tag), such as those of older
+    /// Other content tags that a consumer or a tap takes besides its [own](Self::with_content_tag), such as those of older
     /// versions of its messages. Which one the ring has is what [`ConsumerEnd::content_tag`] says. A producer does not
     /// ask.
     #[must_use]
@@ -496,19 +497,27 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     pub(crate) fn consumer_end<S: Carries<Form = F>>(self) -> MultiProcessResult<ConsumerBase<S>> {
         self.pin("MYELON_CONSUMER_CORE")?;
         construct::consumer(construct::ConsumerRequest {
-            place: self.place,
-            capacity: self.capacity,
-            content_tag: self.content_tag,
-            older_content_tags: self.older_content_tags,
+            ring: construct::RingRequest {
+                place: self.place,
+                capacity: self.capacity,
+                content_tag: self.content_tag,
+                older_content_tags: self.older_content_tags,
+                ready: self.ready,
+            },
             id: self.consumer_id,
             rank: self.rank,
             start: self.start,
             keeps_place: self.keeps_place,
             wait: self.wait.overridden()?,
             after: self.after,
-            ready: self.ready,
             is_refused_silently: self.is_refused_silently,
         })
+    }
+
+    /// The memory of a tap.
+    pub(crate) fn tap_memory<S: Carries<Form = F>>(self) -> MultiProcessResult<Mapped<S>> {
+        let Self { place, capacity, content_tag, older_content_tags, ready, .. } = self;
+        construct::tap(&construct::RingRequest { place, capacity, content_tag, older_content_tags, ready })
     }
 
     /// Builds a consumer, and runs `process` with it on a thread of its own: see [`AutoConsumer::start`].
@@ -564,12 +573,13 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
         Ok(SharedConsumer::new(self.consumer_end::<Slots<E, F>>()?))
     }
 
-    /// Attaches a tap: it maps the ring read-only, holds no producer back, and may miss events.
+    /// Attaches a tap: it maps the ring read-only, holds no producer back, and may miss events. It begins with the
+    /// first event that is published after this call.
     ///
     /// # Errors
-    /// See [`MultiProcessError`].
+    /// As [`build_consumer`](Self::build_consumer), but not `Join`.
     pub fn build_tap(self) -> MultiProcessResult<Tap<E, F>> {
-        Ok(Tap::new(construct::tap(&self.place, self.capacity)?))
+        Ok(Tap::new(self.tap_memory::<Slots<E, F>>()?))
     }
 
     /// Attaches a consumer and runs `handler(event, sequence, end_of_batch)` for every event, on a thread of its own.

@@ -275,6 +275,7 @@
 //! | counters, also of a process that is dead | [`observability`] |
 //! | waiting in an event loop | [`ConsumerEnd::doorbell`]; in tokio `asynchronous`, with the feature `tokio` |
 //! | waiting for several streams at once | [`Select`] |
+//! | watching a stream without being waited for | [`TransportTap`](transport::TransportTap), [`TypedTap`](typed_transport::TypedTap) |
 //! | starting before the other side | [`attach_when_ready`](transport::TransportBuilder::attach_when_ready) |
 //! | removing what a crash left | [`gc`] |
 //!

@@ -31,13 +31,13 @@ pub mod prelude {
         HeldMessage, Message, MmapFramedTransportConsumer, MmapFramedTransportProducer, MmapTransportConsumer,
         MmapTransportProducer, MyelonTransportConfig, MyelonTransportLayout, MyelonWaitStrategy, Records,
         RunnerMyelonTransportConfig, TransportBuilder, TransportConsumer, TransportError, TransportProducer,
-        TransportResult, WaitStrategy, compact_session_tag, coordination_cursor_name, ensure_coordination_cursor,
-        frame_flags, is_last_frame, is_single_frame, publish_framed_payload, recv_framed_message,
-        validate_segment_name,
+        TransportResult, TransportTap, WaitStrategy, compact_session_tag, coordination_cursor_name,
+        ensure_coordination_cursor, frame_flags, is_last_frame, is_single_frame, publish_framed_payload,
+        recv_framed_message, validate_segment_name,
     };
     pub use crate::typed_transport::{
         HeldTyped, MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedMessage, TypedProducer, TypedPublishError,
-        TypedReceiveError,
+        TypedReceiveError, TypedTap,
     };
     pub use disruptor_mp::prelude::*;
     pub use disruptor_mp::{

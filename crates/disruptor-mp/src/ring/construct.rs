@@ -63,13 +63,20 @@ pub(crate) struct ProducerRequest {
     pub(crate) selection: Selection,
 }
 
-pub(crate) struct ConsumerRequest {
+/// The ring that an end attaches to.
+pub(crate) struct RingRequest {
     pub(crate) place: Place,
     /// 0: whatever the ring has.
     pub(crate) capacity: usize,
     pub(crate) content_tag: Option<String>,
     /// Others that will do.
     pub(crate) older_content_tags: Vec<String>,
+    /// How long to wait for a ring with a living producer; `None`: whatever is there will do.
+    pub(crate) ready: Option<Patience>,
+}
+
+pub(crate) struct ConsumerRequest {
+    pub(crate) ring: RingRequest,
     pub(crate) id: Option<String>,
     pub(crate) rank: Option<u32>,
     pub(crate) start: StartAt,
@@ -78,8 +85,6 @@ pub(crate) struct ConsumerRequest {
     /// The generation of the ring that the consumer comes from, in which it has read everything: only those after it
     /// are asked for.
     pub(crate) after: Option<u64>,
-    /// How long to wait for a ring with a living producer; `None`: whatever is there will do.
-    pub(crate) ready: Option<Patience>,
     /// Whether the producer learns from elsewhere that this process was refused.
     pub(crate) is_refused_silently: bool,
 }
@@ -463,21 +468,28 @@ const READY_LOOK: Duration = Duration::from_millis(5);
 
 /// Attaches a consumer, as soon as that is possible if the request says so.
 pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
-    let attached = attach_in_time(&request);
+    let attached = when_ready(&request.ring, || attach(&request));
     if let Err(error @ MultiProcessError::Unusable { source: OpenError::WrongKind { .. }, .. }) = &attached
         && !request.is_refused_silently
     {
         // A ring in which nothing is mapped yet. What is no ring has no word for it.
-        let _ = refusal::leave_refusal(request.place, request.rank, error);
+        let _ = refusal::leave_refusal(request.ring.place, request.rank, error);
     }
     attached
 }
 
-fn attach_in_time<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
-    let Some(patience) = request.ready else { return attach(request) };
+/// Maps the ring read-only for a tap, as soon as that is possible if the request says so. One that is refused leaves no
+/// word: it may have no permission to, and no producer waits for it.
+pub(crate) fn tap<S: Carries>(request: &RingRequest) -> MultiProcessResult<Mapped<S>> {
+    when_ready(request, || attach_tap(request))
+}
+
+/// What `attach` attaches, once there is a living producer, if the request asks for one.
+fn when_ready<T>(request: &RingRequest, attach: impl Fn() -> MultiProcessResult<T>) -> MultiProcessResult<T> {
+    let Some(patience) = request.ready else { return attach() };
     let (begin, deadline) = (Instant::now(), patience.deadline());
     loop {
-        let hindrance = match attach::<S>(request) {
+        let hindrance = match attach() {
             Err(error) if error.is_passing() || is_left_over(&request.place, &error) => error,
             answer => return answer,
         };
@@ -498,7 +510,7 @@ fn is_left_over(place: &Place, error: &MultiProcessError) -> bool {
 }
 
 /// Says so if the ring has no producer that could go on.
-fn check_producer<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> MultiProcessResult<()> {
+fn check_producer<S: Carries>(segment: &Segment, request: &RingRequest) -> MultiProcessResult<()> {
     let place = segment.called().to_string();
     // The lock before the flags: a producer that closed and let go in between has said so by now.
     let is_held = segment.is_held(PRODUCER_BYTE).map_err(|source| MultiProcessError::Os {
@@ -526,7 +538,7 @@ fn check_producer<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> M
 }
 
 /// Whether the ring is one of this program's.
-fn check_ring<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> MultiProcessResult<()> {
+fn check_ring<S: Carries>(segment: &Segment, request: &RingRequest) -> MultiProcessResult<()> {
     let schema = check_shape::<S>(segment, request.capacity)?;
     let is_taken = |found: &str| request.older_content_tags.iter().any(|older| older == found);
     match &request.content_tag {
@@ -535,22 +547,26 @@ fn check_ring<S: Carries>(segment: &Segment, request: &ConsumerRequest) -> Multi
     }
 }
 
+/// The segment of that name, with a living producer if the request asks for one.
+fn open<S: Carries>(request: &RingRequest, access: Access) -> MultiProcessResult<Segment> {
+    // A tag that no ring can have is this program's mistake, whatever the ring has.
+    schema_with::<S>(request.content_tag.as_deref())?;
+    let segment = Segment::open(&request.place, S::Form::KIND, access)
+        .map_err(|error| MultiProcessError::from_open(&request.place, error))?;
+    if request.ready.is_some() {
+        check_producer::<S>(&segment, request)?;
+    }
+    Ok(segment)
+}
+
 fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerBase<S>> {
     let id = match &request.id {
         Some(id) => ConsumerId::chosen(id)?,
         None => ConsumerId::generated(),
     };
-    // A tag that no ring can have is this program's mistake, whatever the ring has.
-    schema_with::<S>(request.content_tag.as_deref())?;
-    let place = &request.place;
-    let newest = Segment::open(place, S::Form::KIND, Access::ReadWrite)
-        .map_err(|error| MultiProcessError::from_open(place, error))?;
-    if request.ready.is_some() {
-        check_producer::<S>(&newest, request)?;
-    }
-    let newest = Arc::new(newest);
+    let newest = Arc::new(open::<S>(&request.ring, Access::ReadWrite)?);
     let (segment, left) = to_read::<S>(&newest, &id, request.after)?;
-    check_ring::<S>(&segment, request).inspect_err(|error| {
+    check_ring::<S>(&segment, &request.ring).inspect_err(|error| {
         if !request.is_refused_silently {
             // What an older ring is refused for is no row of the newest, whose producer is the one that waits.
             let is_newest = Arc::ptr_eq(&segment, &newest);
@@ -611,19 +627,20 @@ fn to_read<S: Carries>(
     Ok((Arc::clone(newest), left))
 }
 
-pub(crate) fn tap<S: Carries>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<S>> {
-    let memory = observed::<S>(place, capacity)?;
-    let found = memory.segment().header().abi.minor;
+fn attach_tap<S: Carries>(request: &RingRequest) -> MultiProcessResult<Mapped<S>> {
+    let segment = open::<S>(request, Access::ReadOnly)?;
+    check_ring::<S>(&segment, request)?;
+    let found = segment.header().abi.minor;
     if S::Form::CLAIMS && found < MINOR_WITH_CLAIMED {
         let (field, wanted) = ("minor version", MINOR_WITH_CLAIMED.into());
         return Err(MultiProcessError::IncompatibleLayout {
-            place: place.to_string(),
+            place: request.place.to_string(),
             field,
             found: found.into(),
             wanted,
         });
     }
-    Ok(memory)
+    Ok(Mapped::new(Arc::new(segment)))
 }
 
 /// A ring that carries this, mapped read-only.

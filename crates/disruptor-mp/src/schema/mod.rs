@@ -197,6 +197,11 @@ impl Schema {
         self.content_tag.as_deref()
     }
 
+    /// The content tag of an encoded schema, if it is one and has one.
+    pub(crate) fn content_tag_in(encoded: &[u8]) -> Option<String> {
+        Self::decode(encoded).ok()?.content_tag
+    }
+
     /// 64 bits that are equal for equal schemas and differ for all others that occur in practice: FNV-1a over
     /// [`encode`](Self::encode).
     ///

@@ -216,3 +216,65 @@ fn records_are_attached_to_when_they_are_ready() {
     let mut consumer = waiter.join().unwrap().unwrap();
     assert_eq!(&consumer.next(Patience::Endless).unwrap().unwrap()[..], b"first");
 }
+
+#[test]
+fn taps_wait_for_a_living_producer_as_consumers_do() {
+    let (_watchdog, shm) = (watchdog(), ShmGuard::new());
+    let name = shm.name("r");
+    let events = || attach_shared_consumer::<u64>(&name, 0);
+    let records = || SharedDisruptorBuilder::records_at(&name);
+    // There is nothing.
+    let nothing = error_of(events().attach_when_ready(Patience::Now).build_tap());
+    assert!(matches!(nothing, MultiProcessError::NotReadyInTime { .. }), "{nothing}");
+    let nothing = error_of(records().attach_when_ready(Patience::Now).build_tap());
+    assert!(matches!(nothing, MultiProcessError::NotReadyInTime { .. }), "{nothing}");
+    // The ring of a producer that was killed.
+    victim("produce", &name).kill_and_reap();
+    let dead = error_of(events().attach_when_ready(Patience::Now).build_tap());
+    assert!(dead.is_timed_out() && dead.to_string().ends_with("died"), "{dead}");
+    let waiting = events().attach_when_ready(PATIENCE);
+    let waiter = std::thread::spawn(move || waiting.build_tap());
+    let mut producer = SharedProducer::create(name.as_str(), 8, || 0_u64).unwrap();
+    let mut tap = waiter.join().unwrap().unwrap();
+    producer.publish(|event| *event = 7).unwrap();
+    assert_eq!(tap.next(Patience::Until(in_ms(20_000))).unwrap(), (0, 7));
+    // What would be no other at the next look ends the wait at once.
+    let other = error_of(records().attach_when_ready(Patience::Endless).build_tap());
+    assert!(matches!(other, MultiProcessError::Unusable { .. }), "{other}");
+    drop(producer);
+    let waiting = records().attach_when_ready(PATIENCE);
+    let waiter = std::thread::spawn(move || waiting.build_tap());
+    let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer().unwrap();
+    let mut tap = waiter.join().unwrap().unwrap();
+    producer.publish(b"seven", 1, 0, Patience::Now).unwrap();
+    assert_eq!(&tap.next(Patience::Until(in_ms(20_000))).unwrap().unwrap()[..], b"seven");
+}
+
+#[test]
+fn a_tap_of_another_content_tag_is_refused() {
+    let shm = ShmGuard::new();
+    let (events, records) = (shm.name("e"), shm.name("r"));
+    let steps = |builder: SharedDisruptorBuilder<u64>| builder.with_content_tag("steps/1");
+    let _events = steps(SharedDisruptorBuilder::new(&events, 8)).build_producer(|| 0).unwrap();
+    let _records =
+        SharedDisruptorBuilder::records(&records, 4096).with_content_tag("steps/1").build_record_producer().unwrap();
+    for (tag, is_ours) in [("steps/1", true), ("steps/2", false), ("", false)] {
+        for ready in [None, Some(Patience::Endless)] {
+            let mut of_events = attach_shared_consumer::<u64>(&events, 0).with_content_tag(tag);
+            let mut of_records = SharedDisruptorBuilder::records_at(&records).with_content_tag(tag);
+            if let Some(patience) = ready {
+                (of_events, of_records) =
+                    (of_events.attach_when_ready(patience), of_records.attach_when_ready(patience));
+            }
+            for built in [of_events.build_tap().map(drop), of_records.build_tap().map(drop)] {
+                match built {
+                    Ok(()) => assert!(is_ours, "a tap of `{tag}` watches steps/1"),
+                    Err(MultiProcessError::IncompatibleContent { .. }) => assert_eq!(tag, "steps/2"),
+                    Err(MultiProcessError::InvalidContentTag { .. }) => assert_eq!(tag, ""),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+    attach_shared_consumer::<u64>(&events, 0).build_tap().expect("a tap without a tag does not ask");
+}

@@ -7,7 +7,8 @@ use super::consumer::TransportConsumer;
 use super::error::TransportResult;
 use super::format::Format;
 use super::producer::TransportProducer;
-use super::records::Records;
+use super::records::{self, Records};
+use super::tap::TransportTap;
 use disruptor_mp::{
     CoordinationMode, CreateOptions, Form, Patience, Place, SharedDisruptorBuilder, StartAt, WaitStrategy,
 };
@@ -144,6 +145,35 @@ impl TransportBuilder<Records> {
     pub fn at(place: impl Into<Place>) -> Self {
         Self::sized(place, None)
     }
+
+    /// Attaches a tap, which maps the ring read-only and holds no sender back: see [`TransportTap`]. It begins with the
+    /// first message that is sent after this call. Of the builder's choices it takes the size, the content tags, the
+    /// message limit and [`attach_when_ready`](Self::attach_when_ready).
+    ///
+    /// ```
+    /// use myelon::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> TransportResult<()> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let place = name.clone();
+    /// # let producer = std::thread::spawn(move || TransportProducer::<Records>::create(place, 1 << 16));
+    /// let mut tap = TransportBuilder::at(&name).attach_when_ready(Duration::from_secs(20)).build_tap()?;
+    /// # let mut producer = producer.join().unwrap()?;
+    /// # producer.publish(b"a step", 1)?;
+    /// let (kind, bytes) = tap.receive_owned(Patience::Endless)?.expect("waited for");
+    /// assert_eq!((kind, &bytes[..]), (1, &b"a step"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). `IncompatibleContent` if the tags differ;
+    /// `Unusable` with [`WrongKind`](disruptor_mp::segment::OpenError::WrongKind) if the ring has frames;
+    /// `IncompatibleLayout` if an older build has made it, whose producers do not say how far they write.
+    pub fn build_tap(self) -> TransportResult<TransportTap> {
+        records::tap(self.settings)
+    }
 }
 
 impl<F: Format> TransportBuilder<F> {
@@ -279,7 +309,7 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_consumer`, and what attaches typed, then wait until there is a ring with a *living* producer, whichever
+    /// `build_consumer`, `build_tap`, and what attaches typed, then wait until there is a ring with a *living* producer, whichever
     /// side starts first: see [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of the ring's builder.
     ///
     /// ```

@@ -11,13 +11,9 @@ use disruptor_mp::{Release, Sequence};
 use std::fmt;
 use std::ops::Deref;
 
-/// What can be asked of a message, whichever end or thread has it.
+/// What a message says of itself: how its sender sent it.
 macro_rules! asked_of_a_message {
     () => {
-        fn envelope(&self) -> &Envelope {
-            self.message.envelope()
-        }
-
         /// The application's kind.
         pub fn kind(&self) -> u8 {
             self.envelope().kind
@@ -27,11 +23,6 @@ macro_rules! asked_of_a_message {
         /// first.
         pub fn flags(&self) -> u8 {
             self.envelope().flags
-        }
-
-        /// The sequence that its sender got: that of its last frame, or the number of its record.
-        pub fn sequence(&self) -> Sequence {
-            self.message.sequence()
         }
 
         /// Number of the message, given by its sender; wraps, and begins anew with the next sender.
@@ -54,6 +45,27 @@ macro_rules! asked_of_a_message {
             self.envelope().trace_id
         }
 
+        /// All of it at once, as handlers get it.
+        pub fn meta(&self) -> FrameMeta<'_> {
+            let Envelope { kind, flags, msg_id, mark, .. } = *self.envelope();
+            FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns: mark.timestamp_ns(), data: self }
+        }
+    };
+}
+pub(super) use asked_of_a_message;
+
+/// What a message that is to be acknowledged says beside that, whichever end or thread has it.
+macro_rules! asked_of_a_delivery {
+    () => {
+        fn envelope(&self) -> &Envelope {
+            self.message.envelope()
+        }
+
+        /// The sequence that its sender got: that of its last frame, or the number of its record.
+        pub fn sequence(&self) -> Sequence {
+            self.message.sequence()
+        }
+
         /// Whether it may have been handed out before, to a consumer of this id that died before it acknowledged it.
         pub fn is_redelivered(&self) -> bool {
             self.redeliveries() > 0
@@ -68,12 +80,6 @@ macro_rules! asked_of_a_message {
         /// Whether the bytes are read where the sender wrote them. Those of a message in several frames are a copy.
         pub fn is_in_place(&self) -> bool {
             self.message.is_in_place()
-        }
-
-        /// All of it at once, as handlers get it.
-        pub fn meta(&self) -> FrameMeta<'_> {
-            let Envelope { kind, flags, msg_id, mark, .. } = *self.envelope();
-            FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns: mark.timestamp_ns(), data: self }
         }
     };
 }
@@ -120,6 +126,7 @@ where
     }
 
     asked_of_a_message!();
+    asked_of_a_delivery!();
 
     /// Takes the message out of the consumer's hands: it is then acknowledged by [`HeldMessage::release`], from
     /// whatever thread, while newer ones are received. The bytes of one that came in several frames are copied.
@@ -185,6 +192,7 @@ pub struct HeldMessage<F: Format = Records> {
 
 impl<F: Format> HeldMessage<F> {
     asked_of_a_message!();
+    asked_of_a_delivery!();
 
     /// Acknowledges the message.
     ///

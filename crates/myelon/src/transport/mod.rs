@@ -6,6 +6,7 @@
 //! | sending: with any patience, encoding in place | [`TransportProducer::send`], [`TransportProducer::send_with`] |
 //! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
 //! | keeping messages while newer ones are received; a `for` loop | [`TransportConsumer::next_held`], [`HeldMessage`]; [`messages`](TransportConsumer::messages) |
+//! | watching, without a place in the ring | [`TransportTap`], [`MessageCopy`] |
 //! | an end that belongs to another one, such as a topology's | [`BorrowedProducer`], [`BorrowedConsumer`] |
 //! | how messages lie in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
@@ -36,6 +37,7 @@ pub mod reassembly;
 mod records;
 mod session;
 mod split;
+mod tap;
 mod wait;
 
 pub use borrowed::{BorrowedConsumer, BorrowedProducer};
@@ -64,6 +66,7 @@ pub use session::{
     SEGMENT_NAME_LIMIT_MACOS, SessionLayoutError, compact_session_tag, coordination_cursor_name,
     ensure_coordination_cursor, validate_segment_name,
 };
+pub use tap::{MessageCopy, TransportTap};
 pub use wait::MyelonWaitStrategy;
 
 pub(crate) use session::text;

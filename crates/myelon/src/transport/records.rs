@@ -11,6 +11,7 @@ use super::flags::{FRAME_SINGLE, are_known};
 use super::format::{Format, Handed, Held, Kept, Receiver, Sender};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
+use super::tap::TransportTap;
 use crate::codec::EncodeShort;
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
@@ -64,6 +65,12 @@ impl Format for Records {
         let limit_bytes = settings.message_limit.unwrap_or(usize::MAX);
         Ok(RecordReceiver { consumer, limit_bytes, skipped: 0, counters })
     }
+}
+
+/// A tap of the ring that the settings name.
+pub(super) fn tap(settings: Settings) -> TransportResult<TransportTap> {
+    let tap = settings.apply(ring(&settings)).build_tap()?;
+    Ok(TransportTap::new(tap, settings.message_limit))
 }
 
 /// The ring that the settings name, of the size that they give, if they do.

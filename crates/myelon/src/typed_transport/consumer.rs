@@ -337,12 +337,19 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     disruptor_mp::consumer_end_methods!(end [pub]);
 }
 
+/// `builder`, for a stream of `T` or of one of its older versions.
+pub(super) fn for_readers_of<T: Codec, F>(builder: TransportBuilder<F>) -> TransportBuilder<F>
+where
+    F: Format,
+{
+    builder.with_content_tag(T::type_tag()).with_older_content_tags(older_tags::<T>())
+}
+
 /// A consumer of the ring that `builder` leads to, and the older version that it has, if it has one.
 fn attach<T: Codec, F: Format>(
     builder: &TransportBuilder<F>,
 ) -> TransportResult<(TransportConsumer<F>, Option<OlderVersion<T>>)> {
-    let builder = builder.clone().with_content_tag(T::type_tag()).with_older_content_tags(older_tags::<T>());
-    let raw = builder.build_consumer()?;
+    let raw = for_readers_of::<T, F>(builder.clone()).build_consumer()?;
     let older = older_version(raw.content_tag());
     Ok((raw, older))
 }

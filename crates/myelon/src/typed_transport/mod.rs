@@ -5,6 +5,7 @@
 //! | sending | [`TypedProducer`] |
 //! | receiving: in place, owned, by a handler | [`TypedConsumer`], [`TypedMessage`] |
 //! | keeping messages while newer ones are received; a `for` loop | [`TypedConsumer::next_held`], [`HeldTyped`]; [`messages`](TypedConsumer::messages) |
+//! | watching, without a place in the ring | [`TypedTap`], [`TypedCopy`] |
 //! | what can go wrong | [`TypedPublishError`], [`TypedReceiveError`] |
 //!
 //! A stream says what its messages are: the type's [tag](crate::codec::TypeTag) stands in the ring, and a consumer of
@@ -16,9 +17,11 @@ mod error;
 mod held;
 mod message;
 mod producer;
+mod tap;
 
 pub use consumer::{MmapTypedConsumer, OnUndecodable, TypedConsumer};
 pub use error::{TypedPublishError, TypedReceiveError};
 pub use held::HeldTyped;
 pub use message::TypedMessage;
 pub use producer::{MmapTypedProducer, TypedProducer};
+pub use tap::{TypedCopy, TypedTap};

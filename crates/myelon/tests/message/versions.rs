@@ -125,6 +125,21 @@ fn messages_of_an_older_version_are_decoded_and_not_read_in_place() {
 
 /// Bytes that are none of the older version either.
 #[test]
+fn a_tap_takes_the_versions_that_a_consumer_takes() {
+    use self::serde::{Step, StepV1, StepV2};
+    use myelon::typed_transport::TypedTap;
+    let names = ShmGuard::new();
+    let mut producer = TypedProducer::<StepV1>::create(names.name("s"), 1 << 16).unwrap();
+    let mut tap = TypedTap::<Step>::attach(names.name("s")).unwrap();
+    assert!(tap.is_of_older_version());
+    producer.publish(&StepV1 { id: 7 }, 3).unwrap();
+    let own = Step { number: 7, tokens: vec![], lane: 1 };
+    assert_eq!(tap.receive_owned(Patience::Now).unwrap(), Some((own, 3)));
+    let refused = TypedTap::<StepV2>::attach(names.name("s")).unwrap_err();
+    assert!(matches!(refused, TransportError::Build(MultiProcessError::IncompatibleContent { .. })), "{refused}");
+}
+
+#[test]
 fn damaged_messages_of_an_older_version_are_errors() {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "a damaged message is skipped");
     let names = ShmGuard::new();

@@ -11,6 +11,7 @@
 //! | a large frame overflows a stack | `tests/transport_cost.rs` |
 //! | 64 bytes cost a frame of 64 KiB | `conformance::counters_say_what_was_sent_joined_and_copied` |
 //! | a message that is held is overwritten, or comes in parts to a successor | `held::*` |
+//! | a tap hands out half a message, or one that was overwritten, or miscounts what it missed | `taps::*` |
 //! | another frame or another message type is read | `conformance::another_frame_or_another_tag_is_refused` |
 
 mod broken;
@@ -25,3 +26,4 @@ mod processes;
 mod ready;
 mod select;
 mod stage;
+mod taps;

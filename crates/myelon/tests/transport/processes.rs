@@ -7,7 +7,7 @@ use crate::stage::{DEPTH, Small, Subject, payload, watchdog};
 use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder, TransportError};
 use myelon::{ConsumeError, Origin, Patience, StartAt};
 use testkit::names::ShmGuard;
-use testkit::process::{Respawn, is_victim, role, say, wait_to_be_killed};
+use testkit::process::{Respawn, Victim, is_victim, role, say, wait_to_be_killed};
 use testkit::test_name;
 
 /// The environment variable that tells a victim its ring.
@@ -21,12 +21,12 @@ fn build<F: Subject>(name: &str) -> FramedTransportProducer<F> {
 }
 
 /// What message `number` of a sender holds: its number, and more than one frame or line, mostly.
-fn message(author: u32, number: usize) -> Vec<u8> {
+pub(crate) fn message(author: u32, number: usize) -> Vec<u8> {
     [&number.to_le_bytes()[..], &payload(number * 7 % 240, author as usize + number)].concat()
 }
 
 /// The number in a message.
-fn number_of(message: &[u8]) -> usize {
+pub(crate) fn number_of(message: &[u8]) -> usize {
     usize::from_le_bytes(*message.first_chunk().expect("a message begins with its number"))
 }
 
@@ -41,6 +41,13 @@ fn victim_that_sends() {
         Some("records") => send_for_ever::<Records>(&name),
         _ => send_for_ever::<Small>(&name),
     }
+}
+
+/// A process that sends messages in that format into the ring `name` until it is killed.
+pub(crate) fn sender(format: &str, name: &str) -> Victim {
+    let mut victim = Respawn::test(test_name!(victim_that_sends)).role(format).env(RING, name).spawn();
+    victim.wait_line("READY");
+    victim
 }
 
 fn send_for_ever<F: Subject>(name: &str) {
@@ -66,8 +73,7 @@ fn kill_senders<F: Subject>(format: &str) {
     let name = shm.name("s");
     let mut consumer: Option<FramedTransportConsumer<F>> = None;
     for kill in 0..KILLS {
-        let mut victim = Respawn::test(test_name!(victim_that_sends)).role(format).env(RING, &name).spawn();
-        victim.wait_line("READY");
+        let mut victim = sender(format, &name);
         let author = victim.pid();
         // The first consumer joins in the middle, at the tail, where a message begins: the oldest frame that is certain to stay may be inside
         // of one. The others are there from the first message on.

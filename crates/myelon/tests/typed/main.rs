@@ -9,6 +9,7 @@
 //! | a message that can never fit waits, one that can waits for more than its room, or is encoded again and again meanwhile | `room::*` |
 //! | a message that another thread reads is not counted, or read by another codec than its stream has | `held::*` |
 //! | what drops a consumer loses its messages | `places::*` |
+//! | a tap reads another type, or is waited for | `taps::*` |
 //! | an error does not say what is wrong, or says it twice | `errors::*` |
 //! | counters that are declared and never incremented | `delivery::what_was_encoded_and_decoded_is_counted` |
 #![deny(unsafe_code)]
@@ -30,6 +31,7 @@ mod stage;
 #[allow(dead_code, unsafe_code)] // as flatbuffers' compiler writes it
 #[path = "../codec/step_generated.rs"]
 mod step_generated;
+mod taps;
 
 use testkit::alloc::CountingAllocator;
 

@@ -172,7 +172,7 @@ impl<S: Carries> ConsumerBase<S> {
     }
 
     pub(super) fn content_tag(&self) -> Option<String> {
-        Schema::decode(self.side.segment().schema()).ok()?.content_tag().map(str::to_owned)
+        Schema::content_tag_in(self.side.segment().schema())
     }
 
     pub(super) fn consumer_id(&self) -> &str {

@@ -4,7 +4,7 @@
 
 use super::error::ConsumeError;
 use super::patience::Patience;
-use super::tap_end::{TapEnd, tap_end_methods};
+use super::tap_end::TapEnd;
 use crate::Sequence;
 use crate::ring::memory::layout::Slots;
 use crate::ring::memory::mapped::Mapped;
@@ -72,7 +72,7 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
         self.end.wait(patience.into().deadline(), TapReader::copy_next)
     }
 
-    tap_end_methods!();
+    crate::tap_end_methods!();
 }
 
 impl<E: Event, F: SlotForm> fmt::Debug for Tap<E, F> {

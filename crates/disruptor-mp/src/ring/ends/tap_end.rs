@@ -11,6 +11,7 @@ use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::tap::TapReader;
+use crate::schema::Schema;
 use crate::segment::Fate;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -135,6 +136,10 @@ impl<S: Carries> TapEnd<S> {
         self.missed = EndCounters::of_attached_consumer(file, label, ring).counter(ids::TAP_MISSED);
     }
 
+    pub(super) fn content_tag(&self) -> Option<String> {
+        Schema::content_tag_in(self.core.memory().segment().schema())
+    }
+
     pub(super) fn next_sequence(&self) -> Sequence {
         self.core.number()
     }
@@ -157,7 +162,9 @@ impl<S: Carries> TapEnd<S> {
     }
 }
 
-/// What taps of either kind offer of the `TapEnd` in their field `end`.
+/// What every tap offers of what is in its field `end`: a `TapEnd`, or the tap of the layer below.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tap_end_methods {
     () => {
         /// How many were overwritten before this tap could copy them. Only grows. Exact, unless words of the ring
@@ -170,6 +177,12 @@ macro_rules! tap_end_methods {
         /// the ring's own table, which it has read-only.
         pub fn attach_counters(&mut self, file: &$crate::counters::CountersFile, label: &str) {
             self.end.attach_counters(file, label);
+        }
+
+        /// What the ring says its events carry, if its producer has given it a
+        /// [content tag](disruptor_mp::SharedDisruptorBuilder::with_content_tag).
+        pub fn content_tag(&self) -> Option<String> {
+            self.end.content_tag()
         }
 
         /// The sequence that the tap looks for next.
@@ -191,7 +204,7 @@ macro_rules! tap_end_methods {
         ///
         /// # Errors
         /// The operating system refused to tell.
-        pub fn producer_is_alive(&self) -> std::io::Result<bool> {
+        pub fn producer_is_alive(&self) -> ::std::io::Result<bool> {
             self.end.producer_is_alive()
         }
 
@@ -201,4 +214,3 @@ macro_rules! tap_end_methods {
         }
     };
 }
-pub(super) use tap_end_methods;

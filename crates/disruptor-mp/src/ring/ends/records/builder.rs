@@ -9,7 +9,6 @@ use super::producer::RecordProducer;
 use super::tap::RecordTap;
 use crate::builder::SharedDisruptorBuilder;
 use crate::error::{MultiProcessError, MultiProcessResult};
-use crate::ring::construct;
 use crate::ring::ends::auto::AutoConsumer;
 use crate::ring::memory::record_size::{self, DEFAULT_RECORD_RING_BYTES};
 use crate::ring::protocol::records::line::Lines;
@@ -96,14 +95,15 @@ impl SharedDisruptorBuilder<(), Lines> {
         self.run_on_thread(Self::build_record_consumer, handle)
     }
 
-    /// Attaches a tap: it maps the ring read-only, holds no producer back, and may miss records.
+    /// Attaches a tap: it maps the ring read-only, holds no producer back, and may miss records. It begins with the
+    /// first record that is published after this call.
     ///
     /// # Errors
-    /// See [`MultiProcessError`](crate::MultiProcessError). `IncompatibleLayout` of a *minor version*: the ring was
+    /// As [`build_record_consumer`](Self::build_record_consumer), but not `Join`. `IncompatibleLayout` of a *minor version*: the ring was
     /// made by an older build, whose producers do not say how far they write.
     pub fn build_tap(self) -> MultiProcessResult<RecordTap> {
         let bytes = self.record_bytes.unwrap_or(0);
-        let memory = construct::tap(&self.place, self.capacity).map_err(|error| built_in_bytes(error, bytes))?;
+        let memory = self.tap_memory::<Lines>().map_err(|error| built_in_bytes(error, bytes))?;
         Ok(RecordTap::new(memory))
     }
 }

@@ -6,7 +6,7 @@
 use crate::Sequence;
 use crate::ring::ends::error::{ConsumeError, or_end};
 use crate::ring::ends::patience::Patience;
-use crate::ring::ends::tap_end::{TapEnd, tap_end_methods};
+use crate::ring::ends::tap_end::TapEnd;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::records::line::Lines;
 use crate::ring::protocol::tap::{Copied, TapReader};
@@ -81,7 +81,7 @@ impl RecordTap {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
 
-    tap_end_methods!();
+    crate::tap_end_methods!();
 }
 
 /// A copy of a record, aligned to 16, in the memory of the tap that has made it. Each copy takes the place of the one
