@@ -58,8 +58,8 @@ pub enum CoordinationMode {
         /// How long to wait. Zero looks once, [`Duration::MAX`] waits without end.
         timeout: Duration,
     },
-    /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; who joins
-    /// before that starts with event 0. A full buffer is a full ring: publishing waits.
+    /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; one
+    /// that joins before that starts with event 0. A full buffer is a full ring: publishing waits.
     BufferUntilConsumers {
         /// How many events to hold, at most the ring's slots. Of a ring of records, how many bytes: those of its
         /// records, each with its header of 16 and rounded up to 64.

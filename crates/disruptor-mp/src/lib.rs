@@ -60,7 +60,7 @@
 //! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
 //! | keeping events while newer ones are read, releasing them in any order from any thread | [`Lease::hold`], [`HeldEvent`], [`HeldRecord`] |
 //! | a `for` loop | [`SharedConsumer::messages`], [`RecordConsumer::messages`] |
-//! | watching without holding anybody back | [`Tap`], [`RecordTap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
+//! | watching without holding the producer back | [`Tap`], [`RecordTap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
 //! | where a late consumer starts | [`StartAt`] |
 //! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
 //! | waiting for several consumers at once | [`Select`] |
@@ -70,7 +70,7 @@
 //! | what may live in a slot, and the schema in the segment | [`schema`] |
 //! | shared memory, files, memory files, heap; space, permissions | [`segment`], [`Place`], [`CreateOptions`] |
 //! | how many bytes a ring will take | [`plan`] |
-//! | numbers that anybody can read, also of a dead process | [`counters`] |
+//! | numbers that every process can read, also of a dead process | [`counters`] |
 //! | removing what a crash left | [`gc`] |
 //!
 //! # What holds, in short
@@ -80,10 +80,10 @@
 //! - **At least once.** An event is acknowledged when its lease is dropped, not before. A consumer that is killed and
 //!   comes back under its id gets what it had not acknowledged again, [marked](Lease::is_redelivered).
 //! - **Whole or absent.** A producer that is killed in the middle of a slot has not published it. The next one
-//!   [takes over](Origin::TookOver) and goes on behind the last whole event.
+//!   [takes over](Origin::TookOver) and goes on after the last whole event.
 //! - **Death is the kernel's word.** Every participant holds a file lock, which the kernel drops when it dies: no
-//!   heartbeats, no pids that mean somebody else in another container. Who waits learns of it within 100 ms; a stopped
-//!   process is not dead.
+//!   heartbeats, no pids that mean another process in another container. An end that waits learns of it within 100 ms;
+//!   a stopped process is not dead.
 //! - **Space is reserved** when a ring is created; too little is an [error](MultiProcessError::NoSpace) with the
 //!   numbers in it.
 //! - **Two programs agree or are refused.** A ring carries the schema of its events; the refusal

@@ -60,7 +60,7 @@
 //! |---|---|---|
 //! | [topology] | a scheduler and N workers that meet, answer, die, come back and leave | that is the program's shape |
 //! | 3, [zero-copy](typed_transport::TypedMessage::get) | typed messages that are read where they lie | messages are large, or read only in part |
-//! | 2, [`typed_transport`] | streams of one type, refused to whoever expects another | both ends are Rust |
+//! | 2, [`typed_transport`] | streams of one type; a program that expects another is refused | both ends are Rust |
 //! | 1, [`transport`] | bytes of any length, whole or absent | something else has made the bytes, or the other end is not Rust |
 //! | 0, [`disruptor_mp`], all of it here | events of a fixed size, written and read in their slots | events are small and every nanosecond counts |
 //!
@@ -170,7 +170,7 @@
 //! # }
 //! ```
 //!
-//! # Layer 3: messages that nobody takes apart
+//! # Layer 3: messages that are read in place
 //!
 //! With the feature `rkyv` or `flatbuffers` a message is laid out in the ring, validated once, and read there.
 //!
@@ -203,7 +203,7 @@
 //!
 //! # Topology
 //!
-//! One ring to everybody and one back from each worker, the processes around them, and what becomes of them. Here the
+//! One ring to all workers and one back from each, the processes around them, and what becomes of them. Here the
 //! workers are threads; [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation
 //! in their environment. Where both ends are Rust, [`TypedScheduler`](topology::TypedScheduler) and
 //! [`TypedWorker`](topology::TypedWorker) do the same for one type out and one back.
@@ -239,11 +239,11 @@
 //! # }
 //! ```
 //!
-//! # When somebody does not get on
+//! # When a process does not get on
 //!
-//! The slowest consumer holds the producer back once the ring is full, and nobody is declared dead because a clock says
-//! so: death is the kernel's word, which drops a lock when a process is gone. A wait that ends without success says for
-//! whom it has waited.
+//! The slowest consumer holds the producer back once the ring is full, and no process is declared dead because a clock
+//! says so: death is the kernel's word, which drops a lock when a process is gone. A wait that ends without success
+//! says for whom it has waited.
 //!
 //! ```
 //! use myelon::prelude::*;
@@ -286,7 +286,7 @@
 //!   killed and comes back under its id gets what it had not acknowledged again,
 //!   [marked](transport::Message::is_redelivered).
 //! - **Bytes of strangers are checked.** What cannot be read is an error with its cause, once, and counted; the stream
-//!   goes on behind it. No length that somebody else wrote decides how much memory is taken.
+//!   goes on behind it. No length that another process wrote decides how much memory is taken.
 //! - **Two programs agree or are refused**: on the layout, on the format, and on the type of the messages, field by
 //!   field.
 //! - **Space is reserved** when a ring is created; too little is an error with the numbers in it, and not a SIGBUS.

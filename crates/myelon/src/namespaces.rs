@@ -46,7 +46,7 @@ pub mod prelude {
     };
 }
 
-/// Counters that anybody can read, and reports of what somebody waits for.
+/// Counters that every process can read, and reports of what an end waits for.
 pub mod observability {
     pub use crate::transport::TraceId;
     pub use disruptor_mp::observability::*;

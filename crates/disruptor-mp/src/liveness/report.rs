@@ -78,7 +78,7 @@ pub struct Culprit {
     pub is_inside_handler: bool,
     /// Which messages it [holds](crate::HeldEvent), if it holds any.
     pub held: Option<HeldMessages>,
-    /// How long its position has been seen to stand still; `None` if nobody has watched it.
+    /// How long its position has been seen to stand still; `None` if it was not watched.
     pub no_progress_for: Option<Duration>,
 }
 

@@ -79,7 +79,7 @@ impl SharedCursor {
     /// its name away. What a dead process has left under that name is removed first.
     ///
     /// # Errors
-    /// See [`MultiProcessError`](crate::MultiProcessError); `AlreadyExists` if somebody alive has that name.
+    /// See [`MultiProcessError`](crate::MultiProcessError); `AlreadyExists` if a live process has that name.
     ///
     /// # Panics
     /// If `initial` is below -1 or the last number there is.

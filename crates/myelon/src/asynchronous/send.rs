@@ -154,12 +154,12 @@ impl<P: Publish> AsyncProducer<P> {
     /// sequence.
     ///
     /// Cancel safe: it is sent in the poll that says so. A future that is dropped before it was ready has sent nothing,
-    /// and reserved no place: who calls again begins anew. To give up at some time, wrap it in
+    /// and reserved no place: the next call begins anew. To give up at some time, wrap it in
     /// [`tokio::time::timeout`].
     ///
     /// # Errors
     /// What `P` answers at once, except that it is full; and what ends the wait: `ConsumerDied` within 100 ms of the
-    /// death of the consumer that everybody waits for, `Replaced`, `Closed`. Nothing was sent. Alerts and failure
+    /// death of the consumer that is waited for, `Replaced`, `Closed`. Nothing was sent. Alerts and failure
     /// actions are those of managed publishing, which this is not.
     ///
     /// # Panics

@@ -57,12 +57,12 @@ pub enum LaunchError {
         /// What the operating system said.
         r#source: io::Error,
     },
-    /// Not everybody came.
+    /// Not all workers came.
     #[error("after {waited:.1?} these workers are missing: {}", list(missing))]
     Missing {
         /// Who, and what is known of each.
         missing: Vec<MissingWorker>,
-        /// How long the scheduler waited: shorter than its patience if somebody could not come any more.
+        /// How long the scheduler waited: shorter than its patience if a worker could not come any more.
         waited: Duration,
     },
 }
@@ -479,7 +479,7 @@ impl fmt::Display for SchedulerEnding {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestartError {
-    /// Somebody else has started this topology's workers, and has to start this one again.
+    /// Another program has started this topology's workers, and has to start this one again.
     #[error("the scheduler does not start this topology's workers")]
     StartedElsewhere,
     /// This process is a child of the scheduler's, made by `fork`. The workers are its parent's.

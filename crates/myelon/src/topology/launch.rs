@@ -19,7 +19,7 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 /// Makes the command that starts a worker.
 pub(super) type Spawn = Box<dyn FnMut(usize) -> Command + Send>;
 
-/// Who starts the workers.
+/// Which program starts the workers: the scheduler, or another.
 ///
 /// ```no_run
 /// use myelon::topology::{Topology, Workers};
@@ -49,8 +49,8 @@ impl Workers {
         Self(Some(Box::new(command)))
     }
 
-    /// Somebody else does, before or after: by hand, by a supervisor, in containers that share `/dev/shm`. Each is told
-    /// its [invitation](Topology::invitation).
+    /// Another program does, before or after: by hand, by a supervisor, in containers that share `/dev/shm`. Each
+    /// worker is told its [invitation](Topology::invitation).
     pub fn started_elsewhere() -> Self {
         Self(None)
     }

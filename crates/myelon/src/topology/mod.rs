@@ -1,4 +1,4 @@
-//! One scheduler and its workers: a ring to everybody, a ring back from each, and the processes around them.
+//! One scheduler and its workers: a ring to all of them, a ring back from each, and the processes around them.
 //!
 //! **Lives here:** [`Topology`], which both sides agree on; [`SchedulerEnd`], which [`Topology::launch`] gives;
 //! [`WorkerEnd`], which [`WorkerEnd::join`] gives; [`TypedScheduler`] and [`TypedWorker`] over them. **Builds on:**

@@ -73,7 +73,7 @@ pub enum Departure {
 ///
 /// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone,
 /// kills those that do not go in time, and removes what dead workers have left. [`close`](Self::close) does the same
-/// and says how everybody left.
+/// and says how each worker left.
 ///
 /// ```no_run
 /// use myelon::Patience;
@@ -257,7 +257,7 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Looks at every worker now, and returns what has changed and nobody was told of. For loops that neither gather
+    /// Looks at every worker now, and returns what has changed and was not told yet. For loops that neither gather
     /// nor receive; those that do learn of it there.
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
         self.look();

@@ -25,8 +25,8 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 impl<F: Format> Topology<F> {
-    /// Says what travels: messages of type `B` to everybody, and of type `A` back. Whoever was built for other types is
-    /// refused when it attaches. The typed ends say so by themselves.
+    /// Says what travels: messages of type `B` to all workers, and of type `A` back. A program that was built for other
+    /// types is refused when it attaches. The typed ends say so by themselves.
     #[must_use]
     pub fn carrying<B: Codec, A: Codec>(self) -> Self {
         self.with_content_tags(B::type_tag(), A::type_tag())

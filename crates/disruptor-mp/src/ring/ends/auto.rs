@@ -34,10 +34,10 @@ pub enum AutoConsumerEnd {
 /// A thread that hands every event, or every record, to a handler. Dropping it stops the thread after the event that is
 /// in the handler, and waits for that; in the handler itself, and in a child of `fork`, it does not wait.
 ///
-/// However the thread ends, the ring goes on holding what it has not acknowledged, for whoever attaches again under its
-/// id, as after [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics,
-/// when its producer has died. Two ways give the place up: [`leave`](Self::leave), and having handled everything up to
-/// *closed*. Without an id there is no place to keep.
+/// However the thread ends, the ring goes on holding what it has not acknowledged, for the consumer that attaches again
+/// under its id, as after [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its
+/// handler panics, when its producer has died. Two ways give the place up: [`leave`](Self::leave), and having handled
+/// everything up to *closed*. Without an id there is no place to keep.
 ///
 /// While the operating system refuses to say whether the producer lives (its descriptors were closed, say), the thread
 /// handles what is published, looking once in 20 ms, and hears of *closed* and *replaced*, but not of a death.

@@ -40,7 +40,7 @@ pub enum PublishError {
         /// The whole story.
         report: Box<StallReport>,
     },
-    /// The ring was replaced or removed by somebody who holds its locks.
+    /// The ring was replaced or removed by a process that holds its locks.
     #[error("the ring was replaced")]
     Replaced,
     /// The deadline passed while the ring was full, or before the event that was waited for was released.

@@ -39,7 +39,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// Takes exactly the next `count` events, at the last of which [`peek_at`](Self::peek_at) has looked, as one lease.
     ///
     /// # Panics
-    /// If `count` is 0, or nobody has looked that far.
+    /// If `count` is 0, or `peek_at` has not looked that far.
     #[inline]
     pub fn lease_peeked(&mut self, count: usize) -> BatchLease<'_, E, F> {
         let seen = self.end.side.core.readable() - self.end.side.core.next();

@@ -30,7 +30,7 @@ pub enum Origin {
     /// The last producer was dead and live consumers were there: the ring goes on, for them, behind the last published
     /// event.
     TookOver,
-    /// The last producer was dead and nobody alive was there: a new ring stands in place of the old one.
+    /// The last producer was dead and no live consumer was there: a new ring stands in place of the old one.
     Replaced,
 }
 

@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedConfig"))]
 pub struct MyelonTransportConfig {
-    /// Slots, or bytes for records, of the ring to everybody.
+    /// Slots, or bytes for records, of the ring to all runners.
     pub rpc_depth: usize,
     /// Slots, or bytes for records, of each ring back.
     pub response_depth: usize,
@@ -111,7 +111,7 @@ impl Default for MyelonTransportConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedRunner"))]
 pub struct RunnerMyelonTransportConfig {
-    /// The ring to everybody.
+    /// The ring to all runners.
     pub rpc_ring_name: String,
     /// Its slots, or bytes for records.
     pub rpc_depth: usize,

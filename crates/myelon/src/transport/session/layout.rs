@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// What the names of a session's rings begin with unless its layout says otherwise.
 pub const DEFAULT_TRANSPORT_PREFIX: &str = "vmy";
 
-/// Depth of the ring from the scheduler to everybody, in slots of fixed frames. Rings of records have bytes: choose
+/// Depth of the ring from the scheduler to all runners, in slots of fixed frames. Rings of records have bytes: choose
 /// those instead.
 pub const DEFAULT_MYELON_RPC_DEPTH: usize = 1024;
 
@@ -192,7 +192,7 @@ impl MyelonTransportLayout {
         self.runner_count
     }
 
-    /// Slots, or bytes, of the ring to everybody.
+    /// Slots, or bytes, of the ring to all runners.
     pub fn rpc_depth(&self) -> usize {
         self.rpc_depth
     }
@@ -202,7 +202,7 @@ impl MyelonTransportLayout {
         self.response_depth
     }
 
-    /// The ring from the scheduler to everybody: `{prefix}{tag}p`.
+    /// The ring from the scheduler to all runners: `{prefix}{tag}p`.
     pub fn rpc_ring_name(&self) -> String {
         format!("{}{}p", self.prefix, self.session_tag)
     }
@@ -222,7 +222,7 @@ impl MyelonTransportLayout {
         (0..self.runner_count).map(|rank| self.name_of_response_ring(rank))
     }
 
-    /// The ring to everybody as a file in `root`.
+    /// The ring to all runners as a file in `root`.
     pub fn rpc_mmap_layout(&self, root: impl Into<PathBuf>) -> MmapTransportLayout {
         Self::file_of_ring(root, &self.rpc_ring_name())
     }

@@ -9,7 +9,7 @@ use crate::step;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Claimed bytes of a ring, aligned to 16, that nobody else reads or writes. They hold older bytes until they are
+/// Claimed bytes of a ring, aligned to 16, that no other end reads or writes. They hold older bytes until they are
 /// written.
 ///
 /// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins
