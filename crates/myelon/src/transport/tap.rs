@@ -106,8 +106,30 @@ impl TransportTap {
     disruptor_mp::tap_end_methods!();
 }
 
-/// A copy of a message, by `Deref`, and what came with it, in the memory of the tap that has made it. Its bytes begin at
-/// a multiple of 16.
+/// A copy of a message, by `Deref`, and what came with it, in the memory of the tap that has made it: the next copy
+/// takes its place. Its bytes begin at a multiple of 16.
+///
+/// ```
+/// # use myelon::prelude::*;
+/// # use myelon::transport::TransportTap;
+/// # fn main() -> TransportResult<()> {
+/// # let name = portable_shm_segment_name("doc");
+/// # const STEP: u8 = 1;
+/// # let mut producer = TransportProducer::create_default(&name)?;
+/// # let mut tap = TransportTap::attach(&name)?;
+/// # producer.publish(b"a step", STEP)?;
+/// # producer.publish(b"something else", 9)?;
+/// # drop(producer);
+/// let mut last_step = None;
+/// while let Some(message) = tap.next_or_end(Patience::Endless)? {
+///     if message.kind() == STEP {
+///         last_step = Some((message.sequence(), message.to_vec())); // what is kept is copied out
+///     }
+/// }
+/// assert_eq!(last_step, Some((0, b"a step".to_vec())));
+/// # Ok(())
+/// # }
+/// ```
 pub struct MessageCopy<'a> {
     record: RecordCopy<'a>,
     envelope: Envelope,

@@ -33,8 +33,11 @@ use std::ops::Deref;
 /// let mut tap = TypedTap::<Step>::attach(&name)?;
 ///
 /// producer.publish(&Step { tokens: vec![1, 2, 3] }, 7)?;
-/// let (step, kind) = tap.receive_owned(Patience::Endless)?.expect("waited for");
-/// assert_eq!((step, kind, tap.missed()), (Step { tokens: vec![1, 2, 3] }, 7, 0));
+/// drop(producer);
+/// while let Some(message) = tap.next_or_end(Patience::Endless)? {
+///     assert_eq!((message.decode()?, message.kind()), (Step { tokens: vec![1, 2, 3] }, 7));
+/// }
+/// assert_eq!(tap.missed(), 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -115,6 +118,30 @@ impl<T: Codec> TypedTap<T> {
 
 /// A copy of a message of type `T`: its bytes and what came with them by `Deref`, and their meaning by
 /// [`get`](Self::get) and [`decode`](Self::decode).
+///
+#[cfg_attr(feature = "rkyv", doc = "```")]
+#[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
+/// # use myelon::prelude::*;
+/// # use myelon::typed_transport::TypedTap;
+/// #[message(rkyv)]
+/// struct Step {
+///     tokens: Vec<u32>,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = portable_shm_segment_name("doc");
+/// # let mut producer = TypedProducer::<Step>::create_default(&name)?;
+/// # let mut tap = TypedTap::<Step>::attach(&name)?;
+/// # producer.publish(&Step { tokens: vec![1, 2, 3] }, 0)?;
+/// # drop(producer);
+/// let mut tokens = 0;
+/// while let Some(message) = tap.next_or_end(Patience::Endless)? {
+///     tokens += message.get()?.tokens.len(); // a view of the copy; `decode` gives a value
+/// }
+/// assert_eq!(tokens, 3);
+/// # Ok(())
+/// # }
+/// ```
 pub struct TypedCopy<'a, T> {
     message: MessageCopy<'a>,
     older: Option<&'a OlderVersion<T>>,

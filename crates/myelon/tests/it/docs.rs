@@ -12,6 +12,7 @@ fn every_end_message_and_answer_has_an_example_in_its_docs() {
         "transport/consumer.rs",
         "transport/message.rs",
         "transport/producer.rs",
+        "transport/tap.rs",
         "typed_transport",
         "asynchronous",
         "topology",
