@@ -140,6 +140,7 @@ fn victim_worker() {
 fn victim_scheduler() {
     let Some(role) = role() else { return };
     let topology = of_label(&std::env::var(LABEL_VARIABLE).unwrap(), 2);
+    let topology = if role.ends_with(", with an urgent lane") { topology.with_urgent_lane() } else { topology };
     match role.as_str() {
         "ignores SIGCHLD" => {
             testkit::process::ignore_children();

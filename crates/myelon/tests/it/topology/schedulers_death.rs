@@ -2,14 +2,26 @@
 
 use super::actors::{by_hand, scheduler, workers};
 use super::stage::{Stage, is_dead, round};
+use myelon::topology::Topology;
 use std::time::Instant;
-use testkit::watchdog::{PATIENCE, eventually};
+use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
 #[test]
 fn workers_by_hand_are_told_that_their_scheduler_was_killed() {
     let stage = Stage::new(2);
-    let mut hands: Vec<_> = (0..2).map(|rank| by_hand("answers", &stage.topology.invitation(rank).unwrap())).collect();
-    let mut scheduler = scheduler(&stage, "does not");
+    are_told(&stage, &stage.topology, "does not");
+}
+
+#[test]
+fn workers_by_hand_with_an_urgent_lane_are_told_that_their_scheduler_was_killed() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "workers that wait at two rings of a dead scheduler");
+    let stage = Stage::new(2);
+    are_told(&stage, &stage.topology.clone().with_urgent_lane(), "does not, with an urgent lane");
+}
+
+fn are_told(stage: &Stage, topology: &Topology, role: &str) {
+    let mut hands: Vec<_> = (0..2).map(|rank| by_hand("answers", &topology.invitation(rank).unwrap())).collect();
+    let mut scheduler = scheduler(stage, role);
     scheduler.wait_line("WORKER");
     let pid = scheduler.pid();
     scheduler.kill_and_reap();
