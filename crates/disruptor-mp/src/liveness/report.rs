@@ -24,6 +24,9 @@ pub enum WaitingFor {
     Padding,
     /// A consumer waits for the producer to publish.
     Data,
+    /// A consumer waits until a message that it holds is released, before it can have another: it holds as many as it
+    /// can. The producer is not to blame.
+    HeldRelease,
     /// The producer waits for consumers: those of its start-up buffer ([`StallReport::buffer`]), or a required one that
     /// has gone.
     Consumers,
@@ -193,6 +196,7 @@ impl fmt::Display for StallReport {
             WaitingFor::Release => "producer waits until an event is released",
             WaitingFor::Padding => "producer waits for space that padding holds",
             WaitingFor::Data => "consumer waits for data",
+            WaitingFor::HeldRelease => "consumer waits for the release of a message, it holds as many as it can",
             WaitingFor::Consumers => "producer waits for consumers",
             WaitingFor::Reset => "producer is shut to managed calls until it is reset",
             WaitingFor::Nothing => "nothing waits",

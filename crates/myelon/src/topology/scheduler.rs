@@ -16,7 +16,7 @@ use super::report::{WorkerReport, report};
 use super::urgent::UrgentError;
 use crate::transport::{BorrowedProducer, Format, Records, TransportError, TransportProducer, TransportResult};
 use disruptor_mp::__private::ends::HasProducer;
-use disruptor_mp::liveness::Refusal;
+use disruptor_mp::liveness::{NextStep, Refusal};
 use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Sequence};
 use std::fmt;
@@ -204,7 +204,9 @@ impl<F: Format> SchedulerEnd<F> {
                 answer => return answer.map_err(UrgentError::from),
             }
         }
-        Err(UrgentError::UrgentFull { report: Box::new(urgent.stall_report()) })
+        let mut report = urgent.stall_report();
+        report.next = NextStep::GiveUp;
+        Err(UrgentError::UrgentFull { report: Box::new(report) })
     }
 
     /// Notes when the last broadcast was sent, for reports.

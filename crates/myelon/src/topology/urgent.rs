@@ -64,8 +64,8 @@ impl<F: Format> Lane<F> {
         loop {
             // The broadcasts first: what was urgent before a broadcast is found by the second look, wherever this
             // process was stopped. A look that does not wait hears of no death; so once we sleep, we ask.
-            let is_answered = !is_silent(broadcasts)
-                || (looks >= LOOKS_BEFORE_SLEEP && broadcasts.end_of_publishing().is_some());
+            let is_answered =
+                !is_silent(broadcasts) || (looks >= LOOKS_BEFORE_SLEEP && broadcasts.end_of_publishing().is_some());
             if is_there(&mut self.consumer) {
                 return true;
             }

@@ -1,8 +1,10 @@
 //! Messages that are held, in every format: taken in order, released in any order, from any thread.
 
 use crate::stage::{Subject, in_every_format, pair, payload};
+use myelon::liveness::WaitingFor;
 use myelon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 /// A message in one frame, and one in several.
 const LENGTHS: [usize; 2] = [20, 200];
@@ -144,6 +146,10 @@ fn at_the_bound_handlers_and_loops_that_do_not_wait_say_so() {
     assert_eq!(consumer.process_available(|_| ()).unwrap(), 63);
     assert!(consumer.process_available(|_| ()).unwrap_err().is_held_limit());
     assert!(consumer.next(Patience::Now).map(drop).unwrap_err().is_held_limit());
+    let report = consumer.stall_report(Duration::ZERO);
+    assert_eq!(report.waiting_for, WaitingFor::HeldRelease);
+    let says = ": consumer waits for the release of a message, it holds as many as it can; producer pid ";
+    assert!(report.to_string().contains(says), "{report}");
     oldest.release();
     assert_eq!(consumer.process_available(|_| ()).unwrap(), 6);
 }

@@ -441,7 +441,11 @@ impl<S: Carries> ConsumerSide<S> {
         };
         // What was published and not acknowledged is there to be read, or is being read.
         let has_data = memory.control().cursor.acquire() > self.core.next();
-        let waiting_for = if has_data { WaitingFor::Nothing } else { WaitingFor::Data };
+        let waiting_for = match has_data {
+            true if ending.is_none() && self.is_full() => WaitingFor::HeldRelease,
+            true => WaitingFor::Nothing,
+            false => WaitingFor::Data,
+        };
         StallReport::new(self.segment().called(), waiting_for, waited, Some(culprit), next)
     }
 

@@ -68,7 +68,7 @@ fn a_full_urgent_lane_is_an_error_at_once_that_names_the_worker() {
         text.starts_with(&format!("the urgent lane is full: ring {label} (shm:{ring}): producer waits for ")),
         "{text}"
     );
-    assert!(text.contains(&format!("; {label}, rank 1 pid ")), "{text}");
+    assert!(text.contains(&format!("; {label}, rank 1 pid ")) && text.ends_with("; gives up"), "{text}");
     // The broadcasts go on, and so does the lane once it was read.
     let step = scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
     while workers[1].next(Patience::Now).unwrap().is_some_and(|message| message.step() < step) {}
