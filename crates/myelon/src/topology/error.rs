@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Why a topology was not launched. Workers that had been started have been ended again, and no segment is left.
 ///
-/// ```no_run
+/// ```
 /// use myelon::topology::{LaunchError, Topology, Workers};
 ///
 /// fn launch(topology: &Topology) {
@@ -212,7 +212,7 @@ fn list(missing: &[MissingWorker]) -> String {
 
 /// Why a worker is not part of its topology.
 ///
-/// ```no_run
+/// ```
 /// use myelon::topology::{Invitation, WorkerEnd, WorkerJoinError};
 ///
 /// fn join(invitation: &Invitation) -> Option<WorkerEnd> {
@@ -465,7 +465,7 @@ impl fmt::Display for SchedulerEnding {
 
 /// Why a worker was not started again.
 ///
-/// ```no_run
+/// ```
 /// use myelon::topology::{RestartError, SchedulerEnd};
 ///
 /// fn restart(scheduler: &mut SchedulerEnd, rank: usize) {

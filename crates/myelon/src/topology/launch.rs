@@ -21,6 +21,8 @@ pub(super) type Spawn = Box<dyn FnMut(usize) -> Command + Send>;
 
 /// Which program starts the workers: the scheduler, or another.
 ///
+/// This runs in the scheduler's process; `./worker` is a program that [joins](super::WorkerEnd::join).
+///
 /// ```no_run
 /// use myelon::topology::{Topology, Workers};
 /// use std::process::Command;

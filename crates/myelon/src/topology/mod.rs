@@ -14,6 +14,8 @@
 //! scheduler is told of a worker that dies or comes back, and a worker of its scheduler's death; nothing is left when
 //! the scheduler goes, neither processes nor segments.
 //!
+//! `scheduler` runs in one process, and `worker` in each of those that it starts:
+//!
 //! ```no_run
 //! use myelon::topology::{Invitation, Outcome, SchedulerEnd, Topology, WorkerEnd, Whom, Workers};
 //! use myelon::{Patience, transport::TransportError};

@@ -61,7 +61,7 @@ pub enum Situation {
 
 /// What the scheduler can say of one worker. `Display` gives it in one line. Everything in it goes stale at once.
 ///
-/// ```no_run
+/// ```
 /// use myelon::topology::{SchedulerEnd, Situation};
 ///
 /// fn why_late(scheduler: &mut SchedulerEnd, rank: usize) {

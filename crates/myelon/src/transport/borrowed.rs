@@ -22,7 +22,7 @@ use std::fmt;
 /// A [`TransportProducer`] that belongs to another end, such as the ring of a topology's broadcasts: it sends, and
 /// tells what a producer tells.
 ///
-/// ```no_run
+/// ```
 /// use myelon::Patience;
 /// use myelon::topology::SchedulerEnd;
 /// use std::time::{Duration, Instant};
@@ -112,16 +112,14 @@ impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
 /// A [`TransportConsumer`] that belongs to another end, such as the ring in which a worker hears broadcasts: it
 /// receives, and tells what a consumer tells.
 ///
-/// ```no_run
-/// use myelon::Patience;
-/// use myelon::topology::WorkerEnd;
+/// ```
+/// use myelon::prelude::*;
 ///
-/// /// Takes two broadcasts and answers the second one first.
+/// /// Takes two broadcasts, or what is left of them, and answers the second one first.
 /// fn two_steps(worker: &mut WorkerEnd) -> Result<(), Box<dyn std::error::Error>> {
 ///     let (mut broadcasts, mut responses) = worker.rings();
-///     let first = broadcasts.next_held(Patience::Endless)?.expect("waited for");
-///     let second = broadcasts.next_held(Patience::Endless)?.expect("waited for");
-///     for step in [second, first] {
+///     let steps = broadcasts.messages().take(2).map(|step| Ok(step?.hold())).collect::<TransportResult<Vec<_>>>()?;
+///     for step in steps.into_iter().rev() {
 ///         responses.set_in_reply_to(Some(step.sequence()));
 ///         responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
 ///         step.release();
