@@ -68,6 +68,21 @@ fn both_ends_of_a_typed_stream_are_awaited_on_one_thread() {
 }
 
 #[test]
+fn requests_are_answered_out_of_order_and_each_once_unless_it_was_not_answered() {
+    run("held", |pid| format!("held{pid}"));
+}
+
+#[test]
+fn an_executor_of_a_supervisor_outlives_a_killed_and_a_stopped_worker() {
+    let said = run("supervisor", |pid| compact_session_tag(&format!("supervisor example {pid}")));
+    let report = said.lines().find(|line| line.starts_with("report: ")).expect("a worker was stopped");
+    assert!(
+        report.contains(", rank 2 (pid ") && report.contains(" stopped") && report.contains("broadcast 12"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_type_is_upgraded_twice_and_no_reader_loses_a_message() {
     run("upgrade", |pid| format!("upgrade{pid}"));
 }

@@ -2,7 +2,6 @@
 //! owner and is removed, by the next launch of the same label or by a collector, as here.
 
 use super::Failure;
-use myelon::{GcOutcome, Place, gc};
 use rustix::process::{Signal, getpid, kill_process};
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -26,13 +25,8 @@ pub(crate) fn show(label: &str, workers: usize) -> Result<(), Failure> {
         return Err(format!("the other scheduler ended with {status} before it was killed").into());
     }
 
-    let topology = super::topology(label, workers)?;
-    let layout = topology.layout();
-    let mut removed = 0;
-    for name in std::iter::once(layout.rpc_ring_name()).chain(layout.response_ring_names()) {
-        // Nothing is taken from anybody who lives: a ring in use stays.
-        removed += usize::from(gc(Place::from(name))? == GcOutcome::Removed);
-    }
+    // No process that lives loses anything: a ring in use stays.
+    let removed = super::topology(label, workers)?.gc()?;
     println!("another scheduler is killed: its {workers} workers are gone, and {removed} rings were removed");
     Ok(())
 }

@@ -38,7 +38,8 @@
 //! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged
 //!   again. Each answer says which step it answers, and `gather_for` drops and counts one that comes twice, or late.
 //! - **Typed.** Messages are bytes here, as packed by the engine, and `Topology::with_content_tags` would make the
-//!   rings say what they are. `TypedScheduler` and `TypedWorker` are the same ends for types of yours.
+//!   rings say what they are. `TypedScheduler` and `TypedWorker` are the same ends for types of yours: see the example
+//!   `supervisor`, whose workers are also started by another process.
 #![forbid(unsafe_code)]
 
 mod killed_scheduler;

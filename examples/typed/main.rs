@@ -17,7 +17,7 @@
 //!
 //! - **Agreement.** A stream has one type of message, whose name and version stand in the ring. Change the version with
 //!   the fields (`bincode_message!(Step = "Step/2")`), and a worker of the other build is refused when it attaches, not
-//!   confused later.
+//!   confused later. The attribute `#[message]` does that by itself, field by field.
 //! - **Bytes of strangers.** What is no `Step` is an error with its cause, however long it claims to be; the stream
 //!   goes on behind it.
 //! - **Meeting, the end, deaths.** As in the examples `framed` and `topology`. `TypedScheduler` and `TypedWorker` have

@@ -18,16 +18,14 @@
 #![cfg_attr(feature = "bincode", doc = "```")]
 #![cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 //! use myelon::prelude::*;
-//! use serde::{Deserialize, Serialize};
 //!
 //! /// What the scheduler tells every worker.
-//! #[derive(Debug, PartialEq, Serialize, Deserialize)]
+//! #[message]
+//! #[derive(Debug, PartialEq)]
 //! struct Step {
 //!     number: u64,
 //!     tokens: Vec<u32>,
 //! }
-//!
-//! myelon::bincode_message!(Step);
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = portable_shm_segment_name("doc");
@@ -276,8 +274,12 @@
 //! | waiting in an event loop | [`ConsumerEnd::doorbell`]; in tokio `asynchronous`, with the feature `tokio` |
 //! | waiting for several streams at once | [`Select`] |
 //! | watching a stream without being waited for | [`TransportTap`](transport::TransportTap), [`TypedTap`](typed_transport::TypedTap) |
+//! | answering out of order, in other threads or tasks | [`HeldMessage`](transport::HeldMessage): `next_held`, or `hold` of a message |
+//! | another version of a type, while programs run | [`#[message]`](message), "Older versions" |
+//! | messages that overtake a full ring: cancel, pause | [`Topology::with_urgent_lane`](topology::Topology::with_urgent_lane) |
+//! | workers that a supervisor of yours starts | [`Workers::started_elsewhere`](topology::Workers::started_elsewhere) |
 //! | starting before the other side | [`attach_when_ready`](transport::TransportBuilder::attach_when_ready) |
-//! | removing what a crash left | [`gc`] |
+//! | removing what a crash left | [`gc`]; of a whole topology [`Topology::gc`](topology::Topology::gc) |
 //!
 //! # What holds
 //!

@@ -44,7 +44,8 @@ pub(crate) fn entry_byte(index: usize) -> u32 {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// Somebody alive has this id. Choose another, or end that process first.
+    /// A process alive has this id. Choose another, or end that process first. It may be this process: a consumer of
+    /// its has the id until its last held message is gone.
     #[error("consumer `{id}` is in use by process {pid}")]
     IdInUse {
         /// The id.

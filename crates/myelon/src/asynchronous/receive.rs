@@ -243,7 +243,7 @@ impl<C: Receive> AsyncConsumer<C> {
 
     /// The next message, to be held across awaits and taken to other tasks; it is acknowledged by its `release`, and
     /// given back when it is dropped, as by a task that is cancelled. 64 can be held; the next one is waited for until
-    /// one is released.
+    /// one is released, and the consumer's `stall_report` says so meanwhile.
     ///
     /// Cancel safe: the message is taken in the poll that returns it, and one that is dropped comes again.
     ///

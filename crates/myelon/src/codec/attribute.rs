@@ -107,11 +107,15 @@ pub enum Rkyv {}
 /// converts from then on. Upgrade the readers first, and then the writer, which says
 /// [`hand_over`](crate::typed_transport::TypedProducer::hand_over) instead of closing its stream: a reader of before is
 /// refused by a writer that is newer. A new writer replaces the ring. Readers read the old one to its end and go on in
-/// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. The example
-/// `upgrade` is a program to copy.
+/// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. While the old
+/// writer has gone and the new one is not there yet, `next` says `ProducerDied`
+/// ([`is_peer_gone`](crate::typed_transport::TypedReceiveError::is_peer_gone)): call it again. The example `upgrade` is
+/// a program to copy.
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
-///   The numbers only say what came first.
-/// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Give it the name that the type had:
+///   It may stand anywhere. The numbers only say what came first.
+/// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Its schema must have the name that the
+///   type had: say `name = "Step"`, or call both `Step` and put them into modules. What `StepV1` takes is not taken with
+///   it: name every version, `takes(StepV2, StepV1)`.
 ///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]

@@ -79,7 +79,8 @@ pub enum Outcome {
         bytes: Vec<u8>,
     },
     /// It is not there any more, and everything that it had published has been received. Its place is kept, with what
-    /// it had not acknowledged. This stays the answer until it comes back.
+    /// it had not acknowledged. This stays the answer until it comes back. A successor that is there before the death
+    /// was told is told alone, as [`Rejoined`](Self::Rejoined).
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
@@ -90,8 +91,8 @@ pub enum Outcome {
         how: Ending,
     },
     /// Another process has taken its place. Said once, after everything that the old process has sent and before
-    /// anything from the new one, which can be heard from now on. It goes on with the broadcasts where the old one
-    /// stopped, so an answer may come twice.
+    /// anything from the new one, which can be heard from now on: ask again. It goes on with the broadcasts where the
+    /// old one stopped, so an answer may come twice; [`gather_for`](super::SchedulerEnd::gather_for) drops the second.
     Rejoined {
         /// The new process, as seen in its own pid namespace.
         pid: u32,

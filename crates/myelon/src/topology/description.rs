@@ -8,9 +8,9 @@ use crate::transport::{
     Format, MyelonTransportLayout, Records, RunnerMyelonTransportConfig, SessionLayoutError, WaitStrategy,
 };
 use disruptor_mp::schema::Schema;
-use disruptor_mp::segment::{SegmentPlan, Title};
+use disruptor_mp::segment::{GcError, SegmentPlan, Title};
 use disruptor_mp::{
-    CreateOptions, DEFAULT_RECORD_RING_BYTES, Place, RequiredConsumerLivenessConfig, record_ring_bytes,
+    CreateOptions, DEFAULT_RECORD_RING_BYTES, GcOutcome, Place, RequiredConsumerLivenessConfig, gc, record_ring_bytes,
 };
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -300,6 +300,31 @@ impl<F: Format> Topology<F> {
             parent: None,
             pipe: None,
         })
+    }
+
+    /// Removes the rings that a session of this description has left after all its processes were killed, and says how
+    /// many that were. A ring in which a process lives stays, and so do the others: for a supervisor that does not
+    /// start the session again. One that does need not call it, because a launch replaces what is left.
+    ///
+    /// ```
+    /// use myelon::topology::Topology;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let label = format!("tp-engine {}", std::process::id());
+    /// let topology = Topology::new(&label, 2usize)?.with_urgent_lane();
+    /// assert_eq!(topology.gc()?, 0, "nothing is left of it");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A ring may not be opened or removed by this process, or the system fails. Those before it may have been removed.
+    pub fn gc(&self) -> Result<usize, GcError> {
+        let mut removed = 0;
+        for place in [self.broadcast_place(), self.urgent_place()].into_iter().chain(self.response_places()) {
+            removed += usize::from(gc(place)? == GcOutcome::Removed);
+        }
+        Ok(removed)
     }
 
     pub(super) fn broadcast_place(&self) -> Place {

@@ -53,6 +53,10 @@ impl Workers {
 
     /// Another program does, before or after: by hand, by a supervisor, in containers that share `/dev/shm`. Each
     /// worker is told its [invitation](Topology::invitation).
+    ///
+    /// That program starts a worker again that has died, with the same invitation, and waits for the workers at the
+    /// end. The scheduler [waits for the successor](SchedulerEnd::wait_for); it ends no process. If the scheduler dies,
+    /// its workers are told and end: start all of them again. The example `supervisor` is a program to copy.
     pub fn started_elsewhere() -> Self {
         Self(None)
     }

@@ -73,7 +73,8 @@ pub enum Departure {
 ///
 /// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone,
 /// kills those that do not go in time, and removes what dead workers have left. [`close`](Self::close) does the same
-/// and says how each worker left.
+/// and says how each worker left. Workers that another program has started read what is left as well, and are not
+/// waited for.
 ///
 /// ```no_run
 /// use myelon::Patience;

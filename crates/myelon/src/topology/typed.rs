@@ -88,7 +88,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         Ok(sent?)
     }
 
-    /// [`SchedulerEnd::broadcast_urgent`] of a message that is encoded in the ring.
+    /// [`SchedulerEnd::broadcast_urgent`] of a message that is encoded in the ring. It has the type of the broadcasts:
+    /// make `B` an enum, of which one variant is `Cancel`.
     ///
     /// # Errors
     /// As there, and if it cannot be encoded. Nothing was sent.
@@ -215,7 +216,7 @@ pub struct TypedAnswer<A> {
     pub rank: usize,
     /// The broadcast that the message answers, as [`Answer::step`] says it.
     pub step: Option<Sequence>,
-    /// Its message and the kind that it gave it; or why there is none.
+    /// Its message and the kind that it gave it; or why there is none, which is never [`Outcome::Message`].
     pub outcome: Result<(A, u8), Outcome>,
 }
 
@@ -349,7 +350,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 
     /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same
     /// kind, until the scheduler closes the topology. A broadcast is acknowledged once it is answered. Urgent messages
-    /// are handed to it as well, first, and are not answered. For a worker that does not answer each broadcast, see
+    /// are handed to it as well, first, and are not answered: what `handler` returns for one is dropped. For a worker that does not answer each broadcast, see
     /// [`next`](Self::next).
     ///
     /// # Errors
@@ -380,7 +381,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         self.raw.next(patience)
     }
 
-    /// As [`WorkerEnd::take_urgent`]. Its messages are bytes.
+    /// As [`WorkerEnd::take_urgent`]. Its messages are bytes: [`B::decode(&message)`](Codec::decode) makes a value of
+    /// one, where the scheduler's `B` is of the same version.
     pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
         self.raw.take_urgent()
     }

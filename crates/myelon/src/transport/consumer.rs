@@ -19,7 +19,11 @@ use std::fmt;
 ///
 /// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`,
 /// by a cancelled task, by a panic. Then the sender waits for the consumer that comes back, and is told that it has
-/// gone. The place is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*.
+/// gone. The place is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*. A sender that
+/// closes the stream ends it for consumers that are away as well: none can attach to it any more.
+///
+/// A message that [`next`](Self::next) lends is read and acknowledged before the next one. To answer out of order, in
+/// other threads or tasks, take messages by [`next_held`](Self::next_held).
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -162,7 +166,8 @@ impl<F: Format> TransportConsumer<F> {
     ///
     /// # Errors
     /// As [`next`](Self::next); `Consume(HeldLimit)` only for [`Patience::Now`], if 64 are held: any other patience
-    /// waits for a release as well.
+    /// waits for a release as well. If that comes too late it is `Consume(TimedOut)`, although there are messages:
+    /// [`stall_report`](Self::stall_report) says for what was waited.
     pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
         Ok(self.next(patience)?.map(Message::hold))
     }

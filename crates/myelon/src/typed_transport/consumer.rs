@@ -146,7 +146,10 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// [`Patience::Now`], if there is none yet. Dropping it acknowledges it.
     ///
     /// # Errors
-    /// `Transport`: the wait ended, or one message could not be put together and was skipped.
+    /// `Transport`: the wait ended, or one message could not be put together and was skipped. `Transport` with
+    /// `Build(IncompatibleContent)`: the ring was read to its end, and a writer of a type or version that this reader
+    /// does not take has replaced it. The first difference is named, and [told](super::TypedProducer::refusal) to the
+    /// writer. End this process and start one that takes the new version: its place, under its id, is kept.
     #[inline(always)]
     pub fn next(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         let Self { raw, reading, builder, .. } = self;

@@ -15,6 +15,10 @@ use std::time::Instant;
 
 /// Sends messages of type `T` to every consumer of a ring, encoded where they are received from.
 ///
+/// Dropping it closes the stream: consumers read what is there, and then it ends. The ring's name is gone at once, so a
+/// consumer that is away, or goes before it has read to the end, does not come back to what it has not read. A producer
+/// that is to have a successor [hands over](Self::hand_over).
+///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -198,6 +202,9 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// a consumer lives in it; one of another version of the type replaces it, and consumers with ids of their own miss
     /// nothing ([`message`](crate::codec::message), "Older versions"). Until then consumers get what is there and then
     /// `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which ends for all of them.
+    ///
+    /// Also for a producer that an error ends: what consumers that are away have not read is lost when it is dropped,
+    /// and kept when it hands over.
     pub fn hand_over(mut self) {
         self.leave_to_successor();
     }

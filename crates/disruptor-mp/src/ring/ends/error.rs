@@ -147,7 +147,8 @@ impl NoRoom {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsumeError {
-    /// The deadline passed. `SharedConsumer::stall_report` says what the producer is doing.
+    /// The deadline passed. The consumer's `stall_report` says what the producer is doing, or that the consumer holds as
+    /// many messages as it can, so that it was a release that was waited for.
     #[error("no event within {waited:?}")]
     TimedOut {
         /// How long this call waited.

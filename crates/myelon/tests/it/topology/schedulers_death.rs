@@ -74,6 +74,28 @@ fn when_the_scheduler_and_a_worker_are_killed_the_other_is_told_and_the_label_ca
 }
 
 #[test]
+fn what_a_session_that_was_killed_as_a_whole_has_left_is_collected_by_its_description() {
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let mut hands: Vec<_> = (0..2).map(|rank| by_hand("answers", &topology.invitation(rank).unwrap())).collect();
+    let mut scheduler = scheduler(&stage, "does not, with an urgent lane");
+    scheduler.wait_line("WORKER");
+    assert_eq!((topology.gc().unwrap(), stage.leftovers().len()), (0, 4), "processes live in them");
+    for hand in &mut hands {
+        hand.kill_and_reap();
+    }
+    scheduler.kill_and_reap();
+    let mut removed = 0;
+    // A process whose first thread is dead already holds its locks until the last one is.
+    let mut is_gone = || {
+        removed += topology.gc().unwrap();
+        stage.leftovers().is_empty()
+    };
+    eventually("the end of all who live in a ring", PATIENCE, &mut is_gone).unwrap();
+    assert_eq!(removed, 4);
+}
+
+#[test]
 fn workers_that_were_spawned_die_with_their_scheduler_even_if_they_are_stopped() {
     let stage = Stage::new(2);
     let mut scheduler = scheduler(&stage, "spawns");
