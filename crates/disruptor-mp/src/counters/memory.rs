@@ -15,6 +15,7 @@ use crate::sync::primitive::AtomicU64;
 use core::any::Any;
 use core::ptr::NonNull;
 use core::slice;
+use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 
 /// Whatever must stay alive for the bytes to stay readable.
@@ -152,8 +153,9 @@ unsafe impl Sync for HeldCount {}
 impl HeldCount {
     /// A count of its own, starting at 0.
     pub(super) fn on_heap() -> Self {
-        let owner = Arc::new(OwnLine::default());
-        Self { count: NonNull::from(&owner.0), owner }
+        // Alone on its lines, as one in a table: what else is on the heap beside it has other writers.
+        let owner = Arc::new(CachePadded::new(AtomicU64::new(0)));
+        Self { count: NonNull::from(&**owner), owner }
     }
 
     #[inline]
@@ -162,11 +164,6 @@ impl HeldCount {
         unsafe { self.count.as_ref() }
     }
 }
-
-/// A count alone on its lines.
-#[derive(Default)]
-#[repr(align(128))]
-struct OwnLine(AtomicU64);
 
 /// A piece of a table on the heap.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! A thread that belongs to a value, and ends with it.
 //!
-//! **Lives here:** [`Companion`]. **Builds on:** nothing. **May touch it:** its owner, wherever that is dropped: also in the thread itself,
-//! and in a child of `fork`, which has the handle and not the thread.
+//! **Lives here:** [`Companion`]. **Builds on:** `segment` for "have we been forked?". **May touch it:** its owner, wherever that is
+//! dropped: also in the thread itself, and in a child of `fork`, which has the handle and not the thread.
 
 use crate::segment::fork_epoch;
 use std::io;
