@@ -209,7 +209,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             start: StartAt::default(),
             wait: WaitStrategy::default(),
             options: CreateOptions::default(),
-            existing: Existing::TakeOverOrReplace,
+            existing: Existing::default(),
             process_core: None,
             consumer_core: None,
             keeps_place: false,
@@ -404,20 +404,27 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// `build_producer` creates, and fails with `AlreadyExists` if the name is taken, also if a dead process left it.
     #[must_use]
     pub fn create(self) -> Self {
-        Self { existing: Existing::Refuse, ..self }
+        self.facing(Existing::Refuse)
     }
 
     /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no live consumer in it.
     #[must_use]
     pub fn take_over(self) -> Self {
-        Self { existing: Existing::TakeOver, ..self }
+        self.facing(Existing::TakeOver)
     }
 
     /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get
     /// `Replaced`.
     #[must_use]
     pub fn replace(self) -> Self {
-        Self { existing: Existing::Replace, ..self }
+        self.facing(Existing::Replace)
+    }
+
+    /// What the three above choose; for the builders of the layers above.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn facing(self, existing: Existing) -> Self {
+        Self { existing, ..self }
     }
 
     /// The producer without what it writes.

@@ -279,6 +279,7 @@ pub mod __private {
     /// What the layers above need to make an end of their own of one of ours.
     #[cfg(not(loom))]
     pub mod ends {
+        pub use crate::ring::construct::Existing;
         pub use crate::ring::ends::consumer_end::ConsumerBase;
         pub use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
         pub use crate::ring::ends::producer_end::ProducerBase;

@@ -9,6 +9,7 @@ use super::format::Format;
 use super::producer::TransportProducer;
 use super::records::{self, Records};
 use super::tap::TransportTap;
+use disruptor_mp::__private::ends::Existing;
 use disruptor_mp::{
     CoordinationMode, CreateOptions, Form, Patience, Place, SharedDisruptorBuilder, StartAt, WaitStrategy,
 };
@@ -76,19 +77,11 @@ pub struct Settings {
     is_refused_silently: bool,
 }
 
-/// What a producer does about a ring that is there already.
-#[derive(Clone, Copy, Debug)]
-enum Existing {
-    TakeOverOrReplace,
-    Refuse,
-    TakeOver,
-    Replace,
-}
-
 impl Settings {
     /// Tells the ring's builder everything that the ring has to know.
     pub(crate) fn apply<E, F: Form>(&self, builder: SharedDisruptorBuilder<E, F>) -> SharedDisruptorBuilder<E, F> {
-        let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start).with_create_options(self.options);
+        let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start);
+        builder = builder.with_create_options(self.options).facing(self.existing);
         let max = self.max_consumers.unwrap_or(disruptor_mp::DEFAULT_MAX_CONSUMERS);
         builder = match &self.consumer_prefix {
             Some(prefix) => builder.discover_consumer_with_prefix(max, prefix),
@@ -116,12 +109,7 @@ impl Settings {
         } else if let Some(patience) = self.ready {
             builder = builder.attach_when_ready(patience);
         }
-        match self.existing {
-            Existing::TakeOverOrReplace => builder,
-            Existing::Refuse => builder.create(),
-            Existing::TakeOver => builder.take_over(),
-            Existing::Replace => builder.replace(),
-        }
+        builder
     }
 }
 
@@ -201,7 +189,7 @@ impl<F: Format> TransportBuilder<F> {
             start: StartAt::default(),
             coming_from: None,
             options: CreateOptions::default(),
-            existing: Existing::TakeOverOrReplace,
+            existing: Existing::default(),
             ready: None,
             is_refused_silently: false,
         };

@@ -1,0 +1,379 @@
+//! Coming by the segment of a ring: a new one, the one of a dead producer, or a new one in place of what is there.
+//!
+//! **Lives here:** [`possess`]; [`Existing`], what a producer does about a ring that is there already. **Builds on:**
+//! `segment`, `lineage` for what consumers have not read of a ring that is replaced. **May touch it:** `construct`.
+
+use super::ProducerRequest;
+use super::agreement::{carries_messages, check_content, check_shape, check_table};
+use crate::error::{MultiProcessError, MultiProcessResult};
+use crate::ring::ends::producer_end::Origin;
+use crate::ring::lineage::{self, Expected};
+use crate::ring::membership::{self, PRODUCER_BYTE};
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::sections::{control, initialise};
+use crate::ring::protocol::form::Form;
+use crate::segment::{
+    self, Access, Blueprint, COLLECTOR, Claim, CreateError, Fate, GcError, Kind, OpenError, Place, Segment, SegmentMake,
+};
+use crate::step;
+use std::time::Duration;
+
+/// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it
+/// `InUse` soon.
+const ATTEMPTS: usize = 16;
+
+/// What `build_producer` does about a ring that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Takes the ring of a dead producer over if consumers of the same events live in it, and replaces it otherwise.
+    #[default]
+    TakeOverOrReplace,
+    /// Leaves it alone, and fails.
+    Refuse,
+    /// Takes it over, or fails.
+    TakeOver,
+    /// Replaces it, whoever lives in it.
+    Replace,
+}
+
+/// A segment with the producer's claim, and how it was come by.
+pub(super) struct Possession {
+    pub(super) segment: Segment,
+    pub(super) claim: Claim,
+    pub(super) origin: Origin,
+}
+
+/// Comes by the segment, in three steps: [looks](look), [judges](judge), and [acts](act).
+pub(super) fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
+    for _ in 0..ATTEMPTS {
+        let verdict = judge::<S>(request, look::<S>(request)?)?;
+        if let Some(possession) = act::<S>(request, blueprint, verdict)? {
+            return Ok(possession);
+        }
+    }
+    Err(MultiProcessError::AlreadyExists { place: request.place.to_string() })
+}
+
+/// What stands at the place.
+enum Found {
+    Nothing,
+    /// A ring of our kind and version, with its producer's claim.
+    Ring(Box<Segment>, Claim),
+    /// A ring that has just lost its name.
+    Nameless,
+    /// A segment that this program cannot have open as its ring: of another kind, version or byte order, unfinished,
+    /// or damaged.
+    Other(OpenError),
+}
+
+/// What is to be done about it.
+enum Verdict {
+    LookAgain,
+    Create,
+    TakeOver(Box<Segment>, Claim),
+    Replace(Box<Segment>, Claim, Estate),
+    /// Takes it away unless a process lives in it; the error says what is wrong with it.
+    Remove(OpenError),
+}
+
+/// What becomes of what consumers have not read of a ring that is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Estate {
+    /// Its consumers are told that it was replaced, and that is all.
+    Dropped,
+    /// It was closed. Those who are still to read it find it.
+    Readable,
+    /// It carries messages of another type: consumers with ids of their own read it to its end and come over.
+    PassedOn,
+}
+
+/// First step: looks at what is there, and takes the producer's byte of a ring of our kind.
+fn look<S: Carries>(request: &ProducerRequest) -> MultiProcessResult<Found> {
+    if request.existing == Existing::Refuse {
+        return Ok(Found::Nothing); // creation is exclusive, and says what stands in the way
+    }
+    let place = &request.place;
+    let old = match Segment::open(place, S::Form::KIND, Access::ReadWrite) {
+        Ok(old) => old,
+        Err(OpenError::NotFound { .. }) => return Ok(Found::Nothing),
+        Err(error) if is_other(&error) => return Ok(Found::Other(error)),
+        Err(error) => return Err(MultiProcessError::from_open(place, error)),
+    };
+    let os = |source| MultiProcessError::Os { place: place.to_string(), call: "locking the producer's byte", source };
+    let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
+    step!(TakeOverLocked);
+    // Whoever closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by now.
+    if !old.still_named().map_err(os)? {
+        return Ok(Found::Nameless);
+    }
+    Ok(Found::Ring(Box::new(old), claim))
+}
+
+/// Second step: decides. Nothing has been changed yet, and an error leaves it so.
+fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessResult<Verdict> {
+    let place = &request.place;
+    let (old, claim) = match (found, request.existing) {
+        (Found::Nameless, _) => return Ok(Verdict::LookAgain),
+        (Found::Nothing, Existing::TakeOver) => return Err(MultiProcessError::NotFound { place: place.to_string() }),
+        (Found::Nothing, _) => return Ok(Verdict::Create),
+        (Found::Other(error), Existing::TakeOver) => return Err(MultiProcessError::from_open(place, error)),
+        (Found::Other(OpenError::WrongKind { found: Kind::Counters, .. }), Existing::TakeOverOrReplace)
+            if segment::occupant(place).is_ok_and(|it| it.is_none_or(|it| !it.is_in_use)) =>
+        {
+            return Err(MultiProcessError::HoldsCounters { place: place.to_string() });
+        }
+        (Found::Other(error), _) => return Ok(Verdict::Remove(error)),
+        (Found::Ring(old, claim), _) => (old, claim),
+    };
+    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now,
+    // that it is over.
+    let is_over = old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.is_closed());
+    let carries_messages = carries_messages::<S>(&old, request);
+    let mismatch = check_shape::<S>(&old, request.capacity)
+        .and_then(|found| {
+            check_table(&old, request)?;
+            check_content(&old, &found, request.content_tag.as_deref())
+        })
+        .err();
+    // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
+    let is_inhabited = !is_over
+        && mismatch.is_none()
+        && ((0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true))
+            || lineage::is_awaited(&old));
+    match (request.existing, mismatch) {
+        (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Verdict::TakeOver(old, claim)),
+        (Existing::TakeOver, Some(mismatch)) => Err(mismatch),
+        (Existing::TakeOver, None) => Err(MultiProcessError::NothingToTakeOver { place: place.to_string() }),
+        (Existing::TakeOverOrReplace, Some(_)) if carries_messages && !is_over => {
+            Ok(Verdict::Replace(old, claim, Estate::PassedOn))
+        }
+        (Existing::TakeOverOrReplace, _) if is_over => Ok(Verdict::Replace(old, claim, Estate::Readable)),
+        _ => Ok(Verdict::Replace(old, claim, Estate::Dropped)),
+    }
+}
+
+/// Third step: does what was decided. `None`: the name has changed hands meanwhile.
+fn act<S: Carries>(
+    request: &ProducerRequest,
+    blueprint: &Blueprint,
+    verdict: Verdict,
+) -> MultiProcessResult<Option<Possession>> {
+    match verdict {
+        Verdict::LookAgain => Ok(None),
+        Verdict::Create => create(request, blueprint, Origin::Created),
+        Verdict::TakeOver(old, claim) => Ok(Some(take_over(*old, claim))),
+        Verdict::Replace(old, claim, estate) => replace(request, blueprint, &old, claim, estate),
+        Verdict::Remove(error) => {
+            remove::<S>(&request.place, error)?;
+            create(request, blueprint, Origin::Replaced)
+        }
+    }
+}
+
+fn create(request: &ProducerRequest, blueprint: &Blueprint, origin: Origin) -> MultiProcessResult<Option<Possession>> {
+    let init = |segment: &Segment| initialise(segment, request.capacity, request.max_buffer);
+    match Segment::create(&request.place, blueprint, &request.options, init) {
+        Ok((segment, claim)) => Ok(Some(Possession { segment, claim, origin })),
+        Err(CreateError::AlreadyExists { .. }) if request.existing != Existing::Refuse => Ok(None),
+        Err(error) => Err(MultiProcessError::from_create(&request.place, error)),
+    }
+}
+
+fn take_over(old: Segment, claim: Claim) -> Possession {
+    // What producers have left that were killed: before they had replaced this ring, or right after they had replaced
+    // the one before.
+    old.remove_traces_of_replacers();
+    lineage::finish_replacing(&old);
+    Possession { segment: old, claim, origin: Origin::TookOver }
+}
+
+fn replace(
+    request: &ProducerRequest,
+    blueprint: &Blueprint,
+    old: &Segment,
+    claim: Claim,
+    estate: Estate,
+) -> MultiProcessResult<Option<Possession>> {
+    lineage::finish_replacing(old);
+    let Inheritance { predecessor, expected, seats, _table } = inherit(request, blueprint, old, estate)?;
+    let blueprint = Blueprint { predecessor, ..blueprint.clone() };
+    let init = |segment: &Segment| {
+        initialise(segment, request.capacity, request.max_buffer);
+        lineage::await_all(segment, &seats, &expected);
+    };
+    let wake = |old: &Segment| {
+        step!(ReplaceMarked);
+        wake_everybody(old);
+        step!(ReplaceWoken);
+    };
+    match segment::replace(old, claim, &request.place, &blueprint, &request.options, wake, init) {
+        Ok((segment, claim)) => {
+            if predecessor == 0 {
+                old.remove_traces_of_replacers();
+            }
+            Ok(Some(Possession { segment, claim, origin: Origin::Replaced }))
+        }
+        Err(CreateError::AlreadyExists { .. }) => Ok(None),
+        Err(error) => Err(MultiProcessError::from_create(&request.place, error)),
+    }
+}
+
+/// What a new ring has of the one that it replaces.
+#[derive(Default)]
+struct Inheritance {
+    predecessor: u64,
+    expected: Vec<Expected>,
+    seats: Vec<usize>,
+    /// That of the old table: no consumer joins there any more.
+    _table: Option<Claim>,
+}
+
+/// Prepares the ring `old` for being replaced, so that what is not read of it is not lost. An error leaves it as it
+/// was.
+fn inherit(
+    request: &ProducerRequest,
+    blueprint: &Blueprint,
+    old: &Segment,
+    estate: Estate,
+) -> MultiProcessResult<Inheritance> {
+    let place = &request.place;
+    let mut new = Inheritance::default();
+    if estate == Estate::PassedOn {
+        new._table =
+            Some(membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error))?);
+        new.expected = lineage::expected(old);
+        new.seats = lineage::seats(blueprint, &new.expected).ok_or_else(|| MultiProcessError::TooManyExpected {
+            place: place.to_string(),
+            expected: new.expected.len(),
+            max_consumers: request.places,
+        })?;
+    }
+    if !new.expected.is_empty() || (estate == Estate::Readable && lineage::is_awaited(old)) {
+        old.give_second_name().map_err(|error| MultiProcessError::from_create(place, error))?;
+        new.predecessor = old.generation();
+    }
+    Ok(new)
+}
+
+/// Takes away what is no ring of ours, if no process lives in it.
+fn remove<S: Carries>(place: &Place, error: OpenError) -> MultiProcessResult<()> {
+    match segment::gc(place) {
+        Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => Ok(()),
+        Ok(_) => {
+            let wanted = SegmentMake::ours(S::Form::KIND);
+            match segment::occupant(place) {
+                Ok(Some(it)) if !it.make.is_like(&wanted) => {
+                    Err(MultiProcessError::InUseAsOther { place: place.to_string(), found: it.make, wanted })
+                }
+                _ => Err(MultiProcessError::from_open(place, error)),
+            }
+        }
+        Err(GcError::NotOwner { place, owner_uid, source }) => {
+            Err(MultiProcessError::NotOwner { place, owner_uid, source })
+        }
+        Err(source) => Err(MultiProcessError::CleanUp { place: place.to_string(), source }),
+    }
+}
+
+/// The producer's claim; `None` if a producer has it. A collector holds every byte for an instant, and is waited for.
+fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
+    for _ in 0..ATTEMPTS {
+        if let Some(claim) = segment.claim(PRODUCER_BYTE)? {
+            return Ok(Some(claim));
+        }
+        if !segment.is_held(COLLECTOR)? {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // Whoever it was may have gone between the two looks.
+    segment.claim(PRODUCER_BYTE)
+}
+
+/// Whether the segment is ours and cannot be a ring of this program: it may go if no process lives in it.
+pub(super) fn is_other(error: &OpenError) -> bool {
+    matches!(
+        error,
+        OpenError::CreatorDied { .. }
+            | OpenError::TooShort { .. }
+            | OpenError::Length { .. }
+            | OpenError::Corrupt { .. }
+            | OpenError::WrongKind { .. }
+            | OpenError::Version { .. }
+            | OpenError::ByteOrder { .. }
+    )
+}
+
+fn in_use(segment: &Segment) -> MultiProcessError {
+    let process = control(segment).map_or(segment.header().creator, |control| control.producer.identity.load());
+    MultiProcessError::InUse { place: segment.called(), pid: process.pid, state: process.observe().state }
+}
+
+/// Wakes whoever sleeps in a ring of whatever shape, which has been marked.
+fn wake_everybody(segment: &Segment) {
+    if let Some(control) = control(segment) {
+        control.readers.0.ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SharedDisruptorBuilder;
+    use crate::ring::memory::layout::{Slots, blueprint};
+    use crate::segment::CreateOptions;
+
+    #[test]
+    fn a_name_whose_segment_was_marked_by_somebody_who_died_can_be_used_again() {
+        for mark in [Segment::mark_replaced, Segment::mark_removed] {
+            let place = Place::heap();
+            let blueprint = blueprint::<Slots<u64>>(8, 4).unwrap();
+            let init = |segment: &Segment| initialise(segment, 8, None);
+            let (segment, claim) = Segment::create(&place, &blueprint, &CreateOptions::default(), init).unwrap();
+            mark(&segment);
+            drop((segment, claim));
+            let producer =
+                SharedDisruptorBuilder::<u64>::new(place, 8).enable_discovery(4).build_producer(|| 0).unwrap();
+            assert_eq!(producer.origin(), Origin::Replaced);
+        }
+    }
+
+    #[test]
+    fn a_collector_at_work_is_not_taken_for_a_producer() {
+        let shm = testkit::names::ShmGuard::new();
+        let blueprint = blueprint::<Slots<u64>>(8, 4).unwrap();
+        let init = |segment: &Segment| initialise(segment, 8, None);
+        for round in 0..300 {
+            let place = Place::from(shm.name(&format!("c{round}")));
+            let segment = Segment::create(&place, &blueprint, &CreateOptions::default(), init).unwrap();
+            drop(segment); // a producer that died
+            let start = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    segment::gc(place.clone()).unwrap();
+                });
+                start.wait();
+                let builder = SharedDisruptorBuilder::<u64>::new(place.clone(), 8).enable_discovery(4);
+                builder.build_producer(|| 0).unwrap();
+            });
+        }
+        shm.assert_nothing_left();
+    }
+
+    #[test]
+    fn a_table_length_that_cannot_be_is_not_walked_through() {
+        let _watchdog = testkit::watchdog::Watchdog::new(std::time::Duration::from_secs(60), "replacing a forged ring");
+        let place = Place::memfd("forged");
+        let good = blueprint::<Slots<u64>>(4, 2).unwrap();
+        let forged = Blueprint { table_len: u32::MAX, ..good };
+        let options = CreateOptions::default();
+        let (segment, claim) =
+            Segment::create(&place, &forged, &options, |segment| initialise(segment, 4, None)).unwrap();
+        drop((segment, claim));
+        let taken = SharedDisruptorBuilder::<u64>::new(&place, 4).take_over().build_producer(|| 0);
+        assert!(matches!(taken, Err(MultiProcessError::Shape(_) | MultiProcessError::IncompatibleLayout { .. })));
+        let replaced = SharedDisruptorBuilder::<u64>::new(&place, 4).build_producer(|| 0).unwrap();
+        assert_eq!(replaced.origin(), Origin::Replaced);
+    }
+}
