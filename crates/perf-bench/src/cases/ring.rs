@@ -8,6 +8,7 @@ use disruptor_mp::WaitStrategy;
 use super::limits;
 use crate::ring::broadcast::{Bursts, Figure, Spread};
 use crate::ring::creation::Creation;
+use crate::ring::event_ring::Whose;
 use crate::ring::ping_pong::PingPong;
 use crate::ring::slots_that_suit;
 use crate::ring::throughput::Throughput;
@@ -27,7 +28,8 @@ pub(crate) fn ping_pong_cases() -> Vec<Case> {
     let large = [1024, 4096, 16384].into_iter().map(|bytes| (bytes, slots_that_suit(bytes)));
     let case = |(payload_bytes, slots)| {
         let name = format!("round trip, {payload_bytes} B, {slots} slots");
-        let case = Case::new(name, "spin", Workload::PingPong(PingPong { payload_bytes, slots })).beside(&reference);
+        let case = Case::new(name, "spin", Workload::PingPong(PingPong { whose: Whose::Ours, payload_bytes, slots }))
+            .beside(&reference);
         // Where event and stamp share one cache line, a throw-away program with nothing else in it came so far.
         match (payload_bytes, slots) {
             (8 | 48, SLOTS_FEW) => case.aiming(Aim::RatioAtMost(1.15)),
@@ -45,7 +47,7 @@ pub(crate) fn throughput_cases() -> Vec<Case> {
     let case = |(payload_bytes, batch)| {
         let slots = slots_that_suit(payload_bytes);
         let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
-        let workload = Workload::Throughput(Throughput { payload_bytes, batch, slots });
+        let workload = Workload::Throughput(Throughput { whose: Whose::Ours, payload_bytes, batch, slots });
         let case = Case::new(format!("one way, {payload_bytes} B, {how}"), "spin", workload).beside(&reference);
         // What a throw-away program with stamps and nothing else reached.
         match (payload_bytes, batch) {

@@ -10,7 +10,7 @@ use super::carrier::{Carrier, Link, Receiver, Sender};
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Unit, sum_below};
 use crate::workload::payload::{self, Payload};
-use crate::workload::round_trips;
+use crate::workload::round_trips::{self, Asking, Questioner};
 
 /// The direction from role 0 to role 1.
 const THERE: usize = 0;
@@ -23,34 +23,30 @@ const STOP: u64 = u64::MAX;
 /// How long what is not measured may take. A slow carrier has shown all its pages by then, or does not hurry anyway.
 const WARM_UP_MAX: Duration = Duration::from_millis(300);
 
-/// Role 0 of a round trip.
-struct Questioner<S, R> {
+/// Role 0's ends of a round trip.
+struct Ends<S, R> {
     there: S,
     back: R,
     message_bytes: usize,
-    /// How many questions were asked.
-    number: u64,
 }
 
-impl<S: Sender, R: Receiver> Questioner<S, R> {
-    /// One round trip; the answer is checked.
-    fn ask(&mut self) -> Result<(), Stop> {
-        let question = Payload::new(self.number, self.message_bytes);
+impl<S: Sender, R: Receiver> Asking for Ends<S, R> {
+    fn ask(&mut self, number: u64) -> Result<(), Stop> {
+        let question = Payload::new(number, self.message_bytes);
         self.there.send(question)?;
         let mut found = None;
         self.back.receive(|answer| found = Some(payload::sum(answer)))?;
-        let (number, wanted) = (self.number, question.sum());
-        if found != Some(wanted) {
-            return Err(Stop::Failed(format!("question {number} came back as {found:?}, not {wanted}")));
-        }
-        self.number += 1;
-        Ok(())
+        round_trips::check(number, found.ok_or_else(received_nothing)?, question.sum())
     }
 
-    /// Ends the conversation, so that the other side leaves [`answer_until_stop`].
+    /// The other side leaves [`answer_until_stop`].
     fn stop(&mut self) -> Result<(), Stop> {
         self.there.send(Payload::new(STOP, self.message_bytes))
     }
+}
+
+fn received_nothing() -> Stop {
+    Stop::Failed("a carrier has received without a message".into())
 }
 
 /// Role 0 of a round trip.
@@ -65,14 +61,10 @@ pub(crate) fn ask<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Optio
     side.rendezvous()?;
     there.join()?;
     side.rendezvous()?;
-    let mut questioner = Questioner { there, back, message_bytes, number: 0 };
+    let mut questioner = Questioner::new(Ends { there, back, message_bytes });
     warm_up::<C>(&link, |_| questioner.ask())?;
     questioner.stop()?;
-    side.measured(|| {
-        let measurement = round_trips::time(side.window(), group(message_bytes), || questioner.ask())?;
-        questioner.stop()?;
-        Ok(Some(measurement))
-    })
+    side.measured(|| questioner.measure(side.window(), group(message_bytes)))
 }
 
 /// Role 1 of a round trip.
@@ -99,11 +91,11 @@ fn answer_until_stop(there: &mut impl Receiver, back: &mut impl Sender, message_
     loop {
         let mut question = None;
         there.receive(|bytes| question = Some(payload::read(bytes)))?;
-        match question {
-            None => return Err(Stop::Failed("a carrier has received without a message".into())),
-            Some(question) if question.number == STOP => return Ok(()),
-            Some(question) => back.send(Payload::new(question.sum / words, message_bytes))?,
+        let question = question.ok_or_else(received_nothing)?;
+        if question.number == STOP {
+            return Ok(());
         }
+        back.send(Payload::new(question.sum / words, message_bytes))?;
     }
 }
 

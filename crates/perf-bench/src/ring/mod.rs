@@ -1,11 +1,12 @@
 //! Our own ring, between processes, beside the limits of the same run.
 //!
 //! **Lives here:** what the sides share: [`create`], [`attach`], [`fill`] and [`sum`]; one module for each kind of
-//! measurement.
+//! measurement; `event_ring`, through which some are made of other rings as well.
 //! **Builds on:** `side`. **May touch it:** `workload` lists the subjects, `cases` what is measured.
 
 pub(crate) mod broadcast;
 pub(crate) mod creation;
+pub(crate) mod event_ring;
 pub(crate) mod ping_pong;
 pub(crate) mod throughput;
 pub(crate) mod wakeup;
@@ -21,16 +22,17 @@ use crate::side::{Side, Stop};
 /// An event of `WORDS` words. All of them are written and read, because a ring is there for what is in it.
 type Message<const WORDS: usize> = [u64; WORDS];
 
-/// Calls a method that is generic over the number of words with that of a payload known at run time.
+/// Evaluates an expression with `$words` as the name of the number of words that a payload known at run time has.
 macro_rules! with_words {
-    ($bytes:expr, $self:ident.$method:ident($side:expr)) => {
+    ($bytes:expr, $words:ident => $result:expr) => {
+        with_words!($bytes, $words => $result, 8, 48, 64, 1024, 4096, 16384)
+    };
+    ($bytes:expr, $words:ident => $result:expr, $($size:literal),+) => {
         match $bytes {
-            8 => $self.$method::<1>($side),
-            48 => $self.$method::<6>($side),
-            64 => $self.$method::<8>($side),
-            1024 => $self.$method::<128>($side),
-            4096 => $self.$method::<512>($side),
-            16384 => $self.$method::<2048>($side),
+            $($size => {
+                const $words: usize = $size / size_of::<u64>();
+                $result
+            })+
             other => Err($crate::side::Stop::Failed(format!("there are no messages of {other} B"))),
         }
     };

@@ -1,20 +1,21 @@
 //! As many events as go through one ring, written and read as a whole.
 //!
-//! **Lives here:** [`Throughput`]. **Builds on:** the library's interface. **May touch it:** `workload`.
+//! **Lives here:** [`Throughput`]. **Builds on:** `event_ring`. **May touch it:** `workload`.
 
 use std::time::Instant;
 
-use disruptor_mp::WaitStrategy;
 use serde::{Deserialize, Serialize};
 
-use super::{attach, create, fill, sum, with_words};
+use super::event_ring::{EventRing, Publishing, Reading, Whose, with_ring};
+use super::with_words;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Unit, sum_below};
 use crate::subject::Subject;
 
-/// One producer and one consumer, both spinning. The consumer takes what is there as one lease.
+/// One producer and one consumer, both spinning. The consumer takes what is there at once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Throughput {
+    pub(crate) whose: Whose,
     pub(crate) payload_bytes: usize,
     /// Events that are published together; 1 is the interface for single events.
     pub(crate) batch: usize,
@@ -32,18 +33,19 @@ const EVENTS_PER_LOOK: usize = 4096;
 const LEASE_PART: usize = 16;
 
 impl Throughput {
-    fn publish<const WORDS: usize>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+    fn publish<R: EventRing, const WORDS: usize>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         let end = side.word(END);
-        let mut producer = create::<WORDS>(side, RING, self.slots)?;
+        let mut producer = R::create::<WORDS>(side, RING, self.slots)?;
         side.rendezvous()?;
         side.rendezvous()?;
+        producer.join()?;
         let mut next = 0_u64;
         let mut publish = |count: usize| -> Result<u64, Stop> {
             for _ in 0..count / self.batch {
                 if self.batch == 1 {
-                    producer.publish(|message| fill(message, next))?;
+                    producer.publish(next)?;
                 } else {
-                    producer.publish_batch(self.batch, |message, index| fill(message, next + index as u64))?;
+                    producer.publish_batch(self.batch, next)?;
                 }
                 next += self.batch as u64;
             }
@@ -62,17 +64,17 @@ impl Throughput {
         })
     }
 
-    fn read<const WORDS: usize>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+    fn read<R: EventRing, const WORDS: usize>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         let end = side.word(END);
         side.rendezvous()?;
-        let mut consumer = attach::<WORDS>(side, RING, WaitStrategy::BusySpin)?;
+        let mut consumer = R::attach::<WORDS>(side, RING, self.slots)?;
         side.rendezvous()?;
         let lease_max = (self.slots / LEASE_PART).max(1);
         let (mut next, mut total) = (0_u64, 0_u64);
         let mut read = |max: usize| {
-            let lease = consumer.try_consume_batch_leased(max)?;
-            total = lease.iter().fold(total, |total, message| total.wrapping_add(sum(message)));
-            next += lease.len() as u64;
+            let (count, sum) = consumer.read_some(max)?;
+            next += count as u64;
+            total = total.wrapping_add(sum);
             Some((next, total))
         };
         let mut warm = 0;
@@ -80,7 +82,7 @@ impl Throughput {
             warm = read((self.slots - warm as usize).min(lease_max)).map_or(warm, |(next, _)| next);
         }
         side.measured(|| {
-            let mut begin = None;
+            let mut begin = R::READS_ON.then(Instant::now);
             let mut seen = (warm, 0);
             let elapsed = loop {
                 match read(lease_max) {
@@ -105,15 +107,19 @@ impl Throughput {
 }
 
 impl Subject for Throughput {
+    fn is_peers(&self) -> bool {
+        self.whose != Whose::Ours
+    }
+
     fn shared_bytes(&self) -> usize {
         128
     }
 
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
-        with_words!(self.payload_bytes, self.publish(side))
+        with_ring!(self.whose, R => with_words!(self.payload_bytes, WORDS => self.publish::<R, WORDS>(side)))
     }
 
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
-        with_words!(self.payload_bytes, self.read(side))
+        with_ring!(self.whose, R => with_words!(self.payload_bytes, WORDS => self.read::<R, WORDS>(side)))
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::side::{Measurement, Side, Stop};
 use crate::subject::Subject;
 use crate::workload::payload::{self, Payload};
-use crate::workload::round_trips;
+use crate::workload::round_trips::{Asking, Questioner};
 
 /// Workers of the topology.
 pub(crate) const WORKERS: usize = 2;
@@ -65,33 +65,33 @@ pub(crate) fn remove(name: &str) {
     }
 }
 
-/// Role 0.
-struct Scheduler {
-    end: SchedulerEnd,
-    /// How many steps there were.
-    number: u64,
-}
+/// Role 0's end.
+struct Scheduler(SchedulerEnd);
 
-impl Scheduler {
-    /// One step, and the answers of all workers, which are checked.
-    fn step(&mut self) -> Result<(), Stop> {
-        let step = Payload::new(self.number, STEP_BYTES);
-        self.broadcast(step, KIND_STEP)?;
-        let wanted = Payload::new(self.number, ANSWER_BYTES).sum();
+impl Asking for Scheduler {
+    /// One step, and the answers of all workers.
+    fn ask(&mut self, number: u64) -> Result<(), Stop> {
+        self.broadcast(Payload::new(number, STEP_BYTES), KIND_STEP)?;
+        let wanted = Payload::new(number, ANSWER_BYTES).sum();
         let deadline = Instant::now() + ANSWER_TIMEOUT;
         for rank in 0..WORKERS {
-            let answer = self.end.receive(rank, deadline);
+            let answer = self.0.receive(rank, deadline);
             let found = payload::sum(&answer.map_err(|outcome| Stop::Failed(format!("worker {rank}: {outcome:?}")))?);
             if found != wanted {
                 return Err(Stop::Failed(format!("worker {rank} answered {found} and not {wanted}")));
             }
         }
-        self.number += 1;
         Ok(())
     }
 
+    fn stop(&mut self) -> Result<(), Stop> {
+        self.broadcast(Payload::new(0, STEP_BYTES), KIND_STOP)
+    }
+}
+
+impl Scheduler {
     fn broadcast(&mut self, step: Payload, kind: u8) -> Result<(), Stop> {
-        self.end.broadcast_ring().send_with(kind, STEP_BYTES, Patience::Endless, |place| {
+        self.0.broadcast_ring().send_with(kind, STEP_BYTES, Patience::Endless, |place| {
             step.write(&mut place[..STEP_BYTES]);
             Ok(STEP_BYTES)
         })?;
@@ -132,14 +132,10 @@ impl Subject for BroadcastStep {
             LaunchError::Broadcast(error) => error.into(),
             error => failed(error),
         })?;
-        let mut scheduler = Scheduler { end, number: 0 };
-        (0..WARM_UP).try_for_each(|_| scheduler.step())?;
-        scheduler.broadcast(Payload::new(0, STEP_BYTES), KIND_STOP)?;
-        side.measured(|| {
-            let measurement = round_trips::time(side.window(), GROUP, || scheduler.step())?;
-            scheduler.broadcast(Payload::new(0, STEP_BYTES), KIND_STOP)?;
-            Ok(Some(measurement))
-        })
+        let mut scheduler = Questioner::new(Scheduler(end));
+        (0..WARM_UP).try_for_each(|_| scheduler.ask())?;
+        scheduler.stop()?;
+        side.measured(|| scheduler.measure(side.window(), GROUP))
     }
 
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {

@@ -15,7 +15,7 @@ use crate::report::Row;
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::Unit;
 use crate::subject::Subject;
-use crate::workload::round_trips;
+use crate::workload::round_trips::{Asking, Questioner, check};
 
 use way::{Bytes, Owned, StepReceiver, StepSender, Trusted, Typed, Validated, Way};
 
@@ -68,25 +68,21 @@ const WARM_UP: usize = 512;
 const GROUP: u64 = 4;
 
 /// Role 0's ends.
-struct Questioner<W: Way> {
+struct Ends<W: Way> {
     there: W::Sender,
     back: W::Receiver,
-    /// How many questions were asked.
-    number: u64,
 }
 
-impl<W: Way> Questioner<W> {
-    /// One round trip; the answer is checked.
-    fn ask(&mut self) -> Result<(), Stop> {
-        self.there.send(self.number, KIND_STEP)?;
+impl<W: Way> Asking for Ends<W> {
+    fn ask(&mut self, number: u64) -> Result<(), Stop> {
+        self.there.send(number, KIND_STEP)?;
         let (_, found) = self.back.receive()?;
         // The answer's number is what the question came to.
-        let wanted = self.there.sum(self.there.sum(self.number));
-        if found != wanted {
-            return Err(Stop::Failed(format!("step {} came back as {found}, not {wanted}", self.number)));
-        }
-        self.number += 1;
-        Ok(())
+        check(number, found, self.there.sum(self.there.sum(number)))
+    }
+
+    fn stop(&mut self) -> Result<(), Stop> {
+        self.there.send(0, KIND_STOP)
     }
 }
 
@@ -95,13 +91,9 @@ fn ask<W: Way>(side: &Side) -> Result<Option<Measurement>, Stop> {
     side.rendezvous()?;
     let back = W::attach(side.segment(BACK))?;
     side.rendezvous()?;
-    let mut questioner = Questioner::<W> { there, back, number: 0 };
+    let mut questioner = Questioner::new(Ends::<W> { there, back });
     (0..WARM_UP).try_for_each(|_| questioner.ask())?;
-    side.measured(|| {
-        let measurement = round_trips::time(side.window(), GROUP, || questioner.ask())?;
-        questioner.there.send(0, KIND_STOP)?;
-        Ok(Some(measurement))
-    })
+    side.measured(|| questioner.measure(side.window(), GROUP))
 }
 
 fn answer<W: Way>(side: &Side) -> Result<Option<Measurement>, Stop> {

@@ -14,8 +14,6 @@ use crate::limits::{
     reserve::Reserve,
 };
 use crate::messages::{Messages, frames::ShortInFrames};
-#[cfg(feature = "peers")]
-use crate::peers::alpha::{AlphaPingPong, AlphaThroughput};
 use crate::ring::{
     broadcast::{Bursts, Spread},
     creation::Creation,
@@ -50,10 +48,6 @@ pub(crate) enum Workload {
     TypedRoundTrip(TypedRoundTrip),
     BroadcastStep(BroadcastStep),
     HoldSteps(HoldSteps),
-    #[cfg(feature = "peers")]
-    AlphaPingPong(AlphaPingPong),
-    #[cfg(feature = "peers")]
-    AlphaThroughput(AlphaThroughput),
 }
 
 impl Workload {
@@ -79,10 +73,6 @@ impl Workload {
             Self::TypedRoundTrip(subject) => subject,
             Self::BroadcastStep(subject) => subject,
             Self::HoldSteps(subject) => subject,
-            #[cfg(feature = "peers")]
-            Self::AlphaPingPong(subject) => subject,
-            #[cfg(feature = "peers")]
-            Self::AlphaThroughput(subject) => subject,
         }
     }
 }
