@@ -7,6 +7,8 @@
 //! sleeper that was killed costs one needless wake and nothing else.
 
 use super::primitive::{AtomicU32, Ordering, Site, order};
+#[cfg(loom)]
+use std::sync::Arc;
 use std::time::Duration;
 
 const AWAITED: u32 = 1;
@@ -56,7 +58,7 @@ impl Bell {
     }
 
     /// Whether nobody has rung since `ticket` was drawn. If this is `false`, it stays `false` (for 2^31 rings).
-    #[cfg(all(target_os = "linux", not(loom)))]
+    #[cfg(any(target_os = "linux", loom))]
     pub(crate) fn is_silent_since(&self, ticket: Ticket) -> bool {
         self.word.load(Ordering::Acquire) == ticket.0
     }
@@ -116,6 +118,18 @@ impl Bell {
         Woken::Rung
     }
 
+    /// Sleeps until somebody rings at one of `bells`; at once if somebody rang there since its ticket was drawn.
+    #[cfg(loom)]
+    pub(crate) fn sleep_at_any(bells: &[(&Self, Ticket)]) {
+        let sleeper = Arc::new(LoomSleeper::new());
+        for (bell, ticket) in bells {
+            if !bell.kernel.enqueue(&sleeper, || bell.word.load(Ordering::Relaxed) == ticket.0) {
+                return;
+            }
+        }
+        sleeper.sleep();
+    }
+
     /// The word, for a wait on several bells at once.
     #[cfg(all(target_os = "linux", not(loom)))]
     pub(crate) fn word(&self) -> &AtomicU32 {
@@ -123,7 +137,7 @@ impl Bell {
     }
 }
 
-#[cfg(all(target_os = "linux", not(loom)))]
+#[cfg(any(target_os = "linux", loom))]
 impl Ticket {
     pub(crate) fn value(self) -> u32 {
         self.0
@@ -138,25 +152,64 @@ impl Ticket {
 /// The futex of a model: "compare and sleep" is one step, as it is in the kernel.
 #[cfg(loom)]
 struct LoomKernel {
-    lock: loom::sync::Mutex<()>,
+    /// Those who sleep here and elsewhere.
+    queue: loom::sync::Mutex<Vec<Arc<LoomSleeper>>>,
+    /// Those who sleep here only.
     sleepers: loom::sync::Condvar,
 }
 
 #[cfg(loom)]
 impl LoomKernel {
     fn new() -> Self {
-        Self { lock: loom::sync::Mutex::new(()), sleepers: loom::sync::Condvar::new() }
+        Self { queue: loom::sync::Mutex::new(vec![]), sleepers: loom::sync::Condvar::new() }
     }
 
     fn wait(&self, still: impl Fn() -> bool) {
-        let guard = self.lock.lock().unwrap();
+        let guard = self.queue.lock().unwrap();
         if still() {
             drop(self.sleepers.wait(guard).unwrap());
         }
     }
 
+    /// `false`: the word is another one by now. Who is queued and does not sleep is woken once more than needed.
+    fn enqueue(&self, sleeper: &Arc<LoomSleeper>, still: impl Fn() -> bool) -> bool {
+        let mut queue = self.queue.lock().unwrap();
+        let still = still();
+        if still {
+            queue.push(Arc::clone(sleeper));
+        }
+        still
+    }
+
     fn wake_all(&self) {
-        let _guard = self.lock.lock().unwrap();
+        let mut queue = self.queue.lock().unwrap();
+        queue.drain(..).for_each(|sleeper| sleeper.wake());
         self.sleepers.notify_all();
+    }
+}
+
+/// Who sleeps at several bells of a model.
+#[cfg(loom)]
+struct LoomSleeper {
+    is_woken: loom::sync::Mutex<bool>,
+    waker: loom::sync::Condvar,
+}
+
+#[cfg(loom)]
+impl LoomSleeper {
+    fn new() -> Self {
+        Self { is_woken: loom::sync::Mutex::new(false), waker: loom::sync::Condvar::new() }
+    }
+
+    fn sleep(&self) {
+        let mut is_woken = self.is_woken.lock().unwrap();
+        while !*is_woken {
+            is_woken = self.waker.wait(is_woken).unwrap();
+        }
+    }
+
+    fn wake(&self) {
+        *self.is_woken.lock().unwrap() = true;
+        self.waker.notify_one();
     }
 }

@@ -22,7 +22,10 @@ pub(crate) mod readable;
 pub(crate) mod rhythm;
 #[cfg(not(loom))]
 pub(crate) mod settled;
+pub(crate) mod several;
 #[cfg(not(loom))]
 pub(crate) mod wait;
+#[cfg(any(target_os = "linux", loom))]
+pub(crate) mod watched;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub(crate) mod watcher;

@@ -92,6 +92,8 @@ pub(crate) enum Site {
     ParkFence,
     /// The sleeper's second look itself.
     ParkSecondLook,
+    /// That a sleeper at several bells has announced itself at all of them before its one fence.
+    AnnouncedAtAll,
     /// A consumer's fence after it has said how it announces: SeqCst.
     AnnounceFence,
     /// The ring of a bell, without which an unasked ring would not carry its news: Release.

@@ -2,21 +2,17 @@
 //! process.
 //!
 //! **Lives here:** [`Watch`], what is to be called, with what it waits for; the [`Registry`] of a process, and the
-//! [`Group`]s of watches with a thread each. It knows no rings: what a watch waits for is a [`Post`]. **Builds on:**
-//! `bell` and `announce` for the handshake, `futex` for the sleep, `segment` for "have we been forked?". **May touch
-//! it:** doorbells, and waits for more bells than one thread can sleep at.
+//! [`Group`]s of watches with a thread each. **Builds on:** `watched` for the handshake of each watch, `several` for the
+//! sleep, `segment` for "have we been forked?". **May touch it:** doorbells, and waits for more bells than one thread can
+//! sleep at.
 //!
-//! A thread does for each armed post what a parking consumer does for its ring: it announces itself at the bell, passes
-//! the barrier, looks a second time, and only then sleeps. It is called through a bell of its own, so arming costs a
-//! system call only if it sleeps. It starts with its first watch and ends after the last. A child of a fork has no such
-//! threads, hence a registry of its own.
+//! A thread is called through a bell of its own, so arming costs a system call only if it sleeps. It starts with its
+//! first watch and ends after the last. A child of a fork has no such threads, hence a registry of its own.
 
-use super::announce::{Announce, before_second_look};
-use super::bell::{Bell, Ticket};
-use super::futex;
-use super::primitive::{AtomicI64, AtomicU32, Ordering};
 use super::settled::Settled;
+use super::several::sleep_at;
 use super::wait::{SLICE, SLICE_WITHOUT_BARRIER};
+use super::watched::{Desk, Post, Round, Watched};
 use crate::segment::fork_epoch;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,36 +28,10 @@ const POLL: Duration = Duration::from_millis(1);
 /// How long it sleeps there while nothing is armed: only a call can bring work.
 const REST: Duration = Duration::from_secs(60);
 
-/// What nothing waits for; everything else that may be waited for, mostly a position, is not negative.
-const DISARMED: i64 = -1;
-
-/// What a watch waits for.
-pub(crate) trait Post: Send + Sync {
-    /// The bell that is rung when there is news for `position`.
-    fn bell(&self, position: i64) -> &Bell;
-
-    /// The word in which the one that rings it says how it announces.
-    fn announce(&self, position: i64) -> &AtomicU32;
-
-    /// Whether what is waited for at `position` is there, or will never come. No system call.
-    fn has_news(&self, position: i64) -> bool;
-
-    /// Whether the one that rings is dead. Costs a system call.
-    fn is_deserted(&self, position: i64) -> bool;
-}
-
 /// What is called once when the post has news. Only one thread at a time arms it.
 pub(crate) struct Watch {
     watched: Arc<Watched>,
     group: &'static Group,
-}
-
-struct Watched {
-    post: Box<dyn Post>,
-    /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it calls, or by
-    /// the owner.
-    position: AtomicI64,
-    call: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Watch {
@@ -78,15 +48,14 @@ impl Watch {
         post: Box<dyn Post>,
         call: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), call: Arc::new(call) });
+        let watched = Watched::new(post, Arc::new(call));
         let group = registry.enter(&watched)?;
         Ok(Self { watched, group })
     }
 
     /// Waits for another post from now on. It is not armed; what is called stays the same.
     pub(crate) fn turn_to(&mut self, post: Box<dyn Post>) {
-        let call = Arc::clone(&self.watched.call);
-        let watched = Arc::new(Watched { post, position: AtomicI64::new(DISARMED), call });
+        let watched = self.watched.turned_to(post);
         self.group.exchange(&self.watched, &watched);
         self.watched = watched;
     }
@@ -97,25 +66,22 @@ impl Watch {
     }
 
     pub(crate) fn post(&self) -> &dyn Post {
-        &*self.watched.post
+        self.watched.post()
     }
 
     /// Asks for one call when there is news for `position`, in place of what was asked for before.
     pub(crate) fn arm(&self, position: i64) {
-        // Release pairs with the thread's Acquire; and the barrier that follows, with the thread's own between its
-        // announcement and its look at the positions: either it sees this one, or we see that it sleeps and call it.
-        self.watched.position.store(position, Ordering::Release);
-        self.group.call();
+        self.watched.arm(position, &self.group.desk);
     }
 
     /// Whether it is armed for `position`, and has not called since.
     pub(crate) fn is_armed_for(&self, position: i64) -> bool {
-        self.watched.position.load(Ordering::Relaxed) == position
+        self.watched.is_armed_for(position)
     }
 
     /// Takes the request back. A call may still be on its way.
     pub(crate) fn disarm(&self) {
-        self.watched.position.store(DISARMED, Ordering::Release);
+        self.watched.disarm();
     }
 }
 
@@ -123,17 +89,6 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if self.is_ours() {
             self.group.leave(&self.watched);
-        }
-    }
-}
-
-impl Watched {
-    /// Calls, unless something else than `position` is waited for by now.
-    fn call(&self, position: i64) {
-        // Who armed again meanwhile has looked itself; its new request is dealt with in the next round.
-        let disarmed = self.position.compare_exchange(position, DISARMED, Ordering::AcqRel, Ordering::Relaxed);
-        if disarmed.is_ok() {
-            (self.call)();
         }
     }
 }
@@ -159,9 +114,7 @@ struct Group {
     slice: Duration,
     waits_for_several: bool,
     /// The thread sleeps here, too.
-    bell: Bell,
-    /// How the bell is rung: always with a fence of the caller's.
-    announce: AtomicU32,
+    desk: Desk,
     state: Mutex<State>,
 }
 
@@ -203,8 +156,7 @@ impl Registry {
             fork_epoch: self.fork_epoch,
             slice: self.slice,
             waits_for_several: self.waits_for_several,
-            bell: Bell::new(),
-            announce: AtomicU32::new(Announce::Fenced as u32),
+            desk: Desk::new(),
             state: Mutex::default(),
         }));
         groups.push(group);
@@ -241,7 +193,7 @@ impl Group {
         }
         state.version += 1;
         drop(state);
-        self.call();
+        self.desk.call();
     }
 
     fn leave(&self, watched: &Arc<Watched>) {
@@ -249,13 +201,7 @@ impl Group {
         state.watched.retain(|other| !Arc::ptr_eq(other, watched));
         state.version += 1;
         drop(state);
-        self.call();
-    }
-
-    /// Makes the thread look at everything once more.
-    fn call(&self) {
-        Announce::Fenced.before_look();
-        self.bell.ring_if_awaited();
+        self.desk.call();
     }
 
     /// The thread.
@@ -265,8 +211,7 @@ impl Group {
         let mut waits_for_several = self.waits_for_several;
         let mut examine_at = Instant::now() + self.slice;
         loop {
-            let ticket = self.bell.announce();
-            before_second_look(&self.announce);
+            let ticket = self.desk.announce();
             {
                 let mut state = self.state();
                 if state.watched.is_empty() {
@@ -276,9 +221,8 @@ impl Group {
                 }
                 if state.version != version {
                     version = state.version;
-                    rounds.retain(|round| state.watched.iter().any(|watched| Arc::ptr_eq(watched, &round.watched)));
-                    let is_new =
-                        |watched: &&Arc<Watched>| rounds.iter().all(|round| !Arc::ptr_eq(watched, &round.watched));
+                    rounds.retain(|round| state.watched.iter().any(|watched| round.is_of(watched)));
+                    let is_new = |watched: &&Arc<Watched>| rounds.iter().all(|round| !round.is_of(watched));
                     let new: Vec<Round> = state.watched.iter().filter(is_new).map(Round::new).collect();
                     rounds.extend(new);
                 }
@@ -288,68 +232,22 @@ impl Group {
             if is_due {
                 examine_at = now + self.slice;
             }
-            let mut words = Vec::with_capacity(1 + rounds.len());
-            words.push((self.bell.word(), ticket.value()));
+            let mut bells = Vec::with_capacity(1 + rounds.len());
+            bells.push((self.desk.bell(), ticket));
             let mut sleep = None;
             for round in &mut rounds {
                 let Some(parked) = round.park(is_due) else { continue };
                 let slice = if parked.barrier { examine_at - now } else { SLICE_WITHOUT_BARRIER };
                 sleep = Some(sleep.map_or(slice, |sleep: Duration| sleep.min(slice)));
-                words.push((round.watched.post.bell(parked.position).word(), parked.ticket.value()));
+                bells.push((round.bell(parked), parked.ticket));
             }
             if waits_for_several {
-                waits_for_several = futex::wait_for_any(&words, sleep).is_ok();
+                waits_for_several = sleep_at(&bells, sleep).is_ok();
             } else {
                 let nap = if sleep.is_some() { POLL } else { REST };
-                self.bell.sleep(ticket, nap);
+                self.desk.bell().sleep(ticket, nap);
             }
         }
-    }
-}
-
-/// The thread's side of one watch.
-struct Round {
-    watched: Arc<Watched>,
-    parked: Option<Parked>,
-}
-
-/// An announcement at a bell that has not been rung since.
-#[derive(Clone, Copy)]
-struct Parked {
-    position: i64,
-    ticket: Ticket,
-    /// Whether the waker is sure to see it.
-    barrier: bool,
-}
-
-impl Round {
-    fn new(watched: &Arc<Watched>) -> Self {
-        Self { watched: Arc::clone(watched), parked: None }
-    }
-
-    /// Prepares to sleep for this watch, or rings it if there is news. `None`: there is nothing to wait for.
-    fn park(&mut self, is_due: bool) -> Option<Parked> {
-        let Watched { post, position, .. } = &*self.watched;
-        // Acquire pairs with the Release in `arm`.
-        let position = position.load(Ordering::Acquire);
-        if position == DISARMED {
-            self.parked = None;
-            return None;
-        }
-        let still = self.parked.filter(|it| it.position == position && post.bell(position).is_silent_since(it.ticket));
-        // Announced and passed the barrier for this position before: whoever publishes sees it. Only otherwise do it
-        // (again).
-        let parked = still.unwrap_or_else(|| {
-            let ticket = post.bell(position).announce();
-            Parked { position, ticket, barrier: before_second_look(post.announce(position)) }
-        });
-        if post.has_news(position) || (is_due && post.is_deserted(position)) {
-            self.watched.call(position);
-            self.parked = None;
-            return None;
-        }
-        self.parked = Some(parked);
-        self.parked
     }
 }
 
@@ -357,6 +255,9 @@ impl Round {
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
+    use crate::sync::announce::Announce;
+    use crate::sync::bell::Bell;
+    use crate::sync::primitive::{AtomicI64, AtomicU32, Ordering};
     use crate::sync::readable::Readable;
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::time::Timespec;

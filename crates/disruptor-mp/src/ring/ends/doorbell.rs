@@ -107,7 +107,8 @@ mod platform {
     use crate::sync::bell::Bell;
     use crate::sync::primitive::AtomicU32;
     use crate::sync::readable::Readable;
-    use crate::sync::watcher::{self, Post};
+    use crate::sync::watched::Post;
+    use crate::sync::watcher;
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
     use std::sync::Arc;

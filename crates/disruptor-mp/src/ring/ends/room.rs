@@ -19,9 +19,9 @@ use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Scan;
 use crate::ring::refusal;
 use crate::segment::Fate;
-#[cfg(target_os = "linux")]
-use crate::sync::bell::Ticket;
 use crate::sync::bell::Woken;
+#[cfg(target_os = "linux")]
+use crate::sync::bell::{Park, Ticket};
 use crate::sync::primitive::Ordering;
 use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, Waiter, spin_first};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -138,8 +138,9 @@ pub(super) enum Awaits {
         /// Drawn before the last look.
         ticket: Ticket,
     },
-    /// A consumer that is expected and has not joined.
-    Joiner,
+    /// Something that will not ring: a consumer that is expected and has not joined; one that relies on a barrier which
+    /// this process cannot issue, so that it may have moved unseen.
+    Silent,
 }
 
 #[cfg(target_os = "linux")]
@@ -154,10 +155,11 @@ impl<S: Carries> ProducerSide<S> {
         }
         match self.hindrance(target, scan) {
             Hindrance { consumer: Some(index), .. } => match self.core.prepare_park(index, count as i64) {
-                Some(park) => Awaits::Consumer { index, ticket: park.ticket },
+                Some(Park { ticket, barrier: true }) => Awaits::Consumer { index, ticket },
+                Some(Park { barrier: false, .. }) => Awaits::Silent,
                 None => Awaits::Nothing,
             },
-            Hindrance { buffer: true, .. } if !self.lift_sentinel_if_complete() => Awaits::Joiner,
+            Hindrance { buffer: true, .. } if !self.lift_sentinel_if_complete() => Awaits::Silent,
             _ => Awaits::Nothing,
         }
     }

@@ -19,7 +19,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// armed, when the consumer that kept the producer back has moved, or waiting has become pointless.
 ///
 /// Rung inside this process, as a [`Doorbell`](crate::Doorbell) is. A consumer that was killed is noticed within 100
-/// ms. While the start-up buffer is what is full, no consumer is there to ring, and it is rung every 50 ms.
+/// ms. It is rung every 50 ms while nothing can ring it: the start-up buffer is what is full, and the consumers are still
+/// to come; or this process may not issue the memory barrier that the consumer relies on.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -111,7 +112,8 @@ mod platform {
     use crate::sync::bell::{Bell, Ticket};
     use crate::sync::primitive::AtomicU32;
     use crate::sync::readable::Readable;
-    use crate::sync::watcher::{self, Post};
+    use crate::sync::watched::Post;
+    use crate::sync::watcher;
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
     use std::sync::Arc;
@@ -148,7 +150,7 @@ mod platform {
                 return false;
             }
             Awaits::Consumer { index, ticket } => (index as i64) << 32 | i64::from(ticket.value()),
-            Awaits::Joiner => NOBODY,
+            Awaits::Silent => NOBODY,
         };
         watch.arm(request);
         true
@@ -202,7 +204,7 @@ mod platform {
         }
 
         fn is_deserted(&self, request: i64) -> bool {
-            // An error from the kernel is no proof of death. Who waits for a joiner looks after each slice.
+            // An error from the kernel is no proof of death. Who waits for what does not ring looks after each slice.
             Self::consumer(request)
                 .is_none_or(|(index, _)| !self.memory.segment().is_held(entry_byte(index)).unwrap_or(true))
         }

@@ -1,7 +1,7 @@
 //! Waiting for several consumers at once.
 //!
 //! **Lives here:** [`Select`], and [`Selectable`], what it asks of a consumer of whatever layer. **Builds on:** the
-//! bells of the rings and `sync::futex`, which sleeps at many of them; `sync::watcher` for those beyond what one thread
+//! bells of the rings and `sync::several`, for one that sleeps at many of them; `sync::watcher` for those beyond what one thread
 //! can sleep at. **May touch it:** the thread that has the consumers.
 //!
 //! It does for every consumer what that does when it parks: announces itself at the ring's bell, passes the barrier,
@@ -15,12 +15,10 @@ use crate::ring::protocol::memory::Memory;
 use crate::segment::Fate;
 #[cfg(target_os = "linux")]
 use crate::segment::Segment;
-use crate::sync::announce::before_second_look_at;
-use crate::sync::bell::Bell;
-use crate::sync::primitive::AtomicU32;
+use crate::sync::several::{Rung, announce_at};
 use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitStrategy, Waiter, spin_first};
 #[cfg(target_os = "linux")]
-use crate::sync::watcher::Post;
+use crate::sync::watched::Post;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -147,7 +145,7 @@ pub(super) trait Waitable {
     fn is_ended(&self) -> bool;
 
     /// The bell that is rung when something is published, and the word that says how its ringer announces.
-    fn bell(&self) -> (&Bell, &AtomicU32);
+    fn bell(&self) -> Rung<'_>;
 
     fn count_park(&self);
 
@@ -184,7 +182,7 @@ impl<C: HasConsumer> Waitable for C {
         side.core.is_over() || side.segment().fate() != Fate::Live
     }
 
-    fn bell(&self) -> (&Bell, &AtomicU32) {
+    fn bell(&self) -> Rung<'_> {
         let control = self.base().side.core.memory().control();
         (&control.readers.0, &control.gate.announce)
     }
@@ -311,9 +309,7 @@ impl Awaited for SelectWait<'_, '_> {
         let (own, beyond) = self.sources.split_at(self.sources.len().min(OWN_MAX));
         let is_watched = self.sleeper.watch(beyond);
         let call = self.sleeper.bell.announce();
-        let tickets: Vec<_> = own.iter().map(|source| source.0.bell().0.announce()).collect();
-        // One barrier, after every announcement and before every look.
-        let barrier = before_second_look_at(own.iter().map(|source| source.0.bell().1));
+        let (tickets, barrier) = announce_at(own.iter().map(|source| source.0.bell()));
         if self.is_ready() || self.is_ended() {
             return;
         }

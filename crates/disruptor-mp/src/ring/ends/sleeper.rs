@@ -1,6 +1,6 @@
 //! Sleeping at the bells of many rings.
 //!
-//! **Lives here:** [`Sleeper`]. **Builds on:** `sync::futex` for as many as one thread can sleep at, `sync::watcher`
+//! **Lives here:** [`Sleeper`]. **Builds on:** `sync::several` for as many as one thread can sleep at, `sync::watcher`
 //! for the others. **May touch it:** `select`.
 
 use super::select::Source;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
-use crate::sync::{futex, watcher::Watch};
+use crate::sync::{several::sleep_at, watcher::Watch};
 #[cfg(target_os = "linux")]
 use std::collections::HashMap;
 
@@ -67,13 +67,12 @@ impl Sleeper {
     /// Sleeps for at most `slice`, until our bell is rung since `call` was drawn, or one of `bells` since its ticket
     /// was.
     pub(super) fn sleep<'a>(&mut self, call: Ticket, bells: impl Iterator<Item = (&'a Bell, Ticket)>, slice: Duration) {
-        let own = Arc::clone(&self.bell);
-        let words = bells.map(|(bell, ticket)| (bell.word(), ticket.value()));
-        let words: Vec<_> = std::iter::once((own.word(), call.value())).chain(words).collect();
         if self.waits_for_several {
-            self.waits_for_several = futex::wait_for_any(&words, Some(slice)).is_ok();
+            let own: (&Bell, Ticket) = (&self.bell, call);
+            let bells: Vec<_> = std::iter::once(own).chain(bells.map(|it| it)).collect();
+            self.waits_for_several = sleep_at(&bells, Some(slice)).is_ok();
         } else {
-            own.sleep(call, slice.min(SLICE_WITHOUT_BARRIER));
+            self.bell.sleep(call, slice.min(SLICE_WITHOUT_BARRIER));
         }
     }
 }

@@ -20,6 +20,7 @@ mod mutants;
 mod park;
 mod records;
 mod refusal;
+mod several;
 mod stream;
 mod take_over;
 mod tap;
@@ -60,6 +61,7 @@ const ROWLESS: &str = "a refusal was found without its row";
 const UNFOUND: &str = "a departure was counted and not found";
 const RELEASED_AGAIN: &str = "a message that was released is handed out again, or one that was not is lost";
 const STEPPED_OVER: &str = "a consumer of another id stepped over what its predecessor had released";
+const NO_BARRIER: &str = "sleeping without a barrier needs a clock, which a model has not";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 
 /// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how
@@ -170,7 +172,7 @@ fn wait_for_event(reader: &mut Reader<Ring>) -> bool {
             return false;
         }
         if let Some(park) = reader.prepare_park() {
-            assert!(park.barrier, "sleeping without a barrier needs a clock, which a model has not");
+            assert!(park.barrier, "{NO_BARRIER}");
             reader.memory().control().readers.0.sleep(park.ticket, Duration::MAX);
         }
     }

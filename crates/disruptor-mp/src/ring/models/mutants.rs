@@ -172,22 +172,37 @@ mutants! {
         park::parked_reader_is_woken_by_a_publish => ASLEEP,
         park::parked_reader_is_woken_by_a_batch => ASLEEP,
         park::parked_producer_is_woken_by_a_consumer => ASLEEP,
+        several::a_sleeper_at_two_bells_is_woken_by_either => ASLEEP,
+        several::who_has_another_thread_sleep_for_it_is_called => ASLEEP,
+        several::each_of_two_doorbells_that_one_thread_serves_is_rung => ASLEEP,
+        several::a_doorbell_for_room_is_rung => ASLEEP,
     }
     // A parking producer rescans, and the fence in there would do, were it not for the look at how the consumer
     // announces.
     ParkFence {
         park::parked_reader_is_woken_by_a_publish => ASLEEP,
         park::producer_does_not_sleep_on_a_consumer_that_has_become_registered => ASLEEP,
+        several::a_sleeper_at_two_bells_is_woken_by_either => ASLEEP,
+        several::who_has_another_thread_sleep_for_it_is_called => ASLEEP,
+        several::each_of_two_doorbells_that_one_thread_serves_is_rung => ASLEEP,
+        several::a_doorbell_for_room_is_rung => ASLEEP,
     }
     ParkSecondLook {
+        several::a_doorbell_for_room_is_rung => ASLEEP,
+        several::a_sleeper_at_two_bells_is_woken_by_either => ASLEEP,
+        several::each_of_two_doorbells_that_one_thread_serves_is_rung => ASLEEP,
         park::parked_reader_is_woken_by_a_publish => ASLEEP,
         park::parked_producer_is_woken_by_a_consumer => ASLEEP,
         close::parked_reader_is_woken_by_the_end_and_has_got_everything => ASLEEP,
+    }
+    AnnouncedAtAll {
+        several::a_sleeper_at_two_bells_is_woken_by_either => ASLEEP,
     }
     AnnounceFence {
         park::producer_does_not_sleep_on_a_consumer_that_has_become_registered => ASLEEP,
     }
     RingRelease {
+        several::who_has_another_thread_sleep_for_it_is_called => ASLEEP,
         close::parked_reader_is_woken_by_the_end_and_has_got_everything => ASLEEP,
         park::parked_producer_is_woken_by_a_consumer_that_completes_its_join => ASLEEP,
     }

@@ -1,0 +1,44 @@
+//! One sleeper at several bells.
+//!
+//! **Lives here:** [`announce_at`], which it begins with, and [`sleep_at`], which it ends with. **Builds on:** `bell`
+//! and `announce` for the handshake at each, `futex` for the sleep. **May touch it:** the wait of a `Select`, and the
+//! threads of `watcher`.
+//!
+//! Each handshake is that of one sleeper at one bell. What is to be shown is that one barrier does for all of them: it
+//! comes after every announcement and before every look.
+
+use super::announce::before_second_look_at;
+use super::bell::{Bell, Ticket};
+use super::primitive::{AtomicU32, Site, weakened};
+use std::time::Duration;
+
+/// A bell, and the word in which the one that rings it says how it announces.
+pub(crate) type Rung<'a> = (&'a Bell, &'a AtomicU32);
+
+/// Announces the caller at every one of `bells`, and passes one barrier for all of them. It must then look once more for
+/// everything that it waits for, and only then sleep with these tickets. `false`: without the barrier, so in short slices.
+pub(crate) fn announce_at<'a>(bells: impl Iterator<Item = Rung<'a>> + Clone) -> (Vec<Ticket>, bool) {
+    if weakened(Site::AnnouncedAtAll) {
+        let barrier = before_second_look_at(bells.clone().map(|(_, announce)| announce));
+        return (bells.map(|(bell, _)| bell.announce()).collect(), barrier);
+    }
+    let tickets = bells.clone().map(|(bell, _)| bell.announce()).collect();
+    (tickets, before_second_look_at(bells.map(|(_, announce)| announce)))
+}
+
+/// Sleeps until one of `bells` is rung since its ticket was drawn, for at most `slice`. At most 128 bells.
+///
+/// # Errors
+/// The kernel has no such wait (it came with Linux 5.16), or a filter keeps us from it.
+#[cfg(all(target_os = "linux", not(loom)))]
+pub(crate) fn sleep_at(bells: &[(&Bell, Ticket)], slice: Option<Duration>) -> std::io::Result<()> {
+    let words: Vec<_> = bells.iter().map(|(bell, ticket)| (bell.word(), ticket.value())).collect();
+    super::futex::wait_for_any(&words, slice)
+}
+
+/// The same in a model, where there is no time.
+#[cfg(loom)]
+pub(crate) fn sleep_at(bells: &[(&Bell, Ticket)], _slice: Option<Duration>) -> std::io::Result<()> {
+    Bell::sleep_at_any(bells);
+    Ok(())
+}
