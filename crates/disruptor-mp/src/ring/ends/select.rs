@@ -315,7 +315,7 @@ impl Awaited for SelectWait<'_, '_> {
         }
         let own = &self.sources[..tickets.len()];
         own.iter().for_each(|source| source.0.count_park());
-        let bells = own.iter().map(|source| source.0.bell().0).zip(tickets);
+        let bells = own.iter().map(|source| source.0.bell().0).zip(tickets).collect();
         let slice = if barrier && is_watched { slice } else { slice.min(SLICE_WITHOUT_BARRIER) };
         self.sleeper.sleep(call, bells, slice);
     }

@@ -66,10 +66,10 @@ impl Sleeper {
 
     /// Sleeps for at most `slice`, until our bell is rung since `call` was drawn, or one of `bells` since its ticket
     /// was.
-    pub(super) fn sleep<'a>(&mut self, call: Ticket, bells: impl Iterator<Item = (&'a Bell, Ticket)>, slice: Duration) {
+    pub(super) fn sleep(&mut self, call: Ticket, bells: Vec<(&Bell, Ticket)>, slice: Duration) {
         if self.waits_for_several {
-            let own: (&Bell, Ticket) = (&self.bell, call);
-            let bells: Vec<_> = std::iter::once(own).chain(bells.map(|it| it)).collect();
+            let mut bells = bells;
+            bells.push((&self.bell, call));
             self.waits_for_several = sleep_at(&bells, Some(slice)).is_ok();
         } else {
             self.bell.sleep(call, slice.min(SLICE_WITHOUT_BARRIER));
@@ -93,12 +93,7 @@ impl Sleeper {
         beyond.is_empty()
     }
 
-    pub(super) fn sleep<'a>(
-        &mut self,
-        call: Ticket,
-        _bells: impl Iterator<Item = (&'a Bell, Ticket)>,
-        slice: Duration,
-    ) {
+    pub(super) fn sleep(&mut self, call: Ticket, _bells: Vec<(&Bell, Ticket)>, slice: Duration) {
         self.bell.sleep(call, slice.min(SLICE_WITHOUT_BARRIER));
     }
 }
