@@ -10,6 +10,7 @@
 use super::announce::before_second_look_at;
 use super::bell::{Bell, Ticket};
 use super::primitive::{AtomicU32, Site, weakened};
+#[cfg(any(target_os = "linux", loom))]
 use std::time::Duration;
 
 /// A bell, and the word in which the one that rings it says how it announces.
