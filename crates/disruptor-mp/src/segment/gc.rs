@@ -5,11 +5,12 @@
 
 use super::backend::{Access, Fault, Object};
 use super::blueprint::HEADER_BYTES;
+use super::creation::remove_wreck;
 use super::error::{GcError, OpenError, special_file};
 use super::header::{self, FATE_OFFSET, SegmentMake};
 use super::owner::LockRange;
 use super::place::Place;
-use super::segment::{Fate, header_word, remove_wreck};
+use super::segment::{Fate, header_word};
 use crate::step;
 use crate::sync::primitive::Ordering;
 

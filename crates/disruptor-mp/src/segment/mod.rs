@@ -7,9 +7,9 @@
 //!
 //! ```text
 //! name       what a segment may be called        header     its first page: written once, parsed as if by a stranger
-//! place      where it is                         segment    create, open, replace; the only user of everything else
-//! blueprint  how long, and what begins where     gc         removing what nobody lives in
-//! sole       one that dies with its creator
+//! place      where it is                         segment    one that is mapped: opened, looked at, claimed
+//! blueprint  how long, and what begins where     creation   making one, also in the place of another; options
+//! sole       one that dies with its creator      gc         removing what nobody lives in
 //! owner      who lives in it; who we are         backend    finding, naming, unlinking: shm, file, memfd, heap
 //! ```
 //!
@@ -31,6 +31,7 @@
 
 mod backend;
 mod blueprint;
+mod creation;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -38,6 +39,7 @@ pub mod fuzzing;
 mod gc;
 mod header;
 mod name;
+mod options;
 mod owner;
 mod permissions;
 mod place;
@@ -54,6 +56,7 @@ pub use backend::HeapObject;
 #[cfg(target_os = "linux")]
 pub use backend::MemfdObject;
 pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Section, SegmentPlan};
+pub(crate) use creation::replace;
 pub use error::{CreateError, GcError, OpenError};
 pub(crate) use gc::occupant;
 pub use gc::{GcOutcome, gc};
@@ -64,11 +67,11 @@ pub use name::{
     InvalidName, MmapTransportLayout, NameProblem, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, SegmentName,
     portable_shm_segment_name,
 };
+pub use options::CreateOptions;
 pub use owner::fork_epoch;
 pub(crate) use owner::{COLLECTOR, Claim, PRODUCER, Spare};
 pub use permissions::Permissions;
 pub use place::Place;
-pub use segment::CreateOptions;
-pub(crate) use segment::{Fate, Segment, replace};
+pub(crate) use segment::{Fate, Segment};
 pub(crate) use sole::Sole;
 pub use title::Title;

@@ -1,24 +1,9 @@
-//! One mapped segment: created, opened, replaced, and what may be asked of it while it lives.
+//! One mapped segment: opened, and what may be asked of it while it lives.
 //!
-//! **Lives here:** [`Segment`], [`CreateOptions`], [`Fate`]. One path for all backends. **Builds on:** `backend` for
-//! objects, `header` for what they say about themselves, `owner` for who lives. **May touch it:** the ring, the
+//! **Lives here:** [`Segment`], [`Fate`]. One path for all backends. **Builds on:** `backend` for objects, `header` for
+//! what they say about themselves, `owner` for who lives; `creation` makes it. **May touch it:** the ring, the
 //! cursors, the counters.
 //!
-//! # Creating, step by step
-//!
-//! | step | killed here, this remains |
-//! |---|---|
-//! | make an object without a name | nothing |
-//! | lock the producer's byte on a descriptor of its own | nothing |
-//! | write the header page, reserve the space | nothing |
-//! | map, write the schema, let the caller initialise | nothing |
-//! | store `ready` with Release | nothing |
-//! | give it its name, exclusively | a whole segment, whose producer is dead |
-//!
-//! Where an object cannot be without a name (macOS, some network and FUSE file systems) the name comes first, so an
-//! unready object may remain. Its lock is free then, by which an opener recognises after a second look that it is dead,
-//! and `gc` that it may go; only one that is still empty is left alone, because nothing in it says that it is ours. A
-//! replacement has a hidden name beside it first, and takes the name when it is complete: see [`replace`].
 
 use std::io;
 use std::ops::Range;
@@ -28,15 +13,16 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::backend::{Access, Backend, Fault, GIVE_TO_GROUP, Mapping, MemoryLimit, Object, Request};
-use super::blueprint::{Blueprint, HEADER_BYTES, Kind, Section, SegmentPlan};
+use super::backend::{Access, Backend, Fault, Mapping, Object};
+use super::blueprint::{HEADER_BYTES, Kind, Section, SegmentPlan};
+use super::creation::remove_wreck;
 use super::error::{CreateError, OpenError};
-use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, is_ours, parse_header};
-use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, ProcessIdentity, Spare, fork_epoch};
+use super::header::{FATE_OFFSET, Header, HeaderError, READY, READY_OFFSET, parse_header};
+use super::owner::{COLLECTOR, Claim, LockRange, PRODUCER, Spare, fork_epoch};
 use super::permissions::Permissions;
 use super::place::Place;
 use crate::step;
-use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::primitive::{AtomicU32, Ordering};
 
 /// How long an opener waits for a creator that is alive and not finished. Reserving a gigabyte takes a third of a
 /// second.
@@ -52,81 +38,6 @@ const WRITERS_MAX: u32 = 4096;
 
 /// How often an opener looks whether a segment has become ready.
 const READY_POLL: Duration = Duration::from_millis(1);
-
-/// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or
-/// locked.
-///
-/// ```
-/// use disruptor_mp::{CreateOptions, build_shared_single_producer};
-///
-/// # let name = disruptor_mp::portable_shm_segment_name("doc");
-/// // Every page is there before the first event: the first lap of the ring is as fast as the others.
-/// let options = CreateOptions::default().prefault(true);
-/// let producer = build_shared_single_producer::<u64>(&name, 1024).with_create_options(options).build_producer(|| 0)?;
-/// # Ok::<_, disruptor_mp::MultiProcessError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CreateOptions {
-    group: Option<u32>,
-    sparse: bool,
-    prefault: bool,
-    mlock: bool,
-    make_directories: bool,
-}
-
-impl CreateOptions {
-    /// Readable and writable by the group `gid` as well (0660). Whoever may write is trusted: see the module's
-    /// documentation.
-    pub fn group(mut self, gid: u32) -> Self {
-        self.group = Some(gid);
-        self
-    }
-
-    /// Does not reserve the space. If it runs out later, whoever touches a page that does not exist gets SIGBUS.
-    pub fn sparse(mut self, sparse: bool) -> Self {
-        self.sparse = sparse;
-        self
-    }
-
-    /// Maps every page of the creator at once, about 0.8 µs per page, so that the first lap is as fast as the others.
-    /// Linux only; elsewhere, and on the heap, it does nothing.
-    pub fn prefault(mut self, prefault: bool) -> Self {
-        self.prefault = prefault;
-        self
-    }
-
-    /// Locks the creator's pages in memory, so that they are never swapped out. Needs `RLIMIT_MEMLOCK` or
-    /// `CAP_IPC_LOCK`.
-    pub fn mlock(mut self, mlock: bool) -> Self {
-        self.mlock = mlock;
-        self
-    }
-
-    /// Makes the directory of a file, and those above it, where they are missing, as the umask has it.
-    /// `SharedProducer::create` and the other `create` functions do.
-    pub fn make_directories(mut self, make_directories: bool) -> Self {
-        self.make_directories = make_directories;
-        self
-    }
-
-    /// The group that was given, and whether it is sparse, prefaulted, locked in memory, and makes directories: for
-    /// layers that hand the options on to another process.
-    #[doc(hidden)]
-    pub fn to_parts(self) -> (Option<u32>, [bool; 4]) {
-        (self.group, [self.sparse, self.prefault, self.mlock, self.make_directories])
-    }
-
-    /// The same, back.
-    #[doc(hidden)]
-    pub fn from_parts((group, [sparse, prefault, mlock, make_directories]): (Option<u32>, [bool; 4])) -> Self {
-        Self { group, sparse, prefault, mlock, make_directories }
-    }
-
-    fn request(&self, kind: Kind, plan: &SegmentPlan) -> Request {
-        let mode = if self.group.is_some() { 0o660 } else { 0o600 };
-        Request { total_len: plan.total_len, again: twice(kind, plan), mode, group: self.group }
-    }
-}
 
 /// What became of a segment, as those who still have it mapped read it. It only ever leaves `Live`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,31 +93,6 @@ const _: () = {
 };
 
 impl Segment {
-    /// Creates a segment that does not exist and claims its producer's byte, before anybody can find it. `init` gets
-    /// the mapped segment, all zero behind the header and the schema, and writes what must be there when the first
-    /// reader comes; not the slots.
-    ///
-    /// # Errors
-    /// [`CreateError`]; nothing is left behind.
-    pub(crate) fn create(
-        place: &Place,
-        blueprint: &Blueprint,
-        options: &CreateOptions,
-        init: impl FnOnce(&Self),
-    ) -> Result<(Self, Claim), CreateError> {
-        let construction = Construction::new(place, blueprint, options)?;
-        let backend = place.backend()?;
-        let fault = |fault| construction.error(fault);
-        // Giving the name is exclusive anyway; this look saves reserving megabytes in vain.
-        if backend.identity().map_err(fault)?.is_some() {
-            return Err(CreateError::AlreadyExists { place: place.to_string() });
-        }
-        let draft = construction.draft(&*backend).map_err(fault)?;
-        let new = construction.build(&draft, init)?;
-        draft.finish().map_err(fault)?;
-        Ok(new)
-    }
-
     /// Opens a segment of that kind and maps it. Waits, for at most ten seconds, for a creator that is alive and not
     /// finished.
     ///
@@ -258,15 +144,7 @@ impl Segment {
         let mapping = object
             .map(len, twice(header.kind, &header.plan), access, false)
             .map_err(|fault| OpenError::from_fault(place, fault))?;
-        let mut segment = Self {
-            place: place.fixed(),
-            object,
-            mapping,
-            header,
-            schema: Vec::new(),
-            access,
-            fork_epoch: fork_epoch(),
-        };
+        let mut segment = Self::of(place, object, mapping, header, Vec::new(), access);
         // Acquire pairs with the Release in `Construction::build`: who sees READY here sees what the creator wrote
         // before it. That the word was READY is known already, but from a read that orders nothing.
         if segment.word(READY_OFFSET).load(Ordering::Acquire) != READY {
@@ -274,6 +152,22 @@ impl Segment {
         }
         segment.schema = segment.copy_schema();
         Ok(segment)
+    }
+
+    /// What was mapped by this process.
+    pub(super) fn of(
+        place: &Place,
+        object: Object,
+        mapping: Mapping,
+        header: Header,
+        schema: Vec<u8>,
+        access: Access,
+    ) -> Self {
+        Self { place: place.fixed(), object, mapping, header, schema, access, fork_epoch: fork_epoch() }
+    }
+
+    pub(super) fn object(&self) -> &Object {
+        &self.object
     }
 
     /// The checked copy of the header, taken when the segment was opened.
@@ -523,7 +417,7 @@ impl Segment {
     }
 
     /// One of the header page's words that change. They are accessed as atomics only, by everybody.
-    fn word(&self, offset: usize) -> &AtomicU32 {
+    pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
         header_word(&self.mapping, offset)
     }
 
@@ -536,7 +430,7 @@ impl Segment {
         schema
     }
 
-    fn write_schema(&self, schema: &[u8]) {
+    pub(super) fn write_schema(&self, schema: &[u8]) {
         let (start, len) = self.section(self.header.plan.schema);
         assert_eq!(len, schema.len(), "the plan was made of this schema");
         // SAFETY: the section is `len` bytes within our writable mapping, and nobody else can know the segment yet.
@@ -544,102 +438,9 @@ impl Segment {
     }
 }
 
-/// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is
-/// there, so that no process takes `old` over meanwhile. `old` is marked, and `woken` gets it so marked, to wake all
-/// readers in it.
-///
-/// What can be refused comes first. In a directory the new segment is made complete, gets a hidden name beside that of
-/// `old`, and then takes that of `old` in one step: there is a segment under the name at any time. Only then is `old`
-/// marked. After a refusal `old` is as it was.
-///
-/// # Errors
-/// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be
-/// taken away.
-pub(crate) fn replace(
-    old: &Segment,
-    claim: Claim,
-    place: &Place,
-    blueprint: &Blueprint,
-    options: &CreateOptions,
-    woken: impl FnOnce(&Segment),
-    init: impl FnOnce(&Segment),
-) -> Result<(Segment, Claim), CreateError> {
-    assert_eq!(claim.byte(), PRODUCER, "only who holds the producer's claim may replace a segment");
-    let construction = Construction::new(place, blueprint, options)?;
-    let backend = place.backend()?;
-    let fault = |fault| construction.error(fault);
-    let old_identity = old.object.identity().map_err(|e| fault(Fault::new("fstat", e)))?;
-    // Whether the name leads to `old` (true) or nowhere (false).
-    let names_old = || match backend.identity().map_err(fault)? {
-        None => Ok(false),
-        Some(identity) if identity == old_identity => Ok(true),
-        Some(_) => Err(CreateError::AlreadyExists { place: place.to_string() }),
-    };
-    let refused = |fault| construction.unlink_error(&*backend, fault);
-    let has_name = names_old()?;
-    let new = match backend.aside().filter(|_| has_name) {
-        Some(aside) => {
-            remove_wreck(&*aside).map_err(fault)?;
-            let in_the_way = |fault: Fault| match fault.source.kind() {
-                io::ErrorKind::AlreadyExists => CreateError::Os {
-                    place: place.to_string(),
-                    call: "making the replacement in a hidden file beside it, `.NAME.new`, which is not ours,",
-                    source: fault.source,
-                },
-                _ => construction.error(fault),
-            };
-            let mut draft = construction.draft(&*aside).map_err(in_the_way)?;
-            let new = construction.build(&draft, init)?;
-            draft.name().map_err(in_the_way)?;
-            step!(ReplacementMade);
-            // As long as the name leads to `old`, whose producer's claim we hold, nobody who follows the protocol puts
-            // something in its place. A name that was removed meanwhile is free to all: the caller looks again.
-            if !names_old()? {
-                return Err(CreateError::AlreadyExists { place: place.to_string() });
-            }
-            backend.move_here().map_err(refused)?;
-            draft.finish().map_err(fault)?;
-            old.mark_replaced();
-            woken(old);
-            new
-        }
-        // A place without a directory, or `old` has lost its name already.
-        None => {
-            let draft = construction.draft(&*backend).map_err(fault)?;
-            let new = construction.build(&draft, init)?;
-            if has_name {
-                backend.unlink().map_err(refused)?;
-            }
-            old.mark_replaced();
-            woken(old);
-            draft.finish().map_err(fault)?;
-            new
-        }
-    };
-    drop(claim);
-    Ok(new)
-}
-
-/// Takes away what a killed replacer has left [aside](Backend::aside), unless a process lives in it. Whoever makes
-/// something there holds the producer's claim of the segment that it is to replace. An empty file is one, as far as it
-/// got: the name says so.
-pub(super) fn remove_wreck(aside: &dyn Backend) -> Result<(), Fault> {
-    let Some(wreck) = aside.lookup(Access::ReadWrite)? else { return Ok(()) };
-    let start = wreck.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
-    if !start.is_empty() && !is_ours(&start) {
-        return Ok(());
-    }
-    let everybody = wreck.try_lock(LockRange::Whole).map_err(Fault::of("fcntl(F_OFD_SETLK)"))?;
-    let identity = wreck.identity().map_err(Fault::of("fstat"))?;
-    if everybody.is_none() || aside.identity()? != Some(identity) {
-        return Ok(());
-    }
-    aside.unlink()
-}
-
 /// The section that is mapped a second time right after the segment: the lines of a ring of records, in which a record
 /// may cross the end.
-fn twice(kind: Kind, plan: &SegmentPlan) -> Option<Section> {
+pub(super) fn twice(kind: Kind, plan: &SegmentPlan) -> Option<Section> {
     (kind == Kind::Records).then_some(plan.slots)
 }
 
@@ -657,207 +458,4 @@ pub(super) fn header_word(mapping: &Mapping, offset: usize) -> &AtomicU32 {
     // SAFETY: within the mapping and aligned, by the line above and because mappings begin on a page; the mapping lives
     // as long as the reference; whoever changes these words does so atomically.
     unsafe { &*mapping.as_ptr().add(offset).cast::<AtomicU32>() }
-}
-
-/// All that is decided before anything exists.
-struct Construction<'a> {
-    place: &'a Place,
-    blueprint: &'a Blueprint,
-    options: &'a CreateOptions,
-    plan: SegmentPlan,
-    request: Request,
-}
-
-impl<'a> Construction<'a> {
-    fn new(place: &'a Place, blueprint: &'a Blueprint, options: &'a CreateOptions) -> Result<Self, CreateError> {
-        let plan = blueprint.plan()?;
-        let new = Self { place, blueprint, options, plan, request: options.request(blueprint.kind, &plan) };
-        let backend = place.backend()?;
-        let wanted_bytes = plan.total_len;
-        if let Some(limit_bytes) =
-            backend.longest_object_bytes(&new.request).filter(|limit_bytes| *limit_bytes < wanted_bytes)
-        {
-            return Err(CreateError::FileSizeLimit { place: place.to_string(), wanted_bytes, limit_bytes });
-        }
-        if options.make_directories {
-            backend.make_directories().map_err(|fault| new.error(fault))?;
-        }
-        Ok(new)
-    }
-
-    /// Refuses what would end in SIGKILL.
-    fn check_memory(&self, object: &Object) -> Result<(), CreateError> {
-        let wanted_bytes = self.plan.total_len;
-        match object.memory_limit() {
-            Some(MemoryLimit { limit_bytes, available_bytes })
-                if !self.options.sparse && available_bytes < wanted_bytes =>
-            {
-                Err(CreateError::MemoryLimit {
-                    place: self.place.to_string(),
-                    wanted_bytes,
-                    available_bytes,
-                    limit_bytes,
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A new object: without a name, or where it cannot be without one, with that of `backend`.
-    fn draft<'b>(&self, backend: &'b dyn Backend) -> Result<Draft<'b>, Fault> {
-        Ok(match backend.draft_nameless(&self.request)? {
-            Some(object) => Draft { backend, object, named: false },
-            None => Draft { backend, object: backend.draft_named(&self.request)?, named: true },
-        })
-    }
-
-    /// Turns a draft into a ready segment. The lock comes first: an object that can be found is locked or dead.
-    fn build(&self, draft: &Draft<'_>, init: impl FnOnce(&Segment)) -> Result<(Segment, Claim), CreateError> {
-        let fault = |fault| self.error(fault);
-        let object = &draft.object;
-        let claim =
-            object.try_lock(LockRange::Byte(PRODUCER)).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))?;
-        let claim = claim.ok_or_else(|| CreateError::AlreadyExists { place: self.place.to_string() })?;
-        step!(ProducerLocked);
-        self.check_memory(object)?;
-        let title = self.place.title().cloned().unwrap_or_default();
-        let header = Header::new(self.blueprint, title, self.plan, new_generation(), ProcessIdentity::current());
-        let filled = object.fill(&header.to_page(), self.plan.total_len, self.options.sparse);
-        filled.map_err(|fault| self.fill_error(object, fault))?;
-        step!(SegmentReserved);
-        let len = self.plan.total_len as usize; // the plan keeps it within `isize`
-        let mapping = object.map(len, self.request.again, Access::ReadWrite, self.options.prefault).map_err(fault)?;
-        if self.options.mlock {
-            mapping.lock_pages().map_err(|e| self.lock_error(e))?;
-        }
-        let schema = self.blueprint.schema.clone();
-        let segment = Segment {
-            place: self.place.fixed(),
-            object: object.clone(),
-            mapping,
-            header,
-            schema,
-            access: Access::ReadWrite,
-            fork_epoch: fork_epoch(),
-        };
-        segment.write_schema(&segment.schema);
-        init(&segment);
-        step!(SegmentWritten);
-        // Release, last of all: pairs with the Acquire in `attach`.
-        segment.word(READY_OFFSET).store(READY, Ordering::Release);
-        step!(SegmentReady);
-        Ok((segment, claim))
-    }
-
-    /// What it means that the pages cannot be kept in memory.
-    fn lock_error(&self, source: io::Error) -> CreateError {
-        // What the system says of a limit of 0, and of one that would be passed.
-        let is_limit = matches!(Errno::from_io_error(&source), Some(Errno::PERM | Errno::NOMEM | Errno::AGAIN));
-        match rustix::process::getrlimit(rustix::process::Resource::Memlock).current.filter(|_| is_limit) {
-            Some(limit_bytes) => CreateError::LockLimit {
-                place: self.place.to_string(),
-                wanted_bytes: self.plan.total_len,
-                limit_bytes,
-                source,
-            },
-            None => self.error(Fault::new("mlock", source)),
-        }
-    }
-
-    /// What it means that the name of what is replaced may not be taken away.
-    fn unlink_error(&self, backend: &dyn Backend, fault: Fault) -> CreateError {
-        match backend.refusing_owner(&fault.source) {
-            Some(owner_uid) => CreateError::NotOwner { place: self.place.to_string(), owner_uid, source: fault.source },
-            None => self.error(fault),
-        }
-    }
-
-    /// What a failure to get the space means to the user.
-    fn fill_error(&self, object: &Object, fault: Fault) -> CreateError {
-        let (place, wanted_bytes) = (self.place.to_string(), self.plan.total_len);
-        match Errno::from_io_error(&fault.source) {
-            Some(Errno::NOSPC | Errno::DQUOT) => CreateError::NoSpace {
-                place,
-                wanted_bytes,
-                available_bytes: object.available_bytes(),
-                source: fault.source,
-            },
-            Some(Errno::OPNOTSUPP) => {
-                CreateError::UnsupportedSpace { place, file_system: object.file_system(), source: fault.source }
-            }
-            _ => self.error(fault),
-        }
-    }
-
-    /// What any other failure means. A file system without room can refuse the very first call, and the last, for want
-    /// of an inode.
-    fn error(&self, fault: Fault) -> CreateError {
-        let Fault { call, source } = fault;
-        let place = self.place.to_string();
-        match (source.kind(), Errno::from_io_error(&source)) {
-            (_, Some(Errno::NOSPC | Errno::DQUOT)) => {
-                match self.place.backend().ok().and_then(|backend| backend.free_bytes_without_inodes()) {
-                    Some(free_bytes) => CreateError::NoInodes { place, free_bytes, source },
-                    None => {
-                        CreateError::NoSpace { place, wanted_bytes: self.plan.total_len, available_bytes: 0, source }
-                    }
-                }
-            }
-            (io::ErrorKind::AlreadyExists, _) => CreateError::AlreadyExists { place },
-            (io::ErrorKind::PermissionDenied, _) => match (call, self.request.group) {
-                (GIVE_TO_GROUP, Some(group_gid)) => CreateError::Group { place, group_gid, source },
-                _ => {
-                    let directory = self.place.path().and_then(|path| Permissions::of_path(path.parent()?));
-                    CreateError::PermissionDenied { place, call, directory, source }
-                }
-            },
-            _ => CreateError::Os { place, call, source },
-        }
-    }
-}
-
-/// An object that is not finished. Dropped before that, it leaves nothing: without a name it vanishes, and a name is
-/// taken away.
-struct Draft<'a> {
-    backend: &'a dyn Backend,
-    object: Object,
-    /// Whether it has its name already and would have to lose it.
-    named: bool,
-}
-
-impl Draft<'_> {
-    /// Makes sure that the object has its name, which it loses if it is not finished.
-    fn name(&mut self) -> Result<(), Fault> {
-        if !self.named {
-            self.backend.give_name(&self.object)?;
-            self.named = true;
-        }
-        Ok(())
-    }
-
-    /// Makes sure that the object has its name, and leaves it there.
-    fn finish(mut self) -> Result<(), Fault> {
-        self.name()?;
-        self.named = false;
-        step!(SegmentNamed);
-        Ok(())
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        if self.named && matches!((self.backend.identity(), self.object.identity()), (Ok(Some(a)), Ok(b)) if a == b) {
-            // If it fails, an unready object without a lock stays, which `gc` removes; the error on its way out matters
-            // more.
-            let _ = self.backend.unlink();
-        }
-    }
-}
-
-/// A number that no other segment has, whoever made it. From the randomness that seeds the hash tables of this process;
-/// who we are, when and how often goes in as well, because a child of a fork inherits the seed.
-fn new_generation() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    RandomState::new().hash_one((ProcessIdentity::current(), Instant::now(), MADE.fetch_add(1, Ordering::Relaxed)))
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::blueprint::{Blueprint, Kind};
 use super::error::{CreateError, GcError};
 use super::gc::{GcOutcome, Occupant, gc, occupant};
+use super::options::CreateOptions;
 use super::owner::{Claim, fork_epoch};
 use super::place::Place;
-use super::segment::{CreateOptions, Segment};
+use super::segment::Segment;
 
 /// How often creation starts over because somebody else uses the same name at the same moment.
 const ATTEMPTS: usize = 16;

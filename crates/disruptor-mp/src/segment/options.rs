@@ -1,0 +1,74 @@
+//! How a new segment is made: who may use it, and what is done about its pages.
+//!
+//! **Lives here:** [`CreateOptions`]. **Builds on:** nothing. **May touch it:** whoever creates a ring; `creation` does as
+//! they say.
+
+/// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or
+/// locked.
+///
+/// ```
+/// use disruptor_mp::{CreateOptions, build_shared_single_producer};
+///
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// // Every page is there before the first event: the first lap of the ring is as fast as the others.
+/// let options = CreateOptions::default().prefault(true);
+/// let producer = build_shared_single_producer::<u64>(&name, 1024).with_create_options(options).build_producer(|| 0)?;
+/// # Ok::<_, disruptor_mp::MultiProcessError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CreateOptions {
+    pub(super) group: Option<u32>,
+    pub(super) sparse: bool,
+    pub(super) prefault: bool,
+    pub(super) mlock: bool,
+    pub(super) make_directories: bool,
+}
+
+impl CreateOptions {
+    /// Readable and writable by the group `gid` as well (0660). Whoever may write is trusted: see the module's
+    /// documentation.
+    pub fn group(mut self, gid: u32) -> Self {
+        self.group = Some(gid);
+        self
+    }
+
+    /// Does not reserve the space. If it runs out later, whoever touches a page that does not exist gets SIGBUS.
+    pub fn sparse(mut self, sparse: bool) -> Self {
+        self.sparse = sparse;
+        self
+    }
+
+    /// Maps every page of the creator at once, about 0.8 µs per page, so that the first lap is as fast as the others.
+    /// Linux only; elsewhere, and on the heap, it does nothing.
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.prefault = prefault;
+        self
+    }
+
+    /// Locks the creator's pages in memory, so that they are never swapped out. Needs `RLIMIT_MEMLOCK` or
+    /// `CAP_IPC_LOCK`.
+    pub fn mlock(mut self, mlock: bool) -> Self {
+        self.mlock = mlock;
+        self
+    }
+
+    /// Makes the directory of a file, and those above it, where they are missing, as the umask has it.
+    /// `SharedProducer::create` and the other `create` functions do.
+    pub fn make_directories(mut self, make_directories: bool) -> Self {
+        self.make_directories = make_directories;
+        self
+    }
+
+    /// The group that was given, and whether it is sparse, prefaulted, locked in memory, and makes directories: for
+    /// layers that hand the options on to another process.
+    #[doc(hidden)]
+    pub fn to_parts(self) -> (Option<u32>, [bool; 4]) {
+        (self.group, [self.sparse, self.prefault, self.mlock, self.make_directories])
+    }
+
+    /// The same, back.
+    #[doc(hidden)]
+    pub fn from_parts((group, [sparse, prefault, mlock, make_directories]): (Option<u32>, [bool; 4])) -> Self {
+        Self { group, sparse, prefault, mlock, make_directories }
+    }
+}
