@@ -317,6 +317,9 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// lives already, a ring that this process may not open. Unread events that a dead producer has left are not
     /// delivered by it; attach without this for those.
     ///
+    /// Of a producer in another pid namespace only its lock is known. In the moment in which the next one decides what to
+    /// do with a ring, this may attach to it, and is then told that it was `Replaced`, like one that was there before.
+    ///
     /// ```
     /// use disruptor_mp::{SharedProducer, attach_shared_consumer};
     /// use std::time::Duration;
@@ -556,8 +559,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
 impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or
-    /// replaced if there are none; [`SharedProducer::origin`] says which. A segment of another kind, version or byte
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or, if it
+    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none; [`SharedProducer::origin`] says which. A segment of another kind, version or byte
     /// order is replaced if no process uses it, unless it is a counters file.
     ///
     /// # Errors

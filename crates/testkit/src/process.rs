@@ -99,6 +99,7 @@ pub struct Respawn {
     stdin_piped: bool,
     new_pid_namespace: bool,
     user: Option<u32>,
+    group: Option<u32>,
 }
 
 impl Respawn {
@@ -112,6 +113,7 @@ impl Respawn {
             stdin_piped: false,
             new_pid_namespace: false,
             user: None,
+            group: None,
         }
     }
 
@@ -143,6 +145,12 @@ impl Respawn {
     /// Runs the victim as another user, and in the group of the same number, which only root may ask for.
     pub fn as_user(mut self, uid: u32) -> Self {
         self.user = Some(uid);
+        self
+    }
+
+    /// Runs the victim in that group alone, which only root may ask for.
+    pub fn in_group(mut self, gid: u32) -> Self {
+        self.group = Some(gid);
         self
     }
 
@@ -211,6 +219,9 @@ impl Respawn {
             .stdout(Stdio::piped());
         if let Some(uid) = self.user {
             command.uid(uid).gid(uid);
+        }
+        if let Some(gid) = self.group {
+            command.gid(gid);
         }
         raw::die_with_spawning_thread(&mut command);
         command.spawn()

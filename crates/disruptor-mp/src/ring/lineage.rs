@@ -16,6 +16,7 @@ use crate::liveness::ProcessIdentity;
 use crate::ring::memory::sections;
 use crate::ring::protocol::control::{Entry, NOTHING_DELIVERED, State};
 use crate::ring::protocol::ending::Ending;
+use crate::schema::Schema;
 use crate::segment::{self, Blueprint, Fate, OpenError, PRODUCER, Segment};
 use crate::step;
 use crate::sync::primitive::Ordering;
@@ -109,6 +110,13 @@ pub(crate) fn is_awaited(segment: &Segment) -> bool {
     awaited.map(|(_, entry)| standing(segment, &entry.member.id())).any(|it| !matches!(it, Ok(Standing::GivenUp)))
 }
 
+/// Whether what the ring in `segment` holds waits for a consumer that has a place there under an id of its own, be it
+/// dead: it says what its messages are, so whoever comes next can know them.
+pub(crate) fn keeps_places(segment: &Segment) -> bool {
+    let has_tag = || Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some());
+    chosen(segment).next().is_some() && has_tag()
+}
+
 /// Takes the consumer `id`, which was given up, out of the rings before the one in `segment`, unless it lives there.
 pub(crate) fn give_up(segment: &Segment, id: &str) {
     // What cannot be opened now is removed with the ring itself.
@@ -142,6 +150,17 @@ pub(crate) fn collect(segment: &Segment) {
 /// Removes what no consumer will come back to of the rings before the one in `segment`, which is closed.
 pub(crate) fn collect_older(segment: &Segment) {
     ancestors(segment).unwrap_or_default().iter().for_each(collect);
+}
+
+/// Removes the rings before the one in `segment`, which was replaced and with it all that was to be read: no consumer
+/// finds them any more. One in which a process lives goes with that.
+pub(crate) fn give_all_up(segment: &Segment) {
+    for older in ancestors(segment).unwrap_or_default() {
+        if let Some(second) = older.place().second_name(older.generation()) {
+            // One that cannot be removed now holds back no process.
+            let _ = segment::gc(second);
+        }
+    }
 }
 
 /// Says in the ring before this one that it was replaced, if the producer that replaced it was killed before it could.

@@ -57,6 +57,7 @@ mod error;
 mod gather;
 mod invitation;
 mod launch;
+mod leftovers;
 mod nursery;
 mod orphan;
 mod peer;

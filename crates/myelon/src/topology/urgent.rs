@@ -6,6 +6,7 @@
 //! What lies in the one ring and what lies in the other have no order, except that an urgent message says which
 //! broadcast was the last one before it.
 
+use super::leftovers::Leftovers;
 use crate::transport::{Format, Message, Records, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::liveness::StallReport;
 use disruptor_mp::{ConsumeError, Doorbell, Patience, or_end};
@@ -153,11 +154,12 @@ fn is_silent<F: Format>(ring: &mut TransportConsumer<F>) -> bool {
 pub struct UrgentHandle<F: Format = Records> {
     consumer: TransportConsumer<F>,
     has_left: Arc<OnceLock<()>>,
+    leftovers: Leftovers,
 }
 
 impl<F: Format> UrgentHandle<F> {
     pub(super) fn new(lane: Lane<F>, has_left: Arc<OnceLock<()>>) -> Self {
-        Self { consumer: lane.consumer, has_left }
+        Self { consumer: lane.consumer, has_left, leftovers: Leftovers::default() }
     }
 
     /// The next urgent message, in place; `None` if there is none now and the patience is [`Now`](Patience::Now).
@@ -180,8 +182,12 @@ impl<F: Format> UrgentHandle<F> {
 
 impl<F: Format> Drop for UrgentHandle<F> {
     fn drop(&mut self) {
-        if self.has_left.get().is_some() || self.consumer.end_of_publishing().is_some() {
+        let is_over = self.consumer.end_of_publishing().is_some();
+        if is_over || self.has_left.get().is_some() {
             self.consumer.leave_on_drop();
+        }
+        if is_over {
+            self.leftovers.push(self.consumer.place());
         }
     }
 }

@@ -7,6 +7,7 @@ use super::broadcast::Broadcast;
 use super::description::RESPONSE_CONSUMERS_MAX;
 use super::error::{MeetingPlace, Parentage, SchedulerEnding, WorkerJoinError};
 use super::invitation::{Invitation, scheduler_id};
+use super::leftovers::Leftovers;
 use super::orphan::{Tie, die_with_parent, is_our_parent};
 use super::refusal::tell;
 use super::urgent::{Lane, UrgentHandle};
@@ -66,6 +67,8 @@ pub struct WorkerEnd<F: Format = Records> {
     /// Set once the place was given up: then so is that in the urgent lane.
     has_left: Arc<OnceLock<()>>,
     rank: usize,
+    /// The last field: it goes when the rings' ends have gone.
+    leftovers: Leftovers,
 }
 
 impl WorkerEnd<Records> {
@@ -119,7 +122,14 @@ impl<F: Format> WorkerEnd<F> {
         let urgent = meeting.attach_to_urgent(&broadcasts)?.map(Lane::new);
         let responses = meeting.create_responses(&broadcasts)?;
         meeting.wait_to_be_heard(&broadcasts, &responses)?;
-        Ok(Self { broadcasts, responses, urgent, has_left: Arc::default(), rank: invitation.rank() })
+        Ok(Self {
+            broadcasts,
+            responses,
+            urgent,
+            has_left: Arc::default(),
+            rank: invitation.rank(),
+            leftovers: Leftovers::default(),
+        })
     }
 
     /// Which worker this is.
@@ -254,10 +264,13 @@ impl<F: Format> WorkerEnd<F> {
 
 impl<F: Format> Drop for WorkerEnd<F> {
     fn drop(&mut self) {
-        // Nobody takes over the broadcast ring of a scheduler that has gone. The last one out of it removes it, unless
-        // it keeps a place.
+        // No process takes over the broadcast ring of a scheduler that has gone.
         if self.broadcasts.end_of_publishing().is_some() {
             self.give_place_up();
+            self.leftovers.push(self.broadcasts.place());
+            if let Some(lane) = &self.urgent {
+                self.leftovers.push(lane.consumer.place());
+            }
             // If a panic drops us, our ring would stay for the place that the scheduler has kept in it. No process
             // comes back to that.
             let _ = self.responses.remove_name();

@@ -365,8 +365,8 @@ impl<F: Format> TransportBuilder<F> {
 
     /// Builds the one producer.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or
-    /// replaced if there are none, unless [`create`](Self::create) and its neighbours say otherwise.
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or, if it
+    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none, unless [`create`](Self::create) and its neighbours say otherwise.
     ///
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.

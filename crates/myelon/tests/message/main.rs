@@ -21,4 +21,5 @@ mod topologies;
 mod upgrade;
 #[cfg(feature = "dst")]
 mod upgrade_generated;
+mod users;
 mod versions;

@@ -7,6 +7,8 @@ use myelon::typed_transport::{TypedPublishError, TypedReceiveError};
 use myelon::{GcOutcome, Origin, PublishError, gc, message};
 use std::time::Duration;
 use testkit::names::ShmGuard;
+use testkit::process::{Respawn, say, wait_to_be_killed};
+use testkit::test_name;
 use testkit::watchdog::Watchdog;
 
 /// Three versions of one message, of which the last one is [`Step`], and takes the two before it.
@@ -54,10 +56,22 @@ pub(crate) enum Writer<F: Format = Records> {
 
 impl<F: Format> Writer<F> {
     pub(crate) fn build(builder: TransportBuilder<F>, version: u8) -> Self {
-        match version {
-            1 => Self::First(TypedProducer::build(builder).unwrap()),
-            2 => Self::Second(TypedProducer::build(builder).unwrap()),
-            _ => Self::Third(TypedProducer::build(builder).unwrap()),
+        Self::try_build(builder, version).unwrap()
+    }
+
+    pub(crate) fn try_build(builder: TransportBuilder<F>, version: u8) -> Result<Self, TransportError> {
+        Ok(match version {
+            1 => Self::First(TypedProducer::build(builder)?),
+            2 => Self::Second(TypedProducer::build(builder)?),
+            _ => Self::Third(TypedProducer::build(builder)?),
+        })
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        match self {
+            Self::First(it) => it.origin(),
+            Self::Second(it) => it.origin(),
+            Self::Third(it) => it.origin(),
         }
     }
 
@@ -216,6 +230,97 @@ fn an_id_that_was_away_reads_the_old_ring_to_its_end_before_the_new_one() {
         }
         stage.names.assert_nothing_left();
     }
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_of_a_restart() {
+    let Some(role) = testkit::process::role() else { return };
+    let (part, name) = role.split_once(' ').unwrap();
+    let builder = |depth| TransportBuilder::<Records>::new(name, depth);
+    let _end: Box<dyn std::any::Any> = match part {
+        "write" => {
+            let mut writer = Writer::build(builder(DEPTH), 3);
+            (0..4).for_each(|number| writer.publish(number));
+            Box::new(writer)
+        }
+        "read" => {
+            let mut reader = TypedConsumer::<Step>::build(builder(0).with_consumer_id("a")).unwrap();
+            expect(&mut reader, 3, 0..1);
+            Box::new(reader)
+        }
+        other => panic!("{other}"),
+    };
+    say("READY");
+    wait_to_be_killed();
+}
+
+/// The same writer again, no other version: what an id was promised is there for it, whichever side comes first.
+#[test]
+fn when_all_processes_are_killed_and_started_again_nothing_is_lost() {
+    for is_writer_first in [true, false] {
+        let stage = Stage::new();
+        let mut killed: Vec<_> = ["write", "read"]
+            .map(|part| {
+                let role = format!("{part} {}", stage.names.name("s"));
+                let mut victim = Respawn::test(test_name!(victim_of_a_restart)).role(role).spawn();
+                victim.wait_line("READY");
+                victim
+            })
+            .into();
+        if is_writer_first {
+            killed.reverse();
+        }
+        killed.iter_mut().for_each(|victim| drop(victim.kill_and_reap()));
+        let reader = (!is_writer_first).then(|| stage.reader("a"));
+        let mut writer = stage.writer(3);
+        assert_eq!(writer.origin(), Origin::TookOver);
+        writer.publish(4);
+        expect(&mut reader.unwrap_or_else(|| stage.reader("a")), 3, 1..5);
+        stage.assert_one_ring();
+    }
+}
+
+#[test]
+fn the_last_process_that_leaves_takes_nothing_with_it_that_waits_for_an_id() {
+    let stage = Stage::new();
+    let mut writer = stage.writer(3);
+    let reader = stage.reader("a");
+    // One without an id, which gives its place up.
+    let monitor = TypedConsumer::<Step>::build(stage.builder(0)).unwrap();
+    let leaver = stage.reader("b");
+    writer.publish(0);
+    drop(reader);
+    writer.hand_over();
+    drop(monitor);
+    leaver.leave();
+    stage.assert_one_ring();
+    let mut writer = stage.writer(3);
+    writer.publish(1);
+    let mut reader = stage.reader("a");
+    expect(&mut reader, 3, 0..2);
+    reader.leave();
+    writer.hand_over();
+    // Now nothing waits for any.
+    assert_eq!(stage.writer(3).origin(), Origin::Replaced);
+}
+
+#[test]
+fn a_ring_that_is_replaced_on_request_takes_the_rings_before_it_with_it() {
+    let stage = Stage::new();
+    let mut writer = stage.writer(1);
+    drop(stage.reader("a"));
+    for version in [2, 3] {
+        writer.publish(0);
+        writer.hand_over();
+        writer = stage.writer(version);
+    }
+    writer.hand_over();
+    assert_eq!(stage.names.leftovers().len(), 3, "all that `a` is to read");
+    let anew = TypedProducer::<Step>::build(stage.builder(DEPTH).replace()).unwrap();
+    assert_eq!(anew.origin(), Origin::Replaced);
+    stage.assert_one_ring();
+    assert_eq!(anew.get_consumer_count(), 0);
 }
 
 #[test]

@@ -139,7 +139,8 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     let is_inhabited = !is_over
         && mismatch.is_none()
         && ((0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true))
-            || lineage::is_awaited(&old));
+            || lineage::is_awaited(&old)
+            || lineage::keeps_places(&old));
     match (request.existing, mismatch) {
         (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Verdict::TakeOver(old, claim)),
         (Existing::TakeOver, Some(mismatch)) => Err(mismatch),
@@ -210,6 +211,7 @@ fn replace(
         Ok((segment, claim)) => {
             if predecessor == 0 {
                 old.remove_traces_of_replacers();
+                lineage::give_all_up(old);
             }
             Ok(Some(Possession { segment, claim, origin: Origin::Replaced }))
         }

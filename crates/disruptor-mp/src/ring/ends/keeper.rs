@@ -230,12 +230,13 @@ impl Departure {
             // Nothing is collected: the ring is to be there for a successor, and so are its counters.
             Some(ending) => return self.member.keep(memory, ending),
         }
-        // The last one out of a ring whose producer has died turns off the light. If anybody lives in it, nothing
-        // happens.
+        // The last one out of a ring whose producer has died removes it. If a process lives in it, nothing happens; nor
+        // if a consumer may come back for what is there.
         let segment = memory.segment();
         match segment.is_held(PRODUCER_BYTE) {
             // Another ring has its name by now.
             Ok(false) if segment.has_second_name() => lineage::collect(segment),
+            Ok(false) if lineage::keeps_places(segment) => {}
             Ok(false) => drop(crate::segment::gc(segment.place().clone())),
             _ => {}
         }

@@ -27,10 +27,10 @@ use std::time::{Duration, Instant};
 pub enum Origin {
     /// There was nothing under the name.
     Created,
-    /// The last producer was dead and live consumers were there: the ring goes on, for them, behind the last published
-    /// event.
+    /// The last producer was dead and live consumers were there, or in a ring with a content tag some that have kept
+    /// their places: the ring goes on, for them, after the last published event.
     TookOver,
-    /// The last producer was dead and no live consumer was there: a new ring stands in place of the old one.
+    /// The last producer was dead and there was no such consumer: a new ring stands in place of the old one.
     Replaced,
 }
 

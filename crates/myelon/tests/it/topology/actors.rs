@@ -141,6 +141,10 @@ fn victim_scheduler() {
     let Some(role) = role() else { return };
     let topology = of_label(&std::env::var(LABEL_VARIABLE).unwrap(), 2);
     let topology = if role.ends_with(", with an urgent lane") { topology.with_urgent_lane() } else { topology };
+    let (role, topology) = match role.strip_prefix("tagged, ") {
+        Some(role) => (role.to_owned(), tagged(topology)),
+        None => (role, topology),
+    };
     match role.as_str() {
         "ignores SIGCHLD" => {
             testkit::process::ignore_children();
@@ -195,6 +199,11 @@ fn victim_scheduler() {
         }
         _ => wait_to_be_killed(),
     }
+}
+
+/// The same topology, whose rings say what their messages are.
+pub(crate) fn tagged(topology: Topology) -> Topology {
+    topology.with_content_tags("step/1", "answer/1").with_urgent_lane()
 }
 
 /// Kills worker 1, starts a successor that fails and one that does not, closes, and says what it was told.

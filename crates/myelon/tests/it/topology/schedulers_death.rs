@@ -1,6 +1,6 @@
 //! The scheduler is killed, and its workers end.
 
-use super::actors::{by_hand, scheduler, workers};
+use super::actors::{by_hand, scheduler, tagged, workers};
 use super::stage::{Stage, is_dead, round};
 use myelon::topology::Topology;
 use std::time::Instant;
@@ -71,6 +71,26 @@ fn when_the_scheduler_and_a_worker_are_killed_the_other_is_told_and_the_label_ca
     drop(second);
     assert!(survivor.wait_exit(PATIENCE).success());
     stage.assert_nothing_left();
+}
+
+/// No process comes back to the place that the first worker has kept.
+#[test]
+fn the_last_worker_removes_the_rings_of_a_dead_scheduler_although_another_has_died_before() {
+    let stage = Stage::new(2);
+    let topology = tagged(stage.topology.clone());
+    let mut doomed = by_hand("answers", &topology.invitation(1).unwrap());
+    let mut survivor = by_hand("answers", &topology.invitation(0).unwrap());
+    let mut scheduler = scheduler(&stage, "tagged, does not");
+    scheduler.wait_line("WORKER");
+    doomed.kill_and_reap();
+    let pid = scheduler.pid();
+    scheduler.kill_and_reap();
+    survivor.wait_line(&format!("DIED {pid}"));
+    assert!(survivor.wait_exit(PATIENCE).success());
+    let response = topology.layout().response_ring_names().nth(1).unwrap();
+    let left = stage.leftovers();
+    assert!(left.iter().all(|path| path.ends_with(&response)), "beside the ring of the dead worker: {left:?}");
+    stage.collect();
 }
 
 #[test]
