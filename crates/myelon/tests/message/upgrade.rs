@@ -271,7 +271,9 @@ fn when_all_processes_are_killed_and_started_again_nothing_is_lost() {
         if is_writer_first {
             killed.reverse();
         }
-        killed.iter_mut().for_each(|victim| drop(victim.kill_and_reap()));
+        for victim in &mut killed {
+            victim.kill_and_reap();
+        }
         let reader = (!is_writer_first).then(|| stage.reader("a"));
         let mut writer = stage.writer(3);
         assert_eq!(writer.origin(), Origin::TookOver);
