@@ -281,6 +281,10 @@ impl<F: Format> Topology<F> {
     /// What worker `rank` must be told, for those who start it by hand or on their own: pass it on as an argument or in
     /// [`INVITATION_VARIABLE`](super::INVITATION_VARIABLE). It is valid before the launch and after it.
     ///
+    /// It says all that is said here, but for the types of messages, which typed ends say themselves: so the process
+    /// that makes invitations and the scheduler make the topology by one function, with the same lanes, sizes and
+    /// directory. A worker that was invited otherwise does not join, or is [missing](super::LaunchError::Missing).
+    ///
     /// # Errors
     /// `NoSuchRank` if there are fewer workers; `ContentTag` if one of the [tags](Self::with_content_tags) is none.
     pub fn invitation(&self, rank: usize) -> Result<Invitation, SessionLayoutError> {

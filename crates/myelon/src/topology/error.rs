@@ -142,6 +142,12 @@ pub enum MissingState {
         /// is there.
         source: Option<Box<TransportError>>,
     },
+    /// It has joined, and would not hear what is urgent: its invitation was made without the urgent lane that this
+    /// topology has. Make both from one description.
+    NoUrgentLane {
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+    },
     /// It had joined, and is not there any more.
     Died {
         /// Its process, as seen in its own pid namespace.
@@ -180,6 +186,9 @@ impl fmt::Display for MissingWorker {
             }
             MissingState::NoResponses { pid, source: None } => {
                 write!(f, "process {pid} has joined, but has not made its response ring")?;
+            }
+            MissingState::NoUrgentLane { pid } => {
+                write!(f, "process {pid} has joined without the urgent lane: make its invitation from this topology")?;
             }
             MissingState::Died { pid, status, how } => {
                 write!(f, "process {pid} has joined and {}", went(*how))?;

@@ -102,6 +102,11 @@ impl<F: Format> Topology<F> {
         loop {
             scheduler.look();
             if scheduler.peers.iter().all(Peer::is_ready) {
+                let without_lane = scheduler.without_urgent_lane();
+                if !without_lane.is_empty() {
+                    let missing = without_lane.into_iter().map(|(peer, pid)| deaf(peer, pid)).collect();
+                    return Err(LaunchError::Missing { missing, waited: began.elapsed() });
+                }
                 // Nobody has missed anything: who came and went and came again while we met is simply there.
                 scheduler.peers.iter_mut().for_each(Peer::forget_news);
                 return Ok(scheduler);
@@ -170,6 +175,12 @@ fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
         true => peer.is_refused_for_good(),
         false => has_ended || peer.failed.is_some(),
     }
+}
+
+/// A worker that is ready, and would not hear what is urgent.
+fn deaf<F: Format>(peer: &Peer<F>, pid: u32) -> MissingWorker {
+    let state = MissingState::NoUrgentLane { pid };
+    MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state, others_refused: Vec::new() }
 }
 
 /// How far a worker has got that is not ready.

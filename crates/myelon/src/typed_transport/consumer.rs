@@ -99,9 +99,10 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// has.
     ///
     /// # Errors
-    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type. Of types
-    /// with [`#[message]`](crate::codec::message) it names the first field or variant that differs, otherwise both
-    /// tags. The stream's producer sees who was refused in [`refusal`](super::TypedProducer::refusal).
+    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type, which is none
+    /// of the older versions that `T` takes either. Of types with [`#[message]`](crate::codec::message) it names the
+    /// first field or variant that differs from `T` itself, otherwise both tags. The stream's producer sees who was
+    /// refused in [`refusal`](super::TypedProducer::refusal).
     pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait))
     }

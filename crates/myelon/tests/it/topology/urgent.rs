@@ -3,7 +3,7 @@
 use super::actors::{by_hand, command, workers};
 use super::stage::{Stage, in_one_process, round, said, soon};
 use myelon::Patience;
-use myelon::topology::{Arrival, SchedulerEnd, UrgentError, Whom, Workers};
+use myelon::topology::{Arrival, LaunchError, MissingState, SchedulerEnd, UrgentError, Whom, Workers};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
@@ -90,6 +90,22 @@ fn a_worker_that_has_left_holds_no_urgent_lane_back() {
     for _ in 0..200 {
         scheduler.broadcast_urgent(&[0; 100], CANCEL).unwrap();
     }
+}
+
+#[test]
+fn a_worker_that_was_invited_without_the_urgent_lane_is_named_at_the_launch_and_ends() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a worker without the lane");
+    let stage = Stage::new(1);
+    let mut worker = by_hand("says what it hears", &stage.topology.invitation(0).unwrap());
+    let launched = stage.topology.clone().with_urgent_lane().launch(Workers::started_elsewhere());
+    let error = launched.map(drop).unwrap_err();
+    let LaunchError::Missing { missing, .. } = &error else { panic!("{error}") };
+    assert!(matches!(missing[0].state, MissingState::NoUrgentLane { pid } if pid == worker.pid()), "{error}");
+    let says = format!("rank 0 (process {} has joined without the urgent lane: make its invitation", worker.pid());
+    assert!(error.to_string().contains(&says), "{error}");
+    // It hears that the topology is closed, or that it was while it joined.
+    assert!(worker.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
 }
 
 #[test]
