@@ -10,7 +10,6 @@ use crate::ring::membership::ConsumerInfo;
 use crate::ring::words::Words;
 use crate::segment::{Place, Title};
 use std::fmt;
-use std::time::Instant;
 
 /// What a ring's producer may not lap: the positions of its consumers, seen from any process, on a read-only mapping.
 ///
@@ -91,8 +90,7 @@ impl ConsumerBarrier {
     /// See [`WatchError`]; `reached` is the number of consumers.
     pub fn wait_for_consumers(&self, count: usize, patience: impl Into<Patience>) -> Result<(), WatchError> {
         let wanted = Sequence::try_from(count).unwrap_or(Sequence::MAX);
-        watch::wait_for(&self.words, wanted, patience.into().deadline(), || self.consumer_count() as Sequence)
-            .map(|_| ())
+        watch::wait_for(&self.words, wanted, patience, || self.consumer_count() as Sequence).map(|_| ())
     }
 }
 
@@ -101,8 +99,8 @@ impl SharedCursorTrait for ConsumerBarrier {
         self.min_consumer_sequence().unwrap_or_else(|| self.words.published().max(0) - 1)
     }
 
-    fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {
-        watch::wait_for(&self.words, sequence, Some(deadline), || self.load())
+    fn wait_for(&self, sequence: Sequence, patience: impl Into<Patience>) -> Result<Sequence, WatchError> {
+        watch::wait_for(&self.words, sequence, patience, || self.load())
     }
 }
 

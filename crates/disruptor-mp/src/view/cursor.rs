@@ -6,11 +6,11 @@
 use super::watch::{self, SharedCursorTrait, WatchError};
 use crate::Sequence;
 use crate::error::MultiProcessResult;
+use crate::ring::ends::patience::Patience;
 use crate::ring::words::Words;
 use crate::segment::{Place, Sole};
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Instant;
 
 /// How far one process has got, seen from any process.
 ///
@@ -150,8 +150,8 @@ impl SharedCursorTrait for SharedCursor {
         self.words.published().max(0) - 1
     }
 
-    fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError> {
-        watch::wait_for(&self.words, sequence, Some(deadline), || self.load())
+    fn wait_for(&self, sequence: Sequence, patience: impl Into<Patience>) -> Result<Sequence, WatchError> {
+        watch::wait_for(&self.words, sequence, patience, || self.load())
     }
 }
 

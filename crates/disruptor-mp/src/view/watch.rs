@@ -5,6 +5,7 @@
 
 use crate::Sequence;
 use crate::liveness::RefusedCall;
+use crate::ring::ends::patience::Patience;
 use crate::ring::words::{End, Words};
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,13 @@ pub trait SharedCursorTrait {
     /// The last sequence that it has reached; -1 if none. Stale as soon as it is read.
     fn load(&self) -> Sequence;
 
-    /// Waits until it has reached `sequence`, and returns where it stands then. Looks once a millisecond.
+    /// Waits until it has reached `sequence`, as long as `patience` says, and returns where it stands then. Looks once a
+    /// millisecond. [`Endless`](Patience::Endless) ends with the ring, or with the process that moves the position;
+    /// `Managed` is the same, for a call that publishes nothing.
     ///
     /// # Errors
     /// See [`WatchError`]. A `sequence` that was reached before the end is a success.
-    fn wait_for(&self, sequence: Sequence, deadline: Instant) -> Result<Sequence, WatchError>;
+    fn wait_for(&self, sequence: Sequence, patience: impl Into<Patience>) -> Result<Sequence, WatchError>;
 }
 
 /// Why a position was not reached.
@@ -85,10 +88,11 @@ impl WatchError {
 pub(super) fn wait_for(
     words: &Words,
     sequence: Sequence,
-    deadline: Option<Instant>,
+    patience: impl Into<Patience>,
     load: impl Fn() -> Sequence,
 ) -> Result<Sequence, WatchError> {
     let begin = Instant::now();
+    let deadline = patience.into().deadline();
     loop {
         // The reason first, then the position: what was reached before the end counts.
         let end = words.end();

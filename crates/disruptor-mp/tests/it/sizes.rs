@@ -134,6 +134,28 @@ fn a_start_up_buffer_of_records_counts_bytes() {
     );
 }
 
+#[test]
+fn the_room_of_a_ring_of_records_is_asked_for_in_bytes_and_of_slots_in_slots() {
+    let _watchdog = watchdog();
+    let (mut records, _reader) = worn(4096, &[]);
+    loop {
+        for len in [0, 48, 49, 200, 1000, 3000, records.max_record_bytes()] {
+            let is_said = records.has_room_now(len, Patience::Now);
+            assert_eq!(is_said, records.claim(len, Patience::Now).is_ok(), "{len} bytes");
+        }
+        // More than the ring has.
+        assert!(!records.has_room_now(4096, Patience::Now));
+        if records.publish(&[7; 200], 0, 0, Patience::Now).is_err() {
+            break;
+        }
+    }
+    let place = Place::heap();
+    let mut slots = SharedProducer::<u64>::create(&place, 8, || 0).unwrap();
+    let _reader = SharedConsumer::<u64>::attach(&place, 8, "w").unwrap();
+    slots.publish(|_| ()).unwrap();
+    assert!(slots.has_room_now(7, Patience::Now) && !slots.has_room_now(8, Patience::Now));
+}
+
 /// A ring that has carried `before`, all of it read, with its reader.
 fn worn(bytes: usize, before: &[usize]) -> (RecordProducer, RecordConsumer) {
     let place = Place::heap();

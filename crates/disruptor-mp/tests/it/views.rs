@@ -113,6 +113,28 @@ fn a_cursor_is_moved_by_its_creator_only_and_forwards_only() {
 }
 
 #[test]
+fn every_view_waits_as_long_as_a_moment_a_duration_or_a_patience_says() {
+    let _watchdog = Watchdog::new(3 * LONG, "views that wait");
+    let place = Place::heap();
+    let mut producer = build_shared_single_producer::<u64>(&place, 4).build_producer(|| 0).unwrap();
+    let consumer = attach_shared_consumer::<u64>(&place, 4).with_consumer_id("one").build_consumer().unwrap();
+    let (published, released) = (ProducerBarrier::attach(&place).unwrap(), ConsumerBarrier::attach(&place).unwrap());
+    producer.publish(|slot| *slot = 1).unwrap();
+    let short = Duration::from_millis(2);
+    assert!(published.wait_for(1, short).unwrap_err().is_timed_out());
+    assert!(published.wait_for(1, Instant::now() + short).unwrap_err().is_timed_out());
+    assert!(released.wait_for(0, Patience::Now).unwrap_err().is_timed_out());
+    assert!(released.wait_for_consumers(2, short).unwrap_err().is_timed_out());
+    // Without end, it ends with the position or with the ring.
+    assert_eq!(published.wait_for(0, Patience::Endless), Ok(0));
+    let closing = std::thread::spawn(move || drop(producer));
+    assert_eq!(published.wait_for(1, Patience::Managed), Err(WatchError::Closed { reached: 0 }));
+    assert_eq!(released.wait_for(0, Patience::Endless), Err(WatchError::Closed { reached: -1 }));
+    closing.join().unwrap();
+    drop(consumer);
+}
+
+#[test]
 fn a_wait_for_a_cursor_ends_with_the_position_or_the_deadline() {
     let _watchdog = Watchdog::new(3 * LONG, "waiting for a cursor");
     let place = Place::heap();

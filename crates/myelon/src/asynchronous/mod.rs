@@ -4,7 +4,7 @@
 //! |---|---|
 //! | receiving: in place, owned, held, as a `Stream` | [`AsyncConsumer`] |
 //! | sending, and awaiting room | [`AsyncProducer`] |
-//! | a topology: its scheduler, a worker | [`AsyncScheduler`], [`AsyncWorker`] |
+//! | a topology: its scheduler, a worker, of bytes or of types | [`AsyncScheduler`], [`AsyncWorker`] |
 //!
 //! Either is made from an end that was built as always, and can be turned back into it. The process at the other end of
 //! the ring notices no difference. The runtime needs its I/O and time drivers (`enable_all`, as `#[tokio::main]` has
@@ -43,6 +43,6 @@ mod send;
 mod worker;
 
 pub use receive::{AsyncConsumer, AsyncMessages, Receive};
-pub use scheduler::AsyncScheduler;
+pub use scheduler::{AsyncScheduler, AsyncTypedScheduler, Schedule};
 pub use send::{AsyncProducer, Publish};
-pub use worker::{AsyncBroadcast, AsyncWorker};
+pub use worker::{Answerable, AsyncBroadcast, AsyncTypedBroadcast, AsyncTypedWorker, AsyncWorker, Work};

@@ -1,15 +1,17 @@
 //! A scheduler's end of a topology, awaited.
 //!
-//! **Lives here:** [`AsyncScheduler`]. **Builds on:** the looks of the end that it wraps, which are those of `gather`;
-//! a doorbell for each response ring. **May touch it:** one task at a time.
+//! **Lives here:** [`AsyncScheduler`], and [`Schedule`], what it asks of the end that it wraps. **Builds on:** the looks
+//! of that end, which are those of `gather`; a doorbell for each response ring. **May touch it:** one task at a time.
 
 use super::bell::Bell;
-use super::send::RoomBell;
-use super::send::{publish, take_turn};
+use super::send::{RoomBell, publish, take_turn};
+use crate::codec::Codec;
 use crate::topology::{
-    Answer, Arrival, Change, Departure, Outcome, RestartError, SchedulerEnd, UrgentError, Whom, WorkerReport,
+    Answer, Arrival, Change, Departure, Outcome, RestartError, SchedulerEnd, TypedAnswer, TypedScheduler, UrgentError,
+    Whom, WorkerReport, left_until,
 };
-use crate::transport::{BorrowedProducer, Format, Message, Records, TransportResult};
+use crate::transport::{BorrowedProducer, Format, Message, Records, TransportError};
+use crate::typed_transport::TypedPublishError;
 use disruptor_mp::{Doorbell, Patience, Sequence};
 use std::fmt;
 use std::future::poll_fn;
@@ -20,7 +22,118 @@ use std::time::{Duration, Instant};
 /// doorbell.
 const NAP: Duration = Duration::from_millis(1);
 
-/// A [`SchedulerEnd`] that is awaited: no call blocks the runtime's thread, also not a broadcast into a full ring.
+/// An end that can be awaited: [`SchedulerEnd`] or [`TypedScheduler`]. Sealed.
+pub trait Schedule: sealed::Schedule {}
+
+impl<F: Format> Schedule for SchedulerEnd<F> {}
+impl<B: Codec, A: Codec, F: Format> Schedule for TypedScheduler<B, A, F> {}
+
+mod sealed {
+    use super::*;
+
+    /// What an end must be able to do at once, and how it sends.
+    pub trait Schedule {
+        type Format: Format;
+        type Message: ?Sized;
+        type Answer;
+        type Error: From<TransportError>;
+
+        /// The end of bytes.
+        fn end(&self) -> &SchedulerEnd<Self::Format>;
+
+        /// The same, to be waited with.
+        fn end_mut(&mut self) -> &mut SchedulerEnd<Self::Format>;
+
+        fn broadcast(
+            &mut self,
+            room: &mut RoomBell,
+            message: &Self::Message,
+            kind: u8,
+        ) -> impl Future<Output = Result<Sequence, Self::Error>>;
+
+        fn broadcast_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
+
+        fn broadcast_urgent(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, UrgentError>;
+
+        /// What the caller gets of `answers`.
+        fn read(&mut self, answers: Vec<Answer>) -> Vec<Self::Answer>;
+
+        fn close(self) -> Vec<Departure>;
+    }
+}
+
+impl<F: Format> sealed::Schedule for SchedulerEnd<F> {
+    type Format = F;
+    type Message = [u8];
+    type Answer = Answer;
+    type Error = TransportError;
+
+    fn end(&self) -> &Self {
+        self
+    }
+
+    fn end_mut(&mut self) -> &mut Self {
+        self
+    }
+
+    async fn broadcast(&mut self, room: &mut RoomBell, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
+        publish(self.broadcast_mut(), room, message, kind).await
+    }
+
+    fn broadcast_now(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
+        self.broadcast(message, kind, Patience::Now)
+    }
+
+    fn broadcast_urgent(&mut self, message: &[u8], kind: u8) -> Result<Sequence, UrgentError> {
+        self.broadcast_urgent(message, kind)
+    }
+
+    fn read(&mut self, answers: Vec<Answer>) -> Vec<Answer> {
+        answers
+    }
+
+    fn close(self) -> Vec<Departure> {
+        self.close()
+    }
+}
+
+impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F> {
+    type Format = F;
+    type Message = B;
+    type Answer = TypedAnswer<A>;
+    type Error = TypedPublishError;
+
+    fn end(&self) -> &SchedulerEnd<F> {
+        self.end()
+    }
+
+    fn end_mut(&mut self) -> &mut SchedulerEnd<F> {
+        self.end_mut()
+    }
+
+    async fn broadcast(&mut self, room: &mut RoomBell, message: &B, kind: u8) -> Result<Sequence, TypedPublishError> {
+        publish(&mut self.ring(), room, message, kind).await
+    }
+
+    fn broadcast_now(&mut self, message: &B, kind: u8) -> Result<Sequence, TypedPublishError> {
+        self.broadcast(message, kind, Patience::Now)
+    }
+
+    fn broadcast_urgent(&mut self, message: &B, kind: u8) -> Result<Sequence, UrgentError> {
+        self.broadcast_urgent(message, kind)
+    }
+
+    fn read(&mut self, answers: Vec<Answer>) -> Vec<TypedAnswer<A>> {
+        self.read(answers)
+    }
+
+    fn close(self) -> Vec<Departure> {
+        self.close()
+    }
+}
+
+/// A scheduler's end that is awaited: `S` is a [`SchedulerEnd`] or a [`TypedScheduler`]. No call blocks the runtime's
+/// thread, also not a broadcast into a full ring.
 ///
 /// Launch before, or on a thread for what blocks: [`launch`](crate::topology::Topology::launch) waits for the workers.
 /// While a call waits, the workers are looked after as in a call that blocks.
@@ -28,12 +141,12 @@ const NAP: Duration = Duration::from_millis(1);
 /// ```no_run
 /// use myelon::asynchronous::AsyncScheduler;
 /// use myelon::topology::{Outcome, SchedulerEnd, Whom};
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 ///
 /// async fn run(scheduler: SchedulerEnd) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut scheduler = AsyncScheduler::new(scheduler);
 ///     let step = scheduler.broadcast(b"a step", 1).await?;
-///     for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_secs(2)).await {
+///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(2)).await {
 ///         if let Outcome::Message { bytes, .. } = answer.outcome {
 ///             println!("rank {}: {bytes:?}", answer.rank);
 ///         }
@@ -43,14 +156,40 @@ const NAP: Duration = Duration::from_millis(1);
 /// }
 /// ```
 ///
-/// Dropping it does what dropping a `SchedulerEnd` does, and waits for the workers that it has started:
-/// [`close`](Self::close) waits elsewhere. Source: RFC 0016, "Awaiting".
-pub struct AsyncScheduler<F: Format = Records> {
+/// Dropping it does what dropping the end does, and waits for the workers that it has started: [`close`](Self::close)
+/// waits elsewhere. Source: RFC 0016, "Awaiting".
+pub struct AsyncScheduler<S = SchedulerEnd> {
     // Before the scheduler: nothing waits at a ring's bell when the ring goes.
     bells: Vec<Option<RingBell>>,
     room: RoomBell,
-    scheduler: SchedulerEnd<F>,
+    scheduler: S,
 }
+
+/// A [`TypedScheduler`] that is awaited.
+///
+#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::asynchronous::AsyncTypedScheduler;
+/// use myelon::topology::{TypedScheduler, Whom};
+/// use std::time::Duration;
+///
+/// #[myelon::message]
+/// struct Step(Vec<u32>);
+///
+/// #[myelon::message]
+/// #[derive(Debug)]
+/// struct Sum(u64);
+///
+/// async fn run(scheduler: TypedScheduler<Step, Sum>) -> Result<(), Box<dyn std::error::Error>> {
+///     let mut scheduler: AsyncTypedScheduler<Step, Sum> = AsyncTypedScheduler::new(scheduler);
+///     let step = scheduler.broadcast(&Step(vec![1, 2]), 0).await?;
+///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(2)).await {
+///         println!("rank {}: {:?}", answer.rank, answer.outcome); // the sum and its kind, or why there is none
+///     }
+///     Ok(())
+/// }
+/// ```
+pub type AsyncTypedScheduler<B, A, F = Records> = AsyncScheduler<TypedScheduler<B, A, F>>;
 
 /// The doorbell of one response ring.
 struct RingBell {
@@ -59,25 +198,27 @@ struct RingBell {
     bell: Bell<Doorbell>,
 }
 
-impl<F: Format> AsyncScheduler<F> {
+impl<S: Schedule> AsyncScheduler<S> {
     /// Wraps `scheduler`, whose wait strategies are not used from then on.
-    pub fn new(scheduler: SchedulerEnd<F>) -> Self {
-        let bells = (0..scheduler.worker_count()).map(|_| None).collect();
+    pub fn new(scheduler: S) -> Self {
+        let bells = (0..scheduler.end().worker_count()).map(|_| None).collect();
         Self { bells, room: None, scheduler }
     }
 
-    /// Sends `bytes` to every worker, as [`SchedulerEnd::broadcast`] does, and awaits room.
+    /// Sends `message` to every worker, as [`SchedulerEnd::broadcast`] does, and awaits room. A typed one is encoded in
+    /// the ring.
     ///
     /// Cancel safe: a future that is dropped before it was ready has sent nothing, and no sequence is used up.
     ///
     /// # Errors
-    /// As there; `Publish` with `ConsumerDied` within 100 ms of the death of the worker that everything waits for.
+    /// As there; `Publish` with `ConsumerDied` within 100 ms of the death of the worker that everything waits for;
+    /// `Codec` of a message that cannot be encoded.
     ///
     /// # Panics
     /// If it has to wait in a runtime without a time driver; so do all calls here.
-    pub async fn broadcast(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        let sent = publish(self.scheduler.broadcast_mut(), &mut self.room, bytes, kind).await;
-        self.scheduler.note_sent();
+    pub async fn broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, S::Error> {
+        let sent = self.scheduler.broadcast(&mut self.room, message, kind).await;
+        self.scheduler.end_mut().note_sent();
         sent
     }
 
@@ -85,52 +226,54 @@ impl<F: Format> AsyncScheduler<F> {
     ///
     /// # Errors
     /// As there; `Full` if there is no room now.
-    pub fn try_broadcast(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.scheduler.broadcast(bytes, kind, Patience::Now)
+    pub fn try_broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, S::Error> {
+        self.scheduler.broadcast_now(message, kind)
     }
 
     /// [`SchedulerEnd::broadcast_urgent`], which never waits.
     ///
     /// # Errors
     /// As there.
-    pub fn broadcast_urgent(&mut self, bytes: &[u8], kind: u8) -> Result<Sequence, UrgentError> {
-        self.scheduler.broadcast_urgent(bytes, kind)
+    pub fn broadcast_urgent(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, UrgentError> {
+        self.scheduler.broadcast_urgent(message, kind)
     }
 
-    /// [`SchedulerEnd::gather`], awaited.
+    /// [`SchedulerEnd::gather`], awaited; a duration begins when the future is polled first.
     ///
     /// Cancel safe: messages are taken and changes told in the poll that returns all of them.
     ///
     /// # Panics
     /// As there.
-    pub async fn gather(&mut self, whom: Whom, deadline: Instant) -> Vec<Answer> {
-        self.gather_step(None, whom, deadline).await
+    pub async fn gather(&mut self, whom: Whom, patience: impl Into<Patience>) -> Vec<S::Answer> {
+        self.gather_step(None, whom, patience.into().deadline()).await
     }
 
-    /// [`SchedulerEnd::gather_for`], awaited.
+    /// [`SchedulerEnd::gather_for`], awaited, as [`gather`](Self::gather).
     ///
     /// Cancel safe: a future that is dropped before it was ready has handed out and told nothing. What it has sorted on
     /// the way is where the next call finds it.
     ///
     /// # Panics
     /// As there.
-    pub async fn gather_for(&mut self, step: Sequence, whom: Whom, deadline: Instant) -> Vec<Answer> {
-        self.scheduler.check_step(step);
-        self.gather_step(Some(step), whom, deadline).await
+    pub async fn gather_for(&mut self, step: Sequence, whom: Whom, patience: impl Into<Patience>) -> Vec<S::Answer> {
+        self.scheduler.end().check_step(step);
+        self.gather_step(Some(step), whom, patience.into().deadline()).await
     }
 
-    async fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Instant) -> Vec<Answer> {
+    async fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Option<Instant>) -> Vec<S::Answer> {
         loop {
             take_turn().await;
-            let silent = self.scheduler.silent(step, whom);
-            if silent.is_empty() || Instant::now() >= deadline {
-                return self.scheduler.gather_step(step, whom, Instant::now());
+            let end = self.scheduler.end_mut();
+            let silent = end.silent(step, whom);
+            if silent.is_empty() || left_until(deadline).is_zero() {
+                let answers = end.gather_step(step, whom, Some(Instant::now()));
+                return self.scheduler.read(answers);
             }
             self.pause(&silent, deadline).await;
         }
     }
 
-    /// [`SchedulerEnd::receive`] that does not wait.
+    /// [`SchedulerEnd::receive`] that does not wait: the next message as its bytes, in place.
     ///
     /// # Errors
     /// As there; `NoAnswer` if there is no message now.
@@ -138,13 +281,13 @@ impl<F: Format> AsyncScheduler<F> {
     /// # Panics
     /// As there.
     #[track_caller]
-    pub fn try_receive(&mut self, rank: usize) -> Result<Message<'_, F>, Outcome> {
-        self.scheduler.receive(rank, Instant::now())
+    pub fn try_receive(&mut self, rank: usize) -> Result<Message<'_, S::Format>, Outcome> {
+        self.scheduler.end_mut().receive(rank, Patience::Now)
     }
 
     /// As [`SchedulerEnd::check_workers`].
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
-        self.scheduler.check_workers()
+        self.scheduler.end_mut().check_workers()
     }
 
     /// As [`SchedulerEnd::report`].
@@ -153,30 +296,33 @@ impl<F: Format> AsyncScheduler<F> {
     /// As there.
     #[track_caller]
     pub fn report(&mut self, rank: usize) -> WorkerReport {
-        self.scheduler.report(rank)
+        self.scheduler.end_mut().report(rank)
     }
 
     /// As [`SchedulerEnd::broadcast_ring`]. Calls that wait block the thread; those with [`Patience::Now`] do not.
-    pub fn broadcast_ring(&mut self) -> BorrowedProducer<'_, F> {
-        self.scheduler.broadcast_ring()
+    pub fn broadcast_ring(&mut self) -> BorrowedProducer<'_, S::Format> {
+        self.scheduler.end_mut().broadcast_ring()
     }
 
-    /// [`SchedulerEnd::wait_for`], awaited.
+    /// [`SchedulerEnd::wait_for`], awaited; a duration begins when the future is polled first.
     ///
     /// Cancel safe: nothing is told before the poll that returns it.
     ///
     /// # Panics
     /// As there.
-    pub async fn wait_for(&mut self, rank: usize, deadline: Instant) -> Arrival {
+    pub async fn wait_for(&mut self, rank: usize, patience: impl Into<Patience>) -> Arrival {
+        let deadline = patience.into().deadline();
+        let end = self.scheduler.end_mut();
+        end.check_rank(rank);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(arrival) = self.scheduler.arrival(rank) {
+            let left = left_until(deadline);
+            if let Some(arrival) = end.arrival(rank) {
                 return arrival;
             }
             if left.is_zero() {
-                return self.scheduler.wait_for(rank, deadline);
+                return end.wait_for(rank, Patience::Now);
             }
-            tokio::time::sleep(self.scheduler.arrival_pause(rank).min(left)).await;
+            tokio::time::sleep(end.arrival_pause(rank).min(left)).await;
         }
     }
 
@@ -187,15 +333,19 @@ impl<F: Format> AsyncScheduler<F> {
     /// # Errors
     /// As there.
     pub async fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
-        self.scheduler.kill_worker(rank)?;
-        while !self.scheduler.has_worker_ended(rank) {
+        let end = self.scheduler.end_mut();
+        end.kill_worker(rank)?;
+        while !end.has_worker_ended(rank) {
             tokio::time::sleep(NAP).await;
         }
-        self.scheduler.start_successor(rank)
+        end.start_successor(rank)
     }
 
     /// [`SchedulerEnd::close`], on a thread for what blocks.
-    pub async fn close(self) -> Vec<Departure> {
+    pub async fn close(self) -> Vec<Departure>
+    where
+        S: Send + 'static,
+    {
         let Self { bells, scheduler, .. } = self;
         drop(bells);
         let closed = tokio::task::spawn_blocking(move || scheduler.close()).await;
@@ -203,28 +353,29 @@ impl<F: Format> AsyncScheduler<F> {
     }
 
     /// The end that is wrapped.
-    pub fn get_ref(&self) -> &SchedulerEnd<F> {
+    pub fn get_ref(&self) -> &S {
         &self.scheduler
     }
 
     /// The end that was wrapped.
-    pub fn into_inner(self) -> SchedulerEnd<F> {
+    pub fn into_inner(self) -> S {
         self.scheduler
     }
 
     /// Waits until one of the `silent` may have something to say, or it is time to look after them.
-    async fn pause(&mut self, silent: &[usize], deadline: Instant) {
-        let patience = silent.iter().map(|&rank| self.scheduler.patience_with(rank)).min().unwrap_or(NAP);
-        let left = deadline.saturating_duration_since(Instant::now());
+    async fn pause(&mut self, silent: &[usize], deadline: Option<Instant>) {
+        let end = self.scheduler.end_mut();
+        let patience = silent.iter().map(|&rank| end.patience_with(rank)).min().unwrap_or(NAP);
+        let left = left_until(deadline);
         let rung = tokio::time::timeout(patience.min(left), poll_fn(|context| self.poll_bells(context, silent))).await;
         match rung {
             Ok(Rung::News) => {}
             Ok(Rung::End | Rung::NoBell) => {
                 // A ring that has ended is rung at once, and what became of its worker is known a moment later.
                 tokio::time::sleep(NAP.min(left)).await;
-                self.scheduler.look();
+                self.scheduler.end_mut().look();
             }
-            Err(_) if patience <= NAP => self.scheduler.look(),
+            Err(_) if patience <= NAP => self.scheduler.end_mut().look(),
             Err(_) => {}
         }
     }
@@ -232,7 +383,7 @@ impl<F: Format> AsyncScheduler<F> {
     fn poll_bells(&mut self, context: &mut Context<'_>, silent: &[usize]) -> Poll<Rung> {
         let Self { bells, scheduler, .. } = self;
         for &rank in silent {
-            let Some((ring_number, responses)) = scheduler.heard_ring(rank) else { continue };
+            let Some((ring_number, responses)) = scheduler.end_mut().heard_ring(rank) else { continue };
             if bells[rank].as_ref().is_none_or(|bell| bell.ring_number != ring_number) {
                 let made = responses.doorbell().and_then(Bell::new);
                 bells[rank] = made.ok().map(|bell| RingBell { ring_number, bell });
@@ -258,7 +409,7 @@ enum Rung {
     NoBell,
 }
 
-impl<F: Format> fmt::Debug for AsyncScheduler<F> {
+impl<S: fmt::Debug> fmt::Debug for AsyncScheduler<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncScheduler").field("scheduler", &self.scheduler).finish_non_exhaustive()
     }

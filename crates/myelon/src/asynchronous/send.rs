@@ -5,6 +5,7 @@
 
 use super::bell::Bell;
 use crate::codec::Codec;
+use crate::topology::TypedRing;
 use crate::transport::{Format, TraceId, TransportError, TransportProducer};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
@@ -30,6 +31,7 @@ pub trait Publish: sealed::Publish + ProducerEnd {}
 
 impl<F: Format> Publish for TransportProducer<F> {}
 impl<T: Codec, F: Format> Publish for TypedProducer<T, F> {}
+impl<T: Codec, F: Format> Publish for TypedRing<'_, T, F> {}
 
 mod sealed {
     use super::*;
@@ -102,6 +104,31 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
 
     fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
         self.set_in_reply_to(sequence);
+    }
+}
+
+impl<T: Codec, F: Format> sealed::Publish for TypedRing<'_, T, F> {
+    type Message = T;
+    type Error = TypedPublishError;
+
+    fn publish_now(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
+        Ok(self.send(message, kind, Patience::Now)?)
+    }
+
+    fn publish_again(&mut self, _message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
+        Ok(self.send_kept(kind, Patience::Now)?)
+    }
+
+    fn is_full(error: &TypedPublishError) -> bool {
+        matches!(error, TypedPublishError::Transport(TransportError::Full))
+    }
+
+    fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
+        self.ring.set_trace_id(trace_id);
+    }
+
+    fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
+        self.ring.set_in_reply_to(sequence);
     }
 }
 

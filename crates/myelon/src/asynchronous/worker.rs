@@ -1,20 +1,156 @@
 //! A worker's end of a topology, awaited.
 //!
-//! **Lives here:** [`AsyncWorker`], [`AsyncBroadcast`]. **Builds on:** the same polls as the ends of a transport. **May
-//! touch it:** one task at a time.
+//! **Lives here:** [`AsyncWorker`], [`AsyncBroadcast`], and [`Work`] and [`Answerable`], what they ask of what they
+//! wrap. **Builds on:** the same polls as the ends of a transport. **May touch it:** one task at a time.
 
 use super::bell::Bell;
 use super::receive::poll_message;
 use super::send::{RoomBell, publish};
-use crate::topology::{Broadcast, UrgentHandle, WorkerEnd};
+use crate::codec::Codec;
+use crate::topology::{Broadcast, TypedBroadcast, TypedWorker, UrgentHandle, WorkerEnd};
 use crate::transport::{BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportResult};
+use crate::typed_transport::TypedPublishError;
 use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
 use std::task::Poll;
 
-/// A [`WorkerEnd`] that is awaited: no call blocks the runtime's thread.
+/// An end that can be awaited: [`WorkerEnd`] or [`TypedWorker`]. Sealed.
+pub trait Work: sealed::Work {}
+
+impl<F: Format> Work for WorkerEnd<F> {}
+impl<B: Codec, A: Codec, F: Format> Work for TypedWorker<B, A, F> {}
+
+/// A broadcast whose answer can be awaited: [`Broadcast`] or [`TypedBroadcast`]. Sealed.
+pub trait Answerable: sealed::Answerable {}
+
+impl<F: Format> Answerable for Broadcast<'_, F> {}
+impl<B, A: Codec, F: Format> Answerable for TypedBroadcast<'_, B, A, F> {}
+
+mod sealed {
+    use super::*;
+
+    /// What an end must be able to do at once, and how it answers.
+    pub trait Work {
+        type Format: Format;
+        type Broadcast<'a>: super::Answerable
+        where
+            Self: 'a;
+        type Answer: ?Sized;
+        type Error: From<TransportError>;
+
+        /// The end of bytes.
+        fn end_mut(&mut self) -> &mut WorkerEnd<Self::Format>;
+
+        fn next_now(&mut self) -> TransportResult<Option<Self::Broadcast<'_>>>;
+
+        fn answer(
+            &mut self,
+            room: &mut RoomBell,
+            step: Sequence,
+            answer: &Self::Answer,
+            kind: u8,
+        ) -> impl Future<Output = Result<Sequence, Self::Error>>;
+    }
+
+    /// How a broadcast is answered and given back.
+    pub trait Answerable {
+        type Answer: ?Sized;
+        type Error: From<TransportError>;
+
+        fn answer(
+            &mut self,
+            room: &mut RoomBell,
+            answer: &Self::Answer,
+            kind: u8,
+        ) -> impl Future<Output = Result<Sequence, Self::Error>>;
+
+        fn release_unread(self);
+    }
+}
+
+impl<F: Format> sealed::Work for WorkerEnd<F> {
+    type Format = F;
+    type Broadcast<'a> = Broadcast<'a, F>;
+    type Answer = [u8];
+    type Error = TransportError;
+
+    fn end_mut(&mut self) -> &mut Self {
+        self
+    }
+
+    fn next_now(&mut self) -> TransportResult<Option<Broadcast<'_, F>>> {
+        self.next(Patience::Now)
+    }
+
+    async fn answer(
+        &mut self,
+        room: &mut RoomBell,
+        step: Sequence,
+        answer: &[u8],
+        kind: u8,
+    ) -> TransportResult<Sequence> {
+        publish(self.responses_to(step), room, answer, kind).await
+    }
+}
+
+impl<B: Codec, A: Codec, F: Format> sealed::Work for TypedWorker<B, A, F> {
+    type Format = F;
+    type Broadcast<'a>
+        = TypedBroadcast<'a, B, A, F>
+    where
+        Self: 'a;
+    type Answer = A;
+    type Error = TypedPublishError;
+
+    fn end_mut(&mut self) -> &mut WorkerEnd<F> {
+        self.end_mut()
+    }
+
+    fn next_now(&mut self) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
+        self.next(Patience::Now)
+    }
+
+    async fn answer(
+        &mut self,
+        room: &mut RoomBell,
+        step: Sequence,
+        answer: &A,
+        kind: u8,
+    ) -> Result<Sequence, TypedPublishError> {
+        publish(&mut self.answering(step), room, answer, kind).await
+    }
+}
+
+impl<F: Format> sealed::Answerable for Broadcast<'_, F> {
+    type Answer = [u8];
+    type Error = TransportError;
+
+    async fn answer(&mut self, room: &mut RoomBell, answer: &[u8], kind: u8) -> TransportResult<Sequence> {
+        publish(self.responses_mut(), room, answer, kind).await
+    }
+
+    fn release_unread(self) {
+        self.release_unread();
+    }
+}
+
+impl<B, A: Codec, F: Format> sealed::Answerable for TypedBroadcast<'_, B, A, F> {
+    type Answer = A;
+    type Error = TypedPublishError;
+
+    async fn answer(&mut self, room: &mut RoomBell, answer: &A, kind: u8) -> Result<Sequence, TypedPublishError> {
+        publish(&mut self.ring(), room, answer, kind).await
+    }
+
+    fn release_unread(self) {
+        self.release_unread();
+    }
+}
+
+/// A worker's end that is awaited: `W` is a [`WorkerEnd`] or a [`TypedWorker`]. No call blocks the runtime's thread.
 ///
 /// Join before, on a thread that lives as long as the worker: joining waits for the scheduler, and the kernel ties the
 /// worker's life to the thread that joins.
@@ -50,16 +186,44 @@ use std::task::Poll;
 /// ```
 /// Source: RFC 0016, "Awaiting".
 #[derive(Debug)]
-pub struct AsyncWorker<F: Format = Records> {
+pub struct AsyncWorker<W = WorkerEnd> {
     // Before the worker: nothing waits at the ring's bell when the ring goes.
     bell: Bell<Doorbell>,
     /// That of the urgent lane, if there is one.
     urgent_bell: Option<Bell<Doorbell>>,
     room: RoomBell,
-    worker: WorkerEnd<F>,
+    worker: W,
 }
 
-impl<F: Format> AsyncWorker<F> {
+/// A [`TypedWorker`] that is awaited.
+///
+#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::asynchronous::AsyncTypedWorker;
+/// use myelon::topology::{Invitation, TypedWorker};
+///
+/// #[myelon::message]
+/// struct Step(Vec<u32>);
+///
+/// #[myelon::message]
+/// struct Sum(u64);
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
+///     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+///     runtime.block_on(async {
+///         let mut worker: AsyncTypedWorker<Step, Sum> = AsyncTypedWorker::new(worker)?;
+///         while let Some(mut broadcast) = worker.next().await? {
+///             let sum = broadcast.message().0.iter().copied().map(u64::from).sum();
+///             broadcast.answer(&Sum(sum), 0).await?;
+///         }
+///         Ok(())
+///     })
+/// }
+/// ```
+pub type AsyncTypedWorker<B, A, F = Records> = AsyncWorker<TypedWorker<B, A, F>>;
+
+impl<W: Work> AsyncWorker<W> {
     /// Wraps `worker`, whose wait strategy is not used from then on.
     ///
     /// # Errors
@@ -67,27 +231,27 @@ impl<F: Format> AsyncWorker<F> {
     ///
     /// # Panics
     /// Outside a tokio runtime, or in one without an I/O driver.
-    pub fn new(mut worker: WorkerEnd<F>) -> io::Result<Self> {
-        let (broadcasts, urgent) = worker.lanes();
+    pub fn new(mut worker: W) -> io::Result<Self> {
+        let (broadcasts, urgent) = worker.end_mut().lanes();
         let bell = Bell::new(broadcasts.doorbell()?)?;
         let urgent_bell = urgent.map(|urgent| urgent.doorbell().and_then(Bell::new)).transpose()?;
         Ok(Self { bell, urgent_bell, room: None, worker })
     }
 
-    /// The next broadcast, in place, with the way to answer it; `None` once the scheduler has closed the topology.
-    /// Dropping it acknowledges it.
+    /// The next broadcast, with the way to answer it; `None` once the scheduler has closed the topology. One of bytes is
+    /// read in place, a typed one was decoded. Dropping it acknowledges it.
     ///
     /// Cancel safe: a future that is dropped has taken nothing.
     ///
     /// # Errors
-    /// As [`WorkerEnd::next`].
+    /// As [`WorkerEnd::next`] and [`TypedWorker::next`].
     ///
     /// # Panics
     /// When it has to wait and the runtime is being shut down.
-    pub async fn next(&mut self) -> TransportResult<Option<AsyncBroadcast<'_, F>>> {
+    pub async fn next(&mut self) -> TransportResult<Option<AsyncBroadcast<'_, W::Broadcast<'_>>>> {
         let Self { bell, urgent_bell, room, worker } = self;
         let heard = poll_fn(|context| {
-            let (broadcasts, urgent) = worker.lanes();
+            let (broadcasts, urgent) = worker.end_mut().lanes();
             if let (Some(urgent), Some(bell)) = (urgent, &mut *urgent_bell)
                 && let Poll::Ready(Ok(())) = poll_message(urgent, bell, context)
             {
@@ -101,44 +265,46 @@ impl<F: Format> AsyncWorker<F> {
             answer => answer?,
         }
         // What was seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
-        let broadcast = worker.next(Patience::Now)?.ok_or(TransportError::Consume(ConsumeError::Forked))?;
+        let broadcast = worker.next_now()?.ok_or(TransportError::Consume(ConsumeError::Forked))?;
         Ok(Some(AsyncBroadcast { broadcast, room }))
     }
 
-    /// Answers the broadcast `step`, as [`WorkerEnd::answer`] does, and awaits room.
+    /// Answers the broadcast `step`, as [`WorkerEnd::answer`] does, and awaits room. A typed answer is encoded in the
+    /// ring.
     ///
     /// Cancel safe: a future that is dropped before it was ready has sent nothing.
     ///
     /// # Errors
-    /// As there.
-    pub async fn answer(&mut self, step: Sequence, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        publish(self.worker.responses_to(step), &mut self.room, bytes, kind).await
+    /// As there, and `Codec` of an answer that cannot be encoded.
+    pub async fn answer(&mut self, step: Sequence, answer: &W::Answer, kind: u8) -> Result<Sequence, W::Error> {
+        self.worker.answer(&mut self.room, step, answer, kind).await
     }
 
     /// The end that is wrapped.
-    pub fn get_ref(&self) -> &WorkerEnd<F> {
+    pub fn get_ref(&self) -> &W {
         &self.worker
     }
 
     /// As [`WorkerEnd::take_urgent`]. Its calls block the thread; those with [`Patience::Now`] do not.
-    pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
+    pub fn take_urgent(&mut self) -> Option<UrgentHandle<W::Format>> {
         self.urgent_bell = None;
-        self.worker.take_urgent()
+        self.worker.end_mut().take_urgent()
     }
 
     /// As [`WorkerEnd::rings`]. Calls that wait block the thread; those with [`Patience::Now`] do not.
-    pub fn rings(&mut self) -> (BorrowedConsumer<'_, F>, BorrowedProducer<'_, F>) {
-        self.worker.rings()
+    pub fn rings(&mut self) -> (BorrowedConsumer<'_, W::Format>, BorrowedProducer<'_, W::Format>) {
+        self.worker.end_mut().rings()
     }
 
     /// The end that was wrapped.
-    pub fn into_inner(self) -> WorkerEnd<F> {
+    pub fn into_inner(self) -> W {
         self.worker
     }
 }
 
-/// A [`Broadcast`] whose answer is awaited. Dropping it acknowledges it, also when a task that is cancelled drops it:
-/// answer before the first wait that may be cancelled, or [give it back](Self::release_unread).
+/// A [`Broadcast`] or a [`TypedBroadcast`] whose answer is awaited; what is asked of it is asked by `Deref`. Dropping it
+/// acknowledges it, also when a task that is cancelled drops it: answer before the first wait that may be cancelled, or
+/// [give it back](Self::release_unread).
 ///
 /// ```
 /// use myelon::asynchronous::AsyncWorker;
@@ -181,40 +347,24 @@ impl<F: Format> AsyncWorker<F> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "dropping a broadcast acknowledges it"]
-pub struct AsyncBroadcast<'a, F: Format = Records> {
-    broadcast: Broadcast<'a, F>,
+pub struct AsyncBroadcast<'a, B = Broadcast<'a>> {
+    broadcast: B,
     room: &'a mut RoomBell,
 }
 
-impl<F: Format> AsyncBroadcast<'_, F> {
-    /// The number by which an answer says what it answers.
-    pub fn step(&self) -> Sequence {
-        self.broadcast.step()
-    }
+/// A [`TypedBroadcast`] whose answer is awaited.
+pub type AsyncTypedBroadcast<'a, B, A, F = Records> = AsyncBroadcast<'a, TypedBroadcast<'a, B, A, F>>;
 
-    /// Whether it came by the urgent lane.
-    pub fn is_urgent(&self) -> bool {
-        self.broadcast.is_urgent()
-    }
-
-    /// [`Broadcast::urgent`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn urgent(&mut self) -> TransportResult<Option<Message<'_, F>>> {
-        self.broadcast.urgent()
-    }
-
-    /// Answers it, and awaits room in the response ring.
+impl<B: Answerable> AsyncBroadcast<'_, B> {
+    /// Answers it, and awaits room in the response ring. A typed answer is encoded in the ring.
     ///
     /// Cancel safe: a future that is dropped before it was ready has sent nothing.
     ///
     /// # Errors
-    /// As [`Broadcast::answer`].
-    pub async fn answer(&mut self, bytes: &[u8], kind: u8) -> TransportResult<Sequence> {
-        publish(self.broadcast.responses_mut(), self.room, bytes, kind).await
+    /// As [`Broadcast::answer`] and [`TypedBroadcast::answer`].
+    pub async fn answer(&mut self, answer: &B::Answer, kind: u8) -> Result<Sequence, B::Error> {
+        self.broadcast.answer(self.room, answer, kind).await
     }
 
     /// Gives it back without acknowledging it: the next call returns it again.
@@ -223,10 +373,33 @@ impl<F: Format> AsyncBroadcast<'_, F> {
     }
 }
 
-impl<'a, F: Format> Deref for AsyncBroadcast<'a, F> {
-    type Target = Message<'a, F>;
+impl<F: Format> AsyncBroadcast<'_, Broadcast<'_, F>> {
+    /// [`Broadcast::urgent`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn urgent(&mut self) -> TransportResult<Option<Message<'_, F>>> {
+        self.broadcast.urgent()
+    }
+}
 
-    fn deref(&self) -> &Message<'a, F> {
+impl<B, A: Codec, F: Format> AsyncTypedBroadcast<'_, B, A, F> {
+    /// [`TypedBroadcast::into_message`].
+    pub fn into_message(self) -> (B, Sequence) {
+        self.broadcast.into_message()
+    }
+}
+
+impl<B> Deref for AsyncBroadcast<'_, B> {
+    type Target = B;
+
+    fn deref(&self) -> &B {
         &self.broadcast
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for AsyncBroadcast<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncBroadcast").field("broadcast", &self.broadcast).finish_non_exhaustive()
     }
 }

@@ -17,7 +17,7 @@ use std::process::ExitStatus;
 /// use std::time::{Duration, Instant};
 ///
 /// fn ask(scheduler: &mut SchedulerEnd, step: i64) {
-///     let soon = Instant::now() + Duration::from_millis(50);
+///     let soon = Instant::now() + Duration::from_millis(50); // for all three together
 ///     let all = scheduler.gather_for(step, Whom::All, soon); // in the order of ranks
 ///     let leader = scheduler.gather_for(step, Whom::Rank(0), soon); // one answer, or why there is none
 ///     let quickest = scheduler.gather_for(step, Whom::Any, soon); // whose comes first
@@ -53,11 +53,11 @@ pub struct Answer {
 /// them.
 ///
 /// ```no_run
+/// use myelon::Patience;
 /// use myelon::topology::{Outcome, SchedulerEnd, Whom};
-/// use std::time::Instant;
 ///
-/// fn look(scheduler: &mut SchedulerEnd, step: i64, deadline: Instant) {
-///     for answer in scheduler.gather_for(step, Whom::All, deadline) {
+/// fn look(scheduler: &mut SchedulerEnd, step: i64, patience: Patience) {
+///     for answer in scheduler.gather_for(step, Whom::All, patience) {
 ///         match answer.outcome {
 ///             Outcome::Message { kind, bytes } => println!("{kind}: {bytes:?}"),
 ///             Outcome::Died { pid, status, .. } => println!("process {pid} has died: {status:?}; restart it, or close"),

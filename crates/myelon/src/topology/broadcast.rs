@@ -96,8 +96,8 @@ impl<'a, F: Format> Broadcast<'a, F> {
     /// # Errors
     /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see
     /// [`TransportError`](crate::transport::TransportError).
-    pub fn answer(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.responses.send(bytes, kind, patience)
+    pub fn answer(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
+        self.responses.send(bytes, kind, patience.into())
     }
 
     /// The ring to answer on, for answers that are encoded in place. Every message that is sent there answers this

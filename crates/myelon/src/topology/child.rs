@@ -66,8 +66,8 @@ impl ChildProcess {
 
     /// Why it could not join, if it has said so; said once. Asked after [`exit`](Self::exit), so that the last word of a process that has ended
     /// is not missed.
-    pub(super) fn refusal(&mut self) -> Option<JoinRefusal> {
-        let refusal = JoinRefusal::read(self.pipe.as_ref()?)?;
+    pub(super) fn refusal(&mut self, worker: &str) -> Option<JoinRefusal> {
+        let refusal = JoinRefusal::read(worker, self.pipe.as_ref()?)?;
         self.pipe = None;
         Some(refusal)
     }

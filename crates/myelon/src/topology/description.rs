@@ -3,6 +3,7 @@
 //! **Lives here:** [`Topology`] and its defaults. **Builds on:** [`MyelonTransportLayout`] for names. **May touch it:**
 //! programs; it is a value, and nothing is created before [`Topology::launch`].
 
+use super::error::TopologyError;
 use super::invitation::{Invitation, RingOptions, UrgentRing, place, worker_id};
 use crate::transport::{
     Format, MyelonTransportLayout, Records, RunnerMyelonTransportConfig, SessionLayoutError, WaitStrategy,
@@ -84,6 +85,11 @@ pub struct Topology<F: Format = Records> {
     format: PhantomData<fn() -> F>,
 }
 
+/// What a call says that is asked for a worker that there is not.
+pub(super) fn no_worker(label: &str, rank: usize, count: usize) -> String {
+    format!("{label}: there is no worker {rank}: the topology has {count}, with ranks from 0")
+}
+
 /// `path` as one that means the same after the process has changed its working directory, and in another process.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
@@ -98,8 +104,8 @@ impl Topology<Records> {
     /// The session called `label` with so many workers, and rings of records of the default sizes.
     ///
     /// # Errors
-    /// [`SessionLayoutError`]: no workers, or more than names can tell apart (256).
-    pub fn new(label: &str, workers: impl Into<usize>) -> Result<Self, SessionLayoutError> {
+    /// [`TopologyError`], as all errors here: no workers, or more than names can tell apart (256).
+    pub fn new(label: &str, workers: impl Into<usize>) -> Result<Self, TopologyError> {
         Self::with_depths(label, workers, DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES)
     }
 
@@ -124,9 +130,10 @@ impl<F: Format> Topology<F> {
         workers: impl Into<usize>,
         broadcast_depth: usize,
         response_depth: usize,
-    ) -> Result<Self, SessionLayoutError> {
+    ) -> Result<Self, TopologyError> {
+        let layout = MyelonTransportLayout::for_session(label, workers.into(), broadcast_depth, response_depth);
         let topology = Self {
-            layout: MyelonTransportLayout::for_session(label, workers.into(), broadcast_depth, response_depth)?,
+            layout: layout.map_err(TopologyError::of(label))?,
             wait: WaitStrategy::default(),
             directory: None,
             message_limit_bytes: None,
@@ -145,11 +152,12 @@ impl<F: Format> Topology<F> {
 
     /// Refuses what only another process would find out about: each worker makes its response ring itself. A topology
     /// that was read from a file is checked when it is used.
-    pub(super) fn check(&self) -> Result<(), SessionLayoutError> {
+    pub(super) fn check(&self) -> Result<(), TopologyError> {
         self.plans()?;
         for (ring, tag) in [("broadcast", &self.broadcast_tag), ("response", &self.response_tag)] {
             if let Some(tag) = tag.as_deref().filter(|tag| !Schema::is_content_tag(tag)) {
-                return Err(SessionLayoutError::ContentTag { ring, tag: tag.to_owned() });
+                let source = SessionLayoutError::ContentTag { ring, tag: tag.to_owned() };
+                return Err(TopologyError::of(self.label())(source));
             }
         }
         Ok(())
@@ -159,16 +167,17 @@ impl<F: Format> Topology<F> {
     ///
     /// # Errors
     /// `Depth`: a ring of one of the depths cannot be.
-    pub fn planned_bytes(&self) -> Result<u64, SessionLayoutError> {
+    pub fn planned_bytes(&self) -> Result<u64, TopologyError> {
         let ([broadcast, response], urgent) = self.plans()?;
         let urgent_bytes = urgent.map_or(0, |plan| plan.total_len);
         Ok(broadcast.total_len + response.total_len * self.worker_count() as u64 + urgent_bytes)
     }
 
     /// The broadcast ring, each response ring, and the urgent ring if there is one.
-    fn plans(&self) -> Result<([SegmentPlan; 2], Option<SegmentPlan>), SessionLayoutError> {
+    fn plans(&self) -> Result<([SegmentPlan; 2], Option<SegmentPlan>), TopologyError> {
         let plan = |ring, depth, consumers| {
-            F::plan(depth, consumers).map_err(|source| SessionLayoutError::Depth { ring, source })
+            let refused = |source| TopologyError::of(self.label())(SessionLayoutError::Depth { ring, source });
+            F::plan(depth, consumers).map_err(refused)
         };
         let broadcast = plan("broadcast", self.layout.rpc_depth(), self.worker_count())?;
         let response = plan("response", self.layout.response_depth(), RESPONSE_CONSUMERS_MAX)?;
@@ -212,7 +221,7 @@ impl<F: Format> Topology<F> {
     ///
     /// # Errors
     /// `Depth`: there is no such ring.
-    pub fn with_urgent_depth(self, depth: usize) -> Result<Self, SessionLayoutError> {
+    pub fn with_urgent_depth(self, depth: usize) -> Result<Self, TopologyError> {
         let topology = Self { urgent_depth: Some(depth), ..self };
         topology.check()?;
         Ok(topology)
@@ -274,7 +283,7 @@ impl<F: Format> Topology<F> {
     #[track_caller]
     pub fn worker_consumer_id(&self, rank: usize) -> String {
         let count = self.worker_count();
-        assert!(rank < count, "there is no worker {rank}: the topology has {count}, with ranks from 0");
+        assert!(rank < count, "{}", no_worker(self.label(), rank, count));
         worker_id(self.label(), rank)
     }
 
@@ -287,13 +296,14 @@ impl<F: Format> Topology<F> {
     ///
     /// # Errors
     /// `NoSuchRank` if there are fewer workers; `ContentTag` if one of the [tags](Self::with_content_tags) is none.
-    pub fn invitation(&self, rank: usize) -> Result<Invitation, SessionLayoutError> {
+    pub fn invitation(&self, rank: usize) -> Result<Invitation, TopologyError> {
         self.check()?;
         Ok(Invitation {
             rank,
             worker_count: self.worker_count(),
             label: self.label().to_owned(),
-            rings: RunnerMyelonTransportConfig::for_rank(&self.layout, rank, self.wait)?,
+            rings: RunnerMyelonTransportConfig::for_rank(&self.layout, rank, self.wait)
+                .map_err(TopologyError::of(self.label()))?,
             directory: self.directory.clone(),
             message_limit_bytes: self.message_limit_bytes,
             broadcast_tag: self.broadcast_tag.clone(),

@@ -14,6 +14,31 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+/// Why there is no such topology, or no such worker in it. Nothing was created.
+///
+/// ```
+/// use myelon::topology::Topology;
+///
+/// let error = Topology::new("tp-engine", 0usize).unwrap_err();
+/// assert_eq!(error.to_string(), "tp-engine: a session has at least one worker, and 0 were asked for");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{session}: {source}")]
+#[non_exhaustive]
+pub struct TopologyError {
+    /// The session's label.
+    pub session: String,
+    /// What is wrong with it.
+    pub r#source: SessionLayoutError,
+}
+
+impl TopologyError {
+    /// That of the session called `label`.
+    pub(super) fn of(label: &str) -> impl Fn(SessionLayoutError) -> Self {
+        move |source| Self { session: label.to_owned(), source }
+    }
+}
+
 /// Why a topology was not launched. Workers that had been started have been ended again, and no segment is left.
 ///
 /// ```
@@ -31,14 +56,24 @@ use std::time::Duration;
 pub enum LaunchError {
     /// There can be no such topology. Nothing was created.
     #[error(transparent)]
-    Description(#[from] SessionLayoutError),
+    Description(#[from] TopologyError),
     /// The broadcast ring could not be created. `InUse` inside: a scheduler with this label runs already, or one whose
     /// label has the same tag.
-    #[error("the broadcast ring could not be created: {0}")]
-    Broadcast(TransportError),
+    #[error("{session}: the broadcast ring could not be created: {source}")]
+    Broadcast {
+        /// The session's label.
+        session: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
     /// The ring of urgent messages could not be created.
-    #[error("the ring of urgent messages could not be created: {0}")]
-    Urgent(TransportError),
+    #[error("{session}: the ring of urgent messages could not be created: {source}")]
+    Urgent {
+        /// The session's label.
+        session: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
     /// A worker could not be started.
     #[error("{worker}: the process could not be started: {source}")]
     Spawn {
@@ -58,8 +93,10 @@ pub enum LaunchError {
         r#source: io::Error,
     },
     /// Not all workers came.
-    #[error("after {waited:.1?} these workers are missing: {}", list(missing))]
+    #[error("{session}: after {waited:.1?} these workers are missing: {}", list(missing))]
     Missing {
+        /// The session's label.
+        session: String,
         /// Who, and what is known of each.
         missing: Vec<MissingWorker>,
         /// How long the scheduler waited: shorter than its patience if a worker could not come any more.
@@ -172,8 +209,10 @@ impl fmt::Display for MissingWorker {
             MissingState::NotSeen { ring: Some(RingAccess { mode, owner_uid, .. }) } => {
                 write!(f, "never seen; the broadcast ring has mode {mode:04o} and belongs to user {owner_uid}")?;
             }
-            MissingState::Refused { refusal, status: None } => write!(f, "{refusal}")?,
-            MissingState::Refused { refusal, status: Some(status) } => write!(f, "{refusal}; it has ended: {status}")?,
+            MissingState::Refused { refusal, status: None } => write!(f, "{}", refusal.told())?,
+            MissingState::Refused { refusal, status: Some(status) } => {
+                write!(f, "{}; it has ended: {status}", refusal.told())?;
+            }
             MissingState::NotJoined { pid } => write!(f, "process {pid} runs and has not joined")?,
             MissingState::Exited { pid, status: Some(status) } => {
                 write!(f, "process {pid} ended before it had joined: {status}")?;
@@ -199,7 +238,7 @@ impl fmt::Display for MissingWorker {
             MissingState::Left => write!(f, "has joined and left")?,
         }
         for refusal in &self.others_refused {
-            write!(f, "; beside it, {refusal}")?;
+            write!(f, "; beside it, {}", refusal.told())?;
         }
         f.write_str(")")
     }
@@ -304,14 +343,29 @@ pub enum WorkerJoinError {
         waited: Duration,
     },
     /// The broadcast ring cannot be joined: a worker of this rank lives already, or was built for other messages.
-    #[error("the broadcast ring could not be joined: {0}")]
-    Broadcast(TransportError),
+    #[error("{worker}: the broadcast ring could not be joined: {source}")]
+    Broadcast {
+        /// What people call the worker.
+        worker: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
     /// The ring of urgent messages cannot be joined.
-    #[error("the ring of urgent messages could not be joined: {0}")]
-    Urgent(TransportError),
+    #[error("{worker}: the ring of urgent messages could not be joined: {source}")]
+    Urgent {
+        /// What people call the worker.
+        worker: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
     /// The response ring could not be created.
-    #[error("the response ring could not be created: {0}")]
-    Responses(TransportError),
+    #[error("{worker}: the response ring could not be created: {source}")]
+    Responses {
+        /// What people call the worker.
+        worker: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
     /// The operating system refused to tie the worker's life to that of its scheduler.
     #[error("{worker}: asking for a signal at the scheduler's death failed: {source}")]
     Os {
@@ -336,9 +390,12 @@ impl WorkerJoinError {
             | Self::InvitationVariable { .. }
             | Self::SchedulerGone { .. }
             | Self::Refused { .. } => None,
-            Self::Broadcast(TransportError::Build(error))
-            | Self::Urgent(TransportError::Build(error))
-            | Self::Responses(TransportError::Build(error)) => Some(error.into()),
+            Self::Broadcast { source, .. } | Self::Urgent { source, .. } | Self::Responses { source, .. } => {
+                Some(match &**source {
+                    TransportError::Build(error) => error.into(),
+                    _ => RefusalCause::Other.into(),
+                })
+            }
             _ => Some(RefusalCause::Other.into()),
         }
     }
@@ -480,7 +537,7 @@ impl fmt::Display for SchedulerEnding {
 /// fn restart(scheduler: &mut SchedulerEnd, rank: usize) {
 ///     match scheduler.restart(rank) {
 ///         Ok(pid) => println!("process {pid} is on its way"),
-///         Err(RestartError::StartedElsewhere) => println!("ask the supervisor for rank {rank}"),
+///         Err(RestartError::StartedElsewhere { .. }) => println!("ask the supervisor for rank {rank}"),
 ///         Err(error) => eprintln!("{error}"),
 ///     }
 /// }
@@ -489,14 +546,22 @@ impl fmt::Display for SchedulerEnding {
 #[non_exhaustive]
 pub enum RestartError {
     /// Another program has started this topology's workers, and has to start this one again.
-    #[error("the scheduler does not start this topology's workers")]
-    StartedElsewhere,
+    #[error(
+        "{worker}: the scheduler does not start this topology's workers; have it started again by what has started it"
+    )]
+    StartedElsewhere {
+        /// What people call the worker.
+        worker: String,
+    },
     /// This process is a child of the scheduler's, made by `fork`. The workers are its parent's.
-    #[error("the topology belongs to the process that this one was forked from")]
-    Forked,
+    #[error("{worker}: the topology belongs to the process that this one was forked from")]
+    Forked {
+        /// What people call the worker.
+        worker: String,
+    },
     /// There is no such worker.
     #[error(transparent)]
-    Rank(#[from] SessionLayoutError),
+    Rank(#[from] TopologyError),
     /// The old process could not be ended, or the new one not be started.
     #[error("{worker}: the process could not be started again: {source}")]
     Os {
@@ -528,8 +593,14 @@ mod tests {
     #[test]
     fn what_is_missing_at_a_launch_is_called_by_label_and_rank() {
         let died = ExitStatus::from_raw(9);
-        let refusal =
-            || JoinRefusal { pid: 7, pid_namespace_tag: 0, cause: RefusalCause::IdInUse, difference: None, text: None };
+        let refusal = || JoinRefusal {
+            worker: worker(),
+            pid: 7,
+            pid_namespace_tag: 0,
+            cause: RefusalCause::IdInUse,
+            difference: None,
+            text: None,
+        };
         let cause = RefusalCause::IdInUse;
         for (state, text) in [
             (MissingState::NotSeen { ring: None }, "never seen".to_owned()),
@@ -563,8 +634,9 @@ mod tests {
             let missing = MissingWorker { rank: 1, consumer_id: worker(), state, others_refused: vec![refusal()] };
             let wanted = format!("{WORKER} ({text}; beside it, process 7 could not join: {cause})");
             assert_eq!(missing.to_string(), wanted);
-            let error = LaunchError::Missing { missing: vec![missing], waited: Duration::from_secs(3) };
-            assert_eq!(error.to_string(), format!("after 3.0s these workers are missing: {wanted}"));
+            let (session, waited) = ("tp-engine".to_owned(), Duration::from_secs(3));
+            let error = LaunchError::Missing { session, missing: vec![missing], waited };
+            assert_eq!(error.to_string(), format!("tp-engine: after 3.0s these workers are missing: {wanted}"));
         }
         let spawn = LaunchError::Spawn { worker: worker(), rank: 1, source: os() };
         assert_eq!(spawn.to_string(), "tp-engine, rank 1: the process could not be started: no");
@@ -572,7 +644,6 @@ mod tests {
         assert_eq!(thread.to_string(), "tp-engine: the thread that starts workers could not be started: no");
         let restart = RestartError::Os { worker: worker(), rank: 1, source: os() };
         assert_eq!(restart.to_string(), "tp-engine, rank 1: the process could not be started again: no");
-        assert_eq!(RestartError::StartedElsewhere.to_string(), "the scheduler does not start this topology's workers");
     }
 
     #[test]

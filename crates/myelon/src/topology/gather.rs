@@ -4,11 +4,10 @@
 //! `peer`, and the waits of the response rings. **May touch it:** the scheduler's thread.
 
 use super::answer::{Answer, Outcome, Whom};
-use super::peer::{Peer, Standing};
-use super::scheduler::SchedulerEnd;
+use super::peer::Peer;
+use super::scheduler::{LOOK_INTERVAL, SchedulerEnd};
 use crate::transport::{Format, Message};
-use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use disruptor_mp::{ConsumeError, Patience, Selectable, Sequence};
 use std::time::{Duration, Instant};
 
 /// The longest that the scheduler sleeps for one worker without looking at the others. A death is to be named within
@@ -34,9 +33,13 @@ enum Now {
 }
 
 impl<F: Format> SchedulerEnd<F> {
-    /// Waits until `deadline` for one message of each worker that is asked for, whatever it answers, and says per
-    /// worker what came of it, in the order of ranks: a message, or why there is none. `Any` gives the one that comes
-    /// first. [`gather_for`](Self::gather_for) waits for the answers to one broadcast.
+    /// Waits as long as `patience` says for one message of each worker that is asked for, whatever it answers, and says
+    /// per worker what came of it, in the order of ranks: a message, or why there is none. `Any` gives the one that
+    /// comes first. [`gather_for`](Self::gather_for) waits for the answers to one broadcast.
+    ///
+    /// [`Endless`](Patience::Endless) ends when there is an outcome of each worker: a message, or that the worker has
+    /// died or left. A worker that lives and says nothing is waited for. `Managed` is the same, for a call that
+    /// publishes nothing; `Now` says what there is.
     ///
     /// Messages are copied out; see [`receive`](Self::receive) for reading in place. A message that was taken is
     /// acknowledged.
@@ -44,13 +47,14 @@ impl<F: Format> SchedulerEnd<F> {
     /// # Panics
     /// If there is no worker of that rank.
     #[track_caller]
-    pub fn gather(&mut self, whom: Whom, deadline: Instant) -> Vec<Answer> {
-        self.gather_step(None, whom, deadline)
+    pub fn gather(&mut self, whom: Whom, patience: impl Into<Patience>) -> Vec<Answer> {
+        self.gather_step(None, whom, patience.into().deadline())
     }
 
-    /// Waits until `deadline` for the answers to the broadcast `step`, which is what [`broadcast`](Self::broadcast) has
-    /// returned, and says per worker what came of it, in the order of ranks. `Any` gives the one that comes first. Who
-    /// must answer is said by the caller, for each step: a worker that is not asked for may answer or not.
+    /// Waits as long as `patience` says for the answers to the broadcast `step`, which is what
+    /// [`broadcast`](Self::broadcast) has returned, and says per worker what came of it, in the order of ranks. `Any`
+    /// gives the one that comes first. Which workers must answer is said by the caller, for each step: a worker that is
+    /// not asked for may answer or not. What each patience means is said at [`gather`](Self::gather).
     ///
     /// Every answer that is handed out is one to `step`. Answers to earlier steps, and to steps that the worker has
     /// answered before, are dropped and [counted](super::WorkerReport::unwanted); an answer to a later step is kept for
@@ -59,11 +63,11 @@ impl<F: Format> SchedulerEnd<F> {
     /// ```no_run
     /// use myelon::Patience;
     /// use myelon::topology::{Outcome, SchedulerEnd, Whom};
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     ///
     /// fn step(scheduler: &mut SchedulerEnd, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
     ///     let step = scheduler.broadcast(bytes, 1, Patience::Endless)?;
-    ///     for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_millis(50)) {
+    ///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_millis(50)) {
     ///         match answer.outcome {
     ///             Outcome::Message { bytes, .. } => println!("rank {}: {bytes:?}", answer.rank),
     ///             // What it answers later is dropped by the next call, and counted.
@@ -79,9 +83,9 @@ impl<F: Format> SchedulerEnd<F> {
     /// If there is no worker of that rank, or `step` was not broadcast.
     /// Source: RFC 0016, "Steps".
     #[track_caller]
-    pub fn gather_for(&mut self, step: Sequence, whom: Whom, deadline: Instant) -> Vec<Answer> {
+    pub fn gather_for(&mut self, step: Sequence, whom: Whom, patience: impl Into<Patience>) -> Vec<Answer> {
         self.check_step(step);
-        self.gather_step(Some(step), whom, deadline)
+        self.gather_step(Some(step), whom, patience.into().deadline())
     }
 
     /// # Panics
@@ -89,7 +93,8 @@ impl<F: Format> SchedulerEnd<F> {
     #[track_caller]
     pub(crate) fn check_step(&self, step: Sequence) {
         let last = self.last_broadcast();
-        assert!((0..=last).contains(&step), "step {step} was not broadcast: the last broadcast is {last}");
+        let label = self.label();
+        assert!((0..=last).contains(&step), "{label}: step {step} was not broadcast: the last broadcast is {last}");
     }
 
     #[track_caller]
@@ -132,7 +137,7 @@ impl<F: Format> SchedulerEnd<F> {
         let peer = &self.peers[rank];
         match (peer.is_present() && !peer.is_ready()) || peer.has_news() {
             true => NAP,
-            false if peer.may_come() => super::scheduler::LOOK_INTERVAL,
+            false if peer.may_come() => LOOK_INTERVAL,
             false => SLICE,
         }
     }
@@ -145,7 +150,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     #[track_caller]
-    pub(crate) fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Instant) -> Vec<Answer> {
+    pub(crate) fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Option<Instant>) -> Vec<Answer> {
         self.check_whom(whom);
         match whom {
             Whom::All => (0..self.worker_count()).map(|rank| self.answer_of(rank, step, deadline)).collect(),
@@ -154,8 +159,9 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Waits until `deadline` for the next message of worker `rank`, and lends it where it lies; dropping it
-    /// acknowledges it. Which broadcast it answers it [says](Message::in_reply_to).
+    /// Waits as long as `patience` says for the next message of worker `rank`, and lends it where it lies; dropping it
+    /// acknowledges it. Which broadcast it answers it [says](Message::in_reply_to). What each patience means is said at
+    /// [`gather`](Self::gather).
     ///
     /// # Errors
     /// The outcome, if it is no message in the ring: an answer that [`gather_for`](Self::gather_for) has kept, or that
@@ -164,8 +170,9 @@ impl<F: Format> SchedulerEnd<F> {
     /// # Panics
     /// If there is no worker of that rank.
     #[track_caller]
-    pub fn receive(&mut self, rank: usize, deadline: Instant) -> Result<Message<'_, F>, Outcome> {
+    pub fn receive(&mut self, rank: usize, patience: impl Into<Patience>) -> Result<Message<'_, F>, Outcome> {
         self.check_rank(rank);
+        let deadline = patience.into().deadline();
         self.look_if_due();
         let last = self.last_broadcast();
         loop {
@@ -193,7 +200,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// The answer of worker `rank` to `step`, or its next message; or why there is none.
     #[track_caller]
-    fn answer_of(&mut self, rank: usize, step: Option<Sequence>, deadline: Instant) -> Answer {
+    fn answer_of(&mut self, rank: usize, step: Option<Sequence>, deadline: Option<Instant>) -> Answer {
         if let (Some(step), Some(peer)) = (step, self.peers.get_mut(rank)) {
             peer.expect(step);
         }
@@ -211,7 +218,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// The first of all workers that has something to say. The dead and those who have left are passed over once they
     /// have been told of.
-    fn first_answer(&mut self, step: Option<Sequence>, deadline: Instant) -> Vec<Answer> {
+    fn first_answer(&mut self, step: Option<Sequence>, deadline: Option<Instant>) -> Vec<Answer> {
         if let Some(step) = step {
             self.peers.iter_mut().for_each(|peer| peer.expect(step));
         }
@@ -228,9 +235,9 @@ impl<F: Format> SchedulerEnd<F> {
                     return vec![answer];
                 }
             }
-            if Instant::now() >= deadline || !self.may_any_answer(step) {
+            if left_until(deadline).is_zero() || !self.may_any_answer(step) {
                 let ranks = 0..self.worker_count();
-                return ranks.map(|rank| self.answer_of(rank, step, Instant::now())).collect();
+                return ranks.map(|rank| self.answer_of(rank, step, Some(Instant::now()))).collect();
             }
             self.doze(deadline);
         }
@@ -277,19 +284,19 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// Waits until it is worth looking at worker `rank` again; or says that it is not.
-    fn pause(&mut self, rank: usize, deadline: Instant) -> Result<(), Outcome> {
+    fn pause(&mut self, rank: usize, deadline: Option<Instant>) -> Result<(), Outcome> {
         let peer = &mut self.peers[rank];
-        let moment = Instant::now();
-        if moment >= deadline {
+        let left = left_until(deadline);
+        if left.is_zero() {
             // Of a process that is gone all that can be said by now, although it may become known how it ended.
             return Err(peer.word().map_or(Outcome::TimedOut, Outcome::from));
         }
         let Some(responses) = &mut peer.responses else {
-            std::thread::sleep(NAP.min(deadline - moment));
+            std::thread::sleep(NAP.min(left));
             self.look();
             return Ok(());
         };
-        match responses.wait_until_available(Some(deadline.min(moment + SLICE))) {
+        match responses.wait_until_available(left.min(SLICE)) {
             Ok(()) => {}
             Err(ConsumeError::TimedOut { .. }) => self.look_if_due(),
             Err(ConsumeError::ProducerDied { .. }) => {
@@ -305,45 +312,31 @@ impl<F: Format> SchedulerEnd<F> {
         Ok(())
     }
 
-    /// Sleeps until somebody may have something to say, or it is time to look after the workers.
-    fn doze(&mut self, deadline: Instant) {
-        let mut slice = deadline.saturating_duration_since(Instant::now()).min(SLICE);
+    /// Sleeps until a worker may have something to say, or it is time to look after the workers.
+    fn doze(&mut self, deadline: Option<Instant>) {
+        let slice = left_until(deadline).min(SLICE);
         if self.peers.iter().any(|peer| (peer.is_present() && !peer.is_ready()) || peer.has_news()) {
             std::thread::sleep(NAP.min(slice));
             return self.look();
         }
-        if self.peers.iter().any(Peer::may_come) {
-            slice = slice.min(super::scheduler::LOOK_INTERVAL);
+        let slice = if self.peers.iter().any(Peer::may_come) { slice.min(LOOK_INTERVAL) } else { slice };
+        let rings = self.peers.iter_mut().filter(|peer| peer.is_present()).filter_map(|peer| peer.responses.as_mut());
+        let mut rings: Vec<_> = rings.map(|responses| responses as &mut dyn Selectable).collect();
+        if rings.is_empty() {
+            return std::thread::sleep(slice);
         }
-        let mut is_everybody_heard = true;
-        for peer in &mut self.peers {
-            let Some(responses) = peer.responses.as_mut().filter(|_| matches!(peer.standing, Standing::Present(_)))
-            else {
-                continue;
-            };
-            if peer.doorbell.is_none() {
-                peer.doorbell = responses.doorbell().ok();
-            }
-            match &mut peer.doorbell {
-                Some(doorbell) => {
-                    if !doorbell.arm(responses) {
-                        return;
-                    }
-                }
-                None => is_everybody_heard = false,
-            }
+        let ready = self.select.wait(&mut rings, slice);
+        if ready.iter().any(|ready| ready.outcome.is_err()) {
+            // A ring that has ended says so at once, and what became of its worker is known a moment later.
+            std::thread::sleep(NAP.min(slice));
+            self.look();
         }
-        // Without doorbells (another system than Linux, or more rings than a process can have bells for) we look often.
-        let slice = if is_everybody_heard { slice } else { slice.min(NAP) };
-        let mut bells: Vec<_> = self.peers.iter().filter_map(|peer| peer.doorbell.as_ref()).map(bell).collect();
-        let timeout = Timespec::try_from(slice).expect("a slice is short");
-        // An interrupted poll is a short one.
-        let _ = poll(&mut bells, Some(&timeout));
     }
 }
 
-fn bell(doorbell: &Doorbell) -> PollFd<'_> {
-    PollFd::new(doorbell, PollFlags::IN)
+/// How long it is until then; without a deadline, longer than any slice.
+pub(crate) fn left_until(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
 /// What there is of a worker for a caller who waits for its answer to `step`, or for any message; beside what is kept.

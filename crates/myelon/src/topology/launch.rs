@@ -105,7 +105,8 @@ impl<F: Format> Topology<F> {
                 let without_lane = scheduler.without_urgent_lane();
                 if !without_lane.is_empty() {
                     let missing = without_lane.into_iter().map(|(peer, pid)| deaf(peer, pid)).collect();
-                    return Err(LaunchError::Missing { missing, waited: began.elapsed() });
+                    let session = self.label().to_owned();
+                    return Err(LaunchError::Missing { session, missing, waited: began.elapsed() });
                 }
                 // Nobody has missed anything: who came and went and came again while we met is simply there.
                 scheduler.peers.iter_mut().for_each(Peer::forget_news);
@@ -118,7 +119,7 @@ impl<F: Format> Topology<F> {
                 let ring = scheduler.broadcast_mut().try_clone_fd().ok().and_then(RingAccess::of_file);
                 let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready());
                 let missing = missing.map(|peer| describe(peer, ring)).collect();
-                return Err(LaunchError::Missing { missing, waited });
+                return Err(LaunchError::Missing { session: self.label().to_owned(), missing, waited });
             }
             std::thread::sleep(MEETING_POLL);
         }
@@ -140,12 +141,16 @@ impl<F: Format> Topology<F> {
             }
             builder.build_producer()
         };
-        let mut broadcast = ring(self.broadcast_place(), self.layout.rpc_depth()).map_err(LaunchError::Broadcast)?;
+        let session = || self.label().to_owned();
+        let refused = |source| LaunchError::Broadcast { session: session(), source: Box::new(source) };
+        let mut broadcast = ring(self.broadcast_place(), self.layout.rpc_depth()).map_err(refused)?;
         let urgent = self.urgent_depth.map(|depth| ring(self.urgent_place(), depth));
-        let urgent = urgent.transpose().map_err(LaunchError::Urgent)?;
+        let urgent = urgent
+            .transpose()
+            .map_err(|source| LaunchError::Urgent { session: session(), source: Box::new(source) })?;
         let mut liveness = self.liveness.clone();
         liveness.required_consumer_ids = (0..self.worker_count()).map(|rank| self.worker_consumer_id(rank)).collect();
-        broadcast.enable_required_consumer_liveness(liveness).map_err(|error| LaunchError::Broadcast(error.into()))?;
+        broadcast.enable_required_consumer_liveness(liveness).map_err(|error| refused(error.into()))?;
         let attachment = Attachment {
             depth: self.layout.response_depth(),
             scheduler_id: scheduler_id(self.label()),
@@ -155,7 +160,7 @@ impl<F: Format> Topology<F> {
             older_tags,
         };
         let started = SchedulerEnd::new(self.clone(), broadcast, urgent, workers, attachment);
-        started.map_err(|source| LaunchError::Thread { session: self.label().to_owned(), source })
+        started.map_err(|source| LaunchError::Thread { session: session(), source })
     }
 
     fn start_all(&self, scheduler: &mut SchedulerEnd<F>) -> Result<(), LaunchError> {

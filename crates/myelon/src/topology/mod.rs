@@ -20,14 +20,14 @@
 //! use myelon::topology::{Invitation, Outcome, SchedulerEnd, Topology, WorkerEnd, Whom, Workers};
 //! use myelon::{Patience, transport::TransportError};
 //! use std::process::Command;
-//! use std::time::{Duration, Instant};
+//! use std::time::Duration;
 //!
 //! fn scheduler() -> Result<(), Box<dyn std::error::Error>> {
 //!     let topology: Topology = Topology::new("engine-0", 8usize)?;
 //!     let program = std::env::current_exe()?;
 //!     let mut scheduler = topology.launch(Workers::spawned(move |_rank| Command::new(&program)))?;
 //!     let step = scheduler.broadcast(b"a step", 1, Patience::Endless)?;
-//!     for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_secs(2)) {
+//!     for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(2)) {
 //!         match answer.outcome {
 //!             Outcome::Message { kind, bytes } => println!("rank {} says {kind}: {bytes:?}", answer.rank),
 //!             Outcome::Died { .. } => drop(scheduler.restart(answer.rank)?),
@@ -76,8 +76,10 @@ pub use child::StatusUnknown;
 pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, DEFAULT_URGENT_BYTES, Topology};
 pub use error::{
     LaunchError, MeetingPlace, MissingState, MissingWorker, Parentage, RestartError, RingAccess, SchedulerEnding,
-    WorkerJoinError,
+    TopologyError, WorkerJoinError,
 };
+#[cfg(feature = "tokio")]
+pub(crate) use gather::left_until;
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;
 pub use refusal::JoinRefusal;
@@ -85,6 +87,8 @@ pub use report::{Situation, WorkerReport};
 pub use scheduler::{Departure, SchedulerEnd};
 pub use steps::Unwanted;
 pub use successor::Arrival;
+#[cfg(feature = "tokio")]
+pub(crate) use typed::TypedRing;
 pub use typed::{TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker};
 pub use urgent::{UrgentError, UrgentHandle};
 pub use worker::WorkerEnd;

@@ -17,7 +17,7 @@ use crate::transport::{Format, TransportBuilder, TransportConsumer, TransportErr
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumeError, ConsumerInfo, Doorbell, MultiProcessError, Patience, Place, Sequence};
+use disruptor_mp::{ConsumeError, ConsumerInfo, MultiProcessError, Patience, Place, Sequence};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -193,8 +193,6 @@ pub(super) struct Peer<F: Format> {
     /// Which owner of the place in the broadcast ring we know, and which one has not signed yet, as far as we know.
     owner_number: u64,
     unsigned: Option<u64>,
-    /// Rung when there may be an answer; made when first needed, and lost with the ring.
-    pub(super) doorbell: Option<Doorbell>,
     /// Why the ring could not be attached to, the last time.
     pub(super) refusal: Option<TransportError>,
     /// Whether trying again is pointless.
@@ -231,7 +229,6 @@ impl<F: Format> Peer<F> {
             ring_number: None,
             owner_number: 0,
             unsigned: None,
-            doorbell: None,
             refusal: None,
             is_refused_for_good: false,
             started: None,
@@ -338,7 +335,7 @@ impl<F: Format> Peer<F> {
             && let Some(refusal) = refused
         {
             self.refused = Some(refusal.clone());
-            let refusal = JoinRefusal::from(refusal.clone());
+            let refusal = JoinRefusal::left(self.id.clone(), refusal.clone());
             let child = self.started.as_ref().map(|started| started.process.pid());
             let child = child.filter(|&pid| refusal.is_of_ours(pid));
             self.could_not_join(refusal, child);
@@ -455,7 +452,7 @@ impl<F: Format> Peer<F> {
     fn settle(&mut self) {
         let Some(Started { process, .. }) = &mut self.started else { return };
         let (pid, exit) = (process.pid(), process.exit());
-        if let Some(refusal) = process.refusal() {
+        if let Some(refusal) = process.refusal(&self.id) {
             self.could_not_join(refusal, Some(pid));
         }
         let Some(&Started { joined_as, is_refused, .. }) = self.started.as_ref() else { return };
@@ -731,14 +728,13 @@ impl<F: Format> Peer<F> {
         if self.is_refused_for_good {
             let ours = self.started.as_ref().filter(|started| started.joined_as == Some(process));
             let child = ours.map(|started| started.process.pid());
-            let cause = RefusalCause::of(build);
-            self.could_not_join(JoinRefusal::of(process, cause, error.to_string()), child);
+            let (cause, text) = (RefusalCause::of(build), error.to_string());
+            self.could_not_join(JoinRefusal::of(self.id.clone(), process, cause, text), child);
         }
     }
 
     /// Lets go of the ring. What the worker does next decides whether there is another.
     pub(super) fn detach(&mut self) {
-        self.doorbell = None;
         self.responses = None;
     }
 
@@ -801,7 +797,10 @@ mod tests {
         let (mut peer, input, pid) = expected();
         let refused = refusal(pid, elsewhere());
         let [Change::JoinFailed { refusal: Some(told), .. }] = &look(&mut peer, None, &refused)[..] else { panic!() };
-        assert_eq!(told.to_string(), format!("process {pid} of another pid namespace could not join: {}", told.cause));
+        assert_eq!(
+            told.to_string(),
+            format!("w: process {pid} of another pid namespace could not join: {}", told.cause)
+        );
         assert!(peer.may_come() && peer.word().is_none(), "the child is on its way");
         drop(input);
         let mut changes = Vec::new();

@@ -14,6 +14,21 @@ use disruptor_mp::liveness::{ProcessIdentity, Refusal, RefusalCause, SchemaDiffe
 use std::fmt;
 use std::os::fd::OwnedFd;
 
+/// A refusal in a text that has named the worker.
+pub(super) struct Told<'a>(&'a JoinRefusal);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(refusal) = self;
+        let elsewhere = if refusal.is_in_other_namespace() { " of another pid namespace" } else { "" };
+        write!(f, "process {}{elsewhere} could not join: ", refusal.pid)?;
+        match &refusal.text {
+            Some(text) => write!(f, "{}", text.escape_debug()),
+            None => write!(f, "{}{}", refusal.cause, and_what(&refusal.difference)),
+        }
+    }
+}
+
 /// What a refusal's line begins with.
 const WHAT: &str = "myelon-refusal";
 
@@ -43,6 +58,8 @@ const TEXT_BYTES_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinRefusal {
+    /// What people call the worker whose place it was.
+    pub worker: String,
     /// The process, as seen in its own pid namespace.
     pub pid: u32,
     /// [Which namespace](ProcessIdentity::pid_namespace_tag) that is; 0 where the system did not tell the process.
@@ -58,26 +75,26 @@ pub struct JoinRefusal {
 
 impl fmt::Display for JoinRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let elsewhere = if self.is_in_other_namespace() { " of another pid namespace" } else { "" };
-        write!(f, "process {}{elsewhere} could not join: ", self.pid)?;
-        match &self.text {
-            Some(text) => write!(f, "{}", text.escape_debug()),
-            None => write!(f, "{}{}", self.cause, and_what(&self.difference)),
-        }
-    }
-}
-
-impl From<Refusal> for JoinRefusal {
-    fn from(Refusal { pid, pid_namespace_tag, cause, difference }: Refusal) -> Self {
-        Self { pid, pid_namespace_tag, cause, difference, text: None }
+        write!(f, "{}: {}", self.worker, self.told())
     }
 }
 
 impl JoinRefusal {
-    /// Of `process`.
-    pub(super) fn of(process: ProcessIdentity, cause: RefusalCause, text: String) -> Self {
+    /// Of `process`, which was to be `worker`.
+    pub(super) fn of(worker: String, process: ProcessIdentity, cause: RefusalCause, text: String) -> Self {
         let (pid, pid_namespace_tag) = (process.pid, process.pid_namespace_tag());
-        Self { pid, pid_namespace_tag, cause, difference: None, text: Some(text) }
+        Self { worker, pid, pid_namespace_tag, cause, difference: None, text: Some(text) }
+    }
+
+    /// What a process that was to be `worker` has left in the ring.
+    pub(super) fn left(worker: String, refusal: Refusal) -> Self {
+        let Refusal { pid, pid_namespace_tag, cause, difference } = refusal;
+        Self { worker, pid, pid_namespace_tag, cause, difference, text: None }
+    }
+
+    /// What it says, for a text that has named the worker.
+    pub(super) fn told(&self) -> Told<'_> {
+        Told(self)
     }
 
     /// Whether the process is of another pid namespace than the calling one. Then its number here is none, or that of
@@ -102,19 +119,20 @@ impl JoinRefusal {
         self.is_of(ProcessIdentity { pid, ..ProcessIdentity::current() })
     }
 
-    /// The refusal that a child has written into its pipe, if it has.
-    pub(super) fn read(pipe: &OwnedFd) -> Option<Self> {
+    /// The refusal that a child, which was to be `worker`, has written into its pipe, if it has.
+    pub(super) fn read(worker: &str, pipe: &OwnedFd) -> Option<Self> {
         let mut line = [0; LINE_BYTES_MAX];
         let len = rustix::io::read(pipe, &mut line).ok()?;
-        Self::parse(str::from_utf8(&line[..len]).ok()?)
+        Self::parse(worker, str::from_utf8(&line[..len]).ok()?)
     }
 
-    fn parse(line: &str) -> Option<Self> {
+    fn parse(worker: &str, line: &str) -> Option<Self> {
         let mut fields = Fields::of(line, WHAT, VERSION).ok()?;
         let pid = fields.number("pid").ok()?;
         let pid_namespace_tag = fields.number("namespace").ok()?;
         let cause = RefusalCause::from_number(fields.number("cause").ok()?);
-        Some(Self { pid, pid_namespace_tag, cause, difference: None, text: fields.optional_text("text").ok()? })
+        let text = fields.optional_text("text").ok()?;
+        Some(Self { worker: worker.to_owned(), pid, pid_namespace_tag, cause, difference: None, text })
     }
 
     fn line(&self) -> String {
@@ -136,7 +154,7 @@ pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &Worke
     // Whose refusal it is the scheduler knows.
     let (text, worker) = (error.to_string(), format!("{}: ", invitation.consumer_id()));
     let text = text.strip_prefix(&worker).unwrap_or(&text).to_owned();
-    let refusal = JoinRefusal::of(ProcessIdentity::current(), reason.cause(), text);
+    let refusal = JoinRefusal::of(invitation.consumer_id(), ProcessIdentity::current(), reason.cause(), text);
     let is_told = pipe.is_some_and(|pipe| rustix::io::write(&pipe, refusal.line().as_bytes()).is_ok());
     if !is_told {
         let _ = leave_refusal(invitation.broadcast_place(), Some(invitation.rank() as u32), reason);
@@ -155,34 +173,36 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const WORKER: &str = "tp-engine, rank 1";
+
     proptest! {
         #[test]
         fn a_refusal_is_what_its_line_says_and_a_pipe_takes_it_whole(pid: u32, pid_namespace_tag: u32, text: Option<String>) {
-            let cause = RefusalCause::TableFull;
-            let refusal = JoinRefusal { pid, pid_namespace_tag, cause, difference: None, text };
+            let (worker, cause) = (WORKER.to_owned(), RefusalCause::TableFull);
+            let refusal = JoinRefusal { worker, pid, pid_namespace_tag, cause, difference: None, text };
             prop_assert!(refusal.line().len() <= LINE_BYTES_MAX);
-            prop_assert_eq!(JoinRefusal::parse(&refusal.line()), Some(refusal));
+            prop_assert_eq!(JoinRefusal::parse(WORKER, &refusal.line()), Some(refusal));
         }
 
         #[test]
         fn no_bytes_of_a_child_make_the_scheduler_panic(line in "(myelon-refusal:2)?\\PC*") {
-            let _ = JoinRefusal::parse(&line);
+            let _ = JoinRefusal::parse(WORKER, &line);
         }
     }
 
     #[test]
     fn a_text_that_is_too_long_for_a_pipe_is_cut_between_characters() {
         let text = "\u{20ac}".repeat(LINE_BYTES_MAX);
-        let refusal = JoinRefusal::of(ProcessIdentity::current(), RefusalCause::Other, text.clone());
+        let refusal = JoinRefusal::of(WORKER.to_owned(), ProcessIdentity::current(), RefusalCause::Other, text.clone());
         assert!(refusal.line().len() <= LINE_BYTES_MAX);
-        let read = JoinRefusal::parse(&refusal.line()).unwrap();
+        let read = JoinRefusal::parse(WORKER, &refusal.line()).unwrap();
         assert!(read.text.is_some_and(|cut| text.starts_with(&cut) && !cut.is_empty()));
     }
 
     #[test]
     fn what_a_child_says_cannot_disguise_a_terminal_line() {
         let process = ProcessIdentity { pid: 7, ..ProcessIdentity::current() };
-        let refusal = JoinRefusal::of(process, RefusalCause::Other, "a\n\u{1b}[2J".to_owned());
-        assert_eq!(refusal.to_string(), "process 7 could not join: a\\n\\u{1b}[2J");
+        let refusal = JoinRefusal::of(WORKER.to_owned(), process, RefusalCause::Other, "a\n\u{1b}[2J".to_owned());
+        assert_eq!(refusal.to_string(), "tp-engine, rank 1: process 7 could not join: a\\n\\u{1b}[2J");
     }
 }

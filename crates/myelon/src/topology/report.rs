@@ -151,7 +151,7 @@ impl fmt::Display for WorkerReport {
                 }
                 write!(f, "; its place is kept")?;
             }
-            Situation::JoinFailed { refusal: Some(refusal), .. } => write!(f, " is not there: {refusal}")?,
+            Situation::JoinFailed { refusal: Some(refusal), .. } => write!(f, " is not there: {}", refusal.told())?,
             Situation::JoinFailed { status: Some(status), refusal: None } => {
                 write!(f, " is not there: the process that was started ended before it had joined: {status}")?;
             }

@@ -6,7 +6,7 @@
 
 use super::answer::Change;
 use super::child::StatusUnknown;
-use super::description::Topology;
+use super::description::{Topology, no_worker};
 use super::error::RestartError;
 use super::invitation::{INVITATION_VARIABLE, Parent};
 use super::launch::{Spawn, Workers};
@@ -18,7 +18,7 @@ use crate::transport::{BorrowedProducer, Format, Records, TransportError, Transp
 use disruptor_mp::__private::ends::HasProducer;
 use disruptor_mp::liveness::{NextStep, Refusal};
 use disruptor_mp::segment::fork_epoch;
-use disruptor_mp::{ConsumerInfo, Patience, Sequence};
+use disruptor_mp::{ConsumerInfo, Patience, Select, Sequence};
 use std::fmt;
 use std::io;
 use std::process::ExitStatus;
@@ -31,18 +31,17 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How often a report looks again because its worker has moved. A worker that moves each time gets on.
 const REPORT_LOOKS: usize = 8;
 
-/// How one worker that `launch` had started left.
+/// How one worker that `launch` had started left. Its text goes on after the worker's name.
 ///
 /// ```
-/// use myelon::topology::{Departure, SchedulerEnd};
+/// use myelon::topology::{Departure, SchedulerEnd, Topology};
 ///
-/// fn end(scheduler: SchedulerEnd) {
+/// fn end(topology: &Topology, scheduler: SchedulerEnd) {
 ///     for (rank, departure) in scheduler.close().into_iter().enumerate() {
 ///         match departure {
 ///             Departure::Exited { status } if status.success() => {}
-///             Departure::Exited { status } => eprintln!("rank {rank} has failed: {status}"),
-///             Departure::Killed { pid } => eprintln!("rank {rank}, process {pid}, has not left in time"),
-///             other => eprintln!("rank {rank}: {other:?}"),
+///             // tp-engine, rank 1 did not leave in time and was killed: process 4711
+///             other => eprintln!("{} {other}", topology.worker_consumer_id(rank)),
 ///         }
 ///     }
 /// }
@@ -69,6 +68,17 @@ pub enum Departure {
     StartedElsewhere,
 }
 
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { status } => write!(f, "has ended: {status}"),
+            Self::Ended { why } => write!(f, "has ended, and how cannot be known: {why}"),
+            Self::Killed { pid } => write!(f, "did not leave in time and was killed: process {pid}"),
+            Self::StartedElsewhere => f.write_str("was started by another process, which has to end it"),
+        }
+    }
+}
+
 /// The scheduler's end: it broadcasts, hears every worker, and looks after them.
 ///
 /// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone,
@@ -79,13 +89,13 @@ pub enum Departure {
 /// ```no_run
 /// use myelon::Patience;
 /// use myelon::topology::{SchedulerEnd, Topology, Whom, Workers};
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let topology: Topology = Topology::new("tp-engine", 2usize)?;
 /// let mut scheduler: SchedulerEnd = topology.launch(Workers::started_elsewhere())?;
 /// let step = scheduler.broadcast(b"a step", 1, Patience::Endless)?;
-/// let answers = scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_secs(2));
+/// let answers = scheduler.gather_for(step, Whom::All, Duration::from_secs(2));
 /// scheduler.close();
 /// # Ok(())
 /// # }
@@ -107,6 +117,8 @@ pub struct SchedulerEnd<F: Format = Records> {
     sent: (Sequence, Instant),
     /// Whom `gather` asks first when anybody will do, so that one who talks much does not drown the others.
     pub(super) turn: usize,
+    /// The wait of `gather` where the first answer of any worker will do.
+    pub(super) select: Select,
     /// Of the process whose end this is. A pid would not do: a forked child may have the same in a pid namespace of its
     /// own.
     fork_epoch: u32,
@@ -136,6 +148,7 @@ impl<F: Format> SchedulerEnd<F> {
             last_look: Instant::now(),
             sent: (-1, Instant::now()),
             turn: 0,
+            select: Select::new(),
             fork_epoch: fork_epoch(),
         })
     }
@@ -149,8 +162,8 @@ impl<F: Format> SchedulerEnd<F> {
     /// # Errors
     /// `Publish` with `ConsumerDied` if the ring is full and waits for a dead worker: [restart](Self::restart) it, or
     /// close. `RequiredConsumer` for managed patience; `Full`, `TooLarge`, and so on.
-    pub fn broadcast(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        let sent = self.broadcast_mut().send(bytes, kind, patience);
+    pub fn broadcast(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
+        let sent = self.broadcast_mut().send(bytes, kind, patience.into());
         self.note_sent();
         sent
     }
@@ -186,8 +199,9 @@ impl<F: Format> SchedulerEnd<F> {
         mut send: impl FnMut(&mut TransportProducer<F>) -> TransportResult<Sequence>,
     ) -> Result<Sequence, UrgentError> {
         let after = Some(self.last_broadcast()).filter(|step| *step >= 0);
+        let session = self.label().to_owned();
         let (Some(urgent), Some(broadcast)) = (&mut self.urgent, &self.broadcast) else {
-            return Err(UrgentError::NoLane { session: self.topology.label().to_owned() });
+            return Err(UrgentError::NoLane { session });
         };
         urgent.set_in_reply_to(after);
         for is_last in [false, true] {
@@ -202,12 +216,12 @@ impl<F: Format> SchedulerEnd<F> {
                     }
                 }
                 Err(TransportError::Full) => break,
-                answer => return answer.map_err(UrgentError::from),
+                answer => return answer.map_err(|source| UrgentError::Transport { session, source: Box::new(source) }),
             }
         }
         let mut report = urgent.stall_report();
         report.next = NextStep::GiveUp;
-        Err(UrgentError::UrgentFull { report: Box::new(report) })
+        Err(UrgentError::UrgentFull { session, report: Box::new(report) })
     }
 
     /// The workers, with their pids, that are there and do not read the urgent lane that there is. A worker joins the
@@ -245,6 +259,11 @@ impl<F: Format> SchedulerEnd<F> {
         self.broadcast.as_mut().expect("a topology is open until it is closed, which takes it")
     }
 
+    /// What the session is called.
+    pub(super) fn label(&self) -> &str {
+        self.topology.label()
+    }
+
     /// How many workers there are.
     pub fn worker_count(&self) -> usize {
         self.peers.len()
@@ -252,9 +271,9 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// Refuses a rank that no worker has, in the words of the caller's line.
     #[track_caller]
-    pub(super) fn check_rank(&self, rank: usize) {
+    pub(crate) fn check_rank(&self, rank: usize) {
         let count = self.worker_count();
-        assert!(rank < count, "there is no worker {rank}: the topology has {count}, with ranks from 0");
+        assert!(rank < count, "{}", no_worker(self.label(), rank, count));
     }
 
     /// The process of worker `rank` as it sees itself, if the worker lived when we last looked.
@@ -365,15 +384,15 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// First step: ends what is left of the old process.
     pub(crate) fn kill_worker(&mut self, rank: usize) -> Result<(), RestartError> {
-        if self.is_forked() {
-            return Err(RestartError::Forked);
-        }
-        if self.spawn.is_none() {
-            return Err(RestartError::StartedElsewhere);
-        }
         // Also says that there is such a rank.
         self.topology.invitation(rank)?;
         let worker = || self.topology.worker_consumer_id(rank);
+        if self.is_forked() {
+            return Err(RestartError::Forked { worker: worker() });
+        }
+        if self.spawn.is_none() {
+            return Err(RestartError::StartedElsewhere { worker: worker() });
+        }
         match &mut self.peers[rank].started {
             Some(started) => {
                 started.process.kill().map_err(|source| RestartError::Os { worker: worker(), rank, source })

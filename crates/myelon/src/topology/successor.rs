@@ -4,13 +4,15 @@
 //! **May touch it:** the scheduler's thread.
 
 use super::answer::Change;
+use super::gather::left_until;
 use super::peer::Peer;
 use super::refusal::JoinRefusal;
 use super::report::WorkerReport;
 use super::scheduler::{LOOK_INTERVAL, SchedulerEnd};
 use crate::transport::Format;
+use disruptor_mp::Patience;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The pause between two looks at a worker that is there and cannot be heard yet: it makes its ring.
 const JOINING_INTERVAL: Duration = Duration::from_millis(1);
@@ -43,9 +45,12 @@ pub enum Arrival {
 }
 
 impl<F: Format> SchedulerEnd<F> {
-    /// Waits until `deadline` for worker `rank` to be there: for the successor of one that has died, after
+    /// Waits as long as `patience` says for worker `rank` to be there: for the successor of one that has died, after
     /// [`restart`](Self::restart) or started by another process. While it waits it sleeps between looks, some fifty a
     /// second.
+    ///
+    /// [`Endless`](Patience::Endless) waits until a process has joined as this worker, has failed to, or the place was
+    /// given up: also for a successor that is never started. `Managed` is the same, for a call that publishes nothing.
     ///
     /// What has become of the worker until then counts as told: [`gather`](Self::gather) and
     /// [`check_workers`](Self::check_workers) do not tell it again, except after `TimedOut`. Messages of the old
@@ -53,16 +58,16 @@ impl<F: Format> SchedulerEnd<F> {
     ///
     /// ```no_run
     /// use myelon::topology::{Arrival, Outcome, SchedulerEnd, Whom};
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     ///
     /// fn answer_of(scheduler: &mut SchedulerEnd, step: i64) -> Result<(), Box<dyn std::error::Error>> {
-    ///     let soon = || Instant::now() + Duration::from_secs(30);
-    ///     let mut answer = scheduler.gather_for(step, Whom::Rank(1), soon()).remove(0);
+    ///     const LONG: Duration = Duration::from_secs(30);
+    ///     let mut answer = scheduler.gather_for(step, Whom::Rank(1), LONG).remove(0);
     ///     if let Outcome::Died { .. } = answer.outcome {
     ///         scheduler.restart(1)?;
-    ///         if let Arrival::Joined { .. } = scheduler.wait_for(1, soon()) {
+    ///         if let Arrival::Joined { .. } = scheduler.wait_for(1, LONG) {
     ///             // Its successor gets the step again if the old process had not acknowledged it.
-    ///             answer = scheduler.gather_for(step, Whom::Rank(1), soon()).remove(0);
+    ///             answer = scheduler.gather_for(step, Whom::Rank(1), LONG).remove(0);
     ///         }
     ///     }
     ///     println!("{:?}", answer.outcome);
@@ -74,13 +79,14 @@ impl<F: Format> SchedulerEnd<F> {
     /// If there is no worker of that rank.
     /// Source: RFC 0016, "Waiting for a successor".
     #[track_caller]
-    pub fn wait_for(&mut self, rank: usize, deadline: Instant) -> Arrival {
+    pub fn wait_for(&mut self, rank: usize, patience: impl Into<Patience>) -> Arrival {
         self.check_rank(rank);
+        let deadline = patience.into().deadline();
         loop {
             if let Some(arrival) = self.arrival(rank) {
                 return arrival;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = left_until(deadline);
             if left.is_zero() {
                 return Arrival::TimedOut { report: Box::new(self.report(rank)) };
             }

@@ -19,10 +19,10 @@ use crate::transport::{
     BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportProducer, TransportResult,
 };
 use crate::typed_transport::TypedPublishError;
+use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{Patience, Sequence, or_end};
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Instant;
 
 impl<F: Format> Topology<F> {
     /// Says what travels: messages of type `B` to all workers, and of type `A` back. A program that was built for other
@@ -39,7 +39,7 @@ impl<F: Format> Topology<F> {
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
 /// use myelon::topology::{Topology, TypedScheduler, Whom, Workers};
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 ///
 /// #[myelon::message]
 /// struct Step(Vec<u32>);
@@ -52,7 +52,7 @@ impl<F: Format> Topology<F> {
 /// let topology = Topology::new("tp-engine", 2usize)?;
 /// let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(topology, Workers::started_elsewhere())?;
 /// let step = scheduler.broadcast(&Step(vec![1, 2]), 0, Patience::Endless)?;
-/// for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_secs(2)) {
+/// for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(2)) {
 ///     println!("rank {}: {:?}", answer.rank, answer.outcome); // the sum and its kind, or why there is none
 /// }
 /// # Ok(())
@@ -82,8 +82,13 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as there. Nothing was sent.
-    pub fn broadcast(&mut self, message: &B, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        let sent = send(self.raw.broadcast_mut(), &mut self.scratch, message, kind, patience);
+    pub fn broadcast(
+        &mut self,
+        message: &B,
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sequence, TypedPublishError> {
+        let sent = self.ring().send(message, kind, patience.into());
         self.raw.note_sent();
         Ok(sent?)
     }
@@ -95,7 +100,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// As there, and if it cannot be encoded. Nothing was sent.
     pub fn broadcast_urgent(&mut self, message: &B, kind: u8) -> Result<Sequence, UrgentError> {
         let Self { raw, scratch, .. } = self;
-        raw.send_urgent(|urgent| send(urgent, scratch, message, kind, Patience::Now))
+        raw.send_urgent(|ring| TypedRing { ring, scratch }.send(message, kind, Patience::Now))
     }
 
     /// [`SchedulerEnd::gather`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
@@ -103,9 +108,9 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// # Panics
     /// As there.
     #[track_caller]
-    pub fn gather(&mut self, whom: Whom, deadline: Instant) -> Vec<TypedAnswer<A>> {
-        let Self { raw, older, .. } = self;
-        raw.gather(whom, deadline).into_iter().map(|answer| TypedAnswer::of(answer, older)).collect()
+    pub fn gather(&mut self, whom: Whom, patience: impl Into<Patience>) -> Vec<TypedAnswer<A>> {
+        let answers = self.raw.gather(whom, patience);
+        self.read(answers)
     }
 
     /// [`SchedulerEnd::gather_for`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
@@ -113,16 +118,41 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// # Panics
     /// As there.
     #[track_caller]
-    pub fn gather_for(&mut self, step: Sequence, whom: Whom, deadline: Instant) -> Vec<TypedAnswer<A>> {
-        let Self { raw, older, .. } = self;
-        raw.gather_for(step, whom, deadline).into_iter().map(|answer| TypedAnswer::of(answer, older)).collect()
+    pub fn gather_for(&mut self, step: Sequence, whom: Whom, patience: impl Into<Patience>) -> Vec<TypedAnswer<A>> {
+        let answers = self.raw.gather_for(step, whom, patience);
+        self.read(answers)
+    }
+
+    /// The ring of the broadcasts, for messages of type `B`.
+    pub(crate) fn ring(&mut self) -> TypedRing<'_, B, F> {
+        TypedRing { ring: self.raw.broadcast_mut(), scratch: &mut self.scratch }
+    }
+
+    /// What the workers have answered, decoded.
+    pub(crate) fn read(&mut self, answers: Vec<Answer>) -> Vec<TypedAnswer<A>> {
+        answers.into_iter().map(|answer| TypedAnswer::of(answer, &self.older)).collect()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn end(&self) -> &SchedulerEnd<F> {
+        &self.raw
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn end_mut(&mut self) -> &mut SchedulerEnd<F> {
+        &mut self.raw
     }
 
     /// [`SchedulerEnd::broadcast`] of bytes, which the workers take for a message of type `B`.
     ///
     /// # Errors
     /// As there.
-    pub fn broadcast_raw(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+    pub fn broadcast_raw(
+        &mut self,
+        bytes: &[u8],
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> TransportResult<Sequence> {
         self.raw.broadcast(bytes, kind, patience)
     }
 
@@ -134,8 +164,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// # Panics
     /// As there.
     #[track_caller]
-    pub fn receive_raw(&mut self, rank: usize, deadline: Instant) -> Result<Message<'_, F>, Outcome> {
-        self.raw.receive(rank, deadline)
+    pub fn receive_raw(&mut self, rank: usize, patience: impl Into<Patience>) -> Result<Message<'_, F>, Outcome> {
+        self.raw.receive(rank, patience)
     }
 
     /// As [`SchedulerEnd::restart`].
@@ -151,8 +181,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// # Panics
     /// As there.
     #[track_caller]
-    pub fn wait_for(&mut self, rank: usize, deadline: Instant) -> Arrival {
-        self.raw.wait_for(rank, deadline)
+    pub fn wait_for(&mut self, rank: usize, patience: impl Into<Patience>) -> Arrival {
+        self.raw.wait_for(rank, patience)
     }
 
     /// As [`SchedulerEnd::check_workers`].
@@ -314,7 +344,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// # Errors
     /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it
     /// does not end every successor too.
-    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
         let Self { raw, scratch, older, copy, .. } = self;
         let Some(raw) = raw.next(patience)? else { return Ok(None) };
         copy.clear();
@@ -329,7 +359,10 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     ///
     /// # Errors
     /// As [`next`](Self::next), except that the topology was closed.
-    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
+    pub fn next_or_end(
+        &mut self,
+        patience: impl Into<Patience>,
+    ) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
@@ -343,9 +376,19 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         step: Sequence,
         answer: &A,
         kind: u8,
-        patience: Patience,
+        patience: impl Into<Patience>,
     ) -> Result<Sequence, TypedPublishError> {
-        Ok(send(self.raw.responses_to(step), &mut self.scratch, answer, kind, patience)?)
+        Ok(self.answering(step).send(answer, kind, patience.into())?)
+    }
+
+    /// The ring to answer the broadcast `step` in.
+    pub(crate) fn answering(&mut self, step: Sequence) -> TypedRing<'_, A, F> {
+        TypedRing { ring: self.raw.responses_to(step), scratch: &mut self.scratch }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn end_mut(&mut self) -> &mut WorkerEnd<F> {
+        &mut self.raw
     }
 
     /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same
@@ -363,7 +406,9 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
             let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
                 // It would be taken for the answer to the last step before it.
                 true => Ok(()),
-                false => Ok(send(raw.responses_mut(), scratch, &answer, kind, Patience::Endless).map(drop)?),
+                false => Ok(TypedRing { ring: raw.responses_mut(), scratch }
+                    .send(&answer, kind, Patience::Endless)
+                    .map(drop)?),
             });
             if let Err(error) = answered {
                 raw.release_unread();
@@ -377,7 +422,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     ///
     /// # Errors
     /// As there.
-    pub fn next_raw(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
+    pub fn next_raw(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Broadcast<'_, F>>> {
         self.raw.next(patience)
     }
 
@@ -485,8 +530,18 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as [`Broadcast::answer`]. Nothing was sent.
-    pub fn answer(&mut self, answer: &A, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        Ok(send(self.raw.responses_mut(), self.scratch, answer, kind, patience)?)
+    pub fn answer(
+        &mut self,
+        answer: &A,
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sequence, TypedPublishError> {
+        Ok(self.ring().send(answer, kind, patience.into())?)
+    }
+
+    /// The ring to answer it in.
+    pub(crate) fn ring(&mut self) -> TypedRing<'_, A, F> {
+        TypedRing { ring: self.raw.responses_mut(), scratch: self.scratch }
     }
 
     /// Gives it back without acknowledging it: the next call returns it again.
@@ -495,16 +550,37 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
     }
 }
 
-/// Encodes `message` in the ring, and again where the room turns out too small.
-fn send<T: Codec, F: Format>(
-    ring: &mut TransportProducer<F>,
-    scratch: &mut T::Scratch,
-    message: &T,
-    kind: u8,
-    patience: Patience,
-) -> TransportResult<Sequence> {
-    let size_hint = message.size_hint().min(ring.max_message_bytes());
-    ring.send_with(kind, size_hint, patience, |into| message.encode(scratch, into))
+/// A ring on loan in which messages of type `T` are sent.
+pub(crate) struct TypedRing<'a, T: Codec, F: Format> {
+    pub(crate) ring: &'a mut TransportProducer<F>,
+    scratch: &'a mut T::Scratch,
+}
+
+impl<T: Codec, F: Format> TypedRing<'_, T, F> {
+    /// Encodes `message` in the ring, and again where the room turns out too small.
+    pub(crate) fn send(&mut self, message: &T, kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        let Self { ring, scratch } = self;
+        let size_hint = message.size_hint().min(ring.max_message_bytes());
+        ring.send_with(kind, size_hint, patience, |into| message.encode(scratch, into))
+    }
+
+    /// Sends the message for which the last call found no room, as it was encoded then.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.ring.send_kept(kind, patience)
+    }
+}
+
+impl<T: Codec, F: Format> HasProducer for TypedRing<'_, T, F> {
+    type Carries = F::Carries;
+
+    fn base(&self) -> &ProducerBase<F::Carries> {
+        self.ring.base()
+    }
+
+    fn base_mut(&mut self) -> ProducerMut<'_, F::Carries> {
+        self.ring.base_mut()
+    }
 }
 
 impl<B: fmt::Debug, A: Codec, F: Format> fmt::Debug for TypedBroadcast<'_, B, A, F> {

@@ -1,27 +1,18 @@
 //! The urgent lane: a second ring from the scheduler to all workers, which a worker looks at first.
 //!
 //! **Lives here:** [`Lane`], a worker's end of it; [`UrgentHandle`], the same for another thread; [`UrgentError`].
-//! **Builds on:** the transport's consumers. **May touch it:** the worker's end, or the thread that has the handle.
+//! **Builds on:** the transport's consumers, `Select`. **May touch it:** the worker's end, or the thread that has the handle.
 //!
 //! What lies in the one ring and what lies in the other have no order, except that an urgent message says which
 //! broadcast was the last one before it.
 
+use super::gather::left_until;
 use super::leftovers::Leftovers;
 use crate::transport::{Format, Message, Records, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::liveness::StallReport;
-use disruptor_mp::{ConsumeError, Doorbell, Patience, or_end};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use disruptor_mp::{ConsumeError, Patience, Ready, Select, or_end};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-
-/// How often a worker with two lanes looks before it sleeps at both.
-const LOOKS_BEFORE_SLEEP: u32 = 64;
-
-/// The longest sleep: the death of a scheduler is to be named within 100 ms.
-const SLICE: Duration = Duration::from_millis(50);
-
-/// The nap where there are no doorbells.
-const NAP: Duration = Duration::from_millis(1);
+use std::time::Instant;
 
 /// Why an urgent message was not sent. Nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -35,80 +26,91 @@ pub enum UrgentError {
     },
     /// The lane is full of urgent messages that a worker has not taken. What is urgent is not waited for: the report
     /// says whose process to look at.
-    #[error("the urgent lane is full: {report}")]
+    #[error("{session}: the urgent lane is full: {report}")]
     UrgentFull {
+        /// The session's label.
+        session: String,
         /// Which worker holds it back.
         report: Box<StallReport>,
     },
     /// The message can never be sent, or the ring has ended.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
+    #[error("{session}: {source}")]
+    Transport {
+        /// The session's label.
+        session: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
 }
 
 /// A worker's end of the urgent lane.
 pub(super) struct Lane<F: Format> {
     pub(super) consumer: TransportConsumer<F>,
-    /// Those of the broadcasts and of this ring; made when first needed.
-    bells: Option<[Doorbell; 2]>,
+    /// Waits for the broadcasts and for this ring.
+    select: Select,
+    /// Whether nothing will come in this ring any more, and everything in it was read.
+    has_ended: bool,
 }
 
 impl<F: Format> Lane<F> {
     pub(super) fn new(consumer: TransportConsumer<F>) -> Self {
-        Self { consumer, bells: None }
+        Self { consumer, select: Select::new(), has_ended: false }
     }
 
-    /// Waits until there is an urgent message (`true`), or a call for the next of the `broadcasts` with this patience
-    /// would answer at once.
-    pub(super) fn wait(&mut self, broadcasts: &mut TransportConsumer<F>, patience: Patience) -> bool {
+    /// Waits until there is an urgent message (`true`), or one of the `broadcasts`, or `patience` is at its end.
+    ///
+    /// # Errors
+    /// Why there will be no broadcast; and what is said of the broadcasts once.
+    pub(super) fn wait(
+        &mut self,
+        broadcasts: &mut TransportConsumer<F>,
+        patience: Patience,
+    ) -> Result<bool, ConsumeError> {
         let deadline = patience.deadline();
-        let mut looks = 0;
+        // The broadcasts first: what was urgent before a broadcast is found by the second look, wherever this process
+        // was stopped.
+        let mut broadcast = is_there(broadcasts);
         loop {
-            // The broadcasts first: what was urgent before a broadcast is found by the second look, wherever this
-            // process was stopped. A look that does not wait hears of no death; so once we sleep, we ask.
-            let is_answered =
-                !is_silent(broadcasts) || (looks >= LOOKS_BEFORE_SLEEP && broadcasts.end_of_publishing().is_some());
-            if is_there(&mut self.consumer) {
-                return true;
+            let is_urgent = is_there(&mut self.consumer).is_ok_and(|is_there| is_there);
+            match broadcast {
+                // Said once, so it is said now. What is urgent stays where it is.
+                Err(error) if !error.is_end() => return Err(error),
+                _ if is_urgent => return Ok(true),
+                Ok(false) if !left_until(deadline).is_zero() => {}
+                answer => return answer.map(|_| false),
             }
-            if is_answered || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return false;
-            }
-            looks += 1;
-            match looks {
-                ..LOOKS_BEFORE_SLEEP => std::hint::spin_loop(),
-                _ => self.sleep(broadcasts, deadline),
-            }
+            let end = self.sleep(broadcasts, deadline);
+            // Of a scheduler that was killed only the kernel knows, which that wait has asked.
+            broadcast = end.map_or_else(|| is_there(broadcasts), Err);
         }
     }
 
-    /// Sleeps until one of the two rings is rung, or a slice is over.
-    fn sleep(&mut self, broadcasts: &mut TransportConsumer<F>, deadline: Option<Instant>) {
-        let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
-        if self.bells.is_none() {
-            self.bells = broadcasts.doorbell().and_then(|first| Ok([first, self.consumer.doorbell()?])).ok();
+    /// Sleeps until there is something in one of the two rings, or the patience is at its end; says what there is to
+    /// say of the broadcasts beside that.
+    fn sleep(&mut self, broadcasts: &mut TransportConsumer<F>, deadline: Option<Instant>) -> Option<ConsumeError> {
+        // A lane that has ended says so at each call; the end of the broadcasts is waited for without it.
+        let ready = match self.has_ended {
+            false => self.select.wait(&mut [broadcasts, &mut self.consumer], deadline),
+            true => self.select.wait(&mut [broadcasts], deadline),
+        };
+        let mut said = None;
+        for Ready { index, outcome, .. } in ready {
+            match (index, outcome) {
+                (0, outcome) => said = outcome.err(),
+                (_, outcome) => self.has_ended = outcome.is_err_and(|error| error.is_end()),
+            }
         }
-        let Some([first, second]) = &mut self.bells else { return std::thread::sleep(left.min(NAP)) };
-        // One that is not armed has something to say. A ring that has ended says so for ever, which the broadcasts' own
-        // end tells.
-        let is_urgent_over = self.consumer.end_of_publishing().is_some();
-        if !first.arm(broadcasts) || (!is_urgent_over && !second.arm(&mut self.consumer)) {
-            return;
-        }
-        let mut bells = [PollFd::new(first, PollFlags::IN), PollFd::new(second, PollFlags::IN)];
-        let timeout = Timespec::try_from(left.min(SLICE)).expect("a slice is short");
-        // An interrupted poll is a short one.
-        let _ = poll(&mut bells, Some(&timeout));
+        said
     }
 }
 
 /// Whether there is a message in the ring.
-fn is_there<F: Format>(ring: &mut TransportConsumer<F>) -> bool {
-    ring.wait_until_available(Patience::Now).is_ok()
-}
-
-/// Whether there is neither a message in the ring nor anything else to say.
-fn is_silent<F: Format>(ring: &mut TransportConsumer<F>) -> bool {
-    matches!(ring.wait_until_available(Patience::Now), Err(ConsumeError::TimedOut { .. }))
+fn is_there<F: Format>(ring: &mut TransportConsumer<F>) -> Result<bool, ConsumeError> {
+    match ring.wait_until_available(Patience::Now) {
+        Ok(()) => Ok(true),
+        Err(ConsumeError::TimedOut { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A worker's urgent messages for another thread, which hears them while the worker is busy with a broadcast:
@@ -167,15 +169,15 @@ impl<F: Format> UrgentHandle<F> {
     ///
     /// # Errors
     /// As [`WorkerEnd::next`](super::WorkerEnd::next).
-    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
-        self.consumer.next(patience)
+    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
+        self.consumer.next(patience.into())
     }
 
     /// [`next`](Self::next) for loops that end where the topology does.
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Consume(Closed)`.
-    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 }

@@ -158,12 +158,13 @@ impl<F: Format> WorkerEnd<F> {
     /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied`
     /// when it has died, with `Replaced` when another scheduler has taken its place, which has not taken in the workers
     /// of the first.
-    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Broadcast<'_, F>>> {
+        let patience = patience.into();
         let Self { broadcasts, responses, urgent, .. } = self;
         let Some(lane) = urgent else {
             return Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses, None)));
         };
-        match lane.wait(broadcasts, patience) {
+        match lane.wait(broadcasts, patience)? {
             true => Ok(lane.consumer.next(Patience::Now)?.map(|message| Broadcast::urgent_one(message, responses))),
             false => {
                 let urgent = Some(&mut lane.consumer);
@@ -183,7 +184,7 @@ impl<F: Format> WorkerEnd<F> {
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Consume(Closed)`.
-    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<Broadcast<'_, F>>> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Broadcast<'_, F>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
@@ -192,8 +193,14 @@ impl<F: Format> WorkerEnd<F> {
     ///
     /// # Errors
     /// As [`respond`](Self::respond).
-    pub fn answer(&mut self, step: Sequence, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.responses_to(step).send(bytes, kind, patience)
+    pub fn answer(
+        &mut self,
+        step: Sequence,
+        bytes: &[u8],
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> TransportResult<Sequence> {
+        self.responses_to(step).send(bytes, kind, patience.into())
     }
 
     /// Answers the broadcast that was handed out last, by [`next`](Self::next) or [`serve`](Self::serve), or the one
@@ -201,8 +208,8 @@ impl<F: Format> WorkerEnd<F> {
     ///
     /// # Errors
     /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
-    pub fn respond(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.responses.send(bytes, kind, patience)
+    pub fn respond(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
+        self.responses.send(bytes, kind, patience.into())
     }
 
     /// Leaves the topology before it is closed, and gives the place up: what was not acknowledged is lost to this rank,
@@ -317,7 +324,9 @@ impl Meeting<'_> {
                     return Err(WorkerJoinError::NoRing { worker: self.worker(), place, scheduler: self.parentage() });
                 }
                 Err(Hindrance::Refused(error)) if is_passing(&error) => MeetingPlace::Unusable(Box::new(error)),
-                Err(Hindrance::Refused(error)) => return Err(WorkerJoinError::Broadcast(error)),
+                Err(Hindrance::Refused(source)) => {
+                    return Err(WorkerJoinError::Broadcast { worker: self.worker(), source: Box::new(source) });
+                }
             };
             if !self.nap() {
                 let found = match found {
@@ -352,7 +361,9 @@ impl Meeting<'_> {
                     MeetingPlace::Ended { place: self.invitation.urgent_place(ring).untitled().to_string(), ending }
                 }
                 Err(Hindrance::Refused(error)) if is_passing(&error) => MeetingPlace::Unusable(Box::new(error)),
-                Err(Hindrance::Refused(error)) => return Err(WorkerJoinError::Urgent(error)),
+                Err(Hindrance::Refused(source)) => {
+                    return Err(WorkerJoinError::Urgent { worker: self.worker(), source: Box::new(source) });
+                }
             };
             if let Some(found) = ending(broadcasts) {
                 return Err(self.gone(found));
@@ -385,7 +396,9 @@ impl Meeting<'_> {
                 Ok(responses) => return Ok(responses),
                 // A worker of an earlier session, which has just been told to go.
                 Err(TransportError::Build(MultiProcessError::InUse { .. })) if self.nap() => {}
-                Err(error) => return Err(WorkerJoinError::Responses(error)),
+                Err(source) => {
+                    return Err(WorkerJoinError::Responses { worker: self.worker(), source: Box::new(source) });
+                }
             }
             if let Some(found) = ending(broadcasts) {
                 return Err(self.gone(found));

@@ -1,29 +1,9 @@
 //! Futures that are dropped before they are ready have done nothing.
 
-use crate::stage::{awaited, ends, in_either_runtime};
+use crate::stage::{awaited, ends, in_either_runtime, within};
 use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
 use myelon::transport::{AlignedFixedFrame, Format, Records};
-use std::future::Future;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
-
-/// What `future` answers within `polls` polls; dropped after them if it is not ready. So it is dropped at each of its await points,
-/// in the order in which it comes to them.
-async fn within<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    std::future::poll_fn(|context| {
-        while left > 0 {
-            left -= 1;
-            if let Poll::Ready(answer) = future.as_mut().poll(context) {
-                return Poll::Ready(Some(answer));
-            }
-        }
-        Poll::Ready(None)
-    })
-    .await
-}
 
 /// Receives with futures that are dropped all the time, while a thread sends through a ring that is now empty and now full.
 fn receive_with_drops<F: Format>(depth: usize) {

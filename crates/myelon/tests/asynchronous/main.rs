@@ -7,6 +7,7 @@
 //! | a message that awaits room is encoded for each look, or one that never fits is awaited | `room::*` |
 //! | a wait outlives the peer | `death::*` |
 //! | a message that a task holds is lost, or who waits for room to hold one sleeps on | `held::*` |
+//! | the types of a topology change any of it | `typed_topology::*` |
 //! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |
 #![deny(unsafe_code)]
 
@@ -20,3 +21,4 @@ mod plain_loop;
 mod room;
 mod stage;
 mod topology;
+mod typed_topology;

@@ -3,6 +3,9 @@
 use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
 use myelon::transport::{Format, FramedTransportConsumer, FramedTransportProducer, TransportBuilder};
 use myelon::{Place, WaitStrategy};
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 use testkit::watchdog::Watchdog;
 use tokio::runtime::{Builder, Runtime};
@@ -13,6 +16,23 @@ pub(crate) fn in_either_runtime(what: &str, test: impl Fn(&Runtime)) {
         let _watchdog = Watchdog::new(Duration::from_secs(60), what);
         test(&runtime.enable_all().build().unwrap());
     }
+}
+
+/// What `future` answers within `polls` polls; dropped after them if it is not ready. So it is dropped at each of its await points,
+/// in the order in which it comes to them.
+pub(crate) async fn within<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        while left > 0 {
+            left -= 1;
+            if let Poll::Ready(answer) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(answer));
+            }
+        }
+        Poll::Ready(None)
+    })
+    .await
 }
 
 /// The ends of a transport on the heap, whose consumer is called "worker".

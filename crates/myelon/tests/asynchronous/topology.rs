@@ -1,6 +1,7 @@
 //! Both ends of a topology as tasks of one thread: an end that blocks the thread blocks the other end, and the test
 //! with it.
 
+use myelon::Patience;
 use myelon::asynchronous::{AsyncScheduler, AsyncWorker};
 use myelon::topology::{Arrival, Outcome, SchedulerEnd, Topology, Whom, WorkerEnd, Workers};
 use std::future::Future;
@@ -200,5 +201,40 @@ fn what_is_urgent_is_heard_first_by_a_task_as_well() {
         assert_eq!(kind, 3);
         scheduler.close().await;
         assert!(worker.next().await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn an_awaited_gather_without_end_ends_when_each_worker_has_answered_died_or_left() {
+    let topology = topology(3);
+    let (scheduler, mut workers) = met(&topology);
+    on_one_thread(async {
+        let mut scheduler = AsyncScheduler::new(scheduler);
+        let step = scheduler.broadcast(b"a step", 1).await.unwrap();
+        let ending = tokio::spawn(async move {
+            workers.pop().unwrap().leave();
+            drop(workers.pop().unwrap());
+            let mut last = AsyncWorker::new(workers.pop().unwrap()).unwrap();
+            let mut broadcast = last.next().await.unwrap().unwrap();
+            broadcast.answer(b"an answer", 1).await.unwrap();
+            drop(broadcast);
+            last
+        });
+        let answers = scheduler.gather_for(step, Whom::All, Patience::Endless).await;
+        let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.outcome).collect();
+        assert!(
+            matches!(&outcomes[..], [Outcome::Message { .. }, Outcome::Died { .. }, Outcome::Left]),
+            "{outcomes:?}"
+        );
+        let last = ending.await.unwrap();
+        let dying = tokio::spawn(async move { drop(last) });
+        let answer = scheduler.gather(Whom::Any, Patience::Managed).await.remove(0);
+        assert!(matches!(answer.outcome, Outcome::Died { .. }) && answer.rank == 0, "{answer:?}");
+        dying.await.unwrap();
+        assert!(matches!(scheduler.wait_for(2, Patience::Endless).await, Arrival::Left));
+        let missing = scheduler.wait_for(0, Duration::from_millis(2)).await;
+        assert!(matches!(missing, Arrival::TimedOut { .. }), "{missing:?}");
+        let died = scheduler.gather(Whom::Rank(0), Patience::Now).await.remove(0);
+        assert!(matches!(died.outcome, Outcome::Died { .. }), "{died:?}");
     });
 }

@@ -25,6 +25,8 @@ fn every_end_message_and_answer_has_an_example_in_its_docs() {
             "Settings",
             // In the example of `AsyncConsumer::messages`.
             "AsyncMessages",
+            // Of the sealed traits; no program can name it.
+            "Bell",
             // In the example of `Outcome`.
             "Answer",
         ]

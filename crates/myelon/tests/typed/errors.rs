@@ -149,6 +149,6 @@ fn an_error_of_a_topology_names_the_reason_once() {
     let name = topology.layout().rpc_ring_name();
     let _stranger = FramedTransportProducer::<Records>::create(&name, 1 << 16).unwrap();
     let refused = topology.launch(Workers::started_elsewhere()).map(drop).unwrap_err();
-    assert!(matches!(refused, LaunchError::Broadcast(_)));
+    assert!(matches!(refused, LaunchError::Broadcast { .. }));
     assert_says_all_once(&refused, &["the broadcast ring could not be created", &name, "is in use by"]);
 }

@@ -129,7 +129,7 @@ impl Subject for BroadcastStep {
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         let launched = topology(&side.segment(0))?.launch(Workers::started_elsewhere());
         let end = launched.map_err(|error| match error {
-            LaunchError::Broadcast(error) => error.into(),
+            LaunchError::Broadcast { source, .. } => (*source).into(),
             error => failed(error),
         })?;
         let mut scheduler = Questioner::new(Scheduler(end));

@@ -57,8 +57,12 @@ impl<S: Carries> ProducerBase<S> {
         Self { waiter: Waiter::new(strategy), side: ProducerSide::new(core, claim, spare, origin, selection) }
     }
 
-    /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at once:
-    /// so many are free, and a managed call has no consumer to wait for and no death to act on. If this is `true`, the
+    /// Whether a call with this `patience` that needs room for `size`, in the unit of users, would go on at once.
+    pub(super) fn has_room_for(&mut self, size: usize, patience: Patience) -> bool {
+        self.has_room_now(S::slots_for(size), patience)
+    }
+
+    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: so many are free, and a managed call has no consumer to wait for and no death to act on. If this is `true`, the
     /// slots stay free until something is published.
     #[inline]
     pub(super) fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {

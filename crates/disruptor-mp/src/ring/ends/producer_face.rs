@@ -108,12 +108,14 @@ macro_rules! producer_end_methods {
                 $in; ProducerEnd::last_published_sequence(self); self.base().last_published_sequence())
         }
 
-        /// Whether a call with this `patience` that needs `count` slots (of a ring of records: lines) would go on at
-        /// once: so many are free, and a managed call has no consumer to wait for and no death to act on. If this is
-        /// `true`, the slots stay free until something is published.
-        $($vis)* fn has_room_now(&mut self, count: usize, patience: $crate::Patience) -> bool {
+        /// Whether a call with this `patience` that needs room for `size` would go on at once: for so many slots, or,
+        /// in a ring of records, for a record of so many bytes, of which up to 32 are the prefix of a transport's
+        /// message. So much is free, and a managed call has no consumer to wait for and no death to act on. If this is
+        /// `true`, the room stays free until something is published.
+        $($vis)* fn has_room_now(&mut self, size: usize, patience: impl Into<$crate::Patience>) -> bool {
             $crate::__face_method!(
-                $in; ProducerEnd::has_room_now(self, count, patience); self.base_mut().0.has_room_now(count, patience))
+                $in; ProducerEnd::has_room_now(self, size, patience);
+                self.base_mut().0.has_room_for(size, patience.into()))
         }
 
         /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its
@@ -238,8 +240,7 @@ macro_rules! producer_end_methods {
         ///
         /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed
         /// only the kernel knows. Managed calls ask it when 5 ms have passed since they asked last, by a clock that
-        /// goes in steps of a few milliseconds. They look at that clock after 16 events (or lines of a ring of
-        /// records), and while the 5 ms are not over after twice as many each time, up to half of the ring. So once
+        /// goes in steps of a few milliseconds. They look at that clock after 16 events (or 1 KiB of records), and while the 5 ms are not over after twice as many each time, up to half of the ring. So once
         /// those milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16
         /// before it is known; a fast one, or one that has just become slow, at most half of the ring. To know it
         /// sooner, or without publishing: [`watch_required_consumers`](Self::watch_required_consumers).

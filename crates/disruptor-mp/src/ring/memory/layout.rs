@@ -18,7 +18,7 @@ use crate::counters;
 use crate::ring::protocol::control::{Control, Entry};
 use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped, sealed};
 use crate::ring::protocol::records::course::Course;
-use crate::ring::protocol::records::word::LINE_BYTES;
+use crate::ring::protocol::records::word::{LINE_BYTES, lines_of};
 use crate::schema::{Event, Schema, slot_align};
 use crate::segment::{Blueprint, PlanError, SegmentPlan};
 use std::fmt;
@@ -71,6 +71,11 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     /// In what users say how large a ring is.
     #[doc(hidden)]
     const SIZE_UNIT: SizeUnit;
+
+    /// Slots, or lines, that are taken by `size` of what users count in: by so many slots, or by a record of so many
+    /// bytes with the line for the next header.
+    #[doc(hidden)]
+    fn slots_for(size: usize) -> usize;
 
     /// What a producer knows of its way through the ring, beside positions. Part of the end: whatever end a handle
     /// lends, it comes with its own.
@@ -140,6 +145,10 @@ impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
     const CAPACITY_MIN: usize = 1;
     const SIZE_UNIT: SizeUnit = SizeUnit::EventSlots;
 
+    fn slots_for(size: usize) -> usize {
+        size
+    }
+
     type Course = ();
 
     fn schema() -> Schema {
@@ -166,6 +175,10 @@ impl Carries for Lines {
     // They are mapped twice in a row, by pages.
     const CAPACITY_MIN: usize = 64;
     const SIZE_UNIT: SizeUnit = SizeUnit::RecordBytes;
+
+    fn slots_for(size: usize) -> usize {
+        lines_of(size) as usize + 1
+    }
 
     type Course = Course;
 

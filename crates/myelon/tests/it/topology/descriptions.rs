@@ -1,7 +1,7 @@
 //! What cannot be a topology is refused where it is described, and not by a worker some seconds later.
 
 use super::actors::workers;
-use super::stage::Stage;
+use super::stage::{Stage, panic_of};
 use myelon::topology::{
     DEFAULT_RESPONSE_BYTES, INVITATION_VARIABLE, Invitation, LaunchError, Topology, Whom, WorkerEnd, Workers,
 };
@@ -22,17 +22,17 @@ fn refused<T>(answer: Result<T, impl ToString>) -> String {
 fn a_depth_that_no_ring_has_is_refused_when_it_is_given() {
     assert_eq!(
         refused(Frames::with_depths("engine", 2_usize, 4 << 20, 200_000)),
-        "the response ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 200000 were asked for; the next that is \
+        "engine: the response ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 200000 were asked for; the next that is \
          possible is 262144"
     );
     assert_eq!(
         refused(Topology::<Records>::with_depths("engine", 2_usize, usize::MAX, 4096)),
-        "the broadcast ring cannot be: a ring of records has 1 to 35184372088832 bytes, and 18446744073709551615 were asked for; the \
+        "engine: the broadcast ring cannot be: a ring of records has 1 to 35184372088832 bytes, and 18446744073709551615 were asked for; the \
          default size is 8388608"
     );
     assert_eq!(
         refused(Topology::<Records>::with_depths("engine", 2_usize, 4096, 0)),
-        "the depth of the response ring is 0: a ring has at least one slot, or one byte for records"
+        "engine: the depth of the response ring is 0: a ring has at least one slot, or one byte for records"
     );
     // Bytes of records are rounded up, in both processes.
     let topology = Topology::<Records>::with_depths("engine", 2_usize, 4 << 20, 200_000).unwrap();
@@ -44,7 +44,10 @@ fn a_depth_that_no_ring_has_is_refused_when_it_is_given() {
 fn a_content_tag_that_cannot_be_one_is_refused_before_a_worker_is_started() {
     let stage = Stage::new(1);
     let topology = stage.topology.clone().with_content_tags("step/1", "an\nanswer");
-    let text = "the response ring cannot be: \"an\\nanswer\" is no content tag, which has 1 to 256 bytes and no character that cannot be seen";
+    let text = format!(
+        "{}: the response ring cannot be: \"an\\nanswer\" is no content tag, which has 1 to 256 bytes and no character that cannot be seen",
+        stage.label()
+    );
     let started = Workers::spawned(|rank| panic!("worker {rank} was started"));
     let error = topology.launch(started).unwrap_err();
     assert!(matches!(error, LaunchError::Description(_)));
@@ -59,7 +62,7 @@ fn a_depth_that_comes_from_a_file_is_refused_before_a_worker_is_started() {
     let topology = Frames::with_depths("engine", 1_usize, 1024, 256).unwrap();
     let json = serde_json::to_string(&topology).unwrap().replace("1024", "1025");
     let read: Frames = serde_json::from_str(&json).unwrap();
-    let text = "the broadcast ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 1025 were asked for; the next that \
+    let text = "engine: the broadcast ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 1025 were asked for; the next that \
                 is possible is 2048";
     assert_eq!(refused(read.launch(Workers::started_elsewhere())), text);
 }
@@ -67,32 +70,17 @@ fn a_depth_that_comes_from_a_file_is_refused_before_a_worker_is_started() {
 #[test]
 fn a_rank_that_is_not_there_has_no_invitation() {
     let topology = Topology::new("engine", 2_usize).unwrap();
-    assert_eq!(refused(topology.invitation(5)), "there is no worker 5: the session has 2, with ranks from 0");
-    assert_eq!(refused(Topology::new("engine", 0_usize)), "a session has at least one worker, and 0 were asked for");
-}
-
-/// What the panic of `ask` says, and in which file it was.
-fn panic_of(ask: impl FnOnce()) -> (String, String) {
-    let file = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-    let (seen, here) = (std::sync::Arc::clone(&file), std::thread::current().id());
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().id() == here {
-            *seen.lock().unwrap() = panic.location().unwrap().file().to_owned();
-        } else {
-            before(panic);
-        }
-    }));
-    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)).unwrap_err();
-    drop(std::panic::take_hook());
-    let text = payload.downcast_ref::<String>().unwrap().clone();
-    let file = file.lock().unwrap().clone();
-    (text, file)
+    assert_eq!(refused(topology.invitation(5)), "engine: there is no worker 5: the session has 2, with ranks from 0");
+    assert_eq!(
+        refused(Topology::new("engine", 0_usize)),
+        "engine: a session has at least one worker, and 0 were asked for"
+    );
 }
 
 #[test]
 fn a_rank_that_no_worker_has_is_a_panic_in_the_callers_line_with_the_number_of_workers() {
     let stage = Stage::new(1);
+    let label = stage.label();
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
     let now = Instant::now();
     let step = scheduler.broadcast(b"a step", 1, Patience::Endless).unwrap();
@@ -106,10 +94,13 @@ fn a_rank_that_no_worker_has_is_a_panic_in_the_callers_line_with_the_number_of_w
         panic_of(|| drop(stage.topology.worker_consumer_id(5))),
     ];
     for (text, file) in panics {
-        assert_eq!(text, "there is no worker 5: the topology has 1, with ranks from 0");
+        assert_eq!(text, format!("{label}: there is no worker 5: the topology has 1, with ranks from 0"));
         assert!(file.ends_with("descriptions.rs"), "{file}");
     }
-    assert_eq!(refused(scheduler.restart(5)), "there is no worker 5: the session has 1, with ranks from 0");
+    assert_eq!(
+        refused(scheduler.restart(5)),
+        format!("{label}: there is no worker 5: the session has 1, with ranks from 0")
+    );
     drop(scheduler);
     stage.assert_nothing_left();
 }

@@ -14,6 +14,7 @@ mod stage;
 mod statuses;
 mod steps;
 mod successors;
+mod texts;
 mod titles;
 #[cfg(feature = "bincode")]
 mod typed;

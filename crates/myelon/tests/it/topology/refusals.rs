@@ -83,7 +83,7 @@ fn a_worker_by_hand_built_for_other_messages_says_so_in_the_ring() {
     let (missing, text) = missing(&tagged("step/2"), Workers::started_elsewhere());
     let refusal = refused(&missing);
     assert_eq!((refusal.pid, refusal.cause), (other.pid(), RefusalCause::OtherContent), "{text}");
-    other.wait_line("REFUSED the broadcast ring could not be joined");
+    other.wait_line(&format!("REFUSED {}, rank 0: the broadcast ring could not be joined: ", stage.label()));
     stage.assert_nothing_left();
 }
 
@@ -311,7 +311,7 @@ fn a_worker_by_hand_that_finds_the_table_full_says_so_in_the_ring() {
         let (missing, text) = launched.join().unwrap();
         let MissingState::Refused { refusal, .. } = &missing[1].state else { panic!("{text}") };
         assert_eq!((refusal.pid, refusal.cause), (late.pid(), RefusalCause::TableFull), "{text}");
-        late.wait_line("REFUSED the broadcast ring could not be joined");
+        late.wait_line(&format!("REFUSED {}, rank 1: the broadcast ring could not be joined: ", stage.label()));
         drop(strangers);
     });
     stage.assert_nothing_left();
@@ -326,7 +326,8 @@ fn a_worker_by_hand_for_which_no_place_is_kept_says_so_in_the_ring() {
     let producer = builder.with_max_consumers(1).with_consumer_prefix("cp").build_producer().unwrap();
     let strangers: Vec<_> = (0..myelon::PLACES_FOR_OTHERS).map(|number| stranger(&stage, number)).collect();
     let mut worker = by_hand("answers", &stage.topology.invitation(0).unwrap());
-    let said = worker.wait_line("REFUSED the broadcast ring could not be joined");
+    let said =
+        worker.wait_line(&format!("REFUSED {}, rank 0: the broadcast ring could not be joined: ", stage.label()));
     assert!(said.contains("finds no place: this ring keeps its places for ids that begin with `cp`"), "{said}");
     let refusal = producer.refusal(Some(0)).unwrap();
     assert_eq!((refusal.pid, refusal.cause), (worker.pid(), RefusalCause::TableFull));
@@ -380,7 +381,7 @@ fn a_label_that_is_in_use_is_refused_before_any_worker_is_started() {
         command("answers")
     };
     let second = of_label(stage.label(), 1).launch(Workers::spawned(spawn));
-    assert!(matches!(second, Err(LaunchError::Broadcast(_))) && starts.load(Ordering::Relaxed) == 0, "{second:?}");
+    assert!(matches!(second, Err(LaunchError::Broadcast { .. })) && starts.load(Ordering::Relaxed) == 0, "{second:?}");
 }
 
 #[test]
@@ -467,7 +468,7 @@ fn the_refusal_of_another_containers_first_process_does_not_hide_the_death_of_th
     let refused = hear("the refusal", &|change| matches!(change, Change::JoinFailed { .. }));
     let [(0, Change::JoinFailed { pid: 1, refusal: Some(refusal), .. })] = &refused[..] else { panic!("{refused:?}") };
     assert!(refusal.is_in_other_namespace());
-    assert!(refusal.to_string().starts_with("process 1 of another pid namespace could not join: "), "{refusal}");
+    assert!(refusal.to_string().contains(", rank 0: process 1 of another pid namespace could not join: "), "{refusal}");
     worker.kill_and_reap();
     let died = hear("the death of the worker", &|change| matches!(change, Change::Died { .. }));
     assert!(matches!(died[..], [(0, Change::Died { pid: 1, .. })]), "{died:?}");

@@ -72,11 +72,6 @@ pub(crate) fn of_label(label: &str, workers: usize) -> Topology {
     Topology::with_depths(label, workers, BROADCAST_BYTES, RESPONSE_BYTES).unwrap().with_rendezvous_timeout(PATIENCE)
 }
 
-/// When a wait that has gone wrong ends.
-pub(crate) fn soon() -> Instant {
-    Instant::now() + PATIENCE
-}
-
 /// A session whose workers' ends are driven by the test.
 pub(crate) fn in_one_process(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEnd>) {
     std::thread::scope(|scope| {
@@ -85,6 +80,11 @@ pub(crate) fn in_one_process(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEn
         let scheduler = topology.launch(Workers::started_elsewhere()).unwrap();
         (scheduler, joining.into_iter().map(|joined| joined.join().unwrap()).collect())
     })
+}
+
+/// When a wait that has gone wrong ends.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + PATIENCE
 }
 
 /// Broadcasts `text`, and expects it back from every worker in capitals.
@@ -127,4 +127,23 @@ pub(crate) fn is_dead(pid: u32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
     matches!(state, Some("Z" | "X"))
+}
+
+/// What the panic of `ask` says, and in which file it was.
+pub(crate) fn panic_of(ask: impl FnOnce()) -> (String, String) {
+    let file = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let (seen, here) = (std::sync::Arc::clone(&file), std::thread::current().id());
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() == here {
+            *seen.lock().unwrap() = panic.location().unwrap().file().to_owned();
+        } else {
+            before(panic);
+        }
+    }));
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)).unwrap_err();
+    drop(std::panic::take_hook());
+    let text = payload.downcast_ref::<String>().unwrap().clone();
+    let file = file.lock().unwrap().clone();
+    (text, file)
 }

@@ -389,7 +389,7 @@ fn an_answer_to_a_later_step_is_kept_for_the_call_that_asks_for_it() {
 }
 
 #[test]
-#[should_panic(expected = "step 0 was not broadcast: the last broadcast is -1")]
+#[should_panic(expected = ": step 0 was not broadcast: the last broadcast is -1")]
 fn waiting_for_answers_to_a_step_that_was_not_broadcast_is_a_mistake() {
     let stage = Stage::new(1);
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();

@@ -62,7 +62,9 @@ fn what_a_dead_worker_has_sent_comes_before_its_successor_that_was_waited_for() 
     scheduler.restart(0).unwrap();
     let arrival = scheduler.wait_for(0, soon());
     assert!(matches!(arrival, Arrival::Joined { .. }), "{arrival:?}");
-    assert_eq!(scheduler.report(0).answers_waiting, 1);
+    // The new process may have answered by now, too.
+    let waiting = scheduler.report(0).answers_waiting;
+    assert!((1..=2).contains(&waiting), "{waiting}");
     // One of the old process, one of the new; the step was not acknowledged.
     assert_eq!(said(&scheduler.gather(Whom::Rank(0), soon())[0]), "ONE");
     let again = scheduler.gather(Whom::Rank(0), soon()).remove(0);

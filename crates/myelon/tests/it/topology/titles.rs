@@ -71,17 +71,20 @@ fn what_a_worker_waits_for_and_what_it_is_refused_is_said_by_label_and_rank() {
     let text = error.to_string();
     assert!(text.starts_with(&format!("{label}, rank 1: no scheduler within ")), "{text}");
     let launched = hasty.launch(Workers::started_elsewhere()).unwrap_err().to_string();
-    assert!(launched.starts_with("after "), "{launched}");
+    assert!(launched.starts_with(&format!("{label}: after ")), "{launched}");
     assert!(launched.contains(&format!(" are missing: {label}, rank 0 (never seen; ")), "{launched}");
     assert!(launched.contains(&format!("), {label}, rank 1 (never seen; ")), "{launched}");
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
     let second = stage.topology.launch(Workers::started_elsewhere()).unwrap_err().to_string();
     let ring = stage.topology.layout().rpc_ring_name();
-    let in_use =
-        format!("the broadcast ring could not be created: {label} (shm:{ring}) is in use by producer process ");
+    let in_use = format!(
+        "{label}: the broadcast ring could not be created: {label} (shm:{ring}) is in use by producer process "
+    );
     assert!(second.starts_with(&in_use), "{second}");
     let mut other = by_hand("answers", &stage.topology.invitation(1).unwrap());
-    let refused = format!("REFUSED the broadcast ring could not be joined: {label} (shm:{ring}) could not be joined: ");
+    let refused = format!(
+        "REFUSED {label}, rank 1: the broadcast ring could not be joined: {label} (shm:{ring}) could not be joined: "
+    );
     other.wait_line(&refused);
     round(&mut scheduler, "still");
 }

@@ -1,11 +1,13 @@
 //! The urgent lane: what is urgent overtakes what is not, however full the other ring is.
 
-use super::actors::{by_hand, command, workers};
+use super::actors::{by_hand, command, scheduler, workers};
 use super::stage::{Stage, in_one_process, round, said, soon};
 use myelon::Patience;
 use myelon::topology::{Arrival, LaunchError, MissingState, SchedulerEnd, UrgentError, Whom, Workers};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use testkit::usage::Usage;
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
 /// The kind of a message that cancels.
@@ -61,11 +63,11 @@ fn a_full_urgent_lane_is_an_error_at_once_that_names_the_worker() {
         }
     };
     let (text, label) = (error.to_string(), stage.label());
-    let UrgentError::UrgentFull { report } = error else { panic!("{text}") };
+    let UrgentError::UrgentFull { report, .. } = error else { panic!("{text}") };
     assert_eq!(report.culprit.as_ref().map(|culprit| culprit.id.clone()), Some(format!("{label}, rank 1")));
     let ring = topology.layout().urgent_ring_name();
     assert!(
-        text.starts_with(&format!("the urgent lane is full: ring {label} (shm:{ring}): producer waits for ")),
+        text.starts_with(&format!("{label}: the urgent lane is full: ring {label} (shm:{ring}): producer waits for ")),
         "{text}"
     );
     assert!(text.contains(&format!("; {label}, rank 1 pid ")) && text.ends_with("; gives up"), "{text}");
@@ -205,4 +207,31 @@ fn another_thread_hears_what_is_urgent_while_the_handler_is_busy() {
     listener.join().unwrap();
     drop(worker);
     stage.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_that_waits_at_two_lanes_sleeps() {
+    let stage = Stage::new(2);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let mut hands: Vec<_> = (0..2).map(|rank| by_hand("answers", &topology.invitation(rank).unwrap())).collect();
+    let mut scheduler = scheduler(&stage, "does not, with an urgent lane");
+    scheduler.wait_line("WORKER");
+    // What counts is the processor time in a second of waiting, not when that second ends.
+    std::thread::sleep(Duration::from_millis(100));
+    let before: Vec<_> = hands.iter().map(|hand| Usage::of(hand.pid()).unwrap()).collect();
+    let began = Instant::now();
+    std::thread::sleep(Duration::from_secs(1));
+    let slices = began.elapsed().as_millis() as u64 / 50;
+    for (hand, before) in hands.iter().zip(before) {
+        let used = Usage::of(hand.pid()).unwrap().since(before);
+        println!("a worker used {:?} and went to sleep {} times", used.cpu, used.voluntary_switches);
+        assert!(used.cpu <= Duration::from_millis(150), "{used:?} of a second in which nothing happened");
+        // Once a slice, and no other thread sleeps for it.
+        assert!(used.voluntary_switches <= 2 * slices, "{used:?} in {slices} slices");
+    }
+    scheduler.kill_and_reap();
+    for hand in &mut hands {
+        hand.kill_and_reap();
+    }
+    stage.collect();
 }

@@ -1,10 +1,12 @@
 //! What waiting costs, and who is told what while somebody does not get on.
 
 use super::actors::{by_hand, command, scheduler};
-use super::stage::{Stage, round};
-use myelon::topology::Workers;
+use super::stage::{Stage, in_one_process, round, said, soon};
+use myelon::Patience;
+use myelon::topology::{Arrival, Outcome, Whom, WorkerEnd, Workers};
+use myelon::transport::Records;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::usage::Usage;
 use testkit::watchdog::{PATIENCE, Watchdog};
 
@@ -87,4 +89,78 @@ fn a_worker_behind_a_shell_is_met_and_told_of_the_end() {
         assert!(text.contains("Exited") && text.contains("(0)"), "{text}");
     }
     stage.assert_nothing_left();
+}
+
+#[test]
+fn a_gather_without_end_ends_when_each_worker_has_answered_died_or_left() {
+    for patience in [Patience::Endless, Patience::Managed] {
+        let _watchdog = Watchdog::new(PATIENCE * 2, "a gather without end");
+        let stage = Stage::new(3);
+        let (mut scheduler, mut workers) = in_one_process(&stage.topology);
+        let step = scheduler.broadcast(b"a step", 1, patience).unwrap();
+        let last = std::thread::spawn(move || {
+            for worker in &mut workers {
+                drop(worker.next(Patience::Endless).unwrap().unwrap());
+            }
+            workers.pop().unwrap().leave();
+            drop(workers.pop().unwrap());
+            workers[0].respond(b"an answer", 0, Patience::Endless).unwrap();
+            workers.pop().unwrap()
+        });
+        let answers = scheduler.gather_for(step, Whom::All, patience);
+        let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.outcome).collect();
+        let [Outcome::Message { bytes, .. }, Outcome::Died { .. }, Outcome::Left] = &outcomes[..] else {
+            panic!("{outcomes:?}")
+        };
+        assert_eq!(bytes, b"an answer");
+        // Whom there is nothing to wait for, nobody waits for; whichever of them is asked.
+        let answers = scheduler.gather_for(step, Whom::Any, patience);
+        let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.outcome).collect();
+        assert!(matches!(&outcomes[..], [Outcome::Answered, Outcome::Died { .. }, Outcome::Left]), "{outcomes:?}");
+        assert!(matches!(scheduler.receive(1, patience), Err(Outcome::Died { .. })));
+        assert!(matches!(scheduler.gather(Whom::Rank(2), patience)[0].outcome, Outcome::Left));
+        assert!(matches!(scheduler.wait_for(2, patience), Arrival::Left));
+        // The last of them dies while it is waited for, by whichever call.
+        let last = last.join().unwrap();
+        let dying = std::thread::spawn(move || drop(last));
+        let answer = scheduler.gather(Whom::Any, patience).remove(0);
+        assert!(matches!(answer.outcome, Outcome::Died { .. }) && answer.rank == 0, "{answer:?}");
+        dying.join().unwrap();
+        // A successor ends the wait for it.
+        let invitation = stage.topology.invitation(1).unwrap();
+        let successor = std::thread::spawn(move || WorkerEnd::<Records>::join(&invitation).unwrap());
+        assert!(matches!(scheduler.wait_for(1, patience), Arrival::Joined { .. }));
+        successor.join().unwrap().leave();
+    }
+}
+
+#[test]
+fn every_wait_of_a_topology_takes_a_moment_a_duration_or_a_patience() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "short waits");
+    let stage = Stage::new(1);
+    let (mut scheduler, mut workers) = in_one_process(&stage.topology.clone().with_urgent_lane());
+    let worker = &mut workers[0];
+    let short = Duration::from_millis(2);
+    let moment = || Instant::now() + short;
+    let timed_out = |outcome: &Outcome| matches!(outcome, Outcome::TimedOut);
+    let step = scheduler.broadcast(b"a step", 1, PATIENCE).unwrap();
+    assert!(timed_out(&scheduler.gather(Whom::Rank(0), short)[0].outcome));
+    assert!(timed_out(&scheduler.gather(Whom::Any, moment())[0].outcome));
+    assert!(timed_out(&scheduler.gather(Whom::All, Patience::Now)[0].outcome));
+    assert!(timed_out(&scheduler.gather_for(step, Whom::All, Patience::ManagedUntil(moment()))[0].outcome));
+    assert!(timed_out(&scheduler.gather_for(step, Whom::Any, short)[0].outcome));
+    assert!(timed_out(&scheduler.receive(0, short).unwrap_err()));
+    assert!(matches!(scheduler.wait_for(0, short), Arrival::Joined { .. }));
+    drop(worker.next(PATIENCE).unwrap().unwrap());
+    assert!(worker.next(moment()).unwrap_err().is_timed_out());
+    assert!(worker.next(short).unwrap_err().is_timed_out());
+    assert!(worker.next(Patience::Now).unwrap().is_none());
+    assert!(worker.next_or_end(short).unwrap_err().is_timed_out());
+    worker.respond(b"one", 0, short).unwrap();
+    worker.answer(step, b"two", 0, moment()).unwrap();
+    assert_eq!(said(&scheduler.gather(Whom::All, PATIENCE)[0]), "one");
+    assert_eq!(said(&scheduler.gather(Whom::All, soon())[0]), "two");
+    let mut urgent = worker.take_urgent().unwrap();
+    assert!(urgent.next(short).unwrap_err().is_timed_out());
+    assert!(urgent.next_or_end(moment()).unwrap_err().is_timed_out());
 }

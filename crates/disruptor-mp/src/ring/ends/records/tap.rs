@@ -63,7 +63,8 @@ impl RecordTap {
     /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits
     /// for the next one, as long as the ring has its name. Without the name none can come, and that is `Replaced` as
     /// well, except to `Patience::Now`, which reads the end in the ring and asks no process.
-    pub fn next(&mut self, patience: Patience) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
+        let patience = patience.into();
         let copy = |core: &mut TapReader<_>| core.copy_next_record(&mut self.copy);
         let copied = match patience {
             Patience::Now => self.end.look(copy)?,
@@ -77,7 +78,7 @@ impl RecordTap {
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Closed`.
-    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
 

@@ -1,0 +1,231 @@
+//! Topologies of types, awaited at both ends.
+
+use crate::stage::{in_either_runtime, within};
+use myelon::Patience;
+use myelon::asynchronous::{AsyncTypedScheduler, AsyncTypedWorker, AsyncWorker};
+use myelon::topology::{Arrival, Outcome, Topology, TypedScheduler, TypedWorker, Whom, WorkerEnd, Workers};
+use myelon::transport::{AlignedFixedFrame, Format, Records, TransportError};
+use myelon::typed_transport::TypedPublishError;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use testkit::watchdog::PATIENCE;
+use tokio::task::LocalSet;
+
+static ENCODED: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Step(Vec<u8>);
+
+impl serde::Serialize for Step {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Those of the test that counts.
+        if self.0.first() == Some(&0xC0) {
+            ENCODED.fetch_add(1, Ordering::Relaxed);
+        }
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Step {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Vec::<u8>::deserialize(deserializer)?))
+    }
+}
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Sum(u64);
+
+myelon::bincode_message!(Step);
+myelon::bincode_message!(Sum);
+
+type Ends<F> = (TypedScheduler<Step, Sum, F>, Vec<TypedWorker<Step, Sum, F>>);
+
+/// Both sides of a topology, met. Meeting blocks, so it is done before the runtime.
+fn met<F: Format>(topology: &Topology<F>) -> Ends<F> {
+    std::thread::scope(|scope| {
+        let join = |rank| TypedWorker::join_format(&topology.invitation(rank).unwrap()).unwrap();
+        let joining: Vec<_> = (0..topology.worker_count()).map(|rank| scope.spawn(move || join(rank))).collect();
+        let scheduler = TypedScheduler::launch(topology.clone(), Workers::started_elsewhere()).unwrap();
+        (scheduler, joining.into_iter().map(|joined| joined.join().unwrap()).collect())
+    })
+}
+
+fn topology<F: Format>(workers: usize, depth: usize) -> Topology<F> {
+    let topology = Topology::with_depths(&testkit::names::short(), workers, depth, depth).unwrap();
+    topology.with_rendezvous_timeout(PATIENCE)
+}
+
+fn sum_of(step: &Step) -> Sum {
+    Sum(step.0.iter().copied().map(u64::from).sum())
+}
+
+/// Adds until the scheduler closes the topology, and says how many steps it heard.
+async fn add<F: Format>(worker: TypedWorker<Step, Sum, F>) -> usize {
+    let mut worker = AsyncTypedWorker::new(worker).unwrap();
+    let mut heard = 0;
+    while let Some(mut broadcast) = worker.next().await.unwrap() {
+        let (sum, kind) = (sum_of(broadcast.message()), broadcast.kind());
+        broadcast.answer(&sum, kind).await.unwrap();
+        heard += 1;
+    }
+    heard
+}
+
+fn steps_go_out_and_sums_come_back<F: Format>(depth: usize) {
+    in_either_runtime("a typed topology", |runtime| {
+        let (scheduler, workers) = met(&topology::<F>(3, depth));
+        let tasks = LocalSet::new();
+        let workers: Vec<_> = workers.into_iter().map(|worker| tasks.spawn_local(add(worker))).collect();
+        runtime.block_on(tasks.run_until(async {
+            let mut scheduler = AsyncTypedScheduler::new(scheduler);
+            for round in 0..100_u8 {
+                let message = Step(vec![round; usize::from(round) * 7]);
+                let step = scheduler.broadcast(&message, round).await.unwrap();
+                let whom = if round % 2 == 0 { Whom::All } else { Whom::Rank(usize::from(round) % 3) };
+                for answer in scheduler.gather_for(step, whom, PATIENCE).await {
+                    assert_eq!((answer.outcome.unwrap(), answer.step), ((sum_of(&message), round), Some(step)));
+                }
+            }
+            scheduler.close().await;
+            for worker in workers {
+                assert_eq!(worker.await.unwrap(), 100);
+            }
+        }));
+    });
+}
+
+#[test]
+fn typed_steps_go_out_and_sums_come_back_in_either_format_and_runtime() {
+    steps_go_out_and_sums_come_back::<Records>(16 << 10);
+    steps_go_out_and_sums_come_back::<AlignedFixedFrame<112>>(64);
+}
+
+#[test]
+fn a_typed_broadcast_that_is_dropped_has_sent_nothing_and_one_that_awaits_room_is_encoded_once() {
+    in_either_runtime("typed broadcasts into a full ring", |runtime| {
+        let (scheduler, mut workers) = met(&topology::<Records>(1, 16 << 10));
+        runtime.block_on(async {
+            let mut scheduler = AsyncTypedScheduler::new(scheduler);
+            let filler = Step(vec![1; 3000]);
+            let mut filled = 0;
+            while within(1, scheduler.broadcast(&filler, 0)).await.is_some_and(|sent| sent.is_ok()) {
+                filled += 1;
+            }
+            let counted = Step(vec![0xC0; 3000]);
+            for polls in 0..24 {
+                assert!(within(polls, scheduler.broadcast(&counted, 1)).await.is_none());
+            }
+            ENCODED.store(0, Ordering::Relaxed);
+            // Many more looks than any message may have encodings.
+            let waiting = tokio::time::timeout(Duration::from_millis(50), scheduler.broadcast(&counted, 1));
+            waiting.await.expect_err("there is no room");
+            assert_eq!(ENCODED.load(Ordering::Relaxed), 1, "encoded for each look, or more");
+            let adding = tokio::spawn(add(workers.remove(0)));
+            let step = scheduler.broadcast(&Step(vec![2, 3]), 2).await.unwrap();
+            assert_eq!(step, filled, "a sequence was used up");
+            let answer = scheduler.gather_for(step, Whom::Rank(0), PATIENCE).await.remove(0);
+            assert_eq!(answer.outcome.unwrap(), (Sum(5), 2));
+            scheduler.close().await;
+            // Nothing of what was given up was heard.
+            assert_eq!(adding.await.unwrap(), usize::try_from(step + 1).unwrap());
+        });
+    });
+}
+
+#[test]
+fn a_typed_wait_that_is_dropped_has_taken_nothing_at_either_end() {
+    in_either_runtime("typed futures that are dropped", |runtime| {
+        let (scheduler, mut workers) = met(&topology::<Records>(1, 16 << 10));
+        runtime.block_on(async {
+            let mut scheduler = AsyncTypedScheduler::new(scheduler);
+            let mut worker = AsyncTypedWorker::new(workers.remove(0)).unwrap();
+            for round in 0..30_u8 {
+                let polls = u32::from(round) % 3;
+                assert!(within(polls, worker.next()).await.is_none(), "there is nothing yet");
+                let step = scheduler.broadcast(&Step(vec![round]), 1).await.unwrap();
+                assert!(within(polls, scheduler.gather_for(step, Whom::All, PATIENCE)).await.is_none());
+                // What was given back comes again, and one that a dropped future had in hand was not taken.
+                let broadcast = worker.next().await.unwrap().unwrap();
+                assert_eq!((broadcast.message(), broadcast.step()), (&Step(vec![round]), step));
+                broadcast.release_unread();
+                assert!(within(0, worker.next()).await.is_none());
+                let (message, step) = worker.next().await.unwrap().unwrap().into_message();
+                assert_eq!(message, Step(vec![round]));
+                worker.answer(step, &sum_of(&message), 3).await.unwrap();
+                let answer = scheduler.gather_for(step, Whom::Any, PATIENCE).await.remove(0);
+                assert_eq!(answer.outcome.unwrap(), (Sum(round.into()), 3));
+            }
+            scheduler.close().await;
+            assert!(worker.next().await.unwrap().is_none());
+        });
+    });
+}
+
+#[test]
+fn what_is_urgent_comes_first_with_its_type() {
+    in_either_runtime("a typed urgent lane", |runtime| {
+        let (mut scheduler, mut workers) = met(&topology::<Records>(1, 16 << 10).with_urgent_lane());
+        scheduler.broadcast(&Step(vec![1]), 1, Patience::Now).unwrap();
+        runtime.block_on(async {
+            let mut scheduler = AsyncTypedScheduler::new(scheduler);
+            let mut worker = AsyncTypedWorker::new(workers.remove(0)).unwrap();
+            scheduler.broadcast_urgent(&Step(vec![9]), 9).unwrap();
+            let first = worker.next().await.unwrap().unwrap();
+            assert_eq!((first.is_urgent(), first.message()), (true, &Step(vec![9])));
+            drop(first);
+            assert!(!worker.next().await.unwrap().unwrap().is_urgent());
+        });
+    });
+}
+
+#[test]
+fn a_broadcast_of_no_type_is_an_error_of_one_call_and_the_next_one_comes() {
+    in_either_runtime("a broadcast of no type", |runtime| {
+        let topology = topology::<Records>(1, 16 << 10).carrying::<Step, Sum>();
+        let (mut scheduler, worker) = std::thread::scope(|scope| {
+            let worker = scope.spawn(|| TypedWorker::<Step, Sum>::join(&topology.invitation(0).unwrap()).unwrap());
+            (topology.launch(Workers::started_elsewhere()).unwrap(), worker.join().unwrap())
+        });
+        // A step that is longer than its message.
+        scheduler.broadcast(&[255; 9], 1, Patience::Now).unwrap();
+        scheduler.broadcast(&[0; 8], 2, Patience::Now).unwrap();
+        runtime.block_on(async {
+            let mut worker = AsyncTypedWorker::new(worker).unwrap();
+            let error = worker.next().await.map(drop).unwrap_err();
+            assert!(matches!(error, TransportError::Codec(_)), "{error}");
+            let broadcast = worker.next().await.unwrap().unwrap();
+            assert_eq!((broadcast.message(), broadcast.kind()), (&Step(vec![]), 2));
+        });
+    });
+}
+
+#[test]
+fn an_answer_of_no_type_a_death_and_a_step_that_never_fits_are_told() {
+    in_either_runtime("an answer of no type", |runtime| {
+        let topology = topology::<Records>(1, 16 << 10);
+        let carrying = topology.clone().carrying::<Step, Sum>();
+        let (scheduler, worker) = std::thread::scope(|scope| {
+            let worker = scope.spawn(|| WorkerEnd::<Records>::join(&carrying.invitation(0).unwrap()).unwrap());
+            let scheduler = TypedScheduler::<Step, Sum>::launch(topology.clone(), Workers::started_elsewhere());
+            (scheduler.unwrap(), worker.join().unwrap())
+        });
+        runtime.block_on(async {
+            let mut scheduler = AsyncTypedScheduler::new(scheduler);
+            let mut worker = AsyncWorker::new(worker).unwrap();
+            let step = scheduler.broadcast(&Step(vec![4]), 1).await.unwrap();
+            worker.next().await.unwrap().unwrap().answer(&[], 1).await.unwrap();
+            let answer = scheduler.gather_for(step, Whom::Rank(0), PATIENCE).await.remove(0);
+            assert!(matches!(answer.outcome, Err(Outcome::Unreadable(TransportError::Codec(_)))), "{answer:?}");
+            // Refused at once, and not awaited.
+            let refused = scheduler.broadcast(&Step(vec![1; 1 << 20]), 1).await.unwrap_err();
+            let is_too_large = matches!(refused, TypedPublishError::Transport(TransportError::TooLarge { .. }));
+            assert!(is_too_large, "{refused:?}");
+            let dying = tokio::spawn(async move { drop(worker) });
+            let died = scheduler.gather(Whom::All, Patience::Endless).await.remove(0);
+            assert!(matches!(died.outcome, Err(Outcome::Died { .. })), "{died:?}");
+            dying.await.unwrap();
+            let missing = scheduler.wait_for(0, Duration::from_millis(2)).await;
+            assert!(matches!(missing, Arrival::TimedOut { .. }), "{missing:?}");
+        });
+    });
+}
