@@ -5,10 +5,10 @@
 
 use disruptor_mp::segment::fuzzing::Words;
 use disruptor_mp::{
-    MultiProcessError, Patience, Place, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder, StartAt,
-    WaitStrategy,
+    HeldRecord, MultiProcessError, Patience, Place, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder,
+    StartAt, WaitStrategy,
 };
-use fuzz::{Decisions, ENTRY_WORDS, TABLE_LEN};
+use fuzz::{Decisions, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ struct Scene {
     producer: Option<RecordProducer>,
     consumers: [Option<RecordConsumer>; TABLE_LEN + 1],
     tap: Option<RecordTap>,
+    /// Records out of their consumers' hands, which may have gone.
+    held: Vec<HeldRecord>,
     blocked: usize,
 }
 
@@ -49,7 +51,7 @@ impl Scene {
         let words = Words::open(&place).expect("a good ring");
         let tap = watch(&place);
         let consumers = Default::default();
-        let mut scene = Self { place, words, producer: Some(producer), consumers, tap, blocked: 0 };
+        let mut scene = Self { place, words, producer: Some(producer), consumers, tap, held: Vec::new(), blocked: 0 };
         scene.join(0, StartAt::Tail);
         scene
     }
@@ -71,7 +73,7 @@ impl Scene {
     }
 
     fn step(&mut self, decisions: &mut Decisions<'_>) {
-        match decisions.byte() % 16 {
+        match decisions.byte() % 17 {
             0..5 => self.overwrite(decisions),
             5..8 => self.produce(decisions),
             8..11 => self.consume(decisions),
@@ -81,11 +83,13 @@ impl Scene {
                 self.join(decisions.below(TABLE_LEN + 1), start);
             }
             13 => self.consumers[decisions.below(TABLE_LEN + 1)] = None,
+            15 => self.hold(decisions),
             14 => {
                 let Some(producer) = &mut self.producer else { return };
                 let _ = (producer.consumers(), producer.check_peers(), producer.is_consumed(decisions.below(8) as i64));
                 let _ = (producer.consumer_sequence("c1"), producer.evict_consumer("c2"));
                 let _ = (producer.stall_report().to_string(), producer.last_published_sequence());
+                let _ = producer.refusal(Some(decisions.byte().into())).map(|refusal| refusal.to_string());
             }
             _ => {
                 if self.producer.take().is_none() || decisions.byte() & 1 == 1 {
@@ -98,11 +102,29 @@ impl Scene {
         }
     }
 
+    /// Takes a record out of a consumer's hands, or releases one, or gives it back.
+    fn hold(&mut self, decisions: &mut Decisions<'_>) {
+        match decisions.byte() % 4 {
+            0..2 => {
+                let Some(consumer) = &mut self.consumers[decisions.below(TABLE_LEN + 1)] else { return };
+                self.held.extend(consumer.next_held(Patience::Now).ok().flatten());
+            }
+            _ if self.held.is_empty() => {}
+            choice => {
+                let held = self.held.swap_remove(decisions.below(self.held.len()));
+                assert!(held.len() <= RING_BYTES - 16, "a record longer than its ring");
+                let _ = held.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+                if choice == 2 {
+                    held.release();
+                }
+            }
+        }
+    }
+
     fn overwrite(&mut self, decisions: &mut Decisions<'_>) {
         let [control, table, _, slots] = self.words.sections();
         let index = match decisions.byte() % 8 {
-            0..2 => control.start + 16 * decisions.below(control.len() / 16) + decisions.below(4),
-            2..4 => table.start + ENTRY_WORDS * decisions.below(TABLE_LEN) + decisions.below(6),
+            0..4 => decisions.telling_word(&control, &table),
             // A commit word, or the number behind it.
             _ => slots.start + 8 * decisions.below(slots.len() / 8) + decisions.below(2),
         };

@@ -5,10 +5,10 @@
 
 use disruptor_mp::segment::fuzzing::Words;
 use disruptor_mp::{
-    Patience, Place, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, SharedConsumer, SharedProducer,
-    StartAt, Tap, WaitStrategy, attach_shared_consumer, build_shared_single_producer,
+    HeldEvent, Patience, Place, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, SharedConsumer,
+    SharedProducer, StartAt, Tap, WaitStrategy, attach_shared_consumer, build_shared_single_producer,
 };
-use fuzz::{CAPACITY, Decisions, ENTRY_WORDS, Sample, TABLE_LEN};
+use fuzz::{CAPACITY, Decisions, Sample, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,9 @@ struct Scene {
     producer: Option<SharedProducer<Sample>>,
     consumers: [Option<SharedConsumer<Sample>>; TABLE_LEN + 1],
     tap: Option<Tap<Sample>>,
+    /// Events out of their consumers' hands, which may have gone.
+    held: Vec<HeldEvent<Sample>>,
+    has_held: bool,
     published: u64,
     blocked: usize,
 }
@@ -60,6 +63,8 @@ impl Scene {
             producer: Some(producer),
             consumers: Default::default(),
             tap,
+            held: Vec::new(),
+            has_held: false,
             published: 0,
             blocked: 0,
         };
@@ -82,7 +87,7 @@ impl Scene {
 
     fn step(&mut self, decisions: &mut Decisions<'_>) {
         let operation = decisions.byte();
-        match operation % 16 {
+        match operation % 18 {
             0..5 => self.overwrite(decisions),
             5..8 => self.produce(decisions),
             8..12 => self.consume(decisions),
@@ -93,6 +98,8 @@ impl Scene {
             }
             13 => self.consumers[decisions.below(TABLE_LEN + 1)] = None,
             14 => self.look(decisions),
+            15 => self.hold(decisions),
+            16 => self.be_refused(decisions),
             _ => self.change_producer(decisions),
         }
     }
@@ -101,10 +108,7 @@ impl Scene {
         let [control, table, counters, slots] = self.words.sections();
         let choice = decisions.byte();
         let index = match choice % 8 {
-            // The first words of each of the four control lines and of each entry are those that decide.
-            0..3 => control.start + 16 * decisions.below(control.len() / 16) + decisions.below(4),
-            3..5 => table.start + ENTRY_WORDS * decisions.below(TABLE_LEN) + decisions.below(6),
-            5 => table.start + decisions.below(table.len()),
+            0..6 => decisions.telling_word(&control, &table),
             6 => slots.start + decisions.below(slots.len()),
             _ => counters.start + decisions.below(counters.len()),
         };
@@ -159,7 +163,9 @@ impl Scene {
             (0..3, _) => {
                 let before = consumer.current_sequence();
                 if let Some(event) = consumer.try_consume_next_leased() {
-                    assert_eq!(event.sequence(), before + 1, "a sequence was skipped or repeated");
+                    // What was given back comes before newer events.
+                    let is_next = event.sequence() == before + 1 || self.has_held;
+                    assert!(is_next, "a sequence was skipped or repeated");
                     let _ = (event.value, event.redeliveries());
                 }
             }
@@ -184,6 +190,32 @@ impl Scene {
         assert!(began.elapsed() < HANG, "consuming outlasted its deadline");
     }
 
+    /// Takes an event out of a consumer's hands, or releases one, or gives it back.
+    fn hold(&mut self, decisions: &mut Decisions<'_>) {
+        let choice = decisions.byte();
+        match choice % 4 {
+            0..2 => {
+                let Some(consumer) = &mut self.consumers[decisions.below(TABLE_LEN + 1)] else { return };
+                self.has_held = true;
+                self.held.extend(consumer.next_held(Patience::Now).ok().flatten());
+            }
+            _ if self.held.is_empty() => {}
+            choice => {
+                let held = self.held.swap_remove(decisions.below(self.held.len()));
+                let _ = (held.sequence(), held.value);
+                if choice == 2 {
+                    held.release();
+                }
+            }
+        }
+    }
+
+    /// A process of another build says who it is.
+    fn be_refused(&mut self, decisions: &mut Decisions<'_>) {
+        let builder = attach_shared_consumer::<u64>(self.place.clone(), 0).with_rank(decisions.byte().into());
+        assert!(builder.build_consumer().is_err(), "a ring of other events was joined");
+    }
+
     fn look(&mut self, decisions: &mut Decisions<'_>) {
         match decisions.byte() % 4 {
             0 => self.tap = attach_shared_consumer(self.place.clone(), 0).build_tap().ok(),
@@ -204,6 +236,9 @@ impl Scene {
                 let _ = (producer.is_consumed(decisions.below(8) as i64), producer.consumer_sequence("c1"));
                 let _ = (producer.evict_consumer("c2"), producer.stall_report().to_string());
                 let _ = producer.ring_counters().snapshot();
+                for rank in [None, Some(decisions.byte().into())] {
+                    let _ = producer.refusal(rank).map(|refusal| refusal.to_string());
+                }
             }
         }
     }

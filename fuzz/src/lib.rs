@@ -2,7 +2,9 @@
 #![deny(unsafe_code)]
 
 use disruptor_mp::event;
+use myelon::codec::Codec;
 use myelon::codec::rkyv_support::rkyv::util::AlignedVec;
+use std::ops::Range;
 
 #[path = "../../crates/myelon/tests/codec/messages.rs"]
 pub mod messages;
@@ -18,6 +20,18 @@ pub const TABLE_LEN: usize = 3;
 
 /// Words of one entry. Source: RFC 0011, "Layout".
 pub const ENTRY_WORDS: usize = 1024 / 8;
+
+/// Words of an entry that say more than where its consumer stands. Source: RFC 0011, "Layout".
+const TELLING_WORDS: [usize; 8] = [
+    19, // redelivered from
+    38, // redelivered until
+    39, // ending, also *awaited*
+    44, // refusal
+    45, // given back until
+    46, // held since
+    63, // row of the refusal
+    64, // the first word for a message that is released out of order
+];
 
 /// The event of the rings.
 #[event]
@@ -70,8 +84,7 @@ impl<'a> Decisions<'a> {
 
     /// A value for a word: one of those at which arithmetic goes wrong, a small step from `old`, or any.
     pub fn word(&mut self, old: u64) -> u64 {
-        const SPECIAL: [i64; 12] =
-            [0, 1, -1, 2, 3, 4, 5, i64::MAX, i64::MIN, i64::MAX - 1, i64::MAX - 4, i64::MAX / 2];
+        const SPECIAL: [i64; 12] = [0, 1, -1, 2, 3, 4, 5, i64::MAX, i64::MIN, i64::MAX - 1, i64::MAX - 4, i64::MAX / 2];
         let kind = usize::from(self.byte());
         match kind {
             0..64 => SPECIAL[kind % SPECIAL.len()] as u64,
@@ -79,6 +92,20 @@ impl<'a> Decisions<'a> {
             128..160 => old ^ 1 << (kind % 64),
             160..192 => old.rotate_left(32),
             _ => u64::from_le_bytes(self.array()),
+        }
+    }
+
+    /// A word of the control lines or of an entry that an end reads.
+    pub fn telling_word(&mut self, control: &Range<usize>, table: &Range<usize>) -> usize {
+        match self.byte() % 8 {
+            // The line of the claim limit, in which the refusals and the arrivals stand as well.
+            0 => control.start + 32 + self.below(16),
+            // The first words of each control line and of each entry are those that decide.
+            1..3 => control.start + 16 * self.below(control.len() / 16) + self.below(4),
+            3..5 => table.start + ENTRY_WORDS * self.below(TABLE_LEN) + self.below(6),
+            5 => table.start + ENTRY_WORDS * self.below(TABLE_LEN) + TELLING_WORDS[self.below(TELLING_WORDS.len())],
+            6 => table.start + ENTRY_WORDS * self.below(TABLE_LEN) + 47 + self.below(ENTRY_WORDS - 47),
+            _ => table.start + self.below(table.len()),
         }
     }
 
@@ -101,4 +128,25 @@ pub fn payload(input: &[u8]) -> Option<(AlignedVec<16>, usize)> {
     bytes.resize(offset, 0);
     bytes.extend_from_slice(content);
     Some((bytes, offset))
+}
+
+/// The content of the other codecs' messages, as postcard writes it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct PostcardOf<T>(pub T);
+
+myelon::postcard_message!(PostcardOf<messages::Step> = "Step/1");
+myelon::postcard_message!(PostcardOf<messages::Chain> = "Chain/1");
+myelon::postcard_message!(PostcardOf<messages::Everything> = "Everything/1");
+
+/// Decodes bytes that may be anything.
+///
+/// # Panics
+/// If what was decoded cannot be decoded again.
+pub fn decode<T: Codec>(bytes: &[u8]) {
+    match T::decode(bytes) {
+        Ok(message) => {
+            assert!(T::decode(&messages::encoded(&message)).is_ok(), "what was decoded cannot be decoded again");
+        }
+        Err(error) => drop(error.to_string()),
+    }
 }
