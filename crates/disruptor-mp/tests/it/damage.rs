@@ -9,6 +9,7 @@ use disruptor_mp::{
     attach_shared_consumer, plan_records,
 };
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// A ring of 64 in a file with a consumer that has read nothing, and a hand in it.
@@ -374,6 +375,37 @@ fn a_forged_number_costs_one_record() {
         assert_eq!(&seen[..3], [0, 1, -1], "{forged}");
         producer.publish(b"x", 0, 0, Patience::Now).unwrap();
         assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().sequence(), 5, "{forged}");
+    }
+}
+
+/// Its number was compared when the consumer came there.
+#[test]
+fn a_number_forged_where_a_consumer_stands_costs_nothing_and_ends_every_way_to_read() {
+    let _watchdog = watchdog();
+    let slots = plan_records(4096, DEFAULT_MAX_CONSUMERS).unwrap().slots.offset;
+    for (way, panics_first) in [("batch", false), ("handler", false), ("batch", true), ("handler", true)] {
+        let (dir, mut producer, mut consumer, _) = records();
+        for _ in 0..4 {
+            producer.publish(b"x", 0, 0, Patience::Now).unwrap();
+        }
+        assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().sequence(), 0);
+        if panics_first {
+            // From now on records are handed out one at a time.
+            let handled = AssertUnwindSafe(|| consumer.process_available(|_, _| panic!("a handler's")));
+            assert!(catch_unwind(handled).is_err());
+        }
+        let file = std::fs::File::options().write(true).open(dir.path().join("ring")).unwrap();
+        file.write_all_at(&77_u64.to_ne_bytes(), slots + 64 + 8).unwrap();
+        let mut seen = vec![];
+        match way {
+            "batch" => {
+                while let Some(batch) = consumer.next_batch(8, Patience::Now).unwrap() {
+                    seen.extend(batch.iter().map(|(_, meta)| meta.sequence));
+                }
+            }
+            _ => drop(consumer.process_available(|_, meta| seen.push(meta.sequence))),
+        }
+        assert_eq!(seen, [1, 2, 3], "by {way}, after a panic: {panics_first}");
     }
 }
 

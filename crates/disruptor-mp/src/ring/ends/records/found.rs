@@ -39,9 +39,17 @@ pub(super) fn look_at_next(consumer: &ConsumerSide<Lines>) -> Found {
 pub(super) fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
     // A record that was led to by a forged word has the number that its line had a lap ago.
     if !is_numbered(consumer.core.memory(), position, number) {
-        return Found::Damage;
+        return look_at_misnumbered(consumer, position, number, until);
     }
     look_at_numbered(consumer, position, number, until)
+}
+
+/// [`look_at`] where the line has another number. At our position it had the right one when we came there. What was
+/// stored there since says nothing, to no way of reading: what one finds and another does not is looked for forever.
+#[cold]
+#[inline(never)]
+fn look_at_misnumbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
+    if position == consumer.core.next() { look_at_numbered(consumer, position, number, until) } else { Found::Damage }
 }
 
 /// [`look_at`] where the number is known to be right.
