@@ -138,22 +138,37 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
 /// Launch before, or on a thread for what blocks: [`launch`](crate::topology::Topology::launch) waits for the workers.
 /// While a call waits, the workers are looked after as in a call that blocks.
 ///
-/// ```no_run
+/// ```
 /// use myelon::asynchronous::AsyncScheduler;
-/// use myelon::topology::{Outcome, SchedulerEnd, Whom};
+/// use myelon::prelude::*;
 /// use std::time::Duration;
 ///
-/// async fn run(scheduler: SchedulerEnd) -> Result<(), Box<dyn std::error::Error>> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let session = portable_shm_segment_name("doc");
+/// let topology: Topology = Topology::new(&session, 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let worker = std::thread::spawn(move || {
+/// #     let mut worker: WorkerEnd = WorkerEnd::join(&invitation).expect("a scheduler comes");
+/// #     worker.serve(|step, answers| answers.send(&step.to_ascii_uppercase(), 1, Patience::Endless).map(drop))
+/// # });
+/// let scheduler = topology.launch(Workers::started_elsewhere())?;
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// runtime.block_on(async {
 ///     let mut scheduler = AsyncScheduler::new(scheduler);
 ///     let step = scheduler.broadcast(b"a step", 1).await?;
-///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(2)).await {
-///         if let Outcome::Message { bytes, .. } = answer.outcome {
-///             println!("rank {}: {bytes:?}", answer.rank);
+///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(20)).await {
+///         match answer.outcome {
+///             Outcome::Message { bytes, .. } => assert_eq!(bytes, b"A STEP"),
+///             other => println!("rank {}: {other:?}", answer.rank), // it has died, left, or is late
 ///         }
 ///     }
 ///     scheduler.close().await;
-///     Ok(())
-/// }
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// })?;
+/// # worker.join().expect("the worker has not panicked")?;
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// Dropping it does what dropping the end does, and waits for the workers that it has started: [`close`](Self::close)
@@ -167,7 +182,7 @@ pub struct AsyncScheduler<S = SchedulerEnd> {
 
 /// A [`TypedScheduler`] that is awaited.
 ///
-#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::asynchronous::AsyncTypedScheduler;
 /// use myelon::topology::{TypedScheduler, Whom};

@@ -197,29 +197,41 @@ pub struct AsyncWorker<W = WorkerEnd> {
 
 /// A [`TypedWorker`] that is awaited.
 ///
-#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::asynchronous::AsyncTypedWorker;
-/// use myelon::topology::{Invitation, TypedWorker};
+/// use myelon::prelude::*;
 ///
-/// #[myelon::message]
+/// #[message]
 /// struct Step(Vec<u32>);
 ///
-/// #[myelon::message]
+/// #[message]
 /// struct Sum(u64);
 ///
-/// fn main() -> Result<(), Box<dyn std::error::Error>> {
-///     let worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment()?)?;
-///     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-///     runtime.block_on(async {
-///         let mut worker: AsyncTypedWorker<Step, Sum> = AsyncTypedWorker::new(worker)?;
-///         while let Some(mut broadcast) = worker.next().await? {
-///             let sum = broadcast.message().0.iter().copied().map(u64::from).sum();
-///             broadcast.answer(&Sum(sum), 0).await?;
-///         }
-///         Ok(())
-///     })
-/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let topology: Topology = Topology::new(&portable_shm_segment_name("doc"), 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let scheduler = std::thread::spawn(move || {
+/// #     let launched = TypedScheduler::<Step, Sum>::launch(topology, Workers::started_elsewhere());
+/// #     let mut scheduler = launched.expect("a worker comes");
+/// #     let step = scheduler.broadcast(&Step(vec![1, 2]), 0, Patience::Endless).expect("there is room");
+/// #     scheduler.gather_for(step, Whom::All, std::time::Duration::from_secs(20)).remove(0).outcome
+/// # });
+/// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
+/// let worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation)?;
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// runtime.block_on(async {
+///     let mut worker: AsyncTypedWorker<Step, Sum> = AsyncTypedWorker::new(worker)?;
+///     while let Some(mut broadcast) = worker.next().await? {
+///         let sum = broadcast.message().0.iter().copied().map(u64::from).sum();
+///         broadcast.answer(&Sum(sum), 0).await?;
+///     }
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// })?;
+/// # assert!(matches!(scheduler.join(), Ok(Ok((Sum(3), 0)))));
+/// # Ok(())
+/// # }
 /// ```
 pub type AsyncTypedWorker<B, A, F = Records> = AsyncWorker<TypedWorker<B, A, F>>;
 

@@ -12,7 +12,7 @@ use std::process::ExitStatus;
 
 /// Whose answer to wait for.
 ///
-/// ```no_run
+/// ```
 /// use myelon::topology::{SchedulerEnd, Whom};
 /// use std::time::{Duration, Instant};
 ///
@@ -52,7 +52,7 @@ pub struct Answer {
 /// What came of waiting for one worker. Messages that it has published come first, and its death or its leaving after
 /// them.
 ///
-/// ```no_run
+/// ```
 /// use myelon::Patience;
 /// use myelon::topology::{Outcome, SchedulerEnd, Whom};
 ///
@@ -121,7 +121,7 @@ pub enum Outcome {
 /// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an
 /// [`Outcome`].
 ///
-/// ```no_run
+/// ```
 /// use myelon::topology::{Change, SchedulerEnd};
 ///
 /// fn look_after(scheduler: &mut SchedulerEnd) {

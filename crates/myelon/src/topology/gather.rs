@@ -60,7 +60,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// answered before, are dropped and [counted](super::WorkerReport::unwanted); an answer to a later step is kept for
     /// the call that asks for it. A worker whose answer was handed out before gives [`Outcome::Answered`] at once.
     ///
-    /// ```no_run
+    /// ```
     /// use myelon::Patience;
     /// use myelon::topology::{Outcome, SchedulerEnd, Whom};
     /// use std::time::Duration;

@@ -86,17 +86,32 @@ impl fmt::Display for Departure {
 /// and says how each worker left. Workers that another program has started read what is left as well, and are not
 /// waited for.
 ///
-/// ```no_run
-/// use myelon::Patience;
-/// use myelon::topology::{SchedulerEnd, Topology, Whom, Workers};
+/// ```
+/// use myelon::prelude::*;
 /// use std::time::Duration;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let topology: Topology = Topology::new("tp-engine", 2usize)?;
+/// # let session = portable_shm_segment_name("doc");
+/// let topology: Topology = Topology::new(&session, 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let worker = std::thread::spawn(move || {
+/// #     let mut worker: WorkerEnd = WorkerEnd::join(&invitation).expect("a scheduler comes");
+/// #     worker.serve(|step, answers| answers.send(&step.to_ascii_uppercase(), 1, Patience::Endless).map(drop))
+/// # });
+/// // By hand or by a supervisor. `Workers::spawned` starts a process for each worker.
 /// let mut scheduler: SchedulerEnd = topology.launch(Workers::started_elsewhere())?;
+///
 /// let step = scheduler.broadcast(b"a step", 1, Patience::Endless)?;
-/// let answers = scheduler.gather_for(step, Whom::All, Duration::from_secs(2));
-/// scheduler.close();
+/// for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(20)) {
+///     match answer.outcome {
+///         Outcome::Message { bytes, .. } => assert_eq!(bytes, b"A STEP"),
+///         Outcome::Died { pid, .. } => eprintln!("process {pid} has died"), // a spawned one: `scheduler.restart(..)`
+///         Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)), // it lives, and why it is late
+///         other => println!("rank {}: {other:?}", answer.rank),
+///     }
+/// }
+/// scheduler.close(); // the workers hear that the topology is closed
+/// # worker.join().expect("the worker has not panicked")?;
 /// # Ok(())
 /// # }
 /// ```
@@ -172,7 +187,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// [with an urgent lane](Topology::with_urgent_lane). Never waits. The message [says](super::Broadcast::step) which
     /// broadcast was the last one before it: that is all that is certain of its place among them.
     ///
-    /// ```no_run
+    /// ```
     /// use myelon::topology::{SchedulerEnd, UrgentError};
     ///
     /// const CANCEL: u8 = 9;

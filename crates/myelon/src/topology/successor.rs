@@ -56,7 +56,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// [`check_workers`](Self::check_workers) do not tell it again, except after `TimedOut`. Messages of the old
     /// process that were not taken are still handed out, before those of the new one.
     ///
-    /// ```no_run
+    /// ```
     /// use myelon::topology::{Arrival, Outcome, SchedulerEnd, Whom};
     /// use std::time::Duration;
     ///

@@ -35,26 +35,36 @@ impl<F: Format> Topology<F> {
 
 /// A [`SchedulerEnd`] that broadcasts messages of type `B` and is answered in type `A`.
 ///
-#[cfg_attr(feature = "bincode", doc = "```no_run")]
+#[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
-/// use myelon::Patience;
-/// use myelon::topology::{Topology, TypedScheduler, Whom, Workers};
+/// use myelon::prelude::*;
 /// use std::time::Duration;
 ///
-/// #[myelon::message]
+/// #[message]
 /// struct Step(Vec<u32>);
 ///
-/// #[myelon::message]
-/// #[derive(Debug)]
+/// #[message]
+/// #[derive(Debug, PartialEq)]
 /// struct Sum(u64);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let topology = Topology::new("tp-engine", 2usize)?;
+/// # let session = portable_shm_segment_name("doc");
+/// let topology = Topology::new(&session, 1usize)?;
+/// # let invitation = topology.invitation(0)?;
+/// # let worker = std::thread::spawn(move || {
+/// #     let mut worker = TypedWorker::<Step, Sum>::join(&invitation).expect("a scheduler comes");
+/// #     worker.serve(|step, _kind| Ok::<_, TransportError>(Sum(step.0.iter().copied().map(u64::from).sum())))
+/// # });
 /// let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(topology, Workers::started_elsewhere())?;
 /// let step = scheduler.broadcast(&Step(vec![1, 2]), 0, Patience::Endless)?;
-/// for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(2)) {
-///     println!("rank {}: {:?}", answer.rank, answer.outcome); // the sum and its kind, or why there is none
+/// for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(20)) {
+///     match answer.outcome {
+///         Ok((sum, _kind)) => assert_eq!(sum, Sum(3)),
+///         Err(why) => println!("rank {}: {why:?}", answer.rank), // it has died, left, or is late
+///     }
 /// }
+/// scheduler.close();
+/// # worker.join().expect("the worker has not panicked")?;
 /// # Ok(())
 /// # }
 /// ```
