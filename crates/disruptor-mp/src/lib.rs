@@ -202,7 +202,7 @@ mod exports {
     pub use crate::ring::ends::select::{Ready, Select, Selectable, Source};
     pub use crate::ring::ends::tap::Tap;
     pub use crate::ring::identity::InvalidConsumerId;
-    pub use crate::ring::membership::{ConsumerInfo, JoinError};
+    pub use crate::ring::membership::JoinError;
     pub use crate::ring::memory::layout::{
         CAPACITY_MAX, Carries, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, SizeUnit, Slots, TABLE_LEN_MAX,
         plan,
@@ -212,6 +212,7 @@ mod exports {
     };
     pub use crate::ring::protocol::control::CONSUMER_ID_MAX_LEN;
     pub use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped};
+    pub use crate::ring::roster::ConsumerInfo;
     pub use crate::segment::{
         CreateOptions, GcOutcome, MmapTransportLayout, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, Place, gc,
         portable_shm_segment_name,

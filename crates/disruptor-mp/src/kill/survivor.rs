@@ -5,9 +5,10 @@
 
 use super::event::{Event, Seen};
 use crate::liveness::Ending;
-use crate::ring::membership::{self, PRODUCER_BYTE, entry_byte};
+use crate::ring::membership::{PRODUCER_BYTE, entry_byte};
 use crate::ring::memory::layout::Slots;
 use crate::ring::memory::mapped::Mapped;
+use crate::ring::roster;
 use crate::segment::{Access, Kind, Place, Segment};
 use crate::{ConsumeError, PublishError, SharedConsumer, SharedProducer, Tap};
 use std::sync::Arc;
@@ -242,7 +243,7 @@ impl LockWatch {
     /// Watches the lock of the consumer called `id`, which is held.
     pub(super) fn on_consumer(name: &str, id: &str) -> Self {
         let memory = Mapped::<Slots<Event>>::new(Arc::new(open(name)));
-        let index = membership::find(&memory, id).expect("the consumer is registered");
+        let index = roster::find(&memory, id).expect("the consumer is registered");
         Self::start(open(name), entry_byte(index))
     }
 

@@ -12,6 +12,7 @@
 //! place in the old ring goes only after the one in the new ring is taken. Source: RFC 0015, "Rolling upgrade".
 
 use super::membership::{self, entry_byte};
+use super::roster;
 use crate::liveness::ProcessIdentity;
 use crate::ring::memory::sections;
 use crate::ring::protocol::control::{Entry, NOTHING_DELIVERED, State};
@@ -93,7 +94,7 @@ pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
     let mut standing = Standing::GivenUp;
     for older in ancestors(segment).map_err(io::Error::other)? {
         let Some((index, entry)) = place_of(&older, id) else { continue };
-        match membership::ending_in(&older, entry, index)? {
+        match roster::ending_in(&older, entry, index)? {
             None => return Ok(Standing::There),
             // It is awaited there as well; those before that one tell.
             Some(Ending::Awaited) => {}

@@ -1,25 +1,21 @@
-//! Who is in the table: taking an entry, coming back to it, leaving it, and freeing those of the dead.
+//! A consumer's place in the table: taking it, coming back to it, leaving it.
 //!
-//! **Lives here:** [`Member`], [`join`], the [`roster`] of who is there. **Builds on:** `join` for the handshake,
-//! `segment` for the kernel's locks. **May touch it:** consumers for themselves; anybody for an entry whose lock byte
-//! it has taken.
+//! **Lives here:** [`Member`], [`join`]. **Builds on:** `join` for the handshake, `segment` for the kernel's locks. **May
+//! touch it:** consumers for themselves.
 //!
 //! An entry belongs to whoever holds its lock byte; the kernel drops the byte when its holder dies, so nothing here
 //! rests on a clock. Joining is one at a time, under the table's own byte: otherwise two could join under one id
 //! without seeing each other.
 
 use super::identity::ConsumerId;
-use super::lineage::{self, Standing};
-use crate::liveness::{HeldMessages, ProcessIdentity};
-use crate::ring::ends::pace::now_ns;
+use crate::liveness::ProcessIdentity;
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::control::{Entry, State, Status};
 use crate::ring::protocol::ending::Ending;
-use crate::ring::protocol::held::numbers_held;
 use crate::ring::protocol::join::{BeginningGone, StartAt, free, handshake};
 use crate::ring::protocol::memory::Memory;
-use crate::segment::{Claim, Fate, Segment, Spare};
+use crate::segment::{Claim, Fate, Segment};
 use crate::step;
 use crate::sync::primitive::Ordering;
 use std::io;
@@ -410,192 +406,6 @@ fn let_go(entry: &Entry, claim: Claim) {
     drop(claim);
     step!(EntryUnlocked);
     entry.writer.ring();
-}
-
-/// How the owner of entry `index` has gone; `None` if it has not.
-pub(crate) fn ending<S: Carries>(memory: &Mapped<S>, index: usize) -> io::Result<Option<Ending>> {
-    ending_in(memory.segment(), memory.entry(index), index)
-}
-
-pub(super) fn ending_in(segment: &Segment, entry: &Entry, index: usize) -> io::Result<Option<Ending>> {
-    let said = || entry.ending(entry.status());
-    if let Some(ending) = said() {
-        return Ok(Some(ending));
-    }
-    if segment.is_held(entry_byte(index))? {
-        return Ok(None);
-    }
-    // The lock was looked at after the word: an owner that let go in between has said so by now.
-    Ok(Some(said().unwrap_or(Ending::Killed)))
-}
-
-/// What became of an entry whose owner's lock was looked at.
-pub(crate) enum Fallen {
-    /// The owner is there, or the entry changed hands meanwhile.
-    No,
-    /// The owner has gone; nobody can come back for the entry, and it has been freed.
-    Freed(ConsumerInfo),
-    /// The owner has gone, and its place is kept for whoever comes back under its id.
-    Kept(ConsumerInfo),
-    /// It has none yet: the consumer lives, and reads the ring before this one.
-    Awaited,
-}
-
-/// Looks whether the owner of entry `index` has gone, and frees the entry if no consumer can come back for it. `gating`
-/// is the epoch in which the producer believes that the entry gates, whatever its status says.
-pub(crate) fn bury<S: Carries>(
-    memory: &Mapped<S>,
-    index: usize,
-    gating: Option<u64>,
-    spare: &mut Spare,
-) -> io::Result<Fallen> {
-    let entry = memory.entry(index);
-    let seen = entry.status();
-    if !seen.gates() && gating.is_none_or(|epoch| seen.epoch > epoch) {
-        if gating.is_some() {
-            // Given up, and it gates: its owner has not let go yet, or the kernel refuses to say so.
-            memory.segment().is_held(entry_byte(index))?;
-        }
-        return Ok(Fallen::No);
-    }
-    let Some(ending) = ending(memory, index)? else { return Ok(Fallen::No) };
-    let gone = ConsumerInfo { alive: false, ending: Some(ending), ..describe(memory, index) };
-    if seen.state == State::Active && !entry.member.is_generated() {
-        let gone = match ending {
-            Ending::Awaited => match lineage::standing(memory.segment(), &gone.id)? {
-                Standing::There => return Ok(if entry.status() == seen { Fallen::Awaited } else { Fallen::No }),
-                Standing::Kept(ending) => ConsumerInfo { ending: Some(ending), ..gone },
-                // Under the lock byte: it may have come over between the looks, and left the older ring.
-                Standing::GivenUp => {
-                    let freed = evict(memory, index, seen, gating, spare)?;
-                    let gone = ConsumerInfo { ending: Some(Ending::Left), ..gone };
-                    return Ok(if freed { Fallen::Freed(gone) } else { Fallen::No });
-                }
-            },
-            _ => gone,
-        };
-        // Not claimed: a rejoin may be about to take the byte. Same owner before and after the look at the lock, or we
-        // say nothing.
-        return Ok(if entry.status() == seen { Fallen::Kept(gone) } else { Fallen::No });
-    }
-    evict(memory, index, seen, gating, spare).map(|freed| if freed { Fallen::Freed(gone) } else { Fallen::No })
-}
-
-/// Frees entry `index` if it still has the owner that was `seen`, and that owner has gone.
-pub(crate) fn evict<S: Carries>(
-    memory: &Mapped<S>,
-    index: usize,
-    seen: Status,
-    gating: Option<u64>,
-    spare: &mut Spare,
-) -> io::Result<bool> {
-    let entry = memory.entry(index);
-    let Some(claim) = spare.claim(entry_byte(index))? else { return Ok(false) };
-    if entry.status() != seen {
-        return Ok(false);
-    }
-    let awaited = (entry.ending(seen) == Some(Ending::Awaited)).then(|| entry.member.id());
-    if let Some(id) = &awaited
-        && lineage::standing(memory.segment(), id)? == Standing::There
-    {
-        return Ok(false);
-    }
-    free(memory, index, gating.unwrap_or(0));
-    drop(claim);
-    if let Some(id) = awaited {
-        lineage::give_up(memory.segment(), &id);
-    }
-    Ok(true)
-}
-
-/// One consumer of a ring, as seen from outside. Positions go stale at once; `alive: false` stays so for this owner.
-///
-/// Its *owner* is an end in some process. A place under an id that its program chose stays when the owner goes, unless
-/// the owner gives it up; [`ending`](Self::ending) says how it went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConsumerInfo {
-    /// Its id.
-    pub id: String,
-    /// Whether we made the id.
-    pub id_is_generated: bool,
-    /// The application's rank, if it gave one.
-    pub rank: Option<u32>,
-    /// Who it is.
-    pub process: ProcessIdentity,
-    /// Counts the owners that this place has had: two answers with one number are about the same owner.
-    pub owner: u64,
-    /// Whether its owner is there: it holds the lock of its place, which the kernel drops when its process ends.
-    pub alive: bool,
-    /// How its owner went; `None` while it is there. Except for [`Killed`](Ending::Killed), the process may live.
-    pub ending: Option<Ending>,
-    /// The next sequence that it will read.
-    pub position: i64,
-    /// The end of what its application has been handed.
-    pub delivered: i64,
-    /// Which messages it [holds](crate::HeldEvent), if it holds any. Not known to a view that knows nothing of events.
-    pub held: Option<HeldMessages>,
-}
-
-/// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes
-/// somebody disappear. Looks at the whole table, whatever the high water says.
-pub(crate) fn roster<S: Carries>(memory: &Mapped<S>) -> Vec<ConsumerInfo> {
-    (0..memory.table_len()).filter_map(|index| info(memory, index)).collect()
-}
-
-/// Who is at `index`, if anybody gates there.
-pub(crate) fn info<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<ConsumerInfo> {
-    memory.entry(index).status().gates().then(|| describe(memory, index))
-}
-
-/// Who is at `index`, or was there last.
-pub(crate) fn describe<S: Carries>(memory: &Mapped<S>, index: usize) -> ConsumerInfo {
-    let info = describe_in(memory.segment(), memory.entry(index), index);
-    // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
-    let number = |position: i64| memory.number_at(position);
-    let held = held_in(memory, index);
-    ConsumerInfo { position: number(info.position), delivered: number(info.delivered), held, ..info }
-}
-
-/// Which messages the consumer in entry `index` holds.
-fn held_in<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<HeldMessages> {
-    let since_ns = memory.entry(index).member.held_since_ns.load(Ordering::Relaxed);
-    if since_ns == 0 {
-        return None;
-    }
-    let oldest_for = Duration::from_nanos(now_ns().saturating_sub(since_ns));
-    Some(HeldMessages { sequences: numbers_held(memory, index), oldest_for })
-}
-
-/// [`describe`] for whoever has the words of a ring without knowing its events.
-pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> ConsumerInfo {
-    loop {
-        let owner = entry.status().epoch;
-        let ending = ending_in(segment, entry, index).unwrap_or(None);
-        let position = entry.position.load(Ordering::Acquire);
-        let info = ConsumerInfo {
-            id: entry.member.id(),
-            id_is_generated: entry.member.is_generated(),
-            rank: entry.member.rank(),
-            process: entry.member.identity.load(),
-            owner,
-            alive: ending.is_none(),
-            ending,
-            position,
-            // Nothing was handed out yet, or what was is released.
-            delivered: entry.delivered.load(Ordering::Relaxed).max(position),
-            held: None,
-        };
-        // What is said of an owner that has gone must not be said of its successor. Owners change seldom.
-        if entry.status().epoch == owner {
-            return info;
-        }
-    }
-}
-
-/// The entry of the consumer called `id`, if it gates.
-pub(crate) fn find<S: Carries>(memory: &Mapped<S>, id: &str) -> Option<usize> {
-    (0..memory.table_len()).find(|&index| memory.entry(index).status().gates() && memory.entry(index).member.id() == id)
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub(crate) mod construct;
 #[allow(unsafe_code, reason = "makes a payload, which the algorithm hands out as a pointer, a reference")]
 pub(crate) mod ends;
 #[cfg(not(loom))]
+pub(crate) mod eviction;
+#[cfg(not(loom))]
 pub(crate) mod identity;
 #[cfg(not(loom))]
 pub(crate) mod lineage;
@@ -21,6 +23,8 @@ pub(crate) mod lineage;
 pub(crate) mod membership;
 #[cfg(not(loom))]
 pub(crate) mod refusal;
+#[cfg(not(loom))]
+pub(crate) mod roster;
 #[cfg(not(loom))]
 pub(crate) mod selection;
 #[cfg(not(loom))]

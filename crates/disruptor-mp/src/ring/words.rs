@@ -3,7 +3,8 @@
 //! **Lives here:** [`Words`]. **Builds on:** `segment`, `control`. **May touch it:** the views; they read, and the
 //! creator of a cursor on its own moves it.
 
-use super::membership::{self, ConsumerInfo, PRODUCER_BYTE};
+use super::membership::PRODUCER_BYTE;
+use super::roster::{self, ConsumerInfo};
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::ring::memory::sections;
 use crate::ring::protocol::control::{Control, Entry, NOTHING_DELIVERED};
@@ -151,7 +152,7 @@ impl Words {
             if !entry.status().gates() {
                 return None;
             }
-            let info = membership::describe_in(&self.segment, entry, index);
+            let info = roster::describe_in(&self.segment, entry, index);
             let mut delivered = 0;
             let position = self.number_of(|| {
                 // Before the position, so that the second of two looks at it vouches for this number too.

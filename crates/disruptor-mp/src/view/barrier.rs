@@ -6,7 +6,7 @@ use super::watch::{self, SharedCursorTrait, WatchError};
 use crate::Sequence;
 use crate::error::MultiProcessResult;
 use crate::ring::ends::patience::Patience;
-use crate::ring::membership::ConsumerInfo;
+use crate::ring::roster::ConsumerInfo;
 use crate::ring::words::Words;
 use crate::segment::{Place, Title};
 use std::fmt;

@@ -11,11 +11,11 @@ use crate::counters::CountersFile;
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::liveness::ProcessIdentity;
 use crate::ring::construct;
-use crate::ring::membership::{self, ConsumerInfo};
 use crate::ring::memory::layout::Slots;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::ring::protocol::memory::Memory;
+use crate::ring::roster::{self, ConsumerInfo};
 use crate::ring::words::Words;
 use crate::schema::{Event, Schema};
 use crate::segment::{Place, SegmentPlan, Title};
@@ -282,7 +282,7 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
 
     /// All consumers in the table, alive or dead.
     pub fn consumers(&self) -> Vec<ConsumerInfo> {
-        membership::roster(&self.memory)
+        roster::roster(&self.memory)
     }
 
     /// Slots that the producer may write before it has to wait for a consumer: all of them while there is none.

@@ -126,6 +126,13 @@ impl Stage {
     }
 }
 
+/// A stream with a writer of the first version, and a reader of all under the id `a`.
+fn scene() -> (Stage, Writer, TypedConsumer<Step>) {
+    let stage = Stage::new();
+    let (writer, reader) = (stage.writer(1), stage.reader("a"));
+    (stage, writer, reader)
+}
+
 /// The next messages of a reader, which are of `version` and have these numbers, and come for the first time.
 #[track_caller]
 fn expect<F: Format>(reader: &mut TypedConsumer<Step, F>, version: u8, numbers: std::ops::Range<u64>) {
@@ -140,9 +147,7 @@ fn expect<F: Format>(reader: &mut TypedConsumer<Step, F>, version: u8, numbers: 
 
 #[test]
 fn a_reader_drains_the_old_ring_and_goes_on_in_the_new_one_by_itself() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let mut reader = stage.reader("a");
+    let (stage, mut old, mut reader) = scene();
     (0..4).for_each(|number| old.publish(number));
     expect(&mut reader, 1, 0..1);
     old.hand_over();
@@ -162,9 +167,7 @@ fn a_reader_drains_the_old_ring_and_goes_on_in_the_new_one_by_itself() {
 
 #[test]
 fn a_reader_that_does_not_wait_goes_on_too() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let mut reader = stage.reader("a");
+    let (stage, mut old, mut reader) = scene();
     old.publish(0);
     old.hand_over();
     let mut new = stage.writer(3);
@@ -179,9 +182,7 @@ fn a_reader_that_does_not_wait_goes_on_too() {
 /// It stands between the last message of the old ring and the replacement, or sleeps there.
 #[test]
 fn a_reader_that_waits_in_the_old_ring_is_woken_and_goes_on() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let mut reader = stage.reader("a");
+    let (stage, mut old, mut reader) = scene();
     old.publish(0);
     let thread = std::thread::spawn(move || {
         let mut read = Vec::new();
@@ -353,9 +354,7 @@ fn an_id_that_was_away_for_several_upgrades_reads_all_rings_in_order() {
 
 #[test]
 fn the_new_ring_is_written_over_for_no_reader_that_has_not_come_over() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let mut reader = stage.reader("a");
+    let (stage, mut old, mut reader) = scene();
     old.publish(0);
     old.hand_over();
     let mut new = TypedProducer::<Step>::build(stage.builder(DEPTH)).unwrap();
@@ -381,9 +380,7 @@ fn the_new_ring_is_written_over_for_no_reader_that_has_not_come_over() {
 
 #[test]
 fn a_reader_that_never_comes_back_is_named_and_given_up_with_the_ring_that_was_kept_for_it() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let reader = stage.reader("a");
+    let (stage, mut old, reader) = scene();
     old.publish(0);
     drop(reader);
     old.hand_over();
@@ -408,9 +405,7 @@ fn a_reader_that_never_comes_back_is_named_and_given_up_with_the_ring_that_was_k
 
 #[test]
 fn a_reader_that_leaves_the_old_ring_is_not_waited_for_in_the_new_one() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let reader = stage.reader("a");
+    let (stage, mut old, reader) = scene();
     old.publish(0);
     old.hand_over();
     let mut new = TypedProducer::<Step>::build(stage.builder(DEPTH)).unwrap();
@@ -423,9 +418,7 @@ fn a_reader_that_leaves_the_old_ring_is_not_waited_for_in_the_new_one() {
 
 #[test]
 fn a_living_reader_of_the_old_ring_is_not_evicted_from_the_new_one() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let mut reader = stage.reader("a");
+    let (stage, mut old, mut reader) = scene();
     old.publish(0);
     old.hand_over();
     let mut new = TypedProducer::<Step>::build(stage.builder(DEPTH)).unwrap();
@@ -456,9 +449,7 @@ fn a_reader_that_does_not_know_the_new_version_reads_the_old_one_and_is_refused_
 
 #[test]
 fn what_is_read_after_an_upgrade_is_not_removed_under_those_who_read_it() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let mut reader = stage.reader("a");
+    let (stage, mut old, mut reader) = scene();
     old.publish(0);
     old.hand_over();
     let mut new = stage.writer(3);
@@ -523,9 +514,7 @@ fn a_ring_of_frames_is_upgraded_like_one_of_records() {
 
 #[test]
 fn the_new_ring_may_have_another_size() {
-    let stage = Stage::new();
-    let mut old = stage.writer(1);
-    let mut reader = stage.reader("a");
+    let (stage, mut old, mut reader) = scene();
     old.publish(0);
     old.hand_over();
     let mut new = Writer::<Records>::build(stage.builder(DEPTH * 4), 3);

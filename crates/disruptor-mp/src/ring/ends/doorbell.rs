@@ -1,15 +1,14 @@
 //! A consumer's doorbell: a descriptor that becomes readable when there may be an event, for loops that wait for many
 //! things.
 //!
-//! **Lives here:** [`Doorbell`]. **Builds on:** `sync::watcher`, whose thread sleeps at the ring's bell in the loop's
-//! stead. **May touch it:** whoever has the consumer.
+//! **Lives here:** [`Doorbell`]. **Builds on:** `descriptor`, whose thread sleeps at the ring's bell in the loop's stead.
+//! **May touch it:** the thread that has the consumer.
 
 use super::consumer_end::ConsumerBase;
 use super::consumer_face::ConsumerEnd;
+use super::descriptor::{Descriptor, is_a_descriptor};
 use crate::ring::memory::layout::Carries;
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_reader`: readable once after it was armed,
 /// when there is an event or the ring has ended.
@@ -43,12 +42,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// # }
 /// ```
 pub struct Doorbell {
-    watch: platform::Watch,
+    descriptor: Descriptor,
 }
+
+is_a_descriptor!(Doorbell);
 
 impl<S: Carries> ConsumerBase<S> {
     pub(super) fn doorbell(&self) -> io::Result<Doorbell> {
-        Ok(Doorbell { watch: platform::watch(self)? })
+        Ok(Doorbell { descriptor: platform::descriptor(self)? })
     }
 }
 
@@ -65,37 +66,13 @@ impl Doorbell {
     /// If `consumer` is not the one that the doorbell was made for, or, of a typed stream, the one that it has become
     /// by going on in the ring that has replaced its own.
     pub fn arm<C: ConsumerEnd + ?Sized>(&mut self, consumer: &mut C) -> bool {
-        platform::arm(&mut self.watch, consumer.base_mut().0)
-    }
-
-    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again
-    /// at once.
-    pub fn clear(&mut self) {
-        platform::clear(&self.watch);
-    }
-}
-
-impl AsFd for Doorbell {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.watch.as_fd()
-    }
-}
-
-impl AsRawFd for Doorbell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
-    }
-}
-
-impl fmt::Debug for Doorbell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Doorbell").field("fd", &self.as_raw_fd()).finish_non_exhaustive()
+        platform::arm(&mut self.descriptor, consumer.base_mut().0)
     }
 }
 
 #[cfg(target_os = "linux")]
 mod platform {
-    use super::ConsumerBase;
+    use super::{ConsumerBase, Descriptor};
     use crate::ring::ends::keeper::{Keeper, Standing};
     use crate::ring::membership::PRODUCER_BYTE;
     use crate::ring::memory::layout::Carries;
@@ -103,68 +80,29 @@ mod platform {
     use crate::ring::protocol::damage;
     use crate::ring::protocol::form::Form;
     use crate::ring::protocol::memory::Memory;
-    use crate::segment::{Fate, Segment};
+    use crate::segment::Fate;
     use crate::sync::bell::Bell;
     use crate::sync::primitive::AtomicU32;
-    use crate::sync::readable::Readable;
     use crate::sync::watched::Post;
-    use crate::sync::watcher;
     use std::io;
-    use std::os::fd::{AsFd, BorrowedFd};
     use std::sync::Arc;
 
-    pub(super) struct Watch {
-        watch: watcher::Watch,
-        readable: Arc<Readable>,
-        /// Which consumer it belongs to: each has mapped the ring for itself.
-        segment: Arc<Segment>,
+    pub(super) fn descriptor<S: Carries>(consumer: &ConsumerBase<S>) -> io::Result<Descriptor> {
+        Descriptor::new(Arc::clone(&consumer.side.keeper), consumer.side.core.memory().segment())
     }
 
-    pub(super) fn watch<S: Carries>(consumer: &ConsumerBase<S>) -> io::Result<Watch> {
-        let memory = consumer.side.core.memory();
-        let readable = Arc::new(Readable::new()?);
-        let rung = Arc::clone(&readable);
-        let watch = watcher::Watch::new(Box::new(Arc::clone(&consumer.side.keeper)), move || rung.set())?;
-        Ok(Watch { watch, readable, segment: Arc::clone(memory.segment()) })
-    }
-
-    pub(super) fn arm<S: Carries>(watch: &mut Watch, consumer: &mut ConsumerBase<S>) -> bool {
-        let memory = consumer.side.core.memory();
-        if !Arc::ptr_eq(&watch.segment, memory.segment()) {
+    pub(super) fn arm<S: Carries>(descriptor: &mut Descriptor, consumer: &mut ConsumerBase<S>) -> bool {
+        let segment = consumer.side.core.memory().segment();
+        if !descriptor.is_of(segment) {
             let is_successor = consumer.comes_from.is_some();
             assert!(is_successor, "the doorbell belongs to another consumer");
-            if watch.watch.is_ours() {
-                watch.watch.turn_to(Box::new(Arc::clone(&consumer.side.keeper)));
-            }
-            watch.segment = Arc::clone(memory.segment());
+            descriptor.turn_to(Arc::clone(&consumer.side.keeper), segment);
         }
-        let Watch { watch, readable, .. } = watch;
-        if !watch.is_ours() {
-            return false;
-        }
-        // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
-        readable.clear();
-        let has_event = consumer.side.look();
-        let next = consumer.side.core.next();
-        if has_event || watch.post().has_news(next) {
-            watch.disarm();
-            return false;
-        }
-        watch.arm(next);
-        true
-    }
-
-    pub(super) fn clear(watch: &Watch) {
-        // A forked child shares the eventfd with its parent, and must not take the parent's ring away.
-        if watch.watch.is_ours() {
-            watch.readable.clear();
-        }
-    }
-
-    impl AsFd for Watch {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.readable.as_fd()
-        }
+        descriptor.arm(|| {
+            let has_event = consumer.side.look();
+            let next = consumer.side.core.next();
+            (!has_event && !descriptor.post().has_news(next)).then_some(next)
+        })
     }
 
     impl<S: Carries> Post for Arc<Keeper<S>> {
@@ -202,30 +140,14 @@ mod platform {
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
-    use super::ConsumerBase;
-    use crate::ring::memory::layout::Carries;
-    use std::convert::Infallible;
+    use super::{Carries, ConsumerBase, Descriptor};
     use std::io;
-    use std::os::fd::{AsFd, BorrowedFd};
 
-    /// There is none.
-    pub(super) struct Watch(Infallible);
-
-    pub(super) fn watch<S: Carries>(_: &ConsumerBase<S>) -> io::Result<Watch> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub(super) fn descriptor<S: Carries>(_: &ConsumerBase<S>) -> io::Result<Descriptor> {
+        Descriptor::none()
     }
 
-    pub(super) fn arm<S: Carries>(watch: &mut Watch, _: &mut ConsumerBase<S>) -> bool {
-        match watch.0 {}
-    }
-
-    pub(super) fn clear(watch: &Watch) {
-        match watch.0 {}
-    }
-
-    impl AsFd for Watch {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            match self.0 {}
-        }
+    pub(super) fn arm<S: Carries>(descriptor: &mut Descriptor, _: &mut ConsumerBase<S>) -> bool {
+        descriptor.never()
     }
 }

@@ -23,12 +23,13 @@ use crate::liveness::{
     NextStep, RefusedCall, RequiredConsumerError, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig,
     StallReport, WaitingFor,
 };
+use crate::ring::eviction::Fallen;
 use crate::ring::identity::ConsumerId;
-use crate::ring::membership::{self, ConsumerInfo, Fallen};
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::memory::Memory;
+use crate::ring::roster::{self, ConsumerInfo};
 use crate::sync::companion::Companion;
 use crate::sync::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -348,12 +349,12 @@ impl<S: Carries> ProducerSide<S> {
         let required = &self.management.required[of];
         let index = match &required.met {
             Some(met) if met.is_there(&memory) => Some(met.index),
-            _ => membership::find(&memory, &required.id),
+            _ => roster::find(&memory, &required.id),
         };
         let Some(index) = index else { return Ok(self.nowhere(of)) };
         let status = memory.entry(index).status();
         let fallen = self.bury(index).map_err(|error| RequiredConsumerError::Os {
-            report: Box::new(self.refused(&membership::describe(&memory, index), &error)),
+            report: Box::new(self.refused(&roster::describe(&memory, index), &error)),
         })?;
         match fallen {
             Fallen::Kept(info) => Ok(Some(Missing::Gone { of, index, info: Box::new(info), kept: true })),
@@ -387,7 +388,7 @@ impl<S: Carries> ProducerSide<S> {
             (None, None) => return Some(Missing::NotMet),
         };
         // Its entry still says who it was, unless another has it by now.
-        let last = membership::describe(memory, index);
+        let last = roster::describe(memory, index);
         let is_last = last.id == required.id;
         let info = ConsumerInfo {
             id: required.id.clone(),
@@ -434,7 +435,7 @@ impl<S: Carries> ProducerSide<S> {
                 // Before it is let go: what comes back afterwards is in a later epoch, whichever entry it takes.
                 let mut epochs = epochs_of(self.core.memory());
                 epochs[index] = info.owner + 1;
-                if kept && let Some(index) = membership::find(self.core.memory(), &info.id) {
+                if kept && let Some(index) = roster::find(self.core.memory(), &info.id) {
                     let seen = self.core.entry(index).status();
                     self.evict(index, seen)
                         .map_err(|error| RequiredConsumerError::Os { report: Box::new(self.refused(info, &error)) })?;
@@ -550,10 +551,10 @@ impl Watcher {
             let mut counted = vec![None; ids.len()];
             while !flag.load(Ordering::Relaxed) {
                 for (id, counted) in ids.iter().zip(&mut counted) {
-                    let Some(index) = membership::find(&memory, id) else { continue };
+                    let Some(index) = roster::find(&memory, id) else { continue };
                     let owner = Some((index, memory.entry(index).status().epoch));
                     // An error from the kernel is no proof of anything; the next look asks again.
-                    if *counted != owner && matches!(membership::ending(&memory, index), Ok(Some(_))) {
+                    if *counted != owner && matches!(roster::ending(&memory, index), Ok(Some(_))) {
                         *counted = owner;
                         memory.control().gate.count_departure();
                     }

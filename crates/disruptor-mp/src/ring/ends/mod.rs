@@ -11,6 +11,7 @@ pub(crate) mod consumer;
 pub(crate) mod consumer_end;
 pub(crate) mod consumer_face;
 mod consumer_side;
+mod descriptor;
 pub(crate) mod doorbell;
 pub(crate) mod error;
 mod face;

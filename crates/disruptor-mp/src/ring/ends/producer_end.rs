@@ -10,11 +10,11 @@ use super::room::{Target, Watch};
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters};
 use crate::liveness::{NextStep, StallReport, WaitingFor};
-use crate::ring::membership::{self, ConsumerInfo};
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Sequencer;
+use crate::ring::roster::{self, ConsumerInfo};
 use crate::ring::selection::Selection;
 use crate::segment::{Claim, Place, Spare};
 use crate::sync::wait::{WaitStrategy, Waiter};
@@ -98,7 +98,7 @@ impl<S: Carries> ProducerBase<S> {
             && (!self.side.core.has_sentinel() || self.side.is_complete())
             && (0..self.side.core.memory().table_len())
                 .filter(|&index| self.side.core.gates(index))
-                .all(|index| membership::describe(self.side.core.memory(), index).position > sequence)
+                .all(|index| roster::describe(self.side.core.memory(), index).position > sequence)
     }
 
     pub(super) fn wait_until_consumed(&mut self, sequence: Sequence, patience: Patience) -> Result<(), PublishError> {
@@ -115,8 +115,8 @@ impl<S: Carries> ProducerBase<S> {
 
     pub(super) fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
         let memory = self.side.core.memory();
-        let index = membership::find(memory, id)?;
-        Some(membership::info(memory, index)?.position.saturating_sub(1))
+        let index = roster::find(memory, id)?;
+        Some(roster::info(memory, index)?.position.saturating_sub(1))
     }
 
     pub(super) fn wait_for_consumer(&self, id: &str, patience: Patience) -> bool {
@@ -155,7 +155,7 @@ impl<S: Carries> ProducerBase<S> {
     pub(super) fn check_peers(&mut self) -> Vec<ConsumerInfo> {
         let gone: Vec<_> = self.side.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
         for consumer in &gone {
-            if let Some(index) = membership::find(self.side.core.memory(), &consumer.id) {
+            if let Some(index) = roster::find(self.side.core.memory(), &consumer.id) {
                 // One that cannot be cleared away now is named again by the next call.
                 let _ = self.side.bury(index);
             }
@@ -164,7 +164,7 @@ impl<S: Carries> ProducerBase<S> {
     }
 
     pub(super) fn evict_consumer(&mut self, id: &str) -> std::io::Result<bool> {
-        match membership::find(self.side.core.memory(), id) {
+        match roster::find(self.side.core.memory(), id) {
             Some(index) => self.side.evict(index, self.side.core.entry(index).status()),
             None => Ok(false),
         }

@@ -11,13 +11,14 @@ use super::room::Blocked;
 use crate::Sequence;
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::liveness::monitor::Monitor;
+use crate::ring::eviction::{self, Fallen};
 use crate::ring::lineage;
-use crate::ring::membership::{self, ConsumerInfo, Fallen};
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::control::{ABANDONED, CLOSED, Status};
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::{Scan, Sequencer};
+use crate::ring::roster::{self, ConsumerInfo};
 use crate::ring::selection::Selection;
 use crate::segment::{Claim, Segment, Spare};
 use crate::step;
@@ -254,7 +255,7 @@ impl<S: Carries> ProducerSide<S> {
     /// The kernel refused to say, or to lock the entry. Nothing is concluded then.
     pub(super) fn bury(&mut self, index: usize) -> std::io::Result<Fallen> {
         let gating = self.core.gating_epoch(index);
-        let fallen = membership::bury(self.core.memory(), index, gating, &mut self.spare)?;
+        let fallen = eviction::bury(self.core.memory(), index, gating, &mut self.spare)?;
         if let Fallen::Freed(_) = &fallen {
             self.counters.freed.inc();
         }
@@ -264,7 +265,7 @@ impl<S: Carries> ProducerSide<S> {
     /// Takes the owner of entry `index` that was `seen` out of the table, if it has gone.
     pub(super) fn evict(&mut self, index: usize, seen: Status) -> std::io::Result<bool> {
         let gating = self.core.gating_epoch(index);
-        let evicted = membership::evict(self.core.memory(), index, seen, gating, &mut self.spare)?;
+        let evicted = eviction::evict(self.core.memory(), index, seen, gating, &mut self.spare)?;
         if evicted {
             self.counters.evicted.inc();
         }
@@ -300,7 +301,7 @@ impl<S: Carries> ProducerSide<S> {
 
     pub(super) fn is_joined(&self, id: &str) -> bool {
         let memory = self.core.memory();
-        membership::find(memory, id).and_then(|index| membership::info(memory, index)).is_some_and(|info| info.alive)
+        roster::find(memory, id).and_then(|index| roster::info(memory, index)).is_some_and(|info| info.alive)
     }
 
     pub(super) fn publish_error(&mut self, blocked: Blocked) -> PublishError {
@@ -323,7 +324,7 @@ impl<S: Carries> ProducerSide<S> {
 
     /// All consumers in the table, alive or dead.
     pub(super) fn consumers(&self) -> Vec<ConsumerInfo> {
-        membership::roster(self.core.memory())
+        roster::roster(self.core.memory())
     }
 
     /// The segment's own facts: name, sizes, creator, generation.

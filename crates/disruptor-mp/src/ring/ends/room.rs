@@ -11,13 +11,15 @@ use crate::liveness::{
     Culprit, NextStep, RefusedCall, RequiredConsumerAlert, RequiredConsumerFailureAction, StallReport, StartUpBuffer,
     WaitingFor,
 };
-use crate::ring::membership::{self, ConsumerInfo, Fallen};
+use crate::ring::eviction::Fallen;
+use crate::ring::membership;
 use crate::ring::memory::layout::Carries;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::Form;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::sequencer::Scan;
 use crate::ring::refusal;
+use crate::ring::roster::{self, ConsumerInfo};
 use crate::segment::Fate;
 use crate::sync::bell::Woken;
 #[cfg(target_os = "linux")]
@@ -296,7 +298,7 @@ impl<S: Carries> ProducerSide<S> {
 
     /// Who is at `index`, if it gates: also if its status was damaged and says that no consumer is there.
     fn consumer_in_the_way(&self, index: usize) -> Option<ConsumerInfo> {
-        self.core.gates(index).then(|| membership::describe(self.core.memory(), index))
+        self.core.gates(index).then(|| roster::describe(self.core.memory(), index))
     }
 
     /// Tells `tracing`, the counter, and the hook if the wait is a watched one.

@@ -1,19 +1,18 @@
 //! A producer's doorbell: a descriptor that becomes readable when there may be room, for loops that wait for many
 //! things.
 //!
-//! **Lives here:** [`RoomDoorbell`]. **Builds on:** `room` for what is in the way, `sync::watcher`, whose thread sleeps
-//! in the loop's stead at the bell of the consumer that is. **May touch it:** the thread that has the producer.
+//! **Lives here:** [`RoomDoorbell`]. **Builds on:** `room` for what is in the way, `descriptor`, whose thread sleeps in
+//! the loop's stead at the bell of the consumer that is. **May touch it:** the thread that has the producer.
 //!
 //! The producer itself announces at that consumer's bell, passes the barrier and looks again, as one does that blocks;
 //! the thread only sleeps there, as long as the bell is silent since that announcement. So what is armed is the
 //! consumer's entry and the ticket that was drawn.
 
+use super::descriptor::{Descriptor, is_a_descriptor};
 use super::producer_end::ProducerBase;
 use super::producer_face::ProducerEnd;
 use crate::ring::memory::layout::Carries;
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_writer`-like loops: readable once after it was
 /// armed, when the consumer that kept the producer back has moved, or waiting has become pointless.
@@ -50,12 +49,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// # }
 /// ```
 pub struct RoomDoorbell {
-    watch: platform::Watch,
+    descriptor: Descriptor,
 }
+
+is_a_descriptor!(RoomDoorbell);
 
 impl<S: Carries> ProducerBase<S> {
     pub(super) fn room_doorbell(&self) -> io::Result<RoomDoorbell> {
-        Ok(RoomDoorbell { watch: platform::watch(self)? })
+        Ok(RoomDoorbell { descriptor: platform::descriptor(self)? })
     }
 }
 
@@ -71,102 +72,42 @@ impl RoomDoorbell {
     /// # Panics
     /// If `producer` is not the one that the doorbell was made for.
     pub fn arm<P: ProducerEnd + ?Sized>(&mut self, producer: &mut P) -> bool {
-        platform::arm(&self.watch, producer.base_mut().0)
-    }
-
-    /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again
-    /// at once.
-    pub fn clear(&mut self) {
-        platform::clear(&self.watch);
-    }
-}
-
-impl AsFd for RoomDoorbell {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.watch.as_fd()
-    }
-}
-
-impl AsRawFd for RoomDoorbell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
-    }
-}
-
-impl fmt::Debug for RoomDoorbell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RoomDoorbell").field("fd", &self.as_raw_fd()).finish_non_exhaustive()
+        platform::arm(&self.descriptor, producer.base_mut().0)
     }
 }
 
 #[cfg(target_os = "linux")]
 mod platform {
-    use super::ProducerBase;
+    use super::{Descriptor, ProducerBase};
     use crate::ring::ends::room::Awaits;
     use crate::ring::membership::entry_byte;
     use crate::ring::memory::layout::Carries;
     use crate::ring::memory::mapped::Mapped;
     use crate::ring::protocol::memory::Memory;
-    use crate::segment::{Fate, Segment};
+    use crate::segment::Fate;
     use crate::sync::announce::Announce;
     use crate::sync::bell::{Bell, Ticket};
     use crate::sync::primitive::AtomicU32;
-    use crate::sync::readable::Readable;
     use crate::sync::watched::Post;
-    use crate::sync::watcher;
     use std::io;
-    use std::os::fd::{AsFd, BorrowedFd};
-    use std::sync::Arc;
 
-    pub(super) struct Watch {
-        watch: watcher::Watch,
-        readable: Arc<Readable>,
-        /// Which producer it belongs to.
-        segment: Arc<Segment>,
-    }
-
-    pub(super) fn watch<S: Carries>(producer: &ProducerBase<S>) -> io::Result<Watch> {
+    pub(super) fn descriptor<S: Carries>(producer: &ProducerBase<S>) -> io::Result<Descriptor> {
         let memory = producer.side.core.memory();
-        let readable = Arc::new(Readable::new()?);
-        let rung = Arc::clone(&readable);
         let announce = AtomicU32::new(Announce::Fenced as u32);
-        let post = RoomPost { memory: memory.clone(), nobody: Bell::new(), announce };
-        let watch = watcher::Watch::new(Box::new(post), move || rung.set())?;
-        Ok(Watch { watch, readable, segment: Arc::clone(memory.segment()) })
+        Descriptor::new(RoomPost { memory: memory.clone(), nobody: Bell::new(), announce }, memory.segment())
     }
 
-    pub(super) fn arm<S: Carries>(watch: &Watch, producer: &mut ProducerBase<S>) -> bool {
-        let Watch { watch, readable, segment } = watch;
+    pub(super) fn arm<S: Carries>(descriptor: &Descriptor, producer: &mut ProducerBase<S>) -> bool {
         let side = &mut producer.side;
-        assert!(Arc::ptr_eq(segment, side.core.memory().segment()), "the doorbell belongs to another producer");
-        if !watch.is_ours() || side.is_forked() {
+        assert!(descriptor.is_of(side.core.memory().segment()), "the doorbell belongs to another producer");
+        if side.is_forked() {
             return false;
         }
-        // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
-        readable.clear();
-        let request = match side.awaits() {
-            Awaits::Nothing => {
-                watch.disarm();
-                return false;
-            }
-            Awaits::Consumer { index, ticket } => (index as i64) << 32 | i64::from(ticket.value()),
-            Awaits::Silent => NOBODY,
-        };
-        watch.arm(request);
-        true
-    }
-
-    pub(super) fn clear(watch: &Watch) {
-        // A forked child shares the eventfd with its parent, and must not take the parent's ring away.
-        if watch.watch.is_ours() {
-            watch.readable.clear();
-        }
-    }
-
-    impl AsFd for Watch {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.readable.as_fd()
-        }
+        descriptor.arm(|| match side.awaits() {
+            Awaits::Nothing => None,
+            Awaits::Consumer { index, ticket } => Some((index as i64) << 32 | i64::from(ticket.value())),
+            Awaits::Silent => Some(NOBODY),
+        })
     }
 
     /// What is waited for where there is no consumer that could ring. No entry has so high an index.
@@ -213,30 +154,14 @@ mod platform {
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
-    use super::ProducerBase;
-    use crate::ring::memory::layout::Carries;
-    use std::convert::Infallible;
+    use super::{Carries, Descriptor, ProducerBase};
     use std::io;
-    use std::os::fd::{AsFd, BorrowedFd};
 
-    /// There is none.
-    pub(super) struct Watch(Infallible);
-
-    pub(super) fn watch<S: Carries>(_: &ProducerBase<S>) -> io::Result<Watch> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub(super) fn descriptor<S: Carries>(_: &ProducerBase<S>) -> io::Result<Descriptor> {
+        Descriptor::none()
     }
 
-    pub(super) fn arm<S: Carries>(watch: &Watch, _: &mut ProducerBase<S>) -> bool {
-        match watch.0 {}
-    }
-
-    pub(super) fn clear(watch: &Watch) {
-        match watch.0 {}
-    }
-
-    impl AsFd for Watch {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            match self.0 {}
-        }
+    pub(super) fn arm<S: Carries>(descriptor: &Descriptor, _: &mut ProducerBase<S>) -> bool {
+        descriptor.never()
     }
 }

@@ -6,11 +6,12 @@
 use super::error::ConsumeError;
 use crate::Sequence;
 use crate::counters::{CounterHandle, CountersFile, EndCounters, ids};
-use crate::ring::membership::{self, ConsumerInfo, PRODUCER_BYTE};
+use crate::ring::membership::PRODUCER_BYTE;
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::tap::TapReader;
+use crate::ring::roster::{self, ConsumerInfo};
 use crate::schema::Schema;
 use crate::segment::Fate;
 use std::fmt;
@@ -150,7 +151,7 @@ impl<S: Carries> TapEnd<S> {
     }
 
     pub(super) fn consumers(&self) -> Vec<ConsumerInfo> {
-        membership::roster(self.core.memory())
+        roster::roster(self.core.memory())
     }
 
     pub(super) fn producer_is_alive(&self) -> std::io::Result<bool> {

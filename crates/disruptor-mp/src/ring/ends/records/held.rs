@@ -3,8 +3,7 @@
 //! **Lives here:** [`HeldRecord`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; it
 //! outlives its consumer.
 
-use super::lease::RecordMeta;
-use crate::Sequence;
+use super::lease::{RecordMeta, meta_methods};
 use crate::ring::ends::keeper::Holding;
 use crate::ring::ends::messages::Release;
 use crate::ring::protocol::records::line::Lines;
@@ -49,31 +48,7 @@ impl HeldRecord {
         self.meta
     }
 
-    /// Its number in the ring, from 0.
-    pub fn sequence(&self) -> Sequence {
-        self.meta.sequence
-    }
-
-    /// The application's kind.
-    pub fn kind(&self) -> u8 {
-        self.meta.kind
-    }
-
-    /// The application's flags.
-    pub fn flags(&self) -> u8 {
-        self.meta.flags
-    }
-
-    /// Whether this record may have been handed out before: see
-    /// [`Lease::is_redelivered`](crate::Lease::is_redelivered).
-    pub fn is_redelivered(&self) -> bool {
-        self.redeliveries() > 0
-    }
-
-    /// How often this record has been handed out without being acknowledged, as far as is known.
-    pub fn redeliveries(&self) -> u32 {
-        self.meta.redeliveries
-    }
+    meta_methods!();
 
     /// Acknowledges the record.
     pub fn release(self) {

@@ -37,6 +37,38 @@ pub struct RecordMeta {
     pub redeliveries: u32,
 }
 
+/// What a record in a consumer's hands, or out of them, says of itself: its field `meta`.
+macro_rules! meta_methods {
+    () => {
+        /// Its number in the ring, from 0.
+        pub fn sequence(&self) -> $crate::Sequence {
+            self.meta.sequence
+        }
+
+        /// The application's kind.
+        pub fn kind(&self) -> u8 {
+            self.meta.kind
+        }
+
+        /// The application's flags.
+        pub fn flags(&self) -> u8 {
+            self.meta.flags
+        }
+
+        /// Whether this record may have been handed out before, to a consumer of this id that died before it
+        /// acknowledged it, or that gave it back.
+        pub fn is_redelivered(&self) -> bool {
+            self.redeliveries() > 0
+        }
+
+        /// How often this record has been handed out without being acknowledged, as far as is known.
+        pub fn redeliveries(&self) -> u32 {
+            self.meta.redeliveries
+        }
+    };
+}
+pub(super) use meta_methods;
+
 /// One record, in the ring, aligned to 16. Dropping the lease acknowledges it; while a panic unwinds it is not
 /// acknowledged, and comes again.
 ///
@@ -82,31 +114,7 @@ impl<'a> RecordLease<'a> {
         Self { bytes, meta, consumer, span, was_panicking: std::thread::panicking() }
     }
 
-    /// Its number in the ring, from 0.
-    pub fn sequence(&self) -> Sequence {
-        self.meta.sequence
-    }
-
-    /// The application's kind.
-    pub fn kind(&self) -> u8 {
-        self.meta.kind
-    }
-
-    /// The application's flags.
-    pub fn flags(&self) -> u8 {
-        self.meta.flags
-    }
-
-    /// Whether this record may have been handed out before, to a consumer of this id that died before it acknowledged
-    /// it.
-    pub fn is_redelivered(&self) -> bool {
-        self.redeliveries() > 0
-    }
-
-    /// How often this record has been handed out without being acknowledged, as far as is known.
-    pub fn redeliveries(&self) -> u32 {
-        self.meta.redeliveries
-    }
+    meta_methods!();
 
     /// Takes the record out of the consumer's hands: it is then acknowledged by [`HeldRecord::release`], from whatever
     /// thread, while newer ones are received.

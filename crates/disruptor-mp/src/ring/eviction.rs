@@ -1,0 +1,98 @@
+//! Freeing the places of those that have gone.
+//!
+//! **Lives here:** [`bury`], which looks whether an owner has gone, and [`evict`]. **Builds on:** `roster`, `lineage` for
+//! consumers that read an older ring, `segment` for the kernel's locks. **May touch it:** the producer.
+//!
+//! A place is freed by the process that has taken its lock byte. One under an id that a program chose is kept for its
+//! successor.
+
+use super::lineage::{self, Standing};
+use super::membership::entry_byte;
+use super::roster::{ConsumerInfo, describe, ending};
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::protocol::control::{State, Status};
+use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::join::free;
+use crate::ring::protocol::memory::Memory;
+use crate::segment::Spare;
+use std::io;
+
+/// What became of an entry whose owner's lock was looked at.
+pub(crate) enum Fallen {
+    /// The owner is there, or the entry changed hands meanwhile.
+    No,
+    /// The owner has gone; nobody can come back for the entry, and it has been freed.
+    Freed(ConsumerInfo),
+    /// The owner has gone, and its place is kept for whoever comes back under its id.
+    Kept(ConsumerInfo),
+    /// It has none yet: the consumer lives, and reads the ring before this one.
+    Awaited,
+}
+
+/// Looks whether the owner of entry `index` has gone, and frees the entry if no consumer can come back for it. `gating`
+/// is the epoch in which the producer believes that the entry gates, whatever its status says.
+pub(crate) fn bury<S: Carries>(
+    memory: &Mapped<S>,
+    index: usize,
+    gating: Option<u64>,
+    spare: &mut Spare,
+) -> io::Result<Fallen> {
+    let entry = memory.entry(index);
+    let seen = entry.status();
+    if !seen.gates() && gating.is_none_or(|epoch| seen.epoch > epoch) {
+        if gating.is_some() {
+            // Given up, and it gates: its owner has not let go yet, or the kernel refuses to say so.
+            memory.segment().is_held(entry_byte(index))?;
+        }
+        return Ok(Fallen::No);
+    }
+    let Some(ending) = ending(memory, index)? else { return Ok(Fallen::No) };
+    let gone = ConsumerInfo { alive: false, ending: Some(ending), ..describe(memory, index) };
+    if seen.state == State::Active && !entry.member.is_generated() {
+        let gone = match ending {
+            Ending::Awaited => match lineage::standing(memory.segment(), &gone.id)? {
+                Standing::There => return Ok(if entry.status() == seen { Fallen::Awaited } else { Fallen::No }),
+                Standing::Kept(ending) => ConsumerInfo { ending: Some(ending), ..gone },
+                // Under the lock byte: it may have come over between the looks, and left the older ring.
+                Standing::GivenUp => {
+                    let freed = evict(memory, index, seen, gating, spare)?;
+                    let gone = ConsumerInfo { ending: Some(Ending::Left), ..gone };
+                    return Ok(if freed { Fallen::Freed(gone) } else { Fallen::No });
+                }
+            },
+            _ => gone,
+        };
+        // Not claimed: a rejoin may be about to take the byte. Same owner before and after the look at the lock, or we
+        // say nothing.
+        return Ok(if entry.status() == seen { Fallen::Kept(gone) } else { Fallen::No });
+    }
+    evict(memory, index, seen, gating, spare).map(|freed| if freed { Fallen::Freed(gone) } else { Fallen::No })
+}
+
+/// Frees entry `index` if it still has the owner that was `seen`, and that owner has gone.
+pub(crate) fn evict<S: Carries>(
+    memory: &Mapped<S>,
+    index: usize,
+    seen: Status,
+    gating: Option<u64>,
+    spare: &mut Spare,
+) -> io::Result<bool> {
+    let entry = memory.entry(index);
+    let Some(claim) = spare.claim(entry_byte(index))? else { return Ok(false) };
+    if entry.status() != seen {
+        return Ok(false);
+    }
+    let awaited = (entry.ending(seen) == Some(Ending::Awaited)).then(|| entry.member.id());
+    if let Some(id) = &awaited
+        && lineage::standing(memory.segment(), id)? == Standing::There
+    {
+        return Ok(false);
+    }
+    free(memory, index, gating.unwrap_or(0));
+    drop(claim);
+    if let Some(id) = awaited {
+        lineage::give_up(memory.segment(), &id);
+    }
+    Ok(true)
+}

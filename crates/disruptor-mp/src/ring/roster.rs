@@ -1,0 +1,125 @@
+//! Who is in the table, as others see it.
+//!
+//! **Lives here:** [`ConsumerInfo`]; the [`roster`], and what is known of one entry and of how its owner went. **Builds
+//! on:** the words of the table, `segment` for the kernel's locks. **May touch it:** any process that has the ring mapped.
+
+use super::membership::entry_byte;
+use crate::liveness::{HeldMessages, ProcessIdentity};
+use crate::ring::ends::pace::now_ns;
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
+use crate::ring::protocol::control::Entry;
+use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::held::numbers_held;
+use crate::ring::protocol::memory::Memory;
+use crate::segment::Segment;
+use crate::sync::primitive::Ordering;
+use std::io;
+use std::time::Duration;
+
+/// One consumer of a ring, as seen from outside. Positions go stale at once; `alive: false` stays so for this owner.
+///
+/// Its *owner* is an end in some process. A place under an id that its program chose stays when the owner goes, unless
+/// the owner gives it up; [`ending`](Self::ending) says how it went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerInfo {
+    /// Its id.
+    pub id: String,
+    /// Whether we made the id.
+    pub id_is_generated: bool,
+    /// The application's rank, if it gave one.
+    pub rank: Option<u32>,
+    /// Who it is.
+    pub process: ProcessIdentity,
+    /// Counts the owners that this place has had: two answers with one number are about the same owner.
+    pub owner: u64,
+    /// Whether its owner is there: it holds the lock of its place, which the kernel drops when its process ends.
+    pub alive: bool,
+    /// How its owner went; `None` while it is there. Except for [`Killed`](Ending::Killed), the process may live.
+    pub ending: Option<Ending>,
+    /// The next sequence that it will read.
+    pub position: i64,
+    /// The end of what its application has been handed.
+    pub delivered: i64,
+    /// Which messages it [holds](crate::HeldEvent), if it holds any. Not known to a view that knows nothing of events.
+    pub held: Option<HeldMessages>,
+}
+
+/// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes
+/// somebody disappear. Looks at the whole table, whatever the high water says.
+pub(crate) fn roster<S: Carries>(memory: &Mapped<S>) -> Vec<ConsumerInfo> {
+    (0..memory.table_len()).filter_map(|index| info(memory, index)).collect()
+}
+
+/// Who is at `index`, if anybody gates there.
+pub(crate) fn info<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<ConsumerInfo> {
+    memory.entry(index).status().gates().then(|| describe(memory, index))
+}
+
+/// Who is at `index`, or was there last.
+pub(crate) fn describe<S: Carries>(memory: &Mapped<S>, index: usize) -> ConsumerInfo {
+    let info = describe_in(memory.segment(), memory.entry(index), index);
+    // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
+    let number = |position: i64| memory.number_at(position);
+    let held = held_in(memory, index);
+    ConsumerInfo { position: number(info.position), delivered: number(info.delivered), held, ..info }
+}
+
+/// Which messages the consumer in entry `index` holds.
+fn held_in<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<HeldMessages> {
+    let since_ns = memory.entry(index).member.held_since_ns.load(Ordering::Relaxed);
+    if since_ns == 0 {
+        return None;
+    }
+    let oldest_for = Duration::from_nanos(now_ns().saturating_sub(since_ns));
+    Some(HeldMessages { sequences: numbers_held(memory, index), oldest_for })
+}
+
+/// [`describe`] for whoever has the words of a ring without knowing its events.
+pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> ConsumerInfo {
+    loop {
+        let owner = entry.status().epoch;
+        let ending = ending_in(segment, entry, index).unwrap_or(None);
+        let position = entry.position.load(Ordering::Acquire);
+        let info = ConsumerInfo {
+            id: entry.member.id(),
+            id_is_generated: entry.member.is_generated(),
+            rank: entry.member.rank(),
+            process: entry.member.identity.load(),
+            owner,
+            alive: ending.is_none(),
+            ending,
+            position,
+            // Nothing was handed out yet, or what was is released.
+            delivered: entry.delivered.load(Ordering::Relaxed).max(position),
+            held: None,
+        };
+        // What is said of an owner that has gone must not be said of its successor. Owners change seldom.
+        if entry.status().epoch == owner {
+            return info;
+        }
+    }
+}
+
+/// The entry of the consumer called `id`, if it gates.
+pub(crate) fn find<S: Carries>(memory: &Mapped<S>, id: &str) -> Option<usize> {
+    (0..memory.table_len()).find(|&index| memory.entry(index).status().gates() && memory.entry(index).member.id() == id)
+}
+
+/// How the owner of entry `index` has gone; `None` if it has not.
+pub(crate) fn ending<S: Carries>(memory: &Mapped<S>, index: usize) -> io::Result<Option<Ending>> {
+    ending_in(memory.segment(), memory.entry(index), index)
+}
+
+pub(super) fn ending_in(segment: &Segment, entry: &Entry, index: usize) -> io::Result<Option<Ending>> {
+    let said = || entry.ending(entry.status());
+    if let Some(ending) = said() {
+        return Ok(Some(ending));
+    }
+    if segment.is_held(entry_byte(index))? {
+        return Ok(None);
+    }
+    // The lock was looked at after the word: an owner that let go in between has said so by now.
+    Ok(Some(said().unwrap_or(Ending::Killed)))
+}
