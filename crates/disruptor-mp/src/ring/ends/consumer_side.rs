@@ -1,5 +1,5 @@
 //! What a consumer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its place in the
-//! table, its producer, its counters.
+//! table and its counters. What it says of its producer is in `end_of_ring`.
 //!
 //! **Lives here:** [`ConsumerSide`]. **Builds on:** `reader` for the algorithm, `membership` for its place in the
 //! table. **May touch it:** `consumer_end`, whose other half is the waiter, and what consumers lend.
@@ -8,16 +8,15 @@ use super::error::ConsumeError;
 use super::keeper::{Departure, Holding, Keeper, Standing};
 use super::pace::{Pace, now_ns};
 use crate::counters::{CounterHandle, EndCounters, ids};
-use crate::liveness::{Culprit, NextStep, RefusedCall, StallReport, WaitingFor};
-use crate::ring::membership::{Member, PRODUCER_BYTE};
+use crate::ring::membership::Member;
 use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::Form;
-use crate::ring::protocol::held::{HELD_EVENTS_MAX, HELD_MAX, Held};
+use crate::ring::protocol::held::{HELD_EVENTS_MAX, Held};
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::reader::{Bookmark, Reader};
-use crate::segment::{Fate, Segment};
+use crate::segment::Segment;
 use crate::sync::announce::Announce;
 use crate::sync::bell::{Park, Ticket};
 use crate::sync::primitive::Ordering;
@@ -336,47 +335,6 @@ impl<S: Carries> ConsumerSide<S> {
         Some(ConsumeError::Damaged { skipped })
     }
 
-    /// Why a look that does not wait has found nothing; `None`: there is nothing yet. Makes no system call. Steps over
-    /// damage only where a word is no word, so that a look at an empty ring leaves the cursor's line alone.
-    #[inline]
-    pub(super) fn why_nothing(&mut self) -> Option<ConsumeError> {
-        if self.is_full() {
-            return Some(ConsumeError::HeldLimit { held: HELD_MAX });
-        }
-        let word = self.core.memory().word(self.core.next()).load(Ordering::Relaxed);
-        let is_silent = word == 0 && self.core.is_believed();
-        let damage = if is_silent { None } else { self.step_over_damage(false) };
-        damage.or_else(|| {
-            let may_end = self.core.is_over() || self.segment().fate() != Fate::Live || self.is_forked();
-            if may_end { self.end_that_was_said() } else { None }
-        })
-    }
-
-    /// The end of the ring as far as it is written there, if everything published before it was read.
-    #[cold]
-    fn end_that_was_said(&mut self) -> Option<ConsumeError> {
-        if self.is_forked() {
-            return Some(ConsumeError::Forked);
-        }
-        let end = self.said_end().or_else(|| {
-            let is_abandoned = self.core.memory().control().gate.is_abandoned();
-            is_abandoned.then(|| self.death(Duration::ZERO))
-        });
-        // What was published before the end comes first.
-        if self.look() { None } else { end }
-    }
-
-    /// Whether the ring says that it was closed, and everything in it was read, or that another has its place.
-    fn said_end(&mut self) -> Option<ConsumeError> {
-        if self.core.is_finished() {
-            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Closed));
-        }
-        if self.segment().fate() != Fate::Live {
-            return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Replaced));
-        }
-        None
-    }
-
     /// Whether there is an event now; if so, how many there are is an answer of now.
     #[inline(always)]
     pub(super) fn look_for_all(&mut self) -> bool {
@@ -385,68 +343,6 @@ impl<S: Carries> ConsumerSide<S> {
             self.note_lag();
         }
         found
-    }
-
-    pub(super) fn end_of_ring(&mut self, waited: Duration) -> Option<ConsumeError> {
-        if let Some(damage) = self.step_over_damage(false) {
-            return Some(damage);
-        }
-        if let Some(end) = self.said_end() {
-            return Some(end);
-        }
-        if !self.core.memory().control().gate.is_abandoned() {
-            match self.segment().is_held(PRODUCER_BYTE) {
-                Ok(true) => return None,
-                Ok(false) => {}
-                // No proof of death, and none of life.
-                Err(error) => {
-                    let refused = Some(RefusedCall::new("looking at the producer's lock", &error));
-                    let report = StallReport { refused, ..self.report(waited, NextStep::GiveUp, None) };
-                    return Some(ConsumeError::Os { report: Box::new(report) });
-                }
-            }
-        }
-        // The lock was looked at after the flags: a producer that closed and left in between has said so by now.
-        self.said_end().or_else(|| Some(self.death(waited)))
-    }
-
-    /// The producer's lock is free, or it has said that a panic dropped it.
-    pub(super) fn death(&self, waited: Duration) -> ConsumeError {
-        let how = self.producers_ending();
-        let report = self.report(waited, NextStep::GiveUp, Some(how));
-        let pid = report.culprit.as_ref().map_or(0, |culprit| culprit.process.pid);
-        ConsumeError::ProducerDied { pid, how, report: Box::new(report) }
-    }
-
-    /// How a producer that does not hold its lock any more has gone.
-    pub(super) fn producers_ending(&self) -> Ending {
-        if self.core.memory().control().gate.is_abandoned() { Ending::Panicked } else { Ending::Killed }
-    }
-
-    pub(super) fn report(&self, waited: Duration, next: NextStep, ending: Option<Ending>) -> StallReport {
-        let memory = self.core.memory();
-        let process = memory.control().producer.identity.load();
-        let culprit = Culprit {
-            id: "producer".to_owned(),
-            rank: None,
-            facts: process.observe(),
-            process,
-            is_dead: ending == Some(Ending::Killed),
-            ending,
-            sequence: memory.number_at(memory.control().cursor.acquire()),
-            lag_events: 0,
-            is_inside_handler: false,
-            held: None,
-            no_progress_for: Some(waited).filter(|waited| !waited.is_zero()),
-        };
-        // What was published and not acknowledged is there to be read, or is being read.
-        let has_data = memory.control().cursor.acquire() > self.core.next();
-        let waiting_for = match has_data {
-            true if ending.is_none() && self.is_full() => WaitingFor::HeldRelease,
-            true => WaitingFor::Nothing,
-            false => WaitingFor::Data,
-        };
-        StallReport::new(self.segment().called(), waiting_for, waited, Some(culprit), next)
     }
 
     pub(crate) fn segment(&self) -> &Segment {

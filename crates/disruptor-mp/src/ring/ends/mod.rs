@@ -13,6 +13,7 @@ pub(crate) mod consumer_face;
 mod consumer_side;
 mod descriptor;
 pub(crate) mod doorbell;
+mod end_of_ring;
 pub(crate) mod error;
 mod face;
 pub(crate) mod held;

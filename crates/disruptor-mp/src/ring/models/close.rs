@@ -6,9 +6,7 @@ use loom::thread::spawn;
 #[test]
 pub(super) fn polling_reader_gets_everything_before_the_end() {
     explore(Some(3), 2, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
-        let mut reader = consumer(&ring, 0, Announce::Registered);
+        let (ring, mut producer, mut reader) = pair(Announce::Registered);
         let reading = spawn(move || {
             loop {
                 while try_read(&mut reader) {}
@@ -30,9 +28,7 @@ pub(super) fn polling_reader_gets_everything_before_the_end() {
 #[test]
 pub(super) fn parked_reader_is_woken_by_the_end_and_has_got_everything() {
     explore(Some(3), 1, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (ring, mut producer, mut reader) = pair(Announce::Fenced);
         let reading = spawn(move || {
             while wait_for_event(&mut reader) {
                 take(&mut reader);

@@ -33,9 +33,7 @@ fn try_read_group(reader: &mut Reader<Ring>) -> bool {
 #[test]
 pub(super) fn a_group_is_whole_or_absent() {
     explore(Some(3), 4, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
-        let mut reader = consumer(&ring, 0, Announce::Registered);
+        let (_, mut producer, mut reader) = pair(Announce::Registered);
         let reading = spawn(move || {
             attempts(2, || try_read_group(&mut reader));
             reader
@@ -52,9 +50,7 @@ pub(super) fn a_group_is_whole_or_absent() {
 #[test]
 pub(super) fn what_a_dead_producer_left_of_a_group_stays_dead() {
     explore(Some(3), 3, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (ring, mut producer, mut reader) = pair(Announce::Fenced);
         assert!(try_write_group(&mut producer) && try_read_group(&mut reader));
         let reading = spawn(move || {
             attempts(2, || try_read(&mut reader));

@@ -97,6 +97,14 @@ fn consumer<F: Form>(ring: &Heap<F>, index: usize, announce: Announce) -> Reader
     Reader::new(Arc::clone(ring), index, start, announce)
 }
 
+/// A ring with its producer and its one consumer.
+fn pair(announce: Announce) -> (Ring, Sequencer<Ring>, Reader<Ring>) {
+    let ring = ring(1);
+    let producer = Sequencer::create(Arc::clone(&ring), announce);
+    let reader = consumer(&ring, 0, announce);
+    (ring, producer, reader)
+}
+
 /// Writes the payload of event `sequence`.
 fn fill(place: *mut u64, sequence: i64) {
     // SAFETY: the sequencer hands out a valid place; that nobody else is in it is what loom checks.

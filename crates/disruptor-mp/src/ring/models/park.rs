@@ -6,9 +6,7 @@ use loom::thread::spawn;
 #[test]
 pub(super) fn parked_reader_is_woken_by_a_publish() {
     explore(Some(3), 2, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (_, mut producer, mut reader) = pair(Announce::Fenced);
         let reading = spawn(move || {
             for _ in 0..2 {
                 assert!(wait_for_event(&mut reader));
@@ -24,9 +22,7 @@ pub(super) fn parked_reader_is_woken_by_a_publish() {
 #[test]
 pub(super) fn parked_reader_is_woken_by_a_batch() {
     explore(Some(3), 2, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (_, mut producer, mut reader) = pair(Announce::Fenced);
         let reading = spawn(move || {
             for _ in 0..2 {
                 assert!(wait_for_event(&mut reader));
@@ -62,9 +58,7 @@ pub(super) fn two_parked_readers_are_woken_by_one_publish() {
 #[test]
 pub(super) fn parked_producer_is_woken_by_a_consumer() {
     explore(Some(3), 4, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (_, mut producer, mut reader) = pair(Announce::Fenced);
         attempts(2, || try_write(&mut producer));
         let reading = spawn(move || assert!(try_read(&mut reader) && try_read(&mut reader)));
         for _ in 0..2 {
@@ -80,9 +74,7 @@ pub(super) fn parked_producer_is_woken_by_a_consumer() {
 #[test]
 pub(super) fn parked_producer_of_a_batch_is_woken_until_there_is_room() {
     explore(Some(3), 4, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (_, mut producer, mut reader) = pair(Announce::Fenced);
         assert!(try_write_two(&mut producer));
         let reading = spawn(move || assert!(try_read(&mut reader) && try_read(&mut reader)));
         wait_for_room(&mut producer, 2);
@@ -95,9 +87,7 @@ pub(super) fn parked_producer_of_a_batch_is_woken_until_there_is_room() {
 #[test]
 pub(super) fn two_sides_that_both_sleep_are_both_woken() {
     explore(Some(2), 3, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (_, mut producer, mut reader) = pair(Announce::Fenced);
         let reading = spawn(move || {
             for _ in 0..3 {
                 assert!(wait_for_event(&mut reader));

@@ -116,9 +116,7 @@ fn watch(post: impl Post + 'static, bell: &Arc<Bell>) -> Arc<Watched> {
 #[test]
 pub(super) fn who_has_another_thread_sleep_for_it_is_called() {
     explore(Some(2), 1, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (ring, mut producer, mut reader) = pair(Announce::Fenced);
         let (watching, bell) = (Watching::new(), Arc::new(Bell::new()));
         let watched = watch(Events(ring), &bell);
         let serving = spawn({
@@ -206,9 +204,7 @@ impl Post for Room {
 #[test]
 pub(super) fn a_doorbell_for_room_is_rung() {
     explore(Some(2), 3, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (ring, mut producer, mut reader) = pair(Announce::Fenced);
         attempts(2, || try_write(&mut producer));
         let reading = spawn(move || assert!(try_read(&mut reader)));
         let (watching, descriptor) = (Watching::new(), Arc::new(Bell::new()));

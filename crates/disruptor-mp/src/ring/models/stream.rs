@@ -6,9 +6,7 @@ use loom::thread::spawn;
 #[test]
 pub(super) fn events_arrive_whole_and_in_order_across_wraps() {
     explore(Some(3), 4, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
-        let mut reader = consumer(&ring, 0, Announce::Registered);
+        let (_, mut producer, mut reader) = pair(Announce::Registered);
         let reading = spawn(move || {
             attempts(3, || try_read(&mut reader));
             reader
@@ -21,9 +19,7 @@ pub(super) fn events_arrive_whole_and_in_order_across_wraps() {
 #[test]
 pub(super) fn batches_arrive_whole_and_in_order_across_wraps() {
     explore(Some(3), 4, || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
-        let mut reader = consumer(&ring, 0, Announce::Registered);
+        let (_, mut producer, mut reader) = pair(Announce::Registered);
         let reading = spawn(move || {
             attempts(3, || try_read_all(&mut reader));
             reader

@@ -32,9 +32,7 @@ fn die(ring: &Ring, sequence: i64, death: Death) {
 /// three events: the third is the dead one's if it was stamped, and its successor's if not.
 fn survive(death: Death) {
     explore(Some(3), 3, move || {
-        let ring = ring(1);
-        let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Fenced);
-        let mut reader = consumer(&ring, 0, Announce::Fenced);
+        let (ring, mut producer, mut reader) = pair(Announce::Fenced);
         attempts(2, || try_write(&mut producer));
         assert!(try_read(&mut reader) && try_read(&mut reader));
         let reading = spawn(move || {
