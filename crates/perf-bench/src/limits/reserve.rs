@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::side::{Measurement, Side, Stop};
-use crate::stats::{Summary, Unit};
 use crate::subject::Subject;
+use crate::workload::repeated;
 
 /// `fallocate` of a file without a name on `/dev/shm`, again and again; the value is the median. Nothing is left
 /// behind, because the file never gets a name.
@@ -46,15 +46,7 @@ impl Subject for Reserve {
     }
 
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
-        side.measured(|| {
-            let begin = Instant::now();
-            let mut times_ns = Vec::new();
-            // At least once, however short the window.
-            while times_ns.is_empty() || begin.elapsed() < side.window() {
-                times_ns.push(self.once()?.as_nanos() as f64);
-            }
-            Ok(Summary::of(&times_ns).map(|summary| Measurement::of(summary.median, Unit::Nanoseconds)))
-        })
+        repeated::median(side, || self.once())
     }
 
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {

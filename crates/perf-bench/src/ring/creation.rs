@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Message, create};
 use crate::side::{Measurement, Side, Stop};
-use crate::stats::{Summary, Unit};
 use crate::subject::Subject;
+use crate::workload::repeated;
 
 /// Creates a ring in shared memory, reserved but not prefaulted, again and again; the value is the median. That it is
 /// removed and its memory given back is not measured, as for the bare reservation.
@@ -44,15 +44,7 @@ impl Subject for Creation {
     }
 
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
-        side.measured(|| {
-            let begin = Instant::now();
-            let mut times_ns = Vec::new();
-            // At least once, however short the window.
-            while times_ns.is_empty() || begin.elapsed() < side.window() {
-                times_ns.push(self.once(side)?.as_nanos() as f64);
-            }
-            Ok(Summary::of(&times_ns).map(|summary| Measurement::of(summary.median, Unit::Nanoseconds)))
-        })
+        repeated::median(side, || self.once(side))
     }
 
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {

@@ -5,6 +5,7 @@
 //! **May touch it:** a new subject adds its type and one variant here, nothing else; `cases` says which are measured.
 
 pub(crate) mod payload;
+pub(crate) mod repeated;
 pub(crate) mod round_trips;
 
 use serde::{Deserialize, Serialize};
