@@ -185,7 +185,7 @@ pub(super) struct Peer<F: Format> {
     news: VecDeque<News>,
     pub(super) responses: Option<TransportConsumer<F>>,
     /// Of which version its messages there are.
-    version: Version,
+    pub(super) version: Version,
     /// The process that publishes in `responses`, as long as no other is known.
     owner: Option<ProcessIdentity>,
     /// Which owner of the place in the broadcast ring made `responses`.

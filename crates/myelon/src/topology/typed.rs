@@ -14,7 +14,7 @@ use super::scheduler::{Departure, SchedulerEnd};
 use super::successor::Arrival;
 use super::urgent::{UrgentError, UrgentHandle};
 use super::worker::WorkerEnd;
-use crate::codec::{Codec, OlderVersion, decode_as, older_tags, older_version};
+use crate::codec::{Codec, CodecResult, OlderVersion, decode_as, older_tags, older_version};
 use crate::transport::{
     BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportProducer, TransportResult,
 };
@@ -166,7 +166,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         self.raw.broadcast(bytes, kind, patience)
     }
 
-    /// [`SchedulerEnd::receive`]: the next message of worker `rank` as its bytes, in place.
+    /// [`SchedulerEnd::receive`]: the next message of worker `rank` as its bytes, in place. They are of the version in
+    /// which that worker answers.
     ///
     /// # Errors
     /// As there.
@@ -193,6 +194,17 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     #[track_caller]
     pub fn wait_for(&mut self, rank: usize, patience: impl Into<Patience>) -> Arrival {
         self.raw.wait_for(rank, patience)
+    }
+
+    /// Whether worker `rank` answers in one of the [older versions](Codec::older_versions) of `A`, as far as its ring
+    /// was found. Its successor may answer in another.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn is_of_older_version(&self, rank: usize) -> bool {
+        self.raw.check_rank(rank);
+        self.raw.peers[rank].version.0.is_some()
     }
 
     /// As [`SchedulerEnd::check_workers`].
@@ -348,6 +360,16 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         self.older.is_some()
     }
 
+    /// Makes values of type `B` of the bytes of the scheduler's broadcasts, whatever version they are of: of those that
+    /// [`next_raw`](Self::next_raw) hands out, and in the thread that has [taken the urgent lane](Self::take_urgent).
+    pub fn decoder(&self) -> impl Fn(&[u8]) -> CodecResult<B> + Clone + Send + 'static + use<B, A, F>
+    where
+        B: 'static,
+    {
+        let older = self.older.clone();
+        move |bytes| decode_as(older.as_ref(), bytes)
+    }
+
     /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is
     /// [`Now`](Patience::Now). Dropping it acknowledges it, answered or not.
     ///
@@ -436,8 +458,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         self.raw.next(patience)
     }
 
-    /// As [`WorkerEnd::take_urgent`]. Its messages are bytes: [`B::decode(&message)`](Codec::decode) makes a value of
-    /// one, where the scheduler's `B` is of the same version.
+    /// As [`WorkerEnd::take_urgent`]. Its messages are bytes: a [`decoder`](Self::decoder) makes values of them.
     pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
         self.raw.take_urgent()
     }
