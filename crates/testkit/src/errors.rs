@@ -1,8 +1,36 @@
 //! What the text of an error has to have.
 //!
-//! **Lives here:** [`assert_says_all_once`]. **May touch it:** tests that provoke errors.
+//! **Lives here:** [`assert_says`], [`assert_says_all_once`]. **May touch it:** tests that provoke errors.
 
 use std::error::Error;
+
+/// Stands in a text for what differs from run to run: a duration, what a process is doing.
+const ANYTHING: char = '…';
+
+/// Asserts that `{error}` is `text`, in which `…` stands for what differs from run to run, such as a duration; and all that
+/// [`assert_says_all_once`] asserts.
+///
+/// # Panics
+/// When it is not.
+#[track_caller]
+pub fn assert_says(error: &dyn Error, text: &str) {
+    let said = error.to_string();
+    assert!(is_like(&said, text), "says    {said:?}\nand not {text:?}\n{error:?}");
+    assert_says_all_once(error, &[]);
+}
+
+/// Whether `said` is `text` with something in the place of each `…`.
+fn is_like(said: &str, text: &str) -> bool {
+    let mut parts = text.split(ANYTHING);
+    let Some(mut rest) = parts.next().and_then(|first| said.strip_prefix(first)) else { return false };
+    let mut parts: Vec<_> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, behind)) = rest.split_once(part) else { return false };
+        rest = behind;
+    }
+    rest.ends_with(last)
+}
 
 /// Asserts that `{error}` alone says everything: each of `facts`, once, in one line; and that a program which follows
 /// [`source`](Error::source) prints nothing twice.
@@ -25,5 +53,21 @@ pub fn assert_says_all_once(error: &dyn Error, facts: &[&str]) {
         assert!(!twice, "says {text:?} again, after {said:?}\n{error:?}");
         said.push(text);
         next = cause.source();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn a_text_with_holes_is_the_whole_text() {
+        for text in ["no event within 3ms", "no event within …", "… within …", "…"] {
+            assert!(is_like("no event within 3ms", text), "{text}");
+        }
+        for text in ["no event", "event within 3ms", "no event within … more", "… after …", "no event within 3ms…s", ""]
+        {
+            assert!(!is_like("no event within 3ms", text), "{text}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use testkit::errors::assert_says_all_once;
+use testkit::errors::assert_says;
 use testkit::names::ShmGuard;
 use testkit::process::{Respawn, is_victim, role, say};
 use testkit::{skip, test_name};
@@ -21,10 +21,10 @@ use testkit::{skip, test_name};
 type Builder = SharedDisruptorBuilder<u64>;
 
 #[track_caller]
-fn says<T, E: Error + 'static>(answer: Result<T, E>, facts: &[&str]) {
+fn says<T, E: Error + 'static>(answer: Result<T, E>, text: &str) {
     match answer {
         Ok(_) => panic!("no error"),
-        Err(error) => assert_says_all_once(&error, facts),
+        Err(error) => assert_says(&error, text),
     }
 }
 
@@ -38,39 +38,94 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     let names = ShmGuard::new();
     let name = names.name("r");
     let ring = || Builder::new(&name, 8);
-    says(ring().build_consumer(), &["there is no ring", &name]);
+    says(ring().build_consumer(), &format!("there is no ring at shm:{name}"));
     let mut producer = build(ring().with_content_tag("steps/1").enable_discovery(1)).unwrap();
     let pid = std::process::id().to_string();
-    says(build(ring()), &[&name, "is in use", &pid]);
-    says(build(ring().create()), &[&name, "exists already"]);
-    says(Builder::new(&name, 16).build_consumer(), &[&name, "has 8 slots", "asks for 16"]);
-    says(SharedDisruptorBuilder::<i64>::new(&name, 8).build_consumer(), &[&name, "holds other events"]);
-    says(ring().with_content_tag("steps/2").build_consumer(), &[&name, "steps/1", "steps/2"]);
-    says(ring().with_content_tag("").build_consumer(), &["cannot be a content tag"]);
-    says(ring().with_consumer_id("").build_consumer(), &["consumer id of 0 bytes"]);
+    says(build(ring()), &format!("shm:{name} is in use by producer process {pid}, which is …"));
+    says(build(ring().create()), &format!("shm:{name} exists already"));
+    says(
+        Builder::new(&name, 16).build_consumer(),
+        &format!(
+            "shm:{name} has 8 slots, and this program asks for 16; give both programs the same size, or give \
+             consumers none (0)"
+        ),
+    );
+    says(
+        SharedDisruptorBuilder::<i64>::new(&name, 8).build_consumer(),
+        &format!("shm:{name} holds other events: the event is `i64` here, but `u64` there"),
+    );
+    says(
+        ring().with_content_tag("steps/2").build_consumer(),
+        &format!("shm:{name} carries `steps/1`, this program expects `steps/2`"),
+    );
+    says(
+        ring().with_content_tag("").build_consumer(),
+        "\"\" cannot be a content tag: it needs 1 to 256 bytes and no character that cannot be seen",
+    );
+    says(
+        ring().with_consumer_id("").build_consumer(),
+        "consumer id of 0 bytes: an id has 1 to 128 bytes and no character that cannot be seen, such as control \
+         characters and marks of direction",
+    );
     for number in 0..20 {
         producer.publish(|slot| *slot = number).unwrap();
     }
-    says(ring().start_at(StartAt::Beginning).build_consumer(), &[&name, "no longer holds its first event"]);
+    says(
+        ring().start_at(StartAt::Beginning).build_consumer(),
+        &format!(
+            "shm:{name} could not be joined: the ring no longer holds its first event; the oldest that is certain to \
+             stay is 12"
+        ),
+    );
     let _consumer = ring().with_consumer_id("w").build_consumer().unwrap();
-    says(ring().with_consumer_id("w").build_consumer(), &[&name, "`w` is in use", &pid]);
-    says(build(Builder::new(names.name("a"), 7)), &["a power of two", "7 were asked for"]);
-    says(build(Builder::new(names.name("a"), 8).enable_discovery(5000)), &["5000"]);
-    says(build(Builder::new(names.name("a"), 1 << 40)), &["bytes"]);
-    says(plan::<[u8; 1 << 24]>(1 << 40, 1), &["the segment would need"]);
+    says(
+        ring().with_consumer_id("w").build_consumer(),
+        &format!("shm:{name} could not be joined: consumer `w` is in use by process {pid}"),
+    );
+    says(
+        build(Builder::new(names.name("a"), 7)),
+        "a ring has a power of two of slots, 1 to 1099511627776, and 7 were asked for; the next that is possible is 8",
+    );
+    says(
+        build(Builder::new(names.name("a"), 8).enable_discovery(5000)),
+        "a ring has places for 1 to 1024 consumers; 5000 were asked for",
+    );
+    says(
+        build(Builder::new(names.name("a"), 1 << 40)),
+        &format!(
+            "no space for shm:{}: 17592186150912 bytes wanted, … available; make the file system larger (Docker: \
+             --shm-size, Kubernetes: sizeLimit of an emptyDir with medium Memory), or use a file in a directory that \
+             has the room",
+            names.name("a")
+        ),
+    );
+    says(
+        plan::<[u8; 1 << 24]>(1 << 40, 1),
+        "the segment would need 18446744073709551615 bytes, at most 70368744177664 are possible; make the ring smaller",
+    );
     let nothing_held = disruptor_mp::CoordinationMode::BufferUntilConsumers { max_buffer: 0 };
     let builder = SharedDisruptorBuilder::records(names.name("a"), 1 << 46).with_coordination(nothing_held);
-    says(builder.build_record_producer(), &["1 to 35184372088832 bytes", "70368744177664 were asked for"]);
+    says(
+        builder.build_record_producer(),
+        "a ring of records has 1 to 35184372088832 bytes, and 70368744177664 were asked for; the default size is \
+         8388608",
+    );
     let late = ring().wait_for_consumers(1, Duration::from_millis(1));
     says(
         build(Builder::new(names.name("b"), 8).with_coordination_timeout(Duration::ZERO)),
-        &["0 of 1 consumers joined"],
+        &format!("0 of 1 consumers joined shm:{} within …", names.name("b")),
     );
-    says(build(late), &["is in use"]);
+    says(build(late), &format!("shm:{name} is in use by producer process {pid}, which is …"));
     let buffer = CoordinationMode::BufferUntilConsumers { max_buffer: 9 };
-    says(build(Builder::new(names.name("c"), 8).with_coordination(buffer)), &["a start-up buffer", "9 were asked for"]);
-    says(build(Builder::new("a/b", 8)), &["`a/b`", "cannot be a segment's name"]);
-    says(build(Builder::new(names.name("d"), 8).take_over()), &["there is no ring"]);
+    says(
+        build(Builder::new(names.name("c"), 8).with_coordination(buffer)),
+        "a start-up buffer holds 1 to 8 slots in a ring of 8, and 9 were asked for",
+    );
+    says(
+        build(Builder::new("a/b", 8)),
+        "`a/b` cannot be a segment's name: it contains a `/`; use a path (`Path`, `PathBuf`) for a file",
+    );
+    says(build(Builder::new(names.name("d"), 8).take_over()), &format!("there is no ring at shm:{}", names.name("d")));
 }
 
 #[test]
@@ -78,16 +133,23 @@ fn an_error_about_what_stands_in_the_way_says_what_it_is() {
     let _watchdog = watchdog();
     let dir = TempDir::new();
     let at = |name: &str| dir.path().join(name);
+    let place = dir.path().display();
     let attach = |path: &Path| Builder::new(path, 8).build_consumer();
     std::fs::write(at("short"), b"short").unwrap();
-    says(attach(&at("short")), &["short to be a segment", "5 bytes"]);
+    says(attach(&at("short")), &format!("{place}/short is too short to be a segment: 5 bytes"));
     std::fs::write(at("other"), vec![7; 8192]).unwrap();
-    says(attach(&at("other")), &["is not a segment"]);
+    says(attach(&at("other")), &format!("{place}/other is not a segment: wrong magic"));
     std::fs::create_dir(at("directory")).unwrap();
-    says(attach(&at("directory")), &["a directory"]);
+    says(
+        attach(&at("directory")),
+        &format!("{place}/directory is a directory; segments are regular files, and symlinks are not followed"),
+    );
     let missing = at("no").join("such").join("directory");
-    says(build(Builder::new(&missing, 8)), &["No such file or directory"]);
-    says(gc("a/b"), &["cannot be a segment's name"]);
+    says(
+        build(Builder::new(&missing, 8)),
+        &format!("… failed while creating {place}/no/such/directory: No such file or directory (os error 2)"),
+    );
+    says(gc("a/b"), "`a/b` cannot be a segment's name: it contains a `/`; use a path (`Path`, `PathBuf`) for a file");
 }
 
 /// Errors of the system, which a test cannot have at will.
@@ -95,71 +157,120 @@ fn an_error_about_what_stands_in_the_way_says_what_it_is() {
 fn an_error_of_the_system_is_in_the_text() {
     let denied = || io::Error::from_raw_os_error(13);
     let place = || "shm:ring".to_owned();
-    let facts = &["shm:ring", "Permission denied (os error 13)"];
     let open = || OpenError::PermissionDenied { place: place(), call: "open", permissions: None, source: denied() };
     let create = || CreateError::PermissionDenied { place: place(), call: "open", directory: None, source: denied() };
-    assert_says_all_once(&open(), facts);
-    assert_says_all_once(&create(), facts);
-    assert_says_all_once(&MultiProcessError::PermissionDenied { place: place(), source: Box::new(open()) }, facts);
-    assert_says_all_once(&MultiProcessError::PermissionDenied { place: place(), source: Box::new(create()) }, facts);
+    assert_says(
+        &open(),
+        "not allowed to open shm:ring: open: Permission denied (os error 13); run both processes as one user, or \
+         create it for a group that both are in (`CreateOptions::group`)",
+    );
+    assert_says(
+        &create(),
+        "not allowed to create shm:ring: open: Permission denied (os error 13); create it in a directory that this \
+         process may write to",
+    );
+    assert_says(
+        &MultiProcessError::PermissionDenied { place: place(), source: Box::new(open()) },
+        "not allowed to open shm:ring: open: Permission denied (os error 13); run both processes as one user, or \
+         create it for a group that both are in (`CreateOptions::group`)",
+    );
+    assert_says(
+        &MultiProcessError::PermissionDenied { place: place(), source: Box::new(create()) },
+        "not allowed to create shm:ring: open: Permission denied (os error 13); create it in a directory that this \
+         process may write to",
+    );
     let create = CreateError::Os { place: place(), call: "fallocate", source: denied() };
-    assert_says_all_once(&MultiProcessError::Create { place: place(), source: create }, facts);
+    assert_says(
+        &MultiProcessError::Create { place: place(), source: create },
+        "fallocate failed while creating shm:ring: Permission denied (os error 13)",
+    );
     let open = OpenError::Os { place: place(), call: "mmap", source: denied() };
-    assert_says_all_once(&MultiProcessError::Unusable { place: place(), source: open }, facts);
+    assert_says(
+        &MultiProcessError::Unusable { place: place(), source: open },
+        "mmap failed while opening shm:ring: Permission denied (os error 13)",
+    );
     let remove = GcError::Os { place: place(), call: "unlink", source: denied() };
-    assert_says_all_once(&MultiProcessError::CleanUp { place: place(), source: remove }, facts);
+    assert_says(
+        &MultiProcessError::CleanUp { place: place(), source: remove },
+        "what stands in the way of a new ring could not be removed: unlink failed while removing shm:ring: \
+         Permission denied (os error 13)",
+    );
     let remove = GcError::PermissionDenied { place: place(), call: "unlink", permissions: None, source: denied() };
-    assert_says_all_once(&MultiProcessError::CleanUp { place: place(), source: remove }, facts);
-    assert_says_all_once(&MultiProcessError::Os { place: place(), call: "sched_setaffinity", source: denied() }, facts);
+    assert_says(
+        &MultiProcessError::CleanUp { place: place(), source: remove },
+        "what stands in the way of a new ring could not be removed: not allowed to remove shm:ring: unlink: \
+         Permission denied (os error 13); let its owner remove it, or run as a user of its group",
+    );
+    assert_says(
+        &MultiProcessError::Os { place: place(), call: "sched_setaffinity", source: denied() },
+        "sched_setaffinity failed for shm:ring: Permission denied (os error 13)",
+    );
     let join = denied().into();
-    assert_says_all_once(&MultiProcessError::Join { place: place(), source: join }, facts);
+    assert_says(
+        &MultiProcessError::Join { place: place(), source: join },
+        "shm:ring could not be joined: locking an entry of the consumer table failed: Permission denied (os error 13)",
+    );
     let (wanted_bytes, available_bytes) = (4096, 100);
     let full = CreateError::NoSpace { place: place(), wanted_bytes, available_bytes, source: denied() };
     let full = MultiProcessError::NoSpace { place: place(), wanted_bytes, available_bytes, source: full };
-    assert_says_all_once(&full, &["no space for shm:ring", "4096 bytes wanted", "--shm-size"]);
+    assert_says(
+        &full,
+        "no space for shm:ring: 4096 bytes wanted, 100 available; make the file system larger (Docker: --shm-size, \
+         Kubernetes: sizeLimit of an emptyDir with medium Memory), or use a file in a directory that has the room",
+    );
 }
 
 #[test]
 fn an_error_of_a_running_ring_names_the_reason_once() {
     let _watchdog = watchdog();
     let names = ShmGuard::new();
+    let (name, pid) = (names.name("r"), std::process::id());
     let mut producer: SharedProducer<u64> = build(Builder::new(names.name("r"), 4)).unwrap();
     let mut consumer = SharedConsumer::<u64>::attach(names.name("r"), 4, "w").unwrap();
-    says(consumer.consume_next_leased_deadline(in_ms(1)), &["no event within"]);
-    says(producer.publish_managed(|_| ()), &["is not enabled"]);
+    says(consumer.consume_next_leased_deadline(in_ms(1)), "no event within …");
+    says(producer.publish_managed(|_| ()), "required-consumer liveness is not enabled on this producer");
     producer
         .enable_required_consumer_liveness(
             RequiredConsumerLivenessConfig::new(["absent"]).with_startup_wait_timeout(Duration::ZERO),
         )
         .unwrap();
-    says(producer.publish_managed(|_| ()), &["did not join: absent"]);
+    says(producer.publish_managed(|_| ()), "required consumers did not join: absent");
     for _ in 0..4 {
         producer.publish(|_| ()).unwrap();
     }
-    says(producer.try_publish(|_| ()), &["the ring is full"]);
-    says(producer.try_publish_batch(2, |_, _| ()), &["2 slots are missing"]);
-    says(producer.publish_batch(5, |_, _| ()), &["5 events", "a ring of 4"]);
-    says(producer.publish_deadline(in_ms(1), |_| ()), &["timed out", "producer waits for space"]);
-    says(producer.publish_with(Patience::Until(in_ms(1)), |_| ()), &["timed out", "producer waits for space"]);
-    says(SharedCursor::attach(names.name("r")).unwrap().wait_for(9, in_ms(1)), &["timed out", "at sequence 3"]);
+    says(producer.try_publish(|_| ()), "the ring is full");
+    says(producer.try_publish_batch(2, |_, _| ()), "2 slots are missing for the batch");
+    says(producer.publish_batch(5, |_, _| ()), "a batch of 5 events does not fit into a ring of 4");
+    says(
+        producer.publish_deadline(in_ms(1), |_| ()),
+        &format!("timed out: ring shm:{name}: producer waits for space since …; w pid {pid} is …; gives up"),
+    );
+    says(
+        producer.publish_with(Patience::Until(in_ms(1)), |_| ()),
+        &format!("timed out: ring shm:{name}: producer waits for space since …; w pid {pid} is …; gives up"),
+    );
+    says(SharedCursor::attach(names.name("r")).unwrap().wait_for(9, in_ms(1)), "timed out after … at sequence 3");
     drop(producer);
     assert_eq!(consumer.process_available(|_, _| ()), 4);
-    says(consumer.consume_next_leased(), &["the ring is closed"]);
+    says(consumer.consume_next_leased(), "the ring is closed");
     assert!(matches!(consumer.consume_next_leased(), Err(ConsumeError::Closed)));
 }
 
 #[test]
 fn an_error_of_records_names_the_reason_once() {
     let _watchdog = watchdog();
-    let place = disruptor_mp::Place::heap();
+    let (place, pid) = (Place::heap(), std::process::id());
     let mut producer = SharedDisruptorBuilder::records(&place, 1 << 14).build_record_producer().unwrap();
     let _consumer = SharedDisruptorBuilder::records(&place, 0).with_consumer_id("w").build_record_consumer().unwrap();
-    says(producer.publish(&vec![0; 1 << 15], 0, 0, Patience::Now), &["a record of 32768 bytes", "65536 bytes"]);
+    says(
+        producer.publish(&vec![0; 1 << 15], 0, 0, Patience::Now),
+        "a record of 32768 bytes does not fit into this ring, which holds up to 16304; create it with 65536 bytes",
+    );
     while producer.publish(&[0; 1000], 0, 0, Patience::Now).is_ok() {}
-    says(producer.publish(&[0; 1000], 0, 0, Patience::Now), &["the ring is full"]);
+    says(producer.publish(&[0; 1000], 0, 0, Patience::Now), "the ring is full");
     let late = producer.publish(&[0; 1000], 0, 0, Patience::Until(in_ms(1)));
     assert!(matches!(&late, Err(RecordError::NoRoom(disruptor_mp::NoRoom::Publish(PublishError::TimedOut { .. })))));
-    says(late, &["timed out", "producer waits for space"]);
+    says(late, &format!("timed out: ring heap: producer waits for space since …; w pid {pid} is …; gives up"));
 }
 
 /// What a victim was refused with, or that it was not.
@@ -212,7 +323,8 @@ fn the_error_of_every_environment_variable_names_it_and_its_value() {
     };
     assert_eq!(
         set("produces", "MYELON_WAIT", "spin"),
-        "MYELON_WAIT: `spin` is not a wait strategy: use busy-spin, spin-hint, yield:SPINS, sleep:MICROSECONDS, block or adaptive"
+        "MYELON_WAIT: `spin` is not a wait strategy: use busy-spin, spin-hint, yield:SPINS, sleep:MICROSECONDS, \
+         block or adaptive"
     );
     for (role, variable) in [
         ("produces", "MYELON_PROCESS_CORE"),
@@ -230,7 +342,8 @@ fn the_error_of_every_environment_variable_names_it_and_its_value() {
         if variable.ends_with("CORE") {
             let core = set(role, variable, "99999");
             let text = format!(
-                "{variable}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process may use core "
+                "{variable}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process \
+                 may use core "
             );
             assert!(core.starts_with(&text), "{core}");
         }
@@ -245,7 +358,8 @@ fn a_core_that_the_program_asks_for_is_named_with_the_function_that_did() {
     let ring = || Builder::new(place.clone(), 8);
     let text = |asked_by: &str| {
         format!(
-            "{asked_by}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process may use core "
+            "{asked_by}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process may \
+             use core "
         )
     };
     let refused = build(ring().with_process_core(99_999)).map(drop).unwrap_err().to_string();
@@ -300,7 +414,8 @@ fn a_process_that_may_not_use_a_ring_is_told_who_may_and_what_to_do() {
     assert_eq!(
         stranger("gives to a group", &beside),
         format!(
-            "not allowed to give {} to group 0: Operation not permitted (os error 1); name a group that this process is in",
+            "not allowed to give {} to group 0: Operation not permitted (os error 1); name a group that this process \
+             is in",
             beside.display()
         )
     );

@@ -8,9 +8,11 @@
 //! `#[serde(flatten)]`, `#[serde(untagged)]` and the like cannot be decoded; `#[serde(skip_serializing_if)]` writes
 //! what nobody can read.
 
+use super::error::Cause;
 use super::guard::{Limits, TrailingBytes};
 use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
+use bincode::error::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,11 +42,21 @@ pub fn encode<T: Serialize>(message: &T, into: &mut [u8]) -> Result<usize, Encod
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
     let limits = Limits::for_message(bytes.len());
     let (message, used_bytes) = bincode::serde::seed_decode_from_slice(limits.seed(), bytes, FORM)
-        .map_err(|cause| CodecError::decode(CODEC, bytes, cause))?;
+        .map_err(|cause| CodecError::decode(CODEC, bytes, said(cause)))?;
     if used_bytes < bytes.len() {
         return Err(CodecError::decode(CODEC, bytes, TrailingBytes { used_bytes, len_bytes: bytes.len() }));
     }
     Ok(message)
+}
+
+/// What was said by serde, or by our own guard, without the name of the variant that bincode carries it in.
+#[cold]
+fn said(cause: DecodeError) -> Cause {
+    match cause {
+        DecodeError::OtherString(text) => text.into(),
+        DecodeError::Other(text) => text.into(),
+        cause => cause.into(),
+    }
 }
 
 /// Makes a type with serde's derives a message: `bincode_message!(Step)`, or `bincode_message!(Step = "step/2")` to say

@@ -3,7 +3,7 @@
 use super::actors::{by_hand, command, workers};
 use super::stage::{Stage, round};
 use myelon::topology::{Topology, WorkerEnd, WorkerJoinError, Workers};
-use myelon::transport::{Records, TransportError};
+use myelon::transport::{Records, TransportConsumer, TransportError, WaitStrategy};
 use myelon::{ConsumerBarrier, CreateOptions, Patience, PublishError};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -102,4 +102,16 @@ fn every_ring_of_a_session_is_created_as_its_topology_says() {
     }
     drop(scheduler);
     stage.assert_nothing_left();
+}
+
+#[test]
+fn a_process_that_knows_only_the_name_of_a_ring_reads_whose_it_is_in_its_reports() {
+    let stage = Stage::new(2);
+    let label = stage.label();
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    round(&mut scheduler, "hello");
+    let names = names(&stage.topology);
+    let monitor = TransportConsumer::<Records>::attach(&names[0], 0, WaitStrategy::Block).unwrap();
+    let report = monitor.stall_report(Duration::ZERO).to_string();
+    assert!(report.starts_with(&format!("ring {label} (shm:{}): ", names[0])), "{report}");
 }
