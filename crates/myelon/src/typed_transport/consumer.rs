@@ -218,7 +218,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// The next message, to be read and released in whatever thread or task while newer ones are received; `None` only
-    /// for [`Patience::Now`]. One that was given back comes before newer ones.
+    /// for [`Patience::Now`]. One that was given back comes before newer ones. Messages of a ring that was replaced can be
+    /// held while this consumer goes on in the next one. Those of them that are given back then come again to the
+    /// consumer that attaches next under this id, before anything else.
     ///
     /// # Errors
     /// As [`TransportConsumer::next_held`].
@@ -395,7 +397,7 @@ fn go_on<T: Codec, F: Format>(
     reading.tally = Tally::new(&next, reading.tally.undecodable());
     reading.older = older;
     // Only now that it has its place in the other ring.
-    end.leave_on_drop();
+    end.go_over();
     Ok(Some(next))
 }
 

@@ -14,6 +14,7 @@
 mod attributes;
 mod changed;
 mod compiled;
+mod held_over;
 mod round_trip;
 mod same;
 mod stage;

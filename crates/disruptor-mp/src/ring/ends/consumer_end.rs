@@ -53,6 +53,10 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.parting = Parting::LeavesAlways;
     }
 
+    pub(super) fn go_over(&mut self) {
+        self.side.parting = Parting::GoesOver;
+    }
+
     #[cfg(feature = "dst")]
     pub(super) fn abandon(&mut self) {
         self.side.abandon();

@@ -70,6 +70,12 @@ pub trait HasConsumer {
         self.base().is_replaced()
     }
 
+    /// This consumer has its place in the ring after this one: dropping it gives this one up, once everything that it was
+    /// handed is released. If something comes back, the place is kept for a successor.
+    fn go_over(&mut self) {
+        self.base_mut().0.go_over();
+    }
+
     /// Where it counts, if not in the ring's own segment.
     fn counts_in(&self) -> Option<&CountersFile> {
         self.base().counts_in()

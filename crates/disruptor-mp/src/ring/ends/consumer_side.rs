@@ -64,6 +64,16 @@ pub(super) enum Parting {
     Keeps,
     /// Gives it up.
     LeavesAlways,
+    /// Gives it up once everything that it was handed is released: it has its place in the ring after this one. Keeps
+    /// it, if something comes back.
+    GoesOver,
+}
+
+impl Parting {
+    /// Whether the place is kept where nothing else is said.
+    pub(super) fn keeps(self) -> bool {
+        matches!(self, Self::Keeps | Self::GoesOver)
+    }
 }
 
 /// The consumer's counters. See [`crate::counters::ids`].
@@ -138,25 +148,27 @@ impl<S: Carries> ConsumerSide<S> {
         side
     }
 
-    /// Whether the place is given up whatever has happened.
-    fn leaves_always(&self) -> bool {
+    /// What dropping this consumer does with its place. Under an id that the library made no process comes back.
+    fn parting(&self) -> Parting {
         let entry = self.core.memory().entry(self.member().index);
-        self.parting == Parting::LeavesAlways || entry.member.is_generated()
+        if entry.member.is_generated() { Parting::LeavesAlways } else { self.parting }
     }
 
     /// How this consumer goes, now that it is dropped; `None` if it gives its place up.
     fn ending(&mut self) -> Option<Ending> {
-        if self.leaves_always() {
+        let parting = self.parting();
+        if parting == Parting::LeavesAlways {
             return None;
         }
         self.forget_again();
-        if self.core.is_finished() && self.keeper.standing() != Standing::Returned {
+        let is_done = parting == Parting::GoesOver || self.core.is_finished();
+        if is_done && self.keeper.standing() != Standing::Returned {
             return None;
         }
         if std::thread::panicking() && !self.is_made_by_panic {
             return Some(Ending::Panicked);
         }
-        (self.parting == Parting::Keeps).then_some(Ending::Dropped)
+        parting.keeps().then_some(Ending::Dropped)
     }
 
     #[inline(always)]
@@ -562,9 +574,9 @@ impl<S: Carries> Drop for ConsumerSide<S> {
         if self.is_forked() {
             return;
         }
-        let (ending, leaves_always) = (self.ending(), self.leaves_always());
+        let (ending, parting) = (self.ending(), self.parting());
         let Some(member) = self.member.take() else { return };
-        let departure = Departure { member, counters: self.counters_of.clone(), ending, leaves_always };
+        let departure = Departure { member, counters: self.counters_of.clone(), ending, parting };
         // As long as a message is held, the place is.
         if let Some(departure) = self.keeper.depart(departure) {
             departure.finish(self.core.memory());

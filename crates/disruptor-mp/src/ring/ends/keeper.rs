@@ -7,7 +7,7 @@
 //! The place, its lock and the mapping live as long as the consumer or one of its messages. In a child of a fork all of
 //! this is a copy that does nothing, and takes no lock: a thread that the child does not have may hold it.
 
-use super::consumer_side::ConsumerCounters;
+use super::consumer_side::{ConsumerCounters, Parting};
 use crate::counters::{CounterHandle, EndCounters};
 use crate::ring::lineage;
 use crate::ring::membership::{Member, PRODUCER_BYTE};
@@ -209,16 +209,19 @@ pub(super) struct Departure {
     pub(super) counters: EndCounters,
     /// How it goes; `None` if it gives its place up.
     pub(super) ending: Option<Ending>,
-    /// It gives its place up, whatever comes back.
-    pub(super) leaves_always: bool,
+    /// What it was to do with its place.
+    pub(super) parting: Parting,
 }
 
 impl Departure {
-    /// A message has come back after the consumer has gone. A panic keeps the place for a successor, as if it had
-    /// dropped the consumer.
+    /// A message has come back after the consumer has gone. The place is kept for a successor if it would have been had
+    /// the message come back before; and by a panic, as if that had dropped the consumer.
     fn note_returned(&mut self) {
-        if self.ending.is_none() && !self.leaves_always && std::thread::panicking() {
-            self.ending = Some(Ending::Panicked);
+        if self.ending.is_none() && self.parting != Parting::LeavesAlways {
+            self.ending = match std::thread::panicking() {
+                true => Some(Ending::Panicked),
+                false => self.parting.keeps().then_some(Ending::Dropped),
+            };
         }
     }
 
