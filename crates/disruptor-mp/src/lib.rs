@@ -194,7 +194,7 @@ mod exports {
     pub use crate::ring::ends::records::claim::RecordClaim;
     pub use crate::ring::ends::records::consumer::RecordConsumer;
     pub use crate::ring::ends::records::error::RecordError;
-    pub use crate::ring::ends::records::held::HeldRecord;
+    pub use crate::ring::ends::records::held::{HeldRecord, HeldRecordBatch};
     pub use crate::ring::ends::records::lease::{RecordLease, RecordMeta};
     pub use crate::ring::ends::records::producer::RecordProducer;
     pub use crate::ring::ends::records::tap::{RecordCopy, RecordTap};

@@ -1,8 +1,9 @@
 //! Batches of records: taken together, acknowledged together, given back in part.
 
 use crate::stage::{everywhere, in_ms, watchdog};
+use disruptor_mp::counters::ids;
 use disruptor_mp::segment::Place;
-use disruptor_mp::{ConsumeError, Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder};
+use disruptor_mp::{ConsumeError, HeldRecordBatch, Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn ends(place: &Place) -> (RecordProducer, RecordConsumer) {
@@ -134,4 +135,128 @@ fn a_batch_lies_across_the_padding_of_a_ring_that_starts_over() {
         assert_eq!((batch.first_sequence(), batch.len(), batch.iter().count()), (number, 3, 3));
         number += 3;
     }
+}
+
+/// The numbers of a held batch, whose records must be whole.
+#[track_caller]
+fn numbers(batch: &HeldRecordBatch) -> Vec<i64> {
+    let numbers: Vec<_> = batch
+        .iter()
+        .map(|(bytes, meta)| {
+            let number = meta.sequence;
+            assert_eq!((bytes, meta.kind), (&vec![number as u8; number as usize * 53 % 200][..], number as u8));
+            assert_eq!(meta.redeliveries, batch.redeliveries());
+            number
+        })
+        .collect();
+    assert_eq!((batch.first_sequence(), batch.len()), (numbers[0], numbers.len()));
+    numbers
+}
+
+fn consumed(producer: &RecordProducer, id: u32) -> u64 {
+    let counters = producer.ring_counters().snapshot();
+    counters.into_iter().filter(|counter| counter.id == id).map(|counter| counter.value).sum()
+}
+
+#[test]
+fn a_batch_of_records_is_held_released_and_given_back_as_one_message() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = ends(&place);
+        consumer.keep_place();
+        publish(&mut producer, 10);
+        let batch = consumer.next_batch(4, Patience::Now).unwrap().unwrap().hold();
+        assert_eq!((numbers(&batch), batch.redeliveries()), (vec![0, 1, 2, 3], 0));
+        let held = consumer.next_held(Patience::Now).unwrap().unwrap();
+        assert_eq!(held.sequence(), 4);
+        held.release();
+        assert_eq!(producer.consumer_sequence("w"), Some(-1), "the oldest is held");
+        assert_eq!(producer.consumers()[0].held.as_ref().unwrap().sequences, [0, 1, 2, 3]);
+        // Given back in another thread, and handed out again before newer ones.
+        std::thread::spawn(move || drop(batch)).join().unwrap();
+        let batch = consumer.next_batch(100, Patience::Now).unwrap().unwrap().hold();
+        assert_eq!((numbers(&batch), batch.redeliveries()), (vec![0, 1, 2, 3], 1));
+        assert_eq!(consumed(&producer, ids::EVENTS_CONSUMED), 1);
+        std::thread::spawn(move || batch.release()).join().unwrap();
+        assert_eq!(producer.consumer_sequence("w"), Some(4));
+        let lengths = |numbers: std::ops::Range<usize>| numbers.map(|number| number * 53 % 200).sum::<usize>() as u64;
+        let counted = [ids::EVENTS_CONSUMED, ids::EVENTS_CONSUMED_BYTES].map(|id| consumed(&producer, id));
+        assert_eq!(counted, [5, lengths(0..5)]);
+        // Dropped with its consumer: the successor gets them one by one.
+        let batch = consumer.next_batch(3, Patience::Now).unwrap().unwrap().hold();
+        drop(consumer);
+        assert!(producer.consumers()[0].alive, "the place is there as long as the batch is");
+        assert_eq!(numbers(&batch), [5, 6, 7]);
+        drop(batch);
+        let mut again = super::record_batches::consumer(&place);
+        for number in 5..8 {
+            assert_eq!(look(&mut again, 100), Some((number, 1, vec![1])));
+            assert!(again.skip().unwrap());
+        }
+        assert_eq!(look(&mut again, 100), Some((8, 2, vec![0; 2])));
+    });
+}
+
+#[test]
+fn a_part_of_a_batch_of_records_that_came_back_can_be_taken() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = ends(&place);
+        publish(&mut producer, 8);
+        drop(consumer.next_batch(5, Patience::Now).unwrap().unwrap().hold());
+        // One, two, and what is left.
+        drop(consumer.next(Patience::Now).unwrap().unwrap());
+        assert_eq!(producer.consumer_sequence("w"), Some(0));
+        let part = consumer.next_batch(2, Patience::Now).unwrap().unwrap().hold();
+        assert_eq!(numbers(&part), [1, 2]);
+        part.release();
+        assert_eq!(producer.consumer_sequence("w"), Some(2));
+        assert_eq!(consumed(&producer, ids::EVENTS_CONSUMED), 3);
+        let rest = consumer.next_batch(100, Patience::Now).unwrap().unwrap();
+        assert_eq!((rest.first_sequence(), rest.len()), (3, 2));
+        drop(rest);
+        assert_eq!(producer.consumer_sequence("w"), Some(4));
+        let lengths: usize = (0..5).map(|number| number * 53 % 200).sum();
+        let counted = [ids::EVENTS_CONSUMED, ids::EVENTS_CONSUMED_BYTES].map(|id| consumed(&producer, id));
+        assert_eq!(counted, [5, lengths as u64]);
+        assert_eq!(look(&mut consumer, 100), Some((5, 3, vec![0; 3])));
+    });
+}
+
+/// What is held stays as it is: the ring is full of it, or goes round with what is newer.
+#[test]
+fn a_batch_of_records_that_is_held_is_not_overwritten() {
+    everywhere(|place| {
+        let (mut producer, mut consumer) = ends(&place);
+        publish(&mut producer, 12);
+        let batch = consumer.next_batch(7, Patience::Now).unwrap().unwrap().hold();
+        while producer.publish(&[9; 60], 9, 0, Patience::Now).is_ok() {}
+        while consumer.next(Patience::Now).unwrap().is_some() {}
+        while producer.publish(&[9; 60], 9, 0, Patience::Now).is_ok() {}
+        assert_eq!(numbers(&batch), [0, 1, 2, 3, 4, 5, 6]);
+        batch.release();
+        assert!(producer.publish(&[9; 60], 9, 0, Patience::Now).is_ok());
+    });
+}
+
+#[test]
+fn a_batch_whose_end_is_damaged_is_held_without_its_last_record() {
+    let _watchdog = watchdog();
+    let dir = crate::stage::TempDir::new();
+    let path = dir.path().join("ring");
+    let (mut producer, mut consumer) = ends(&Place::from(path.as_path()));
+    for _ in 0..4 {
+        producer.publish(&[7; 40], 7, 0, Patience::Now).unwrap();
+    }
+    let plan = disruptor_mp::plan_records(4096, disruptor_mp::DEFAULT_MAX_CONSUMERS).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &77_i64.to_ne_bytes(), plan.slots.offset + 4 * 64 + 8).unwrap();
+    let batch = consumer.next_batch(100, Patience::Now).unwrap().unwrap();
+    assert_eq!(batch.len(), 4);
+    let batch = batch.hold();
+    assert_eq!((batch.len(), batch.iter().count()), (3, 3));
+    drop(batch);
+    let again = consumer.next_batch(100, Patience::Now).unwrap().unwrap().hold();
+    assert_eq!((again.first_sequence(), again.len()), (0, 3), "given back, and none is lost");
+    again.release();
+    assert_eq!(producer.consumer_sequence("w"), Some(2));
+    assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().sequence(), 3);
 }

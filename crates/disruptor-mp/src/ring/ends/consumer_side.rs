@@ -264,7 +264,7 @@ impl<S: Carries> ConsumerSide<S> {
             return self.note_panic(position);
         }
         if !self.is_plain() {
-            return self.acknowledge_among_held(position, events, bytes);
+            return self.acknowledge_among_held(position, events, bytes, last);
         }
         self.acknowledge_plainly(position, events, bytes, last);
     }
@@ -277,7 +277,7 @@ impl<S: Carries> ConsumerSide<S> {
             return self.note_panic(position);
         }
         if !self.is_plain() {
-            return self.acknowledge_among_held(position, events, each);
+            return self.acknowledge_among_held(position, events, events * each, position - 1);
         }
         self.acknowledge_plainly(position, events, events * each, position - 1);
     }
@@ -449,12 +449,10 @@ impl<S: Carries> ConsumerSide<S> {
 
     #[cold]
     #[inline(never)]
-    fn acknowledge_among_held(&mut self, position: i64, events: u64, each: u64) {
+    fn acknowledge_among_held(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
         if self.is_forked() {
             return;
         }
-        // Records are handed out one at a time here, so the last one begins where we stand; and slots do not ask.
-        let (bytes, last) = (events * each, self.core.next());
         let keeper = Arc::clone(&self.keeper);
         let mut state = keeper.lock();
         match &self.again {

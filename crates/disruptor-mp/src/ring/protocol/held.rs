@@ -194,10 +194,11 @@ impl<M: Memory> Held<M> {
         if place > 0 || end <= message.begin {
             return None;
         }
-        // Events of several are those of slots: each is one position.
-        let released = ((end - message.begin) as usize).min(message.events - 1);
-        (message.begin, message.events) = (end, message.events - released);
-        message.expected = M::Form::expected_at(&self.memory, end);
+        let expected = M::Form::expected_at(&self.memory, end);
+        // Of records their numbers say how many those are. Numbers from shared memory: an event is left in any case.
+        let released = M::Form::number(expected, end) - M::Form::number(message.expected, message.begin);
+        let released = released.clamp(0, message.events as i64 - 1) as usize;
+        (message.begin, message.events, message.expected) = (end, message.events - released, expected);
         self.move_gate();
         Some(released)
     }

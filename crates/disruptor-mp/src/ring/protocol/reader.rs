@@ -321,6 +321,12 @@ impl<M: Memory> Reader<M> {
         }
     }
 
+    /// Whether what is expected after `events` more events stands at `position`.
+    #[cold]
+    pub(crate) fn leads_to(&self, position: i64, events: i64) -> bool {
+        M::Form::expected_after(&self.memory, self.expected, events, position).is_some()
+    }
+
     /// What is expected at our position.
     pub(crate) fn expected(&self) -> <M::Form as Form>::Expected {
         self.expected

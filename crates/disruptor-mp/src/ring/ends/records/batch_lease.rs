@@ -3,7 +3,8 @@
 //! **Lives here:** [`RecordBatchLease`]. **Builds on:** `found` for what lies in the ring, `consumer_side`. **May
 //! touch it:** the application; a lease borrows its consumer, so there is one at a time.
 
-use super::found::{Found, look_at};
+use super::found::Walk;
+use super::held::HeldRecordBatch;
 use super::lease::RecordMeta;
 use crate::Sequence;
 use crate::ring::ends::consumer_side::ConsumerSide;
@@ -57,18 +58,13 @@ pub(super) struct Span {
 impl Span {
     /// At most `max` of the records that a look has found.
     pub(super) fn of(consumer: &ConsumerSide<Lines>, max: usize) -> Self {
-        let mut walk = Walk::new(consumer, consumer.core.readable());
+        let mut walk = Walk::of(consumer, consumer.core.readable());
         let begin = consumer.core.next();
         let mut span = Self { count: 0, bytes: 0, last: begin, end: begin };
         while span.count < max
-            && let Some((bytes, _)) = walk.next()
+            && let Some((last, bytes, _)) = walk.next()
         {
-            span = Self {
-                count: span.count + 1,
-                bytes: span.bytes + bytes.len() as u64,
-                last: walk.last,
-                end: walk.position,
-            };
+            span = Self { count: span.count + 1, bytes: span.bytes + bytes.len() as u64, last, end: walk.position() };
         }
         span
     }
@@ -76,47 +72,6 @@ impl Span {
     /// Whether there is no record: nothing but padding, or damage.
     pub(super) fn is_empty(self) -> bool {
         self.count == 0
-    }
-}
-
-/// Goes through the records from a consumer's position on, which that gates.
-struct Walk<'a> {
-    consumer: &'a ConsumerSide<Lines>,
-    number: Sequence,
-    last: i64,
-    position: i64,
-    until: i64,
-}
-
-impl<'a> Walk<'a> {
-    /// To `until`, which a look has found.
-    fn new(consumer: &'a ConsumerSide<Lines>, until: i64) -> Self {
-        let position = consumer.core.next();
-        Self { consumer, number: consumer.core.number_found(), last: position, position, until }
-    }
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = (&'a [u8], RecordMeta);
-
-    /// Ends early where a word was damaged.
-    fn next(&mut self) -> Option<(&'a [u8], RecordMeta)> {
-        while self.position < self.until {
-            match look_at(self.consumer, self.position, self.number, self.until) {
-                Found::Record { bytes, meta, end } => {
-                    let redeliveries = self.consumer.redelivery_of(self.position);
-                    (self.last, self.position, self.number) = (self.position, end, self.number + 1);
-                    // SAFETY: `look_at` has checked that they lie in the ring. They were committed before a look
-                    // found them (Acquire), and our gate, which keeps the producer off them, advances only through
-                    // `&mut` of the consumer, which is borrowed for as long. The memory is mapped for as long as the
-                    // consumer lives.
-                    return Some((unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta }));
-                }
-                Found::Padding { end } => self.position = end,
-                Found::Damage => return None,
-            }
-        }
-        None
     }
 }
 
@@ -140,7 +95,31 @@ impl<'a> RecordBatchLease<'a> {
 
     /// The records in order, with what each says of itself. Words of the ring that are damaged meanwhile end it early.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], RecordMeta)> {
-        Walk::new(self.consumer, self.span.end)
+        Walk::of(self.consumer, self.span.end).map(|(begin, bytes, meta)| {
+            let redeliveries = self.consumer.redelivery_of(begin);
+            // SAFETY: `look_in` has checked that they lie in the ring. They were committed before a look found them
+            // (Acquire), and our gate, which keeps the producer off them, advances only through `&mut` of the consumer,
+            // which is borrowed for as long. The memory is mapped for as long as the consumer lives.
+            (unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta })
+        })
+    }
+
+    /// Takes all of them out of the consumer's hands, as one message: they are acknowledged by
+    /// [`HeldRecordBatch::release`], from whatever thread, while newer ones are received. If what lies after the last
+    /// one is damaged, that one is left to the next call.
+    ///
+    /// # Panics
+    /// If there are more than 65 536.
+    pub fn hold(mut self) -> HeldRecordBatch {
+        let whole = self.span;
+        if whole.count > 1 && !self.consumer.core.leads_to(whole.end, whole.count as i64) {
+            self.span = Span::of(self.consumer, whole.count - 1);
+            self.consumer.note_given_back(self.span.end, whole.end);
+        }
+        let (first, redeliveries) = (self.first_sequence(), self.consumer.redelivery_of(self.consumer.core.next()));
+        // Dropping this acknowledges nothing any more.
+        let Span { count, bytes, last, end } = std::mem::replace(&mut self.span, Span { count: 0, ..whole });
+        HeldRecordBatch::new(self.consumer.hold(end, count, bytes, last), first, count, end, redeliveries)
     }
 
     /// Acknowledges only the first `count` records; the next call returns the others again.

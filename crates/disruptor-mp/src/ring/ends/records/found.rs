@@ -1,10 +1,12 @@
 //! What lies in a ring of records where a look has found something.
 //!
-//! **Lives here:** [`Found`], and [`look_at`]. **Builds on:** `word`, `consumer_side`. **May touch it:** whatever
-//! hands records out.
+//! **Lives here:** [`Found`], [`look_at`], and [`Walk`] over several. **Builds on:** `word`, `consumer_side`. **May
+//! touch it:** whatever hands records out.
 
 use super::lease::RecordMeta;
+use crate::Sequence;
 use crate::ring::ends::consumer_side::ConsumerSide;
+use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::records::line::Lines;
 use crate::ring::protocol::records::walk::is_numbered;
@@ -30,32 +32,38 @@ pub(super) enum Found {
 #[inline(always)]
 pub(super) fn look_at_next(consumer: &ConsumerSide<Lines>) -> Found {
     let core = &consumer.core;
-    look_at_numbered(consumer, core.next(), core.number_found(), core.readable())
+    look_at_numbered(core.memory(), core.next(), core.number_found(), core.readable())
 }
 
 /// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How
 /// often it was handed out is for the caller to say.
 #[inline(always)]
 pub(super) fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
+    look_in(consumer.core.memory(), position, number, until, consumer.core.next())
+}
+
+/// [`look_at`] in a ring in which the caller gates `position`, and has seen what lies there committed. What it has taken
+/// begins where it has `come_to`.
+#[inline(always)]
+fn look_in(memory: &Mapped<Lines>, position: i64, number: i64, until: i64, come_to: i64) -> Found {
     // A record that was led to by a forged word has the number that its line had a lap ago.
-    if !is_numbered(consumer.core.memory(), position, number) {
-        return look_at_misnumbered(consumer, position, number, until);
+    if !is_numbered(memory, position, number) {
+        return look_at_misnumbered(memory, (position, until), number, come_to);
     }
-    look_at_numbered(consumer, position, number, until)
+    look_at_numbered(memory, position, number, until)
 }
 
 /// [`look_at`] where the line has another number. At our position it had the right one when we came there. What was
 /// stored there since says nothing, to no way of reading: what one finds and another does not is looked for forever.
 #[cold]
 #[inline(never)]
-fn look_at_misnumbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
-    if position == consumer.core.next() { look_at_numbered(consumer, position, number, until) } else { Found::Damage }
+fn look_at_misnumbered(memory: &Mapped<Lines>, (position, until): (i64, i64), number: i64, come_to: i64) -> Found {
+    if position == come_to { look_at_numbered(memory, position, number, until) } else { Found::Damage }
 }
 
 /// [`look_at`] where the number is known to be right.
 #[inline(always)]
-fn look_at_numbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
-    let memory = consumer.core.memory();
+fn look_at_numbered(memory: &Mapped<Lines>, position: i64, number: i64, until: i64) -> Found {
     // Relaxed: the look that found something here was the Acquire. Loaded once, checked, then used.
     let word = memory.word(position).load(Ordering::Relaxed);
     match Word::unpack(word, position, memory.capacity()) {
@@ -66,5 +74,53 @@ fn look_at_numbered(consumer: &ConsumerSide<Lines>, position: i64, number: i64, 
         }
         Some((Word::Padding { .. }, end)) => Found::Padding { end },
         None => Found::Damage,
+    }
+}
+
+/// Goes through records that its maker gates and has seen committed: where each begins, its bytes, and what it says of
+/// itself.
+pub(super) struct Walk<'a> {
+    memory: &'a Mapped<Lines>,
+    number: Sequence,
+    begin: i64,
+    position: i64,
+    until: i64,
+}
+
+impl<'a> Walk<'a> {
+    /// From `begin`, where record `number` is the next one, to `until`.
+    pub(super) fn new(memory: &'a Mapped<Lines>, (begin, until): (i64, i64), number: Sequence) -> Self {
+        Self { memory, number, begin, position: begin, until }
+    }
+
+    /// That of a consumer, from its position to `until`, which a look has found.
+    pub(super) fn of(consumer: &'a ConsumerSide<Lines>, until: i64) -> Self {
+        Self::new(consumer.core.memory(), (consumer.core.next(), until), consumer.core.number_found())
+    }
+
+    /// Where what comes next begins.
+    pub(super) fn position(&self) -> i64 {
+        self.position
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = (i64, NonNull<[u8]>, RecordMeta);
+
+    /// Ends early where a word was damaged.
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.position < self.until {
+            match look_in(self.memory, self.position, self.number, self.until, self.begin) {
+                Found::Record { bytes, meta, end } => {
+                    let begin = std::mem::replace(&mut self.position, end);
+                    self.number += 1;
+                    return Some((begin, bytes, meta));
+                }
+                Found::Padding { end } => self.position = end,
+                Found::Damage => return None,
+            }
+        }
+        None
     }
 }

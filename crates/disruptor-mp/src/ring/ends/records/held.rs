@@ -1,9 +1,11 @@
-//! A record that is held: taken out of a consumer's hands, to be released from anywhere, in any order.
+//! Records that are held: taken out of a consumer's hands, to be released from anywhere, in any order.
 //!
-//! **Lives here:** [`HeldRecord`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; it
+//! **Lives here:** [`HeldRecord`], [`HeldRecordBatch`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; it
 //! outlives its consumer.
 
+use super::found::Walk;
 use super::lease::{RecordMeta, meta_methods};
+use crate::Sequence;
 use crate::ring::ends::keeper::Holding;
 use crate::ring::ends::messages::Release;
 use crate::ring::protocol::records::line::Lines;
@@ -80,5 +82,88 @@ impl fmt::Debug for HeldRecord {
             .field("meta", &self.meta)
             .field("len_bytes", &self.len_bytes)
             .finish_non_exhaustive()
+    }
+}
+
+/// Several consecutive records that are held as one message: see [`HeldRecord`]. They are released together, and come
+/// again together.
+///
+/// ```
+/// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
+/// # let mut consumer = SharedDisruptorBuilder::records_at(&name).build_record_consumer()?;
+/// # for word in ["one", "two", "three"] {
+/// #     producer.publish(word.as_bytes(), 7, 0, Patience::Now)?;
+/// # }
+/// let batch = consumer.next_batch(64, Patience::Endless)?.expect("`Endless` ends with records or an error").hold();
+/// let bytes = std::thread::spawn(move || {
+///     let bytes: usize = batch.iter().map(|(bytes, _)| bytes.len()).sum();
+///     batch.release();
+///     bytes
+/// });
+/// assert_eq!(bytes.join().unwrap(), "onetwothree".len());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a held batch gives it back"]
+pub struct HeldRecordBatch {
+    holding: Holding<Lines>,
+    first: Sequence,
+    count: usize,
+    /// Where the last of them ends.
+    end: i64,
+    redeliveries: u32,
+}
+
+impl HeldRecordBatch {
+    pub(super) fn new(holding: Holding<Lines>, first: Sequence, count: usize, end: i64, redeliveries: u32) -> Self {
+        Self { holding, first, count, end, redeliveries }
+    }
+
+    /// Number of records; at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The sequence of the first record; those of the others follow.
+    pub fn first_sequence(&self) -> Sequence {
+        self.first
+    }
+
+    /// The records in order, with what each says of itself; of [redeliveries](RecordMeta::redeliveries) each says what
+    /// is known of the first. Words of the ring that are damaged meanwhile end it early.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], RecordMeta)> {
+        let walk = Walk::new(self.holding.memory(), (self.holding.begin(), self.end), self.first);
+        walk.map(|(_, bytes, meta)| {
+            // SAFETY: as for `HeldRecord`, with `look_in`, which has checked just now that they lie in the ring; all of
+            // them are held together.
+            (unsafe { bytes.as_ref() }, RecordMeta { redeliveries: self.redeliveries, ..meta })
+        })
+    }
+
+    /// How often the first record was handed out without being acknowledged, as far as is known.
+    pub fn redeliveries(&self) -> u32 {
+        self.redeliveries
+    }
+
+    /// Acknowledges all of them.
+    pub fn release(self) {
+        self.holding.release();
+    }
+}
+
+impl Release for HeldRecordBatch {
+    fn release(self) {
+        self.release();
+    }
+}
+
+impl fmt::Debug for HeldRecordBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = self.first..self.first + self.count as Sequence;
+        f.debug_struct("HeldRecordBatch").field("sequences", &numbers).finish_non_exhaustive()
     }
 }
