@@ -89,6 +89,6 @@ pub use steps::Unwanted;
 pub use successor::Arrival;
 #[cfg(feature = "tokio")]
 pub(crate) use typed::TypedRing;
-pub use typed::{TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker};
+pub use typed::{TypedAnswer, TypedBroadcast, TypedScheduler, TypedUrgent, TypedWorker};
 pub use urgent::{UrgentError, UrgentHandle};
 pub use worker::WorkerEnd;

@@ -1,7 +1,8 @@
 //! A topology whose messages have one type in each direction.
 //!
-//! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`], [`TypedBroadcast`]. **Builds on:** the ends of
-//! bytes, which do everything but encode and decode. **May touch it:** one process each, one thread at a time.
+//! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`], [`TypedBroadcast`], [`TypedUrgent`]. **Builds
+//! on:** the ends of bytes, which do everything but encode and decode. **May touch it:** one process each, one thread at
+//! a time.
 
 use super::answer::{Answer, Change, Outcome, Whom};
 use super::broadcast::Broadcast;
@@ -382,7 +383,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         copy.clear();
         copy.extend_from_slice(&raw);
         let message = decode_as(older.as_ref(), copy)?;
-        Ok(Some(TypedBroadcast { message, raw, scratch }))
+        Ok(Some(TypedBroadcast { message, raw, scratch, older: older.as_ref() }))
     }
 
     /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it
@@ -433,7 +434,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// closed; or why there is no way to answer.
     pub fn serve<E: From<TransportError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
         while let Some(broadcast) = self.next_or_end(Patience::Endless)? {
-            let TypedBroadcast { message, mut raw, scratch } = broadcast;
+            let TypedBroadcast { message, mut raw, scratch, .. } = broadcast;
             let kind = raw.kind();
             let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
                 // It would be taken for the answer to the last step before it.
@@ -458,7 +459,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         self.raw.next(patience)
     }
 
-    /// As [`WorkerEnd::take_urgent`]. Its messages are bytes: a [`decoder`](Self::decoder) makes values of them.
+    /// As [`WorkerEnd::take_urgent`]; a worker of one thread hears what is urgent with [`TypedBroadcast::urgent`]. Its
+    /// messages are bytes: a [`decoder`](Self::decoder) makes values of them.
     pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
         self.raw.take_urgent()
     }
@@ -523,6 +525,65 @@ pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {
     message: B,
     raw: Broadcast<'a, F>,
     scratch: &'a mut A::Scratch,
+    /// The version of the scheduler's messages; `None`: that of `B` itself.
+    older: Option<&'a OlderVersion<B>>,
+}
+
+/// An urgent message of type `B` that a worker was handed while it works on a broadcast. It is acknowledged.
+///
+#[cfg_attr(feature = "bincode", doc = "```")]
+#[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+/// use myelon::Patience;
+/// use myelon::topology::TypedWorker;
+/// use myelon::transport::TransportResult;
+///
+/// #[myelon::message]
+/// enum Step {
+///     Run { layers: usize },
+///     Cancel,
+/// }
+///
+/// #[myelon::message]
+/// struct IsDone(bool);
+///
+/// fn work(worker: &mut TypedWorker<Step, IsDone>) -> Result<(), Box<dyn std::error::Error>> {
+///     while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
+///         let Step::Run { layers } = *broadcast.message() else { continue };
+///         let mut is_cancelled = false;
+///         for _layer in 0..layers {
+///             while let Some(urgent) = broadcast.urgent()? {
+///                 // It cancels everything up to the last step before it.
+///                 is_cancelled |= matches!(urgent.message, Step::Cancel) && urgent.step >= broadcast.step();
+///             }
+///         }
+///         broadcast.answer(&IsDone(!is_cancelled), 0, Patience::Endless)?;
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TypedUrgent<B> {
+    /// The message.
+    pub message: B,
+    /// The kind that the scheduler gave it.
+    pub kind: u8,
+    /// The last broadcast before it; -1 if there was none.
+    pub step: Sequence,
+}
+
+impl<B: Codec, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
+    /// The next urgent message, decoded and acknowledged, if there is one now: as [`Broadcast::urgent`].
+    ///
+    /// # Errors
+    /// As there; `Codec` for one that is none of type `B`, which was acknowledged.
+    pub fn urgent(&mut self) -> TransportResult<Option<TypedUrgent<B>>> {
+        let Some(urgent) = self.raw.urgent()? else { return Ok(None) };
+        let (kind, step) = (urgent.kind(), urgent.in_reply_to().unwrap_or(-1));
+        // Decoded out of reach of the process that wrote it.
+        let message = decode_as(self.older, &urgent.to_vec())?;
+        Ok(Some(TypedUrgent { message, kind, step }))
+    }
 }
 
 impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {

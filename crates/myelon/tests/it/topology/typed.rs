@@ -9,7 +9,7 @@ use myelon::typed_transport::TypedPublishError;
 use serde::{Deserialize, Serialize};
 use testkit::process::is_victim;
 use testkit::test_name;
-use testkit::watchdog::{PATIENCE, Watchdog};
+use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Step {
@@ -77,6 +77,41 @@ fn an_urgent_message_has_the_type_of_the_steps_and_serving_it_answers_none() {
         assert_eq!((answer.outcome.unwrap(), answer.step), ((Sum { step: number, tokens: 3 }, 4), Some(sent)));
     }
     assert_eq!(scheduler.report(0).unwanted, Default::default());
+}
+
+#[test]
+fn a_worker_hears_what_is_urgent_as_a_value_while_it_works_on_a_step() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "an urgent message for a worker that is busy");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let invitation = topology.invitation(0).unwrap();
+    let worker = std::thread::spawn(move || {
+        let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation).unwrap();
+        let mut step = worker.next(Patience::Until(soon())).unwrap().unwrap();
+        let mut heard = None;
+        eventually("an urgent message", PATIENCE, || {
+            heard = step.urgent().unwrap();
+            heard.is_some()
+        })
+        .unwrap();
+        let urgent = heard.unwrap();
+        assert_eq!((urgent.message, urgent.kind, urgent.step), (Step { number: 99, tokens: vec![] }, 9, step.step()));
+        assert!(step.urgent().unwrap().is_none(), "it was acknowledged");
+        step.answer(&Sum { step: 1, tokens: 0 }, 4, Patience::Until(soon())).unwrap();
+        drop(step);
+        assert!(worker.next_or_end(Patience::Until(soon())).unwrap().is_none());
+    });
+    let elsewhere = Workers::started_elsewhere();
+    let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(topology, elsewhere).unwrap();
+    let sent = scheduler.broadcast(&Step { number: 1, tokens: vec![1] }, 1, Patience::Until(soon())).unwrap();
+    let mut is_inside = || scheduler.report(0).to_string().contains("its handler has it");
+    eventually("a worker in its handler", PATIENCE, &mut is_inside).unwrap();
+    scheduler.broadcast_urgent(&Step { number: 99, tokens: vec![] }, 9).unwrap();
+    let answer = scheduler.gather_for(sent, Whom::Rank(0), soon()).remove(0);
+    assert_eq!(answer.outcome.unwrap(), (Sum { step: 1, tokens: 0 }, 4));
+    scheduler.close();
+    worker.join().unwrap();
+    stage.assert_nothing_left();
 }
 
 #[test]

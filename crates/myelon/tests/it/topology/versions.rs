@@ -237,6 +237,38 @@ fn urgent_messages_are_of_the_version_of_the_steps() {
     assert_eq!(worker.join().unwrap(), [(false, 1, 1)]);
 }
 
+#[test]
+fn an_urgent_message_heard_during_a_step_is_of_the_version_of_the_steps() {
+    let _watchdog = Watchdog::new(3 * PATIENCE, "an urgent message of an older version during a step");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let invitation = topology.invitation(0).unwrap();
+    let worker = std::thread::spawn(move || {
+        let mut worker = NewWorker::join(&invitation).unwrap();
+        assert!(worker.is_of_older_version());
+        let mut step = worker.next(Patience::Until(soon())).unwrap().unwrap();
+        let mut heard = None;
+        eventually("an urgent message", PATIENCE, || {
+            heard = step.urgent().unwrap();
+            heard.is_some()
+        })
+        .unwrap();
+        assert_eq!(heard.unwrap().message, Step { number: 8, lane: 1 });
+        let sum = new_sum(step.message());
+        step.answer(&sum, 0, Patience::Until(soon())).unwrap();
+    });
+    let elsewhere = Workers::started_elsewhere();
+    let mut scheduler: TypedScheduler<old::Step, Sum> = TypedScheduler::launch(topology, elsewhere).unwrap();
+    let step = scheduler.broadcast(&old::Step { number: 1 }, 0, Patience::Now).unwrap();
+    let mut is_inside = || scheduler.report(0).to_string().contains("its handler has it");
+    eventually("a worker in its handler", PATIENCE, &mut is_inside).unwrap();
+    scheduler.broadcast_urgent(&old::Step { number: 8 }, 0).unwrap();
+    let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
+    assert_eq!(answer.outcome.unwrap().0, Sum { version: 2, total: 2 });
+    drop(scheduler);
+    worker.join().unwrap();
+}
+
 /// Where the answers have changed, the scheduler has to be upgraded before its workers.
 #[test]
 fn a_new_worker_whose_answers_an_old_scheduler_cannot_read_is_refused_and_both_errors_name_the_field() {
