@@ -212,6 +212,7 @@ mod exports {
     };
     pub use crate::ring::protocol::control::CONSUMER_ID_MAX_LEN;
     pub use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped};
+    pub use crate::ring::protocol::held::HELD_MAX;
     pub use crate::ring::roster::ConsumerInfo;
     pub use crate::segment::{
         CreateOptions, GcOutcome, MmapTransportLayout, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, Place, gc,

@@ -7,7 +7,7 @@ use super::bell::Bell;
 use super::receive::poll_message;
 use super::send::{RoomBell, publish};
 use crate::codec::Codec;
-use crate::topology::{Broadcast, TypedBroadcast, TypedWorker, UrgentHandle, WorkerEnd};
+use crate::topology::{Broadcast, TypedBroadcast, TypedUrgent, TypedWorker, UrgentHandle, WorkerEnd};
 use crate::transport::{BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportResult};
 use crate::typed_transport::TypedPublishError;
 use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
@@ -399,6 +399,16 @@ impl<B, A: Codec, F: Format> AsyncTypedBroadcast<'_, B, A, F> {
     /// [`TypedBroadcast::into_message`].
     pub fn into_message(self) -> (B, Sequence) {
         self.broadcast.into_message()
+    }
+}
+
+impl<B: Codec, A: Codec, F: Format> AsyncTypedBroadcast<'_, B, A, F> {
+    /// [`TypedBroadcast::urgent`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn urgent(&mut self) -> TransportResult<Option<TypedUrgent<B>>> {
+        self.broadcast.urgent()
     }
 }
 

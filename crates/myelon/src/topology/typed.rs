@@ -581,7 +581,8 @@ impl<B: Codec, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
         let Some(urgent) = self.raw.urgent()? else { return Ok(None) };
         let (kind, step) = (urgent.kind(), urgent.in_reply_to().unwrap_or(-1));
         // Decoded out of reach of the process that wrote it.
-        let message = decode_as(self.older, &urgent.to_vec())?;
+        let copy = urgent.to_vec();
+        let message = decode_as(self.older, &copy)?;
         Ok(Some(TypedUrgent { message, kind, step }))
     }
 }

@@ -156,9 +156,9 @@ impl<F: Format> Deref for Message<'_, F> {
 /// Answer first and release then: a process that is killed in between answers twice when it comes back, not never. A
 /// message that is dropped each time comes at once each time: [`redeliveries`](Self::redeliveries) says how often.
 ///
-/// The sender waits for the oldest message that is not released; a consumer can hold 64. The consumer's place is kept
-/// until the last one is gone, also when the consumer was dropped, and its id is in use until then, also for this
-/// process.
+/// The sender waits for the oldest message that is not released; a consumer can hold [`HELD_MAX`](crate::HELD_MAX), 64.
+/// The consumer's place is kept until the last one is gone, also when the consumer was dropped, and its id is in use
+/// until then, also for this process.
 ///
 /// The end of the stream does not wait for what is held. A message that is given back afterwards is returned by one
 /// more call of the consumer. Keep the consumer until all are released: to a stream that was closed none can come back.

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 /// Sends messages of any size to every consumer of a ring, whole or not at all.
 ///
-/// Dropping it closes the ring: consumers receive what is left, and then their loops end.
+/// Dropping it closes the ring: consumers receive what is left, and then their loops end. The ring's name is gone at
+/// once, so a consumer that is away, or goes before it has read to the end, does not come back to what it has not read.
+/// A producer that is to have a successor [hands over](Self::hand_over).
 ///
 /// ```
 /// use myelon::prelude::*;

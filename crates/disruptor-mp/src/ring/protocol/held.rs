@@ -26,8 +26,9 @@ use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{Ordering, Site, order, weakened};
 use std::collections::VecDeque;
 
-/// How many messages one consumer can hold: with the oldest, which needs no word, each has room for its word.
-pub(crate) const HELD_MAX: usize = if cfg!(loom) { RELEASED_WORDS + 1 } else { RELEASED_WORDS };
+/// How many messages one consumer can hold at a time.
+// With the oldest, which needs no word, each has room for its word.
+pub const HELD_MAX: usize = if cfg!(loom) { RELEASED_WORDS + 1 } else { RELEASED_WORDS };
 
 /// How many events a message can have that is held: those of a lease of several.
 pub(crate) const HELD_EVENTS_MAX: usize = 1 << 16;
