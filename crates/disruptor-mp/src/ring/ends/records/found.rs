@@ -46,19 +46,13 @@ pub(super) fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64
 /// begins where it has `come_to`.
 #[inline(always)]
 fn look_in(memory: &Mapped<Lines>, position: i64, number: i64, until: i64, come_to: i64) -> Found {
-    // A record that was led to by a forged word has the number that its line had a lap ago.
-    if !is_numbered(memory, position, number) {
-        return look_at_misnumbered(memory, (position, until), number, come_to);
+    // A record that was led to by a forged word has the number that its line had a lap ago. Where the caller has come to,
+    // the number was right when it came there. What was stored there since says nothing, to no way of reading: what one
+    // finds and another does not is looked for without end.
+    if !is_numbered(memory, position, number) && position != come_to {
+        return Found::Damage;
     }
     look_at_numbered(memory, position, number, until)
-}
-
-/// [`look_at`] where the line has another number. At our position it had the right one when we came there. What was
-/// stored there since says nothing, to no way of reading: what one finds and another does not is looked for forever.
-#[cold]
-#[inline(never)]
-fn look_at_misnumbered(memory: &Mapped<Lines>, (position, until): (i64, i64), number: i64, come_to: i64) -> Found {
-    if position == come_to { look_at_numbered(memory, position, number, until) } else { Found::Damage }
 }
 
 /// [`look_at`] where the number is known to be right.
