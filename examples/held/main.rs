@@ -20,8 +20,9 @@
 //! - **Answer, then release.** A process that is killed in between answers twice when it comes back, not never.
 //! - **Giving back.** What a panic, an error or a cancelled task drops comes again, marked, before newer messages.
 //!   `redeliveries` says how often: give up on a request that brings down its thread each time.
-//! - **The bound.** 64 messages are held by one reader; then it waits until one is released. The sender waits for the
-//!   oldest that is held: `stall_report` on its side says which, and since when.
+//! - **The bound.** From the oldest that it holds on, a reader is handed 64 messages; then it waits until that one is
+//!   released, whichever others are. The sender waits for the oldest that is held, too: `stall_report` on its side says
+//!   which, and since when.
 //! - **The end.** The sender's close ends the loop although messages are held. What is given back after that, one more
 //!   call returns. Keep the reader until all are released: no process can attach to a stream that was closed.
 #![forbid(unsafe_code)]

@@ -24,8 +24,8 @@ pub enum WaitingFor {
     Padding,
     /// A consumer waits for the producer to publish.
     Data,
-    /// A consumer waits until a message that it holds is released, before it can have another: it holds as many as it
-    /// can. The producer is not to blame.
+    /// A consumer waits until the oldest message that it holds is released: it was handed all that it is handed from
+    /// that one on, [`HELD_MAX`](crate::HELD_MAX). The release of another does not help; the producer is not to blame.
     HeldRelease,
     /// The producer waits for consumers: those of its start-up buffer ([`StallReport::buffer`]), or a required one that
     /// has gone.
@@ -196,7 +196,9 @@ impl fmt::Display for StallReport {
             WaitingFor::Release => "producer waits until an event is released",
             WaitingFor::Padding => "producer waits for space that padding holds",
             WaitingFor::Data => "consumer waits for data",
-            WaitingFor::HeldRelease => "consumer waits for the release of a message, it holds as many as it can",
+            WaitingFor::HeldRelease => {
+                "consumer is handed no more than 64 messages from the oldest that it holds on, and waits for its release"
+            }
             WaitingFor::Consumers => "producer waits for consumers",
             WaitingFor::Reset => "producer is shut to managed calls until it is reset",
             WaitingFor::Nothing => "nothing waits",

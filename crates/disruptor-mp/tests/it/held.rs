@@ -12,10 +12,11 @@ use disruptor_mp::{
     attach_shared_consumer,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
 use testkit::names::ShmGuard;
 
-/// How many messages one consumer can hold.
-const BOUND: usize = 64;
+/// How many messages one consumer is handed from the oldest that it holds on.
+const BOUND: usize = disruptor_mp::HELD_MAX;
 
 /// A ring of either kind, whose messages say themselves which they are.
 pub(crate) trait Kind {
@@ -266,7 +267,7 @@ fn a_handler_gets_what_was_given_back_and_what_is_new_while_older_messages_are_h
 }
 
 #[test]
-fn at_the_bound_nothing_is_handed_out_and_a_wait_ends_when_a_message_is_released() {
+fn at_the_bound_the_release_of_the_oldest_ends_the_wait_and_the_release_of_others_does_not() {
     fn claim<K: Kind>(place: &Place) {
         let (_producer, mut consumer) = stage::<K>(place, 128, BOUND + 2);
         let mut held: Vec<_> = (0..BOUND as i64).map(|number| take::<K>(&mut consumer, number, 0)).collect();
@@ -274,21 +275,31 @@ fn at_the_bound_nothing_is_handed_out_and_a_wait_ends_when_a_message_is_released
             Err(error @ ConsumeError::HeldLimit { held: BOUND }) => {
                 assert_eq!(
                     error.to_string(),
-                    "64 messages are held, and a consumer can hold no more: release one first"
+                    "the consumer still holds the oldest of the last 64 messages, and is handed no newer one before that one \
+                     is released: release the oldest first"
                 );
             }
             other => panic!("{other:?}"),
         }
         assert!(matches!(consumer.take_held(Patience::Until(in_ms(5))), Err(ConsumeError::TimedOut { .. })));
-        // Not the oldest: the producer waits on, and so does who wants more.
+        // Not the oldest: the producer waits on, and so does the consumer.
         Release::release(held.remove(40));
-        assert!(matches!(consumer.take_held(Patience::Now), Err(ConsumeError::HeldLimit { .. })));
+        assert!(matches!(consumer.take_held(Patience::Now), Err(ConsumeError::HeldLimit { held: BOUND })));
+        assert!(matches!(consumer.take_held(Patience::Until(in_ms(5))), Err(ConsumeError::TimedOut { .. })));
         let oldest = held.remove(0);
+        let order = Mutex::new(vec![]);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| take_waiting::<K>(&mut consumer));
+            let waiting = scope.spawn(|| {
+                let seen = take_waiting::<K>(&mut consumer);
+                order.lock().unwrap().push("the wait has ended");
+                seen
+            });
+            held.into_iter().for_each(Release::release);
+            order.lock().unwrap().push("all but the oldest are released");
             Release::release(oldest);
             assert_eq!(waiting.join().unwrap(), (BOUND as i64, 0));
         });
+        assert_eq!(order.into_inner().unwrap(), ["all but the oldest are released", "the wait has ended"]);
     }
     fn take_waiting<K: Kind>(consumer: &mut K::Consumer) -> (i64, u32) {
         let held = consumer.take_held(Patience::Endless).unwrap().unwrap();

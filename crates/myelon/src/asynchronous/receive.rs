@@ -62,7 +62,7 @@ mod sealed {
     }
 }
 
-/// What is there now. At the bound of what can be held that is nothing: the doorbell rings when a message is released.
+/// What is there now. At the bound of what can be held that is nothing: the doorbell rings when the oldest is released.
 fn below_the_bound<T, E>(answer: Result<Option<T>, E>, is_bound: impl Fn(&E) -> bool) -> Result<Option<T>, E> {
     match answer {
         Err(error) if is_bound(&error) => Ok(None),
@@ -242,8 +242,9 @@ impl<C: Receive> AsyncConsumer<C> {
     }
 
     /// The next message, to be held across awaits and taken to other tasks; it is acknowledged by its `release`, and
-    /// given back when it is dropped, as by a task that is cancelled. 64 can be held; the next one is waited for until
-    /// one is released, and the consumer's `stall_report` says so meanwhile.
+    /// given back when it is dropped, as by a task that is cancelled. From the oldest that it still holds on, a consumer
+    /// is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; the next one is waited for until the oldest is
+    /// released, and the consumer's `stall_report` says so meanwhile. The release of another makes no room.
     ///
     /// Cancel safe: the message is taken in the poll that returns it, and one that is dropped comes again.
     ///

@@ -162,12 +162,14 @@ impl<F: Format> TransportConsumer<F> {
     }
 
     /// The next message, to be released from whatever thread or task while newer ones are received; `None` only for
-    /// [`Patience::Now`]. One that was given back comes before newer ones.
+    /// [`Patience::Now`]. One that was given back comes before newer ones. From the oldest that it still holds on, a
+    /// consumer is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever way,
+    /// before the oldest is released. The release of another makes no room.
     ///
     /// # Errors
-    /// As [`next`](Self::next); `Consume(HeldLimit)` only for [`Patience::Now`], if 64 are held: any other patience
-    /// waits for a release as well. If that comes too late it is `Consume(TimedOut)`, although there are messages:
-    /// [`stall_report`](Self::stall_report) says for what was waited.
+    /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, only for [`Patience::Now`]: any other patience waits
+    /// for the release of the oldest as well. If that comes too late it is `Consume(TimedOut)`, although there are
+    /// messages: [`stall_report`](Self::stall_report) says for what was waited.
     pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
         Ok(self.next(patience)?.map(Message::hold))
     }
@@ -175,9 +177,9 @@ impl<F: Format> TransportConsumer<F> {
     /// The messages of the ring, each its own, until the sender has closed it.
     ///
     /// A message of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and
-    /// [`hold`](disruptor_mp::Taken::hold) takes it along. More than 64 at a time are waited for until one is dropped.
-    /// A message that cannot be read is an error of the loop, which goes on; of the ends of a ring only *closed* is
-    /// none.
+    /// [`hold`](disruptor_mp::Taken::hold) takes it along. From the oldest that is kept on, 64 are handed out; then the
+    /// loop waits until that one is gone. A message that cannot be read is an error of the loop, which goes on; of the
+    /// ends of a ring only *closed* is none.
     ///
     /// ```
     /// # use myelon::prelude::*;

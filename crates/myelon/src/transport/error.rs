@@ -93,7 +93,7 @@ impl TransportError {
         }
     }
 
-    /// Whether as many messages are held as one consumer can hold, and the call was not to wait.
+    /// Whether the oldest message that is held has to be released first, and the call was not to wait.
     pub fn is_held_limit(&self) -> bool {
         matches!(self, Self::Consume(error) if error.is_held_limit())
     }

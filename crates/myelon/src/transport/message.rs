@@ -156,7 +156,8 @@ impl<F: Format> Deref for Message<'_, F> {
 /// Answer first and release then: a process that is killed in between answers twice when it comes back, not never. A
 /// message that is dropped each time comes at once each time: [`redeliveries`](Self::redeliveries) says how often.
 ///
-/// The sender waits for the oldest message that is not released; a consumer can hold [`HELD_MAX`](crate::HELD_MAX), 64.
+/// The sender waits for the oldest message that is not released, and so does the consumer, once it was handed 64
+/// ([`HELD_MAX`](crate::HELD_MAX)) from that one on.
 /// The consumer's place is kept until the last one is gone, also when the consumer was dropped, and its id is in use
 /// until then, also for this process.
 ///

@@ -56,7 +56,7 @@ fn tasks_answer_messages_out_of_order() {
     are_answered_out_of_order::<AlignedFixedFrame<96>>(128);
 }
 
-fn is_woken_by_a_release<F: Format>(depth: usize) {
+fn is_woken_by_the_release_of_the_oldest_alone<F: Format>(depth: usize) {
     in_either_runtime("a consumer that holds as much as it can", |runtime| {
         let (mut producer, mut consumer) = awaited::<F>(runtime, depth);
         runtime.block_on(async {
@@ -71,7 +71,9 @@ fn is_woken_by_a_release<F: Format>(depth: usize) {
             let oldest = held.remove(0);
             {
                 let mut next = pin!(consumer.next_held());
-                assert!(has_to_wait(next.as_mut()).await, "as many as can be are held");
+                assert!(has_to_wait(next.as_mut()).await, "that is the bound");
+                held.remove(40).release();
+                assert!(has_to_wait(next.as_mut()).await, "another than the oldest makes no room");
                 let releasing = std::thread::spawn(move || oldest.release());
                 let message = next.await.unwrap();
                 releasing.join().unwrap();
@@ -91,9 +93,9 @@ fn is_woken_by_a_release<F: Format>(depth: usize) {
 }
 
 #[test]
-fn who_holds_as_much_as_can_be_is_woken_by_a_release() {
-    is_woken_by_a_release::<Records>(1 << 16);
-    is_woken_by_a_release::<AlignedFixedFrame<96>>(128);
+fn at_the_bound_the_release_of_the_oldest_ends_the_wait_and_the_release_of_others_does_not() {
+    is_woken_by_the_release_of_the_oldest_alone::<Records>(1 << 16);
+    is_woken_by_the_release_of_the_oldest_alone::<AlignedFixedFrame<96>>(128);
 }
 
 #[test]

@@ -148,7 +148,8 @@ fn at_the_bound_handlers_and_loops_that_do_not_wait_say_so() {
     assert!(consumer.next(Patience::Now).map(drop).unwrap_err().is_held_limit());
     let report = consumer.stall_report(Duration::ZERO);
     assert_eq!(report.waiting_for, WaitingFor::HeldRelease);
-    let says = ": consumer waits for the release of a message, it holds as many as it can; producer pid ";
+    let says = ": consumer is handed no more than 64 messages from the oldest that it holds on, and waits for its release; \
+                producer pid ";
     assert!(report.to_string().contains(says), "{report}");
     oldest.release();
     assert_eq!(consumer.process_available(|_| ()).unwrap(), 6);

@@ -203,12 +203,13 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// The next event, to be released from whatever thread while newer ones are read; waits for it as `patience` says.
     /// `None` only for [`Patience::Now`], if there is none.
     ///
-    /// An event that was given back comes before newer ones. A consumer can hold 64: at that bound nothing is handed
-    /// out, in whatever way, before one is released or given back.
+    /// An event that was given back comes before newer ones. From the oldest that it still holds on, a consumer is
+    /// handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever way, before the
+    /// oldest is released. The release of another makes no room.
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` only for
-    /// [`Patience::Now`]: any other patience waits for a release as well.
+    /// [`Patience::Now`]: any other patience waits for the release of the oldest as well.
     pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
         Ok(self.next(patience)?.map(Lease::hold))
     }
@@ -217,7 +218,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     ///
     /// An event of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and
     /// [`hold`](crate::Taken::hold) takes it along. One at a time is handed out at the cost of a lock: where that
-    /// counts, take leases. More than 64 at a time are waited for until one is dropped.
+    /// counts, take leases. From the oldest that is kept on, 64 are handed out; then the loop waits until that one is
+    /// gone.
     ///
     /// ```
     /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};

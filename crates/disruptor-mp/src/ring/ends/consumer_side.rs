@@ -521,7 +521,7 @@ impl<S: Carries> ConsumerSide<S> {
         keeper.holding(&mut state, ticket, (begin, end), bytes)
     }
 
-    /// Whether there may be something to read that cannot be taken before a message is released.
+    /// Whether there may be something to read that cannot be taken before the oldest message is released.
     pub(super) fn is_full(&self) -> bool {
         !self.is_plain() && !self.is_forked() && self.keeper.standing() == Standing::Full
     }

@@ -185,11 +185,15 @@ pub enum ConsumeError {
         /// What is known of the producer, and what was refused.
         report: Box<StallReport>,
     },
-    /// As many messages are held as one consumer can hold. Release one; or wait for that, with another patience than
+    /// The consumer is handed no more than [`HELD_MAX`](crate::HELD_MAX) messages from the oldest that it still holds on.
+    /// Release that one, no other makes room; or wait for that, with another patience than
     /// [`Now`](crate::Patience::Now).
-    #[error("{held} messages are held, and a consumer can hold no more: release one first")]
+    #[error(
+        "the consumer still holds the oldest of the last {held} messages, and is handed no newer one before that one is \
+         released: release the oldest first"
+    )]
     HeldLimit {
-        /// How many.
+        /// How many: [`HELD_MAX`](crate::HELD_MAX).
         held: usize,
     },
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
@@ -213,7 +217,7 @@ impl ConsumeError {
         matches!(self, Self::ProducerDied { .. })
     }
 
-    /// Whether as many messages are held as one consumer can hold, and the call was not to wait.
+    /// Whether the oldest message that is held has to be released first, and the call was not to wait.
     pub fn is_held_limit(&self) -> bool {
         matches!(self, Self::HeldLimit { .. })
     }

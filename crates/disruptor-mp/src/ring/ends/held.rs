@@ -18,8 +18,9 @@ use std::ops::Deref;
 /// [marked](crate::Lease::is_redelivered), and a successor does if the consumer has gone. So do a panic and a task that
 /// is cancelled.
 ///
-/// The producer waits for the oldest event that is not released; a consumer can hold 64. The consumer's place is kept
-/// until the last one is gone, also when the consumer was dropped, and its id is in use until then.
+/// The producer waits for the oldest event that is not released, and so does the consumer, once it was handed 64
+/// ([`HELD_MAX`](crate::HELD_MAX)) from that one on. The consumer's place is kept until the last one is gone, also when
+/// the consumer was dropped, and its id is in use until then.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};

@@ -46,7 +46,7 @@ pub(super) enum Standing {
     Open,
     /// One was given back.
     Returned,
-    /// Not before one is released.
+    /// None that is newer, before the oldest is released.
     Full,
 }
 

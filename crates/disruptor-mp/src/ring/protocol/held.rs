@@ -26,7 +26,8 @@ use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{Ordering, Site, order, weakened};
 use std::collections::VecDeque;
 
-/// How many messages one consumer can hold at a time.
+/// How many messages one consumer can hold at a time: those that it is handed from the oldest that it still holds on,
+/// released or not. Only the release of that one lets newer ones in.
 // With the oldest, which needs no word, each has room for its word.
 pub const HELD_MAX: usize = if cfg!(loom) { RELEASED_WORDS + 1 } else { RELEASED_WORDS };
 
@@ -104,7 +105,7 @@ impl<M: Memory> Held<M> {
         self.queue.is_empty() && self.ahead.is_empty()
     }
 
-    /// Whether no message can be taken before one is released. One alone needs no word.
+    /// Whether no newer message can be taken before the oldest is released. One alone needs no word.
     pub(crate) fn is_full(&self) -> bool {
         !self.queue.is_empty() && self.queue.len() + self.ahead.len() >= HELD_MAX
     }
