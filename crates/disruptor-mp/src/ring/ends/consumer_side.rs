@@ -277,7 +277,7 @@ impl<S: Carries> ConsumerSide<S> {
             return self.note_panic(position);
         }
         if !self.is_plain() {
-            return self.acknowledge_among_held(position, events, events * each, position - 1);
+            return self.acknowledge_slots_among_held(position, events, each);
         }
         self.acknowledge_plainly(position, events, events * each, position - 1);
     }
@@ -445,6 +445,12 @@ impl<S: Carries> ConsumerSide<S> {
             self.core.return_to(again.mark);
             self.core.deliver_to(self.core.next());
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acknowledge_slots_among_held(&mut self, position: i64, events: u64, each: u64) {
+        self.acknowledge_among_held(position, events, events * each, position - 1);
     }
 
     #[cold]
