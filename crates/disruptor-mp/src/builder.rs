@@ -452,7 +452,6 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             }
             _ => None,
         };
-        let place = self.place.to_string();
         let producer = construct::producer::<S>(construct::ProducerRequest {
             place: self.place,
             capacity: self.capacity,
@@ -470,7 +469,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             let deadline = deadline_in(timeout);
             if !producer.poll_until(deadline, scan_interval, || producer.get_consumer_count() >= min_consumers) {
                 let joined = producer.get_consumer_count();
-                let wanted = min_consumers;
+                let (place, wanted) = (producer.place().to_string(), min_consumers);
                 producer.give_back();
                 return Err(MultiProcessError::CoordinationTimeout { place, joined, wanted, waited: timeout });
             }

@@ -14,7 +14,7 @@ use crate::ring::identity::InvalidConsumerId;
 use crate::ring::membership::JoinError;
 use crate::ring::memory::layout::{ShapeError, SizeUnit};
 use crate::schema::{Difference, MessageSchema, SchemaError};
-use crate::segment::{CreateError, GcError, OpenError, SegmentMake};
+use crate::segment::{CreateError, GcError, OpenError, SegmentMake, called_at};
 use crate::sync::affinity::usable_cores;
 use crate::sync::wait::InvalidWaitSetting;
 use std::fmt;
@@ -455,9 +455,10 @@ impl MultiProcessError {
     }
 
     pub(crate) fn from_create(place: &crate::segment::Place, source: CreateError) -> Self {
+        let other = || called_at(place);
         let place = place.to_string();
         match source {
-            CreateError::AlreadyExists { .. } => Self::AlreadyExists { place },
+            CreateError::AlreadyExists { .. } => Self::AlreadyExists { place: other() },
             CreateError::PermissionDenied { .. } | CreateError::Group { .. } => {
                 Self::PermissionDenied { place, source: Box::new(source) }
             }
@@ -465,7 +466,7 @@ impl MultiProcessError {
             | CreateError::MemoryLimit { wanted_bytes, available_bytes, .. } => {
                 Self::NoSpace { place, wanted_bytes, available_bytes, source }
             }
-            CreateError::HoldsCounters { .. } => Self::HoldsCounters { place },
+            CreateError::HoldsCounters { .. } => Self::HoldsCounters { place: other() },
             CreateError::NotOwner { owner_uid, source, .. } => Self::NotOwner { place, owner_uid, source },
             source => Self::Create { place, source },
         }

@@ -45,7 +45,7 @@ impl CountersFile {
         let sole = Sole::create(&place, &blueprint, &CreateOptions::default().make_directories(true), init)
             .map_err(|error| MultiProcessError::from_create(&place, error))?;
         // Not by the creator's lock: that goes with the name, and counters may be kept longer.
-        Ok(Self::counting_in(&place, sole.segment())?.named_by(sole))
+        Ok(Self::counting_in(sole.segment())?.named_by(sole))
     }
 
     /// Opens the table at `place`, to read it and to count in it. The table in a ring's segment is opened by the ring's name. As long as the
@@ -73,22 +73,22 @@ impl CountersFile {
         let segment = Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?);
         if access == Access::ReadOnly {
             return Self::in_segment(&segment)
-                .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source });
+                .map_err(|source| MultiProcessError::DamagedCounters { place: segment.called(), source });
         }
-        Self::counting_in(place, &segment)
+        Self::counting_in(&segment)
     }
 
     /// The table in `segment`, for a process that is seen to live there as long as it can count.
-    fn counting_in(place: &Place, segment: &Arc<Segment>) -> MultiProcessResult<Self> {
+    fn counting_in(segment: &Arc<Segment>) -> MultiProcessResult<Self> {
         let claim = claim_for_counting(segment).map_err(|source| MultiProcessError::Os {
-            place: place.to_string(),
+            place: segment.called(),
             call: "locking a byte for counting",
             source,
         })?;
         if segment.fate() != Fate::Live {
-            return Err(MultiProcessError::Replaced { place: place.to_string() });
+            return Err(MultiProcessError::Replaced { place: segment.called() });
         }
         Self::in_claimed_segment(segment, claim)
-            .map_err(|source| MultiProcessError::DamagedCounters { place: place.to_string(), source })
+            .map_err(|source| MultiProcessError::DamagedCounters { place: segment.called(), source })
     }
 }

@@ -33,8 +33,10 @@ pub enum GcOutcome {
 }
 
 /// What stands at a place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Occupant {
+    /// What people call it.
+    pub(crate) called: String,
     pub(crate) make: SegmentMake,
     /// Whether a process lives in it: it holds one of the lock bytes.
     pub(crate) is_in_use: bool,
@@ -50,7 +52,22 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
     let Some(object) = place.backend()?.lookup(Access::ReadOnly).map_err(fault)? else { return Ok(None) };
     let start = object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?;
     let held = object.first_held(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))?;
-    Ok(header::make_of(&start).map(|make| Occupant { make, is_in_use: held.is_some() }))
+    let occupant = |make| Occupant { called: called(place, &start), make, is_in_use: held.is_some() };
+    Ok(header::make_of(&start).map(occupant))
+}
+
+/// What people call what stands at `place`, as far as this process can read it: for errors about a segment that it has
+/// not opened.
+pub(crate) fn called_at(place: &Place) -> String {
+    occupant(place).ok().flatten().map_or_else(|| place.to_string(), |occupant| occupant.called)
+}
+
+/// What people call the segment at `place` that begins with `start`.
+fn called(place: &Place, start: &[u8]) -> String {
+    match header::parse_header(start, u64::MAX) {
+        Ok(header) => place.clone().titled(header.title).to_string(),
+        Err(_) => place.to_string(),
+    }
 }
 
 /// Removes the segment at `place` if nobody lives in it: neither a producer, nor any registered consumer, nor a process
@@ -85,8 +102,7 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         return Ok(GcOutcome::NotOurs);
     }
     // What cannot be removed is told by the name that people know.
-    let called =
-        header::parse_header(&start, u64::MAX).map_or_else(|_| place.to_string(), |it| place.called(&it.title));
+    let called = called(&place, &start);
     let fault = |fault| GcError::from_fault(&place, &called, fault);
     let predecessor = predecessor_of(&object, &start);
     if let Some(byte) = first_held_before(&place, predecessor).map_err(fault)? {

@@ -58,8 +58,8 @@ pub use backend::MemfdObject;
 pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Section, SegmentPlan};
 pub(crate) use creation::replace;
 pub use error::{CreateError, GcError, OpenError};
-pub(crate) use gc::occupant;
 pub use gc::{GcOutcome, gc};
+pub(crate) use gc::{called_at, occupant};
 #[cfg(test)]
 pub(crate) use header::restamp;
 pub use header::{ABI, AbiVersion, SegmentMake};

@@ -124,14 +124,6 @@ impl Place {
         }
     }
 
-    /// What is said of a segment here whose header has `title`: that, and the place's own only if it has none.
-    pub(super) fn called(&self, title: &Title) -> String {
-        match title.is_empty() {
-            true => self.to_string(),
-            false => title.before(self.untitled()),
-        }
-    }
-
     /// The same place without its title.
     pub fn untitled(&self) -> &Self {
         match self {

@@ -136,6 +136,8 @@ impl Segment {
 
     /// Maps an object whose header is right.
     fn attach(place: &Place, object: Object, header: Header, kind: Kind, access: Access) -> Result<Self, OpenError> {
+        // From here on it is called what its header says.
+        let place = &place.clone().titled(header.title.clone());
         if header.kind != kind {
             let (found, event_bytes) = (header.kind, header.payload_len);
             return Err(OpenError::WrongKind { place: place.to_string(), found, event_bytes, wanted: kind });
@@ -201,14 +203,14 @@ impl Segment {
         self.section(self.header.plan.slots)
     }
 
-    /// Where it was created or opened.
+    /// Where it was created or opened, with the title that stands in its header.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
     /// What people call it, for reports and errors: its session and rank, and then where it is.
     pub(crate) fn called(&self) -> String {
-        self.place.called(&self.header.title)
+        self.place.to_string()
     }
 
     /// Tells this segment from any other, also from one of the same name.

@@ -92,4 +92,5 @@ mod select;
 mod shown;
 mod sizes;
 mod stage;
+mod titles;
 mod views;

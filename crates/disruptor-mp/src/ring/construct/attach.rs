@@ -88,7 +88,7 @@ fn when_ready<T>(request: &RingRequest, attach: impl Fn() -> MultiProcessResult<
         };
         let left = deadline.map_or(READY_LOOK, |deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_zero() {
-            let (place, waited) = (request.place.to_string(), begin.elapsed());
+            let (place, waited) = (segment::called_at(&request.place), begin.elapsed());
             return Err(MultiProcessError::NotReadyInTime { place, waited, source: Box::new(hindrance) });
         }
         std::thread::sleep(READY_LOOK.min(left));
@@ -104,7 +104,7 @@ fn is_left_over(place: &Place, error: &MultiProcessError) -> bool {
 
 /// Says so if the ring has no producer that could go on.
 fn check_producer<S: Carries>(segment: &Segment, request: &RingRequest) -> MultiProcessResult<()> {
-    let place = segment.called().to_string();
+    let place = segment.called();
     // The lock before the flags: a producer that closed and let go in between has said so by now.
     let is_held = segment.is_held(PRODUCER_BYTE).map_err(|source| MultiProcessError::Os {
         place: place.clone(),
@@ -189,7 +189,7 @@ fn to_read<S: Carries>(
     id: &ConsumerId,
     after: Option<u64>,
 ) -> MultiProcessResult<(Arc<Segment>, Vec<Arc<Segment>>)> {
-    let replaced = || MultiProcessError::Replaced { place: newest.place().to_string() };
+    let replaced = || MultiProcessError::Replaced { place: newest.called() };
     if after == Some(newest.generation()) {
         return Err(replaced());
     }
@@ -227,7 +227,7 @@ fn attach_tap<S: Carries>(request: &RingRequest) -> MultiProcessResult<Mapped<S>
     if S::Form::CLAIMS && found < MINOR_WITH_CLAIMED {
         let (field, wanted) = ("minor version", MINOR_WITH_CLAIMED.into());
         return Err(MultiProcessError::IncompatibleLayout {
-            place: request.place.to_string(),
+            place: segment.called(),
             field,
             found: found.into(),
             wanted,

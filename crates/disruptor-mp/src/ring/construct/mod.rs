@@ -58,7 +58,7 @@ pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResu
             if origin != Origin::TookOver {
                 let _ = segment.unlink_if_same();
             }
-            let place = request.place.to_string();
+            let place = segment.called();
             return Err(MultiProcessError::Os { place, call: "opening a descriptor for locks", source });
         }
     };

@@ -51,7 +51,7 @@ pub(super) fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Bluepri
             return Ok(possession);
         }
     }
-    Err(MultiProcessError::AlreadyExists { place: request.place.to_string() })
+    Err(MultiProcessError::AlreadyExists { place: segment::called_at(&request.place) })
 }
 
 /// What stands at the place.
@@ -99,7 +99,7 @@ fn look<S: Carries>(request: &ProducerRequest) -> MultiProcessResult<Found> {
         Err(error) if is_other(&error) => return Ok(Found::Other(error)),
         Err(error) => return Err(MultiProcessError::from_open(place, error)),
     };
-    let os = |source| MultiProcessError::Os { place: place.to_string(), call: "locking the producer's byte", source };
+    let os = |source| MultiProcessError::Os { place: old.called(), call: "locking the producer's byte", source };
     let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
     step!(TakeOverLocked);
     // Whoever closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by now.
@@ -120,7 +120,7 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
         (Found::Other(OpenError::WrongKind { found: Kind::Counters, .. }), Existing::TakeOverOrReplace)
             if segment::occupant(place).is_ok_and(|it| it.is_none_or(|it| !it.is_in_use)) =>
         {
-            return Err(MultiProcessError::HoldsCounters { place: place.to_string() });
+            return Err(MultiProcessError::HoldsCounters { place: segment::called_at(place) });
         }
         (Found::Other(error), _) => return Ok(Verdict::Remove(error)),
         (Found::Ring(old, claim), _) => (old, claim),
@@ -144,7 +144,7 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     match (request.existing, mismatch) {
         (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Verdict::TakeOver(old, claim)),
         (Existing::TakeOver, Some(mismatch)) => Err(mismatch),
-        (Existing::TakeOver, None) => Err(MultiProcessError::NothingToTakeOver { place: place.to_string() }),
+        (Existing::TakeOver, None) => Err(MultiProcessError::NothingToTakeOver { place: old.called() }),
         (Existing::TakeOverOrReplace, Some(_)) if carries_messages && !is_over => {
             Ok(Verdict::Replace(old, claim, Estate::PassedOn))
         }
@@ -238,20 +238,19 @@ fn inherit(
     old: &Segment,
     estate: Estate,
 ) -> MultiProcessResult<Inheritance> {
-    let place = &request.place;
     let mut new = Inheritance::default();
     if estate == Estate::PassedOn {
         new._table =
             Some(membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error))?);
         new.expected = lineage::expected(old);
         new.seats = lineage::seats(blueprint, &new.expected).ok_or_else(|| MultiProcessError::TooManyExpected {
-            place: place.to_string(),
+            place: old.called(),
             expected: new.expected.len(),
             max_consumers: request.places,
         })?;
     }
     if !new.expected.is_empty() || (estate == Estate::Readable && lineage::is_awaited(old)) {
-        old.give_second_name().map_err(|error| MultiProcessError::from_create(place, error))?;
+        old.give_second_name().map_err(|error| MultiProcessError::from_create(old.place(), error))?;
         new.predecessor = old.generation();
     }
     Ok(new)
@@ -265,7 +264,7 @@ fn remove<S: Carries>(place: &Place, error: OpenError) -> MultiProcessResult<()>
             let wanted = SegmentMake::ours(S::Form::KIND);
             match segment::occupant(place) {
                 Ok(Some(it)) if !it.make.is_like(&wanted) => {
-                    Err(MultiProcessError::InUseAsOther { place: place.to_string(), found: it.make, wanted })
+                    Err(MultiProcessError::InUseAsOther { place: it.called, found: it.make, wanted })
                 }
                 _ => Err(MultiProcessError::from_open(place, error)),
             }

@@ -76,7 +76,7 @@ impl<S: Carries> ProducerBase<S> {
         self.side.fork_epoch = self.side.fork_epoch.wrapping_sub(1);
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Place {
         self.side.segment().place()
     }
 
