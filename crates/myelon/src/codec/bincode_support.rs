@@ -12,7 +12,7 @@ use super::error::Cause;
 use super::guard::{Limits, TrailingBytes};
 use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
-use bincode::error::DecodeError;
+use bincode::error::{DecodeError, EncodeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,7 +30,22 @@ const FORM: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::lega
 pub fn encode<T: Serialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
     let mut claimed = ClaimedBytes::new(into);
     let said = bincode::serde::encode_into_writer(message, &mut claimed, FORM);
-    claimed.finish(CODEC, said)
+    claimed.finish(CODEC, said.map_err(Unencodable))
+}
+
+/// Why bincode has not encoded a message. What serde said is said without the name of the variant that bincode carries
+/// it in. It becomes a [`Cause`] only where there is an error.
+struct Unencodable(EncodeError);
+
+impl From<Unencodable> for Cause {
+    #[cold]
+    fn from(Unencodable(cause): Unencodable) -> Self {
+        match cause {
+            EncodeError::OtherString(text) => text.into(),
+            EncodeError::Other(text) => text.into(),
+            cause => cause.into(),
+        }
+    }
 }
 
 /// Makes a message of exactly these bytes.

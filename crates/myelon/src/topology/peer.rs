@@ -14,6 +14,7 @@ use super::refusal::JoinRefusal;
 use super::report::Progress;
 use super::steps::{Answered, Reply, Unwanted, Version};
 use crate::transport::{Format, TransportBuilder, TransportConsumer, TransportError, TransportResult, WaitStrategy};
+use crate::typed_transport::Tally;
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
@@ -579,6 +580,13 @@ impl<F: Format> Peer<F> {
             if dropped > 0 {
                 responses.counter(id).add(dropped);
             }
+        }
+    }
+
+    /// Counts in its ring that a message of it was decoded, or could not be.
+    pub(super) fn count_read(&self, is_readable: bool) {
+        if let Some(responses) = &self.responses {
+            Tally::new(responses, 0).count(is_readable);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::codec::{Codec, CodecResult, OlderVersion, decode_as, older_tags, olde
 use crate::transport::{
     BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportProducer, TransportResult,
 };
-use crate::typed_transport::TypedPublishError;
+use crate::typed_transport::{Encoder, Reading, TypedPublishError};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{Patience, Sequence, or_end};
 use std::fmt;
@@ -71,7 +71,9 @@ impl<F: Format> Topology<F> {
 /// ```
 pub struct TypedScheduler<B: Codec, A: Codec, F: Format = Records> {
     raw: SchedulerEnd<F>,
-    scratch: B::Scratch,
+    encoder: Encoder<B>,
+    /// How often the counters had moved where `encoder` counts.
+    counter_moves: u32,
     /// Versions of the answers that are taken as well.
     older: Vec<OlderVersion<A>>,
     types: PhantomData<fn(&B) -> A>,
@@ -85,8 +87,9 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// As there. A worker that answers in another type is [missing](LaunchError::Missing), with the first field or
     /// variant that differs.
     pub fn launch(topology: Topology<F>, workers: Workers) -> Result<Self, LaunchError> {
-        let raw = topology.carrying::<B, A>().launch_taking(workers, older_tags::<A>())?;
-        Ok(Self { raw, scratch: B::Scratch::default(), older: A::older_versions(), types: PhantomData })
+        let mut raw = topology.carrying::<B, A>().launch_taking(workers, older_tags::<A>())?;
+        let encoder = Encoder::new(raw.broadcast_mut());
+        Ok(Self { raw, encoder, counter_moves: 0, older: A::older_versions(), types: PhantomData })
     }
 
     /// [`SchedulerEnd::broadcast`] of a message that is encoded in the ring.
@@ -110,8 +113,10 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// # Errors
     /// As there, and if it cannot be encoded. Nothing was sent.
     pub fn broadcast_urgent(&mut self, message: &B, kind: u8) -> Result<Sequence, UrgentError> {
-        let Self { raw, scratch, .. } = self;
-        raw.send_urgent(|ring| TypedRing { ring, scratch }.send(message, kind, Patience::Now))
+        // Counted with the broadcasts.
+        self.ring();
+        let Self { raw, encoder, .. } = self;
+        raw.send_urgent(|ring| encoder.send(ring, message, kind, Patience::Now))
     }
 
     /// [`SchedulerEnd::gather`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
@@ -136,12 +141,27 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
 
     /// The ring of the broadcasts, for messages of type `B`.
     pub(crate) fn ring(&mut self) -> TypedRing<'_, B, F> {
-        TypedRing { ring: self.raw.broadcast_mut(), scratch: &mut self.scratch }
+        let Self { raw, encoder, counter_moves, .. } = self;
+        let ring = raw.broadcast_mut();
+        if ring.counter_moves() != *counter_moves {
+            encoder.count_in(ring);
+            *counter_moves = ring.counter_moves();
+        }
+        TypedRing { ring, encoder }
     }
 
     /// What the workers have answered, decoded.
     pub(crate) fn read(&mut self, answers: Vec<Answer>) -> Vec<TypedAnswer<A>> {
-        answers.into_iter().map(|answer| TypedAnswer::of(answer, &self.older)).collect()
+        let Self { raw, older, .. } = self;
+        let read = |answer: Answer| {
+            let (rank, is_message) = (answer.rank, matches!(answer.outcome, Outcome::Message { .. }));
+            let answer = TypedAnswer::of(answer, older);
+            if is_message {
+                raw.peers[rank].count_read(answer.outcome.is_ok());
+            }
+            answer
+        };
+        answers.into_iter().map(read).collect()
     }
 
     #[cfg(feature = "tokio")]
@@ -321,9 +341,10 @@ impl<A: Codec> TypedAnswer<A> {
 /// ```
 pub struct TypedWorker<B: Codec, A: Codec, F: Format = Records> {
     raw: WorkerEnd<F>,
-    scratch: A::Scratch,
-    /// The version of the broadcasts; `None`: that of `B` itself.
-    older: Option<OlderVersion<B>>,
+    encoder: Encoder<A>,
+    reading: Reading<B>,
+    /// How often the counters had moved where `encoder` and `reading` count.
+    counter_moves: (u32, u32),
     /// The broadcast that is being decoded, out of reach of whoever wrote it.
     copy: Vec<u8>,
     types: PhantomData<fn(&A) -> B>,
@@ -350,15 +371,17 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         let mut invitation = invitation.clone();
         invitation.broadcast_tag = Some(B::type_tag().into());
         invitation.response_tag = Some(A::type_tag().into());
-        let raw = WorkerEnd::join_taking(&invitation, older_tags::<B>())?;
+        let mut raw = WorkerEnd::join_taking(&invitation, older_tags::<B>())?;
         let older = older_version(raw.broadcast_tag());
-        Ok(Self { raw, scratch: A::Scratch::default(), older, copy: Vec::new(), types: PhantomData })
+        let (broadcasts, responses) = raw.rings();
+        let (reading, encoder) = (Reading::new(&broadcasts, older), Encoder::new(&responses));
+        Ok(Self { raw, encoder, reading, counter_moves: (0, 0), copy: Vec::new(), types: PhantomData })
     }
 
     /// Whether the scheduler's broadcasts are of one of the [older versions](Codec::older_versions) of `B`. They are
     /// decoded into `B`. The same for as long as this worker is part of the topology.
     pub fn is_of_older_version(&self) -> bool {
-        self.older.is_some()
+        self.reading.older.is_some()
     }
 
     /// Makes values of type `B` of the bytes of the scheduler's broadcasts, whatever version they are of: of those that
@@ -367,8 +390,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     where
         B: 'static,
     {
-        let older = self.older.clone();
-        move |bytes| decode_as(older.as_ref(), bytes)
+        self.reading.decoder()
     }
 
     /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is
@@ -378,12 +400,13 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it
     /// does not end every successor too.
     pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
-        let Self { raw, scratch, older, copy, .. } = self;
+        self.follow_counters();
+        let Self { raw, encoder, reading, copy, .. } = self;
         let Some(raw) = raw.next(patience)? else { return Ok(None) };
         copy.clear();
         copy.extend_from_slice(&raw);
-        let message = decode_as(older.as_ref(), copy)?;
-        Ok(Some(TypedBroadcast { message, raw, scratch, older: older.as_ref() }))
+        let message = reading.read(copy)?;
+        Ok(Some(TypedBroadcast { message, raw, encoder, reading }))
     }
 
     /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it
@@ -416,7 +439,20 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 
     /// The ring to answer the broadcast `step` in.
     pub(crate) fn answering(&mut self, step: Sequence) -> TypedRing<'_, A, F> {
-        TypedRing { ring: self.raw.responses_to(step), scratch: &mut self.scratch }
+        self.follow_counters();
+        TypedRing { ring: self.raw.responses_to(step), encoder: &mut self.encoder }
+    }
+
+    /// Counts where the ends of bytes do now, also what was decoded in other threads.
+    fn follow_counters(&mut self) {
+        let (broadcasts, responses) = self.raw.rings();
+        let moves = (broadcasts.get_ref().counter_moves(), responses.get_ref().counter_moves());
+        if moves != self.counter_moves {
+            self.reading.count_in(&broadcasts);
+            self.encoder.count_in(&responses);
+            self.counter_moves = moves;
+        }
+        self.reading.collect();
     }
 
     #[cfg(feature = "tokio")]
@@ -434,14 +470,12 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// closed; or why there is no way to answer.
     pub fn serve<E: From<TransportError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
         while let Some(broadcast) = self.next_or_end(Patience::Endless)? {
-            let TypedBroadcast { message, mut raw, scratch, .. } = broadcast;
+            let TypedBroadcast { message, mut raw, encoder, .. } = broadcast;
             let kind = raw.kind();
             let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
                 // It would be taken for the answer to the last step before it.
                 true => Ok(()),
-                false => Ok(TypedRing { ring: raw.responses_mut(), scratch }
-                    .send(&answer, kind, Patience::Endless)
-                    .map(drop)?),
+                false => Ok(encoder.send(raw.responses_mut(), &answer, kind, Patience::Endless).map(drop)?),
             });
             if let Err(error) = answered {
                 raw.release_unread();
@@ -524,9 +558,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {
     message: B,
     raw: Broadcast<'a, F>,
-    scratch: &'a mut A::Scratch,
-    /// The version of the scheduler's messages; `None`: that of `B` itself.
-    older: Option<&'a OlderVersion<B>>,
+    encoder: &'a mut Encoder<A>,
+    reading: &'a mut Reading<B>,
 }
 
 /// An urgent message of type `B` that a worker was handed while it works on a broadcast. It is acknowledged.
@@ -582,7 +615,7 @@ impl<B: Codec, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
         let (kind, step) = (urgent.kind(), urgent.in_reply_to().unwrap_or(-1));
         // Decoded out of reach of the process that wrote it.
         let copy = urgent.to_vec();
-        let message = decode_as(self.older, &copy)?;
+        let message = self.reading.read(&copy)?;
         Ok(Some(TypedUrgent { message, kind, step }))
     }
 }
@@ -634,7 +667,7 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
 
     /// The ring to answer it in.
     pub(crate) fn ring(&mut self) -> TypedRing<'_, A, F> {
-        TypedRing { ring: self.raw.responses_mut(), scratch: self.scratch }
+        TypedRing { ring: self.raw.responses_mut(), encoder: self.encoder }
     }
 
     /// Gives it back without acknowledging it: the next call returns it again.
@@ -646,21 +679,19 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
 /// A ring on loan in which messages of type `T` are sent.
 pub(crate) struct TypedRing<'a, T: Codec, F: Format> {
     pub(crate) ring: &'a mut TransportProducer<F>,
-    scratch: &'a mut T::Scratch,
+    encoder: &'a mut Encoder<T>,
 }
 
 impl<T: Codec, F: Format> TypedRing<'_, T, F> {
     /// Encodes `message` in the ring, and again where the room turns out too small.
     pub(crate) fn send(&mut self, message: &T, kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        let Self { ring, scratch } = self;
-        let size_hint = message.size_hint().min(ring.max_message_bytes());
-        ring.send_with(kind, size_hint, patience, |into| message.encode(scratch, into))
+        self.encoder.send(self.ring, message, kind, patience)
     }
 
     /// Sends the message for which the last call found no room, as it was encoded then.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.ring.send_kept(kind, patience)
+        self.encoder.send_kept(self.ring, kind, patience)
     }
 }
 

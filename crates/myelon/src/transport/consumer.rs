@@ -55,6 +55,8 @@ use std::fmt;
 /// ```
 pub struct TransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
+    /// How often its counters have moved elsewhere.
+    counter_moves: u32,
 }
 
 /// `TransportConsumer` on a mapped file; the place is an argument, not another type.
@@ -82,7 +84,12 @@ impl TransportConsumer<Records> {
 
 impl<F: Format> TransportConsumer<F> {
     pub(super) fn new(receiver: F::Receiver) -> Self {
-        Self { receiver }
+        Self { receiver, counter_moves: 0 }
+    }
+
+    /// Tells whether its counters have moved since the last call: for an end above it that keeps handles of them.
+    pub(crate) fn counter_moves(&self) -> u32 {
+        self.counter_moves
     }
 
     /// Attaches to the ring at `place`, with everything else as [`TransportBuilder`] has it. Depth 0 means whatever it
@@ -294,6 +301,7 @@ impl<F: Format> HasConsumer for TransportConsumer<F> {
     }
 
     fn counts_anew(&mut self) {
+        self.counter_moves = self.counter_moves.wrapping_add(1);
         self.receiver.counts_anew();
     }
 }

@@ -57,6 +57,8 @@ pub struct TransportProducer<F: Format = Records> {
     has_send_time: bool,
     in_reply_to: Option<Sequence>,
     trace_id: Option<TraceId>,
+    /// How often its counters have moved elsewhere.
+    counter_moves: u32,
 }
 
 /// `TransportProducer` on a mapped file; the place is an argument, not another type.
@@ -80,8 +82,13 @@ impl TransportProducer<Records> {
 }
 
 impl<F: Format> TransportProducer<F> {
+    /// Tells whether its counters have moved since the last call: for an end above it that keeps handles of them.
+    pub(crate) fn counter_moves(&self) -> u32 {
+        self.counter_moves
+    }
+
     pub(super) fn new(sender: F::Sender, has_send_time: bool) -> Self {
-        Self { sender, next_msg_id: 0, has_send_time, in_reply_to: None, trace_id: None }
+        Self { sender, next_msg_id: 0, has_send_time, in_reply_to: None, trace_id: None, counter_moves: 0 }
     }
 
     /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where
@@ -279,6 +286,7 @@ impl<F: Format> HasProducer for TransportProducer<F> {
     }
 
     fn counts_anew(&mut self) {
+        self.counter_moves = self.counter_moves.wrapping_add(1);
         self.sender.counts_anew();
     }
 }

@@ -5,7 +5,7 @@
 
 use super::error::TypedReceiveError;
 use super::held::HeldTyped;
-use super::message::{Reading, Tally, TypedMessage};
+use super::message::{Reading, TypedMessage};
 use crate::codec::{Codec, OlderVersion, older_tags, older_version};
 use crate::transport::{
     Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportResult,
@@ -15,7 +15,6 @@ use disruptor_mp::{
     ConsumeError, ConsumerEnd, Holds, Messages, MultiProcessError, Patience, Place, WaitStrategy, or_end,
 };
 use std::fmt;
-use std::sync::Arc;
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
 ///
@@ -127,7 +126,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// As [`attach`](Self::attach).
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
         let (raw, older) = attach(&builder)?;
-        let reading = Reading { tally: Tally::new(&raw, 0), older, elsewhere: Arc::default() };
+        let reading = Reading::new(&raw, older);
         Ok(Self { raw, reading, builder, on_undecodable: OnUndecodable::default(), copy: Vec::new() })
     }
 
@@ -394,7 +393,7 @@ fn go_on<T: Codec, F: Format>(
     if let Some(file) = end.counts_in() {
         next.attach_counters(file);
     }
-    reading.tally = Tally::new(&next, reading.tally.undecodable());
+    reading.count_in(&next);
     reading.older = older;
     // Only now that it has its place in the other ring.
     end.go_over();
@@ -446,7 +445,7 @@ impl<T: Codec, F: Format> HasConsumer for TypedConsumer<T, F> {
 
     fn counts_anew(&mut self) {
         self.raw.counts_anew();
-        self.reading.tally = Tally::new(&self.raw, self.undecodable());
+        self.reading.count_in(&self.raw);
     }
 }
 

@@ -145,21 +145,21 @@ impl<T: Codec, F: Format> fmt::Debug for TypedMessage<'_, T, F> {
 }
 
 /// How the messages of a stream become values, and how many did.
-pub(super) struct Reading<T> {
-    pub(super) tally: Tally,
+pub(crate) struct Reading<T> {
+    pub(crate) tally: Tally,
     /// The version of the stream's messages; `None`: that of `T` itself.
-    pub(super) older: Option<OlderVersion<T>>,
+    pub(crate) older: Option<OlderVersion<T>>,
     /// How many of those that are held could be read, and how many not, and are not in the tally yet.
-    pub(super) elsewhere: Arc<Elsewhere>,
+    pub(crate) elsewhere: Arc<Elsewhere>,
 }
 
 /// What other threads count: how many messages could be read, and how many not. A counter has one writer, which is the
 /// consumer.
 #[derive(Default)]
-pub(super) struct Elsewhere(Mutex<(u64, u64)>);
+pub(crate) struct Elsewhere(Mutex<(u64, u64)>);
 
 impl Elsewhere {
-    pub(super) fn count(&self, is_readable: bool) {
+    pub(crate) fn count(&self, is_readable: bool) {
         let (readable, others) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *if is_readable { readable } else { others } += 1;
     }
@@ -170,8 +170,18 @@ impl Elsewhere {
 }
 
 impl<T> Reading<T> {
+    /// The messages that `consumer` receives, which are of that version.
+    pub(crate) fn new(consumer: &impl HasConsumer, older: Option<OlderVersion<T>>) -> Self {
+        Self { tally: Tally::new(consumer, 0), older, elsewhere: Arc::default() }
+    }
+
+    /// Counts where `consumer` does now.
+    pub(crate) fn count_in(&mut self, consumer: &impl HasConsumer) {
+        self.tally = Tally::new(consumer, self.tally.undecodable());
+    }
+
     /// Counts what was read in other threads.
-    pub(super) fn collect(&self) {
+    pub(crate) fn collect(&self) {
         let (readable, others) = self.elsewhere.take();
         self.tally.add(readable, others);
     }
@@ -181,13 +191,33 @@ impl<T: Codec> Reading<T> {
     // On its own, a decoder is compiled the same wherever it is called: inlined into its caller, its loops took up to
     // twice as long.
     #[inline(never)]
-    pub(super) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
+    pub(crate) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
         decode_as(self.older.as_ref(), bytes)
+    }
+
+    /// The same, and counts it.
+    pub(crate) fn read(&self, bytes: &[u8]) -> CodecResult<T> {
+        let answer = self.decode(bytes);
+        self.tally.count(answer.is_ok());
+        answer
+    }
+
+    /// Makes values in other threads. What it has made is counted when the consumer [collects](Self::collect).
+    pub(crate) fn decoder(&self) -> impl Fn(&[u8]) -> CodecResult<T> + Clone + Send + 'static + use<T>
+    where
+        T: 'static,
+    {
+        let (older, elsewhere) = (self.older.clone(), Arc::clone(&self.elsewhere));
+        move |bytes| {
+            let answer = decode_as(older.as_ref(), bytes);
+            elsewhere.count(answer.is_ok());
+            answer
+        }
     }
 
     /// Whether messages of that version can be read where they lie, in a format in which they can be.
     #[inline(always)]
-    pub(super) fn readable_in_place<F: Format>(older: Option<&OlderVersion<T>>) -> CodecResult<()>
+    pub(crate) fn readable_in_place<F: Format>(older: Option<&OlderVersion<T>>) -> CodecResult<()>
     where
         T: ZeroCopyCodec,
     {
@@ -205,7 +235,7 @@ impl<T: Codec> Reading<T> {
 }
 
 /// How many messages of a consumer could be read, and how many not.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     decoded: CounterHandle,
     undecodable: CounterHandle,
     undecodable_here: Cell<u64>,
@@ -213,7 +243,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// That of `consumer`, wherever it counts now; `before` is what has been undecodable so far.
-    pub(super) fn new(consumer: &impl HasConsumer, before: u64) -> Self {
+    pub(crate) fn new(consumer: &impl HasConsumer, before: u64) -> Self {
         Self {
             decoded: consumer.counter(ids::CODEC_DECODE_TOTAL),
             undecodable: consumer.counter(ids::CODEC_UNDECODABLE_COUNT),
@@ -222,7 +252,7 @@ impl Tally {
     }
 
     #[inline(always)]
-    pub(super) fn count(&self, is_readable: bool) {
+    pub(crate) fn count(&self, is_readable: bool) {
         if is_readable {
             self.decoded.inc();
         } else {
@@ -237,7 +267,7 @@ impl Tally {
         self.undecodable_here.set(self.undecodable_here.get() + others);
     }
 
-    pub(super) fn undecodable(&self) -> u64 {
+    pub(crate) fn undecodable(&self) -> u64 {
         self.undecodable_here.get()
     }
 }

@@ -23,5 +23,7 @@ pub use consumer::{MmapTypedConsumer, OnUndecodable, TypedConsumer};
 pub use error::{TypedPublishError, TypedReceiveError};
 pub use held::HeldTyped;
 pub use message::TypedMessage;
+pub(crate) use message::{Reading, Tally};
+pub(crate) use producer::Encoder;
 pub use producer::{MmapTypedProducer, TypedProducer};
 pub use tap::{TypedCopy, TypedTap};

@@ -53,8 +53,7 @@ use std::time::Instant;
 /// Source: RFC 0008, "Streams".
 pub struct TypedProducer<T: Codec, F: Format = Records> {
     raw: TransportProducer<F>,
-    scratch: T::Scratch,
-    encoded: CounterHandle,
+    encoder: Encoder<T>,
     message: PhantomData<fn(&T)>,
 }
 
@@ -96,8 +95,8 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// As [`TransportBuilder::build_producer`].
     pub fn build(builder: TransportBuilder<F>) -> TransportResult<Self> {
         let raw = builder.with_content_tag(T::type_tag()).build_producer()?;
-        let encoded = raw.counter(ids::CODEC_ENCODE_TOTAL);
-        Ok(Self { raw, scratch: T::Scratch::default(), encoded, message: PhantomData })
+        let encoder = Encoder::new(&raw);
+        Ok(Self { raw, encoder, message: PhantomData })
     }
 
     /// Sends `message`: waits for room as `patience` says. Returns the message's sequence.
@@ -110,10 +109,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// `Codec` if it cannot be encoded; `Transport` and `RequiredConsumer` say why there was no room. Nothing was sent.
     /// One that can never fit is `TooLarge` at once, whatever the ring holds. Source: RFC 0008, "Streams".
     pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        let Self { raw, scratch, .. } = self;
-        let sequence = raw.send_with(kind, message.size_hint(), patience, |into| message.encode(scratch, into))?;
-        self.encoded.inc();
-        Ok(sequence)
+        Ok(self.encoder.send(&mut self.raw, message, kind, patience)?)
     }
 
     /// [`send`](Self::send)`(message, kind, Patience::Endless)`.
@@ -156,9 +152,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// Sends the message for which the last call found no room, as it was encoded then.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
-        let sequence = self.raw.send_kept(kind, patience)?;
-        self.encoded.inc();
-        Ok(sequence)
+        Ok(self.encoder.send_kept(&mut self.raw, kind, patience)?)
     }
 
     /// Sends `bytes`, which are taken for a message of type `T`: for what was encoded before, or elsewhere.
@@ -212,6 +206,52 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     disruptor_mp::producer_end_methods!(end [pub]);
 }
 
+/// How messages of a type become bytes in a ring, and how many did.
+pub(crate) struct Encoder<T: Codec> {
+    scratch: T::Scratch,
+    encoded: CounterHandle,
+}
+
+impl<T: Codec> Encoder<T> {
+    /// One that counts where `producer` does.
+    pub(crate) fn new(producer: &impl HasProducer) -> Self {
+        Self { scratch: T::Scratch::default(), encoded: producer.counter(ids::CODEC_ENCODE_TOTAL) }
+    }
+
+    /// Counts where `producer` does now.
+    pub(crate) fn count_in(&mut self, producer: &impl HasProducer) {
+        self.encoded = producer.counter(ids::CODEC_ENCODE_TOTAL);
+    }
+
+    /// Encodes `message` in the ring, and again where the room turns out too small.
+    #[inline(always)]
+    pub(crate) fn send<F: Format>(
+        &mut self,
+        ring: &mut TransportProducer<F>,
+        message: &T,
+        kind: u8,
+        patience: Patience,
+    ) -> TransportResult<Sequence> {
+        let scratch = &mut self.scratch;
+        let sequence = ring.send_with(kind, message.size_hint(), patience, |into| message.encode(scratch, into))?;
+        self.encoded.inc();
+        Ok(sequence)
+    }
+
+    /// Sends the message for which the last call found no room, as it was encoded then.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_kept<F: Format>(
+        &mut self,
+        ring: &mut TransportProducer<F>,
+        kind: u8,
+        patience: Patience,
+    ) -> TransportResult<Sequence> {
+        let sequence = ring.send_kept(kind, patience)?;
+        self.encoded.inc();
+        Ok(sequence)
+    }
+}
+
 impl<T: Codec, F: Format> HasProducer for TypedProducer<T, F> {
     type Carries = F::Carries;
 
@@ -225,7 +265,7 @@ impl<T: Codec, F: Format> HasProducer for TypedProducer<T, F> {
 
     fn counts_anew(&mut self) {
         self.raw.counts_anew();
-        self.encoded = self.raw.counter(ids::CODEC_ENCODE_TOTAL);
+        self.encoder.count_in(&self.raw);
     }
 }
 

@@ -122,6 +122,18 @@ struct Located {
 
 myelon::rkyv_message!(Located);
 
+/// A message that serde refuses.
+#[derive(serde::Deserialize)]
+struct Unsent;
+
+impl serde::Serialize for Unsent {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("there is no such form"))
+    }
+}
+
+myelon::bincode_message!(Unsent);
+
 fn undecodable<T: Codec>(text: &str) {
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<T, Frame>::new();
     producer.send_raw(&[0xFF; 100], 4, Patience::Endless).unwrap();
@@ -141,6 +153,8 @@ fn an_error_of_a_codec_says_what_its_library_said() {
     );
     undecodable::<StepT>("flatbuffers could not decode 100 bytes: Type `i32` at position 4294967295 is unaligned.");
     let mut producer = TypedProducer::<Located>::create(Place::heap(), 1 << 14).unwrap();
+    let unsent = TypedProducer::<Unsent>::create(Place::heap(), 1 << 14).unwrap().publish(&Unsent, 0);
+    says(unsent, "bincode could not encode the message: there is no such form");
     let not_text = Located { path: PathBuf::from(OsStr::from_bytes(&[0xFF])) };
     says(
         producer.publish(&not_text, 0),

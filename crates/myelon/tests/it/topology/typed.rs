@@ -2,6 +2,7 @@
 
 use super::actors::command_of;
 use super::stage::{Stage, soon};
+use disruptor_mp::counters::{CountersFile, ids};
 use myelon::Patience;
 use myelon::topology::{Arrival, Departure, Invitation, Outcome, TypedScheduler, TypedWorker, Whom, Workers};
 use myelon::transport::TransportError;
@@ -152,4 +153,61 @@ fn a_step_that_can_never_fit_is_refused_at_once_although_no_worker_reads() {
     assert_eq!((len_bytes, depth_wanted), (8 + 8 + (8 << 20), Some(16 << 20)));
     drop(done);
     idle.join().unwrap();
+}
+
+/// The sum of a counter over what has been counted in a ring.
+fn value(file: &CountersFile, id: u32) -> u64 {
+    file.snapshot().iter().filter(|counter| counter.id == id).map(|counter| counter.value).sum()
+}
+
+#[test]
+fn what_both_ends_encode_and_decode_is_counted() {
+    let _watchdog = Watchdog::new(PATIENCE, "a topology that counts");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_urgent_lane();
+    let (mut scheduler, mut worker) = std::thread::scope(|scope| {
+        let joining = scope.spawn(|| TypedWorker::<Step, Sum>::join(&topology.invitation(0).unwrap()).unwrap());
+        let scheduler = TypedScheduler::<Step, Sum>::launch(topology.clone(), Workers::started_elsewhere()).unwrap();
+        (scheduler, joining.join().unwrap())
+    });
+    let step = |number| Step { number, tokens: vec![] };
+    let broadcasts = CountersFile::open_read_only(topology.layout().rpc_ring_name()).unwrap();
+    let responses = CountersFile::open_read_only(topology.layout().response_ring_name(0).unwrap()).unwrap();
+    let counted = |file: &CountersFile| {
+        [ids::CODEC_ENCODE_TOTAL, ids::CODEC_DECODE_TOTAL, ids::CODEC_UNDECODABLE_COUNT].map(|id| value(file, id))
+    };
+    assert_eq!((counted(&broadcasts), counted(&responses)), ([0; 3], [0; 3]));
+    scheduler.broadcast(&step(1), 0, Patience::Now).unwrap();
+    scheduler.broadcast_raw(&[1], 0, Patience::Now).unwrap();
+    scheduler.broadcast_urgent(&step(2), 0).unwrap();
+    worker.next(Patience::Now).unwrap().unwrap().answer(&Sum { step: 2, tokens: 0 }, 0, Patience::Now).unwrap();
+    worker.next(Patience::Now).unwrap().unwrap().answer(&Sum { step: 1, tokens: 0 }, 0, Patience::Now).unwrap();
+    worker.next(Patience::Now).unwrap_err();
+    assert_eq!((counted(&broadcasts), counted(&responses)), ([2, 2, 1], [2, 0, 0]));
+    worker.rings().1.send(&[1], 0, Patience::Now).unwrap();
+    worker.answer(1, &Sum { step: 1, tokens: 0 }, 0, Patience::Now).unwrap();
+    for _ in 0..4 {
+        scheduler.gather(Whom::All, Patience::Now);
+    }
+    assert_eq!(counted(&responses), [3, 3, 1]);
+    // In another thread, by the decoder.
+    let decode = worker.decoder();
+    decode(&[1]).unwrap_err();
+    assert!(worker.next(Patience::Now).unwrap().is_none());
+    assert_eq!(counted(&broadcasts), [2, 2, 2]);
+    // And wherever the ends count from now on.
+    let file = CountersFile::boxed(64);
+    scheduler.broadcast_ring().attach_counters(&file);
+    let (mut heard, mut answered) = worker.rings();
+    heard.attach_counters(&file);
+    answered.attach_counters(&file);
+    scheduler.broadcast(&step(3), 0, Patience::Now).unwrap();
+    let mut heard = worker.next(Patience::Now).unwrap().unwrap();
+    heard.answer(&Sum { step: 3, tokens: 0 }, 0, Patience::Now).unwrap();
+    assert_eq!(counted(&file), [2, 1, 0]);
+    scheduler.broadcast_urgent(&step(4), 0).unwrap();
+    assert_eq!(heard.urgent().unwrap().unwrap().message, step(4));
+    assert_eq!(counted(&file), [3, 2, 0]);
+    drop(heard);
+    scheduler.close();
 }
