@@ -157,8 +157,15 @@ pub enum Rkyv {}
 /// ([`CodecError::OlderVersion`](super::CodecError::OlderVersion)), and a type that takes one cannot be read [without
 /// validation](super::trusted).
 ///
+/// A reader of before that is still running reads the old ring to its end, and then its `next` says
+/// `Build(IncompatibleContent)` each time, which is no [end](crate::typed_transport::TypedReceiveError::is_end): end it
+/// and start its new version. Until then, and for a reader that is away, the rings stay, also after the stream was closed.
+/// One that never comes back is [evicted](crate::typed_transport::TypedProducer::evict_consumer) by the writer, or
+/// removed with its rings by [`gc`](crate::gc).
+///
 /// In a topology each direction has its readers: upgrade the workers first where the broadcasts change, and the
-/// scheduler first where the answers do. A worker in the wrong order is refused when it joins.
+/// scheduler first where the answers do. A worker in the wrong order is refused when it joins. Workers are upgraded one
+/// by one while their scheduler runs. When a scheduler ends, so do its workers: start all of them again with the new one.
 ///
 /// # What is refused, at compile time
 /// - A field of a type that has no schema: see the options above.

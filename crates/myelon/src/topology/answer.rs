@@ -87,7 +87,8 @@ pub enum Outcome {
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went.
+        /// How its end in the broadcast ring went. Also `Killed` if that is not known any more: a process that came
+        /// after it has gone as well before the scheduler looked.
         how: Ending,
     },
     /// Another process has taken its place. Said once, after everything that the old process has sent and before
@@ -142,7 +143,8 @@ pub enum Change {
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went.
+        /// How its end in the broadcast ring went. Also `Killed` if that is not known any more: a process that came
+        /// after it has gone as well before the scheduler looked.
         how: Ending,
     },
     /// Another process has taken its place.

@@ -334,8 +334,11 @@ pub enum WorkerJoinError {
         difference: Option<SchemaDifference>,
     },
     /// The scheduler lives and has not attached to the worker's response ring. It is stopped, or does not look after
-    /// its workers: it does so in `gather`, `receive` and `check_workers`.
-    #[error("{worker}: the scheduler has not attached to the response ring within {waited:.1?}")]
+    /// its workers: it does so in `gather`, `receive`, `wait_for` and `check_workers`. One that waits for something
+    /// else calls [`check_workers`](super::SchedulerEnd::check_workers) meanwhile.
+    #[error(
+        "{worker}: the scheduler lives and has not attached to the response ring within {waited:.1?}: it is stopped, or does not look after its workers, as `check_workers` does"
+    )]
     NotReceived {
         /// What people call the worker.
         worker: String,
@@ -679,7 +682,7 @@ mod tests {
             ),
             (
                 WorkerJoinError::NotReceived { worker: worker(), waited },
-                "the scheduler has not attached to the response ring within 3.0s",
+                "the scheduler lives and has not attached to the response ring within 3.0s: it is stopped, or does not look after its workers, as `check_workers` does",
             ),
             (
                 WorkerJoinError::Os { worker: worker(), source: os() },

@@ -306,6 +306,11 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// Looks at every worker now, and returns what has changed and was not told yet. For loops that neither gather
     /// nor receive; those that do learn of it there.
+    ///
+    /// A worker that joins is let in by such a look as well. So a scheduler that waits for something else, such as
+    /// requests, looks a few times a second: a worker waits for that no longer than the
+    /// [rendezvous timeout](Topology::with_rendezvous_timeout), and then gives up with
+    /// [`NotReceived`](super::WorkerJoinError::NotReceived).
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
         self.look();
         let told = |peer: &mut Peer<F>| {

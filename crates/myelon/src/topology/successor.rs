@@ -51,6 +51,8 @@ impl<F: Format> SchedulerEnd<F> {
     ///
     /// [`Endless`](Patience::Endless) waits until a process has joined as this worker, has failed to, or the place was
     /// given up: also for a successor that is never started. `Managed` is the same, for a call that publishes nothing.
+    /// Where another program starts the workers, a failure to join ends one wait: the next call waits for the process
+    /// that comes next.
     ///
     /// What has become of the worker until then counts as told: [`gather`](Self::gather) and
     /// [`check_workers`](Self::check_workers) do not tell it again, except after `TimedOut`. Messages of the old
@@ -109,6 +111,8 @@ impl<F: Format> SchedulerEnd<F> {
             return None;
         }
         match peer.word()? {
+            // It was told before, and the program that starts the workers may start another.
+            Change::JoinFailed { .. } if peer.started.is_none() && !peer.has_news() => return None,
             Change::JoinFailed { .. } | Change::Left => {}
             _ => return None,
         }

@@ -74,7 +74,8 @@ pub struct WorkerEnd<F: Format = Records> {
 impl WorkerEnd<Records> {
     /// Joins the topology that the invitation is for, and returns once the scheduler can hear this worker. Waits for a
     /// scheduler that is not there yet. A worker that comes back after its death goes on with the first broadcast that
-    /// it had not acknowledged.
+    /// it had not acknowledged. A scheduler lets workers in while it gathers, receives, waits for one, or
+    /// [looks at them](super::SchedulerEnd::check_workers).
     ///
     /// Call it on a thread that lives as long as the worker: where the scheduler has started this process itself, the
     /// kernel is asked to kill it when the scheduler dies, and keeps that with the asking thread.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 ///
 /// Every call that may wait has one general form, which takes this. Calls with an ending such as `_deadline` or
 /// `_managed`, and those that begin with `try_`, are the same with one patience filled in. Where a call takes `impl
-/// Into<Patience>`, a moment will do (until then), and a duration (that long from now).
+/// Into<Patience>`, a moment will do (until then), and a duration (that long from now). Elsewhere both say `.into()`:
+/// `consumer.next(Duration::from_millis(5).into())`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Patience {

@@ -49,12 +49,12 @@ use std::time::{Duration, Instant};
 ///         match (ready.index, ready.outcome) {
 ///             (_, Err(end)) if end.is_closed() => break 'ends,
 ///             (_, Err(error)) => return Err(error.into()),
-///             (0, Ok(())) => while let Some(step) = steps.next(Patience::Now)? {
+///             // One, or `process_available`, which takes all that are there. A loop of `next` would come to the end.
+///             (0, Ok(())) => if let Some(step) = steps.next(Patience::Now)? {
 ///                 // ...
 /// #               step_count += 1;
-/// #               if step_count == 1 { break; }
 ///             },
-///             (_, Ok(())) => while let Some(message) = urgent.next(Patience::Now)? {
+///             (_, Ok(())) => if let Some(message) = urgent.next(Patience::Now)? {
 ///                 // ...
 /// #               cancelled = &message[..] == b"cancel";
 ///             },
@@ -220,7 +220,9 @@ impl Select {
     /// Waits as long as `patience` says until at least one of `consumers` has something to read, or has come to the end
     /// of its ring, and says which. Empty when the patience is at its end; and if there are no consumers, at once.
     ///
-    /// Nothing is taken: read from each until there is nothing, or it is named again by the next call. All that are
+    /// Nothing is taken: a consumer from which not everything was read is named again by the next call. One call of
+    /// `next` or `process_available` for each that is ready is enough. A loop of `next` must be ready for the end of
+    /// the ring, which is an error also with [`Patience::Now`]; the next call of this names it as well. All that are
     /// ready are named, each once; the first of them is the next one after that which was named first by the last call,
     /// so that no consumer is kept waiting by others that always have something, also if only the first is served. A
     /// death is told within 100 ms.

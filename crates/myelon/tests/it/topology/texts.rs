@@ -172,7 +172,9 @@ fn a_worker_without_its_rings_says_who_it_is_and_where_it_looked() {
     let waited = waited_by(&error);
     assert_eq!(
         error.to_string(),
-        format!("{label}, rank 0: the scheduler has not attached to the response ring within {waited:.1?}")
+        format!(
+            "{label}, rank 0: the scheduler lives and has not attached to the response ring within {waited:.1?}: it is stopped, or does not look after its workers, as `check_workers` does"
+        )
     );
     let held = TransportProducer::<Records>::create(&response, 4096).unwrap();
     let error = join(&without_lane, 0);

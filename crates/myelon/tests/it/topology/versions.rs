@@ -5,7 +5,8 @@ use super::stage::{BROADCAST_BYTES, Stage, soon};
 use myelon::Patience;
 use myelon::liveness::RefusalCause;
 use myelon::topology::{
-    Arrival, Departure, Invitation, MeetingPlace, Outcome, TypedScheduler, TypedWorker, Whom, WorkerJoinError, Workers,
+    Arrival, Change, Departure, Invitation, MeetingPlace, Outcome, TypedScheduler, TypedWorker, Whom, WorkerJoinError,
+    Workers,
 };
 use myelon::transport::{TransportBuilder, TransportError};
 use myelon::typed_transport::TypedProducer;
@@ -292,6 +293,41 @@ fn a_new_worker_whose_answers_an_old_scheduler_cannot_read_is_refused_and_both_e
     let step = scheduler.broadcast(&old::Step { number: 7 }, 0, Patience::Until(soon())).unwrap();
     let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
     assert_eq!(answer.outcome.unwrap().0, old::Sum { total: 8 });
+}
+
+/// Where a supervisor starts the workers, the next process comes after the failure was told.
+#[test]
+fn a_failure_to_join_that_was_told_does_not_end_the_wait_for_the_process_that_is_started_next() {
+    let _watchdog = Watchdog::new(4 * PATIENCE, "the next process");
+    let stage = Stage::new(1);
+    let invitation = stage.topology.invitation(0).unwrap();
+    let worker = std::thread::spawn({
+        let invitation = invitation.clone();
+        move || OldWorker::join(&invitation).unwrap()
+    });
+    let elsewhere = Workers::started_elsewhere();
+    let mut scheduler: TypedScheduler<old::Step, old::Sum> =
+        TypedScheduler::launch(stage.topology.clone(), elsewhere).unwrap();
+    drop(worker.join().unwrap());
+    eventually("its death", PATIENCE, || matches!(scheduler.check_workers()[..], [(0, Change::Died { .. })])).unwrap();
+
+    let too_new = std::thread::spawn({
+        let invitation = invitation.clone();
+        move || NewWorker::join(&invitation).map(drop)
+    });
+    let failed = scheduler.wait_for(0, soon());
+    assert!(matches!(failed, Arrival::JoinFailed { .. }), "{failed:?}");
+    assert!(too_new.join().unwrap().is_err());
+    let not_yet = scheduler.wait_for(0, Patience::Now);
+    assert!(matches!(not_yet, Arrival::TimedOut { .. }), "{not_yet:?}");
+    // A gather says it as long as no other process has come.
+    let told = scheduler.gather(Whom::Rank(0), Patience::Now).remove(0).outcome;
+    assert!(matches!(told, Err(Outcome::JoinFailed { .. })), "{told:?}");
+
+    let next = std::thread::spawn(move || OldWorker::join(&invitation).map(drop));
+    let arrival = scheduler.wait_for(0, soon());
+    assert!(matches!(arrival, Arrival::Joined { .. }), "{arrival:?}");
+    next.join().unwrap().unwrap();
 }
 
 /// What a scheduler that was killed has left at `ring`: messages of another build, in which a worker has kept its place.
