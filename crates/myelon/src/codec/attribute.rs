@@ -114,7 +114,8 @@ pub enum Rkyv {}
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
 ///   It may stand anywhere. The numbers only say what came first.
 /// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Its schema must have the name that the
-///   type had: say `name = "Step"`, or call both `Step` and put them into modules. What `StepV1` takes is not taken with
+///   type had: say `name = "Step"`, or call both `Step` and put them into modules. A wrong name compiles, and a stream of
+///   that version is refused with what differs from the type itself. What `StepV1` takes is not taken with
 ///   it: name every version, `takes(StepV2, StepV1)`.
 ///
 #[cfg_attr(feature = "bincode", doc = "```")]
