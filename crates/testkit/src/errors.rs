@@ -1,6 +1,6 @@
 //! What the text of an error has to have.
 //!
-//! **Lives here:** [`assert_says`], [`assert_says_all_once`]. **May touch it:** tests that provoke errors.
+//! **Lives here:** [`assert_says`], [`assert_says_all_once`], [`assert_is_like`]. **May touch it:** tests that provoke errors.
 
 use std::error::Error;
 
@@ -17,6 +17,15 @@ pub fn assert_says(error: &dyn Error, text: &str) {
     let said = error.to_string();
     assert!(is_like(&said, text), "says    {said:?}\nand not {text:?}\n{error:?}");
     assert_says_all_once(error, &[]);
+}
+
+/// Asserts that a text, such as one that another process has said, is `text`, in which `…` stands for what differs.
+///
+/// # Panics
+/// When it is not.
+#[track_caller]
+pub fn assert_is_like(said: &str, text: &str) {
+    assert!(is_like(said, text), "says    {said:?}\nand not {text:?}");
 }
 
 /// Whether `said` is `text` with something in the place of each `…`.
