@@ -410,7 +410,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.facing(Existing::Refuse)
     }
 
-    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no live consumer in it.
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it over
+    /// for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
     #[must_use]
     pub fn take_over(self) -> Self {
         self.facing(Existing::TakeOver)

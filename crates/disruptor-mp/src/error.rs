@@ -304,6 +304,19 @@ pub enum MultiProcessError {
         /// Places for them.
         max_consumers: usize,
     },
+    /// The ring was replaced by one with messages of another type again and again before these consumers had read it, and
+    /// each of those rings is kept for them. No more are. Start them, or give up what is there for them, by
+    /// [`replace`](crate::SharedDisruptorBuilder::replace).
+    #[error(
+        "{place} follows on as many rings as can be kept for consumers that have not read them ({}): start them, or give up what is there for them by `replace`",
+        .ids.join(", ")
+    )]
+    TooManyOlderRings {
+        /// The ring.
+        place: String,
+        /// The consumers with places in it.
+        ids: Vec<String>,
+    },
     /// Every id begins with an empty prefix, so it selects nothing. Give the prefix, or choose
     /// [`enable_discovery`](crate::SharedDisruptorBuilder::enable_discovery), which counts every consumer.
     #[error("the prefix by which the consumers of {place} are selected is empty: give one, or use `enable_discovery`")]

@@ -108,8 +108,9 @@ pub(super) fn coming_over(scenario: &Scenario, log: &mut Log) {
     let stage = Stage::new();
     let mut reader = Traveller::new(&stage, ID);
     first_ring(&stage, log, &mut [(&mut reader, FIRST)]);
-    reader.consumer = None;
     let mut producer = versioned(&stage.name, 2).build_producer(Event::blank).unwrap();
+    // It was there when its ring was replaced: otherwise that would not have been kept, as it has read it.
+    reader.consumer = None;
     publish(&mut producer, LAST);
     let mut victim = stage.doomed(scenario, Role::Join, Some(ID));
     victim.go();

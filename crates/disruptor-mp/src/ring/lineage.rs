@@ -24,7 +24,7 @@ use crate::sync::primitive::Ordering;
 use std::io;
 
 /// How many rings that were replaced one after the other are looked through. Each one stands for a change of the type
-/// while a consumer was away.
+/// while a consumer was away. A producer that would make more of them is refused.
 const ANCESTORS_MAX: usize = 64;
 
 /// A consumer that is to come over from the ring that is replaced.
@@ -33,17 +33,33 @@ pub(crate) struct Expected {
     id: String,
     rank: Option<u32>,
     process: ProcessIdentity,
+    /// How it went; `None` if it lives in the old ring, is awaited there, or has something to read there.
+    ending: Option<Ending>,
+}
+
+impl Expected {
+    /// Whether it needs the old ring.
+    fn is_reader(&self) -> bool {
+        self.ending.is_none()
+    }
 }
 
 /// The consumers with ids of their own that have places in `old`: that live there, have kept their place, or are
-/// awaited there. The caller holds the table's lock byte, so that none joins meanwhile.
-pub(crate) fn expected(old: &Segment) -> Vec<Expected> {
-    let expected = |(_, entry): (usize, &Entry)| Expected {
+/// awaited there; and whether one of them needs it. `has_unread` says whether there is something to read at a position.
+/// The caller holds the table's lock byte, so that none joins meanwhile.
+pub(crate) fn expected(old: &Segment, has_unread: impl Fn(i64) -> bool) -> (Vec<Expected>, bool) {
+    let expected = |(index, entry): (usize, &Entry)| Expected {
         id: entry.member.id(),
         rank: entry.member.rank(),
         process: entry.member.identity.load(),
+        // An error says nothing: it may live.
+        ending: roster::ending_in(old, entry, index)
+            .unwrap_or(None)
+            .filter(|&ending| ending != Ending::Awaited && !has_unread(entry.position.load(Ordering::Acquire))),
     };
-    chosen(old).map(expected).collect()
+    let expected: Vec<_> = chosen(old).map(expected).collect();
+    let is_needed = expected.iter().any(Expected::is_reader);
+    (expected, is_needed)
 }
 
 /// An entry of the new ring for each of those who are expected; `None` if it has too few places for them.
@@ -59,8 +75,9 @@ pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<
 }
 
 /// Gives each of those who are expected its entry in `new`, which no process can find yet: active, at the first
-/// message, and awaited.
+/// message, and awaited. If none of them needs the old ring, which goes, each has kept its place in the new one.
 pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
+    let is_old_needed = expected.iter().any(Expected::is_reader);
     let gate = &sections::control(new).expect("a new ring has its control lines").gate;
     for (&index, expected) in seats.iter().zip(expected) {
         let entry = sections::entry(new, index).expect("a seat lies in the table");
@@ -68,7 +85,8 @@ pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
         entry.member.set_id(&expected.id, false);
         entry.member.set_rank(expected.rank);
         entry.delivered.store(NOTHING_DELIVERED, Ordering::Relaxed);
-        entry.set_ending(entry.status().epoch, Ending::Awaited);
+        let ending = expected.ending.filter(|_| !is_old_needed).unwrap_or(Ending::Awaited);
+        entry.set_ending(entry.status().epoch, ending);
         entry.set_state(State::Active);
         gate.high_water.fetch_max(index as u32 + 1, Ordering::Relaxed);
         gate.count_arrival();
@@ -107,15 +125,24 @@ pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
 /// Whether a consumer is awaited in the ring in `segment` that has a place in one before it. An error says nothing:
 /// `true`.
 pub(crate) fn is_awaited(segment: &Segment) -> bool {
-    let awaited = chosen(segment).filter(|(_, entry)| entry.ending(entry.status()) == Some(Ending::Awaited));
-    awaited.map(|(_, entry)| standing(segment, &entry.member.id())).any(|it| !matches!(it, Ok(Standing::GivenUp)))
+    chosen(segment).any(|(_, entry)| is_awaited_at(entry) && !is_given_up(segment, entry))
 }
 
 /// Whether what the ring in `segment` holds waits for a consumer that has a place there under an id of its own, be it
 /// dead: it says what its messages are, so whoever comes next can know them.
 pub(crate) fn keeps_places(segment: &Segment) -> bool {
     let has_tag = || Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some());
-    chosen(segment).next().is_some() && has_tag()
+    chosen(segment).any(|(_, entry)| !is_awaited_at(entry) || !is_given_up(segment, entry)) && has_tag()
+}
+
+/// Whether the place is that of a consumer that is to come over from a ring before this one.
+fn is_awaited_at(entry: &Entry) -> bool {
+    entry.ending(entry.status()) == Some(Ending::Awaited)
+}
+
+/// Whether the consumer that is awaited at `entry` has given its place up in the rings before.
+fn is_given_up(segment: &Segment, entry: &Entry) -> bool {
+    matches!(standing(segment, &entry.member.id()), Ok(Standing::GivenUp))
 }
 
 /// Takes the consumer `id`, which was given up, out of the rings before the one in `segment`, unless it lives there.
@@ -189,6 +216,19 @@ pub(crate) fn ancestors(segment: &Segment) -> Result<Vec<Segment>, OpenError> {
         found.push(older);
     }
     Ok(found)
+}
+
+/// Whether as many rings are kept before the one in `segment` as consumers look through, if that is kept as well.
+///
+/// # Errors
+/// As [`ancestors`].
+pub(crate) fn is_full(segment: &Segment) -> Result<bool, OpenError> {
+    Ok(ancestors(segment)?.len() + 1 > ANCESTORS_MAX)
+}
+
+/// The ids that programs chose and that have places in the ring in `segment`.
+pub(crate) fn ids(segment: &Segment) -> Vec<String> {
+    chosen(segment).map(|(_, entry)| entry.member.id()).collect()
 }
 
 /// The place of the consumer that calls itself `id`.

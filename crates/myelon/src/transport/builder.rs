@@ -348,7 +348,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no live consumer in it.
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it over
+    /// for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
     #[must_use]
     pub fn take_over(mut self) -> Self {
         self.settings.existing = Existing::TakeOver;

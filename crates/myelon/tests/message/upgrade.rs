@@ -353,6 +353,77 @@ fn an_id_that_was_away_for_several_upgrades_reads_all_rings_in_order() {
 }
 
 #[test]
+fn a_ring_in_which_nothing_is_to_be_read_is_not_kept_for_an_id_that_is_away() {
+    let stage = Stage::new();
+    let mut writer = stage.writer(1);
+    let mut reader = stage.reader("a");
+    drop(stage.reader("b"));
+    writer.publish(0);
+    expect(&mut reader, 1, 0..1);
+    drop(reader);
+    drop(stage.reader("b").next(Patience::Now).unwrap());
+    for version in [2, 3, 1, 2, 3] {
+        writer.hand_over();
+        writer = stage.writer(version);
+        assert_eq!(writer.origin(), Origin::Replaced);
+        stage.assert_one_ring();
+    }
+    writer.publish(0);
+    writer.hand_over();
+    // Both have kept their places: one more writer goes on for them.
+    writer = stage.writer(3);
+    assert_eq!(writer.origin(), Origin::TookOver);
+    writer.publish(1);
+    for id in ["a", "b"] {
+        expect(&mut stage.reader(id), 3, 0..2);
+    }
+}
+
+#[test]
+fn no_more_rings_are_kept_than_are_looked_through_and_the_writer_is_refused_instead() {
+    let stage = Stage::new();
+    let mut writer = stage.writer(1);
+    drop(stage.reader("a"));
+    writer.publish(0);
+    let mut versions = vec![1];
+    let refused = loop {
+        writer.hand_over();
+        let version = if versions.len() % 2 == 1 { 3 } else { 1 };
+        match Writer::try_build(stage.builder(DEPTH), version) {
+            Ok(next) => writer = next,
+            Err(error) => break error,
+        }
+        writer.publish(0);
+        versions.push(version);
+        assert!(versions.len() < 100, "rings without end");
+    };
+    let text = format!(
+        "{} follows on as many rings as can be kept for consumers that have not read them (a): start them, or give up \
+         what is there for them by `replace`",
+        stage.place
+    );
+    assert_eq!(refused.to_string(), text);
+    assert_eq!(stage.names.leftovers().len(), versions.len());
+    // One of the version that is there goes on, and all that was sent is read.
+    assert_eq!(stage.writer(*versions.last().unwrap()).origin(), Origin::TookOver);
+    let mut reader = stage.reader("a");
+    versions.iter().for_each(|&version| expect(&mut reader, version, 0..1));
+}
+
+/// Not the ring that it was to come over to either.
+#[test]
+fn a_place_that_was_given_up_keeps_no_ring() {
+    let (stage, mut old, reader) = scene();
+    old.publish(0);
+    old.hand_over();
+    stage.writer(3).hand_over();
+    reader.leave();
+    let monitor = TypedConsumer::<Step>::build(stage.builder(0)).unwrap();
+    drop(monitor);
+    stage.names.assert_nothing_left();
+}
+
+#[test]
 fn the_new_ring_is_written_over_for_no_reader_that_has_not_come_over() {
     let (stage, mut old, mut reader) = scene();
     old.publish(0);

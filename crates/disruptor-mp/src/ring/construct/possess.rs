@@ -10,12 +10,15 @@ use crate::ring::ends::producer_end::Origin;
 use crate::ring::lineage::{self, Expected};
 use crate::ring::membership::{self, PRODUCER_BYTE};
 use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
 use crate::ring::memory::sections::{control, initialise};
 use crate::ring::protocol::form::Form;
+use crate::ring::protocol::memory::Memory;
 use crate::segment::{
     self, Access, Blueprint, COLLECTOR, Claim, CreateError, Fate, GcError, Kind, OpenError, Place, Segment, SegmentMake,
 };
 use crate::step;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it
@@ -163,7 +166,7 @@ fn act<S: Carries>(
         Verdict::LookAgain => Ok(None),
         Verdict::Create => create(request, blueprint, Origin::Created),
         Verdict::TakeOver(old, claim) => Ok(Some(take_over(*old, claim))),
-        Verdict::Replace(old, claim, estate) => replace(request, blueprint, &old, claim, estate),
+        Verdict::Replace(old, claim, estate) => replace::<S>(request, blueprint, &Arc::from(old), claim, estate),
         Verdict::Remove(error) => {
             remove::<S>(&request.place, error)?;
             create(request, blueprint, Origin::Replaced)
@@ -188,15 +191,15 @@ fn take_over(old: Segment, claim: Claim) -> Possession {
     Possession { segment: old, claim, origin: Origin::TookOver }
 }
 
-fn replace(
+fn replace<S: Carries>(
     request: &ProducerRequest,
     blueprint: &Blueprint,
-    old: &Segment,
+    old: &Arc<Segment>,
     claim: Claim,
     estate: Estate,
 ) -> MultiProcessResult<Option<Possession>> {
     lineage::finish_replacing(old);
-    let Inheritance { predecessor, expected, seats, _table } = inherit(request, blueprint, old, estate)?;
+    let Inheritance { predecessor, expected, seats, _table } = inherit::<S>(request, blueprint, old, estate)?;
     let blueprint = Blueprint { predecessor, ..blueprint.clone() };
     let init = |segment: &Segment| {
         initialise(segment, request.capacity, request.max_buffer);
@@ -232,28 +235,43 @@ struct Inheritance {
 
 /// Prepares the ring `old` for being replaced, so that what is not read of it is not lost. An error leaves it as it
 /// was.
-fn inherit(
+fn inherit<S: Carries>(
     request: &ProducerRequest,
     blueprint: &Blueprint,
-    old: &Segment,
+    old: &Arc<Segment>,
     estate: Estate,
 ) -> MultiProcessResult<Inheritance> {
     let mut new = Inheritance::default();
+    let mut is_needed = estate == Estate::Readable && lineage::is_awaited(old);
     if estate == Estate::PassedOn {
         new._table =
             Some(membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error))?);
-        new.expected = lineage::expected(old);
+        (new.expected, is_needed) = lineage::expected(old, unread_in::<S>(old));
         new.seats = lineage::seats(blueprint, &new.expected).ok_or_else(|| MultiProcessError::TooManyExpected {
             place: old.called(),
             expected: new.expected.len(),
             max_consumers: request.places,
         })?;
     }
-    if !new.expected.is_empty() || (estate == Estate::Readable && lineage::is_awaited(old)) {
+    if is_needed {
+        if lineage::is_full(old).map_err(|error| MultiProcessError::from_open(old.place(), error))? {
+            return Err(MultiProcessError::TooManyOlderRings { place: old.called(), ids: lineage::ids(old) });
+        }
         old.give_second_name().map_err(|error| MultiProcessError::from_create(old.place(), error))?;
         new.predecessor = old.generation();
     }
     Ok(new)
+}
+
+/// Whether there may be something to read at a position of the ring `old`.
+fn unread_in<S: Carries>(old: &Arc<Segment>) -> impl Fn(i64) -> bool {
+    let memory = check_shape::<S>(old, 0).is_ok().then(|| Mapped::<S>::new(Arc::clone(old)));
+    move |position| {
+        memory.as_ref().is_none_or(|memory| {
+            let (end, is_certain) = memory.published_end();
+            !is_certain || memory.number_at(position) < memory.number_at(end)
+        })
+    }
 }
 
 /// Takes away what is no ring of ours, if no process lives in it.
