@@ -74,7 +74,8 @@ pub struct Culprit {
     pub facts: ProcessFacts,
     /// The sequence that it has to deal with next.
     pub sequence: i64,
-    /// Published events that it has not released.
+    /// Published events that it has not released. An event of a ring of records is a record, so a message of a
+    /// transport that carries records; in one of fixed frames it is a frame.
     pub lag_events: u64,
     /// Whether its application has been handed the event and has not come back: the time is spent there, not in waiting
     /// for us.

@@ -53,11 +53,13 @@ pub enum RefusalCause {
     NotAllowed,
     /// There is no space for a ring of its own.
     NoSpace,
+    /// It was told of another set of rings than the session has: one has an urgent lane, and the other none.
+    OtherRings,
     /// Anything else.
     Other,
 }
 
-const CAUSES: [(u32, RefusalCause); 8] = [
+const CAUSES: [(u32, RefusalCause); 9] = [
     (1, RefusalCause::OtherEvent),
     (2, RefusalCause::OtherContent),
     (3, RefusalCause::OtherShape),
@@ -65,6 +67,7 @@ const CAUSES: [(u32, RefusalCause); 8] = [
     (5, RefusalCause::TableFull),
     (6, RefusalCause::NotAllowed),
     (7, RefusalCause::NoSpace),
+    (8, RefusalCause::OtherRings),
     (255, RefusalCause::Other),
 ];
 
@@ -111,6 +114,10 @@ impl fmt::Display for RefusalCause {
             Self::TableFull => "the table of consumers has no place for it",
             Self::NotAllowed => "it may not use the ring",
             Self::NoSpace => "there is no space for its own ring",
+            Self::OtherRings => {
+                "either its invitation or the topology has an urgent lane, and the other has none: make the invitation \
+                 from that topology"
+            }
             Self::Other => "its own error says why",
         })
     }

@@ -5,6 +5,7 @@
 use super::watch::{self, SharedCursorTrait, WatchError};
 use crate::Sequence;
 use crate::error::MultiProcessResult;
+use crate::liveness::ProcessIdentity;
 use crate::ring::ends::patience::Patience;
 use crate::ring::roster::ConsumerInfo;
 use crate::ring::words::Words;
@@ -62,6 +63,11 @@ impl ConsumerBarrier {
     /// What people call the ring: its session, and the rank of the process that writes it.
     pub fn title(&self) -> Title {
         self.words.segment().header().title.clone()
+    }
+
+    /// Who produces, or produced last: the creator, or who took over.
+    pub fn producer(&self) -> ProcessIdentity {
+        self.words.control().expect("a ring has a producer's lines").producer.identity.load()
     }
 
     /// All consumers in the table, alive or dead.

@@ -242,9 +242,9 @@ impl<C: Receive> AsyncConsumer<C> {
     }
 
     /// The next message, to be held across awaits and taken to other tasks; it is acknowledged by its `release`, and
-    /// given back when it is dropped, as by a task that is cancelled. From the oldest that it still holds on, a consumer
-    /// is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; the next one is waited for until the oldest is
-    /// released, and the consumer's `stall_report` says so meanwhile. The release of another makes no room.
+    /// given back when it is dropped, as by a task that is cancelled. From the oldest that it still holds on, a
+    /// consumer is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; the next one is waited for until the
+    /// oldest is released, and the consumer's `stall_report` says so meanwhile. The release of another makes no room.
     ///
     /// Cancel safe: the message is taken in the poll that returns it, and one that is dropped comes again.
     ///

@@ -250,13 +250,15 @@ impl<W: Work> AsyncWorker<W> {
         Ok(Self { bell, urgent_bell, room: None, worker })
     }
 
-    /// The next broadcast, with the way to answer it; `None` once the scheduler has closed the topology. One of bytes is
-    /// read in place, a typed one was decoded. Dropping it acknowledges it.
+    /// The next broadcast, with the way to answer it; `None` once the scheduler has closed the topology, as
+    /// [`WorkerEnd::next_or_end`] says it: that is no error here, unlike in [`WorkerEnd::next`].
+    ///
+    /// One of bytes is read in place, a typed one was decoded. Dropping it acknowledges it.
     ///
     /// Cancel safe: a future that is dropped has taken nothing.
     ///
     /// # Errors
-    /// As [`WorkerEnd::next`] and [`TypedWorker::next`].
+    /// As [`WorkerEnd::next_or_end`] and [`TypedWorker::next_or_end`].
     ///
     /// # Panics
     /// When it has to wait and the runtime is being shut down.

@@ -180,7 +180,8 @@ pub enum MissingState {
         source: Option<Box<TransportError>>,
     },
     /// It has joined, and would not hear what is urgent: its invitation was made without the urgent lane that this
-    /// topology has. Make both from one description.
+    /// topology has. Make both from one description. It is refused; so is a successor that comes later, which is told
+    /// as [`JoinFailed`](super::Change::JoinFailed).
     NoUrgentLane {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
@@ -361,6 +362,17 @@ pub enum WorkerJoinError {
         /// Why not.
         r#source: Box<TransportError>,
     },
+    /// The invitation speaks of an urgent lane, and the scheduler has none. Make both from one description.
+    #[error(
+        "{worker}: the invitation speaks of an urgent lane, and the scheduler has made none at {place}: make the \
+         invitation from the scheduler's topology"
+    )]
+    NoUrgentLane {
+        /// What people call the worker.
+        worker: String,
+        /// Where the lane should be.
+        place: String,
+    },
     /// The response ring could not be created.
     #[error("{worker}: the response ring could not be created: {source}")]
     Responses {
@@ -399,6 +411,7 @@ impl WorkerJoinError {
                     _ => RefusalCause::Other.into(),
                 })
             }
+            Self::NoUrgentLane { .. } => Some(RefusalCause::OtherRings.into()),
             _ => Some(RefusalCause::Other.into()),
         }
     }

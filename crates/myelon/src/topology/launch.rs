@@ -102,12 +102,6 @@ impl<F: Format> Topology<F> {
         loop {
             scheduler.look();
             if scheduler.peers.iter().all(Peer::is_ready) {
-                let without_lane = scheduler.without_urgent_lane();
-                if !without_lane.is_empty() {
-                    let missing = without_lane.into_iter().map(|(peer, pid)| deaf(peer, pid)).collect();
-                    let session = self.label().to_owned();
-                    return Err(LaunchError::Missing { session, missing, waited: began.elapsed() });
-                }
                 // Nobody has missed anything: who came and went and came again while we met is simply there.
                 scheduler.peers.iter_mut().for_each(Peer::forget_news);
                 return Ok(scheduler);
@@ -143,11 +137,11 @@ impl<F: Format> Topology<F> {
         };
         let session = || self.label().to_owned();
         let refused = |source| LaunchError::Broadcast { session: session(), source: Box::new(source) };
+        // Before the broadcasts: a worker that finds these, and not this one, knows that there will be none. What hinders
+        // the broadcast ring is said first: it hinders the whole session.
+        let urgent = self.urgent_depth.map(|depth| ring(self.urgent_place(), depth)).transpose();
         let mut broadcast = ring(self.broadcast_place(), self.layout.rpc_depth()).map_err(refused)?;
-        let urgent = self.urgent_depth.map(|depth| ring(self.urgent_place(), depth));
-        let urgent = urgent
-            .transpose()
-            .map_err(|source| LaunchError::Urgent { session: session(), source: Box::new(source) })?;
+        let urgent = urgent.map_err(|source| LaunchError::Urgent { session: session(), source: Box::new(source) })?;
         let mut liveness = self.liveness.clone();
         liveness.required_consumer_ids = (0..self.worker_count()).map(|rank| self.worker_consumer_id(rank)).collect();
         broadcast.enable_required_consumer_liveness(liveness).map_err(|error| refused(error.into()))?;
@@ -182,16 +176,10 @@ fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
     }
 }
 
-/// A worker that is ready, and would not hear what is urgent.
-fn deaf<F: Format>(peer: &Peer<F>, pid: u32) -> MissingWorker {
-    let state = MissingState::NoUrgentLane { pid };
-    MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state, others_refused: Vec::new() }
-}
-
 /// How far a worker has got that is not ready.
 fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingWorker {
     let started = peer.started.as_mut().map(|started| (started.process.pid(), started.process.exit()));
-    let state = match (peer.standing, peer.word(), started) {
+    let how_far = |peer: &mut Peer<F>| match (peer.standing, peer.word(), started) {
         (Standing::Present(process), ..) => {
             let source = peer.refusal_worth_telling().map(Box::new);
             MissingState::NoResponses { pid: process.pid, source }
@@ -206,6 +194,8 @@ fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingW
         (Standing::Absent, _, Some((pid, Some(exit)))) => MissingState::Exited { pid, status: exit.ok() },
         (Standing::Absent, _, None) => MissingState::NotSeen { ring },
     };
+    let without_lane = peer.without_lane.map(|pid| MissingState::NoUrgentLane { pid });
+    let state = without_lane.unwrap_or_else(|| how_far(peer));
     let others_refused = peer.take_strays();
     MissingWorker { rank: peer.rank, consumer_id: peer.id.clone(), state, others_refused }
 }

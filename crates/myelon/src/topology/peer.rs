@@ -13,12 +13,14 @@ use super::child::{ChildProcess, Exit};
 use super::refusal::JoinRefusal;
 use super::report::Progress;
 use super::steps::{Answered, Reply, Unwanted, Version};
-use crate::transport::{Format, TransportBuilder, TransportConsumer, TransportError, TransportResult, WaitStrategy};
+use crate::transport::{
+    Format, TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult, WaitStrategy,
+};
 use crate::typed_transport::Tally;
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::counters::ids;
-use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, leave_refusal};
-use disruptor_mp::{ConsumeError, ConsumerInfo, MultiProcessError, Patience, Place, Sequence};
+use disruptor_mp::liveness::{Ending, ProcessIdentity, Refusal, RefusalCause, RefusalReason, leave_refusal};
+use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Place, Sequence};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -198,6 +200,8 @@ pub(super) struct Peer<F: Format> {
     pub(super) refusal: Option<TransportError>,
     /// Whether trying again is pointless.
     is_refused_for_good: bool,
+    /// The process that was refused because it is not on the urgent lane, as seen in its own pid namespace.
+    pub(super) without_lane: Option<u32>,
     /// The last process that we have started for it.
     pub(super) started: Option<Started>,
     /// The last process that could not take its place; the answer until another one comes.
@@ -232,6 +236,7 @@ impl<F: Format> Peer<F> {
             unsigned: None,
             refusal: None,
             is_refused_for_good: false,
+            without_lane: None,
             started: None,
             failed: None,
             refused: None,
@@ -285,8 +290,14 @@ impl<F: Format> Peer<F> {
 
     /// Takes note of what the table says now, and attaches to its ring if it has none. Its process was
     /// [reaped](Self::reap) before the table was read: so a process that has ended and is not in the table was never
-    /// there.
-    pub(super) fn look(&mut self, info: Option<&ConsumerInfo>, refused: Option<&Refusal>, attachment: &Attachment) {
+    /// there. `lane` is the ring of urgent messages, if the topology has one.
+    pub(super) fn look(
+        &mut self,
+        info: Option<&ConsumerInfo>,
+        refused: Option<&Refusal>,
+        attachment: &Attachment,
+        lane: Option<&TransportProducer<F>>,
+    ) {
         match (info, self.standing) {
             (Some(info), standing) if info.alive => {
                 if self.is_new(info, standing) {
@@ -343,7 +354,7 @@ impl<F: Format> Peer<F> {
         }
         let is_known = self.is_present() && self.unsigned.is_none() && !self.is_refused_for_good;
         let lacks_ring = is_known && !self.is_ready();
-        if lacks_ring && !self.has_message() && self.responses.is_none() {
+        if lacks_ring && !self.has_message() && self.responses.is_none() && self.hears_urgent(lane) {
             self.attach(attachment);
         }
         if self.is_ready()
@@ -379,6 +390,7 @@ impl<F: Format> Peer<F> {
         self.owner = None;
         self.failed = None;
         self.is_refused_for_good = false;
+        self.without_lane = None;
         // A child that was refused may have tried again.
         let is_it = |started: &Started| !started.is_refused || has_number(process, started.process.pid());
         if let Some(started) = self.started.as_mut().filter(|started| is_it(started)) {
@@ -689,6 +701,30 @@ impl<F: Format> Peer<F> {
         self.news.clear();
     }
 
+    /// Whether it is on the urgent lane, if there is one. A process that is not, although it has made its ring, is
+    /// refused; it joins the lane before it makes that.
+    fn hears_urgent(&mut self, lane: Option<&TransportProducer<F>>) -> bool {
+        let (Some(lane), Standing::Present(process)) = (lane, self.standing) else { return true };
+        let is_on_lane =
+            |id: &str| lane.consumers().iter().any(|info| info.alive && info.id == id && info.process == process);
+        if is_on_lane(&self.id) {
+            return true;
+        }
+        let makes_ring = || ConsumerBarrier::attach(&self.place).is_ok_and(|ring| ring.producer() == process);
+        if !makes_ring() {
+            return false;
+        }
+        // It may have joined the lane, and made its ring, since the first look.
+        if is_on_lane(&self.id) {
+            return true;
+        }
+        let text =
+            "its invitation has no urgent lane, and the topology has one: make the invitation from this topology";
+        self.refuse(process, RefusalCause::OtherRings.into(), text.to_owned());
+        self.without_lane = self.is_refused_for_good.then_some(process.pid);
+        false
+    }
+
     fn attach(&mut self, attachment: &Attachment) {
         let mut builder = TransportBuilder::<F>::new(&self.place, attachment.depth)
             .with_consumer_id(attachment.scheduler_id.as_str())
@@ -714,19 +750,19 @@ impl<F: Format> Peer<F> {
                 self.refusal = None;
             }
             Err(error) => {
-                self.refuse(&error);
+                if let (TransportError::Build(build), Standing::Present(process)) = (&error, self.standing)
+                    && !build.is_passing()
+                {
+                    self.refuse(process, build.into(), error.to_string());
+                }
                 self.refusal = Some(error);
             }
         }
     }
 
-    /// If the ring is the worker's own and can never be used, tells the worker so.
-    fn refuse(&mut self, error: &TransportError) {
-        let (TransportError::Build(build), Standing::Present(process)) = (error, self.standing) else { return };
-        if build.is_passing() {
-            return;
-        }
-        self.is_refused_for_good = match leave_refusal(&self.place, None, build) {
+    /// The ring can never be used: if it is that of `process`, which is there, tells the process so.
+    fn refuse(&mut self, process: ProcessIdentity, reason: RefusalReason, text: String) {
+        self.is_refused_for_good = match leave_refusal(&self.place, None, reason) {
             // Of another process it may be replaced.
             Ok(owner) => owner == process,
             // It cannot be told. Nor could the worker have made a ring of its own in place of another user's.
@@ -736,8 +772,7 @@ impl<F: Format> Peer<F> {
         if self.is_refused_for_good {
             let ours = self.started.as_ref().filter(|started| started.joined_as == Some(process));
             let child = ours.map(|started| started.process.pid());
-            let (cause, text) = (RefusalCause::of(build), error.to_string());
-            self.could_not_join(JoinRefusal::of(self.id.clone(), process, cause, text), child);
+            self.could_not_join(JoinRefusal::of(self.id.clone(), process, reason.cause(), text), child);
         }
     }
 
@@ -795,7 +830,7 @@ mod tests {
             older_tags: Vec::new(),
         };
         peer.reap();
-        peer.look(info, Some(refused), &attachment);
+        peer.look(info, Some(refused), &attachment, None);
         let told: Vec<_> = std::iter::from_fn(|| peer.tell()).collect();
         peer.strays().chain(told).collect()
     }

@@ -239,16 +239,6 @@ impl<F: Format> SchedulerEnd<F> {
         Err(UrgentError::UrgentFull { session, report: Box::new(report) })
     }
 
-    /// The workers, with their pids, that are there and do not read the urgent lane that there is. A worker joins the
-    /// lane before it can be heard, and leaves the broadcasts before the lane: so the lane is looked at first.
-    pub(super) fn without_urgent_lane(&self) -> Vec<(&Peer<F>, u32)> {
-        let (Some(urgent), Some(broadcast)) = (&self.urgent, &self.broadcast) else { return Vec::new() };
-        let (on_lane, there) = (urgent.consumers(), broadcast.consumers());
-        let pid = |peer: &Peer<F>| there.iter().find(|info| info.id == peer.id).map(|info| info.process.pid);
-        let without = self.peers.iter().filter(|peer| !on_lane.iter().any(|info| info.id == peer.id));
-        without.filter_map(|peer| Some((peer, pid(peer)?))).collect()
-    }
-
     /// Notes when the last broadcast was sent, for reports.
     pub(crate) fn note_sent(&mut self) {
         let last = self.last_broadcast();
@@ -342,7 +332,7 @@ impl<F: Format> SchedulerEnd<F> {
             if now != *words {
                 (*words, *refusal) = (now, broadcast.refusal(rank));
             }
-            peer.look(info, refusal.as_ref(), &self.attachment);
+            peer.look(info, refusal.as_ref(), &self.attachment, self.urgent.as_ref());
             if let Some(info) = info {
                 peer.progress.look(info.position, last, sent);
             }

@@ -394,7 +394,10 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     }
 
     /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is
-    /// [`Now`](Patience::Now). Dropping it acknowledges it, answered or not.
+    /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`; in a loop take
+    /// [`next_or_end`](Self::next_or_end), whose `None` says that it was closed, as that of `AsyncWorker::next` does.
+    ///
+    /// Dropping a broadcast acknowledges it, answered or not.
     ///
     /// # Errors
     /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it

@@ -149,8 +149,11 @@ impl<F: Format> WorkerEnd<F> {
     }
 
     /// The next broadcast, in place, with the way to answer it; `None` if there is none now and the patience is
-    /// [`Now`](Patience::Now). Dropping it acknowledges it. What is sent by [`respond`](Self::respond) afterwards
-    /// answers it as well.
+    /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`; in a loop take
+    /// [`next_or_end`](Self::next_or_end), whose `None` says that it was closed, as that of
+    /// `AsyncWorker::next` does.
+    ///
+    /// Dropping a broadcast acknowledges it. What is sent by [`respond`](Self::respond) afterwards answers it as well.
     ///
     /// In a topology with an [urgent lane](super::Topology::with_urgent_lane), what is [urgent](Broadcast::is_urgent)
     /// comes first.
@@ -343,8 +346,8 @@ impl Meeting<'_> {
         }
     }
 
-    /// The ring of urgent messages, if the invitation speaks of one. The scheduler makes it just after that of the
-    /// broadcasts.
+    /// The ring of urgent messages, if the invitation speaks of one. The scheduler makes it before that of the
+    /// broadcasts, which is there.
     fn attach_to_urgent<F: Format>(
         &self,
         broadcasts: &TransportConsumer<F>,
@@ -360,6 +363,16 @@ impl Meeting<'_> {
                 // That of a dead scheduler, which ours has not replaced yet.
                 Err(Hindrance::Ended(ending)) => {
                     MeetingPlace::Ended { place: self.invitation.urgent_place(ring).untitled().to_string(), ending }
+                }
+                Err(Hindrance::Refused(error)) if is_absence(&error) => {
+                    // A scheduler that goes takes the name of the broadcast ring away first.
+                    return Err(match ending(broadcasts) {
+                        Some(found) => self.gone(found),
+                        None => WorkerJoinError::NoUrgentLane {
+                            worker: self.worker(),
+                            place: self.invitation.urgent_place(ring).untitled().to_string(),
+                        },
+                    });
                 }
                 Err(Hindrance::Refused(error)) if is_passing(&error) => MeetingPlace::Unusable(Box::new(error)),
                 Err(Hindrance::Refused(source)) => {

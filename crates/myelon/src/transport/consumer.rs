@@ -170,8 +170,8 @@ impl<F: Format> TransportConsumer<F> {
 
     /// The next message, to be released from whatever thread or task while newer ones are received; `None` only for
     /// [`Patience::Now`]. One that was given back comes before newer ones. From the oldest that it still holds on, a
-    /// consumer is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever way,
-    /// before the oldest is released. The release of another makes no room.
+    /// consumer is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever
+    /// way, before the oldest is released. The release of another makes no room.
     ///
     /// # Errors
     /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, only for [`Patience::Now`]: any other patience waits

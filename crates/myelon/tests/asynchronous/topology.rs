@@ -106,6 +106,20 @@ fn a_broadcast_into_a_full_ring_waits_for_a_worker_of_the_same_thread() {
 }
 
 #[test]
+fn the_end_of_a_topology_is_the_error_closed_of_a_worker_that_blocks_and_none_of_one_that_is_awaited() {
+    let topology = topology(2);
+    let (scheduler, mut workers) = met(&topology);
+    on_one_thread(async {
+        let mut awaited = AsyncWorker::new(workers.remove(1)).unwrap();
+        let mut blocks = workers.remove(0);
+        scheduler.close();
+        assert!(blocks.next(Patience::Now).map(drop).unwrap_err().is_closed());
+        assert!(blocks.next_or_end(Patience::Now).unwrap().is_none());
+        assert!(awaited.next().await.unwrap().is_none());
+    });
+}
+
+#[test]
 fn a_gather_that_is_cancelled_has_handed_out_nothing() {
     let topology = topology(2);
     let (scheduler, mut workers) = met(&topology);

@@ -204,8 +204,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// `None` only for [`Patience::Now`], if there is none.
     ///
     /// An event that was given back comes before newer ones. From the oldest that it still holds on, a consumer is
-    /// handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever way, before the
-    /// oldest is released. The release of another makes no room.
+    /// handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever way, before
+    /// the oldest is released. The release of another makes no room.
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` only for

@@ -532,8 +532,8 @@ impl<S: Carries> ConsumerSide<S> {
         !self.is_plain() && !self.is_forked() && self.keeper.standing() == Standing::Full
     }
 
-    /// The second look before sleeping at the readers' bell, which is rung as well when a message comes back, or is
-    /// released of as many as can be held. `None`: do not sleep, look again.
+    /// The second look before sleeping at the readers' bell, which is rung as well when a message comes back, or the
+    /// oldest is released at the bound. `None`: do not sleep, look again.
     pub(super) fn prepare_park(&mut self) -> Option<Park> {
         if self.is_plain() {
             return self.core.prepare_park();

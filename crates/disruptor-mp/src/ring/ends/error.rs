@@ -147,8 +147,8 @@ impl NoRoom {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsumeError {
-    /// The deadline passed. The consumer's `stall_report` says what the producer is doing, or that the consumer holds as
-    /// many messages as it can, so that it was a release that was waited for.
+    /// The deadline passed. The consumer's `stall_report` says what the producer is doing, or that the release of the
+    /// oldest message that the consumer holds was waited for.
     #[error("no event within {waited:?}")]
     TimedOut {
         /// How long this call waited.
@@ -185,12 +185,12 @@ pub enum ConsumeError {
         /// What is known of the producer, and what was refused.
         report: Box<StallReport>,
     },
-    /// The consumer is handed no more than [`HELD_MAX`](crate::HELD_MAX) messages from the oldest that it still holds on.
-    /// Release that one, no other makes room; or wait for that, with another patience than
+    /// The consumer is handed no more than [`HELD_MAX`](crate::HELD_MAX) messages from the oldest that it still holds
+    /// on. Release that one, no other makes room; or wait for that, with another patience than
     /// [`Now`](crate::Patience::Now).
     #[error(
-        "the consumer still holds the oldest of the last {held} messages, and is handed no newer one before that one is \
-         released: release the oldest first"
+        "the consumer still holds the oldest of the last {held} messages, and is handed no newer one before that one \
+         is released: release the oldest first"
     )]
     HeldLimit {
         /// How many: [`HELD_MAX`](crate::HELD_MAX).

@@ -3,7 +3,12 @@
 use super::actors::{by_hand, command, scheduler, workers};
 use super::stage::{Stage, in_one_process, round, said, soon};
 use myelon::Patience;
-use myelon::topology::{Arrival, LaunchError, MissingState, SchedulerEnd, UrgentError, Whom, Workers};
+use myelon::liveness::RefusalCause;
+use myelon::topology::{
+    Arrival, Change, LaunchError, MissingState, SchedulerEnd, Topology, UrgentError, Whom, WorkerEnd, WorkerJoinError,
+    Workers,
+};
+use myelon::transport::Records;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -105,8 +110,79 @@ fn a_worker_that_was_invited_without_the_urgent_lane_is_named_at_the_launch_and_
     assert!(matches!(missing[0].state, MissingState::NoUrgentLane { pid } if pid == worker.pid()), "{error}");
     let says = format!("rank 0 (process {} has joined without the urgent lane: make its invitation", worker.pid());
     assert!(error.to_string().contains(&says), "{error}");
-    // It hears that the topology is closed, or that it was while it joined.
+    worker.wait_line("REFUSED");
     assert!(worker.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_that_was_invited_to_an_urgent_lane_that_there_is_not_is_refused_at_once_and_named_at_the_launch() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a worker with a lane of its own");
+    let stage = Stage::new(1);
+    let topology = stage.topology.clone().with_rendezvous_timeout(Duration::from_secs(3600));
+    let invitation = topology.clone().with_urgent_lane().invitation(0).unwrap();
+    let place = format!("shm:{}", topology.layout().urgent_ring_name());
+    let worker = std::thread::spawn(move || WorkerEnd::<Records>::join(&invitation).map(drop).unwrap_err());
+    let error = topology.launch(Workers::started_elsewhere()).map(drop).unwrap_err();
+    let LaunchError::Missing { missing, .. } = &error else { panic!("{error}") };
+    let MissingState::Refused { refusal, .. } = &missing[0].state else { panic!("{error}") };
+    assert_eq!((refusal.cause, refusal.pid), (RefusalCause::OtherRings, std::process::id()));
+    let says =
+        format!("{}, rank 0 (process {} could not join: {})", stage.label(), refusal.pid, RefusalCause::OtherRings);
+    assert!(error.to_string().contains(&says), "{error}");
+    let error = worker.join().unwrap();
+    assert!(matches!(error, WorkerJoinError::NoUrgentLane { .. }), "{error}");
+    let says = format!(
+        "{}, rank 0: the invitation speaks of an urgent lane, and the scheduler has made none at {place}: make the \
+         invitation from the scheduler's topology",
+        stage.label()
+    );
+    assert_eq!(error.to_string(), says);
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn a_successor_whose_invitation_is_of_another_topology_is_refused_and_its_scheduler_told() {
+    let _watchdog = Watchdog::new(PATIENCE * 4, "successors with a wrong invitation");
+    let stage = Stage::new(1);
+    let plain = stage.topology.clone();
+    let lane = |depth| plain.clone().with_urgent_depth(depth).unwrap();
+    let depths = |broadcast, response| {
+        Topology::<Records>::with_depths(stage.label(), 1usize, broadcast, response).unwrap().invitation(0).unwrap()
+    };
+    let (broadcast, response) = (plain.layout().rpc_depth(), plain.layout().response_depth());
+    for (what, topology, invitation, cause) in [
+        ("a lane", plain.clone(), lane(4096).invitation(0).unwrap(), RefusalCause::OtherRings),
+        ("no lane", lane(4096), plain.invitation(0).unwrap(), RefusalCause::OtherRings),
+        ("a lane's depth", lane(4096), lane(8192).invitation(0).unwrap(), RefusalCause::OtherShape),
+        ("the broadcasts' depth", plain.clone(), depths(2 * broadcast, response), RefusalCause::OtherShape),
+        ("the responses' depth", plain.clone(), depths(broadcast, 2 * response), RefusalCause::OtherShape),
+    ] {
+        let (mut scheduler, workers) = in_one_process(&topology);
+        drop(workers);
+        let successor = std::thread::spawn(move || WorkerEnd::<Records>::join(&invitation).map(drop).unwrap_err());
+        let mut told = None;
+        eventually(what, PATIENCE, || {
+            for (_, change) in scheduler.check_workers() {
+                if let Change::JoinFailed { refusal, .. } = change {
+                    told = refusal;
+                }
+            }
+            told.is_some()
+        })
+        .unwrap();
+        assert_eq!(told.unwrap().cause, cause, "{what}");
+        let error = successor.join().unwrap();
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("{}, rank 0: ", stage.label())), "{text}");
+        let is_named = match what {
+            "a lane" => matches!(error, WorkerJoinError::NoUrgentLane { .. }),
+            "a lane's depth" => matches!(error, WorkerJoinError::Urgent { .. }),
+            "the broadcasts' depth" => matches!(error, WorkerJoinError::Broadcast { .. }),
+            _ => matches!(error, WorkerJoinError::Refused { cause: said, .. } if said == cause),
+        };
+        assert!(is_named, "{what}: {text}");
+    }
     stage.assert_nothing_left();
 }
 
