@@ -227,7 +227,7 @@ fn an_error_of_a_running_ring_names_the_reason_once() {
     let (name, pid) = (names.name("r"), std::process::id());
     let mut producer: SharedProducer<u64> = build(Builder::new(names.name("r"), 4)).unwrap();
     let mut consumer = SharedConsumer::<u64>::attach(names.name("r"), 4, "w").unwrap();
-    says(consumer.consume_next_leased_deadline(in_ms(1)), "no event within …");
+    says(consumer.consume_next_leased_deadline(in_ms(1)), "no event was handed out within …");
     says(producer.publish_managed(|_| ()), "required-consumer liveness is not enabled on this producer");
     producer
         .enable_required_consumer_liveness(

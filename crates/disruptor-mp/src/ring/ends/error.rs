@@ -149,7 +149,7 @@ impl NoRoom {
 pub enum ConsumeError {
     /// The deadline passed. The consumer's `stall_report` says what the producer is doing, or that the release of the
     /// oldest message that the consumer holds was waited for.
-    #[error("no event within {waited:?}")]
+    #[error("no event was handed out within {waited:?}")]
     TimedOut {
         /// How long this call waited.
         waited: Duration,
