@@ -1,5 +1,5 @@
-//! The other way in which a topology ends: its scheduler is killed. Its workers go with it, and what it has left in shared memory has no
-//! owner and is removed, by the next launch of the same label or by a collector, as here.
+//! The other way in which a topology ends: its scheduler is killed. Its workers go with it, and what it has left in
+//! shared memory has no owner and is removed, by the next launch of the same label or by a collector, as here.
 
 use super::Failure;
 use rustix::process::{Signal, getpid, kill_process};

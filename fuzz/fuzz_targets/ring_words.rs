@@ -1,6 +1,8 @@
-//! A ring in use, whose words somebody overwrites between any two operations: nothing panics, nothing hangs, nobody leaves the memory.
+//! A ring in use, whose words somebody overwrites between any two operations: nothing panics, nothing hangs, nobody
+//! leaves the memory.
 //!
-//! What the events then contain is another question: a peer that may write is trusted not to write where it has no business.
+//! What the events then contain is another question: a peer that may write is trusted not to write where it has no
+//! business.
 #![no_main]
 
 use disruptor_mp::segment::fuzzing::Words;
@@ -138,7 +140,8 @@ impl Scene {
             (7, Some(deadline)) => {
                 let count = 1 + decisions.below(CAPACITY + 1);
                 let _ = producer.publish_batch_deadline(count, deadline, |event, _| fill(event));
-                // Not `publish_managed`: it has no deadline, and waits for a consumer that is not required for as long as that lives.
+                // Not `publish_managed`: it has no deadline, and waits for a consumer that is not required for as long
+                // as that lives.
                 let patience = Patience::ManagedUntil(deadline);
                 let _ = producer.publish_group(1, patience, |event, _| Ok::<_, ()>(fill(event)));
                 let last = producer.last_published_sequence();

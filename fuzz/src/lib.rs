@@ -1,4 +1,5 @@
-//! What the targets share: the event of their rings, the messages of their codecs, and reading an input as a list of decisions.
+//! What the targets share: the event of their rings, the messages of their codecs, and reading an input as a list of
+//! decisions.
 #![deny(unsafe_code)]
 
 use disruptor_mp::event;
@@ -119,8 +120,8 @@ impl<'a> Decisions<'a> {
     }
 }
 
-/// A payload as a ring holds it, at a multiple of 16, except that an odd first byte moves it away from there: then it has to be refused
-/// or read all the same, but not trusted.
+/// A payload as a ring holds it, at a multiple of 16, except that an odd first byte moves it away from there: then it
+/// has to be refused or read all the same, but not trusted.
 pub fn payload(input: &[u8]) -> Option<(AlignedVec<16>, usize)> {
     let (&place, content) = input.split_first()?;
     let offset = if place % 2 == 1 { usize::from(place >> 4) } else { 0 };

@@ -309,16 +309,17 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { after: Some(generation), ..self }
     }
 
-    /// What attaches then, a consumer or a tap, waits until there is a ring with a *living* producer, whichever side starts first: also where
-    /// the ring of a system that was killed as a whole is still there, until its next producer has replaced it or taken
-    /// it over. It looks every 5 ms, and the patience counts from this call.
+    /// What attaches then, a consumer or a tap, waits until there is a ring with a *living* producer, whichever side
+    /// starts first: also where the ring of a system that was killed as a whole is still there, until its next producer
+    /// has replaced it or taken it over. It looks every 5 ms, and the patience counts from this call.
     ///
     /// What would be no other at the next look ends the wait at once: a living producer of other events, an id that
     /// lives already, a ring that this process may not open. Unread events that a dead producer has left are not
     /// delivered by it; attach without this for those.
     ///
-    /// Of a producer in another pid namespace only its lock is known. In the moment in which the next one decides what to
-    /// do with a ring, this may attach to it, and is then told that it was `Replaced`, like one that was there before.
+    /// Of a producer in another pid namespace only its lock is known. In the moment in which the next one decides what
+    /// to do with a ring, this may attach to it, and is then told that it was `Replaced`, like one that was there
+    /// before.
     ///
     /// ```
     /// use disruptor_mp::{SharedProducer, attach_shared_consumer};
@@ -372,9 +373,9 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { content_tag: Some(tag.into()), ..self }
     }
 
-    /// Other content tags that a consumer or a tap takes besides its [own](Self::with_content_tag), such as those of older
-    /// versions of its messages. Which one the ring has is what [`ConsumerEnd::content_tag`] says. A producer does not
-    /// ask.
+    /// Other content tags that a consumer or a tap takes besides its [own](Self::with_content_tag), such as those of
+    /// older versions of its messages. Which one the ring has is what [`ConsumerEnd::content_tag`] says. A producer
+    /// does not ask.
     #[must_use]
     pub fn with_older_content_tags<T: Into<String>>(self, tags: impl IntoIterator<Item = T>) -> Self {
         Self { older_content_tags: tags.into_iter().map(Into::into).collect(), ..self }
@@ -410,8 +411,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.facing(Existing::Refuse)
     }
 
-    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it over
-    /// for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it
+    /// over for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
     #[must_use]
     pub fn take_over(self) -> Self {
         self.facing(Existing::TakeOver)
@@ -560,8 +561,9 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
     /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or, if it
-    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none; [`SharedProducer::origin`] says which. A segment of another kind, version or byte
-    /// order is replaced if no process uses it, unless it is a counters file.
+    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none;
+    /// [`SharedProducer::origin`] says which. A segment of another kind, version or byte order is replaced if no
+    /// process uses it, unless it is a counters file.
     ///
     /// # Errors
     /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `InUseAsOther`, `HoldsCounters`,

@@ -304,8 +304,8 @@ pub enum MultiProcessError {
         /// Places for them.
         max_consumers: usize,
     },
-    /// The ring was replaced by one with messages of another type again and again before these consumers had read it, and
-    /// each of those rings is kept for them. No more are. Start them, or give up what is there for them, by
+    /// The ring was replaced by one with messages of another type again and again before these consumers had read it,
+    /// and each of those rings is kept for them. No more are. Start them, or give up what is there for them, by
     /// [`replace`](crate::SharedDisruptorBuilder::replace).
     #[error(
         "{place} follows on as many rings as can be kept for consumers that have not read them ({}): start them, or give up what is there for them by `replace`",

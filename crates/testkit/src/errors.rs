@@ -1,14 +1,15 @@
 //! What the text of an error has to have.
 //!
-//! **Lives here:** [`assert_says`], [`assert_says_all_once`], [`assert_is_like`]. **May touch it:** tests that provoke errors.
+//! **Lives here:** [`assert_says`], [`assert_says_all_once`], [`assert_is_like`]. **May touch it:** tests that provoke
+//! errors.
 
 use std::error::Error;
 
 /// Stands in a text for what differs from run to run: a duration, what a process is doing.
 const ANYTHING: char = '…';
 
-/// Asserts that `{error}` is `text`, in which `…` stands for what differs from run to run, such as a duration; and all that
-/// [`assert_says_all_once`] asserts.
+/// Asserts that `{error}` is `text`, in which `…` stands for what differs from run to run, such as a duration; and all
+/// that [`assert_says_all_once`] asserts.
 ///
 /// # Panics
 /// When it is not.

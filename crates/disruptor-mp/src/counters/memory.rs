@@ -1,10 +1,10 @@
 //! Where the bytes of a table are, who keeps them there, and the only pointers in this module.
 //!
-//! **Lives here:** [`Memory`] and [`HeldCount`], and those constructors of [`CountersFile`] that take memory.
-//! **Builds on:** `table`, whose wire types are atomics through and through: any bytes are valid for them, and a shared
-//! reference to them stays right while other processes write.
-//! It is here and not in `segment` because what it promises follows from those types, and `segment` does not know what its sections hold.
-//! **May touch it:** `file`, `handle`; inside the crate, whoever puts a table into a segment.
+//! **Lives here:** [`Memory`] and [`HeldCount`], and those constructors of [`CountersFile`] that take memory. **Builds
+//! on:** `table`, whose wire types are atomics through and through: any bytes are valid for them, and a shared
+//! reference to them stays right while other processes write. It is here and not in `segment` because what it promises
+//! follows from those types, and `segment` does not know what its sections hold. **May touch it:** `file`, `handle`;
+//! inside the crate, whoever puts a table into a segment.
 
 use super::block::Block;
 use super::file::CountersFile;
@@ -94,8 +94,9 @@ impl Memory {
     /// The parts of the table. Its shape was checked once; what the header says now does not matter any more.
     pub(super) fn table(&self) -> Table<'_> {
         let (blocks, records) = (self.shape.blocks as usize, self.shape.records as usize);
-        // SAFETY: by the invariant the blocks lie after the header, the records after the blocks, all inside the bytes that live as long
-        // as `owner`, hence as `self`. The sizes of all three are multiples of their alignment, and all are atomics.
+        // SAFETY: by the invariant the blocks lie after the header, the records after the blocks, all inside the bytes
+        // that live as long as `owner`, hence as `self`. The sizes of all three are multiples of their alignment, and
+        // all are atomics.
         unsafe {
             let first_block = self.base.add(1).cast::<Block>();
             let first_record = first_block.add(blocks).cast::<Record>();
@@ -107,7 +108,8 @@ impl Memory {
         }
     }
 
-    /// A count in this table, held so that it outlives the file, together with whatever else must live as long as it is counted in.
+    /// A count in this table, held so that it outlives the file, together with whatever else must live as long as it is
+    /// counted in.
     ///
     /// # Panics
     /// If the count is not in this table, or the table is read-only.
@@ -121,7 +123,8 @@ impl Memory {
         HeldCount { count: NonNull::from(count), owner }
     }
 
-    /// The segment that the table is in, and the lock byte that this process holds in it as long as it can count there, if it has one.
+    /// The segment that the table is in, and the lock byte that this process holds in it as long as it can count there,
+    /// if it has one.
     pub(super) fn life(&self) -> Option<&(Arc<Segment>, u32)> {
         self.life.as_ref()
     }
@@ -190,7 +193,8 @@ impl CountersFile {
     }
 
     /// Makes a new table of all counters that fit into the `len_bytes` bytes at `start`; what was there is lost.
-    /// [`COUNTERS_FILE_RESERVED_BYTES`](super::COUNTERS_FILE_RESERVED_BYTES) is a length that suffices for most programs.
+    /// [`COUNTERS_FILE_RESERVED_BYTES`](super::COUNTERS_FILE_RESERVED_BYTES) is a length that suffices for most
+    /// programs.
     ///
     /// # Errors
     /// `Misaligned`: `start` is not a multiple of 128. `TooShort`: there is no room for even one counter (256 bytes).
@@ -254,13 +258,13 @@ impl CountersFile {
         Ok(Self::new(unsafe { Memory::open(owner, start, len_bytes, opening) }?))
     }
 
-    /// Makes an empty table in the counters section of a segment that no other process knows yet: `records` counters can be registered,
-    /// and the rest of the section is blocks.
+    /// Makes an empty table in the counters section of a segment that no other process knows yet: `records` counters
+    /// can be registered, and the rest of the section is blocks.
     pub(crate) fn initialise_in(segment: &Segment, records: u32) {
         let (start, len_bytes) = segment.counters();
         let shape = Shape::with(records, len_bytes);
-        // SAFETY: the section is mapped and writable for this call, and the table that is made here does not outlive it. Nobody else
-        // accesses it: our caller creates the segment.
+        // SAFETY: the section is mapped and writable for this call, and the table that is made here does not outlive
+        // it. Nobody else accesses it: our caller creates the segment.
         let made = unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Initialise(shape)) };
         let made = made.expect("sections are aligned, and the blueprint's is as long as a table needs");
         made.begin_former_consumers();
@@ -274,7 +278,8 @@ impl CountersFile {
         Self::of_owner(segment, Arc::clone(segment) as Owner)
     }
 
-    /// [`in_segment`](Self::in_segment) for a process that lives in the segment by this claim: file, clones and handles hold it too.
+    /// [`in_segment`](Self::in_segment) for a process that lives in the segment by this claim: file, clones and handles
+    /// hold it too.
     ///
     /// # Errors
     /// As for `in_segment`.
@@ -287,8 +292,8 @@ impl CountersFile {
     fn of_owner(segment: &Segment, owner: Owner) -> Result<Self, TableError> {
         let (start, len_bytes) = segment.counters();
         let opening = if segment.is_read_only() { Opening::AttachReadOnly } else { Opening::Attach };
-        // SAFETY: the section is mapped as long as the segment lives, which is the owner, and writable unless it says otherwise. Peers
-        // access it through atomics, by the trust that the module `segment` states.
+        // SAFETY: the section is mapped as long as the segment lives, which is the owner, and writable unless it says
+        // otherwise. Peers access it through atomics, by the trust that the module `segment` states.
         unsafe { Self::from_section(owner, start, len_bytes, opening) }
     }
 }

@@ -1,7 +1,7 @@
 //! Tables of counters that have a name of their own, or live in somebody's ring.
 //!
-//! **Lives here:** `CountersFile::{create, open, open_read_only}`. **Builds on:** `segment` for the object, `memory` for the table in it.
-//! **May touch it:** anybody.
+//! **Lives here:** `CountersFile::{create, open, open_read_only}`. **Builds on:** `segment` for the object, `memory`
+//! for the table in it. **May touch it:** anybody.
 
 use super::file::CountersFile;
 use super::table::{CAPACITY_MAX, Shape};
@@ -27,10 +27,11 @@ fn claim_for_counting(segment: &Segment) -> io::Result<Claim> {
 }
 
 impl CountersFile {
-    /// Creates a table with room for `capacity` counters at `place`: a name in shared memory, a path, or a segment without a name.
+    /// Creates a table with room for `capacity` counters at `place`: a name in shared memory, a path, or a segment
+    /// without a name.
     ///
-    /// The name goes when this file and its clones are dropped. Who has the table open keeps it, and so does every handle. What a dead
-    /// process has left under that name is removed first, with its numbers.
+    /// The name goes when this file and its clones are dropped. Who has the table open keeps it, and so does every
+    /// handle. What a dead process has left under that name is removed first, with its numbers.
     ///
     /// # Errors
     /// See [`MultiProcessError`]; `AlreadyExists` if somebody alive has that name.
@@ -48,8 +49,9 @@ impl CountersFile {
         Ok(Self::counting_in(sole.segment())?.named_by(sole))
     }
 
-    /// Opens the table at `place`, to read it and to count in it. The table in a ring's segment is opened by the ring's name. As long as the
-    /// file, a clone of it or a counter registered through it is there, no collector removes the segment.
+    /// Opens the table at `place`, to read it and to count in it. The table in a ring's segment is opened by the ring's
+    /// name. As long as the file, a clone of it or a counter registered through it is there, no collector removes the
+    /// segment.
     ///
     /// # Errors
     /// See [`MultiProcessError`].

@@ -1,7 +1,8 @@
-//! Those who must not notice, or must be told: readers, a publisher and a tap on threads of this process, and a watch on a lock.
+//! Those who must not notice, or must be told: readers, a publisher and a tap on threads of this process, and a watch
+//! on a lock.
 //!
-//! **Lives here:** [`Reader`], [`Publisher`], [`Onlooker`], [`LockWatch`]. **Builds on:** the public interface, and the segment's locks.
-//! **May touch it:** the plays.
+//! **Lives here:** [`Reader`], [`Publisher`], [`Onlooker`], [`LockWatch`]. **Builds on:** the public interface, and the
+//! segment's locks. **May touch it:** the plays.
 
 use super::event::{Event, Seen};
 use crate::liveness::Ending;
@@ -25,8 +26,8 @@ pub(super) struct Waited {
 }
 
 impl Waited {
-    /// How much of the call lies behind the moment at which the victim was last known to live: no less than from the drop of its lock
-    /// to the return.
+    /// How much of the call lies behind the moment at which the victim was last known to live: no less than from the
+    /// drop of its lock to the return.
     pub(super) fn after(&self, alive: Instant) -> Duration {
         self.returned.saturating_duration_since(self.begun.max(alive))
     }
@@ -35,8 +36,8 @@ impl Waited {
 /// A call that takes longer has waited.
 const AT_ONCE: Duration = Duration::from_micros(100);
 
-/// The longest of the waits that ended after the victim was last known to live and began before `dead`; `None` if it was in nobody's
-/// way.
+/// The longest of the waits that ended after the victim was last known to live and began before `dead`; `None` if it
+/// was in nobody's way.
 pub(super) fn longest(waits: &[Waited], alive: Instant, dead: Instant) -> Option<Duration> {
     let concerned = waits.iter().filter(|wait| wait.returned > alive && wait.begun < dead);
     concerned.map(|wait| wait.after(alive)).max()
@@ -164,8 +165,8 @@ pub(super) struct Death {
     pub(super) waited: Waited,
 }
 
-/// A producer that publishes until it is told to stop. When it is told that a consumer died, it reports that and waits to be told to go
-/// on.
+/// A producer that publishes until it is told to stop. When it is told that a consumer died, it reports that and waits
+/// to be told to go on.
 pub(super) struct Publisher {
     resume: Sender<()>,
     stop: Sender<()>,

@@ -1,11 +1,13 @@
 //! What the operating system knows about a process, for the message to the human.
 //!
-//! **Lives here:** [`ProcessIdentity`], which a process leaves in shared memory, and [`ProcessFacts`], which another process finds out
-//! by it; in `exit` how a process ended, in `inherited` what it was started with. **Builds on:** `/proc` and the cgroup file system of
-//! Linux; elsewhere every state is [`ProcessState::Unknown`]. **May touch it:** anyone.
+//! **Lives here:** [`ProcessIdentity`], which a process leaves in shared memory, and [`ProcessFacts`], which another
+//! process finds out by it; in `exit` how a process ended, in `inherited` what it was started with. **Builds on:**
+//! `/proc` and the cgroup file system of Linux; elsewhere every state is [`ProcessState::Unknown`]. **May touch it:**
+//! anyone.
 //!
-//! Nothing is ever decided by these facts. A pid is recycled, `/proc` may be hidden or be that of another namespace, and an
-//! answer may be stale before it is printed: whether a participant lives is known from the lock that the kernel holds for it.
+//! Nothing is ever decided by these facts. A pid is recycled, `/proc` may be hidden or be that of another namespace,
+//! and an answer may be stale before it is printed: whether a participant lives is known from the lock that the kernel
+//! holds for it.
 
 #[cfg(target_os = "linux")]
 mod exit;
@@ -77,11 +79,11 @@ pub struct ProcessFacts {
     pub pid: u32,
     /// The state of its first thread, which stands for the process.
     pub state: ProcessState,
-    /// The kernel function in which the first thread waits, such as `futex_do_wait`. Nothing when it does not wait, and when we may
-    /// not know (that takes the right to debug the process).
+    /// The kernel function in which the first thread waits, such as `futex_do_wait`. Nothing when it does not wait, and
+    /// when we may not know (that takes the right to debug the process).
     pub wchan: Option<String>,
-    /// Its cgroup's throttling, or that of the enclosing group that was throttled the longest. Nothing without a processor limit, and
-    /// without cgroup version 2.
+    /// Its cgroup's throttling, or that of the enclosing group that was throttled the longest. Nothing without a
+    /// processor limit, and without cgroup version 2.
     pub throttled: Option<Throttling>,
 }
 
@@ -101,14 +103,14 @@ impl fmt::Display for ProcessFacts {
 
 /// Which process, also after its pid has been given to another one, and also when the reader counts pids differently.
 ///
-/// The numbers are meant to be kept in shared memory. They mean something only on the machine and since the boot that they are from,
-/// like the shared memory itself.
+/// The numbers are meant to be kept in shared memory. They mean something only on the machine and since the boot that
+/// they are from, like the shared memory itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProcessIdentity {
     /// The pid as the process itself sees it.
     pub pid: u32,
-    /// When the process started, in clock ticks after boot by the machine's own clock, whatever clock a time namespace shows to the process;
-    /// 0 where the system does not tell.
+    /// When the process started, in clock ticks after boot by the machine's own clock, whatever clock a time namespace
+    /// shows to the process; 0 where the system does not tell.
     pub start_time_ticks: u64,
     /// The inode number of its pid namespace; 0 where the system does not tell.
     pub pid_namespace: u64,
@@ -134,16 +136,17 @@ impl ProcessIdentity {
             return remembered;
         }
         let identity = system::identify(pid);
-        // The first process of a container can fork the first process of a nested one: then the child has another identity with
-        // the same pid, and remembering would make it answer for its parent.
+        // The first process of a container can fork the first process of a nested one: then the child has another
+        // identity with the same pid, and remembering would make it answer for its parent.
         if pid != 1 {
             CURRENT.set(Some(identity));
         }
         identity
     }
 
-    /// The low 24 bits of the namespace's inode number, for words that have no room for all of it; 0 where the system does not tell. Namespaces
-    /// that exist at the same time have different tags, unless the machine has numbered more than 16 million.
+    /// The low 24 bits of the namespace's inode number, for words that have no room for all of it; 0 where the system
+    /// does not tell. Namespaces that exist at the same time have different tags, unless the machine has numbered more
+    /// than 16 million.
     pub fn pid_namespace_tag(&self) -> u32 {
         self.pid_namespace as u32 & 0xff_ffff
     }
@@ -233,7 +236,8 @@ mod tests {
 
     #[test]
     fn we_ourselves_are_running_or_wait_for_the_test() {
-        // The first thread stands for the process, and it is the harness that waits for this one, unless tests run one at a time.
+        // The first thread stands for the process, and it is the harness that waits for this one, unless tests run one
+        // at a time.
         let facts = ProcessIdentity::current().observe();
         assert_eq!(facts.pid, std::process::id());
         assert!(matches!(facts.state, ProcessState::Running | ProcessState::Sleeping), "{facts}");

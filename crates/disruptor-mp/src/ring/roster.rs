@@ -1,7 +1,8 @@
 //! Who is in the table, as others see it.
 //!
 //! **Lives here:** [`ConsumerInfo`]; the [`roster`], and what is known of one entry and of how its owner went. **Builds
-//! on:** the words of the table, `segment` for the kernel's locks. **May touch it:** any process that has the ring mapped.
+//! on:** the words of the table, `segment` for the kernel's locks. **May touch it:** any process that has the ring
+//! mapped.
 
 use super::membership::entry_byte;
 use crate::liveness::{HeldMessages, ProcessIdentity};

@@ -127,8 +127,8 @@ impl Numbered {
     }
 }
 
-/// Room for the rows of any schema: an event has at most [`FIELDS_MAX`](super::FIELDS_MAX), and a message fewer than its
-/// text has bytes.
+/// Room for the rows of any schema: an event has at most [`FIELDS_MAX`](super::FIELDS_MAX), and a message fewer than
+/// its text has bytes.
 const ROW_BITS: u32 = 14;
 
 const _: () = assert!(super::FIELDS_MAX < 1 << ROW_BITS && super::MESSAGE_SCHEMA_BYTES_MAX <= 1 << ROW_BITS);

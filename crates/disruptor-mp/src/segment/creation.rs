@@ -1,8 +1,8 @@
 //! Making a segment: from nothing to a ready one under its name, or in the place of another.
 //!
 //! **Lives here:** [`Segment::create`], [`replace`]. One path for all backends. **Builds on:** `backend` for objects,
-//! `header` for what they say about themselves, `owner` for the producer's claim. **May touch it:** the ring, the cursors,
-//! the counters.
+//! `header` for what they say about themselves, `owner` for the producer's claim. **May touch it:** the ring, the
+//! cursors, the counters.
 //!
 //! # Creating, step by step
 //!

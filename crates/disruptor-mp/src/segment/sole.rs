@@ -1,7 +1,7 @@
 //! A segment that belongs to its creator alone: made over what a crash has left, gone when its creator lets go of it.
 //!
-//! **Lives here:** [`Sole`]. **Builds on:** `segment` for creation, `gc` for what a crash has left. **May touch it:** cursors and counters
-//! on their own. A ring is not one: its producer may be succeeded by another.
+//! **Lives here:** [`Sole`]. **Builds on:** `segment` for creation, `gc` for what a crash has left. **May touch it:**
+//! cursors and counters on their own. A ring is not one: its producer may be succeeded by another.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use super::segment::Segment;
 /// How often creation starts over because somebody else uses the same name at the same moment.
 const ATTEMPTS: usize = 16;
 
-/// A segment and its creator's claim. Dropping it marks the segment as removed and takes its name away; who has it mapped keeps it mapped.
+/// A segment and its creator's claim. Dropping it marks the segment as removed and takes its name away; who has it
+/// mapped keeps it mapped.
 #[derive(Debug)]
 pub(crate) struct Sole {
     segment: Arc<Segment>,

@@ -1,7 +1,8 @@
 //! A thread that belongs to a value, and ends with it.
 //!
-//! **Lives here:** [`Companion`]. **Builds on:** `segment` for "have we been forked?". **May touch it:** its owner, wherever that is
-//! dropped: also in the thread itself, and in a child of `fork`, which has the handle and not the thread.
+//! **Lives here:** [`Companion`]. **Builds on:** `segment` for "have we been forked?". **May touch it:** its owner,
+//! wherever that is dropped: also in the thread itself, and in a child of `fork`, which has the handle and not the
+//! thread.
 
 use crate::segment::fork_epoch;
 use std::io;
@@ -50,7 +51,8 @@ impl<T: Send + 'static> Companion<T> {
     /// Waits until it has ended, if it can be waited for.
     pub(crate) fn join(self) -> Joined<T> {
         if !self.is_here() {
-            // Dropping the handle would detach a thread that is not there, and the C library has given its memory to others.
+            // Dropping the handle would detach a thread that is not there, and the C library has given its memory to
+            // others.
             std::mem::forget(self.handle);
             return Joined::Elsewhere;
         }

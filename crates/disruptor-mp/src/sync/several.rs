@@ -16,8 +16,9 @@ use std::time::Duration;
 /// A bell, and the word in which the one that rings it says how it announces.
 pub(crate) type Rung<'a> = (&'a Bell, &'a AtomicU32);
 
-/// Announces the caller at every one of `bells`, and passes one barrier for all of them. It must then look once more for
-/// everything that it waits for, and only then sleep with these tickets. `false`: without the barrier, so in short slices.
+/// Announces the caller at every one of `bells`, and passes one barrier for all of them. It must then look once more
+/// for everything that it waits for, and only then sleep with these tickets. `false`: without the barrier, so in short
+/// slices.
 pub(crate) fn announce_at<'a>(bells: impl Iterator<Item = Rung<'a>> + Clone) -> (Vec<Ticket>, bool) {
     if weakened(Site::AnnouncedAtAll) {
         let barrier = before_second_look_at(bells.clone().map(|(_, announce)| announce));

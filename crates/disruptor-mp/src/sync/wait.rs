@@ -3,9 +3,10 @@
 //! **Lives here:** [`WaitStrategy`], the [`Awaited`] condition, the [`Waiter`]. **Builds on:** `rhythm` for the
 //! adaptive strategy. **May touch it:** producers waiting for space, consumers waiting for events.
 //!
-//! Between two looks of a spinning waiter there is at most one spin hint, at any time of the wait. crossbeam's `Backoff`
-//! would double them up to 64: it is made for threads that fail because of each other's stores, which must be kept
-//! apart. One that waits only loads a line, which disturbs none, and finds its event late by what is left of the pause.
+//! Between two looks of a spinning waiter there is at most one spin hint, at any time of the wait. crossbeam's
+//! `Backoff` would double them up to 64: it is made for threads that fail because of each other's stores, which must be
+//! kept apart. One that waits only loads a line, which disturbs none, and finds its event late by what is left of the
+//! pause.
 
 use super::rhythm::Rhythm;
 use std::time::{Duration, Instant};

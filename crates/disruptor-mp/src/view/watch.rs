@@ -17,8 +17,8 @@ pub trait SharedCursorTrait {
     /// The last sequence that it has reached; -1 if none. Stale as soon as it is read.
     fn load(&self) -> Sequence;
 
-    /// Waits until it has reached `sequence`, as long as `patience` says, and returns where it stands then. Looks once a
-    /// millisecond. [`Endless`](Patience::Endless) ends with the ring, or with the process that moves the position;
+    /// Waits until it has reached `sequence`, as long as `patience` says, and returns where it stands then. Looks once
+    /// a millisecond. [`Endless`](Patience::Endless) ends with the ring, or with the process that moves the position;
     /// `Managed` is the same, for a call that publishes nothing.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use std::time::Instant;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A doorbell, registered with the reactor of the runtime in which it was made. Public for the sealed traits of the ends
-/// that are awaited; no user can name it.
+/// A doorbell, registered with the reactor of the runtime in which it was made. Public for the sealed traits of the
+/// ends that are awaited; no user can name it.
 #[derive(Debug)]
 pub struct Bell<D: AsRawFd> {
     fd: AsyncFd<D>,

@@ -1,7 +1,8 @@
 //! A scheduler's end of a topology, awaited.
 //!
-//! **Lives here:** [`AsyncScheduler`], and [`Schedule`], what it asks of the end that it wraps. **Builds on:** the looks
-//! of that end, which are those of `gather`; a doorbell for each response ring. **May touch it:** one task at a time.
+//! **Lives here:** [`AsyncScheduler`], and [`Schedule`], what it asks of the end that it wraps. **Builds on:** the
+//! looks of that end, which are those of `gather`; a doorbell for each response ring. **May touch it:** one task at a
+//! time.
 
 use super::bell::Bell;
 use super::send::{RoomBell, publish, take_turn};

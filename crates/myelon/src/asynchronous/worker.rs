@@ -316,9 +316,9 @@ impl<W: Work> AsyncWorker<W> {
     }
 }
 
-/// A [`Broadcast`] or a [`TypedBroadcast`] whose answer is awaited; what is asked of it is asked by `Deref`. Dropping it
-/// acknowledges it, also when a task that is cancelled drops it: answer before the first wait that may be cancelled, or
-/// [give it back](Self::release_unread).
+/// A [`Broadcast`] or a [`TypedBroadcast`] whose answer is awaited; what is asked of it is asked by `Deref`. Dropping
+/// it acknowledges it, also when a task that is cancelled drops it: answer before the first wait that may be cancelled,
+/// or [give it back](Self::release_unread).
 ///
 /// ```
 /// use myelon::asynchronous::AsyncWorker;

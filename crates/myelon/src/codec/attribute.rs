@@ -113,9 +113,9 @@ pub enum Rkyv {}
 /// a program to copy.
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
 ///   It may stand anywhere. The numbers only say what came first.
-/// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Its schema must have the name that the
-///   type had: say `name = "Step"`, or call both `Step` and put them into modules. A wrong name compiles, and a stream of
-///   that version is refused with what differs from the type itself. What `StepV1` takes is not taken with
+/// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Its schema must have the name that
+///   the type had: say `name = "Step"`, or call both `Step` and put them into modules. A wrong name compiles, and a
+///   stream of that version is refused with what differs from the type itself. What `StepV1` takes is not taken with
 ///   it: name every version, `takes(StepV2, StepV1)`.
 ///
 #[cfg_attr(feature = "bincode", doc = "```")]
@@ -160,13 +160,14 @@ pub enum Rkyv {}
 ///
 /// A reader of before that is still running reads the old ring to its end, and then its `next` says
 /// `Build(IncompatibleContent)` each time, which is no [end](crate::typed_transport::TypedReceiveError::is_end): end it
-/// and start its new version. Until then, and for a reader that is away, the rings stay, also after the stream was closed.
-/// One that never comes back is [evicted](crate::typed_transport::TypedProducer::evict_consumer) by the writer, or
-/// removed with its rings by [`gc`](crate::gc).
+/// and start its new version. Until then, and for a reader that is away, the rings stay, also after the stream was
+/// closed. One that never comes back is [evicted](crate::typed_transport::TypedProducer::evict_consumer) by the writer,
+/// or removed with its rings by [`gc`](crate::gc).
 ///
 /// In a topology each direction has its readers: upgrade the workers first where the broadcasts change, and the
 /// scheduler first where the answers do. A worker in the wrong order is refused when it joins. Workers are upgraded one
-/// by one while their scheduler runs. When a scheduler ends, so do its workers: start all of them again with the new one.
+/// by one while their scheduler runs. When a scheduler ends, so do its workers: start all of them again with the new
+/// one.
 ///
 /// # What is refused, at compile time
 /// - A field of a type that has no schema: see the options above.

@@ -1,10 +1,11 @@
 //! A worker's process that the scheduler has started: whether it runs, and how it ended.
 //!
-//! **Lives here:** [`ChildProcess`], [`StatusUnknown`]. **Builds on:** the kernel's process descriptors; where there are none, the number of the
-//! child. **May touch it:** the nursery makes them, the scheduler's end asks and ends them.
+//! **Lives here:** [`ChildProcess`], [`StatusUnknown`]. **Builds on:** the kernel's process descriptors; where there
+//! are none, the number of the child. **May touch it:** the nursery makes them, the scheduler's end asks and ends them.
 //!
-//! A process is asked by a descriptor and not by its number. The number belongs to another process as soon as this one was reaped, and we
-//! are not the only ones who reap: where SIGCHLD is ignored the kernel does, and a thread of the application may wait for any child.
+//! A process is asked by a descriptor and not by its number. The number belongs to another process as soon as this one
+//! was reaped, and we are not the only ones who reap: where SIGCHLD is ignored the kernel does, and a thread of the
+//! application may wait for any child.
 
 use super::refusal::JoinRefusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,8 +25,8 @@ const POLL_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusUnknown {
-    /// Another thread of this process has waited for it, or the kernel itself because SIGCHLD is ignored, and this kernel does not keep the
-    /// status. Linux 6.15 and later do.
+    /// Another thread of this process has waited for it, or the kernel itself because SIGCHLD is ignored, and this
+    /// kernel does not keep the status. Linux 6.15 and later do.
     ReapedElsewhere,
 }
 
@@ -64,8 +65,8 @@ impl ChildProcess {
         self.child.id()
     }
 
-    /// Why it could not join, if it has said so; said once. Asked after [`exit`](Self::exit), so that the last word of a process that has ended
-    /// is not missed.
+    /// Why it could not join, if it has said so; said once. Asked after [`exit`](Self::exit), so that the last word of
+    /// a process that has ended is not missed.
     pub(super) fn refusal(&mut self, worker: &str) -> Option<JoinRefusal> {
         let refusal = JoinRefusal::read(worker, self.pipe.as_ref()?)?;
         self.pipe = None;
@@ -111,7 +112,8 @@ impl ChildProcess {
         let Some(descriptor) = &self.descriptor else { return std::thread::sleep(left.min(REAP_INTERVAL)) };
         let timeout = Timespec::try_from(left).expect("a minute at most");
         let mut ends = [PollFd::new(descriptor, PollFlags::IN)];
-        // It has ended and has no status yet: whoever reaps it is about to. Any other answer is as good as a short sleep.
+        // It has ended and has no status yet: whoever reaps it is about to. Any other answer is as good as a short
+        // sleep.
         if poll(&mut ends, Some(&timeout)).is_ok_and(|ended| ended > 0) {
             std::thread::sleep(left.min(REAP_INTERVAL));
         }

@@ -137,8 +137,8 @@ impl<F: Format> Topology<F> {
         };
         let session = || self.label().to_owned();
         let refused = |source| LaunchError::Broadcast { session: session(), source: Box::new(source) };
-        // Before the broadcasts: a worker that finds these, and not this one, knows that there will be none. What hinders
-        // the broadcast ring is said first: it hinders the whole session.
+        // Before the broadcasts: a worker that finds these, and not this one, knows that there will be none. What
+        // hinders the broadcast ring is said first: it hinders the whole session.
         let urgent = self.urgent_depth.map(|depth| ring(self.urgent_place(), depth)).transpose();
         let mut broadcast = ring(self.broadcast_place(), self.layout.rpc_depth()).map_err(refused)?;
         let urgent = urgent.map_err(|source| LaunchError::Urgent { session: session(), source: Box::new(source) })?;

@@ -1,8 +1,8 @@
 //! A topology whose messages have one type in each direction.
 //!
 //! **Lives here:** [`TypedScheduler`], [`TypedWorker`], [`TypedAnswer`], [`TypedBroadcast`], [`TypedUrgent`]. **Builds
-//! on:** the ends of bytes, which do everything but encode and decode. **May touch it:** one process each, one thread at
-//! a time.
+//! on:** the ends of bytes, which do everything but encode and decode. **May touch it:** one process each, one thread
+//! at a time.
 
 use super::answer::{Answer, Change, Outcome, Whom};
 use super::broadcast::Broadcast;
@@ -465,8 +465,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 
     /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same
     /// kind, until the scheduler closes the topology. A broadcast is acknowledged once it is answered. Urgent messages
-    /// are handed to it as well, first, and are not answered: what `handler` returns for one is dropped. For a worker that does not answer each broadcast, see
-    /// [`next`](Self::next).
+    /// are handed to it as well, first, and are not answered: what `handler` returns for one is dropped. For a worker
+    /// that does not answer each broadcast, see [`next`](Self::next).
     ///
     /// # Errors
     /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was

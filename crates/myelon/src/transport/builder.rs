@@ -296,8 +296,9 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_consumer`, `build_tap`, and what attaches typed, then wait until there is a ring with a *living* producer, whichever
-    /// side starts first: see [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of the ring's builder.
+    /// `build_consumer`, `build_tap`, and what attaches typed, then wait until there is a ring with a *living*
+    /// producer, whichever side starts first: see [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of
+    /// the ring's builder.
     ///
     /// ```
     /// use myelon::prelude::*;
@@ -348,8 +349,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it over
-    /// for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
+    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it
+    /// over for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
     #[must_use]
     pub fn take_over(mut self) -> Self {
         self.settings.existing = Existing::TakeOver;
@@ -367,7 +368,8 @@ impl<F: Format> TransportBuilder<F> {
     /// Builds the one producer.
     ///
     /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or, if it
-    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none, unless [`create`](Self::create) and its neighbours say otherwise.
+    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none, unless
+    /// [`create`](Self::create) and its neighbours say otherwise.
     ///
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.

@@ -174,9 +174,9 @@ impl<F: Format> TransportConsumer<F> {
     /// way, before the oldest is released. The release of another makes no room.
     ///
     /// # Errors
-    /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, only for [`Patience::Now`]: any other patience waits
-    /// for the release of the oldest as well. If that comes too late it is `Consume(TimedOut)`, although there are
-    /// messages: [`stall_report`](Self::stall_report) says for what was waited.
+    /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, only for [`Patience::Now`]: any other patience
+    /// waits for the release of the oldest as well. If that comes too late it is `Consume(TimedOut)`, although there
+    /// are messages: [`stall_report`](Self::stall_report) says for what was waited.
     pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
         Ok(self.next(patience)?.map(Message::hold))
     }

@@ -26,8 +26,8 @@ const ALIGN: usize = 16;
 /// Messages as records of a ring of bytes: the format to use unless there is a reason for another.
 ///
 /// A message takes the bytes that it has, a header and what is left of the last 64 bytes, whatever its length, so one
-/// ring serves small messages and large ones; it is encoded in the ring and read in the ring, in one piece. The depth of such a transport is the
-/// ring's size in bytes, rounded up to a power of two;
+/// ring serves small messages and large ones; it is encoded in the ring and read in the ring, in one piece. The depth
+/// of such a transport is the ring's size in bytes, rounded up to a power of two;
 /// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is what a ring has whose builder gives none,
 /// and [`depth_for`](Format::depth_for) says what the messages in flight need. Sequences number the messages.
 ///

@@ -18,7 +18,8 @@ use std::ops::Deref;
 ///
 /// It begins with the next message that is sent, misses those that were overwritten before it came to them, and says
 /// [how many](Self::missed). It misses none as long as it lags by less than seven eighths of the ring, less the message
-/// at hand. When its sender dies it waits for the one that takes the ring over; where the ring is replaced, attach anew.
+/// at hand. When its sender dies it waits for the one that takes the ring over; where the ring is replaced, attach
+/// anew.
 ///
 /// There are taps of [`Records`](super::Records) only: the numbers in a ring of frames are those of slots, so a tap
 /// could not say how many messages it missed.

@@ -98,9 +98,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// has.
     ///
     /// # Errors
-    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type, which is none
-    /// of the older versions that `T` takes either. Of types with [`#[message]`](crate::codec::message) it names the
-    /// first field or variant that differs from `T` itself, otherwise both tags. The stream's producer sees who was
+    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type, which is
+    /// none of the older versions that `T` takes either. Of types with [`#[message]`](crate::codec::message) it names
+    /// the first field or variant that differs from `T` itself, otherwise both tags. The stream's producer sees who was
     /// refused in [`refusal`](super::TypedProducer::refusal).
     pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait))
@@ -217,8 +217,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// The next message, to be read and released in whatever thread or task while newer ones are received; `None` only
-    /// for [`Patience::Now`]. One that was given back comes before newer ones. Messages of a ring that was replaced can be
-    /// held while this consumer goes on in the next one. Those of them that are given back then come again to the
+    /// for [`Patience::Now`]. One that was given back comes before newer ones. Messages of a ring that was replaced can
+    /// be held while this consumer goes on in the next one. Those of them that are given back then come again to the
     /// consumer that attaches next under this id, before anything else.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ use std::time::Instant;
 /// that is to have a successor [hands over](Self::hand_over).
 ///
 /// A stream that was begun in an [older version](crate::codec::message) of its type is closed in the same way, but its
-/// rings stay for each consumer that is away and has not read the older ring to its end: it comes back to all of it. For
-/// one that never will, [evict](Self::evict_consumer) it before, or remove what is left by [`gc`](crate::gc).
+/// rings stay for each consumer that is away and has not read the older ring to its end: it comes back to all of it.
+/// For one that never will, [evict](Self::evict_consumer) it before, or remove what is left by [`gc`](crate::gc).
 ///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]

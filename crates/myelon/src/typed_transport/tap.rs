@@ -1,7 +1,7 @@
 //! A tap of a stream of one type: copies of its messages, for programs that watch.
 //!
-//! **Lives here:** [`TypedTap`], and the [`TypedCopy`] that it lends. **Builds on:** the transport's tap, and the type's
-//! codec. **May touch it:** any process with read permission.
+//! **Lives here:** [`TypedTap`], and the [`TypedCopy`] that it lends. **Builds on:** the transport's tap, and the
+//! type's codec. **May touch it:** any process with read permission.
 
 use super::consumer::for_readers_of;
 use super::error::TypedReceiveError;
@@ -57,8 +57,8 @@ impl<T: Codec> TypedTap<T> {
         Self::build(TransportBuilder::at(place))
     }
 
-    /// The tap that `builder` describes, whose content tag becomes that of `T`, or that of the older version of `T` that
-    /// the ring has.
+    /// The tap that `builder` describes, whose content tag becomes that of `T`, or that of the older version of `T`
+    /// that the ring has.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
@@ -75,7 +75,8 @@ impl<T: Codec> TypedTap<T> {
     }
 
     /// A copy of the next message that is still in the ring, whose bytes were not looked at yet, in memory that is used
-    /// again by the next call; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet.
+    /// again by the next call; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none
+    /// yet.
     ///
     /// # Errors
     /// `Transport`, as [`TransportTap::next`] has it.
@@ -85,8 +86,8 @@ impl<T: Codec> TypedTap<T> {
         Ok(message.map(|message| TypedCopy { message, older: older.as_ref() }))
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and what
-    /// was there was copied. That there is nothing yet is an error that
+    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
+    /// what was there was copied. That there is nothing yet is an error that
     /// [`is_timed_out`](TypedReceiveError::is_timed_out).
     ///
     /// # Errors

@@ -18,8 +18,8 @@ pub(crate) fn in_either_runtime(what: &str, test: impl Fn(&Runtime)) {
     }
 }
 
-/// What `future` answers within `polls` polls; dropped after them if it is not ready. So it is dropped at each of its await points,
-/// in the order in which it comes to them.
+/// What `future` answers within `polls` polls; dropped after them if it is not ready. So it is dropped at each of its
+/// await points, in the order in which it comes to them.
 pub(crate) async fn within<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;

@@ -1,7 +1,7 @@
 //! Senders and receivers that are killed: whole messages, or none, and what was not acknowledged again.
 //!
-//! **Lives here:** two victims and their parents. Kills at every single store of a group are in `disruptor-mp`, `src/kill`.
-//! **Builds on:** testkit. **May touch it:** nobody else.
+//! **Lives here:** two victims and their parents. Kills at every single store of a group are in `disruptor-mp`,
+//! `src/kill`. **Builds on:** testkit. **May touch it:** nobody else.
 
 use crate::stage::{DEPTH, Small, Subject, payload, watchdog};
 use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder, TransportError};
@@ -75,8 +75,8 @@ fn kill_senders<F: Subject>(format: &str) {
     for kill in 0..KILLS {
         let mut victim = sender(format, &name);
         let author = victim.pid();
-        // The first consumer joins in the middle, at the tail, where a message begins: the oldest frame that is certain to stay may be inside
-        // of one. The others are there from the first message on.
+        // The first consumer joins in the middle, at the tail, where a message begins: the oldest frame that is certain
+        // to stay may be inside of one. The others are there from the first message on.
         let mut next = consumer.is_some().then_some(0);
         let consumer = consumer.get_or_insert_with(|| {
             TransportBuilder::new(name.as_str(), F::DEPTH).start_at(StartAt::Tail).build_consumer().unwrap()

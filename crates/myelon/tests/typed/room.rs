@@ -214,7 +214,8 @@ fn a_message_that_fits_waits_for_its_own_room_and_no_more() {
 
 #[test]
 fn room_that_a_reader_releases_during_the_wait_is_enough_if_it_is_the_messages_own() {
-    // 40 000 bytes of 64 KiB are taken, and 26 817 do not fit beside them. During the wait 30 000 of the 40 000 are released, and no more.
+    // 40 000 bytes of 64 KiB are taken, and 26 817 do not fit beside them. During the wait 30 000 of the 40 000 are
+    // released, and no more.
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Counted, Records>::of_depth(1 << 16);
     for len in [30_000, 10_000] {
         producer.publish(&Counted(vec![1; len]), 0).unwrap();

@@ -18,8 +18,8 @@ use rustix::process::Pid;
 
 use super::{ProcessFacts, ProcessIdentity, ProcessState, Throttling};
 
-/// Where version 2 of the cgroup file system is mounted by convention. Where version 1 has that place, files are missing below
-/// it, and so are the facts.
+/// Where version 2 of the cgroup file system is mounted by convention. Where version 1 has that place, files are
+/// missing below it, and so are the facts.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 /// More than any of the files that we read can be.
@@ -66,13 +66,14 @@ pub(super) fn look_up(identity: &ProcessIdentity) -> Result<ProcessFacts, Proces
     Ok(ProcessFacts { pid: identity.pid, state, wchan, throttled })
 }
 
-/// Whether the number by which `/proc` knows us is our pid. It is not when the `/proc` of another pid namespace is mounted.
+/// Whether the number by which `/proc` knows us is our pid. It is not when the `/proc` of another pid namespace is
+/// mounted.
 fn proc_numbers_as_we_do() -> bool {
     fs::read_link("/proc/self").is_ok_and(|ourselves| ourselves == Path::new(&current_pid().to_string()))
 }
 
-/// `/proc/<pid>`, held open. It stands for the process and not for the number: once the process is gone reads fail, so that
-/// nothing about a successor gets mixed in.
+/// `/proc/<pid>`, held open. It stands for the process and not for the number: once the process is gone reads fail, so
+/// that nothing about a successor gets mixed in.
 struct ProcessDirectory(OwnedFd);
 
 impl ProcessDirectory {
@@ -95,8 +96,8 @@ fn state_behind(error: io::Error, pid: u32) -> ProcessState {
     if !matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH)) {
         return ProcessState::Unknown;
     }
-    // With the mount option `hidepid`, `/proc` denies that other users' processes exist. The empty signal asks the kernel
-    // itself and sends nothing.
+    // With the mount option `hidepid`, `/proc` denies that other users' processes exist. The empty signal asks the
+    // kernel itself and sends nothing.
     let exists = i32::try_from(pid).ok().and_then(Pid::from_raw).map(rustix::process::test_kill_process);
     match exists {
         // A number that no process can have, or that none has.
@@ -116,12 +117,12 @@ struct Stat {
 impl Stat {
     /// Nothing when the content is not what the manual describes.
     fn parse(content: &[u8]) -> Option<Self> {
-        // The second field is the name in parentheses, which the process chooses: it may hold spaces, line ends and parentheses
-        // of its own. No later field has one, so the last one ends it.
+        // The second field is the name in parentheses, which the process chooses: it may hold spaces, line ends and
+        // parentheses of its own. No later field has one, so the last one ends it.
         let name_end = content.iter().rposition(|byte| *byte == b')')?;
         let mut fields = content[name_end + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
-        // The manual counts from 1: 3 is the state, 20 the number of threads, 22 the start time. `nth` counts from 0, from
-        // behind what was taken before.
+        // The manual counts from 1: 3 is the state, 20 the number of threads, 22 the start time. `nth` counts from 0,
+        // from behind what was taken before.
         let &[state] = fields.next()? else { return None };
         let threads = number(fields.nth(20 - 3 - 1)?)?;
         let start_time_ticks = number(fields.nth(22 - 20 - 1)?)?;
@@ -153,14 +154,16 @@ fn clock_offset_ticks() -> Option<i64> {
     // A kernel without time namespaces has one clock.
     let Ok(offsets) = fs::read("/proc/self/timens_offsets") else { return Some(0) };
     let namespace = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|namespace| namespace.ino()).ok();
-    // The file shows the clock that our children will have. A process that has asked for another one and not yet forked has two.
+    // The file shows the clock that our children will have. A process that has asked for another one and not yet forked
+    // has two.
     if namespace("time")? != namespace("time_for_children")? {
         return None;
     }
     parse_boot_offset(&offsets)?.checked_mul(i64::try_from(rustix::param::clock_ticks_per_second()).ok()?)
 }
 
-/// The seconds by which a namespace's boot clock is ahead. Nothing for an offset of parts of a second: ticks would be off by one.
+/// The seconds by which a namespace's boot clock is ahead. Nothing for an offset of parts of a second: ticks would be
+/// off by one.
 fn parse_boot_offset(content: &[u8]) -> Option<i64> {
     let line = content.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"boottime"))?;
     let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
@@ -185,8 +188,8 @@ fn parse_cgroup(content: &[u8]) -> Option<PathBuf> {
     is_below.then(|| path.to_owned())
 }
 
-/// The longest throttling of `group` and the groups that enclose it. All of them have to be asked: the limit of a container
-/// often belongs to a group further up, whose processes are throttled together.
+/// The longest throttling of `group` and the groups that enclose it. All of them have to be asked: the limit of a
+/// container often belongs to a group further up, whose processes are throttled together.
 fn throttling(root: &Path, group: &Path) -> Option<Throttling> {
     let of = |group: &Path| parse_cpu_stat(&fs::read(root.join(group).join("cpu.stat")).ok()?);
     group.ancestors().filter_map(of).max_by_key(|throttling| throttling.time)

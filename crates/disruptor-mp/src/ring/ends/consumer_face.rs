@@ -70,8 +70,8 @@ pub trait HasConsumer {
         self.base().is_replaced()
     }
 
-    /// This consumer has its place in the ring after this one: dropping it gives this one up, once everything that it was
-    /// handed is released. If something comes back, the place is kept for a successor.
+    /// This consumer has its place in the ring after this one: dropping it gives this one up, once everything that it
+    /// was handed is released. If something comes back, the place is kept for a successor.
     fn go_over(&mut self) {
         self.base_mut().0.go_over();
     }

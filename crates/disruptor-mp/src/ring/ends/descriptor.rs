@@ -48,8 +48,8 @@ mod linux {
             self.watch.post()
         }
 
-        /// Makes it unreadable, and asks to be rung for what `look` then says is to be waited for. `false`: for nothing,
-        /// as it said; or this process is a forked child.
+        /// Makes it unreadable, and asks to be rung for what `look` then says is to be waited for. `false`: for
+        /// nothing, as it said; or this process is a forked child.
         pub(in crate::ring::ends) fn arm(&self, look: impl FnOnce() -> Option<i64>) -> bool {
             if !self.watch.is_ours() {
                 return false;
@@ -111,8 +111,8 @@ impl std::os::fd::AsFd for Descriptor {
 macro_rules! is_a_descriptor {
     ($doorbell:ident) => {
         impl $doorbell {
-            /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm again
-            /// at once.
+            /// Makes the descriptor unreadable. [`arm`](Self::arm) does so by itself; this is for loops that do not arm
+            /// again at once.
             pub fn clear(&mut self) {
                 self.descriptor.clear();
             }

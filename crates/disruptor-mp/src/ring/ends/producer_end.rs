@@ -62,8 +62,9 @@ impl<S: Carries> ProducerBase<S> {
         self.has_room_now(S::slots_for(size), patience)
     }
 
-    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: so many are free, and a managed call has no consumer to wait for and no death to act on. If this is `true`, the
-    /// slots stay free until something is published.
+    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: so many are free,
+    /// and a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free
+    /// until something is published.
     #[inline]
     pub(super) fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
         let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));

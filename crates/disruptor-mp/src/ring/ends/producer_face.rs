@@ -240,10 +240,11 @@ macro_rules! producer_end_methods {
         ///
         /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed
         /// only the kernel knows. Managed calls ask it when 5 ms have passed since they asked last, by a clock that
-        /// goes in steps of a few milliseconds. They look at that clock after 16 events (or 1 KiB of records), and while the 5 ms are not over after twice as many each time, up to half of the ring. So once
-        /// those milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16
-        /// before it is known; a fast one, or one that has just become slow, at most half of the ring. To know it
-        /// sooner, or without publishing: [`watch_required_consumers`](Self::watch_required_consumers).
+        /// goes in steps of a few milliseconds. They look at that clock after 16 events (or 1 KiB of records), and
+        /// while the 5 ms are not over after twice as many each time, up to half of the ring. So once those
+        /// milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16 before it
+        /// is known; a fast one, or one that has just become slow, at most half of the ring. To know it sooner, or
+        /// without publishing: [`watch_required_consumers`](Self::watch_required_consumers).
         ///
         /// # Errors
         /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's;

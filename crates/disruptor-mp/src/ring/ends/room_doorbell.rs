@@ -18,8 +18,8 @@ use std::io;
 /// armed, when the consumer that kept the producer back has moved, or waiting has become pointless.
 ///
 /// Rung inside this process, as a [`Doorbell`](crate::Doorbell) is. A consumer that was killed is noticed within 100
-/// ms. It is rung every 50 ms while nothing can ring it: the start-up buffer is what is full, and the consumers are still
-/// to come; or this process may not issue the memory barrier that the consumer relies on.
+/// ms. It is rung every 50 ms while nothing can ring it: the start-up buffer is what is full, and the consumers are
+/// still to come; or this process may not issue the memory barrier that the consumer relies on.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};

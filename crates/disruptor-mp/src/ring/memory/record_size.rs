@@ -14,7 +14,8 @@ use crate::segment::{MAX_TOTAL_LEN, SegmentPlan};
 /// are in flight at once.
 pub const DEFAULT_RECORD_RING_BYTES: usize = 8 << 20;
 
-/// Bytes of the smallest ring of records, a page: what holds the records is mapped twice in a row. Source: RFC 0006, "Layout".
+/// Bytes of the smallest ring of records, a page: what holds the records is mapped twice in a row. Source: RFC 0006,
+/// "Layout".
 pub const RECORD_RING_BYTES_MIN: usize = <Lines as Carries>::CAPACITY_MIN * LINE_BYTES;
 
 /// Bytes of the largest ring of records, 32 TiB; the memory of a machine ends before.
@@ -25,9 +26,9 @@ pub const RECORD_RING_BYTES_MAX: usize = (MAX_TOTAL_LEN / 2) as usize;
 ///
 /// `in_flight` is the number of messages that a consumer may lag by before the producer waits: the messages of a
 /// second, say, for a consumer that may pause for a second. It counts what the ring adds to a record: the header, what
-/// is left of its last 64 bytes, and the gaps that are left for the processor's caches. A ring of 16 MiB or more which its
-/// consumers have read to the end goes back to its beginning now and then; what is left of it is free again once each
-/// consumer has asked for its next record.
+/// is left of its last 64 bytes, and the gaps that are left for the processor's caches. A ring of 16 MiB or more which
+/// its consumers have read to the end goes back to its beginning now and then; what is left of it is free again once
+/// each consumer has asked for its next record.
 ///
 /// ```
 /// use disruptor_mp::{SharedDisruptorBuilder, record_ring_bytes};

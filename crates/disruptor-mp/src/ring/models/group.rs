@@ -46,7 +46,8 @@ pub(super) fn a_group_is_whole_or_absent() {
     });
 }
 
-/// A producer has died with the second stamp of its group stored, on slots that have been used. Its successor writes single events.
+/// A producer has died with the second stamp of its group stored, on slots that have been used. Its successor writes
+/// single events.
 #[test]
 pub(super) fn what_a_dead_producer_left_of_a_group_stays_dead() {
     explore(Some(3), 3, || {

@@ -149,7 +149,8 @@ pub(super) fn parked_producer_is_woken_by_a_consumer_that_completes_its_join() {
     });
 }
 
-/// The entry's last owner announced with a fence; the next one relies on the sleeper's barrier, and the sleeper must learn of it.
+/// The entry's last owner announced with a fence; the next one relies on the sleeper's barrier, and the sleeper must
+/// learn of it.
 #[test]
 pub(super) fn producer_does_not_sleep_on_a_consumer_that_has_become_registered() {
     explore(None, 3, || {

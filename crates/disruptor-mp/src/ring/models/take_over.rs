@@ -3,7 +3,8 @@
 use super::*;
 use loom::thread::spawn;
 
-/// Where the last producer stopped. Its lock byte orders what it stored before what its successor does, so one thread plays both.
+/// Where the last producer stopped. Its lock byte orders what it stored before what its successor does, so one thread
+/// plays both.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Death {
     Invalidated,
@@ -28,8 +29,8 @@ fn die(ring: &Ring, sequence: i64, death: Death) {
     }
 }
 
-/// The dead producer has published two events and dies in the third, on a slot that has been used. A reader, asleep or not, gets
-/// three events: the third is the dead one's if it was stamped, and its successor's if not.
+/// The dead producer has published two events and dies in the third, on a slot that has been used. A reader, asleep or
+/// not, gets three events: the third is the dead one's if it was stamped, and its successor's if not.
 fn survive(death: Death) {
     explore(Some(3), 3, move || {
         let (ring, mut producer, mut reader) = pair(Announce::Fenced);
@@ -74,7 +75,8 @@ pub(super) fn sleeping_reader_gets_the_event_whose_producer_died_before_the_wake
     survive(Death::CursorStored);
 }
 
-/// The slot in which the last producer died no longer holds its old event. Whoever joins at the oldest event must not start there.
+/// The slot in which the last producer died no longer holds its old event. Whoever joins at the oldest event must not
+/// start there.
 #[test]
 pub(super) fn late_consumer_at_the_oldest_event_does_not_start_in_the_slot_of_a_death() {
     explore(Some(3), 3, || {

@@ -20,8 +20,8 @@ pub use text::MessageSchemaError;
 pub use types::{Fields, Types, Variants};
 
 /// The most bytes of a schema's text. About five hundred fields fit; a type with more has parts that deserve to be
-/// [opaque](Types::opaque). The limit bounds what a damaged segment can make a reader do, and two such texts fit into one
-/// variable of a process's environment, where a topology hands them to its workers.
+/// [opaque](Types::opaque). The limit bounds what a damaged segment can make a reader do, and two such texts fit into
+/// one variable of a process's environment, where a topology hands them to its workers.
 pub const MESSAGE_SCHEMA_BYTES_MAX: usize = 16_384;
 
 /// The description of a type of message: what has to be equal for two programs to understand each other.

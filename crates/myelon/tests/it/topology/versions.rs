@@ -330,7 +330,8 @@ fn a_failure_to_join_that_was_told_does_not_end_the_wait_for_the_process_that_is
     next.join().unwrap().unwrap();
 }
 
-/// What a scheduler that was killed has left at `ring`: messages of another build, in which a worker has kept its place.
+/// What a scheduler that was killed has left at `ring`: messages of another build, in which a worker has kept its
+/// place.
 fn leave_over(ring: &str, invitation: &Invitation) {
     let builder = TransportBuilder::at(ring).with_content_tag("of/another build");
     let left = builder.clone().build_producer().unwrap();

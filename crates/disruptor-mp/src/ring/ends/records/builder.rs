@@ -99,8 +99,8 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// first record that is published after this call.
     ///
     /// # Errors
-    /// As [`build_record_consumer`](Self::build_record_consumer), but not `Join`. `IncompatibleLayout` of a *minor version*: the ring was
-    /// made by an older build, whose producers do not say how far they write.
+    /// As [`build_record_consumer`](Self::build_record_consumer), but not `Join`. `IncompatibleLayout` of a *minor
+    /// version*: the ring was made by an older build, whose producers do not say how far they write.
     pub fn build_tap(self) -> MultiProcessResult<RecordTap> {
         let bytes = self.record_bytes.unwrap_or(0);
         let memory = self.tap_memory::<Lines>().map_err(|error| built_in_bytes(error, bytes))?;

@@ -42,13 +42,13 @@ pub(super) fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64
     look_in(consumer.core.memory(), position, number, until, consumer.core.next())
 }
 
-/// [`look_at`] in a ring in which the caller gates `position`, and has seen what lies there committed. What it has taken
-/// begins where it has `come_to`.
+/// [`look_at`] in a ring in which the caller gates `position`, and has seen what lies there committed. What it has
+/// taken begins where it has `come_to`.
 #[inline(always)]
 fn look_in(memory: &Mapped<Lines>, position: i64, number: i64, until: i64, come_to: i64) -> Found {
-    // A record that was led to by a forged word has the number that its line had a lap ago. Where the caller has come to,
-    // the number was right when it came there. What was stored there since says nothing, to no way of reading: what one
-    // finds and another does not is looked for without end.
+    // A record that was led to by a forged word has the number that its line had a lap ago. Where the caller has come
+    // to, the number was right when it came there. What was stored there since says nothing, to no way of reading: what
+    // one finds and another does not is looked for without end.
     if !is_numbered(memory, position, number) && position != come_to {
         return Found::Damage;
     }

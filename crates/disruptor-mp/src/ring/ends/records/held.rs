@@ -1,7 +1,7 @@
 //! Records that are held: taken out of a consumer's hands, to be released from anywhere, in any order.
 //!
-//! **Lives here:** [`HeldRecord`], [`HeldRecordBatch`]. **Builds on:** `keeper`. **May touch it:** the application, in any thread; it
-//! outlives its consumer.
+//! **Lives here:** [`HeldRecord`], [`HeldRecordBatch`]. **Builds on:** `keeper`. **May touch it:** the application, in
+//! any thread; it outlives its consumer.
 
 use super::found::Walk;
 use super::lease::{RecordMeta, meta_methods};
