@@ -17,7 +17,7 @@
 //!
 //! # Where to look
 //!
-//! - **Nobody spins.** While a ring is empty its task sleeps, and so may the thread; a doorbell of the ring wakes the
+//! - **No task spins.** While a ring is empty its task sleeps, and so may the thread; a doorbell of the ring wakes the
 //!   reactor.
 //! - **Giving up.** A future that is dropped before it is ready has taken nothing and sent nothing, so `timeout` and
 //!   `select!` are safe around every call.

@@ -18,7 +18,7 @@
 //! # Where to look
 //!
 //! - **Reading.** `message.get()` gives the archive, a view of the message in the ring: no allocation, no copy.
-//!   `message.decode()` gives the value, where somebody wants to keep it.
+//!   `message.decode()` gives the value, where the program wants to keep it.
 //! - **Checked.** `get` reads the message once to validate it, so bytes of a stranger are an error and never undefined
 //!   behaviour. Where both ends are of one executable, and validating takes too long,
 //!   [`myelon::codec::trusted::access`] leaves it out; it is an `unsafe fn`, whose caller vouches for the sender.

@@ -109,8 +109,8 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// `take_over` of a ring whose producer is alive is `InUse`; of one in which nobody is left to go on for, it is
-    /// this.
+    /// `take_over` of a ring whose producer is alive is `InUse`; of one in which no consumer is left to go on for, it
+    /// is this.
     #[error("there is nobody in {place} to go on for; replace it instead")]
     NothingToTakeOver {
         /// The ring.

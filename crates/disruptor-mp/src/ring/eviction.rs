@@ -22,9 +22,9 @@ use std::io;
 pub(crate) enum Fallen {
     /// The owner is there, or the entry changed hands meanwhile.
     No,
-    /// The owner has gone; nobody can come back for the entry, and it has been freed.
+    /// The owner has gone; no process can come back for the entry, and it has been freed.
     Freed(ConsumerInfo),
-    /// The owner has gone, and its place is kept for whoever comes back under its id.
+    /// The owner has gone, and its place is kept for the process that comes back under its id.
     Kept(ConsumerInfo),
     /// It has none yet: the consumer lives, and reads the ring before this one.
     Awaited,

@@ -129,7 +129,7 @@ pub(crate) fn is_awaited(segment: &Segment) -> bool {
 }
 
 /// Whether what the ring in `segment` holds waits for a consumer that has a place there under an id of its own, be it
-/// dead: it says what its messages are, so whoever comes next can know them.
+/// dead: it says what its messages are, so the next process can know them.
 pub(crate) fn keeps_places(segment: &Segment) -> bool {
     let has_tag = || Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some());
     chosen(segment).any(|(_, entry)| !is_awaited_at(entry) || !is_given_up(segment, entry)) && has_tag()

@@ -4,8 +4,8 @@
 //! needs to know nothing of the ring's events; `refused` for the two stores. **May touch it:** a process that was
 //! refused stores two words and steps one count; the ring's producer reads them.
 //!
-//! A refused process has no entry. Its rank is known, so it writes into the entry of that *index*, whoever owns the
-//! entry, or without a rank into words for all. The last refusal of a rank stays until the next.
+//! A refused process has no entry. Its rank is known, so it writes into the entry of that *index*, whichever process
+//! owns the entry, or without a rank into words for all. The last refusal of a rank stays until the next.
 //!
 //! ```text
 //! 63             32 31                    8 7     0

@@ -1,4 +1,4 @@
-//! Who is in the table, as others see it.
+//! The consumers in the table, as other processes see them.
 //!
 //! **Lives here:** [`ConsumerInfo`]; the [`roster`], and what is known of one entry and of how its owner went. **Builds
 //! on:** the words of the table, `segment` for the kernel's locks. **May touch it:** any process that has the ring
@@ -47,21 +47,21 @@ pub struct ConsumerInfo {
     pub held: Option<HeldMessages>,
 }
 
-/// Everybody who gates, with an owner or without. A lock that cannot be looked at counts as held: an error never makes
-/// somebody disappear. Looks at the whole table, whatever the high water says.
+/// All consumers that gate, with an owner or without. A lock that cannot be looked at counts as held: an error never
+/// makes a consumer disappear. Looks at the whole table, whatever the high water says.
 pub(crate) fn roster<S: Carries>(memory: &Mapped<S>) -> Vec<ConsumerInfo> {
     (0..memory.table_len()).filter_map(|index| info(memory, index)).collect()
 }
 
-/// Who is at `index`, if anybody gates there.
+/// The consumer at `index`, if one gates there.
 pub(crate) fn info<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<ConsumerInfo> {
     memory.entry(index).status().gates().then(|| describe(memory, index))
 }
 
-/// Who is at `index`, or was there last.
+/// The consumer at `index`, or the last one that was there.
 pub(crate) fn describe<S: Carries>(memory: &Mapped<S>, index: usize) -> ConsumerInfo {
     let info = describe_in(memory.segment(), memory.entry(index), index);
-    // Positions are numbers where events are; where records are, they are lines, which nobody outside knows.
+    // Positions are numbers where events are; where records are, they are lines, which no user knows.
     let number = |position: i64| memory.number_at(position);
     let held = held_in(memory, index);
     ConsumerInfo { position: number(info.position), delivered: number(info.delivered), held, ..info }
@@ -77,7 +77,7 @@ fn held_in<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<HeldMessages>
     Some(HeldMessages { sequences: numbers_held(memory, index), oldest_for })
 }
 
-/// [`describe`] for whoever has the words of a ring without knowing its events.
+/// [`describe`] for a view that has the words of a ring and does not know its events.
 pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> ConsumerInfo {
     loop {
         let owner = entry.status().epoch;

@@ -3,7 +3,8 @@
 //! **Lives here:** [`Numbered`], which is said; [`SchemaDifference`], which is made of it by the schema in a segment.
 //! **Builds on:** the differences of events and of messages. **May touch it:** refusals.
 //!
-//! Who is refused says which row of the *segment's* schema differs first, and how. Whoever has the segment names it.
+//! A refused process says which row of the *segment's* schema differs first, and how. A process that has the segment
+//! names that row.
 
 use super::Schema;
 use super::difference::{Difference, Row, RowDifference};

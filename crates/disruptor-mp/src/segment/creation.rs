@@ -350,7 +350,7 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// A number that no other segment has, whoever made it. From the randomness that seeds the hash tables of this process;
+/// A number that no other segment has. From the randomness that seeds the hash tables of this process;
 /// who we are, when and how often goes in as well, because a child of a fork inherits the seed.
 fn new_generation() -> u64 {
     use std::hash::{BuildHasher, RandomState};

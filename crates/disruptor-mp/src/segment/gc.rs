@@ -70,9 +70,9 @@ fn called(place: &Place, start: &[u8]) -> String {
     }
 }
 
-/// Removes the segment at `place` if nobody lives in it: neither a producer, nor any registered consumer, nor a process
-/// that counts in it, in whichever container. Damaged and unfinished segments are removed as well, and those of other
-/// versions.
+/// Removes the segment at `place` if no process lives in it: neither a producer, nor any registered consumer, nor a
+/// process that counts in it, in whichever container. Damaged and unfinished segments are removed as well, and those of
+/// other versions.
 ///
 /// A ring that took the place of one with messages of another type is one with it: in use as long as a consumer reads
 /// the older one, and removed together with it.

@@ -25,14 +25,14 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
-    /// Readable and writable by the group `gid` as well (0660). Whoever may write is trusted: see the module's
+    /// Readable and writable by the group `gid` as well (0660). A user who may write is trusted: see the module's
     /// documentation.
     pub fn group(mut self, gid: u32) -> Self {
         self.group = Some(gid);
         self
     }
 
-    /// Does not reserve the space. If it runs out later, whoever touches a page that does not exist gets SIGBUS.
+    /// Does not reserve the space. If it runs out later, a process that touches a page that does not exist gets SIGBUS.
     pub fn sparse(mut self, sparse: bool) -> Self {
         self.sparse = sparse;
         self

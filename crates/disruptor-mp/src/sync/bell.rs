@@ -118,7 +118,7 @@ impl Bell {
         Woken::Rung
     }
 
-    /// Sleeps until somebody rings at one of `bells`; at once if somebody rang there since its ticket was drawn.
+    /// Sleeps until one of `bells` is rung; at once if one was rung since its ticket was drawn.
     #[cfg(loom)]
     pub(crate) fn sleep_at_any(bells: &[(&Self, Ticket)]) {
         let sleeper = Arc::new(LoomSleeper::new());

@@ -152,8 +152,8 @@ impl Round {
             return None;
         }
         let still = self.parked.filter(|it| it.position == position && post.bell(position).is_silent_since(it.ticket));
-        // Announced and passed the barrier for this position before: whoever publishes sees it. Only otherwise do it
-        // (again).
+        // Announced and passed the barrier for this position before: a producer that publishes sees it. Only otherwise
+        // do it (again).
         let parked = still.unwrap_or_else(|| {
             let ticket = post.bell(position).announce();
             Parked { position, ticket, barrier: before_second_look(post.announce(position)) }

@@ -640,7 +640,7 @@ impl<F: Format> Peer<F> {
         self.news.front().is_some_and(|news| self.is_settled(news))
     }
 
-    /// Takes what nobody has been told yet, in its order. A return is told when the new process can be heard, which is
+    /// Takes what has not been told yet, in its order. A return is told when the new process can be heard, which is
     /// after the last message of the old; an end when it is known how, or has not become known for a while.
     pub(super) fn tell(&mut self) -> Option<Change> {
         if !self.is_settled(self.news.front()?) {

@@ -259,7 +259,7 @@ impl<F: Format> SchedulerEnd<F> {
         BorrowedProducer::new(self.broadcast_mut())
     }
 
-    /// The same, for this crate. Whoever sends says so by [`note_sent`](Self::note_sent).
+    /// The same, for this crate. The caller that sends says so by [`note_sent`](Self::note_sent).
     pub(crate) fn broadcast_mut(&mut self) -> &mut TransportProducer<F> {
         self.broadcast.as_mut().expect("a topology is open until it is closed, which takes it")
     }
@@ -446,7 +446,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// Closes the topology, as dropping it does, and says how each worker left. Gather what is still to be answered
-    /// first: nobody listens to the workers from now on.
+    /// first: no process listens to the workers from now on.
     pub fn close(mut self) -> Vec<Departure> {
         self.end()
     }

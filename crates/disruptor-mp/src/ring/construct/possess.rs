@@ -35,7 +35,7 @@ pub enum Existing {
     Refuse,
     /// Takes it over, or fails.
     TakeOver,
-    /// Replaces it, whoever lives in it.
+    /// Replaces it, also if consumers live in it.
     Replace,
 }
 
@@ -105,7 +105,8 @@ fn look<S: Carries>(request: &ProducerRequest) -> MultiProcessResult<Found> {
     let os = |source| MultiProcessError::Os { place: old.called(), call: "locking the producer's byte", source };
     let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
     step!(TakeOverLocked);
-    // Whoever closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by now.
+    // The process that closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by
+    // now.
     if !old.still_named().map_err(os)? {
         return Ok(Found::Nameless);
     }
@@ -305,7 +306,7 @@ fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Whoever it was may have gone between the two looks.
+    // That process may have gone between the two looks.
     segment.claim(PRODUCER_BYTE)
 }
 
@@ -328,7 +329,7 @@ fn in_use(segment: &Segment) -> MultiProcessError {
     MultiProcessError::InUse { place: segment.called(), pid: process.pid, state: process.observe().state }
 }
 
-/// Wakes whoever sleeps in a ring of whatever shape, which has been marked.
+/// Wakes all that sleep in a ring of whatever shape, which has been marked.
 fn wake_everybody(segment: &Segment) {
     if let Some(control) = control(segment) {
         control.readers.0.ring();

@@ -4,8 +4,8 @@
 //! both; the ring's producer reads them, and others may be refused meanwhile.
 //!
 //! The first word says who was refused and why, the second in which row of the ring's schema, and for whom that is
-//! true. Processes that are refused at once may leave the first word of one and the second of the other; whoever reads
-//! them compares whose each is. So nothing has to be locked, and a number of a stranger says nothing.
+//! true. Processes that are refused at once may leave the first word of one and the second of the other; a process that
+//! reads them compares whose each is. So nothing has to be locked, and a number of a stranger says nothing.
 
 use crate::step;
 use crate::sync::primitive::{AtomicU64, Ordering, Site, order};
@@ -17,7 +17,7 @@ pub(crate) struct RefusalWords<'a> {
 }
 
 impl RefusalWords<'_> {
-    /// Says both. Whoever dies between the two stores has said nothing: its row goes with no refusal.
+    /// Says both. A process that dies between the two stores has said nothing: its row goes with no refusal.
     pub(crate) fn store(&self, refusal: u64, row: u64) {
         self.row.store(row, Ordering::Relaxed);
         step!(RefusalRowStored);
