@@ -17,7 +17,7 @@ use crate::ring::ends::tap::Tap;
 use crate::ring::identity::ConsumerId;
 use crate::ring::memory::layout::{self, Carries, DEFAULT_MAX_CONSUMERS, Slots};
 use crate::ring::memory::mapped::Mapped;
-use crate::ring::protocol::form::{Form, SlotForm, Stamped};
+use crate::ring::protocol::form::{Dense, Form, SlotForm, Stamped};
 use crate::ring::protocol::join::StartAt;
 use crate::ring::selection::Selection;
 use crate::schema::Event;
@@ -189,6 +189,73 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     /// finds.
     pub fn new(place: impl Into<Place>, size: usize) -> Self {
         Self::of(place, size)
+    }
+
+    /// The same endpoint of a ring in [`Dense`] slots: events without stamps, for the highest rate. The ring says its
+    /// form, so each of its ends is built with this.
+    ///
+    /// ```
+    /// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = disruptor_mp::portable_shm_segment_name("doc");
+    /// let mut producer = build_shared_single_producer::<u64>(&name, 1024).dense().build_producer(|| 0)?;
+    /// // Usually in another process:
+    /// let mut consumer = attach_shared_consumer::<u64>(&name, 1024).dense().build_consumer()?;
+    ///
+    /// producer.publish_batch(100, |event, index| *event = index as u64)?; // visible at once
+    ///
+    /// let batch = consumer.next_batch(usize::MAX, Patience::Endless)?.expect("`Endless` ends with a batch or an error");
+    /// let (events, after_the_end_of_the_ring) = batch.as_slices();
+    /// assert_eq!(events.iter().sum::<u64>(), 4950);
+    /// assert!(after_the_end_of_the_ring.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn dense(self) -> SharedDisruptorBuilder<E, Dense> {
+        let Self {
+            place,
+            capacity,
+            record_bytes,
+            coordination,
+            discovery,
+            expected_consumers,
+            consumer_id,
+            rank,
+            content_tag,
+            start,
+            wait,
+            options,
+            existing,
+            process_core,
+            consumer_core,
+            keeps_place,
+            after,
+            ready,
+            carries: _,
+        } = self;
+        SharedDisruptorBuilder {
+            place,
+            capacity,
+            record_bytes,
+            coordination,
+            discovery,
+            expected_consumers,
+            consumer_id,
+            rank,
+            content_tag,
+            start,
+            wait,
+            options,
+            existing,
+            process_core,
+            consumer_core,
+            keeps_place,
+            after,
+            ready,
+            carries: PhantomData,
+        }
     }
 }
 

@@ -211,7 +211,7 @@ mod exports {
         DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX, RECORD_RING_BYTES_MIN, plan_records, record_ring_bytes,
     };
     pub use crate::ring::protocol::control::CONSUMER_ID_MAX_LEN;
-    pub use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped};
+    pub use crate::ring::protocol::form::{Dense, Form, Lines, SlotForm, Stamped};
     pub use crate::ring::protocol::held::HELD_MAX;
     pub use crate::ring::roster::ConsumerInfo;
     pub use crate::segment::{

@@ -35,7 +35,7 @@ steps! {
     // create
     ProducerLocked, SegmentReserved, SegmentWritten, SegmentReady, SegmentNamed,
     // publish; in the middle of a payload is the application, which the kill tests' own `fill` plays
-    StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, CursorStored, StoredNotWoken, LimitStored,
+    StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, WrittenStored, CursorStored, StoredNotWoken, LimitStored,
     GroupInvalidated, GroupWritten, InsideGroup, GroupStamped,
     SentinelLifted, WriterAnnounced,
     // publish a record
@@ -48,7 +48,7 @@ steps! {
     // be refused
     RefusalRowStored, RefusalStored,
     // take over, replace and close
-    TakeOverLocked, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, SecondNameGiven, ReplacementMade, ReplaceMarked, ReplaceWoken, ClosedStored,
+    TakeOverLocked, TakeOverWrittenStored, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, SecondNameGiven, ReplacementMade, ReplaceMarked, ReplaceWoken, ClosedStored,
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 

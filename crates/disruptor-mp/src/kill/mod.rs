@@ -25,9 +25,13 @@ mod victim;
 mod writer;
 
 use crate::step::Step;
-use crate::{CoordinationMode, GcOutcome, SharedDisruptorBuilder, Tap, WaitStrategy, build_shared_single_producer, gc};
+use crate::{
+    CoordinationMode, Dense, GcOutcome, SharedDisruptorBuilder, SlotForm, Stamped, Tap, WaitStrategy,
+    build_shared_single_producer, gc,
+};
 use event::Event;
 use std::fmt;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use survivor::Reader;
@@ -44,8 +48,38 @@ const TABLE_LEN: usize = 3;
 /// The id of a consumer that is to die, if it has one.
 const ID: &str = "victim";
 
+/// A form in which the ring of a scenario can be.
+trait InForm: SlotForm {
+    /// How a victim is told of it.
+    const NAME: &'static str;
+
+    /// How everybody asks for the ring, victims too.
+    fn ring(name: &str) -> SharedDisruptorBuilder<Event, Self>;
+}
+
+impl InForm for Stamped {
+    const NAME: &'static str = "stamped";
+
+    fn ring(name: &str) -> SharedDisruptorBuilder<Event> {
+        build_shared_single_producer(name, CAPACITY)
+            .enable_discovery(TABLE_LEN)
+            .with_coordination(CoordinationMode::Immediate)
+    }
+}
+
+impl InForm for Dense {
+    const NAME: &'static str = "dense";
+
+    fn ring(name: &str) -> SharedDisruptorBuilder<Event, Self> {
+        Stamped::ring(name).dense()
+    }
+}
+
 /// One way to die, and what it must look like from outside.
+#[derive(Clone, Copy)]
 struct Scenario {
+    /// The [name](InForm::NAME) of the form of its ring.
+    form: &'static str,
     step: Step,
     /// How often the victim passes the step before it dies there.
     passes: u32,
@@ -130,7 +164,8 @@ fn scenarios() -> Vec<Scenario> {
     use Step::*;
     use Visible::*;
     let (batch, id) = (BATCH, Some(ID));
-    let at = |step, passes, play| Scenario { step, passes, play };
+    let at = |step, passes, play| Scenario { form: Stamped::NAME, step, passes, play };
+    let dense = |step, passes, play| Scenario { form: Dense::NAME, step, passes, play };
     vec![
         at(ProducerLocked, 0, Creating { is_named: false }),
         at(SegmentReserved, 0, Creating { is_named: false }),
@@ -192,7 +227,44 @@ fn scenarios() -> Vec<Scenario> {
         at(WordCommitted, 60, PublishingRecords(Exactly(61))),
         at(CursorStored, 17, PublishingRecords(AtLeast(10))),
         at(LimitStored, 2, PublishingRecords(AtLeast(5))),
+        // Nothing is visible before the cursor, and after a batch everything at once.
+        dense(ClaimedStored, 0, Publishing(Publish, Exactly(0))),
+        dense(ClaimedStored, 9, Publishing(Publish, AtLeast(CAPACITY))),
+        dense(PayloadHalfWritten, 21, Publishing(Publish, Exactly(21))),
+        dense(PayloadWritten, 0, Publishing(Publish, Exactly(0))),
+        dense(PayloadWritten, 17, Publishing(Publish, Exactly(17))),
+        dense(WrittenStored, 2, Publishing(Publish, Exactly(2))),
+        dense(WrittenStored, 15, Publishing(Publish, Exactly(15))),
+        dense(CursorStored, 0, Publishing(Publish, Exactly(1))),
+        dense(CursorStored, 40, Publishing(Publish, Exactly(41))),
+        dense(PayloadHalfWritten, 9, Publishing(PublishBatches, Exactly(2 * batch))),
+        dense(InsideBatch, 22, Publishing(PublishBatches, Exactly(5 * batch))),
+        dense(BatchStamped, 6, Publishing(PublishBatches, Exactly(6 * batch))),
+        dense(WrittenStored, 3, Publishing(PublishBatches, Exactly(3 * batch))),
+        dense(CursorStored, 3, Publishing(PublishBatches, Exactly(4 * batch))),
+        dense(PayloadHalfWritten, 10, Publishing(PublishGroups, Exactly(2 * batch))),
+        dense(GroupWritten, 5, Publishing(PublishGroups, Exactly(5 * batch))),
+        dense(CursorStored, 0, Publishing(PublishGroups, Exactly(batch))),
+        dense(StoredNotWoken, 4, Publishing(PublishToSleepers, AtLeast(5))),
+        dense(LimitStored, 3, Publishing(Publish, AtLeast(CAPACITY))),
+        dense(LimitStored, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(SentinelLifted, 0, Publishing(PublishToBuffer, Exactly(BUFFER))),
+        dense(SentinelLifted, 0, Publishing(PublishToBuffer, Exactly(BUFFER))),
+        dense(ClosedStored, 0, Closing { role: Close, published: 5, name_stays: true }),
+        dense(ClosedStored, 0, Publishing(PublishAndPanic, Exactly(5))),
+        dense(TakeOverWrittenStored, 0, TakingOver(Publish)),
+        dense(TakeOverCursorStored, 0, TakingOver(Publish)),
+        dense(LimitStored, 0, TakingOver(PublishGroups)),
+        dense(TakeOverWoken, 0, TakingOver(Publish)),
+        dense(ReplaceMarked, 0, Replacing(Old::Marked)),
+        dense(SegmentNamed, 0, Replacing(Old::Renamed)),
+        dense(DeliveredStored, 5, Reading { role: Consume, position: 5, delivered: 6 }),
+        dense(GateStored, 11, Reading { role: Consume, position: 12, delivered: 12 }),
+        dense(DeliveredStored, 1, Reading { role: ConsumeBatches, position: 4, delivered: 8 }),
+        dense(ReleasedStored, 1, Holding { role: Hold, left: &[0, 1, 2, 3, 5, 7], delivered: 7 }),
+        dense(GateStored, 1, Holding { role: HoldOn, left: &[3, 5, 7], delivered: 7 }),
+        dense(JoinVisible, 0, Alone { role: Join, id, is_read: false }),
+        dense(RejoinDelivered, 0, Rejoining { redeliveries: 1 }),
         at(ClosedStored, 0, Closing { role: Close, published: 5, name_stays: true }),
         at(StoredNotWoken, 0, Closing { role: CloseUnused, published: 0, name_stays: true }),
         at(CloseWoken, 0, Closing { role: Close, published: 5, name_stays: true }),
@@ -353,32 +425,26 @@ impl Log {
     }
 }
 
-/// How everybody asks for the ring, victims too.
-fn ring(name: &str) -> SharedDisruptorBuilder<Event> {
-    build_shared_single_producer(name, CAPACITY)
-        .enable_discovery(TABLE_LEN)
-        .with_coordination(CoordinationMode::Immediate)
-}
-
 /// How those ask for the ring who say what its events carry.
 fn versioned(name: &str, version: u32) -> SharedDisruptorBuilder<Event> {
-    ring(name).with_content_tag(format!("event/{version}"))
+    Stamped::ring(name).with_content_tag(format!("event/{version}"))
 }
 
 /// The stage of one scenario: a name in shared memory that nothing of may be left.
-struct Stage {
+struct Stage<F> {
     name: String,
     shm: ShmGuard,
+    form: PhantomData<F>,
 }
 
-impl Stage {
+impl<F: InForm> Stage<F> {
     fn new() -> Self {
         let shm = ShmGuard::new();
-        Self { name: shm.name("k"), shm }
+        Self { name: shm.name("k"), shm, form: PhantomData }
     }
 
-    fn ring(&self) -> SharedDisruptorBuilder<Event> {
-        ring(&self.name)
+    fn ring(&self) -> SharedDisruptorBuilder<Event, F> {
+        F::ring(&self.name)
     }
 
     /// A reader that is yet to be told to begin.
@@ -386,12 +452,12 @@ impl Stage {
         Reader::start(self.ring().with_wait_strategy(wait).build_consumer().unwrap())
     }
 
-    fn tap(&self) -> Tap<Event> {
+    fn tap(&self) -> Tap<Event, F> {
         self.ring().build_tap().unwrap()
     }
 
     fn doomed(&self, scenario: &Scenario, role: Role, id: Option<&str>) -> Doomed {
-        Doomed::spawn(&self.name, role, id, scenario.step, scenario.passes)
+        Doomed::spawn::<F>(&self.name, role, id, scenario.step, scenario.passes)
     }
 
     /// Everybody has gone; a collector removes what is left.
@@ -402,30 +468,32 @@ impl Stage {
     }
 }
 
-fn play(scenario: &Scenario, log: &mut Log) {
+fn play<F: InForm>(scenario: &Scenario, log: &mut Log) {
     match scenario.play {
-        Play::Publishing(role, visible) => writer::publishing(scenario, role, visible, log),
+        Play::Publishing(role, visible) => writer::publishing::<F>(scenario, role, visible, log),
         Play::PublishingRecords(visible) => records::publishing(scenario, visible, log),
-        Play::Closing { role, published, name_stays } => writer::closing(scenario, role, published, name_stays, log),
-        Play::Creating { is_named } => writer::creating(scenario, is_named, log),
-        Play::TakingOver(first) => writer::taking_over(scenario, first, log),
-        Play::Replacing(old) => writer::replacing(scenario, old, log),
+        Play::Closing { role, published, name_stays } => {
+            writer::closing::<F>(scenario, role, published, name_stays, log)
+        }
+        Play::Creating { is_named } => writer::creating::<F>(scenario, is_named, log),
+        Play::TakingOver(first) => writer::taking_over::<F>(scenario, first, log),
+        Play::Replacing(old) => writer::replacing::<F>(scenario, old, log),
         Play::Upgrading { is_replaced } => upgrade::upgrading(scenario, is_replaced, log),
         Play::ComingOver => upgrade::coming_over(scenario, log),
-        Play::Reading { role, position, delivered } => reader::reading(scenario, role, position, delivered, log),
-        Play::ReadingNameless(role) => reader::reading_nameless(scenario, role, log),
-        Play::Collecting => writer::collecting(scenario, log),
-        Play::Clearing => writer::clearing(scenario, log),
-        Play::Holding { role, left, delivered } => reader::holding(scenario, role, left, delivered, log),
-        Play::JoiningAfterHolder => reader::joining_after_holder(scenario, log),
-        Play::Leaving(role) => reader::leaving(scenario, role, log),
+        Play::Reading { role, position, delivered } => reader::reading::<F>(scenario, role, position, delivered, log),
+        Play::ReadingNameless(role) => reader::reading_nameless::<F>(scenario, role, log),
+        Play::Collecting => writer::collecting::<F>(scenario, log),
+        Play::Clearing => writer::clearing::<F>(scenario, log),
+        Play::Holding { role, left, delivered } => reader::holding::<F>(scenario, role, left, delivered, log),
+        Play::JoiningAfterHolder => reader::joining_after_holder::<F>(scenario, log),
+        Play::Leaving(role) => reader::leaving::<F>(scenario, role, log),
         Play::GoingAlthoughRequired { role, is_counted } => {
-            reader::going_although_required(scenario, role, is_counted, log)
+            reader::going_although_required::<F>(scenario, role, is_counted, log)
         }
-        Play::Joining { id, is_kept } => reader::joining(scenario, id, is_kept, log),
-        Play::Alone { role, id, is_read } => reader::alone(scenario, role, id, is_read, log),
-        Play::BeingRefused { is_told } => reader::being_refused(scenario, is_told, log),
-        Play::Rejoining { redeliveries } => reader::rejoining(scenario, redeliveries, log),
+        Play::Joining { id, is_kept } => reader::joining::<F>(scenario, id, is_kept, log),
+        Play::Alone { role, id, is_read } => reader::alone::<F>(scenario, role, id, is_read, log),
+        Play::BeingRefused { is_told } => reader::being_refused::<F>(scenario, is_told, log),
+        Play::Rejoining { redeliveries } => reader::rejoining::<F>(scenario, redeliveries, log),
     }
 }
 
@@ -448,7 +516,12 @@ fn whoever_is_killed_wherever_the_others_go_on_or_are_told_and_nothing_is_left()
         }
         // A scenario takes a tenth of a second. A hang must say where it is.
         let _watchdog = Watchdog::new(Duration::from_secs(120), &what);
-        if catch_unwind(AssertUnwindSafe(|| play(scenario, &mut log))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| match scenario.form {
+            Dense::NAME => play::<Dense>(scenario, &mut log),
+            _ => play::<Stamped>(scenario, &mut log),
+        }))
+        .is_err()
+        {
             failed.push(what);
         }
     }
@@ -461,6 +534,6 @@ fn whoever_is_killed_wherever_the_others_go_on_or_are_told_and_nothing_is_left()
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {:?}, passed {} times before", self.play, self.step, self.passes)
+        write!(f, "{:?} at {:?}, passed {} times before, {}", self.play, self.step, self.passes, self.form)
     }
 }

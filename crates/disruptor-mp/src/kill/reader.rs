@@ -6,7 +6,7 @@
 use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Publisher, Reader, Waited, longest};
 use super::victim::{Doomed, Role};
-use super::{CAPACITY, ID, Log, Scenario, Stage, Tap, WaitStrategy};
+use super::{CAPACITY, ID, InForm, Log, Scenario, Stage, Tap, WaitStrategy};
 use crate::counters::ids::PRODUCER_PARK_COUNT;
 use crate::liveness::Ending;
 use crate::step::Step;
@@ -18,19 +18,19 @@ use testkit::watchdog::{PATIENCE, eventually};
 const PROGRESS: i64 = 3 * CAPACITY as i64;
 
 /// A producer that publishes without end, and those who read beside the victim.
-struct Company {
-    stage: Stage,
+struct Company<F: InForm> {
+    stage: Stage<F>,
     publisher: Option<Publisher>,
     other: Reader,
     onlooker: Onlooker,
-    eye: Tap<Event>,
+    eye: Tap<Event, F>,
 }
 
-impl Company {
+impl<F: InForm> Company<F> {
     /// Everybody is there; nothing is published yet. `meet` starts the victim meanwhile, if it is to be there from the
     /// beginning.
-    fn assemble<T>(meet: impl FnOnce(&Stage) -> T) -> (Self, T) {
-        let stage = Stage::new();
+    fn assemble<T>(meet: impl FnOnce(&Stage<F>) -> T) -> (Self, T) {
+        let stage = Stage::<F>::new();
         let producer = stage.ring().with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
         let other = stage.reader(WaitStrategy::Block);
         other.resume();
@@ -63,13 +63,13 @@ impl Company {
     }
 
     /// Joins under the victim's id.
-    fn successor(&self) -> SharedConsumer<Event> {
+    fn successor(&self) -> SharedConsumer<Event, F> {
         self.stage.ring().with_consumer_id(ID).with_wait_strategy(WaitStrategy::Block).build_consumer().unwrap()
     }
 
     /// The ring goes on with `successor`, which has read up to its position, and is closed. Everybody has seen all that
     /// is theirs. Returns the calls of the producer that waited.
-    fn finish(mut self, successor: SharedConsumer<Event>) -> Vec<Waited> {
+    fn finish(mut self, successor: SharedConsumer<Event, F>) -> Vec<Waited> {
         let start = successor.current_sequence() + 1;
         let successor = Reader::start(successor);
         successor.resume();
@@ -89,13 +89,13 @@ impl Company {
 }
 
 /// The victim dies among the company, whose ring it holds up if it is to read from it.
-fn die_reading(scenario: &Scenario, role: Role, id: Option<&str>, log: &mut Log) -> (Company, Instant) {
+fn die_reading<F: InForm>(scenario: &Scenario, role: Role, id: Option<&str>, log: &mut Log) -> (Company<F>, Instant) {
     let sleeps_first = scenario.step == Step::ReaderAnnounced;
     let mut watch = None;
     let (company, mut doomed) = Company::assemble(|stage| {
         let mut doomed = stage.doomed(scenario, role, id);
         let name = id.map_or_else(|| nameless(stage), str::to_owned);
-        watch = Some(LockWatch::on_consumer(&stage.name, &name));
+        watch = Some(LockWatch::on_consumer::<F>(&stage.name, &name));
         if sleeps_first {
             // There must be nothing to read, or it would not.
             doomed.go();
@@ -113,12 +113,12 @@ fn die_reading(scenario: &Scenario, role: Role, id: Option<&str>, log: &mut Log)
 }
 
 /// The id that the victim's consumer was given: that of the one who joined last.
-fn nameless(stage: &Stage) -> String {
+fn nameless<F: InForm>(stage: &Stage<F>) -> String {
     stage.tap().consumers().last().expect("the victim has joined").id.clone()
 }
 
-pub(super) fn reading(scenario: &Scenario, role: Role, position: i64, delivered: i64, log: &mut Log) {
-    let (company, alive) = die_reading(scenario, role, Some(ID), log);
+pub(super) fn reading<F: InForm>(scenario: &Scenario, role: Role, position: i64, delivered: i64, log: &mut Log) {
+    let (company, alive) = die_reading::<F>(scenario, role, Some(ID), log);
     let death = company.publisher().death();
     let how = if role == Role::Panic { Ending::Panicked } else { Ending::Killed };
     assert_eq!((death.id.as_str(), death.how), (ID, how));
@@ -130,7 +130,12 @@ pub(super) fn reading(scenario: &Scenario, role: Role, position: i64, delivered:
 
 /// Comes back under the victim's id: from `position` on, everything before `delivered` is marked, the first event with
 /// `redeliveries`.
-fn come_back(company: &Company, position: i64, delivered: i64, redeliveries: u32) -> SharedConsumer<Event> {
+fn come_back<F: InForm>(
+    company: &Company<F>,
+    position: i64,
+    delivered: i64,
+    redeliveries: u32,
+) -> SharedConsumer<Event, F> {
     let mut successor = company.successor();
     assert!(successor.has_rejoined());
     // The ring is full from the position on.
@@ -145,8 +150,8 @@ fn come_back(company: &Company, position: i64, delivered: i64, redeliveries: u32
     successor
 }
 
-pub(super) fn holding(scenario: &Scenario, role: Role, left: &[i64], delivered: i64, log: &mut Log) {
-    let (company, alive) = die_reading(scenario, role, Some(ID), log);
+pub(super) fn holding<F: InForm>(scenario: &Scenario, role: Role, left: &[i64], delivered: i64, log: &mut Log) {
+    let (company, alive) = die_reading::<F>(scenario, role, Some(ID), log);
     let death = company.publisher().death();
     let how = if scenario.step == Step::EndingStored { Ending::Dropped } else { Ending::Killed };
     assert_eq!((death.id.as_str(), death.how), (ID, how));
@@ -162,8 +167,8 @@ pub(super) fn holding(scenario: &Scenario, role: Role, left: &[i64], delivered: 
     company.finish(successor);
 }
 
-pub(super) fn joining_after_holder(scenario: &Scenario, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn joining_after_holder<F: InForm>(scenario: &Scenario, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let mut producer = stage.ring().build_producer(Event::blank).unwrap();
     for sequence in 0..6 {
         producer.try_publish(|event| event.fill(sequence)).unwrap();
@@ -188,13 +193,13 @@ pub(super) fn joining_after_holder(scenario: &Scenario, log: &mut Log) {
     stage.strike();
 }
 
-pub(super) fn reading_nameless(scenario: &Scenario, role: Role, log: &mut Log) {
-    let (company, alive) = die_reading(scenario, role, None, log);
+pub(super) fn reading_nameless<F: InForm>(scenario: &Scenario, role: Role, log: &mut Log) {
+    let (company, alive) = die_reading::<F>(scenario, role, None, log);
     go_on(company, alive, log);
 }
 
 /// The producer goes on; the id is free, for a new start.
-fn go_on(company: Company, alive: Instant, log: &mut Log) {
+fn go_on<F: InForm>(company: Company<F>, alive: Instant, log: &mut Log) {
     company.wait_for_progress();
     let dead = Instant::now();
     let successor = company.successor();
@@ -204,21 +209,21 @@ fn go_on(company: Company, alive: Instant, log: &mut Log) {
     }
 }
 
-pub(super) fn leaving(scenario: &Scenario, role: Role, log: &mut Log) {
-    let (company, alive) = die_reading(scenario, role, Some(ID), log);
+pub(super) fn leaving<F: InForm>(scenario: &Scenario, role: Role, log: &mut Log) {
+    let (company, alive) = die_reading::<F>(scenario, role, Some(ID), log);
     go_on(company, alive, log);
 }
 
 /// The victim is required, and another consumer is not. Nobody may be told that it succeeded once the victim is known
 /// to have gone.
-pub(super) fn going_although_required(scenario: &Scenario, role: Role, is_counted: bool, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn going_although_required<F: InForm>(scenario: &Scenario, role: Role, is_counted: bool, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let mut producer = stage.ring().build_producer(Event::blank).unwrap();
     producer.enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new([ID])).unwrap();
     let mut doomed = stage.doomed(scenario, role, Some(ID));
     let other = stage.reader(WaitStrategy::Block);
     other.resume();
-    let publish = |producer: &mut SharedProducer<Event>| {
+    let publish = |producer: &mut SharedProducer<Event, F>| {
         let sequence = producer.last_published_sequence() + 1;
         producer.publish_managed(|event| event.fill(sequence))
     };
@@ -257,8 +262,8 @@ pub(super) fn going_although_required(scenario: &Scenario, role: Role, is_counte
     stage.strike();
 }
 
-pub(super) fn joining(scenario: &Scenario, id: Option<&str>, is_kept: bool, log: &mut Log) {
-    let (company, mut doomed) = Company::assemble(|stage| stage.doomed(scenario, Role::Join, id));
+pub(super) fn joining<F: InForm>(scenario: &Scenario, id: Option<&str>, is_kept: bool, log: &mut Log) {
+    let (company, mut doomed) = Company::<F>::assemble(|stage| stage.doomed(scenario, Role::Join, id));
     company.wait_for_progress();
     let alive = Instant::now();
     doomed.go();
@@ -276,10 +281,10 @@ pub(super) fn joining(scenario: &Scenario, id: Option<&str>, is_kept: bool, log:
     company.finish(successor);
 }
 
-pub(super) fn alone(scenario: &Scenario, role: Role, id: Option<&str>, is_read: bool, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn alone<F: InForm>(scenario: &Scenario, role: Role, id: Option<&str>, is_read: bool, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let mut producer = stage.ring().build_producer(Event::blank).unwrap();
-    let publish = |producer: &mut SharedProducer<Event>, count| {
+    let publish = |producer: &mut SharedProducer<Event, F>, count| {
         for _ in 0..count {
             let sequence = producer.last_published_sequence() + 1;
             producer.try_publish(|event| event.fill(sequence)).unwrap();
@@ -302,11 +307,11 @@ pub(super) fn alone(scenario: &Scenario, role: Role, id: Option<&str>, is_read: 
     stage.strike();
 }
 
-pub(super) fn rejoining(scenario: &Scenario, redeliveries: u32, log: &mut Log) {
-    let first = Scenario { step: Step::DeliveredStored, passes: 2, play: scenario.play };
-    let (company, alive) = die_reading(&first, Role::Consume, Some(ID), log);
+pub(super) fn rejoining<F: InForm>(scenario: &Scenario, redeliveries: u32, log: &mut Log) {
+    let first = Scenario { step: Step::DeliveredStored, passes: 2, ..*scenario };
+    let (company, alive) = die_reading::<F>(&first, Role::Consume, Some(ID), log);
     log.waited(company.publisher().death().waited.after(alive));
-    let mut doomed = Doomed::spawn(&company.stage.name, Role::Join, Some(ID), scenario.step, scenario.passes);
+    let mut doomed = Doomed::spawn::<F>(&company.stage.name, Role::Join, Some(ID), scenario.step, scenario.passes);
     let alive = Instant::now();
     doomed.go();
     doomed.wait_dead();

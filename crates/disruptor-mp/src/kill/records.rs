@@ -5,7 +5,7 @@
 
 use super::survivor::LockWatch;
 use super::victim::{Doomed, Role};
-use super::{Log, Scenario, Stage, Visible, WaitStrategy};
+use super::{Log, Scenario, Stage, Stamped, Visible, WaitStrategy};
 use crate::step;
 use crate::{ConsumeError, Patience, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder};
 
@@ -88,7 +88,7 @@ fn watch_by_tap(tap: &mut RecordTap, author: impl Fn(i64) -> u64) {
 }
 
 pub(super) fn publishing(scenario: &Scenario, visible: Visible, log: &mut Log) {
-    let stage = Stage::new();
+    let stage = Stage::<Stamped>::new();
     let mut doomed: Doomed = stage.doomed(scenario, Role::PublishRecords, None);
     let mut consumer = ring(&stage.name).build_record_consumer().unwrap();
     let mut tap = ring(&stage.name).build_tap().unwrap();

@@ -4,13 +4,14 @@
 //! **Lives here:** [`Reader`], [`Publisher`], [`Onlooker`], [`LockWatch`]. **Builds on:** the public interface, and the
 //! segment's locks. **May touch it:** the plays.
 
+use super::InForm;
 use super::event::{Event, Seen};
 use crate::liveness::Ending;
 use crate::ring::membership::{PRODUCER_BYTE, entry_byte};
 use crate::ring::memory::layout::Slots;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::roster;
-use crate::segment::{Access, Kind, Place, Segment};
+use crate::segment::{Access, Place, Segment};
 use crate::{ConsumeError, PublishError, SharedConsumer, SharedProducer, Tap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -74,7 +75,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn start(mut consumer: SharedConsumer<Event>) -> Self {
+    pub(super) fn start<F: InForm>(mut consumer: SharedConsumer<Event, F>) -> Self {
         let (resume, resumed) = channel();
         let (report, ends) = channel();
         let thread = std::thread::spawn(move || {
@@ -133,7 +134,7 @@ pub(super) struct Onlooker {
 }
 
 impl Onlooker {
-    pub(super) fn start(mut tap: Tap<Event>) -> Self {
+    pub(super) fn start<F: InForm>(mut tap: Tap<Event, F>) -> Self {
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || {
             let mut history = Vec::new();
@@ -183,7 +184,7 @@ pub(super) struct Published {
 }
 
 impl Publisher {
-    pub(super) fn start(mut producer: SharedProducer<Event>) -> Self {
+    pub(super) fn start<F: InForm>(mut producer: SharedProducer<Event, F>) -> Self {
         let (resume, resumed) = channel();
         let (stop, stopped) = channel::<()>();
         let (report, deaths) = channel();
@@ -242,8 +243,8 @@ impl LockWatch {
     }
 
     /// Watches the lock of the consumer called `id`, which is held.
-    pub(super) fn on_consumer(name: &str, id: &str) -> Self {
-        let memory = Mapped::<Slots<Event>>::new(Arc::new(open(name)));
+    pub(super) fn on_consumer<F: InForm>(name: &str, id: &str) -> Self {
+        let memory = Mapped::<Slots<Event, F>>::new(Arc::new(open(name)));
         let index = roster::find(&memory, id).expect("the consumer is registered");
         Self::start(open(name), entry_byte(index))
     }
@@ -272,6 +273,5 @@ impl LockWatch {
 }
 
 fn open(name: &str) -> Segment {
-    let open = |kind| Segment::open(&Place::from(name), kind, Access::ReadOnly);
-    open(Kind::Ring).or_else(|_| open(Kind::Records)).unwrap()
+    Segment::open_ring(&Place::from(name), Access::ReadOnly).unwrap()
 }

@@ -5,7 +5,7 @@
 
 use super::event::{Event, Seen};
 use super::victim::{Doomed, Role};
-use super::{ID, Log, Scenario, Stage, versioned};
+use super::{ID, Log, Scenario, Stage, Stamped, versioned};
 use crate::step::Step;
 use crate::{ConsumeError, Origin, SharedConsumer, SharedProducer};
 
@@ -15,13 +15,13 @@ const LAST: i64 = 3;
 
 /// A consumer that reads on from ring to ring.
 struct Traveller<'a> {
-    stage: &'a Stage,
+    stage: &'a Stage<Stamped>,
     id: &'static str,
     consumer: Option<SharedConsumer<Event>>,
 }
 
 impl<'a> Traveller<'a> {
-    fn new(stage: &'a Stage, id: &'static str) -> Self {
+    fn new(stage: &'a Stage<Stamped>, id: &'static str) -> Self {
         Self { stage, id, consumer: None }
     }
 
@@ -58,8 +58,9 @@ fn events(author: u64, from: i64, to: i64) -> impl Iterator<Item = Seen> {
 }
 
 /// A ring of the first version, whose producer has died, and who that was.
-fn first_ring(stage: &Stage, log: &mut Log, readers: &mut [(&mut Traveller<'_>, i64)]) -> u64 {
-    let mut first = Doomed::spawn(&stage.name, Role::PublishFirst, None, Step::CursorStored, FIRST as u32 - 1);
+fn first_ring(stage: &Stage<Stamped>, log: &mut Log, readers: &mut [(&mut Traveller<'_>, i64)]) -> u64 {
+    let mut first =
+        Doomed::spawn::<Stamped>(&stage.name, Role::PublishFirst, None, Step::CursorStored, FIRST as u32 - 1);
     for (reader, _) in readers.iter_mut() {
         reader.consumer = Some(stage.ring().with_consumer_id(reader.id).keep_place().build_consumer().unwrap());
     }
@@ -76,7 +77,7 @@ fn first_ring(stage: &Stage, log: &mut Log, readers: &mut [(&mut Traveller<'_>, 
 /// loses an event.
 pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     for next in [1, 2, 3] {
-        let stage = Stage::new();
+        let stage = Stage::<Stamped>::new();
         let (mut alive, mut kept) = (Traveller::new(&stage, "alive"), Traveller::new(&stage, "kept"));
         let author = first_ring(&stage, log, &mut [(&mut alive, 2), (&mut kept, 1)]);
         kept.consumer = None;
@@ -105,7 +106,7 @@ pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
 /// A consumer that has read the first ring to its end dies coming over to the second. It comes back, gets everything,
 /// and nothing is left of the first ring.
 pub(super) fn coming_over(scenario: &Scenario, log: &mut Log) {
-    let stage = Stage::new();
+    let stage = Stage::<Stamped>::new();
     let mut reader = Traveller::new(&stage, ID);
     first_ring(&stage, log, &mut [(&mut reader, FIRST)]);
     let mut producer = versioned(&stage.name, 2).build_producer(Event::blank).unwrap();

@@ -4,7 +4,7 @@
 //! `testkit`, `step`. **May touch it:** the plays.
 
 use super::event::Event;
-use super::{ring, versioned};
+use super::{Dense, InForm, Stamped, versioned};
 use crate::ring::ends::producer_face::HasProducer;
 use crate::step::Step;
 use crate::{CoordinationMode, Patience, SharedConsumer, SharedProducer, WaitStrategy};
@@ -13,9 +13,10 @@ use std::time::Duration;
 use testkit::process::{self, Respawn, Victim, is_victim, say};
 use testkit::{Signal, test_name, watchdog::PATIENCE};
 
-/// The environment variables that tell a victim its ring and its consumer id.
+/// The environment variables that tell a victim its ring, its consumer id and the form of the ring.
 const RING: &str = "KILL_TEST_RING";
 const ID: &str = "KILL_TEST_ID";
+const FORM: &str = "KILL_TEST_FORM";
 
 /// How many events one batch has.
 pub(super) const BATCH: usize = 4;
@@ -113,8 +114,12 @@ pub(super) struct Doomed(Victim);
 
 impl Doomed {
     /// Starts a victim that ends itself when it passes `step` for the time after `passes`, and waits until it is ready.
-    pub(super) fn spawn(name: &str, role: Role, id: Option<&str>, step: Step, passes: u32) -> Self {
-        let mut respawn = Respawn::test(test_name!(victim)).role(format!("{role:?}")).env(RING, name).piped_stdin();
+    pub(super) fn spawn<F: InForm>(name: &str, role: Role, id: Option<&str>, step: Step, passes: u32) -> Self {
+        let mut respawn = Respawn::test(test_name!(victim))
+            .role(format!("{role:?}"))
+            .env(RING, name)
+            .env(FORM, F::NAME)
+            .piped_stdin();
         respawn = respawn.env("MYELON_TEST_STEP", format!("{step:?}:{passes}"));
         if let Some(id) = id {
             respawn = respawn.env(ID, id);
@@ -150,7 +155,10 @@ fn victim() {
     let role = process::role().expect("a victim has a role");
     let role = Role::ALL.into_iter().find(|known| format!("{known:?}") == role).expect("a known role");
     let name = std::env::var(RING).expect("a victim has a ring");
-    perform(role, &name);
+    match std::env::var(FORM).as_deref() {
+        Ok(Dense::NAME) => perform::<Dense>(role, &name),
+        _ => perform::<Stamped>(role, &name),
+    }
     panic!("survived its step");
 }
 
@@ -162,20 +170,20 @@ fn ready() {
     assert_eq!(line, "GO\n");
 }
 
-fn perform(role: Role, name: &str) {
-    let build = || ring(name).with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
+fn perform<F: InForm>(role: Role, name: &str) {
+    let build = || F::ring(name).with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
     match role {
         Role::Create => {
             ready();
-            drop(ring(name).create().build_producer(Event::blank));
+            drop(F::ring(name).create().build_producer(Event::blank));
         }
         Role::TakeOver => {
             ready();
-            drop(ring(name).take_over().build_producer(Event::blank));
+            drop(F::ring(name).take_over().build_producer(Event::blank));
         }
         Role::Replace => {
             ready();
-            drop(ring(name).replace().build_producer(Event::blank));
+            drop(F::ring(name).replace().build_producer(Event::blank));
         }
         Role::Collect => {
             ready();
@@ -200,7 +208,7 @@ fn perform(role: Role, name: &str) {
         }),
         Role::PublishToBuffer => {
             let buffer = CoordinationMode::BufferUntilConsumers { max_buffer: BUFFER };
-            let builder = ring(name).with_coordination(buffer).with_expected_consumers(2);
+            let builder = F::ring(name).with_coordination(buffer).with_expected_consumers(2);
             publish(builder.with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap(), |_, _| ());
         }
         Role::PublishBatches => {
@@ -243,24 +251,24 @@ fn perform(role: Role, name: &str) {
             producer.close();
         }
         Role::Consume => {
-            let mut consumer = join(name);
+            let mut consumer = join::<F>(name);
             ready();
             loop {
                 drop(consumer.consume_next_leased().unwrap());
             }
         }
         Role::ConsumeBatches => {
-            let mut consumer = join(name);
+            let mut consumer = join::<F>(name);
             ready();
             loop {
                 drop(consumer.consume_batch_leased(BATCH, None).unwrap());
             }
         }
         Role::Hold | Role::HoldOn => {
-            let mut consumer = join(name);
+            let mut consumer = join::<F>(name);
             consumer.keep_place();
             ready();
-            let take = |consumer: &mut SharedConsumer<Event>| consumer.next_held(Patience::Endless).unwrap();
+            let take = |consumer: &mut SharedConsumer<Event, F>| consumer.next_held(Patience::Endless).unwrap();
             let mut held: Vec<_> = (0..6).map(|_| take(&mut consumer)).collect();
             drop(consumer.consume_next_leased().unwrap());
             let _consumer = (role == Role::Hold).then_some(consumer);
@@ -269,19 +277,19 @@ fn perform(role: Role, name: &str) {
             }
         }
         Role::Leave => {
-            let mut consumer = join(name);
+            let mut consumer = join::<F>(name);
             ready();
             for _ in 0..3 {
                 drop(consumer.consume_next_leased().unwrap());
             }
         }
         Role::LeaveUnread => {
-            let consumer = join(name);
+            let consumer = join::<F>(name);
             ready();
             drop(consumer);
         }
         Role::Panic => {
-            let mut consumer = join(name);
+            let mut consumer = join::<F>(name);
             ready();
             for _ in 0..3 {
                 drop(consumer.consume_next_leased().unwrap());
@@ -299,12 +307,12 @@ fn perform(role: Role, name: &str) {
         }
         Role::Join => {
             ready();
-            drop(join(name));
+            drop(join::<F>(name));
         }
     }
 }
 
-fn publish(mut producer: SharedProducer<Event>, pause: impl Fn(&SharedProducer<Event>, i64)) {
+fn publish<F: InForm>(mut producer: SharedProducer<Event, F>, pause: impl Fn(&SharedProducer<Event, F>, i64)) {
     ready();
     loop {
         let sequence = producer.last_published_sequence() + 1;
@@ -313,8 +321,8 @@ fn publish(mut producer: SharedProducer<Event>, pause: impl Fn(&SharedProducer<E
     }
 }
 
-fn join(name: &str) -> SharedConsumer<Event> {
-    let builder = ring(name).with_wait_strategy(WaitStrategy::Block);
+fn join<F: InForm>(name: &str) -> SharedConsumer<Event, F> {
+    let builder = F::ring(name).with_wait_strategy(WaitStrategy::Block);
     match std::env::var(ID) {
         Ok(id) => builder.with_consumer_id(id),
         Err(_) => builder,

@@ -6,7 +6,7 @@
 use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Reader, longest};
 use super::victim::{BATCH, Doomed, Role};
-use super::{Log, Old, Scenario, Stage, Visible, WaitStrategy};
+use super::{InForm, Log, Old, Scenario, Stage, Visible, WaitStrategy};
 use crate::step::Step;
 use crate::{ConsumeError, GcOutcome, MultiProcessError, Origin, SharedProducer, gc};
 use std::time::Instant;
@@ -21,7 +21,7 @@ struct Audience {
 }
 
 impl Audience {
-    fn attach(stage: &Stage) -> Self {
+    fn attach<F: InForm>(stage: &Stage<F>) -> Self {
         let readers = [WaitStrategy::Block, WaitStrategy::SpinThenYield { spins: 1000 }].map(|wait| stage.reader(wait));
         Self { readers, onlooker: Onlooker::start(stage.tap()) }
     }
@@ -67,7 +67,7 @@ impl Audience {
     }
 }
 
-fn publish(producer: &mut SharedProducer<Event>, count: usize) {
+fn publish<F: InForm>(producer: &mut SharedProducer<Event, F>, count: usize) {
     for _ in 0..count {
         let sequence = producer.last_published_sequence() + 1;
         producer.publish(|event| event.fill(sequence)).unwrap();
@@ -80,7 +80,7 @@ fn us() -> u64 {
 
 /// A producer that finds a live audience goes on behind `visible` events, by `author`; everybody sees one history to
 /// the end.
-fn carry_on(stage: Stage, audience: Audience, author: u64, visible: usize) {
+fn carry_on<F: InForm>(stage: Stage<F>, audience: Audience, author: u64, visible: usize) {
     let mut next = stage.ring().build_producer(Event::blank).unwrap();
     assert_eq!((next.origin(), next.last_published_sequence() + 1), (Origin::TookOver, visible as i64));
     // One who joins now has no part in what was before.
@@ -99,7 +99,7 @@ fn carry_on(stage: Stage, audience: Audience, author: u64, visible: usize) {
 }
 
 /// The ring begins anew, with `origin`; whoever joins reads what is published.
-fn begin_anew(stage: &Stage, origin: Origin) {
+fn begin_anew<F: InForm>(stage: &Stage<F>, origin: Origin) {
     let mut next = stage.ring().build_producer(Event::blank).unwrap();
     assert_eq!(next.origin(), origin);
     let reader = stage.reader(WaitStrategy::Block);
@@ -109,8 +109,8 @@ fn begin_anew(stage: &Stage, origin: Origin) {
     assert_eq!((reader.end().end, reader.finish().len()), (End::Closed, AFTERWARDS));
 }
 
-pub(super) fn publishing(scenario: &Scenario, role: Role, visible: Visible, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn publishing<F: InForm>(scenario: &Scenario, role: Role, visible: Visible, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let mut doomed = stage.doomed(scenario, role, None);
     let audience = Audience::attach(&stage);
     // It looks at nothing before the victim is dead: at event 0, in whose slot the victim may have died at the end of a
@@ -133,11 +133,17 @@ pub(super) fn publishing(scenario: &Scenario, role: Role, visible: Visible, log:
         Visible::AtLeast(count) => assert!(read >= count, "{read} events of {count}"),
     }
     assert!(Onlooker::start(late_tap).finish().iter().all(|event| event.sequence < read as i64));
-    carry_on(stage, audience, doomed.author(), read);
+    // Complete, and not shown to any reader: the next producer does.
+    let unshown = match (scenario.step, role) {
+        (Step::WrittenStored, Role::Publish) => 1,
+        (Step::WrittenStored, _) => BATCH,
+        _ => 0,
+    };
+    carry_on(stage, audience, doomed.author(), read + unshown);
 }
 
-pub(super) fn closing(scenario: &Scenario, role: Role, published: usize, name_stays: bool, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn closing<F: InForm>(scenario: &Scenario, role: Role, published: usize, name_stays: bool, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let mut doomed = stage.doomed(scenario, role, None);
     let audience = Audience::attach(&stage);
     let watch = LockWatch::on_producer(&stage.name);
@@ -160,9 +166,9 @@ pub(super) fn closing(scenario: &Scenario, role: Role, published: usize, name_st
     stage.strike();
 }
 
-pub(super) fn creating(scenario: &Scenario, is_named: bool, log: &mut Log) {
+pub(super) fn creating<F: InForm>(scenario: &Scenario, is_named: bool, log: &mut Log) {
     let die = |log: &mut Log| {
-        let stage = Stage::new();
+        let stage = Stage::<F>::new();
         let mut doomed = stage.doomed(scenario, Role::Create, None);
         doomed.go();
         doomed.wait_dead();
@@ -194,14 +200,16 @@ pub(super) fn creating(scenario: &Scenario, is_named: bool, log: &mut Log) {
 }
 
 /// A ring whose producer died, and the audience that it leaves; whose events they have read, and how many. It died with
-/// the cursor behind the last event, or, if it published groups, with stamps of the fourth behind the end.
-fn orphaned(stage: &Stage, role: Role, log: &mut Log) -> (Audience, u64, usize) {
+/// the cursor behind the last event where stamps tell, or, if it published groups, in the fourth.
+fn orphaned<F: InForm>(stage: &Stage<F>, role: Role, log: &mut Log) -> (Audience, u64, usize) {
     let (step, passes, visible) = match role {
+        Role::PublishGroups if F::CURSOR_TELLS => (Step::GroupWritten, 3, 3 * BATCH),
         Role::PublishGroups => (Step::InsideGroup, 10, 3 * BATCH),
         Role::PublishAndPanic => (Step::ClosedStored, 0, 5),
+        _ if F::CURSOR_TELLS => (Step::CursorStored, 12, 13),
         _ => (Step::StampStored, 12, 13),
     };
-    let mut doomed = Doomed::spawn(&stage.name, role, None, step, passes);
+    let mut doomed = Doomed::spawn::<F>(&stage.name, role, None, step, passes);
     let audience = Audience::attach(stage);
     let watch = LockWatch::on_producer(&stage.name);
     audience.resume();
@@ -214,7 +222,7 @@ fn orphaned(stage: &Stage, role: Role, log: &mut Log) -> (Audience, u64, usize) 
 }
 
 /// Starts the second victim and lets it die; the last moment at which it certainly lived.
-fn second_death(stage: &Stage, scenario: &Scenario, role: Role, log: &mut Log) -> Instant {
+fn second_death<F: InForm>(stage: &Stage<F>, scenario: &Scenario, role: Role, log: &mut Log) -> Instant {
     let mut doomed = stage.doomed(scenario, role, None);
     let alive = Instant::now();
     doomed.go();
@@ -223,8 +231,8 @@ fn second_death(stage: &Stage, scenario: &Scenario, role: Role, log: &mut Log) -
     alive
 }
 
-pub(super) fn taking_over(scenario: &Scenario, first: Role, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn taking_over<F: InForm>(scenario: &Scenario, first: Role, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let (audience, author, read) = orphaned(&stage, first, log);
     let alive = second_death(&stage, scenario, Role::TakeOver, log);
     let cursor = stage.tap().producer_sequence() + 1;
@@ -234,8 +242,8 @@ pub(super) fn taking_over(scenario: &Scenario, first: Role, log: &mut Log) {
     carry_on(stage, audience, author, read);
 }
 
-pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn replacing<F: InForm>(scenario: &Scenario, old: Old, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let (audience, author, read) = orphaned(&stage, Role::Publish, log);
     let mut tap = stage.tap();
     let alive = second_death(&stage, scenario, Role::Replace, log);
@@ -260,9 +268,9 @@ pub(super) fn replacing(scenario: &Scenario, old: Old, log: &mut Log) {
     stage.strike();
 }
 
-pub(super) fn clearing(scenario: &Scenario, log: &mut Log) {
-    let stage = Stage::new();
-    let mut first = Doomed::spawn(&stage.name, Role::PublishRecords, None, Step::WordCommitted, 0);
+pub(super) fn clearing<F: InForm>(scenario: &Scenario, log: &mut Log) {
+    let stage = Stage::<F>::new();
+    let mut first = Doomed::spawn::<F>(&stage.name, Role::PublishRecords, None, Step::WordCommitted, 0);
     first.go();
     first.wait_dead();
     log.killed();
@@ -273,10 +281,10 @@ pub(super) fn clearing(scenario: &Scenario, log: &mut Log) {
     stage.strike();
 }
 
-pub(super) fn collecting(scenario: &Scenario, log: &mut Log) {
+pub(super) fn collecting<F: InForm>(scenario: &Scenario, log: &mut Log) {
     let die = |log: &mut Log| {
-        let stage = Stage::new();
-        let mut creator = Doomed::spawn(&stage.name, Role::Create, None, Step::SegmentNamed, 0);
+        let stage = Stage::<F>::new();
+        let mut creator = Doomed::spawn::<F>(&stage.name, Role::Create, None, Step::SegmentNamed, 0);
         creator.go();
         creator.wait_dead();
         log.killed();

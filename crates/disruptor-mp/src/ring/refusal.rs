@@ -30,7 +30,7 @@ use crate::ring::protocol::control::{Control, Entry};
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::refused::RefusalWords;
 use crate::schema::{MessageSchema, Numbered, Schema, SchemaDifference};
-use crate::segment::{Access, Kind, OpenError, Place, Segment};
+use crate::segment::{Access, OpenError, Place, Segment};
 use crate::sync::primitive::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -258,11 +258,7 @@ pub fn leave_refusal(
     reason: impl Into<RefusalReason>,
 ) -> MultiProcessResult<ProcessIdentity> {
     let place = place.into();
-    let open = |kind| Segment::open(&place, kind, Access::ReadWrite);
-    let segment = match open(Kind::Ring) {
-        Err(OpenError::WrongKind { found: Kind::Records, .. }) => open(Kind::Records),
-        other => other,
-    };
+    let segment = Segment::open_ring(&place, Access::ReadWrite);
     leave_in(Arc::new(segment.map_err(|error| MultiProcessError::from_open(&place, error))?), rank, reason.into())
 }
 

@@ -30,9 +30,9 @@ pub(crate) enum End {
 impl Words {
     /// Maps the ring, or the cursor, at `place` read-only.
     pub(crate) fn open(place: &Place) -> MultiProcessResult<Self> {
-        let segment = match Segment::open(place, Kind::Ring, Access::ReadOnly) {
-            Err(OpenError::WrongKind { found: found @ (Kind::Cursor | Kind::Records), .. }) => {
-                Segment::open(place, found, Access::ReadOnly)
+        let segment = match Segment::open_ring(place, Access::ReadOnly) {
+            Err(OpenError::WrongKind { found: Kind::Cursor, .. }) => {
+                Segment::open(place, Kind::Cursor, Access::ReadOnly)
             }
             other => other,
         };
@@ -41,12 +41,7 @@ impl Words {
 
     /// Maps the ring at `place` read-only.
     pub(crate) fn open_ring(place: &Place) -> MultiProcessResult<Self> {
-        let segment = match Segment::open(place, Kind::Ring, Access::ReadOnly) {
-            Err(OpenError::WrongKind { found: Kind::Records, .. }) => {
-                Segment::open(place, Kind::Records, Access::ReadOnly)
-            }
-            other => other,
-        };
+        let segment = Segment::open_ring(place, Access::ReadOnly);
         Self::new(Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?))
     }
 

@@ -32,7 +32,7 @@ pub(crate) const PREFIX_BYTES_MAX: usize = 128;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A ring of events, or of frames.
+    /// A ring of events, or of frames, in slots with stamps.
     Ring = 1,
     /// One cursor on its own, without slots.
     Cursor = 2,
@@ -40,12 +40,14 @@ pub enum Kind {
     Counters = 3,
     /// A ring of records.
     Records = 4,
+    /// A ring of events in dense slots.
+    Dense = 5,
 }
 
 impl Kind {
     /// Whether it is a ring, of whatever.
     pub const fn is_ring(self) -> bool {
-        matches!(self, Self::Ring | Self::Records)
+        matches!(self, Self::Ring | Self::Records | Self::Dense)
     }
 
     /// The kind with that number on the wire, if there is one.
@@ -55,6 +57,7 @@ impl Kind {
             2 => Some(Self::Cursor),
             3 => Some(Self::Counters),
             4 => Some(Self::Records),
+            5 => Some(Self::Dense),
             _ => None,
         }
     }
@@ -67,6 +70,7 @@ impl std::fmt::Display for Kind {
             Self::Cursor => "a cursor",
             Self::Counters => "a counters file",
             Self::Records => "a ring of records",
+            Self::Dense => "a ring of events in dense slots",
         })
     }
 }

@@ -27,8 +27,7 @@ pub struct Words {
 impl Words {
     /// The words of the ring at `place`; `None` if it cannot be opened.
     pub fn open(place: &Place) -> Option<Self> {
-        let open = |kind| Segment::open(place, kind, Access::ReadWrite).ok().map(|segment| Self { segment });
-        open(Kind::Ring).or_else(|| open(Kind::Records))
+        Segment::open_ring(place, Access::ReadWrite).ok().map(|segment| Self { segment })
     }
 
     /// Number of words of eight bytes.

@@ -93,6 +93,14 @@ const _: () = {
 };
 
 impl Segment {
+    /// Opens the ring at `place`, whatever it carries. `WrongKind` says that there is something else than a ring.
+    pub(crate) fn open_ring(place: &Place, access: Access) -> Result<Self, OpenError> {
+        match Self::open(place, Kind::Ring, access) {
+            Err(OpenError::WrongKind { found, .. }) if found.is_ring() => Self::open(place, found, access),
+            other => other,
+        }
+    }
+
     /// Opens a segment of that kind and maps it. Waits, for at most ten seconds, for a creator that is alive and not
     /// finished.
     ///

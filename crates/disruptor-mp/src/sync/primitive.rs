@@ -66,6 +66,10 @@ pub(crate) enum Site {
     ClaimedKept,
     /// The published position: Release.
     CursorRelease,
+    /// The written position, where the cursor alone tells: Release.
+    WrittenRelease,
+    /// A reader's look at the written position: Acquire.
+    WrittenAcquire,
     /// A late reader's look at the published position: Acquire.
     CursorAcquire,
     /// The stamps of a group, from the last event to the first.

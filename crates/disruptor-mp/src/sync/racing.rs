@@ -11,17 +11,28 @@ use super::primitive::{AtomicU8, AtomicU64, Ordering};
 /// loads of at most a word. No reference to them is made, and whatever comes out is only bytes.
 ///
 /// # Safety
-/// So many bytes from `from` on are mapped for reading, and `from` is a multiple of 8.
+/// So many bytes from `from` on are mapped for reading.
 pub(crate) unsafe fn copy(from: *const u8, into: &mut [u8]) {
+    let (before, into) = into.split_at_mut(from.align_offset(8).min(into.len()));
+    // SAFETY: these bytes lie in those that the caller promises.
+    unsafe { copy_bytes(from, before) };
+    let from = from.wrapping_add(before.len());
     let (words, rest) = into.as_chunks_mut::<8>();
     for (i, word) in words.iter_mut().enumerate() {
         // SAFETY: the word lies in the bytes that the caller promises, at a multiple of 8.
         let from = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast_mut().cast()) };
         *word = from.load(Ordering::Relaxed).to_ne_bytes();
     }
-    for (i, byte) in rest.iter_mut().enumerate() {
+    // SAFETY: these bytes lie in those that the caller promises.
+    unsafe { copy_bytes(from.wrapping_add(8 * words.len()), rest) };
+}
+
+/// # Safety
+/// As for [`copy`].
+unsafe fn copy_bytes(from: *const u8, into: &mut [u8]) {
+    for (i, byte) in into.iter_mut().enumerate() {
         // SAFETY: the byte lies in the bytes that the caller promises.
-        let from = unsafe { AtomicU8::from_ptr(from.add(8 * words.len() + i).cast_mut()) };
+        let from = unsafe { AtomicU8::from_ptr(from.add(i).cast_mut()) };
         *byte = from.load(Ordering::Relaxed);
     }
 }

@@ -9,6 +9,7 @@ use crate::liveness::{Culprit, NextStep, RefusedCall, StallReport, WaitingFor};
 use crate::ring::membership::PRODUCER_BYTE;
 use crate::ring::memory::layout::Carries;
 use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::form::Form;
 use crate::ring::protocol::held::HELD_MAX;
 use crate::ring::protocol::memory::Memory;
 use crate::segment::Fate;
@@ -23,8 +24,7 @@ impl<S: Carries> ConsumerSide<S> {
         if self.is_full() {
             return Some(ConsumeError::HeldLimit { held: HELD_MAX });
         }
-        let word = self.core.memory().word(self.core.next()).load(Ordering::Relaxed);
-        let is_silent = word == 0 && self.core.is_believed();
+        let is_silent = <S::Form as Form>::is_silent(self.core.memory(), self.core.next()) && self.core.is_believed();
         let damage = if is_silent { None } else { self.step_over_damage(false) };
         damage.or_else(|| {
             let may_end = self.core.is_over() || self.segment().fate() != Fate::Live || self.is_forked();

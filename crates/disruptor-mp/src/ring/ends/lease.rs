@@ -8,7 +8,7 @@ use super::held::{HeldBatch, HeldEvent};
 use super::keeper::Holding;
 use crate::Sequence;
 use crate::ring::memory::layout::Slots;
-use crate::ring::protocol::form::{SlotForm, Stamped};
+use crate::ring::protocol::form::{Dense, SlotForm, Stamped};
 use crate::ring::protocol::memory::SlotMemory;
 use crate::schema::Event;
 use std::fmt;
@@ -251,6 +251,19 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
         let end = self.first + count as i64;
         self.consumer.consumer.note_given_back(end, self.consumer.end);
         self.consumer.end = end;
+    }
+}
+
+impl<E: Event> BatchLease<'_, E, Dense> {
+    /// The events in order, as they lie: up to the end of the ring, and those at its beginning after them, of which there
+    /// may be none.
+    pub fn as_slices(&self) -> (&[E], &[E]) {
+        let end = self.consumer.end;
+        let memory = self.consumer.consumer.core.memory();
+        let first = memory.slice(self.first, end);
+        let rest = memory.slice(self.first + first.len() as i64, end);
+        // SAFETY: as in `Lease::new`; every event of the batch is published, and the gate stands at the first.
+        unsafe { (first.as_ref(), rest.as_ref()) }
     }
 }
 

@@ -225,7 +225,7 @@ impl<S: Carries> ProducerBase<S> {
         if count > capacity {
             return Err(RequiredConsumerError::TooLarge { count, capacity });
         }
-        if self.side.must_look(count) {
+        if self.side.must_look(count) && !self.side.may_claim(count) {
             self.side.rescan_for(count);
         }
         let mut has_gone = false;

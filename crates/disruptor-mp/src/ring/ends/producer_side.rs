@@ -181,6 +181,9 @@ impl<S: Carries> ProducerSide<S> {
     #[cold]
     #[inline(never)]
     pub(super) fn find_room(&mut self, count: usize) -> bool {
+        if self.may_claim(count) {
+            return true;
+        }
         if self.is_forked() {
             return false;
         }

@@ -185,6 +185,9 @@ impl<S: Carries> ProducerSide<S> {
             if count > capacity {
                 return Err(Blocked::TooLarge { count, capacity });
             }
+            if self.may_claim(count) {
+                return Ok(());
+            }
         }
         let scan = self.rescan_for(target.room());
         if self.has_reached(target, scan) {

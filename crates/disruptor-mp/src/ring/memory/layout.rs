@@ -8,9 +8,10 @@
 //! slot    0        8          payload offset                       stride
 //!         | stamp  | (unused) | payload                  | (unused) |
 //! ```
-//! The payload starts at its alignment, at least 8. Up to 64 bytes the stride is a power of two, so that a slot never
+//! With a stamp, the payload starts at its alignment, at least 8. Up to 64 bytes the stride is a power of two, so that a slot never
 //! straddles a cache line; beyond, it is a multiple of 64, so that two slots never share one. The stamp lies in the
-//! line in which the payload starts: who waits for the stamp has paid for that line.
+//! line in which the payload starts: who waits for the stamp has paid for that line. Without one, events lie as in an
+//! array.
 
 use super::record_size::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX};
 use crate::Sequence;
@@ -138,10 +139,10 @@ impl<E: Event, F: SlotForm> sealed::Sealed for Slots<E, F> {}
 impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
     type Form = F;
 
-    const PAYLOAD_ALIGN: usize = SlotLayout::<E>::ALIGN;
-    const PAYLOAD_OFFSET: usize = SlotLayout::<E>::PAYLOAD_OFFSET;
+    const PAYLOAD_ALIGN: usize = SlotLayout::<E, F>::ALIGN;
+    const PAYLOAD_OFFSET: usize = SlotLayout::<E, F>::PAYLOAD_OFFSET;
     const PAYLOAD_BYTES: usize = size_of::<E>();
-    const STRIDE: usize = SlotLayout::<E>::STRIDE;
+    const STRIDE: usize = SlotLayout::<E, F>::STRIDE;
     const CAPACITY_MIN: usize = 1;
     const SIZE_UNIT: SizeUnit = SizeUnit::EventSlots;
 
@@ -195,20 +196,24 @@ impl Carries for Lines {
     }
 }
 
-/// A slot of events of type `E`.
-struct SlotLayout<E>(PhantomData<E>);
+/// A slot of events of type `E` in the form `F`.
+struct SlotLayout<E, F>(PhantomData<(E, F)>);
 
-impl<E: Event> SlotLayout<E> {
+impl<E: Event, F: SlotForm> SlotLayout<E, F> {
+    /// Without a stamp there is nothing but events, as in an array.
+    const IS_DENSE: bool = F::HEADER_BYTES == 0;
     const ALIGN: usize = {
         // Checked there: the trait is safe to implement, with any number.
         let align = slot_align::<E>();
         assert!(size_of::<E>() > 0, "an event has at least one byte");
-        if align < 8 { 8 } else { align }
+        if align < 8 && !Self::IS_DENSE { 8 } else { align }
     };
-    const PAYLOAD_OFFSET: usize = Self::ALIGN;
+    const PAYLOAD_OFFSET: usize = if Self::IS_DENSE { 0 } else { Self::ALIGN };
     const STRIDE: usize = {
         let used = Self::PAYLOAD_OFFSET + size_of::<E>();
-        if used <= 64 {
+        if Self::IS_DENSE {
+            used.next_multiple_of(Self::ALIGN)
+        } else if used <= 64 {
             used.next_power_of_two()
         } else {
             used.next_multiple_of(if Self::ALIGN > 64 { Self::ALIGN } else { 64 })
@@ -316,15 +321,27 @@ pub(crate) fn plan_for<S: Carries>(capacity: usize, max_consumers: usize) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::protocol::form::Dense;
 
     #[test]
     fn no_slot_straddles_or_shares_a_cache_line_beyond_need() {
-        assert_eq!(SlotLayout::<u64>::STRIDE, 16);
-        assert_eq!(SlotLayout::<[u64; 2]>::STRIDE, 32);
-        assert_eq!(SlotLayout::<[u64; 6]>::STRIDE, 64);
-        assert_eq!(SlotLayout::<[u64; 7]>::STRIDE, 64);
-        assert_eq!(SlotLayout::<[u64; 8]>::STRIDE, 128);
-        assert_eq!(SlotLayout::<[u8; 1024]>::STRIDE, 1088);
+        assert_eq!(SlotLayout::<u64, Stamped>::STRIDE, 16);
+        assert_eq!(SlotLayout::<[u64; 2], Stamped>::STRIDE, 32);
+        assert_eq!(SlotLayout::<[u64; 6], Stamped>::STRIDE, 64);
+        assert_eq!(SlotLayout::<[u64; 7], Stamped>::STRIDE, 64);
+        assert_eq!(SlotLayout::<[u64; 8], Stamped>::STRIDE, 128);
+        assert_eq!(SlotLayout::<[u8; 1024], Stamped>::STRIDE, 1088);
+    }
+
+    #[test]
+    fn dense_slots_lie_as_in_an_array() {
+        assert_eq!(SlotLayout::<u8, Dense>::STRIDE, 1);
+        assert_eq!(SlotLayout::<[u32; 3], Dense>::STRIDE, 12);
+        assert_eq!(SlotLayout::<[u64; 8], Dense>::STRIDE, 64);
+        assert_eq!(
+            (SlotLayout::<[u8; 1000], Dense>::STRIDE, SlotLayout::<[u8; 1000], Dense>::PAYLOAD_OFFSET),
+            (1000, 0)
+        );
     }
 
     /// As it stands in the header of every ring of records.

@@ -5,7 +5,7 @@
 use super::layout::{Carries, Slots};
 use crate::ring::membership::entry_byte;
 use crate::ring::protocol::control::{Control, Entry};
-use crate::ring::protocol::form::{Form, Lines, SlotForm};
+use crate::ring::protocol::form::{Dense, Form, Lines, SlotForm};
 use crate::ring::protocol::memory::{LineMemory, Memory, SlotMemory};
 use crate::ring::protocol::records::word::{HEADER_BYTES, LINE_BYTES};
 use crate::schema::Event;
@@ -106,12 +106,28 @@ impl<E: Event, F: SlotForm> Mapped<Slots<E, F>> {
     }
 }
 
+impl<E: Event> Mapped<Slots<E, Dense>> {
+    /// The events from `first` on, up to `end` or the end of the section, as they lie. They may be read as far as the
+    /// caller gates them.
+    pub(crate) fn slice(&self, first: i64, end: i64) -> NonNull<[E]> {
+        const { assert!(Slots::<E, Dense>::STRIDE == size_of::<E>(), "an array has nothing between its elements") };
+        let end = end.min((first | self.mask) + 1);
+        // SAFETY: never null, as it lies in the section.
+        let base = unsafe { NonNull::new_unchecked(self.payload(first)) };
+        NonNull::slice_from_raw_parts(base, (end - first) as usize)
+    }
+}
+
 impl<S: Carries> Memory for Mapped<S> {
     type Form = S::Form;
 
     // Where slots share a line, following them takes that line away from a producer that is still writing on it: give
     // up early.
-    const FOLLOW_STAMPS: u32 = if S::STRIDE < 64 { 8 } else { 32 };
+    const FOLLOW_STAMPS: u32 = match S::STRIDE {
+        _ if S::Form::CURSOR_TELLS => 1,
+        ..64 => 8,
+        _ => 32,
+    };
 
     #[inline(always)]
     fn control(&self) -> &Control {
@@ -152,12 +168,12 @@ impl<S: Carries> Memory for Mapped<S> {
     #[inline(always)]
     fn header(&self, position: i64) -> &<S::Form as Form>::Header {
         const {
-            assert!(size_of::<<S::Form as Form>::Header>() <= S::STRIDE && S::STRIDE.is_multiple_of(16));
-            assert!(align_of::<<S::Form as Form>::Header>() <= 16);
+            let (len, align) = (size_of::<<S::Form as Form>::Header>(), align_of::<<S::Form as Form>::Header>());
+            assert!(len <= S::STRIDE && align <= 16 && (len == 0 || S::STRIDE.is_multiple_of(16)));
         }
-        // SAFETY: the header lies at the beginning of a slot and is no longer than the stride; slots are a multiple of
-        // 16 bytes apart from a page boundary on, so it is aligned. It is atomic words only, and nothing else lies
-        // there: a payload begins behind it.
+        // SAFETY: the header lies at the beginning of a slot and is no longer than it; slots with a header are a
+        // multiple of 16 bytes apart from a page boundary on, so it is aligned. It is atomic words only, or nothing at
+        // all, and nothing else lies there.
         unsafe { self.slot(position).cast().as_ref() }
     }
 
@@ -189,8 +205,8 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
 
     fn racing_copy(&self, position: i64) -> E {
         let mut copy = E::new_zeroed();
-        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives, and starts on a
-        // multiple of 8; every bit pattern is an event.
+        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives; every bit pattern is
+        // an event.
         unsafe { racing::copy(self.payload(position).cast(), copy.as_mut_bytes()) };
         copy
     }
@@ -203,8 +219,7 @@ impl LineMemory for Mapped<Lines> {
     fn racing_copy(&self, position: i64, len: usize, into: &mut Vec<u128>) {
         into.resize(len.div_ceil(size_of::<u128>()), 0);
         let from = self.record(position, len).cast();
-        // SAFETY: `record` has checked that the bytes from there are mapped, for reading, as long as `self` lives; they
-        // start on a multiple of 16.
+        // SAFETY: `record` has checked that the bytes from there are mapped, for reading, as long as `self` lives.
         unsafe { racing::copy(from.as_ptr(), &mut into.as_mut_bytes()[..len]) };
     }
 }

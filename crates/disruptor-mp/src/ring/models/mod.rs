@@ -11,6 +11,7 @@
 //! Where somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
 
 mod close;
+mod dense;
 mod departures;
 mod group;
 mod held;
@@ -27,7 +28,7 @@ mod tap;
 
 use crate::ring::memory::heap::HeapMemory;
 use crate::ring::protocol::control::Entry;
-use crate::ring::protocol::form::Form;
+use crate::ring::protocol::form::{Form, SlotForm, Stamped};
 use crate::ring::protocol::join::{StartAt, handshake};
 use crate::ring::protocol::memory::{Memory, SlotMemory};
 use crate::ring::protocol::reader::Reader;
@@ -41,7 +42,7 @@ use std::time::Duration;
 
 type Heap<F> = Arc<HeapMemory<u64, F>>;
 
-type Ring = Heap<crate::ring::protocol::form::Stamped>;
+type Ring<F = Stamped> = Heap<F>;
 
 /// Slots of every model: the fewest with which a batch and a wrap differ.
 const CAPACITY: usize = 2;
@@ -83,6 +84,10 @@ fn explore(preemptions: Option<usize>, goal: i64, model: impl Fn() -> i64 + Send
 }
 
 fn ring(table_len: usize) -> Ring {
+    ring_of(table_len)
+}
+
+fn ring_of<F: Form>(table_len: usize) -> Ring<F> {
     Arc::new(HeapMemory::new(CAPACITY, table_len, None))
 }
 
@@ -99,7 +104,11 @@ fn consumer<F: Form>(ring: &Heap<F>, index: usize, announce: Announce) -> Reader
 
 /// A ring with its producer and its one consumer.
 fn pair(announce: Announce) -> (Ring, Sequencer<Ring>, Reader<Ring>) {
-    let ring = ring(1);
+    pair_of(announce)
+}
+
+fn pair_of<F: Form>(announce: Announce) -> (Ring<F>, Sequencer<Ring<F>>, Reader<Ring<F>>) {
+    let ring = ring_of(1);
     let producer = Sequencer::create(Arc::clone(&ring), announce);
     let reader = consumer(&ring, 0, announce);
     (ring, producer, reader)
@@ -112,7 +121,7 @@ fn fill(place: *mut u64, sequence: i64) {
 }
 
 /// Publishes one event if there is room for it.
-fn try_write(producer: &mut Sequencer<Ring>) -> bool {
+fn try_write<F: SlotForm>(producer: &mut Sequencer<Ring<F>>) -> bool {
     if !producer.has_room(1) {
         producer.rescan();
     }
@@ -125,7 +134,7 @@ fn try_write(producer: &mut Sequencer<Ring>) -> bool {
 }
 
 /// Publishes two events at once if there is room for both.
-fn try_write_two(producer: &mut Sequencer<Ring>) -> bool {
+fn try_write_two<F: SlotForm>(producer: &mut Sequencer<Ring<F>>) -> bool {
     if !producer.has_room(2) {
         producer.rescan();
     }
@@ -138,14 +147,14 @@ fn try_write_two(producer: &mut Sequencer<Ring>) -> bool {
 }
 
 /// Looks at an event that the reader has found and still gates.
-fn read(reader: &Reader<Ring>, sequence: i64) {
+fn read<F: SlotForm>(reader: &Reader<Ring<F>>, sequence: i64) {
     // SAFETY: the place is valid; that nobody writes it meanwhile is what loom checks.
     let found = reader.memory().with(sequence, |place| unsafe { *place });
     assert_eq!(found, value(sequence), "{WRONG}");
 }
 
 /// Reads the event that the reader has found, and gives its slot back.
-fn take(reader: &mut Reader<Ring>) {
+fn take<F: SlotForm>(reader: &mut Reader<Ring<F>>) {
     let sequence = reader.next();
     read(reader, sequence);
     reader.deliver_to(sequence + 1);
@@ -153,7 +162,7 @@ fn take(reader: &mut Reader<Ring>) {
 }
 
 /// Reads one event if there is one.
-fn try_read(reader: &mut Reader<Ring>) -> bool {
+fn try_read<F: SlotForm>(reader: &mut Reader<Ring<F>>) -> bool {
     let found = reader.look();
     if found {
         take(reader);
@@ -171,7 +180,7 @@ fn attempts(count: usize, mut attempt: impl FnMut() -> bool) {
 }
 
 /// Sleeps at the readers' bell until there is an event or the stream is over, and says which.
-fn wait_for_event(reader: &mut Reader<Ring>) -> bool {
+fn wait_for_event<F: SlotForm>(reader: &mut Reader<Ring<F>>) -> bool {
     loop {
         if reader.look() {
             return true;
@@ -188,7 +197,7 @@ fn wait_for_event(reader: &mut Reader<Ring>) -> bool {
 
 /// Sleeps at the slowest consumer's bell until `count` events can be written. Polls where a real producer would sleep
 /// in slices.
-fn wait_for_room(producer: &mut Sequencer<Ring>, count: i64) {
+fn wait_for_room<F: SlotForm>(producer: &mut Sequencer<Ring<F>>, count: i64) {
     loop {
         let scan = producer.rescan();
         if producer.has_room(count) {

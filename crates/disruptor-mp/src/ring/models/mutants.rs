@@ -84,16 +84,20 @@ mutants! {
         tap::accepted_copy_is_never_torn => UNSEEN,
     }
     TapFence {
+        dense::accepted_copy_of_a_dense_event_is_never_torn => UNSEEN,
         tap::accepted_copy_is_never_torn => UNSEEN,
         lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
     }
     ClaimedFirst {
+        dense::accepted_copy_of_a_dense_event_is_never_torn => UNSEEN,
         lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
     }
     ClaimedFence {
+        dense::accepted_copy_of_a_dense_event_is_never_torn => UNSEEN,
         lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
     }
     ClaimedCheck {
+        dense::accepted_copy_of_a_dense_event_is_never_torn => UNSEEN,
         lossy::accepted_copy_of_a_record_is_never_torn => UNSEEN,
     }
     ClaimedKept {
@@ -104,6 +108,12 @@ mutants! {
     }
     CursorAcquire {
         stream::batches_arrive_whole_and_in_order_across_wraps => UNSEEN,
+    }
+    WrittenRelease {
+        dense::a_forged_cursor_shows_nothing_that_is_not_written => UNSEEN,
+    }
+    WrittenAcquire {
+        dense::a_forged_cursor_shows_nothing_that_is_not_written => UNSEEN,
     }
     BeginNoted {
         records::first_reader_of_records_starts_with_one_that_waits_for_it_and_is_never_lapped => MISSED,

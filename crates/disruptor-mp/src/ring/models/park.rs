@@ -5,18 +5,20 @@ use loom::thread::spawn;
 
 #[test]
 pub(super) fn parked_reader_is_woken_by_a_publish() {
-    explore(Some(3), 2, || {
-        let (_, mut producer, mut reader) = pair(Announce::Fenced);
-        let reading = spawn(move || {
-            for _ in 0..2 {
-                assert!(wait_for_event(&mut reader));
-                take(&mut reader);
-            }
-        });
-        attempts(2, || try_write(&mut producer));
-        reading.join().unwrap();
-        producer.next()
+    explore(Some(3), 2, two_publishes_to_a_sleeper::<Stamped>);
+}
+
+pub(super) fn two_publishes_to_a_sleeper<F: SlotForm>() -> i64 {
+    let (_, mut producer, mut reader) = pair_of::<F>(Announce::Fenced);
+    let reading = spawn(move || {
+        for _ in 0..2 {
+            assert!(wait_for_event(&mut reader));
+            take(&mut reader);
+        }
     });
+    attempts(2, || try_write(&mut producer));
+    reading.join().unwrap();
+    producer.next()
 }
 
 #[test]

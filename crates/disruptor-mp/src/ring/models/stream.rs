@@ -5,28 +5,32 @@ use loom::thread::spawn;
 
 #[test]
 pub(super) fn events_arrive_whole_and_in_order_across_wraps() {
-    explore(Some(3), 4, || {
-        let (_, mut producer, mut reader) = pair(Announce::Registered);
-        let reading = spawn(move || {
-            attempts(3, || try_read(&mut reader));
-            reader
-        });
-        attempts(4, || try_write(&mut producer));
-        finish(&mut producer, reading.join().unwrap())
-    });
+    explore(Some(3), 4, events_one_by_one::<Stamped>);
 }
 
 #[test]
 pub(super) fn batches_arrive_whole_and_in_order_across_wraps() {
-    explore(Some(3), 4, || {
-        let (_, mut producer, mut reader) = pair(Announce::Registered);
-        let reading = spawn(move || {
-            attempts(3, || try_read_all(&mut reader));
-            reader
-        });
-        attempts(3, || try_write_two(&mut producer));
-        finish(&mut producer, reading.join().unwrap())
+    explore(Some(3), 4, events_in_batches::<Stamped>);
+}
+
+pub(super) fn events_one_by_one<F: SlotForm>() -> i64 {
+    let (_, mut producer, mut reader) = pair_of::<F>(Announce::Registered);
+    let reading = spawn(move || {
+        attempts(3, || try_read(&mut reader));
+        reader
     });
+    attempts(4, || try_write(&mut producer));
+    finish(&mut producer, reading.join().unwrap())
+}
+
+pub(super) fn events_in_batches<F: SlotForm>() -> i64 {
+    let (_, mut producer, mut reader) = pair_of::<F>(Announce::Registered);
+    let reading = spawn(move || {
+        attempts(3, || try_read_all(&mut reader));
+        reader
+    });
+    attempts(3, || try_write_two(&mut producer));
+    finish(&mut producer, reading.join().unwrap())
 }
 
 #[test]
@@ -47,7 +51,7 @@ pub(super) fn the_slowest_of_two_consumers_gates() {
 }
 
 /// Reads everything that is there, and gives it back at once.
-fn try_read_all(reader: &mut Reader<Ring>) -> bool {
+fn try_read_all<F: SlotForm>(reader: &mut Reader<Ring<F>>) -> bool {
     if !reader.look_for_all() {
         return false;
     }
@@ -60,7 +64,7 @@ fn try_read_all(reader: &mut Reader<Ring>) -> bool {
 }
 
 /// Both sides have stopped: whatever is left can be read, and then nothing is missing.
-fn finish(producer: &mut Sequencer<Ring>, mut reader: Reader<Ring>) -> i64 {
+fn finish<F: SlotForm>(producer: &mut Sequencer<Ring<F>>, mut reader: Reader<Ring<F>>) -> i64 {
     while try_read(&mut reader) {}
     assert_eq!(reader.next(), producer.next(), "{LOST}");
     assert_eq!(producer.take_forged(), 0, "an honest position was not believed");

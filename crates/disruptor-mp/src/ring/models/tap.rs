@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::ring::protocol::control::{Control, Entry};
-use crate::ring::protocol::form::Stamped;
 use crate::ring::protocol::tap::TapReader;
 use crate::sync::primitive::AtomicU64;
 use loom::thread::spawn;
@@ -61,7 +60,7 @@ impl<F: Form> Memory for Arc<RacingMemory<F>> {
     }
 }
 
-impl SlotMemory for Arc<RacingMemory<Stamped>> {
+impl<F: SlotForm> SlotMemory for Arc<RacingMemory<F>> {
     type Event = [u64; 2];
 
     fn with_mut<R>(&self, sequence: i64, f: impl FnOnce(*mut [u64; 2]) -> R) -> R {
@@ -82,30 +81,33 @@ impl SlotMemory for Arc<RacingMemory<Stamped>> {
     }
 }
 
+/// Three events into a ring of two slots, beside a tap that looks twice.
+pub(super) fn tap_beside_a_producer<F: SlotForm>() -> i64 {
+    let memory = Arc::new(RacingMemory::<F>::new(CAPACITY));
+    let mut producer = Sequencer::create(Arc::clone(&memory), Announce::Registered);
+    let mut tap = TapReader::new(Arc::clone(&memory));
+    let tapping = spawn(move || {
+        let mut copied = 0;
+        attempts(2, || {
+            let Some((sequence, event)) = tap.copy_next() else { return false };
+            assert_eq!(event, [value(sequence); 2], "{WRONG}");
+            copied += 1;
+            assert_eq!(copied + tap.missed() as i64, tap.number(), "an event was neither copied nor missed");
+            true
+        });
+        copied
+    });
+    for sequence in 0..3 {
+        if !producer.claim(1) {
+            producer.rescan();
+        }
+        // SAFETY: the place is valid; that nobody believes what it reads there meanwhile is the claim.
+        producer.write(|place| unsafe { *place = [value(sequence); 2] });
+    }
+    tapping.join().unwrap()
+}
+
 #[test]
 pub(super) fn accepted_copy_is_never_torn() {
-    explore(Some(3), 2, || {
-        let memory = Arc::new(RacingMemory::<Stamped>::new(CAPACITY));
-        let mut producer = Sequencer::create(Arc::clone(&memory), Announce::Registered);
-        let mut tap = TapReader::new(Arc::clone(&memory));
-        let tapping = spawn(move || {
-            let mut copied = 0;
-            attempts(2, || {
-                let Some((sequence, event)) = tap.copy_next() else { return false };
-                assert_eq!(event, [value(sequence); 2], "{WRONG}");
-                copied += 1;
-                assert_eq!(copied + tap.missed() as i64, tap.number(), "an event was neither copied nor missed");
-                true
-            });
-            copied
-        });
-        for sequence in 0..3 {
-            if !producer.has_room(1) {
-                producer.rescan();
-            }
-            // SAFETY: the place is valid; that nobody believes what it reads there meanwhile is the claim.
-            producer.write(|place| unsafe { *place = [value(sequence); 2] });
-        }
-        tapping.join().unwrap()
-    });
+    explore(Some(3), 2, tap_beside_a_producer::<Stamped>);
 }

@@ -7,7 +7,7 @@
 //! has met damage: of that word, or of the cursor. What lies between the two tells which. If it does not tell, the reader waits: the next
 //! publish repairs a cursor, and is itself the proof that a word before it is damaged.
 
-use super::form::Form;
+use super::form::{Form, Stamped};
 use super::memory::Memory;
 use crate::sync::primitive::Ordering;
 
@@ -21,30 +21,29 @@ pub(crate) fn resume_after<M: Memory>(
 ) -> Option<i64> {
     // The cursor first: of what it covers, the word is there as well.
     let published = memory.control().cursor.acquire();
-    let word = memory.word(next).load(Ordering::Acquire);
-    let is_there = M::Form::is_expected(memory, expected, next) && memory.end_of(next, word).is_some();
+    let is_there = M::Form::is_expected(memory, expected, next) && memory.end_of(next).is_some();
     if published <= next || is_there {
         return None;
     }
     if published - next > memory.capacity() {
         // No cursor to follow, unless the slot says the same: then the producer has not waited for us.
-        return M::Form::tells_of_overrun(memory, next, word, published).then_some(published);
+        return M::Form::tells_of_overrun(memory, next, published).then_some(published);
     }
-    M::Form::resume_after(memory, next, expected, word, published, is_over)
+    M::Form::resume_after(memory, next, expected, published, is_over)
 }
 
 /// [`Form::resume_after`] of slots with stamps.
-pub(super) fn resume_among_stamps<M: Memory>(
+pub(super) fn resume_among_stamps<M: Memory<Form = Stamped>>(
     memory: &M,
     next: i64,
-    word: i64,
     published: i64,
     is_over: bool,
 ) -> Option<i64> {
+    let stamp = memory.word(next).load(Ordering::Acquire);
     // Published in order: an event after ours that is there was published after ours.
     let is_there = |position: &i64| memory.word(*position).load(Ordering::Acquire) == position + 1;
     match (next + 1..published).find(is_there) {
-        None if !is_older(memory, next, word) => Some(next + 1),
+        None if !is_older(memory, next, stamp) => Some(next + 1),
         None if is_over => Some(published),
         found => found,
     }

@@ -322,7 +322,7 @@ pub(crate) fn numbers_held<M: Memory>(memory: &M, index: usize) -> Vec<i64> {
     let handed = entry.delivered.load(Ordering::Relaxed).max(entry.member.given_back_until.load(Ordering::Relaxed));
     let until = handed.min(position.saturating_add(memory.capacity()));
     let released: Vec<(i64, usize)> = (0..RELEASED_WORDS).map(|at| entry.released(at)).collect();
-    let end_of = |at| memory.end_of(at, memory.word(at).load(Ordering::Acquire)).filter(|end| *end > at);
+    let end_of = |at| memory.end_of(at).filter(|end| *end > at);
     let (mut numbers, mut at, mut to_pass) = (Vec::new(), position, 0);
     while at < until && numbers.len() < HELD_MAX {
         let Some(end) = end_of(at) else { break };

@@ -4,7 +4,7 @@
 //! homes are in `ring::memory`. **Builds on:** `control`, `form`. **May touch it:** the algorithm.
 
 use super::control::{Control, Entry};
-use super::form::{Form, Lines, SlotForm};
+use super::form::{Form, Lines, SlotForm, Worded};
 use crate::sync::primitive::AtomicI64;
 
 /// The words of one ring.
@@ -50,7 +50,10 @@ pub trait Memory: Sized {
     /// The word in front of position `position`: the stamp of the slot in which that event lives, or the commit word of
     /// the line.
     #[inline(always)]
-    fn word(&self, position: i64) -> &AtomicI64 {
+    fn word(&self, position: i64) -> &AtomicI64
+    where
+        Self::Form: Worded,
+    {
         Self::Form::word(self.header(position))
     }
 
@@ -60,8 +63,8 @@ pub trait Memory: Sized {
 
     /// See [`Form::end_of`].
     #[inline(always)]
-    fn end_of(&self, position: i64, word: i64) -> Option<i64> {
-        Self::Form::end_of(self, position, word)
+    fn end_of(&self, position: i64) -> Option<i64> {
+        Self::Form::end_of(self, position)
     }
 
     /// See [`Form::is_published`].

@@ -1,7 +1,7 @@
 //! The algorithm of the ring.
 //!
-//! **Lives here:** the words of a ring (`control`), what may stand in front of an event (`form`: `stamped` slots, or
-//! `records::line`), the producer's half (`sequencer`, with `slots` and `records::write`), the consumer's (`reader`,
+//! **Lives here:** the words of a ring (`control`), what may stand in front of an event (`form`: `stamped` or `dense`
+//! slots, or `records::line`), the producer's half (`sequencer`, with `slots` and `records::write`), the consumer's (`reader`,
 //! `held`, `join`), that of who looks without gating (`tap`), and what follows from the words when who wrote them is
 //! gone, or they are damaged (`recover`, `damage`, `records::walk`). **Builds on:** `sync`. **May touch it:** the ends;
 //! and loom, which runs exactly this code.
@@ -10,8 +10,10 @@
 //! `memory`'s to say, and payloads are seen only by the closures that it is given.
 #![forbid(unsafe_code)]
 
+pub(crate) mod claimed;
 pub(crate) mod control;
 pub(crate) mod damage;
+pub(crate) mod dense;
 pub(crate) mod ending;
 pub(crate) mod form;
 pub(crate) mod held;

@@ -130,7 +130,7 @@ impl<M: Memory> Reader<M> {
 
     #[inline(always)]
     fn look_at_word(&mut self) -> bool {
-        let end = match self.end_of(self.next) {
+        let end = match self.memory.end_of(self.next) {
             Some(end) if self.is_believed() => end,
             _ => {
                 self.followed = 0;
@@ -145,15 +145,6 @@ impl<M: Memory> Reader<M> {
             self.look_at_cursor(end);
         }
         true
-    }
-
-    /// Where the event at `position` ends, if it is there.
-    #[inline(always)]
-    fn end_of(&self, position: i64) -> Option<i64> {
-        // Acquire pairs with Release in `Stamped::write` and `Sequencer::commit_word`: who sees the word sees the
-        // payload.
-        let word = self.memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
-        self.memory.end_of(position, word)
     }
 
     /// Whether a word at our position is believed. That what stands there is what we expect, `give_back` has seen.
@@ -174,7 +165,7 @@ impl<M: Memory> Reader<M> {
         let limit = lap.min(self.readable + self.follow);
         let mut end = self.readable;
         while end < limit
-            && let Some(next) = self.end_of(end)
+            && let Some(next) = self.memory.end_of(end)
             && next <= lap
         {
             end = next;
@@ -191,7 +182,7 @@ impl<M: Memory> Reader<M> {
     pub(crate) fn look_further(&mut self) -> bool {
         // A lap ahead of us nothing can be published, and the slot is the one at which we stand.
         let lap = self.next + self.memory.capacity();
-        match self.end_of(self.readable) {
+        match self.memory.end_of(self.readable) {
             Some(end) if end <= lap => self.readable = end,
             _ => return false,
         }
@@ -220,7 +211,7 @@ impl<M: Memory> Reader<M> {
         if self.next < self.singly_until {
             // What a look has found is one event, or all of a message that is handed out again.
             if self.readable <= self.next {
-                self.readable = self.end_of(self.next).unwrap_or(stamped);
+                self.readable = self.memory.end_of(self.next).unwrap_or(stamped);
             }
         } else {
             self.follow = i64::from(M::FOLLOW_STAMPS);
@@ -315,7 +306,7 @@ impl<M: Memory> Reader<M> {
     /// Reads on after the next event, if it is there.
     #[cold]
     pub(crate) fn pass_one(&mut self) -> bool {
-        match self.end_of(self.next) {
+        match self.memory.end_of(self.next) {
             Some(end) if self.is_believed() => self.read_on(end, 1, self.next),
             _ => false,
         }

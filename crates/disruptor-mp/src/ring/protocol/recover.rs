@@ -3,6 +3,7 @@
 //! **Lives here:** [`published_end`], [`end_from`], [`may_have_been_reached`]; and [`clear_leftovers`] of what lies behind it. **Builds on:**
 //! `memory`. **May touch it:** who takes over, who joins at the tail, and who comes back to its entry.
 
+use super::form::Stamped;
 use super::memory::Memory;
 use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{Ordering, Site, weakened};
@@ -15,7 +16,7 @@ use crate::sync::primitive::{Ordering, Site, weakened};
 ///
 /// A slot in which a producer died has no stamp, so a cursor that points to it a lap too low, or a lap too high, is contradicted by none. But it
 /// was not within a lap of what that producer had leave to write.
-pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
+pub(crate) fn published_end<M: Memory<Form = Stamped>>(memory: &M) -> (i64, bool) {
     let gate = &memory.control().gate;
     // Before the cursor, and after it: a live producer only moves on.
     let allowed = gate.claim_limit_at_least();
@@ -29,7 +30,7 @@ pub(crate) fn published_end<M: Memory>(memory: &M) -> (i64, bool) {
 }
 
 /// [`published_end`] as far as `cursor` and the stamps tell.
-pub(crate) fn end_from<M: Memory>(memory: &M, cursor: i64) -> (i64, bool) {
+pub(crate) fn end_from<M: Memory<Form = Stamped>>(memory: &M, cursor: i64) -> (i64, bool) {
     let capacity = memory.capacity();
     if !may_have_been_reached(memory, cursor) {
         return (end_by_stamps(memory), false);
@@ -49,7 +50,7 @@ pub(crate) fn end_from<M: Memory>(memory: &M, cursor: i64) -> (i64, bool) {
 }
 
 /// The end of what was published, as the stamps alone have it.
-fn end_by_stamps<M: Memory>(memory: &M) -> i64 {
+fn end_by_stamps<M: Memory<Form = Stamped>>(memory: &M) -> i64 {
     let capacity = memory.capacity();
     let highest = (0..capacity).map(|index| stamp_at(memory, index)).max().unwrap_or(0);
     // Not the slot of `highest` itself, which is a lap behind the event before it: it may be being written again.
@@ -59,7 +60,7 @@ fn end_by_stamps<M: Memory>(memory: &M) -> i64 {
 
 /// Whether the stamps allow that everything before `position` was published once: the slot before it holds the event before it, or that of the
 /// next lap, which a batch that fills the ring reaches from behind, or is being written again by that batch.
-pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> bool {
+pub(crate) fn may_have_been_reached<M: Memory<Form = Stamped>>(memory: &M, position: i64) -> bool {
     if !(1..=POSITION_MAX).contains(&position) {
         return position == 0;
     }
@@ -70,7 +71,7 @@ pub(crate) fn may_have_been_reached<M: Memory>(memory: &M, position: i64) -> boo
 }
 
 /// Whether a batch or a group that begins at `position` may be filling the whole ring: of the slots after it, none holds an older event.
-fn is_being_filled_from<M: Memory>(memory: &M, position: i64) -> bool {
+fn is_being_filled_from<M: Memory<Form = Stamped>>(memory: &M, position: i64) -> bool {
     (position..position + memory.capacity() - 1).all(|later| {
         let stamp = memory.word(later).load(Ordering::Acquire);
         stamp == 0 || stamp == later + 1
@@ -78,7 +79,7 @@ fn is_being_filled_from<M: Memory>(memory: &M, position: i64) -> bool {
 }
 
 /// The stamp of slot `index`, if it is one that a producer can have put there, and 0 otherwise.
-fn stamp_at<M: Memory>(memory: &M, index: i64) -> i64 {
+fn stamp_at<M: Memory<Form = Stamped>>(memory: &M, index: i64) -> i64 {
     let stamp = memory.word(index).load(Ordering::Acquire);
     let belongs = (1..=POSITION_MAX).contains(&stamp) && (stamp - 1) % memory.capacity() == index;
     if belongs { stamp } else { 0 }
@@ -89,7 +90,7 @@ fn stamp_at<M: Memory>(memory: &M, index: i64) -> i64 {
 ///
 /// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's own, which is
 /// stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
-pub(crate) fn clear_leftovers<M: Memory>(memory: &M, end: i64) {
+pub(crate) fn clear_leftovers<M: Memory<Form = Stamped>>(memory: &M, end: i64) {
     if weakened(Site::GroupClearing) {
         return;
     }

@@ -150,6 +150,10 @@ impl<M: Memory> Sequencer<M> {
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         let (next, believed_cursor) = memory.published_end();
+        if M::Form::CURSOR_TELLS {
+            control.cursor.write(next);
+            step!(TakeOverWrittenStored);
+        }
         control.cursor.publish(next);
         step!(TakeOverCursorStored);
         M::Form::clear_leftovers(&memory, next);
@@ -235,7 +239,7 @@ impl<M: Memory> Sequencer<M> {
                 self.memory.control().claimed.store(self.claimed);
             }
             step!(ClaimedStored);
-            // Release fence, partner in `lossy::is_whole`: a tap that copied any byte of what we write from now on
+            // Release fence, partner in `claimed::is_whole`: a tap that copied any byte of what we write from now on
             // finds this word, or a later one.
             fence_at(Site::ClaimedFence, Ordering::Release);
         }
@@ -292,7 +296,13 @@ impl<M: Memory> Sequencer<M> {
     pub(super) fn publish_to(&mut self, position: i64) {
         self.next = position;
         self.announced = position;
-        self.memory.control().cursor.publish(position);
+        let cursor = &self.memory.control().cursor;
+        if M::Form::CURSOR_TELLS {
+            self.claim_late();
+            cursor.write(position);
+            step!(WrittenStored);
+        }
+        cursor.publish(position);
         step!(CursorStored);
         self.wake_readers();
     }

@@ -9,7 +9,7 @@
 //! stamp   | 0: never written, or being written. n: event n - 1 is there | payload
 //! ```
 
-use super::form::{Form, SlotForm, sealed};
+use super::form::{Form, SlotForm, Worded, sealed};
 use super::memory::{Memory, SlotMemory};
 use super::{damage, recover};
 #[cfg(not(loom))]
@@ -30,66 +30,22 @@ impl Form for Stamped {
 
     #[cfg(not(loom))]
     const KIND: Kind = Kind::Ring;
-    const HEADROOM: i64 = 0;
     const CLAIMS: bool = false;
-    const NUMBERS_STAND_IN_LINES: bool = false;
 
     #[inline(always)]
-    fn word(header: &AtomicI64) -> &AtomicI64 {
-        header
+    fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64> {
+        // Acquire pairs with Release in `Stamped::write`: who sees the stamp sees the payload.
+        let stamp = memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
+        (stamp == position + 1).then_some(position + 1)
     }
 
     #[inline(always)]
-    fn end_of<M: Memory<Form = Self>>(_memory: &M, position: i64, word: i64) -> Option<i64> {
-        (word == position + 1).then_some(position + 1)
+    fn is_silent<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
+        memory.word(position).load(Ordering::Relaxed) == 0
     }
 
     fn is_published<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
-        // Acquire: as in `Reader::look`.
-        memory.word(position).load(Ordering::Acquire) == position + 1
-    }
-
-    #[inline(always)]
-    fn number_at<M: Memory<Form = Self>>(_memory: &M, position: i64) -> i64 {
-        position
-    }
-
-    #[inline(always)]
-    fn expected_at<M: Memory<Form = Self>>(_memory: &M, _position: i64) {}
-
-    #[inline(always)]
-    fn expected_after<M: Memory<Form = Self>>(_memory: &M, (): (), _events: i64, _position: i64) -> Option<()> {
-        Some(())
-    }
-
-    #[inline(always)]
-    fn doubted_at<M: Memory<Form = Self>>(_memory: &M, _position: i64) {}
-
-    #[inline(always)]
-    fn is_believed((): ()) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn number((): (), position: i64) -> i64 {
-        position
-    }
-
-    #[inline(always)]
-    fn is_expected<M: Memory<Form = Self>>(_memory: &M, (): (), _position: i64) -> bool {
-        true
-    }
-
-    fn begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
-        position
-    }
-
-    fn known_begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
-        position
-    }
-
-    fn noted_begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
-        position
+        Self::end_of(memory, position).is_some()
     }
 
     fn published_end<M: Memory<Form = Self>>(memory: &M) -> (i64, bool) {
@@ -110,35 +66,30 @@ impl Form for Stamped {
         recover::may_have_been_reached(memory, position)
     }
 
-    fn tells_of_overrun<M: Memory<Form = Self>>(memory: &M, position: i64, word: i64, published: i64) -> bool {
-        damage::is_of_lap_after(memory, position, word) && word <= published
+    fn tells_of_overrun<M: Memory<Form = Self>>(memory: &M, position: i64, published: i64) -> bool {
+        let stamp = memory.word(position).load(Ordering::Acquire);
+        damage::is_of_lap_after(memory, position, stamp) && stamp <= published
     }
 
     fn resume_after<M: Memory<Form = Self>>(
         memory: &M,
         next: i64,
         (): (),
-        word: i64,
         published: i64,
         is_over: bool,
     ) -> Option<i64> {
-        damage::resume_among_stamps(memory, next, word, published, is_over)
-    }
-
-    fn following((): ()) {}
-
-    fn at_cursor<M: Memory<Form = Self>>(memory: &M) -> (i64, ()) {
-        (memory.control().cursor.acquire(), ())
-    }
-
-    /// Half a lap before the cursor: there is room to breathe.
-    fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, (): ()) -> (i64, ()) {
-        let published = memory.control().cursor.acquire();
-        ((published - memory.capacity() / 2).max(next + 1).min(published), ())
+        damage::resume_among_stamps(memory, next, published, is_over)
     }
 
     fn clear_leftovers<M: Memory<Form = Self>>(memory: &M, end: i64) {
         recover::clear_leftovers(memory, end);
+    }
+}
+
+impl Worded for Stamped {
+    #[inline(always)]
+    fn word(header: &AtomicI64) -> &AtomicI64 {
+        header
     }
 }
 
@@ -154,7 +105,7 @@ impl SlotForm for Stamped {
         fence_at(Site::InvalidateFence, Ordering::Release);
         memory.with_mut(position, fill);
         step!(PayloadWritten);
-        // Release pairs with Acquire in `Reader::end_of`: who sees this stamp sees the payload.
+        // Release pairs with Acquire in `Stamped::end_of`: who sees this stamp sees the payload.
         stamp.store(position + 1, order(Site::StampRelease, Ordering::Release));
         step!(StampStored);
     }
@@ -181,7 +132,7 @@ impl SlotForm for Stamped {
         }
         step!(GroupWritten);
         for index in 0..count as i64 {
-            // Release pairs with Acquire in `Reader::end_of`: who sees the first event's stamp, which is stored last,
+            // Release pairs with Acquire in `Stamped::end_of`: who sees the first event's stamp, which is stored last,
             // sees all the payloads and all the other stamps.
             let position = if weakened(Site::GroupOrder) { first + index } else { end - 1 - index };
             memory.word(position).store(position + 1, order(Site::StampRelease, Ordering::Release));

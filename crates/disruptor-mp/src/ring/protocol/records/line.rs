@@ -4,12 +4,12 @@
 //! them in `walk`. **Builds on:** `form`. **May touch it:** the algorithm.
 
 use super::{lossy, walk};
-use crate::ring::protocol::form::{Form, sealed};
+use crate::ring::protocol::form::{Form, Worded, sealed};
 use crate::ring::protocol::memory::Memory;
 #[cfg(not(loom))]
 use crate::segment::Kind;
 use crate::sync::cursor::POSITION_MAX;
-use crate::sync::primitive::{AtomicI64, Ordering};
+use crate::sync::primitive::{AtomicI64, Ordering, Site, order};
 
 /// Lines of 64 bytes with records over them: the form of a ring of records, and all that there is to say of what it
 /// carries.
@@ -45,17 +45,19 @@ impl Form for Lines {
     const NUMBERS_STAND_IN_LINES: bool = true;
 
     #[inline(always)]
-    fn word(header: &LineHeader) -> &AtomicI64 {
-        &header.word
-    }
-
-    #[inline(always)]
-    fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64, word: i64) -> Option<i64> {
+    fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64> {
+        // Acquire pairs with Release in `Sequencer::commit_word`: who sees the word sees the payload.
+        let word = memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
         walk::end_of(memory, position, word)
     }
 
+    #[inline(always)]
+    fn is_silent<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
+        memory.word(position).load(Ordering::Relaxed) == 0
+    }
+
     fn is_published<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool {
-        // Acquire: as in `Reader::look`.
+        // Acquire: as in `end_of`.
         let word = memory.word(position).load(Ordering::Acquire);
         walk::end_of(memory, position, word).is_some()
             && (walk::leads_on(memory, position, word) || memory.control().cursor.acquire() > position)
@@ -126,16 +128,10 @@ impl Form for Lines {
         walk::may_have_been_reached(memory, position)
     }
 
-    /// A commit word carries no lap.
-    fn tells_of_overrun<M: Memory<Form = Self>>(_memory: &M, _position: i64, _word: i64, _published: i64) -> bool {
-        false
-    }
-
     fn resume_after<M: Memory<Form = Self>>(
         memory: &M,
         next: i64,
         expected: i64,
-        _word: i64,
         published: i64,
         is_over: bool,
     ) -> Option<i64> {
@@ -153,7 +149,11 @@ impl Form for Lines {
     fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, expected: i64) -> (i64, i64) {
         lossy::resume_lapped(memory, next, expected)
     }
+}
 
-    /// Nothing: what may stand behind the end of the records is cleared with the record before it.
-    fn clear_leftovers<M: Memory<Form = Self>>(_memory: &M, _end: i64) {}
+impl Worded for Lines {
+    #[inline(always)]
+    fn word(header: &LineHeader) -> &AtomicI64 {
+        &header.word
+    }
 }

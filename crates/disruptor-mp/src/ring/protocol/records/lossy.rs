@@ -6,8 +6,9 @@
 use super::line::Lines;
 use super::walk::{is_numbered, noted_begin};
 use super::word::Word;
+use crate::ring::protocol::claimed::is_whole;
 use crate::ring::protocol::memory::{LineMemory, Memory};
-use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
+use crate::sync::primitive::{Ordering, Site, order, weakened};
 
 /// How often the number at the cursor is looked up anew because the producer has come a lap further meanwhile. More
 /// often means that *claimed* was damaged.
@@ -29,14 +30,6 @@ pub(crate) fn copy<M: LineMemory>(memory: &M, position: i64, number: i64, into: 
         memory.racing_copy(position, len as usize, into);
     }
     (looked_early || is_whole(memory, position, end)).then_some((word, end))
-}
-
-/// Whether nothing that was read from `position` on before this call was written over, if it ends at `end`.
-fn is_whole<M: Memory>(memory: &M, position: i64, end: i64) -> bool {
-    // Acquire fence, partner is the Release fence in `Sequencer::claim`: if a byte that was read is one of the next
-    // lap, the load finds what the producer claimed before it wrote that.
-    fence_at(Site::TapFence, Ordering::Acquire);
-    (end..=position + memory.capacity()).contains(&memory.control().claimed.load())
 }
 
 /// Where a reader goes on that was lapped at `next`, where it expected record `number`, and the number there: at a

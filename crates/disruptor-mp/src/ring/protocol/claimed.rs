@@ -1,0 +1,14 @@
+//! What the word *claimed* says to a reader that does not gate: see RFC 0013.
+//!
+//! **Lives here:** [`is_whole`]. The word itself is in `control`, its producer's half is `Sequencer::claim`.
+
+use super::memory::Memory;
+use crate::sync::primitive::{Ordering, Site, fence_at};
+
+/// Whether nothing that was read from `position` on before this call was written over, if it ends at `end`.
+pub(crate) fn is_whole<M: Memory>(memory: &M, position: i64, end: i64) -> bool {
+    // Acquire fence, partner is the Release fence in `Sequencer::claim`: if a byte that was read is one of the next
+    // lap, the load finds what the producer claimed before it wrote that.
+    fence_at(Site::TapFence, Ordering::Acquire);
+    (end..=position + memory.capacity()).contains(&memory.control().claimed.load())
+}
