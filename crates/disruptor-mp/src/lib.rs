@@ -205,7 +205,7 @@ mod exports {
     pub use crate::ring::membership::JoinError;
     pub use crate::ring::memory::layout::{
         CAPACITY_MAX, Carries, DEFAULT_MAX_CONSUMERS, PLACES_FOR_OTHERS, ShapeError, SizeUnit, Slots, TABLE_LEN_MAX,
-        plan,
+        plan, plan_dense,
     };
     pub use crate::ring::memory::record_size::{
         DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX, RECORD_RING_BYTES_MIN, plan_records, record_ring_bytes,

@@ -5,8 +5,8 @@
 use crate::stage::{Step, drain, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    ConsumeError, MissingFreeSlots, Origin, RingBufferFull, SharedConsumer, SharedProducer, StartAt,
-    attach_shared_consumer,
+    ConsumeError, MissingFreeSlots, Origin, RingBufferFull, SharedConsumer, SharedDisruptorBuilder, SharedProducer,
+    SlotForm, StartAt, attach_shared_consumer,
 };
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -91,14 +91,14 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 /// A consumer, and the numbers of the events that it must get.
-struct Reader {
-    consumer: SharedConsumer<Step>,
+struct Reader<F: SlotForm> {
+    consumer: SharedConsumer<Step, F>,
     due: VecDeque<i64>,
     /// How often it has panicked in the first of them.
     panics: u32,
 }
 
-impl Reader {
+impl<F: SlotForm> Reader<F> {
     fn check_next(&mut self) {
         let due = self.due.front().copied();
         let got = self.consumer.try_consume_next_leased().map(|event| {
@@ -178,18 +178,26 @@ impl Reader {
 }
 
 /// The ring and its model.
-struct World {
+struct World<F: SlotForm> {
     place: Place,
     capacity: usize,
-    producer: SharedProducer<Step>,
-    readers: Vec<Reader>,
+    form: InForm<F>,
+    producer: SharedProducer<Step, F>,
+    readers: Vec<Reader<F>>,
     names: usize,
 }
 
-impl World {
-    fn new(place: Place, capacity: usize) -> Self {
-        let producer = ring(&place, capacity).build_producer(step).unwrap();
-        Self { place, capacity, producer, readers: vec![], names: 0 }
+/// Makes the builder of an end one for a ring of that form.
+type InForm<F> = fn(SharedDisruptorBuilder<Step>) -> SharedDisruptorBuilder<Step, F>;
+
+fn stamped(builder: SharedDisruptorBuilder<Step>) -> SharedDisruptorBuilder<Step> {
+    builder
+}
+
+impl<F: SlotForm> World<F> {
+    fn new(place: Place, capacity: usize, form: InForm<F>) -> Self {
+        let producer = form(ring(&place, capacity)).build_producer(step).unwrap();
+        Self { place, capacity, form, producer, readers: vec![], names: 0 }
     }
 
     fn room(&self) -> usize {
@@ -236,7 +244,7 @@ impl World {
     }
 
     fn join(&mut self, start: StartAt, id: Option<String>) {
-        let mut builder = attach_shared_consumer::<Step>(self.place.clone(), self.capacity).start_at(start);
+        let mut builder = (self.form)(attach_shared_consumer(self.place.clone(), self.capacity)).start_at(start);
         if let Some(id) = id {
             builder = builder.with_consumer_id(id);
         }
@@ -258,7 +266,7 @@ impl World {
     }
 
     fn reopen(&mut self) {
-        let placeholder = ring(&Place::heap(), 1).build_producer(step).unwrap();
+        let placeholder = (self.form)(ring(&Place::heap(), 1)).build_producer(step).unwrap();
         drop(std::mem::replace(&mut self.producer, placeholder));
         for mut reader in self.readers.drain(..) {
             while !reader.due.is_empty() {
@@ -267,7 +275,7 @@ impl World {
             }
             assert!(matches!(reader.consumer.wait_until_available(None), Err(ConsumeError::Closed)));
         }
-        self.producer = ring(&self.place, self.capacity).build_producer(step).unwrap();
+        self.producer = (self.form)(ring(&self.place, self.capacity)).build_producer(step).unwrap();
         assert_eq!((self.producer.origin(), self.published()), (Origin::Created, 0));
     }
 
@@ -299,8 +307,8 @@ impl World {
     }
 }
 
-fn everybody_gets_what_is_theirs(place: Place, log_capacity: u32, acts: &[Act]) {
-    let mut world = World::new(place, 1 << log_capacity);
+fn everybody_gets_what_is_theirs<F: SlotForm>(place: Place, form: InForm<F>, log_capacity: u32, acts: &[Act]) {
+    let mut world = World::new(place, 1 << log_capacity, form);
     for act in acts {
         world.play(act);
     }
@@ -316,7 +324,8 @@ fn each_consumer_gets_exactly_its_events_on_the_heap() {
     let _watchdog = watchdog();
     let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(log_capacity in 0..4_u32, acts in acts())| {
-        everybody_gets_what_is_theirs(Place::heap(), log_capacity, &acts);
+        everybody_gets_what_is_theirs(Place::heap(), stamped, log_capacity, &acts);
+        everybody_gets_what_is_theirs(Place::heap(), SharedDisruptorBuilder::dense, log_capacity, &acts);
     });
 }
 
@@ -325,7 +334,8 @@ fn each_consumer_gets_exactly_its_events_in_shared_memory() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(log_capacity in 0..4_u32, acts in acts())| {
-        everybody_gets_what_is_theirs(Place::from(shm.name("a")), log_capacity, &acts);
+        everybody_gets_what_is_theirs(Place::from(shm.name("a")), stamped, log_capacity, &acts);
+        everybody_gets_what_is_theirs(Place::from(shm.name("b")), SharedDisruptorBuilder::dense, log_capacity, &acts);
     });
     shm.assert_nothing_left();
 }

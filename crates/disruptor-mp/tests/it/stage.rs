@@ -3,7 +3,9 @@
 //! **Lives here:** [`Step`], [`everywhere`], [`TempDir`], [`Forger`]. **Builds on:** testkit. **May touch it:** every test of this binary.
 
 use disruptor_mp::segment::{Place, SegmentPlan};
-use disruptor_mp::{SharedConsumer, SharedDisruptorBuilder, SharedProducer, attach_shared_consumer, event, plan};
+use disruptor_mp::{
+    SharedConsumer, SharedDisruptorBuilder, SharedProducer, SlotForm, attach_shared_consumer, event, plan,
+};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,7 @@ pub(crate) fn join(place: &Place, id: &str) -> SharedConsumer<Step> {
 }
 
 /// Publishes `count` events that carry their own number, and fails rather than waits.
-pub(crate) fn publish(producer: &mut SharedProducer<Step>, count: usize) {
+pub(crate) fn publish<F: SlotForm>(producer: &mut SharedProducer<Step, F>, count: usize) {
     for _ in 0..count {
         let next = producer.last_published_sequence() + 1;
         assert_eq!(producer.try_publish(|slot| slot.sequence = next as u64), Ok(next));
@@ -44,7 +46,7 @@ pub(crate) fn publish(producer: &mut SharedProducer<Step>, count: usize) {
 }
 
 /// Publishes as long as there is room, and says how many events that were.
-pub(crate) fn fill(producer: &mut SharedProducer<Step>) -> usize {
+pub(crate) fn fill<F: SlotForm>(producer: &mut SharedProducer<Step, F>) -> usize {
     let mut count = 0;
     loop {
         let next = producer.last_published_sequence() + 1;
@@ -56,7 +58,7 @@ pub(crate) fn fill(producer: &mut SharedProducer<Step>) -> usize {
 }
 
 /// Reads everything that is there; each event must carry its own number. Says which numbers these were.
-pub(crate) fn drain(consumer: &mut SharedConsumer<Step>) -> Vec<i64> {
+pub(crate) fn drain<F: SlotForm>(consumer: &mut SharedConsumer<Step, F>) -> Vec<i64> {
     let mut seen = vec![];
     consumer.process_available(|event, sequence| {
         assert_eq!(event.sequence as i64, sequence, "an event under the number of another");

@@ -205,7 +205,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     ) -> Result<Sequence, MissingFreeSlots> {
         if self.end.side.must_look(count) && !self.end.side.find_room(count) {
             // In a child of a fork there is no room for anything, whatever was found before.
-            let room = if self.end.side.is_forked() { 0 } else { self.end.side.core.room() as u64 };
+            let room = if self.end.side.is_forked() { 0 } else { self.end.side.core.open_room() as u64 };
             return Err(MissingFreeSlots { missing: count as u64 - room });
         }
         Ok(self.write_batch(count, fill))

@@ -17,7 +17,7 @@ use super::record_size::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX};
 use crate::Sequence;
 use crate::counters;
 use crate::ring::protocol::control::{Control, Entry};
-use crate::ring::protocol::form::{Form, Lines, SlotForm, Stamped, sealed};
+use crate::ring::protocol::form::{Dense, Form, Lines, SlotForm, Stamped, sealed};
 use crate::ring::protocol::records::course::Course;
 use crate::ring::protocol::records::word::{LINE_BYTES, lines_of};
 use crate::schema::{Event, Schema, slot_align};
@@ -313,6 +313,15 @@ pub fn plan<E: Event>(capacity: usize, max_consumers: usize) -> Result<SegmentPl
     plan_for::<Slots<E>>(capacity, max_consumers)
 }
 
+/// [`plan`] of a ring in [`Dense`] slots.
+///
+/// # Errors
+/// [`ShapeError`] says which number cannot be.
+/// Source: RFC 0017.
+pub fn plan_dense<E: Event>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
+    plan_for::<Slots<E, Dense>>(capacity, max_consumers)
+}
+
 /// [`plan`], whatever the ring carries.
 pub(crate) fn plan_for<S: Carries>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
     Ok(blueprint::<S>(capacity, max_consumers)?.plan()?)
@@ -321,7 +330,6 @@ pub(crate) fn plan_for<S: Carries>(capacity: usize, max_consumers: usize) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::protocol::form::Dense;
 
     #[test]
     fn no_slot_straddles_or_shares_a_cache_line_beyond_need() {

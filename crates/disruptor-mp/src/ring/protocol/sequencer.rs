@@ -286,6 +286,11 @@ impl<M: Memory> Sequencer<M> {
         (self.gate - self.next).max(0)
     }
 
+    /// How many events may be written now, as far as the last rescan knows.
+    pub(crate) fn open_room(&self) -> i64 {
+        (self.open - self.next).max(0)
+    }
+
     /// How many positions were not believed since this was last asked.
     pub(crate) fn take_forged(&mut self) -> u64 {
         std::mem::take(&mut self.forged)
