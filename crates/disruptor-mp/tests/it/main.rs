@@ -58,8 +58,8 @@ mod auto_records;
 mod counters;
 mod culprit;
 mod damage;
-mod docs;
 mod dense;
+mod docs;
 #[cfg(target_os = "linux")]
 mod doorbell;
 mod endings;

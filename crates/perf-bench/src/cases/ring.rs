@@ -44,13 +44,15 @@ pub(crate) fn ping_pong_cases() -> Vec<Case> {
 /// Rates, beside the bare ring's.
 pub(crate) fn throughput_cases() -> Vec<Case> {
     let reference = limits::word_ring_case();
-    let case = |(payload_bytes, batch)| {
+    let case = |whose, payload_bytes, batch| {
         let slots = slots_that_suit(payload_bytes);
+        let form = if whose == Whose::Dense { "dense, " } else { "" };
         let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
-        let workload = Workload::Throughput(Throughput { whose: Whose::Ours, payload_bytes, batch, slots });
-        let case = Case::new(format!("one way, {payload_bytes} B, {how}"), "spin", workload).beside(&reference);
+        let workload = Workload::Throughput(Throughput { whose, payload_bytes, batch, slots });
+        let case = Case::new(format!("one way, {form}{payload_bytes} B, {how}"), "spin", workload).beside(&reference);
         // What a throw-away program with stamps and nothing else reached.
         match (payload_bytes, batch) {
+            _ if whose == Whose::Dense => case,
             (8, 2..) => case.aiming(Aim::RatioAtLeast(0.6)),
             (64, 2..) => case.aiming(Aim::AtLeast(150e6)),
             (64, _) => case.aiming(Aim::AtLeast(80e6)),
@@ -58,8 +60,11 @@ pub(crate) fn throughput_cases() -> Vec<Case> {
             _ => case,
         }
     };
-    let cases = [(8, 64), (64, 64), (64, 1), (1024, 64), (1024, 1)].map(case);
-    std::iter::once(reference.clone()).chain(cases).collect()
+    let stamped = [(8, 64), (64, 64), (64, 1), (1024, 64), (1024, 1)];
+    let dense = [64, 256, 1024].into_iter().flat_map(|bytes| [(bytes, 64), (bytes, 1)]);
+    let stamped = stamped.into_iter().map(|(bytes, batch)| case(Whose::Ours, bytes, batch));
+    let dense = dense.map(|(bytes, batch)| case(Whose::Dense, bytes, batch));
+    std::iter::once(reference.clone()).chain(stamped).chain(dense).collect()
 }
 
 /// How many consumers there are in `broadcast`.

@@ -3,7 +3,12 @@
 //! **Lives here:** [`EventRing`] with its two ends, [`Publishing`] and [`Reading`]; [`Whose`], the list of rings.
 //! **Builds on:** `side`. **May touch it:** a ring implements the three traits, `ping_pong` and `throughput` call them.
 
-use disruptor_mp::{SharedConsumer, SharedProducer, WaitStrategy};
+use std::marker::PhantomData;
+
+use disruptor_mp::{
+    Dense, SharedConsumer, SharedProducer, SlotForm, Stamped, WaitStrategy, attach_shared_consumer,
+    build_shared_single_producer,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Message, attach, create, fill, sum};
@@ -14,6 +19,8 @@ use crate::side::{Side, Stop};
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Whose {
     Ours,
+    /// Ours, in dense slots.
+    Dense,
     #[cfg(feature = "peers")]
     Alpha,
 }
@@ -23,7 +30,11 @@ macro_rules! with_ring {
     ($whose:expr, $ring:ident => $result:expr) => {
         match $whose {
             $crate::ring::event_ring::Whose::Ours => {
-                type $ring = $crate::ring::event_ring::Ours;
+                type $ring = $crate::ring::event_ring::Ours<disruptor_mp::Stamped>;
+                $result
+            }
+            $crate::ring::event_ring::Whose::Dense => {
+                type $ring = $crate::ring::event_ring::Ours<disruptor_mp::Dense>;
                 $result
             }
             #[cfg(feature = "peers")]
@@ -95,10 +106,10 @@ pub(crate) trait Reading {
     fn read_some(&mut self, max: usize) -> Option<(usize, u64)>;
 }
 
-/// Our own ring.
-pub(crate) enum Ours {}
+/// Our own ring, in that form.
+pub(crate) struct Ours<F>(PhantomData<F>);
 
-impl EventRing for Ours {
+impl EventRing for Ours<Stamped> {
     type Producer<const WORDS: usize> = SharedProducer<Message<WORDS>>;
     type Consumer<const WORDS: usize> = SharedConsumer<Message<WORDS>>;
 
@@ -111,7 +122,22 @@ impl EventRing for Ours {
     }
 }
 
-impl<const WORDS: usize> Publishing for SharedProducer<Message<WORDS>> {
+impl EventRing for Ours<Dense> {
+    type Producer<const WORDS: usize> = SharedProducer<Message<WORDS>, Dense>;
+    type Consumer<const WORDS: usize> = SharedConsumer<Message<WORDS>, Dense>;
+
+    fn create<const WORDS: usize>(side: &Side, index: usize, slots: usize) -> Result<Self::Producer<WORDS>, Stop> {
+        let builder = build_shared_single_producer(side.segment(index), slots).create().dense();
+        Ok(builder.with_wait_strategy(WaitStrategy::BusySpin).build_producer(|| [0; WORDS])?)
+    }
+
+    fn attach<const WORDS: usize>(side: &Side, index: usize, _slots: usize) -> Result<Self::Consumer<WORDS>, Stop> {
+        let builder = attach_shared_consumer(side.segment(index), 0).dense();
+        Ok(builder.with_wait_strategy(WaitStrategy::BusySpin).build_consumer()?)
+    }
+}
+
+impl<F: SlotForm, const WORDS: usize> Publishing for SharedProducer<Message<WORDS>, F> {
     #[inline(always)]
     fn publish(&mut self, number: u64) -> Result<(), Stop> {
         SharedProducer::publish(self, |message| fill(message, number))?;
@@ -125,7 +151,7 @@ impl<const WORDS: usize> Publishing for SharedProducer<Message<WORDS>> {
     }
 }
 
-impl<const WORDS: usize> Reading for SharedConsumer<Message<WORDS>> {
+impl<F: SlotForm, const WORDS: usize> Reading for SharedConsumer<Message<WORDS>, F> {
     #[inline(always)]
     fn read(&mut self) -> Result<(u64, u64), Stop> {
         let message = self.consume_next_leased()?;

@@ -25,7 +25,7 @@ type Message<const WORDS: usize> = [u64; WORDS];
 /// Evaluates an expression with `$words` as the name of the number of words that a payload known at run time has.
 macro_rules! with_words {
     ($bytes:expr, $words:ident => $result:expr) => {
-        with_words!($bytes, $words => $result, 8, 48, 64, 1024, 4096, 16384)
+        with_words!($bytes, $words => $result, 8, 48, 64, 256, 1024, 4096, 16384)
     };
     ($bytes:expr, $words:ident => $result:expr, $($size:literal),+) => {
         match $bytes {
@@ -94,6 +94,7 @@ pub(crate) fn slots_that_suit(payload_bytes: usize) -> usize {
         8 => disruptor_mp::plan::<Message<1>>(slots, 1),
         48 => disruptor_mp::plan::<Message<6>>(slots, 1),
         64 => disruptor_mp::plan::<Message<8>>(slots, 1),
+        256 => disruptor_mp::plan::<Message<32>>(slots, 1),
         1024 => disruptor_mp::plan::<Message<128>>(slots, 1),
         4096 => disruptor_mp::plan::<Message<512>>(slots, 1),
         _ => disruptor_mp::plan::<Message<2048>>(slots, 1),
