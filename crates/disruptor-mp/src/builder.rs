@@ -233,6 +233,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             keeps_place,
             after,
             ready,
+            older_content_tags,
+            is_refused_silently,
             carries: _,
         } = self;
         SharedDisruptorBuilder {
@@ -254,6 +256,8 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             keeps_place,
             after,
             ready,
+            older_content_tags,
+            is_refused_silently,
             carries: PhantomData,
         }
     }

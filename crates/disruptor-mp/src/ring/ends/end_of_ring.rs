@@ -13,7 +13,6 @@ use crate::ring::protocol::form::Form;
 use crate::ring::protocol::held::HELD_MAX;
 use crate::ring::protocol::memory::Memory;
 use crate::segment::Fate;
-use crate::sync::primitive::Ordering;
 use std::time::Duration;
 
 impl<S: Carries> ConsumerSide<S> {
