@@ -325,8 +325,8 @@ pub(super) fn rejoining<F: InForm>(scenario: &Scenario, redeliveries: u32, log: 
 }
 
 /// A process dies being refused. What it has said is whole, or is not there; the next one that is refused is told of.
-pub(super) fn being_refused(scenario: &Scenario, is_told: bool, log: &mut Log) {
-    let stage = Stage::new();
+pub(super) fn being_refused<F: InForm>(scenario: &Scenario, is_told: bool, log: &mut Log) {
+    let stage = Stage::<F>::new();
     let producer = stage.ring().build_producer(Event::blank).unwrap();
     let mut victim = stage.doomed(scenario, Role::BeRefused, None);
     victim.go();
