@@ -1,5 +1,5 @@
-//! A ring in use, whose words somebody overwrites between any two operations: nothing panics, nothing hangs, nobody
-//! leaves the memory.
+//! A ring in use, whose words another process overwrites between any two operations: nothing panics, nothing hangs, and
+//! no access leaves the memory.
 //!
 //! What the events then contain is another question: a peer that may write is trusted not to write where it has no
 //! business.
@@ -7,8 +7,9 @@
 
 use disruptor_mp::segment::fuzzing::Words;
 use disruptor_mp::{
-    HeldEvent, Patience, Place, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, SharedConsumer,
-    SharedProducer, StartAt, Tap, WaitStrategy, attach_shared_consumer, build_shared_single_producer,
+    Dense, HeldEvent, Patience, Place, RequiredConsumerFailureAction, RequiredConsumerLivenessConfig, SharedConsumer,
+    SharedDisruptorBuilder, SharedProducer, SlotForm, Stamped, StartAt, Tap, WaitStrategy, attach_shared_consumer,
+    build_shared_single_producer,
 };
 use fuzz::{CAPACITY, Decisions, Sample, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
@@ -32,33 +33,56 @@ fuzz_target!(|input: &[u8]| {
         0 => Place::memfd("fuzz"),
         _ => Place::heap(),
     };
-    let mut scene = Scene::new(place);
+    match decisions.byte() % 2 {
+        0 => play(Scene::<Stamped>::new(place), &mut decisions),
+        _ => play(Scene::<Dense>::new(place), &mut decisions),
+    }
+});
+
+fn play<F: Built>(mut scene: Scene<F>, decisions: &mut Decisions<'_>) {
     for _ in 0..OPERATIONS_MAX {
         if decisions.is_over() {
             break;
         }
-        scene.step(&mut decisions);
+        scene.step(decisions);
     }
-});
+}
 
-struct Scene {
+/// A form, and how a builder is told so.
+trait Built: SlotForm {
+    fn of(builder: SharedDisruptorBuilder<Sample>) -> SharedDisruptorBuilder<Sample, Self>;
+}
+
+impl Built for Stamped {
+    fn of(builder: SharedDisruptorBuilder<Sample>) -> SharedDisruptorBuilder<Sample> {
+        builder
+    }
+}
+
+impl Built for Dense {
+    fn of(builder: SharedDisruptorBuilder<Sample>) -> SharedDisruptorBuilder<Sample, Self> {
+        builder.dense()
+    }
+}
+
+struct Scene<F: SlotForm> {
     place: Place,
     words: Words,
-    producer: Option<SharedProducer<Sample>>,
-    consumers: [Option<SharedConsumer<Sample>>; TABLE_LEN + 1],
-    tap: Option<Tap<Sample>>,
+    producer: Option<SharedProducer<Sample, F>>,
+    consumers: [Option<SharedConsumer<Sample, F>>; TABLE_LEN + 1],
+    tap: Option<Tap<Sample, F>>,
     /// Events out of their consumers' hands, which may have gone.
-    held: Vec<HeldEvent<Sample>>,
+    held: Vec<HeldEvent<Sample, F>>,
     has_held: bool,
     published: u64,
     blocked: usize,
 }
 
-impl Scene {
+impl<F: Built> Scene<F> {
     fn new(place: Place) -> Self {
         let producer = produce(&place).expect("a new ring");
         let words = Words::open(&place).expect("a good ring");
-        let tap = attach_shared_consumer(place.clone(), CAPACITY).build_tap().ok();
+        let tap = F::of(attach_shared_consumer(place.clone(), CAPACITY)).build_tap().ok();
         let mut scene = Self {
             place,
             words,
@@ -76,7 +100,7 @@ impl Scene {
 
     fn join(&mut self, index: usize, start: StartAt, wait: WaitStrategy) {
         self.consumers[index] = None;
-        let builder = attach_shared_consumer(self.place.clone(), CAPACITY).start_at(start).with_wait_strategy(wait);
+        let builder = F::of(attach_shared_consumer(self.place.clone(), CAPACITY)).start_at(start).with_wait_strategy(wait);
         let builder = if index == 0 { builder } else { builder.with_consumer_id(format!("c{index}")) };
         self.consumers[index] = builder.build_consumer().map_err(|error| error.to_string()).ok();
     }
@@ -221,7 +245,7 @@ impl Scene {
 
     fn look(&mut self, decisions: &mut Decisions<'_>) {
         match decisions.byte() % 4 {
-            0 => self.tap = attach_shared_consumer(self.place.clone(), 0).build_tap().ok(),
+            0 => self.tap = F::of(attach_shared_consumer(self.place.clone(), 0)).build_tap().ok(),
             1..3 => {
                 let Some(tap) = &mut self.tap else { return };
                 for _ in 0..2 * CAPACITY {
@@ -258,8 +282,8 @@ impl Scene {
     }
 }
 
-fn produce(place: &Place) -> Result<SharedProducer<Sample>, disruptor_mp::MultiProcessError> {
-    let builder = build_shared_single_producer(place.clone(), CAPACITY);
+fn produce<F: Built>(place: &Place) -> Result<SharedProducer<Sample, F>, disruptor_mp::MultiProcessError> {
+    let builder = F::of(build_shared_single_producer(place.clone(), CAPACITY));
     let builder = builder.enable_discovery(TABLE_LEN).with_wait_strategy(WaitStrategy::Block);
     let mut producer = builder.build_producer(|| Sample::new(0))?;
     let liveness = RequiredConsumerLivenessConfig::new(["c1"])

@@ -53,7 +53,7 @@ trait InForm: SlotForm {
     /// How a victim is told of it.
     const NAME: &'static str;
 
-    /// How everybody asks for the ring, victims too.
+    /// How each process asks for the ring, victims too.
     fn ring(name: &str) -> SharedDisruptorBuilder<Event, Self>;
 }
 

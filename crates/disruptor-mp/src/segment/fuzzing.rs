@@ -1,7 +1,7 @@
 //! Doors for the fuzz targets: the parser, and the words of a segment as a confused peer would write them.
 //!
-//! **Lives here:** [`parse_header`], [`restamp_header`], [`Words`]. **Builds on:** `header`, `segment`. **May touch it:** the targets in
-//! `fuzz/`; it exists only under `cfg(fuzzing)`.
+//! **Lives here:** [`parse_header`], [`restamp_header`], [`Words`]. **Builds on:** `header`, `segment`. **May touch
+//! it:** the targets in `fuzz/`; it exists only under `cfg(fuzzing)`.
 
 use super::backend::Access;
 use super::{Kind, Place, Section, Segment, header};
@@ -13,7 +13,8 @@ pub fn parse_header(bytes: &[u8], object_len: u64) -> bool {
     header::parse_header(bytes, object_len).is_ok()
 }
 
-/// Makes the checksum of a header page right again, so that a mutated number is looked at for itself. Too short a page stays as it is.
+/// Makes the checksum of a header page right again, so that a mutated number is looked at for itself. Too short a page
+/// stays as it is.
 pub fn restamp_header(page: &mut [u8]) {
     header::restamp(page);
 }
@@ -49,8 +50,8 @@ impl Words {
         assert!(index < self.len(), "word {index} of {}", self.len());
         let (start, _) = self.segment.section(Section { offset: 0, len: self.segment.total_len() });
         let start = start.cast::<AtomicU64>();
-        // SAFETY: the mapping is `len` words long, aligned to a page, initialised, and lives as long as the segment; the targets run one
-        // thread, so no access of another size happens at the same time.
+        // SAFETY: the mapping is `len` words long, aligned to a page, initialised, and lives as long as the segment;
+        // the targets run one thread, so no access of another size happens at the same time.
         unsafe { start.add(index).as_ref() }
     }
 

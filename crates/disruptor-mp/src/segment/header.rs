@@ -38,7 +38,7 @@ const MAGIC: [u8; 8] = *b"MYELONSG";
 const BYTE_ORDER_MARK: u32 = 0x0102_0304;
 
 /// The version of the layout that this build writes. Builds of equal `major` understand each other.
-pub const ABI: AbiVersion = AbiVersion { major: 2, minor: 1 };
+pub const ABI: AbiVersion = AbiVersion { major: 2, minor: 2 };
 
 /// The value of the `ready` word of a finished segment.
 pub(super) const READY: u32 = 1;

@@ -8,8 +8,8 @@ use super::primitive::{AtomicI64, Ordering, Site, order};
 /// Positions stay below this; at a billion events a second that takes a century.
 pub(crate) const POSITION_MAX: i64 = 1 << 61;
 
-/// A published position: the number of events that may be read. Part of the wire layout, so its size and alignment do not
-/// depend on the target.
+/// A published position: the number of events that may be read. Part of the wire layout, so its size and alignment do
+/// not depend on the target.
 #[repr(C, align(128))]
 pub(crate) struct Cursor {
     published: AtomicI64,
@@ -26,8 +26,8 @@ impl Cursor {
         Self { published: AtomicI64::new(0), written: AtomicI64::new(0) }
     }
 
-    /// The published position, and with it the right to look at everything before it. A number that no producer can have stored comes
-    /// out as the nearest one that it can, so that nobody's arithmetic overflows.
+    /// The published position, and with it the right to look at everything before it. A number that no producer can
+    /// have stored comes out as the nearest one that it can, so that nobody's arithmetic overflows.
     #[inline]
     pub(crate) fn acquire(&self) -> i64 {
         // Acquire pairs with Release in `publish`: whoever sees `n` sees the payloads that were written before it.
@@ -47,7 +47,8 @@ impl Cursor {
         self.written.store(position, order(Site::WrittenRelease, Ordering::Release));
     }
 
-    /// Makes everything before `position` visible. Single writer; positions only grow, except when a take-over corrects them.
+    /// Makes everything before `position` visible. Single writer; positions only grow, except when a take-over corrects
+    /// them.
     #[inline]
     pub(crate) fn publish(&self, position: i64) {
         self.published.store(position, order(Site::CursorRelease, Ordering::Release));

@@ -307,7 +307,7 @@ impl<F: SlotForm> World<F> {
     }
 }
 
-fn everybody_gets_what_is_theirs<F: SlotForm>(place: Place, form: InForm<F>, log_capacity: u32, acts: &[Act]) {
+fn each_consumer_gets_what_is_its_own<F: SlotForm>(place: Place, form: InForm<F>, log_capacity: u32, acts: &[Act]) {
     let mut world = World::new(place, 1 << log_capacity, form);
     for act in acts {
         world.play(act);
@@ -324,8 +324,8 @@ fn each_consumer_gets_exactly_its_events_on_the_heap() {
     let _watchdog = watchdog();
     let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(log_capacity in 0..4_u32, acts in acts())| {
-        everybody_gets_what_is_theirs(Place::heap(), stamped, log_capacity, &acts);
-        everybody_gets_what_is_theirs(Place::heap(), SharedDisruptorBuilder::dense, log_capacity, &acts);
+        each_consumer_gets_what_is_its_own(Place::heap(), stamped, log_capacity, &acts);
+        each_consumer_gets_what_is_its_own(Place::heap(), SharedDisruptorBuilder::dense, log_capacity, &acts);
     });
 }
 
@@ -334,8 +334,8 @@ fn each_consumer_gets_exactly_its_events_in_shared_memory() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(log_capacity in 0..4_u32, acts in acts())| {
-        everybody_gets_what_is_theirs(Place::from(shm.name("a")), stamped, log_capacity, &acts);
-        everybody_gets_what_is_theirs(Place::from(shm.name("b")), SharedDisruptorBuilder::dense, log_capacity, &acts);
+        each_consumer_gets_what_is_its_own(Place::from(shm.name("a")), stamped, log_capacity, &acts);
+        each_consumer_gets_what_is_its_own(Place::from(shm.name("b")), SharedDisruptorBuilder::dense, log_capacity, &acts);
     });
     shm.assert_nothing_left();
 }

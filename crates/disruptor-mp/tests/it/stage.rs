@@ -1,6 +1,7 @@
 //! What the tests stand on: an event, a place of every kind, and a hand in a ring's file.
 //!
-//! **Lives here:** [`Step`], [`everywhere`], [`TempDir`], [`Forger`]. **Builds on:** testkit. **May touch it:** every test of this binary.
+//! **Lives here:** [`Step`], [`everywhere`], [`TempDir`], [`Forger`]. **Builds on:** testkit. **May touch it:** every
+//! test of this binary.
 
 use disruptor_mp::segment::{Place, SegmentPlan};
 use disruptor_mp::{
@@ -16,7 +17,8 @@ use testkit::watchdog::Watchdog;
 /// What one test may take on a machine that does ten other things. It normally takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Most tests' event. `sequence` is the event's own number, so that an event that is read under another number is noticed.
+/// Most tests' event. `sequence` is the event's own number, so that an event that is read under another number is
+/// noticed.
 #[event]
 pub(crate) struct Step {
     pub(crate) sequence: u64,

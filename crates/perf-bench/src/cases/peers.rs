@@ -16,7 +16,7 @@ use crate::workload::Workload;
 pub(crate) fn join(cases: &mut Vec<Case>) {
     let (cache_line, word_ring) = (limits::cache_line_case(), limits::word_ring_case());
     let round_trip = |payload_bytes| {
-        let slots = if payload_bytes <= 64 { SLOTS_MANY } else { slots_that_suit(payload_bytes) };
+        let slots = if payload_bytes <= 64 { SLOTS_MANY } else { slots_that_suit(Whose::Alpha, payload_bytes) };
         let name = format!("alpha: round trip, {payload_bytes} B, {slots} slots");
         let workload = Workload::PingPong(PingPong { whose: Whose::Alpha, payload_bytes, slots });
         Case::new(name, "spin", workload).beside(&cache_line)
@@ -24,7 +24,7 @@ pub(crate) fn join(cases: &mut Vec<Case>) {
     let one_way = |(payload_bytes, batch)| {
         let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
         let name = format!("alpha: one way, {payload_bytes} B, {how}");
-        let slots = slots_that_suit(payload_bytes);
+        let slots = slots_that_suit(Whose::Alpha, payload_bytes);
         let workload = Workload::Throughput(Throughput { whose: Whose::Alpha, payload_bytes, batch, slots });
         Case::new(name, "spin", workload).beside(&word_ring)
     };

@@ -25,7 +25,7 @@ pub(crate) const SLOTS_MANY: usize = 4096;
 pub(crate) fn ping_pong_cases() -> Vec<Case> {
     let reference = limits::cache_line_case();
     let small = [8, 48, 64].into_iter().flat_map(|bytes| [(bytes, SLOTS_FEW), (bytes, SLOTS_MANY)]);
-    let large = [1024, 4096, 16384].into_iter().map(|bytes| (bytes, slots_that_suit(bytes)));
+    let large = [1024, 4096, 16384].into_iter().map(|bytes| (bytes, slots_that_suit(Whose::Ours, bytes)));
     let case = |(payload_bytes, slots)| {
         let name = format!("round trip, {payload_bytes} B, {slots} slots");
         let case = Case::new(name, "spin", Workload::PingPong(PingPong { whose: Whose::Ours, payload_bytes, slots }))
@@ -45,7 +45,7 @@ pub(crate) fn ping_pong_cases() -> Vec<Case> {
 pub(crate) fn throughput_cases() -> Vec<Case> {
     let reference = limits::word_ring_case();
     let case = |whose, payload_bytes, batch| {
-        let slots = slots_that_suit(payload_bytes);
+        let slots = slots_that_suit(whose, payload_bytes);
         let form = if whose == Whose::Dense { "dense, " } else { "" };
         let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
         let workload = Workload::Throughput(Throughput { whose, payload_bytes, batch, slots });

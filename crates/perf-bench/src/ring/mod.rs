@@ -16,6 +16,7 @@ use disruptor_mp::{
     attach_shared_consumer, build_shared_single_producer,
 };
 
+use self::event_ring::Whose;
 use crate::limits::RING_BYTES;
 use crate::side::{Side, Stop};
 
@@ -88,20 +89,22 @@ fn sum<const WORDS: usize>(message: &Message<WORDS>) -> u64 {
 }
 
 /// The power of two of slots with which a ring of such messages comes closest to the [size](RING_BYTES) that suits most
-/// machines, as the library itself plans it.
-pub(crate) fn slots_that_suit(payload_bytes: usize) -> usize {
-    let bytes = |slots| match payload_bytes {
-        8 => disruptor_mp::plan::<Message<1>>(slots, 1),
-        48 => disruptor_mp::plan::<Message<6>>(slots, 1),
-        64 => disruptor_mp::plan::<Message<8>>(slots, 1),
-        256 => disruptor_mp::plan::<Message<32>>(slots, 1),
-        1024 => disruptor_mp::plan::<Message<128>>(slots, 1),
-        4096 => disruptor_mp::plan::<Message<512>>(slots, 1),
-        _ => disruptor_mp::plan::<Message<2048>>(slots, 1),
-    };
-    let distance = |slots: &usize| bytes(*slots).map_or(u64::MAX, |plan| plan.slots.len.abs_diff(RING_BYTES as u64));
+/// machines, as the library itself plans it; for another's ring as if its events lay side by side, as ours do in dense
+/// slots, so that rings of equal bytes are compared.
+pub(crate) fn slots_that_suit(whose: Whose, payload_bytes: usize) -> usize {
+    let bytes = |slots| with_words!(payload_bytes, WORDS => Ok::<_, Stop>(bytes_of::<WORDS>(whose, slots)));
+    let distance = |slots: &usize| bytes(*slots).map_or(u64::MAX, |bytes| bytes.abs_diff(RING_BYTES as u64));
     let sizes = (3..20).map(|exponent| 1_usize << exponent);
     sizes.min_by_key(distance).expect("there are sizes")
+}
+
+/// How many bytes the events of such a ring take; the highest number if there can be none.
+fn bytes_of<const WORDS: usize>(whose: Whose, slots: usize) -> u64 {
+    let plan = match whose {
+        Whose::Ours => disruptor_mp::plan::<Message<WORDS>>,
+        _ => disruptor_mp::plan_dense::<Message<WORDS>>,
+    };
+    plan(slots, 1).map_or(u64::MAX, |plan| plan.slots.len)
 }
 
 #[cfg(test)]
@@ -110,9 +113,11 @@ mod tests {
 
     #[test]
     fn a_suitable_ring_is_about_as_large_as_it_should_be() {
-        for payload_bytes in [8, 64, 1024, 4096, 16384] {
-            let bytes = slots_that_suit(payload_bytes) * payload_bytes;
-            assert!((RING_BYTES / 2..=RING_BYTES * 3 / 2).contains(&bytes), "{payload_bytes}: {bytes}");
+        for whose in [Whose::Ours, Whose::Dense] {
+            for payload_bytes in [8, 64, 1024, 4096, 16384] {
+                let bytes = slots_that_suit(whose, payload_bytes) * payload_bytes;
+                assert!((RING_BYTES / 2..=RING_BYTES * 3 / 2).contains(&bytes), "{whose:?}, {payload_bytes}: {bytes}");
+            }
         }
     }
 }

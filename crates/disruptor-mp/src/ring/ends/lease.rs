@@ -255,8 +255,8 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
 }
 
 impl<E: Event> BatchLease<'_, E, Dense> {
-    /// The events in order, as they lie: up to the end of the ring, and those at its beginning after them, of which there
-    /// may be none.
+    /// The events in order, as they lie: up to the end of the ring, and those at its beginning after them, of which
+    /// there may be none.
     pub fn as_slices(&self) -> (&[E], &[E]) {
         let end = self.consumer.end;
         let memory = self.consumer.consumer.core.memory();

@@ -205,8 +205,8 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
 
     fn racing_copy(&self, position: i64) -> E {
         let mut copy = E::new_zeroed();
-        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives; every bit pattern is
-        // an event.
+        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives; every bit pattern
+        // is an event.
         unsafe { racing::copy(self.payload(position).cast(), copy.as_mut_bytes()) };
         copy
     }

@@ -27,7 +27,7 @@ pub(super) fn parked_reader_is_woken_by_a_dense_publish() {
     explore(Some(3), 2, two_publishes_to_a_sleeper::<Dense>);
 }
 
-/// A stranger has stored a cursor that is a lap too high. The reader gets what is written, as it is written.
+/// Another process has stored a cursor that is a lap too high. The reader gets what is written, as it is written.
 #[test]
 pub(super) fn a_forged_cursor_shows_nothing_that_is_not_written() {
     explore(Some(3), 2, || {

@@ -101,7 +101,7 @@ pub(super) fn tap_beside_a_producer<F: SlotForm>() -> i64 {
         if !producer.claim(1) {
             producer.rescan();
         }
-        // SAFETY: the place is valid; that nobody believes what it reads there meanwhile is the claim.
+        // SAFETY: the place is valid; that no reader believes what it reads there meanwhile is the claim.
         producer.write(|place| unsafe { *place = [value(sequence); 2] });
     }
     tapping.join().unwrap()

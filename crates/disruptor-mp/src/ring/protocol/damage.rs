@@ -1,18 +1,20 @@
 //! Words that no producer has written, below what was published.
 //!
-//! **Lives here:** [`resume_after`]: where a reader goes on that stands before such a word; and what stamps say of it. **Builds on:** `form`.
-//! **May touch it:** readers that have found nothing, on their slow path.
+//! **Lives here:** [`resume_after`]: where a reader goes on that stands before such a word; and what stamps say of it.
+//! **Builds on:** `form`. **May touch it:** readers that have found nothing, on their slow path.
 //!
-//! The cursor is stored after the words that it covers. So a reader that finds its next event missing, although the cursor lies beyond it,
-//! has met damage: of that word, or of the cursor. What lies between the two tells which. If it does not tell, the reader waits: the next
-//! publish repairs a cursor, and is itself the proof that a word before it is damaged.
+//! The cursor is stored after the words that it covers. So a reader that finds its next event missing, although the
+//! cursor lies beyond it, has met damage: of that word, or of the cursor. What lies between the two tells which. If it
+//! does not tell, the reader waits: the next publish repairs a cursor, and is itself the proof that a word before it is
+//! damaged.
 
 use super::form::{Form, Stamped};
 use super::memory::Memory;
 use crate::sync::primitive::Ordering;
 
-/// Where a reader goes on that stands at `next`, where it expects `expected`, if what stands there is damaged; `None` if its event is there, or
-/// was not yet published as far as the words tell. `is_over`: nothing more will be published, so that what contradicts itself now always will.
+/// Where a reader goes on that stands at `next`, where it expects `expected`, if what stands there is damaged; `None`
+/// if its event is there, or was not yet published as far as the words tell. `is_over`: nothing more will be published,
+/// so that what contradicts itself now always will.
 pub(crate) fn resume_after<M: Memory>(
     memory: &M,
     next: i64,
@@ -49,7 +51,8 @@ pub(super) fn resume_among_stamps<M: Memory<Form = Stamped>>(
     }
 }
 
-/// Whether `stamp` may have stood in the slot of event `next` before that was published: being written, or of an earlier lap.
+/// Whether `stamp` may have stood in the slot of event `next` before that was published: being written, or of an
+/// earlier lap.
 fn is_older<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
     stamp == 0 || ((1..=next).contains(&stamp) && (next + 1 - stamp) % memory.capacity() == 0)
 }
@@ -65,7 +68,8 @@ mod tests {
     use crate::ring::memory::heap::HeapMemory;
     use std::sync::Arc;
 
-    /// Where a reader at 4 of a ring of four goes on, with `stamps` in it and the cursor at `cursor`; now, and when the ring is over.
+    /// Where a reader at 4 of a ring of four goes on, with `stamps` in it and the cursor at `cursor`; now, and when the
+    /// ring is over.
     fn resume(stamps: [i64; 4], cursor: i64) -> [Option<i64>; 2] {
         let memory = Arc::new(HeapMemory::<u64>::new(4, 1, None));
         for (index, stamp) in stamps.into_iter().enumerate() {

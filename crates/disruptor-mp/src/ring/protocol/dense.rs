@@ -139,12 +139,12 @@ impl SlotForm for Dense {
     }
 }
 
-/// Everything before it can be read: what is published, and written as well. The lower of two words, so that a reader is
-/// led by none that a stranger has stored; where one is too low, the next publish stores both.
+/// Everything before it can be read: what is published, and written as well. The lower of two words, so that a reader
+/// is led by none that another process has stored; where one is too low, the next publish stores both.
 #[inline(always)]
 fn readable<M: Memory<Form = Dense>>(memory: &M) -> i64 {
     let cursor = &memory.control().cursor;
-    // Whoever sees the published position sees the written one that was stored before it, or a later one.
+    // A reader that sees the published position sees the written one that was stored before it, or a later one.
     let published = cursor.acquire();
     published.min(cursor.acquire_written())
 }

@@ -1,8 +1,8 @@
 //! The form of a ring: what lies in front of an event, and what follows from it.
 //!
 //! **Lives here:** [`Form`], and [`SlotForm`] for those with an event in each slot. The forms themselves are
-//! [`Stamped`], [`Dense`] and [`Lines`]. **Builds on:** `memory`. **May touch it:** the algorithm, through `Memory`; no other
-//! crate can implement a form.
+//! [`Stamped`], [`Dense`] and [`Lines`]. **Builds on:** `memory`. **May touch it:** the algorithm, through `Memory`; no
+//! other crate can implement a form.
 //!
 //! ```text
 //! form      in a slot                            what says that an event is there          kind of segment
@@ -21,9 +21,9 @@ pub use super::dense::Dense;
 pub use super::records::line::Lines;
 pub use super::stamped::Stamped;
 
-/// The form of a ring: what lies in front of an event, and what follows from it. Slots of one event each, [`Stamped`] or
-/// [`Dense`], or [`Lines`] with records over them. Sealed: its functions are those that the algorithm asks of a form; what a form does not say itself is
-/// that of slots, in which an event is a position.
+/// The form of a ring: what lies in front of an event, and what follows from it. Slots of one event each, [`Stamped`]
+/// or [`Dense`], or [`Lines`] with records over them. Sealed: its functions are those that the algorithm asks of a
+/// form; what a form does not say itself is that of slots, in which an event is a position.
 pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     /// The words in front of a payload.
     #[doc(hidden)]
@@ -56,7 +56,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     const CURSOR_TELLS: bool = false;
 
-    /// The position behind the event that begins at `position`, if that can be read. Who is told so sees its payload.
+    /// The position behind the event that begins at `position`, if that can be read. A caller that is told so sees its
+    /// payload.
     #[doc(hidden)]
     fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64>;
 

@@ -1,7 +1,8 @@
 //! Where the published events of a ring end, when its producer is not there to say it.
 //!
-//! **Lives here:** [`published_end`], [`end_from`], [`may_have_been_reached`]; and [`clear_leftovers`] of what lies behind it. **Builds on:**
-//! `memory`. **May touch it:** who takes over, who joins at the tail, and who comes back to its entry.
+//! **Lives here:** [`published_end`], [`end_from`], [`may_have_been_reached`]; and [`clear_leftovers`] of what lies
+//! behind it. **Builds on:** `memory`. **May touch it:** who takes over, who joins at the tail, and who comes back to
+//! its entry.
 
 use super::form::Stamped;
 use super::memory::Memory;
@@ -10,12 +11,13 @@ use crate::sync::primitive::{Ordering, Site, weakened};
 
 /// The end of what was published, and whether the cursor could be believed.
 ///
-/// It is the end of the unbroken run of valid stamps that begins at the cursor, which may lag behind them: readers follow the stamps
-/// and may have seen those events. A cursor that the stamps on either side of it contradict was not stored by a producer; then the highest
-/// stamp in the ring tells, or the lowest slot before it that lacks its stamp: there a producer died inside a group.
+/// It is the end of the unbroken run of valid stamps that begins at the cursor, which may lag behind them: readers
+/// follow the stamps and may have seen those events. A cursor that the stamps on either side of it contradict was not
+/// stored by a producer; then the highest stamp in the ring tells, or the lowest slot before it that lacks its stamp:
+/// there a producer died inside a group.
 ///
-/// A slot in which a producer died has no stamp, so a cursor that points to it a lap too low, or a lap too high, is contradicted by none. But it
-/// was not within a lap of what that producer had leave to write.
+/// A slot in which a producer died has no stamp, so a cursor that points to it a lap too low, or a lap too high, is
+/// contradicted by none. But it was not within a lap of what that producer had leave to write.
 pub(crate) fn published_end<M: Memory<Form = Stamped>>(memory: &M) -> (i64, bool) {
     let gate = &memory.control().gate;
     // Before the cursor, and after it: a live producer only moves on.
@@ -39,7 +41,8 @@ pub(crate) fn end_from<M: Memory<Form = Stamped>>(memory: &M, cursor: i64) -> (i
     while end - cursor < capacity && memory.word(end).load(Ordering::Acquire) == end + 1 {
         end += 1;
     }
-    // The event of a later lap where the run ends: the cursor is too low, or that stamp is damaged. The other stamps tell which.
+    // The event of a later lap where the run ends: the cursor is too low, or that stamp is damaged. The other stamps
+    // tell which.
     if stamp_at(memory, end % capacity) > end + 1 {
         let by_stamps = end_by_stamps(memory);
         if by_stamps > end && stamp_at(memory, (by_stamps - 1) % capacity) == by_stamps {
@@ -58,8 +61,9 @@ fn end_by_stamps<M: Memory<Form = Stamped>>(memory: &M) -> i64 {
     lap.find(|position| stamp_at(memory, position % capacity) != position + 1).unwrap_or(highest)
 }
 
-/// Whether the stamps allow that everything before `position` was published once: the slot before it holds the event before it, or that of the
-/// next lap, which a batch that fills the ring reaches from behind, or is being written again by that batch.
+/// Whether the stamps allow that everything before `position` was published once: the slot before it holds the event
+/// before it, or that of the next lap, which a batch that fills the ring reaches from behind, or is being written again
+/// by that batch.
 pub(crate) fn may_have_been_reached<M: Memory<Form = Stamped>>(memory: &M, position: i64) -> bool {
     if !(1..=POSITION_MAX).contains(&position) {
         return position == 0;
@@ -70,7 +74,8 @@ pub(crate) fn may_have_been_reached<M: Memory<Form = Stamped>>(memory: &M, posit
         || (before == 0 && is_being_filled_from(memory, position))
 }
 
-/// Whether a batch or a group that begins at `position` may be filling the whole ring: of the slots after it, none holds an older event.
+/// Whether a batch or a group that begins at `position` may be filling the whole ring: of the slots after it, none
+/// holds an older event.
 fn is_being_filled_from<M: Memory<Form = Stamped>>(memory: &M, position: i64) -> bool {
     (position..position + memory.capacity() - 1).all(|later| {
         let stamp = memory.word(later).load(Ordering::Acquire);
@@ -85,11 +90,11 @@ fn stamp_at<M: Memory<Form = Stamped>>(memory: &M, index: i64) -> i64 {
     if belongs { stamp } else { 0 }
 }
 
-/// Clears the stamps behind `end`, the end of what was published, that a producer left which died between the stamps of a group. A
-/// single event written in front of them would make them visible.
+/// Clears the stamps behind `end`, the end of what was published, that a producer left which died between the stamps of
+/// a group. A single event written in front of them would make them visible.
 ///
-/// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's own, which is
-/// stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
+/// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's
+/// own, which is stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
 pub(crate) fn clear_leftovers<M: Memory<Form = Stamped>>(memory: &M, end: i64) {
     if weakened(Site::GroupClearing) {
         return;

@@ -34,7 +34,7 @@ impl Form for Stamped {
 
     #[inline(always)]
     fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64> {
-        // Acquire pairs with Release in `Stamped::write`: who sees the stamp sees the payload.
+        // Acquire pairs with Release in `Stamped::write`: a reader that sees the stamp sees the payload.
         let stamp = memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
         (stamp == position + 1).then_some(position + 1)
     }
@@ -105,7 +105,7 @@ impl SlotForm for Stamped {
         fence_at(Site::InvalidateFence, Ordering::Release);
         memory.with_mut(position, fill);
         step!(PayloadWritten);
-        // Release pairs with Acquire in `Stamped::end_of`: who sees this stamp sees the payload.
+        // Release pairs with Acquire in `Stamped::end_of`: a reader that sees this stamp sees the payload.
         stamp.store(position + 1, order(Site::StampRelease, Ordering::Release));
         step!(StampStored);
     }

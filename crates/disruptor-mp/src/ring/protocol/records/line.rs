@@ -46,7 +46,7 @@ impl Form for Lines {
 
     #[inline(always)]
     fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64> {
-        // Acquire pairs with Release in `Sequencer::commit_word`: who sees the word sees the payload.
+        // Acquire pairs with Release in `Sequencer::commit_word`: a reader that sees the word sees the payload.
         let word = memory.word(position).load(order(Site::StampAcquire, Ordering::Acquire));
         walk::end_of(memory, position, word)
     }
