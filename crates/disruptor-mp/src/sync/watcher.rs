@@ -102,6 +102,7 @@ struct Registry {
     slice: Duration,
     /// Whether to try the wait for several words.
     waits_for_several: bool,
+    spawn: Spawn,
     /// As many as there ever were watches for, a few hundred bytes each, never freed.
     groups: Mutex<Vec<&'static Group>>,
     /// The registry of a process that was forked from this one.
@@ -129,7 +130,7 @@ struct State {
 impl Registry {
     fn new(slice: Duration, waits_for_several: bool) -> Self {
         let groups = Mutex::default();
-        Self { fork_epoch: fork_epoch(), slice, waits_for_several, groups, next: Settled::new() }
+        Self { fork_epoch: fork_epoch(), slice, waits_for_several, spawn, groups, next: Settled::new() }
     }
 
     fn of_this_process() -> &'static Self {
@@ -143,14 +144,21 @@ impl Registry {
         registry
     }
 
-    /// Takes `watched` into the first group that has room.
+    /// Takes `watched` into the first group that has room, and a thread or a way to get one.
     fn enter(&self, watched: &Arc<Watched>) -> io::Result<&'static Group> {
         // Nothing panics while it is held, and if it did, a list of groups is whole at any moment.
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = None;
         for group in groups.iter() {
-            if group.enter(watched)? {
-                return Ok(group);
+            match group.enter(watched, self.spawn) {
+                Ok(true) => return Ok(group),
+                Ok(false) => {}
+                // Another one may have a thread.
+                Err(error) => refused = Some(error),
             }
+        }
+        if let Some(error) = refused {
+            return Err(no_thread(&error));
         }
         let group: &'static Group = Box::leak(Box::new(Group {
             fork_epoch: self.fork_epoch,
@@ -160,9 +168,25 @@ impl Registry {
             state: Mutex::default(),
         }));
         groups.push(group);
-        group.enter(watched)?;
+        group.enter(watched, self.spawn).map_err(|error| no_thread(&error))?;
         Ok(group)
     }
+}
+
+/// Starts the thread of a group.
+type Spawn = fn(&'static Group) -> io::Result<()>;
+
+fn spawn(group: &'static Group) -> io::Result<()> {
+    std::thread::Builder::new().name("myelon-doorbell".into()).spawn(|| group.run()).map(drop)
+}
+
+/// What is missing where no group with a thread has room.
+fn no_thread(refused: &io::Error) -> io::Error {
+    let text = format!(
+        "a doorbell needs a thread, one for each {WATCHES_PER_THREAD} of a process, and the system refuses to start \
+         it ({refused}): allow this process more threads, or drop a doorbell"
+    );
+    io::Error::new(refused.kind(), text)
 }
 
 impl Group {
@@ -172,13 +196,13 @@ impl Group {
     }
 
     /// `false`: there is no room.
-    fn enter(&'static self, watched: &Arc<Watched>) -> io::Result<bool> {
+    fn enter(&'static self, watched: &Arc<Watched>, spawn: Spawn) -> io::Result<bool> {
         let mut state = self.state();
         if state.watched.len() >= WATCHES_PER_THREAD {
             return Ok(false);
         }
         if !state.has_thread {
-            std::thread::Builder::new().name("myelon-doorbell".into()).spawn(|| self.run())?;
+            spawn(self)?;
             state.has_thread = true;
         }
         state.watched.push(Arc::clone(watched));
@@ -382,6 +406,48 @@ mod tests {
 
     fn eventually_no_threads(registry: &Registry) {
         testkit::watchdog::eventually("the end of the threads", LIMIT, || threads(registry) == 0).unwrap();
+    }
+
+    /// A system that starts no more threads.
+    fn refuse(_: &'static Group) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    #[test]
+    fn where_no_thread_can_be_started_the_first_group_that_has_one_and_room_is_taken() {
+        let _watchdog = Watchdog::new(2 * LIMIT, "watches without a new thread");
+        let mut registry = Registry::new(Duration::from_secs(3600), true);
+        let counters: Vec<_> = (0..=2 * WATCHES_PER_THREAD).map(|_| Counter::new(Announce::Fenced)).collect();
+        let watched = || Watched::new(Box::new(Arc::clone(&counters[0])), Arc::new(|| ()));
+        // What a registry that may start threads has left: three groups, of which the first two have none.
+        let groups: Vec<&'static Group> = (0..3)
+            .map(|_| {
+                let state = Mutex::default();
+                let desk = Desk::new();
+                let group =
+                    Group { fork_epoch: registry.fork_epoch, slice: SLICE, waits_for_several: true, desk, state };
+                &*Box::leak(Box::new(group))
+            })
+            .collect();
+        registry.spawn = refuse;
+        *registry.groups.get_mut().unwrap() = groups.clone();
+        let registry: &'static Registry = Box::leak(Box::new(registry));
+        let refused = registry.enter(&watched()).map(drop).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        let text = "a doorbell needs a thread, one for each 127 of a process, and the system refuses to start it \
+                    (operation would block): allow this process more threads, or drop a doorbell";
+        assert_eq!(refused.to_string(), text);
+        assert!(groups[0].enter(&watched(), refuse).is_err());
+        assert!(groups[2].enter(&watched(), spawn).unwrap());
+        let mut watches: Vec<_> = counters[1..WATCHES_PER_THREAD].iter().map(|it| Called::of(registry, it)).collect();
+        assert!(watches.iter().all(|watch| std::ptr::eq(watch.watch.group, groups[2])), "the one with a thread");
+        watches.last().unwrap().watch.arm(0);
+        counters[WATCHES_PER_THREAD - 1].step(Announce::Fenced);
+        assert!(is_readable(watches.last().unwrap(), LIMIT));
+        // Now that one is full.
+        assert_eq!(registry.enter(&watched()).map(drop).unwrap_err().to_string(), text);
+        assert_eq!(registry.groups.lock().unwrap().len(), 3, "no group is made in which nothing is");
+        watches.clear();
     }
 
     #[test]
