@@ -8,8 +8,8 @@ use super::bell::Bell;
 use super::send::{RoomBell, publish, take_turn};
 use crate::codec::Codec;
 use crate::topology::{
-    Answer, Arrival, Change, Departure, Outcome, RestartError, SchedulerEnd, TypedAnswer, TypedScheduler, UrgentError,
-    Whom, WorkerReport, left_until,
+    Answer, Arrival, Change, Departure, Outcome, RawAnswer, RestartError, SchedulerEnd, TypedAnswer, TypedScheduler,
+    UrgentError, Whom, WorkerReport, left_until,
 };
 use crate::transport::{BorrowedProducer, Format, Message, Records, TransportError};
 use crate::typed_transport::TypedPublishError;
@@ -38,6 +38,9 @@ mod sealed {
         type Message: ?Sized;
         type Answer;
         type Error: From<TransportError>;
+        type Received<'a>
+        where
+            Self: 'a;
 
         /// The end of bytes.
         fn end(&self) -> &SchedulerEnd<Self::Format>;
@@ -56,6 +59,9 @@ mod sealed {
 
         fn broadcast_urgent(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, UrgentError>;
 
+        /// The next message of worker `rank` as its bytes, if there is one now.
+        fn receive_now(&mut self, rank: usize) -> Result<Self::Received<'_>, Outcome>;
+
         /// What the caller gets of `answers`.
         fn read(&mut self, answers: Vec<Answer>) -> Vec<Self::Answer>;
 
@@ -68,6 +74,7 @@ impl<F: Format> sealed::Schedule for SchedulerEnd<F> {
     type Message = [u8];
     type Answer = Answer;
     type Error = TransportError;
+    type Received<'a> = Message<'a, F>;
 
     fn end(&self) -> &Self {
         self
@@ -89,6 +96,10 @@ impl<F: Format> sealed::Schedule for SchedulerEnd<F> {
         self.broadcast_urgent(message, kind)
     }
 
+    fn receive_now(&mut self, rank: usize) -> Result<Message<'_, F>, Outcome> {
+        self.receive(rank, Patience::Now)
+    }
+
     fn read(&mut self, answers: Vec<Answer>) -> Vec<Answer> {
         answers
     }
@@ -103,6 +114,10 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
     type Message = B;
     type Answer = TypedAnswer<A>;
     type Error = TypedPublishError;
+    type Received<'a>
+        = RawAnswer<'a, A, F>
+    where
+        Self: 'a;
 
     fn end(&self) -> &SchedulerEnd<F> {
         self.end()
@@ -122,6 +137,10 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
 
     fn broadcast_urgent(&mut self, message: &B, kind: u8) -> Result<Sequence, UrgentError> {
         self.broadcast_urgent(message, kind)
+    }
+
+    fn receive_now(&mut self, rank: usize) -> Result<RawAnswer<'_, A, F>, Outcome> {
+        self.receive_raw(rank, Patience::Now)
     }
 
     fn read(&mut self, answers: Vec<Answer>) -> Vec<TypedAnswer<A>> {
@@ -289,16 +308,17 @@ impl<S: Schedule> AsyncScheduler<S> {
         }
     }
 
-    /// [`SchedulerEnd::receive`] that does not wait: the next message as its bytes, in place.
+    /// [`SchedulerEnd::receive`] or [`TypedScheduler::receive_raw`] that does not wait: the next message as its bytes.
     ///
     /// # Errors
-    /// As there; `NoAnswer` if there is no message now.
+    /// As there; [`TimedOut`](Outcome::TimedOut) if there is no message now.
     ///
     /// # Panics
     /// As there.
     #[track_caller]
-    pub fn try_receive(&mut self, rank: usize) -> Result<Message<'_, S::Format>, Outcome> {
-        self.scheduler.end_mut().receive(rank, Patience::Now)
+    pub fn try_receive(&mut self, rank: usize) -> Result<S::Received<'_>, Outcome> {
+        self.scheduler.end().check_rank(rank);
+        self.scheduler.receive_now(rank)
     }
 
     /// As [`SchedulerEnd::check_workers`].

@@ -6,6 +6,7 @@
 use super::answer::{Answer, Outcome, Whom};
 use super::peer::Peer;
 use super::scheduler::{LOOK_INTERVAL, SchedulerEnd};
+use super::steps::Version;
 use crate::transport::{Format, Message};
 use disruptor_mp::{ConsumeError, Patience, Selectable, Sequence};
 use std::time::{Duration, Instant};
@@ -30,6 +31,14 @@ enum Now {
     Same(Outcome),
     /// Nothing yet.
     Nothing,
+}
+
+/// A worker's next message.
+pub(super) enum Found<'a, F: Format> {
+    /// Where the worker wrote it, and of which version its ring is.
+    InRing(Message<'a, F>, Version),
+    /// It was copied before. The outcome is a message.
+    Copied(Answer),
 }
 
 impl<F: Format> SchedulerEnd<F> {
@@ -171,8 +180,17 @@ impl<F: Format> SchedulerEnd<F> {
     /// If there is no worker of that rank.
     #[track_caller]
     pub fn receive(&mut self, rank: usize, patience: impl Into<Patience>) -> Result<Message<'_, F>, Outcome> {
+        match self.next_answer(rank, patience.into())? {
+            Found::InRing(message, _) => Ok(message),
+            Found::Copied(answer) => Err(answer.outcome),
+        }
+    }
+
+    /// [`receive`](Self::receive) that says of which version the message is, also of one that was copied before.
+    #[track_caller]
+    pub(super) fn next_answer(&mut self, rank: usize, patience: Patience) -> Result<Found<'_, F>, Outcome> {
         self.check_rank(rank);
-        let deadline = patience.into().deadline();
+        let deadline = patience.deadline();
         self.look_if_due();
         let last = self.last_broadcast();
         loop {
@@ -180,18 +198,23 @@ impl<F: Format> SchedulerEnd<F> {
             let peer = &mut self.peers[rank];
             match now {
                 Now::Message if peer.is_next_in_ring() => break,
-                Now::Message => return Err(peer.take(None, last).outcome),
+                Now::Message => {
+                    return match peer.take(None, last) {
+                        answer @ Answer { outcome: Outcome::Message { .. }, .. } => Ok(Found::Copied(answer)),
+                        none => Err(none.outcome),
+                    };
+                }
                 Now::News => return Err(peer.tell().map_or(Outcome::TimedOut, Outcome::from)),
                 Now::Same(outcome) => return Err(outcome),
                 Now::Nothing => self.pause(rank, deadline)?,
             }
         }
-        let Peer { responses, answered, progress, .. } = &mut self.peers[rank];
+        let Peer { responses, answered, progress, version, .. } = &mut self.peers[rank];
         match responses.as_mut().expect(HAS_RING).next(Patience::Now) {
             Ok(Some(message)) => {
                 answered.handed_out(message.in_reply_to());
                 progress.heard(message.in_reply_to(), last);
-                Ok(message)
+                Ok(Found::InRing(message, *version))
             }
             Ok(None) => Err(Outcome::TimedOut),
             Err(error) => Err(Outcome::Unreadable(error)),

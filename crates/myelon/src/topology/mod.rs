@@ -61,6 +61,7 @@ mod leftovers;
 mod nursery;
 mod orphan;
 mod peer;
+mod raw_answer;
 mod refusal;
 mod report;
 mod scheduler;
@@ -82,6 +83,7 @@ pub use error::{
 pub(crate) use gather::left_until;
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;
+pub use raw_answer::RawAnswer;
 pub use refusal::JoinRefusal;
 pub use report::{Situation, WorkerReport};
 pub use scheduler::{Departure, SchedulerEnd};

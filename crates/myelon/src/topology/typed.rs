@@ -10,6 +10,7 @@ use super::description::Topology;
 use super::error::{LaunchError, RestartError, WorkerJoinError};
 use super::invitation::Invitation;
 use super::launch::Workers;
+use super::raw_answer::RawAnswer;
 use super::report::WorkerReport;
 use super::scheduler::{Departure, SchedulerEnd};
 use super::successor::Arrival;
@@ -17,7 +18,7 @@ use super::urgent::{UrgentError, UrgentHandle};
 use super::worker::WorkerEnd;
 use crate::codec::{Codec, CodecResult, OlderVersion, decode_as, older_tags, older_version};
 use crate::transport::{
-    BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportProducer, TransportResult,
+    BorrowedConsumer, BorrowedProducer, Format, Records, TransportError, TransportProducer, TransportResult,
 };
 use crate::typed_transport::{Encoder, Reading, TypedPublishError};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
@@ -187,17 +188,19 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         self.raw.broadcast(bytes, kind, patience)
     }
 
-    /// [`SchedulerEnd::receive`]: the next message of worker `rank` as its bytes, in place. They are of the version in
-    /// which that worker answers.
+    /// [`SchedulerEnd::receive`]: the next message of worker `rank` as its bytes, which say of which version they are. In
+    /// place where it lies in the ring, else a copy: an answer that [`gather_for`](Self::gather_for) has kept, or that
+    /// was set aside because a successor has taken its worker's place.
     ///
     /// # Errors
-    /// As there.
+    /// Why there is no message; never [`Outcome::Message`].
     ///
     /// # Panics
     /// As there.
     #[track_caller]
-    pub fn receive_raw(&mut self, rank: usize, patience: impl Into<Patience>) -> Result<Message<'_, F>, Outcome> {
-        self.raw.receive(rank, patience)
+    pub fn receive_raw(&mut self, rank: usize, patience: impl Into<Patience>) -> Result<RawAnswer<'_, A, F>, Outcome> {
+        let Self { raw, older, .. } = self;
+        RawAnswer::of(raw.next_answer(rank, patience.into())?, older)
     }
 
     /// As [`SchedulerEnd::restart`].

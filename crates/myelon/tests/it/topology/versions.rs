@@ -3,6 +3,7 @@
 use super::actors::command_of;
 use super::stage::{BROADCAST_BYTES, Stage, soon};
 use myelon::Patience;
+use myelon::codec::Codec;
 use myelon::liveness::RefusalCause;
 use myelon::topology::{
     Arrival, Change, Departure, Invitation, MeetingPlace, Outcome, TypedScheduler, TypedWorker, Whom, WorkerJoinError,
@@ -104,7 +105,7 @@ fn command(role: &str) -> std::process::Command {
 }
 
 /// Every rank is killed and started again, one after the other; those that are started later are of the second role.
-fn restart_one_by_one<B: myelon::codec::Codec>(
+fn restart_one_by_one<B: Codec>(
     workers: [&'static str; 2],
     mut step: impl FnMut(u64) -> B,
     mut check: impl FnMut(usize, u64, Sum),
@@ -174,11 +175,9 @@ fn a_scheduler_reads_the_answers_of_each_worker_in_its_own_version() {
     assert_eq!(versions, BTreeMap::from([(0, 2), (1, 2), (2, 2)]));
 }
 
-/// What is taken out of a dead worker's ring, so that its successor can be heard, is of the dead one's version.
-#[test]
-fn what_an_old_worker_has_sent_is_read_as_that_after_a_new_one_has_taken_its_place() {
-    let _watchdog = Watchdog::new(3 * PATIENCE, "answers of two versions");
-    let stage = Stage::new(1);
+/// A scheduler whose old worker has answered step 0 and was killed, and whose new one has heard step 1. What the old
+/// one has sent is set aside, so that the new one can be heard.
+fn restarted_with_an_answer_waiting(stage: &Stage) -> TypedScheduler<old::Step, Sum> {
     let is_upgraded = Arc::new(AtomicBool::new(false));
     let spawn = {
         let is_upgraded = Arc::clone(&is_upgraded);
@@ -186,7 +185,7 @@ fn what_an_old_worker_has_sent_is_read_as_that_after_a_new_one_has_taken_its_pla
     };
     let mut scheduler: TypedScheduler<old::Step, Sum> =
         TypedScheduler::launch(stage.topology.clone(), Workers::spawned(spawn)).unwrap();
-    let first = scheduler.broadcast(&old::Step { number: 7 }, 0, Patience::Now).unwrap();
+    assert_eq!(scheduler.broadcast(&old::Step { number: 7 }, 0, Patience::Now).unwrap(), 0);
     eventually("the answer", PATIENCE, || scheduler.report(0).answers_waiting == 1).unwrap();
     assert!(scheduler.is_of_older_version(0));
     is_upgraded.store(true, Ordering::Relaxed);
@@ -194,12 +193,50 @@ fn what_an_old_worker_has_sent_is_read_as_that_after_a_new_one_has_taken_its_pla
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), testkit::Signal::KILL).unwrap();
     scheduler.restart(0).unwrap();
     scheduler.wait_for(0, soon());
-    let second = scheduler.broadcast(&old::Step { number: 8 }, 0, Patience::Now).unwrap();
-    for (step, sum) in [(first, Sum { version: 1, total: 8 }), (second, Sum { version: 2, total: 9 })] {
+    assert_eq!(scheduler.broadcast(&old::Step { number: 8 }, 0, Patience::Now).unwrap(), 1);
+    scheduler
+}
+
+#[test]
+fn what_an_old_worker_has_sent_is_read_as_that_after_a_new_one_has_taken_its_place() {
+    let _watchdog = Watchdog::new(3 * PATIENCE, "answers of two versions");
+    let stage = Stage::new(1);
+    let mut scheduler = restarted_with_an_answer_waiting(&stage);
+    for (step, sum) in [(0, Sum { version: 1, total: 8 }), (1, Sum { version: 2, total: 9 })] {
         let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
         assert_eq!((answer.outcome.unwrap(), answer.step), ((sum, 0), Some(step)));
     }
     assert!(!scheduler.is_of_older_version(0));
+}
+
+/// What the scheduler says of the worker is then the version of another one.
+#[test]
+fn bytes_that_an_old_worker_has_sent_say_their_version_after_a_new_one_has_taken_its_place() {
+    let _watchdog = Watchdog::new(3 * PATIENCE, "answers of two versions as bytes");
+    let stage = Stage::new(1);
+    let mut scheduler = restarted_with_an_answer_waiting(&stage);
+    assert!(!scheduler.is_of_older_version(0), "its successor");
+    let set_aside = scheduler.receive_raw(0, soon()).unwrap();
+    assert_eq!((set_aside.is_in_place(), set_aside.in_reply_to(), set_aside.kind()), (false, Some(0), 0));
+    assert_eq!((set_aside.tag(), set_aside.is_of_older_version()), (old::Sum::type_tag(), true));
+    assert_eq!(old::Sum::decode(&set_aside).unwrap(), old::Sum { total: 8 }, "by what the tag says");
+    assert_eq!(set_aside.decode().unwrap(), Sum { version: 1, total: 8 });
+    let set_aside = set_aside.into_message().unwrap_err();
+    assert_eq!(set_aside[..], [8, 0, 0, 0]);
+    drop(set_aside);
+
+    // Its successor answers the same step again, and then the next one.
+    for (step, total) in [(0, 8), (1, 9)] {
+        let given_back = scheduler.receive_raw(0, soon()).unwrap();
+        assert_eq!((given_back.is_in_place(), given_back.in_reply_to()), (true, Some(step)));
+        given_back.into_message().unwrap().release_unread();
+        let answer = scheduler.receive_raw(0, soon()).unwrap();
+        assert_eq!((answer.in_reply_to(), answer.tag()), (Some(step), Sum::type_tag()));
+        assert!(!answer.is_of_older_version());
+        assert_eq!(answer.decode().unwrap(), Sum { version: 2, total });
+    }
+    let none = scheduler.receive_raw(0, Patience::Now).unwrap_err();
+    assert!(matches!(none, Outcome::TimedOut), "{none:?}");
 }
 
 #[test]
