@@ -34,7 +34,7 @@ use myelon::transport::{
     AlignedFixedFrame, Format, Message, Records, TransportBuilder, TransportConsumer, TransportProducer,
 };
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// With its header and its stamp, a slot of 8 KiB.
 type Frame = AlignedFixedFrame<8160>;
@@ -92,14 +92,14 @@ fn run<F: Format>(format: &str, title: &str, depth: usize) -> Outcome {
     println!("{title}: messages of {} B to {} B", MESSAGE_BYTES[0], MESSAGE_BYTES[MESSAGE_BYTES.len() - 1]);
     for (number, len) in MESSAGE_BYTES.into_iter().enumerate() {
         // Written where the workers will read it. `steps.publish(&bytes, STEP)` copies bytes that lie somewhere else.
-        steps.send_with(STEP, len, deadline(), |room| {
+        steps.send_with(STEP, len, PATIENCE, |room| {
             let message = room.get_mut(..len).ok_or(EncodeShort::Needs { len_bytes: len })?;
             message.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index % 251) as u8);
             Ok(len)
         })?;
         let mut said = Vec::new();
         for (rank, answers) in answers.iter_mut().enumerate() {
-            let answer = answers.next(deadline())?.ok_or("a deadline is no try")?;
+            let answer = answers.next(PATIENCE)?.ok_or("a deadline is no try")?;
             said.push(format!("worker {rank} read {}", str::from_utf8(&answer)?));
         }
         println!("  step {number}: {}", said.join(", "));
@@ -131,10 +131,6 @@ fn meet<F: Format>(
         return Err(format!("{} has not joined within {PATIENCE:?}", worker_id(rank)).into());
     }
     Ok(TransportBuilder::new(answers_ring(name, rank), 0).with_consumer_id("scheduler").build_consumer()?)
-}
-
-fn deadline() -> Patience {
-    Patience::Until(Instant::now() + PATIENCE)
 }
 
 /// A worker's process: answers every step until there are no more.

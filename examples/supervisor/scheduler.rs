@@ -2,10 +2,10 @@
 
 use super::message::{Answer, Step, Work};
 use super::{Failure, WORKERS};
+use myelon::Sequence;
 use myelon::topology::{Arrival, Outcome, Topology, TypedAnswer, TypedScheduler, Whom, Workers};
-use myelon::{Patience, Sequence};
 use rustix::process::{Pid, Signal, kill_process};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a step may take here. An engine's deadline is above its longest prefill.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,13 +56,12 @@ fn expect_sums(scheduler: &mut Scheduler, number: u64, work: Work) -> Result<(),
 
 fn send(scheduler: &mut Scheduler, number: u64, work: Work) -> Result<Sequence, Failure> {
     let tokens = [1, 2, 3].map(|token| token * number as u32).to_vec();
-    let patience = Patience::Until(Instant::now() + STEP_TIMEOUT);
-    Ok(scheduler.broadcast(&Step::Run { number, tokens, work }, 0, patience)?)
+    Ok(scheduler.broadcast(&Step::Run { number, tokens, work }, 0, STEP_TIMEOUT)?)
 }
 
 /// The answers of all ranks to `step`, whatever happens to a worker.
 fn gather(scheduler: &mut Scheduler, step: Sequence) -> Result<Vec<Answer>, Failure> {
-    let first = scheduler.gather_for(step, Whom::All, Instant::now() + STEP_TIMEOUT);
+    let first = scheduler.gather_for(step, Whom::All, STEP_TIMEOUT);
     first.into_iter().map(|answer| insist(scheduler, step, answer)).collect()
 }
 
@@ -73,7 +72,7 @@ fn insist(scheduler: &mut Scheduler, step: Sequence, mut answer: TypedAnswer<Ans
         match answer.outcome {
             Ok((answer, _kind)) => return Ok(answer),
             Err(Outcome::Died { .. }) => {
-                let arrival = scheduler.wait_for(rank, Instant::now() + RETURN_TIMEOUT);
+                let arrival = scheduler.wait_for(rank, RETURN_TIMEOUT);
                 if !matches!(arrival, Arrival::Joined { .. }) {
                     return Err(format!("rank {rank} has not come back: {arrival:?}").into());
                 }
@@ -87,7 +86,7 @@ fn insist(scheduler: &mut Scheduler, step: Sequence, mut answer: TypedAnswer<Ans
             Err(other) => return Err(format!("rank {rank}: {other:?}").into()),
         }
         // The successor is handed what the old process had not acknowledged.
-        answer = scheduler.gather_for(step, Whom::Rank(rank), Instant::now() + STEP_TIMEOUT).remove(0);
+        answer = scheduler.gather_for(step, Whom::Rank(rank), STEP_TIMEOUT).remove(0);
     }
 }
 

@@ -46,10 +46,10 @@ mod killed_scheduler;
 mod step;
 mod worker;
 
+use myelon::Sequence;
 use myelon::topology::{Answer, Arrival, Departure, Invitation, Outcome, SchedulerEnd, Topology, Whom, Workers};
-use myelon::{Patience, Sequence};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use step::{Accident, Reply, Step};
 
 /// Why a run ended early, for the user to read.
@@ -122,13 +122,12 @@ fn run(workers: usize) -> Result<(), Failure> {
 fn run_step(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
     // Where a worker does not get on, the ring fills up behind it, and this waits until it gives up; the error says for
     // whom.
-    let patience = Patience::Until(Instant::now() + STEP_TIMEOUT);
-    let sent = scheduler.broadcast(&step.encode(), step.reply.kind(), patience)?;
+    let sent = scheduler.broadcast(&step.encode(), step.reply.kind(), STEP_TIMEOUT)?;
     let whom = match step.reply {
         Reply::FromRank0 => Whom::Rank(0),
         Reply::FromAll => Whom::All,
     };
-    for answer in scheduler.gather_for(sent, whom, Instant::now() + STEP_TIMEOUT) {
+    for answer in scheduler.gather_for(sent, whom, STEP_TIMEOUT) {
         settle(scheduler, answer, sent, step.number)?;
     }
     Ok(())
@@ -152,7 +151,7 @@ fn settle(scheduler: &mut SchedulerEnd, answer: Answer, sent: Sequence, number: 
     }
     replace(scheduler, rank)?;
     // What it has answered itself is not asked for again, and what it has not, its successor answers.
-    let again = scheduler.gather_for(sent, Whom::Rank(rank), Instant::now() + STEP_TIMEOUT).remove(0);
+    let again = scheduler.gather_for(sent, Whom::Rank(rank), STEP_TIMEOUT).remove(0);
     match again.outcome {
         Outcome::Message { bytes, .. } => check(&bytes, rank, number)?,
         other => return Err(format!("rank {rank}, step {number}, after it was restarted: {other:?}").into()),
@@ -172,7 +171,7 @@ fn check(bytes: &[u8], rank: usize, number: u64) -> Result<(), Failure> {
 /// Ends what is left of the worker, starts another in its place, and waits until that one is there.
 fn replace(scheduler: &mut SchedulerEnd, rank: usize) -> Result<(), Failure> {
     scheduler.restart(rank)?;
-    match scheduler.wait_for(rank, Instant::now() + RETURN_TIMEOUT) {
+    match scheduler.wait_for(rank, RETURN_TIMEOUT) {
         Arrival::Joined { .. } => Ok(()),
         Arrival::TimedOut { report } => Err(report.to_string().into()),
         other => Err(format!("rank {rank} has not come back: {other:?}").into()),

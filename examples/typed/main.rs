@@ -29,7 +29,7 @@ use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use myelon::{MultiProcessError, Patience};
 use serde::{Deserialize, Serialize};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the scheduler tells every worker.
 #[derive(Serialize, Deserialize)]
@@ -112,10 +112,10 @@ fn schedule() -> Result<(), Failure> {
         let sequences = ["a", "b", "c"].into_iter().zip(number..).take(number as usize + 1);
         let scheduled = |(request, token)| Scheduled { request: String::from(request), last_token: token as u32 };
         let step = Step { number, sequences: sequences.map(scheduled).collect() };
-        steps.send(&step, DECODE, deadline())?;
+        steps.send(&step, DECODE, PATIENCE)?;
         let mut said = Vec::new();
         for (rank, answers) in answers.iter_mut().enumerate() {
-            let (answer, _kind) = answers.receive_owned(deadline())?.ok_or("a deadline is no try")?;
+            let (answer, _kind) = answers.receive_owned(PATIENCE)?.ok_or("a deadline is no try")?;
             assert_eq!(answer.step, number, "a worker answers each step once, in order");
             let sampled = answer.sampled.iter().map(|next| format!(" {}={}", next.request, next.token));
             said.push(format!("worker {rank} says{}", sampled.collect::<String>()));
@@ -146,10 +146,6 @@ fn meet(steps: &TypedProducer<Step>, name: &str, rank: u32) -> Result<TypedConsu
         return Err(format!("{} has not joined within {PATIENCE:?}", worker_id(rank)).into());
     }
     Ok(TypedConsumer::build(TransportBuilder::new(answers_ring(name, rank), 0).with_consumer_id("scheduler"))?)
-}
-
-fn deadline() -> Patience {
-    Patience::Until(Instant::now() + PATIENCE)
 }
 
 /// Attaches to the steps as if they were something else, as a program of another version would.

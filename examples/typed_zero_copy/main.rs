@@ -32,7 +32,7 @@ use myelon::transport::{TransportBuilder, TransportConsumer, TransportProducer};
 use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use myelon::{DEFAULT_RECORD_RING_BYTES, Patience};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the scheduler tells every worker: a prefill, whose tokens are most of it.
 #[derive(Archive, Serialize, Deserialize)]
@@ -96,9 +96,9 @@ fn schedule() -> Result<(), Failure> {
         let requests = vec![format!("request {number}"), String::from("and another")];
         let prefill = Prefill { number, requests, tokens: (0..tokens).collect() };
         // Laid out in the ring itself; `prefill` can be used again for the next one.
-        prefills.send(&prefill, PREFILL, deadline())?;
+        prefills.send(&prefill, PREFILL, PATIENCE)?;
         for (rank, answers) in answers.iter_mut().enumerate() {
-            let answer = answers.next(deadline())?.ok_or("a deadline is no try")?;
+            let answer = answers.next(PATIENCE)?.ok_or("a deadline is no try")?;
             println!("step {number}: worker {rank} sees {}", str::from_utf8(&answer)?);
         }
     }
@@ -126,10 +126,6 @@ fn meet(prefills: &TypedProducer<Prefill>, name: &str, rank: u32) -> Result<Tran
         return Err(format!("{} has not joined within {PATIENCE:?}", worker_id(rank)).into());
     }
     Ok(TransportBuilder::new(answers_ring(name, rank), 0).with_consumer_id("scheduler").build_consumer()?)
-}
-
-fn deadline() -> Patience {
-    Patience::Until(Instant::now() + PATIENCE)
 }
 
 /// A worker's process: answers every prefill until there are no more.

@@ -2,14 +2,14 @@
 
 use super::Failure;
 use super::measurement::{first, second, third};
+use myelon::ConsumeError;
 use myelon::codec::Codec;
 use myelon::transport::{MyelonWaitStrategy, TransportError};
 use myelon::typed_transport::{TypedConsumer, TypedReceiveError};
-use myelon::{ConsumeError, Patience};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long it waits until it looks whether it is to stop, and how long it naps while there is no writer.
 const SLICE: Duration = Duration::from_millis(5);
@@ -30,7 +30,7 @@ fn take<T: Codec>(name: &str, id: &str, look: impl Fn(T) -> (u64, String)) -> Re
     writeln!(used, "ready")?;
     // Dropped without `leave` its place is kept, for the next process under its id.
     while !is_over.load(Ordering::Relaxed) {
-        match consumer.next(Patience::Until(Instant::now() + SLICE)) {
+        match consumer.next(SLICE) {
             Ok(Some(message)) => {
                 let (number, said) = look(message.decode()?);
                 let again = if message.is_redelivered() { "again" } else { "first" };

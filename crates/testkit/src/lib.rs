@@ -21,6 +21,7 @@ mod procfs;
 #[allow(unsafe_code, reason = "forks, closes descriptors by number, and is an allocator")]
 mod raw;
 pub use raw::close_descriptors_above;
+pub mod signatures;
 pub mod skip;
 pub mod tmpfs;
 pub mod usage;

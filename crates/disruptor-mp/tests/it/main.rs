@@ -76,6 +76,7 @@ mod hostile;
 mod liveness;
 mod namespaces;
 mod occupants;
+mod patience;
 mod places;
 mod plain_loop;
 mod processes;

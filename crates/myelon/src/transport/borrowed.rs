@@ -50,7 +50,7 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
     /// # Errors
     /// As there.
     #[inline(always)]
-    pub fn send(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+    pub fn send(&mut self, payload: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
         self.0.send(payload, kind, patience)
     }
 
@@ -63,7 +63,7 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
         &mut self,
         kind: u8,
         size_hint: usize,
-        patience: Patience,
+        patience: impl Into<Patience>,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
         self.0.send_with(kind, size_hint, patience, encode)
@@ -140,7 +140,7 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// # Errors
     /// As there.
     #[inline(always)]
-    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
         self.0.next(patience)
     }
 
@@ -149,7 +149,7 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// # Errors
     /// As there.
     #[inline(always)]
-    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
@@ -157,7 +157,7 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     ///
     /// # Errors
     /// As there.
-    pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
+    pub fn next_held(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<HeldMessage<F>>> {
         self.0.next_held(patience)
     }
 

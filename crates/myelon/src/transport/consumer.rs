@@ -126,8 +126,8 @@ impl<F: Format> TransportConsumer<F> {
     /// a sender that was killed: for that there is [`check_producer`](Self::check_producer). Source: RFC 0007,
     /// "Receiving".
     #[inline(always)]
-    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
-        Ok(self.receiver.next(patience)?.map(Message::new))
+    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
+        Ok(self.receiver.next(patience.into())?.map(Message::new))
     }
 
     /// [`next`](Self::next) for a consumer that goes on in another ring: see [`Receiver::next_or`].
@@ -164,7 +164,7 @@ impl<F: Format> TransportConsumer<F> {
     /// # Errors
     /// As [`next`](Self::next), but for `Consume(Closed)`.
     #[inline(always)]
-    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
@@ -177,7 +177,7 @@ impl<F: Format> TransportConsumer<F> {
     /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, only for [`Patience::Now`]: any other patience
     /// waits for the release of the oldest as well. If that comes too late it is `Consume(TimedOut)`, although there
     /// are messages: [`stall_report`](Self::stall_report) says for what was waited.
-    pub fn next_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
+    pub fn next_held(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<HeldMessage<F>>> {
         Ok(self.next(patience)?.map(Message::hold))
     }
 
@@ -213,7 +213,7 @@ impl<F: Format> TransportConsumer<F> {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub fn receive_owned(&mut self, patience: Patience) -> TransportResult<Option<(u8, Vec<u8>)>> {
+    pub fn receive_owned(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<(u8, Vec<u8>)>> {
         Ok(self.next(patience)?.map(|message| (message.kind(), message.to_vec())))
     }
 
@@ -222,7 +222,7 @@ impl<F: Format> TransportConsumer<F> {
     ///
     /// # Errors
     /// As [`next_or_end`](Self::next_or_end).
-    pub fn receive_owned_or_end(&mut self, patience: Patience) -> TransportResult<Option<(u8, Vec<u8>)>> {
+    pub fn receive_owned_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<(u8, Vec<u8>)>> {
         or_end(self.receive_owned(patience), TransportError::is_closed)
     }
 

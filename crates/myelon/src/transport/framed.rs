@@ -142,7 +142,7 @@ pub(super) fn publish<E: FramedTransportFrame>(
     payload: &[u8],
     patience: Patience,
 ) -> TransportResult<Sequence> {
-    let published = producer.publish_group(outline.frames(), patience, |frame, index| {
+    let published = producer.publish_group_within(outline.frames(), patience, |frame, index| {
         outline.write(frame, index, payload);
         Ok::<(), Infallible>(())
     })?;
@@ -188,7 +188,7 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
         if likely_len <= room && self.producer.has_room_now(1, patience) {
             let start = Outline::new(E::SHAPE, letter, 0).payload_start();
             let aside = &mut self.aside;
-            let published = self.producer.publish_group(1, patience, |frame: &mut E, _| {
+            let published = self.producer.publish_group_within(1, patience, |frame: &mut E, _| {
                 let len = encode(&mut frame.data_mut()[start..start + room])?;
                 assert!(len <= room, "an encoder claims {len} bytes of {room}");
                 Outline::new(E::SHAPE, letter, len).write_around(frame);

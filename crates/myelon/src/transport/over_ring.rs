@@ -22,7 +22,7 @@ pub fn publish_framed_payload<E: FramedTransportFrame>(
     msg_id: u32,
     payload: &[u8],
     kind: u8,
-    patience: Patience,
+    patience: impl Into<Patience>,
 ) -> TransportResult<Sequence> {
     let letter = Letter { kind, msg_id, prefix: Prefix::default() };
     let outline = Outline::new(E::SHAPE, &letter, payload.len());
@@ -30,7 +30,7 @@ pub fn publish_framed_payload<E: FramedTransportFrame>(
     if payload.len() > limit_bytes {
         return Err(beyond_the_ring(E::SHAPE, &letter, payload.len(), limit_bytes));
     }
-    publish(producer, &outline, payload, patience)
+    publish(producer, &outline, payload, patience.into())
 }
 
 /// The next message of a ring of frames as `(kind, bytes)`, copied and acknowledged; `None` only for [`Patience::Now`].
@@ -41,9 +41,9 @@ pub fn publish_framed_payload<E: FramedTransportFrame>(
 pub fn recv_framed_message<E: FramedTransportFrame>(
     consumer: &mut SharedConsumer<E>,
     reassembler: &mut Reassembler,
-    patience: Patience,
+    patience: impl Into<Patience>,
 ) -> TransportResult<Option<(u8, Vec<u8>)>> {
-    let Some(found) = find(consumer, reassembler, patience)? else { return Ok(None) };
+    let Some(found) = find(consumer, reassembler, patience.into())? else { return Ok(None) };
     let lease = consumer.lease_peeked(found.frames);
     let payload = match found.range {
         Some(range) => lease.get(0).data()[range].to_vec(),

@@ -12,7 +12,7 @@ use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{Patience, Place, Sequence};
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Sends messages of any size to every consumer of a ring, whole or not at all.
 ///
@@ -114,8 +114,13 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// `TooLarge` at once if it can never be sent; `Full` for [`Patience::Now`]; `Publish` and `RequiredConsumer` say
     /// why a wait ended without room. Nothing was sent. Source: RFC 0007, "Sending".
+    #[inline(always)]
+    pub fn send(&mut self, payload: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
+        self.send_within(payload, kind, patience.into())
+    }
+
     #[inline]
-    pub fn send(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+    fn send_within(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
         let letter = self.letter(kind);
         let sequence = self.sender.send(&letter, payload, patience)?;
         self.next_msg_id = self.next_msg_id.wrapping_add(1);
@@ -127,7 +132,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// `TooLarge`, `Publish`. Nothing was sent.
     pub fn publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Endless)
+        self.send_within(payload, kind, Patience::Endless)
     }
 
     /// [`send`](Self::send)`(payload, kind, Patience::Now)`.
@@ -135,7 +140,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// `Full`, `TooLarge`. Nothing was sent.
     pub fn try_publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Now)
+        self.send_within(payload, kind, Patience::Now)
     }
 
     /// [`send`](Self::send)`(payload, kind, Patience::Until(deadline))`.
@@ -143,7 +148,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// As `publish`, and `Publish(TimedOut)` with the report of who held the ring back.
     pub fn publish_deadline(&mut self, payload: &[u8], kind: u8, deadline: Instant) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Until(deadline))
+        self.send_within(payload, kind, Patience::Until(deadline))
     }
 
     /// [`send`](Self::send)`(payload, kind, Patience::Managed)`.
@@ -151,7 +156,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// `TooLarge`, `RequiredConsumer`. Nothing was sent.
     pub fn publish_managed(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send(payload, kind, Patience::Managed)
+        self.send_within(payload, kind, Patience::Managed)
     }
 
     /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
@@ -204,8 +209,19 @@ impl<F: Format> TransportProducer<F> {
     ///
     /// # Panics
     /// If `encode` claims more bytes than it was given. Nothing was sent.
-    #[inline]
+    #[inline(always)]
     pub fn send_with(
+        &mut self,
+        kind: u8,
+        size_hint: usize,
+        patience: impl Into<Patience>,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        self.send_with_within(kind, size_hint, patience.into(), encode)
+    }
+
+    #[inline]
+    pub(crate) fn send_with_within(
         &mut self,
         kind: u8,
         size_hint: usize,
@@ -244,14 +260,14 @@ impl<F: Format> TransportProducer<F> {
         self.in_reply_to = sequence;
     }
 
-    /// [`wait_for_consumers`](Self::wait_for_consumers)`(1, timeout)`.
-    pub fn discover_consumers(&self, timeout: Duration) -> bool {
-        self.wait_for_consumers(1, timeout)
+    /// [`wait_for_consumers`](Self::wait_for_consumers)`(1, patience)`.
+    pub fn discover_consumers(&self, patience: impl Into<Patience>) -> bool {
+        self.wait_for_consumers(1, patience)
     }
 
-    /// [`wait_for_consumer`](Self::wait_for_consumer)`(id, timeout)`.
-    pub fn discover_consumer_id(&self, id: &str, timeout: Duration) -> bool {
-        self.wait_for_consumer(id, timeout)
+    /// [`wait_for_consumer`](Self::wait_for_consumer)`(id, patience)`.
+    pub fn discover_consumer_id(&self, id: &str, patience: impl Into<Patience>) -> bool {
+        self.wait_for_consumer(id, patience)
     }
 
     /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if

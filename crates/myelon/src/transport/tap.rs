@@ -71,7 +71,7 @@ impl TransportTap {
     /// # Errors
     /// `Consume`: `TimedOut`, or the end of the ring, as [`RecordTap::next`] has it. `Malformed`: one message could not
     /// be read and was skipped; go on.
-    pub fn next(&mut self, patience: Patience) -> TransportResult<Option<MessageCopy<'_>>> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<MessageCopy<'_>>> {
         let Some(record) = self.end.next(patience)? else { return Ok(None) };
         match parse(&record, record.kind(), record.flags(), record.sequence(), self.limit_bytes) {
             Ok((envelope, start)) => Ok(Some(MessageCopy { record, envelope, start })),
@@ -87,7 +87,7 @@ impl TransportTap {
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Consume(Closed)`.
-    pub fn next_or_end(&mut self, patience: Patience) -> TransportResult<Option<MessageCopy<'_>>> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<MessageCopy<'_>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
@@ -95,7 +95,7 @@ impl TransportTap {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub fn receive_owned(&mut self, patience: Patience) -> TransportResult<Option<(u8, Vec<u8>)>> {
+    pub fn receive_owned(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<(u8, Vec<u8>)>> {
         Ok(self.next(patience)?.map(|message| (message.kind(), message.to_vec())))
     }
 

@@ -151,9 +151,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// does not take has replaced it. The first difference is named, and [told](super::TypedProducer::refusal) to the
     /// writer. End this process and start one that takes the new version: its place, under its id, is kept.
     #[inline(always)]
-    pub fn next(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         let Self { raw, reading, builder, .. } = self;
-        let message = raw.next_or(patience, |end, reason| go_on(builder, reading, end, reason))?;
+        let message = raw.next_or(patience.into(), |end, reason| go_on(builder, reading, end, reason))?;
         Ok(message.map(|message| TypedMessage::new(message, reading)))
     }
 
@@ -162,9 +162,9 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     ///
     /// # Errors
     /// As [`TransportConsumer::next`].
-    pub fn next_raw(&mut self, patience: Patience) -> TransportResult<Option<Message<'_, F>>> {
+    pub fn next_raw(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
         let Self { raw, reading, builder, .. } = self;
-        raw.next_or(patience, |end, reason| go_on(builder, reading, end, reason))
+        raw.next_or(patience.into(), |end, reason| go_on(builder, reading, end, reason))
     }
 
     /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is
@@ -212,7 +212,10 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # Errors
     /// As [`next`](Self::next), but for the end in good order.
     #[inline(always)]
-    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
+    pub fn next_or_end(
+        &mut self,
+        patience: impl Into<Patience>,
+    ) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         or_end(self.next(patience), TypedReceiveError::is_closed)
     }
 
@@ -223,7 +226,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     ///
     /// # Errors
     /// As [`TransportConsumer::next_held`].
-    pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldTyped<T, F>>, TypedReceiveError> {
+    pub fn next_held(&mut self, patience: impl Into<Patience>) -> Result<Option<HeldTyped<T, F>>, TypedReceiveError> {
         self.reading.collect();
         Ok(self.next(patience)?.map(TypedMessage::hold))
     }
@@ -267,7 +270,11 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// # Errors
     /// `Undecodable`, unless [`OnUndecodable::Skip`] was chosen: it was skipped, go on. `Transport` as for
     /// [`next`](Self::next).
-    pub fn receive_owned(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
+    pub fn receive_owned(&mut self, patience: impl Into<Patience>) -> Result<Option<(T, u8)>, TypedReceiveError> {
+        self.receive_within(patience.into())
+    }
+
+    fn receive_within(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
         let Self { raw, reading, builder, copy, on_undecodable } = self;
         loop {
             let next = raw.next_or(patience, |end, reason| go_on(builder, reading, end, reason))?;
@@ -297,7 +304,10 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     ///
     /// # Errors
     /// As [`receive_owned`](Self::receive_owned), but for the end in good order.
-    pub fn receive_owned_or_end(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
+    pub fn receive_owned_or_end(
+        &mut self,
+        patience: impl Into<Patience>,
+    ) -> Result<Option<(T, u8)>, TypedReceiveError> {
         or_end(self.receive_owned(patience), TypedReceiveError::is_closed)
     }
 

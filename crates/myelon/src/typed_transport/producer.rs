@@ -112,7 +112,17 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// `Codec` if it cannot be encoded; `Transport` and `RequiredConsumer` say why there was no room. Nothing was sent.
     /// One that can never fit is `TooLarge` at once, whatever the ring holds. Source: RFC 0008, "Streams".
-    pub fn send(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
+    #[inline(always)]
+    pub fn send(
+        &mut self,
+        message: &T,
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sequence, TypedPublishError> {
+        self.send_within(message, kind, patience.into())
+    }
+
+    fn send_within(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
         Ok(self.encoder.send(&mut self.raw, message, kind, patience)?)
     }
 
@@ -121,7 +131,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// As [`send`](Self::send). Nothing was sent.
     pub fn publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        self.send(message, kind, Patience::Endless)
+        self.send_within(message, kind, Patience::Endless)
     }
 
     /// [`send`](Self::send)`(message, kind, Patience::Now)`.
@@ -129,7 +139,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// `Transport(Full)`, and as [`send`](Self::send). Nothing was sent.
     pub fn try_publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        self.send(message, kind, Patience::Now)
+        self.send_within(message, kind, Patience::Now)
     }
 
     /// [`send`](Self::send)`(message, kind, Patience::Until(deadline))`.
@@ -142,7 +152,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         kind: u8,
         deadline: Instant,
     ) -> Result<Sequence, TypedPublishError> {
-        self.send(message, kind, Patience::Until(deadline))
+        self.send_within(message, kind, Patience::Until(deadline))
     }
 
     /// [`send`](Self::send)`(message, kind, Patience::Managed)`.
@@ -150,7 +160,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// `RequiredConsumer`, and as [`send`](Self::send). Nothing was sent.
     pub fn publish_managed(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        self.send(message, kind, Patience::Managed)
+        self.send_within(message, kind, Patience::Managed)
     }
 
     /// Sends the message for which the last call found no room, as it was encoded then.
@@ -163,7 +173,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     ///
     /// # Errors
     /// As [`TransportProducer::send`]. Nothing was sent.
-    pub fn send_raw(&mut self, bytes: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+    pub fn send_raw(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
         self.raw.send(bytes, kind, patience)
     }
 
@@ -175,7 +185,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         &mut self,
         kind: u8,
         size_hint: usize,
-        patience: Patience,
+        patience: impl Into<Patience>,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
         self.raw.send_with(kind, size_hint, patience, encode)
@@ -237,7 +247,8 @@ impl<T: Codec> Encoder<T> {
         patience: Patience,
     ) -> TransportResult<Sequence> {
         let scratch = &mut self.scratch;
-        let sequence = ring.send_with(kind, message.size_hint(), patience, |into| message.encode(scratch, into))?;
+        let hint = message.size_hint();
+        let sequence = ring.send_with_within(kind, hint, patience, |into| message.encode(scratch, into))?;
         self.encoded.inc();
         Ok(sequence)
     }

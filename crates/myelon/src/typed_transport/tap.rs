@@ -80,7 +80,7 @@ impl<T: Codec> TypedTap<T> {
     ///
     /// # Errors
     /// `Transport`, as [`TransportTap::next`] has it.
-    pub fn next(&mut self, patience: Patience) -> Result<Option<TypedCopy<'_, T>>, TypedReceiveError> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<TypedCopy<'_, T>>, TypedReceiveError> {
         let Self { end, older } = self;
         let message = end.next(patience)?;
         Ok(message.map(|message| TypedCopy { message, older: older.as_ref() }))
@@ -92,7 +92,10 @@ impl<T: Codec> TypedTap<T> {
     ///
     /// # Errors
     /// As [`next`](Self::next), but for the end in good order.
-    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<TypedCopy<'_, T>>, TypedReceiveError> {
+    pub fn next_or_end(
+        &mut self,
+        patience: impl Into<Patience>,
+    ) -> Result<Option<TypedCopy<'_, T>>, TypedReceiveError> {
         or_end(self.next(patience), TypedReceiveError::is_closed)
     }
 
@@ -100,7 +103,7 @@ impl<T: Codec> TypedTap<T> {
     ///
     /// # Errors
     /// `Undecodable`: it was skipped, go on. `Transport` as for [`next`](Self::next).
-    pub fn receive_owned(&mut self, patience: Patience) -> Result<Option<(T, u8)>, TypedReceiveError> {
+    pub fn receive_owned(&mut self, patience: impl Into<Patience>) -> Result<Option<(T, u8)>, TypedReceiveError> {
         let Some(message) = self.next(patience)? else { return Ok(None) };
         let (sequence, kind) = (message.sequence(), message.kind());
         match message.decode() {

@@ -3,4 +3,5 @@
 mod docs;
 #[cfg(all(feature = "bincode", feature = "tokio"))]
 mod ends;
+mod patience;
 mod topology;

@@ -75,8 +75,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// and asks no process, so it does not hear of a producer that was killed: for that there is
     /// [`check_producer`](Self::check_producer).
     #[inline(always)]
-    pub fn next(&mut self, patience: Patience) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
-        if !self.end.side.look() && !self.end.wait_as(patience)? {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
+        if !self.end.side.look() && !self.end.wait_as(patience.into())? {
             return Ok(None);
         }
         Ok(Some(Lease::new(&mut self.end.side)))
@@ -107,7 +107,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// # Errors
     /// As [`next`](Self::next), but for `Closed`.
     #[inline(always)]
-    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
 
@@ -120,9 +120,13 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// # Panics
     /// If `max` is 0.
     #[inline(always)]
-    pub fn next_batch(&mut self, max: usize, patience: Patience) -> Result<Option<BatchLease<'_, E, F>>, ConsumeError> {
+    pub fn next_batch(
+        &mut self,
+        max: usize,
+        patience: impl Into<Patience>,
+    ) -> Result<Option<BatchLease<'_, E, F>>, ConsumeError> {
         assert!(max > 0, "a batch has room for at least one event");
-        if !self.end.side.look_for_all() && !self.end.wait_as(patience)? {
+        if !self.end.side.look_for_all() && !self.end.wait_as(patience.into())? {
             return Ok(None);
         }
         Ok(Some(BatchLease::new(&mut self.end.side, max)))
@@ -139,7 +143,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     pub fn next_batch_or_end(
         &mut self,
         max: usize,
-        patience: Patience,
+        patience: impl Into<Patience>,
     ) -> Result<Option<BatchLease<'_, E, F>>, ConsumeError> {
         or_end(self.next_batch(max, patience), ConsumeError::is_closed)
     }
@@ -210,7 +214,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` only for
     /// [`Patience::Now`]: any other patience waits for the release of the oldest as well.
-    pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
+    pub fn next_held(&mut self, patience: impl Into<Patience>) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
         Ok(self.next(patience)?.map(Lease::hold))
     }
 

@@ -6,10 +6,55 @@ use std::time::{Duration, Instant};
 
 /// How long a call may wait: for room when it publishes, for something to read when it receives, for a peer.
 ///
-/// Every call that may wait has one general form, which takes this. Calls with an ending such as `_deadline` or
-/// `_managed`, and those that begin with `try_`, are the same with one patience filled in. Where a call takes `impl
-/// Into<Patience>`, a moment will do (until then), and a duration (that long from now). Elsewhere both say `.into()`:
-/// `consumer.next(Duration::from_millis(5).into())`.
+/// Every call that may wait has one general form, which takes `impl Into<Patience>`, on every layer. Calls with an
+/// ending such as `_deadline` or `_managed`, and those that begin with `try_`, are the same with one patience filled
+/// in. What is kept for later, such as the timeout of a start-up, is a [`Duration`].
+///
+/// | given | it waits |
+/// |---|---|
+/// | a `Patience` | as it says |
+/// | an [`Instant`] | until then |
+/// | an [`Option<Instant>`], an optional deadline | until then; `None`: without end, as `Endless` |
+/// | a [`Duration`] | that long, counted from the call; [`Duration::MAX`]: without end |
+///
+/// ```
+/// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
+/// use std::time::{Duration, Instant};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// # let mut producer = build_shared_single_producer::<u64>(&name, 8).build_producer(|| 0)?;
+/// # let mut consumer = attach_shared_consumer::<u64>(&name, 8).build_consumer()?;
+/// # producer.publish_batch(3, |slot, number| *slot = number as u64)?;
+/// let deadline = Instant::now() + Duration::from_secs(1); // for both together
+/// consumer.next(deadline)?;
+/// consumer.next(deadline)?;
+/// consumer.next(Duration::from_millis(20))?; // for this one alone
+///
+/// // Not to wait at all, and to wait for no time: the first asks no process, and nothing yet is no error to it.
+/// assert!(consumer.next(Patience::Now)?.is_none());
+/// assert!(consumer.next(Duration::ZERO).is_err_and(|error| error.is_timed_out()));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A duration reads the clock once a call, also where there is no need to wait. A call that is made millions of times a
+/// second is given a deadline that is made once, or `Endless`.
+///
+/// A number has no unit, so it is no patience. Nor is an optional duration, of which `None` could mean *at once* as
+/// well as *without end*:
+///
+/// ```compile_fail,E0277
+/// # fn receive(consumer: &mut disruptor_mp::SharedConsumer<u64>) {
+/// consumer.next(500);
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn receive(consumer: &mut disruptor_mp::SharedConsumer<u64>, timeout: Option<std::time::Duration>) {
+/// consumer.next(timeout);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Patience {

@@ -80,8 +80,12 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// consumer that died, restart it under its id, or [evict](Self::evict_consumer) it. Nothing of `fill` has run.
     /// Source: RFC 0001, "Publish".
     #[inline]
-    pub fn publish_with(&mut self, patience: Patience, fill: impl FnOnce(&mut E)) -> Result<Sequence, NoRoom> {
-        self.end.make_room(1, patience)?;
+    pub fn publish_with(
+        &mut self,
+        patience: impl Into<Patience>,
+        fill: impl FnOnce(&mut E),
+    ) -> Result<Sequence, NoRoom> {
+        self.end.make_room(1, patience.into())?;
         Ok(self.write(fill))
     }
 
@@ -147,10 +151,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     pub fn publish_batch_with(
         &mut self,
         count: usize,
-        patience: Patience,
+        patience: impl Into<Patience>,
         fill: impl FnMut(&mut E, usize),
     ) -> Result<Sequence, NoRoom> {
-        self.end.make_room(count, patience)?;
+        self.end.make_room(count, patience.into())?;
         Ok(self.write_batch(count, fill))
     }
 
@@ -242,8 +246,21 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// # Panics
     /// If `count` is 0.
     /// Source: RFC 0007, "Sending".
-    #[inline]
+    #[inline(always)]
     pub fn publish_group<X>(
+        &mut self,
+        count: usize,
+        patience: impl Into<Patience>,
+        fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+    ) -> Result<Result<Sequence, X>, NoRoom> {
+        self.publish_group_within(count, patience.into(), fill)
+    }
+
+    /// [`publish_group`](Self::publish_group) for the layers above, which have converted already: one more conversion
+    /// is one more copy.
+    #[doc(hidden)]
+    #[inline]
+    pub fn publish_group_within<X>(
         &mut self,
         count: usize,
         patience: Patience,

@@ -184,10 +184,10 @@ macro_rules! producer_end_methods {
                 self.base().wait_for_consumers(count, patience.into()))
         }
 
-        /// [`wait_for_consumer`](Self::wait_for_consumer)`(id, timeout)`.
-        $($vis)* fn wait_for_consumer_id(&self, id: &str, timeout: ::std::time::Duration) -> bool {
+        /// [`wait_for_consumer`](Self::wait_for_consumer)`(id, patience)`.
+        $($vis)* fn wait_for_consumer_id(&self, id: &str, patience: impl Into<$crate::Patience>) -> bool {
             $crate::__face_method!(
-                $in; ProducerEnd::wait_for_consumer_id(self, id, timeout); self.wait_for_consumer(id, timeout))
+                $in; ProducerEnd::wait_for_consumer_id(self, id, patience); self.wait_for_consumer(id, patience))
         }
 
         /// How many live consumers are registered, of those that [`DiscoveryMode`](disruptor_mp::DiscoveryMode)

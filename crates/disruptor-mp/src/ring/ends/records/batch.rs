@@ -53,9 +53,9 @@ impl<'a> RecordBatch<'a> {
         payload: &[u8],
         kind: u8,
         flags: u8,
-        patience: Patience,
+        patience: impl Into<Patience>,
     ) -> Result<Sequence, RecordError> {
-        self.producer.publish_telling(payload, kind, flags, patience, Tell::WithBatch)
+        self.producer.publish_telling(payload, kind, flags, patience.into(), Tell::WithBatch)
     }
 
     /// See [`RecordProducer::claim`].
@@ -63,8 +63,8 @@ impl<'a> RecordBatch<'a> {
     /// # Errors
     /// See [`RecordError`].
     #[inline]
-    pub fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
-        self.producer.claim_telling(len, patience, Tell::WithBatch)
+    pub fn claim(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
+        self.producer.claim_telling(len, patience.into(), Tell::WithBatch)
     }
 
     /// See [`RecordProducer::claim_at_least`].
@@ -76,9 +76,9 @@ impl<'a> RecordBatch<'a> {
         &mut self,
         min: usize,
         max: usize,
-        patience: Patience,
+        patience: impl Into<Patience>,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.producer.claim_at_least_telling(min, max, patience, Tell::WithBatch)
+        self.producer.claim_at_least_telling(min, max, patience.into(), Tell::WithBatch)
     }
 }
 

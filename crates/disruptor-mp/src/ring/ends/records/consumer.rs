@@ -64,9 +64,10 @@ impl RecordConsumer {
     /// and asks no process, so it does not hear of a producer that was killed: for that there is
     /// [`check_producer`](Self::check_producer).
     #[inline(always)]
-    pub fn next(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordLease<'_>>, ConsumeError> {
         // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all
         // the rest.
+        let patience = patience.into();
         loop {
             if self.end.side.look()
                 && let Found::Record { bytes, meta, end } = look_at_next(&self.end.side)
@@ -140,7 +141,7 @@ impl RecordConsumer {
     /// # Errors
     /// As [`next`](Self::next), but for `Closed`.
     #[inline(always)]
-    pub fn next_or_end(&mut self, patience: Patience) -> Result<Option<RecordLease<'_>>, ConsumeError> {
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordLease<'_>>, ConsumeError> {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
 
@@ -152,7 +153,15 @@ impl RecordConsumer {
     ///
     /// # Panics
     /// If `max` is 0.
-    pub fn next_batch(&mut self, max: usize, patience: Patience) -> Result<Option<RecordBatchLease<'_>>, ConsumeError> {
+    pub fn next_batch(
+        &mut self,
+        max: usize,
+        patience: impl Into<Patience>,
+    ) -> Result<Option<RecordBatchLease<'_>>, ConsumeError> {
+        self.batch_within(max, patience.into())
+    }
+
+    fn batch_within(&mut self, max: usize, patience: Patience) -> Result<Option<RecordBatchLease<'_>>, ConsumeError> {
         assert!(max > 0, "a batch has room for at least one record");
         loop {
             if self.end.side.look_for_all() {
@@ -195,7 +204,7 @@ impl RecordConsumer {
     ///
     /// # Errors
     /// As for [`next`](Self::next).
-    pub fn next_held(&mut self, patience: Patience) -> Result<Option<HeldRecord>, ConsumeError> {
+    pub fn next_held(&mut self, patience: impl Into<Patience>) -> Result<Option<HeldRecord>, ConsumeError> {
         Ok(self.next(patience)?.map(RecordLease::hold))
     }
 

@@ -76,9 +76,9 @@ impl RecordProducer {
         payload: &[u8],
         kind: u8,
         flags: u8,
-        patience: Patience,
+        patience: impl Into<Patience>,
     ) -> Result<Sequence, RecordError> {
-        self.publish_telling(payload, kind, flags, patience, Tell::AtOnce)
+        self.publish_telling(payload, kind, flags, patience.into(), Tell::AtOnce)
     }
 
     #[inline(always)]
@@ -101,8 +101,8 @@ impl RecordProducer {
     /// # Errors
     /// See [`RecordError`].
     #[inline]
-    pub fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
-        self.claim_telling(len, patience, Tell::AtOnce)
+    pub fn claim(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
+        self.claim_telling(len, patience.into(), Tell::AtOnce)
     }
 
     #[inline(always)]
@@ -146,9 +146,9 @@ impl RecordProducer {
         &mut self,
         min: usize,
         max: usize,
-        patience: Patience,
+        patience: impl Into<Patience>,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.claim_at_least_telling(min, max, patience, Tell::AtOnce)
+        self.claim_at_least_telling(min, max, patience.into(), Tell::AtOnce)
     }
 
     #[inline(always)]
@@ -185,10 +185,11 @@ impl RecordProducer {
         &mut self,
         min: usize,
         max: usize,
-        patience: Patience,
+        patience: impl Into<Patience>,
     ) -> Result<Option<RecordClaim<'_>>, RecordError> {
+        let patience = patience.into();
         if self.end.has_room_now(lines_of(min) as usize + 1, patience) {
-            self.claim_at_least(min, max, patience).map(Some)
+            self.claim_at_least_telling(min, max, patience, Tell::AtOnce).map(Some)
         } else {
             Ok(None)
         }

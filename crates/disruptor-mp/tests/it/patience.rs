@@ -1,0 +1,57 @@
+//! There is one way to say how long: what a program may give for it, and that every call takes it.
+
+use disruptor_mp::Patience;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use testkit::signatures::other_than_patience;
+
+#[test]
+fn every_public_function_takes_whatever_can_be_a_patience() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    assert_eq!(
+        other_than_patience(&source),
+        [
+            // Of builders, and kept for later: as long as that from the start of the producer on.
+            "builder::wait_for_consumers(timeout: Duration)",
+            "builder::wait_for_single_consumer(timeout: Duration)",
+            "builder::with_coordination_timeout(timeout: Duration)",
+            // Kept for later, again and again.
+            "config::with_progress_check_interval(progress_check_interval: Duration)",
+            "config::with_progress_timeout(progress_timeout: Duration)",
+            "config::with_shutdown_grace_period(shutdown_grace_period: Duration)",
+            "config::with_startup_wait_timeout(startup_wait_timeout: Duration)",
+            // The names of the contract for a call with a deadline.
+            "consumer::consume_batch_leased(deadline: Option<Instant>)",
+            "consumer::consume_next_leased_deadline(deadline: Instant)",
+            // How long it has been waited already.
+            "consumer_face::stall_report(waited: ::std::time::Duration)",
+            // What an end of any layer is asked by code that is generic over it.
+            "consumer_face::wait_for_next(patience: Patience)",
+            "messages::take_held(patience: Patience)",
+            // A nap, not a wait for anything.
+            "pause::perform_sleep_wait(duration: Duration)",
+            // As for consumers.
+            "producer::publish_batch_deadline(deadline: Instant)",
+            "producer::publish_deadline(deadline: Instant)",
+            // Done again and again.
+            "producer_face::watch_required_consumers(interval: ::std::time::Duration)",
+        ]
+    );
+}
+
+#[test]
+fn what_is_given_for_a_patience_means_what_its_table_says() {
+    let now = Instant::now();
+    assert_eq!(Patience::from(now), Patience::Until(now));
+    assert_eq!(Patience::from(Some(now)), Patience::Until(now));
+    let without: Patience = None.into();
+    assert_eq!(without, Patience::Endless);
+    assert_eq!(Patience::from(Duration::MAX), Patience::Endless);
+    let Patience::Until(deadline) = Patience::from(Duration::from_secs(3600)) else { panic!("no deadline") };
+    assert!(deadline >= now + Duration::from_secs(3600));
+}
+
+#[test]
+fn what_says_no_time_is_refused_by_the_compiler() {
+    trybuild::TestCases::new().compile_fail("tests/patience/*.rs");
+}

@@ -1,0 +1,31 @@
+//! There is one way to say how long: every call that waits takes it.
+
+use std::path::Path;
+use testkit::signatures::other_than_patience;
+
+#[test]
+fn every_public_function_takes_whatever_can_be_a_patience() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    assert_eq!(
+        other_than_patience(&source),
+        [
+            // Kept for later: as long as that from the start of the ring, or of the meeting, or of the parting on.
+            "description::with_leave_timeout(leave_timeout: Duration)",
+            "description::with_rendezvous_timeout(rendezvous_timeout: Duration)",
+            "fixed::with_coordination_timeout(coordination_timeout: Duration)",
+            // What a transport asks its format.
+            "format::next(patience: Patience)",
+            "format::next_or(patience: Patience)",
+            "format::send(patience: Patience)",
+            "format::send_kept(patience: Patience)",
+            "format::send_with(patience: Patience)",
+            "format::wait_until_available(patience: Patience)",
+            // The names of the contract for a call with a deadline: of transports, and of typed streams.
+            "producer::publish_deadline(deadline: Instant)",
+            "producer::publish_deadline(deadline: Instant)",
+            // The time of a simulation.
+            "schedule::sleep(time: Duration)",
+            "trace::record(at: Duration)",
+        ]
+    );
+}
