@@ -44,7 +44,7 @@ steps! {
     ReaderAnnounced, DeliveredStored, GateStored, ReleasedStored,
     // join, rejoin and leave
     TableLocked, EntryLocked, EntryNamed, ReleasedCleared, JoinFirstGate, JoinVisible, JoinCounted, JoinSecondGate, JoinActive, RejoinEpoch, RejoinMarked, RejoinDelivered,
-    RejoinIdentity, ReadStored, OlderLeft, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EntryUnlocked,
+    RejoinIdentity, ReadStored, OlderLeft, PlaceRenewed, PlaceHandedOn, GivenUpFreed, LeaveFreed, LeaveCounted, LeaveWoken, EndingStored, EndingCounted, EntryUnlocked,
     // be refused
     RefusalRowStored, RefusalStored,
     // take over, replace and close

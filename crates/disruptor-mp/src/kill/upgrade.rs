@@ -7,7 +7,7 @@ use super::event::{Event, Seen};
 use super::victim::{Doomed, Role};
 use super::{ID, Log, Scenario, Stage, Stamped, versioned};
 use crate::step::Step;
-use crate::{ConsumeError, Origin, SharedConsumer, SharedProducer};
+use crate::{ConsumeError, GcOutcome, Origin, SharedConsumer, SharedProducer, gc};
 
 /// Events in the first ring, and in the last one.
 const FIRST: i64 = 5;
@@ -103,22 +103,110 @@ pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     }
 }
 
+/// The same where two consumers have read all of the first ring and have gone: nothing of it is kept. They find their
+/// places in the ring that there is, and get what comes next.
+pub(super) fn upgrading_read(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
+    for next in [1, 2, 3] {
+        let stage = Stage::new();
+        let (mut one, mut other) = (Traveller::new(&stage, "one"), Traveller::new(&stage, "other"));
+        first_ring(&stage, log, &mut [(&mut one, FIRST), (&mut other, FIRST)]);
+        (one.consumer, other.consumer) = (None, None);
+        let mut victim = stage.doomed(scenario, Role::Upgrade, None);
+        victim.go();
+        victim.wait_dead();
+        log.killed();
+
+        let mut producer = versioned(&stage.name, next).build_producer(Event::blank).unwrap();
+        let takes_over = next == if is_replaced { 2 } else { 1 };
+        assert_eq!(producer.origin(), if takes_over { Origin::TookOver } else { Origin::Replaced }, "version {next}");
+        assert_eq!(stage.shm.leftovers().len(), 1, "{:?}", stage.shm.leftovers());
+        publish(&mut producer, LAST);
+        let begin = if takes_over && !is_replaced { FIRST } else { 0 };
+        let expected: Vec<_> = events(std::process::id().into(), begin, begin + LAST).collect();
+        for reader in [&mut one, &mut other] {
+            assert_eq!(reader.read(LAST), expected, "version {next}");
+        }
+        drop((producer, one, other));
+        stage.strike();
+    }
+}
+
+/// The last consumer that lives in the first of three rings dies leaving it. One that has read the first and has gone
+/// gets everything of the others; only the last ring is left, with no place of the dead one in it, whether that one
+/// comes back next or a producer takes over.
+pub(super) fn leaving_older(scenario: &Scenario, log: &mut Log) {
+    for is_taken_over in [false, true] {
+        let stage = Stage::new();
+        let mut kept = Traveller::new(&stage, "kept");
+        first_ring(&stage, log, &mut [(&mut kept, FIRST)]);
+        kept.consumer = None;
+        let mut victim = stage.doomed(scenario, Role::LeaveUnread, Some(ID));
+        let build = |version| versioned(&stage.name, version).build_producer(Event::blank).unwrap();
+        let mut producer = build(2);
+        publish(&mut producer, LAST);
+        producer.hand_over();
+        producer = build(3);
+        publish(&mut producer, LAST);
+        assert_eq!(stage.shm.leftovers().len(), 3, "{:?}", stage.shm.leftovers());
+        victim.go();
+        victim.wait_dead();
+        log.killed();
+
+        if is_taken_over {
+            producer.hand_over();
+            producer = build(3);
+            assert_eq!(producer.origin(), Origin::TookOver);
+            let ids: Vec<_> = producer.consumers().into_iter().map(|consumer| consumer.id).collect();
+            assert_eq!(ids, ["kept"]);
+            assert_eq!(stage.shm.leftovers().len(), 2, "{:?}", stage.shm.leftovers());
+        }
+        let us = std::process::id().into();
+        assert_eq!(kept.read(2 * LAST), events(us, 0, LAST).chain(events(us, 0, LAST)).collect::<Vec<_>>());
+        assert_eq!(stage.shm.leftovers().len(), 1, "{:?}", stage.shm.leftovers());
+        assert_eq!(producer.get_consumer_count(), 1);
+        drop((producer, kept));
+        stage.strike();
+    }
+}
+
+/// A collector dies removing two rings, the first of which a consumer that has gone has not read. The next one finds
+/// all that is left.
+pub(super) fn collecting_both(scenario: &Scenario, log: &mut Log) {
+    let stage = Stage::new();
+    let mut kept = Traveller::new(&stage, "kept");
+    first_ring(&stage, log, &mut [(&mut kept, 1)]);
+    kept.consumer = None;
+    versioned(&stage.name, 2).build_producer(Event::blank).unwrap().hand_over();
+    assert_eq!(stage.shm.leftovers().len(), 2, "{:?}", stage.shm.leftovers());
+    let mut victim = stage.doomed(scenario, Role::Collect, None);
+    victim.go();
+    victim.wait_dead();
+    log.killed();
+    let is_over = scenario.passes == 1;
+    let expected = if is_over { GcOutcome::NotFound } else { GcOutcome::Removed };
+    assert_eq!(gc(stage.name.as_str()).unwrap(), expected);
+    stage.strike();
+}
+
 /// A consumer that has read the first ring to its end dies coming over to the second. It comes back, gets everything,
-/// and nothing is left of the first ring.
+/// and nothing is left of the first ring once another one has read it, too.
 pub(super) fn coming_over(scenario: &Scenario, log: &mut Log) {
-    let stage = Stage::<Stamped>::new();
-    let mut reader = Traveller::new(&stage, ID);
-    first_ring(&stage, log, &mut [(&mut reader, FIRST)]);
+    let stage = Stage::new();
+    let (mut reader, mut other) = (Traveller::new(&stage, ID), Traveller::new(&stage, "other"));
+    let author = first_ring(&stage, log, &mut [(&mut reader, FIRST), (&mut other, 1)]);
+    // For it the first ring is kept.
+    other.consumer = None;
     let mut producer = versioned(&stage.name, 2).build_producer(Event::blank).unwrap();
-    // It was there when its ring was replaced: otherwise that would not have been kept, as it has read it.
     reader.consumer = None;
     publish(&mut producer, LAST);
     let mut victim = stage.doomed(scenario, Role::Join, Some(ID));
     victim.go();
     victim.wait_dead();
     log.killed();
-    assert_eq!(reader.read(LAST), events(std::process::id().into(), 0, LAST).collect::<Vec<_>>());
+    let new: Vec<_> = events(std::process::id().into(), 0, LAST).collect();
+    assert_eq!(reader.read(LAST), new);
+    assert_eq!(other.read(FIRST - 1 + LAST), events(author, 1, FIRST).chain(new).collect::<Vec<_>>());
     assert_eq!(stage.shm.leftovers().len(), 1, "{:?}", stage.shm.leftovers());
-    drop((reader, producer));
+    drop((reader, other, producer));
     stage.strike();
 }

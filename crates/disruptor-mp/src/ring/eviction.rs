@@ -92,7 +92,7 @@ pub(crate) fn evict<S: Carries>(
     free(memory, index, gating.unwrap_or(0));
     drop(claim);
     if let Some(id) = awaited {
-        lineage::give_up(memory.segment(), &id);
+        lineage::give_up::<S>(memory.segment(), &id);
     }
     Ok(true)
 }

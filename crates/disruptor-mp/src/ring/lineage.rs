@@ -2,7 +2,7 @@
 //!
 //! **Lives here:** [`Expected`], whom a new ring keeps a place for; [`Standing`], what the rings before it say of one
 //! that has not come; and what is done with those rings. **Builds on:** `segment` for second names and locks,
-//! `sections`. **May touch it:** `construct` makes a ring whose predecessor is kept; `membership`, and the ends, when a
+//! `sections`; `construct` for whether a ring is of this program's shape. **May touch it:** `construct` makes a ring whose predecessor is kept; `membership`, and the ends, when a
 //! consumer comes over or is given up.
 //!
 //! A producer that sends messages of another type never goes on in the ring that it finds. It replaces the ring, and
@@ -11,17 +11,22 @@
 //! first message: *awaited*. So nothing of what is written before that consumer has come over is written over. The
 //! place in the old ring goes only after the one in the new ring is taken. Source: RFC 0015, "Rolling upgrade".
 
+use super::construct::check_shape;
 use super::membership::{self, entry_byte};
 use super::roster;
 use crate::liveness::ProcessIdentity;
+use crate::ring::memory::layout::Carries;
+use crate::ring::memory::mapped::Mapped;
 use crate::ring::memory::sections;
 use crate::ring::protocol::control::{Entry, NOTHING_DELIVERED, State};
 use crate::ring::protocol::ending::Ending;
+use crate::ring::protocol::memory::Memory;
 use crate::schema::Schema;
-use crate::segment::{self, Blueprint, Fate, OpenError, PRODUCER, Segment};
+use crate::segment::{self, Access, Blueprint, Fate, OpenError, PRODUCER, Segment};
 use crate::step;
 use crate::sync::primitive::Ordering;
 use std::io;
+use std::sync::Arc;
 
 /// How many rings that were replaced one after the other are looked through. Each one stands for a change of the type
 /// while a consumer was away. A producer that would make more of them is refused.
@@ -57,7 +62,7 @@ pub(crate) fn expected(old: &Segment, has_unread: impl Fn(i64) -> bool) -> (Vec<
             .unwrap_or(None)
             .filter(|&ending| ending != Ending::Awaited && !has_unread(entry.position.load(Ordering::Acquire))),
     };
-    let expected: Vec<_> = chosen(old).map(expected).collect();
+    let expected: Vec<_> = chosen(old).filter(|(_, entry)| !is_gone_for_good(old, entry)).map(expected).collect();
     let is_needed = expected.iter().any(Expected::is_reader);
     (expected, is_needed)
 }
@@ -132,7 +137,7 @@ pub(crate) fn is_awaited(segment: &Segment) -> bool {
 /// dead: it says what its messages are, so the next process can know them.
 pub(crate) fn keeps_places(segment: &Segment) -> bool {
     let has_tag = || Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some());
-    chosen(segment).any(|(_, entry)| !is_awaited_at(entry) || !is_given_up(segment, entry)) && has_tag()
+    chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry)) && has_tag()
 }
 
 /// Whether the place is that of a consumer that is to come over from a ring before this one.
@@ -140,55 +145,151 @@ fn is_awaited_at(entry: &Entry) -> bool {
     entry.ending(entry.status()) == Some(Ending::Awaited)
 }
 
+/// Whether the place is that of a consumer that was to come over from a ring before this one, and has given that up.
+pub(crate) fn is_gone_for_good(segment: &Segment, entry: &Entry) -> bool {
+    is_awaited_at(entry) && is_given_up(segment, entry)
+}
+
 /// Whether the consumer that is awaited at `entry` has given its place up in the rings before.
 fn is_given_up(segment: &Segment, entry: &Entry) -> bool {
     matches!(standing(segment, &entry.member.id()), Ok(Standing::GivenUp))
 }
 
-/// Takes the consumer `id`, which was given up, out of the rings before the one in `segment`, unless it lives there.
-pub(crate) fn give_up(segment: &Segment, id: &str) {
+/// Takes the consumer `id`, which was given up, out of the rings before the one in `segment`, unless it lives there,
+/// and removes those that no other needs.
+pub(crate) fn give_up<S: Carries>(segment: &Segment, id: &str) {
     // What cannot be opened now is removed with the ring itself.
     for older in ancestors(segment).unwrap_or_default() {
         leave(&older, id);
     }
+    tidy::<S>(segment);
 }
 
-/// Gives up the place of the consumer `id` in the ring `older`, in which it does not live.
+/// Gives up the place of the consumer `id` in the ring `older`, in which it does not live. The caller [tidies](tidy)
+/// afterwards.
 pub(crate) fn leave(older: &Segment, id: &str) {
     let Some((index, entry)) = place_of(older, id) else { return };
     if let Ok(Some(_claim)) = older.claim(entry_byte(index)) {
         entry.set_free_after(0);
         step!(OlderLeft);
     }
-    collect(older);
 }
 
-/// Removes the ring in `segment`, which was replaced, if no consumer will come back to it: it has no place under an id
-/// of its own, and no process lives in it.
-pub(crate) fn collect(segment: &Segment) {
-    if chosen(segment).next().is_some() {
-        return;
+/// Removes the rings of a stream that no consumer needs any more, after one has left the ring in `segment`, or has read
+/// it to its end and gone: the older ones, and the newest if no producer and no consumer will come back to it.
+///
+/// What cannot be looked at, or is just being joined, may be needed; the next one that leaves looks again.
+pub(crate) fn tidy<S: Carries>(segment: &Segment) {
+    let Some(place) = segment.place().first_name() else { return };
+    let newest = match Segment::open(&place, segment.header().kind, Access::ReadWrite) {
+        Ok(newest) => newest,
+        // The ring that followed has ended, so no consumer finds this one either.
+        Err(OpenError::NotFound { .. }) => return remove(segment),
+        Err(_) => return,
+    };
+    let Ok(older) = ancestors(&newest) else { return };
+    let line: Vec<_> = older.into_iter().rev().chain([newest]).map(Arc::new).collect();
+    if line.iter().all(|ring| ring.generation() != segment.generation()) {
+        // Nor if the one that followed was itself replaced, and with it all that was to be read.
+        remove(segment);
     }
+    let Some((newest, older)) = line.split_last() else { return };
+    // The rings after one that is needed are the way from there to the newest.
+    let is_gone = older.iter().zip(&line[1..]).all(|(ring, next)| {
+        let goes = !is_needed::<S>(ring) && hand_places_on(ring, next);
+        if goes {
+            remove(ring);
+        }
+        goes
+    });
+    line.iter().for_each(|ring| free_given_up(ring));
+    if is_gone && newest.is_held(PRODUCER).is_ok_and(|is_held| !is_held) && !keeps_places(newest) {
+        // If a process lives in it, nothing happens.
+        let _ = segment::gc(place);
+    }
+}
+
+/// Whether a consumer under an id of its own lives in the ring `older`, is still to come to it, or has something to
+/// read in it. An error says nothing: `true`.
+fn is_needed<S: Carries>(older: &Arc<Segment>) -> bool {
+    let has_unread = unread_in::<S>(older);
+    chosen(older).any(|(index, entry)| match roster::ending_in(older, entry, index) {
+        Ok(Some(Ending::Awaited)) => !is_given_up(older, entry),
+        Ok(Some(_)) => has_unread(entry.position.load(Ordering::Acquire)),
+        Ok(None) | Err(_) => true,
+    })
+}
+
+/// Whether there may be something to read at a position of the ring `older`.
+pub(crate) fn unread_in<S: Carries>(older: &Arc<Segment>) -> impl Fn(i64) -> bool {
+    let memory = check_shape::<S>(older, 0).is_ok().then(|| Mapped::<S>::new(Arc::clone(older)));
+    move |position| {
+        memory.as_ref().is_none_or(|memory| {
+            let (end, is_certain) = memory.published_end();
+            !is_certain || memory.number_at(position) < memory.number_at(end)
+        })
+    }
+}
+
+/// Says of each consumer that has kept its place in the ring `older`, in which it has nothing to read, that it has kept
+/// the one in which it is awaited in the `next` ring. `false`: not of all of them, so `older` says it still.
+fn hand_places_on(older: &Segment, next: &Segment) -> bool {
+    let mut is_complete = true;
+    for (index, kept) in chosen(older) {
+        let Ok(Some(ending)) = roster::ending_in(older, kept, index) else { return false };
+        let Some((index, entry)) = place_of(next, &kept.member.id()) else { continue };
+        if ending == Ending::Awaited || !is_awaited_at(entry) {
+            continue;
+        }
+        match next.claim(entry_byte(index)) {
+            Ok(Some(claim)) if is_awaited_at(entry) => {
+                // Another owner's, so that a producer that has just found it given up does not free it.
+                entry.next_epoch();
+                step!(PlaceRenewed);
+                entry.set_ending(entry.status().epoch, ending);
+                step!(PlaceHandedOn);
+                if let Some(control) = sections::control(next) {
+                    control.gate.count_departure();
+                }
+                drop(claim);
+                entry.writer.ring();
+            }
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => is_complete = false,
+        }
+    }
+    is_complete
+}
+
+/// Frees the places of those that were to come over to the ring in `segment`, and have given that up.
+fn free_given_up(segment: &Segment) {
+    for (index, entry) in chosen(segment) {
+        if is_gone_for_good(segment, entry)
+            && let Ok(Some(claim)) = segment.claim(entry_byte(index))
+        {
+            // It may have come over between the looks, and left the older ring.
+            if is_gone_for_good(segment, entry) {
+                entry.set_free_after(0);
+                step!(GivenUpFreed);
+            }
+            drop(claim);
+            entry.writer.ring();
+        }
+    }
+}
+
+/// Removes the ring in `segment`, which was replaced, unless a process lives in it or in one before it.
+fn remove(segment: &Segment) {
     if let Some(second) = segment.place().second_name(segment.generation()) {
         // One that cannot be removed now is removed with the ring that followed it.
         let _ = segment::gc(second);
     }
 }
 
-/// Removes what no consumer will come back to of the rings before the one in `segment`, which is closed.
-pub(crate) fn collect_older(segment: &Segment) {
-    ancestors(segment).unwrap_or_default().iter().for_each(collect);
-}
-
-/// Removes the rings before the one in `segment`, which was replaced and with it all that was to be read: no consumer
-/// finds them any more. One in which a process lives goes with that.
+/// Removes the rings before the one in `segment`, which was closed, or replaced and with it all that was to be read: no
+/// consumer finds them any more. One in which a process lives goes with that.
 pub(crate) fn give_all_up(segment: &Segment) {
-    for older in ancestors(segment).unwrap_or_default() {
-        if let Some(second) = older.place().second_name(older.generation()) {
-            // One that cannot be removed now holds back no process.
-            let _ = segment::gc(second);
-        }
-    }
+    ancestors(segment).unwrap_or_default().iter().for_each(remove);
 }
 
 /// Says in the ring before this one that it was replaced, if the producer that replaced it was killed before it could.

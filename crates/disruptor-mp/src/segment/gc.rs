@@ -133,6 +133,17 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         .then(|| object.map(HEADER_BYTES as usize, None, Access::ReadWrite, false))
         .transpose()
         .map_err(fault)?;
+    // Those before it first: they are found by this one alone, so a collector that is killed in between leaves nothing
+    // that is not found.
+    if predecessor != 0
+        && backend.protecting_owner().is_none()
+        && let Some(older) = place.second_name(predecessor)
+        && let Ok(GcOutcome::InUse { byte }) = gc(older)
+    {
+        // A consumer that had the name of this one has come back to it. One that stays for another reason holds back no
+        // process.
+        return Ok(GcOutcome::InUse { byte });
+    }
     // What can be refused comes first: then the segment is as it was.
     if let Err(error) = backend.unlink() {
         return match (error.source.kind(), backend.refusing_owner(&error.source)) {
@@ -146,10 +157,6 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         // Release pairs with the Acquire in `Segment::fate`. The word has this place and meaning in every version.
         header_word(&page, FATE_OFFSET).store(Fate::Removed.to_wire(), Ordering::Release);
         step!(CollectMarked);
-    }
-    if let Some(older) = place.second_name(predecessor).filter(|_| predecessor != 0) {
-        // One that stays holds back no process.
-        let _ = gc(older);
     }
     Ok(GcOutcome::Removed)
 }

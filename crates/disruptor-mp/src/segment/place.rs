@@ -142,6 +142,13 @@ impl Place {
         Some(Self::File(path.with_file_name(OsStr::from_bytes(&second))))
     }
 
+    /// The place under whose name this one's [second name](Self::second_name) was made, or this one itself; `None` where
+    /// there are no names.
+    pub(crate) fn first_name(&self) -> Option<Self> {
+        let path = self.path()?;
+        Some(Self::File(path.with_file_name(OsStr::from_bytes(first_name(path.file_name()?.as_bytes())))))
+    }
+
     /// An empty place in this process's own memory; clones of it are the same place.
     pub fn heap() -> Self {
         Self::Heap(HeapObject::new())
@@ -267,6 +274,7 @@ mod tests {
         {
             let (first, second) = (place.second_name(7).unwrap(), place.second_name(8).unwrap());
             assert_eq!(first.second_name(8).unwrap().path(), second.path());
+            assert_eq!([&place, &first].map(|it| it.first_name().unwrap().path()), [place.path(), place.path()]);
             let expected = format!("{}~0000000000000007", place.path().unwrap().display());
             assert_eq!(first.path().unwrap().to_str(), Some(expected.as_str()));
         }

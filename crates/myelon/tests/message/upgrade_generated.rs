@@ -27,6 +27,8 @@ enum Action {
     Start(usize),
     /// Gives nothing up.
     Stop(usize),
+    /// Gives everything up.
+    Leave(usize),
     /// Dies with a message in hand, if there is one.
     Kill(usize),
     Read(usize),
@@ -39,6 +41,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (1..=3u8).prop_map(|version| Action::Restart { version }),
         2 => reader.clone().prop_map(Action::Start),
         1 => reader.clone().prop_map(Action::Stop),
+        1 => reader.clone().prop_map(Action::Leave),
         1 => reader.clone().prop_map(Action::Kill),
         4 => reader.prop_map(Action::Read),
     ]
@@ -109,6 +112,12 @@ impl World {
                 reader.next = reader.next.or(Some(self.sent.len()));
             }
             Action::Stop(which) => readers[which].end = None,
+            Action::Leave(which) => {
+                if let Some(end) = readers[which].end.take() {
+                    end.leave();
+                    readers[which] = Model { end: None, next: None, was_in_hand: false };
+                }
+            }
             Action::Kill(which) => {
                 if readers[which].end.is_some() {
                     self.read(&mut readers[which], false)?;
@@ -149,6 +158,7 @@ proptest! {
             }
         }
         while world.read(&mut witness, true)? {}
+        prop_assert_eq!(names.leftovers().len(), 1, "{:?}", names.leftovers());
         drop(world.writer.take());
         for mut reader in readers.into_iter().chain([witness]) {
             if let Some(end) = &mut reader.end {

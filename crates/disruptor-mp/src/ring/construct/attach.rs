@@ -174,6 +174,10 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
     let member = membership::join(&memory, &join).map_err(refused)?;
     // Only now: until it has its place here, those are what says that it will come.
     left.iter().for_each(|older| lineage::leave(older, id.as_str()));
+    if newest.header().predecessor != 0 {
+        // Also what others have left that were killed before they had removed it.
+        lineage::tidy::<S>(&newest);
+    }
     let mut end = ConsumerBase::new(memory, member, id.as_str().to_owned(), request.wait, request.after);
     if request.keeps_place {
         end.keep_place();
@@ -202,9 +206,8 @@ fn to_read<S: Carries>(
         older.truncate(from);
     }
     while let Some(oldest) = older.pop() {
-        let Some((index, entry)) = lineage::place_of(&oldest, id.as_str()) else {
-            // The last one that had a place there may have been killed before it removed it.
-            lineage::collect(&oldest);
+        let place = lineage::place_of(&oldest, id.as_str());
+        let Some((index, entry)) = place.filter(|(_, entry)| !lineage::is_gone_for_good(&oldest, entry)) else {
             continue;
         };
         let position = entry.position.load(Ordering::Acquire);

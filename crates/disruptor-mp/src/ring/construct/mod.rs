@@ -9,6 +9,7 @@ mod agreement;
 mod attach;
 mod possess;
 
+pub(in crate::ring) use agreement::check_shape;
 pub(crate) use attach::{ConsumerRequest, RingRequest, consumer, tap};
 pub use possess::Existing;
 
@@ -26,7 +27,7 @@ use crate::segment::{Access, Blueprint, CreateOptions, Place, Segment};
 use crate::sync::announce::Announce;
 use crate::sync::primitive::Ordering;
 use crate::sync::wait::WaitStrategy;
-use agreement::{check_shape, schema_with};
+use agreement::schema_with;
 use possess::{Possession, possess};
 use std::sync::Arc;
 

@@ -10,10 +10,8 @@ use crate::ring::ends::producer_end::Origin;
 use crate::ring::lineage::{self, Expected};
 use crate::ring::membership::{self, PRODUCER_BYTE};
 use crate::ring::memory::layout::Carries;
-use crate::ring::memory::mapped::Mapped;
 use crate::ring::memory::sections::{control, initialise};
 use crate::ring::protocol::form::Form;
-use crate::ring::protocol::memory::Memory;
 use crate::segment::{
     self, Access, Blueprint, COLLECTOR, Claim, CreateError, Fate, GcError, Kind, OpenError, Place, Segment, SegmentMake,
 };
@@ -166,7 +164,7 @@ fn act<S: Carries>(
     match verdict {
         Verdict::LookAgain => Ok(None),
         Verdict::Create => create(request, blueprint, Origin::Created),
-        Verdict::TakeOver(old, claim) => Ok(Some(take_over(*old, claim))),
+        Verdict::TakeOver(old, claim) => Ok(Some(take_over::<S>(*old, claim))),
         Verdict::Replace(old, claim, estate) => replace::<S>(request, blueprint, &Arc::from(old), claim, estate),
         Verdict::Remove(error) => {
             remove::<S>(&request.place, error)?;
@@ -184,11 +182,12 @@ fn create(request: &ProducerRequest, blueprint: &Blueprint, origin: Origin) -> M
     }
 }
 
-fn take_over(old: Segment, claim: Claim) -> Possession {
+fn take_over<S: Carries>(old: Segment, claim: Claim) -> Possession {
     // What producers have left that were killed: before they had replaced this ring, or right after they had replaced
-    // the one before.
+    // the one before; and consumers that were killed before they had removed what they had left.
     old.remove_traces_of_replacers();
     lineage::finish_replacing(&old);
+    lineage::tidy::<S>(&old);
     Possession { segment: old, claim, origin: Origin::TookOver }
 }
 
@@ -213,9 +212,13 @@ fn replace<S: Carries>(
     };
     match segment::replace(old, claim, &request.place, &blueprint, &request.options, wake, init) {
         Ok((segment, claim)) => {
+            drop(_table);
             if predecessor == 0 {
                 old.remove_traces_of_replacers();
                 lineage::give_all_up(old);
+            } else {
+                // A consumer may have left the old ring while it was being replaced.
+                lineage::tidy::<S>(&segment);
             }
             Ok(Some(Possession { segment, claim, origin: Origin::Replaced }))
         }
@@ -247,7 +250,7 @@ fn inherit<S: Carries>(
     if estate == Estate::PassedOn {
         new._table =
             Some(membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error))?);
-        (new.expected, is_needed) = lineage::expected(old, unread_in::<S>(old));
+        (new.expected, is_needed) = lineage::expected(old, lineage::unread_in::<S>(old));
         new.seats = lineage::seats(blueprint, &new.expected).ok_or_else(|| MultiProcessError::TooManyExpected {
             place: old.called(),
             expected: new.expected.len(),
@@ -262,17 +265,6 @@ fn inherit<S: Carries>(
         new.predecessor = old.generation();
     }
     Ok(new)
-}
-
-/// Whether there may be something to read at a position of the ring `old`.
-fn unread_in<S: Carries>(old: &Arc<Segment>) -> impl Fn(i64) -> bool {
-    let memory = check_shape::<S>(old, 0).is_ok().then(|| Mapped::<S>::new(Arc::clone(old)));
-    move |position| {
-        memory.as_ref().is_none_or(|memory| {
-            let (end, is_certain) = memory.published_end();
-            !is_certain || memory.number_at(position) < memory.number_at(end)
-        })
-    }
 }
 
 /// Takes away what is no ring of ours, if no process lives in it.

@@ -228,17 +228,19 @@ impl Departure {
     /// Gives the place up, or lets it go without giving it up.
     pub(super) fn finish<S: Carries>(self, memory: &Mapped<S>) {
         self.counters.end();
+        let is_kept = self.ending.is_some();
         match self.ending {
             None => self.member.leave(memory),
-            // Nothing is collected: the ring is to be there for a successor, and so are its counters.
-            Some(ending) => return self.member.keep(memory, ending),
+            Some(ending) => self.member.keep(memory, ending),
         }
         // The last one out of a ring whose producer has died removes it. If a process lives in it, nothing happens; nor
         // if a consumer may come back for what is there.
         let segment = memory.segment();
         match segment.is_held(PRODUCER_BYTE) {
             // Another ring has its name by now.
-            Ok(false) if segment.has_second_name() => lineage::collect(segment),
+            Ok(false) if segment.has_second_name() => lineage::tidy::<S>(segment),
+            // It is to be there for a successor, and so are its counters.
+            Ok(false) if is_kept => {}
             Ok(false) if lineage::keeps_places(segment) => {}
             Ok(false) => drop(crate::segment::gc(segment.place().clone())),
             _ => {}

@@ -358,7 +358,7 @@ impl<S: Carries> Drop for ProducerSide<S> {
         // lives in it.
         let _ = self.segment().unlink_if_same();
         step!(CloseUnlinked);
-        lineage::collect_older(self.segment());
+        lineage::give_all_up(self.segment());
         if is_abandoned {
             // Taps wait for the next producer of a ring that was not closed. There will be none.
             self.segment().mark_removed();
