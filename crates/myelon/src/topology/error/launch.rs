@@ -1,0 +1,75 @@
+//! Why a topology was not launched.
+//!
+//! **Lives here:** [`LaunchError`]. **Builds on:** `missing` for the workers that did not come. **May touch it:**
+//! `launch` makes it.
+
+use super::call::TopologyError;
+use super::missing::{MissingWorker, list};
+use crate::transport::TransportError;
+use std::io;
+use std::time::Duration;
+
+/// Why a topology was not launched. Workers that had been started have been ended again, and no segment is left.
+///
+/// ```
+/// use myelon::topology::{LaunchError, Topology, Workers};
+///
+/// fn launch(topology: &Topology) {
+///     if let Err(LaunchError::Missing { missing, .. }) = topology.launch(Workers::started_elsewhere()) {
+///         // `tp-engine, rank 1 (never seen; ...)`
+///         missing.iter().for_each(|worker| eprintln!("{worker}"));
+///     }
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// There can be no such topology. Nothing was created.
+    #[error(transparent)]
+    Description(#[from] TopologyError),
+    /// The broadcast ring could not be created. `InUse` inside: a scheduler with this label runs already, or one whose
+    /// label has the same tag.
+    #[error("{session}: the broadcast ring could not be created: {source}")]
+    Broadcast {
+        /// The session's label.
+        session: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
+    /// The ring of urgent messages could not be created.
+    #[error("{session}: the ring of urgent messages could not be created: {source}")]
+    Urgent {
+        /// The session's label.
+        session: String,
+        /// Why not.
+        r#source: Box<TransportError>,
+    },
+    /// A worker could not be started.
+    #[error("{worker}: the process could not be started: {source}")]
+    Spawn {
+        /// What people call the worker.
+        worker: String,
+        /// Its rank.
+        rank: usize,
+        /// What the operating system said.
+        r#source: io::Error,
+    },
+    /// The thread from which workers are started could not be started itself.
+    #[error("{session}: the thread that starts workers could not be started: {source}")]
+    Thread {
+        /// The session's label.
+        session: String,
+        /// What the operating system said.
+        r#source: io::Error,
+    },
+    /// Not all workers came.
+    #[error("{session}: after {waited:.1?} these workers are missing: {}", list(missing))]
+    Missing {
+        /// The session's label.
+        session: String,
+        /// Who, and what is known of each.
+        missing: Vec<MissingWorker>,
+        /// How long the scheduler waited: shorter than its patience if a worker could not come any more.
+        waited: Duration,
+    },
+}

@@ -1,0 +1,131 @@
+//! What a worker finds where its scheduler should be.
+//!
+//! **Lives here:** [`MeetingPlace`], [`Parentage`], [`SchedulerEnding`]. **Builds on:** nothing that waits. **May touch
+//! it:** `worker` makes them.
+
+use crate::transport::TransportError;
+use disruptor_mp::Place;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a worker finds where its scheduler should be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MeetingPlace {
+    /// There is no ring under the name of the broadcast ring.
+    NoRing {
+        /// The file that was looked for.
+        path: PathBuf,
+        /// Those of the session's response rings that are there.
+        others: Vec<String>,
+        /// The process alive that reads one of them as the scheduler, as seen in its own pid namespace. Then the name
+        /// of the broadcast ring was removed: end that process, and start the session anew.
+        scheduler: Option<u32>,
+    },
+    /// The broadcast ring is that of a scheduler that has gone.
+    Ended {
+        /// Where it is.
+        place: String,
+        /// How the scheduler has gone.
+        ending: SchedulerEnding,
+    },
+    /// The broadcast ring could not be attached to.
+    Unusable(Box<TransportError>),
+}
+
+impl std::error::Error for MeetingPlace {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unusable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for MeetingPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRing { path, others, scheduler } => {
+                write!(f, "there is no broadcast ring at {}", Place::from(path.clone()))?;
+                match (&others[..], scheduler) {
+                    ([], _) => f.write_str(
+                        ", and no other ring of this session: start the scheduler, with the same label and directory; \
+                         if it runs, the names were removed, and the session must be started anew",
+                    ),
+                    (others, Some(pid)) => write!(
+                        f,
+                        ", but of this session there is {}, which the scheduler, process {pid}, reads: the name of the broadcast ring was \
+                         removed; end that process and start the session anew",
+                        others.join(", ")
+                    ),
+                    (others, None) => write!(
+                        f,
+                        ", but of this session there is {}, which no scheduler reads: start the scheduler",
+                        others.join(", ")
+                    ),
+                }
+            }
+            Self::Ended { place, ending } => {
+                write!(f, "the broadcast ring at {place} is that of a scheduler that has gone: {ending}")
+            }
+            Self::Unusable(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What a worker knows of the process that has started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Parentage {
+    /// It lives. So it has closed the topology, or the ring's name was removed by another process: start the session
+    /// anew.
+    Lives {
+        /// Its pid.
+        pid: u32,
+    },
+    /// A process between the two, such as a shell, or another pid namespace hides it.
+    Hidden,
+}
+
+impl fmt::Display for Parentage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lives { pid } => write!(
+                f,
+                "the scheduler, process {pid}, lives: it has closed the topology, or the name was removed by another process"
+            ),
+            Self::Hidden => write!(f, "whether the scheduler lives cannot be known: this worker is not its own child"),
+        }
+    }
+}
+
+/// By what a worker knows that its scheduler has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SchedulerEnding {
+    /// The process that has started this worker has ended.
+    Orphaned {
+        /// Its pid.
+        pid: u32,
+    },
+    /// It has closed the broadcast ring.
+    Closed,
+    /// Another scheduler has replaced the broadcast ring.
+    Replaced,
+    /// The broadcast ring has no producer any more.
+    NoProducer {
+        /// The last one, as seen in its own pid namespace.
+        pid: u32,
+    },
+}
+
+impl fmt::Display for SchedulerEnding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Orphaned { pid } => write!(f, "its process {pid} has ended"),
+            Self::Closed => write!(f, "it has closed the topology"),
+            Self::Replaced => write!(f, "another scheduler has taken its place"),
+            Self::NoProducer { pid } => write!(f, "the broadcast ring's producer, process {pid}, has gone"),
+        }
+    }
+}

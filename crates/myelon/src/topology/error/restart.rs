@@ -1,0 +1,52 @@
+//! Why a worker was not started again.
+//!
+//! **Lives here:** [`RestartError`]. **Builds on:** the operating system's errors. **May touch it:** `scheduler` makes
+//! it.
+
+use super::call::TopologyError;
+use std::io;
+
+/// Why a worker was not started again.
+///
+/// ```
+/// use myelon::topology::{RestartError, SchedulerEnd};
+///
+/// fn restart(scheduler: &mut SchedulerEnd, rank: usize) {
+///     match scheduler.restart(rank) {
+///         Ok(pid) => println!("process {pid} is on its way"),
+///         Err(RestartError::StartedElsewhere { .. }) => println!("ask the supervisor for rank {rank}"),
+///         Err(error) => eprintln!("{error}"),
+///     }
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestartError {
+    /// Another program has started this topology's workers, and has to start this one again.
+    #[error(
+        "{worker}: the scheduler does not start this topology's workers; have it started again by what has started it"
+    )]
+    StartedElsewhere {
+        /// What people call the worker.
+        worker: String,
+    },
+    /// This process is a child of the scheduler's, made by `fork`. The workers are its parent's.
+    #[error("{worker}: the topology belongs to the process that this one was forked from")]
+    Forked {
+        /// What people call the worker.
+        worker: String,
+    },
+    /// There is no such worker.
+    #[error(transparent)]
+    Rank(#[from] TopologyError),
+    /// The old process could not be ended, or the new one not be started.
+    #[error("{worker}: the process could not be started again: {source}")]
+    Os {
+        /// What people call the worker.
+        worker: String,
+        /// Its rank.
+        rank: usize,
+        /// What the operating system said.
+        r#source: io::Error,
+    },
+}
