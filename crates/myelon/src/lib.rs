@@ -302,6 +302,7 @@
 //! |---|---|
 //! | [`TransportError`] | layer 1: `Full` and `TooLarge`, and what the ring says as `Publish`, `Consume` and `Build` |
 //! | [`TypedPublishError`], [`TypedReceiveError`](typed_transport::TypedReceiveError) | layers 2 and 3; [`CodecError`] is what a codec says |
+//! | [`TopologyError`](topology::TopologyError) | describing a topology, and every call of its ends: whose end it is, with a [`TransportError`] as `source` |
 //! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is what came of waiting for a worker |
 //! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`], [`RequiredConsumerError`] | layer 0: building, publishing, consuming, required consumers |
 //!

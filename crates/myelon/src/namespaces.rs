@@ -24,8 +24,8 @@ pub mod prelude {
     pub use crate::inference::{FixedTopology, InferenceTopologyError, WorkerCount};
     pub use crate::topology::{
         Answer, Arrival, Broadcast, Change, Departure, Invitation, LaunchError, Outcome, RestartError, SchedulerEnd,
-        Topology, TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker, UrgentError, Whom, WorkerEnd,
-        WorkerJoinError, Workers,
+        Topology, TopologyError, TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker, UrgentError, Whom,
+        WorkerEnd, WorkerJoinError, Workers,
     };
     pub use crate::transport::{
         AlignedFixedFrame, FixedFrame, Format, FrameMeta, FramedTransportConsumer, FramedTransportProducer,

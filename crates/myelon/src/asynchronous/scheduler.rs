@@ -8,11 +8,10 @@ use super::bell::Bell;
 use super::send::{RoomBell, publish, take_turn};
 use crate::codec::Codec;
 use crate::topology::{
-    Answer, Arrival, Change, Departure, Outcome, RawAnswer, RestartError, SchedulerEnd, TypedAnswer, TypedScheduler,
-    UrgentError, Whom, WorkerReport, left_until,
+    Answer, Arrival, BorrowedProducer, Change, Departure, Outcome, RawAnswer, RestartError, SchedulerEnd,
+    TopologyError, TypedAnswer, TypedScheduler, UrgentError, Whom, WorkerReport, left_until,
 };
-use crate::transport::{BorrowedProducer, Format, Message, Records, TransportError};
-use crate::typed_transport::TypedPublishError;
+use crate::transport::{Format, Message, Records};
 use disruptor_mp::{Doorbell, Patience, Sequence};
 use std::fmt;
 use std::future::poll_fn;
@@ -37,7 +36,6 @@ mod sealed {
         type Format: Format;
         type Message: ?Sized;
         type Answer;
-        type Error: From<TransportError>;
         type Received<'a>
         where
             Self: 'a;
@@ -53,9 +51,9 @@ mod sealed {
             room: &mut RoomBell,
             message: &Self::Message,
             kind: u8,
-        ) -> impl Future<Output = Result<Sequence, Self::Error>>;
+        ) -> impl Future<Output = Result<Sequence, TopologyError>>;
 
-        fn broadcast_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
+        fn broadcast_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, TopologyError>;
 
         fn broadcast_urgent(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, UrgentError>;
 
@@ -73,7 +71,6 @@ impl<F: Format> sealed::Schedule for SchedulerEnd<F> {
     type Format = F;
     type Message = [u8];
     type Answer = Answer;
-    type Error = TransportError;
     type Received<'a> = Message<'a, F>;
 
     fn end(&self) -> &Self {
@@ -84,11 +81,11 @@ impl<F: Format> sealed::Schedule for SchedulerEnd<F> {
         self
     }
 
-    async fn broadcast(&mut self, room: &mut RoomBell, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
-        publish(self.broadcast_mut(), room, message, kind).await
+    async fn broadcast(&mut self, room: &mut RoomBell, message: &[u8], kind: u8) -> Result<Sequence, TopologyError> {
+        publish(self.broadcast_mut(), room, message, kind).await.map_err(|error| self.error(error))
     }
 
-    fn broadcast_now(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
+    fn broadcast_now(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TopologyError> {
         self.broadcast(message, kind, Patience::Now)
     }
 
@@ -113,7 +110,6 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
     type Format = F;
     type Message = B;
     type Answer = TypedAnswer<A>;
-    type Error = TypedPublishError;
     type Received<'a>
         = RawAnswer<'a, A, F>
     where
@@ -127,11 +123,11 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
         self.end_mut()
     }
 
-    async fn broadcast(&mut self, room: &mut RoomBell, message: &B, kind: u8) -> Result<Sequence, TypedPublishError> {
-        publish(&mut self.ring(), room, message, kind).await
+    async fn broadcast(&mut self, room: &mut RoomBell, message: &B, kind: u8) -> Result<Sequence, TopologyError> {
+        publish(&mut self.ring(), room, message, kind).await.map_err(|error| self.end_mut().error(error))
     }
 
-    fn broadcast_now(&mut self, message: &B, kind: u8) -> Result<Sequence, TypedPublishError> {
+    fn broadcast_now(&mut self, message: &B, kind: u8) -> Result<Sequence, TopologyError> {
         self.broadcast(message, kind, Patience::Now)
     }
 
@@ -251,7 +247,7 @@ impl<S: Schedule> AsyncScheduler<S> {
     ///
     /// # Panics
     /// If it has to wait in a runtime without a time driver; so do all calls here.
-    pub async fn broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, S::Error> {
+    pub async fn broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, TopologyError> {
         let sent = self.scheduler.broadcast(&mut self.room, message, kind).await;
         self.scheduler.end_mut().note_sent();
         sent
@@ -261,7 +257,7 @@ impl<S: Schedule> AsyncScheduler<S> {
     ///
     /// # Errors
     /// As there; `Full` if there is no room now.
-    pub fn try_broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, S::Error> {
+    pub fn try_broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, TopologyError> {
         self.scheduler.broadcast_now(message, kind)
     }
 

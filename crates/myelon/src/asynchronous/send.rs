@@ -109,18 +109,18 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
 
 impl<T: Codec, F: Format> sealed::Publish for TypedRing<'_, T, F> {
     type Message = T;
-    type Error = TypedPublishError;
+    type Error = TransportError;
 
-    fn publish_now(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        Ok(self.send(message, kind, Patience::Now)?)
+    fn publish_now(&mut self, message: &T, kind: u8) -> Result<Sequence, TransportError> {
+        self.send(message, kind, Patience::Now)
     }
 
-    fn publish_again(&mut self, _message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        Ok(self.send_kept(kind, Patience::Now)?)
+    fn publish_again(&mut self, _message: &T, kind: u8) -> Result<Sequence, TransportError> {
+        self.send_kept(kind, Patience::Now)
     }
 
-    fn is_full(error: &TypedPublishError) -> bool {
-        matches!(error, TypedPublishError::Transport(TransportError::Full))
+    fn is_full(error: &TransportError) -> bool {
+        matches!(error, TransportError::Full)
     }
 
     fn set_trace_id(&mut self, trace_id: Option<TraceId>) {

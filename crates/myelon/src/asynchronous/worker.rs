@@ -7,9 +7,11 @@ use super::bell::Bell;
 use super::receive::poll_message;
 use super::send::{RoomBell, publish};
 use crate::codec::Codec;
-use crate::topology::{Broadcast, TypedBroadcast, TypedUrgent, TypedWorker, UrgentHandle, WorkerEnd};
-use crate::transport::{BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportError, TransportResult};
-use crate::typed_transport::TypedPublishError;
+use crate::topology::{
+    BorrowedConsumer, BorrowedProducer, Broadcast, TopologyError, TypedBroadcast, TypedUrgent, TypedWorker,
+    UrgentHandle, WorkerEnd,
+};
+use crate::transport::{Format, Message, Records, TransportError};
 use disruptor_mp::{ConsumeError, Doorbell, Patience, Sequence};
 use std::fmt;
 use std::future::poll_fn;
@@ -39,12 +41,11 @@ mod sealed {
         where
             Self: 'a;
         type Answer: ?Sized;
-        type Error: From<TransportError>;
 
         /// The end of bytes.
         fn end_mut(&mut self) -> &mut WorkerEnd<Self::Format>;
 
-        fn next_now(&mut self) -> TransportResult<Option<Self::Broadcast<'_>>>;
+        fn next_now(&mut self) -> Result<Option<Self::Broadcast<'_>>, TopologyError>;
 
         fn answer(
             &mut self,
@@ -52,20 +53,19 @@ mod sealed {
             step: Sequence,
             answer: &Self::Answer,
             kind: u8,
-        ) -> impl Future<Output = Result<Sequence, Self::Error>>;
+        ) -> impl Future<Output = Result<Sequence, TopologyError>>;
     }
 
     /// How a broadcast is answered and given back.
     pub trait Answerable {
         type Answer: ?Sized;
-        type Error: From<TransportError>;
 
         fn answer(
             &mut self,
             room: &mut RoomBell,
             answer: &Self::Answer,
             kind: u8,
-        ) -> impl Future<Output = Result<Sequence, Self::Error>>;
+        ) -> impl Future<Output = Result<Sequence, TopologyError>>;
 
         fn release_unread(self);
     }
@@ -75,13 +75,12 @@ impl<F: Format> sealed::Work for WorkerEnd<F> {
     type Format = F;
     type Broadcast<'a> = Broadcast<'a, F>;
     type Answer = [u8];
-    type Error = TransportError;
 
     fn end_mut(&mut self) -> &mut Self {
         self
     }
 
-    fn next_now(&mut self) -> TransportResult<Option<Broadcast<'_, F>>> {
+    fn next_now(&mut self) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
         self.next(Patience::Now)
     }
 
@@ -91,8 +90,8 @@ impl<F: Format> sealed::Work for WorkerEnd<F> {
         step: Sequence,
         answer: &[u8],
         kind: u8,
-    ) -> TransportResult<Sequence> {
-        publish(self.responses_to(step), room, answer, kind).await
+    ) -> Result<Sequence, TopologyError> {
+        publish(self.responses_to(step), room, answer, kind).await.map_err(|error| self.error(error))
     }
 }
 
@@ -103,13 +102,12 @@ impl<B: Codec, A: Codec, F: Format> sealed::Work for TypedWorker<B, A, F> {
     where
         Self: 'a;
     type Answer = A;
-    type Error = TypedPublishError;
 
     fn end_mut(&mut self) -> &mut WorkerEnd<F> {
         self.end_mut()
     }
 
-    fn next_now(&mut self) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
+    fn next_now(&mut self) -> Result<Option<TypedBroadcast<'_, B, A, F>>, TopologyError> {
         self.next(Patience::Now)
     }
 
@@ -119,17 +117,16 @@ impl<B: Codec, A: Codec, F: Format> sealed::Work for TypedWorker<B, A, F> {
         step: Sequence,
         answer: &A,
         kind: u8,
-    ) -> Result<Sequence, TypedPublishError> {
-        publish(&mut self.answering(step), room, answer, kind).await
+    ) -> Result<Sequence, TopologyError> {
+        publish(&mut self.answering(step), room, answer, kind).await.map_err(|error| self.end_mut().error(error))
     }
 }
 
 impl<F: Format> sealed::Answerable for Broadcast<'_, F> {
     type Answer = [u8];
-    type Error = TransportError;
 
-    async fn answer(&mut self, room: &mut RoomBell, answer: &[u8], kind: u8) -> TransportResult<Sequence> {
-        publish(self.responses_mut(), room, answer, kind).await
+    async fn answer(&mut self, room: &mut RoomBell, answer: &[u8], kind: u8) -> Result<Sequence, TopologyError> {
+        publish(self.responses_mut(), room, answer, kind).await.map_err(|error| self.error(error))
     }
 
     fn release_unread(self) {
@@ -139,10 +136,9 @@ impl<F: Format> sealed::Answerable for Broadcast<'_, F> {
 
 impl<B, A: Codec, F: Format> sealed::Answerable for TypedBroadcast<'_, B, A, F> {
     type Answer = A;
-    type Error = TypedPublishError;
 
-    async fn answer(&mut self, room: &mut RoomBell, answer: &A, kind: u8) -> Result<Sequence, TypedPublishError> {
-        publish(&mut self.ring(), room, answer, kind).await
+    async fn answer(&mut self, room: &mut RoomBell, answer: &A, kind: u8) -> Result<Sequence, TopologyError> {
+        publish(&mut self.ring(), room, answer, kind).await.map_err(|error| self.error(error))
     }
 
     fn release_unread(self) {
@@ -193,6 +189,8 @@ pub struct AsyncWorker<W = WorkerEnd> {
     urgent_bell: Option<Bell<Doorbell>>,
     room: RoomBell,
     worker: W,
+    /// What people call the worker.
+    name: String,
 }
 
 /// A [`TypedWorker`] that is awaited.
@@ -244,10 +242,11 @@ impl<W: Work> AsyncWorker<W> {
     /// # Panics
     /// Outside a tokio runtime, or in one without an I/O driver.
     pub fn new(mut worker: W) -> io::Result<Self> {
+        let name = worker.end_mut().name().to_owned();
         let (broadcasts, urgent) = worker.end_mut().lanes();
         let bell = Bell::new(broadcasts.doorbell()?)?;
         let urgent_bell = urgent.map(|urgent| urgent.doorbell().and_then(Bell::new)).transpose()?;
-        Ok(Self { bell, urgent_bell, room: None, worker })
+        Ok(Self { bell, urgent_bell, room: None, worker, name })
     }
 
     /// The next broadcast, with the way to answer it; `None` once the scheduler has closed the topology, as
@@ -262,8 +261,8 @@ impl<W: Work> AsyncWorker<W> {
     ///
     /// # Panics
     /// When it has to wait and the runtime is being shut down.
-    pub async fn next(&mut self) -> TransportResult<Option<AsyncBroadcast<'_, W::Broadcast<'_>>>> {
-        let Self { bell, urgent_bell, room, worker } = self;
+    pub async fn next(&mut self) -> Result<Option<AsyncBroadcast<'_, W::Broadcast<'_>>>, TopologyError> {
+        let Self { bell, urgent_bell, room, worker, name } = self;
         let heard = poll_fn(|context| {
             let (broadcasts, urgent) = worker.end_mut().lanes();
             if let (Some(urgent), Some(bell)) = (urgent, &mut *urgent_bell)
@@ -276,10 +275,10 @@ impl<W: Work> AsyncWorker<W> {
         });
         match heard.await {
             Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(None),
-            answer => answer?,
+            answer => answer.map_err(|error| TopologyError::of(&*name, error))?,
         }
         // What was seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
-        let broadcast = worker.next_now()?.ok_or(TransportError::Consume(ConsumeError::Forked))?;
+        let broadcast = worker.next_now()?.ok_or_else(|| TopologyError::of(&*name, ConsumeError::Forked))?;
         Ok(Some(AsyncBroadcast { broadcast, room }))
     }
 
@@ -290,7 +289,7 @@ impl<W: Work> AsyncWorker<W> {
     ///
     /// # Errors
     /// As there, and `Codec` of an answer that cannot be encoded.
-    pub async fn answer(&mut self, step: Sequence, answer: &W::Answer, kind: u8) -> Result<Sequence, W::Error> {
+    pub async fn answer(&mut self, step: Sequence, answer: &W::Answer, kind: u8) -> Result<Sequence, TopologyError> {
         self.worker.answer(&mut self.room, step, answer, kind).await
     }
 
@@ -332,7 +331,7 @@ impl<W: Work> AsyncWorker<W> {
 /// }
 ///
 /// /// Answers until the topology is closed, or a step takes too long: the worker's successor gets that one.
-/// async fn work(mut worker: AsyncWorker) -> TransportResult<()> {
+/// async fn work(mut worker: AsyncWorker) -> Result<(), TopologyError> {
 ///     while let Some(mut broadcast) = worker.next().await? {
 ///         match timeout(Duration::from_secs(20), think(&broadcast)).await {
 ///             Ok(answer) => drop(broadcast.answer(&answer, 0).await?),
@@ -377,7 +376,7 @@ impl<B: Answerable> AsyncBroadcast<'_, B> {
     ///
     /// # Errors
     /// As [`Broadcast::answer`] and [`TypedBroadcast::answer`].
-    pub async fn answer(&mut self, answer: &B::Answer, kind: u8) -> Result<Sequence, B::Error> {
+    pub async fn answer(&mut self, answer: &B::Answer, kind: u8) -> Result<Sequence, TopologyError> {
         self.broadcast.answer(self.room, answer, kind).await
     }
 
@@ -392,7 +391,7 @@ impl<F: Format> AsyncBroadcast<'_, Broadcast<'_, F>> {
     ///
     /// # Errors
     /// As there.
-    pub fn urgent(&mut self) -> TransportResult<Option<Message<'_, F>>> {
+    pub fn urgent(&mut self) -> Result<Option<Message<'_, F>>, TopologyError> {
         self.broadcast.urgent()
     }
 }
@@ -409,7 +408,7 @@ impl<B: Codec, A: Codec, F: Format> AsyncTypedBroadcast<'_, B, A, F> {
     ///
     /// # Errors
     /// As there.
-    pub fn urgent(&mut self) -> TransportResult<Option<TypedUrgent<B>>> {
+    pub fn urgent(&mut self) -> Result<Option<TypedUrgent<B>>, TopologyError> {
         self.broadcast.urgent()
     }
 }

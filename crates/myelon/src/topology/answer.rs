@@ -3,9 +3,9 @@
 //! **Lives here:** [`Outcome`], [`Answer`], [`Change`], [`Whom`]. **Builds on:** nothing that waits. **May touch it:**
 //! `gather` makes them.
 
+use super::error::TopologyError;
 use super::refusal::JoinRefusal;
 use super::steps::Version;
-use crate::transport::TransportError;
 use disruptor_mp::Sequence;
 use disruptor_mp::liveness::Ending;
 use std::process::ExitStatus;
@@ -116,7 +116,7 @@ pub enum Outcome {
     /// It lives, and has said nothing until the deadline.
     TimedOut,
     /// It has sent something that cannot be received. The stream goes on after it.
-    Unreadable(TransportError),
+    Unreadable(TopologyError),
 }
 
 /// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an

@@ -3,9 +3,9 @@
 //! **Lives here:** [`Broadcast`]. **Builds on:** the transport's message. **May touch it:** the worker; it borrows the
 //! worker's end, so there is one at a time.
 
-use crate::transport::{
-    BorrowedProducer, Format, Message, Records, TransportConsumer, TransportError, TransportProducer, TransportResult,
-};
+use super::error::TopologyError;
+use super::lent::BorrowedProducer;
+use crate::transport::{Format, Message, Records, TransportConsumer, TransportError, TransportProducer};
 use disruptor_mp::{Patience, Sequence};
 use std::ops::Deref;
 
@@ -83,21 +83,26 @@ impl<'a, F: Format> Broadcast<'a, F> {
     ///
     /// # Errors
     /// As [`WorkerEnd::next`](super::WorkerEnd::next), but not that the lane has ended: the broadcasts say so.
-    pub fn urgent(&mut self) -> TransportResult<Option<Message<'_, F>>> {
+    pub fn urgent(&mut self) -> Result<Option<Message<'_, F>>, TopologyError> {
         let Some(urgent) = &mut self.urgent else { return Ok(None) };
         match urgent.next(Patience::Now) {
             Err(TransportError::Consume(_)) => Ok(None),
-            answer => answer,
+            answer => answer.map_err(|error| TopologyError::of_sender(self.responses, error)),
         }
     }
 
     /// Answers it.
     ///
     /// # Errors
-    /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see
-    /// [`TransportError`](crate::transport::TransportError).
-    pub fn answer(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
-        self.responses.send(bytes, kind, patience.into())
+    /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
+    pub fn answer(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> Result<Sequence, TopologyError> {
+        self.responses.send(bytes, kind, patience.into()).map_err(|error| self.error(error))
+    }
+
+    /// Why it could not be answered or read, as the error of the worker.
+    #[cold]
+    pub(crate) fn error(&self, source: impl Into<TransportError>) -> TopologyError {
+        TopologyError::of_sender(self.responses, source)
     }
 
     /// The ring to answer on, for answers that are encoded in place. Every message that is sent there answers this

@@ -133,7 +133,7 @@ impl<F: Format> Topology<F> {
     ) -> Result<Self, TopologyError> {
         let layout = MyelonTransportLayout::for_session(label, workers.into(), broadcast_depth, response_depth);
         let topology = Self {
-            layout: layout.map_err(TopologyError::of(label))?,
+            layout: layout.map_err(|source| TopologyError::of(label, source))?,
             wait: WaitStrategy::default(),
             directory: None,
             message_limit_bytes: None,
@@ -157,7 +157,7 @@ impl<F: Format> Topology<F> {
         for (ring, tag) in [("broadcast", &self.broadcast_tag), ("response", &self.response_tag)] {
             if let Some(tag) = tag.as_deref().filter(|tag| !Schema::is_content_tag(tag)) {
                 let source = SessionLayoutError::ContentTag { ring, tag: tag.to_owned() };
-                return Err(TopologyError::of(self.label())(source));
+                return Err(TopologyError::of(self.label(), source));
             }
         }
         Ok(())
@@ -176,7 +176,7 @@ impl<F: Format> Topology<F> {
     /// The broadcast ring, each response ring, and the urgent ring if there is one.
     fn plans(&self) -> Result<([SegmentPlan; 2], Option<SegmentPlan>), TopologyError> {
         let plan = |ring, depth, consumers| {
-            let refused = |source| TopologyError::of(self.label())(SessionLayoutError::Depth { ring, source });
+            let refused = |source| TopologyError::of(self.label(), SessionLayoutError::Depth { ring, source });
             F::plan(depth, consumers).map_err(refused)
         };
         let broadcast = plan("broadcast", self.layout.rpc_depth(), self.worker_count())?;
@@ -303,7 +303,7 @@ impl<F: Format> Topology<F> {
             worker_count: self.worker_count(),
             label: self.label().to_owned(),
             rings: RunnerMyelonTransportConfig::for_rank(&self.layout, rank, self.wait)
-                .map_err(TopologyError::of(self.label()))?,
+                .map_err(|source| TopologyError::of(self.label(), source))?,
             directory: self.directory.clone(),
             message_limit_bytes: self.message_limit_bytes,
             broadcast_tag: self.broadcast_tag.clone(),
@@ -404,7 +404,7 @@ mod tests {
         let topology = Topology::new("engine", WorkerCount::Two).unwrap().with_content_tags("step/1", "answer/1");
         let json = serde_json::to_string(&topology).unwrap();
         let read: Topology = serde_json::from_str(&json).unwrap();
-        assert_eq!(read.invitation(1), topology.invitation(1));
+        assert_eq!(read.invitation(1).unwrap(), topology.invitation(1).unwrap());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `peer`, and the waits of the response rings. **May touch it:** the scheduler's thread.
 
 use super::answer::{Answer, Outcome, Whom};
+use super::error::TopologyError;
 use super::peer::Peer;
 use super::scheduler::{LOOK_INTERVAL, SchedulerEnd};
 use super::steps::Version;
@@ -209,7 +210,7 @@ impl<F: Format> SchedulerEnd<F> {
                 Now::Nothing => self.pause(rank, deadline)?,
             }
         }
-        let Peer { responses, answered, progress, version, .. } = &mut self.peers[rank];
+        let Peer { responses, answered, progress, version, id, .. } = &mut self.peers[rank];
         match responses.as_mut().expect(HAS_RING).next(Patience::Now) {
             Ok(Some(message)) => {
                 answered.handed_out(message.in_reply_to());
@@ -217,7 +218,7 @@ impl<F: Format> SchedulerEnd<F> {
                 Ok(Found::InRing(message, *version))
             }
             Ok(None) => Err(Outcome::TimedOut),
-            Err(error) => Err(Outcome::Unreadable(error)),
+            Err(error) => Err(Outcome::Unreadable(TopologyError::of(id, error))),
         }
     }
 
@@ -330,7 +331,7 @@ impl<F: Format> SchedulerEnd<F> {
             }
             // The next look lets go of the ring.
             Err(ConsumeError::Closed | ConsumeError::Replaced) => {}
-            Err(error) => return Err(Outcome::Unreadable(error.into())),
+            Err(error) => return Err(peer.unreadable(error)),
         }
         Ok(())
     }

@@ -18,7 +18,7 @@
 //!
 //! ```no_run
 //! use myelon::topology::{Invitation, Outcome, SchedulerEnd, Topology, WorkerEnd, Whom, Workers};
-//! use myelon::{Patience, transport::TransportError};
+//! use myelon::{Patience, topology::TopologyError};
 //! use std::process::Command;
 //! use std::time::Duration;
 //!
@@ -41,7 +41,7 @@
 //!     let mut worker: WorkerEnd = WorkerEnd::join(&Invitation::from_environment()?)?;
 //!     worker.serve(|step, responses| {
 //!         responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
-//!         Ok::<(), TransportError>(())
+//!         Ok::<(), TopologyError>(())
 //!     })?;
 //!     Ok(())
 //! }
@@ -58,6 +58,7 @@ mod gather;
 mod invitation;
 mod launch;
 mod leftovers;
+mod lent;
 mod nursery;
 mod orphan;
 mod peer;
@@ -83,6 +84,7 @@ pub use error::{
 pub(crate) use gather::left_until;
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;
+pub use lent::{BorrowedConsumer, BorrowedProducer};
 pub use raw_answer::RawAnswer;
 pub use refusal::JoinRefusal;
 pub use report::{Situation, WorkerReport};

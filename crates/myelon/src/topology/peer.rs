@@ -10,6 +10,7 @@
 
 use super::answer::{Answer, Change, Outcome};
 use super::child::{ChildProcess, Exit};
+use super::error::TopologyError;
 use super::refusal::JoinRefusal;
 use super::report::Progress;
 use super::steps::{Answered, Reply, Unwanted, Version};
@@ -570,9 +571,15 @@ impl<F: Format> Peer<F> {
                 return reply.of(rank);
             }
             Ok(None) => Outcome::TimedOut,
-            Err(error) => Outcome::Unreadable(error),
+            Err(error) => self.unreadable(error),
         };
         Answer::without_message(rank, outcome)
+    }
+
+    /// That what it has sent cannot be received.
+    #[cold]
+    pub(super) fn unreadable(&self, source: impl Into<TransportError>) -> Outcome {
+        Outcome::Unreadable(TopologyError::of(&self.id, source))
     }
 
     /// Whether the next message is one that cannot be received.

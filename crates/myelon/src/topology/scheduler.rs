@@ -7,14 +7,15 @@
 use super::answer::Change;
 use super::child::StatusUnknown;
 use super::description::{Topology, no_worker};
-use super::error::RestartError;
+use super::error::{RestartError, TopologyError};
 use super::invitation::{INVITATION_VARIABLE, Parent};
 use super::launch::{Spawn, Workers};
+use super::lent::BorrowedProducer;
 use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
 use super::urgent::UrgentError;
-use crate::transport::{BorrowedProducer, Format, Records, TransportError, TransportProducer, TransportResult};
+use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
 use disruptor_mp::__private::ends::HasProducer;
 use disruptor_mp::liveness::{NextStep, Refusal};
 use disruptor_mp::segment::fork_epoch;
@@ -175,12 +176,24 @@ impl<F: Format> SchedulerEnd<F> {
     /// A worker that is dead gets the message when it comes back, as long as the ring has room for what it has missed.
     ///
     /// # Errors
-    /// `Publish` with `ConsumerDied` if the ring is full and waits for a dead worker: [restart](Self::restart) it, or
-    /// close. `RequiredConsumer` for managed patience; `Full`, `TooLarge`, and so on.
-    pub fn broadcast(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
+    /// [`is_full`](TopologyError::is_full) without patience; `Publish` with `ConsumerDied` if the ring is full and
+    /// waits for a dead worker: [restart](Self::restart) it, or close. `RequiredConsumer` for managed patience;
+    /// `TooLarge`, and so on.
+    pub fn broadcast(
+        &mut self,
+        bytes: &[u8],
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sequence, TopologyError> {
         let sent = self.broadcast_mut().send(bytes, kind, patience.into());
         self.note_sent();
-        sent
+        sent.map_err(|error| self.error(error))
+    }
+
+    /// Why a broadcast was not sent, as the error of this session.
+    #[cold]
+    pub(crate) fn error(&mut self, source: impl Into<TransportError>) -> TopologyError {
+        TopologyError::of_sender(self.broadcast_mut(), source)
     }
 
     /// Sends `bytes` to every worker, before all broadcasts that it has not taken: for control messages, in a topology
@@ -214,9 +227,8 @@ impl<F: Format> SchedulerEnd<F> {
         mut send: impl FnMut(&mut TransportProducer<F>) -> TransportResult<Sequence>,
     ) -> Result<Sequence, UrgentError> {
         let after = Some(self.last_broadcast()).filter(|step| *step >= 0);
-        let session = self.label().to_owned();
         let (Some(urgent), Some(broadcast)) = (&mut self.urgent, &self.broadcast) else {
-            return Err(UrgentError::NoLane { session });
+            return Err(UrgentError::NoLane { session: self.label().to_owned() });
         };
         urgent.set_in_reply_to(after);
         for is_last in [false, true] {
@@ -231,12 +243,12 @@ impl<F: Format> SchedulerEnd<F> {
                     }
                 }
                 Err(TransportError::Full) => break,
-                answer => return answer.map_err(|source| UrgentError::Transport { session, source: Box::new(source) }),
+                answer => return answer.map_err(|error| TopologyError::of_sender(urgent, error).into()),
             }
         }
         let mut report = urgent.stall_report();
         report.next = NextStep::GiveUp;
-        Err(UrgentError::UrgentFull { session, report: Box::new(report) })
+        Err(UrgentError::UrgentFull { session: self.label().to_owned(), report: Box::new(report) })
     }
 
     /// Notes when the last broadcast was sent, for reports.

@@ -7,9 +7,10 @@
 use super::answer::{Answer, Change, Outcome, Whom};
 use super::broadcast::Broadcast;
 use super::description::Topology;
-use super::error::{LaunchError, RestartError, WorkerJoinError};
+use super::error::{LaunchError, RestartError, TopologyError, WorkerJoinError};
 use super::invitation::Invitation;
 use super::launch::Workers;
+use super::lent::{BorrowedConsumer, BorrowedProducer};
 use super::raw_answer::RawAnswer;
 use super::report::WorkerReport;
 use super::scheduler::{Departure, SchedulerEnd};
@@ -17,12 +18,12 @@ use super::successor::Arrival;
 use super::urgent::{UrgentError, UrgentHandle};
 use super::worker::WorkerEnd;
 use crate::codec::{Codec, CodecResult, OlderVersion, decode_as, older_tags, older_version};
-use crate::transport::{
-    BorrowedConsumer, BorrowedProducer, Format, Records, TransportError, TransportProducer, TransportResult,
-};
-use crate::typed_transport::{Encoder, Reading, TypedPublishError};
+#[cfg(feature = "tokio")]
+use crate::transport::TransportError;
+use crate::transport::{Format, Records, TransportProducer, TransportResult};
+use crate::typed_transport::{Encoder, Reading};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
-use disruptor_mp::{Patience, Sequence, or_end};
+use disruptor_mp::{Patience, Sequence};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -55,7 +56,7 @@ impl<F: Format> Topology<F> {
 /// # let invitation = topology.invitation(0)?;
 /// # let worker = std::thread::spawn(move || {
 /// #     let mut worker = TypedWorker::<Step, Sum>::join(&invitation).expect("a scheduler comes");
-/// #     worker.serve(|step, _kind| Ok::<_, TransportError>(Sum(step.0.iter().copied().map(u64::from).sum())))
+/// #     worker.serve(|step, _kind| Ok::<_, TopologyError>(Sum(step.0.iter().copied().map(u64::from).sum())))
 /// # });
 /// let mut scheduler: TypedScheduler<Step, Sum> = TypedScheduler::launch(topology, Workers::started_elsewhere())?;
 /// let step = scheduler.broadcast(&Step(vec![1, 2]), 0, Patience::Endless)?;
@@ -102,10 +103,10 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         message: &B,
         kind: u8,
         patience: impl Into<Patience>,
-    ) -> Result<Sequence, TypedPublishError> {
+    ) -> Result<Sequence, TopologyError> {
         let sent = self.ring().send(message, kind, patience.into());
         self.raw.note_sent();
-        Ok(sent?)
+        sent.map_err(|error| self.raw.error(error))
     }
 
     /// [`SchedulerEnd::broadcast_urgent`] of a message that is encoded in the ring. It has the type of the broadcasts:
@@ -155,10 +156,11 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     pub(crate) fn read(&mut self, answers: Vec<Answer>) -> Vec<TypedAnswer<A>> {
         let Self { raw, older, .. } = self;
         let read = |answer: Answer| {
-            let (rank, is_message) = (answer.rank, matches!(answer.outcome, Outcome::Message { .. }));
-            let answer = TypedAnswer::of(answer, older);
+            let is_message = matches!(answer.outcome, Outcome::Message { .. });
+            let peer = &raw.peers[answer.rank];
+            let answer = TypedAnswer::of(answer, older, &peer.id);
             if is_message {
-                raw.peers[rank].count_read(answer.outcome.is_ok());
+                peer.count_read(answer.outcome.is_ok());
             }
             answer
         };
@@ -184,7 +186,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         bytes: &[u8],
         kind: u8,
         patience: impl Into<Patience>,
-    ) -> TransportResult<Sequence> {
+    ) -> Result<Sequence, TopologyError> {
         self.raw.broadcast(bytes, kind, patience)
     }
 
@@ -297,13 +299,13 @@ pub struct TypedAnswer<A> {
 }
 
 impl<A: Codec> TypedAnswer<A> {
-    /// `older`: the versions that were asked for when its ring was attached to.
-    fn of(Answer { rank, step, version, outcome }: Answer, older: &[OlderVersion<A>]) -> Self {
+    /// `older`: the versions that were asked for when its ring was attached to. `worker`: what people call it.
+    fn of(Answer { rank, step, version, outcome }: Answer, older: &[OlderVersion<A>], worker: &str) -> Self {
         let older = version.0.and_then(|number| older.get(number));
         let outcome = match outcome {
             Outcome::Message { kind, bytes } => match decode_as(older, &bytes) {
                 Ok(message) => Ok((message, kind)),
-                Err(error) => Err(Outcome::Unreadable(TransportError::Codec(error))),
+                Err(error) => Err(Outcome::Unreadable(TopologyError::of(worker, error))),
             },
             other => Err(other),
         };
@@ -337,7 +339,7 @@ impl<A: Codec> TypedAnswer<A> {
 /// // In a process that the scheduler has started, the invitation is `Invitation::from_environment()?`.
 /// let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation)?;
 /// // Until the scheduler closes the topology.
-/// worker.serve(|step, _kind| Ok::<_, TransportError>(Sum(step.0.iter().copied().map(u64::from).sum())))?;
+/// worker.serve(|step, _kind| Ok::<_, TopologyError>(Sum(step.0.iter().copied().map(u64::from).sum())))?;
 /// # assert!(matches!(scheduler.join(), Ok(Ok((Sum(3), 0)))));
 /// # Ok(())
 /// # }
@@ -405,27 +407,28 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// # Errors
     /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it
     /// does not end every successor too.
-    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
+    pub fn next(
+        &mut self,
+        patience: impl Into<Patience>,
+    ) -> Result<Option<TypedBroadcast<'_, B, A, F>>, TopologyError> {
         self.follow_counters();
         let Self { raw, encoder, reading, copy, .. } = self;
-        let Some(raw) = raw.next(patience)? else { return Ok(None) };
-        copy.clear();
-        copy.extend_from_slice(&raw);
-        let message = reading.read(copy)?;
-        Ok(Some(TypedBroadcast { message, raw, encoder, reading }))
+        raw.next(patience)?.map(|raw| TypedBroadcast::of(raw, encoder, reading, copy)).transpose()
     }
 
     /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it
     /// and everything was heard. That there is nothing yet is an error that
-    /// [`is_timed_out`](TransportError::is_timed_out).
+    /// [`is_timed_out`](TopologyError::is_timed_out).
     ///
     /// # Errors
     /// As [`next`](Self::next), except that the topology was closed.
     pub fn next_or_end(
         &mut self,
         patience: impl Into<Patience>,
-    ) -> TransportResult<Option<TypedBroadcast<'_, B, A, F>>> {
-        or_end(self.next(patience), TransportError::is_closed)
+    ) -> Result<Option<TypedBroadcast<'_, B, A, F>>, TopologyError> {
+        self.follow_counters();
+        let Self { raw, encoder, reading, copy, .. } = self;
+        raw.next_or_end(patience)?.map(|raw| TypedBroadcast::of(raw, encoder, reading, copy)).transpose()
     }
 
     /// Answers the broadcast `step`, whichever was handed out last: a worker may answer its broadcasts in any order,
@@ -439,8 +442,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         answer: &A,
         kind: u8,
         patience: impl Into<Patience>,
-    ) -> Result<Sequence, TypedPublishError> {
-        Ok(self.answering(step).send(answer, kind, patience.into())?)
+    ) -> Result<Sequence, TopologyError> {
+        self.answering(step).send(answer, kind, patience.into()).map_err(|error| self.raw.error(error))
     }
 
     /// The ring to answer the broadcast `step` in.
@@ -474,14 +477,17 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// # Errors
     /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was
     /// closed; or why there is no way to answer.
-    pub fn serve<E: From<TransportError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
+    pub fn serve<E: From<TopologyError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
         while let Some(broadcast) = self.next_or_end(Patience::Endless)? {
             let TypedBroadcast { message, mut raw, encoder, .. } = broadcast;
             let kind = raw.kind();
             let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
                 // It would be taken for the answer to the last step before it.
                 true => Ok(()),
-                false => Ok(encoder.send(raw.responses_mut(), &answer, kind, Patience::Endless).map(drop)?),
+                false => match encoder.send(raw.responses_mut(), &answer, kind, Patience::Endless) {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(raw.error(error).into()),
+                },
             });
             if let Err(error) = answered {
                 raw.release_unread();
@@ -495,7 +501,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     ///
     /// # Errors
     /// As there.
-    pub fn next_raw(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Broadcast<'_, F>>> {
+    pub fn next_raw(&mut self, patience: impl Into<Patience>) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
         self.raw.next(patience)
     }
 
@@ -574,7 +580,6 @@ pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
 /// use myelon::topology::TypedWorker;
-/// use myelon::transport::TransportResult;
 ///
 /// #[myelon::message]
 /// enum Step {
@@ -611,22 +616,42 @@ pub struct TypedUrgent<B> {
     pub step: Sequence,
 }
 
-impl<B: Codec, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
+impl<'a, B: Codec, A: Codec, F: Format> TypedBroadcast<'a, B, A, F> {
+    /// Decodes `raw`, of which `copy` becomes one.
+    fn of(
+        raw: Broadcast<'a, F>,
+        encoder: &'a mut Encoder<A>,
+        reading: &'a mut Reading<B>,
+        copy: &mut Vec<u8>,
+    ) -> Result<Self, TopologyError> {
+        copy.clear();
+        copy.extend_from_slice(&raw);
+        let message = reading.read(copy).map_err(|error| raw.error(error))?;
+        Ok(Self { message, raw, encoder, reading })
+    }
+
     /// The next urgent message, decoded and acknowledged, if there is one now: as [`Broadcast::urgent`].
     ///
     /// # Errors
     /// As there; `Codec` for one that is none of type `B`, which was acknowledged.
-    pub fn urgent(&mut self) -> TransportResult<Option<TypedUrgent<B>>> {
+    pub fn urgent(&mut self) -> Result<Option<TypedUrgent<B>>, TopologyError> {
         let Some(urgent) = self.raw.urgent()? else { return Ok(None) };
         let (kind, step) = (urgent.kind(), urgent.in_reply_to().unwrap_or(-1));
         // Decoded out of reach of the process that wrote it.
         let copy = urgent.to_vec();
-        let message = self.reading.read(&copy)?;
+        drop(urgent);
+        let message = self.reading.read(&copy).map_err(|error| self.raw.error(error))?;
         Ok(Some(TypedUrgent { message, kind, step }))
     }
 }
 
 impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
+    /// Why it could not be answered, as the error of the worker.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn error(&self, source: impl Into<TransportError>) -> TopologyError {
+        self.raw.error(source)
+    }
+
     /// The message.
     pub fn message(&self) -> &B {
         &self.message
@@ -662,13 +687,8 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as [`Broadcast::answer`]. Nothing was sent.
-    pub fn answer(
-        &mut self,
-        answer: &A,
-        kind: u8,
-        patience: impl Into<Patience>,
-    ) -> Result<Sequence, TypedPublishError> {
-        Ok(self.ring().send(answer, kind, patience.into())?)
+    pub fn answer(&mut self, answer: &A, kind: u8, patience: impl Into<Patience>) -> Result<Sequence, TopologyError> {
+        self.ring().send(answer, kind, patience.into()).map_err(|error| self.raw.error(error))
     }
 
     /// The ring to answer it in.

@@ -7,11 +7,12 @@
 //! What lies in the one ring and what lies in the other have no order, except that an urgent message says which
 //! broadcast was the last one before it.
 
+use super::error::TopologyError;
 use super::gather::left_until;
 use super::leftovers::Leftovers;
-use crate::transport::{Format, Message, Records, TransportConsumer, TransportError, TransportResult};
+use crate::transport::{Format, Message, Records, TransportConsumer};
 use disruptor_mp::liveness::StallReport;
-use disruptor_mp::{ConsumeError, Patience, Ready, Select, or_end};
+use disruptor_mp::{ConsumeError, Patience, Ready, Select};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -35,13 +36,20 @@ pub enum UrgentError {
         report: Box<StallReport>,
     },
     /// The message can never be sent, or the ring has ended.
-    #[error("{session}: {source}")]
-    Transport {
-        /// The session's label.
-        session: String,
-        /// Why not.
-        r#source: Box<TransportError>,
-    },
+    #[error(transparent)]
+    Transport(#[from] TopologyError),
+}
+
+impl UrgentError {
+    /// Whether the lane has no room. What is urgent is not waited for.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::UrgentFull { .. })
+    }
+
+    /// Whether nothing can be sent into the lane any more.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_closed())
+    }
 }
 
 /// A worker's end of the urgent lane.
@@ -156,13 +164,16 @@ fn is_there<F: Format>(ring: &mut TransportConsumer<F>) -> Result<bool, ConsumeE
 /// ```
 pub struct UrgentHandle<F: Format = Records> {
     consumer: TransportConsumer<F>,
+    /// What people call the worker.
+    worker: String,
     has_left: Arc<OnceLock<()>>,
     leftovers: Leftovers,
 }
 
 impl<F: Format> UrgentHandle<F> {
     pub(super) fn new(lane: Lane<F>, has_left: Arc<OnceLock<()>>) -> Self {
-        Self { consumer: lane.consumer, has_left, leftovers: Leftovers::default() }
+        let worker = lane.consumer.consumer_id().to_owned();
+        Self { consumer: lane.consumer, worker, has_left, leftovers: Leftovers::default() }
     }
 
     /// The next urgent message, in place; `None` if there is none now and the patience is [`Now`](Patience::Now).
@@ -170,16 +181,16 @@ impl<F: Format> UrgentHandle<F> {
     ///
     /// # Errors
     /// As [`WorkerEnd::next`](super::WorkerEnd::next).
-    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
-        self.consumer.next(patience.into())
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Message<'_, F>>, TopologyError> {
+        self.consumer.next(patience.into()).map_err(|error| TopologyError::of(&self.worker, error))
     }
 
     /// [`next`](Self::next) for loops that end where the topology does.
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Consume(Closed)`.
-    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
-        or_end(self.next(patience), TransportError::is_closed)
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Message<'_, F>>, TopologyError> {
+        self.consumer.next_or_end(patience.into()).map_err(|error| TopologyError::of(&self.worker, error))
     }
 }
 

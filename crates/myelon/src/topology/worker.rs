@@ -5,15 +5,15 @@
 
 use super::broadcast::Broadcast;
 use super::description::RESPONSE_CONSUMERS_MAX;
-use super::error::{MeetingPlace, Parentage, SchedulerEnding, WorkerJoinError};
+use super::error::{MeetingPlace, Parentage, SchedulerEnding, TopologyError, WorkerJoinError};
 use super::invitation::{Invitation, scheduler_id};
 use super::leftovers::Leftovers;
+use super::lent::{BorrowedConsumer, BorrowedProducer};
 use super::orphan::{Tie, die_with_parent, is_our_parent};
 use super::refusal::tell;
 use super::urgent::{Lane, UrgentHandle};
 use crate::transport::{
-    BorrowedConsumer, BorrowedProducer, Format, Message, Records, TransportBuilder, TransportConsumer, TransportError,
-    TransportProducer, TransportResult,
+    Format, Message, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer, TransportResult,
 };
 use disruptor_mp::liveness::process::InheritedPipe;
 use disruptor_mp::liveness::{Ending, Refusal};
@@ -53,7 +53,7 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 /// // Until the scheduler closes the topology. An error of the handler ends it as well, and its broadcast comes again.
 /// worker.serve(|step, responses| {
 ///     responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
-///     Ok::<(), TransportError>(())
+///     Ok::<(), TopologyError>(())
 /// })?;
 /// # assert!(matches!(scheduler.join(), Ok(Outcome::Message { bytes, .. }) if bytes == b"A STEP"));
 /// # Ok(())
@@ -67,6 +67,8 @@ pub struct WorkerEnd<F: Format = Records> {
     /// Set once the place was given up: then so is that in the urgent lane.
     has_left: Arc<OnceLock<()>>,
     rank: usize,
+    /// What people call this worker.
+    name: String,
     /// The last field: it goes when the rings' ends have gone.
     leftovers: Leftovers,
 }
@@ -129,6 +131,7 @@ impl<F: Format> WorkerEnd<F> {
             urgent,
             has_left: Arc::default(),
             rank: invitation.rank(),
+            name: invitation.consumer_id(),
             leftovers: Leftovers::default(),
         })
     }
@@ -162,19 +165,9 @@ impl<F: Format> WorkerEnd<F> {
     /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied`
     /// when it has died, with `Replaced` when another scheduler has taken its place, which has not taken in the workers
     /// of the first.
-    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Broadcast<'_, F>>> {
-        let patience = patience.into();
-        let Self { broadcasts, responses, urgent, .. } = self;
-        let Some(lane) = urgent else {
-            return Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses, None)));
-        };
-        match lane.wait(broadcasts, patience)? {
-            true => Ok(lane.consumer.next(Patience::Now)?.map(|message| Broadcast::urgent_one(message, responses))),
-            false => {
-                let urgent = Some(&mut lane.consumer);
-                Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses, urgent)))
-            }
-        }
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
+        let Self { broadcasts, responses, urgent, name, .. } = self;
+        hear(broadcasts, responses, urgent, patience.into()).map_err(|error| TopologyError::of(name, error))
     }
 
     /// The worker's urgent messages for another thread. [`next`](Self::next) hands out none from then on. `None`: the
@@ -188,8 +181,10 @@ impl<F: Format> WorkerEnd<F> {
     ///
     /// # Errors
     /// As [`next`](Self::next), but for `Consume(Closed)`.
-    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Broadcast<'_, F>>> {
-        or_end(self.next(patience), TransportError::is_closed)
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
+        let Self { broadcasts, responses, urgent, name, .. } = self;
+        let heard = hear(broadcasts, responses, urgent, patience.into());
+        or_end(heard, TransportError::is_closed).map_err(|error| TopologyError::of(name, error))
     }
 
     /// Answers the broadcast `step`, called by its [sequence](Message::sequence), whichever was handed out last: a
@@ -203,8 +198,8 @@ impl<F: Format> WorkerEnd<F> {
         bytes: &[u8],
         kind: u8,
         patience: impl Into<Patience>,
-    ) -> TransportResult<Sequence> {
-        self.responses_to(step).send(bytes, kind, patience.into())
+    ) -> Result<Sequence, TopologyError> {
+        self.responses_to(step).send(bytes, kind, patience.into()).map_err(|error| self.error(error))
     }
 
     /// Answers the broadcast that was handed out last, by [`next`](Self::next) or [`serve`](Self::serve), or the one
@@ -212,8 +207,25 @@ impl<F: Format> WorkerEnd<F> {
     ///
     /// # Errors
     /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
-    pub fn respond(&mut self, bytes: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
-        self.responses.send(bytes, kind, patience.into())
+    pub fn respond(
+        &mut self,
+        bytes: &[u8],
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sequence, TopologyError> {
+        self.responses.send(bytes, kind, patience.into()).map_err(|error| self.error(error))
+    }
+
+    /// What people call this worker.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why a call has failed, as the error of this worker.
+    #[cold]
+    pub(crate) fn error(&self, source: impl Into<TransportError>) -> TopologyError {
+        TopologyError::of(&self.name, source)
     }
 
     /// Leaves the topology before it is closed, and gives the place up: what was not acknowledged is lost to this rank,
@@ -241,7 +253,7 @@ impl<F: Format> WorkerEnd<F> {
     /// which broadcast the messages answer, by [`set_in_reply_to`](BorrowedProducer::set_in_reply_to) with its
     /// [sequence](Message::sequence).
     pub fn rings(&mut self) -> (BorrowedConsumer<'_, F>, BorrowedProducer<'_, F>) {
-        (BorrowedConsumer::new(&mut self.broadcasts), BorrowedProducer::new(&mut self.responses))
+        (BorrowedConsumer::new(&mut self.broadcasts, &self.name), BorrowedProducer::new(&mut self.responses))
     }
 
     /// The ring of the answers, whose messages from now on answer the broadcast `step`.
@@ -258,7 +270,7 @@ impl<F: Format> WorkerEnd<F> {
     /// # Errors
     /// That of the handler, with its broadcast unacknowledged; or why there is nothing more to read, other than that
     /// the topology was closed.
-    pub fn serve<E: From<TransportError>>(
+    pub fn serve<E: From<TopologyError>>(
         &mut self,
         mut handler: impl FnMut(&Message<'_, F>, &mut BorrowedProducer<'_, F>) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -270,6 +282,26 @@ impl<F: Format> WorkerEnd<F> {
             }
         }
         Ok(())
+    }
+}
+
+/// The next broadcast, or what is urgent before it.
+#[inline]
+fn hear<'a, F: Format>(
+    broadcasts: &'a mut TransportConsumer<F>,
+    responses: &'a mut TransportProducer<F>,
+    urgent: &'a mut Option<Lane<F>>,
+    patience: Patience,
+) -> TransportResult<Option<Broadcast<'a, F>>> {
+    let Some(lane) = urgent else {
+        return Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses, None)));
+    };
+    match lane.wait(broadcasts, patience)? {
+        true => Ok(lane.consumer.next(Patience::Now)?.map(|message| Broadcast::urgent_one(message, responses))),
+        false => {
+            let urgent = Some(&mut lane.consumer);
+            Ok(broadcasts.next(patience)?.map(|message| Broadcast::new(message, responses, urgent)))
+        }
     }
 }
 

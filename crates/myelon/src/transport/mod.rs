@@ -7,7 +7,6 @@
 //! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
 //! | keeping messages while newer ones are received; a `for` loop | [`TransportConsumer::next_held`], [`HeldMessage`]; [`messages`](TransportConsumer::messages) |
 //! | watching, without a place in the ring | [`TransportTap`], [`MessageCopy`] |
-//! | an end that belongs to another one, such as a topology's | [`BorrowedProducer`], [`BorrowedConsumer`] |
 //! | how messages lie in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
@@ -17,7 +16,6 @@
 //! RFC 0007.
 
 mod aside;
-mod borrowed;
 mod buffer;
 mod builder;
 mod clock;
@@ -40,7 +38,6 @@ mod split;
 mod tap;
 mod wait;
 
-pub use borrowed::{BorrowedConsumer, BorrowedProducer};
 pub use builder::TransportBuilder;
 pub use clock::monotonic_ns;
 pub use consumer::{FramedTransportConsumer, MmapFramedTransportConsumer, MmapTransportConsumer, TransportConsumer};

@@ -8,6 +8,7 @@
 //! | a wait outlives the peer | `death::*` |
 //! | a message that a task holds is lost, or who waits for room to hold one sleeps on | `held::*` |
 //! | the types of a topology change any of it | `typed_topology::*` |
+//! | a call of a topology's end fails and does not say whose end that is | `topology_calls::*` |
 //! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |
 #![deny(unsafe_code)]
 
@@ -21,4 +22,5 @@ mod plain_loop;
 mod room;
 mod stage;
 mod topology;
+mod topology_calls;
 mod typed_topology;

@@ -5,7 +5,6 @@ use myelon::Patience;
 use myelon::asynchronous::{AsyncTypedScheduler, AsyncTypedWorker, AsyncWorker};
 use myelon::topology::{Arrival, Outcome, Topology, TypedScheduler, TypedWorker, Whom, WorkerEnd, Workers};
 use myelon::transport::{AlignedFixedFrame, Format, Records, TransportError};
-use myelon::typed_transport::TypedPublishError;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use testkit::watchdog::PATIENCE;
@@ -192,7 +191,7 @@ fn a_broadcast_of_no_type_is_an_error_of_one_call_and_the_next_one_comes() {
         runtime.block_on(async {
             let mut worker = AsyncTypedWorker::new(worker).unwrap();
             let error = worker.next().await.map(drop).unwrap_err();
-            assert!(matches!(error, TransportError::Codec(_)), "{error}");
+            assert!(matches!(*error.source, TransportError::Codec(_)), "{error}");
             let broadcast = worker.next().await.unwrap().unwrap();
             assert_eq!((broadcast.message(), broadcast.kind()), (&Step(vec![]), 2));
         });
@@ -215,10 +214,10 @@ fn an_answer_of_no_type_a_death_and_a_step_that_never_fits_are_told() {
             let step = scheduler.broadcast(&Step(vec![4]), 1).await.unwrap();
             worker.next().await.unwrap().unwrap().answer(&[], 1).await.unwrap();
             let answer = scheduler.gather_for(step, Whom::Rank(0), PATIENCE).await.remove(0);
-            assert!(matches!(answer.outcome, Err(Outcome::Unreadable(TransportError::Codec(_)))), "{answer:?}");
+            assert!(matches!(&answer.outcome, Err(Outcome::Unreadable(error)) if matches!(*error.source, TransportError::Codec(_))), "{answer:?}");
             // Refused at once, and not awaited.
             let refused = scheduler.broadcast(&Step(vec![1; 1 << 20]), 1).await.unwrap_err();
-            let is_too_large = matches!(refused, TypedPublishError::Transport(TransportError::TooLarge { .. }));
+            let is_too_large = matches!(*refused.source, TransportError::TooLarge { .. });
             assert!(is_too_large, "{refused:?}");
             let dying = tokio::spawn(async move { drop(worker) });
             let died = scheduler.gather(Whom::All, Patience::Endless).await.remove(0);

@@ -1,7 +1,7 @@
 //! The rings that the ends of a topology lend cannot be exchanged with those of another end.
 
-use myelon::topology::{Broadcast, SchedulerEnd, WorkerEnd};
-use myelon::transport::{TransportConsumer, TransportError, TransportProducer};
+use myelon::topology::{Broadcast, SchedulerEnd, TopologyError, WorkerEnd};
+use myelon::transport::{TransportConsumer, TransportProducer};
 use std::mem::swap;
 
 fn broadcasts(one: &mut SchedulerEnd, other: &mut SchedulerEnd) {
@@ -26,7 +26,7 @@ fn handlers(one: &mut WorkerEnd, other: &mut WorkerEnd) {
     let (_, mut other_responses) = other.rings();
     let _ = one.serve(|_, responses| {
         swap(responses, &mut other_responses);
-        Ok::<_, TransportError>(())
+        Ok::<_, TopologyError>(())
     });
 }
 

@@ -7,7 +7,6 @@ use testkit::docs::structs_without_example;
 fn every_end_message_and_answer_has_an_example_in_its_docs() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let rooms = [
-        "transport/borrowed.rs",
         "transport/builder.rs",
         "transport/consumer.rs",
         "transport/message.rs",

@@ -38,7 +38,7 @@ fn described_types_travel_both_ways() {
     let workers = invitations.map(|invitation| {
         std::thread::spawn(move || {
             let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&invitation).unwrap();
-            worker.serve(|step, _| Ok::<_, TransportError>(Sum(step.number + 1)))
+            worker.serve(|step, _| Ok::<_, TopologyError>(Sum(step.number + 1)))
         })
     });
     let mut scheduler: TypedScheduler<Step, Sum> =

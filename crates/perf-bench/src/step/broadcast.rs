@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use myelon::Patience;
-use myelon::topology::{LaunchError, SchedulerEnd, Topology, WorkerEnd, Workers};
+use myelon::topology::{LaunchError, SchedulerEnd, Topology, TopologyError, WorkerEnd, Workers};
 use myelon::transport::WaitStrategy;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,12 @@ fn topology(name: &str) -> Result<Topology, Stop> {
 
 fn failed(error: impl std::error::Error) -> Stop {
     Stop::Failed(error.to_string())
+}
+
+impl From<TopologyError> for Stop {
+    fn from(error: TopologyError) -> Self {
+        failed(error)
+    }
 }
 
 /// Removes what the killed roles of the measurement whose first segment has this name have left: the names of a

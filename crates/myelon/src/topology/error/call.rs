@@ -1,31 +1,88 @@
-//! What is wrong with the description of a session.
+//! What is wrong with a session, or with a call of one of its ends.
 //!
-//! **Lives here:** [`TopologyError`]. **Builds on:** the errors of session layouts. **May touch it:** `description`
-//! makes it.
+//! **Lives here:** [`TopologyError`]. **Builds on:** the transport's errors. **May touch it:** every end of a topology
+//! makes it, where a call has failed.
 
-use crate::transport::SessionLayoutError;
+use crate::transport::{Format, TransportError, TransportProducer};
+use disruptor_mp::segment::Title;
+use std::fmt;
 
-/// Why there is no such topology, or no such worker in it. Nothing was created.
+/// Why there is no such topology, or why a call of one of its ends failed: which end that is, and what happened.
+///
+/// All ends have this error: those of bytes and of types, waiting and awaited. What is asked most is asked of it
+/// directly; everything else is in its `source`.
 ///
 /// ```
-/// use myelon::topology::Topology;
+/// use myelon::prelude::*;
+///
+/// fn offer(scheduler: &mut SchedulerEnd, step: &[u8]) -> Result<bool, TopologyError> {
+///     match scheduler.broadcast(step, 1, Patience::Now) {
+///         Ok(_) => Ok(true),
+///         Err(error) if error.is_full() => Ok(false),
+///         Err(error) => {
+///             if let TransportError::TooLarge { limit_bytes, .. } = &*error.source {
+///                 eprintln!("send at most {limit_bytes} bytes at once");
+///             }
+///             Err(error) // tp-engine: a message of 1048576 bytes does not fit: ...
+///         }
+///     }
+/// }
 ///
 /// let error = Topology::new("tp-engine", 0usize).unwrap_err();
 /// assert_eq!(error.to_string(), "tp-engine: a session has at least one worker, and 0 were asked for");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{session}: {source}")]
+#[derive(Debug, thiserror::Error)]
+#[error("{title}: {source}")]
 #[non_exhaustive]
 pub struct TopologyError {
-    /// The session's label.
-    pub session: String,
-    /// What is wrong with it.
-    pub r#source: SessionLayoutError,
+    /// What people call the end: the session's label, and the rank if it is a worker or about one:
+    /// `tp-engine, rank 1`.
+    pub title: String,
+    /// What happened.
+    pub r#source: Box<TransportError>,
 }
 
 impl TopologyError {
-    /// That of the session called `label`.
-    pub(in super::super) fn of(label: &str) -> impl Fn(SessionLayoutError) -> Self {
-        move |source| Self { session: label.to_owned(), source }
+    /// That of the end that is called `title`.
+    #[cold]
+    pub(crate) fn of(title: impl fmt::Display, source: impl Into<TransportError>) -> Self {
+        Self { title: title.to_string(), source: Box::new(source.into()) }
+    }
+
+    /// That of the end which sends in `ring`.
+    #[cold]
+    pub(crate) fn of_sender<F: Format>(ring: &TransportProducer<F>, source: impl Into<TransportError>) -> Self {
+        let place = ring.place();
+        Self::of(place.title().map_or_else(|| place.to_string(), Title::to_string), source)
+    }
+
+    /// [`TransportError::is_closed`]: the topology was closed, and everything was heard.
+    pub fn is_closed(&self) -> bool {
+        self.source.is_closed()
+    }
+
+    /// [`TransportError::is_timed_out`]: the patience was at its end.
+    pub fn is_timed_out(&self) -> bool {
+        self.source.is_timed_out()
+    }
+
+    /// [`TransportError::is_full`]: there was no room, and the call was not to wait.
+    pub fn is_full(&self) -> bool {
+        self.source.is_full()
+    }
+
+    /// [`TransportError::is_peer_gone`]: the process at the other end died, or a panic dropped its end.
+    pub fn is_peer_gone(&self) -> bool {
+        self.source.is_peer_gone()
+    }
+
+    /// [`TransportError::is_held_limit`]: the oldest message that is held has to be released first.
+    pub fn is_held_limit(&self) -> bool {
+        self.source.is_held_limit()
+    }
+
+    /// [`TransportError::is_end`]: nothing will come any more from the scheduler that there was.
+    pub fn is_end(&self) -> bool {
+        self.source.is_end()
     }
 }

@@ -2,8 +2,10 @@
 //! that do as their role says.
 
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
-use myelon::topology::{Departure, Invitation, Outcome, Topology, Whom, WorkerEnd, Workers};
-use myelon::transport::{AlignedFixedFrame, BorrowedProducer, Format, Message, TransportError};
+use myelon::topology::{
+    BorrowedProducer, Departure, Invitation, Outcome, Topology, TopologyError, Whom, WorkerEnd, Workers,
+};
+use myelon::transport::{AlignedFixedFrame, Format, Message, TransportError};
 use myelon::{ConsumeError, Patience};
 use rustix::process::Pid;
 use std::process::{Command, Stdio};
@@ -42,8 +44,10 @@ fn victim_worker() {
             });
             match served {
                 Ok(()) => say("CLOSED"),
-                Err(TransportError::Consume(ConsumeError::ProducerDied { pid, .. })) => say(&format!("DIED {pid}")),
-                Err(error) => say(&format!("ERROR {error}")),
+                Err(error) => match *error.source {
+                    TransportError::Consume(ConsumeError::ProducerDied { pid, .. }) => say(&format!("DIED {pid}")),
+                    _ => say(&format!("ERROR {error}")),
+                },
             }
         }
         "stops halfway" => {
@@ -273,8 +277,8 @@ pub(crate) fn scheduler(stage: &Stage, role: &str) -> Victim {
 /// Answers the first broadcast, and fails on the second as `fail` does.
 fn answer_one_and_fail(worker: &mut WorkerEnd, fail: impl Fn() -> Result<(), ()>) -> Result<(), ()> {
     struct Failed;
-    impl From<TransportError> for Failed {
-        fn from(error: TransportError) -> Self {
+    impl From<TopologyError> for Failed {
+        fn from(error: TopologyError) -> Self {
             panic!("{error}")
         }
     }
@@ -291,7 +295,7 @@ fn answer_one_and_fail(worker: &mut WorkerEnd, fail: impl Fn() -> Result<(), ()>
 }
 
 /// Answers in capitals.
-fn shout<F: Format>(step: &Message<'_, F>, responses: &mut BorrowedProducer<'_, F>) -> Result<(), TransportError> {
+fn shout<F: Format>(step: &Message<'_, F>, responses: &mut BorrowedProducer<'_, F>) -> Result<(), TopologyError> {
     responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).map(drop)
 }
 

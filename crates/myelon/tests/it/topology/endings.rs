@@ -4,8 +4,7 @@ use super::actors::{by_hand, command, workers};
 use super::stage::{Stage, round, said, soon, until};
 use myelon::Patience;
 use myelon::liveness::Ending;
-use myelon::topology::{Change, Outcome, SchedulerEnd, Situation, Topology, Whom, WorkerEnd, Workers};
-use myelon::transport::TransportError;
+use myelon::topology::{Change, Outcome, SchedulerEnd, Situation, Topology, TopologyError, Whom, WorkerEnd, Workers};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
@@ -191,7 +190,7 @@ fn when_the_scheduler_closes_the_plain_loop_of_a_worker_ends_after_each_broadcas
         while let Some(step) = worker.next_or_end(Patience::Endless)? {
             heard.push(String::from_utf8(step.to_vec()).unwrap());
         }
-        Ok::<_, TransportError>(heard)
+        Ok::<_, TopologyError>(heard)
     });
     let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
     assert_eq!(next_message(&mut scheduler, 0), "ready");

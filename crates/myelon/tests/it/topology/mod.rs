@@ -3,6 +3,7 @@
 //! **Lives here:** the tests, by who dies. `actors` has the parts that processes play, `stage` what every test needs.
 
 mod actors;
+mod calls;
 mod descriptions;
 mod endings;
 mod lent;
@@ -18,6 +19,8 @@ mod texts;
 mod titles;
 #[cfg(feature = "bincode")]
 mod typed;
+#[cfg(feature = "bincode")]
+mod typed_calls;
 mod urgent;
 #[cfg(feature = "bincode")]
 mod versions;

@@ -333,14 +333,15 @@ fn an_alert_names_the_worker_and_the_session_and_so_does_what_follows() {
     let report = alert.report.to_string();
     assert!(report.starts_with(&begins) && report.contains(&culprit), "{report}");
     let text = error.to_string();
-    let TransportError::RequiredConsumer(RequiredConsumerError::GracefulShutdownTriggered { stalled_for, .. }) = error
+    let TransportError::RequiredConsumer(RequiredConsumerError::GracefulShutdownTriggered { stalled_for, .. }) =
+        *error.source
     else {
         panic!("{text}")
     };
     assert_eq!(
         text,
         format!(
-            "consumer `{label}, rank 0` has stood after sequence -1 for {stalled_for:.1?}: the producer is shut to managed calls"
+            "{label}: consumer `{label}, rank 0` has stood after sequence -1 for {stalled_for:.1?}: the producer is shut to managed calls"
         )
     );
 }

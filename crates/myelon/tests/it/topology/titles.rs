@@ -41,11 +41,14 @@ fn a_worker_that_holds_a_broadcast_up_is_called_by_label_and_rank_alive_or_dead(
     let mut fill = |until: Duration| loop {
         let sent = scheduler.broadcast(&[0; 1000], 1, Patience::Until(Instant::now() + until));
         if let Err(error) = sent {
-            break (error.to_string(), matches!(error, TransportError::Publish(PublishError::ConsumerDied { .. })));
+            break (
+                error.to_string(),
+                matches!(*error.source, TransportError::Publish(PublishError::ConsumerDied { .. })),
+            );
         }
     };
     let (text, is_death) = fill(Duration::from_millis(30));
-    let begins = format!("timed out: ring {label} (shm:{ring}): producer waits for space since ");
+    let begins = format!("{label}: timed out: ring {label} (shm:{ring}): producer waits for space since ");
     assert!(
         !is_death && text.starts_with(&begins) && text.contains(&format!("; {label}, rank 1 pid {pid} is ")),
         "{text}"
@@ -53,7 +56,8 @@ fn a_worker_that_holds_a_broadcast_up_is_called_by_label_and_rank_alive_or_dead(
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
     let (text, is_death) = fill(PATIENCE);
     assert!(
-        is_death && text.starts_with(&format!("consumer `{label}, rank 1` (process {pid}) died: ring {label} (")),
+        is_death
+            && text.starts_with(&format!("{label}: consumer `{label}, rank 1` (process {pid}) died: ring {label} (")),
         "{text}"
     );
     let report = scheduler.report(1).to_string();

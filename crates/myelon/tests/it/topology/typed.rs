@@ -4,9 +4,10 @@ use super::actors::command_of;
 use super::stage::{Stage, soon};
 use disruptor_mp::counters::{CountersFile, ids};
 use myelon::Patience;
-use myelon::topology::{Arrival, Departure, Invitation, Outcome, TypedScheduler, TypedWorker, Whom, Workers};
+use myelon::topology::{
+    Arrival, Departure, Invitation, Outcome, TopologyError, TypedScheduler, TypedWorker, Whom, Workers,
+};
 use myelon::transport::TransportError;
-use myelon::typed_transport::TypedPublishError;
 use serde::{Deserialize, Serialize};
 use testkit::process::is_victim;
 use testkit::test_name;
@@ -36,7 +37,7 @@ fn victim_that_adds() {
     let mut worker: TypedWorker<Step, Sum> = TypedWorker::join(&Invitation::from_environment().unwrap()).unwrap();
     let add = |step: Step, _| {
         let tokens = step.tokens.iter().copied().map(u64::from).sum();
-        Ok::<_, TransportError>(Sum { step: step.number, tokens })
+        Ok::<_, TopologyError>(Sum { step: step.number, tokens })
     };
     // However it ends, this process leaves in good order, and that is what the scheduler is told.
     let _ = worker.serve(add);
@@ -147,9 +148,7 @@ fn a_step_that_can_never_fit_is_refused_at_once_although_no_worker_reads() {
     scheduler.broadcast(&Step { number: 1, tokens: vec![1] }, 1, Patience::Endless).unwrap();
     let huge = Step { number: 2, tokens: vec![0; 2 << 20] };
     let refused = scheduler.broadcast(&huge, 1, Patience::Endless).unwrap_err();
-    let TypedPublishError::Transport(TransportError::TooLarge { len_bytes, depth_wanted, .. }) = refused else {
-        panic!("{refused:?}")
-    };
+    let TransportError::TooLarge { len_bytes, depth_wanted, .. } = *refused.source else { panic!("{refused:?}") };
     assert_eq!((len_bytes, depth_wanted), (8 + 8 + (8 << 20), Some(16 << 20)));
     drop(done);
     idle.join().unwrap();

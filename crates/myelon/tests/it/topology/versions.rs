@@ -6,10 +6,10 @@ use myelon::Patience;
 use myelon::codec::Codec;
 use myelon::liveness::RefusalCause;
 use myelon::topology::{
-    Arrival, Change, Departure, Invitation, MeetingPlace, Outcome, TypedScheduler, TypedWorker, Whom, WorkerJoinError,
-    Workers,
+    Arrival, Change, Departure, Invitation, MeetingPlace, Outcome, TopologyError, TypedScheduler, TypedWorker, Whom,
+    WorkerJoinError, Workers,
 };
-use myelon::transport::{TransportBuilder, TransportError};
+use myelon::transport::TransportBuilder;
 use myelon::typed_transport::TypedProducer;
 use rustix::process::{Pid, kill_process};
 use std::collections::BTreeMap;
@@ -75,12 +75,12 @@ fn victim_worker_of_a_version() {
     let invitation = Invitation::from_environment().unwrap();
     let served = match role.as_str() {
         "old" => OldWorker::join(&invitation)
-            .map(|mut worker| worker.serve(|step, _| Ok::<_, TransportError>(old::Sum { total: step.number + 1 }))),
+            .map(|mut worker| worker.serve(|step, _| Ok::<_, TopologyError>(old::Sum { total: step.number + 1 }))),
         "hears both" => HearsBoth::join(&invitation).map(|mut worker| {
-            worker.serve(|step, _| Ok::<_, TransportError>(old::Sum { total: step.number as u32 + 1 }))
+            worker.serve(|step, _| Ok::<_, TopologyError>(old::Sum { total: step.number as u32 + 1 }))
         }),
         "new" => NewWorker::join(&invitation)
-            .map(|mut worker| worker.serve(|step, _| Ok::<_, TransportError>(new_sum(&step)))),
+            .map(|mut worker| worker.serve(|step, _| Ok::<_, TopologyError>(new_sum(&step)))),
         "old, answers and hangs" => OldWorker::join(&invitation).map(|mut worker| {
             let mut step = worker.next(Patience::Endless)?.expect("waited for");
             let sum = old::Sum { total: step.message().number + 1 };

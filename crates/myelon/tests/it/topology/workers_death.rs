@@ -146,7 +146,8 @@ fn a_dead_worker_that_everybody_waits_for_is_named_by_the_broadcast() {
         assert_eq!(said(&scheduler.gather(Whom::Rank(0), soon())[0]), "MORE");
     };
     let dead_id = topology.worker_consumer_id(1);
-    let TransportError::RequiredConsumer(RequiredConsumerError::ConsumerDied { consumer_id, .. }) = refused else {
+    let TransportError::RequiredConsumer(RequiredConsumerError::ConsumerDied { consumer_id, .. }) = *refused.source
+    else {
         panic!("{refused}");
     };
     assert_eq!(consumer_id, dead_id);
@@ -197,7 +198,10 @@ fn a_stopped_worker_that_holds_the_broadcast_up_is_reported() {
         }
     };
     assert!(
-        matches!(refused, TransportError::RequiredConsumer(RequiredConsumerError::GracefulShutdownTriggered { .. })),
+        matches!(
+            *refused.source,
+            TransportError::RequiredConsumer(RequiredConsumerError::GracefulShutdownTriggered { .. })
+        ),
         "{refused}"
     );
     let report = told.recv_timeout(PATIENCE).unwrap();

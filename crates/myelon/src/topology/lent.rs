@@ -1,22 +1,17 @@
-//! The ends inside another end, lent to be used and not to be exchanged.
+//! The rings of a topology's end, lent to be used and not to be exchanged.
 //!
-//! **Lives here:** [`BorrowedProducer`], [`BorrowedConsumer`]. **Builds on:** the two ends. **May touch it:** who has
-//! the end that lends them.
+//! **Lives here:** [`BorrowedProducer`], [`BorrowedConsumer`]. **Builds on:** the transport's ends. **May touch it:** the
+//! program that has the end which lends them.
 //!
 //! A `&mut` of an end could be given to `mem::swap`: then two workers would answer in each other's rings, with numbers
 //! and doorbells of the other one. What is lent here can be swapped as well, but that exchanges two borrows and leaves
 //! the ends where they are.
 
-use super::consumer::TransportConsumer;
-use super::error::{TransportError, TransportResult};
-use super::format::Format;
-use super::message::{HeldMessage, Message};
-use super::prefix::TraceId;
-use super::producer::TransportProducer;
-use super::records::Records;
+use super::error::TopologyError;
 use crate::codec::EncodeShort;
+use crate::transport::{Format, HeldMessage, Message, Records, TraceId, TransportConsumer, TransportProducer};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer, HasProducer, ProducerBase, ProducerMut};
-use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Sequence, or_end};
+use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Sequence};
 use std::fmt;
 
 /// A [`TransportProducer`] that belongs to another end, such as the ring of a topology's broadcasts: it sends, and
@@ -50,8 +45,8 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
     /// # Errors
     /// As there.
     #[inline(always)]
-    pub fn send(&mut self, payload: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
-        self.0.send(payload, kind, patience)
+    pub fn send(&mut self, payload: &[u8], kind: u8, patience: impl Into<Patience>) -> Result<Sequence, TopologyError> {
+        self.0.send(payload, kind, patience).map_err(|error| TopologyError::of_sender(self.0, error))
     }
 
     /// As [`TransportProducer::send_with`].
@@ -65,8 +60,9 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
         size_hint: usize,
         patience: impl Into<Patience>,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Sequence> {
-        self.0.send_with(kind, size_hint, patience, encode)
+    ) -> Result<Sequence, TopologyError> {
+        let sent = self.0.send_with(kind, size_hint, patience, encode);
+        sent.map_err(|error| TopologyError::of_sender(self.0, error))
     }
 
     /// As [`TransportProducer::set_trace_id`].
@@ -118,7 +114,7 @@ impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
 /// /// Takes two broadcasts, or what is left of them, and answers the second one first.
 /// fn two_steps(worker: &mut WorkerEnd) -> Result<(), Box<dyn std::error::Error>> {
 ///     let (mut broadcasts, mut responses) = worker.rings();
-///     let steps = broadcasts.messages().take(2).map(|step| Ok(step?.hold())).collect::<TransportResult<Vec<_>>>()?;
+///     let steps = broadcasts.messages().take(2).map(|step| Ok(step?.hold())).collect::<Result<Vec<_>, TopologyError>>()?;
 ///     for step in steps.into_iter().rev() {
 ///         responses.set_in_reply_to(Some(step.sequence()));
 ///         responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;
@@ -127,12 +123,16 @@ impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
 ///     Ok(())
 /// }
 /// ```
-pub struct BorrowedConsumer<'a, F: Format = Records>(&'a mut TransportConsumer<F>);
+pub struct BorrowedConsumer<'a, F: Format = Records> {
+    consumer: &'a mut TransportConsumer<F>,
+    /// What people call the end that lends it.
+    title: &'a str,
+}
 
 impl<'a, F: Format> BorrowedConsumer<'a, F> {
     #[inline(always)]
-    pub(crate) fn new(consumer: &'a mut TransportConsumer<F>) -> Self {
-        Self(consumer)
+    pub(crate) fn new(consumer: &'a mut TransportConsumer<F>, title: &'a str) -> Self {
+        Self { consumer, title }
     }
 
     /// As [`TransportConsumer::next`].
@@ -140,8 +140,8 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// # Errors
     /// As there.
     #[inline(always)]
-    pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
-        self.0.next(patience)
+    pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Message<'_, F>>, TopologyError> {
+        self.consumer.next(patience).map_err(|error| TopologyError::of(self.title, error))
     }
 
     /// As [`TransportConsumer::next_or_end`].
@@ -149,16 +149,16 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// # Errors
     /// As there.
     #[inline(always)]
-    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
-        or_end(self.next(patience), TransportError::is_closed)
+    pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Message<'_, F>>, TopologyError> {
+        self.consumer.next_or_end(patience).map_err(|error| TopologyError::of(self.title, error))
     }
 
     /// As [`TransportConsumer::next_held`].
     ///
     /// # Errors
     /// As there.
-    pub fn next_held(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<HeldMessage<F>>> {
-        self.0.next_held(patience)
+    pub fn next_held(&mut self, patience: impl Into<Patience>) -> Result<Option<HeldMessage<F>>, TopologyError> {
+        self.consumer.next_held(patience).map_err(|error| TopologyError::of(self.title, error))
     }
 
     /// As [`TransportConsumer::messages`].
@@ -170,13 +170,13 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     ///
     /// # Errors
     /// As there.
-    pub fn skip(&mut self) -> TransportResult<bool> {
-        self.0.skip()
+    pub fn skip(&mut self) -> Result<bool, TopologyError> {
+        self.consumer.skip().map_err(|error| TopologyError::of(self.title, error))
     }
 
     /// The consumer, for what it can be asked.
     pub fn get_ref(&self) -> &TransportConsumer<F> {
-        self.0
+        self.consumer
     }
 
     disruptor_mp::consumer_end_methods!(end [pub]);
@@ -184,14 +184,14 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
 
 impl<F: Format> Holds for BorrowedConsumer<'_, F> {
     type Held = HeldMessage<F>;
-    type Error = TransportError;
+    type Error = TopologyError;
 
-    fn take_held(&mut self, patience: Patience) -> TransportResult<Option<HeldMessage<F>>> {
+    fn take_held(&mut self, patience: Patience) -> Result<Option<HeldMessage<F>>, TopologyError> {
         self.next_held(patience)
     }
 
-    fn consume_error(error: &TransportError) -> Option<&ConsumeError> {
-        TransportConsumer::<F>::consume_error(error)
+    fn consume_error(error: &TopologyError) -> Option<&ConsumeError> {
+        TransportConsumer::<F>::consume_error(&error.source)
     }
 }
 
@@ -199,24 +199,24 @@ impl<F: Format> HasConsumer for BorrowedConsumer<'_, F> {
     type Carries = F::Carries;
 
     fn base(&self) -> &ConsumerBase<F::Carries> {
-        self.0.base()
+        self.consumer.base()
     }
 
     fn base_mut(&mut self) -> ConsumerMut<'_, F::Carries> {
-        self.0.base_mut()
+        self.consumer.base_mut()
     }
 
     fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError> {
-        self.0.wait_for_next(patience)
+        self.consumer.wait_for_next(patience)
     }
 
     fn counts_anew(&mut self) {
-        self.0.counts_anew();
+        self.consumer.counts_anew();
     }
 }
 
 impl<F: Format> fmt::Debug for BorrowedConsumer<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("BorrowedConsumer").field(&self.0).finish()
+        f.debug_tuple("BorrowedConsumer").field(&self.consumer).finish()
     }
 }
