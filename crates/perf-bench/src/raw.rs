@@ -2,9 +2,9 @@
 //! a message that is not validated.
 //!
 //! **Lives here:** [`SharedMemory`] and its two kinds of word, [`Window`], [`involuntary_switches`],
-//! [`termination_signals`], [`trusted`](fn@trusted). All `unsafe` of this crate. **Builds on:** nothing; `myelon`, for
-//! what is [`trusted`](fn@trusted). **May touch it:** everybody; what it hands out is safe to use, whatever the other
-//! process does, except for `trusted`, which needs that one to be ours.
+//! [`lower_timer_slack`], [`termination_signals`], [`trusted`](fn@trusted). All `unsafe` of this crate. **Builds on:**
+//! nothing; `myelon`, for what is [`trusted`](fn@trusted). **May touch it:** everybody; what it hands out is safe to
+//! use, whatever the other process does, except for `trusted`, which needs that one to be ours.
 #![allow(unsafe_code, reason = "shares memory and signals below the libraries that are measured")]
 
 use std::ffi::c_void;
@@ -13,6 +13,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use myelon::codec::CodecResult;
 use myelon::codec::trusted::{self, TrustedCodec};
@@ -97,6 +98,15 @@ impl FutexWord {
         Ok(futex::wake(&self.0, futex::Flags::empty(), count)?)
     }
 
+    /// Sleeps for `nap`, or until woken, while the word is 0.
+    pub(crate) fn sleep_for(&self, nap: Duration) -> io::Result<()> {
+        let nap = rustix::time::Timespec { tv_sec: nap.as_secs() as i64, tv_nsec: nap.subsec_nanos().into() };
+        match futex::wait(&self.0, futex::Flags::empty(), 0, Some(&nap)) {
+            Ok(()) | Err(rustix::io::Errno::TIMEDOUT | rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Sleeps while the word is `expected`.
     pub(crate) fn sleep_while(&self, expected: u32) -> io::Result<Wait> {
         match futex::wait(&self.0, futex::Flags::empty(), expected, None) {
@@ -105,6 +115,13 @@ impl FutexWord {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Lets this thread's timers fire when they are due, and not up to 50 µs later.
+pub(crate) fn lower_timer_slack() -> io::Result<()> {
+    // SAFETY: PR_SET_TIMERSLACK takes one integer and touches no memory of ours.
+    let result = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64, 0_u64, 0_u64, 0_u64) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A mapping that belongs to this value and is unmapped with it.

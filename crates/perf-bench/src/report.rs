@@ -198,7 +198,7 @@ fn measured_row(record: &Record, label: Label) -> Option<MeasuredRow> {
 }
 
 /// The columns of the table.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "case",
     "wait",
     "label",
@@ -209,6 +209,7 @@ const COLUMNS: [&str; 15] = [
     "x ref",
     "aim",
     "p50",
+    "p90",
     "p99",
     "p99.9",
     "worst",
@@ -240,6 +241,7 @@ impl Row {
             or_nothing(self.ratio.map(written_ratio)),
             self.aim_cell(),
             of_latencies(|latencies| latencies.p50_ns),
+            of_latencies(|latencies| latencies.p90_ns),
             of_latencies(|latencies| latencies.p99_ns),
             of_latencies(|latencies| latencies.p999_ns),
             of_latencies(|latencies| latencies.max_ns),
@@ -382,7 +384,7 @@ mod tests {
         let rows = rows(&[nothing], &plan(1));
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].cells()[3], "0");
-        assert_eq!(rows[0].cells()[14], "12 other label");
+        assert_eq!(rows[0].cells()[15], "12 other label");
     }
 
     #[test]

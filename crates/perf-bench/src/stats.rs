@@ -1,6 +1,7 @@
 //! Numbers about numbers: what several repeats say together, and how latencies are spread.
 //!
-//! **Lives here:** [`Summary`], [`Latencies`], [`Percentiles`], [`Unit`], [`written_ratio`], [`sum_below`].
+//! **Lives here:** [`Summary`], [`Latencies`], [`Percentiles`], [`Unit`], [`written_duration`], [`written_ratio`],
+//! [`sum_below`].
 //! **Builds on:** nothing. **May touch it:** everybody.
 
 use std::time::Duration;
@@ -55,6 +56,12 @@ impl Unit {
         };
         format!("{scaled:.decimals$} {name}")
     }
+}
+
+/// A round duration: `"200 µs"`, `"5 ms"`.
+pub(crate) fn written_duration(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    if micros >= 1000 { format!("{} ms", micros / 1000) } else { format!("{micros} µs") }
 }
 
 /// How many times one value another one is: `"1.52"`, `"33"`.
@@ -119,6 +126,7 @@ impl Latencies {
         (!self.0.is_empty()).then(|| Percentiles {
             samples: self.0.len(),
             p50_ns: at(0.5),
+            p90_ns: at(0.9),
             p99_ns: at(0.99),
             p999_ns: at(0.999),
             max_ns: self.0.max(),
@@ -147,6 +155,7 @@ impl From<Latencies> for Vec<(u64, u64)> {
 pub(crate) struct Percentiles {
     pub(crate) samples: u64,
     pub(crate) p50_ns: u64,
+    pub(crate) p90_ns: u64,
     pub(crate) p99_ns: u64,
     pub(crate) p999_ns: u64,
     pub(crate) max_ns: u64,

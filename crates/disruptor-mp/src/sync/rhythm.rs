@@ -1,180 +1,285 @@
 //! What a waiter has learned about when the next event comes.
 //!
-//! **Lives here:** [`Rhythm`], the gaps between arrivals, and the [`Plan`] of one wait that follows from them. **Builds on:** nothing.
-//! **May touch it:** `wait`, for the adaptive strategy.
+//! **Lives here:** [`Rhythm`], which is told when events came, and the [`Plan`] of one wait that follows from it.
+//! **Builds on:** `recent` for the last gaps, `lateness` for what the timer costs. **May touch it:** `wait`, for the
+//! strategies that sleep.
 //!
-//! A wake from the kernel costs 30 to 50 microseconds on a halted core; spinning costs the core. Traffic in an inference server is
-//! periodic, so a waiter that knows the period sleeps until shortly before the next arrival is due, and spins only then. The sleep
-//! is still at the bell: what comes early wakes it, at the price of an ordinary wake.
+//! A wake from the kernel is 20 to 50 microseconds late, whether the timer or the bell wakes; spinning costs the core.
+//! So a waiter spins near the times at which one of the last events came, counted from the event before it or from the
+//! beginning of its wait, and sleeps elsewhere. It sleeps at the bell: what comes at another time wakes it, as it wakes
+//! [`Block`](super::wait::WaitStrategy::Block).
+//!
+//! Everything here is a function of what the waiter has seen. No clock is read, so that a model runs the same code.
+//! RFC 0004 has the model's figures.
 
+mod lateness;
+#[cfg(test)]
+mod model;
+mod recent;
+
+use lateness::Lateness;
+use recent::{Recent, Sample};
 use std::time::{Duration, Instant};
 
-/// Gaps below this are spun through: a sleep would take longer than the gap.
-const SHORT_GAP: Duration = Duration::from_micros(60);
+/// Gaps below this are spun through, at any cost: a timer cannot be met within a microsecond here.
+const SHORT: Duration = Duration::from_micros(150);
 
-/// How long a waiter without a rhythm spins before it sleeps: about the price of the wake that it hopes to save.
+/// The same for gaps without a rhythm, whose mean is that far off now and then.
+const SHORT_IRREGULAR: Duration = Duration::from_micros(175);
+
+/// The longest that gaps are spun through; then traffic has stopped.
+const SHORT_MAX: Duration = Duration::from_micros(300);
+
+/// How long a waiter that knows nothing spins before it sleeps: about what the wake takes that it hopes to save.
 const HOPE: Duration = Duration::from_micros(20);
 
-/// Bounds of the lead: how long before the expected arrival a sleeper gets up. The timer of an idle core is late by some 50 µs.
-const LEAD_MIN: Duration = Duration::from_micros(30);
-const LEAD_MAX: Duration = Duration::from_micros(400);
+/// What an event may cost in cpu time: this, or a part of the gap to it, whichever is more.
+const COST: Duration = Duration::from_micros(50);
+const GAP_TO_COST: u64 = 4;
 
-/// Of a gap, at most one part in this many may be spent spinning ahead of the arrival.
-const GAP_TO_LEAD: u32 = 8;
+/// Cpu time of a sleep that a timer ends. Source: measured, 13 to 15 µs in a virtual machine.
+const NAP_COST: Duration = Duration::from_micros(15);
 
-/// Gaps beyond this are idleness and not a rhythm.
-const LONG_GAP: Duration = Duration::from_secs(1);
+/// A shorter sleep saves nothing.
+const NAP_MIN: Duration = Duration::from_micros(20);
 
-/// Gaps between arrivals, as moving averages, and how early to get up.
+/// So many events may have been taken without a wait since the last one that was waited for.
+const MISSED_MAX: u64 = 8;
+
+/// How many of the last samples a span of spinning must hold, at least.
+const SAMPLES_MIN: usize = 3;
+
+/// A span that holds all samples may be this part of its end long; one that holds half of them a quarter of that, since
+/// some few lie together by chance.
+const END_TO_WIDTH: u64 = 2;
+
+/// Spans of spinning in one wait.
+const SPANS: usize = 2;
+
+/// When the last events came, and how late the kernel wakes.
+#[derive(Clone, Debug)]
 pub(crate) struct Rhythm {
     last: Option<Instant>,
-    /// Average gap in nanoseconds; 0 until there were two arrivals.
-    gap_ns: u64,
-    /// Average distance of a gap from the average.
-    spread_ns: u64,
-    /// How long before the expected arrival to get up.
-    lead_ns: u64,
+    /// From one event to the next.
+    gaps: Recent,
+    /// From the beginning of a wait to its event.
+    waits: Recent,
+    lateness: Lateness,
 }
 
 impl Rhythm {
     pub(crate) fn new() -> Self {
-        Self { last: None, gap_ns: 0, spread_ns: 0, lead_ns: 100_000 }
+        Self { last: None, gaps: Recent::new(), waits: Recent::new(), lateness: Lateness::new() }
     }
 
-    /// An event arrived at a waiter that was waiting for it. (One that was there already says nothing about the rhythm.)
-    pub(crate) fn arrived(&mut self, now: Instant) {
-        if let Some(last) = self.last {
-            let gap = now - last;
-            if gap < LONG_GAP {
-                let gap_ns = gap.as_nanos() as u64;
-                if self.gap_ns == 0 {
-                    self.gap_ns = gap_ns;
-                    self.spread_ns = gap_ns / 2;
-                } else {
-                    let off_ns = gap_ns.abs_diff(self.gap_ns);
-                    self.spread_ns = self.spread_ns - self.spread_ns / 8 + off_ns.min(4 * self.gap_ns) / 8;
-                    self.gap_ns = self.gap_ns - self.gap_ns / 8 + gap_ns.min(8 * self.gap_ns) / 8;
-                }
-            }
-        }
-        self.last = Some(now);
-    }
-
-    /// What to do in the wait that begins at `now`.
-    pub(crate) fn plan(&self, now: Instant) -> Plan {
-        let gap = Duration::from_nanos(self.gap_ns);
-        if self.gap_ns == 0 {
-            return Plan { sleep_until: None, spin_until: now + HOPE };
-        }
-        if gap < SHORT_GAP {
-            return Plan { sleep_until: None, spin_until: now + 4 * gap.max(Duration::from_micros(5)) };
-        }
-        let Some(last) = self.last.filter(|_| self.spread_ns < self.gap_ns / 4) else {
-            return Plan { sleep_until: None, spin_until: now + HOPE };
+    /// The wait that began at `begin` found its event at `now`. (An event that was there without a wait
+    /// says nothing about the rhythm.)
+    pub(crate) fn arrived(&mut self, begin: Instant, seen: Seen, now: Instant) {
+        // A waiter that spins sees an event when it comes. One that slept was woken late: what it sees is the end of
+        // its sleep. A gap that was taken from that would make the next sleep as long, and the one after it.
+        let rang = now.checked_sub(self.lateness.typical()).unwrap_or(now);
+        let came = match seen {
+            Seen::Spinning => now,
+            Seen::Rung { asleep_since } => rang.max(asleep_since),
+            Seen::TimedOut { due } => rang.clamp(due, due + self.lateness.high()),
         };
-        let due = last + gap;
-        let lead = Duration::from_nanos(self.lead_ns).max(LEAD_MIN).min(gap / GAP_TO_LEAD).min(LEAD_MAX);
-        let patience = lead.max(Duration::from_nanos(2 * self.spread_ns).min(gap / GAP_TO_LEAD));
-        Plan { sleep_until: Some(due - lead), spin_until: due + patience }
+        let came = came.max(begin).min(now);
+        if let Some(last) = self.last {
+            self.gaps.push(came.saturating_duration_since(last));
+            self.waits.push(came - begin);
+        }
+        self.last = Some(came);
+    }
+
+    /// A sleep that a timer was to end ended so much later.
+    pub(crate) fn overslept(&mut self, late: Duration) {
+        self.lateness.observe(late);
+    }
+
+    /// Where to spin in the wait that begins at `begin`.
+    pub(crate) fn plan(&self, begin: Instant) -> Plan {
+        let (gaps, waits) = (self.gaps.sorted(), self.waits.sorted());
+        let (Some(last), true) = (self.last, gaps.len() >= SAMPLES_MIN) else {
+            return Plan::spinning_first(begin, HOPE);
+        };
+        let mean = gaps.iter().sum::<Sample>() / gaps.len() as u64;
+        // Twice the longest: what is irregular comes later than all the last ones now and then.
+        let through = (2 * Duration::from_nanos(waits[waits.len() - 1])).clamp(HOPE, SHORT_MAX);
+        if mean < ns(SHORT) {
+            return Plan::spinning_first(begin, through);
+        }
+        let budget_ns = (mean / GAP_TO_COST).max(ns(COST));
+        let of_waits = self.spans(&waits, 0, budget_ns);
+        let base = self.base(&gaps, last, begin);
+        let of_gaps = self.spans(&gaps, ns(begin.saturating_duration_since(base)), budget_ns);
+        if of_gaps.samples.max(of_waits.samples) == 0 && mean < ns(SHORT_IRREGULAR) {
+            return Plan::spinning_first(begin, through);
+        }
+        if of_gaps.is_better_than(&of_waits) { of_gaps.from(base) } else { of_waits.from(begin) }
+    }
+
+    /// From when the gap to the next event counts, in a wait that begins at `begin`: from the last event, or from one
+    /// that was due after it and was taken without a wait.
+    fn base(&self, gaps: &[Sample], last: Instant, begin: Instant) -> Instant {
+        let usual = gaps[gaps.len() / 2].max(1);
+        // The longest of them may be a gap over several events.
+        let long = gaps[gaps.len() - 2] + ns(self.lateness.high());
+        let missed = ns(begin.saturating_duration_since(last)).saturating_sub(long).div_ceil(usual);
+        if missed <= MISSED_MAX { last + Duration::from_nanos(missed * usual) } else { last }
+    }
+
+    /// The wait of [`Block`](super::wait::WaitStrategy::Block) that begins at `begin`: spins for `spin` only if one of
+    /// the last events came about then. `spin` costs more than the sleep that follows.
+    pub(crate) fn plan_to_sleep(&self, begin: Instant, spin: Duration) -> Plan {
+        let waits = self.waits.sorted();
+        // What came while we fell asleep and were woken may have come within `spin`.
+        let soon = ns(spin + self.lateness.high());
+        let is_worth_it = waits.len() < SAMPLES_MIN || waits[0] < soon;
+        Plan::spinning_first(begin, if is_worth_it { spin } else { Duration::ZERO })
+    }
+
+    /// The spans near `samples`, which are sorted, in a wait that begins at `after`, for at most `budget_ns` of cpu time
+    /// on average.
+    fn spans(&self, samples: &[Sample], after: u64, budget_ns: u64) -> Spans {
+        let mut spans = Spans { count: 0, ends: [(0, 0); SPANS], samples: 0, cost_ns: 0 };
+        let mut after = after;
+        while spans.count < SPANS
+            && let Some(span) = self.next_span(samples, after, budget_ns - spans.cost_ns)
+        {
+            spans.ends[spans.count] = (span.from, span.until);
+            spans.count += 1;
+            spans.samples += span.samples;
+            spans.cost_ns += span.cost_ns;
+            after = span.until;
+        }
+        spans
+    }
+
+    /// The earliest span after `after` that holds enough samples and is worth its cost; of those that begin there, the
+    /// longest.
+    fn next_span(&self, samples: &[Sample], after: u64, budget_ns: u64) -> Option<Span> {
+        let first = samples.partition_point(|&sample| sample < after);
+        let last_begin = (samples.len() + 1).saturating_sub(SAMPLES_MIN);
+        (first..last_begin).find_map(|begin| {
+            let ends = (begin + SAMPLES_MIN..=samples.len()).rev();
+            ends.filter(|&end| is_regular(&samples[begin..end], samples.len()))
+                .find_map(|end| self.span(samples, begin..end, after, budget_ns))
+        })
+    }
+
+    fn span(&self, samples: &[Sample], held: std::ops::Range<usize>, after: u64, budget_ns: u64) -> Option<Span> {
+        let (low, high) = (samples[held.start], samples[held.end - 1]);
+        let lead = ns(self.lateness.high());
+        // The next one may lie a little outside of what few samples span.
+        let margin = (high - low) / 6;
+        let mut from = low.saturating_sub(margin + lead);
+        let until = high + margin + lead;
+        let mut is_awake_at = from + ns(self.lateness.typical());
+        let mut nap_ns = ns(NAP_COST);
+        if from < after + ns(NAP_MIN) {
+            (from, is_awake_at, nap_ns) = (after, after, 0);
+        }
+        let left = &samples[samples.partition_point(|&sample| sample < after)..];
+        let cost_from = |is_awake_at: u64| {
+            let spun = left.iter().map(|&sample| nap_ns + sample.min(until).saturating_sub(is_awake_at));
+            spun.sum::<u64>() / samples.len() as u64
+        };
+        let mut cost_ns = cost_from(is_awake_at);
+        if cost_ns > budget_ns && nap_ns > 0 {
+            // Gets up later, by what is too much for each of those that it may meet.
+            let later = (cost_ns - budget_ns) * samples.len() as u64 / left.len() as u64;
+            from += later;
+            cost_ns = cost_from(is_awake_at + later);
+        }
+        let is_in_time = nap_ns == 0 || from + ns(self.lateness.typical()) <= low;
+        (cost_ns <= budget_ns && is_in_time).then_some(Span { from, until, samples: held.len(), cost_ns })
     }
 }
 
-/// One wait: asleep until `sleep_until`, spinning until `spin_until`, asleep after it.
-#[derive(Debug)]
+/// Whether the `held` ones of `count` samples lie close enough together that the next one will be near them. Short ones
+/// need not: they are spun through from the beginning.
+fn is_regular(held: &[Sample], count: usize) -> bool {
+    let (low, high) = (held[0], held[held.len() - 1]);
+    let (held, count) = (held.len() as u64, count as u64);
+    high <= ns(SHORT) || (high - low) * END_TO_WIDTH * count.pow(2) <= high * held.pow(2)
+}
+
+fn ns(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+/// One span, in nanoseconds since what its samples count from.
+struct Span {
+    from: u64,
+    until: u64,
+    samples: usize,
+    /// Cpu time for an event, on average.
+    cost_ns: u64,
+}
+
+struct Spans {
+    count: usize,
+    ends: [(u64, u64); SPANS],
+    samples: usize,
+    cost_ns: u64,
+}
+
+impl Spans {
+    fn is_better_than(&self, other: &Self) -> bool {
+        (self.samples, other.cost_ns) > (other.samples, self.cost_ns)
+    }
+
+    fn from(&self, base: Instant) -> Plan {
+        let moment = |ns| base + Duration::from_nanos(ns);
+        Plan { spans: self.ends.map(|(from, until)| (moment(from), moment(until))) }
+    }
+}
+
+/// How a waiter came to see its event: what it did between its last look and the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen {
+    /// It spun.
+    Spinning,
+    /// It slept, and the bell woke it.
+    Rung { asleep_since: Instant },
+    /// It slept until the timer woke it, which was set to `due`.
+    TimedOut { due: Instant },
+}
+
+/// One wait: spins in each of its spans, which are in order, and sleeps elsewhere. A span that ends where it begins is
+/// none.
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    sleep_until: Option<Instant>,
-    spin_until: Instant,
+    spans: [(Instant, Instant); SPANS],
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Spin,
+    /// At the bell, without a timer if `until` is `None`.
+    Sleep {
+        until: Option<Instant>,
+    },
 }
 
 impl Plan {
-    /// How long to sleep at `now`; `None` means spin.
-    pub(crate) fn at(&self, now: Instant) -> Option<Duration> {
-        match self.sleep_until {
-            Some(until) if now < until => {
-                lower_timer_slack();
-                Some(until - now)
-            }
-            _ if now < self.spin_until => None,
-            _ => Some(Duration::MAX),
+    fn spinning_first(begin: Instant, spin: Duration) -> Self {
+        Self { spans: [(begin, begin + spin); SPANS] }
+    }
+
+    /// What to do at `now`.
+    pub(crate) fn at(&self, now: Instant) -> Step {
+        match self.spans.iter().find(|(_, until)| now < *until) {
+            Some(&(from, _)) if now < from => Step::Sleep { until: Some(from) },
+            Some(_) => Step::Spin,
+            None => Step::Sleep { until: None },
         }
     }
 
-    /// A sleep ended at `now`, and the event was or was not there. Learns to get up earlier or later.
-    pub(crate) fn woken(&self, rhythm: &mut Rhythm, now: Instant, was_there: bool) {
-        let Some(until) = self.sleep_until else { return };
-        if now < until || now > self.spin_until {
-            return;
-        }
-        // Too late costs a whole wake, too early a little spinning: go up fast and come down slowly.
-        let lead_ns =
-            if was_there { rhythm.lead_ns + rhythm.lead_ns / 4 } else { rhythm.lead_ns - rhythm.lead_ns / 64 };
-        rhythm.lead_ns = lead_ns.clamp(LEAD_MIN.as_nanos() as u64, LEAD_MAX.as_nanos() as u64);
-    }
-}
-
-/// Lets this thread's timers fire when they are due instead of up to 50 µs later. Once per thread, and only for threads that sleep
-/// by the clock; it changes nothing else about the thread.
-#[cfg(target_os = "linux")]
-fn lower_timer_slack() {
-    thread_local! {
-        static LOWERED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-    }
-    if !LOWERED.replace(true) {
-        // SAFETY: PR_SET_TIMERSLACK takes one integer and touches no memory. If it fails, timers are late, as they were before.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64, 0_u64, 0_u64, 0_u64) };
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn lower_timer_slack() {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(gaps_us: impl IntoIterator<Item = u64>) -> (Rhythm, Instant) {
-        let mut rhythm = Rhythm::new();
-        let mut now = Instant::now();
-        rhythm.arrived(now);
-        for gap in gaps_us {
-            now += Duration::from_micros(gap);
-            rhythm.arrived(now);
-        }
-        (rhythm, now)
-    }
-
-    #[test]
-    fn periodic_traffic_is_slept_through_until_shortly_before_it_is_due() {
-        let (rhythm, now) = after([1000; 64]);
-        let plan = rhythm.plan(now);
-        let nap = plan.at(now).expect("sleeps first");
-        assert!(nap > Duration::from_micros(500) && nap < Duration::from_micros(1000), "{nap:?}");
-        assert_eq!(plan.at(now + Duration::from_micros(990)), None, "spins when it is due");
-        assert!(plan.at(now + Duration::from_millis(3)).is_some(), "sleeps when it did not come");
-    }
-
-    #[test]
-    fn fast_traffic_is_spun_through_and_silence_is_not() {
-        let (rhythm, now) = after([3; 64]);
-        let plan = rhythm.plan(now);
-        assert_eq!(plan.at(now), None);
-        assert!(plan.at(now + Duration::from_millis(1)).is_some());
-    }
-
-    #[test]
-    fn traffic_without_a_rhythm_is_hoped_for_briefly() {
-        let (rhythm, now) = after([100, 9000, 300, 40_000, 700, 15_000, 90, 30_000]);
-        let plan = rhythm.plan(now);
-        assert_eq!(plan.at(now), None);
-        assert!(plan.at(now + HOPE).is_some());
-    }
-
-    #[test]
-    fn a_sleeper_that_wakes_too_late_gets_up_earlier_next_time() {
-        let (mut rhythm, now) = after([1000; 64]);
-        let before = rhythm.lead_ns;
-        let plan = rhythm.plan(now);
-        plan.woken(&mut rhythm, now + Duration::from_micros(1000), true);
-        assert!(rhythm.lead_ns > before);
+    /// Until when to spin at `now`, where [`at`](Self::at) says to spin.
+    #[cfg(test)]
+    fn spins_until(&self, now: Instant) -> Instant {
+        self.spans.iter().find(|(_, until)| now < *until).map_or(now, |&(_, until)| until)
     }
 }

@@ -3,14 +3,18 @@
 //! **Lives here:** [`cases`], and those that others are read beside. **Builds on:** `limits`, `topology`. **May touch
 //! it:** the other cases.
 
+use std::time::Duration;
+
 use crate::limits::cache_line::CacheLine;
 use crate::limits::copying::Copying;
 use crate::limits::cursor_ring::CursorRing;
 use crate::limits::futex_wake::FutexWake;
 use crate::limits::reading::Reading;
 use crate::limits::reserve::{Reserve, SHARED_MEMORY_DIR};
+use crate::limits::timer::Timer;
 use crate::limits::{RING_BYTES, RING_PREFIX, size};
 use crate::schedule::Case;
+use crate::stats::written_duration;
 use crate::topology;
 use crate::workload::Workload;
 
@@ -43,6 +47,12 @@ fn word_ring_case_of(bytes: usize) -> Case {
 /// Waking a sleeper through the kernel: what every wake-up is read beside.
 pub(crate) fn futex_wake_case() -> Case {
     Case::new("futex wake, one way", "futex", Workload::FutexWake(FutexWake))
+}
+
+/// A sleep that the timer ends, whose lateness every other sleep until a moment is read beside.
+pub(crate) fn timer_case(nap: Duration) -> Case {
+    let name = format!("timer, lateness of {}", written_duration(nap));
+    Case::new(name, "futex", Workload::Timer(Timer { nap }))
 }
 
 /// Reserving `bytes` of shared memory: what the creation of a ring is read beside.

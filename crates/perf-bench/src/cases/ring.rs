@@ -3,6 +3,8 @@
 //! **Lives here:** a list of cases for each kind of measurement. **Builds on:** `ring`; `limits` for the references.
 //! **May touch it:** `cases`.
 
+use std::time::Duration;
+
 use disruptor_mp::WaitStrategy;
 
 use super::limits;
@@ -14,6 +16,7 @@ use crate::ring::slots_that_suit;
 use crate::ring::throughput::Throughput;
 use crate::ring::wakeup::{Idle, Parked, Ticking};
 use crate::schedule::{Aim, Case, Judged};
+use crate::stats::written_duration as written;
 use crate::workload::Workload;
 
 /// Slots of a ring that stays in the first-level caches.
@@ -102,11 +105,27 @@ pub(crate) fn broadcast_cases(instructions: bool) -> Vec<Case> {
 
 /// The most that a consumer may use of a cpu while nothing happens.
 const IDLE_SHARE: f64 = 0.005;
-/// How late the consumer of an event a millisecond may be, in nanoseconds, and what it may use of a cpu for that.
-const TICK_AIM: Aim = Aim::AtMostWithin { value: 3000.0, cpu_share: 0.2 };
+/// From one event to the next, in microseconds.
+const GAPS_US: [u64; 8] = [20, 50, 100, 200, 500, 1000, 5000, 20_000];
+/// By how much a gap is longer or shorter than the others, at most.
+const JITTERS: [f64; 2] = [0.0, 0.1];
+/// Gaps below this are spun through.
+const GAP_SHORT_US: u64 = 150;
 
-/// Windows of an idle consumer, and of one with an event a millisecond: 10 s and 2 s.
-const WINDOWS: (u32, u32) = (50, 10);
+/// How late the consumer of an event every so often may be, and what it may use of a cpu for that.
+fn tick_aim(gap_us: u64) -> Aim {
+    if gap_us < GAP_SHORT_US {
+        return Aim::AtMostMore(1000.0);
+    }
+    Aim::AtMostWithin { value: 3000.0, cpu_share: (50.0 / gap_us as f64).max(0.25) }
+}
+
+/// Sleeps whose end is looked at: as an adaptive consumer takes them between events.
+const NAP_SHORT: Duration = Duration::from_micros(200);
+const NAP_LONG: Duration = Duration::from_millis(5);
+
+/// Windows of an idle consumer, and of one with an event every so often: 10 s and 1 s.
+const WINDOWS: (u32, u32) = (50, 5);
 const WINDOWS_QUICK: (u32, u32) = (3, 3);
 
 /// The price of not spinning, beside that of a bare futex.
@@ -116,24 +135,26 @@ pub(crate) fn wakeup_cases(quick: bool) -> Vec<Case> {
     let parked = Case::new("wake-up of a parked consumer", "block", Workload::Parked(Parked))
         .beside(&futex_wake)
         .aiming(Aim::RatioAtMost(1.1));
-    let ticking = |wait, name| {
-        let workload = Workload::Ticking(Ticking { wait, windows: windows_ticking });
-        Case::new(format!("an event a millisecond, {name}"), name, workload)
-    };
+    let ticking = GAPS_US.into_iter().flat_map(|gap_us| JITTERS.map(|jitter| (gap_us, jitter)));
+    let ticking = ticking.flat_map(|(gap_us, jitter)| {
+        let of = |wait, name| {
+            let gap = Duration::from_micros(gap_us);
+            let workload = Workload::Ticking(Ticking { wait, gap, jitter, windows: windows_ticking });
+            let jitter = if jitter > 0.0 { format!(" ± {:.0} %", jitter * 100.0) } else { String::new() };
+            Case::new(format!("an event every {}{jitter}, {name}", written(gap)), name, workload)
+        };
+        let spin = of(WaitStrategy::BusySpin, "spin");
+        let adaptive = of(WaitStrategy::Adaptive, "adaptive").beside(&spin).aiming(tick_aim(gap_us));
+        [adaptive, of(WaitStrategy::Block, "block").beside(&spin), spin]
+    });
     let idle = |wait, name| {
         let workload = Workload::Idle(Idle { wait, windows: windows_idle });
         let case = Case::new(format!("cpu of an idle consumer, {name}"), name, workload);
         Case { judged: Judged::Nobody, once: true, ..case.aiming(Aim::AtMost(IDLE_SHARE)) }
     };
-    vec![
-        futex_wake,
-        parked,
-        ticking(WaitStrategy::Adaptive, "adaptive").aiming(TICK_AIM),
-        ticking(WaitStrategy::Block, "block"),
-        ticking(WaitStrategy::BusySpin, "spin"),
-        idle(WaitStrategy::Block, "block"),
-        idle(WaitStrategy::Adaptive, "adaptive"),
-    ]
+    let naps = [NAP_SHORT, NAP_LONG].map(limits::timer_case);
+    let idle = [idle(WaitStrategy::Block, "block"), idle(WaitStrategy::Adaptive, "adaptive")];
+    [futex_wake, parked].into_iter().chain(naps).chain(ticking).chain(idle).collect()
 }
 
 /// Slots of the ring that is created: 256 MiB of events of 64 bytes, each on its own pair of cache lines.

@@ -10,6 +10,7 @@ pub(crate) mod cursor_ring;
 pub(crate) mod futex_wake;
 pub(crate) mod reading;
 pub(crate) mod reserve;
+pub(crate) mod timer;
 
 use crate::report::Row;
 

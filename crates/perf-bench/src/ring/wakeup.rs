@@ -106,15 +106,29 @@ impl Subject for Parked {
     }
 }
 
-/// Periodic traffic: an event a millisecond. The row's cpu is what its consumer used.
+/// An event every so often. The row's cpu is what its consumer used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ticking {
     pub(crate) wait: WaitStrategy,
-    /// How many windows it lasts: a rhythm takes some time to learn.
+    /// From one event to the next.
+    pub(crate) gap: Duration,
+    /// The part of it by which each gap is longer or shorter, at most.
+    pub(crate) jitter: f64,
+    /// How many windows it lasts.
     pub(crate) windows: u32,
 }
 
-const PERIOD: Duration = Duration::from_millis(1);
+/// The first events, in which the consumer learns the gap, are in no latency.
+const LEARNING: u64 = 10;
+
+impl Ticking {
+    /// One gap. The same numbers in every measurement, so that all ways of waiting have the same traffic.
+    fn next_gap(&self, random: &mut u64) -> Duration {
+        *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let unit = (*random >> 11) as f64 / (1_u64 << 53) as f64;
+        self.gap.mul_f64(1.0 + self.jitter * (2.0 * unit - 1.0))
+    }
+}
 
 impl Subject for Ticking {
     fn shared_bytes(&self) -> usize {
@@ -125,10 +139,11 @@ impl Subject for Ticking {
         let mut publish = publisher(side)?;
         side.measured(|| {
             let begin = Instant::now();
-            let end = side.window() * self.windows;
+            let end = side.window() * self.windows + self.gap * LEARNING as u32;
             // From the beginning and not from the last event, so that lateness does not add up.
-            for tick in 1.. {
-                let due = PERIOD * tick;
+            let (mut due, mut random) = (Duration::ZERO, 1);
+            loop {
+                due += self.next_gap(&mut random);
                 while begin.elapsed() < due {}
                 publish(due >= end)?;
                 if due >= end {
@@ -143,13 +158,16 @@ impl Subject for Ticking {
         let mut consumer = consumer(side, self.wait)?;
         let mut latencies = Latencies::new();
         side.measured(|| {
-            loop {
+            for taken in 0.. {
                 let (latency_ns, is_last) = take(&mut consumer)?;
-                latencies.record_ns(latency_ns);
+                if taken >= LEARNING {
+                    latencies.record_ns(latency_ns);
+                }
                 if is_last {
-                    return by_median(latencies);
+                    break;
                 }
             }
+            by_median(latencies)
         })
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{
     cache_line::CacheLine, copying::Copying, cursor_ring::CursorRing, futex_wake::FutexWake, reading::Reading,
-    reserve::Reserve,
+    reserve::Reserve, timer::Timer,
 };
 use crate::messages::{Messages, frames::ShortInFrames};
 use crate::ring::{
@@ -33,6 +33,7 @@ pub(crate) enum Workload {
     CacheLine(CacheLine),
     CursorRing(CursorRing),
     FutexWake(FutexWake),
+    Timer(Timer),
     Copying(Copying),
     Reading(Reading),
     Reserve(Reserve),
@@ -58,6 +59,7 @@ impl Workload {
             Self::CacheLine(subject) => subject,
             Self::CursorRing(subject) => subject,
             Self::FutexWake(subject) => subject,
+            Self::Timer(subject) => subject,
             Self::Copying(subject) => subject,
             Self::Reading(subject) => subject,
             Self::Reserve(subject) => subject,

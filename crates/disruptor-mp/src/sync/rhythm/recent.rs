@@ -1,0 +1,53 @@
+//! The last few gaps of a stream of events.
+//!
+//! **Lives here:** [`Recent`]. **Builds on:** nothing. **May touch it:** `rhythm`.
+//!
+//! Order statistics of eight and no average: one that does not belong moves nothing, and after a change of rhythm
+//! nothing of the old one is left after eight.
+
+use std::time::Duration;
+
+/// Nanoseconds.
+pub(super) type Sample = u64;
+
+/// How many are kept: so many that one stray does not matter, so few that a new rhythm is learned within ten events.
+const KEPT: usize = 8;
+
+#[derive(Clone, Debug)]
+pub(super) struct Recent {
+    samples: [Sample; KEPT],
+    /// How many there ever were.
+    count: usize,
+}
+
+impl Recent {
+    pub(super) fn new() -> Self {
+        Self { samples: [0; KEPT], count: 0 }
+    }
+
+    pub(super) fn push(&mut self, sample: Duration) {
+        self.samples[self.count % KEPT] = sample.as_nanos() as Sample;
+        self.count += 1;
+    }
+
+    /// Those that are kept, the shortest first.
+    pub(super) fn sorted(&self) -> Sorted {
+        let len = self.count.min(KEPT);
+        let mut samples = self.samples;
+        samples[..len].sort_unstable();
+        Sorted { samples, len }
+    }
+}
+
+pub(super) struct Sorted {
+    samples: [Sample; KEPT],
+    len: usize,
+}
+
+impl std::ops::Deref for Sorted {
+    type Target = [Sample];
+
+    fn deref(&self) -> &[Sample] {
+        &self.samples[..self.len]
+    }
+}
