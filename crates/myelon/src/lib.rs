@@ -265,7 +265,7 @@
 //!
 //! | wanted | see |
 //! |---|---|
-//! | how long a call may wait | [`Patience`], in every call: at once, until a moment, without end, or under the liveness watch |
+//! | how long a call may wait | [`Patience`], a deadline or a `Duration`, in every call: at once, until then, without end, or under the liveness watch |
 //! | *closed*, *nothing yet*, *full*, *the peer has gone* | [`TransportError::is_closed`] and its neighbours, on the errors of every layer |
 //! | alerts, a grace period, and an end, without a deadline in every call | [`ProducerEnd::enable_required_consumer_liveness`], [`Patience::Managed`] |
 //! | who is in the ring, who has died | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`]; in a topology [`topology::Outcome`] |

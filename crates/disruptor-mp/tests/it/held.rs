@@ -2,7 +2,7 @@
 //! before it has released them.
 
 use crate::actor::Actor;
-use crate::stage::{Step, drain, everywhere, fill, in_ms, join, publish, ring, step, watchdog};
+use crate::stage::{Step, drain, everywhere, fill, join, publish, ring, step, watchdog};
 use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, StallReport};
 use disruptor_mp::segment::Place;
@@ -13,6 +13,7 @@ use disruptor_mp::{
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
+use std::time::Duration;
 use testkit::names::ShmGuard;
 
 /// How many messages one consumer is handed from the oldest that it holds on.
@@ -271,21 +272,10 @@ fn at_the_bound_the_release_of_the_oldest_ends_the_wait_and_the_release_of_other
     fn claim<K: Kind>(place: &Place) {
         let (_producer, mut consumer) = stage::<K>(place, 128, BOUND + 2);
         let mut held: Vec<_> = (0..BOUND as i64).map(|number| take::<K>(&mut consumer, number, 0)).collect();
-        match consumer.take_held(Patience::Now) {
-            Err(error @ ConsumeError::HeldLimit { held: BOUND }) => {
-                assert_eq!(
-                    error.to_string(),
-                    "the consumer still holds the oldest of the last 64 messages, and is handed no newer one before that one \
-                     is released: release the oldest first"
-                );
-            }
-            other => panic!("{other:?}"),
-        }
-        assert!(matches!(consumer.take_held(Patience::Until(in_ms(5))), Err(ConsumeError::TimedOut { .. })));
+        is_at_the_limit::<K>(&mut consumer, BOUND);
         // Not the oldest: the producer waits on, and so does the consumer.
         Release::release(held.remove(40));
-        assert!(matches!(consumer.take_held(Patience::Now), Err(ConsumeError::HeldLimit { held: BOUND })));
-        assert!(matches!(consumer.take_held(Patience::Until(in_ms(5))), Err(ConsumeError::TimedOut { .. })));
+        is_at_the_limit::<K>(&mut consumer, BOUND - 1);
         let oldest = held.remove(0);
         let order = Mutex::new(vec![]);
         std::thread::scope(|scope| {
@@ -300,6 +290,26 @@ fn at_the_bound_the_release_of_the_oldest_ends_the_wait_and_the_release_of_other
             assert_eq!(waiting.join().unwrap(), (BOUND as i64, 0));
         });
         assert_eq!(order.into_inner().unwrap(), ["all but the oldest are released", "the wait has ended"]);
+    }
+    /// Whatever the patience, the answer is why there is nothing: what is held, since when, and how long was waited.
+    #[track_caller]
+    fn is_at_the_limit<K: Kind>(consumer: &mut K::Consumer, are_held: usize) {
+        for (patience, says) in [(Patience::Now, ""), (Duration::from_millis(5).into(), ", and this call waited …")] {
+            let error = consumer.take_held(patience).unwrap_err();
+            let ConsumeError::HeldLimit { held, oldest: 0, oldest_for, waited } = error else { panic!("{error:?}") };
+            assert!(held == are_held && oldest_for >= waited, "{error:?}");
+            assert_eq!(waited.is_zero(), patience == Patience::Now);
+            assert!(error.is_held_limit() && error.is_timed_out() && !error.is_end());
+            let text = error.to_string().replace(&format!("{waited:?}"), "…").replace(&format!("{oldest_for:?}"), "…");
+            assert_eq!(
+                text,
+                format!(
+                    "no newer message is handed out before message 0 is released, which has been held for …: a consumer is \
+                     handed no more than 64 from the oldest that it holds on (it holds {are_held}{says}). Release the \
+                     oldest first"
+                )
+            );
+        }
     }
     fn take_waiting<K: Kind>(consumer: &mut K::Consumer) -> (i64, u32) {
         let held = consumer.take_held(Patience::Endless).unwrap().unwrap();

@@ -3,7 +3,7 @@
 
 use crate::stage::{PATIENCE, in_ms};
 use disruptor_mp::{
-    ConsumeError, Patience, Place, RecordConsumer, RecordProducer, Select, Selectable, SharedConsumer,
+    ConsumeError, HELD_MAX, Patience, Place, Ready, RecordConsumer, RecordProducer, Select, Selectable, SharedConsumer,
     SharedDisruptorBuilder, SharedProducer, WaitStrategy, attach_shared_consumer, build_shared_single_producer,
 };
 use std::collections::BTreeMap;
@@ -39,6 +39,36 @@ fn all(consumers: &mut [SharedConsumer<u64>]) -> Vec<&mut dyn Selectable> {
 fn ready(select: &mut Select, consumers: &mut [&mut dyn Selectable], patience: Patience) -> Vec<usize> {
     let named = select.wait(consumers, patience).into_iter();
     named.map(|ready| ready.outcome.map(|()| ready.index)).collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn a_consumer_at_the_held_limit_is_waited_for_until_its_oldest_is_released_and_named_when_that_is_too_late() {
+    let _watchdog = watchdog();
+    for wait in [WaitStrategy::BusySpin, WaitStrategy::Block, WaitStrategy::Adaptive] {
+        let place = Place::heap();
+        let mut producer = build_shared_single_producer::<u64>(&place, 128).build_producer(|| 0).unwrap();
+        let builder = attach_shared_consumer::<u64>(&place, 0).with_wait_strategy(wait).with_consumer_id("c");
+        let (mut full, (mut other, mut idle)) = (builder.build_consumer().unwrap(), events(wait));
+        producer.publish_batch(HELD_MAX + 1, |slot, number| *slot = number as u64).unwrap();
+        let mut held: Vec<_> = (0..HELD_MAX).map(|_| full.next_held(Patience::Now).unwrap().unwrap()).collect();
+        let mut select = Select::new();
+        for patience in [Patience::Now, in_ms(5).into()] {
+            let named = select.wait(&mut [&mut idle, &mut full], patience);
+            let [Ready { index: 1, outcome: Err(error), .. }] = &named[..] else { panic!("{named:?}") };
+            let ConsumeError::HeldLimit { held: HELD_MAX, oldest: 0, waited, .. } = error else { panic!("{error:?}") };
+            assert_eq!(waited.is_zero(), patience == Patience::Now);
+        }
+        // What another has to say is not kept waiting, and comes alone.
+        other.publish(|slot| *slot = 1).unwrap();
+        assert_eq!(ready(&mut select, &mut [&mut idle, &mut full], Patience::Endless), [0]);
+        idle.skip();
+        let oldest = held.remove(0);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| ready(&mut select, &mut [&mut idle, &mut full], Patience::Endless));
+            oldest.release();
+            assert_eq!(waiting.join().unwrap(), [1]);
+        });
+    }
 }
 
 #[test]

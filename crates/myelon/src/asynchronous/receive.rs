@@ -39,6 +39,9 @@ mod sealed {
         type Held: Release;
         type Error: From<TransportError>;
 
+        /// The next message, in place, if there is one; or that the oldest one that is held is to be released first.
+        fn next_or_limit(&mut self) -> Result<Option<Self::Message<'_>>, Self::Error>;
+
         /// The next message, in place, if there is one.
         fn next_now(&mut self) -> Result<Option<Self::Message<'_>>, Self::Error>;
 
@@ -75,6 +78,10 @@ impl<F: Format> sealed::Receive for TransportConsumer<F> {
     type Owned = (u8, Vec<u8>);
     type Held = HeldMessage<F>;
     type Error = TransportError;
+
+    fn next_or_limit(&mut self) -> TransportResult<Option<Message<'_, F>>> {
+        self.next(Patience::Now)
+    }
 
     fn next_now(&mut self) -> TransportResult<Option<Message<'_, F>>> {
         below_the_bound(self.next(Patience::Now), TransportError::is_held_limit)
@@ -113,6 +120,10 @@ impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
     type Owned = (T, u8);
     type Held = HeldTyped<T, F>;
     type Error = TypedReceiveError;
+
+    fn next_or_limit(&mut self) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
+        self.next(Patience::Now)
+    }
 
     fn next_now(&mut self) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         below_the_bound(self.next(Patience::Now), TypedReceiveError::is_held_limit)
@@ -365,14 +376,15 @@ impl<C: Receive> AsyncConsumer<C> {
         }
     }
 
-    /// The next message, in place, if there is one now; at the bound of what can be held there is none. Dropping it
-    /// acknowledges it, so dropping it unread steps over one that has killed its consumer before.
+    /// The next message, in place, if there is one now. Dropping it acknowledges it, so dropping it unread steps over
+    /// one that has killed its consumer before.
     ///
     /// # Errors
-    /// As [`ready`](Self::ready). It does not hear of a sender that was killed: for that there is
+    /// As [`ready`](Self::ready); and one that [`is_held_limit`](TransportError::is_held_limit) if none comes before
+    /// the oldest message that is held is released, for which the calls that are awaited wait. It does not hear of a sender that was killed: for that there is
     /// [`check_producer`](Self::check_producer).
     pub fn try_next(&mut self) -> Result<Option<C::Message<'_>>, C::Error> {
-        self.consumer.next_now()
+        self.consumer.next_or_limit()
     }
 
     /// The end that is wrapped, for what it can be asked.

@@ -292,12 +292,13 @@ impl<S: Schedule> AsyncScheduler<S> {
     }
 
     async fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Option<Instant>) -> Vec<S::Answer> {
+        let since = Instant::now();
         loop {
             take_turn().await;
             let end = self.scheduler.end_mut();
             let silent = end.silent(step, whom);
             if silent.is_empty() || left_until(deadline).is_zero() {
-                let answers = end.gather_step(step, whom, Some(Instant::now()));
+                let answers = end.gather_step(step, whom, since, Some(Instant::now()));
                 return self.scheduler.read(answers);
             }
             self.pause(&silent, deadline).await;

@@ -115,7 +115,9 @@ pub enum Outcome {
     Answered,
     /// It lives, and has said nothing until the deadline.
     TimedOut,
-    /// It has sent something that cannot be received. The stream goes on after it.
+    /// It has sent something that cannot be received. The stream goes on after it. At the
+    /// [held limit](TopologyError::is_held_limit) that is what comes after the messages of it that are held: release
+    /// the oldest of them first.
     Unreadable(TopologyError),
 }
 

@@ -58,7 +58,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// If there is no worker of that rank.
     #[track_caller]
     pub fn gather(&mut self, whom: Whom, patience: impl Into<Patience>) -> Vec<Answer> {
-        self.gather_step(None, whom, patience.into().deadline())
+        self.gather_step(None, whom, Instant::now(), patience.into().deadline())
     }
 
     /// Waits as long as `patience` says for the answers to the broadcast `step`, which is what
@@ -95,7 +95,7 @@ impl<F: Format> SchedulerEnd<F> {
     #[track_caller]
     pub fn gather_for(&mut self, step: Sequence, whom: Whom, patience: impl Into<Patience>) -> Vec<Answer> {
         self.check_step(step);
-        self.gather_step(Some(step), whom, patience.into().deadline())
+        self.gather_step(Some(step), whom, Instant::now(), patience.into().deadline())
     }
 
     /// # Panics
@@ -160,12 +160,18 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     #[track_caller]
-    pub(crate) fn gather_step(&mut self, step: Option<Sequence>, whom: Whom, deadline: Option<Instant>) -> Vec<Answer> {
+    pub(crate) fn gather_step(
+        &mut self,
+        step: Option<Sequence>,
+        whom: Whom,
+        since: Instant,
+        deadline: Option<Instant>,
+    ) -> Vec<Answer> {
         self.check_whom(whom);
         match whom {
-            Whom::All => (0..self.worker_count()).map(|rank| self.answer_of(rank, step, deadline)).collect(),
-            Whom::Rank(rank) => vec![self.answer_of(rank, step, deadline)],
-            Whom::Any => self.first_answer(step, deadline),
+            Whom::All => (0..self.worker_count()).map(|rank| self.answer_of(rank, step, since, deadline)).collect(),
+            Whom::Rank(rank) => vec![self.answer_of(rank, step, since, deadline)],
+            Whom::Any => self.first_answer(step, since, deadline),
         }
     }
 
@@ -191,7 +197,7 @@ impl<F: Format> SchedulerEnd<F> {
     #[track_caller]
     pub(super) fn next_answer(&mut self, rank: usize, patience: Patience) -> Result<Found<'_, F>, Outcome> {
         self.check_rank(rank);
-        let deadline = patience.deadline();
+        let (since, deadline) = (Instant::now(), patience.deadline());
         self.look_if_due();
         let last = self.last_broadcast();
         loop {
@@ -207,7 +213,7 @@ impl<F: Format> SchedulerEnd<F> {
                 }
                 Now::News => return Err(peer.tell().map_or(Outcome::TimedOut, Outcome::from)),
                 Now::Same(outcome) => return Err(outcome),
-                Now::Nothing => self.pause(rank, deadline)?,
+                Now::Nothing => self.pause(rank, since, deadline)?,
             }
         }
         let Peer { responses, answered, progress, version, id, .. } = &mut self.peers[rank];
@@ -224,7 +230,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// The answer of worker `rank` to `step`, or its next message; or why there is none.
     #[track_caller]
-    fn answer_of(&mut self, rank: usize, step: Option<Sequence>, deadline: Option<Instant>) -> Answer {
+    fn answer_of(&mut self, rank: usize, step: Option<Sequence>, since: Instant, deadline: Option<Instant>) -> Answer {
         if let (Some(step), Some(peer)) = (step, self.peers.get_mut(rank)) {
             peer.expect(step);
         }
@@ -234,7 +240,7 @@ impl<F: Format> SchedulerEnd<F> {
             if let Some(answer) = self.tell(rank, step, now) {
                 return answer;
             }
-            if let Err(outcome) = self.pause(rank, deadline) {
+            if let Err(outcome) = self.pause(rank, since, deadline) {
                 return Answer::without_message(rank, outcome);
             }
         }
@@ -242,7 +248,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// The first of all workers that has something to say. The dead and those who have left are passed over once they
     /// have been told of.
-    fn first_answer(&mut self, step: Option<Sequence>, deadline: Option<Instant>) -> Vec<Answer> {
+    fn first_answer(&mut self, step: Option<Sequence>, since: Instant, deadline: Option<Instant>) -> Vec<Answer> {
         if let Some(step) = step {
             self.peers.iter_mut().for_each(|peer| peer.expect(step));
         }
@@ -261,7 +267,7 @@ impl<F: Format> SchedulerEnd<F> {
             }
             if left_until(deadline).is_zero() || !self.may_any_answer(step) {
                 let ranks = 0..self.worker_count();
-                return ranks.map(|rank| self.answer_of(rank, step, Some(Instant::now()))).collect();
+                return ranks.map(|rank| self.answer_of(rank, step, since, Some(Instant::now()))).collect();
             }
             self.doze(deadline);
         }
@@ -307,13 +313,13 @@ impl<F: Format> SchedulerEnd<F> {
         Some(Answer::without_message(rank, outcome))
     }
 
-    /// Waits until it is worth looking at worker `rank` again; or says that it is not.
-    fn pause(&mut self, rank: usize, deadline: Option<Instant>) -> Result<(), Outcome> {
+    /// Waits until it is worth looking at worker `rank` again; or says that it is not, to a call that waits since then.
+    fn pause(&mut self, rank: usize, since: Instant, deadline: Option<Instant>) -> Result<(), Outcome> {
         let peer = &mut self.peers[rank];
         let left = left_until(deadline);
         if left.is_zero() {
             // Of a process that is gone all that can be said by now, although it may become known how it ended.
-            return Err(peer.word().map_or(Outcome::TimedOut, Outcome::from));
+            return Err(peer.word().map_or_else(|| peer.silence(since.elapsed()), Outcome::from));
         }
         let Some(responses) = &mut peer.responses else {
             std::thread::sleep(NAP.min(left));
@@ -322,7 +328,7 @@ impl<F: Format> SchedulerEnd<F> {
         };
         match responses.wait_until_available(left.min(SLICE)) {
             Ok(()) => {}
-            Err(ConsumeError::TimedOut { .. }) => self.look_if_due(),
+            Err(error) if error.is_timed_out() => self.look_if_due(),
             Err(ConsumeError::ProducerDied { .. }) => {
                 self.look();
                 // The kernel lets go of a dead process's locks one after the other, and says later how it ended; and a

@@ -582,6 +582,14 @@ impl<F: Format> Peer<F> {
         Outcome::Unreadable(TopologyError::of(&self.id, source))
     }
 
+    /// Why there is nothing of it after a wait of that length, as long as it lives.
+    pub(super) fn silence(&mut self, waited: Duration) -> Outcome {
+        match self.responses.as_mut().map(|responses| responses.wait_until_available(Patience::Now)) {
+            Some(Err(limit)) if limit.is_held_limit() => self.unreadable(limit.after(waited)),
+            _ => Outcome::TimedOut,
+        }
+    }
+
     /// Whether the next message is one that cannot be received.
     pub(super) fn has_unreadable(&self) -> bool {
         matches!(self.aside.front(), Some(Err(_)))

@@ -69,7 +69,7 @@ impl<F: Format> Lane<F> {
     /// Waits until there is an urgent message (`true`), or one of the `broadcasts`, or `patience` is at its end.
     ///
     /// # Errors
-    /// Why there will be no broadcast; and what is said of the broadcasts once.
+    /// Why there will be no broadcast; what is said of the broadcasts once; and after a wait, why there is none yet.
     pub(super) fn wait(
         &mut self,
         broadcasts: &mut TransportConsumer<F>,
@@ -79,6 +79,7 @@ impl<F: Format> Lane<F> {
         // The broadcasts first: what was urgent before a broadcast is found by the second look, wherever this process
         // was stopped.
         let mut broadcast = is_there(broadcasts);
+        let mut since = None;
         loop {
             let is_urgent = is_there(&mut self.consumer).is_ok_and(|is_there| is_there);
             match broadcast {
@@ -86,8 +87,14 @@ impl<F: Format> Lane<F> {
                 Err(error) if !error.is_end() => return Err(error),
                 _ if is_urgent => return Ok(true),
                 Ok(false) if !left_until(deadline).is_zero() => {}
+                Ok(false) => {
+                    let Some(since) = since else { return Ok(false) };
+                    let nothing = |reason: ConsumeError| reason.after(Instant::elapsed(&since));
+                    return broadcasts.wait_until_available(Patience::Now).map(|()| false).map_err(nothing);
+                }
                 answer => return answer.map(|_| false),
             }
+            since.get_or_insert_with(Instant::now);
             let end = self.sleep(broadcasts, deadline);
             // Of a scheduler that was killed only the kernel knows, which that wait has asked.
             broadcast = end.map_or_else(|| is_there(broadcasts), Err);
@@ -117,7 +124,8 @@ impl<F: Format> Lane<F> {
 fn is_there<F: Format>(ring: &mut TransportConsumer<F>) -> Result<bool, ConsumeError> {
     match ring.wait_until_available(Patience::Now) {
         Ok(()) => Ok(true),
-        Err(ConsumeError::TimedOut { .. }) => Ok(false),
+        // Also at the held limit, which the wait for the release of the oldest is to end.
+        Err(error) if error.is_timed_out() => Ok(false),
         Err(error) => Err(error),
     }
 }

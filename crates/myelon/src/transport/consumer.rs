@@ -174,9 +174,8 @@ impl<F: Format> TransportConsumer<F> {
     /// way, before the oldest is released. The release of another makes no room.
     ///
     /// # Errors
-    /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, only for [`Patience::Now`]: any other patience
-    /// waits for the release of the oldest as well. If that comes too late it is `Consume(TimedOut)`, although there
-    /// are messages: [`stall_report`](Self::stall_report) says for what was waited.
+    /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, if the oldest is not released within `patience`,
+    /// which waits for that as well; for [`Patience::Now`] at once.
     pub fn next_held(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<HeldMessage<F>>> {
         Ok(self.next(patience)?.map(Message::hold))
     }

@@ -67,7 +67,7 @@ impl TransportError {
         }
     }
 
-    /// Whether the patience was at its end.
+    /// Whether the patience was at its end: of receiving see [`ConsumeError::is_timed_out`].
     pub fn is_timed_out(&self) -> bool {
         match self {
             Self::Consume(error) => error.is_timed_out(),
@@ -93,7 +93,7 @@ impl TransportError {
         }
     }
 
-    /// Whether the oldest message that is held has to be released first, and the call was not to wait.
+    /// Whether the oldest message that is held has to be released first: see [`ConsumeError::is_held_limit`].
     pub fn is_held_limit(&self) -> bool {
         matches!(self, Self::Consume(error) if error.is_held_limit())
     }

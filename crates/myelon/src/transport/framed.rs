@@ -261,7 +261,7 @@ pub(super) fn find<E: FramedTransportFrame>(
             return Ok(Some(found));
         }
         match consumer.wait_until_available(patience) {
-            Err(error) if patience == Patience::Now && error.is_timed_out() => return Ok(None),
+            Err(ConsumeError::TimedOut { .. }) if patience == Patience::Now => return Ok(None),
             waited => waited?,
         }
     }

@@ -100,7 +100,7 @@ impl TypedReceiveError {
         matches!(self, Self::Transport(error) if error.is_closed())
     }
 
-    /// Whether the patience was at its end: there is nothing yet.
+    /// Whether the patience was at its end: see [`ConsumeError::is_timed_out`].
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_timed_out())
     }
@@ -110,7 +110,7 @@ impl TypedReceiveError {
         matches!(self, Self::Transport(error) if error.is_peer_gone())
     }
 
-    /// Whether the oldest message that is held has to be released first, and the call was not to wait.
+    /// Whether the oldest message that is held has to be released first: see [`ConsumeError::is_held_limit`].
     pub fn is_held_limit(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_held_limit())
     }

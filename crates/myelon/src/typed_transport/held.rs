@@ -7,10 +7,9 @@ use super::message::{Elsewhere, Reading};
 use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec, decode_as};
 use crate::transport::{Format, HeldMessage, Records};
 use disruptor_mp::Release;
-use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A message of type `T` for as long as it is wanted, in whatever thread or task: its bytes and what came with them by
 /// `Deref`, and their meaning by [`get`](Self::get) and [`decode`](Self::decode). [`release`](Self::release)
@@ -55,14 +54,15 @@ pub struct HeldTyped<T: Codec, F: Format = Records> {
     message: HeldMessage<F>,
     older: Option<OlderVersion<T>>,
     elsewhere: Arc<Elsewhere>,
-    /// Looked at several times, it still counts once.
-    is_counted: Cell<bool>,
+    /// Looked at several times, in several threads, it still counts once.
+    is_counted: OnceLock<()>,
 }
 
 impl<T: Codec, F: Format> HeldTyped<T, F> {
     pub(super) fn new(message: HeldMessage<F>, reading: &Reading<T>, is_counted: bool) -> Self {
         let (older, elsewhere) = (reading.older.clone(), Arc::clone(&reading.elsewhere));
-        Self { message, older, elsewhere, is_counted: Cell::new(is_counted) }
+        let is_counted = if is_counted { OnceLock::from(()) } else { OnceLock::new() };
+        Self { message, older, elsewhere, is_counted }
     }
 
     /// The message as a value: see [`TypedMessage::decode`](super::TypedMessage::decode).
@@ -95,7 +95,7 @@ impl<T: Codec, F: Format> HeldTyped<T, F> {
     }
 
     fn count(&self, is_readable: bool) {
-        if !self.is_counted.replace(true) {
+        if self.is_counted.set(()).is_ok() {
             self.elsewhere.count(is_readable);
         }
     }

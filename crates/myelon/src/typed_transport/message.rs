@@ -238,7 +238,8 @@ impl<T: Codec> Reading<T> {
 pub(crate) struct Tally {
     decoded: CounterHandle,
     undecodable: CounterHandle,
-    undecodable_here: Cell<u64>,
+    /// Shared, so that a message that is lent can go to another thread, with the task that has it.
+    undecodable_here: Mutex<u64>,
 }
 
 impl Tally {
@@ -247,7 +248,7 @@ impl Tally {
         Self {
             decoded: consumer.counter(ids::CODEC_DECODE_TOTAL),
             undecodable: consumer.counter(ids::CODEC_UNDECODABLE_COUNT),
-            undecodable_here: Cell::new(before),
+            undecodable_here: Mutex::new(before),
         }
     }
 
@@ -257,17 +258,22 @@ impl Tally {
             self.decoded.inc();
         } else {
             self.undecodable.inc();
-            self.undecodable_here.set(self.undecodable_here.get() + 1);
+            self.add_undecodable(1);
         }
     }
 
     fn add(&self, readable: u64, others: u64) {
         self.decoded.add(readable);
         self.undecodable.add(others);
-        self.undecodable_here.set(self.undecodable_here.get() + others);
+        self.add_undecodable(others);
+    }
+
+    #[cold]
+    fn add_undecodable(&self, count: u64) {
+        *self.undecodable_here.lock().unwrap_or_else(PoisonError::into_inner) += count;
     }
 
     pub(crate) fn undecodable(&self) -> u64 {
-        self.undecodable_here.get()
+        *self.undecodable_here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::stage::{awaited, in_either_runtime};
 use futures_core::Stream;
-use myelon::asynchronous::AsyncMessages;
+use myelon::asynchronous::{AsyncConsumer, AsyncMessages};
 use myelon::transport::{AlignedFixedFrame, Format, FramedTransportConsumer, Records};
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -162,6 +162,66 @@ fn a_loop_over_messages_sees_each_once_and_ends_where_the_sender_closes() {
             assert_eq!(consumer.get_ref().current_sequence(), 0, "the second is held");
             kept.pop().unwrap().release();
             assert_eq!(consumer.get_ref().current_sequence(), 2);
+        });
+    });
+}
+
+#[test]
+fn at_the_bound_a_call_that_does_not_wait_says_so_and_one_that_is_awaited_waits() {
+    in_either_runtime("a consumer at the bound", |runtime| {
+        let (mut producer, mut consumer) = awaited::<Records>(runtime, 1 << 16);
+        runtime.block_on(async {
+            let mut held = vec![];
+            for kind in 0..BOUND {
+                producer.publish(&[kind], kind).await.unwrap();
+                held.push(consumer.next_held().await.unwrap());
+            }
+            producer.publish(b"one more", BOUND).await.unwrap();
+            assert!(has_to_wait(pin!(consumer.next())).await);
+            assert!(has_to_wait(pin!(consumer.ready())).await);
+            let error = consumer.try_next().map(drop).unwrap_err();
+            assert!(error.is_held_limit() && error.to_string().contains("(it holds 64). Release"), "{error}");
+            let oldest = held.remove(0);
+            let releasing = std::thread::spawn(move || oldest.release());
+            assert_eq!(consumer.next().await.unwrap().kind(), BOUND);
+            releasing.join().unwrap();
+        });
+    });
+}
+
+#[cfg(feature = "bincode")]
+#[myelon::message]
+struct Tick(u64);
+
+#[cfg(feature = "bincode")]
+#[test]
+fn a_spawned_task_keeps_a_typed_message_over_an_await_and_sends_a_held_one_away() {
+    use myelon::typed_transport::{TypedConsumer, TypedProducer};
+    type Failure = Box<dyn std::error::Error + Send + Sync>;
+    in_either_runtime("a spawned task", |runtime| {
+        let place = myelon::Place::heap();
+        let mut producer = TypedProducer::<Tick>::create_default(&place).unwrap();
+        runtime.block_on(async {
+            let mut consumer = AsyncConsumer::new(TypedConsumer::<Tick>::join(&place, "worker").unwrap()).unwrap();
+            for number in 0..4 {
+                producer.publish(&Tick(number), 0).unwrap();
+            }
+            drop(producer);
+            let (away, arrived) = std::sync::mpsc::channel();
+            let reading = tokio::spawn(async move {
+                let mut sum = 0;
+                away.send(consumer.next_held().await?)?;
+                while let Some(message) = consumer.next_or_end().await? {
+                    sum += message.decode()?.0;
+                    tokio::task::yield_now().await;
+                    drop(message);
+                }
+                Ok::<_, Failure>(sum)
+            });
+            assert_eq!(reading.await.unwrap().unwrap(), 1 + 2 + 3);
+            let held = arrived.recv().unwrap();
+            assert_eq!(held.decode().unwrap().0, 0);
+            held.release();
         });
     });
 }

@@ -1,6 +1,7 @@
 //! Messages that are held, in every format: taken in order, released in any order, from any thread.
 
 use crate::stage::{Subject, in_every_format, pair, payload};
+use myelon::HELD_MAX;
 use myelon::liveness::WaitingFor;
 use myelon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -153,4 +154,49 @@ fn at_the_bound_handlers_and_loops_that_do_not_wait_say_so() {
     assert!(report.to_string().contains(says), "{report}");
     oldest.release();
     assert_eq!(consumer.process_available(|_| ()).unwrap(), 6);
+}
+
+/// A consumer that holds as much as it can, with what it holds, and a message that it is not handed.
+fn at_the_limit<F: Subject>(
+    place: &Place,
+) -> (FramedTransportProducer<F>, FramedTransportConsumer<F>, Vec<HeldMessage<F>>) {
+    let builder = || TransportBuilder::<F>::new(place, F::DEPTH * 64);
+    let mut producer = builder().build_producer().unwrap();
+    let mut consumer = builder().with_consumer_id("w").build_consumer().unwrap();
+    let held = (0..HELD_MAX).map(|number| {
+        producer.publish(&payload(20, number), 0).unwrap();
+        consumer.next_held(Patience::Now).unwrap().unwrap()
+    });
+    let held = held.collect();
+    producer.publish(b"one more", 0).unwrap();
+    (producer, consumer, held)
+}
+
+fn says_the_limit_on_every_call<F: Subject>(place: Place) {
+    let (_producer, mut consumer, held) = at_the_limit::<F>(&place);
+    let short = Duration::from_millis(5);
+    let answers = [
+        consumer.next(short).map(drop),
+        consumer.next_or_end(short).map(drop),
+        consumer.next_held(short).map(drop),
+        consumer.receive_owned(short).map(drop),
+        consumer.receive_owned_or_end(short).map(drop),
+        consumer.wait_until_available(short).map_err(TransportError::from),
+    ];
+    for answer in answers {
+        let Err(TransportError::Consume(ConsumeError::HeldLimit { held, oldest: 0, waited, .. })) = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(held == HELD_MAX && !waited.is_zero(), "{answer:?}");
+        assert!(answer.is_err_and(|error| error.is_held_limit() && error.is_timed_out()));
+    }
+    let now = [consumer.next(Patience::Now).map(drop), consumer.next_or_end(Patience::Now).map(drop)];
+    assert!(now.iter().all(|answer| answer.as_ref().is_err_and(TransportError::is_held_limit)), "{now:?}");
+    held.into_iter().for_each(HeldMessage::release);
+    assert_eq!(&consumer.next(Patience::Now).unwrap().unwrap()[..], b"one more");
+}
+
+#[test]
+fn a_wait_that_ends_at_the_held_limit_says_so_on_every_call() {
+    in_every_format!(says_the_limit_on_every_call);
 }

@@ -1,10 +1,11 @@
 //! Typed messages that are held: read, decoded and released in other threads.
 
 use crate::stage::{BYTES, Frame, Guards, Stream};
-use myelon::Patience;
 use myelon::counters::ids;
-use myelon::transport::{Format, Records};
-use myelon::typed_transport::{HeldTyped, TypedConsumer, TypedProducer};
+use myelon::transport::{Format, Records, TransportError};
+use myelon::typed_transport::{HeldTyped, TypedConsumer, TypedProducer, TypedReceiveError};
+use myelon::{ConsumeError, HELD_MAX, Patience};
+use std::time::Duration;
 
 #[myelon::message]
 #[derive(Debug, PartialEq)]
@@ -73,4 +74,59 @@ fn a_for_loop_over_three_messages_sees_each_once() {
     assert_eq!(seen, [0, 1, 2]);
     drop(consumer);
     guards.names.assert_nothing_left();
+}
+
+fn says_the_limit_on_every_call<F: Format>(stream: Stream<Tick, F>) {
+    let Stream { guards: _guards, mut producer, mut consumer } = stream;
+    let mut held = vec![];
+    for number in 0..HELD_MAX {
+        // A type of a few bytes.
+        producer.publish(&tick(0), number as u8).unwrap();
+        held.push(consumer.next_held(Patience::Now).unwrap().unwrap());
+    }
+    let short = Duration::from_millis(5);
+    let answers = [
+        consumer.next(short).map(drop),
+        consumer.next_or_end(short).map(drop),
+        consumer.next_held(short).map(drop),
+        consumer.receive_owned(short).map(drop),
+        consumer.receive_owned_or_end(short).map(drop),
+        consumer.next_raw(short).map(drop).map_err(TypedReceiveError::from),
+    ];
+    for answer in answers {
+        assert!(answer.as_ref().is_err_and(|error| error.is_held_limit() && error.is_timed_out()), "{answer:?}");
+        let Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::HeldLimit { waited, .. }))) = answer
+        else {
+            panic!("{answer:?}")
+        };
+        assert!(!waited.is_zero());
+    }
+    assert!(consumer.next(Patience::Now).map(drop).is_err_and(|error| error.is_held_limit()));
+    held.into_iter().for_each(HeldTyped::release);
+    assert!(consumer.next(Patience::Now).unwrap().is_none());
+}
+
+#[test]
+fn a_wait_that_ends_at_the_held_limit_says_so_on_every_call() {
+    says_the_limit_on_every_call(Stream::<Tick, Records>::of_depth(BYTES));
+    says_the_limit_on_every_call(Stream::<Tick, Frame>::of_depth(128));
+}
+
+#[test]
+fn a_held_message_goes_through_channels_and_is_read_by_several_threads_at_once() {
+    fn goes_anywhere<T: Send + Sync + 'static>() {}
+    goes_anywhere::<HeldTyped<Tick>>();
+    let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Tick, Records>::of_depth(BYTES);
+    producer.publish(&tick(3), 0).unwrap();
+    let message = consumer.next_held(Patience::Now).unwrap().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(message.decode().unwrap(), tick(3)));
+        }
+    });
+    message.release();
+    assert!(consumer.next_held(Patience::Now).unwrap().is_none());
+    let counters = producer.ring_counters().snapshot();
+    let decoded = counters.iter().filter(|count| count.id == ids::CODEC_DECODE_TOTAL).map(|count| count.value);
+    assert_eq!(decoded.sum::<u64>(), 1, "looked at several times, it counts once");
 }

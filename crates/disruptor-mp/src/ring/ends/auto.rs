@@ -124,7 +124,8 @@ impl AutoConsumer {
                 }
                 match consumer.wait_until_available(Some(Instant::now() + STOP_LATENCY)) {
                     // What is damaged was stepped over and counted; the ring goes on after it.
-                    Ok(()) | Err(ConsumeError::TimedOut { .. } | ConsumeError::Damaged { .. }) => {}
+                    Ok(()) | Err(ConsumeError::Damaged { .. }) => {}
+                    Err(error) if error.is_timed_out() => {}
                     // No end: nothing was concluded, and events that are published can be read all the same. The answer
                     // came at once, so the pause is made here.
                     Err(ConsumeError::Os { .. }) => std::thread::sleep(STOP_LATENCY),

@@ -212,8 +212,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// the oldest is released. The release of another makes no room.
     ///
     /// # Errors
-    /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` only for
-    /// [`Patience::Now`]: any other patience waits for the release of the oldest as well.
+    /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` if the oldest is not
+    /// released within `patience`, which waits for that as well; for [`Patience::Now`] at once.
     pub fn next_held(&mut self, patience: impl Into<Patience>) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
         Ok(self.next(patience)?.map(Lease::hold))
     }

@@ -103,7 +103,9 @@ impl<S: Carries> ConsumerBase<S> {
             (None, WaitEnd::Ready) => Ok(()),
             // A wait that is short has not looked at anything but the next event.
             (None, WaitEnd::TimedOut) => {
-                Err(self.side.step_over_damage(false).unwrap_or(ConsumeError::TimedOut { waited: begin.elapsed() }))
+                let waited = begin.elapsed();
+                let reason = self.side.step_over_damage(false).or_else(|| self.side.held_limit(waited));
+                Err(reason.unwrap_or(ConsumeError::TimedOut { waited }))
             }
             (None, WaitEnd::Reason(reason)) => Err(reason),
         }

@@ -13,7 +13,7 @@ use crate::ring::memory::layout::Carries;
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::Form;
-use crate::ring::protocol::held::{HELD_EVENTS_MAX, Held};
+use crate::ring::protocol::held::{Bound, HELD_EVENTS_MAX, Held};
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::reader::{Bookmark, Reader};
 use crate::segment::Segment;
@@ -525,6 +525,17 @@ impl<S: Carries> ConsumerSide<S> {
             }
         };
         keeper.holding(&mut state, ticket, (begin, end), bytes)
+    }
+
+    /// Why nothing newer is handed out, if that is what is held, to a call that has waited for `waited`.
+    #[cold]
+    pub(super) fn held_limit(&self, waited: Duration) -> Option<ConsumeError> {
+        if !self.is_full() {
+            return None;
+        }
+        let Bound { held, oldest, since_ns } = self.keeper.lock().held.bound()?;
+        let oldest_for = Duration::from_nanos(now_ns().saturating_sub(since_ns));
+        Some(ConsumeError::HeldLimit { held, oldest, oldest_for, waited })
     }
 
     /// Whether there may be something to read that cannot be taken before the oldest message is released.

@@ -10,7 +10,6 @@ use crate::ring::membership::PRODUCER_BYTE;
 use crate::ring::memory::layout::Carries;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::Form;
-use crate::ring::protocol::held::HELD_MAX;
 use crate::ring::protocol::memory::Memory;
 use crate::segment::Fate;
 use std::time::Duration;
@@ -20,8 +19,8 @@ impl<S: Carries> ConsumerSide<S> {
     /// damage only where a word is no word, so that a look at an empty ring leaves the cursor's line alone.
     #[inline]
     pub(super) fn why_nothing(&mut self) -> Option<ConsumeError> {
-        if self.is_full() {
-            return Some(ConsumeError::HeldLimit { held: HELD_MAX });
+        if let Some(limit) = self.held_limit(Duration::ZERO) {
+            return Some(limit);
         }
         let is_silent = <S::Form as Form>::is_silent(self.core.memory(), self.core.next()) && self.core.is_believed();
         let damage = if is_silent { None } else { self.step_over_damage(false) };

@@ -3,7 +3,10 @@
 //! **Lives here:** the errors of the running ring; those of building one are in `crate::error`. **Builds on:**
 //! `liveness` for reports.
 
+use crate::Sequence;
 use crate::liveness::{Ending, RequiredConsumerError, StallReport, went};
+use crate::ring::protocol::held::HELD_MAX;
+use std::fmt;
 use std::time::Duration;
 
 /// The ring is full: the slowest consumer has not yet released the slot. Nothing of the closure has run.
@@ -147,8 +150,7 @@ impl NoRoom {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsumeError {
-    /// The deadline passed. The consumer's `stall_report` says what the producer is doing, or that the release of the
-    /// oldest message that the consumer holds was waited for.
+    /// The deadline passed. The consumer's `stall_report` says what the producer is doing.
     #[error("no event was handed out within {waited:?}")]
     TimedOut {
         /// How long this call waited.
@@ -186,15 +188,23 @@ pub enum ConsumeError {
         report: Box<StallReport>,
     },
     /// The consumer is handed no more than [`HELD_MAX`](crate::HELD_MAX) messages from the oldest that it still holds
-    /// on. Release that one, no other makes room; or wait for that, with another patience than
-    /// [`Now`](crate::Patience::Now).
+    /// on, and that one was not released in time: at once for [`Now`](crate::Patience::Now), until the deadline for
+    /// any other patience, which waits for the release as well. Release that one, no other makes room.
     #[error(
-        "the consumer still holds the oldest of the last {held} messages, and is handed no newer one before that one \
-         is released: release the oldest first"
+        "no newer message is handed out before message {oldest} is released, which has been held for {oldest_for:?}: \
+         a consumer is handed no more than {HELD_MAX} from the oldest that it holds on (it holds {held}{}). Release the \
+         oldest first",
+        Waited(*waited)
     )]
     HeldLimit {
-        /// How many: [`HELD_MAX`](crate::HELD_MAX).
+        /// How many messages are held: handed out, and not released. At most [`HELD_MAX`](crate::HELD_MAX).
         held: usize,
+        /// The sequence of the oldest of them; of a message in several frames that of the first.
+        oldest: Sequence,
+        /// For how long that one has been held.
+        oldest_for: Duration,
+        /// How long this call waited for its release; zero if it was not to wait.
+        waited: Duration,
     },
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
     #[error("this handle belongs to the parent process")]
@@ -207,9 +217,11 @@ impl ConsumeError {
         matches!(self, Self::Closed)
     }
 
-    /// Whether the patience was at its end: there is nothing yet.
+    /// Whether the patience was at its end, and the same call may have something later: there is nothing yet, or the
+    /// oldest message that is held was not released in time, which [`is_held_limit`](Self::is_held_limit) tells apart.
+    /// A loop that goes on after this makes no headway at the held limit if it is the loop itself that holds.
     pub fn is_timed_out(&self) -> bool {
-        matches!(self, Self::TimedOut { .. })
+        matches!(self, Self::TimedOut { .. } | Self::HeldLimit { .. })
     }
 
     /// Whether the producer has gone without closing the ring. Another one may take the ring over.
@@ -217,15 +229,35 @@ impl ConsumeError {
         matches!(self, Self::ProducerDied { .. })
     }
 
-    /// Whether the oldest message that is held has to be released first, and the call was not to wait.
+    /// Whether the oldest message that is held has to be released first, and was not before the patience was at its
+    /// end.
     pub fn is_held_limit(&self) -> bool {
         matches!(self, Self::HeldLimit { .. })
+    }
+
+    /// The same, said by a call that has waited for so long in several waits. For the layers above.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn after(mut self, whole: Duration) -> Self {
+        if let Self::TimedOut { waited } | Self::HeldLimit { waited, .. } = &mut self {
+            *waited = whole;
+        }
+        self
     }
 
     /// Whether nothing will come any more from the producer that there was, in good order or not. What says something
     /// of one event, or that nothing is known, is no end.
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Closed | Self::Replaced | Self::ProducerDied { .. } | Self::Forked)
+    }
+}
+
+/// How long a call has waited, at the end of a clause.
+struct Waited(Duration);
+
+impl fmt::Display for Waited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() { Ok(()) } else { write!(f, ", and this call waited {:?}", self.0) }
     }
 }
 

@@ -141,6 +141,9 @@ pub(super) trait Waitable {
     /// Why there will be nothing, after a look has found nothing, if the ring or the kernel says so.
     fn end_of_wait(&mut self, waited: Duration) -> Option<ConsumeError>;
 
+    /// Why nothing is handed out, if that is because of what the consumer holds.
+    fn held_limit(&self, waited: Duration) -> Option<ConsumeError>;
+
     /// Whether the ring says that it has ended. Costs nothing.
     fn is_ended(&self) -> bool;
 
@@ -166,7 +169,8 @@ pub(super) trait Waitable {
 impl<C: HasConsumer> Waitable for C {
     fn look(&mut self) -> Option<Result<(), ConsumeError>> {
         match self.wait_for_next(Patience::Now) {
-            Err(ConsumeError::TimedOut { .. }) => None,
+            // At the held limit there is nothing yet, either: the bell is rung when the oldest is released.
+            Err(error) if error.is_timed_out() => None,
             answer => Some(answer),
         }
     }
@@ -175,6 +179,10 @@ impl<C: HasConsumer> Waitable for C {
         let side = &mut self.base_mut().0.side;
         side.is_made_by_panic &= std::thread::panicking();
         side.end_of_ring(waited)
+    }
+
+    fn held_limit(&self, waited: Duration) -> Option<ConsumeError> {
+        self.base().side.held_limit(waited)
     }
 
     fn is_ended(&self) -> bool {
@@ -218,7 +226,10 @@ impl Select {
     }
 
     /// Waits as long as `patience` says until at least one of `consumers` has something to read, or has come to the end
-    /// of its ring, and says which. Empty when the patience is at its end; and if there are no consumers, at once.
+    /// of its ring, and says which. Empty when the patience is at its end; and if there are no consumers, at once. A
+    /// consumer that is handed nothing before it releases the oldest message that it holds is waited for like one that
+    /// has nothing to read; when the patience is at its end, it is named with
+    /// [`HeldLimit`](ConsumeError::HeldLimit).
     ///
     /// Nothing is taken: a consumer from which not everything was read is named again by the next call. One call of
     /// `next` or `process_available` for each that is ready is enough. A loop of `next` must be ready for the end of
@@ -246,6 +257,10 @@ impl Select {
                 let waiter = self.waiter.insert(waiter.unwrap_or_else(|| Waiter::new(strategy)));
                 waiter.wait(&mut wait, patience.deadline());
             }
+        }
+        if wait.found.is_empty() {
+            let waited = if patience == Patience::Now { Duration::ZERO } else { wait.since.elapsed() };
+            wait.note(|consumer| consumer.held_limit(waited).map(Err));
         }
         let found = wait.found;
         if let Some(first) = found.first() {

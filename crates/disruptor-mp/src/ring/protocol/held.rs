@@ -65,6 +65,17 @@ enum Standing {
     Doubted,
 }
 
+/// What is held at the bound.
+#[cfg(not(loom))]
+pub(crate) struct Bound {
+    /// How many messages are held: taken, and not released.
+    pub(crate) held: usize,
+    /// What users call the oldest of them.
+    pub(crate) oldest: i64,
+    /// When that one was taken, by the clock of the caller.
+    pub(crate) since_ns: u64,
+}
+
 /// The messages of one consumer between its gate and what it reads next.
 pub(crate) struct Held<M: Memory> {
     memory: M,
@@ -108,6 +119,17 @@ impl<M: Memory> Held<M> {
     /// Whether no newer message can be taken before the oldest is released. One alone needs no word.
     pub(crate) fn is_full(&self) -> bool {
         !self.queue.is_empty() && self.queue.len() + self.ahead.len() >= HELD_MAX
+    }
+
+    /// What is held, if that is why no newer message can be taken.
+    #[cfg(not(loom))]
+    pub(crate) fn bound(&self) -> Option<Bound> {
+        let oldest = self.queue.front().filter(|_| self.is_full())?;
+        Some(Bound {
+            held: self.queue.iter().filter(|message| message.standing != Standing::Released).count(),
+            oldest: M::Form::number(oldest.expected, oldest.begin),
+            since_ns: oldest.since_ns,
+        })
     }
 
     /// What the predecessor released comes to that number of events.

@@ -2,13 +2,13 @@
 
 use super::actors::{by_hand, command, scheduler, workers};
 use super::stage::{Stage, in_one_process, round, said, soon};
-use myelon::Patience;
 use myelon::liveness::RefusalCause;
 use myelon::topology::{
-    Arrival, Change, LaunchError, MissingState, SchedulerEnd, Topology, UrgentError, Whom, WorkerEnd, WorkerJoinError,
-    Workers,
+    Arrival, Change, LaunchError, MissingState, Outcome, SchedulerEnd, Topology, UrgentError, Whom, WorkerEnd,
+    WorkerJoinError, Workers,
 };
-use myelon::transport::Records;
+use myelon::transport::{HeldMessage, Records, TransportError};
+use myelon::{ConsumeError, HELD_MAX, Patience};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -310,4 +310,71 @@ fn a_worker_that_waits_at_two_lanes_sleeps() {
         hand.kill_and_reap();
     }
     stage.collect();
+}
+
+/// Broadcasts as many steps as a worker can hold, and one more, and lets it hold them.
+fn at_the_held_limit(scheduler: &mut SchedulerEnd, worker: &mut WorkerEnd) -> Vec<HeldMessage> {
+    for _ in 0..=HELD_MAX {
+        scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
+    }
+    let (mut broadcasts, _) = worker.rings();
+    (0..HELD_MAX).map(|_| broadcasts.next_held(Patience::Now).unwrap().unwrap()).collect()
+}
+
+#[test]
+fn a_worker_at_the_held_limit_is_told_so_with_and_without_an_urgent_lane_and_waits_for_the_release() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a worker at the held limit");
+    for has_lane in [false, true] {
+        let stage = Stage::new(1);
+        let topology = if has_lane { stage.topology.clone().with_urgent_lane() } else { stage.topology.clone() };
+        let (mut scheduler, mut workers) = in_one_process(&topology);
+        let worker = &mut workers[0];
+        let mut held = at_the_held_limit(&mut scheduler, worker);
+        let short = Duration::from_millis(5);
+        for answer in [worker.next(short).map(drop), worker.next_or_end(short).map(drop)] {
+            let error = *answer.unwrap_err().source;
+            let TransportError::Consume(ConsumeError::HeldLimit { held: HELD_MAX, waited, .. }) = error else {
+                panic!("{error:?}")
+            };
+            assert!(!waited.is_zero());
+        }
+        assert!(worker.next(Patience::Now).map(drop).is_err_and(|error| error.is_held_limit()));
+        if has_lane {
+            // What is urgent comes through all the same.
+            scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap();
+            assert!(worker.next(Patience::Endless).unwrap().unwrap().is_urgent());
+        }
+        let oldest = held.remove(0);
+        let releasing = std::thread::spawn(move || oldest.release());
+        let step = worker.next(soon()).unwrap().unwrap().step();
+        assert_eq!(step, HELD_MAX as i64);
+        releasing.join().unwrap();
+        held.into_iter().for_each(HeldMessage::release);
+    }
+}
+
+#[test]
+fn a_gather_of_a_worker_whose_answers_are_held_up_to_the_limit_says_so() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a scheduler at the held limit");
+    let stage = Stage::new(1);
+    let (mut scheduler, mut workers) = in_one_process(&stage.topology);
+    let step = scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
+    let mut held = vec![];
+    for _ in 0..HELD_MAX {
+        workers[0].answer(step, b"done", 1, Patience::Now).unwrap();
+        held.push(scheduler.receive(0, soon()).unwrap().hold());
+    }
+    workers[0].answer(step, b"more", 1, Patience::Now).unwrap();
+    let short = Duration::from_millis(5);
+    for whom in [Whom::All, Whom::Any, Whom::Rank(0)] {
+        let outcome = scheduler.gather(whom, short).remove(0).outcome;
+        let Outcome::Unreadable(error) = outcome else { panic!("{outcome:?}") };
+        assert!(error.to_string().starts_with(&format!("{}, rank 0: no newer message", stage.label())), "{error}");
+        let TransportError::Consume(ConsumeError::HeldLimit { waited, .. }) = *error.source else {
+            panic!("{error:?}")
+        };
+        assert!(!waited.is_zero());
+    }
+    held.into_iter().for_each(HeldMessage::release);
+    assert_eq!(said(&scheduler.gather(Whom::All, soon()).remove(0)), "more");
 }
