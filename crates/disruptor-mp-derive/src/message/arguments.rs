@@ -84,6 +84,12 @@ impl Arguments {
         } else if meta.path.is_ident("crate") {
             self.crate_name = crate_name(meta)?;
             Ok(())
+        } else if meta.path.is_ident("bincode") {
+            Err(meta.error("`#[message]` without a codec is bincode's: leave the word out"))
+        } else if meta.path.is_ident("flatbuffers") {
+            Err(meta.error(
+                "flatbuffers writes its types itself, from a schema: `flatbuffers_message!` makes one a message",
+            ))
         } else {
             self.description.parse_one(meta, ON_A_TYPE)
         }

@@ -70,7 +70,8 @@ fn expand_type(arguments: &Arguments, item: TokenStream) -> syn::Result<TokenStr
     }
     let ours = |attribute: &Attribute| attribute.path().is_ident("message");
     for_members(&mut input.data, |attributes| attributes.retain(|attribute| !ours(attribute)));
-    Ok(quote!(#input #(#described)* #codec))
+    // The descriptions first: of a field that has none, and no derives either, their words come before the derives'.
+    Ok(quote!(#(#described)* #input #codec))
 }
 
 /// Calls `change` for the attributes of every field and variant.

@@ -109,8 +109,8 @@ pub enum Rkyv {}
 /// refused by a writer that is newer. A new writer replaces the ring. Readers read the old one to its end and go on in
 /// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. While the old
 /// writer has gone and the new one is not there yet, `next` says `ProducerDied`
-/// ([`is_peer_gone`](crate::typed_transport::TypedReceiveError::is_peer_gone)): call it again. The example `upgrade` is
-/// a program to copy.
+/// ([`is_peer_gone`](crate::typed_transport::TypedReceiveError::is_peer_gone)), at once: call it again after a pause. The
+/// example `upgrade` is a program to copy.
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
 ///   It may stand anywhere. The numbers only say what came first.
 /// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Its schema must have the name that
@@ -170,11 +170,15 @@ pub enum Rkyv {}
 /// one.
 ///
 /// # What is refused, at compile time
-/// - A field of a type that has no schema: see the options above.
+/// - A field of a type that has no schema: see the options above. If it has no derives either, serde says so
+///   beside it, once for each trait and several times for each field, in its own words (`the trait bound Inner:
+///   serde::Serialize is not satisfied`): all of that goes with the attribute on `Inner`.
 /// - Attributes of serde whose bytes bincode cannot read back (`flatten`, `tag`, `untagged`, `skip_serializing_if`,
 ///   `skip` of a variant and others), those that make the bytes another type's without `as` or `opaque` (`with`,
 ///   `from`, `into`), and those that are not known.
 /// - `cfg` on fields and variants, lifetimes, unions.
+/// - A codec whose feature is off: the feature is named. The compiler says as well that it finds no `myelon::serde`, or
+///   no attribute `serde` or `rkyv`: that goes with the feature.
 ///
 /// # Panics
 /// A type whose schema is longer than [`MESSAGE_SCHEMA_BYTES_MAX`](crate::schema::MESSAGE_SCHEMA_BYTES_MAX) panics when

@@ -10,11 +10,10 @@
 
 use super::error::Cause;
 use super::guard::{Limits, TrailingBytes};
+use super::serde_message::{CanDeserialize, CanSerialize};
 use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
 use bincode::error::{DecodeError, EncodeError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// The codec's name.
 pub const CODEC: &str = "bincode";
@@ -27,7 +26,7 @@ const FORM: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::lega
 ///
 /// # Errors
 /// As [`Codec::encode`](super::Codec::encode).
-pub fn encode<T: Serialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
+pub fn encode<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
     let mut claimed = ClaimedBytes::new(into);
     let said = bincode::serde::encode_into_writer(message, &mut claimed, FORM);
     claimed.finish(CODEC, said.map_err(Unencodable))
@@ -54,7 +53,7 @@ impl From<Unencodable> for Cause {
 /// As [`Codec::decode`](super::Codec::decode).
 // Part of the one function in which a stream decodes: see `Reading::decode`.
 #[inline(always)]
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
+pub fn decode<T: CanDeserialize>(bytes: &[u8]) -> CodecResult<T> {
     let limits = Limits::for_message(bytes.len());
     let (message, used_bytes) = bincode::serde::seed_decode_from_slice(limits.seed(), bytes, FORM)
         .map_err(|cause| CodecError::decode(CODEC, bytes, said(cause)))?;

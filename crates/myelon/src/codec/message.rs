@@ -45,6 +45,13 @@ use super::{CodecError, CodecResult, EncodeShort, OlderVersion, TypeTag};
 /// ```
 ///
 /// Source: RFC 0008, "Protocol".
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no message, so it has no stream",
+    label = "is no `Codec`",
+    note = "write `#[myelon::message]` on a type of your own: it adds the derives, and says what the type is made of",
+    note = "a type whose traits are written by hand is made one by `myelon::bincode_message!({Self})`, or by the macro of \
+            another codec; one of another crate is put into a struct of your own"
+)]
 pub trait Codec: Sized {
     /// The codec's name, for errors and tags.
     const CODEC: &'static str;
@@ -89,6 +96,11 @@ pub trait Codec: Sized {
 /// A message that can be read where it lies.
 ///
 /// Source: RFC 0008, "Protocol".
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read where it lies: its codec makes values",
+    label = "is no `ZeroCopyCodec`",
+    note = "take `decode`, which makes a value of any message; or `#[myelon::message(rkyv)]`, which is read in place"
+)]
 pub trait ZeroCopyCodec: Codec {
     /// Bytes of a message begin at a multiple of this, or cannot be read in place: 1 for a codec to which every address is right.
     const ALIGN_BYTES: usize;

@@ -31,6 +31,7 @@ pub mod flatbuf_support;
 #[cfg(any(feature = "bincode", feature = "postcard"))]
 mod guard;
 mod message;
+mod off;
 mod older;
 #[cfg(feature = "postcard")]
 pub mod postcard_support;
@@ -51,6 +52,8 @@ pub use error::{Cause, CodecError, CodecResult, EncodeShort};
 pub use message::{Codec, ZeroCopyCodec};
 pub use older::OlderVersion;
 pub(crate) use older::{decode_as, older_tags, older_version};
+#[cfg(any(feature = "bincode", feature = "postcard"))]
+pub use serde_message::{CanDeserialize, CanSerialize};
 pub use tag::TypeTag;
 
 /// How deeply a message may be nested: the recursion of a decoder ends here, before the stack does.

@@ -8,9 +8,9 @@
 //! [`bincode_message!`](crate::bincode_message) cannot decode.
 
 use super::guard::{Limits, TrailingBytes};
+use super::serde_message::{CanDeserialize, CanSerialize};
 use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
-use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::de::DeserializeSeed;
 
 /// The codec's name.
 pub const CODEC: &str = "postcard";
@@ -19,7 +19,7 @@ pub const CODEC: &str = "postcard";
 ///
 /// # Errors
 /// As [`Codec::encode`](super::Codec::encode).
-pub fn encode<T: Serialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
+pub fn encode<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
     let mut claimed = ClaimedBytes::new(into);
     let said = postcard::serialize_with_flavor(message, &mut claimed);
     claimed.finish(CODEC, said)
@@ -29,7 +29,7 @@ pub fn encode<T: Serialize>(message: &T, into: &mut [u8]) -> Result<usize, Encod
 ///
 /// # Errors
 /// As [`Codec::decode`](super::Codec::decode).
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> CodecResult<T> {
+pub fn decode<T: CanDeserialize>(bytes: &[u8]) -> CodecResult<T> {
     let limits = Limits::for_message(bytes.len());
     let mut reader = postcard::Deserializer::from_bytes(bytes);
     let message = limits.seed().deserialize(&mut reader).map_err(|cause| match limits.exceeded() {

@@ -1,8 +1,38 @@
 //! What makes a type with serde's derives a message of one of the codecs for such types.
 //!
 //! **Lives here:** the macro behind [`bincode_message!`](crate::bincode_message) and
-//! [`postcard_message!`](crate::postcard_message). **Builds on:** the functions `encode` and `decode` of a codec's
-//! module. **May touch it:** those macros.
+//! [`postcard_message!`](crate::postcard_message), and what such a type must have, [`CanSerialize`] and
+//! [`CanDeserialize`]. **Builds on:** the functions `encode` and `decode` of a codec's module. **May touch it:** those
+//! macros, and those functions.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// serde's `Serialize`, under a name of ours: so the compiler says what to do about a type that has none.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be encoded: it does not implement serde's `Serialize`",
+    label = "has no `Serialize`",
+    note = "write `#[myelon::message]` on it in place of this macro; or derive `myelon::serde::Serialize` and \
+            `myelon::serde::Deserialize`, with `#[serde(crate = \"myelon::serde\")]` if serde is no dependency of yours"
+)]
+pub trait CanSerialize: Serialize {}
+
+// With this, the error about a type that is not `Serialize` is the one above.
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> CanSerialize for T {}
+
+/// serde's `Deserialize`, of a type that owns what it has, under a name of ours: see [`CanSerialize`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be decoded: it does not implement serde's `Deserialize`, or borrows from the bytes",
+    label = "has no `Deserialize` of its own",
+    note = "write `#[myelon::message]` on it in place of this macro; or derive `myelon::serde::Serialize` and \
+            `myelon::serde::Deserialize`, with `#[serde(crate = \"myelon::serde\")]` if serde is no dependency of yours",
+    note = "a message owns what it carries: `String` in place of `&str`, `Vec<u8>` in place of `&[u8]`"
+)]
+pub trait CanDeserialize: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> CanDeserialize for T {}
 
 /// `module` is that of the codec; then the type, and its tag, or what `#[message]` writes. No part of the interface.
 #[doc(hidden)]

@@ -29,6 +29,12 @@ use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Se
 /// [`AlignedFixedFrame`](super::AlignedFixedFrame).
 ///
 /// Both ends of a ring have the same format, which the ring's schema checks.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no format of messages in a ring",
+    label = "is no `Format`",
+    note = "the formats are `Records`, `FixedFrame<BYTES>` and `AlignedFixedFrame<BYTES>`",
+    note = "the codec is said by the message's type, as `#[myelon::message(rkyv)]`, and is no parameter of a stream"
+)]
 pub trait Format: Sized + 'static {
     /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a
     /// multiple of 16.

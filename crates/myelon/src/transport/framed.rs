@@ -24,6 +24,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
 
+// With this, the error about a type that is no frame is that about formats.
+#[diagnostic::do_not_recommend]
 impl<E: FramedTransportFrame> Format for E {
     const PAYLOAD_ALIGN: usize = E::SHAPE.payload_align;
     const DEPTH_PER_MESSAGE_MIN: usize = 1;

@@ -43,7 +43,8 @@ use std::time::Duration;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no schema for `{C}`, so it cannot be part of a message",
     label = "is not described for `{C}`",
-    note = "write `#[message(serde)]`, `#[message(rkyv)]` or `#[message(serde, rkyv)]` on a type of your own",
+    note = "write `#[message]` on a type of your own, `#[message(rkyv)]` if it is part of archives, or `#[message(serde, rkyv)]` for \
+            both; what serde or rkyv say of its missing traits goes with that",
     note = "for a type of another crate write `#[message(as = Type)]` on the field, with a type of the same bytes that has a schema, or \
             `#[message(opaque = \"name/1\")]`"
 )]
