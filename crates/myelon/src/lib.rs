@@ -208,7 +208,7 @@
 //!
 //! ```
 //! use myelon::prelude::*;
-//! use std::time::{Duration, Instant};
+//! use std::time::Duration;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let label = format!("crate docs {}", std::process::id());
@@ -223,10 +223,10 @@
 //!
 //! let mut scheduler = topology.launch(Workers::started_elsewhere())?;
 //! scheduler.broadcast(b"a step", 1, Patience::Endless)?;
-//! for answer in scheduler.gather(Whom::All, Instant::now() + Duration::from_secs(20)) {
+//! for answer in scheduler.gather(Whom::All, Duration::from_secs(20)) {
 //!     match answer.outcome {
 //!         Outcome::Message { bytes, .. } => assert_eq!(bytes, b"A STEP"),
-//!         other => panic!("rank {}: {other:?}", answer.rank), // it has died, left, or is late
+//!         other => panic!("rank {} {other}", answer.rank), // it has died, left, or is late
 //!     }
 //! }
 //! scheduler.close();

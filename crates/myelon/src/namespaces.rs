@@ -42,7 +42,7 @@ pub mod prelude {
     };
     pub use disruptor_mp::prelude::*;
     pub use disruptor_mp::{
-        Place, RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerFailureAction,
+        HELD_MAX, Place, RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerFailureAction,
         RequiredConsumerLivenessConfig, StartAt, backend, lock_free, portable_shm_segment_name, shared_memory,
     };
 }

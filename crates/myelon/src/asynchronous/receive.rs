@@ -268,6 +268,50 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_for(context, C::next_held_now)).await
     }
 
+    /// [`next_held`](Self::next_held) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end);
+    /// where there is no `StreamExt` for [`messages`](Self::messages).
+    ///
+    /// ```
+    /// # use myelon::asynchronous::AsyncConsumer;
+    /// # use myelon::prelude::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if !cfg!(target_os = "linux") { return Ok(()); }
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TransportProducer::create_default(&name)?;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// # let mut consumer = AsyncConsumer::new(TransportConsumer::join(&name, "worker-0")?)?;
+    /// # producer.publish(b"a step", 1)?;
+    /// # drop(producer);
+    /// let mut tasks = vec![];
+    /// while let Some(message) = consumer.next_held_or_end().await? {
+    ///     tasks.push(tokio::spawn(async move {
+    ///         println!("{} bytes", message.len());
+    ///         message.release();
+    ///     }));
+    /// }
+    /// for task in tasks {
+    ///     task.await?;
+    /// }
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
+    /// Cancel safe, as [`next_held`](Self::next_held).
+    ///
+    /// # Errors
+    /// As [`next_held`](Self::next_held), but for the end in good order.
+    ///
+    /// # Panics
+    /// As [`ready`](Self::ready).
+    pub async fn next_held_or_end(&mut self) -> Result<Option<C::Held>, C::Error> {
+        match self.next_held().await {
+            Err(error) if C::is_closed(&error) => Ok(None),
+            held => held.map(Some),
+        }
+    }
+
     /// The messages of the ring, each its own, until the sender has closed it: a [`Stream`] whose items are
     /// acknowledged when they are dropped, except by a panic. [`hold`](Taken::hold) makes one that only its `release`
     /// acknowledges: for a message that a task keeps across an await at which it may be cancelled.

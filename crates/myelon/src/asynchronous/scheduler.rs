@@ -176,7 +176,7 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
 ///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(20)).await {
 ///         match answer.outcome {
 ///             Outcome::Message { bytes, .. } => assert_eq!(bytes, b"A STEP"),
-///             other => println!("rank {}: {other:?}", answer.rank), // it has died, left, or is late
+///             other => println!("rank {} {other}", answer.rank), // it has died, left, or is late
 ///         }
 ///     }
 ///     scheduler.close().await;

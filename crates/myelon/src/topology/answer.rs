@@ -3,11 +3,12 @@
 //! **Lives here:** [`Outcome`], [`Answer`], [`Change`], [`Whom`]. **Builds on:** nothing that waits. **May touch it:**
 //! `gather` makes them.
 
-use super::error::TopologyError;
+use super::error::{TopologyError, went};
 use super::refusal::JoinRefusal;
 use super::steps::Version;
 use disruptor_mp::Sequence;
 use disruptor_mp::liveness::Ending;
+use std::fmt;
 use std::process::ExitStatus;
 
 /// Whose answer to wait for.
@@ -63,7 +64,7 @@ pub struct Answer {
 ///             Outcome::Died { pid, status, .. } => println!("process {pid} has died: {status:?}; restart it, or close"),
 ///             Outcome::Rejoined { pid } => println!("process {pid} goes on in its place; ask again"),
 ///             Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)),
-///             other => println!("{other:?}"),
+///             other => println!("rank {} {other}", answer.rank),
 ///         }
 ///     }
 /// }
@@ -172,6 +173,56 @@ impl Answer {
     /// Why there is no message.
     pub(super) fn without_message(rank: usize, outcome: Outcome) -> Self {
         Self { rank, step: None, version: Version::default(), outcome }
+    }
+}
+
+/// The rest of a sentence about the worker: `tp-engine, rank 1` `has died: process 4711, signal: 9 (SIGKILL); ..`
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message { kind, bytes } => write!(f, "has sent {} bytes of kind {kind}", bytes.len()),
+            Self::Died { pid, status, how } => say_death(f, *pid, status.as_ref(), *how),
+            Self::Rejoined { pid } => write!(f, "is process {pid} now, which goes on in its place"),
+            Self::JoinFailed { pid, status, refusal } => say_failure(f, *pid, status.as_ref(), refusal.as_ref()),
+            Self::Left => f.write_str("has left in good order"),
+            Self::Answered => f.write_str("has answered this step before"),
+            Self::TimedOut => f.write_str("lives, and has sent nothing in time"),
+            Self::Unreadable(error) => write!(f, "has sent what cannot be received: {}", error.source),
+        }
+    }
+}
+
+/// As that of [`Outcome`].
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Died { pid, status, how } => say_death(f, *pid, status.as_ref(), *how),
+            Self::Rejoined { pid } => write!(f, "is process {pid} now, which goes on in its place"),
+            Self::JoinFailed { pid, status, refusal } => say_failure(f, *pid, status.as_ref(), refusal.as_ref()),
+            Self::Left => f.write_str("has left in good order"),
+        }
+    }
+}
+
+fn say_death(f: &mut fmt::Formatter<'_>, pid: u32, status: Option<&ExitStatus>, how: Ending) -> fmt::Result {
+    write!(f, "{}: process {pid}", went(how))?;
+    if let Some(status) = status {
+        write!(f, ", {status}")?;
+    }
+    f.write_str("; its place is kept for the process that comes next")
+}
+
+/// Of a process that was to take a worker's place.
+pub(super) fn say_failure(
+    f: &mut fmt::Formatter<'_>,
+    pid: u32,
+    status: Option<&ExitStatus>,
+    refusal: Option<&JoinRefusal>,
+) -> fmt::Result {
+    match (refusal, status) {
+        (Some(refusal), _) => write!(f, "is not there: {}", refusal.told()),
+        (None, Some(status)) => write!(f, "is not there: process {pid} ended before it had joined, {status}"),
+        (None, None) => write!(f, "is not there: process {pid} ended before it had joined, or could not join"),
     }
 }
 

@@ -82,7 +82,7 @@ impl<F: Format> SchedulerEnd<F> {
     ///             Outcome::Message { bytes, .. } => println!("rank {}: {bytes:?}", answer.rank),
     ///             // What it answers later is dropped by the next call, and counted.
     ///             Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)),
-    ///             other => println!("rank {}: {other:?}", answer.rank),
+    ///             other => println!("rank {} {other}", answer.rank),
     ///         }
     ///     }
     ///     Ok(())

@@ -31,7 +31,7 @@
 //!         match answer.outcome {
 //!             Outcome::Message { kind, bytes } => println!("rank {} says {kind}: {bytes:?}", answer.rank),
 //!             Outcome::Died { .. } => drop(scheduler.restart(answer.rank)?),
-//!             other => println!("rank {}: {other:?}", answer.rank),
+//!             other => println!("rank {} {other}", answer.rank),
 //!         }
 //!     }
 //!     Ok(())

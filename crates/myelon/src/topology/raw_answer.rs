@@ -41,7 +41,7 @@ use std::ops::Deref;
 ///     match scheduler.receive_raw(rank, Duration::from_millis(50)) {
 ///         // The bytes, and by what they can be read later.
 ///         Ok(answer) => println!("{} {:?}", answer.tag(), &answer[..]),
-///         Err(why) => println!("rank {rank}: {why:?}"),
+///         Err(why) => println!("rank {rank} {why}"),
 ///     }
 ///     Ok(())
 /// }

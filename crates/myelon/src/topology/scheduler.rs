@@ -108,7 +108,7 @@ impl fmt::Display for Departure {
 ///         Outcome::Message { bytes, .. } => assert_eq!(bytes, b"A STEP"),
 ///         Outcome::Died { pid, .. } => eprintln!("process {pid} has died"), // a spawned one: `scheduler.restart(..)`
 ///         Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)), // it lives, and why it is late
-///         other => println!("rank {}: {other:?}", answer.rank),
+///         other => println!("rank {} {other}", answer.rank),
 ///     }
 /// }
 /// scheduler.close(); // the workers hear that the topology is closed

@@ -3,7 +3,7 @@
 //! **Lives here:** [`SchedulerEnd::wait_for`], [`Arrival`]. **Builds on:** `peer`, and the same looks as `gather`.
 //! **May touch it:** the scheduler's thread.
 
-use super::answer::Change;
+use super::answer::{Change, say_failure};
 use super::gather::left_until;
 use super::peer::Peer;
 use super::refusal::JoinRefusal;
@@ -11,6 +11,7 @@ use super::report::WorkerReport;
 use super::scheduler::{LOOK_INTERVAL, SchedulerEnd};
 use crate::transport::Format;
 use disruptor_mp::Patience;
+use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -42,6 +43,18 @@ pub enum Arrival {
         /// What is known of the worker.
         report: Box<WorkerReport>,
     },
+}
+
+/// The rest of a sentence about the worker, or its report.
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined { pid } => write!(f, "is there: process {pid}"),
+            Self::JoinFailed { pid, status, refusal } => say_failure(f, *pid, status.as_ref(), refusal.as_ref()),
+            Self::Left => f.write_str("has left in good order"),
+            Self::TimedOut { report } => write!(f, "is not there in time: {report}"),
+        }
+    }
 }
 
 impl<F: Format> SchedulerEnd<F> {

@@ -63,7 +63,7 @@ impl<F: Format> Topology<F> {
 /// for answer in scheduler.gather_for(step, Whom::All, Duration::from_secs(20)) {
 ///     match answer.outcome {
 ///         Ok((sum, _kind)) => assert_eq!(sum, Sum(3)),
-///         Err(why) => println!("rank {}: {why:?}", answer.rank), // it has died, left, or is late
+///         Err(why) => println!("rank {} {why}", answer.rank), // it has died, left, or is late
 ///     }
 /// }
 /// scheduler.close();
@@ -268,7 +268,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 ///
 /// # #[message]
 /// # struct Step(Vec<u32>);
@@ -277,11 +277,11 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
 ///
 /// fn total(scheduler: &mut TypedScheduler<Step, Sum>, step: Sequence) -> u64 {
 ///     let mut total = 0;
-///     for answer in scheduler.gather_for(step, Whom::All, Instant::now() + Duration::from_millis(50)) {
+///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_millis(50)) {
 ///         match answer.outcome {
 ///             Ok((Sum(sum), _kind)) => total += sum,
 ///             Err(Outcome::Unreadable(error)) => eprintln!("rank {} has answered no sum: {error}", answer.rank),
-///             Err(why) => eprintln!("rank {} has not answered: {why:?}", answer.rank),
+///             Err(why) => eprintln!("rank {} {why}", answer.rank),
 ///         }
 ///     }
 ///     total

@@ -73,7 +73,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
         answer
     }
 
-    /// The message where it lies, after it was checked.
+    /// The message where it lies, after it was checked. Of a type whose codec makes values there is only
+    /// [`decode`](Self::decode); there `get` is that of the bytes, which asks for an index.
     ///
     /// A codec that needs aligned bytes does not compile with a format whose payloads are not aligned: take
     /// [`Records`] or [`AlignedFixedFrame`](crate::transport::AlignedFixedFrame).

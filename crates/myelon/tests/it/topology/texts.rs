@@ -2,10 +2,10 @@
 
 use super::actors::{by_hand, workers};
 use super::stage::{BROADCAST_BYTES, Stage, in_one_process, panic_of, round, soon};
-use myelon::liveness::{RefusalCause, RequiredConsumerFailureAction};
+use myelon::liveness::{Ending, RefusalCause, RequiredConsumerFailureAction};
 use myelon::topology::{
-    Departure, Invitation, LaunchError, MeetingPlace, RestartError, SchedulerEnd, SchedulerEnding, Topology,
-    UrgentError, Whom, WorkerEnd, WorkerJoinError, Workers,
+    Arrival, Change, Departure, Invitation, LaunchError, MeetingPlace, Outcome, RestartError, SchedulerEnd,
+    SchedulerEnding, Topology, UrgentError, Whom, WorkerEnd, WorkerJoinError, Workers,
 };
 use myelon::transport::{Records, TransportError, TransportProducer};
 use myelon::{Patience, RequiredConsumerAlert, RequiredConsumerError, RequiredConsumerLivenessConfig};
@@ -383,4 +383,28 @@ fn a_worker_by_hand_says_its_name_first() {
         "the broadcast ring at shm:p is that of a scheduler that has gone: the broadcast ring's producer, process 7, has gone"
     );
     assert!(!Path::new("/dev/shm").join(&names(&stage.topology)[0]).exists());
+}
+
+#[test]
+fn what_has_become_of_a_worker_is_the_rest_of_a_sentence() {
+    let killed = std::os::unix::process::ExitStatusExt::from_raw(9);
+    let died = |status| Outcome::Died { pid: 7, status, how: Ending::Killed };
+    let failed = |status| Change::JoinFailed { pid: 7, status, refusal: None };
+    let there = "is not there: process 7 ended before it had joined";
+    for (text, says) in [
+        (died(None).to_string(), "has died: process 7; its place is kept for the process that comes next"),
+        (
+            died(Some(killed)).to_string(),
+            "has died: process 7, signal: 9 (SIGKILL); its place is kept for the process that comes next",
+        ),
+        (Outcome::Rejoined { pid: 7 }.to_string(), "is process 7 now, which goes on in its place"),
+        (Outcome::TimedOut.to_string(), "lives, and has sent nothing in time"),
+        (Outcome::Message { kind: 3, bytes: vec![0; 5] }.to_string(), "has sent 5 bytes of kind 3"),
+        (Change::Left.to_string(), "has left in good order"),
+        (failed(Some(killed)).to_string(), &format!("{there}, signal: 9 (SIGKILL)")),
+        (Outcome::from(failed(None)).to_string(), &format!("{there}, or could not join")),
+        (Arrival::Joined { pid: 7 }.to_string(), "is there: process 7"),
+    ] {
+        assert_eq!(text, says);
+    }
 }
