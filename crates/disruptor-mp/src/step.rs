@@ -35,7 +35,7 @@ steps! {
     // create
     ProducerLocked, SegmentReserved, SegmentWritten, SegmentReady, SegmentNamed,
     // publish; in the middle of a payload is the application, which the kill tests' own `fill` plays
-    StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, WrittenStored, CursorStored, StoredNotWoken, LimitStored,
+    StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, WrittenStored, CursorStored, StoredNotWoken, FencedStored, LimitStored,
     GroupInvalidated, GroupWritten, InsideGroup, GroupStamped,
     SentinelLifted, WriterAnnounced,
     // publish a record

@@ -210,6 +210,7 @@ fn scenarios() -> Vec<Scenario> {
         at(GroupStamped, 6, Publishing(PublishGroups, Exactly(7 * batch))),
         at(StoredNotWoken, 0, Publishing(PublishToSleepers, AtLeast(1))),
         at(StoredNotWoken, 4, Publishing(PublishToSleepers, AtLeast(5))),
+        at(FencedStored, 0, Publishing(PublishToSleepers, AtLeast(1))),
         // The first look at the gates comes when the first lap is over.
         at(LimitStored, 0, Publishing(Publish, Exactly(CAPACITY))),
         at(LimitStored, 3, Publishing(Publish, AtLeast(CAPACITY))),

@@ -1,14 +1,18 @@
 //! How an endpoint makes sure that who parks beside it is not missed.
 //!
-//! **Lives here:** [`Announce`], the two ways to order "I stored" before "is anybody parked?". **Builds on:**
-//! `primitive`. **May touch it:** the endpoint that owns the word stores its mode; everybody who parks reads it.
+//! **Lives here:** [`Announce`], the two ways to order "I stored" before "is anybody parked?", and [`Announcer`], a
+//! waker that changes between them. **Builds on:** `primitive`, `bell`. **May touch it:** the endpoint that owns the word stores its mode; everybody who parks reads it.
 //!
 //! The handshake is Dekker's: the waker stores its news and then looks at the bell; the sleeper announces itself at the
 //! bell and then looks for news. One of the two must see the other, which takes a store-load barrier on both sides. A
 //! full fence in every publish is dear (44 against 340 million a second), so a *registered* waker pays with a compiler
 //! fence only, and the sleeper, who is slow anyway, has the kernel run a barrier on every processor on which a
 //! registered process runs. *Fenced* is the fallback.
+//!
+//! That barrier interrupts the waker's core and takes the sleeper 10 microseconds, more than the sleep itself. So a
+//! producer whose readers sleep fences for a while: the fence is nothing beside the wake that it has just paid for.
 
+use super::bell::Bell;
 use super::primitive::{AtomicU32, Ordering, Site, fence_at};
 
 /// How a waker orders its store before its look at the bell.
@@ -41,6 +45,80 @@ impl Announce {
             #[cfg(loom)]
             Self::Registered => {}
         }
+    }
+}
+
+/// So many announcements after a ring are fenced: together they cost about what the ring did. One in a model.
+const FENCED_COUNT: u32 = if cfg!(loom) { 1 } else { 64 };
+
+/// A waker that fences while there are sleepers, and relies on their barrier while there are none.
+pub(crate) struct Announcer {
+    now: Announce,
+    /// How it announces while nobody sleeps.
+    best: Announce,
+    /// Announcements until it announces in the best way again.
+    fenced_left: u32,
+}
+
+impl Announcer {
+    /// One that says in `word` how it announces. Before its first look at a bell a fence has to follow, unless no sleeper
+    /// has seen the word before.
+    pub(crate) fn new(best: Announce, word: &AtomicU32) -> Self {
+        word.store(best as u32, Ordering::Relaxed);
+        Self { now: best, best, fenced_left: 0 }
+    }
+
+    /// Wakes who sleeps at `bell`, after the caller has stored its news.
+    #[inline(always)]
+    pub(crate) fn wake(&mut self, bell: &Bell, word: &AtomicU32) {
+        match self.now {
+            Announce::Fenced => self.wake_fenced(bell, word),
+            Announce::Registered => {
+                self.now.before_look();
+                if bell.is_awaited() {
+                    self.wake_first(bell, word);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_first(&mut self, bell: &Bell, word: &AtomicU32) {
+        bell.ring();
+        self.fence_from_now_on(word);
+    }
+
+    /// Relaxed: a sleeper that finds this has announced itself after the ring before it, and got our news from that, or
+    /// has announced itself before, and is turned back because the bell has changed. What we store from now on is
+    /// fenced.
+    fn fence_from_now_on(&mut self, word: &AtomicU32) {
+        word.store(Announce::Fenced as u32, Ordering::Relaxed);
+        crate::step!(FencedStored);
+        (self.now, self.fenced_left) = (Announce::Fenced, FENCED_COUNT);
+    }
+
+    #[inline(never)]
+    fn wake_fenced(&mut self, bell: &Bell, word: &AtomicU32) {
+        self.now.before_look();
+        if bell.ring_if_awaited() {
+            self.fenced_left = FENCED_COUNT;
+        } else if self.best == Announce::Registered {
+            self.fenced_left = self.fenced_left.saturating_sub(1);
+            if self.fenced_left == 0 {
+                word.store(Announce::Registered as u32, Ordering::Relaxed);
+                // SeqCst fence, partner in `before_second_look`: a sleeper either finds how we announce from now on, or
+                // had announced itself before our next look at its bell.
+                fence_at(Site::AnnounceFence, Ordering::SeqCst);
+                self.now = Announce::Registered;
+            }
+        }
+    }
+
+    /// As after a ring.
+    #[cfg(loom)]
+    pub(crate) fn begin_fenced(&mut self, word: &AtomicU32) {
+        self.fence_from_now_on(word);
     }
 }
 
@@ -101,5 +179,46 @@ mod membarrier {
 
     pub(super) fn expedite() -> bool {
         false
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A sleeper finds *fenced*, and needs no barrier, if the waker has rung for it before.
+    #[test]
+    fn a_waker_fences_while_there_are_sleepers_and_no_longer() {
+        let (bell, word) = (Bell::new(), AtomicU32::new(7));
+        let is_fenced = |word: &AtomicU32| word.load(Ordering::Relaxed) == Announce::Fenced as u32;
+        let mut announcer = Announcer::new(Announce::Registered, &word);
+        announcer.wake(&bell, &word);
+        assert!(!is_fenced(&word), "no sleeper was there");
+        for _ in 0..3 {
+            for _ in 0..FENCED_COUNT / 2 {
+                bell.announce();
+                announcer.wake(&bell, &word);
+                assert!(is_fenced(&word) && !bell.is_awaited());
+                announcer.wake(&bell, &word);
+                assert!(is_fenced(&word));
+            }
+            // One announcement after the last ring has been made.
+            for _ in 1..FENCED_COUNT {
+                assert!(is_fenced(&word));
+                announcer.wake(&bell, &word);
+            }
+            assert!(!is_fenced(&word));
+        }
+    }
+
+    /// As where the kernel has no barrier for others.
+    #[test]
+    fn a_waker_that_can_only_fence_always_does() {
+        let (bell, word) = (Bell::new(), AtomicU32::new(7));
+        let mut announcer = Announcer::new(Announce::Fenced, &word);
+        for _ in 0..3 * FENCED_COUNT {
+            announcer.wake(&bell, &word);
+            assert_eq!(word.load(Ordering::Relaxed), Announce::Fenced as u32);
+        }
     }
 }

@@ -209,6 +209,7 @@ mutants! {
         several::a_sleeper_at_two_bells_is_woken_by_either => ASLEEP,
     }
     AnnounceFence {
+        park::a_reader_is_woken_by_a_producer_that_stops_fencing => ASLEEP,
         park::producer_does_not_sleep_on_a_consumer_that_has_become_registered => ASLEEP,
     }
     RingRelease {

@@ -151,6 +151,34 @@ pub(super) fn parked_producer_is_woken_by_a_consumer_that_completes_its_join() {
     });
 }
 
+/// The producer fences after a ring, and relies on the sleeper's barrier when no reader slept for a while. A reader that
+/// still finds it fencing sleeps without a barrier.
+#[test]
+pub(super) fn a_reader_is_woken_by_a_producer_that_stops_fencing() {
+    explore(Some(3), 2, || {
+        let (_, mut producer, mut reader) = pair(Announce::Registered);
+        producer.begin_fenced();
+        let reading = spawn(move || {
+            for _ in 0..2 {
+                while !reader.look() {
+                    match reader.prepare_park() {
+                        Some(park) if park.barrier => {
+                            reader.memory().control().readers.0.sleep(park.ticket, Duration::MAX);
+                        }
+                        // A real reader sleeps in slices here.
+                        Some(_) => yield_now(),
+                        None => {}
+                    }
+                }
+                take(&mut reader);
+            }
+        });
+        attempts(2, || try_write(&mut producer));
+        reading.join().unwrap();
+        producer.next()
+    });
+}
+
 /// The entry's last owner announced with a fence; the next one relies on the sleeper's barrier, and the sleeper must
 /// learn of it.
 #[test]

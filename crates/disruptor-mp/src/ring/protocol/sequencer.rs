@@ -7,7 +7,7 @@ use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State, Status};
 use super::form::Form;
 use super::memory::Memory;
 use crate::step;
-use crate::sync::announce::Announce;
+use crate::sync::announce::{Announce, Announcer};
 use crate::sync::bell::Park;
 use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
 
@@ -33,7 +33,7 @@ pub(crate) struct Sequencer<M: Memory> {
     limit: i64,
     /// What the sentinel says. Only a producer stores that word, so it believes what it has stored.
     sentinel: i64,
-    announce: Announce,
+    announcer: Announcer,
     /// Per entry: the last position that could be believed, and the owner whose it was.
     believed: Box<[Believed]>,
     /// Entries that are known to have been used.
@@ -119,7 +119,7 @@ impl<M: Memory> Sequencer<M> {
     /// The first producer of a ring whose words are new.
     pub(crate) fn create(memory: M, announce: Announce) -> Self {
         let control = memory.control();
-        control.gate.announce.store(announce as u32, Ordering::Relaxed);
+        let announcer = Announcer::new(announce, &control.gate.announce);
         // The lower one: a process that has found the ring already may have written over it.
         let gate = control.gate.claim_limit_at_least();
         let sentinel = control.gate.sentinel(memory.capacity(), 0);
@@ -134,7 +134,7 @@ impl<M: Memory> Sequencer<M> {
             watched: 0,
             limit: gate,
             sentinel,
-            announce,
+            announcer,
             believed,
             used: 0,
             arrivals: None,
@@ -162,7 +162,7 @@ impl<M: Memory> Sequencer<M> {
         // end.
         control.gate.closed.store(0, Ordering::Release);
         step!(TakeOverOpened);
-        control.gate.announce.store(announce as u32, Ordering::Relaxed);
+        let announcer = Announcer::new(announce, &control.gate.announce);
         let believed = vec![Believed::default(); memory.table_len()].into();
         let sentinel = control.gate.sentinel(memory.capacity(), next);
         let forged = u64::from(!believed_cursor);
@@ -191,7 +191,7 @@ impl<M: Memory> Sequencer<M> {
             watched: next,
             limit,
             sentinel,
-            announce,
+            announcer,
             believed,
             used: 0,
             arrivals: None,
@@ -312,6 +312,12 @@ impl<M: Memory> Sequencer<M> {
         self.wake_readers();
     }
 
+    /// As one that has just rung its readers' bell.
+    #[cfg(loom)]
+    pub(crate) fn begin_fenced(&mut self) {
+        self.announcer.begin_fenced(&self.memory.control().gate.announce);
+    }
+
     /// Everything before `position` can be read; the cursor and the bell follow with [`publish`](Self::publish).
     #[inline(always)]
     pub(crate) fn move_to(&mut self, position: i64) {
@@ -327,9 +333,9 @@ impl<M: Memory> Sequencer<M> {
     }
 
     #[inline(always)]
-    fn wake_readers(&self) {
-        self.announce.before_look();
-        self.memory.control().readers.0.ring_if_awaited();
+    fn wake_readers(&mut self) {
+        let control = self.memory.control();
+        self.announcer.wake(&control.readers.0, &control.gate.announce);
     }
 
     /// Says that nothing more will be published, in good order ([`CLOSED`](super::control::CLOSED)) or not
