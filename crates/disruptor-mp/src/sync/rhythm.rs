@@ -169,30 +169,29 @@ impl Rhythm {
 
     fn span(&self, samples: &[Sample], held: std::ops::Range<usize>, after: u64, budget_ns: u64) -> Option<Span> {
         let (low, high) = (samples[held.start], samples[held.end - 1]);
-        let lead = ns(self.lateness.high());
+        let (lead, typical) = (ns(self.lateness.high()), ns(self.lateness.typical()));
         // The next one may lie a little outside of what few samples span.
         let margin = (high - low) / 6;
-        let mut from = low.saturating_sub(margin + lead);
         let until = high + margin + lead;
-        let mut is_awake_at = from + ns(self.lateness.typical());
-        let mut nap_ns = ns(NAP_COST);
-        if from < after + ns(NAP_MIN) {
-            (from, is_awake_at, nap_ns) = (after, after, 0);
-        }
         let left = &samples[samples.partition_point(|&sample| sample < after)..];
-        let cost_from = |is_awake_at: u64| {
+        let cost = |is_awake_at: u64, nap_ns: u64| {
             let spun = left.iter().map(|&sample| nap_ns + sample.min(until).saturating_sub(is_awake_at));
             spun.sum::<u64>() / samples.len() as u64
         };
-        let mut cost_ns = cost_from(is_awake_at);
-        if cost_ns > budget_ns && nap_ns > 0 {
-            // Gets up later, by what is too much for each of those that it may meet.
-            let later = (cost_ns - budget_ns) * samples.len() as u64 / left.len() as u64;
-            from += later;
-            cost_ns = cost_from(is_awake_at + later);
+        let span = |from, cost_ns| Some(Span { from, until, samples: held.len(), cost_ns });
+        let earliest = low.saturating_sub(margin + lead);
+        let through_ns = cost(after, 0);
+        if earliest < after + ns(NAP_MIN) && through_ns <= budget_ns {
+            return span(after, through_ns);
         }
-        let is_in_time = nap_ns == 0 || from + ns(self.lateness.typical()) <= low;
-        (cost_ns <= budget_ns && is_in_time).then_some(Span { from, until, samples: held.len(), cost_ns })
+        let mut from = earliest.max(after + ns(NAP_MIN));
+        let whole_ns = cost(from + typical, ns(NAP_COST));
+        if whole_ns > budget_ns {
+            // Gets up later, by what is too much for each of those that it may meet.
+            from += (whole_ns - budget_ns) * samples.len() as u64 / left.len() as u64;
+        }
+        let cost_ns = cost(from + typical, ns(NAP_COST));
+        if cost_ns <= budget_ns && from + typical <= low { span(from, cost_ns) } else { None }
     }
 }
 
