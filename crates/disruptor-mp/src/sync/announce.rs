@@ -1,7 +1,8 @@
 //! How an endpoint makes sure that who parks beside it is not missed.
 //!
 //! **Lives here:** [`Announce`], the two ways to order "I stored" before "is anybody parked?", and [`Announcer`], a
-//! waker that changes between them. **Builds on:** `primitive`, `bell`. **May touch it:** the endpoint that owns the word stores its mode; everybody who parks reads it.
+//! waker that changes between them. **Builds on:** `primitive`, `bell`. **May touch it:** the endpoint that owns the
+//! word stores its mode; everybody who parks reads it.
 //!
 //! The handshake is Dekker's: the waker stores its news and then looks at the bell; the sleeper announces itself at the
 //! bell and then looks for news. One of the two must see the other, which takes a store-load barrier on both sides. A

@@ -21,8 +21,9 @@ use lateness::Lateness;
 use recent::{Recent, Sample};
 use std::time::{Duration, Instant};
 
-/// Gaps below this are spun through, at any cost: a timer cannot be met within a microsecond here.
-const SHORT: Duration = Duration::from_micros(150);
+/// Gaps below this are spun through, at any cost: a sleep is 20 µs late, and costs as much. A little less than 150 µs,
+/// since samples are off.
+const SHORT: Duration = Duration::from_micros(145);
 
 /// The same for gaps without a rhythm, whose mean is that far off now and then.
 const SHORT_IRREGULAR: Duration = Duration::from_micros(175);
@@ -33,12 +34,18 @@ const SHORT_MAX: Duration = Duration::from_micros(300);
 /// How long a waiter that knows nothing spins before it sleeps: about what the wake takes that it hopes to save.
 const HOPE: Duration = Duration::from_micros(20);
 
+/// How long a waiter spins that then sleeps at the bell, if it spins at all.
+const SOON: Duration = Duration::from_micros(10);
+
 /// What an event may cost in cpu time: this, or a part of the gap to it, whichever is more.
 const COST: Duration = Duration::from_micros(50);
 const GAP_TO_COST: u64 = 4;
 
 /// Cpu time of a sleep that a timer ends. Source: measured, 13 to 15 µs in a virtual machine.
 const NAP_COST: Duration = Duration::from_micros(15);
+
+/// One part in so many of the time to the next event is added to the lead.
+const LOW_TO_LEAD: u64 = 64;
 
 /// A shorter sleep saves nothing.
 const NAP_MIN: Duration = Duration::from_micros(20);
@@ -72,8 +79,8 @@ impl Rhythm {
         Self { last: None, gaps: Recent::new(), waits: Recent::new(), lateness: Lateness::new() }
     }
 
-    /// The wait that began at `begin` found its event at `now`. (An event that was there without a wait
-    /// says nothing about the rhythm.)
+    /// The wait that began at `begin` found its event at `now`. (An event that was there without a wait says
+    /// nothing about the rhythm.)
     pub(crate) fn arrived(&mut self, begin: Instant, seen: Seen, now: Instant) {
         // A waiter that spins sees an event when it comes. One that slept was woken late: what it sees is the end of
         // its sleep. A gap that was taken from that would make the next sleep as long, and the one after it.
@@ -105,15 +112,16 @@ impl Rhythm {
         let mean = gaps.iter().sum::<Sample>() / gaps.len() as u64;
         // Twice the longest: what is irregular comes later than all the last ones now and then.
         let through = (2 * Duration::from_nanos(waits[waits.len() - 1])).clamp(HOPE, SHORT_MAX);
-        if mean < ns(SHORT) {
+        if mean < ns(SHORT) || are_short_but_one(&gaps) {
             return Plan::spinning_first(begin, through);
         }
         let budget_ns = (mean / GAP_TO_COST).max(ns(COST));
         let of_waits = self.spans(&waits, 0, budget_ns);
         let base = self.base(&gaps, last, begin);
         let of_gaps = self.spans(&gaps, ns(begin.saturating_duration_since(base)), budget_ns);
-        if of_gaps.samples.max(of_waits.samples) == 0 && mean < ns(SHORT_IRREGULAR) {
-            return Plan::spinning_first(begin, through);
+        if of_gaps.samples.max(of_waits.samples) == 0 {
+            let is_short = mean < ns(SHORT_IRREGULAR);
+            return if is_short { Plan::spinning_first(begin, through) } else { self.plan_to_sleep(begin) };
         }
         if of_gaps.is_better_than(&of_waits) { of_gaps.from(base) } else { of_waits.from(begin) }
     }
@@ -128,14 +136,14 @@ impl Rhythm {
         if missed <= MISSED_MAX { last + Duration::from_nanos(missed * usual) } else { last }
     }
 
-    /// The wait of [`Block`](super::wait::WaitStrategy::Block) that begins at `begin`: spins for `spin` only if one of
-    /// the last events came about then. `spin` costs more than the sleep that follows.
-    pub(crate) fn plan_to_sleep(&self, begin: Instant, spin: Duration) -> Plan {
+    /// The wait of [`Block`](super::wait::WaitStrategy::Block) that begins at `begin`. It spins first only if one of
+    /// the last events came about so soon: the spin costs more than the sleep that follows.
+    pub(crate) fn plan_to_sleep(&self, begin: Instant) -> Plan {
         let waits = self.waits.sorted();
-        // What came while we fell asleep and were woken may have come within `spin`.
-        let soon = ns(spin + self.lateness.high());
+        // What came while we fell asleep and were woken may have come while we would have spun.
+        let soon = ns(SOON + self.lateness.high());
         let is_worth_it = waits.len() < SAMPLES_MIN || waits[0] < soon;
-        Plan::spinning_first(begin, if is_worth_it { spin } else { Duration::ZERO })
+        Plan::spinning_first(begin, if is_worth_it { SOON } else { Duration::ZERO })
     }
 
     /// The spans near `samples`, which are sorted, in a wait that begins at `after`, for at most `budget_ns` of cpu time
@@ -169,7 +177,9 @@ impl Rhythm {
 
     fn span(&self, samples: &[Sample], held: std::ops::Range<usize>, after: u64, budget_ns: u64) -> Option<Span> {
         let (low, high) = (samples[held.start], samples[held.end - 1]);
-        let (lead, typical) = (ns(self.lateness.high()), ns(self.lateness.typical()));
+        let typical = ns(self.lateness.typical());
+        // The longer a sleep, the later it ends.
+        let lead = ns(self.lateness.high()) + low / LOW_TO_LEAD;
         // The next one may lie a little outside of what few samples span.
         let margin = (high - low) / 6;
         let until = high + margin + lead;
@@ -193,6 +203,13 @@ impl Rhythm {
         let cost_ns = cost(from + typical, ns(NAP_COST));
         if cost_ns <= budget_ns && from + typical <= low { span(from, cost_ns) } else { None }
     }
+}
+
+/// Whether all `gaps` but the longest are short: the host may have taken the core away once.
+fn are_short_but_one(gaps: &[Sample]) -> bool {
+    let others = &gaps[..gaps.len() - 1];
+    let mean = others.iter().sum::<Sample>() / others.len() as u64;
+    mean < ns(SHORT) && others[others.len() - 1] < ns(SHORT_MAX)
 }
 
 /// Whether the `held` ones of `count` samples lie close enough together that the next one will be near them. Short ones

@@ -40,7 +40,7 @@ pub enum WaitStrategy {
     /// | from event to event | seen | costs |
     /// |---|---|---|
     /// | below 150 µs | as by spinning | a whole core while events come |
-    /// | 150 µs to 1 s, regular to 20 % | as by spinning | at most a quarter of a core, or 50 µs an event |
+    /// | longer, regular to 20 % | as by spinning | at most a quarter of a core, or 50 µs an event |
     /// | irregular | as by `Block` | as `Block` |
     ///
     /// A new rhythm is learned within ten events. What comes at another time than expected wakes it, as it wakes
@@ -141,9 +141,6 @@ const FIRST_SPINS: u32 = 128;
 
 /// The same without the hint, whose looks take a nanosecond each.
 const FIRST_BUSY_SPINS: u32 = 4096;
-
-/// How long `Block` spins before it sleeps, if at all.
-const BLOCK_SPIN: Duration = Duration::from_micros(10);
 
 /// The end of a wait for at most `timeout` that begins now; `None` if it has none, as for [`Duration::MAX`].
 pub(crate) fn deadline_in(timeout: Duration) -> Option<Instant> {
@@ -291,7 +288,7 @@ impl Waiter {
     fn plan(&self, begin: Instant) -> Option<Plan> {
         match self.strategy {
             WaitStrategy::Adaptive => Some(self.rhythm.plan(begin)),
-            WaitStrategy::Block => Some(self.rhythm.plan_to_sleep(begin, BLOCK_SPIN)),
+            WaitStrategy::Block => Some(self.rhythm.plan_to_sleep(begin)),
             _ => None,
         }
     }

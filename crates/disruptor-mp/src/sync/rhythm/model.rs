@@ -36,6 +36,12 @@ impl Figure {
         late_ns[((late_ns.len() - 1) as f64 * quantile) as usize] as f64 / 1000.0
     }
 
+    /// The part of the events that were met later than this.
+    fn part_later_than(&self, us: f64) -> f64 {
+        let late = self.late_ns.iter().filter(|&&late_ns| late_ns as f64 > us * 1000.0);
+        late.count() as f64 / self.late_ns.len() as f64
+    }
+
     /// The part of a core that waiting used.
     fn share(&self) -> f64 {
         self.cpu.as_secs_f64() / self.took.as_secs_f64()
@@ -51,7 +57,7 @@ struct Machine {
     rng: Rng,
     /// How many times as late as measured.
     slow: u64,
-    /// Of ten wakes, how many the host delays by up to 2 ms.
+    /// Of a hundred moments at which the waiter would wake or see its event, how many the host delays by up to 2 ms.
     stolen: u64,
 }
 
@@ -70,9 +76,13 @@ impl Machine {
 
     fn one_of(&mut self, quantiles: &[u32]) -> Duration {
         let tenths = u64::from(quantiles[self.rng.below(quantiles.len() as u64) as usize]);
-        let is_stolen = self.rng.below(10) < self.stolen;
-        let stolen = if is_stolen { self.rng.below(2_000_000) } else { 0 };
-        Duration::from_nanos(tenths * 100 * self.slow + stolen)
+        Duration::from_nanos(tenths * 100 * self.slow) + self.stolen()
+    }
+
+    /// How long the core is somewhere else.
+    fn stolen(&mut self) -> Duration {
+        let is_stolen = self.rng.below(100) < self.stolen;
+        Duration::from_nanos(if is_stolen { self.rng.below(2_000_000) } else { 0 })
     }
 }
 
@@ -95,7 +105,7 @@ impl World {
         Self { machine: Machine { slow, ..self.machine }, ..self }
     }
 
-    /// On a host that takes the core away in so many of ten wakes.
+    /// On a host that takes the core away at so many of a hundred wakes and looks.
     fn stolen(self, stolen: u64) -> Self {
         Self { machine: Machine { stolen, ..self.machine }, ..self }
     }
@@ -133,7 +143,8 @@ fn wait(policy: &mut dyn Policy, machine: &mut Machine, came: Instant, ready: In
         match plan.at(now) {
             Step::Spin => {
                 let end = came.min(plan.spins_until(now));
-                (cpu, now, seen) = (cpu + (end - now), end, Seen::Spinning);
+                (cpu, seen) = (cpu + (end - now), Seen::Spinning);
+                now = end + machine.stolen();
             }
             Step::Sleep { until: nap_end } => {
                 let asleep_since = now;
@@ -203,15 +214,25 @@ fn gaps_from_150_us_on_are_met_within_3_us_for_a_quarter_of_a_core() {
     }
 }
 
-/// A lead that follows the latest wakes would not fit into the gap.
+/// One late look or wake is a long gap among the others, and a lead that follows the latest wakes would not fit into
+/// a gap.
 #[test]
-fn a_host_that_takes_the_core_away_now_and_then_does_not_end_it() {
-    for gap_us in [200.0, 500.0, 1e3, 20e3] {
-        let (mut world, mut rhythm) = (World::new(traffic::steady(gap_us, 0.0)).stolen(1), Rhythm::new());
-        world.run(&mut rhythm, LEARNING);
-        let figure = world.run(&mut rhythm, EVENTS);
-        assert!(figure.late_us(0.5) < 3.0, "{gap_us}: {} us late", figure.late_us(0.5));
-        assert!(figure.share() <= 1.1 * share_max(&figure), "{gap_us}: {} of a core", figure.share());
+fn a_host_that_takes_the_core_away_now_and_then_makes_late_only_what_it_delays() {
+    for gap_us in [20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 20e3] {
+        for jitter in [0.0, 0.1] {
+            let of = |policy: &mut dyn Policy| {
+                let mut world = World::new(traffic::steady(gap_us, jitter)).stolen(3);
+                world.run(policy, LEARNING);
+                world.run(policy, EVENTS)
+            };
+            let (rhythm, spin) = (of(&mut Rhythm::new()), of(&mut Spin));
+            let (late, inevitably) = (rhythm.part_later_than(3.0), spin.part_later_than(3.0));
+            // A sleep ends late as well, and what it makes late once is predicted less well the next time.
+            let more = if gap_us < 150.0 { 0.01 } else { 0.12 };
+            assert!(late < inevitably + more, "{gap_us} ± {jitter}: {late} and {inevitably} are late");
+            let is_within = gap_us < 150.0 || rhythm.share() <= share_max(&rhythm);
+            assert!(is_within, "{gap_us} ± {jitter}: {} of a core", rhythm.share());
+        }
     }
 }
 
@@ -308,7 +329,7 @@ fn anything(seed: u64) -> World {
     let traffic = Traffic::new(format!("seed {seed}"), gap).with_work(0.0, work_us);
     World::new(if rng.below(2) == 0 { traffic.answering() } else { traffic })
         .slow(1 + rng.below(4))
-        .stolen(rng.below(2))
+        .stolen(rng.below(2) * 3)
 }
 
 #[test]
@@ -406,7 +427,7 @@ fn the_rhythm_is_near_what_a_waiter_reaches_that_knows_the_gap() {
     }
     let rhythm = figure(&mut Rhythm::new(), traffic::steady(1e3, 0.0));
     row("`Rhythm`".into(), &rhythm);
-    assert!(rhythm.late_us(0.9) < 3.0 && rhythm.share() < 2.0 * cheapest, "{} and {cheapest}", rhythm.share());
+    assert!(rhythm.late_us(0.9) < 3.0 && rhythm.share() < 3.0 * cheapest, "{} and {cheapest}", rhythm.share());
 }
 
 fn every_kind() -> Vec<Traffic> {
