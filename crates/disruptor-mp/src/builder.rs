@@ -10,6 +10,7 @@ use crate::ring::ends::auto::{AutoConsumer, NotStarted};
 use crate::ring::ends::consumer::SharedConsumer;
 use crate::ring::ends::consumer_end::ConsumerBase;
 use crate::ring::ends::consumer_face::ConsumerEnd;
+use crate::ring::ends::linger::LINGER_DEFAULT;
 use crate::ring::ends::patience::Patience;
 use crate::ring::ends::producer::SharedProducer;
 use crate::ring::ends::producer_end::ProducerBase;
@@ -173,6 +174,7 @@ pub struct SharedDisruptorBuilder<E, F: Form = Stamped> {
     older_content_tags: Vec<String>,
     start: StartAt,
     wait: WaitStrategy,
+    linger: Duration,
     options: CreateOptions,
     existing: Existing,
     process_core: Option<CoreSetting>,
@@ -226,6 +228,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             content_tag,
             start,
             wait,
+            linger,
             options,
             existing,
             process_core,
@@ -249,6 +252,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
             content_tag,
             start,
             wait,
+            linger,
             options,
             existing,
             process_core,
@@ -279,6 +283,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             older_content_tags: Vec::new(),
             start: StartAt::default(),
             wait: WaitStrategy::default(),
+            linger: LINGER_DEFAULT,
             options: CreateOptions::default(),
             existing: Existing::default(),
             process_core: None,
@@ -458,6 +463,19 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         Self { wait, ..self }
     }
 
+    /// How long a consumer lingers at the most in a saturated stream; 20 us unless set, zero switches it off.
+    ///
+    /// A consumer that follows its producer closely takes each cache line away while the producer still writes beside
+    /// it, and both are slow. So in a stream of 1 GB/s or more a consumer tries to let the producer run ahead: before it
+    /// reads on, it waits until about 1 MiB is there, or this time is over, and goes on so if that is faster by a tenth.
+    /// A look that waits takes so much longer than its [`Patience`] says. What is no such stream is not delayed: a
+    /// trickle, a burst of less than 256 KiB, messages that wait for an answer.
+    /// Source: RFC 0018.
+    #[must_use]
+    pub fn linger_at_most(self, time: Duration) -> Self {
+        Self { linger: time, ..self }
+    }
+
     /// Permissions, prefault, locking and the like of a new segment.
     #[must_use]
     pub fn with_create_options(self, options: CreateOptions) -> Self {
@@ -591,6 +609,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
             start: self.start,
             keeps_place: self.keeps_place,
             wait: self.wait.overridden()?,
+            linger: self.linger,
             after: self.after,
             is_refused_silently: self.is_refused_silently,
         })

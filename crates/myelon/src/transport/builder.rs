@@ -14,6 +14,7 @@ use disruptor_mp::{
     CoordinationMode, CreateOptions, Form, Patience, Place, SharedDisruptorBuilder, StartAt, WaitStrategy,
 };
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// Builds the endpoints of one transport.
 ///
@@ -67,6 +68,7 @@ pub struct Settings {
     coordination: Option<CoordinationMode>,
     expected_consumers: Option<usize>,
     wait: WaitStrategy,
+    linger: Option<Duration>,
     consumer_id: Option<String>,
     rank: Option<u32>,
     start: StartAt,
@@ -87,6 +89,9 @@ impl Settings {
             Some(prefix) => builder.discover_consumer_with_prefix(max, prefix),
             None => builder.enable_discovery(max),
         };
+        if let Some(linger) = self.linger {
+            builder = builder.linger_at_most(linger);
+        }
         if let Some(tag) = &self.content_tag {
             builder = builder.with_content_tag(tag);
         }
@@ -184,6 +189,7 @@ impl<F: Format> TransportBuilder<F> {
             coordination: None,
             expected_consumers: None,
             wait: WaitStrategy::default(),
+            linger: None,
             consumer_id: None,
             rank: None,
             start: StartAt::default(),
@@ -284,6 +290,14 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn with_wait_strategy(mut self, wait: impl Into<WaitStrategy>) -> Self {
         self.settings.wait = wait.into();
+        self
+    }
+
+    /// How long a receiver lingers at the most in a saturated stream; 20 us unless set, zero switches it off: see
+    /// [`linger_at_most`](SharedDisruptorBuilder::linger_at_most) of the ring's builder.
+    #[must_use]
+    pub fn linger_at_most(mut self, time: Duration) -> Self {
+        self.settings.linger = Some(time);
         self
     }
 

@@ -48,6 +48,7 @@ pub(crate) struct ConsumerRequest {
     pub(crate) start: StartAt,
     pub(crate) keeps_place: bool,
     pub(crate) wait: WaitStrategy,
+    pub(crate) linger: Duration,
     /// The generation of the ring that the consumer comes from, in which it has read everything: only those after it
     /// are asked for.
     pub(crate) after: Option<u64>,
@@ -178,7 +179,8 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
         // Also what others have left that were killed before they had removed it.
         lineage::tidy::<S>(&newest);
     }
-    let mut end = ConsumerBase::new(memory, member, id.as_str().to_owned(), request.wait, request.after);
+    let mut end =
+        ConsumerBase::new(memory, member, id.as_str().to_owned(), request.wait, request.linger, request.after);
     if request.keeps_place {
         end.keep_place();
     }

@@ -40,9 +40,11 @@ impl<S: Carries> ConsumerBase<S> {
         member: Member,
         id: String,
         strategy: WaitStrategy,
+        linger: Duration,
         comes_from: Option<u64>,
     ) -> Self {
-        Self { waiter: Waiter::new(strategy), side: ConsumerSide::new(memory, member, id), comes_from, counts_in: None }
+        let side = ConsumerSide::new(memory, member, id, linger);
+        Self { waiter: Waiter::new(strategy), side, comes_from, counts_in: None }
     }
 
     pub(crate) fn keep_place(&mut self) {

@@ -6,6 +6,7 @@
 
 use super::error::ConsumeError;
 use super::keeper::{Departure, Holding, Keeper, Standing};
+use super::linger::{ENOUGH_BYTES, FIRST_LOOK_NS, Linger};
 use super::pace::{Pace, now_ns};
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::ring::membership::Member;
@@ -42,6 +43,9 @@ pub(super) struct ConsumerSide<S: Carries> {
     again: Option<Again<S>>,
     pub(super) suspect: Option<(Ticket, Instant)>,
     pub(super) pace: Pace,
+    linger: Linger,
+    /// Events before this position are counted there.
+    counted: i64,
     pub(super) parting: Parting,
     /// Whether a panic was under way when it was made, and has been at every slow look since: then it is not one that
     /// drops it.
@@ -108,7 +112,7 @@ impl ConsumerCounters {
 }
 
 impl<S: Carries> ConsumerSide<S> {
-    pub(super) fn new(memory: Mapped<S>, member: Member, id: String) -> Self {
+    pub(super) fn new(memory: Mapped<S>, member: Member, id: String, linger: Duration) -> Self {
         // Rejoining or not, this is the epoch of our time in the entry.
         let epoch = memory.entry(member.index).status().epoch;
         let counters_of = EndCounters::of_consumer(memory.segment(), member.index, epoch, &id);
@@ -139,6 +143,8 @@ impl<S: Carries> ConsumerSide<S> {
             again: None,
             suspect: None,
             pace: Pace::new(),
+            linger: Linger::new(linger),
+            counted: 0,
             parting: Parting::Leaves,
             is_made_by_panic: std::thread::panicking(),
         };
@@ -236,6 +242,19 @@ impl<S: Carries> ConsumerSide<S> {
         if self.core.next() < self.core.readable() {
             return true;
         }
+        if !self.find() {
+            return false;
+        }
+        // What has been found so often without a wait is a stream.
+        if self.core.has_asked_cursor() {
+            self.count_found();
+        }
+        true
+    }
+
+    /// Looks where nothing is known. Notes the lag.
+    #[inline(always)]
+    fn find(&mut self) -> bool {
         if !self.core.look() {
             return false;
         }
@@ -350,11 +369,53 @@ impl<S: Carries> ConsumerSide<S> {
     /// Whether there is an event now; if so, how many there are is an answer of now.
     #[inline(always)]
     pub(super) fn look_for_all(&mut self) -> bool {
-        let found = self.look() && self.core.look_for_all();
+        let is_there = match self.is_plain() {
+            true => self.core.next() < self.core.readable() || self.find(),
+            false => self.look_among_held(),
+        };
+        let found = is_there && self.core.look_for_all();
         if found {
             self.note_lag();
+            self.count_found();
         }
         found
+    }
+
+    /// Counts what was found and is not counted yet. In a saturated stream, waits for more.
+    #[inline(always)]
+    fn count_found(&mut self) {
+        let readable = self.core.readable();
+        let found = readable - self.counted.max(self.core.next());
+        self.counted = readable;
+        if self.linger.is_due(found * S::STRIDE as i64) {
+            self.linger();
+        }
+    }
+
+    /// Lets the producer run ahead, if that makes the two faster.
+    #[cold]
+    #[inline(never)]
+    fn linger(&mut self) {
+        let begin = now_ns();
+        let enough = (ENOUGH_BYTES / S::STRIDE as i64).min(self.core.memory().capacity() / 4);
+        let (next, known) = (self.core.next(), self.core.readable());
+        if !self.linger.looked(begin) || !self.is_plain() || self.core.hands_out_singly() || known - next >= enough {
+            return;
+        }
+        let (mut published, mut after) = (known, 0);
+        while after < self.linger.bound_ns() {
+            after = (2 * after + FIRST_LOOK_NS).min(self.linger.bound_ns());
+            while now_ns() - begin < after {
+                (0..8).for_each(|_| std::hint::spin_loop());
+            }
+            let before = std::mem::replace(&mut published, self.core.memory().control().cursor.acquire());
+            if published == before || published - next >= enough {
+                break;
+            }
+        }
+        self.core.look_for_all();
+        self.counted = self.core.readable();
+        self.linger.lingered(published != known, (self.counted - known) * S::STRIDE as i64);
     }
 
     pub(crate) fn segment(&self) -> &Segment {

@@ -19,6 +19,7 @@ mod face;
 pub(crate) mod held;
 mod keeper;
 pub(crate) mod lease;
+pub(crate) mod linger;
 mod managed;
 pub(crate) mod messages;
 pub(in crate::ring) mod pace;
