@@ -126,8 +126,11 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         patience: impl Into<Patience>,
     ) -> Result<Option<BatchLease<'_, E, F>>, ConsumeError> {
         assert!(max > 0, "a batch has room for at least one event");
-        if !self.end.side.look_for_all() && !self.end.wait_as(patience.into())? {
-            return Ok(None);
+        if !self.end.side.look_for_all() {
+            if !self.end.wait_as(patience.into())? {
+                return Ok(None);
+            }
+            self.end.side.look_for_all();
         }
         Ok(Some(BatchLease::new(&mut self.end.side, max)))
     }
@@ -200,6 +203,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         assert!(max > 0, "a batch has room for at least one event");
         if !self.end.side.look_for_all() {
             self.end.wait(deadline)?;
+            self.end.side.look_for_all();
         }
         Ok(BatchLease::new(&mut self.end.side, max))
     }

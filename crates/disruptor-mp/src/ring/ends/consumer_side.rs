@@ -247,7 +247,7 @@ impl<S: Carries> ConsumerSide<S> {
         }
         // What has been found so often without a wait is a stream.
         if self.core.has_asked_cursor() {
-            self.count_found();
+            self.count_followed();
         }
         true
     }
@@ -390,6 +390,13 @@ impl<S: Carries> ConsumerSide<S> {
         if self.linger.is_due(found * S::STRIDE as i64) {
             self.linger();
         }
+    }
+
+    /// [`count_found`](Self::count_found) out of the way of those who read event by event.
+    #[cold]
+    #[inline(never)]
+    fn count_followed(&mut self) {
+        self.count_found();
     }
 
     /// Lets the producer run ahead, if that makes the two faster.
