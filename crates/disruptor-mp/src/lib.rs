@@ -181,7 +181,9 @@ mod exports {
     pub use crate::ring::ends::doorbell::Doorbell;
     #[doc(hidden)]
     pub use crate::ring::ends::error::or_end;
-    pub use crate::ring::ends::error::{ConsumeError, MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
+    pub use crate::ring::ends::error::{
+        ConsumeError, HeldLimit, MissingFreeSlots, NoRoom, PublishError, RingBufferFull,
+    };
     pub use crate::ring::ends::held::{HeldBatch, HeldEvent};
     pub use crate::ring::ends::lease::{BatchLease, Lease};
     pub use crate::ring::ends::messages::{Holds, Messages, Release, Taken};

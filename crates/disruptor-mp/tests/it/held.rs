@@ -7,9 +7,9 @@ use disruptor_mp::counters::ids;
 use disruptor_mp::liveness::{Ending, StallReport};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    ConsumeError, ConsumerInfo, HeldBatch, HeldEvent, HeldRecord, Holds, JoinError, Messages, MultiProcessError,
-    Patience, RecordConsumer, RecordProducer, Release, SharedConsumer, SharedDisruptorBuilder, SharedProducer, StartAt,
-    attach_shared_consumer,
+    ConsumeError, ConsumerInfo, HeldBatch, HeldEvent, HeldLimit, HeldRecord, Holds, JoinError, Messages,
+    MultiProcessError, Patience, RecordConsumer, RecordProducer, Release, SharedConsumer, SharedDisruptorBuilder,
+    SharedProducer, StartAt, attach_shared_consumer,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -296,7 +296,8 @@ fn at_the_bound_the_release_of_the_oldest_ends_the_wait_and_the_release_of_other
     fn is_at_the_limit<K: Kind>(consumer: &mut K::Consumer, are_held: usize) {
         for (patience, says) in [(Patience::Now, ""), (Duration::from_millis(5).into(), ", and this call waited …")] {
             let error = consumer.take_held(patience).unwrap_err();
-            let ConsumeError::HeldLimit { held, oldest: 0, oldest_for, waited } = error else { panic!("{error:?}") };
+            let ConsumeError::HeldLimit(limit) = &error else { panic!("{error:?}") };
+            let HeldLimit { held, oldest: 0, oldest_for, waited, .. } = **limit else { panic!("{error:?}") };
             assert!(held == are_held && oldest_for >= waited, "{error:?}");
             assert_eq!(waited.is_zero(), patience == Patience::Now);
             assert!(error.is_held_limit() && error.is_timed_out() && !error.is_end());

@@ -55,8 +55,9 @@ fn a_consumer_at_the_held_limit_is_waited_for_until_its_oldest_is_released_and_n
         for patience in [Patience::Now, in_ms(5).into()] {
             let named = select.wait(&mut [&mut idle, &mut full], patience);
             let [Ready { index: 1, outcome: Err(error), .. }] = &named[..] else { panic!("{named:?}") };
-            let ConsumeError::HeldLimit { held: HELD_MAX, oldest: 0, waited, .. } = error else { panic!("{error:?}") };
-            assert_eq!(waited.is_zero(), patience == Patience::Now);
+            let ConsumeError::HeldLimit(limit) = error else { panic!("{error:?}") };
+            assert_eq!((limit.held, limit.oldest), (HELD_MAX, 0));
+            assert_eq!(limit.waited.is_zero(), patience == Patience::Now);
         }
         // What another has to say is not kept waiting, and comes alone.
         other.publish(|slot| *slot = 1).unwrap();

@@ -184,10 +184,8 @@ fn says_the_limit_on_every_call<F: Subject>(place: Place) {
         consumer.wait_until_available(short).map_err(TransportError::from),
     ];
     for answer in answers {
-        let Err(TransportError::Consume(ConsumeError::HeldLimit { held, oldest: 0, waited, .. })) = answer else {
-            panic!("{answer:?}")
-        };
-        assert!(held == HELD_MAX && !waited.is_zero(), "{answer:?}");
+        let Err(TransportError::Consume(ConsumeError::HeldLimit(ref limit))) = answer else { panic!("{answer:?}") };
+        assert!(limit.held == HELD_MAX && limit.oldest == 0 && !limit.waited.is_zero(), "{answer:?}");
         assert!(answer.is_err_and(|error| error.is_held_limit() && error.is_timed_out()));
     }
     let now = [consumer.next(Patience::Now).map(drop), consumer.next_or_end(Patience::Now).map(drop)];

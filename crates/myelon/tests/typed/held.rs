@@ -95,11 +95,10 @@ fn says_the_limit_on_every_call<F: Format>(stream: Stream<Tick, F>) {
     ];
     for answer in answers {
         assert!(answer.as_ref().is_err_and(|error| error.is_held_limit() && error.is_timed_out()), "{answer:?}");
-        let Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::HeldLimit { waited, .. }))) = answer
-        else {
+        let Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::HeldLimit(limit)))) = answer else {
             panic!("{answer:?}")
         };
-        assert!(!waited.is_zero());
+        assert!(!limit.waited.is_zero());
     }
     assert!(consumer.next(Patience::Now).map(drop).is_err_and(|error| error.is_held_limit()));
     held.into_iter().for_each(HeldTyped::release);

@@ -4,7 +4,7 @@
 //! **Lives here:** [`ConsumerSide`]. **Builds on:** `reader` for the algorithm, `membership` for its place in the
 //! table. **May touch it:** `consumer_end`, whose other half is the waiter, and what consumers lend.
 
-use super::error::ConsumeError;
+use super::error::{ConsumeError, HeldLimit};
 use super::keeper::{Departure, Holding, Keeper, Standing};
 use super::linger::{ENOUGH_BYTES, FIRST_LOOK_NS, Linger};
 use super::pace::{Pace, now_ns};
@@ -603,7 +603,7 @@ impl<S: Carries> ConsumerSide<S> {
         }
         let Bound { held, oldest, since_ns } = self.keeper.lock().held.bound()?;
         let oldest_for = Duration::from_nanos(now_ns().saturating_sub(since_ns));
-        Some(ConsumeError::HeldLimit { held, oldest, oldest_for, waited })
+        Some(ConsumeError::HeldLimit(Box::new(HeldLimit { held, oldest, oldest_for, waited })))
     }
 
     /// Whether there may be something to read that cannot be taken before the oldest message is released.

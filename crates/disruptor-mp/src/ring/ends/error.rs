@@ -190,22 +190,8 @@ pub enum ConsumeError {
     /// The consumer is handed no more than [`HELD_MAX`](crate::HELD_MAX) messages from the oldest that it still holds
     /// on, and that one was not released in time: at once for [`Now`](crate::Patience::Now), until the deadline for
     /// any other patience, which waits for the release as well. Release that one, no other makes room.
-    #[error(
-        "no newer message is handed out before message {oldest} is released, which has been held for {oldest_for:?}: \
-         a consumer is handed no more than {HELD_MAX} from the oldest that it holds on (it holds {held}{}). Release the \
-         oldest first",
-        Waited(*waited)
-    )]
-    HeldLimit {
-        /// How many messages are held: handed out, and not released. At most [`HELD_MAX`](crate::HELD_MAX).
-        held: usize,
-        /// The sequence of the oldest of them; of a message in several frames that of the first.
-        oldest: Sequence,
-        /// For how long that one has been held.
-        oldest_for: Duration,
-        /// How long this call waited for its release; zero if it was not to wait.
-        waited: Duration,
-    },
+    #[error("{0}")]
+    HeldLimit(Box<HeldLimit>),
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
     #[error("this handle belongs to the parent process")]
     Forked,
@@ -221,7 +207,7 @@ impl ConsumeError {
     /// oldest message that is held was not released in time, which [`is_held_limit`](Self::is_held_limit) tells apart.
     /// A loop that goes on after this makes no headway at the held limit if it is the loop itself that holds.
     pub fn is_timed_out(&self) -> bool {
-        matches!(self, Self::TimedOut { .. } | Self::HeldLimit { .. })
+        matches!(self, Self::TimedOut { .. } | Self::HeldLimit(_))
     }
 
     /// Whether the producer has gone without closing the ring. Another one may take the ring over.
@@ -232,15 +218,17 @@ impl ConsumeError {
     /// Whether the oldest message that is held has to be released first, and was not before the patience was at its
     /// end.
     pub fn is_held_limit(&self) -> bool {
-        matches!(self, Self::HeldLimit { .. })
+        matches!(self, Self::HeldLimit(_))
     }
 
     /// The same, said by a call that has waited for so long in several waits. For the layers above.
     #[doc(hidden)]
     #[must_use]
     pub fn after(mut self, whole: Duration) -> Self {
-        if let Self::TimedOut { waited } | Self::HeldLimit { waited, .. } = &mut self {
-            *waited = whole;
+        match &mut self {
+            Self::TimedOut { waited } => *waited = whole,
+            Self::HeldLimit(limit) => limit.waited = whole,
+            _ => {}
         }
         self
     }
@@ -250,6 +238,27 @@ impl ConsumeError {
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Closed | Self::Replaced | Self::ProducerDied { .. } | Self::Forked)
     }
+}
+
+/// What is held while nothing newer is handed out: see [`ConsumeError::HeldLimit`].
+// In a box there, because what a look returns is no longer than its longest error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no newer message is handed out before message {oldest} is released, which has been held for {oldest_for:?}: a \
+     consumer is handed no more than {HELD_MAX} from the oldest that it holds on (it holds {held}{}). Release the oldest \
+     first",
+    Waited(*waited)
+)]
+#[non_exhaustive]
+pub struct HeldLimit {
+    /// How many messages are held: handed out, and not released. At most [`HELD_MAX`](crate::HELD_MAX).
+    pub held: usize,
+    /// The sequence of the oldest of them; of a message in several frames that of the first.
+    pub oldest: Sequence,
+    /// For how long that one has been held.
+    pub oldest_for: Duration,
+    /// How long this call waited for its release; zero if it was not to wait.
+    pub waited: Duration,
 }
 
 /// How long a call has waited, at the end of a clause.

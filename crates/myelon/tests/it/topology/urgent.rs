@@ -333,10 +333,8 @@ fn a_worker_at_the_held_limit_is_told_so_with_and_without_an_urgent_lane_and_wai
         let short = Duration::from_millis(5);
         for answer in [worker.next(short).map(drop), worker.next_or_end(short).map(drop)] {
             let error = *answer.unwrap_err().source;
-            let TransportError::Consume(ConsumeError::HeldLimit { held: HELD_MAX, waited, .. }) = error else {
-                panic!("{error:?}")
-            };
-            assert!(!waited.is_zero());
+            let TransportError::Consume(ConsumeError::HeldLimit(limit)) = error else { panic!("{error:?}") };
+            assert!(limit.held == HELD_MAX && !limit.waited.is_zero());
         }
         assert!(worker.next(Patience::Now).map(drop).is_err_and(|error| error.is_held_limit()));
         if has_lane {
@@ -370,10 +368,8 @@ fn a_gather_of_a_worker_whose_answers_are_held_up_to_the_limit_says_so() {
         let outcome = scheduler.gather(whom, short).remove(0).outcome;
         let Outcome::Unreadable(error) = outcome else { panic!("{outcome:?}") };
         assert!(error.to_string().starts_with(&format!("{}, rank 0: no newer message", stage.label())), "{error}");
-        let TransportError::Consume(ConsumeError::HeldLimit { waited, .. }) = *error.source else {
-            panic!("{error:?}")
-        };
-        assert!(!waited.is_zero());
+        let TransportError::Consume(ConsumeError::HeldLimit(limit)) = *error.source else { panic!("{error:?}") };
+        assert!(!limit.waited.is_zero());
     }
     held.into_iter().for_each(HeldMessage::release);
     assert_eq!(said(&scheduler.gather(Whom::All, soon()).remove(0)), "more");
