@@ -14,6 +14,7 @@ fn every_end_lease_claim_held_message_tap_and_view_has_an_example_in_its_docs() 
             "ConsumerBase",
             "ConsumerMut",
             // Errors, which say what to do.
+            "HeldLimit",
             "MissingFreeSlots",
             "ProducerBase",
             "ProducerMut",

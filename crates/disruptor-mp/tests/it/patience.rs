@@ -11,6 +11,8 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
     assert_eq!(
         other_than_patience(&source),
         [
+            // No patience: how long something else may take.
+            "builder::linger_at_most(time: Duration)",
             // Of builders, and kept for later: as long as that from the start of the producer on.
             "builder::wait_for_consumers(timeout: Duration)",
             "builder::wait_for_single_consumer(timeout: Duration)",

@@ -9,6 +9,8 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
     assert_eq!(
         other_than_patience(&source),
         [
+            // No patience: how long something else may take.
+            "builder::linger_at_most(time: Duration)",
             // Kept for later: as long as that from the start of the ring, or of the meeting, or of the parting on.
             "description::with_leave_timeout(leave_timeout: Duration)",
             "description::with_rendezvous_timeout(rendezvous_timeout: Duration)",
