@@ -9,6 +9,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -26,6 +27,8 @@ pub(in crate::segment) struct MemoryLimit {
 /// The names of one version's files.
 struct Files {
     limit: &'static str,
+    /// The highest number that is a limit.
+    limit_max: u64,
     usage: &'static str,
     /// Lines of `memory.stat`: what the kernel takes back before it kills.
     reclaimable: &'static [&'static str],
@@ -37,6 +40,8 @@ struct Files {
 
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
+    // Beyond it is the highest multiple of a page, of whatever size, which stands for no limit.
+    limit_max: i64::MAX as u64 - (64 << 10),
     usage: "memory.usage_in_bytes",
     reclaimable: &["total_inactive_file", "total_active_file"],
     swap_limit: "memory.memsw.limit_in_bytes",
@@ -46,6 +51,7 @@ const V1: Files = Files {
 
 const V2: Files = Files {
     limit: "memory.max",
+    limit_max: u64::MAX,
     usage: "memory.current",
     reclaimable: &["inactive_file", "active_file", "slab_reclaimable"],
     swap_limit: "memory.swap.max",
@@ -56,14 +62,16 @@ const V2: Files = Files {
 impl MemoryLimit {
     /// That of this process, if it has one.
     pub(super) fn of_this_process() -> Option<Self> {
-        let groups = fs::read("/proc/self/cgroup").ok()?;
-        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        let swap_free_kib = field(&meminfo, "SwapFree:").unwrap_or(0);
-        Self::find(Path::new(CGROUP_ROOT), &groups, swap_free_kib.saturating_mul(1024))
+        let groups = read(Path::new("/proc/self/cgroup"))?;
+        let swap_free_bytes = || {
+            let meminfo = text(Path::new("/proc/meminfo")).unwrap_or_default();
+            field(&meminfo, "SwapFree:").unwrap_or(0).saturating_mul(1024)
+        };
+        Self::find(Path::new(CGROUP_ROOT), &groups, &swap_free_bytes)
     }
 
     /// `groups` is what `/proc/<pid>/cgroup` says.
-    fn find(root: &Path, groups: &[u8], swap_free_bytes: u64) -> Option<Self> {
+    fn find(root: &Path, groups: &[u8], swap_free_bytes: &dyn Fn() -> u64) -> Option<Self> {
         let limits = groups.split(|byte| *byte == b'\n').flat_map(|line| {
             let mut fields = line.splitn(3, |byte| *byte == b':');
             let (_, controllers, path) = (fields.next(), fields.next().unwrap_or(b""), fields.next().unwrap_or(b""));
@@ -85,10 +93,12 @@ impl MemoryLimit {
     }
 
     /// The limit of one group; `None` without one.
-    fn read(group: &Path, files: &Files, swap_free_bytes: u64) -> Option<Self> {
-        let number = |name| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
-        let limit_bytes = number(files.limit)?; // `max` is no number and no limit
-        let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    fn read(group: &Path, files: &Files, swap_free_bytes: &dyn Fn() -> u64) -> Option<Self> {
+        let number = |name| text(&group.join(name))?.trim().parse::<u64>().ok();
+        // `max` is no number and no limit. The other files cost more than the rest of making a small ring.
+        let limit_bytes = number(files.limit).filter(|limit| *limit <= files.limit_max)?;
+        let stat = text(&group.join("memory.stat")).unwrap_or_default();
+        let swap_free_bytes = swap_free_bytes();
         let reclaimable = files.reclaimable.iter().filter_map(|name| field(&stat, name)).fold(0, u64::saturating_add);
         let left = |limit: u64, usage: u64| limit.saturating_sub(usage.saturating_sub(reclaimable));
         let memory = left(limit_bytes, number(files.usage)?);
@@ -101,6 +111,19 @@ impl MemoryLimit {
         };
         Some(Self { limit_bytes, available_bytes })
     }
+}
+
+/// What a file of the kernel's says. It has no length before it is read, and each read makes the kernel write it anew:
+/// most come with one.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(8192);
+    fs::File::open(path).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// [`read`] of one that is text.
+fn text(path: &Path) -> Option<String> {
+    String::from_utf8(read(path)?).ok()
 }
 
 /// The path of a group below the root of its hierarchy. A group outside of our cgroup namespace is shown as
@@ -159,20 +182,20 @@ mod tests {
     #[test]
     fn the_group_that_leaves_the_least_counts_and_cache_is_no_use() {
         let root = Root::new();
-        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), None, "no file says anything");
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", &|| 0), None, "no file says anything");
         root.v2("pod/app", "max\n", "5000\n");
-        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), None, "`max` is no limit");
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", &|| 0), None, "`max` is no limit");
         root.v2("pod", "10000\n", "6300\n");
-        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), found(10_000, 4_000));
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", &|| 0), found(10_000, 4_000));
         root.v2("pod/app", "9000\n", "300\n");
         assert_eq!(
-            MemoryLimit::find(&root.0, b"0::/pod/app\n", 0),
+            MemoryLimit::find(&root.0, b"0::/pod/app\n", &|| 0),
             found(10_000, 4_000),
             "the enclosing group leaves less"
         );
-        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 500), found(10_000, 4_500), "swap can be had too");
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", &|| 500), found(10_000, 4_500), "swap can be had too");
         root.v2("pod/app", "200\n", "900\n");
-        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", 0), found(200, 0));
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/pod/app\n", &|| 0), found(200, 0));
     }
 
     #[test]
@@ -180,7 +203,7 @@ mod tests {
         let root = Root::new();
         root.v2("", "1000\n", "400\n");
         for groups in [&b"0::/\n"[..], b"0::/docker/4711\n", b"0::/../other\n"] {
-            assert_eq!(MemoryLimit::find(&root.0, groups, 0), found(1_000, 900));
+            assert_eq!(MemoryLimit::find(&root.0, groups, &|| 0), found(1_000, 900));
         }
     }
 
@@ -189,14 +212,14 @@ mod tests {
         let root = Root::new();
         root.v2("mount", "1000\n", "400\n");
         root.v2("other", "10\n", "10\n");
-        assert_eq!(MemoryLimit::find(&root.0.join("mount"), b"0::/../other\n", 0), found(1_000, 900));
+        assert_eq!(MemoryLimit::find(&root.0.join("mount"), b"0::/../other\n", &|| 0), found(1_000, 900));
     }
 
     #[test]
     fn swap_that_the_group_may_not_use_is_no_memory() {
         let root = Root::new();
         root.v2("pod", "1000\n", "900\n");
-        let available = |swap_free| MemoryLimit::find(&root.0, b"0::/pod\n", swap_free).unwrap().available_bytes;
+        let available = |swap_free| MemoryLimit::find(&root.0, b"0::/pod\n", &|| swap_free).unwrap().available_bytes;
         assert_eq!(available(5_000), 400 + 5_000);
         root.write("pod/memory.swap.max", "80\n");
         root.write("pod/memory.swap.current", "30\n");
@@ -208,7 +231,7 @@ mod tests {
         root.group("memory/job", files);
         root.write("memory/job/memory.memsw.limit_in_bytes", "1100");
         root.write("memory/job/memory.memsw.usage_in_bytes", "800");
-        assert_eq!(MemoryLimit::find(&root.0, b"4:memory:/job\n", 5_000), found(1_000, 300), "of both together");
+        assert_eq!(MemoryLimit::find(&root.0, b"4:memory:/job\n", &|| 5_000), found(1_000, 300), "of both together");
     }
 
     #[test]
@@ -217,8 +240,13 @@ mod tests {
         let stat = "cache 1\ntotal_inactive_file 30\ntotal_active_file 20\n";
         let files = [("memory.limit_in_bytes", "1000\n"), ("memory.usage_in_bytes", "750\n"), ("memory.stat", stat)];
         root.group("memory/job", files);
-        assert_eq!(MemoryLimit::find(&root.0, b"4:cpu,memory:/job\n0::/\n", 0), found(1_000, 300));
-        assert_eq!(MemoryLimit::find(&root.0, b"4:cpuset:/job\n0::/\n", 0), None, "another controller's group");
+        assert_eq!(MemoryLimit::find(&root.0, b"4:cpu,memory:/job\n0::/\n", &|| 0), found(1_000, 300));
+        assert_eq!(MemoryLimit::find(&root.0, b"4:cpuset:/job\n0::/\n", &|| 0), None, "another controller's group");
+        for none in ["9223372036854771712\n", "9223372036854710272\n"] {
+            root.write("memory/job/memory.limit_in_bytes", none);
+            let find = || MemoryLimit::find(&root.0, b"4:memory:/job\n", &|| unreachable!("there is no limit"));
+            assert_eq!(find(), None, "in pages of 4 and 64 KiB");
+        }
     }
 
     #[test]
@@ -226,9 +254,9 @@ mod tests {
         let root = Root::new();
         root.v2("", "99999999999999999999999\n", "-1\n");
         for groups in [&b""[..], b":", b"::", b"0::", b"\xff:\xff:\xff\n", b"0::/a\0b"] {
-            assert_eq!(MemoryLimit::find(&root.0, groups, u64::MAX), None);
+            assert_eq!(MemoryLimit::find(&root.0, groups, &|| u64::MAX), None);
         }
         root.v2("", "18446744073709551615\n", "0\n");
-        assert_eq!(MemoryLimit::find(&root.0, b"0::/", u64::MAX), found(u64::MAX, u64::MAX));
+        assert_eq!(MemoryLimit::find(&root.0, b"0::/", &|| u64::MAX), found(u64::MAX, u64::MAX));
     }
 }
