@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 const ROUND: u64 = CAPACITY as u64 / 2;
 
 /// Messages of a round of long messages: few enough that the reader counts as close, and the writer leaves its gaps.
-const ROUND_OF_LONG: u64 = 16;
+pub(crate) const ROUND_OF_LONG: u64 = 16;
 
 /// Events of a batch.
 const BATCH: usize = 64;
@@ -51,7 +51,7 @@ impl Path {
 
 /// Which part of the carrying is measured.
 #[derive(Clone, Copy)]
-enum Part {
+pub(crate) enum Part {
     /// All messages of a round are sent, one after the other.
     Send,
     /// All messages of a round are received, one after the other.
@@ -77,7 +77,7 @@ impl Outcome {
     }
 }
 
-const fn path(name: &'static str, part: Part, carry: fn(Part, u64) -> Outcome) -> Path {
+pub(crate) const fn path(name: &'static str, part: Part, carry: fn(Part, u64) -> Outcome) -> Path {
     Path { name, part, carry }
 }
 
@@ -142,7 +142,7 @@ fn measured<R>(elapsed: &mut Duration, part: impl FnOnce() -> R) -> R {
 
 /// Carries `operations` messages in rounds of `round`: `send` sends those of the given numbers, `receive` receives so
 /// many and returns the sum of their numbers. Each round leaves the ring empty.
-fn carry<E>(
+pub(crate) fn carry<E>(
     part: Part,
     operations: u64,
     round: u64,

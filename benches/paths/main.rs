@@ -19,13 +19,15 @@
 //! Each path is counted twice, with different numbers of operations, and the difference is divided. So the table leaves
 //! out what happens once, as in the first lap, and has its share of what happens once a lap.
 //!
-//! **Lives here:** the command line and the table. **Builds on:** `carriers`, `counting`.
+//! **Lives here:** the command line and the table. **Builds on:** `carriers`, `codecs`, `counting`.
 #![forbid(unsafe_code)]
 
 mod carriers;
+mod codecs;
 mod counting;
 
 use carriers::{Outcome, PATHS, Path};
+use codecs::CODECS;
 use counting::{CountError, instructions};
 use std::process::ExitCode;
 
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["--list", ..] => {
-            PATHS.iter().for_each(|path| println!("{}", path.name));
+            paths().for_each(|path| println!("{}", path.name));
             Ok(())
         }
         ["--run", name, operations] => run(name, operations).map(|outcome| println!("{}", outcome.checksum)),
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         // same command line.
         _ => {
             let filters: Vec<&str> = arguments.iter().copied().filter(|text| !text.starts_with("--")).collect();
-            let chosen = PATHS.iter().filter(|path| filters.iter().all(|filter| path.name.contains(filter)));
+            let chosen = paths().filter(|path| filters.iter().all(|filter| path.name.contains(filter)));
             let only_test = !arguments.contains(&"--bench") || arguments.contains(&"--test");
             if only_test { test(chosen) } else { print_table(chosen) }
         }
@@ -64,16 +66,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// All paths.
+fn paths() -> impl Iterator<Item = &'static Path> {
+    PATHS.iter().chain(&CODECS)
+}
+
 /// Runs one path in this process.
 fn run(name: &str, operations: &str) -> Result<Outcome, String> {
-    let path = PATHS.iter().find(|path| path.name == name);
+    let path = paths().find(|path| path.name == name);
     let path = path.ok_or_else(|| format!("there is no path `{name}`; --list prints their names"))?;
     let operations = operations.parse().ok().filter(|&operations| operations > 0);
     let operations = operations.ok_or("the number of operations is not a number of at least 1")?;
     Ok(path.run(operations))
 }
 
-fn print_table<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), String> {
+fn print_table(paths: impl Iterator<Item = &'static Path>) -> Result<(), String> {
     println!("{:<28} {:>12}", "path", "instructions");
     for path in paths {
         let [few, many] = COUNTED_RUNS.map(|operations| instructions(path.name, operations));
@@ -85,7 +92,7 @@ fn print_table<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), String> 
 }
 
 /// Runs each path, and counts the first of them if this machine has a counter.
-fn test<'a>(mut paths: impl Iterator<Item = &'a Path>) -> Result<(), String> {
+fn test(mut paths: impl Iterator<Item = &'static Path>) -> Result<(), String> {
     let Some(first) = paths.next() else { return Ok(()) };
     for path in [first].into_iter().chain(paths) {
         let outcome = path.run(OPERATIONS_TESTED);
