@@ -86,6 +86,18 @@ pub trait Codec: Sized {
     /// are. [`EncodeShort::Failed`]: this message cannot be encoded at all.
     fn encode(&self, scratch: &mut Self::Scratch, into: &mut [u8]) -> Result<usize, EncodeShort>;
 
+    /// [`encode`](Self::encode) that need not say how long a message is that does not fit. A stream calls this one first:
+    /// it has a buffer for the second attempt.
+    ///
+    /// For a codec to which it matters: bincode and postcard stop where the bytes end, and would have to go through the
+    /// message once more to say its length.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and [`EncodeShort::TooSmall`] also for a message whose length could be told.
+    fn encode_if_it_fits(&self, scratch: &mut Self::Scratch, into: &mut [u8]) -> Result<usize, EncodeShort> {
+        self.encode(scratch, into)
+    }
+
     /// Makes a message of exactly these bytes, which may be anything and lie anywhere.
     ///
     /// # Errors

@@ -24,12 +24,12 @@
 mod attribute;
 #[cfg(feature = "bincode")]
 pub mod bincode_support;
+#[cfg(any(feature = "bincode", feature = "postcard"))]
+mod bounded;
 mod claimed;
 mod error;
 #[cfg(feature = "flatbuffers")]
 pub mod flatbuf_support;
-#[cfg(any(feature = "bincode", feature = "postcard"))]
-mod guard;
 mod message;
 mod off;
 mod older;

@@ -2,8 +2,8 @@
 //!
 //! **Lives here:** the macro behind [`bincode_message!`](crate::bincode_message) and
 //! [`postcard_message!`](crate::postcard_message), and what such a type must have, [`CanSerialize`] and
-//! [`CanDeserialize`]. **Builds on:** the functions `encode` and `decode` of a codec's module. **May touch it:** those
-//! macros, and those functions.
+//! [`CanDeserialize`]. **Builds on:** the functions `encode`, `encode_if_it_fits` and `decode` of a codec's
+//! module. **May touch it:** those macros, and those functions.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,6 +68,14 @@ macro_rules! __message_of_serde {
                 into: &mut [u8],
             ) -> ::core::result::Result<usize, $crate::codec::EncodeShort> {
                 $crate::codec::$module::encode(self, into)
+            }
+
+            fn encode_if_it_fits(
+                &self,
+                _scratch: &mut (),
+                into: &mut [u8],
+            ) -> ::core::result::Result<usize, $crate::codec::EncodeShort> {
+                $crate::codec::$module::encode_if_it_fits(self, into)
             }
 
             fn decode(bytes: &[u8]) -> $crate::codec::CodecResult<Self> {

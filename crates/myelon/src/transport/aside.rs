@@ -66,30 +66,30 @@ impl Aside {
     }
 
     /// Encodes a message of at most `most` bytes. `encode` is called at most twice, together with the attempt in the ring, if there was
-    /// one: `first` is the room that it had and what it said.
+    /// one: `first` is what that said.
     #[cold]
     pub(super) fn encode(
         &mut self,
-        first: Option<(usize, EncodeShort)>,
+        first: Option<EncodeShort>,
         likely_len: usize,
         most: usize,
         mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> Result<(), NotEncoded> {
-        let (room, short) = match first {
-            Some(first) => first,
+        let short = match first {
+            Some(short) => short,
             None => {
                 // Memory that is there costs nothing, and may spare encoding again.
                 let room = likely_len.max(self.buffer.capacity_bytes()).min(most);
                 match self.attempt(room, &mut encode) {
                     Ok(()) => return Ok(()),
-                    Err(short) => (room, short),
+                    Err(short) => short,
                 }
             }
         };
         // A length that is not known is one for which there was room, up to the longest: address space rather than memory, as far as
-        // nothing is written to it.
+        // nothing is written to it. A codec that knows it says it now, also of a message that is too long.
         let room = match short {
-            EncodeShort::TooSmall if room < most => most,
+            EncodeShort::TooSmall => most,
             short => needed(short, most)?,
         };
         match self.attempt(room, &mut encode) {

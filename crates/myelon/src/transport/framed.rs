@@ -107,7 +107,7 @@ impl<E: FramedTransportFrame> FrameSender<E> {
     fn encode_aside(
         &mut self,
         letter: &Letter,
-        first: Option<(usize, EncodeShort)>,
+        first: Option<EncodeShort>,
         likely_len: usize,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<()> {
@@ -202,7 +202,7 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
                     self.count(1, 0);
                     return Ok(sequence);
                 }
-                Err(short) => first = Some((room, short)),
+                Err(short) => first = Some(short),
             }
         }
         self.encode_aside(letter, first, likely_len, encode)?;

@@ -114,7 +114,7 @@ impl RecordSender {
     fn encode_aside(
         &mut self,
         prefix: usize,
-        first: Option<(usize, EncodeShort)>,
+        first: Option<EncodeShort>,
         likely_len: usize,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<()> {
@@ -215,7 +215,7 @@ impl Sender for RecordSender {
                         count(&self.counters, 0);
                         return Ok(sequence);
                     }
-                    Err(short) => Some((room, short)),
+                    Err(short) => Some(short),
                 }
             }
             None => None,

@@ -248,7 +248,15 @@ impl<T: Codec> Encoder<T> {
     ) -> TransportResult<Sequence> {
         let scratch = &mut self.scratch;
         let hint = message.size_hint();
-        let sequence = ring.send_with_within(kind, hint, patience, |into| message.encode(scratch, into))?;
+        let mut is_again = false;
+        // Only an attempt that nothing follows has to say how long the message is.
+        let sequence = ring.send_with_within(kind, hint, patience, |into| {
+            if std::mem::replace(&mut is_again, true) {
+                message.encode(scratch, into)
+            } else {
+                message.encode_if_it_fits(scratch, into)
+            }
+        })?;
         self.encoded.inc();
         Ok(sequence)
     }

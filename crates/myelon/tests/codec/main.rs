@@ -4,6 +4,7 @@
 //! |---|---|
 //! | encoding goes through the heap | `cost::*` |
 //! | a buffer that was too small is taken for a message that cannot be encoded, or the other way round | `exactness::*` |
+//! | a decoder of ours reads other values than the codec's library, or refuses what that takes | `library::*` |
 //! | damaged bytes make a reader panic | `hostile::*` |
 //! | a length that somebody wrote makes a reader allocate, or run for ever | `hostile::*` |
 //! | a message cannot be read because of where it lies | `place::*` |
@@ -13,6 +14,7 @@
 mod cost;
 mod exactness;
 mod hostile;
+mod library;
 mod messages;
 mod place;
 mod postcard;

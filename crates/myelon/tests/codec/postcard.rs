@@ -126,10 +126,10 @@ fn a_length_that_is_not_there_takes_no_memory() {
 #[test]
 fn elements_without_bytes_are_counted_too() {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "decoding a list of very many units");
-    for len in [1 << 20, 1 << 40, 1 << 60, u64::MAX] {
+    for len in [1_u64 << 20, 1 << 40, 1 << 60, u64::MAX] {
         let error = Lists::decode(&[vec![0; 3], varint(len), vec![0]].concat()).unwrap_err();
         let len_bytes = 4 + varint(len).len();
-        let text = format!("a sequence of more elements than a message of {len_bytes} bytes may have");
+        let text = format!("a sequence of {len} elements in a message of {len_bytes} bytes");
         assert_eq!(cause_of(&error), text);
     }
     let lists = |units, nothings| Lists { text: String::new(), bytes: vec![], lists: vec![], units, nothings };

@@ -83,6 +83,7 @@ impl Codec for Unmeasured {
 /// How full the ring is when the message comes.
 #[derive(Clone, Copy, Debug)]
 enum Ring {
+    IsEmpty,
     HasOneMessage,
     IsFull,
 }
@@ -90,9 +91,11 @@ enum Ring {
 /// The refusal of `huge`, with every patience, by a ring that has a reader which does not look.
 fn refusals<T: Codec, F: Format>(depth: usize, small: &T, huge: &T) -> Vec<TransportError> {
     let mut refusals = Vec::new();
-    for ring in [Ring::HasOneMessage, Ring::IsFull] {
+    for ring in [Ring::IsEmpty, Ring::HasOneMessage, Ring::IsFull] {
         let Stream { guards: _guards, mut producer, consumer: _consumer } = Stream::<T, F>::of_depth(depth);
-        producer.try_publish(small, 0).unwrap();
+        if !matches!(ring, Ring::IsEmpty) {
+            producer.try_publish(small, 0).unwrap();
+        }
         while matches!(ring, Ring::IsFull) && producer.try_publish(small, 0).is_ok() {}
         let managed = |ids: &[&str]| RequiredConsumerLivenessConfig::new(ids.iter().copied());
         let cases: [(Patience, Option<&[&str]>); 6] = [

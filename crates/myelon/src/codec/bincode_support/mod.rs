@@ -1,25 +1,28 @@
 //! Messages of serde types, in bincode's fixed-width form.
 //!
-//! **Lives here:** [`bincode_message!`](crate::bincode_message) and what it expands to. **Builds on:** `guard`, which
-//! bounds what a decoder does. **May touch it:** the macro.
+//! **Lives here:** [`bincode_message!`](crate::bincode_message) and what it expands to. **Builds on:** bincode, which
+//! encodes; `rest`, which reads its form; `bounded`, which decodes. **May touch it:** the macro.
 //!
 //! Numbers are little-endian and have their full width: a message's length does not depend on its values, and no branch
 //! is spent on each number. Lengths are `u64`, variants of enums `u32`. Nothing in the bytes describes them, so
 //! `#[serde(flatten)]`, `#[serde(untagged)]` and the like cannot be decoded; `#[serde(skip_serializing_if)]` writes
 //! what nobody can read.
 
+mod rest;
+
 use super::error::Cause;
-use super::guard::{Limits, TrailingBytes};
 use super::serde_message::{CanDeserialize, CanSerialize};
-use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
+use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort, bounded};
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
-use bincode::error::{DecodeError, EncodeError};
+use bincode::enc::write::SizeWriter;
+use bincode::enc::{Encode, EncoderImpl};
+use bincode::error::EncodeError;
+use bincode::serde::BorrowCompat;
+use rest::Rest;
 
 /// The codec's name.
 pub const CODEC: &str = "bincode";
 
-// Without bincode's own limit, which is a constant of the type and would have to be chosen, and compiled, per length of
-// message. Every length passes `guard` instead, which knows how many bytes there are.
 const FORM: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::legacy();
 
 /// Writes `message` to the front of `into`.
@@ -27,9 +30,31 @@ const FORM: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::lega
 /// # Errors
 /// As [`Codec::encode`](super::Codec::encode).
 pub fn encode<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
-    let mut claimed = ClaimedBytes::new(into);
-    let said = bincode::serde::encode_into_writer(message, &mut claimed, FORM);
-    claimed.finish(CODEC, said.map_err(Unencodable))
+    match encode_if_it_fits(message, into) {
+        Err(EncodeShort::TooSmall) => Err(measured(message)),
+        done => done,
+    }
+}
+
+/// Writes `message` to the front of `into`, and stops where that ends.
+///
+/// # Errors
+/// As [`Codec::encode_if_it_fits`](super::Codec::encode_if_it_fits).
+pub fn encode_if_it_fits<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
+    // The encoder owns the bytes, so that how many are left can stay in a register from one number to the next.
+    let mut encoder = EncoderImpl::new(ClaimedBytes::new(into), FORM);
+    let said = BorrowCompat(message).encode(&mut encoder);
+    encoder.into_writer().finish(CODEC, said.map_err(Unencodable))
+}
+
+/// What to say of a message that did not fit. Goes through it once more, and writes nothing.
+#[cold]
+fn measured<T: CanSerialize>(message: &T) -> EncodeShort {
+    let mut encoder = EncoderImpl::new(SizeWriter::default(), FORM);
+    match BorrowCompat(message).encode(&mut encoder) {
+        Ok(()) => EncodeShort::Needs { len_bytes: encoder.into_writer().bytes_written },
+        Err(error) => CodecError::encode(CODEC, Unencodable(error)).into(),
+    }
 }
 
 /// Why bincode has not encoded a message. What serde said is said without the name of the variant that bincode carries
@@ -54,23 +79,7 @@ impl From<Unencodable> for Cause {
 // Part of the one function in which a stream decodes: see `Reading::decode`.
 #[inline(always)]
 pub fn decode<T: CanDeserialize>(bytes: &[u8]) -> CodecResult<T> {
-    let limits = Limits::for_message(bytes.len());
-    let (message, used_bytes) = bincode::serde::seed_decode_from_slice(limits.seed(), bytes, FORM)
-        .map_err(|cause| CodecError::decode(CODEC, bytes, said(cause)))?;
-    if used_bytes < bytes.len() {
-        return Err(CodecError::decode(CODEC, bytes, TrailingBytes { used_bytes, len_bytes: bytes.len() }));
-    }
-    Ok(message)
-}
-
-/// What was said by serde, or by our own guard, without the name of the variant that bincode carries it in.
-#[cold]
-fn said(cause: DecodeError) -> Cause {
-    match cause {
-        DecodeError::OtherString(text) => text.into(),
-        DecodeError::Other(text) => text.into(),
-        cause => cause.into(),
-    }
+    bounded::decode(CODEC, bytes, Rest::of(bytes))
 }
 
 /// Makes a type with serde's derives a message: `bincode_message!(Step)`, or `bincode_message!(Step = "step/2")` to say

@@ -1,16 +1,19 @@
 //! Messages of serde types, in postcard's form: small, and its crate is maintained.
 //!
-//! **Lives here:** [`postcard_message!`](crate::postcard_message) and what it expands to. **Builds on:** `guard`, which
-//! bounds what a decoder does. **May touch it:** the macro.
+//! **Lives here:** [`postcard_message!`](crate::postcard_message) and what it expands to. **Builds on:** postcard, which
+//! encodes; `rest`, which reads its form; `bounded`, which decodes. **May touch it:** the macro.
 //!
 //! Numbers, lengths and variants of enums take as many bytes as they need, seven bits in each, so a message's length
 //! depends on its values. Nothing in the bytes describes them: what cannot be decoded is what
 //! [`bincode_message!`](crate::bincode_message) cannot decode.
 
-use super::guard::{Limits, TrailingBytes};
+mod rest;
+
 use super::serde_message::{CanDeserialize, CanSerialize};
-use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort};
-use serde::de::DeserializeSeed;
+use super::{ClaimedBytes, CodecError, CodecResult, EncodeShort, bounded};
+use postcard::ser_flavors::Size;
+use postcard::serialize_with_flavor;
+use rest::Rest;
 
 /// The codec's name.
 pub const CODEC: &str = "postcard";
@@ -20,9 +23,29 @@ pub const CODEC: &str = "postcard";
 /// # Errors
 /// As [`Codec::encode`](super::Codec::encode).
 pub fn encode<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
+    match encode_if_it_fits(message, into) {
+        Err(EncodeShort::TooSmall) => Err(measured(message)),
+        done => done,
+    }
+}
+
+/// Writes `message` to the front of `into`, and stops where that ends.
+///
+/// # Errors
+/// As [`Codec::encode_if_it_fits`](super::Codec::encode_if_it_fits).
+pub fn encode_if_it_fits<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
     let mut claimed = ClaimedBytes::new(into);
-    let said = postcard::serialize_with_flavor(message, &mut claimed);
+    let said = serialize_with_flavor(message, &mut claimed);
     claimed.finish(CODEC, said)
+}
+
+/// What to say of a message that did not fit. Goes through it once more, and writes nothing.
+#[cold]
+fn measured<T: CanSerialize>(message: &T) -> EncodeShort {
+    match serialize_with_flavor(message, Size::default()) {
+        Ok(len_bytes) => EncodeShort::Needs { len_bytes },
+        Err(error) => CodecError::encode(CODEC, error).into(),
+    }
 }
 
 /// Makes a message of exactly these bytes.
@@ -30,19 +53,7 @@ pub fn encode<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, En
 /// # Errors
 /// As [`Codec::decode`](super::Codec::decode).
 pub fn decode<T: CanDeserialize>(bytes: &[u8]) -> CodecResult<T> {
-    let limits = Limits::for_message(bytes.len());
-    let mut reader = postcard::Deserializer::from_bytes(bytes);
-    let message = limits.seed().deserialize(&mut reader).map_err(|cause| match limits.exceeded() {
-        // postcard keeps no text of ours.
-        Some(exceeded) => CodecError::decode(CODEC, bytes, exceeded),
-        None => CodecError::decode(CODEC, bytes, cause),
-    })?;
-    let rest = reader.finalize().map_err(|cause| CodecError::decode(CODEC, bytes, cause))?;
-    if !rest.is_empty() {
-        let (used_bytes, len_bytes) = (bytes.len() - rest.len(), bytes.len());
-        return Err(CodecError::decode(CODEC, bytes, TrailingBytes { used_bytes, len_bytes }));
-    }
-    Ok(message)
+    bounded::decode(CODEC, bytes, Rest::of(bytes))
 }
 
 /// Makes a type with serde's derives a message: `postcard_message!(Step)`, or `postcard_message!(Step = "step/2")` to
