@@ -39,7 +39,7 @@ use std::time::Instant;
 /// // The ring has two slots. To a call that does not wait, "full" is an ordinary answer:
 /// assert!(producer.publish_with(Patience::Now, |slot| *slot = 2).is_err_and(|answer| answer.is_full()));
 /// // A call that has waited says for whom:
-/// if let Err(error) = producer.publish_with(Duration::from_millis(1).into(), |slot| *slot = 2) {
+/// if let Err(error) = producer.publish_with(Duration::from_millis(1), |slot| *slot = 2) {
 ///     assert!(error.is_timed_out());
 ///     eprintln!("{error}"); // timed out: ring shm:steps: producer waits for space since 1.1ms; worker-0 pid 4711 ...
 /// #   assert!(error.to_string().contains("worker-0 pid "), "{error}");
