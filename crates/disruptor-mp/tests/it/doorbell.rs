@@ -6,6 +6,7 @@ use disruptor_mp::{
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use testkit::names::ShmGuard;
 use testkit::process::{Respawn, is_victim, role, say, wait_to_be_killed};
@@ -250,4 +251,41 @@ fn ten_thousand_events_each_ring_between_two_threads() {
     assert!(seen.iter().copied().eq(0..10_000));
     assert!(waits > 0, "nothing was waited for");
     publisher.join().unwrap();
+}
+
+/// By a copy of the descriptor, or by its number, as event loops of other languages do: the compiler does not see that.
+#[test]
+fn a_thread_that_polls_a_doorbell_is_woken_when_another_one_drops_it() {
+    let _watchdog = Watchdog::new(2 * LONG, "a doorbell that is dropped");
+    let (mut producer, mut consumer) = ends(&Place::heap());
+    let mut doorbell = consumer.doorbell().unwrap();
+    assert!(doorbell.arm(&mut consumer));
+    wakes_on_drop(doorbell);
+    // Nor does it depend on what the doorbell waits for, nor on whether it was armed.
+    wakes_on_drop(consumer.doorbell().unwrap());
+    while producer.publish_with(Patience::Now, |_| ()).is_ok() {}
+    let mut room = producer.room_doorbell().unwrap();
+    assert!(room.arm(&mut producer));
+    wakes_on_drop(room);
+}
+
+fn ends(place: &Place) -> (SharedProducer<u64>, SharedConsumer<u64>) {
+    let producer = build_shared_single_producer::<u64>(place, 4).build_producer(|| 0).unwrap();
+    (producer, attach_shared_consumer::<u64>(place, 4).build_consumer().unwrap())
+}
+
+/// Drops `doorbell` while another thread polls it, which has to return.
+fn wakes_on_drop(doorbell: impl AsFd) {
+    let fd = doorbell.as_fd().try_clone_to_owned().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let polling = std::thread::spawn(move || {
+        let task = std::fs::read_link("/proc/thread-self").unwrap();
+        tell.send(std::path::Path::new("/proc").join(task).join("stat")).unwrap();
+        poll(&mut [PollFd::new(&fd, PollFlags::IN)], None).unwrap()
+    });
+    let stat = told.recv().unwrap();
+    let sleeps = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "));
+    eventually("a thread that polls", LONG, sleeps).unwrap();
+    drop(doorbell);
+    assert_eq!(polling.join().unwrap(), 1);
 }

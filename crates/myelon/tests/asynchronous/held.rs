@@ -1,9 +1,10 @@
 //! Messages that are held across awaits and in other tasks.
 
-use crate::stage::{awaited, in_either_runtime};
+use crate::stage::{awaited, in_either_runtime, within};
 use futures_core::Stream;
 use myelon::asynchronous::{AsyncConsumer, AsyncMessages};
-use myelon::transport::{AlignedFixedFrame, Format, FramedTransportConsumer, Records};
+use myelon::transport::{AlignedFixedFrame, Format, FramedTransportConsumer, Records, TransportBuilder};
+use myelon::{Patience, WaitStrategy};
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -222,6 +223,59 @@ fn a_spawned_task_keeps_a_typed_message_over_an_await_and_sends_a_held_one_away(
             let held = arrived.recv().unwrap();
             assert_eq!(held.decode().unwrap().0, 0);
             held.release();
+        });
+    });
+}
+
+#[test]
+fn a_stream_that_is_dropped_in_the_middle_loses_nothing_that_it_has_handed_out_or_not() {
+    in_either_runtime("a stream that is dropped", |runtime| {
+        let place = myelon::Place::heap();
+        let builder =
+            || TransportBuilder::<Records>::new(place.clone(), 1 << 16).with_wait_strategy(WaitStrategy::Block);
+        let attach = || builder().with_consumer_id("worker").build_consumer();
+        let (mut producer, consumer) = (builder().build_producer().unwrap(), attach().unwrap());
+        runtime.block_on(async {
+            let mut consumer = AsyncConsumer::new(consumer).unwrap();
+            for kind in 0..6 {
+                producer.publish(&[kind], kind).unwrap();
+            }
+            let (first, second, third) = {
+                let mut messages = consumer.messages();
+                drop(next(&mut messages).await.unwrap().unwrap());
+                let first = next(&mut messages).await.unwrap().unwrap().hold();
+                let second = next(&mut messages).await.unwrap().unwrap();
+                (first, second, next(&mut messages).await.unwrap().unwrap().hold())
+            };
+            // What was not handed out is next, and what is given back comes before the rest.
+            let fourth = consumer.next_held().await.unwrap();
+            assert_eq!((first.kind(), second.kind(), third.kind(), fourth.kind()), (1, 2, 3, 4));
+            std::thread::spawn(move || drop(third)).join().unwrap();
+            {
+                let mut messages = consumer.messages();
+                let third = next(&mut messages).await.unwrap().unwrap();
+                assert_eq!((third.kind(), third.is_redelivered()), (3, true));
+                assert_eq!(next(&mut messages).await.unwrap().unwrap().kind(), 5);
+                // Dropped while it waits.
+                assert!(within(1, next(&mut messages)).await.is_none());
+                drop(third);
+                producer.publish(&[6], 6).unwrap();
+            }
+            let sixth = consumer.next_held().await.unwrap();
+            assert_eq!((sixth.kind(), sixth.is_redelivered()), (6, false));
+            // The consumer goes as well, with four of its messages in other hands.
+            drop(consumer);
+            let in_use = attach().map(drop).unwrap_err().to_string();
+            assert!(in_use.contains("consumer `worker` is in use"), "{in_use}");
+            second.hold().release();
+            drop(sixth);
+            std::thread::spawn(move || (fourth.release(), drop(first))).join().unwrap();
+            let mut back = attach().unwrap();
+            for kind in [1, 6] {
+                let message = back.next(Patience::Now).unwrap().unwrap();
+                assert_eq!((message.kind(), message.is_redelivered()), (kind, true));
+            }
+            assert!(back.next(Patience::Now).unwrap().is_none());
         });
     });
 }

@@ -37,6 +37,47 @@ struct Sum(u64);
 myelon::bincode_message!(Step);
 myelon::bincode_message!(Sum);
 
+/// The messages as programs have them that are not upgraded yet.
+mod old {
+    #[myelon::message]
+    #[derive(Debug, PartialEq)]
+    pub(super) struct Task {
+        pub(super) number: u32,
+    }
+
+    #[myelon::message]
+    #[derive(Debug, PartialEq)]
+    pub(super) struct Done {
+        pub(super) total: u32,
+    }
+}
+
+#[myelon::message(takes(old::Task))]
+#[derive(Debug, PartialEq)]
+struct Task {
+    number: u64,
+    lane: u8,
+}
+
+impl From<old::Task> for Task {
+    fn from(old::Task { number }: old::Task) -> Self {
+        Self { number: number.into(), lane: 1 }
+    }
+}
+
+#[myelon::message(takes(old::Done))]
+#[derive(Debug, PartialEq)]
+struct Done {
+    version: u8,
+    total: u64,
+}
+
+impl From<old::Done> for Done {
+    fn from(old::Done { total }: old::Done) -> Self {
+        Self { version: 1, total: total.into() }
+    }
+}
+
 type Ends<F> = (TypedScheduler<Step, Sum, F>, Vec<TypedWorker<Step, Sum, F>>);
 
 /// Both sides of a topology, met. Meeting blocks, so it is done before the runtime.
@@ -225,6 +266,86 @@ fn an_answer_of_no_type_a_death_and_a_step_that_never_fits_are_told() {
             dying.await.unwrap();
             let missing = scheduler.wait_for(0, Duration::from_millis(2)).await;
             assert!(matches!(missing, Arrival::TimedOut { .. }), "{missing:?}");
+        });
+    });
+}
+
+/// Of an upgrade in the middle of a step: the old worker has answered and not acknowledged, the new one hears it again.
+#[test]
+fn a_successor_of_another_version_hears_the_old_steps_and_is_heard_beside_what_the_old_one_has_sent() {
+    in_either_runtime("a successor of another version", |runtime| {
+        let topology = topology::<Records>(1, 16 << 10).with_urgent_lane();
+        let invitation = topology.invitation(0).unwrap();
+        let (scheduler, first) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| TypedWorker::<old::Task, old::Done>::join(&invitation).unwrap());
+            let scheduler: TypedScheduler<old::Task, Done> =
+                TypedScheduler::launch(topology.clone(), Workers::started_elsewhere()).unwrap();
+            (scheduler, first.join().unwrap())
+        });
+        runtime.block_on(async {
+            let mut scheduler = AsyncTypedScheduler::new(scheduler);
+            let mut worker = AsyncTypedWorker::new(first).unwrap();
+            let step = scheduler.broadcast(&old::Task { number: 4 }, 0).await.unwrap();
+            let mut task = worker.next().await.unwrap().unwrap();
+            let total = task.message().number + 1;
+            task.answer(&old::Done { total }, 1).await.unwrap();
+            task.release_unread();
+            drop(worker);
+            let joining = tokio::task::spawn_blocking({
+                let invitation = invitation.clone();
+                move || TypedWorker::<Task, Done>::join(&invitation).unwrap()
+            });
+            let arrival = scheduler.wait_for(0, PATIENCE).await;
+            assert!(matches!(arrival, Arrival::Joined { .. }), "{arrival:?}");
+            let joined = joining.await.unwrap();
+            assert!(joined.is_of_older_version());
+            let mut worker = AsyncTypedWorker::new(joined).unwrap();
+            assert!(!scheduler.get_ref().is_of_older_version(0), "its answers are of the new one");
+
+            // The bytes of what the old one has sent say so.
+            let set_aside = scheduler.try_receive(0).unwrap();
+            assert_eq!((set_aside.is_of_older_version(), set_aside.in_reply_to()), (true, Some(step)));
+            assert_eq!(set_aside.decode().unwrap(), Done { version: 1, total: 5 });
+            drop(set_aside);
+
+            scheduler.broadcast_urgent(&old::Task { number: 9 }, 3).unwrap();
+            let urgent = worker.next().await.unwrap().unwrap();
+            assert_eq!((urgent.is_urgent(), urgent.message()), (true, &Task { number: 9, lane: 1 }));
+            drop(urgent);
+            let next = scheduler.broadcast(&old::Task { number: 6 }, 0).await.unwrap();
+            for (wanted, is_redelivered) in [(step, true), (next, false)] {
+                let mut task = worker.next().await.unwrap().unwrap();
+                assert_eq!((task.step(), task.is_redelivered(), task.message().lane), (wanted, is_redelivered, 1));
+                let total = task.message().number + 1;
+                task.answer(&Done { version: 2, total }, 2).await.unwrap();
+            }
+            // The one to the first step is a repetition by now.
+            let answer = scheduler.gather_for(next, Whom::Rank(0), PATIENCE).await.remove(0);
+            assert_eq!(answer.outcome.unwrap(), (Done { version: 2, total: 7 }, 2));
+            scheduler.close().await;
+            assert!(worker.next().await.unwrap().is_none());
+        });
+    });
+}
+
+/// A process that no program starts.
+#[test]
+fn a_wait_for_a_rank_that_is_not_started_again_ends_with_its_patience_and_says_what_is_missing() {
+    in_either_runtime("a rank that is not started again", |runtime| {
+        let (scheduler, workers) = met(&topology::<Records>(2, 16 << 10));
+        runtime.block_on(async {
+            let mut scheduler = AsyncTypedScheduler::new(scheduler);
+            drop(workers);
+            for rank in [1, 0] {
+                let Arrival::TimedOut { report } = scheduler.wait_for(rank, Duration::from_millis(30)).await else {
+                    panic!("nothing has come")
+                };
+                let text = report.to_string();
+                assert!(text.contains(&format!("rank {rank}")) && text.contains("dropped"), "{text}");
+                // It counts as not told.
+                let died = scheduler.gather(Whom::Rank(rank), Patience::Now).await.remove(0);
+                assert!(matches!(died.outcome, Err(Outcome::Died { .. })), "{died:?}");
+            }
         });
     });
 }

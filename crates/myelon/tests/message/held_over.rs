@@ -149,3 +149,49 @@ fn a_reader_that_is_killed_with_messages_of_two_rings_in_hand_gets_exactly_those
     drop(back);
     names.assert_nothing_left();
 }
+
+#[test]
+fn held_messages_are_released_and_given_back_by_another_thread_while_their_reader_goes_on_in_the_next_ring() {
+    let (_watchdog, names) = (watchdog(), ShmGuard::new());
+    for round in 0..60 {
+        let name = names.name(&format!("s{round}"));
+        let mut old = writer(&name, 1);
+        let mut gone_on = reader(&name);
+        (0..6).for_each(|number| old.publish(number));
+        let held: Vec<_> = (0..6).map(|number| take(&mut gone_on, 1, number).unwrap()).collect();
+        old.hand_over();
+        let mut new = writer(&name, 3);
+        (0..2).for_each(|number| new.publish(number));
+        let start = std::sync::Arc::new(std::sync::Barrier::new(2));
+        let elsewhere = std::thread::spawn({
+            let start = std::sync::Arc::clone(&start);
+            move || {
+                start.wait();
+                for message in held {
+                    match message.decode().unwrap().number % 2 {
+                        0 => message.release(),
+                        _ => drop(message),
+                    }
+                }
+            }
+        });
+        start.wait();
+        let mut seen = vec![];
+        // What comes back before it has gone on comes to itself.
+        while seen.last() != Some(&(3, 0, false)) {
+            let message = gone_on.next_held(Patience::Endless).unwrap().unwrap();
+            let Step { version, number } = message.decode().unwrap();
+            seen.push((version, number, message.is_redelivered()));
+            message.release();
+        }
+        elsewhere.join().unwrap();
+        drop(gone_on);
+        seen.extend(rest(&mut reader(&name)));
+        seen.sort();
+        let given_back = [1, 3, 5].map(|number| (1, number, true));
+        assert_eq!(seen, [&given_back[..], &[(3, 0, false), (3, 1, false)]].concat(), "round {round}");
+        drop(new);
+        let _ = myelon::gc(name.as_str());
+        names.assert_nothing_left();
+    }
+}

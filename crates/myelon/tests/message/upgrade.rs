@@ -3,7 +3,7 @@
 
 use myelon::liveness::{Ending, RefusalCause, WaitingFor};
 use myelon::prelude::*;
-use myelon::typed_transport::{TypedPublishError, TypedReceiveError};
+use myelon::typed_transport::{TypedPublishError, TypedReceiveError, TypedTap};
 use myelon::{GcOutcome, Origin, PublishError, StartAt, gc, message};
 use std::time::Duration;
 use testkit::names::ShmGuard;
@@ -773,6 +773,61 @@ fn a_reader_without_an_id_goes_on_with_the_oldest_message_of_the_new_ring() {
     new.publish(0);
     expect(&mut reader, 1, 0..1);
     expect(&mut reader, 3, 0..1);
+}
+
+#[test]
+fn a_tap_that_was_there_before_the_ring_was_replaced_gets_all_of_it_and_is_then_told() {
+    for is_ring_kept in [false, true] {
+        let stage = Stage::new();
+        let mut old = stage.writer(1);
+        let reader = is_ring_kept.then(|| stage.reader("a"));
+        let mut tap = TypedTap::<Step>::attach(&stage.place).unwrap();
+        let mut asleep = TypedTap::<Step>::attach(&stage.place).unwrap();
+        let waiting = std::thread::spawn(move || {
+            let mut seen = vec![];
+            loop {
+                match asleep.receive_owned(Patience::Endless) {
+                    Ok(message) => seen.push(message.unwrap().0.number),
+                    Err(end) => return (seen, end),
+                }
+            }
+        });
+        (0..3).for_each(|number| old.publish(number));
+        assert_eq!(tap.receive_owned(Patience::Endless).unwrap().unwrap().0, Step { version: 1, number: 0 });
+        old.hand_over();
+        let mut new = stage.writer(3);
+        new.publish(7);
+        for number in 1..3 {
+            let message = tap.next(Patience::Endless).unwrap().unwrap();
+            assert_eq!(message.decode().unwrap(), Step { version: 1, number });
+        }
+        let (seen, end) = waiting.join().unwrap();
+        assert_eq!(seen, [0, 1, 2]);
+        let ends =
+            [end, tap.next(Patience::Endless).map(drop).unwrap_err(), tap.next(Patience::Now).map(drop).unwrap_err()];
+        for end in ends {
+            assert!(
+                matches!(end, TypedReceiveError::Transport(TransportError::Consume(ConsumeError::Replaced))),
+                "{end}"
+            );
+        }
+        assert!(tap.is_of_older_version());
+        // It keeps no ring for itself, and what it has copied counts for no reader.
+        if let Some(mut reader) = reader {
+            expect(&mut reader, 1, 0..3);
+            expect(&mut reader, 3, 7..8);
+        }
+        stage.assert_one_ring();
+        let mut tap = TypedTap::<Step>::attach(&stage.place).unwrap();
+        new.publish(8);
+        let mut last = None;
+        while let Some(message) = tap.receive_owned(Patience::Now).unwrap() {
+            last = Some(message.0);
+        }
+        assert_eq!((last, tap.is_of_older_version()), (Some(Step { version: 3, number: 8 }), false));
+        drop(new);
+        assert!(tap.next_or_end(Patience::Endless).unwrap().is_none());
+    }
 }
 
 #[test]

@@ -74,6 +74,16 @@ mod linux {
         }
     }
 
+    impl Drop for Descriptor {
+        fn drop(&mut self) {
+            // A thread that polls a copy of the descriptor, or its number, is woken: nothing would ring it any more. A
+            // forked child shares the eventfd with its parent, whose it is.
+            if self.watch.is_ours() {
+                self.readable.set();
+            }
+        }
+    }
+
     impl AsFd for Descriptor {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.readable.as_fd()

@@ -15,7 +15,7 @@ use std::io;
 ///
 /// Rung inside this process, by one thread for each 127 doorbells; it starts with the first and ends with the last.
 /// Nothing crosses to other processes, and while nothing is armed nothing is done. A producer that was killed is
-/// noticed within 100 ms.
+/// noticed within 100 ms. Dropping it makes the descriptor readable, so that a thread which polls a copy of it wakes.
 ///
 /// ```
 /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
