@@ -501,7 +501,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it
-    /// over for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
+    /// over for: a live one, one that has kept its place and has something to read, or in a ring with a
+    /// [content tag](Self::with_content_tag) any that has kept its place.
     #[must_use]
     pub fn take_over(self) -> Self {
         self.facing(Existing::TakeOver)
@@ -650,9 +651,10 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
 impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or, if it
-    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none;
-    /// [`SharedProducer::origin`] says which. A segment of another kind, version or byte order is replaced if no
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or have
+    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept their
+    /// places at all; or replaced if there are none; [`SharedProducer::origin`] says which. A ring of the same events
+    /// that differs otherwise is replaced, and stays for those that have not read it, who read it first. A segment of another kind, version or byte order is replaced if no
     /// process uses it, unless it is a counters file.
     ///
     /// # Errors

@@ -133,11 +133,22 @@ pub(crate) fn is_awaited(segment: &Segment) -> bool {
     chosen(segment).any(|(_, entry)| is_awaited_at(entry) && !is_given_up(segment, entry))
 }
 
-/// Whether what the ring in `segment` holds waits for a consumer that has a place there under an id of its own, be it
-/// dead: it says what its messages are, so the next process can know them.
-pub(crate) fn keeps_places(segment: &Segment) -> bool {
+/// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or a place
+/// under an id of its own, if the ring says what its messages are.
+pub(crate) fn keeps_places<S: Carries>(segment: &Arc<Segment>) -> bool {
     let has_tag = || Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some());
-    chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry)) && has_tag()
+    has_tag() && chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry)) || has_backlog::<S>(segment)
+}
+
+/// Whether a consumer that has gone has kept a place in the ring in `segment` and not read everything, or one is still
+/// to come over to it. An error says nothing: it may live.
+pub(crate) fn has_backlog<S: Carries>(segment: &Arc<Segment>) -> bool {
+    let has_unread = unread_in::<S>(segment);
+    chosen(segment).any(|(index, entry)| match roster::ending_in(segment, entry, index) {
+        Ok(Some(Ending::Awaited)) => !is_given_up(segment, entry),
+        Ok(Some(_)) => has_unread(entry.position.load(Ordering::Acquire)),
+        Ok(None) | Err(_) => false,
+    })
 }
 
 /// Whether the place is that of a consumer that is to come over from a ring before this one.
@@ -203,7 +214,7 @@ pub(crate) fn tidy<S: Carries>(segment: &Segment) {
         goes
     });
     line.iter().for_each(|ring| free_given_up(ring));
-    if is_gone && newest.is_held(PRODUCER).is_ok_and(|is_held| !is_held) && !keeps_places(newest) {
+    if is_gone && newest.is_held(PRODUCER).is_ok_and(|is_held| !is_held) && !keeps_places::<S>(newest) {
         // If a process lives in it, nothing happens.
         let _ = segment::gc(place);
     }
@@ -212,12 +223,8 @@ pub(crate) fn tidy<S: Carries>(segment: &Segment) {
 /// Whether a consumer under an id of its own lives in the ring `older`, is still to come to it, or has something to
 /// read in it. An error says nothing: `true`.
 fn is_needed<S: Carries>(older: &Arc<Segment>) -> bool {
-    let has_unread = unread_in::<S>(older);
-    chosen(older).any(|(index, entry)| match roster::ending_in(older, entry, index) {
-        Ok(Some(Ending::Awaited)) => !is_given_up(older, entry),
-        Ok(Some(_)) => has_unread(entry.position.load(Ordering::Acquire)),
-        Ok(None) | Err(_) => true,
-    })
+    let lives = |(index, entry): (usize, &Entry)| !matches!(roster::ending_in(older, entry, index), Ok(Some(_)));
+    chosen(older).any(lives) || has_backlog::<S>(older)
 }
 
 /// Whether there may be something to read at a position of the ring `older`.
@@ -325,6 +332,15 @@ pub(crate) fn ancestors(segment: &Segment) -> Result<Vec<Segment>, OpenError> {
 /// As [`ancestors`].
 pub(crate) fn is_full(segment: &Segment) -> Result<bool, OpenError> {
     Ok(ancestors(segment)?.len() + 1 > ANCESTORS_MAX)
+}
+
+/// The ids for which the ring `old` is kept: of those who are expected in the next ring, or, if none is, those that have
+/// places in it.
+pub(crate) fn readers(old: &Segment, expected: &[Expected]) -> Vec<String> {
+    match expected {
+        [] => ids(old),
+        expected => expected.iter().filter(|it| it.is_reader()).map(|it| it.id.clone()).collect(),
+    }
 }
 
 /// The ids that programs chose and that have places in the ring in `segment`.

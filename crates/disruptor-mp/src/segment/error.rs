@@ -149,15 +149,19 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is to be replaced has messages of another type, which consumers with ids of their own have not read. They
-    /// could read them under a second name. But a memory file, or a ring on the heap, has none. Let them read, or say
+    /// What is to be replaced has messages that consumers with ids of their own have not read. They could read them under
+    /// a second name. But a memory file, or a ring on the heap, has none. Let them read, or say
     /// [`replace`](crate::SharedDisruptorBuilder::replace) to give up what they have not read.
     #[error(
-        "{place} holds messages of another type for consumers that will come back, and has no name under which it could be kept for them: let          them read and leave, or ask for `replace()` to give up what they have not read"
+        "{place} holds messages for consumers that will come back ({}), and has no name under which it could be kept for \
+         them: let them read and leave, or ask for `replace()` to give up what they have not read",
+        .ids.join(", ")
     )]
     NoSecondName {
         /// What was to be replaced.
         place: String,
+        /// The consumers that have not read it.
+        ids: Vec<String>,
     },
     /// The place's name cannot be a segment's name.
     #[error(transparent)]

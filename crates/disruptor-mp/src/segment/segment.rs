@@ -367,14 +367,15 @@ impl Segment {
 
     /// Lets this segment be found under its [second name](Place::second_name) as well, so that what is in it can be
     /// read once another segment has its name. The caller holds the producer's claim. That the name itself cannot be
-    /// taken away is found out before.
+    /// taken away is found out before. `ids` are those that need it, for the error.
     ///
     /// # Errors
     /// [`CreateError`]: `NoSecondName` where a segment has no name, `NotOwner`, or the system refuses. It has one name then.
-    pub(crate) fn give_second_name(&self) -> Result<(), CreateError> {
+    pub(crate) fn give_second_name(&self, ids: Vec<String>) -> Result<(), CreateError> {
         let place = || self.place.to_string();
         let second = self.place.second_name(self.generation());
-        let path = second.as_ref().and_then(Place::path).ok_or_else(|| CreateError::NoSecondName { place: place() })?;
+        let path =
+            second.as_ref().and_then(Place::path).ok_or_else(|| CreateError::NoSecondName { place: place(), ids })?;
         let backend = self.place.backend()?;
         if let Some(owner_uid) = backend.protecting_owner() {
             return Err(CreateError::NotOwner { place: place(), owner_uid, source: Errno::PERM.into() });

@@ -50,11 +50,13 @@
 //! | one word switches gating off | `hostile::no_word_switches_gating_off_under_a_live_lease`, `forged::*` |
 //! | another version reads garbage | `hostile::another_version_of_the_layout_is_refused_with_both_versions` |
 //! | a batch is seen in part, or a forged word shows what is not written | `dense::*`, `src/ring/models/dense.rs` |
+//! | what is unread goes with its producer | `backlog::*` |
 //! | a wake is lost | `processes::no_wake_*`, `counters::a_wake_that_*` |
 
 mod actor;
 mod auto;
 mod auto_records;
+mod backlog;
 mod counters;
 mod culprit;
 mod damage;

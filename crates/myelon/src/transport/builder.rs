@@ -364,7 +364,8 @@ impl<F: Format> TransportBuilder<F> {
     }
 
     /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it
-    /// over for: a live one, or in a ring with a [content tag](Self::with_content_tag) one that has kept its place.
+    /// over for: a live one, one that has kept its place and has something to read, or in a ring with a
+    /// [content tag](Self::with_content_tag) any that has kept its place.
     #[must_use]
     pub fn take_over(mut self) -> Self {
         self.settings.existing = Existing::TakeOver;
@@ -381,9 +382,11 @@ impl<F: Format> TransportBuilder<F> {
 
     /// Builds the one producer.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or, if it
-    /// has a [content tag](Self::with_content_tag), have kept their places; or replaced if there are none, unless
-    /// [`create`](Self::create) and its neighbours say otherwise.
+    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or have
+    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept their
+    /// places at all; or replaced if there are none, unless [`create`](Self::create) and its neighbours say otherwise. A
+    /// ring of the same format that differs otherwise is replaced, and stays for those that have not read it, who read
+    /// it first.
     ///
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.

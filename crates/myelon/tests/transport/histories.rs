@@ -189,10 +189,13 @@ impl<F: Subject> Scene<F> {
             return;
         }
         let sender: FramedTransportProducer<F> = TransportBuilder::new(&self.place, F::DEPTH).build_producer().unwrap();
-        let anybody = self.consumers.iter().flatten().any(|consumer| consumer.end.is_some());
-        assert_eq!(sender.origin() == Origin::TookOver, anybody, "{:?}", sender.origin());
+        // One that lives, or is to come back to something.
+        let is_kept_for =
+            |consumer: &Consumer<F>| consumer.end.is_some() || consumer.may_skip || !consumer.due.is_empty();
+        let is_kept = self.consumers.iter().flatten().any(is_kept_for);
+        assert_eq!(sender.origin() == Origin::TookOver, is_kept, "{:?}", sender.origin());
         if sender.origin() != Origin::TookOver {
-            // A new ring: nobody who died can come back to what was in the old one.
+            // A new ring: of the old one there is nothing that a dead consumer could come back to.
             self.consumers = [None, None, None];
             self.history.clear();
         }

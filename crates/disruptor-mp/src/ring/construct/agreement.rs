@@ -83,13 +83,15 @@ pub(super) fn check_table(segment: &Segment, request: &ProducerRequest) -> Multi
     Ok(())
 }
 
-/// Whether both the ring and this program say what their messages are, so that what the ring has can be read by those
-/// who know it, however the two differ.
-pub(super) fn carries_messages<S: Carries>(segment: &Segment, request: &ProducerRequest) -> bool {
+/// Whether the ring has the same events as this program, so that what is in it can be read by the programs that know it,
+/// however the two differ beside that.
+pub(super) fn carries_same_events<S: Carries>(segment: &Segment) -> bool {
     let Ok(schema) = Schema::decode(segment.schema()) else { return false };
     let has_table = segment.header().table_len as usize <= TABLE_LEN_MAX + PLACES_FOR_OTHERS;
-    has_table
-        && request.content_tag.is_some()
-        && schema.content_tag().is_some()
-        && S::schema().first_difference(&schema).is_none()
+    has_table && S::schema().first_difference(&schema).is_none()
+}
+
+/// Whether both the ring and this program say what their messages are.
+pub(super) fn say_what_they_carry(segment: &Segment, request: &ProducerRequest) -> bool {
+    request.content_tag.is_some() && Schema::content_tag_in(segment.schema()).is_some()
 }

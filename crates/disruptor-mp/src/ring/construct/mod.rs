@@ -63,7 +63,7 @@ pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResu
             return Err(MultiProcessError::Os { place, call: "opening a descriptor for locks", source });
         }
     };
-    let memory = Mapped::new(Arc::new(segment));
+    let memory = Mapped::new(segment);
     let announce = Announce::best();
     memory.control().producer.identity.store(ProcessIdentity::current());
     let core = if origin == Origin::TookOver {

@@ -4,7 +4,7 @@
 //! `segment`, `lineage` for what consumers have not read of a ring that is replaced. **May touch it:** `construct`.
 
 use super::ProducerRequest;
-use super::agreement::{carries_messages, check_content, check_shape, check_table};
+use super::agreement::{carries_same_events, check_content, check_shape, check_table, say_what_they_carry};
 use crate::error::{MultiProcessError, MultiProcessResult};
 use crate::ring::ends::producer_end::Origin;
 use crate::ring::lineage::{self, Expected};
@@ -39,7 +39,7 @@ pub enum Existing {
 
 /// A segment with the producer's claim, and how it was come by.
 pub(super) struct Possession {
-    pub(super) segment: Segment,
+    pub(super) segment: Arc<Segment>,
     pub(super) claim: Claim,
     pub(super) origin: Origin,
 }
@@ -59,7 +59,7 @@ pub(super) fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Bluepri
 enum Found {
     Nothing,
     /// A ring of our kind and version, with its producer's claim.
-    Ring(Box<Segment>, Claim),
+    Ring(Arc<Segment>, Claim),
     /// A ring that has just lost its name.
     Nameless,
     /// A segment that this program cannot have open as its ring: of another kind, version or byte order, unfinished,
@@ -71,8 +71,8 @@ enum Found {
 enum Verdict {
     LookAgain,
     Create,
-    TakeOver(Box<Segment>, Claim),
-    Replace(Box<Segment>, Claim, Estate),
+    TakeOver(Arc<Segment>, Claim),
+    Replace(Arc<Segment>, Claim, Estate),
     /// Takes it away unless a process lives in it; the error says what is wrong with it.
     Remove(OpenError),
 }
@@ -84,7 +84,7 @@ enum Estate {
     Dropped,
     /// It was closed. Those who are still to read it find it.
     Readable,
-    /// It carries messages of another type: consumers with ids of their own read it to its end and come over.
+    /// It carries other messages, or has another size: consumers with ids of their own read it to its end and come over.
     PassedOn,
 }
 
@@ -108,7 +108,7 @@ fn look<S: Carries>(request: &ProducerRequest) -> MultiProcessResult<Found> {
     if !old.still_named().map_err(os)? {
         return Ok(Found::Nameless);
     }
-    Ok(Found::Ring(Box::new(old), claim))
+    Ok(Found::Ring(Arc::new(old), claim))
 }
 
 /// Second step: decides. Nothing has been changed yet, and an error leaves it so.
@@ -130,7 +130,6 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now,
     // that it is over.
     let is_over = old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.is_closed());
-    let carries_messages = carries_messages::<S>(&old, request);
     let mismatch = check_shape::<S>(&old, request.capacity)
         .and_then(|found| {
             check_table(&old, request)?;
@@ -142,17 +141,23 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
         && mismatch.is_none()
         && ((0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true))
             || lineage::is_awaited(&old)
-            || lineage::keeps_places(&old));
+            || lineage::keeps_places::<S>(&old));
     match (request.existing, mismatch) {
         (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Verdict::TakeOver(old, claim)),
         (Existing::TakeOver, Some(mismatch)) => Err(mismatch),
         (Existing::TakeOver, None) => Err(MultiProcessError::NothingToTakeOver { place: old.called() }),
-        (Existing::TakeOverOrReplace, Some(_)) if carries_messages && !is_over => {
+        (Existing::TakeOverOrReplace, Some(_)) if !is_over && is_passed_on::<S>(&old, request) => {
             Ok(Verdict::Replace(old, claim, Estate::PassedOn))
         }
         (Existing::TakeOverOrReplace, _) if is_over => Ok(Verdict::Replace(old, claim, Estate::Readable)),
         _ => Ok(Verdict::Replace(old, claim, Estate::Dropped)),
     }
+}
+
+/// Whether consumers that know what the ring `old` has read it to its end before they read the one that replaces it:
+/// where both say what they carry, and wherever messages of the same events would be lost otherwise.
+fn is_passed_on<S: Carries>(old: &Arc<Segment>, request: &ProducerRequest) -> bool {
+    carries_same_events::<S>(old) && (say_what_they_carry(old, request) || lineage::has_backlog::<S>(old))
 }
 
 /// Third step: does what was decided. `None`: the name has changed hands meanwhile.
@@ -164,8 +169,8 @@ fn act<S: Carries>(
     match verdict {
         Verdict::LookAgain => Ok(None),
         Verdict::Create => create(request, blueprint, Origin::Created),
-        Verdict::TakeOver(old, claim) => Ok(Some(take_over::<S>(*old, claim))),
-        Verdict::Replace(old, claim, estate) => replace::<S>(request, blueprint, &Arc::from(old), claim, estate),
+        Verdict::TakeOver(old, claim) => Ok(Some(take_over::<S>(old, claim))),
+        Verdict::Replace(old, claim, estate) => replace::<S>(request, blueprint, &old, claim, estate),
         Verdict::Remove(error) => {
             remove::<S>(&request.place, error)?;
             create(request, blueprint, Origin::Replaced)
@@ -176,13 +181,13 @@ fn act<S: Carries>(
 fn create(request: &ProducerRequest, blueprint: &Blueprint, origin: Origin) -> MultiProcessResult<Option<Possession>> {
     let init = |segment: &Segment| initialise(segment, request.capacity, request.max_buffer);
     match Segment::create(&request.place, blueprint, &request.options, init) {
-        Ok((segment, claim)) => Ok(Some(Possession { segment, claim, origin })),
+        Ok((segment, claim)) => Ok(Some(Possession { segment: Arc::new(segment), claim, origin })),
         Err(CreateError::AlreadyExists { .. }) if request.existing != Existing::Refuse => Ok(None),
         Err(error) => Err(MultiProcessError::from_create(&request.place, error)),
     }
 }
 
-fn take_over<S: Carries>(old: Segment, claim: Claim) -> Possession {
+fn take_over<S: Carries>(old: Arc<Segment>, claim: Claim) -> Possession {
     // What producers have left that were killed: before they had replaced this ring, or right after they had replaced
     // the one before; and consumers that were killed before they had removed what they had left.
     old.remove_traces_of_replacers();
@@ -220,7 +225,7 @@ fn replace<S: Carries>(
                 // A consumer may have left the old ring while it was being replaced.
                 lineage::tidy::<S>(&segment);
             }
-            Ok(Some(Possession { segment, claim, origin: Origin::Replaced }))
+            Ok(Some(Possession { segment: Arc::new(segment), claim, origin: Origin::Replaced }))
         }
         Err(CreateError::AlreadyExists { .. }) => Ok(None),
         Err(error) => Err(MultiProcessError::from_create(&request.place, error)),
@@ -259,9 +264,13 @@ fn inherit<S: Carries>(
     }
     if is_needed {
         if lineage::is_full(old).map_err(|error| MultiProcessError::from_open(old.place(), error))? {
-            return Err(MultiProcessError::TooManyOlderRings { place: old.called(), ids: lineage::ids(old) });
+            return Err(MultiProcessError::TooManyOlderRings {
+                place: old.called(),
+                ids: lineage::readers(old, &new.expected),
+            });
         }
-        old.give_second_name().map_err(|error| MultiProcessError::from_create(old.place(), error))?;
+        old.give_second_name(lineage::readers(old, &new.expected))
+            .map_err(|error| MultiProcessError::from_create(old.place(), error))?;
         new.predecessor = old.generation();
     }
     Ok(new)

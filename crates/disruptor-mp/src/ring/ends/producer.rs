@@ -287,7 +287,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     pub fn close(self) {}
 
     /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over
-    /// if a consumer lives in it, one of other messages replaces it
+    /// if a consumer lives in it or has not read everything, one of other messages replaces it
     /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
     /// and then `ProducerDied`, as after a kill.
     pub fn hand_over(mut self) {

@@ -27,8 +27,9 @@ use std::time::{Duration, Instant};
 pub enum Origin {
     /// There was nothing under the name.
     Created,
-    /// The last producer was dead and live consumers were there, or in a ring with a content tag some that have kept
-    /// their places: the ring goes on, for them, after the last published event.
+    /// The last producer was dead and live consumers were there, or some that have kept their places and not read
+    /// everything, or in a ring with a content tag some that have kept their places at all: the ring goes on, for them,
+    /// after the last published event.
     TookOver,
     /// The last producer was dead and there was no such consumer: a new ring stands in place of the old one.
     Replaced,
