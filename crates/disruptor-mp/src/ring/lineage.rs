@@ -130,7 +130,7 @@ pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
 /// Whether a consumer is awaited in the ring in `segment` that has a place in one before it. An error says nothing:
 /// `true`.
 pub(crate) fn is_awaited(segment: &Segment) -> bool {
-    chosen(segment).any(|(_, entry)| is_awaited_at(entry) && !is_given_up(segment, entry))
+    chosen(segment).any(|(_, entry)| is_awaited_at(entry) && !is_gone_for_good(segment, entry))
 }
 
 /// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or a place
@@ -145,7 +145,7 @@ pub(crate) fn keeps_places<S: Carries>(segment: &Arc<Segment>) -> bool {
 pub(crate) fn has_backlog<S: Carries>(segment: &Arc<Segment>) -> bool {
     let has_unread = unread_in::<S>(segment);
     chosen(segment).any(|(index, entry)| match roster::ending_in(segment, entry, index) {
-        Ok(Some(Ending::Awaited)) => !is_given_up(segment, entry),
+        Ok(Some(Ending::Awaited)) => !is_gone_for_good(segment, entry),
         Ok(Some(_)) => has_unread(entry.position.load(Ordering::Acquire)),
         Ok(None) | Err(_) => false,
     })
@@ -158,7 +158,8 @@ fn is_awaited_at(entry: &Entry) -> bool {
 
 /// Whether the place is that of a consumer that was to come over from a ring before this one, and has given that up.
 pub(crate) fn is_gone_for_good(segment: &Segment, entry: &Entry) -> bool {
-    is_awaited_at(entry) && is_given_up(segment, entry)
+    // Looked at again: its place may have been handed on before the ring before this one went.
+    is_awaited_at(entry) && is_given_up(segment, entry) && is_awaited_at(entry)
 }
 
 /// Whether the consumer that is awaited at `entry` has given its place up in the rings before.
@@ -242,11 +243,16 @@ pub(crate) fn unread_in<S: Carries>(older: &Arc<Segment>) -> impl Fn(i64) -> boo
 /// the one in which it is awaited in the `next` ring. `false`: not of all of them, so `older` says it still.
 fn hand_places_on(older: &Segment, next: &Segment) -> bool {
     let mut is_complete = true;
+    // What was closed stays for those that are awaited in it, and for no others.
+    let is_closed = sections::control(next).is_none_or(|control| control.gate.is_closed());
     for (index, kept) in chosen(older) {
         let Ok(Some(ending)) = roster::ending_in(older, kept, index) else { return false };
         let Some((index, entry)) = place_of(next, &kept.member.id()) else { continue };
         if ending == Ending::Awaited || !is_awaited_at(entry) {
             continue;
+        }
+        if is_closed {
+            return false;
         }
         match next.claim(entry_byte(index)) {
             Ok(Some(claim)) if is_awaited_at(entry) => {
