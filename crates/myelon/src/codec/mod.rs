@@ -51,7 +51,7 @@ pub use claimed::{ClaimedBytes, Full};
 pub use error::{Cause, CodecError, CodecResult, EncodeShort};
 pub use message::{Codec, ZeroCopyCodec};
 pub use older::OlderVersion;
-pub(crate) use older::{decode_as, older_tags, older_version};
+pub(crate) use older::{decode_as, older_tags, older_version, says_its_version};
 #[cfg(any(feature = "bincode", feature = "postcard"))]
 pub use serde_message::{CanDeserialize, CanSerialize};
 pub use tag::TypeTag;

@@ -56,6 +56,26 @@ pub(crate) fn decode_as<T: Codec>(older: Option<&OlderVersion<T>>, bytes: &[u8])
     }
 }
 
+/// What a message of the type `$type` says of its version: `$older` is the older one that it is of, if it is.
+macro_rules! says_its_version {
+    ($type:ident, |$this:ident| $older:expr) => {
+        /// What the ring that the message came in says of its messages: the tag of the type itself, or that of the
+        /// [older version](crate::codec::Codec::older_versions) of which this one is. By it the bytes can be read later,
+        /// whatever ring its consumer reads by then.
+        pub fn tag(&self) -> $crate::codec::TypeTag {
+            let $this = self;
+            $older.map_or_else($type::type_tag, |older| older.tag().clone())
+        }
+
+        /// Whether it is of one of the [older versions](crate::codec::Codec::older_versions) of its type.
+        pub fn is_of_older_version(&self) -> bool {
+            let $this = self;
+            $older.is_some()
+        }
+    };
+}
+pub(crate) use says_its_version;
+
 // By hand: derived, it would ask for a `T` that can be cloned.
 impl<T> Clone for OlderVersion<T> {
     fn clone(&self) -> Self {

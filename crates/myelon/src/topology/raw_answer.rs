@@ -5,7 +5,7 @@
 
 use super::answer::{Answer, Outcome};
 use super::gather::Found;
-use crate::codec::{Codec, CodecResult, OlderVersion, TypeTag, decode_as};
+use crate::codec::{Codec, CodecResult, OlderVersion, decode_as, says_its_version};
 use crate::transport::{Format, Message, Records};
 use disruptor_mp::Sequence;
 use std::fmt;
@@ -74,16 +74,7 @@ impl<'a, A: Codec, F: Format> RawAnswer<'a, A, F> {
         Ok(Self { bytes, older: version.0.and_then(|number| older.get(number)) })
     }
 
-    /// What the ring that the message came in says of its messages: the tag of `A`, or that of the
-    /// [older version](Codec::older_versions) of which the message is.
-    pub fn tag(&self) -> TypeTag {
-        self.older.map_or_else(A::type_tag, |older| older.tag().clone())
-    }
-
-    /// Whether it is of one of the [older versions](Codec::older_versions) of `A`.
-    pub fn is_of_older_version(&self) -> bool {
-        self.older.is_some()
-    }
+    says_its_version!(A, |it| it.older);
 
     /// Makes a value of the bytes, whatever version they are of. It is not counted.
     ///

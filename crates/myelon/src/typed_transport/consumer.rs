@@ -158,7 +158,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// [`next`](Self::next) as its bytes, which may be a message of an [older version](Self::is_of_older_version) of
-    /// `T`, or none.
+    /// `T`, or none. Until the next call the consumer says of which; a message of [`next`](Self::next) or
+    /// [`next_held`](Self::next_held) [says so itself](TypedMessage::tag).
     ///
     /// # Errors
     /// As [`TransportConsumer::next`].

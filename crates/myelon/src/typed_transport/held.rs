@@ -4,7 +4,7 @@
 //! any thread; it outlives its consumer.
 
 use super::message::{Elsewhere, Reading};
-use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec, decode_as};
+use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec, decode_as, says_its_version};
 use crate::transport::{Format, HeldMessage, Records};
 use disruptor_mp::Release;
 use std::fmt;
@@ -88,6 +88,8 @@ impl<T: Codec, F: Format> HeldTyped<T, F> {
         self.count(answer.is_ok());
         answer
     }
+
+    says_its_version!(T, |it| it.older.as_ref());
 
     /// Acknowledges the message.
     pub fn release(self) {

@@ -4,7 +4,7 @@
 //! touch it:** the application; it borrows its consumer, so there is one at a time.
 
 use super::held::HeldTyped;
-use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec, decode_as};
+use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec, decode_as, says_its_version};
 use crate::transport::{Format, Message, Records};
 use disruptor_mp::__private::ends::HasConsumer;
 use disruptor_mp::CounterHandle;
@@ -106,6 +106,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
         self.count(answer.is_ok());
         answer
     }
+
+    says_its_version!(T, |it| it.reading.older.as_ref());
 
     /// Takes the message out of the consumer's hands: it is then read and released in whatever thread or task, while
     /// newer ones are received.

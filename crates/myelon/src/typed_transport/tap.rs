@@ -6,7 +6,7 @@
 use super::consumer::for_readers_of;
 use super::error::TypedReceiveError;
 use super::message::Reading;
-use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec, decode_as, older_version};
+use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec, decode_as, older_version, says_its_version};
 use crate::transport::{MessageCopy, Records, TransportBuilder, TransportResult, TransportTap};
 use disruptor_mp::{Patience, Place, or_end};
 use std::fmt;
@@ -172,6 +172,8 @@ impl<T: Codec> TypedCopy<'_, T> {
         Reading::readable_in_place::<Records>(self.older)?;
         T::access(&self.message)
     }
+
+    says_its_version!(T, |it| it.older);
 }
 
 impl<'a, T> Deref for TypedCopy<'a, T> {

@@ -1,7 +1,9 @@
 //! Messages of an old ring that are held while their reader goes on in the ring that has replaced it: what was released
 //! does not come again, and everything else does, whoever ends in between.
 
+use crate::upgrade::version::First;
 use crate::upgrade::{Step, Writer};
+use myelon::codec::Codec;
 use myelon::prelude::*;
 use myelon::typed_transport::HeldTyped;
 use std::io::BufRead;
@@ -57,6 +59,12 @@ fn held_messages_of_an_old_ring_are_released_in_any_order_after_their_reader_has
     (0..3).for_each(|number| new.publish(number));
     let mut of_new: Vec<_> = (0..2).map(|number| take(&mut reader, 3, number)).collect();
     assert_eq!(names.leftovers().len(), 2, "the old ring is there as long as a message of it is held");
+    // Its bytes say of which version they are, whatever its consumer reads by now.
+    let message = held[3].as_ref().unwrap();
+    assert_eq!((message.is_of_older_version(), reader.is_of_older_version()), (true, false));
+    assert_eq!(message.tag(), First::type_tag());
+    assert_eq!(First::decode(message).unwrap().number, 3);
+    assert_eq!(of_new[0].as_ref().unwrap().tag(), Step::type_tag());
     for number in [3, 0, 2] {
         let message = held[number].take().unwrap();
         assert_eq!(message.decode().unwrap(), Step { version: 1, number: number as u64 }, "of its own version");

@@ -1,6 +1,7 @@
 //! A type is upgraded while its stream lives: a writer of another version replaces the ring, and every reader with an
 //! id of its own gets all of both.
 
+use myelon::codec::Codec;
 use myelon::liveness::{Ending, RefusalCause, WaitingFor};
 use myelon::prelude::*;
 use myelon::typed_transport::{TypedPublishError, TypedReceiveError, TypedTap};
@@ -12,7 +13,7 @@ use testkit::test_name;
 use testkit::watchdog::Watchdog;
 
 /// Three versions of one message, of which the last one is [`Step`], and takes the two before it.
-mod version {
+pub(crate) mod version {
     use super::message;
 
     #[message(name = "Step")]
@@ -139,6 +140,7 @@ fn expect<F: Format>(reader: &mut TypedConsumer<Step, F>, version: u8, numbers: 
     for number in numbers {
         let message = reader.next(Patience::Endless).unwrap().unwrap();
         assert_eq!(message.decode().unwrap(), Step { version, number });
+        assert_eq!(message.is_of_older_version(), version < 3);
         assert!(!message.is_redelivered(), "{number}");
         drop(message);
         assert_eq!(reader.is_of_older_version(), version < 3);
@@ -465,6 +467,26 @@ fn an_older_ring_goes_when_its_last_reader_is_dropped_at_its_end_and_that_one_is
     newest.publish(0);
     stage.assert_one_ring();
     expect(&mut stage.reader("a"), 1, 0..1);
+}
+
+#[test]
+fn what_a_closed_stream_has_for_a_reader_that_has_just_read_the_ring_before_is_there_after_the_next_writer() {
+    let (stage, mut old, mut reader) = scene();
+    old.publish(0);
+    old.hand_over();
+    let mut new = stage.writer(3);
+    new.publish(0);
+    drop(new);
+    expect(&mut reader, 1, 0..1);
+    drop(reader);
+    let mut newest = stage.writer(1);
+    newest.publish(5);
+    let mut reader = stage.reader("a");
+    expect(&mut reader, 3, 0..1);
+    assert!(reader.next_or_end(Patience::Endless).unwrap().is_none(), "that stream has ended");
+    drop(reader);
+    stage.assert_one_ring();
+    expect(&mut stage.reader("a"), 1, 5..6);
 }
 
 #[test]
@@ -799,6 +821,7 @@ fn a_tap_that_was_there_before_the_ring_was_replaced_gets_all_of_it_and_is_then_
         new.publish(7);
         for number in 1..3 {
             let message = tap.next(Patience::Endless).unwrap().unwrap();
+            assert_eq!((message.tag(), message.is_of_older_version()), (First::type_tag(), true));
             assert_eq!(message.decode().unwrap(), Step { version: 1, number });
         }
         let (seen, end) = waiting.join().unwrap();
