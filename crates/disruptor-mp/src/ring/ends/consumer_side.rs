@@ -666,3 +666,33 @@ impl<S: Carries> Drop for ConsumerSide<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::ends::consumer_face::HasConsumer;
+    use crate::{Patience, Place, attach_shared_consumer, build_shared_single_producer};
+
+    #[test]
+    fn a_message_that_is_given_back_while_its_consumer_goes_on_in_the_next_ring_keeps_the_place() {
+        let place = Place::heap();
+        let mut producer = build_shared_single_producer::<u64>(&place, 4).build_producer(|| 0).unwrap();
+        let mut consumer = attach_shared_consumer::<u64>(&place, 4).with_consumer_id("a").build_consumer().unwrap();
+        producer.publish(|event| *event = 7).unwrap();
+        let held = consumer.next_held(Patience::Now).unwrap().unwrap();
+        let side = &mut consumer.base_mut().0.side;
+        side.parting = Parting::GoesOver;
+        // What dropping it does, with another thread in between.
+        let ending = side.ending();
+        assert_eq!(ending, None, "nothing has come back yet");
+        drop(held);
+        let member = side.member.take().unwrap();
+        let departure = Departure { member, counters: side.counters_of.clone(), ending, parting: side.parting };
+        side.keeper.depart(departure).expect("nothing is held any more").finish(side.core.memory());
+        // It has no place any more.
+        std::mem::forget(consumer);
+        let mut back = attach_shared_consumer::<u64>(&place, 4).with_consumer_id("a").build_consumer().unwrap();
+        let event = back.next(Patience::Now).unwrap().unwrap();
+        assert_eq!((*event, event.is_redelivered()), (7, true));
+    }
+}

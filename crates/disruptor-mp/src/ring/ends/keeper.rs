@@ -102,8 +102,12 @@ impl<S: Carries> Keeper<S> {
     }
 
     /// The consumer is gone. `Some`: so are its messages, and what is left to do is the caller's.
-    pub(super) fn depart(&self, departure: Departure) -> Option<Departure> {
+    pub(super) fn depart(&self, mut departure: Departure) -> Option<Departure> {
         let mut state = self.lock();
+        // The consumer has looked before it said how it goes; another thread may have given one back since.
+        if state.held.returned().is_some() {
+            departure.note_returned();
+        }
         if state.outstanding == 0 {
             return Some(departure);
         }
