@@ -25,11 +25,12 @@ struct Reader {
 }
 
 impl Model {
-    /// A producer has come to the ring. It goes on if anybody lives in it, and is a new one otherwise.
+    /// A producer has come to the ring. It goes on if a reader lives in it or has not read everything, and is a new one
+    /// otherwise.
     pub(crate) fn began(&mut self, origin: Origin) {
-        let is_inhabited = self.readers.values().any(|reader| reader.is_alive);
-        assert_eq!(origin == Origin::TookOver, is_inhabited, "{origin:?}");
-        if !is_inhabited {
+        let is_kept = self.readers.values().any(|reader| reader.is_alive || reader.next < self.sent.len());
+        assert_eq!(origin == Origin::TookOver, is_kept, "{origin:?}");
+        if !is_kept {
             *self = Self::default();
         }
     }
