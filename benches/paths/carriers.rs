@@ -13,7 +13,7 @@ use disruptor_mp::{
 use myelon::codec::Codec;
 use myelon::codec::rkyv_support::rkyv;
 use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder, TransportConsumer, TransportProducer};
-use myelon::typed_transport::{TypedConsumer, TypedProducer};
+use myelon::typed_transport::{TypedConsumer, TypedMessage, TypedProducer};
 use std::any::TypeId;
 use std::hint::black_box;
 use std::ops::Range;
@@ -82,7 +82,7 @@ pub(crate) const fn path(name: &'static str, part: Part, carry: fn(Part, u64) ->
 }
 
 /// All paths.
-pub(crate) const PATHS: [Path; 45] = [
+pub(crate) const PATHS: [Path; 54] = [
     path("publish", Part::Send, events_one_by_one),
     path("consume", Part::Receive, events_one_by_one),
     path("publish-consume-in-turns", Part::Turns, events_one_by_one),
@@ -107,21 +107,30 @@ pub(crate) const PATHS: [Path; 45] = [
     path("transport-send-64", Part::Send, transport::<Records, 64>),
     path("transport-receive-64", Part::Receive, transport::<Records, 64>),
     path("transport-in-turns-64", Part::Turns, transport::<Records, 64>),
+    path("transport-encode-64", Part::Send, transport_in_place::<Records, 64>),
+    path("transport-process-available-64", Part::Receive, transport_in_place::<Records, 64>),
     path("transport-send-4096", Part::Send, transport::<Records, 4096>),
     path("transport-receive-4096", Part::Receive, transport::<Records, 4096>),
     path("transport-in-turns-4096", Part::Turns, transport::<Records, 4096>),
+    path("transport-encode-4096", Part::Send, transport_in_place::<Records, 4096>),
+    path("transport-process-available-4096", Part::Receive, transport_in_place::<Records, 4096>),
     path("frames-send-64", Part::Send, transport::<Frame, 64>),
     path("frames-receive-64", Part::Receive, transport::<Frame, 64>),
     path("frames-in-turns-64", Part::Turns, transport::<Frame, 64>),
+    path("frames-encode-64", Part::Send, transport_in_place::<Frame, 64>),
+    path("frames-process-available-64", Part::Receive, transport_in_place::<Frame, 64>),
     path("frames-send-4096", Part::Send, transport::<Frame, 4096>),
     path("frames-receive-4096", Part::Receive, transport::<Frame, 4096>),
     path("frames-in-turns-4096", Part::Turns, transport::<Frame, 4096>),
+    path("frames-process-available-4096", Part::Receive, transport_in_place::<Frame, 4096>),
     path("rkyv-send-64", Part::Send, typed_rkyv::<64>),
     path("rkyv-receive-64", Part::Receive, typed_rkyv::<64>),
     path("rkyv-in-turns-64", Part::Turns, typed_rkyv::<64>),
+    path("rkyv-process-available-64", Part::Receive, typed_in_handlers::<64>),
     path("rkyv-send-4096", Part::Send, typed_rkyv::<4096>),
     path("rkyv-receive-4096", Part::Receive, typed_rkyv::<4096>),
     path("rkyv-in-turns-4096", Part::Turns, typed_rkyv::<4096>),
+    path("rkyv-process-available-4096", Part::Receive, typed_in_handlers::<4096>),
     path("bincode-send-64", Part::Send, typed_bincode::<64>),
     path("bincode-receive-64", Part::Receive, typed_bincode::<64>),
     path("bincode-in-turns-64", Part::Turns, typed_bincode::<64>),
@@ -351,24 +360,52 @@ fn depth<F: Format>() -> usize {
     if TypeId::of::<F>() == TypeId::of::<Records>() { DEFAULT_RECORD_RING_BYTES } else { FRAMES }
 }
 
-fn transport<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
-    type Ends<F> = (TransportProducer<F>, TransportConsumer<F>);
+type TransportEnds<F> = (TransportProducer<F>, TransportConsumer<F>);
+
+fn transport_ends<F: Format>() -> TransportEnds<F> {
     let builder = TransportBuilder::<F>::new(Place::memfd("paths"), depth::<F>()).with_consumer_id("reader");
     let producer = builder.clone().build_producer().expect("a new ring");
-    let consumer = builder.build_consumer().expect("room for a consumer");
+    (producer, builder.build_consumer().expect("room for a consumer"))
+}
+
+/// Copied in, and received one by one.
+fn transport<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
     let mut message = [0; LEN];
-    let send = |(producer, _): &mut Ends<F>, numbers: Range<u64>| {
+    let send = |(producer, _): &mut TransportEnds<F>, numbers: Range<u64>| {
         for number in numbers {
             message[..8].copy_from_slice(&number.to_le_bytes());
             producer.publish(black_box(&message), 1).expect("room");
         }
     };
-    let receive = |(_, consumer): &mut Ends<F>, count| {
+    let receive = |(_, consumer): &mut TransportEnds<F>, count| {
         (0..count)
             .map(|_| number_in(&consumer.next(Patience::Endless).expect("the ring lives").expect("a message")))
             .sum()
     };
-    carry(part, operations, round_of(LEN), (producer, consumer), send, receive)
+    carry(part, operations, round_of(LEN), transport_ends(), send, receive)
+}
+
+/// Hands `count` messages to a handler.
+fn drain_transport<F: Format>((_, consumer): &mut TransportEnds<F>, count: u64) -> u64 {
+    let (mut sum, mut handled) = (0, 0);
+    while handled < count {
+        handled += consumer.process_available(|meta| sum += number_in(meta.data)).expect("the ring lives") as u64;
+    }
+    sum
+}
+
+/// Written in place, of which only the numbers, and received by a handler.
+fn transport_in_place<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
+    let send = |(producer, _): &mut TransportEnds<F>, numbers: Range<u64>| {
+        for number in numbers {
+            let encode = |place: &mut [u8]| {
+                place[..8].copy_from_slice(&number.to_le_bytes());
+                Ok(LEN)
+            };
+            producer.send_with(1, LEN, Patience::Endless, encode).expect("room");
+        }
+    };
+    carry(part, operations, round_of(LEN), transport_ends::<F>(), send, drain_transport)
 }
 
 /// Tokens of a message of `len_bytes`: each codec adds the number and 8 bytes for the list.
@@ -416,6 +453,29 @@ fn typed_rkyv<const LEN: usize>(part: Part, operations: u64) -> Outcome {
             let message = consumer.next(Patience::Endless).expect("the ring lives").expect("a message");
             assert_eq!(message.len(), LEN);
             sum += black_box(message.get().expect("a step")).number.to_native();
+        }
+        sum
+    };
+    carry(part, operations, round_of(LEN), typed_ends(), send, receive)
+}
+
+/// Read in place, after the check, by a handler.
+fn typed_in_handlers<const LEN: usize>(part: Part, operations: u64) -> Outcome {
+    let mut step = RkyvStep { number: 0, tokens: vec![7; tokens_in(LEN)] };
+    let send = |(producer, _): &mut TypedEnds<RkyvStep>, numbers: Range<u64>| {
+        for number in numbers {
+            step.number = number;
+            producer.publish(black_box(&step), 1).expect("room");
+        }
+    };
+    let receive = |(_, consumer): &mut TypedEnds<RkyvStep>, count| {
+        let (mut sum, mut handled) = (0, 0);
+        while handled < count {
+            let read = |message: &TypedMessage<'_, RkyvStep>| {
+                assert_eq!(message.len(), LEN);
+                sum += black_box(message.get().expect("a step")).number.to_native();
+            };
+            handled += consumer.process_available(read).expect("the ring lives") as u64;
         }
         sum
     };

@@ -286,8 +286,10 @@ pub mod __private {
         pub use crate::ring::construct::Existing;
         pub use crate::ring::ends::consumer_end::ConsumerBase;
         pub use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
+        pub use crate::ring::ends::peek::PeekedRun;
         pub use crate::ring::ends::producer_end::ProducerBase;
         pub use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
+        pub use crate::ring::ends::records::consumer::Then;
     }
 }
 

@@ -16,6 +16,8 @@ fn every_end_lease_claim_held_message_tap_and_view_has_an_example_in_its_docs() 
             // Errors, which say what to do.
             "HeldLimit",
             "MissingFreeSlots",
+            // For the crates above.
+            "PeekedRun",
             "ProducerBase",
             "ProducerMut",
             // In the example of `Select`.

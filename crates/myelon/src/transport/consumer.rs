@@ -11,6 +11,7 @@ use super::records::Records;
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer};
 use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Place, WaitStrategy, or_end};
 use std::fmt;
+use std::mem::ManuallyDrop;
 
 /// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
 ///
@@ -225,23 +226,44 @@ impl<F: Format> TransportConsumer<F> {
         or_end(self.receive_owned(patience), TransportError::is_closed)
     }
 
-    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that
-    /// were. Each is acknowledged when `handler` returns, and not if it panics.
+    /// Hands every message that is there to `handler`, and returns how many those were.
+    ///
+    /// They are acknowledged as it goes: 64 at a time, one of 4 KiB or more at once, and once 10 ms have passed since
+    /// the last time; so a sender sees that a handler that takes long makes progress, and gets room. If `handler`
+    /// panics, the messages before that one are acknowledged, and it is not: it comes again.
     ///
     /// # Errors
     /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on. `Consume`:
     /// there is nothing, and the ring says that nothing will come.
+    #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(FrameMeta<'_>)) -> TransportResult<usize> {
-        let most = self.capacity() / F::DEPTH_PER_MESSAGE_MIN;
-        for handled in 0..most {
-            match self.next(Patience::Now) {
-                Ok(Some(message)) => handler(message.meta()),
-                Ok(None) => return Ok(handled),
-                Err(end) if handled > 0 && (end.is_end() || end.is_held_limit()) => return Ok(handled),
-                Err(error) => return Err(error),
+        loop {
+            let handled = self.process(&(), |message, ()| handler(message.meta()))?;
+            // Where there is nothing, the ring may say that nothing will come.
+            if handled > 0 || !self.has_next()? {
+                return Ok(handled);
             }
         }
-        Ok(most)
+    }
+
+    /// Whether there is a message now.
+    #[cold]
+    #[inline(never)]
+    fn has_next(&mut self) -> TransportResult<bool> {
+        Ok(self.next(Patience::Now)?.map(Message::release_unread).is_some())
+    }
+
+    /// [`process_available`](Self::process_available) with whole messages, as [`Receiver::process`] lends them, and
+    /// `context`.
+    #[inline(always)]
+    pub(crate) fn process<C>(
+        &mut self,
+        context: &C,
+        mut handler: impl for<'h> FnMut(ManuallyDrop<Message<'h, F>>, &'h C),
+    ) -> TransportResult<usize> {
+        self.receiver.process(context, |message, context| {
+            handler(ManuallyDrop::new(Message::new(ManuallyDrop::into_inner(message))), context)
+        })
     }
 
     /// Gives the place up: what was not acknowledged is lost to this id, which is free, and the sender does not wait

@@ -24,6 +24,7 @@ use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Sequence, ShapeError};
+use std::mem::ManuallyDrop;
 
 /// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
 /// [`AlignedFixedFrame`](super::AlignedFixedFrame).
@@ -126,7 +127,7 @@ pub trait Sender: Send {
 }
 
 /// The receiving half of a format.
-pub trait Receiver: Send {
+pub trait Receiver: Send + 'static {
     /// The ring's consumer.
     type Consumer: ConsumerEnd;
 
@@ -162,6 +163,16 @@ pub trait Receiver: Send {
     ) -> TransportResult<Option<Self::Held<'_>>>
     where
         Self: Sized;
+
+    /// Hands every message that is there to `handler`, with `context`, and returns how many those were: 0 also where
+    /// nothing will come. They are acknowledged as it goes, 64 at a time, those of several KiB sooner, and once 10 ms
+    /// have passed since the last time. If `handler` panics, the messages before that one are acknowledged, and it is
+    /// not. What `handler` has is lent: dropping it would do nothing, and it is not held or given back.
+    fn process<C>(
+        &mut self,
+        context: &C,
+        handler: impl for<'h> FnMut(ManuallyDrop<Self::Held<'h>>, &'h C),
+    ) -> TransportResult<usize>;
 
     /// Waits until there is a message for `next`, or one that cannot be read, of which `next` says so.
     fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError>;

@@ -15,13 +15,15 @@ use super::prefix::{Envelope, Letter, Prefix};
 use super::reassembly::{Pushed, Reassembler};
 use super::split::{Outline, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
+use disruptor_mp::__private::ends::PeekedRun;
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
     BatchLease, CAPACITY_MAX, ConsumeError, HeldBatch, Patience, Sequence, ShapeError, SharedConsumer,
-    SharedDisruptorBuilder, SharedProducer, Slots,
+    SharedDisruptorBuilder, SharedProducer, Slots, Stamped,
 };
 use std::convert::Infallible;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 
 // With this, the error about a type that is no frame is that about formats.
@@ -269,38 +271,70 @@ pub(super) fn find<E: FramedTransportFrame>(
     }
 }
 
+/// Where frames are looked at before they are taken.
+trait Frames<E> {
+    /// The frame `index` places behind the next one, if it is there.
+    fn peek_at(&mut self, index: usize) -> Option<&E>;
+
+    /// Takes the next `count` frames, which were looked at, without using them.
+    fn pass(&mut self, count: usize);
+}
+
+impl<E: FramedTransportFrame> Frames<E> for SharedConsumer<E> {
+    #[inline(always)]
+    fn peek_at(&mut self, index: usize) -> Option<&E> {
+        self.peek_at(index)
+    }
+
+    fn pass(&mut self, count: usize) {
+        drop(self.lease_peeked(count));
+    }
+}
+
+impl<E: FramedTransportFrame> Frames<E> for PeekedRun<'_, E, Stamped> {
+    #[inline(always)]
+    fn peek_at(&mut self, index: usize) -> Option<&E> {
+        self.peek_at(index)
+    }
+
+    fn pass(&mut self, count: usize) {
+        self.take(count);
+        self.finish();
+    }
+}
+
 /// Looks at the frames that are there, up to the end of one message.
-#[inline]
+#[inline(always)]
 fn gather<E: FramedTransportFrame>(
-    consumer: &mut SharedConsumer<E>,
+    ring: &mut impl Frames<E>,
     reassembler: &mut Reassembler,
 ) -> Result<Option<Found>, Malformed> {
     let mut frames = 0;
     loop {
-        let Some(frame) = consumer.peek_at(frames) else {
+        let Some(frame) = ring.peek_at(frames) else {
             // A group is there as a whole. What has begun and does not go on now was not sent as one, and is not waited
             // for.
             let fault = reassembler.give_up();
-            pass(consumer, frames);
+            pass(ring, frames);
             return fault.map_or(Ok(None), Err);
         };
         match reassembler.push(frame.header(), frame.data()) {
             Ok(Pushed::Single(envelope, range)) => return Ok(Some(Found { frames: 1, envelope, range: Some(range) })),
             Ok(Pushed::Joined(envelope)) => return Ok(Some(Found { frames: frames + 1, envelope, range: None })),
             Ok(Pushed::More) => frames += 1,
-            Ok(Pushed::Passed) => pass(consumer, 1),
+            Ok(Pushed::Passed) => pass(ring, 1),
             Err(fault) => {
-                pass(consumer, if fault.is_of_earlier_frames() { frames } else { frames + 1 });
+                pass(ring, if fault.is_of_earlier_frames() { frames } else { frames + 1 });
                 return Err(fault);
             }
         }
     }
 }
 
-/// Takes the next `count` frames, which were looked at, without using them.
-fn pass<E: FramedTransportFrame>(consumer: &mut SharedConsumer<E>, count: usize) {
+/// [`Frames::pass`] of frames, if there are any.
+fn pass<E>(ring: &mut impl Frames<E>, count: usize) {
     if count > 0 {
-        drop(consumer.lease_peeked(count));
+        ring.pass(count);
     }
 }
 
@@ -340,16 +374,40 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
             other.reassembler.count_skipped_by(&self.reassembler);
             *self = other;
         };
-        let payload = match range {
-            Some(range) => Payload::InPlace(range),
-            None => {
-                let joined = self.reassembler.message();
-                self.counters.reassembled.inc();
-                self.counters.copied_bytes.add(joined.len() as u64);
-                Payload::Joined(joined)
+        let payload = payload(range, &self.reassembler, &self.counters);
+        Ok(Some(HeldFrames { lease: self.consumer.lease_peeked(frames), envelope, payload }))
+    }
+
+    fn process<C>(
+        &mut self,
+        context: &C,
+        mut handler: impl for<'h> FnMut(ManuallyDrop<HeldFrames<'h, E>>, &'h C),
+    ) -> TransportResult<usize> {
+        if let Some(fault) = self.untold.take() {
+            return Err(fault.into());
+        }
+        let most = self.consumer.capacity();
+        let mut run = self.consumer.peeked_run();
+        let skipped = self.reassembler.skipped();
+        let mut handled = 0;
+        let answer = loop {
+            if handled == most {
+                break Ok(handled);
+            }
+            match gather(&mut run, &mut self.reassembler) {
+                Ok(Some(Found { frames, envelope, range })) => {
+                    let payload = payload(range, &self.reassembler, &self.counters);
+                    let lease = ManuallyDrop::into_inner(run.take(frames));
+                    handler(ManuallyDrop::new(HeldFrames { lease, envelope, payload }), context);
+                    run.finish();
+                    handled += 1;
+                }
+                Ok(None) => break Ok(handled),
+                Err(fault) => break Err(fault.into()),
             }
         };
-        Ok(Some(HeldFrames { lease: self.consumer.lease_peeked(frames), envelope, payload }))
+        self.counters.skipped.add(self.reassembler.skipped() - skipped);
+        answer
     }
 
     fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError> {
@@ -381,6 +439,20 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
 
     fn counts_anew(&mut self) {
         self.counters = ReceiverCounters::of(&self.consumer);
+    }
+}
+
+/// The payload of a message that was found: in `range` of its only frame, or put together.
+#[inline(always)]
+fn payload<'a>(range: Option<Range<usize>>, joined: &'a Reassembler, counters: &ReceiverCounters) -> Payload<'a> {
+    match range {
+        Some(range) => Payload::InPlace(range),
+        None => {
+            let joined = joined.message();
+            counters.reassembled.inc();
+            counters.copied_bytes.add(joined.len() as u64);
+            Payload::Joined(joined)
+        }
     }
 }
 

@@ -120,7 +120,7 @@ impl<'a, F: Format> Message<'a, F>
 where
     F::Receiver: 'a,
 {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(message: <F::Receiver as Receiver>::Held<'a>) -> Self {
         Self { message }
     }

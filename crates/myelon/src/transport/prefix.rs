@@ -50,6 +50,7 @@ impl Mark {
     }
 
     /// The flag that announces it.
+    #[inline(always)]
     fn flag(self) -> u8 {
         match self {
             Self::Nothing => 0,
@@ -122,6 +123,12 @@ impl Prefix {
 
     /// The flags that announce the optional parts.
     pub(crate) fn flags(&self) -> u8 {
+        self.announced()
+    }
+
+    /// [`flags`](Self::flags), where most messages have none and calling costs more than looking.
+    #[inline(always)]
+    pub(super) fn announced(&self) -> u8 {
         self.mark.flag() | if self.trace_id.is_some() { FRAME_HAS_TRACE_ID } else { 0 }
     }
 
@@ -130,8 +137,9 @@ impl Prefix {
         Self::len_of(self.flags(), self.total.is_some(), align)
     }
 
+    /// [`len`](Self::len) of one that `flags` announce.
     #[inline(always)]
-    fn len_of(flags: u8, has_total: bool, align: usize) -> usize {
+    pub(super) fn len_of(flags: u8, has_total: bool, align: usize) -> usize {
         // Most messages have no prefix: they pay one branch for it.
         if !has_total && flags & (MARK | FRAME_HAS_TRACE_ID) == 0 {
             return 0;

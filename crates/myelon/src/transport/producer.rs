@@ -6,7 +6,7 @@ use super::builder::TransportBuilder;
 use super::clock::monotonic_ns;
 use super::error::TransportResult;
 use super::format::{Format, Sender};
-use super::prefix::{Letter, Mark, Prefix, TraceId};
+use super::prefix::{Letter, Mark, TraceId};
 use super::records::Records;
 use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
@@ -53,10 +53,9 @@ use std::time::Instant;
 /// ```
 pub struct TransportProducer<F: Format = Records> {
     sender: F::Sender,
-    next_msg_id: u32,
+    /// What goes with the next message. It is kept: what has not changed is not put together again.
+    letter: Letter,
     has_send_time: bool,
-    in_reply_to: Option<Sequence>,
-    trace_id: Option<TraceId>,
     /// How often its counters have moved elsewhere.
     counter_moves: u32,
 }
@@ -88,7 +87,7 @@ impl<F: Format> TransportProducer<F> {
     }
 
     pub(super) fn new(sender: F::Sender, has_send_time: bool) -> Self {
-        Self { sender, next_msg_id: 0, has_send_time, in_reply_to: None, trace_id: None, counter_moves: 0 }
+        Self { sender, letter: Letter::default(), has_send_time, counter_moves: 0 }
     }
 
     /// A producer at `place` with everything else as [`TransportBuilder`] has it. Makes the directory of a file where
@@ -121,9 +120,9 @@ impl<F: Format> TransportProducer<F> {
 
     #[inline]
     fn send_within(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        let letter = self.letter(kind);
-        let sequence = self.sender.send(&letter, payload, patience)?;
-        self.next_msg_id = self.next_msg_id.wrapping_add(1);
+        self.address(kind);
+        let sequence = self.sender.send(&self.letter, payload, patience)?;
+        self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
         Ok(sequence)
     }
 
@@ -228,18 +227,18 @@ impl<F: Format> TransportProducer<F> {
         patience: Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let letter = self.letter(kind);
-        let sequence = self.sender.send_with(&letter, size_hint, patience, encode)?;
-        self.next_msg_id = self.next_msg_id.wrapping_add(1);
+        self.address(kind);
+        let sequence = self.sender.send_with(&self.letter, size_hint, patience, encode)?;
+        self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
         Ok(sequence)
     }
 
     /// Sends what [`send_with`](Self::send_with) has encoded and found no room for.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        let letter = self.letter(kind);
-        let sequence = self.sender.send_kept(&letter, patience)?;
-        self.next_msg_id = self.next_msg_id.wrapping_add(1);
+        self.address(kind);
+        let sequence = self.sender.send_kept(&self.letter, patience)?;
+        self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
         Ok(sequence)
     }
 
@@ -250,14 +249,14 @@ impl<F: Format> TransportProducer<F> {
 
     /// The trace to which the messages from now on belong; `None`: to none. It travels with each of them: 16 bytes.
     pub fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
-        self.trace_id = trace_id;
+        self.letter.prefix.trace_id = trace_id;
     }
 
     /// Which message the messages from now on answer; `None`: none. Its sequence travels with each of them, 8 bytes, in
     /// the place of the [send time](TransportBuilder::with_send_time). The ends of a [topology](crate::topology) say it
     /// by themselves.
     pub fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
-        self.in_reply_to = sequence;
+        self.letter.prefix.mark = sequence.map_or(Mark::Nothing, Mark::InReplyTo);
     }
 
     /// [`wait_for_consumers`](Self::wait_for_consumers)`(1, patience)`.
@@ -280,13 +279,13 @@ impl<F: Format> TransportProducer<F> {
 
     disruptor_mp::producer_end_methods!(end [pub]);
 
-    fn letter(&self, kind: u8) -> Letter {
-        let mark = match (self.in_reply_to, self.has_send_time) {
-            (None, false) => Mark::Nothing,
-            (Some(sequence), _) => Mark::InReplyTo(sequence),
-            (None, true) => Mark::SendTime(monotonic_ns()),
-        };
-        Letter { kind, msg_id: self.next_msg_id, prefix: Prefix { total: None, mark, trace_id: self.trace_id } }
+    /// Makes the letter that of the next message, which is of that kind.
+    #[inline(always)]
+    fn address(&mut self, kind: u8) {
+        self.letter.kind = kind;
+        if self.has_send_time && !matches!(self.letter.prefix.mark, Mark::InReplyTo(_)) {
+            self.letter.prefix.mark = Mark::SendTime(monotonic_ns());
+        }
     }
 }
 

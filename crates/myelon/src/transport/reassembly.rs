@@ -128,7 +128,7 @@ impl Reassembler {
     /// # Errors
     /// [`Malformed`]: a message is skipped, and counted. Go on with the next frame; with this one, if the error
     /// [is of earlier frames](Malformed::is_of_earlier_frames).
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
         let is_first = flags::is_first_frame(header.flags);
         let pushed = match self.state {
@@ -190,7 +190,7 @@ impl Reassembler {
         Malformed::Unfinished { msg_id, have_bytes: self.buffer.len(), total_bytes }
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
         let used = header.check(self.shape, data)?;
         if header.index != 0 {

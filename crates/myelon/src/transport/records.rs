@@ -13,15 +13,21 @@ use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use super::tap::TransportTap;
 use crate::codec::EncodeShort;
+use disruptor_mp::__private::ends::Then;
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
     ConsumeError, Lines, Patience, RecordClaim, RecordConsumer, RecordError, RecordLease, RecordProducer, Sequence,
     ShapeError, SharedDisruptorBuilder, plan_records, record_ring_bytes,
 };
 use std::fmt;
+use std::mem::ManuallyDrop;
 
 /// What payloads are aligned to, whatever precedes them.
 const ALIGN: usize = 16;
+
+/// A record of that many bytes is acknowledged as soon as its handler has had it: it costs far more than the
+/// acknowledgement, and 64 such would be much of a ring.
+const LONG_BYTES: usize = 4096;
 
 /// Messages as records of a ring of bytes: the format to use unless there is a reason for another.
 ///
@@ -84,6 +90,8 @@ fn ring(settings: &Settings) -> SharedDisruptorBuilder<(), Lines> {
 /// Writes messages as records.
 pub struct RecordSender {
     producer: RecordProducer,
+    /// The longest record of the ring, and the longest payload that the user wants.
+    record_max: usize,
     limit_bytes: usize,
     aside: Aside,
     counters: SenderCounters,
@@ -91,13 +99,14 @@ pub struct RecordSender {
 
 impl RecordSender {
     fn new(producer: RecordProducer, limit_bytes: Option<usize>) -> Self {
-        let counters = SenderCounters::of(&producer);
-        Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
+        let (record_max, counters) = (producer.max_record_bytes(), SenderCounters::of(&producer));
+        Self { producer, record_max, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
     }
 
     /// The longest payload that can stand behind a prefix of `prefix` bytes.
+    #[inline(always)]
     fn payload_max(&self, prefix: usize) -> usize {
-        (self.producer.max_record_bytes() - prefix).min(self.limit_bytes)
+        (self.record_max - prefix).min(self.limit_bytes)
     }
 
     #[cold]
@@ -137,20 +146,24 @@ fn copy_in(
     patience: Patience,
 ) -> TransportResult<Sequence> {
     let mut claim = producer.claim(prefix + payload.len(), patience).map_err(transport_error)?;
-    letter.prefix.write(&mut claim, ALIGN);
     claim[prefix..].copy_from_slice(payload);
     let sequence = commit(claim, letter, prefix, payload.len());
     count(counters, payload.len());
     Ok(sequence)
 }
 
-/// Commits `claim`, whose payload of `len` bytes stands behind the prefix.
-#[inline]
-fn commit(claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize) -> Sequence {
-    claim.commit(prefix + len, letter.kind, FRAME_SINGLE | letter.prefix.flags())
+/// Commits `claim`, whose payload of `len` bytes stands behind `prefix` bytes, which are written here.
+#[inline(always)]
+fn commit(mut claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize) -> Sequence {
+    let mut flags = FRAME_SINGLE;
+    if prefix > 0 {
+        letter.prefix.write(&mut claim, ALIGN);
+        flags |= letter.prefix.flags();
+    }
+    claim.commit(prefix + len, letter.kind, flags)
 }
 
-#[inline]
+#[inline(always)]
 fn count(counters: &SenderCounters, copied_bytes: usize) {
     counters.messages.inc();
     counters.frames.inc();
@@ -158,6 +171,7 @@ fn count(counters: &SenderCounters, copied_bytes: usize) {
 }
 
 /// The reason without the record's own case, which the caller has checked before.
+#[cold]
 fn transport_error(error: RecordError) -> TransportError {
     match error {
         RecordError::NoRoom(reason) => reason.into(),
@@ -184,7 +198,7 @@ impl Sender for RecordSender {
 
     #[inline]
     fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
-        let prefix = letter.prefix.len(ALIGN);
+        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
         if payload.len() > self.payload_max(prefix) {
             return Err(self.too_large(prefix, payload.len()));
         }
@@ -199,7 +213,7 @@ impl Sender for RecordSender {
         patience: Patience,
         mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let prefix = letter.prefix.len(ALIGN);
+        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
         let most = self.payload_max(prefix);
         let likely_len = self.aside.likely_len(size_hint).min(most);
         let claimed = self.producer.try_claim_at_least(prefix + likely_len, prefix + most, patience);
@@ -210,7 +224,6 @@ impl Sender for RecordSender {
                     Ok(len) => {
                         assert!(len <= room, "an encoder claims {len} bytes of {room}");
                         self.aside.note_len(len);
-                        letter.prefix.write(&mut claim, ALIGN);
                         let sequence = commit(claim, letter, prefix, len);
                         count(&self.counters, 0);
                         return Ok(sequence);
@@ -225,7 +238,7 @@ impl Sender for RecordSender {
     }
 
     fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence> {
-        let prefix = letter.prefix.len(ALIGN);
+        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
         copy_in(&mut self.producer, &self.counters, letter, prefix, self.aside.bytes(), patience)
     }
 
@@ -286,11 +299,31 @@ impl Receiver for RecordReceiver {
             Ok((envelope, start)) => Ok(Some(HeldRecord { lease, envelope, start })),
             Err(fault) => {
                 drop(lease);
-                self.skipped += 1;
-                self.counters.skipped.inc();
-                Err(fault.into())
+                Err(skip(&mut self.skipped, &self.counters, fault))
             }
         }
+    }
+
+    #[inline(always)]
+    fn process<C>(
+        &mut self,
+        context: &C,
+        mut handler: impl for<'h> FnMut(ManuallyDrop<HeldRecord<'h>>, &'h C),
+    ) -> TransportResult<usize> {
+        let (limit_bytes, mut fault) = (self.limit_bytes, None);
+        let handled = self.consumer.process_lent(|lease| match open(&lease, limit_bytes) {
+            Ok((envelope, start)) => {
+                let is_long = lease.len() >= LONG_BYTES;
+                let lease = ManuallyDrop::into_inner(lease);
+                handler(ManuallyDrop::new(HeldRecord { lease, envelope, start }), context);
+                if is_long { Then::Acknowledge } else { Then::GoOn }
+            }
+            Err(found) => {
+                fault = Some(found);
+                Then::Stop
+            }
+        });
+        fault.map_or(Ok(handled), |fault| Err(skip(&mut self.skipped, &self.counters, fault)))
     }
 
     fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError> {
@@ -304,6 +337,14 @@ impl Receiver for RecordReceiver {
     fn counts_anew(&mut self) {
         self.counters = ReceiverCounters::of(&self.consumer);
     }
+}
+
+/// A message that cannot be read was taken.
+#[cold]
+fn skip(skipped: &mut u64, counters: &ReceiverCounters, fault: Malformed) -> TransportError {
+    *skipped += 1;
+    counters.skipped.inc();
+    fault.into()
 }
 
 /// What came with the payload of a record, and where that starts.

@@ -15,6 +15,7 @@ use disruptor_mp::{
     ConsumeError, ConsumerEnd, Holds, Messages, MultiProcessError, Patience, Place, WaitStrategy, or_end,
 };
 use std::fmt;
+use std::mem::ManuallyDrop;
 
 /// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
 ///
@@ -312,26 +313,35 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         or_end(self.receive_owned(patience), TypedReceiveError::is_closed)
     }
 
-    /// Hands every message that is there to `handler`, at most as many as the ring can hold, and returns how many that
-    /// were. Each is acknowledged when `handler` returns, and not if it panics.
+    /// Hands every message that is there to `handler`, and returns how many those were. They are acknowledged as it
+    /// goes, as [`TransportConsumer::process_available`] does it. If `handler` panics, the messages before that one are
+    /// acknowledged, and it is not: it comes again.
     ///
     /// # Errors
     /// `Transport`: there is nothing and the ring says that nothing will come, or a message could not be put together
     /// and was skipped; those before it were handed over.
+    #[inline]
     pub fn process_available(
         &mut self,
         mut handler: impl FnMut(&TypedMessage<'_, T, F>),
     ) -> Result<usize, TypedReceiveError> {
-        let most = self.raw.capacity() / F::DEPTH_PER_MESSAGE_MIN;
-        for handled in 0..most {
-            match self.next(Patience::Now) {
-                Ok(Some(message)) => handler(&message),
-                Ok(None) => return Ok(handled),
-                Err(end) if handled > 0 && (end.is_end() || end.is_held_limit()) => return Ok(handled),
-                Err(error) => return Err(error),
+        loop {
+            let Self { raw, reading, .. } = &mut *self;
+            let handled = raw.process(reading, |message, reading| {
+                handler(&ManuallyDrop::new(TypedMessage::new(ManuallyDrop::into_inner(message), reading)))
+            })?;
+            // Where there is nothing, this is the way into the next ring, and to hear of the stream's end.
+            if handled > 0 || !self.has_next()? {
+                return Ok(handled);
             }
         }
-        Ok(most)
+    }
+
+    /// Whether there is a message now, in whatever ring.
+    #[cold]
+    #[inline(never)]
+    fn has_next(&mut self) -> Result<bool, TypedReceiveError> {
+        Ok(self.next(Patience::Now)?.map(TypedMessage::release_unread).is_some())
     }
 
     /// Gives the place up: see [`TransportConsumer::leave`].

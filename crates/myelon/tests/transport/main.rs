@@ -16,6 +16,7 @@
 
 mod broken;
 mod conformance;
+mod handlers;
 mod held;
 #[cfg(feature = "dst")]
 mod histories;

@@ -324,7 +324,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
                 }
             }
             if batch.consumer.pace.is_due((batch.position - begin) as u64, coarse_now_ns) {
-                batch.acknowledge();
+                batch.consumer.acknowledge_handled_slots(batch.position);
             }
         }
         true
@@ -367,21 +367,10 @@ struct InHandler<'a, E: Event, F: SlotForm> {
     end: i64,
 }
 
-impl<E: Event, F: SlotForm> InHandler<'_, E, F> {
-    #[inline(always)]
-    fn acknowledge(&mut self) {
-        let count = (self.position - self.consumer.core.next()) as u64;
-        if count > 0 {
-            let bytes = count * size_of::<E>() as u64;
-            self.consumer.acknowledge_handled(self.position, count, bytes, self.position - 1);
-        }
-    }
-}
-
 impl<E: Event, F: SlotForm> Drop for InHandler<'_, E, F> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.acknowledge();
+        self.consumer.acknowledge_handled_slots(self.position);
         if self.position < self.end {
             // What the handler had not come to is not in its hands.
             self.consumer.note_panic(self.position + 1);

@@ -10,13 +10,14 @@ use super::linger::{ENOUGH_BYTES, FIRST_LOOK_NS, Linger};
 use super::pace::{Pace, now_ns};
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::ring::membership::Member;
-use crate::ring::memory::layout::Carries;
+use crate::ring::memory::layout::{Carries, Slots};
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
-use crate::ring::protocol::form::Form;
+use crate::ring::protocol::form::{Form, SlotForm};
 use crate::ring::protocol::held::{Bound, HELD_EVENTS_MAX, Held};
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::reader::{Bookmark, Reader};
+use crate::schema::Event;
 use crate::segment::Segment;
 use crate::sync::announce::Announce;
 use crate::sync::bell::{Park, Ticket};
@@ -301,13 +302,14 @@ impl<S: Carries> ConsumerSide<S> {
         self.acknowledge_plainly(position, events, events * each, position - 1);
     }
 
-    /// Gives back what a handler has gone through, which is handed out where nothing is held. That a panic may be under
-    /// way does not matter: it has been handled. In a child of a fork it is its parent's.
+    /// Gives back what a handler has gone through. That a panic may be under way does not matter: it has been handled.
+    /// In a child of a fork it is its parent's.
     #[inline(always)]
     pub(super) fn acknowledge_handled(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
-        if self.is_plain() {
-            self.acknowledge_plainly(position, events, bytes, last);
+        if !self.is_plain() {
+            return self.acknowledge_among_held(position, events, bytes, last);
         }
+        self.acknowledge_plainly(position, events, bytes, last);
     }
 
     #[inline(always)]
@@ -648,6 +650,17 @@ impl<S: Carries> ConsumerSide<S> {
             return self.core.next();
         }
         self.core.memory().entry(self.member().index).position.load(Ordering::Relaxed)
+    }
+}
+
+impl<E: Event, F: SlotForm> ConsumerSide<Slots<E, F>> {
+    /// [`acknowledge_handled`](Self::acknowledge_handled) of the events before `position`, if there are any.
+    #[inline(always)]
+    pub(super) fn acknowledge_handled_slots(&mut self, position: i64) {
+        let count = (position - self.core.next()) as u64;
+        if count > 0 {
+            self.acknowledge_handled(position, count, count * size_of::<E>() as u64, position - 1);
+        }
     }
 }
 

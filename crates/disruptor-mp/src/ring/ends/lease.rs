@@ -12,6 +12,7 @@ use crate::ring::protocol::form::{Dense, SlotForm, Stamped};
 use crate::ring::protocol::memory::SlotMemory;
 use crate::schema::Event;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
 /// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and
@@ -144,9 +145,9 @@ impl<'a, E: Event, F: SlotForm> Unadvanced<'a, E, F> {
 impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
     #[inline(always)]
     fn drop(&mut self) {
-        let count = (self.end - self.consumer.core.next()) as u64;
+        let count = self.end - self.consumer.core.next();
         if count > 0 {
-            self.consumer.acknowledge_slots(self.end, count, size_of::<E>() as u64, self.was_panicking);
+            self.consumer.acknowledge_slots(self.end, count as u64, size_of::<E>() as u64, self.was_panicking);
         }
     }
 }
@@ -185,6 +186,8 @@ impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
 #[must_use = "dropping a lease acknowledges its events"]
 pub struct BatchLease<'a, E: Event, F: SlotForm = Stamped> {
     first: i64,
+    len: usize,
+    /// Where dropping this advances to: nowhere, where the events are lent to a handler.
     consumer: Unadvanced<'a, E, F>,
 }
 
@@ -195,13 +198,22 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
         let first = consumer.core.next();
         let end = first + (consumer.core.readable() - first).min(i64::try_from(max).unwrap_or(i64::MAX));
         consumer.core.deliver_to(end);
-        Self { first, consumer: Unadvanced::new(consumer, end) }
+        Self { first, len: (end - first) as usize, consumer: Unadvanced::new(consumer, end) }
+    }
+
+    /// That of the `len` events from `first` on for a handler, which has them for as long as it runs. The caller of the
+    /// handler has seen them published, and acknowledges them. Dropping would do nothing.
+    #[inline(always)]
+    pub(super) fn lent(consumer: &'a mut ConsumerSide<Slots<E, F>>, first: i64, len: usize) -> ManuallyDrop<Self> {
+        let end = consumer.core.next();
+        ManuallyDrop::new(Self { first, len, consumer: Unadvanced { consumer, end, was_panicking: false } })
     }
 
     /// Number of events; at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    #[inline(always)]
     pub fn len(&self) -> usize {
-        (self.consumer.end - self.first) as usize
+        self.len
     }
 
     /// The sequence of the first event; those of the others follow.
@@ -238,6 +250,7 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
     /// # Panics
     /// If there are more than 65 536.
     pub fn hold(self) -> HeldBatch<E, F> {
+        self.assert_own();
         let redeliveries = self.redeliveries(0);
         HeldBatch::new(self.consumer.hold(), redeliveries)
     }
@@ -248,9 +261,14 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
     /// If `count` is more than [`len`](Self::len).
     pub fn release_first(mut self, count: usize) {
         assert!(count <= self.len(), "released {count} of a batch of {}", self.len());
+        self.assert_own();
         let end = self.first + count as i64;
         self.consumer.consumer.note_given_back(end, self.consumer.end);
         self.consumer.end = end;
+    }
+
+    fn assert_own(&self) {
+        assert!(self.consumer.end > self.first, "events that are lent to a handler are not taken out of its batch");
     }
 }
 

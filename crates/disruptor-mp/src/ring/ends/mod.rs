@@ -24,7 +24,7 @@ mod managed;
 pub(crate) mod messages;
 pub(in crate::ring) mod pace;
 pub(crate) mod patience;
-mod peek;
+pub(crate) mod peek;
 pub(crate) mod producer;
 pub(crate) mod producer_end;
 pub(crate) mod producer_face;

@@ -3,7 +3,7 @@
 //! **Lives here:** [`SharedDisruptorBuilder::records`] and what it builds; every other choice is the builder's own.
 //! **Builds on:** `builder`. **May touch it:** applications.
 
-use super::consumer::RecordConsumer;
+use super::consumer::{RecordConsumer, Then};
 use super::lease::RecordMeta;
 use super::producer::RecordProducer;
 use super::tap::RecordTap;
@@ -87,9 +87,9 @@ impl SharedDisruptorBuilder<(), Lines> {
         mut handler: impl FnMut(&[u8], RecordMeta, bool) + Send + 'static,
     ) -> MultiProcessResult<AutoConsumer> {
         let handle = move |consumer: &mut RecordConsumer, goes_on: &dyn Fn() -> bool| {
-            consumer.process_while(|bytes, meta, ahead| {
-                handler(bytes, meta, ahead.is_empty());
-                goes_on()
+            consumer.process_while(|record, ahead| {
+                handler(&record, record.meta(), ahead.is_empty(&record));
+                if goes_on() { Then::GoOn } else { Then::Stop }
             })
         };
         self.run_on_thread(Self::build_record_consumer, handle)

@@ -16,6 +16,7 @@ use crate::ring::ends::pace::coarse_now_ns;
 use crate::ring::ends::patience::Patience;
 use crate::ring::protocol::records::line::Lines;
 use std::fmt;
+use std::mem::ManuallyDrop;
 
 /// One consumer of a ring of records: it sees every record from its start on, in order, and the producer waits for it.
 /// Delivery is *at least once*, as for [`SharedConsumer`](crate::SharedConsumer).
@@ -238,48 +239,62 @@ impl RecordConsumer {
     /// before that one are acknowledged, and it is not.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
-        self.process_while(|bytes, meta, _| {
-            handler(bytes, meta);
-            true
+        self.process_while(|record, _| {
+            handler(&record, record.meta());
+            Then::GoOn
         })
     }
 
-    /// [`process_available`](Self::process_available) as long as `handler` returns `true`; the record for which it does
-    /// not is handled. It is told what of the batch lies ahead of it.
+    /// [`process_available`](Self::process_available) as long as `handler` says so, with each record as it is lent. For
+    /// the layers above.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn process_lent(&mut self, mut handler: impl FnMut(ManuallyDrop<RecordLease<'_>>) -> Then) -> usize {
+        self.process_while(|record, _| handler(record))
+    }
+
+    /// [`process_available`](Self::process_available) as long as `handler` says so; the record after which it stops is
+    /// handled. It is told what of the batch lies ahead of it.
+    // The handler is called at one place, and so becomes a part of it: a lease that is made there need not lie in memory.
     #[inline]
-    pub(super) fn process_while(&mut self, mut handler: impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool) -> usize {
-        if !self.end.side.is_plain() {
-            return self.process_among_held(&mut handler);
-        }
-        let mut count = 0;
-        // Redelivered records are handed out one at a time, and so is padding among them.
+    pub(super) fn process_while(
+        &mut self,
+        mut handler: impl FnMut(ManuallyDrop<RecordLease<'_>>, Ahead) -> Then,
+    ) -> usize {
+        let (mut count, most) = (0, self.end.capacity());
+        // Redelivered records are handed out one at a time, and so is padding among them; and each where messages are
+        // held.
         while let Some((handled, goes_on)) = self.process_batch(&mut handler) {
             count += handled;
-            if !goes_on || !self.end.side.core.hands_out_singly() {
+            if !goes_on || !self.end.side.core.hands_out_singly() || count >= most {
                 break;
             }
         }
         count
     }
 
-    /// [`process_while`](Self::process_while) where messages are held: each record is acknowledged by itself.
-    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for
-    // both.
+    /// The end of what can be read now as one batch.
     #[inline(always)]
-    fn process_among_held(&mut self, handler: &mut impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool) -> usize {
-        let (mut count, most) = (0, self.end.capacity());
-        while count < most && self.end.side.look() {
+    fn find_batch(&mut self) -> Option<i64> {
+        if !self.end.side.is_plain() {
+            return self.find_among_held();
+        }
+        self.end.side.look_for_all().then(|| self.end.side.core.readable())
+    }
+
+    /// [`find_batch`](Self::find_batch) where messages are held: the end of the next record.
+    #[cold]
+    #[inline(never)]
+    fn find_among_held(&mut self) -> Option<i64> {
+        while self.end.side.look() {
             // What is no record is stepped over; a look finds none where a word is none.
             if self.step_to_record()
-                && let Ok(Some(record)) = self.next(Patience::Now)
+                && let Found::Record { end, .. } = look_at_next(&self.end.side)
             {
-                count += 1;
-                if !handler(&record, record.meta(), Ahead { batch: None }) {
-                    break;
-                }
+                return Some(end);
             }
         }
-        count
+        None
     }
 
     /// Hands what can be read now to `handler`, and says how many records that were, and whether it goes on; `None` if
@@ -287,12 +302,10 @@ impl RecordConsumer {
     #[inline(always)]
     fn process_batch(
         &mut self,
-        handler: &mut impl FnMut(&[u8], RecordMeta, Ahead<'_>) -> bool,
+        handler: &mut impl FnMut(ManuallyDrop<RecordLease<'_>>, Ahead) -> Then,
     ) -> Option<(usize, bool)> {
-        if !self.end.side.look_for_all() {
-            return None;
-        }
-        let (begin, until) = (self.end.side.core.next(), self.end.side.core.readable());
+        let until = self.find_batch()?;
+        let begin = self.end.side.core.next();
         self.end.side.core.deliver_to(until);
         // Only one that is handed out alone was handed out before.
         let redeliveries = self.end.side.redelivery_of(begin);
@@ -313,9 +326,11 @@ impl RecordConsumer {
             let number = batch.number + batch.count as i64;
             match look_at(batch.consumer, batch.position, number, until) {
                 Found::Record { bytes, meta, end } => {
-                    let ahead = Ahead { batch: Some((batch.consumer, number + 1, end, until)) };
                     // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
-                    goes_on = handler(unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta }, ahead);
+                    let in_place = unsafe { bytes.as_ref() };
+                    let meta = RecordMeta { redeliveries, ..meta };
+                    let record = RecordLease::lent(batch.consumer, in_place, meta, batch.position);
+                    let then = handler(record, Ahead { number: number + 1, position: end, until });
                     batch.last = batch.position;
                     batch.position = end;
                     batch.count += 1;
@@ -324,8 +339,13 @@ impl RecordConsumer {
                     if run == 0 {
                         run = batch.look();
                     }
-                    if !goes_on {
-                        batch.end_here();
+                    match then {
+                        Then::GoOn => {}
+                        Then::Acknowledge => batch.acknowledge(),
+                        Then::Stop => {
+                            goes_on = false;
+                            batch.end_here();
+                        }
                     }
                 }
                 Found::Padding { end } => (batch.last, batch.position) = (batch.position, end),
@@ -388,18 +408,32 @@ struct InHandler<'a> {
     bytes: u64,
 }
 
-/// What of a batch lies ahead of the record in hand: from which number and position on, and up to where. `None`:
-/// nothing does.
-pub(super) struct Ahead<'a> {
-    batch: Option<(&'a ConsumerSide<Lines>, i64, i64, i64)>,
+/// What is done after a record was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The next one is handed over.
+    GoOn,
+    /// What was handled is acknowledged, and the next one is handed over.
+    Acknowledge,
+    /// No other one is handed over.
+    Stop,
 }
 
-impl Ahead<'_> {
-    /// Whether no record does.
-    pub(super) fn is_empty(&self) -> bool {
-        let Some((consumer, number, mut position, until)) = self.batch else { return true };
+/// What of a batch lies ahead of the record in hand.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// From which record and position on, and up to where.
+    number: i64,
+    position: i64,
+    until: i64,
+}
+
+impl Ahead {
+    /// Whether no record does; `in_hand` is that record.
+    pub(super) fn is_empty(self, in_hand: &RecordLease<'_>) -> bool {
+        let Self { number, mut position, until } = self;
         while position < until
-            && let Found::Padding { end } = look_at(consumer, position, number, until)
+            && let Found::Padding { end } = look_at(in_hand.consumer(), position, number, until)
         {
             position = end;
         }

@@ -8,6 +8,7 @@ use crate::Sequence;
 use crate::ring::ends::consumer_side::ConsumerSide;
 use crate::ring::protocol::records::line::Lines;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
 /// What a record says of itself beside its bytes: handlers get it with them.
@@ -114,6 +115,23 @@ impl<'a> RecordLease<'a> {
         Self { bytes, meta, consumer, span, was_panicking: std::thread::panicking() }
     }
 
+    /// That of the record at `begin` for a handler, which has it for as long as it runs. The caller of the handler
+    /// acknowledges the record. Dropping would do nothing; what need not be dropped need not lie in memory.
+    #[inline(always)]
+    pub(super) fn lent(
+        consumer: &'a mut ConsumerSide<Lines>,
+        bytes: &'a [u8],
+        meta: RecordMeta,
+        begin: i64,
+    ) -> ManuallyDrop<Self> {
+        ManuallyDrop::new(Self { bytes, meta, consumer, span: (begin, begin), was_panicking: false })
+    }
+
+    /// The consumer that it borrows.
+    pub(super) fn consumer(&self) -> &ConsumerSide<Lines> {
+        self.consumer
+    }
+
     meta_methods!();
 
     /// Takes the record out of the consumer's hands: it is then acknowledged by [`HeldRecord::release`], from whatever
@@ -127,6 +145,7 @@ impl<'a> RecordLease<'a> {
     }
 
     /// What the record says of itself beside its bytes.
+    #[inline(always)]
     pub(super) fn meta(&self) -> RecordMeta {
         self.meta
     }

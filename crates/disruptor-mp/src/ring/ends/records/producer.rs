@@ -120,16 +120,20 @@ impl RecordProducer {
     #[inline(always)]
     fn reserve(&mut self, len: usize, patience: Patience) -> Result<(), RecordError> {
         let lines = lines_of(len);
-        // One look for the common case: there is room, for the header behind it too.
-        // A ring of 8 GiB has room for more bytes than a length can say.
-        if len > PAYLOAD_BYTES_MAX
-            || self.end.side.core.next() >= self.end.side.course.next_stop
-            || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
-            || self.end.side.must_look(lines as usize + 1)
-        {
+        if self.has_no_place(len, lines, patience) {
             self.make_place(len, lines, patience)?;
         }
         Ok(())
+    }
+
+    /// One look for the common case: there is room, for the header behind it too, and nothing else is due.
+    #[inline(always)]
+    fn has_no_place(&self, len: usize, lines: i64, patience: Patience) -> bool {
+        // A ring of 8 GiB has room for more bytes than a length can say.
+        len > PAYLOAD_BYTES_MAX
+            || self.end.side.core.next() >= self.end.side.course.next_stop
+            || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
+            || self.end.side.must_look(lines as usize + 1)
     }
 
     /// Claims at least `min` bytes, and more if they are free now, but not more than `max`: for messages whose length
@@ -159,16 +163,9 @@ impl RecordProducer {
         patience: Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
+        assert_range(min, max);
         self.reserve(min, patience)?;
-        let (core, eighth) = (&mut self.end.side.core, self.end.side.course.eighth);
-        // What is claimed is lost to taps a lap later, used or not: no more than that for a length that may never be
-        // used.
-        if !core.has_room(eighth + 1) {
-            core.claim_up_to(eighth + 1);
-        }
-        let len = bytes_in(core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
-        Ok(RecordClaim::new(self, len, tell))
+        Ok(self.claim_further(min, max, tell))
     }
 
     /// [`claim_at_least`](Self::claim_at_least) of what is free now: `None` if that is less than `min` bytes in one
@@ -187,12 +184,36 @@ impl RecordProducer {
         max: usize,
         patience: impl Into<Patience>,
     ) -> Result<Option<RecordClaim<'_>>, RecordError> {
-        let patience = patience.into();
-        if self.end.has_room_now(lines_of(min) as usize + 1, patience) {
-            self.claim_at_least_telling(min, max, patience, Tell::AtOnce).map(Some)
-        } else {
-            Ok(None)
+        self.try_claim_at_least_telling(min, max, patience.into(), Tell::AtOnce)
+    }
+
+    #[inline(always)]
+    pub(super) fn try_claim_at_least_telling(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+        tell: Tell,
+    ) -> Result<Option<RecordClaim<'_>>, RecordError> {
+        assert_range(min, max);
+        let lines = lines_of(min);
+        if self.has_no_place(min, lines, patience) && !self.try_make_place(min, lines, patience)? {
+            return Ok(None);
         }
+        Ok(Some(self.claim_further(min, max, tell)))
+    }
+
+    /// Claims `min` bytes, for which there is room, and what is free behind them.
+    #[inline(always)]
+    fn claim_further(&mut self, min: usize, max: usize, tell: Tell) -> RecordClaim<'_> {
+        let (core, eighth) = (&mut self.end.side.core, self.end.side.course.eighth);
+        // What is claimed is lost to taps a lap later, used or not: no more than that for a length that may never be
+        // used.
+        if !core.has_room(eighth + 1) {
+            core.claim_up_to(eighth + 1);
+        }
+        let len = bytes_in(core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
+        RecordClaim::new(self, len, tell)
     }
 
     /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the
@@ -202,6 +223,7 @@ impl RecordProducer {
     }
 
     /// Length in bytes of the longest record that this ring can hold.
+    #[inline]
     pub fn max_record_bytes(&self) -> usize {
         bytes_in(self.end.side.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
     }
@@ -218,6 +240,17 @@ impl RecordProducer {
     }
 
     crate::producer_end_methods!(end [pub]);
+
+    /// [`make_place`](Self::make_place), if a call with this `patience` would not have to wait for anything.
+    #[cold]
+    #[inline(never)]
+    fn try_make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<bool, RecordError> {
+        if !self.end.has_room_now(lines as usize + 1, patience) {
+            return Ok(false);
+        }
+        self.make_place(len, lines, patience)?;
+        Ok(true)
+    }
 
     /// Makes room for `lines` lines at the next position, and does what is due there.
     #[cold]
@@ -303,6 +336,11 @@ impl RecordProducer {
             scan.slowest.is_some() && scan.lowest >= first - gap::close_lines(self.end.side.core.memory().capacity());
         self.end.side.course.next_look = self.end.side.core.next() + gap::LOOK_EVERY_LINES;
     }
+}
+
+#[inline(always)]
+fn assert_range(min: usize, max: usize) {
+    assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
 }
 
 impl HasProducer for RecordProducer {
