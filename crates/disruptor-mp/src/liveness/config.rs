@@ -303,5 +303,6 @@ pub(crate) fn went(how: Ending) -> &'static str {
         Ending::Panicked => "was dropped by a panic",
         Ending::Awaited => "has not come over from the ring before this one",
         Ending::Left => "has left",
+        Ending::Unknown => "is not there any more, and how it went is not known",
     }
 }

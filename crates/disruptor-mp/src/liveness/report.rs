@@ -261,6 +261,7 @@ impl fmt::Display for Culprit {
             Some(Ending::Dropped) => write!(f, " was dropped and has kept its place; {process}")?,
             Some(Ending::Panicked) => write!(f, " was dropped by a panic; {process}")?,
             Some(Ending::Awaited) => write!(f, " has not come over from the ring before this one; {process}")?,
+            Some(Ending::Unknown) => write!(f, " is not there any more, and how it went is not known; {process}")?,
             Some(Ending::Left) => {
                 write!(f, " is not there any more: it has left, has closed the ring, or was evicted; {process}")?;
             }

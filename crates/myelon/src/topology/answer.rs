@@ -88,8 +88,8 @@ pub enum Outcome {
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went. Also `Killed` if that is not known any more: a process that came
-        /// after it has gone as well before the scheduler looked.
+        /// How its end in the broadcast ring went. [`Unknown`](Ending::Unknown) where nothing says it any more: a
+        /// process that came after it has gone as well before the scheduler looked, or its place was taken away.
         how: Ending,
     },
     /// Another process has taken its place. Said once, after everything that the old process has sent and before
@@ -146,8 +146,8 @@ pub enum Change {
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went. Also `Killed` if that is not known any more: a process that came
-        /// after it has gone as well before the scheduler looked.
+        /// How its end in the broadcast ring went. [`Unknown`](Ending::Unknown) where nothing says it any more: a
+        /// process that came after it has gone as well before the scheduler looked, or its place was taken away.
         how: Ending,
     },
     /// Another process has taken its place.
@@ -209,7 +209,11 @@ fn say_death(f: &mut fmt::Formatter<'_>, pid: u32, status: Option<&ExitStatus>, 
     if let Some(status) = status {
         write!(f, ", {status}")?;
     }
-    f.write_str("; its place is kept for the process that comes next")
+    match how {
+        // Whether its place is kept is not known either.
+        Ending::Unknown => Ok(()),
+        _ => f.write_str("; its place is kept for the process that comes next"),
+    }
 }
 
 /// Of a process that was to take a worker's place.

@@ -48,7 +48,8 @@ pub(super) enum Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gone {
     pub(super) process: ProcessIdentity,
-    /// How its end went, and its place is kept for a successor; `None` if it has given its place up.
+    /// How its end went, and its place is kept for a successor, unless that is not known; `None` if it has given its
+    /// place up.
     how: Option<Ending>,
     since: Instant,
     /// How our process ended, if it became this worker and the kernel has said so.
@@ -76,7 +77,7 @@ impl Gone {
             Some(Ok(status)) => {
                 let is_clean = match how {
                     Ending::Left | Ending::Dropped => true,
-                    Ending::Killed => self.is_itself,
+                    Ending::Killed | Ending::Unknown => self.is_itself,
                     _ => false,
                 };
                 if is_clean && status.success() {
@@ -302,8 +303,11 @@ impl<F: Format> Peer<F> {
         match (info, self.standing) {
             (Some(info), standing) if info.alive => {
                 if self.is_new(info, standing) {
-                    let keeps_place =
-                        matches!(standing, Standing::Present(_) | Standing::Gone(Gone { how: Some(_), .. }));
+                    let keeps_place = match standing {
+                        Standing::Present(_) => true,
+                        Standing::Gone(gone) => !matches!(gone.how, None | Some(Ending::Unknown)),
+                        Standing::Absent => false,
+                    };
                     if !keeps_place {
                         self.progress.begin(info.position);
                     }
@@ -323,22 +327,19 @@ impl<F: Format> Peer<F> {
             }
             (Some(info), Standing::Present(process)) => {
                 if info.owner != self.owner_number && info.process != process {
-                    // Whoever was there has gone as well, and how was overwritten.
-                    self.went(process, Some(Ending::Killed));
+                    // The process that was there has gone as well, and the place says only how its successor went.
+                    let how = self.ending_in_ring(process);
+                    self.went(process, Some(how.unwrap_or(Ending::Unknown)));
                     self.came(info);
                 }
                 self.owner_number = info.owner;
                 self.went(info.process, info.ending);
             }
-            // It has given its place up; or it has died, and the place was taken away before we looked. Then its own
-            // ring says so.
+            // It has given its place up, which it can only after it was heard; or it has died, and the place was taken
+            // away before we looked. Then its own ring says so.
             (None, Standing::Present(process)) => {
-                let end = self.responses.as_ref().and_then(|responses| responses.end_of_publishing());
-                let how = match end {
-                    Some(ConsumeError::ProducerDied { how, .. }) => Some(how),
-                    _ => None,
-                };
-                self.went(process, how);
+                let how = self.ending_in_ring(process);
+                self.went(process, how.or_else(|| (self.owner != Some(process)).then_some(Ending::Unknown)));
             }
             // The place of one that has gone was given away.
             (None, Standing::Absent | Standing::Gone(_)) => {}
@@ -370,7 +371,7 @@ impl<F: Format> Peer<F> {
         let (known, is_kept_by_dead) = match standing {
             Standing::Absent => return true,
             Standing::Present(process) => (process, false),
-            Standing::Gone(gone) if gone.how.is_none() => return true,
+            Standing::Gone(gone) if matches!(gone.how, None | Some(Ending::Unknown)) => return true,
             Standing::Gone(gone) => (gone.process, gone.how == Some(Ending::Killed)),
         };
         if info.process != known {
@@ -381,6 +382,16 @@ impl<F: Format> Peer<F> {
         // dead process does not come again.
         let is_unsigned = info.owner == self.owner_number || is_kept_by_dead;
         !is_unsigned && self.unsigned.replace(info.owner) == Some(info.owner)
+    }
+
+    /// How the end of `process` went, as its own ring says it; `None` if that does not say.
+    fn ending_in_ring(&self, process: ProcessIdentity) -> Option<Ending> {
+        let ring = self.responses.as_ref().filter(|_| self.owner == Some(process))?;
+        match ring.end_of_publishing()? {
+            ConsumeError::ProducerDied { how, .. } => Some(how),
+            ConsumeError::Replaced => Some(Ending::Unknown),
+            _ => None,
+        }
     }
 
     fn came(&mut self, info: &ConsumerInfo) {

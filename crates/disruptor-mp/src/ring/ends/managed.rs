@@ -449,7 +449,7 @@ impl<S: Carries> ProducerSide<S> {
                 Err(match info.ending {
                     Some(Ending::Left) => RequiredConsumerError::ConsumerLeft { consumer_id, pid, last_sequence },
                     how => {
-                        let how = how.unwrap_or(Ending::Killed);
+                        let how = how.unwrap_or(Ending::Unknown);
                         RequiredConsumerError::ConsumerDied { consumer_id, pid, how, last_sequence }
                     }
                 })

@@ -404,7 +404,7 @@ impl<S: Carries> RoomWait<'_, S> {
             },
             NextStep::KeepWaiting => None,
             _ => {
-                let how = ending.unwrap_or(Ending::Killed);
+                let how = ending.unwrap_or(Ending::Unknown);
                 Some(Blocked::Died { id, pid: process.pid, how, last_sequence, report: Box::new(report) })
             }
         }

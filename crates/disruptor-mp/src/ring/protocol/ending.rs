@@ -19,6 +19,9 @@ pub enum Ending {
     /// It has given its place up, or, if it is a producer, has closed its ring. Only in what is said of a *required*
     /// consumer, which must not be missing, and of a producer in a report.
     Left,
+    /// It is not known any more: what it has said was written over by the end that came after it, or its place was
+    /// taken away. Its process may live. A ring does not say this of an end that it still knows.
+    Unknown,
 }
 
 impl Ending {
@@ -29,7 +32,7 @@ impl Ending {
             Self::Dropped => 1,
             Self::Panicked => 2,
             Self::Awaited => 3,
-            Self::Killed | Self::Left => 0,
+            Self::Killed | Self::Left | Self::Unknown => 0,
         }
     }
 

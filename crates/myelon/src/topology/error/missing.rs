@@ -156,6 +156,7 @@ pub(in super::super) fn went(how: Ending) -> &'static str {
         Ending::Killed => "has died",
         Ending::Panicked => "was dropped by a panic",
         Ending::Dropped => "was dropped",
+        Ending::Unknown => "is not there any more, and how it went is not known",
         _ => "has left",
     }
 }

@@ -1,10 +1,11 @@
 //! How a worker's end goes: by an error, by a panic, by leaving; and what its successor gets.
 
 use super::actors::{by_hand, command, workers};
-use super::stage::{Stage, round, said, soon, until};
+use super::stage::{Stage, in_one_process, round, said, soon, until};
 use myelon::Patience;
 use myelon::liveness::Ending;
 use myelon::topology::{Change, Outcome, SchedulerEnd, Situation, Topology, TopologyError, Whom, WorkerEnd, Workers};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
@@ -197,4 +198,70 @@ fn when_the_scheduler_closes_the_plain_loop_of_a_worker_ends_after_each_broadcas
     four(&mut scheduler);
     scheduler.close();
     assert_eq!(worker.join().unwrap().unwrap(), ["step 1", "step 2", "step 3", "step 4"]);
+}
+
+/// The place says how the successor went. Of the process before it nothing says that it was killed.
+#[test]
+fn a_worker_that_has_left_is_not_called_killed_when_its_successor_is_killed_before_the_scheduler_looks() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a worker that leaves and a successor that is killed");
+    let stage = Stage::new(1);
+    let (mut scheduler, mut joined) = in_one_process(&stage.topology);
+    let response = stage.topology.layout().response_ring_name(0).unwrap();
+    let ring = || Path::new("/dev/shm").join(&response).exists();
+    joined.remove(0).leave();
+    assert!(!ring(), "the ring of a worker that has left is gone");
+    let mut successor = by_hand("answers", &stage.topology.invitation(0).unwrap());
+    eventually("the successor's ring", PATIENCE, ring).unwrap();
+    let pid = successor.pid();
+    successor.kill_and_reap();
+    let mut changes = scheduler.check_workers();
+    eventually("both ends", PATIENCE, || {
+        changes.append(&mut scheduler.check_workers());
+        changes.len() >= 2
+    })
+    .unwrap();
+    let [
+        (0, Change::Died { pid: first, status: None, how }),
+        (0, Change::Died { pid: second, how: Ending::Killed, .. }),
+    ] = changes[..]
+    else {
+        panic!("{changes:?}")
+    };
+    assert_eq!((first, how, second), (std::process::id(), Ending::Unknown, pid));
+}
+
+#[test]
+fn a_worker_that_was_killed_is_called_so_although_its_successor_is_killed_before_the_scheduler_looks() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "two workers that are killed");
+    let stage = Stage::new(1);
+    let invitation = stage.topology.invitation(0).unwrap();
+    let mut first = by_hand("answers", &invitation);
+    let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
+    first.wait_line("JOINED");
+    first.kill_and_reap();
+    let broadcast = stage.topology.layout().rpc_ring_name();
+    let mut second = by_hand("answers", &invitation);
+    let reads = |pid: u32| {
+        let table = myelon::ConsumerBarrier::attach(&broadcast).unwrap().consumers();
+        table.iter().any(|info| info.alive && info.process.pid == pid)
+    };
+    eventually("the successor in the table", PATIENCE, || reads(second.pid())).unwrap();
+    second.kill_and_reap();
+    let mut changes = scheduler.check_workers();
+    eventually("both ends", PATIENCE, || {
+        changes.append(&mut scheduler.check_workers());
+        changes.len() >= 2
+    })
+    .unwrap();
+    let said: Vec<_> = changes
+        .iter()
+        .map(|(_, change)| match change {
+            Change::Died { pid, how, .. } => (*pid, *how),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    // The successor may have replaced the ring that says it of the first.
+    let [(one, how), (two, Ending::Killed)] = said[..] else { panic!("{said:?}") };
+    assert_eq!((one, two), (first.pid(), second.pid()));
+    assert!(matches!(how, Ending::Killed | Ending::Unknown), "{how:?}");
 }
