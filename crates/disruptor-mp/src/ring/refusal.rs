@@ -55,11 +55,15 @@ pub enum RefusalCause {
     NoSpace,
     /// It was told of another set of rings than the session has: one has an urgent lane, and the other none.
     OtherRings,
+    /// The scheduler lived, and had not looked at it when its patience was over.
+    NotReceived,
+    /// It found no ring whose producer lives, or one that could not be used yet, until its patience was over.
+    NoScheduler,
     /// Anything else.
     Other,
 }
 
-const CAUSES: [(u32, RefusalCause); 9] = [
+const CAUSES: [(u32, RefusalCause); 11] = [
     (1, RefusalCause::OtherEvent),
     (2, RefusalCause::OtherContent),
     (3, RefusalCause::OtherShape),
@@ -68,6 +72,8 @@ const CAUSES: [(u32, RefusalCause); 9] = [
     (6, RefusalCause::NotAllowed),
     (7, RefusalCause::NoSpace),
     (8, RefusalCause::OtherRings),
+    (9, RefusalCause::NotReceived),
+    (10, RefusalCause::NoScheduler),
     (255, RefusalCause::Other),
 ];
 
@@ -117,6 +123,13 @@ impl fmt::Display for RefusalCause {
             Self::OtherRings => {
                 "either its invitation or the topology has an urgent lane, and the other has none: make the invitation \
                  from that topology"
+            }
+            Self::NotReceived => {
+                "the scheduler was stopped, or did not look at its workers by `check_workers`, `gather`, `receive` or \
+                 `wait_for`, until the patience of this one was over: let the scheduler look, and start the worker again"
+            }
+            Self::NoScheduler => {
+                "it found no scheduler alive until its patience was over: start the worker again"
             }
             Self::Other => "its own error says why",
         })

@@ -470,7 +470,10 @@ impl Meeting<'_> {
                 return Err(self.gone(found));
             }
             if !self.nap() {
-                return Err(WorkerJoinError::NotReceived { worker: self.worker(), waited: self.began.elapsed() });
+                let report = broadcasts.stall_report(Duration::ZERO);
+                let scheduler = report.culprit.expect("a consumer's report is about the producer").facts;
+                let (worker, waited) = (self.worker(), self.began.elapsed());
+                return Err(WorkerJoinError::NotReceived { worker, scheduler, waited });
             }
         }
         Ok(())

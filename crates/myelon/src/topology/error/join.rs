@@ -6,7 +6,7 @@
 use super::super::invitation::INVITATION_VARIABLE;
 use super::meeting_place::{MeetingPlace, Parentage, SchedulerEnding};
 use crate::transport::{InvalidConfigText, TransportError};
-use disruptor_mp::liveness::{RefusalCause, RefusalReason, SchemaDifference};
+use disruptor_mp::liveness::{ProcessFacts, ProcessState, RefusalCause, RefusalReason, SchemaDifference};
 use std::io;
 use std::time::Duration;
 
@@ -85,15 +85,19 @@ pub enum WorkerJoinError {
         /// What is different there, in the words of this worker's own type, if that was the cause.
         difference: Option<SchemaDifference>,
     },
-    /// The scheduler lives and has not attached to the worker's response ring. It is stopped, or does not look after
-    /// its workers: it does so in `gather`, `receive`, `wait_for` and `check_workers`. One that waits for something
+    /// The scheduler lives and has not attached to the worker's response ring: the worker has waited as long as its
+    /// invitation says ([`with_rendezvous_timeout`](crate::topology::Topology::with_rendezvous_timeout)). The scheduler
+    /// is stopped, or does not look after its workers: it does so in `gather`, `receive`, `wait_for` and `check_workers`. One that waits for something
     /// else calls [`check_workers`](crate::topology::SchedulerEnd::check_workers) meanwhile.
     #[error(
-        "{worker}: the scheduler lives and has not attached to the response ring within {waited:.1?}: it is stopped, or does not look after its workers, as `check_workers` does"
+        "{worker}: the scheduler ({scheduler}) lives, and has not attached to this worker's response ring within {waited:.1?}: {}",
+        to_be_received(scheduler)
     )]
     NotReceived {
         /// What people call the worker.
         worker: String,
+        /// The scheduler's process, when the worker gave up.
+        scheduler: ProcessFacts,
         /// How long the worker waited.
         waited: Duration,
     },
@@ -142,9 +146,28 @@ pub enum WorkerJoinError {
     },
 }
 
+/// What has to be done so that the scheduler looks at the worker.
+fn to_be_received(scheduler: &ProcessFacts) -> &'static str {
+    match scheduler.state {
+        ProcessState::Stopped => "let the scheduler go on (SIGCONT), and start this worker again",
+        _ => {
+            "let the scheduler look at its workers by `check_workers`, `gather`, `receive` or `wait_for`, and start this \
+             worker again"
+        }
+    }
+}
+
 /// A difference behind the cause that it explains.
 pub(in super::super) fn and_what(difference: &Option<SchemaDifference>) -> String {
     difference.as_ref().map(|difference| format!(": {difference}")).unwrap_or_default()
+}
+
+/// What is said of a ring that could not be joined or made.
+fn reason_of(error: &TransportError) -> RefusalReason {
+    match error {
+        TransportError::Build(error) => error.into(),
+        _ => RefusalCause::Other.into(),
+    }
 }
 
 impl WorkerJoinError {
@@ -156,14 +179,14 @@ impl WorkerJoinError {
             | Self::InvitationVariable { .. }
             | Self::SchedulerGone { .. }
             | Self::Refused { .. } => None,
-            Self::Broadcast { source, .. } | Self::Urgent { source, .. } | Self::Responses { source, .. } => {
-                Some(match &**source {
-                    TransportError::Build(error) => error.into(),
-                    _ => RefusalCause::Other.into(),
-                })
-            }
+            Self::Broadcast { source, .. }
+            | Self::Urgent { source, .. }
+            | Self::Responses { source, .. }
+            | Self::NoScheduler { found: MeetingPlace::Unusable(source), .. } => Some(reason_of(source)),
+            Self::NoScheduler { .. } | Self::NoRing { .. } => Some(RefusalCause::NoScheduler.into()),
+            Self::NotReceived { .. } => Some(RefusalCause::NotReceived.into()),
             Self::NoUrgentLane { .. } => Some(RefusalCause::OtherRings.into()),
-            _ => Some(RefusalCause::Other.into()),
+            Self::Os { .. } => Some(RefusalCause::Other.into()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::topology::JoinRefusal;
 use crate::transport::TransportError;
-use disruptor_mp::liveness::{Ending, RefusalCause};
+use disruptor_mp::liveness::{Ending, ProcessIdentity, ProcessState, RefusalCause};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -104,15 +104,25 @@ fn why_a_worker_is_no_part_of_its_topology_is_called_by_label_and_rank() {
             "the scheduler has gone while this worker joined: its process 7 has ended",
         ),
         (
-            WorkerJoinError::NotReceived { worker: worker(), waited },
-            "the scheduler lives and has not attached to the response ring within 3.0s: it is stopped, or does not look after its workers, as `check_workers` does",
-        ),
-        (
             WorkerJoinError::Os { worker: worker(), source: os() },
             "asking for a signal at the scheduler's death failed: no",
         ),
     ] {
         assert_eq!(error.to_string(), format!("{WORKER}: {text}"));
+    }
+    for (state, advice) in [
+        (ProcessState::Stopped, "let the scheduler go on (SIGCONT), and start this worker again"),
+        (
+            ProcessState::Unknown,
+            "let the scheduler look at its workers by `check_workers`, `gather`, `receive` or `wait_for`, and start this \
+             worker again",
+        ),
+    ] {
+        let mut scheduler = ProcessIdentity::current().observe();
+        (scheduler.pid, scheduler.state, scheduler.wchan, scheduler.throttled) = (7, state, None, None);
+        let error = WorkerJoinError::NotReceived { worker: worker(), scheduler, waited };
+        let what = "lives, and has not attached to this worker's response ring within 3.0s";
+        assert_eq!(error.to_string(), format!("{WORKER}: the scheduler (pid 7 {state}) {what}: {advice}"));
     }
     let refused = WorkerJoinError::Refused { worker: worker(), pid: 7, cause: RefusalCause::IdInUse, difference: None };
     let cause = RefusalCause::IdInUse;

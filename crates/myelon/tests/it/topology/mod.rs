@@ -21,6 +21,7 @@ mod titles;
 mod typed;
 #[cfg(feature = "bincode")]
 mod typed_calls;
+mod unattended;
 mod urgent;
 #[cfg(feature = "bincode")]
 mod versions;
