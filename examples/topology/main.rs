@@ -47,7 +47,7 @@ mod step;
 mod worker;
 
 use myelon::Sequence;
-use myelon::topology::{Answer, Arrival, Departure, Invitation, Outcome, SchedulerEnd, Topology, Whom, Workers};
+use myelon::topology::{Answer, Arrival, Invitation, Outcome, Parting, SchedulerEnd, Topology, Whom, Workers};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use step::{Accident, Reply, Step};
@@ -113,7 +113,7 @@ fn run(workers: usize) -> Result<(), Failure> {
     // Dropping the scheduler's end does the same, also when an error ends this function early.
     let departures = scheduler.close();
     let well =
-        departures.iter().filter(|departure| matches!(departure, Departure::Exited { status } if status.success()));
+        departures.iter().filter(|departure| matches!(departure.how, Parting::Exited { status } if status.success()));
     println!("closed: {} workers have left by themselves", well.count());
     killed_scheduler::show(&label, workers)
 }

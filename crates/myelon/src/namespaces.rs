@@ -23,9 +23,9 @@ pub mod prelude {
     pub use crate::codec::{Codec, CodecError, ZeroCopyCodec, message};
     pub use crate::inference::{FixedTopology, InferenceTopologyError, WorkerCount};
     pub use crate::topology::{
-        Answer, Arrival, Broadcast, Change, Departure, Invitation, LaunchError, Outcome, RestartError, SchedulerEnd,
-        Topology, TopologyError, TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker, UrgentError, Whom,
-        WorkerEnd, WorkerJoinError, Workers,
+        Answer, Arrival, Broadcast, Change, Departure, Invitation, LaunchError, Outcome, Parting, RestartError,
+        SchedulerEnd, Topology, TopologyError, TypedAnswer, TypedBroadcast, TypedScheduler, TypedWorker, UrgentError,
+        Whom, WorkerEnd, WorkerJoinError, Workers,
     };
     pub use crate::transport::{
         AlignedFixedFrame, FixedFrame, Format, FrameMeta, FramedTransportConsumer, FramedTransportProducer,

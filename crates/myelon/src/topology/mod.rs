@@ -52,6 +52,7 @@
 mod answer;
 mod broadcast;
 mod child;
+mod departure;
 mod description;
 mod error;
 mod gather;
@@ -75,6 +76,7 @@ mod worker;
 pub use answer::{Answer, Change, Outcome, Whom};
 pub use broadcast::Broadcast;
 pub use child::StatusUnknown;
+pub use departure::{Departure, Parting};
 pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, DEFAULT_URGENT_BYTES, Topology};
 pub use error::{
     LaunchError, MeetingPlace, MissingState, MissingWorker, Parentage, RestartError, RingAccess, SchedulerEnding,
@@ -88,7 +90,7 @@ pub use lent::{BorrowedConsumer, BorrowedProducer};
 pub use raw_answer::RawAnswer;
 pub use refusal::JoinRefusal;
 pub use report::{Situation, WorkerReport};
-pub use scheduler::{Departure, SchedulerEnd};
+pub use scheduler::SchedulerEnd;
 pub use steps::Unwanted;
 pub use successor::Arrival;
 #[cfg(feature = "tokio")]

@@ -5,7 +5,7 @@
 //! process, one thread at a time.
 
 use super::answer::Change;
-use super::child::StatusUnknown;
+use super::departure::{Departure, depart};
 use super::description::{Topology, no_worker};
 use super::error::{RestartError, TopologyError};
 use super::invitation::{INVITATION_VARIABLE, Parent};
@@ -22,7 +22,6 @@ use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Select, Sequence};
 use std::fmt;
 use std::io;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within
@@ -31,54 +30,6 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often a report looks again because its worker has moved. A worker that moves each time gets on.
 const REPORT_LOOKS: usize = 8;
-
-/// How one worker that `launch` had started left. Its text goes on after the worker's name.
-///
-/// ```
-/// use myelon::topology::{Departure, SchedulerEnd, Topology};
-///
-/// fn end(topology: &Topology, scheduler: SchedulerEnd) {
-///     for (rank, departure) in scheduler.close().into_iter().enumerate() {
-///         match departure {
-///             Departure::Exited { status } if status.success() => {}
-///             // tp-engine, rank 1 did not leave in time and was killed: process 4711
-///             other => eprintln!("{} {other}", topology.worker_consumer_id(rank)),
-///         }
-///     }
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Departure {
-    /// By itself, then or before.
-    Exited {
-        /// Its status.
-        status: ExitStatus,
-    },
-    /// By itself, then or before, and how cannot be known.
-    Ended {
-        /// Why not.
-        why: StatusUnknown,
-    },
-    /// It did not leave in time and was killed.
-    Killed {
-        /// Its process.
-        pid: u32,
-    },
-    /// It was not ours to wait for.
-    StartedElsewhere,
-}
-
-impl fmt::Display for Departure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited { status } => write!(f, "has ended: {status}"),
-            Self::Ended { why } => write!(f, "has ended, and how cannot be known: {why}"),
-            Self::Killed { pid } => write!(f, "did not leave in time and was killed: process {pid}"),
-            Self::StartedElsewhere => f.write_str("was started by another process, which has to end it"),
-        }
-    }
-}
 
 /// The scheduler's end: it broadcasts, hears every worker, and looks after them.
 ///
@@ -507,21 +458,5 @@ impl<F: Format> fmt::Debug for SchedulerEnd<F> {
 impl<F: Format> Drop for SchedulerEnd<F> {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Waits until the worker's process has ended, or kills it at the deadline.
-fn depart<F: Format>(peer: &mut Peer<F>, deadline: Option<Instant>) -> Departure {
-    let Some(started) = &mut peer.started else { return Departure::StartedElsewhere };
-    match started.process.wait(deadline) {
-        Some(Ok(status)) => Departure::Exited { status },
-        Some(Err(why)) => Departure::Ended { why },
-        None => {
-            // A process that may not be ended is not waited for either.
-            if started.process.kill().is_ok() {
-                started.process.wait(None);
-            }
-            Departure::Killed { pid: started.process.pid() }
-        }
     }
 }

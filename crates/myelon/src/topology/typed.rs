@@ -6,6 +6,7 @@
 
 use super::answer::{Answer, Change, Outcome, Whom};
 use super::broadcast::Broadcast;
+use super::departure::Departure;
 use super::description::Topology;
 use super::error::{LaunchError, RestartError, TopologyError, WorkerJoinError};
 use super::invitation::Invitation;
@@ -13,7 +14,7 @@ use super::launch::Workers;
 use super::lent::{BorrowedConsumer, BorrowedProducer};
 use super::raw_answer::RawAnswer;
 use super::report::WorkerReport;
-use super::scheduler::{Departure, SchedulerEnd};
+use super::scheduler::SchedulerEnd;
 use super::successor::Arrival;
 use super::urgent::{UrgentError, UrgentHandle};
 use super::worker::WorkerEnd;

@@ -3,7 +3,7 @@
 
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::topology::{
-    BorrowedProducer, Departure, Invitation, Outcome, Topology, TopologyError, Whom, WorkerEnd, Workers,
+    BorrowedProducer, Departure, Invitation, Outcome, Parting, Topology, TopologyError, Whom, WorkerEnd, Workers,
 };
 use myelon::transport::{AlignedFixedFrame, Format, Message, TransportError};
 use myelon::{ConsumeError, Patience};
@@ -240,9 +240,9 @@ fn restart_and_close(topology: &Topology) {
         // What the killed one had not acknowledged comes first.
         until(&mut scheduler, rank, |outcome| matches!(outcome, Outcome::Message { bytes, .. } if bytes == b"AGAIN"));
     }
-    let has_left = |departure: &Departure| match departure {
-        Departure::Exited { status } => status.success(),
-        Departure::Ended { .. } => true,
+    let has_left = |departure: &Departure| match departure.how {
+        Parting::Exited { status } => status.success(),
+        Parting::Ended { .. } => true,
         _ => false,
     };
     say(&format!("LEFT {:?}", scheduler.close().iter().map(has_left).collect::<Vec<_>>()));

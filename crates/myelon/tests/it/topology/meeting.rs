@@ -3,7 +3,7 @@
 use super::actors::{Frame, by_hand, workers};
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::Patience;
-use myelon::topology::{Departure, LaunchError, MissingState, Outcome, RestartError, Topology, Whom, Workers};
+use myelon::topology::{LaunchError, MissingState, Outcome, Parting, RestartError, Topology, Whom, Workers};
 use myelon::transport::Records;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
@@ -23,7 +23,7 @@ fn the_first_broadcast_reaches_every_worker_and_nothing_is_left_afterwards() {
         round(&mut scheduler, &format!("step {step}"));
     }
     for departure in scheduler.close() {
-        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+        assert!(matches!(departure.how, Parting::Exited { status } if status.success()), "{departure:?}");
     }
     stage.assert_nothing_left();
     for pid in pids {
@@ -128,8 +128,8 @@ fn a_worker_that_does_not_leave_is_killed() {
     assert!(scheduler.gather(Whom::All, soon()).iter().all(|answer| said(answer) == "HERE"));
     let pids: Vec<_> = (0..2).map(|rank| scheduler.worker_pid(rank).unwrap()).collect();
     let departures = scheduler.close();
-    let killed: Vec<_> = pids.iter().map(|&pid| Departure::Killed { pid }).collect();
-    assert_eq!(departures, killed);
+    let killed: Vec<_> = pids.iter().map(|&pid| Parting::Killed { pid }).collect();
+    assert_eq!(departures.iter().map(|departure| departure.how).collect::<Vec<_>>(), killed);
     stage.assert_nothing_left();
 }
 
@@ -170,7 +170,7 @@ fn fixed_frames_carry_a_topology_as_well() {
         assert_eq!(said(&answer), large.to_uppercase());
     }
     for departure in scheduler.close() {
-        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+        assert!(matches!(departure.how, Parting::Exited { status } if status.success()), "{departure:?}");
     }
 }
 

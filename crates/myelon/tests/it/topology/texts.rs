@@ -4,7 +4,7 @@ use super::actors::{by_hand, workers};
 use super::stage::{BROADCAST_BYTES, Stage, in_one_process, panic_of, round, soon};
 use myelon::liveness::{Ending, RefusalCause, RequiredConsumerFailureAction};
 use myelon::topology::{
-    Arrival, Change, Departure, Invitation, LaunchError, MeetingPlace, Outcome, RestartError, SchedulerEnd,
+    Arrival, Change, Invitation, LaunchError, MeetingPlace, Outcome, Parting, RestartError, SchedulerEnd,
     SchedulerEnding, Topology, UrgentError, Whom, WorkerEnd, WorkerJoinError, Workers,
 };
 use myelon::transport::{Records, TransportError, TransportProducer};
@@ -342,22 +342,32 @@ fn an_alert_names_the_worker_and_the_session_and_so_does_what_follows() {
 }
 
 #[test]
-fn how_each_worker_left_is_said_after_its_name() {
+fn how_each_worker_left_is_said_with_its_name() {
     let _watchdog = Watchdog::new(PATIENCE * 2, "departures");
     let stage = Stage::new(1);
+    let name = stage.topology.worker_consumer_id(0);
     let said = |scheduler: SchedulerEnd| scheduler.close().iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
     round(&mut scheduler, "a step");
-    assert_eq!(said(scheduler), ["has ended: exit status: 0"]);
+    assert_eq!(said(scheduler), [format!("{name} has ended: exit status: 0")]);
     let hasty = stage.topology.clone().with_leave_timeout(Duration::from_millis(50));
     let mut scheduler = hasty.launch(workers("ignores the end")).unwrap();
     let pid = scheduler.worker_pid(0).unwrap();
     assert_eq!(super::stage::said(&scheduler.gather(Whom::All, soon())[0]), "HERE");
-    assert_eq!(said(scheduler), [format!("did not leave in time and was killed: process {pid}")]);
-    assert_eq!(Departure::StartedElsewhere.to_string(), "was started by another process, which has to end it");
+    assert_eq!(said(scheduler), [format!("{name} did not leave in time and was killed: process {pid}")]);
+    let (scheduler, workers) = in_one_process(&stage.topology);
+    let departure = scheduler.close().remove(0);
+    drop(workers);
+    assert_eq!((departure.rank, departure.how, &departure.worker), (0, Parting::StartedElsewhere, &name));
+    assert_eq!(departure.to_string(), format!("{name} was started by another process, which has to end it"));
+    let why = std::io::ErrorKind::PermissionDenied;
+    assert_eq!(
+        Parting::Remains { pid: 7, why }.to_string(),
+        "did not leave in time and could not be killed: permission denied; process 7 runs on: end it"
+    );
     let why = myelon::topology::StatusUnknown::ReapedElsewhere;
     assert_eq!(
-        Departure::Ended { why }.to_string(),
+        Parting::Ended { why }.to_string(),
         "has ended, and how cannot be known: its status was given to another thread, or to none because SIGCHLD is ignored, and this kernel \
          does not keep it"
     );

@@ -5,7 +5,7 @@ use super::stage::{Stage, soon};
 use disruptor_mp::counters::{CountersFile, ids};
 use myelon::Patience;
 use myelon::topology::{
-    Arrival, Departure, Invitation, Outcome, TopologyError, TypedScheduler, TypedWorker, Whom, Workers,
+    Arrival, Invitation, Outcome, Parting, TopologyError, TypedScheduler, TypedWorker, Whom, Workers,
 };
 use myelon::transport::TransportError;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ fn steps_go_out_and_sums_come_back() {
         }
     }
     for departure in scheduler.close() {
-        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+        assert!(matches!(departure.how, Parting::Exited { status } if status.success()), "{departure:?}");
     }
     stage.assert_nothing_left();
 }

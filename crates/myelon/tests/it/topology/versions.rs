@@ -6,7 +6,7 @@ use myelon::Patience;
 use myelon::codec::Codec;
 use myelon::liveness::RefusalCause;
 use myelon::topology::{
-    Arrival, Change, Departure, Invitation, MeetingPlace, Outcome, TopologyError, TypedScheduler, TypedWorker, Whom,
+    Arrival, Change, Invitation, MeetingPlace, Outcome, Parting, TopologyError, TypedScheduler, TypedWorker, Whom,
     WorkerJoinError, Workers,
 };
 use myelon::transport::TransportBuilder;
@@ -146,7 +146,7 @@ fn restart_one_by_one<B: Codec>(
         }
     }
     for departure in scheduler.close() {
-        assert!(matches!(departure, Departure::Exited { status } if status.success()), "{departure:?}");
+        assert!(matches!(departure.how, Parting::Exited { status } if status.success()), "{departure:?}");
     }
     stage.assert_nothing_left();
 }
