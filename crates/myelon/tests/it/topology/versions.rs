@@ -15,6 +15,7 @@ use rustix::process::{Pid, kill_process};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use testkit::process::{role, say, wait_to_be_killed};
 use testkit::test_name;
@@ -239,15 +240,26 @@ fn bytes_that_an_old_worker_has_sent_say_their_version_after_a_new_one_has_taken
     assert!(matches!(none, Outcome::TimedOut), "{none:?}");
 }
 
+/// A scheduler of the older version with an urgent lane, and the newer worker that does `work` in a thread.
+fn with_new_worker<T: Send + 'static>(
+    stage: &Stage,
+    work: impl FnOnce(NewWorker) -> T + Send + 'static,
+) -> (TypedScheduler<old::Step, Sum>, JoinHandle<T>) {
+    let topology = stage.topology.clone().with_urgent_lane();
+    let invitation = topology.invitation(0).unwrap();
+    let worker = std::thread::spawn(move || {
+        let worker = NewWorker::join(&invitation).unwrap();
+        assert!(worker.is_of_older_version());
+        work(worker)
+    });
+    (TypedScheduler::launch(topology, Workers::started_elsewhere()).unwrap(), worker)
+}
+
 #[test]
 fn urgent_messages_are_of_the_version_of_the_steps() {
     let _watchdog = Watchdog::new(3 * PATIENCE, "urgent messages of an older version");
     let stage = Stage::new(1);
-    let topology = stage.topology.clone().with_urgent_lane();
-    let invitation = topology.invitation(0).unwrap();
-    let worker = std::thread::spawn(move || {
-        let mut worker = NewWorker::join(&invitation).unwrap();
-        assert!(worker.is_of_older_version());
+    let (mut scheduler, worker) = with_new_worker(&stage, |mut worker| {
         let decode = worker.decoder();
         let mut urgent = worker.take_urgent().unwrap();
         let elsewhere = std::thread::spawn(move || {
@@ -265,8 +277,6 @@ fn urgent_messages_are_of_the_version_of_the_steps() {
         }
         heard
     });
-    let elsewhere = Workers::started_elsewhere();
-    let mut scheduler: TypedScheduler<old::Step, Sum> = TypedScheduler::launch(topology, elsewhere).unwrap();
     scheduler.broadcast_urgent(&old::Step { number: 9 }, 0).unwrap();
     let step = scheduler.broadcast(&old::Step { number: 1 }, 0, Patience::Now).unwrap();
     let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
@@ -279,11 +289,7 @@ fn urgent_messages_are_of_the_version_of_the_steps() {
 fn an_urgent_message_heard_during_a_step_is_of_the_version_of_the_steps() {
     let _watchdog = Watchdog::new(3 * PATIENCE, "an urgent message of an older version during a step");
     let stage = Stage::new(1);
-    let topology = stage.topology.clone().with_urgent_lane();
-    let invitation = topology.invitation(0).unwrap();
-    let worker = std::thread::spawn(move || {
-        let mut worker = NewWorker::join(&invitation).unwrap();
-        assert!(worker.is_of_older_version());
+    let (mut scheduler, worker) = with_new_worker(&stage, |mut worker| {
         let mut step = worker.next(Patience::Until(soon())).unwrap().unwrap();
         let mut heard = None;
         eventually("an urgent message", PATIENCE, || {
@@ -295,8 +301,6 @@ fn an_urgent_message_heard_during_a_step_is_of_the_version_of_the_steps() {
         let sum = new_sum(step.message());
         step.answer(&sum, 0, Patience::Until(soon())).unwrap();
     });
-    let elsewhere = Workers::started_elsewhere();
-    let mut scheduler: TypedScheduler<old::Step, Sum> = TypedScheduler::launch(topology, elsewhere).unwrap();
     let step = scheduler.broadcast(&old::Step { number: 1 }, 0, Patience::Now).unwrap();
     let mut is_inside = || scheduler.report(0).to_string().contains("its handler has it");
     eventually("a worker in its handler", PATIENCE, &mut is_inside).unwrap();
