@@ -1,0 +1,123 @@
+//! Processes that were to be a worker: whether one that we have started may still be, and why one could not.
+//!
+//! **Lives here:** [`Started`], [`Failure`]. **Builds on:** what a refused process has said, and how ours ended. **May
+//! touch it:** `look`, which hears of both.
+
+use super::super::answer::Change;
+use super::super::child::{ChildProcess, Exit};
+use super::super::refusal::JoinRefusal;
+use super::gone::STATUS_PATIENCE;
+use super::news::News;
+use super::{Peer, Standing};
+use crate::transport::Format;
+use disruptor_mp::liveness::{ProcessIdentity, RefusalCause};
+use std::time::Instant;
+
+/// A process that we have started as this worker.
+#[derive(Debug)]
+pub(in crate::topology) struct Started {
+    pub(in crate::topology) process: ChildProcess,
+    /// The worker that it became, as the table says; behind a shell it has another number than the process.
+    pub(super) joined_as: Option<ProcessIdentity>,
+    /// It has said that another process has the place, so that one is not what it became, and that was told.
+    pub(super) is_refused: bool,
+}
+
+impl Started {
+    /// Whether it may still become the worker, as far as it has said.
+    pub(super) fn may_join(&self) -> bool {
+        self.joined_as.is_none() && !self.is_refused
+    }
+}
+
+/// A process that could not take a worker's place.
+#[derive(Clone, Debug)]
+pub(in crate::topology) struct Failure {
+    /// As seen in its own pid namespace.
+    pub(in crate::topology) pid: u32,
+    /// The process that we have started, if it is that one or came out of it.
+    pub(super) child: Option<u32>,
+    /// How it ended, if it was ours and has.
+    pub(in crate::topology) exit: Option<Exit>,
+    /// What it has said.
+    pub(in crate::topology) refusal: Option<JoinRefusal>,
+    pub(super) since: Instant,
+}
+
+impl Failure {
+    /// Our process has ended and has said nothing.
+    pub(super) fn of_child(pid: u32, exit: Exit) -> Self {
+        Self { pid, child: Some(pid), exit: Some(exit), refusal: None, since: Instant::now() }
+    }
+
+    /// Whether it is that of the process which was refused: `child`, or one that is not ours.
+    pub(super) fn is_that_of(&self, refusal: &JoinRefusal, child: Option<u32>) -> bool {
+        match child {
+            Some(_) => self.child == child,
+            None => self.child.is_none() && self.refusal.as_ref().is_some_and(|said| said.is_of_same(refusal)),
+        }
+    }
+
+    /// Whether `process`, which the table has or had, is the one that could not join.
+    pub(super) fn is_of(&self, process: ProcessIdentity) -> bool {
+        self.refusal.as_ref().is_some_and(|said| said.is_of(process))
+    }
+
+    pub(super) fn change(&self) -> Change {
+        let status = self.exit.and_then(Exit::ok);
+        Change::JoinFailed { pid: self.pid, status, refusal: self.refusal.clone() }
+    }
+}
+
+impl<F: Format> Peer<F> {
+    /// A process has said that it could not take this place. `child`: it is our process, or came out of it.
+    pub(super) fn could_not_join(&mut self, refusal: JoinRefusal, child: Option<u32>) {
+        let is_other = match self.standing {
+            Standing::Present(process) => !refusal.is_of(process) || self.is_heard(process),
+            // What is to be said is said of the one that we have started, which is on its way, or has ended on it.
+            Standing::Absent | Standing::Gone(_) => {
+                child.is_none() && self.started.as_ref().is_some_and(Started::may_join)
+            }
+        };
+        if is_other || refusal.cause == RefusalCause::IdInUse {
+            if let Some(started) = self.started.as_mut().filter(|started| child == Some(started.process.pid())) {
+                started.is_refused = true;
+                // How it ends is not how the one in its place ends.
+                started.joined_as = started.joined_as.filter(|process| refusal.is_of(*process));
+            }
+            return self.strays.push(refusal);
+        }
+        // It may have been in the table for a moment.
+        self.news.retain(|news| match news {
+            News::Gone(gone) => gone.was_heard || !refusal.is_of(gone.process),
+            News::Rejoined { process, .. } => !refusal.is_of(*process),
+            News::JoinFailed(failure) => !failure.is_that_of(&refusal, child),
+        });
+        let known = self.failed.as_ref().filter(|failure| failure.is_that_of(&refusal, child));
+        let exit = known.and_then(|failure| failure.exit);
+        self.fail(Failure { pid: refusal.pid, child, exit, refusal: Some(refusal), since: Instant::now() });
+    }
+
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.news.push_back(News::JoinFailed(failure.clone()));
+        self.failed = Some(failure);
+    }
+
+    /// As above, of a process that could not join.
+    pub(super) fn is_unsettled_failure(&self, failure: &Failure) -> bool {
+        let is_ours = self.started.as_ref().is_some_and(|started| failure.child == Some(started.process.pid()));
+        is_ours && failure.exit.is_none() && failure.since.elapsed() < STATUS_PATIENCE
+    }
+
+    /// Takes what was said by processes that are not the one that this worker is, or is to be.
+    pub(in crate::topology) fn take_strays(&mut self) -> Vec<JoinRefusal> {
+        std::mem::take(&mut self.strays)
+    }
+
+    /// The same as changes.
+    pub(in crate::topology) fn strays(&mut self) -> impl Iterator<Item = Change> + use<F> {
+        let failed =
+            |refusal: JoinRefusal| Change::JoinFailed { pid: refusal.pid, status: None, refusal: Some(refusal) };
+        self.take_strays().into_iter().map(failed)
+    }
+}

@@ -1,0 +1,154 @@
+//! One worker as its scheduler sees it: whether it is there, and the ring on which it answers.
+//!
+//! **Lives here:** [`Peer`], [`Standing`]. **Builds on:** the broadcast ring's table of consumers, which says who
+//! lives, and the response ring. **May touch it:** the scheduler's end.
+//!
+//! The table decides. A response ring alone proves nothing: it may have been left by a dead session or belong to a
+//! worker that is about to leave one. So a ring counts as this worker's only if the process that publishes in it is the
+//! one that the table has under this worker's id. A worker joins the table first and makes its ring afterwards, so such
+//! a moment comes for every worker that does not die on the way.
+
+mod failure;
+mod gone;
+mod look;
+mod news;
+mod replies;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+use self::failure::{Failure, Started};
+pub(super) use self::gone::Gone;
+use self::news::News;
+pub(super) use self::ring::Attachment;
+use super::child::ChildProcess;
+use super::refusal::JoinRefusal;
+use super::report::Progress;
+use super::steps::{Answered, Reply, Version};
+use crate::transport::{Format, TransportConsumer, TransportError, TransportResult};
+use disruptor_mp::Place;
+use disruptor_mp::liveness::{ProcessIdentity, Refusal};
+use std::collections::VecDeque;
+
+/// What the table last said about a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has never been there.
+    Absent,
+    /// It lives.
+    Present(ProcessIdentity),
+    /// It is not there any more.
+    Gone(Gone),
+}
+
+/// One worker as its scheduler sees it.
+pub(super) struct Peer<F: Format> {
+    pub(super) rank: usize,
+    /// Its consumer id in the broadcast ring.
+    pub(super) id: String,
+    pub(super) place: Place,
+    pub(super) standing: Standing,
+    /// See [`tell`](Self::tell).
+    news: VecDeque<News>,
+    pub(super) responses: Option<TransportConsumer<F>>,
+    /// Of which version its messages there are.
+    pub(super) version: Version,
+    /// The process that publishes in `responses`, as long as no other is known.
+    owner: Option<ProcessIdentity>,
+    /// Which owner of the place in the broadcast ring made `responses`.
+    ring_number: Option<u64>,
+    /// Which owner of the place in the broadcast ring we know, and which one has not signed yet, as far as we know.
+    owner_number: u64,
+    unsigned: Option<u64>,
+    /// Why the ring could not be attached to, the last time.
+    pub(super) refusal: Option<TransportError>,
+    /// Whether trying again is pointless.
+    is_refused_for_good: bool,
+    /// The process that was refused because it is not on the urgent lane, as seen in its own pid namespace.
+    pub(super) without_lane: Option<u32>,
+    /// The last process that we have started for it.
+    pub(super) started: Option<Started>,
+    /// The last process that could not take its place; the answer until another one comes.
+    pub(super) failed: Option<Failure>,
+    /// The last process that the broadcast ring says was refused as this worker.
+    refused: Option<Refusal>,
+    /// What other processes have said that could not take its place: it lives, or we have started one that has not
+    /// joined. Nothing waits for their answers.
+    strays: Vec<JoinRefusal>,
+    /// How it gets on.
+    pub(super) progress: Progress,
+    /// What it has answered.
+    pub(super) answered: Answered,
+    /// What was taken from the ring of a process that has gone, so that its successor can be heard. It comes before all
+    /// news.
+    aside: VecDeque<TransportResult<Reply>>,
+}
+
+impl<F: Format> Peer<F> {
+    pub(super) fn new(rank: usize, id: String, place: Place) -> Self {
+        Self {
+            rank,
+            id,
+            place,
+            standing: Standing::Absent,
+            news: VecDeque::new(),
+            responses: None,
+            version: Version::default(),
+            owner: None,
+            ring_number: None,
+            owner_number: 0,
+            unsigned: None,
+            refusal: None,
+            is_refused_for_good: false,
+            without_lane: None,
+            started: None,
+            failed: None,
+            refused: None,
+            strays: Vec::new(),
+            progress: Progress::default(),
+            answered: Answered::default(),
+            aside: VecDeque::new(),
+        }
+    }
+
+    /// Whether it lives, and the ring that we read is its own.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.standing, Standing::Present(process) if self.responses.is_some() && self.owner == Some(process))
+    }
+
+    /// Its process, if it is there and can be heard.
+    pub(super) fn heard_pid(&self) -> Option<u32> {
+        match self.standing {
+            Standing::Present(process) if self.is_ready() => Some(process.pid),
+            _ => None,
+        }
+    }
+
+    /// Whether it is there, or about to be.
+    pub(super) fn is_present(&self) -> bool {
+        matches!(self.standing, Standing::Present(_))
+    }
+
+    /// Whether it is there and can never be heard.
+    pub(super) fn is_refused_for_good(&self) -> bool {
+        self.is_refused_for_good
+    }
+
+    /// Whether a process that we have started to take its place is on its way.
+    pub(super) fn may_come(&self) -> bool {
+        self.failed.is_none() && self.started.as_ref().is_some_and(Started::may_join)
+    }
+
+    /// A process was started to take its place. The table was looked at after the last one had ended.
+    pub(super) fn start(&mut self, process: ChildProcess) {
+        self.started = Some(Started { process, joined_as: None, is_refused: false });
+        self.failed = None;
+    }
+
+    /// Asks the operating system whether our process has ended, so that it does not stay as a zombie.
+    pub(super) fn reap(&mut self) {
+        if let Some(started) = &mut self.started {
+            started.process.exit();
+        }
+    }
+}

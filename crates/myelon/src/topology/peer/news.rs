@@ -1,0 +1,93 @@
+//! What is to be told of a worker, once and in its order.
+//!
+//! **Lives here:** [`News`]. **Builds on:** `gone` and `failure`, which say when all of it is known. **May touch it:** the
+//! calls that tell: `gather`, `receive`, `check_workers`, `wait_for`.
+
+use super::super::answer::Change;
+use super::failure::Failure;
+use super::gone::Gone;
+use super::{Peer, Standing};
+use crate::transport::Format;
+use disruptor_mp::liveness::ProcessIdentity;
+
+/// What nobody has been told yet.
+#[derive(Debug)]
+pub(super) enum News {
+    Gone(Gone),
+    /// To be told once the process can be heard, or could be before it went.
+    Rejoined {
+        process: ProcessIdentity,
+        /// Which owner of the place in the broadcast ring it is.
+        owner_number: u64,
+        was_heard: bool,
+    },
+    JoinFailed(Failure),
+}
+
+impl<F: Format> Peer<F> {
+    /// Whether there is something to [tell](Self::tell).
+    pub(in crate::topology) fn can_tell(&self) -> bool {
+        self.news.front().is_some_and(|news| self.is_settled(news))
+    }
+
+    /// Takes what has not been told yet, in its order. A return is told when the new process can be heard, which is
+    /// after the last message of the old; an end when it is known how, or has not become known for a while.
+    pub(in crate::topology) fn tell(&mut self) -> Option<Change> {
+        if !self.is_settled(self.news.front()?) {
+            return None;
+        }
+        match self.news.pop_front()? {
+            News::Gone(gone) => Some(gone.change()),
+            News::Rejoined { process, .. } => Some(Change::Rejoined { pid: process.pid }),
+            News::JoinFailed(failure) => Some(failure.change()),
+        }
+    }
+
+    /// Whether all of that is known that is to be told.
+    pub(super) fn is_settled(&self, news: &News) -> bool {
+        match news {
+            News::Gone(gone) => !self.is_unsettled(gone),
+            News::Rejoined { was_heard, .. } => *was_heard || self.is_ready(),
+            News::JoinFailed(failure) => !self.is_unsettled_failure(failure),
+        }
+    }
+
+    /// What is to be said of it as long as nothing changes; `None` if it is there, or may come.
+    pub(in crate::topology) fn word(&self) -> Option<Change> {
+        match (self.standing, &self.failed) {
+            (Standing::Present(_), _) => None,
+            (_, Some(failure)) => Some(failure.change()),
+            (Standing::Gone(gone), _) => Some(gone.change()),
+            (Standing::Absent, _) => None,
+        }
+    }
+
+    /// Whether what is to be told happened before the process came that publishes in the ring.
+    pub(in crate::topology) fn has_news_before_ring(&self) -> bool {
+        let is_of_ring = |news: &News| matches!(news, News::Rejoined { owner_number, .. } if Some(*owner_number) == self.ring_number);
+        self.responses.is_some() && self.news.iter().any(is_of_ring)
+    }
+
+    /// What the last that is to be told says, or what stays to be said; everything counts as told then. `None`: it may
+    /// still become known how a process ended.
+    pub(in crate::topology) fn tell_all(&mut self) -> Option<Change> {
+        if !self.news.iter().all(|news| self.is_settled(news)) {
+            return None;
+        }
+        let mut last = self.word();
+        while let Some(change) = self.tell() {
+            last = Some(change);
+        }
+        last
+    }
+
+    /// Whether something is to be told, now or soon.
+    pub(in crate::topology) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Forgets what was to be told.
+    pub(in crate::topology) fn forget_news(&mut self) {
+        self.news.clear();
+    }
+}

@@ -1,0 +1,120 @@
+//! The ring on which a worker answers: attached to, refused, and let go of.
+//!
+//! **Lives here:** [`Attachment`]. **Builds on:** the transport's consumer. **May touch it:** `look`, which knows when the
+//! ring is that of the worker in the table.
+
+use super::super::refusal::JoinRefusal;
+use super::super::steps::Version;
+use super::{Peer, Standing};
+#[cfg(feature = "tokio")]
+use crate::transport::TransportConsumer;
+use crate::transport::{Format, TransportBuilder, TransportError, TransportProducer, WaitStrategy};
+use disruptor_mp::liveness::{ProcessIdentity, RefusalCause, RefusalReason, leave_refusal};
+use disruptor_mp::{ConsumerBarrier, MultiProcessError};
+use std::time::Duration;
+
+/// How response rings are attached to: the same for all workers.
+#[derive(Clone, Debug)]
+pub(in crate::topology) struct Attachment {
+    pub(in crate::topology) depth: usize,
+    pub(in crate::topology) scheduler_id: String,
+    pub(in crate::topology) wait: WaitStrategy,
+    pub(in crate::topology) message_limit_bytes: Option<usize>,
+    pub(in crate::topology) content_tag: Option<String>,
+    /// Others that will do.
+    pub(in crate::topology) older_tags: Vec<String>,
+}
+
+impl<F: Format> Peer<F> {
+    /// Whether it is on the urgent lane, if there is one. A process that is not, although it has made its ring, is
+    /// refused; it joins the lane before it makes that.
+    pub(super) fn hears_urgent(&mut self, lane: Option<&TransportProducer<F>>) -> bool {
+        let (Some(lane), Standing::Present(process)) = (lane, self.standing) else { return true };
+        let is_on_lane =
+            |id: &str| lane.consumers().iter().any(|info| info.alive && info.id == id && info.process == process);
+        if is_on_lane(&self.id) {
+            return true;
+        }
+        let makes_ring = || ConsumerBarrier::attach(&self.place).is_ok_and(|ring| ring.producer() == process);
+        if !makes_ring() {
+            return false;
+        }
+        // It may have joined the lane, and made its ring, since the first look.
+        if is_on_lane(&self.id) {
+            return true;
+        }
+        let text =
+            "its invitation has no urgent lane, and the topology has one: make the invitation from this topology";
+        self.refuse(process, RefusalCause::OtherRings.into(), text.to_owned());
+        self.without_lane = self.is_refused_for_good.then_some(process.pid);
+        false
+    }
+
+    pub(super) fn attach(&mut self, attachment: &Attachment) {
+        let mut builder = TransportBuilder::<F>::new(&self.place, attachment.depth)
+            .with_consumer_id(attachment.scheduler_id.as_str())
+            .with_wait_strategy(attachment.wait)
+            .refused_silently();
+        if let Some(limit) = attachment.message_limit_bytes {
+            builder = builder.with_message_limit(limit);
+        }
+        if let Some(tag) = &attachment.content_tag {
+            builder = builder.with_content_tag(tag.as_str()).with_older_content_tags(&attachment.older_tags);
+        }
+        match builder.build_consumer() {
+            Ok(mut responses) => {
+                // Nothing of a worker's is owed to a scheduler that does not read it any more.
+                responses.leave_on_drop();
+                let owner = responses.stall_report(Duration::ZERO).culprit.map(|culprit| culprit.process);
+                // Dropped again unless it is the worker's: the last one out of a dead worker's ring removes it.
+                let is_its_own = matches!(self.standing, Standing::Present(process) if owner == Some(process));
+                self.version = Version::of(responses.content_tag(), &attachment.older_tags);
+                self.responses = is_its_own.then_some(responses);
+                self.ring_number = is_its_own.then_some(self.owner_number);
+                self.owner = owner;
+                self.refusal = None;
+            }
+            Err(error) => {
+                if let (TransportError::Build(build), Standing::Present(process)) = (&error, self.standing)
+                    && !build.is_passing()
+                {
+                    self.refuse(process, build.into(), error.to_string());
+                }
+                self.refusal = Some(error);
+            }
+        }
+    }
+
+    /// The ring can never be used: if it is that of `process`, which is there, tells the process so.
+    pub(super) fn refuse(&mut self, process: ProcessIdentity, reason: RefusalReason, text: String) {
+        self.is_refused_for_good = match leave_refusal(&self.place, None, reason) {
+            // Of another process it may be replaced.
+            Ok(owner) => owner == process,
+            // It cannot be told. Nor could the worker have made a ring of its own in place of another user's.
+            Err(MultiProcessError::PermissionDenied { .. }) => true,
+            Err(_) => false,
+        };
+        if self.is_refused_for_good {
+            let ours = self.started.as_ref().filter(|started| started.joined_as == Some(process));
+            let child = ours.map(|started| started.process.pid());
+            self.could_not_join(JoinRefusal::of(self.id.clone(), process, reason.cause(), text), child);
+        }
+    }
+
+    /// Lets go of the ring. What the worker does next decides whether there is another.
+    pub(in crate::topology) fn detach(&mut self) {
+        self.responses = None;
+    }
+
+    /// Whether the ring could not be attached to because it is not there yet, which is how every worker begins.
+    pub(in crate::topology) fn refusal_worth_telling(&mut self) -> Option<TransportError> {
+        self.refusal.take_if(|error| !matches!(error, TransportError::Build(MultiProcessError::NotFound { .. })))
+    }
+
+    /// Its ring, if nothing else is to be said of it before what comes there; with which of its rings that is.
+    #[cfg(feature = "tokio")]
+    pub(in crate::topology) fn heard_ring(&mut self) -> Option<(u64, &mut TransportConsumer<F>)> {
+        let is_next = self.is_ready() && !self.has_news() && self.aside.is_empty();
+        self.ring_number.zip(self.responses.as_mut()).filter(|_| is_next)
+    }
+}

@@ -1,0 +1,30 @@
+//! A topology whose messages have one type in each direction.
+//!
+//! **Lives here:** the ends and what they hand out, over the ends of bytes, which do everything but encode and decode.
+//! **Builds on:** `typed_transport` for encoding and decoding. **May touch it:** one process each, one thread at a time.
+
+mod answer;
+mod broadcast;
+mod ring;
+mod scheduler;
+mod worker;
+
+pub use answer::TypedAnswer;
+pub use broadcast::{TypedBroadcast, TypedUrgent};
+#[cfg(feature = "tokio")]
+pub(crate) use ring::TypedRing;
+pub use scheduler::TypedScheduler;
+pub use worker::TypedWorker;
+
+use super::description::Topology;
+use crate::codec::Codec;
+use crate::transport::Format;
+
+impl<F: Format> Topology<F> {
+    /// Says what travels: messages of type `B` to all workers, and of type `A` back. A program that was built for other
+    /// types is refused when it attaches. The typed ends say so by themselves.
+    #[must_use]
+    pub fn carrying<B: Codec, A: Codec>(self) -> Self {
+        self.with_content_tags(B::type_tag(), A::type_tag())
+    }
+}

@@ -1,0 +1,41 @@
+//! A ring of an end in which messages of one type are sent.
+//!
+//! **Lives here:** [`TypedRing`]. **Builds on:** the encoder of typed streams. **May touch it:** the typed ends, and the
+//! futures that wait for room in it.
+
+use crate::codec::Codec;
+use crate::transport::{Format, TransportProducer, TransportResult};
+use crate::typed_transport::Encoder;
+use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
+use disruptor_mp::{Patience, Sequence};
+
+/// A ring on loan in which messages of type `T` are sent.
+pub(crate) struct TypedRing<'a, T: Codec, F: Format> {
+    pub(crate) ring: &'a mut TransportProducer<F>,
+    pub(super) encoder: &'a mut Encoder<T>,
+}
+
+impl<T: Codec, F: Format> TypedRing<'_, T, F> {
+    /// Encodes `message` in the ring, and again where the room turns out too small.
+    pub(crate) fn send(&mut self, message: &T, kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.encoder.send(self.ring, message, kind, patience)
+    }
+
+    /// Sends the message for which the last call found no room, as it was encoded then.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
+        self.encoder.send_kept(self.ring, kind, patience)
+    }
+}
+
+impl<T: Codec, F: Format> HasProducer for TypedRing<'_, T, F> {
+    type Carries = F::Carries;
+
+    fn base(&self) -> &ProducerBase<F::Carries> {
+        self.ring.base()
+    }
+
+    fn base_mut(&mut self) -> ProducerMut<'_, F::Carries> {
+        self.ring.base_mut()
+    }
+}
