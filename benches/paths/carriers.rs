@@ -3,7 +3,8 @@
 //! **Lives here:** [`PATHS`], and one function for each way of carrying. **Builds on:** the ends of both libraries.
 //! **May touch it:** `main`.
 //!
-//! Only calls that old and new versions of the libraries have in common are used: this file is compiled against both.
+//! As far as possible, only calls that old and new versions of the libraries have in common are used: this file is
+//! compiled against both.
 
 use benches::{CAPACITY, Sample, ring};
 use disruptor_mp::{
@@ -82,7 +83,7 @@ pub(crate) const fn path(name: &'static str, part: Part, carry: fn(Part, u64) ->
 }
 
 /// All paths.
-pub(crate) const PATHS: [Path; 54] = [
+pub(crate) const PATHS: [Path; 58] = [
     path("publish", Part::Send, events_one_by_one),
     path("consume", Part::Receive, events_one_by_one),
     path("publish-consume-in-turns", Part::Turns, events_one_by_one),
@@ -108,16 +109,19 @@ pub(crate) const PATHS: [Path; 54] = [
     path("transport-receive-64", Part::Receive, transport::<Records, 64>),
     path("transport-in-turns-64", Part::Turns, transport::<Records, 64>),
     path("transport-encode-64", Part::Send, transport_in_place::<Records, 64>),
+    path("transport-batch-64", Part::Send, transport_in_batches::<Records, 64>),
     path("transport-process-available-64", Part::Receive, transport_in_place::<Records, 64>),
     path("transport-send-4096", Part::Send, transport::<Records, 4096>),
     path("transport-receive-4096", Part::Receive, transport::<Records, 4096>),
     path("transport-in-turns-4096", Part::Turns, transport::<Records, 4096>),
     path("transport-encode-4096", Part::Send, transport_in_place::<Records, 4096>),
+    path("transport-batch-4096", Part::Send, transport_in_batches::<Records, 4096>),
     path("transport-process-available-4096", Part::Receive, transport_in_place::<Records, 4096>),
     path("frames-send-64", Part::Send, transport::<Frame, 64>),
     path("frames-receive-64", Part::Receive, transport::<Frame, 64>),
     path("frames-in-turns-64", Part::Turns, transport::<Frame, 64>),
     path("frames-encode-64", Part::Send, transport_in_place::<Frame, 64>),
+    path("frames-batch-64", Part::Send, transport_in_batches::<Frame, 64>),
     path("frames-process-available-64", Part::Receive, transport_in_place::<Frame, 64>),
     path("frames-send-4096", Part::Send, transport::<Frame, 4096>),
     path("frames-receive-4096", Part::Receive, transport::<Frame, 4096>),
@@ -126,6 +130,7 @@ pub(crate) const PATHS: [Path; 54] = [
     path("rkyv-send-64", Part::Send, typed_rkyv::<64>),
     path("rkyv-receive-64", Part::Receive, typed_rkyv::<64>),
     path("rkyv-in-turns-64", Part::Turns, typed_rkyv::<64>),
+    path("rkyv-batch-64", Part::Send, typed_in_batches::<64>),
     path("rkyv-process-available-64", Part::Receive, typed_in_handlers::<64>),
     path("rkyv-send-4096", Part::Send, typed_rkyv::<4096>),
     path("rkyv-receive-4096", Part::Receive, typed_rkyv::<4096>),
@@ -408,6 +413,19 @@ fn transport_in_place<F: Format, const LEN: usize>(part: Part, operations: u64) 
     carry(part, operations, round_of(LEN), transport_ends::<F>(), send, drain_transport)
 }
 
+/// The same in one batch a round.
+fn transport_in_batches<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
+    let send = |(producer, _): &mut TransportEnds<F>, numbers: Range<u64>| {
+        let (first, count) = (numbers.start, (numbers.end - numbers.start) as usize);
+        let encode = |place: &mut [u8], index: usize| {
+            place[..8].copy_from_slice(&(first + index as u64).to_le_bytes());
+            Ok(LEN)
+        };
+        producer.send_batch_with(count, 1, LEN, Patience::Endless, encode).expect("room");
+    };
+    carry(part, operations, round_of(LEN), transport_ends::<F>(), send, drain_transport)
+}
+
 /// Tokens of a message of `len_bytes`: each codec adds the number and 8 bytes for the list.
 const fn tokens_in(len_bytes: usize) -> usize {
     (len_bytes - 16) / size_of::<u32>()
@@ -475,6 +493,30 @@ fn typed_in_handlers<const LEN: usize>(part: Part, operations: u64) -> Outcome {
                 assert_eq!(message.len(), LEN);
                 sum += black_box(message.get().expect("a step")).number.to_native();
             };
+            handled += consumer.process_available(read).expect("the ring lives") as u64;
+        }
+        sum
+    };
+    carry(part, operations, round_of(LEN), typed_ends(), send, receive)
+}
+
+/// The same step again and again, in batches.
+fn typed_in_batches<const LEN: usize>(part: Part, operations: u64) -> Outcome {
+    let mut steps: Vec<_> = (0..BATCH).map(|_| RkyvStep { number: 0, tokens: vec![7; tokens_in(LEN)] }).collect();
+    let send = |(producer, _): &mut TypedEnds<RkyvStep>, numbers: Range<u64>| {
+        let mut next = numbers.start;
+        for len in batches(numbers.end - numbers.start) {
+            for step in &mut steps[..len] {
+                step.number = next;
+                next += 1;
+            }
+            producer.send_batch(black_box(&steps[..len]), 1, Patience::Endless).expect("room");
+        }
+    };
+    let receive = |(_, consumer): &mut TypedEnds<RkyvStep>, count| {
+        let (mut sum, mut handled) = (0, 0);
+        while handled < count {
+            let read = |message: &TypedMessage<'_, RkyvStep>| sum += message.get().expect("a step").number.to_native();
             handled += consumer.process_available(read).expect("the ring lives") as u64;
         }
         sum

@@ -287,6 +287,7 @@ pub mod __private {
         pub use crate::ring::ends::consumer_end::ConsumerBase;
         pub use crate::ring::ends::consumer_face::{ConsumerMut, HasConsumer};
         pub use crate::ring::ends::peek::PeekedRun;
+        pub use crate::ring::ends::producer::GroupBatch;
         pub use crate::ring::ends::producer_end::ProducerBase;
         pub use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
         pub use crate::ring::ends::records::consumer::Then;

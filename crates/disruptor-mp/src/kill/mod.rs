@@ -94,7 +94,7 @@ enum Play {
     Publishing(Role, Visible),
     /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on behind
     /// them.
-    PublishingRecords(Visible),
+    PublishingRecords(Role, Visible),
     /// A producer dies closing a ring of so many events. Its readers get them and `Closed`; the next producer has a new
     /// ring.
     Closing { role: Role, published: usize, name_stays: bool },
@@ -208,6 +208,12 @@ fn scenarios() -> Vec<Scenario> {
         at(InsideGroup, 10, Publishing(PublishGroups, Exactly(3 * batch))),
         at(GroupStamped, 0, Publishing(PublishGroups, Exactly(batch))),
         at(GroupStamped, 6, Publishing(PublishGroups, Exactly(7 * batch))),
+        // Two groups with one store of the cursor: each is there as a whole, or not at all.
+        at(GroupInvalidated, 1, Publishing(PublishGroupBatches, Exactly(batch))),
+        at(GroupWritten, 3, Publishing(PublishGroupBatches, Exactly(3 * batch))),
+        at(InsideGroup, 4, Publishing(PublishGroupBatches, Exactly(batch))),
+        at(GroupStamped, 0, Publishing(PublishGroupBatches, Exactly(batch))),
+        at(GroupStamped, 5, Publishing(PublishGroupBatches, Exactly(6 * batch))),
         at(StoredNotWoken, 0, Publishing(PublishToSleepers, AtLeast(1))),
         at(StoredNotWoken, 4, Publishing(PublishToSleepers, AtLeast(5))),
         at(FencedStored, 0, Publishing(PublishToSleepers, AtLeast(1))),
@@ -218,22 +224,30 @@ fn scenarios() -> Vec<Scenario> {
         at(WriterAnnounced, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(WriterAnnounced, 0, Publishing(Publish, AtLeast(CAPACITY))),
         // One by one and in batches of one, over a ring that wraps every score of records.
-        at(PayloadHalfWritten, 0, PublishingRecords(Exactly(0))),
-        at(PayloadHalfWritten, 37, PublishingRecords(Exactly(37))),
-        at(PayloadWritten, 12, PublishingRecords(Exactly(12))),
-        at(ClaimedStored, 0, PublishingRecords(Exactly(0))),
-        at(ClaimedStored, 9, PublishingRecords(AtLeast(20))),
-        at(NextWordCleared, 0, PublishingRecords(Exactly(0))),
-        at(BeginNoted, 3, PublishingRecords(AtLeast(5))),
-        at(BeginNoted, 20, PublishingRecords(AtLeast(40))),
-        at(NextWordCleared, 29, PublishingRecords(Exactly(29))),
-        at(NextNumberStored, 8, PublishingRecords(Exactly(8))),
-        at(NextNumberStored, 41, PublishingRecords(Exactly(41))),
-        at(WordCommitted, 0, PublishingRecords(Exactly(1))),
-        at(WordCommitted, 23, PublishingRecords(Exactly(24))),
-        at(WordCommitted, 60, PublishingRecords(Exactly(61))),
-        at(CursorStored, 17, PublishingRecords(AtLeast(10))),
-        at(LimitStored, 2, PublishingRecords(AtLeast(5))),
+        at(PayloadHalfWritten, 0, PublishingRecords(PublishRecords, Exactly(0))),
+        at(PayloadHalfWritten, 37, PublishingRecords(PublishRecords, Exactly(37))),
+        at(PayloadWritten, 12, PublishingRecords(PublishRecords, Exactly(12))),
+        at(ClaimedStored, 0, PublishingRecords(PublishRecords, Exactly(0))),
+        at(ClaimedStored, 9, PublishingRecords(PublishRecords, AtLeast(20))),
+        at(NextWordCleared, 0, PublishingRecords(PublishRecords, Exactly(0))),
+        at(BeginNoted, 3, PublishingRecords(PublishRecords, AtLeast(5))),
+        at(BeginNoted, 20, PublishingRecords(PublishRecords, AtLeast(40))),
+        at(NextWordCleared, 29, PublishingRecords(PublishRecords, Exactly(29))),
+        at(NextNumberStored, 8, PublishingRecords(PublishRecords, Exactly(8))),
+        at(NextNumberStored, 41, PublishingRecords(PublishRecords, Exactly(41))),
+        at(WordCommitted, 0, PublishingRecords(PublishRecords, Exactly(1))),
+        at(WordCommitted, 23, PublishingRecords(PublishRecords, Exactly(24))),
+        at(WordCommitted, 60, PublishingRecords(PublishRecords, Exactly(61))),
+        at(CursorStored, 17, PublishingRecords(PublishRecords, AtLeast(10))),
+        at(LimitStored, 2, PublishingRecords(PublishRecords, AtLeast(5))),
+        // In batches of four: what is committed is seen, each whole, wherever in its batch.
+        at(PayloadHalfWritten, 6, PublishingRecords(PublishRecordBatches, Exactly(6))),
+        at(PayloadWritten, 9, PublishingRecords(PublishRecordBatches, Exactly(9))),
+        at(NextWordCleared, 14, PublishingRecords(PublishRecordBatches, Exactly(14))),
+        at(NextNumberStored, 5, PublishingRecords(PublishRecordBatches, Exactly(5))),
+        at(WordCommitted, 0, PublishingRecords(PublishRecordBatches, Exactly(1))),
+        at(WordCommitted, 22, PublishingRecords(PublishRecordBatches, Exactly(23))),
+        at(CursorStored, 2, PublishingRecords(PublishRecordBatches, AtLeast(4))),
         // Nothing is visible before the cursor, and after a batch everything at once.
         dense(ClaimedStored, 0, Publishing(Publish, Exactly(0))),
         dense(ClaimedStored, 9, Publishing(Publish, AtLeast(CAPACITY))),
@@ -499,7 +513,7 @@ impl<F: InForm> Stage<F> {
 fn play<F: InForm>(scenario: &Scenario, log: &mut Log) {
     match scenario.play {
         Play::Publishing(role, visible) => writer::publishing::<F>(scenario, role, visible, log),
-        Play::PublishingRecords(visible) => records::publishing(scenario, visible, log),
+        Play::PublishingRecords(role, visible) => records::publishing(scenario, role, visible, log),
         Play::Closing { role, published, name_stays } => {
             writer::closing::<F>(scenario, role, published, name_stays, log)
         }

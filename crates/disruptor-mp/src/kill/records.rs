@@ -7,7 +7,7 @@ use super::survivor::LockWatch;
 use super::victim::{Doomed, Role};
 use super::{Log, Scenario, Stage, Stamped, Visible, WaitStrategy};
 use crate::step;
-use crate::{ConsumeError, Patience, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder};
+use crate::{ConsumeError, Patience, RecordClaim, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder};
 
 /// Bytes of the ring: few, so that records soon lie over older ones, and across its end.
 const RING_BYTES: usize = 4096;
@@ -31,26 +31,32 @@ fn byte(sequence: i64, author: u64, i: usize) -> u8 {
     word.to_le_bytes()[i % 8]
 }
 
-/// Publishes the next record, with a step in the middle of its payload.
+/// Publishes the next record, by itself or in a batch of one.
 pub(super) fn publish(producer: &mut RecordProducer, batched: bool) {
-    let (sequence, author) = (producer.last_published_sequence() + 1, u64::from(std::process::id()));
-    let len = len_of(sequence);
-    let write = |claim: &mut [u8]| {
-        let half = len / 2;
-        (0..half).for_each(|i| claim[i] = byte(sequence, author, i));
-        step!(PayloadHalfWritten);
-        (half..len).for_each(|i| claim[i] = byte(sequence, author, i));
-    };
     if batched {
-        let mut batch = producer.batch();
-        let mut claim = batch.claim(len, Patience::Endless).unwrap();
-        write(&mut claim);
-        claim.commit(len, sequence as u8, 0);
-    } else {
-        let mut claim = producer.claim(len, Patience::Endless).unwrap();
-        write(&mut claim);
-        claim.commit(len, sequence as u8, 0);
+        return publish_batch(producer, 1);
     }
+    let sequence = producer.last_published_sequence() + 1;
+    write(sequence, producer.claim(len_of(sequence), Patience::Endless).unwrap());
+}
+
+/// Publishes the next `count` records as a batch.
+pub(super) fn publish_batch(producer: &mut RecordProducer, count: i64) {
+    let first = producer.last_published_sequence() + 1;
+    let mut batch = producer.batch();
+    for sequence in first..first + count {
+        write(sequence, batch.claim(len_of(sequence), Patience::Endless).unwrap());
+    }
+}
+
+/// Writes record `sequence`, with a step in the middle of its payload.
+fn write(sequence: i64, mut claim: RecordClaim<'_>) {
+    let (author, len) = (u64::from(std::process::id()), len_of(sequence));
+    let half = len / 2;
+    (0..half).for_each(|i| claim[i] = byte(sequence, author, i));
+    step!(PayloadHalfWritten);
+    (half..len).for_each(|i| claim[i] = byte(sequence, author, i));
+    claim.commit(len, sequence as u8, 0);
 }
 
 /// Reads to the end, checks that every record is whole and `author`'s, and says how the stream ended and with how many
@@ -87,9 +93,9 @@ fn watch_by_tap(tap: &mut RecordTap, author: impl Fn(i64) -> u64) {
     }
 }
 
-pub(super) fn publishing(scenario: &Scenario, visible: Visible, log: &mut Log) {
+pub(super) fn publishing(scenario: &Scenario, role: Role, visible: Visible, log: &mut Log) {
     let stage = Stage::<Stamped>::new();
-    let mut doomed: Doomed = stage.doomed(scenario, Role::PublishRecords, None);
+    let mut doomed: Doomed = stage.doomed(scenario, role, None);
     let mut consumer = ring(&stage.name).build_record_consumer().unwrap();
     let mut tap = ring(&stage.name).build_tap().unwrap();
     let watch = LockWatch::on_producer(&stage.name);

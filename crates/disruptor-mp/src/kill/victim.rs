@@ -37,10 +37,14 @@ pub(super) enum Role {
     PublishBatches,
     /// Publishes groups of as many events.
     PublishGroups,
+    /// Publishes groups of as many events, two at a time.
+    PublishGroupBatches,
     /// Publishes an event when everybody has read the last one, and some time after that: its readers sleep.
     PublishToSleepers,
     /// Publishes records, every second one in a batch of its own.
     PublishRecords,
+    /// Publishes batches of as many records.
+    PublishRecordBatches,
     /// Publishes into a start-up buffer for two consumers.
     PublishToBuffer,
     /// Publishes five events and closes.
@@ -80,15 +84,17 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 27] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
         Self::PublishBatches,
         Self::PublishGroups,
+        Self::PublishGroupBatches,
         Self::PublishToSleepers,
         Self::PublishToBuffer,
         Self::PublishRecords,
+        Self::PublishRecordBatches,
         Self::Close,
         Self::CloseUnused,
         Self::TakeOver,
@@ -229,6 +235,27 @@ fn perform<F: InForm>(role: Role, name: &str) {
                     Ok::<(), ()>(())
                 };
                 producer.publish_group(BATCH, Patience::Endless, fill).unwrap().unwrap();
+            }
+        }
+        Role::PublishGroupBatches => {
+            let mut producer = build();
+            ready();
+            for first in (0..).step_by(2 * BATCH) {
+                let mut batch = producer.group_batch();
+                for first in [first, first + BATCH] {
+                    let fill = |event: &mut Event, i| {
+                        event.fill((first + i) as i64);
+                        Ok::<(), ()>(())
+                    };
+                    batch.publish_group_within(BATCH, Patience::Endless, fill).unwrap().unwrap();
+                }
+            }
+        }
+        Role::PublishRecordBatches => {
+            let mut producer = super::records::ring(name).build_record_producer().unwrap();
+            ready();
+            loop {
+                super::records::publish_batch(&mut producer, BATCH as i64);
             }
         }
         Role::PublishRecords => {

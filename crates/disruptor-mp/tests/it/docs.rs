@@ -13,6 +13,8 @@ fn every_end_lease_claim_held_message_tap_and_view_has_an_example_in_its_docs() 
             // What ends are made of, or lend, for this crate and those above.
             "ConsumerBase",
             "ConsumerMut",
+            // For the crates above.
+            "GroupBatch",
             // Errors, which say what to do.
             "HeldLimit",
             "MissingFreeSlots",

@@ -6,7 +6,7 @@
 use super::bell::Bell;
 use crate::codec::Codec;
 use crate::topology::TypedRing;
-use crate::transport::{Format, TraceId, TransportError, TransportProducer};
+use crate::transport::{BatchError, Format, Sent, TraceId, TransportError, TransportProducer};
 use crate::typed_transport::{TypedProducer, TypedPublishError};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{Patience, ProducerEnd, PublishError, RoomDoorbell, Sequence};
@@ -46,6 +46,15 @@ mod sealed {
         /// The same of the message for which the last call found no room. It is not encoded again.
         fn publish_again(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
+        /// Sends several messages, which are announced together, as far as there is room.
+        fn publish_batch_now<'m>(
+            &mut self,
+            messages: impl Iterator<Item = &'m Self::Message>,
+            kind: u8,
+        ) -> Result<Sent, BatchError<Self::Error>>
+        where
+            Self::Message: 'm;
+
         /// Whether `error` says that there is no room now.
         fn is_full(error: &Self::Error) -> bool;
 
@@ -67,6 +76,14 @@ impl<F: Format> sealed::Publish for TransportProducer<F> {
 
     fn publish_again(&mut self, message: &[u8], kind: u8) -> Result<Sequence, TransportError> {
         self.try_publish(message, kind)
+    }
+
+    fn publish_batch_now<'m>(
+        &mut self,
+        messages: impl Iterator<Item = &'m [u8]>,
+        kind: u8,
+    ) -> Result<Sent, BatchError<TransportError>> {
+        self.send_batch(messages, kind, Patience::Now)
     }
 
     fn is_full(error: &TransportError) -> bool {
@@ -94,6 +111,17 @@ impl<T: Codec, F: Format> sealed::Publish for TypedProducer<T, F> {
         self.send_kept(kind, Patience::Now)
     }
 
+    fn publish_batch_now<'m>(
+        &mut self,
+        messages: impl Iterator<Item = &'m T>,
+        kind: u8,
+    ) -> Result<Sent, BatchError<TypedPublishError>>
+    where
+        T: 'm,
+    {
+        self.send_batch(messages, kind, Patience::Now)
+    }
+
     fn is_full(error: &TypedPublishError) -> bool {
         matches!(error, TypedPublishError::Transport(TransportError::Full))
     }
@@ -117,6 +145,17 @@ impl<T: Codec, F: Format> sealed::Publish for TypedRing<'_, T, F> {
 
     fn publish_again(&mut self, _message: &T, kind: u8) -> Result<Sequence, TransportError> {
         self.send_kept(kind, Patience::Now)
+    }
+
+    fn publish_batch_now<'m>(
+        &mut self,
+        messages: impl Iterator<Item = &'m T>,
+        kind: u8,
+    ) -> Result<Sent, BatchError<TransportError>>
+    where
+        T: 'm,
+    {
+        self.send_batch(messages, kind, Patience::Now)
     }
 
     fn is_full(error: &TransportError) -> bool {
@@ -195,6 +234,67 @@ impl<P: Publish> AsyncProducer<P> {
         publish(&mut self.producer, &mut self.bell, message, kind).await
     }
 
+    /// Sends several messages of one kind, and waits for room while the ring is full, as [`publish`](Self::publish)
+    /// does. What there is room for at once is announced and counted together.
+    ///
+    /// ```
+    /// use myelon::asynchronous::AsyncProducer;
+    /// use myelon::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// let mut producer = AsyncProducer::new(TransportProducer::create_default(&name)?);
+    /// let tokens: [&[u8]; 3] = [b"the", b"next", b"tokens"];
+    /// assert_eq!(producer.publish_batch(tokens, 1).await?.count, 3);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
+    /// A future that is dropped before it was ready has sent the first of the messages, as many as there was room for;
+    /// [`last_published_sequence`](Self::last_published_sequence) says how far it came.
+    ///
+    /// # Errors
+    /// What `publish` answers to the first message that was not sent, and how many were before it.
+    ///
+    /// # Panics
+    /// As `publish`.
+    pub async fn publish_batch<'m>(
+        &mut self,
+        messages: impl IntoIterator<Item = &'m P::Message>,
+        kind: u8,
+    ) -> Result<Sent, BatchError<P::Error>>
+    where
+        P::Message: 'm,
+    {
+        let (mut messages, mut sent) = (messages.into_iter(), Sent::default());
+        loop {
+            // Also where there is always room: other tasks get their turn.
+            take_turn().await;
+            let mut last = None;
+            let noted = messages.by_ref().inspect(|message| last = Some(*message));
+            let without_room = match self.producer.publish_batch_now(noted, kind) {
+                Ok(more) => {
+                    sent.add(more);
+                    return Ok(sent);
+                }
+                Err(error) => {
+                    sent.add(error.sent);
+                    match last.filter(|_| P::is_full(&error.error)) {
+                        Some(message) => message,
+                        None => return Err(BatchError { sent, error: error.error }),
+                    }
+                }
+            };
+            match publish_again(&mut self.producer, &mut self.bell, without_room, kind, 1).await {
+                Ok(sequence) => sent.note(sequence),
+                Err(error) => return Err(BatchError { sent, error }),
+            }
+        }
+    }
+
     /// Sends `message` if there is room now.
     ///
     /// # Errors
@@ -249,7 +349,17 @@ pub(super) async fn publish<P: Publish>(
     message: &P::Message,
     kind: u8,
 ) -> Result<Sequence, P::Error> {
-    let mut looks = 0;
+    publish_again(producer, bell, message, kind, 0).await
+}
+
+/// The same, of a message for which `looks` looks have found no room.
+async fn publish_again<P: Publish>(
+    producer: &mut P,
+    bell: &mut RoomBell,
+    message: &P::Message,
+    kind: u8,
+    mut looks: u32,
+) -> Result<Sequence, P::Error> {
     loop {
         // Also where there is always room: other tasks get their turn.
         take_turn().await;

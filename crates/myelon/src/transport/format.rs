@@ -18,6 +18,7 @@
 //!   hands it is released or given back as a whole.
 
 use super::builder::Settings;
+use super::counting::Put;
 use super::error::TransportResult;
 use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
@@ -91,9 +92,14 @@ pub trait Format: Sized + 'static {
 }
 
 /// The sending half of a format.
-pub trait Sender: Send {
+pub trait Sender: Send + 'static {
     /// The ring's producer.
     type Producer: ProducerEnd;
+
+    /// Several messages that are announced and counted together.
+    type Batch<'a>: SenderBatch
+    where
+        Self: 'a;
 
     /// That producer, for its peers, its liveness and its counters.
     fn producer(&self) -> &Self::Producer;
@@ -122,8 +128,45 @@ pub trait Sender: Send {
     /// room.
     fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence>;
 
+    /// Begins a batch, which ends when it is dropped.
+    fn batch(&mut self) -> Self::Batch<'_>;
+
     /// The producer counts elsewhere from now on.
     fn counts_anew(&mut self);
+}
+
+/// A batch of a [`Sender`].
+pub trait SenderBatch {
+    /// As [`Sender::send`].
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence>;
+
+    /// As [`Sender::send_with`].
+    fn send_with(
+        &mut self,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence>;
+}
+
+/// How a format writes a message into `R`: its ring, or a batch of that.
+pub trait Writes<R> {
+    /// As [`Sender::send`].
+    fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Put>;
+
+    /// As [`Sender::send_with`].
+    fn send_with(
+        &mut self,
+        ring: &mut R,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Put>;
+
+    /// As [`Sender::send_kept`].
+    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: Patience) -> TransportResult<Put>;
 }
 
 /// The receiving half of a format.

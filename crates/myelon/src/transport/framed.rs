@@ -4,25 +4,27 @@
 //! groups and leases of the ring for the rest. **May touch it:** the transports.
 
 use super::aside::{Aside, NotEncoded};
+use super::batch::Batch;
 use super::buffer::AlignedBuffer;
 use super::builder::Settings;
-use super::counting::{ReceiverCounters, SenderCounters};
+use super::counting::{Put, ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
-use super::format::{Format, Handed, Held, Kept, Receiver, Sender};
+use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Writes};
 use super::frame::{FrameShape, FramedTransportFrame};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use super::reassembly::{Pushed, Reassembler};
 use super::split::{Outline, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
-use disruptor_mp::__private::ends::PeekedRun;
+use disruptor_mp::__private::ends::{GroupBatch, PeekedRun};
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
-    BatchLease, CAPACITY_MAX, ConsumeError, HeldBatch, Patience, Sequence, ShapeError, SharedConsumer,
+    BatchLease, CAPACITY_MAX, ConsumeError, HeldBatch, NoRoom, Patience, Sequence, ShapeError, SharedConsumer,
     SharedDisruptorBuilder, SharedProducer, Slots, Stamped,
 };
 use std::convert::Infallible;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 
@@ -73,18 +75,69 @@ fn ring<E: FramedTransportFrame>(settings: &Settings) -> SharedDisruptorBuilder<
 /// Cuts messages into the frames of a ring.
 pub struct FrameSender<E: FramedTransportFrame> {
     producer: SharedProducer<E>,
-    /// The user's limit.
-    limit_bytes: usize,
-    aside: Aside,
+    writing: FrameWriting<E>,
     counters: SenderCounters,
 }
 
 impl<E: FramedTransportFrame> FrameSender<E> {
     fn new(producer: SharedProducer<E>, limit_bytes: Option<usize>) -> Self {
-        let counters = SenderCounters::of(&producer);
-        Self { producer, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
+        let (capacity, counters) = (producer.capacity(), SenderCounters::of(&producer));
+        let limit_bytes = limit_bytes.unwrap_or(usize::MAX);
+        let writing = FrameWriting { capacity, limit_bytes, aside: Aside::new(), frame: PhantomData };
+        Self { producer, writing, counters }
     }
+}
 
+/// What a sender knows beside its ring.
+pub struct FrameWriting<E> {
+    /// Slots of the ring.
+    capacity: usize,
+    /// The user's limit.
+    limit_bytes: usize,
+    aside: Aside,
+    frame: PhantomData<fn(E)>,
+}
+
+/// Where frames are published: in a ring, or in a batch.
+pub trait Groups<E> {
+    /// As [`SharedProducer::publish_group`].
+    fn publish_group<X>(
+        &mut self,
+        count: usize,
+        patience: Patience,
+        fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+    ) -> Result<Result<Sequence, X>, NoRoom>;
+
+    /// As [`SharedProducer::has_room_now`].
+    fn has_room_now(&mut self, count: usize, patience: Patience) -> bool;
+}
+
+/// The two have the same methods.
+macro_rules! groups {
+    ($ring:ty) => {
+        impl<E: FramedTransportFrame> Groups<E> for $ring {
+            #[inline(always)]
+            fn publish_group<X>(
+                &mut self,
+                count: usize,
+                patience: Patience,
+                fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+            ) -> Result<Result<Sequence, X>, NoRoom> {
+                self.publish_group_within(count, patience, fill)
+            }
+
+            #[inline(always)]
+            fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
+                self.has_room_now(count, patience)
+            }
+        }
+    };
+}
+
+groups!(SharedProducer<E>);
+groups!(GroupBatch<'_, E, Stamped>);
+
+impl<E: FramedTransportFrame> FrameWriting<E> {
     /// The longest payload that can go with `letter`.
     fn payload_max(&self, letter: &Letter) -> usize {
         self.ring_max(letter).min(self.limit_bytes)
@@ -92,7 +145,7 @@ impl<E: FramedTransportFrame> FrameSender<E> {
 
     /// The longest that the ring can hold.
     fn ring_max(&self, letter: &Letter) -> usize {
-        payload_max(E::SHAPE, &letter.prefix, self.producer.capacity())
+        payload_max(E::SHAPE, &letter.prefix, self.capacity)
     }
 
     fn too_large(&self, letter: &Letter, len_bytes: usize) -> TransportError {
@@ -119,12 +172,61 @@ impl<E: FramedTransportFrame> FrameSender<E> {
             NotEncoded::Codec(error) => error.into(),
         })
     }
+}
 
-    fn count(&self, frames: usize, copied_bytes: usize) {
-        self.counters.messages.inc();
-        self.counters.frames.add(frames as u64);
-        self.counters.copied_bytes.add(copied_bytes as u64);
+impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
+    fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Put> {
+        if payload.len() > self.payload_max(letter) {
+            return Err(self.too_large(letter, payload.len()));
+        }
+        copy_in(ring, letter, payload, patience)
     }
+
+    fn send_with(
+        &mut self,
+        ring: &mut R,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Put> {
+        let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
+        let likely_len = self.aside.likely_len(size_hint);
+        let mut first = None;
+        if likely_len <= room && ring.has_room_now(1, patience) {
+            let start = Outline::new(E::SHAPE, letter, 0).payload_start();
+            let aside = &mut self.aside;
+            let published = ring.publish_group(1, patience, |frame: &mut E, _| {
+                let len = encode(&mut frame.data_mut()[start..start + room])?;
+                assert!(len <= room, "an encoder claims {len} bytes of {room}");
+                Outline::new(E::SHAPE, letter, len).write_around(frame);
+                aside.note_len(len);
+                Ok(())
+            })?;
+            match published {
+                Ok(sequence) => return Ok(Put { sequence, frames: 1, copied_bytes: 0 }),
+                Err(short) => first = Some(short),
+            }
+        }
+        self.encode_aside(letter, first, likely_len, encode)?;
+        self.send_kept(ring, letter, patience)
+    }
+
+    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: Patience) -> TransportResult<Put> {
+        copy_in(ring, letter, self.aside.bytes(), patience)
+    }
+}
+
+/// Waits for the slots of `payload`, as `patience` says, and copies it there.
+fn copy_in<E: FramedTransportFrame>(
+    ring: &mut impl Groups<E>,
+    letter: &Letter,
+    payload: &[u8],
+    patience: Patience,
+) -> TransportResult<Put> {
+    let outline = Outline::new(E::SHAPE, letter, payload.len());
+    let sequence = publish(ring, &outline, payload, patience)?;
+    Ok(Put { sequence, frames: outline.frames(), copied_bytes: payload.len() })
 }
 
 /// What to say of a message that is too large for a ring which takes `limit_bytes`.
@@ -141,12 +243,12 @@ pub(super) fn beyond_the_ring(
 
 /// Publishes a message of `outline` from `payload`.
 pub(super) fn publish<E: FramedTransportFrame>(
-    producer: &mut SharedProducer<E>,
+    ring: &mut impl Groups<E>,
     outline: &Outline,
     payload: &[u8],
     patience: Patience,
 ) -> TransportResult<Sequence> {
-    let published = producer.publish_group_within(outline.frames(), patience, |frame, index| {
+    let published = ring.publish_group(outline.frames(), patience, |frame, index| {
         outline.write(frame, index, payload);
         Ok::<(), Infallible>(())
     })?;
@@ -156,6 +258,7 @@ pub(super) fn publish<E: FramedTransportFrame>(
 
 impl<E: FramedTransportFrame> Sender for FrameSender<E> {
     type Producer = SharedProducer<E>;
+    type Batch<'a> = Batch<'a, GroupBatch<'a, E, Stamped>, FrameWriting<E>>;
 
     fn producer(&self) -> &SharedProducer<E> {
         &self.producer
@@ -166,17 +269,13 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
     }
 
     fn max_message_bytes(&self) -> usize {
-        self.payload_max(&Letter { prefix: Prefix::full(), ..Letter::default() })
+        self.writing.payload_max(&Letter { prefix: Prefix::full(), ..Letter::default() })
     }
 
     fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
-        if payload.len() > self.payload_max(letter) {
-            return Err(self.too_large(letter, payload.len()));
-        }
-        let outline = Outline::new(E::SHAPE, letter, payload.len());
-        let sequence = publish(&mut self.producer, &outline, payload, patience)?;
-        self.count(outline.frames(), payload.len());
-        Ok(sequence)
+        let put = self.writing.send(&mut self.producer, letter, payload, patience)?;
+        self.counters.count(&put);
+        Ok(put.sequence)
     }
 
     fn send_with(
@@ -184,39 +283,21 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
         letter: &Letter,
         size_hint: usize,
         patience: Patience,
-        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
-        let likely_len = self.aside.likely_len(size_hint);
-        let mut first = None;
-        if likely_len <= room && self.producer.has_room_now(1, patience) {
-            let start = Outline::new(E::SHAPE, letter, 0).payload_start();
-            let aside = &mut self.aside;
-            let published = self.producer.publish_group_within(1, patience, |frame: &mut E, _| {
-                let len = encode(&mut frame.data_mut()[start..start + room])?;
-                assert!(len <= room, "an encoder claims {len} bytes of {room}");
-                Outline::new(E::SHAPE, letter, len).write_around(frame);
-                aside.note_len(len);
-                Ok(())
-            })?;
-            match published {
-                Ok(sequence) => {
-                    self.count(1, 0);
-                    return Ok(sequence);
-                }
-                Err(short) => first = Some(short),
-            }
-        }
-        self.encode_aside(letter, first, likely_len, encode)?;
-        self.send_kept(letter, patience)
+        let put = self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)?;
+        self.counters.count(&put);
+        Ok(put.sequence)
     }
 
     fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence> {
-        let payload = self.aside.bytes();
-        let outline = Outline::new(E::SHAPE, letter, payload.len());
-        let sequence = publish(&mut self.producer, &outline, payload, patience)?;
-        self.count(outline.frames(), payload.len());
-        Ok(sequence)
+        let put = self.writing.send_kept(&mut self.producer, letter, patience)?;
+        self.counters.count(&put);
+        Ok(put.sequence)
+    }
+
+    fn batch(&mut self) -> Self::Batch<'_> {
+        Batch::new(self.producer.group_batch(), &mut self.writing, &self.counters)
     }
 
     fn counts_anew(&mut self) {
@@ -521,6 +602,12 @@ impl<E: FramedTransportFrame> Held for HeldFrames<'_, E> {
 impl<E: FramedTransportFrame> fmt::Debug for FrameSender<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameSender").field("producer", &self.producer).finish_non_exhaustive()
+    }
+}
+
+impl<E> fmt::Debug for FrameWriting<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameWriting").field("limit_bytes", &self.limit_bytes).finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | building either end | [`TransportBuilder`], or [`TransportProducer::create`] and [`TransportConsumer::attach`] |
 //! | sending: with any patience, encoding in place | [`TransportProducer::send`], [`TransportProducer::send_with`] |
+//! | several at once, with one announcement | [`TransportProducer::send_batch`], [`TransportProducer::send_batch_with`] |
 //! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
 //! | keeping messages while newer ones are received; a `for` loop | [`TransportConsumer::next_held`], [`HeldMessage`]; [`messages`](TransportConsumer::messages) |
 //! | watching, without a place in the ring | [`TransportTap`], [`MessageCopy`] |
@@ -16,6 +17,7 @@
 //! RFC 0007.
 
 mod aside;
+mod batch;
 mod buffer;
 mod builder;
 mod clock;
@@ -38,6 +40,8 @@ mod split;
 mod tap;
 mod wait;
 
+pub(crate) use batch::asked_of_a_batch_error;
+pub use batch::{BatchError, Sent};
 pub use builder::TransportBuilder;
 pub use clock::monotonic_ns;
 pub use consumer::{FramedTransportConsumer, MmapFramedTransportConsumer, MmapTransportConsumer, TransportConsumer};
@@ -48,6 +52,7 @@ pub use flags::{
     is_first_frame, is_last_frame, is_single_frame,
 };
 pub use format::Format;
+pub(crate) use format::SenderBatch;
 pub use frame::{
     AlignedFixedFrame, FRAMES_PER_MESSAGE_MAX, FixedFrame, FrameHeader, FrameMeta, FrameShape, FramedTransportFrame,
 };

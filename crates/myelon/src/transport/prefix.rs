@@ -9,6 +9,7 @@
 //! |                            | or in reply to: 16      |                            |                                    |
 //! ```
 
+use super::clock::monotonic_ns;
 use super::flags::{FRAME_HAS_SEND_TIME, FRAME_HAS_TRACE_ID, FRAME_IS_REPLY, MARK};
 use super::malformed::Malformed;
 use disruptor_mp::Sequence;
@@ -102,6 +103,17 @@ pub struct Letter {
     pub(crate) msg_id: u32,
     /// Its optional parts. Whether a total is needed, the format knows.
     pub(crate) prefix: Prefix,
+}
+
+impl Letter {
+    /// Makes it that of the next message, which is of that kind, and says when it is sent if it is to.
+    #[inline(always)]
+    pub(super) fn address(&mut self, kind: u8, has_send_time: bool) {
+        self.kind = kind;
+        if has_send_time && !matches!(self.prefix.mark, Mark::InReplyTo(_)) {
+            self.prefix.mark = Mark::SendTime(monotonic_ns());
+        }
+    }
 }
 
 /// The parts that are there.

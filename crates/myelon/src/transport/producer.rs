@@ -2,10 +2,10 @@
 //!
 //! **Lives here:** [`TransportProducer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
 
+use super::batch::{BatchError, Sent};
 use super::builder::TransportBuilder;
-use super::clock::monotonic_ns;
-use super::error::TransportResult;
-use super::format::{Format, Sender};
+use super::error::{TransportError, TransportResult};
+use super::format::{Format, Sender, SenderBatch};
 use super::prefix::{Letter, Mark, TraceId};
 use super::records::Records;
 use crate::codec::EncodeShort;
@@ -120,7 +120,7 @@ impl<F: Format> TransportProducer<F> {
 
     #[inline]
     fn send_within(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.address(kind);
+        self.letter.address(kind, self.has_send_time);
         let sequence = self.sender.send(&self.letter, payload, patience)?;
         self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
         Ok(sequence)
@@ -227,16 +227,131 @@ impl<F: Format> TransportProducer<F> {
         patience: Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        self.address(kind);
+        self.letter.address(kind, self.has_send_time);
         let sequence = self.sender.send_with(&self.letter, size_hint, patience, encode)?;
         self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
         Ok(sequence)
     }
 
+    /// Sends several messages of one kind, which are announced and counted together: readers that sleep are woken once,
+    /// after the last one, or when the call has to wait. A reader that is awake gets each message as soon as it is
+    /// written. Each waits for its own room, as [`send`](Self::send) does, and `patience` is that of the whole call.
+    ///
+    /// ```
+    /// use myelon::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TransportProducer::<Records>::create(&name, 4096)?;
+    /// # let mut consumer = TransportConsumer::join(&name, "worker-0")?;
+    /// const TOKEN: u8 = 2;
+    /// let sent = producer.send_batch(["the", "next", "tokens"], TOKEN, Patience::Endless)?;
+    /// assert_eq!((sent.count, sent.last_sequence), (3, Some(2)));
+    ///
+    /// // Where the ring fills up, what is left is sent later.
+    /// let tokens = vec![[0; 48]; 100];
+    /// let mut count = 0;
+    /// while count < tokens.len() {
+    ///     count += match producer.send_batch(&tokens[count..], TOKEN, Patience::Now) {
+    ///         Ok(sent) => sent.count,
+    ///         Err(full) if full.is_full() => {
+    ///             # consumer.process_available(|_| ())?;
+    ///             full.sent.count
+    ///         }
+    ///         Err(error) => return Err(error.into()),
+    ///     };
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `send` answers to the first message that was not sent, and how many were before it. Those are sent, it and
+    /// the ones after it are not. A process that is killed meanwhile has sent the first of them, as many as it came to,
+    /// each whole; and so has one whose `messages` panic.
+    #[inline(always)]
+    pub fn send_batch<M: AsRef<[u8]>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sent, BatchError<TransportError>> {
+        self.send_each(messages, kind, patience.into(), |batch, letter, message, patience| {
+            batch.send(letter, message.as_ref(), patience)
+        })
+    }
+
+    /// [`send_batch`](Self::send_batch) of `count` messages, each of which `encode(bytes, index)` writes where
+    /// [`send_with`](Self::send_with) would have it write: it returns how many bytes it used.
+    ///
+    /// ```
+    /// use myelon::codec::EncodeShort;
+    /// use myelon::prelude::*;
+    ///
+    /// # fn main() -> TransportResult<()> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// # let mut producer = TransportProducer::create_default(&name)?;
+    /// # let mut consumer = TransportConsumer::join(&name, "worker-0")?;
+    /// let tokens = [7_u32, 8, 9];
+    /// producer.send_batch_with(tokens.len(), 2, 4, Patience::Endless, |bytes, index| {
+    ///     let place = bytes.first_chunk_mut().ok_or(EncodeShort::Needs { len_bytes: 4 })?;
+    ///     *place = tokens[index].to_le_bytes();
+    ///     Ok(4)
+    /// })?;
+    /// # let mut seen = vec![];
+    /// # consumer.process_available(|meta| seen.extend_from_slice(meta.data))?;
+    /// # assert_eq!(seen, [7, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As `send_batch`, and `Codec` with what `encode` failed with.
+    ///
+    /// # Panics
+    /// If `encode` claims more bytes than it was given. The messages before that one are sent.
+    #[inline(always)]
+    pub fn send_batch_with(
+        &mut self,
+        count: usize,
+        kind: u8,
+        size_hint: usize,
+        patience: impl Into<Patience>,
+        mut encode: impl FnMut(&mut [u8], usize) -> Result<usize, EncodeShort>,
+    ) -> Result<Sent, BatchError<TransportError>> {
+        self.send_each(0..count, kind, patience.into(), |batch, letter, index, patience| {
+            batch.send_with(letter, size_hint, patience, |bytes| encode(bytes, index))
+        })
+    }
+
+    /// Sends each of `messages` by `send`, as a batch.
+    #[inline(always)]
+    pub(crate) fn send_each<M>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+        kind: u8,
+        patience: Patience,
+        mut send: impl FnMut(&mut <F::Sender as Sender>::Batch<'_>, &Letter, M, Patience) -> TransportResult<Sequence>,
+    ) -> Result<Sent, BatchError<TransportError>> {
+        let mut sent = Sent::default();
+        let mut batch = self.sender.batch();
+        for message in messages {
+            self.letter.address(kind, self.has_send_time);
+            match send(&mut batch, &self.letter, message, patience) {
+                Ok(sequence) => {
+                    self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
+                    sent.note(sequence);
+                }
+                Err(error) => return Err(BatchError { sent, error }),
+            }
+        }
+        Ok(sent)
+    }
+
     /// Sends what [`send_with`](Self::send_with) has encoded and found no room for.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.address(kind);
+        self.letter.address(kind, self.has_send_time);
         let sequence = self.sender.send_kept(&self.letter, patience)?;
         self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
         Ok(sequence)
@@ -278,15 +393,6 @@ impl<F: Format> TransportProducer<F> {
     }
 
     disruptor_mp::producer_end_methods!(end [pub]);
-
-    /// Makes the letter that of the next message, which is of that kind.
-    #[inline(always)]
-    fn address(&mut self, kind: u8) {
-        self.letter.kind = kind;
-        if self.has_send_time && !matches!(self.letter.prefix.mark, Mark::InReplyTo(_)) {
-            self.letter.prefix.mark = Mark::SendTime(monotonic_ns());
-        }
-    }
 }
 
 impl<F: Format> HasProducer for TransportProducer<F> {

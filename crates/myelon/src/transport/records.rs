@@ -4,11 +4,12 @@
 //! touch it:** the transports.
 
 use super::aside::{Aside, NotEncoded};
+use super::batch::Batch;
 use super::builder::Settings;
-use super::counting::{ReceiverCounters, SenderCounters};
+use super::counting::{Put, ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
 use super::flags::{FRAME_SINGLE, are_known};
-use super::format::{Format, Handed, Held, Kept, Receiver, Sender};
+use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Writes};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use super::tap::TransportTap;
@@ -16,8 +17,8 @@ use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::Then;
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
-    ConsumeError, Lines, Patience, RecordClaim, RecordConsumer, RecordError, RecordLease, RecordProducer, Sequence,
-    ShapeError, SharedDisruptorBuilder, plan_records, record_ring_bytes,
+    ConsumeError, Lines, Patience, RecordBatch, RecordClaim, RecordConsumer, RecordError, RecordLease, RecordProducer,
+    Sequence, ShapeError, SharedDisruptorBuilder, plan_records, record_ring_bytes,
 };
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -90,19 +91,66 @@ fn ring(settings: &Settings) -> SharedDisruptorBuilder<(), Lines> {
 /// Writes messages as records.
 pub struct RecordSender {
     producer: RecordProducer,
-    /// The longest record of the ring, and the longest payload that the user wants.
-    record_max: usize,
-    limit_bytes: usize,
-    aside: Aside,
+    writing: RecordWriting,
     counters: SenderCounters,
 }
 
 impl RecordSender {
     fn new(producer: RecordProducer, limit_bytes: Option<usize>) -> Self {
         let (record_max, counters) = (producer.max_record_bytes(), SenderCounters::of(&producer));
-        Self { producer, record_max, limit_bytes: limit_bytes.unwrap_or(usize::MAX), aside: Aside::new(), counters }
+        let limit_bytes = limit_bytes.unwrap_or(usize::MAX);
+        Self { producer, writing: RecordWriting { record_max, limit_bytes, aside: Aside::new() }, counters }
     }
+}
 
+/// What a sender knows beside its ring.
+pub struct RecordWriting {
+    /// The longest record of the ring, and the longest payload that the user wants.
+    record_max: usize,
+    limit_bytes: usize,
+    aside: Aside,
+}
+
+/// Where records are claimed: in a ring, or in a batch.
+pub trait Claims {
+    /// As [`RecordProducer::claim`].
+    fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError>;
+
+    /// As [`RecordProducer::try_claim_at_least`].
+    fn try_claim_at_least(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: Patience,
+    ) -> Result<Option<RecordClaim<'_>>, RecordError>;
+}
+
+/// The two have the same methods.
+macro_rules! claims {
+    ($ring:ty) => {
+        impl Claims for $ring {
+            #[inline(always)]
+            fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
+                self.claim(len, patience)
+            }
+
+            #[inline(always)]
+            fn try_claim_at_least(
+                &mut self,
+                min: usize,
+                max: usize,
+                patience: Patience,
+            ) -> Result<Option<RecordClaim<'_>>, RecordError> {
+                self.try_claim_at_least(min, max, patience)
+            }
+        }
+    };
+}
+
+claims!(RecordProducer);
+claims!(RecordBatch<'_>);
+
+impl RecordWriting {
     /// The longest payload that can stand behind a prefix of `prefix` bytes.
     #[inline(always)]
     fn payload_max(&self, prefix: usize) -> usize {
@@ -135,21 +183,67 @@ impl RecordSender {
     }
 }
 
+impl<R: Claims> Writes<R> for RecordWriting {
+    #[inline(always)]
+    fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Put> {
+        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
+        if payload.len() > self.payload_max(prefix) {
+            return Err(self.too_large(prefix, payload.len()));
+        }
+        copy_in(ring, letter, prefix, payload, patience)
+    }
+
+    #[inline(always)]
+    fn send_with(
+        &mut self,
+        ring: &mut R,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Put> {
+        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
+        let most = self.payload_max(prefix);
+        let likely_len = self.aside.likely_len(size_hint).min(most);
+        let claimed = ring.try_claim_at_least(prefix + likely_len, prefix + most, patience);
+        let first = match claimed.map_err(transport_error)? {
+            Some(mut claim) => {
+                let room = claim.len() - prefix;
+                match encode(&mut claim[prefix..]) {
+                    Ok(len) => {
+                        assert!(len <= room, "an encoder claims {len} bytes of {room}");
+                        self.aside.note_len(len);
+                        return Ok(Put { sequence: commit(claim, letter, prefix, len), frames: 1, copied_bytes: 0 });
+                    }
+                    Err(short) => Some(short),
+                }
+            }
+            None => None,
+        };
+        self.encode_aside(prefix, first, likely_len, encode)?;
+        self.send_kept(ring, letter, patience)
+    }
+
+    #[inline(never)]
+    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: Patience) -> TransportResult<Put> {
+        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
+        copy_in(ring, letter, prefix, self.aside.bytes(), patience)
+    }
+}
+
 /// Waits for the room of `payload` and no more, as `patience` says, and copies it there, behind `prefix` bytes.
 #[inline(always)]
 fn copy_in(
-    producer: &mut RecordProducer,
-    counters: &SenderCounters,
+    ring: &mut impl Claims,
     letter: &Letter,
     prefix: usize,
     payload: &[u8],
     patience: Patience,
-) -> TransportResult<Sequence> {
-    let mut claim = producer.claim(prefix + payload.len(), patience).map_err(transport_error)?;
+) -> TransportResult<Put> {
+    let mut claim = ring.claim(prefix + payload.len(), patience).map_err(transport_error)?;
     claim[prefix..].copy_from_slice(payload);
     let sequence = commit(claim, letter, prefix, payload.len());
-    count(counters, payload.len());
-    Ok(sequence)
+    Ok(Put { sequence, frames: 1, copied_bytes: payload.len() })
 }
 
 /// Commits `claim`, whose payload of `len` bytes stands behind `prefix` bytes, which are written here.
@@ -161,13 +255,6 @@ fn commit(mut claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize
         flags |= letter.prefix.flags();
     }
     claim.commit(prefix + len, letter.kind, flags)
-}
-
-#[inline(always)]
-fn count(counters: &SenderCounters, copied_bytes: usize) {
-    counters.messages.inc();
-    counters.frames.inc();
-    counters.copied_bytes.add(copied_bytes as u64);
 }
 
 /// The reason without the record's own case, which the caller has checked before.
@@ -183,6 +270,7 @@ fn transport_error(error: RecordError) -> TransportError {
 
 impl Sender for RecordSender {
     type Producer = RecordProducer;
+    type Batch<'a> = Batch<'a, RecordBatch<'a>, RecordWriting>;
 
     fn producer(&self) -> &RecordProducer {
         &self.producer
@@ -193,16 +281,14 @@ impl Sender for RecordSender {
     }
 
     fn max_message_bytes(&self) -> usize {
-        self.payload_max(Prefix::full().len(ALIGN))
+        self.writing.payload_max(Prefix::full().len(ALIGN))
     }
 
     #[inline]
     fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
-        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
-        if payload.len() > self.payload_max(prefix) {
-            return Err(self.too_large(prefix, payload.len()));
-        }
-        copy_in(&mut self.producer, &self.counters, letter, prefix, payload, patience)
+        let put = self.writing.send(&mut self.producer, letter, payload, patience)?;
+        self.counters.count(&put);
+        Ok(put.sequence)
     }
 
     #[inline(always)]
@@ -211,35 +297,22 @@ impl Sender for RecordSender {
         letter: &Letter,
         size_hint: usize,
         patience: Patience,
-        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
-        let most = self.payload_max(prefix);
-        let likely_len = self.aside.likely_len(size_hint).min(most);
-        let claimed = self.producer.try_claim_at_least(prefix + likely_len, prefix + most, patience);
-        let first = match claimed.map_err(transport_error)? {
-            Some(mut claim) => {
-                let room = claim.len() - prefix;
-                match encode(&mut claim[prefix..]) {
-                    Ok(len) => {
-                        assert!(len <= room, "an encoder claims {len} bytes of {room}");
-                        self.aside.note_len(len);
-                        let sequence = commit(claim, letter, prefix, len);
-                        count(&self.counters, 0);
-                        return Ok(sequence);
-                    }
-                    Err(short) => Some(short),
-                }
-            }
-            None => None,
-        };
-        self.encode_aside(prefix, first, likely_len, encode)?;
-        self.send_kept(letter, patience)
+        let put = self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)?;
+        self.counters.count(&put);
+        Ok(put.sequence)
     }
 
     fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence> {
-        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
-        copy_in(&mut self.producer, &self.counters, letter, prefix, self.aside.bytes(), patience)
+        let put = self.writing.send_kept(&mut self.producer, letter, patience)?;
+        self.counters.count(&put);
+        Ok(put.sequence)
+    }
+
+    #[inline(always)]
+    fn batch(&mut self) -> Self::Batch<'_> {
+        Batch::new(self.producer.batch(), &mut self.writing, &self.counters)
     }
 
     fn counts_anew(&mut self) {
@@ -427,6 +500,12 @@ impl Held for HeldRecord<'_> {
 impl fmt::Debug for RecordSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordSender").field("producer", &self.producer).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RecordWriting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordWriting").field("limit_bytes", &self.limit_bytes).finish_non_exhaustive()
     }
 }
 

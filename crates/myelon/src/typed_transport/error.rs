@@ -7,7 +7,7 @@
 //! **May touch it:** both typed ends.
 
 use crate::codec::CodecError;
-use crate::transport::TransportError;
+use crate::transport::{TransportError, asked_of_a_batch_error};
 use disruptor_mp::{ConsumeError, RequiredConsumerError, Sequence};
 
 /// Why a message was not sent. Nothing was: the next one can be tried.
@@ -34,6 +34,8 @@ impl From<TransportError> for TypedPublishError {
         }
     }
 }
+
+asked_of_a_batch_error!(TypedPublishError);
 
 impl TypedPublishError {
     /// Whether nothing can be sent into the ring any more.

@@ -5,7 +5,10 @@
 
 use super::error::TypedPublishError;
 use crate::codec::{Codec, EncodeShort};
-use crate::transport::{Format, Records, TraceId, TransportBuilder, TransportProducer, TransportResult};
+use crate::transport::{
+    BatchError, Format, Records, SenderBatch, Sent, TraceId, TransportBuilder, TransportError, TransportProducer,
+    TransportResult,
+};
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::counters::ids;
 use disruptor_mp::{CounterHandle, Patience, Place, Sequence};
@@ -163,6 +166,43 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         self.send_within(message, kind, Patience::Managed)
     }
 
+    /// Sends several messages of one kind, which are announced and counted together: see
+    /// [`TransportProducer::send_batch`].
+    ///
+    #[cfg_attr(feature = "bincode", doc = "```")]
+    #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
+    /// use myelon::prelude::*;
+    ///
+    /// #[message]
+    /// struct Token(u32);
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let name = portable_shm_segment_name("doc");
+    /// let mut producer = TypedProducer::<Token>::create_default(&name)?;
+    /// # let mut consumer = TypedConsumer::<Token>::join(&name, "worker-0")?;
+    /// let sent = producer.send_batch(&[Token(7), Token(8)], 0, Patience::Endless)?;
+    /// assert_eq!(sent.count, 2);
+    /// # let mut sum = 0;
+    /// # consumer.process_available(|message| sum += message.decode().map_or(0, |token| token.0))?;
+    /// # assert_eq!(sum, 15);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What [`send`](Self::send) answers to the first message that was not sent, and how many were before it.
+    pub fn send_batch<'m>(
+        &mut self,
+        messages: impl IntoIterator<Item = &'m T>,
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sent, BatchError<TypedPublishError>>
+    where
+        T: 'm,
+    {
+        self.encoder.send_batch(&mut self.raw, messages, kind, patience.into()).map_err(BatchError::widen)
+    }
+
     /// Sends the message for which the last call found no room, as it was encoded then.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
@@ -259,6 +299,27 @@ impl<T: Codec> Encoder<T> {
         })?;
         self.encoded.inc();
         Ok(sequence)
+    }
+
+    /// Sends `messages` as a batch, each as [`send`](Self::send) does.
+    #[inline(always)]
+    pub(crate) fn send_batch<'m, F: Format>(
+        &mut self,
+        ring: &mut TransportProducer<F>,
+        messages: impl IntoIterator<Item = &'m T>,
+        kind: u8,
+        patience: Patience,
+    ) -> Result<Sent, BatchError<TransportError>>
+    where
+        T: 'm,
+    {
+        let scratch = &mut self.scratch;
+        let answer = ring.send_each(messages, kind, patience, |batch, letter, message: &T, patience| {
+            batch.send_with(letter, message.size_hint(), patience, |into| message.encode(scratch, into))
+        });
+        let sent = answer.as_ref().map_or_else(|error| error.sent, |sent| *sent);
+        self.encoded.add(sent.count as u64);
+        answer
     }
 
     /// Sends the message for which the last call found no room, as it was encoded then.

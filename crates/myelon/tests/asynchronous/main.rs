@@ -12,6 +12,7 @@
 //! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |
 #![deny(unsafe_code)]
 
+mod batch;
 mod bell;
 mod cancel;
 mod death;

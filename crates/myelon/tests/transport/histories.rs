@@ -29,6 +29,11 @@ enum Act {
     Encode {
         len: usize,
     },
+    /// Sends several together.
+    SendBatch {
+        len: usize,
+        count: usize,
+    },
     /// The sender dies, perhaps inside a message.
     SenderDies {
         inside: bool,
@@ -68,6 +73,7 @@ fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         8 => len().prop_map(|len| Act::Send { len }),
         3 => len().prop_map(|len| Act::Encode { len }),
+        2 => (len(), 1..4_usize).prop_map(|(len, count)| Act::SendBatch { len, count }),
         1 => any::<bool>().prop_map(|inside| Act::SenderDies { inside }),
         3 => Just(Act::SenderReturns),
         12 => who().prop_map(|who| Act::Receive { who }),
@@ -127,6 +133,7 @@ impl<F: Subject> Scene<F> {
                     Ok(message.len())
                 })
             }),
+            Act::SendBatch { len, count } => self.send_batch(len, count),
             Act::SenderDies { inside } => self.sender_dies(inside),
             Act::SenderReturns => self.sender_returns(),
             Act::Join { who, start } => self.join(who, start),
@@ -159,14 +166,36 @@ impl<F: Subject> Scene<F> {
         let (message, kind) = (payload(len, self.sent), self.sent as u8);
         self.sent += 1;
         match send(sender, &message, kind) {
-            Ok(sequence) => {
-                let first = self.history.last().map_or(0, |last| last.sequence + 1);
-                let sent = Sent { first, sequence, kind, bytes: message };
-                self.history.push(sent.clone());
-                self.consumers.iter_mut().flatten().for_each(|consumer| consumer.due.push_back(sent.clone()));
-            }
+            Ok(sequence) => self.note(sequence, kind, message),
             Err(TransportError::Full | TransportError::TooLarge { .. }) => {}
             Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn note(&mut self, sequence: Sequence, kind: u8, bytes: Vec<u8>) {
+        let first = self.history.last().map_or(0, |last| last.sequence + 1);
+        let sent = Sent { first, sequence, kind, bytes };
+        self.history.push(sent.clone());
+        self.consumers.iter_mut().flatten().for_each(|consumer| consumer.due.push_back(sent.clone()));
+    }
+
+    fn send_batch(&mut self, len: usize, count: usize) {
+        let Some(sender) = &mut self.sender else { return };
+        let (messages, kind): (Vec<_>, _) =
+            ((0..count).map(|i| payload(len, self.sent + i)).collect(), self.sent as u8);
+        self.sent += count;
+        let sent = match sender.send_batch(&messages, kind, Patience::Now) {
+            Ok(sent) => sent,
+            Err(error) => {
+                assert!(matches!(error.error, TransportError::Full | TransportError::TooLarge { .. }), "{error}");
+                error.sent
+            }
+        };
+        // They are equally long, and so are as many frames each.
+        let before = self.history.last().map_or(-1, |last| last.sequence);
+        let all = sent.last_sequence.map_or(0, |last| last - before);
+        for (message, index) in messages.into_iter().take(sent.count).zip(1..) {
+            self.note(before + all / sent.count as Sequence * index, kind, message);
         }
     }
 

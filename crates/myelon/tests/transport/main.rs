@@ -14,6 +14,7 @@
 //! | a tap hands out half a message, or one that was overwritten, or miscounts what it missed | `taps::*` |
 //! | another frame or another message type is read | `conformance::another_frame_or_another_tag_is_refused` |
 
+mod batches;
 mod broken;
 mod conformance;
 mod handlers;

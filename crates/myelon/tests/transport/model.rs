@@ -23,6 +23,11 @@ enum Operation {
         len: usize,
         hint: usize,
     },
+    /// Sends several together.
+    Batch {
+        len: usize,
+        count: usize,
+    },
     Receive {
         who: usize,
     },
@@ -43,7 +48,8 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     let who = 0..2_usize;
     prop_oneof![
         4 => len.clone().prop_map(|len| Operation::Send { len }),
-        2 => (len.clone(), len).prop_map(|(len, hint)| Operation::Encode { len, hint }),
+        2 => (len.clone(), len.clone()).prop_map(|(len, hint)| Operation::Encode { len, hint }),
+        2 => (len, 0..5_usize).prop_map(|(len, count)| Operation::Batch { len, count }),
         6 => who.clone().prop_map(|who| Operation::Receive { who }),
         1 => who.clone().prop_map(|who| Operation::GiveBack { who }),
         1 => who.clone().prop_map(|who| Operation::Process { who }),
@@ -118,6 +124,20 @@ impl<F: Subject> Scene<F> {
                     Ok(len)
                 });
                 self.note(message, result);
+            }
+            Operation::Batch { len, count } => {
+                let messages: Vec<_> = (0..count).map(|number| payload(len, self.sent + number)).collect();
+                let sent = match self.producer.send_batch(&messages, kind, Patience::Now) {
+                    Ok(sent) => sent.count,
+                    Err(error) => {
+                        self.note(messages[error.sent.count].clone(), Err(error.error));
+                        error.sent.count
+                    }
+                };
+                for queue in &mut self.queues {
+                    queue.extend(messages[..sent].iter().map(|message| (kind, message.clone())));
+                }
+                self.sent += count;
             }
             Operation::Receive { who } => {
                 let expected = self.queues[who].pop_front();

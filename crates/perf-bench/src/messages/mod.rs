@@ -32,6 +32,7 @@ pub(crate) enum Carried {
     Records,
     RecordBatches,
     TransportRecords,
+    TransportBatches,
     TransportFrames,
     UnixStreams,
     #[cfg(feature = "peers")]
@@ -52,6 +53,7 @@ impl Carried {
         Self::Records,
         Self::RecordBatches,
         Self::TransportRecords,
+        Self::TransportBatches,
         Self::TransportFrames,
         Self::UnixStreams,
         #[cfg(feature = "peers")]
@@ -68,7 +70,7 @@ impl Carried {
 
     /// Whether there is something of its own to measure: a batch of one question is a question.
     pub(crate) fn has(self, figure: Figure) -> bool {
-        (self, figure) != (Self::RecordBatches, Figure::RoundTrip)
+        figure != Figure::RoundTrip || !matches!(self, Self::RecordBatches | Self::TransportBatches)
     }
 }
 
@@ -115,6 +117,10 @@ macro_rules! with_carrier {
             }
             Carried::TransportRecords => {
                 type $carrier = transport::OverRecords;
+                $result
+            }
+            Carried::TransportBatches => {
+                type $carrier = transport::OverRecordsInBatches;
                 $result
             }
             Carried::TransportFrames => with_frames!($bytes, $carrier = OverFrames => $result),
@@ -201,7 +207,11 @@ impl Subject for Messages {
     fn is_peers(&self) -> bool {
         let is_ours = matches!(
             self.carried,
-            Carried::Records | Carried::RecordBatches | Carried::TransportRecords | Carried::TransportFrames
+            Carried::Records
+                | Carried::RecordBatches
+                | Carried::TransportRecords
+                | Carried::TransportBatches
+                | Carried::TransportFrames
         );
         !is_ours
     }

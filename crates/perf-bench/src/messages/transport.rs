@@ -1,10 +1,10 @@
 //! Our transport, which knows kinds, splits what is too long for a frame and names what went wrong: over records, and
 //! over frames.
 //!
-//! **Lives here:** [`OverRecords`], [`OverFrames`], and [`InFewFrames`] for the question what large frames cost.
+//! **Lives here:** [`OverRecords`], also in batches, [`OverFrames`], and [`InFewFrames`] for the question what large frames cost.
 //! **Builds on:** `myelon::transport`. **May touch it:** `messages`, `frames`.
 //!
-//! Messages are written where they are sent from, which is in the ring unless they are split, and read one by one.
+//! Messages are written where they are sent from, which is in the ring unless they are split, and read by a handler.
 
 use disruptor_mp::DEFAULT_RECORD_RING_BYTES;
 use myelon::Patience;
@@ -19,6 +19,9 @@ use crate::workload::payload::Payload;
 
 /// Over records.
 pub(crate) enum OverRecords {}
+
+/// The same, where messages that are sent together are announced together.
+pub(crate) enum OverRecordsInBatches {}
 
 /// Over aligned frames of so many bytes; longer messages are split.
 pub(crate) enum OverFrames<const FRAME_BYTES: usize> {}
@@ -60,6 +63,21 @@ impl Carrier for OverRecords {
 
     fn create(link: &Link<'_>) -> Result<Outbound<Records>, Stop> {
         create(link, DEFAULT_RECORD_RING_BYTES)
+    }
+
+    fn attach(link: &Link<'_>) -> Result<Inbound<Records>, Stop> {
+        attach(link)
+    }
+}
+
+impl Carrier for OverRecordsInBatches {
+    const NAME: &'static str = "transport, records in batches";
+
+    type Sender<'s> = InBatches;
+    type Receiver<'s> = Inbound<Records>;
+
+    fn create(link: &Link<'_>) -> Result<InBatches, Stop> {
+        create(link, DEFAULT_RECORD_RING_BYTES).map(InBatches)
     }
 
     fn attach(link: &Link<'_>) -> Result<Inbound<Records>, Stop> {
@@ -119,12 +137,43 @@ impl<F: Format> Sender for Outbound<F> {
     }
 }
 
-/// The end that receives.
+/// The end that sends batches.
+pub(crate) struct InBatches(Outbound<Records>);
+
+impl Sender for InBatches {
+    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
+        self.0.send(payload)
+    }
+
+    #[inline]
+    fn send_all(&mut self, payloads: impl Iterator<Item = Payload>) -> Result<(), Stop> {
+        let mut payloads = payloads.peekable();
+        let Some(first) = payloads.peek().copied() else { return Ok(()) };
+        let (len_bytes, count) = (first.len_bytes(), payloads.size_hint().0);
+        let (mut payload, mut written) = (first, None);
+        let write = |place: &mut [u8], index: usize| {
+            // A message that did not fit is written again.
+            if written != Some(index) {
+                payload = payloads.next().unwrap_or(payload);
+                written = Some(index);
+            }
+            payload.write(&mut place[..len_bytes]);
+            Ok(len_bytes)
+        };
+        self.0.0.send_batch_with(count, KIND, len_bytes, Patience::Endless, write).map_err(TransportError::from)?;
+        Ok(())
+    }
+}
+
+/// The end that receives: everything that is there, or the next message when nothing is.
 pub(crate) struct Inbound<F: Format>(TransportConsumer<F>);
 
 impl<F: Format> Receiver for Inbound<F> {
     #[inline]
     fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
+        if self.0.process_available(|meta| read(meta.data))? > 0 {
+            return Ok(());
+        }
         if let Some(message) = self.0.next(Patience::Endless)? {
             read(&message);
         }

@@ -264,6 +264,36 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         &mut self,
         count: usize,
         patience: Patience,
+        fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+    ) -> Result<Result<Sequence, X>, NoRoom> {
+        let put = self.put_group(count, patience, fill)?;
+        Ok(put.inspect(|_| {
+            self.end.side.core.publish();
+            self.count(count as u64);
+        }))
+    }
+
+    /// Begins a batch of groups: each is visible as soon as it is written, and who sleeps is woken once, at the end of
+    /// it. For the layers above.
+    #[doc(hidden)]
+    #[inline]
+    pub fn group_batch(&mut self) -> GroupBatch<'_, E, F> {
+        GroupBatch { producer: self, uncounted: 0 }
+    }
+
+    /// Counts so many events.
+    #[inline(always)]
+    fn count(&mut self, events: u64) {
+        self.end.side.counters.published.add(events);
+        self.end.side.counters.bytes.add(events * size_of::<E>() as u64);
+    }
+
+    /// Writes a group, as soon as there is room for it. The cursor, the bell and the counters are the caller's.
+    #[inline(always)]
+    fn put_group<X>(
+        &mut self,
+        count: usize,
+        patience: Patience,
         mut fill: impl FnMut(&mut E, usize) -> Result<(), X>,
     ) -> Result<Result<Sequence, X>, NoRoom> {
         let capacity = self.end.capacity();
@@ -271,16 +301,12 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
             return Err(PublishError::TooLarge { count, capacity }.into());
         }
         self.end.make_room(count, patience)?;
-        let written = self.end.side.core.write_group(count, |slot, index| {
+        let written = self.end.side.core.put_group(count, |slot, index| {
             // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by
             // the producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
             fill(unsafe { &mut *slot }, index)
         });
-        Ok(written.map(|()| {
-            self.end.side.counters.published.add(count as u64);
-            self.end.side.counters.bytes.add(count as u64 * size_of::<E>() as u64);
-            self.end.side.core.next() - 1
-        }))
+        Ok(written.map(|()| self.end.side.core.next() - 1))
     }
 
     /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
@@ -343,6 +369,58 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
             }
             fill(slot, i);
         });
+    }
+}
+
+/// Several groups with one store of the cursor, one look at the bell and one set of counters, when this is dropped. A
+/// call inside it that has to wait does so first.
+pub struct GroupBatch<'a, E: Event, F: SlotForm> {
+    producer: &'a mut SharedProducer<E, F>,
+    /// How many events are not counted yet.
+    uncounted: u64,
+}
+
+impl<E: Event, F: SlotForm> GroupBatch<'_, E, F> {
+    /// As [`SharedProducer::publish_group`].
+    ///
+    /// # Errors
+    /// As there. What was published before stays published.
+    #[inline]
+    pub fn publish_group_within<X>(
+        &mut self,
+        count: usize,
+        patience: Patience,
+        fill: impl FnMut(&mut E, usize) -> Result<(), X>,
+    ) -> Result<Result<Sequence, X>, NoRoom> {
+        let put = self.producer.put_group(count, patience, fill)?;
+        if put.is_ok() {
+            self.uncounted += count as u64;
+        }
+        Ok(put)
+    }
+
+    /// As [`SharedProducer::has_room_now`].
+    #[inline]
+    pub fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
+        self.producer.end.has_room_now(count, patience)
+    }
+}
+
+impl<E: Event, F: SlotForm> Drop for GroupBatch<'_, E, F> {
+    #[inline]
+    fn drop(&mut self) {
+        // In a child of a fork the batch is its parent's, which may have published more since: the cursor must not go
+        // back.
+        if !self.producer.end.side.is_forked() {
+            self.producer.end.side.core.publish();
+            self.producer.count(self.uncounted);
+        }
+    }
+}
+
+impl<E: Event, F: SlotForm> fmt::Debug for GroupBatch<'_, E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupBatch").field("producer", self.producer).finish()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The producer's half of a ring of events: writing one, several, or a group that becomes visible together.
 //!
-//! **Lives here:** [`Sequencer::write`], [`Sequencer::write_batch`], [`Sequencer::write_group`]. **Builds on:** `sequencer`; what is stored in a
+//! **Lives here:** [`Sequencer::write`], [`Sequencer::write_batch`], [`Sequencer::put_group`]. **Builds on:** `sequencer`; what is stored in a
 //! slot is the form's. **May touch it:** the one producer of a ring of events.
 
 use super::form::SlotForm;
@@ -51,11 +51,24 @@ impl<M: SlotMemory> Sequencer<M> {
         }
     }
 
-    /// Writes `count` events and makes them visible together, with one store of the cursor and one look at the bell.
-    /// The caller has seen that there is room. If `fill` fails or panics, none of them is published, and the next write
-    /// uses their slots again.
-    #[inline]
+    /// Writes `count` events and makes them visible together, with one store of the cursor and one look at the bell:
+    /// see [`put_group`](Self::put_group).
+    #[cfg(test)]
     pub(crate) fn write_group<X>(
+        &mut self,
+        count: usize,
+        fill: impl FnMut(*mut M::Event, usize) -> Result<(), X>,
+    ) -> Result<(), X> {
+        self.put_group(count, fill)?;
+        self.publish_to(self.next());
+        Ok(())
+    }
+
+    /// Writes `count` events and makes them visible together; the cursor and the bell follow with
+    /// [`publish`](Self::publish). The caller has seen that there is room. If `fill` fails or panics, none of them is
+    /// published, and the next write uses their slots again.
+    #[inline]
+    pub(crate) fn put_group<X>(
         &mut self,
         count: usize,
         fill: impl FnMut(*mut M::Event, usize) -> Result<(), X>,
@@ -63,7 +76,7 @@ impl<M: SlotMemory> Sequencer<M> {
         debug_assert!(count > 0 && self.has_room(count as i64), "wrote beyond the gate");
         let first = self.next();
         M::Form::write_group(self.memory(), first, count, fill)?;
-        self.publish_to(first + count as i64);
+        self.move_to(first + count as i64);
         Ok(())
     }
 

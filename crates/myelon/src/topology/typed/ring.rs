@@ -4,6 +4,8 @@
 //! futures that wait for room in it.
 
 use crate::codec::Codec;
+#[cfg(feature = "tokio")]
+use crate::transport::{BatchError, Sent, TransportError};
 use crate::transport::{Format, TransportProducer, TransportResult};
 use crate::typed_transport::Encoder;
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
@@ -19,6 +21,20 @@ impl<T: Codec, F: Format> TypedRing<'_, T, F> {
     /// Encodes `message` in the ring, and again where the room turns out too small.
     pub(crate) fn send(&mut self, message: &T, kind: u8, patience: Patience) -> TransportResult<Sequence> {
         self.encoder.send(self.ring, message, kind, patience)
+    }
+
+    /// Sends `messages` as a batch.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_batch<'m>(
+        &mut self,
+        messages: impl Iterator<Item = &'m T>,
+        kind: u8,
+        patience: Patience,
+    ) -> Result<Sent, BatchError<TransportError>>
+    where
+        T: 'm,
+    {
+        self.encoder.send_batch(self.ring, messages, kind, patience)
     }
 
     /// Sends the message for which the last call found no room, as it was encoded then.

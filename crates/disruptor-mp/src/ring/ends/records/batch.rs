@@ -12,7 +12,7 @@ use std::fmt;
 /// Several records with one wake-up: readers that sleep are woken when the batch is dropped, or when a call inside it
 /// has to wait. A reader that is awake gets each record as soon as it is committed.
 ///
-/// It saves a system call for each record but one. If the batch is forgotten (`std::mem::forget`), the producer's next
+/// It saves a system call for each record but one, and its records are counted together at its end. If the batch is forgotten (`std::mem::forget`), the producer's next
 /// call wakes them.
 ///
 /// ```
@@ -79,6 +79,20 @@ impl<'a> RecordBatch<'a> {
         patience: impl Into<Patience>,
     ) -> Result<RecordClaim<'_>, RecordError> {
         self.producer.claim_at_least_telling(min, max, patience.into(), Tell::WithBatch)
+    }
+
+    /// See [`RecordProducer::try_claim_at_least`].
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    #[inline]
+    pub fn try_claim_at_least(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: impl Into<Patience>,
+    ) -> Result<Option<RecordClaim<'_>>, RecordError> {
+        self.producer.try_claim_at_least_telling(min, max, patience.into(), Tell::WithBatch)
     }
 }
 

@@ -50,6 +50,8 @@ use std::fmt;
 /// ```
 pub struct RecordProducer {
     pub(super) end: ProducerBase<Lines>,
+    /// How many records of a batch are not counted yet, and their bytes.
+    uncounted: (u64, u64),
 }
 
 /// When readers are told of what was committed.
@@ -63,7 +65,7 @@ pub(super) enum Tell {
 
 impl RecordProducer {
     pub(crate) fn new(end: ProducerBase<Lines>) -> Self {
-        Self { end }
+        Self { end, uncounted: (0, 0) }
     }
 
     /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
@@ -264,6 +266,8 @@ impl RecordProducer {
         if self.end.side.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
         }
+        // It may have to wait, and is looked at meanwhile.
+        self.count_batch();
         if self.end.side.core.next() >= self.end.side.course.next_stop {
             if self.end.side.core.next() >= self.end.side.course.next_start_over {
                 self.start_over_if_readers_have_caught_up(lines);
@@ -302,12 +306,18 @@ impl RecordProducer {
         let sequence = self.end.side.course.next_number;
         self.end.side.core.commit(sequence, len, kind, flags, gap);
         self.end.side.course.next_number += 1;
-        if tell == Tell::AtOnce {
-            self.end.side.core.publish();
-            self.end.side.core.fetch_next_lines(first);
+        match tell {
+            Tell::AtOnce => {
+                self.end.side.core.publish();
+                self.end.side.core.fetch_next_lines(first);
+                self.end.side.counters.published.inc();
+                self.end.side.counters.bytes.add(len as u64);
+            }
+            Tell::WithBatch => {
+                self.uncounted.0 += 1;
+                self.uncounted.1 += len as u64;
+            }
         }
-        self.end.side.counters.published.inc();
-        self.end.side.counters.bytes.add(len as u64);
         if gap::pays(len) && self.end.side.core.next() >= self.end.side.course.next_look {
             self.look_at_readers(first);
         }
@@ -321,7 +331,16 @@ impl RecordProducer {
         // back.
         if !self.end.side.is_forked() {
             self.end.side.core.publish();
+            self.count_batch();
         }
+    }
+
+    /// Counts the records of a batch, once for many of them.
+    #[inline(always)]
+    fn count_batch(&mut self) {
+        let (records, bytes) = std::mem::take(&mut self.uncounted);
+        self.end.side.counters.published.add(records);
+        self.end.side.counters.bytes.add(bytes);
     }
 
     /// Finds out whether the readers are close behind, after the record at `first`, which is on its way to them.

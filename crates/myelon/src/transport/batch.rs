@@ -1,0 +1,161 @@
+//! Several messages, announced together.
+//!
+//! **Lives here:** [`Sent`] and [`BatchError`], what a batch answers; [`Batch`], in which a format's messages are sent.
+//! **Builds on:** `counting`, and the batches of rings. **May touch it:** the producers of transports and typed streams.
+
+use super::counting::{Put, SenderCounters, Uncounted};
+use super::error::{TransportError, TransportResult};
+use super::format::{SenderBatch, Writes};
+use super::prefix::Letter;
+use crate::codec::EncodeShort;
+use disruptor_mp::{Patience, Sequence};
+use std::error::Error;
+use std::fmt;
+
+/// How many messages of a batch were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// How many.
+    pub count: usize,
+    /// The sequence of the last of them; `None`: none was.
+    pub last_sequence: Option<Sequence>,
+}
+
+impl Sent {
+    /// One more was sent.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, sequence: Sequence) {
+        self.count += 1;
+        self.last_sequence = Some(sequence);
+    }
+
+    /// So many more were.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn add(&mut self, more: Self) {
+        self.count += more.count;
+        self.last_sequence = more.last_sequence.or(self.last_sequence);
+    }
+}
+
+/// Why not all messages of a batch were sent. Those before the one that failed were, and stay sent; it and those after
+/// it were not.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BatchError<E> {
+    /// How many were sent.
+    pub sent: Sent,
+    /// Why the next one was not.
+    pub error: E,
+}
+
+impl<E: fmt::Display> fmt::Display for BatchError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "after {} messages of the batch: {}", self.sent.count, self.error)
+    }
+}
+
+impl<E: Error> Error for BatchError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The text has the error in it.
+        self.error.source()
+    }
+}
+
+impl<E> BatchError<E> {
+    /// The same, with the error of the layer above.
+    pub(crate) fn widen<X: From<E>>(self) -> BatchError<X> {
+        BatchError { sent: self.sent, error: self.error.into() }
+    }
+}
+
+/// What can be asked of why the next message was not sent.
+macro_rules! asked_of_a_batch_error {
+    ($error:ty) => {
+        impl $crate::transport::BatchError<$error> {
+            /// Whether there was no room, and the call was not to wait.
+            pub fn is_full(&self) -> bool {
+                self.error.is_full()
+            }
+
+            /// Whether the patience was at its end.
+            pub fn is_timed_out(&self) -> bool {
+                self.error.is_timed_out()
+            }
+
+            /// Whether nothing can be sent into the ring any more.
+            pub fn is_closed(&self) -> bool {
+                self.error.is_closed()
+            }
+
+            /// Whether the receiver that was waited for has gone without a word.
+            pub fn is_peer_gone(&self) -> bool {
+                self.error.is_peer_gone()
+            }
+        }
+
+        /// Without how many were sent.
+        impl From<$crate::transport::BatchError<$error>> for $error {
+            fn from(error: $crate::transport::BatchError<$error>) -> Self {
+                error.error
+            }
+        }
+    };
+}
+pub(crate) use asked_of_a_batch_error;
+
+asked_of_a_batch_error!(TransportError);
+
+/// Messages that are announced and counted together, when this is dropped: `ring` is a batch of the ring's own.
+pub struct Batch<'a, R, W> {
+    ring: R,
+    writing: &'a mut W,
+    counters: &'a SenderCounters,
+    uncounted: Uncounted,
+}
+
+impl<'a, R, W: Writes<R>> Batch<'a, R, W> {
+    #[inline(always)]
+    pub(super) fn new(ring: R, writing: &'a mut W, counters: &'a SenderCounters) -> Self {
+        Self { ring, writing, counters, uncounted: Uncounted::default() }
+    }
+
+    #[inline(always)]
+    fn note(&mut self, put: &Put) -> Sequence {
+        self.uncounted.add(put);
+        put.sequence
+    }
+}
+
+impl<R, W: Writes<R>> SenderBatch for Batch<'_, R, W> {
+    #[inline(always)]
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
+        let put = self.writing.send(&mut self.ring, letter, payload, patience)?;
+        Ok(self.note(&put))
+    }
+
+    #[inline(always)]
+    fn send_with(
+        &mut self,
+        letter: &Letter,
+        size_hint: usize,
+        patience: Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        let put = self.writing.send_with(&mut self.ring, letter, size_hint, patience, encode)?;
+        Ok(self.note(&put))
+    }
+}
+
+impl<R, W> fmt::Debug for Batch<'_, R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").finish_non_exhaustive()
+    }
+}
+
+impl<R, W> Drop for Batch<'_, R, W> {
+    #[inline]
+    fn drop(&mut self) {
+        self.uncounted.count_in(self.counters);
+    }
+}
