@@ -290,7 +290,7 @@ impl<P: Publish> AsyncProducer<P> {
             };
             match publish_again(&mut self.producer, &mut self.bell, without_room, kind, 1).await {
                 Ok(sequence) => sent.note(sequence),
-                Err(error) => return Err(BatchError { sent, error }),
+                Err(error) => return Err(BatchError::after(sent, error)),
             }
         }
     }

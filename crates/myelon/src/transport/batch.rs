@@ -46,7 +46,7 @@ pub struct BatchError<E> {
     /// How many were sent.
     pub sent: Sent,
     /// Why the next one was not.
-    pub error: E,
+    pub error: Box<E>,
 }
 
 impl<E: fmt::Display> fmt::Display for BatchError<E> {
@@ -63,9 +63,15 @@ impl<E: Error> Error for BatchError<E> {
 }
 
 impl<E> BatchError<E> {
+    /// After those that were sent, one was not.
+    #[cold]
+    pub(crate) fn after(sent: Sent, error: E) -> Self {
+        Self { sent, error: Box::new(error) }
+    }
+
     /// The same, with the error of the layer above.
     pub(crate) fn widen<X: From<E>>(self) -> BatchError<X> {
-        BatchError { sent: self.sent, error: self.error.into() }
+        BatchError::after(self.sent, (*self.error).into())
     }
 }
 
@@ -97,7 +103,7 @@ macro_rules! asked_of_a_batch_error {
         /// Without how many were sent.
         impl From<$crate::transport::BatchError<$error>> for $error {
             fn from(error: $crate::transport::BatchError<$error>) -> Self {
-                error.error
+                *error.error
             }
         }
     };

@@ -342,7 +342,7 @@ impl<F: Format> TransportProducer<F> {
                     self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
                     sent.note(sequence);
                 }
-                Err(error) => return Err(BatchError { sent, error }),
+                Err(error) => return Err(BatchError::after(sent, error)),
             }
         }
         Ok(sent)

@@ -63,7 +63,7 @@ fn says_how_far_it_came<F: Subject>(place: Place) {
     let huge = vec![0; 1 << 20];
     let batch = [messages[full.sent.count].as_slice(), &huge, &[]];
     let too_large = producer.send_batch(batch, 1, Patience::Endless).unwrap_err();
-    assert!(matches!(too_large.error, TransportError::TooLarge { len_bytes: 1_048_576, .. }), "{too_large}");
+    assert!(matches!(*too_large.error, TransportError::TooLarge { len_bytes: 1_048_576, .. }), "{too_large}");
     check(&mut consumer, too_large.sent);
     assert_eq!(too_large.sent.count, 1);
     let error: TransportError = too_large.into();
@@ -95,7 +95,7 @@ fn keeps_what_was_finished<F: Subject>(place: Place) {
             _ => fill(bytes, index),
         })
         .unwrap_err();
-    assert!(matches!(failed.error, TransportError::Codec(_)) && failed.sent.count == 1, "{failed}");
+    assert!(matches!(*failed.error, TransportError::Codec(_)) && failed.sent.count == 1, "{failed}");
     assert_eq!(received(&mut consumer), [(4, vec![0; 20])]);
     assert_eq!(producer.send_batch_with(3, 5, 20, Patience::Now, fill).unwrap().count, 3);
     assert_eq!(received(&mut consumer).len(), 3);

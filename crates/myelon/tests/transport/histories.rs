@@ -187,7 +187,7 @@ impl<F: Subject> Scene<F> {
         let sent = match sender.send_batch(&messages, kind, Patience::Now) {
             Ok(sent) => sent,
             Err(error) => {
-                assert!(matches!(error.error, TransportError::Full | TransportError::TooLarge { .. }), "{error}");
+                assert!(matches!(*error.error, TransportError::Full | TransportError::TooLarge { .. }), "{error}");
                 error.sent
             }
         };

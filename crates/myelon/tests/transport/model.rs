@@ -130,7 +130,7 @@ impl<F: Subject> Scene<F> {
                 let sent = match self.producer.send_batch(&messages, kind, Patience::Now) {
                     Ok(sent) => sent.count,
                     Err(error) => {
-                        self.note(messages[error.sent.count].clone(), Err(error.error));
+                        self.note(messages[error.sent.count].clone(), Err(*error.error));
                         error.sent.count
                     }
                 };
