@@ -15,16 +15,27 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
             "description::with_leave_timeout(leave_timeout: Duration)",
             "description::with_rendezvous_timeout(rendezvous_timeout: Duration)",
             "fixed::with_coordination_timeout(coordination_timeout: Duration)",
-            // What a transport asks its format.
+            // What a transport asks its format, and that its batches.
             "format::next(patience: Patience)",
             "format::next_or(patience: Patience)",
             "format::send(patience: Patience)",
+            "format::send(patience: Patience)",
+            "format::send(patience: Patience)",
+            "format::send_kept(patience: Patience)",
             "format::send_kept(patience: Patience)",
             "format::send_with(patience: Patience)",
+            "format::send_with(patience: Patience)",
+            "format::send_with(patience: Patience)",
             "format::wait_until_available(patience: Patience)",
+            // Batches of rings, inside of a call that has taken it.
+            "framed::has_room_now(patience: Patience)",
+            "framed::publish_group(patience: Patience)",
             // The names of the contract for a call with a deadline: of transports, and of typed streams.
             "producer::publish_deadline(deadline: Instant)",
             "producer::publish_deadline(deadline: Instant)",
+            // As of frames, of records.
+            "records::claim(patience: Patience)",
+            "records::try_claim_at_least(patience: Patience)",
             // The time of a simulation.
             "schedule::sleep(time: Duration)",
             "trace::record(at: Duration)",
