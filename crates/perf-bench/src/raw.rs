@@ -3,7 +3,7 @@
 //!
 //! **Lives here:** [`SharedMemory`] and its two kinds of word, [`Window`], [`involuntary_switches`],
 //! [`lower_timer_slack`], [`termination_signals`], [`trusted`](fn@trusted). All `unsafe` of this crate. **Builds on:**
-//! nothing; `myelon`, for what is [`trusted`](fn@trusted). **May touch it:** everybody; what it hands out is safe to
+//! nothing; `myelon`, for what is [`trusted`](fn@trusted). **May touch it:** any module; what it hands out is safe to
 //! use, whatever the other process does, except for `trusted`, which needs that one to be ours.
 #![allow(unsafe_code, reason = "shares memory and signals below the libraries that are measured")]
 

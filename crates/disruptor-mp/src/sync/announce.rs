@@ -1,8 +1,8 @@
 //! How an endpoint makes sure that who parks beside it is not missed.
 //!
-//! **Lives here:** [`Announce`], the two ways to order "I stored" before "is anybody parked?", and [`Announcer`], a
+//! **Lives here:** [`Announce`], the two ways to order "I stored" before "is a waiter parked?", and [`Announcer`], a
 //! waker that changes between them. **Builds on:** `primitive`, `bell`. **May touch it:** the endpoint that owns the
-//! word stores its mode; everybody who parks reads it.
+//! word stores its mode; each waiter that parks reads it.
 //!
 //! The handshake is Dekker's: the waker stores its news and then looks at the bell; the sleeper announces itself at the
 //! bell and then looks for news. One of the two must see the other, which takes a store-load barrier on both sides. A
@@ -49,13 +49,13 @@ impl Announce {
     }
 }
 
-/// So many announcements after a ring are fenced: together they cost about what the ring did. One in a model.
+/// How many announcements after a ring are fenced: together they cost about what the ring did. One in a model.
 const FENCED_COUNT: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// A waker that fences while there are sleepers, and relies on their barrier while there are none.
 pub(crate) struct Announcer {
     now: Announce,
-    /// How it announces while nobody sleeps.
+    /// How it announces while no waiter sleeps.
     best: Announce,
     /// Announcements until it announces in the best way again.
     fenced_left: u32,

@@ -27,7 +27,7 @@ impl Cursor {
     }
 
     /// The published position, and with it the right to look at everything before it. A number that no producer can
-    /// have stored comes out as the nearest one that it can, so that nobody's arithmetic overflows.
+    /// have stored comes out as the nearest one that it can, so that no arithmetic overflows.
     #[inline]
     pub(crate) fn acquire(&self) -> i64 {
         // Acquire pairs with Release in `publish`: whoever sees `n` sees the payloads that were written before it.

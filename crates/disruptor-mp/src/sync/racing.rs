@@ -11,7 +11,7 @@ use super::primitive::{AtomicU8, AtomicU64, Ordering};
 /// loads of at most a word. No reference to them is made, and whatever comes out is only bytes.
 ///
 /// # Safety
-/// So many bytes from `from` on are mapped for reading.
+/// The bytes from `from` on, this many, are mapped for reading.
 pub(crate) unsafe fn copy(from: *const u8, into: &mut [u8]) {
     let (before, into) = into.split_at_mut(from.align_offset(8).min(into.len()));
     // SAFETY: these bytes lie in those that the caller promises.

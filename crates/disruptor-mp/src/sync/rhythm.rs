@@ -44,13 +44,13 @@ const GAP_TO_COST: u64 = 4;
 /// Cpu time of a sleep that a timer ends. Source: measured, 13 to 15 µs in a virtual machine.
 const NAP_COST: Duration = Duration::from_micros(15);
 
-/// One part in so many of the time to the next event is added to the lead.
+/// The time to the next event, divided by this, is added to the lead.
 const LOW_TO_LEAD: u64 = 64;
 
 /// A shorter sleep saves nothing.
 const NAP_MIN: Duration = Duration::from_micros(20);
 
-/// So many events may have been taken without a wait since the last one that was waited for.
+/// How many events may have been taken without a wait since the last one that was waited for.
 const MISSED_MAX: u64 = 8;
 
 /// How many of the last samples a span of spinning must hold, at least.

@@ -13,7 +13,7 @@ thread_local! {
     static ENCODED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// So many bytes, which count how often they are encoded and say nothing about their number in advance.
+/// A number of bytes, which count how often they are encoded and say nothing about their number in advance.
 struct Blob(usize);
 
 impl Codec for Blob {

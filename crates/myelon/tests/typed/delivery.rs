@@ -64,7 +64,7 @@ impl Codec for Fragile {
     }
 }
 
-/// So many bytes, which are claimed and then, if it says so, not written.
+/// A number of bytes, which are claimed and then, if it says so, not written.
 struct Bulk {
     len: usize,
     is_refused: bool,

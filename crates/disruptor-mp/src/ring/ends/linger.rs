@@ -34,7 +34,7 @@ const WINDOW_NS: u64 = 100_000;
 /// A rate from which on it is tried whether lingering helps, in bytes per microsecond.
 const RATE_MIN: u64 = 1_000;
 
-/// So many lingers in a row that brought nothing end it: this is no stream, or it has paused.
+/// The number of lingers in a row without anything new that ends it: this is no stream, or it has paused.
 const IN_VAIN_MAX: u8 = 4;
 
 /// Windows without lingering before it is tried again: twice as many after each trial that did not help.

@@ -100,12 +100,12 @@ impl World {
         Self { machine: Machine { rng: Rng::new(7), slow: 1, stolen: 0 }, traffic, came: now, done: now }
     }
 
-    /// On a machine that wakes so many times as late as the measured one.
+    /// On a machine whose wakes are late by this many times what was measured.
     fn slow(self, slow: u64) -> Self {
         Self { machine: Machine { slow, ..self.machine }, ..self }
     }
 
-    /// On a host that takes the core away at so many of a hundred wakes and looks.
+    /// On a host that takes the core away at this percentage of wakes and looks.
     fn stolen(self, stolen: u64) -> Self {
         Self { machine: Machine { stolen, ..self.machine }, ..self }
     }

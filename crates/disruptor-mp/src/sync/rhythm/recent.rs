@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Nanoseconds.
 pub(super) type Sample = u64;
 
-/// How many are kept: so many that one stray does not matter, so few that a new rhythm is learned within ten events.
+/// How many are kept: enough that one stray does not matter, and few enough that a new rhythm is learned in ten events.
 const KEPT: usize = 8;
 
 #[derive(Clone, Debug)]

@@ -144,7 +144,8 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
         &self.message
     }
 
-    /// The message, and the number by which [`TypedWorker::answer`] answers it. The broadcast is acknowledged.
+    /// The message, and the number by which [`TypedWorker::answer`](crate::topology::TypedWorker::answer) answers it.
+    /// The broadcast is acknowledged.
     pub fn into_message(self) -> (B, Sequence) {
         let step = self.step();
         (self.message, step)
@@ -160,7 +161,7 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
         self.raw.step()
     }
 
-    /// Whether it came by the [urgent lane](Topology::with_urgent_lane).
+    /// Whether it came by the [urgent lane](crate::topology::Topology::with_urgent_lane).
     pub fn is_urgent(&self) -> bool {
         self.raw.is_urgent()
     }
