@@ -466,11 +466,10 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// How long a consumer lingers at the most in a saturated stream; 20 us unless set, zero switches it off.
     ///
     /// A consumer that follows its producer closely takes each cache line away while the producer still writes beside
-    /// it, and both are slow. So in a stream of 1 GB/s or more a consumer tries to let the producer run ahead: before it
-    /// reads on, it waits until about 1 MiB is there, or this time is over, and goes on so if that is faster by a tenth.
-    /// A look that waits takes so much longer than its [`Patience`] says. What is no such stream is not delayed: a
-    /// trickle, a burst of less than 256 KiB, messages that wait for an answer.
-    /// Source: RFC 0018.
+    /// it, and both are slow. So in a stream of 1 GB/s or more a consumer tries to let the producer run ahead: before
+    /// it reads on, it waits until about 1 MiB is there, or this time is over, and goes on so if that is faster by a
+    /// tenth. A look that waits takes that much longer than its [`Patience`] says. What is no such stream is not
+    /// delayed: a trickle, a burst of less than 256 KiB, messages that wait for an answer. Source: RFC 0018.
     #[must_use]
     pub fn linger_at_most(self, time: Duration) -> Self {
         Self { linger: time, ..self }
@@ -652,10 +651,10 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
     /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or have
-    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept their
-    /// places at all; or replaced if there are none; [`SharedProducer::origin`] says which. A ring of the same events
-    /// that differs otherwise is replaced, and stays for those that have not read it, who read it first. A segment of another kind, version or byte order is replaced if no
-    /// process uses it, unless it is a counters file.
+    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept
+    /// their places at all; or replaced if there are none; [`SharedProducer::origin`] says which. A ring of the same
+    /// events that differs otherwise is replaced, and stays for those that have not read it, who read it first. A
+    /// segment of another kind, version or byte order is replaced if no process uses it, unless it is a counters file.
     ///
     /// # Errors
     /// See [`MultiProcessError`]: `InUse` while the other producer's lock is held, `InUseAsOther`, `HoldsCounters`,

@@ -4,7 +4,7 @@
 //! on:** `table`, whose wire types are atomics through and through: any bytes are valid for them, and a shared
 //! reference to them stays right while other processes write. It is here and not in `segment` because what it promises
 //! follows from those types, and `segment` does not know what its sections hold. **May touch it:** `file`, `handle`;
-//! inside the crate, whoever puts a table into a segment.
+//! inside the crate, the code that puts a table into a segment.
 
 use super::block::Block;
 use super::file::CountersFile;
@@ -264,7 +264,7 @@ impl CountersFile {
         let (start, len_bytes) = segment.counters();
         let shape = Shape::with(records, len_bytes);
         // SAFETY: the section is mapped and writable for this call, and the table that is made here does not outlive
-        // it. Nobody else accesses it: our caller creates the segment.
+        // it. No other process accesses it: our caller creates the segment.
         let made = unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Initialise(shape)) };
         let made = made.expect("sections are aligned, and the blueprint's is as long as a table needs");
         made.begin_former_consumers();

@@ -30,8 +30,8 @@ impl CountersFile {
     /// Creates a table with room for `capacity` counters at `place`: a name in shared memory, a path, or a segment
     /// without a name.
     ///
-    /// The name goes when this file and its clones are dropped. Who has the table open keeps it, and so does every
-    /// handle. What a dead process has left under that name is removed first, with its numbers.
+    /// The name goes when this file and its clones are dropped. A process that has the table open keeps it, and so does
+    /// every handle. What a dead process has left under that name is removed first, with its numbers.
     ///
     /// # Errors
     /// See [`MultiProcessError`]; `AlreadyExists` if somebody alive has that name.

@@ -38,7 +38,7 @@ impl Waited {
 const AT_ONCE: Duration = Duration::from_micros(100);
 
 /// The longest of the waits that ended after the victim was last known to live and began before `dead`; `None` if it
-/// was in nobody's way.
+/// was in no producer's way.
 pub(super) fn longest(waits: &[Waited], alive: Instant, dead: Instant) -> Option<Duration> {
     let concerned = waits.iter().filter(|wait| wait.returned > alive && wait.begun < dead);
     concerned.map(|wait| wait.after(alive)).max()

@@ -2,8 +2,8 @@
 //!
 //! **Lives here:** [`Expected`], whom a new ring keeps a place for; [`Standing`], what the rings before it say of one
 //! that has not come; and what is done with those rings. **Builds on:** `segment` for second names and locks,
-//! `sections`; `construct` for whether a ring is of this program's shape. **May touch it:** `construct` makes a ring whose predecessor is kept; `membership`, and the ends, when a
-//! consumer comes over or is given up.
+//! `sections`; `construct` for whether a ring is of this program's shape. **May touch it:** `construct` makes a ring
+//! whose predecessor is kept; `membership`, and the ends, when a consumer comes over or is given up.
 //!
 //! A producer that sends messages of another type never goes on in the ring that it finds. It replaces the ring, and
 //! before that gives it a second name made from its generation, which the new header names as *predecessor*. For each
@@ -133,8 +133,8 @@ pub(crate) fn is_awaited(segment: &Segment) -> bool {
     chosen(segment).any(|(_, entry)| is_awaited_at(entry) && !is_gone_for_good(segment, entry))
 }
 
-/// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or a place
-/// under an id of its own, if the ring says what its messages are.
+/// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or a
+/// place under an id of its own, if the ring says what its messages are.
 pub(crate) fn keeps_places<S: Carries>(segment: &Arc<Segment>) -> bool {
     let has_tag = || Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some());
     has_tag() && chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry)) || has_backlog::<S>(segment)
@@ -340,8 +340,8 @@ pub(crate) fn is_full(segment: &Segment) -> Result<bool, OpenError> {
     Ok(ancestors(segment)?.len() + 1 > ANCESTORS_MAX)
 }
 
-/// The ids for which the ring `old` is kept: of those who are expected in the next ring, or, if none is, those that have
-/// places in it.
+/// The ids for which the ring `old` is kept: of those who are expected in the next ring, or, if none is, those that
+/// have places in it.
 pub(crate) fn readers(old: &Segment, expected: &[Expected]) -> Vec<String> {
     match expected {
         [] => ids(old),

@@ -149,8 +149,8 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is to be replaced has messages that consumers with ids of their own have not read. They could read them under
-    /// a second name. But a memory file, or a ring on the heap, has none. Let them read, or say
+    /// What is to be replaced has messages that consumers with ids of their own have not read. They could read them
+    /// under a second name. But a memory file, or a ring on the heap, has none. Let them read, or say
     /// [`replace`](crate::SharedDisruptorBuilder::replace) to give up what they have not read.
     #[error(
         "{place} holds messages for consumers that will come back ({}), and has no name under which it could be kept for \

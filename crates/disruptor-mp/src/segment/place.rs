@@ -142,8 +142,8 @@ impl Place {
         Some(Self::File(path.with_file_name(OsStr::from_bytes(&second))))
     }
 
-    /// The place under whose name this one's [second name](Self::second_name) was made, or this one itself; `None` where
-    /// there are no names.
+    /// The place under whose name this one's [second name](Self::second_name) was made, or this one itself; `None`
+    /// where there are no names.
     pub(crate) fn first_name(&self) -> Option<Self> {
         let path = self.path()?;
         Some(Self::File(path.with_file_name(OsStr::from_bytes(first_name(path.file_name()?.as_bytes())))))

@@ -62,8 +62,8 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// One that says in `word` how it announces. Before its first look at a bell a fence has to follow, unless no sleeper
-    /// has seen the word before.
+    /// One that says in `word` how it announces. Before its first look at a bell a fence has to follow, unless no
+    /// sleeper has seen the word before.
     pub(crate) fn new(best: Announce, word: &AtomicU32) -> Self {
         word.store(best as u32, Ordering::Relaxed);
         Self { now: best, best, fenced_left: 0 }

@@ -20,7 +20,8 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken 
     }
 }
 
-/// Sleeps while each of `words` holds the value beside it, for at most `timeout`; wakes for a signal, too. At most 128 words.
+/// Sleeps while each of `words` holds the value beside it, for at most `timeout`; wakes for a signal, too. At most 128
+/// words.
 ///
 /// # Errors
 /// The kernel has no such wait (it came with Linux 5.16), or a filter keeps us from it.

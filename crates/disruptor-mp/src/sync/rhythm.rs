@@ -98,7 +98,7 @@ impl Rhythm {
         self.last = Some(came);
     }
 
-    /// A sleep that a timer was to end ended so much later.
+    /// How much later a sleep ended than its timer was to end it.
     pub(crate) fn overslept(&mut self, late: Duration) {
         self.lateness.observe(late);
     }
@@ -146,8 +146,8 @@ impl Rhythm {
         Plan::spinning_first(begin, if is_worth_it { SOON } else { Duration::ZERO })
     }
 
-    /// The spans near `samples`, which are sorted, in a wait that begins at `after`, for at most `budget_ns` of cpu time
-    /// on average.
+    /// The spans near `samples`, which are sorted, in a wait that begins at `after`, for at most `budget_ns` of cpu
+    /// time on average.
     fn spans(&self, samples: &[Sample], after: u64, budget_ns: u64) -> Spans {
         let mut spans = Spans { count: 0, ends: [(0, 0); SPANS], samples: 0, cost_ns: 0 };
         let mut after = after;

@@ -65,7 +65,7 @@ impl ConsumerBarrier {
         self.words.segment().header().title.clone()
     }
 
-    /// Who produces, or produced last: the creator, or who took over.
+    /// The process that produces, or produced last: the creator, or one that took over.
     pub fn producer(&self) -> ProcessIdentity {
         self.words.control().expect("a ring has a producer's lines").producer.identity.load()
     }

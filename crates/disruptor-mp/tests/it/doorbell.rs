@@ -189,7 +189,8 @@ fn victim_that_waits_at_a_doorbell() {
     assert!(doorbell.arm(&mut consumer));
     assert!(!is_readable(&doorbell, Duration::from_secs(1)), "nobody publishes");
     let used = Usage::of(std::process::id()).unwrap().since(begin);
-    // 20 looks and a poll; a thread that spins would use 1 s, and one that looks each millisecond would switch 1000 times.
+    // 20 looks and a poll; a thread that spins would use 1 s, and one that looks each millisecond would switch 1000
+    // times.
     assert!(used.cpu <= Duration::from_millis(100) && used.voluntary_switches < 200, "{used:?}");
 
     // A child has no doorbells, neither its parent's nor their thread, but may make its own.

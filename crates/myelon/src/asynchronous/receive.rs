@@ -425,8 +425,8 @@ impl<C: Receive> AsyncConsumer<C> {
     ///
     /// # Errors
     /// As [`ready`](Self::ready); and one that [`is_held_limit`](TransportError::is_held_limit) if none comes before
-    /// the oldest message that is held is released, for which the calls that are awaited wait. It does not hear of a sender that was killed: for that there is
-    /// [`check_producer`](Self::check_producer).
+    /// the oldest message that is held is released, for which the calls that are awaited wait. It does not hear of a
+    /// sender that was killed: for that there is [`check_producer`](Self::check_producer).
     pub fn try_next(&mut self) -> Result<Option<C::Message<'_>>, C::Error> {
         self.consumer.next_or_limit()
     }

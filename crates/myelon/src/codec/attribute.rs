@@ -109,8 +109,8 @@ pub enum Rkyv {}
 /// refused by a writer that is newer. A new writer replaces the ring. Readers read the old one to its end and go on in
 /// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. While the old
 /// writer has gone and the new one is not there yet, `next` says `ProducerDied`
-/// ([`is_peer_gone`](crate::typed_transport::TypedReceiveError::is_peer_gone)), at once: call it again after a pause. The
-/// example `upgrade` is a program to copy.
+/// ([`is_peer_gone`](crate::typed_transport::TypedReceiveError::is_peer_gone)), at once: call it again after a pause.
+/// The example `upgrade` is a program to copy.
 /// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
 ///   It may stand anywhere. The numbers only say what came first.
 /// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Its schema must have the name that

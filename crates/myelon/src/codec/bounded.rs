@@ -1,7 +1,8 @@
 //! Decoding that cannot be made to take more than the bytes are worth.
 //!
 //! **Lives here:** [`decode`], and the decoder behind it: serde's traits over a [`Source`], with limits. **Builds on:**
-//! serde, and [`Source`], which a codec's module implements. **May touch it:** `decode` of the codecs for serde's types.
+//! serde, and [`Source`], which a codec's module implements. **May touch it:** `decode` of the codecs for serde's
+//! types.
 //!
 //! Lengths in a message may lie. A message of twenty bytes could say that a text of an exabyte follows (the process
 //! would abort), that a list has 2^60 elements of no bytes each (it would never return), or could nest options until
@@ -143,7 +144,7 @@ impl Limits {
         Self { len_bytes, elements_left: Cell::new(len_bytes.saturating_add(EMPTY_ELEMENTS_MAX)) }
     }
 
-    /// Asks for the making of so many elements.
+    /// Asks for the making of this many elements.
     fn charge<E: Error>(&self, elements: usize) -> Result<(), Box<Undecodable<E>>> {
         match self.elements_left.get().checked_sub(elements) {
             Some(left) => {
@@ -311,7 +312,7 @@ impl<'de, S: Source<'de>> Deserializer<'de> for Bounded<'_, S> {
         deserialize_i128 i128 visit_i128
         deserialize_f32 f32 visit_f32
         deserialize_f64 f64 visit_f64
-        // Whoever wants them owned copies what is there, and reserves no more than that.
+        // A caller that wants them owned copies what is there, and reserves no more than that.
         deserialize_str str visit_borrowed_str
         deserialize_string str visit_borrowed_str
         deserialize_bytes bytes visit_borrowed_bytes

@@ -1,7 +1,7 @@
 //! What a type of message does for itself.
 //!
-//! **Lives here:** [`Codec`], [`ZeroCopyCodec`]. **Builds on:** nothing. **May touch it:** the macros implement both; whoever has a
-//! codec of their own may as well.
+//! **Lives here:** [`Codec`], [`ZeroCopyCodec`]. **Builds on:** nothing. **May touch it:** the macros implement both;
+//! an application with a codec of its own may as well.
 
 use super::{CodecError, CodecResult, EncodeShort, OlderVersion, TypeTag};
 
@@ -56,8 +56,8 @@ pub trait Codec: Sized {
     /// The codec's name, for errors and tags.
     const CODEC: &'static str;
 
-    /// What encoding needs besides the message and room for its bytes. Whoever sends keeps one and passes it to every call, so that
-    /// memory which was needed once is there the next time.
+    /// What encoding needs besides the message and room for its bytes. A sender keeps one and passes it to every
+    /// call, so that memory which was needed once is there the next time.
     type Scratch: Default;
 
     /// Under which name two programs agree on this type. A stream carries it, and who expects another type is refused.
@@ -69,25 +69,25 @@ pub trait Codec: Sized {
         Vec::new()
     }
 
-    /// About how many bytes this message takes, and cheap to say. It decides where the message is encoded first and never for what it
-    /// waits: a hint that is too small may cost encoding again, one that is too large a copy.
+    /// About how many bytes this message takes, and cheap to say. It decides where the message is encoded first and
+    /// never for what it waits: a hint that is too small may cost encoding again, one that is too large a copy.
     fn size_hint(&self) -> usize {
         size_of_val(self)
     }
 
     /// Writes the message to the front of `into` and returns how many bytes it took.
     ///
-    /// May be called a second time with more room, and then writes the same again from the front. What lies behind the returned length,
-    /// and everything after an error, is arbitrary.
+    /// May be called a second time with more room, and then writes the same again from the front. What lies behind the
+    /// returned length, and everything after an error, is arbitrary.
     ///
     /// # Errors
     /// [`EncodeShort::Needs`]: call again with as much room. [`EncodeShort::TooSmall`]: the same from a codec that does not know how
-    /// much; its messages are encoded again with as much room as the longest message may have, and a refusal cannot say how long they
-    /// are. [`EncodeShort::Failed`]: this message cannot be encoded at all.
+    /// much; its messages are encoded again with as much room as the longest message may have, and a refusal cannot say
+    /// how long they are. [`EncodeShort::Failed`]: this message cannot be encoded at all.
     fn encode(&self, scratch: &mut Self::Scratch, into: &mut [u8]) -> Result<usize, EncodeShort>;
 
-    /// [`encode`](Self::encode) that need not say how long a message is that does not fit. A stream calls this one first:
-    /// it has a buffer for the second attempt.
+    /// [`encode`](Self::encode) that need not say how long a message is that does not fit. A stream calls this one
+    /// first: it has a buffer for the second attempt.
     ///
     /// For a codec to which it matters: bincode and postcard stop where the bytes end, and would have to go through the
     /// message once more to say its length.
@@ -114,7 +114,8 @@ pub trait Codec: Sized {
     note = "take `decode`, which makes a value of any message; or `#[myelon::message(rkyv)]`, which is read in place"
 )]
 pub trait ZeroCopyCodec: Codec {
-    /// Bytes of a message begin at a multiple of this, or cannot be read in place: 1 for a codec to which every address is right.
+    /// Bytes of a message begin at a multiple of this, or cannot be read in place: 1 for a codec to which every address
+    /// is right.
     const ALIGN_BYTES: usize;
 
     /// The message as it lies in its bytes.

@@ -60,8 +60,8 @@ pub(crate) fn decode_as<T: Codec>(older: Option<&OlderVersion<T>>, bytes: &[u8])
 macro_rules! says_its_version {
     ($type:ident, |$this:ident| $older:expr) => {
         /// What the ring that the message came in says of its messages: the tag of the type itself, or that of the
-        /// [older version](crate::codec::Codec::older_versions) of which this one is. By it the bytes can be read later,
-        /// whatever ring its consumer reads by then.
+        /// [older version](crate::codec::Codec::older_versions) of which this one is. By it the bytes can be read
+        /// later, whatever ring its consumer reads by then.
         pub fn tag(&self) -> $crate::codec::TypeTag {
             let $this = self;
             $older.map_or_else($type::type_tag, |older| older.tag().clone())

@@ -112,8 +112,8 @@ impl ChildProcess {
         let Some(descriptor) = &self.descriptor else { return std::thread::sleep(left.min(REAP_INTERVAL)) };
         let timeout = Timespec::try_from(left).expect("a minute at most");
         let mut ends = [PollFd::new(descriptor, PollFlags::IN)];
-        // It has ended and has no status yet: whoever reaps it is about to. Any other answer is as good as a short
-        // sleep.
+        // It has ended and has no status yet: the process that reaps it is about to. Any other answer is as good as a
+        // short sleep.
         if poll(&mut ends, Some(&timeout)).is_ok_and(|ended| ended > 0) {
             std::thread::sleep(left.min(REAP_INTERVAL));
         }

@@ -2,8 +2,9 @@
 //!
 //! **Lives here:** [`Aside`]. **Builds on:** `buffer`. **May touch it:** the senders of every format.
 //!
-//! A sender encodes in the ring only what is likely to fit into what is free there now. Everything else is encoded here first. Then its
-//! length is known, so that it is refused at once if the ring can never hold it, and otherwise waits for its own room and no more.
+//! A sender encodes in the ring only what is likely to fit into what is free there now. Everything else is encoded here
+//! first. Then its length is known, so that it is refused at once if the ring can never hold it, and otherwise waits
+//! for its own room and no more.
 
 use super::buffer::AlignedBuffer;
 use crate::codec::{CodecError, EncodeShort};
@@ -65,8 +66,8 @@ impl Aside {
         self.buffer.bytes()
     }
 
-    /// Encodes a message of at most `most` bytes. `encode` is called at most twice, together with the attempt in the ring, if there was
-    /// one: `first` is what that said.
+    /// Encodes a message of at most `most` bytes. `encode` is called at most twice, together with the attempt in the
+    /// ring, if there was one: `first` is what that said.
     #[cold]
     pub(super) fn encode(
         &mut self,
@@ -86,8 +87,9 @@ impl Aside {
                 }
             }
         };
-        // A length that is not known is one for which there was room, up to the longest: address space rather than memory, as far as
-        // nothing is written to it. A codec that knows it says it now, also of a message that is too long.
+        // A length that is not known is one for which there was room, up to the longest: address space rather than
+        // memory, as far as nothing is written to it. A codec that knows it says it now, also of a message that is too
+        // long.
         let room = match short {
             EncodeShort::TooSmall => most,
             short => needed(short, most)?,

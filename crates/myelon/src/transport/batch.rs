@@ -1,7 +1,8 @@
 //! Several messages, announced together.
 //!
 //! **Lives here:** [`Sent`] and [`BatchError`], what a batch answers; [`Batch`], in which a format's messages are sent.
-//! **Builds on:** `counting`, and the batches of rings. **May touch it:** the producers of transports and typed streams.
+//! **Builds on:** `counting`, and the batches of rings. **May touch it:** the producers of transports and typed
+//! streams.
 
 use super::counting::{Put, SenderCounters, Uncounted};
 use super::error::{TransportError, TransportResult};
@@ -30,7 +31,7 @@ impl Sent {
         self.last_sequence = Some(sequence);
     }
 
-    /// So many more were.
+    /// As many more were.
     #[cfg(feature = "tokio")]
     pub(crate) fn add(&mut self, more: Self) {
         self.count += more.count;

@@ -383,10 +383,10 @@ impl<F: Format> TransportBuilder<F> {
     /// Builds the one producer.
     ///
     /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or have
-    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept their
-    /// places at all; or replaced if there are none, unless [`create`](Self::create) and its neighbours say otherwise. A
-    /// ring of the same format that differs otherwise is replaced, and stays for those that have not read it, who read
-    /// it first.
+    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept
+    /// their places at all; or replaced if there are none, unless [`create`](Self::create) and its neighbours say
+    /// otherwise. A ring of the same format that differs otherwise is replaced, and stays for those that have not read
+    /// it, who read it first.
     ///
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.

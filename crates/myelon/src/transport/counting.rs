@@ -1,6 +1,7 @@
 //! What a transport counts beside what its ring counts.
 //!
-//! **Lives here:** the handles of both ends, and what a sender counts in them. **Builds on:** `disruptor_mp::counters`. **May touch it:** the formats.
+//! **Lives here:** the handles of both ends, and what a sender counts in them. **Builds on:** `disruptor_mp::counters`.
+//! **May touch it:** the formats.
 
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 use disruptor_mp::counters::ids;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// So much memory for a list or a text, at most: the library without a limit takes as much as the bytes say.
+/// The most memory for a list or a text: the library without a limit takes as much as the bytes say.
 const LIMIT_BYTES: usize = 1 << 16;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! What each reader of a ring is entitled to: a list and, for each reader, a place in it.
 //!
-//! **Lives here:** [`Model`]. **Builds on:** nothing of the ring. **May touch it:** the exchange, with everything that the ring answered.
+//! **Lives here:** [`Model`]. **Builds on:** nothing of the ring. **May touch it:** the exchange, with everything that
+//! the ring answered.
 
 use myelon::Origin;
 use std::collections::BTreeMap;
@@ -45,7 +46,8 @@ impl Model {
         assert!(self.readers.values().any(|reader| reader.next < self.sent.len()), "full, and everybody has read all");
     }
 
-    /// A reader joined at message `start`, or came back to the place that it had in this ring. The first one begins with what is there.
+    /// A reader joined at message `start`, or came back to the place that it had in this ring. The first one begins
+    /// with what is there.
     pub(crate) fn joined(&mut self, reader: usize, has_rejoined: bool, start: usize) {
         assert_eq!(has_rejoined, self.readers.contains_key(&reader), "reader {reader} has rejoined");
         let end = self.sent.len();

@@ -1,7 +1,7 @@
 //! Senders and receivers that are killed: whole messages, or none, and what was not acknowledged again.
 //!
 //! **Lives here:** two victims and their parents. Kills at every single store of a group are in `disruptor-mp`,
-//! `src/kill`. **Builds on:** testkit. **May touch it:** nobody else.
+//! `src/kill`. **Builds on:** testkit. **May touch it:** no other crate.
 
 use crate::stage::{DEPTH, Small, Subject, payload, watchdog};
 use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder, TransportError};

@@ -65,7 +65,8 @@ fn a_record_is_encoded_again_only_at_the_end_of_the_ring() {
         assert_eq!(consumer.receive_owned(Patience::Endless).unwrap().unwrap().0.0, 30_000);
     }
     let again = ENCODED.get() as usize - messages;
-    // Once, or with a remainder that doubling does not take far enough, twice; and the working set may end before the ring.
+    // Once, or with a remainder that doubling does not take far enough, twice; and the working set may end before the
+    // ring.
     assert!(again <= 4 * laps, "{again} of {messages} messages were encoded again");
 }
 

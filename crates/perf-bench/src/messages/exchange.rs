@@ -115,7 +115,7 @@ fn group(message_bytes: usize) -> u64 {
     (64 * 1024 / message_bytes as u64).clamp(1, round_trips::GROUP)
 }
 
-/// Messages between two looks at the clock: so many bytes, or as many messages as a slow carrier takes in a
+/// Messages between two looks at the clock: those of this many bytes, or as many as a slow carrier takes in a
 /// millisecond.
 fn messages_per_look(message_bytes: usize) -> u64 {
     (256 * 1024 / message_bytes as u64).clamp(1, 256)

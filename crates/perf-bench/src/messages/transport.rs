@@ -1,8 +1,8 @@
 //! Our transport, which knows kinds, splits what is too long for a frame and names what went wrong: over records, and
 //! over frames.
 //!
-//! **Lives here:** [`OverRecords`], also in batches, [`OverFrames`], and [`InFewFrames`] for the question what large frames cost.
-//! **Builds on:** `myelon::transport`. **May touch it:** `messages`, `frames`.
+//! **Lives here:** [`OverRecords`], also in batches, [`OverFrames`], and [`InFewFrames`] for the question what large
+//! frames cost. **Builds on:** `myelon::transport`. **May touch it:** `messages`, `frames`.
 //!
 //! Messages are written where they are sent from, which is in the ring unless they are split, and read by a handler.
 

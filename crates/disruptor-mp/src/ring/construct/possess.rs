@@ -84,7 +84,8 @@ enum Estate {
     Dropped,
     /// It was closed. Those who are still to read it find it.
     Readable,
-    /// It carries other messages, or has another size: consumers with ids of their own read it to its end and come over.
+    /// It carries other messages, or has another size: consumers with ids of their own read it to its end and come
+    /// over.
     PassedOn,
 }
 

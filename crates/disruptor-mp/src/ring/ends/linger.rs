@@ -1,7 +1,7 @@
 //! When a consumer of a saturated stream lets the producer run ahead.
 //!
-//! **Lives here:** [`Linger`], a state machine without a clock of its own. **Builds on:** nothing. **May touch it:** the
-//! consumer's looks, which count for it, read the clock and wait.
+//! **Lives here:** [`Linger`], a state machine without a clock of its own. **Builds on:** nothing. **May touch it:**
+//! the consumer's looks, which count for it, read the clock and wait.
 //!
 //! ```text
 //! off ---- 1 GB/s or more, and no rest left ----> settling ---> trial ---- a tenth faster ----> on
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A consumer that follows closely takes each line out of the producer's cache while that is still writing beside it;
-//! one that lags by a second-level cache finds the lines in the cache that the two share. Both states last once they are
-//! there. Which of them is faster is measured here, and not assumed: RFC 0018.
+//! one that lags by a second-level cache finds the lines in the cache that the two share. Both states last once they
+//! are there. Which of them is faster is measured here, and not assumed: RFC 0018.
 
 use std::time::Duration;
 

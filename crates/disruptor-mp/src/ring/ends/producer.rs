@@ -281,7 +281,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         GroupBatch { producer: self, uncounted: 0 }
     }
 
-    /// Counts so many events.
+    /// Counts that number of events.
     #[inline(always)]
     fn count(&mut self, events: u64) {
         self.end.side.counters.published.add(events);

@@ -63,7 +63,7 @@ impl<S: Carries> ProducerBase<S> {
         self.has_room_now(S::slots_for(size), patience)
     }
 
-    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: so many are free,
+    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: as many are free,
     /// and a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free
     /// until something is published.
     #[inline]

@@ -151,8 +151,8 @@ pub(super) fn parked_producer_is_woken_by_a_consumer_that_completes_its_join() {
     });
 }
 
-/// The producer fences after a ring, and relies on the sleeper's barrier when no reader slept for a while. A reader that
-/// still finds it fencing sleeps without a barrier.
+/// The producer fences after a ring, and relies on the sleeper's barrier when no reader slept for a while. A reader
+/// that still finds it fencing sleeps without a barrier.
 #[test]
 pub(super) fn a_reader_is_woken_by_a_producer_that_stops_fencing() {
     explore(Some(3), 2, || {

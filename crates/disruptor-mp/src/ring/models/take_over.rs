@@ -75,8 +75,8 @@ pub(super) fn sleeping_reader_gets_the_event_whose_producer_died_before_the_wake
     survive(Death::CursorStored);
 }
 
-/// The slot in which the last producer died no longer holds its old event. Whoever joins at the oldest event must not
-/// start there.
+/// The slot in which the last producer died no longer holds its old event. A consumer that joins at the oldest event
+/// must not start there.
 #[test]
 pub(super) fn late_consumer_at_the_oldest_event_does_not_start_in_the_slot_of_a_death() {
     explore(Some(3), 3, || {

@@ -132,7 +132,7 @@ impl SlotForm for Stamped {
         }
         step!(GroupWritten);
         for index in 0..count as i64 {
-            // Release pairs with Acquire in `Stamped::end_of`: who sees the first event's stamp, which is stored last,
+            // Release pairs with Acquire in `Stamped::end_of`: a reader that sees the first event's stamp, stored last,
             // sees all the payloads and all the other stamps.
             let position = if weakened(Site::GroupOrder) { first + index } else { end - 1 - index };
             memory.word(position).store(position + 1, order(Site::StampRelease, Ordering::Release));

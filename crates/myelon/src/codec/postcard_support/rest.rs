@@ -1,6 +1,7 @@
 //! postcard's form, read.
 //!
-//! **Lives here:** [`Rest`]. **Builds on:** postcard, which reads each number. **May touch it:** `decode` of this codec.
+//! **Lives here:** [`Rest`]. **Builds on:** postcard, which reads each number. **May touch it:** `decode` of this
+//! codec.
 
 use crate::codec::bounded::Source;
 use postcard::de_flavors::Flavor;

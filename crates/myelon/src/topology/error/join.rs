@@ -87,8 +87,9 @@ pub enum WorkerJoinError {
     },
     /// The scheduler lives and has not attached to the worker's response ring: the worker has waited as long as its
     /// invitation says ([`with_rendezvous_timeout`](crate::topology::Topology::with_rendezvous_timeout)). The scheduler
-    /// is stopped, or does not look after its workers: it does so in `gather`, `receive`, `wait_for` and `check_workers`. One that waits for something
-    /// else calls [`check_workers`](crate::topology::SchedulerEnd::check_workers) meanwhile.
+    /// is stopped, or does not look after its workers: it does so in `gather`, `receive`, `wait_for` and
+    /// `check_workers`. One that waits for something else calls
+    /// [`check_workers`](crate::topology::SchedulerEnd::check_workers) meanwhile.
     #[error(
         "{worker}: the scheduler ({scheduler}) lives, and has not attached to this worker's response ring within {waited:.1?}: {}",
         to_be_received(scheduler)

@@ -1,7 +1,7 @@
 //! How far a worker had got that was not there when the scheduler gave up.
 //!
-//! **Lives here:** [`MissingWorker`], [`MissingState`]. **Builds on:** what workers say that could not join. **May touch
-//! it:** `launch` makes them.
+//! **Lives here:** [`MissingWorker`], [`MissingState`]. **Builds on:** what workers say that could not join. **May
+//! touch it:** `launch` makes them.
 
 use super::super::refusal::JoinRefusal;
 use crate::transport::TransportError;

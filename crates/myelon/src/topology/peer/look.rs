@@ -37,7 +37,7 @@ impl<F: Format> Peer<F> {
                     }
                     self.came(info);
                     self.standing = Standing::Present(info.process);
-                    // The first process under this id succeeds nobody.
+                    // The first process under this id succeeds no other.
                     if standing != Standing::Absent {
                         let (process, owner_number) = (info.process, info.owner);
                         self.news.push_back(News::Rejoined { process, owner_number, was_heard: false });

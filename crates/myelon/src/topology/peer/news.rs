@@ -1,7 +1,7 @@
 //! What is to be told of a worker, once and in its order.
 //!
-//! **Lives here:** [`News`]. **Builds on:** `gone` and `failure`, which say when all of it is known. **May touch it:** the
-//! calls that tell: `gather`, `receive`, `check_workers`, `wait_for`.
+//! **Lives here:** [`News`]. **Builds on:** `gone` and `failure`, which say when all of it is known. **May touch it:**
+//! the calls that tell: `gather`, `receive`, `check_workers`, `wait_for`.
 
 use super::super::answer::Change;
 use super::failure::Failure;
@@ -10,7 +10,7 @@ use super::{Peer, Standing};
 use crate::transport::Format;
 use disruptor_mp::liveness::ProcessIdentity;
 
-/// What nobody has been told yet.
+/// What no caller has been told yet.
 #[derive(Debug)]
 pub(super) enum News {
     Gone(Gone),

@@ -1,7 +1,7 @@
 //! The ring on which a worker answers: attached to, refused, and let go of.
 //!
-//! **Lives here:** [`Attachment`]. **Builds on:** the transport's consumer. **May touch it:** `look`, which knows when the
-//! ring is that of the worker in the table.
+//! **Lives here:** [`Attachment`]. **Builds on:** the transport's consumer. **May touch it:** `look`, which knows when
+//! the ring is that of the worker in the table.
 
 use super::super::refusal::JoinRefusal;
 use super::super::steps::Version;

@@ -1,6 +1,7 @@
 //! A scheduler's end that broadcasts messages of one type and is answered in another.
 //!
-//! **Lives here:** [`TypedScheduler`]. **Builds on:** [`SchedulerEnd`]. **May touch it:** one process, one thread at a time.
+//! **Lives here:** [`TypedScheduler`]. **Builds on:** [`SchedulerEnd`]. **May touch it:** one process, one thread at a
+//! time.
 
 use super::super::answer::{Answer, Change, Outcome, Whom};
 use super::super::departure::Departure;

@@ -54,7 +54,7 @@ pub struct TypedWorker<B: Codec, A: Codec, F: Format = Records> {
     reading: Reading<B>,
     /// How often the counters had moved where `encoder` and `reading` count.
     counter_moves: (u32, u32),
-    /// The broadcast that is being decoded, out of reach of whoever wrote it.
+    /// The broadcast that is being decoded, out of reach of the process that wrote it.
     copy: Vec<u8>,
     types: PhantomData<fn(&A) -> B>,
 }

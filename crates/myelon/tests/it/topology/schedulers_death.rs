@@ -145,8 +145,8 @@ fn a_new_scheduler_of_the_same_label_begins_anew() {
         survivor.wait_line("JOINED");
     }
     first.kill_and_reap();
-    // The survivors hang, and hold their rings: whoever comes in their place is told who is in the way, and then comes
-    // in.
+    // The survivors hang, and hold their rings: a process that comes in their place is told who is in the way, and then
+    // comes in.
     std::thread::scope(|scope| {
         let second = scope.spawn(|| stage.topology.launch(workers("answers")).unwrap());
         for survivor in &mut survivors {

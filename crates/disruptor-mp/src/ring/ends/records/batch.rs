@@ -12,8 +12,8 @@ use std::fmt;
 /// Several records with one wake-up: readers that sleep are woken when the batch is dropped, or when a call inside it
 /// has to wait. A reader that is awake gets each record as soon as it is committed.
 ///
-/// It saves a system call for each record but one, and its records are counted together at its end. If the batch is forgotten (`std::mem::forget`), the producer's next
-/// call wakes them.
+/// It saves a system call for each record but one, and its records are counted together at its end. If the batch is
+/// forgotten (`std::mem::forget`), the producer's next call wakes them.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder};

@@ -255,7 +255,8 @@ impl RecordConsumer {
 
     /// [`process_available`](Self::process_available) as long as `handler` says so; the record after which it stops is
     /// handled. It is told what of the batch lies ahead of it.
-    // The handler is called at one place, and so becomes a part of it: a lease that is made there need not lie in memory.
+    // The handler is called at one place, and so becomes a part of it: a lease that is made there need not lie in
+    // memory.
     #[inline]
     pub(super) fn process_while(
         &mut self,

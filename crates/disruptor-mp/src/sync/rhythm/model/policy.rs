@@ -13,7 +13,7 @@ pub(super) trait Policy {
     /// See [`Rhythm::arrived`].
     fn arrived(&mut self, _begin: Instant, _woken: Seen, _now: Instant) {}
 
-    /// A sleep ended so much later than its timer was set to; whether the event was there by then.
+    /// How much later a sleep ended than its timer was set to; whether the event was there by then.
     fn overslept(&mut self, _late: Duration, _was_there: bool) {}
 }
 
