@@ -26,7 +26,7 @@ pub(super) const FIRST_LOOK_NS: u64 = 1_000;
 pub(super) const ENOUGH_BYTES: i64 = 1 << 20;
 
 /// Bytes between two looks at the clock, while it does not linger.
-const BYTES_PER_CLOCK: i64 = 256 << 10;
+const BYTES_PER_CLOCK: i64 = 1 << 20;
 
 /// The time over which a rate is taken.
 const WINDOW_NS: u64 = 100_000;
