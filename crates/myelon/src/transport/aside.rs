@@ -1,19 +1,20 @@
 //! Messages that are encoded beside the ring: those that what is free in it does not hold, or might not.
 //!
-//! **Lives here:** [`Aside`]. **Builds on:** `buffer`. **May touch it:** the senders of every format.
+//! **Lives here:** [`Aside`]. **Builds on:** `buffer`, `recent`. **May touch it:** the senders of every format.
 //!
 //! A sender encodes in the ring only what is likely to fit into what is free there now. Everything else is encoded here
 //! first. Then its length is known, so that it is refused at once if the ring can never hold it, and otherwise waits
 //! for its own room and no more.
 
 use super::buffer::AlignedBuffer;
+use super::recent::RecentLengths;
 use crate::codec::{CodecError, EncodeShort};
 
 /// Where a message is encoded that is copied into the ring. Its memory is kept.
 pub(super) struct Aside {
     buffer: AlignedBuffer,
-    /// What the last message took, wherever it was encoded: the messages of a stream have about one length.
-    last_len_bytes: usize,
+    /// What the last messages took, wherever they were encoded.
+    recent: RecentLengths,
 }
 
 /// Why a message was not encoded.
@@ -46,19 +47,19 @@ fn needed(short: EncodeShort, most: usize) -> Result<usize, NotEncoded> {
 impl Aside {
     /// Without memory.
     pub(super) fn new() -> Self {
-        Self { buffer: AlignedBuffer::new(usize::MAX), last_len_bytes: 0 }
+        Self { buffer: AlignedBuffer::new(usize::MAX), recent: RecentLengths::new() }
     }
 
     /// How long the next message may well be, if its sender says `size_hint`.
     #[inline]
     pub(super) fn likely_len(&self, size_hint: usize) -> usize {
-        size_hint.max(self.last_len_bytes)
+        size_hint.max(self.recent.longest_bytes())
     }
 
     /// A message of `len_bytes` bytes was encoded, here or in the ring.
     #[inline]
     pub(super) fn note_len(&mut self, len_bytes: usize) {
-        self.last_len_bytes = len_bytes;
+        self.recent.note(len_bytes);
     }
 
     /// What was encoded here last.
@@ -79,8 +80,8 @@ impl Aside {
         let short = match first {
             Some(short) => short,
             None => {
-                // Memory that is there costs nothing, and may spare encoding again.
-                let room = likely_len.max(self.buffer.capacity_bytes()).min(most);
+                // Room that nothing is written to costs next to nothing, and may spare encoding again: messages may grow.
+                let room = likely_len.saturating_mul(2).max(self.buffer.capacity_bytes()).min(most);
                 match self.attempt(room, &mut encode) {
                     Ok(()) => return Ok(()),
                     Err(short) => short,

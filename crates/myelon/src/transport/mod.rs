@@ -34,6 +34,7 @@ mod over_ring;
 mod prefix;
 mod producer;
 pub mod reassembly;
+mod recent;
 mod records;
 mod session;
 mod split;

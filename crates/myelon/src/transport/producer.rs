@@ -161,9 +161,9 @@ impl<F: Format> TransportProducer<F> {
     /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
     ///
     /// The bytes are those of the ring if what is free there now, in one piece, holds a message of `size_hint` bytes
-    /// and one as long as the last; otherwise those of a buffer that is kept for the next message, from which it is
-    /// copied once there is room for it. So it waits for its own room, whatever the hint. They hold whatever was there
-    /// before. `encode` is called a second time, with enough room, when it answers [`EncodeShort::Needs`] or
+    /// and one as long as any of the last 32; otherwise those of a buffer that is kept for the next message, from which
+    /// it is copied once there is room for it. So it waits for its own room, whatever the hint. They hold whatever was
+    /// there before. `encode` is called a second time, with enough room, when it answers [`EncodeShort::Needs`] or
     /// [`EncodeShort::TooSmall`], so it must be repeatable.
     ///
     /// ```

@@ -108,9 +108,9 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
 
     /// Sends `message`: waits for room as `patience` says. Returns the message's sequence.
     ///
-    /// It is encoded into the ring itself if it fits into what is free there now, in one frame or record; otherwise
-    /// into a buffer that is kept, and copied. It waits for its own room and no more, and is encoded at most twice,
-    /// however long it waits.
+    /// It is encoded into the ring itself if what is free there now, in one frame or record, holds the longest of the
+    /// last messages, 32 to 63 of them; otherwise into a buffer that is kept, and copied. So nearly each message is
+    /// encoded once. It waits for its own room and no more, and is encoded at most twice, however long it waits.
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; `Transport` and `RequiredConsumer` say why there was no room. Nothing was sent.
@@ -260,6 +260,17 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     disruptor_mp::producer_end_methods!(end [pub]);
 }
 
+/// What encodes `message`, once and perhaps again. Only an attempt that nothing follows has to say how long the message
+/// is.
+#[inline(always)]
+fn attempts<T: Codec>(message: &T, scratch: &mut T::Scratch) -> impl FnMut(&mut [u8]) -> Result<usize, EncodeShort> {
+    let mut is_again = false;
+    move |into| match std::mem::replace(&mut is_again, true) {
+        true => message.encode(scratch, into),
+        false => message.encode_if_it_fits(scratch, into),
+    }
+}
+
 /// How messages of a type become bytes in a ring, and how many did.
 pub(crate) struct Encoder<T: Codec> {
     scratch: T::Scratch,
@@ -286,17 +297,8 @@ impl<T: Codec> Encoder<T> {
         kind: u8,
         patience: Patience,
     ) -> TransportResult<Sequence> {
-        let scratch = &mut self.scratch;
-        let hint = message.size_hint();
-        let mut is_again = false;
-        // Only an attempt that nothing follows has to say how long the message is.
-        let sequence = ring.send_with_within(kind, hint, patience, |into| {
-            if std::mem::replace(&mut is_again, true) {
-                message.encode(scratch, into)
-            } else {
-                message.encode_if_it_fits(scratch, into)
-            }
-        })?;
+        let attempt = attempts(message, &mut self.scratch);
+        let sequence = ring.send_with_within(kind, message.size_hint(), patience, attempt)?;
         self.encoded.inc();
         Ok(sequence)
     }
@@ -315,7 +317,7 @@ impl<T: Codec> Encoder<T> {
     {
         let scratch = &mut self.scratch;
         let answer = ring.send_each(messages, kind, patience, |batch, letter, message: &T, patience| {
-            batch.send_with(letter, message.size_hint(), patience, |into| message.encode(scratch, into))
+            batch.send_with(letter, message.size_hint(), patience, attempts(message, scratch))
         });
         let sent = answer.as_ref().map_or_else(|error| error.sent, |sent| *sent);
         self.encoded.add(sent.count as u64);

@@ -1,41 +1,20 @@
 //! A typed message that awaits room: its own, encoded once, and not at all if it can never have it.
 
+use crate::counted::{Counted, encodings};
 use crate::stage::in_either_runtime;
 use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
 use myelon::codec::Codec;
 use myelon::transport::{AlignedFixedFrame, Format, MyelonWaitStrategy, Records, TransportError};
 use myelon::typed_transport::{TypedConsumer, TypedProducer, TypedPublishError};
 use myelon::{Patience, Place};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-
-static ENCODED: AtomicU32 = AtomicU32::new(0);
-
-/// Bytes that count how often they are encoded.
-#[derive(Debug, PartialEq)]
-struct Counted(Vec<u8>);
-
-impl serde::Serialize for Counted {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ENCODED.fetch_add(1, Ordering::Relaxed);
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Counted {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Vec::<u8>::deserialize(deserializer)?))
-    }
-}
-
-myelon::bincode_message!(Counted);
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Plain(Vec<u8>);
 
 myelon::bincode_message!(Plain);
 
-fn ends<T: Codec, F: Format>(depth: usize) -> (AsyncProducer<TypedProducer<T, F>>, TypedConsumer<T, F>) {
+pub(crate) fn ends<T: Codec, F: Format>(depth: usize) -> (AsyncProducer<TypedProducer<T, F>>, TypedConsumer<T, F>) {
     let place = Place::heap();
     let producer = TypedProducer::<T, F>::create(&place, depth).unwrap();
     let consumer = TypedConsumer::attach_with_consumer_id(&place, 0, "worker", MyelonWaitStrategy::Block).unwrap();
@@ -47,12 +26,12 @@ fn awaits_its_room<F: Format>(depth: usize, len: usize) {
         runtime.block_on(async {
             let (mut producer, mut consumer) = ends::<Counted, F>(depth);
             while producer.try_publish(&Counted(vec![1; len]), 0).is_ok() {}
-            ENCODED.store(0, Ordering::Relaxed);
             let sent = Counted(vec![2; len]);
             // Many more looks than any message may have encodings.
+            let before = encodings();
             let waiting = tokio::time::timeout(Duration::from_millis(50), producer.publish(&sent, 7));
             waiting.await.expect_err("there is no room");
-            assert_eq!(ENCODED.load(Ordering::Relaxed), 1, "for each look, or more");
+            assert_eq!(encodings() - before, 1, "for each look, or more");
 
             // Given up, nothing was sent; another message is not mistaken for it.
             drop(consumer.next(Patience::Now).unwrap().unwrap());

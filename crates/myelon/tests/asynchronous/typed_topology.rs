@@ -3,6 +3,7 @@
 use crate::stage::{in_either_runtime, within};
 use myelon::Patience;
 use myelon::asynchronous::{AsyncTypedScheduler, AsyncTypedWorker, AsyncWorker};
+use myelon::codec::Codec;
 use myelon::topology::{Arrival, Outcome, Topology, TypedScheduler, TypedWorker, Whom, WorkerEnd, Workers};
 use myelon::transport::{AlignedFixedFrame, Format, Records, TransportError};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -78,10 +79,10 @@ impl From<old::Done> for Done {
     }
 }
 
-type Ends<F> = (TypedScheduler<Step, Sum, F>, Vec<TypedWorker<Step, Sum, F>>);
+type Ends<B, A, F> = (TypedScheduler<B, A, F>, Vec<TypedWorker<B, A, F>>);
 
 /// Both sides of a topology, met. Meeting blocks, so it is done before the runtime.
-fn met<F: Format>(topology: &Topology<F>) -> Ends<F> {
+pub(crate) fn met<B: Codec<Scratch = ()>, A: Codec<Scratch = ()>, F: Format>(topology: &Topology<F>) -> Ends<B, A, F> {
     std::thread::scope(|scope| {
         let join = |rank| TypedWorker::join_format(&topology.invitation(rank).unwrap()).unwrap();
         let joining: Vec<_> = (0..topology.worker_count()).map(|rank| scope.spawn(move || join(rank))).collect();
@@ -90,7 +91,7 @@ fn met<F: Format>(topology: &Topology<F>) -> Ends<F> {
     })
 }
 
-fn topology<F: Format>(workers: usize, depth: usize) -> Topology<F> {
+pub(crate) fn topology<F: Format>(workers: usize, depth: usize) -> Topology<F> {
     let topology = Topology::with_depths(&testkit::names::short(), workers, depth, depth).unwrap();
     topology.with_rendezvous_timeout(PATIENCE)
 }
@@ -143,7 +144,7 @@ fn typed_steps_go_out_and_sums_come_back_in_either_format_and_runtime() {
 #[test]
 fn a_typed_broadcast_that_is_dropped_has_sent_nothing_and_one_that_awaits_room_is_encoded_once() {
     in_either_runtime("typed broadcasts into a full ring", |runtime| {
-        let (scheduler, mut workers) = met(&topology::<Records>(1, 16 << 10));
+        let (scheduler, mut workers) = met::<Step, Sum, Records>(&topology(1, 16 << 10));
         runtime.block_on(async {
             let mut scheduler = AsyncTypedScheduler::new(scheduler);
             let filler = Step(vec![1; 3000]);
@@ -175,7 +176,7 @@ fn a_typed_broadcast_that_is_dropped_has_sent_nothing_and_one_that_awaits_room_i
 #[test]
 fn a_typed_wait_that_is_dropped_has_taken_nothing_at_either_end() {
     in_either_runtime("typed futures that are dropped", |runtime| {
-        let (scheduler, mut workers) = met(&topology::<Records>(1, 16 << 10));
+        let (scheduler, mut workers) = met::<Step, Sum, Records>(&topology(1, 16 << 10));
         runtime.block_on(async {
             let mut scheduler = AsyncTypedScheduler::new(scheduler);
             let mut worker = AsyncTypedWorker::new(workers.remove(0)).unwrap();
@@ -204,7 +205,7 @@ fn a_typed_wait_that_is_dropped_has_taken_nothing_at_either_end() {
 #[test]
 fn what_is_urgent_comes_first_with_its_type() {
     in_either_runtime("a typed urgent lane", |runtime| {
-        let (mut scheduler, mut workers) = met(&topology::<Records>(1, 16 << 10).with_urgent_lane());
+        let (mut scheduler, mut workers) = met::<Step, Sum, Records>(&topology(1, 16 << 10).with_urgent_lane());
         scheduler.broadcast(&Step(vec![1]), 1, Patience::Now).unwrap();
         runtime.block_on(async {
             let mut scheduler = AsyncTypedScheduler::new(scheduler);
@@ -332,7 +333,7 @@ fn a_successor_of_another_version_hears_the_old_steps_and_is_heard_beside_what_t
 #[test]
 fn a_wait_for_a_rank_that_is_not_started_again_ends_with_its_patience_and_says_what_is_missing() {
     in_either_runtime("a rank that is not started again", |runtime| {
-        let (scheduler, workers) = met(&topology::<Records>(2, 16 << 10));
+        let (scheduler, workers) = met::<Step, Sum, Records>(&topology(2, 16 << 10));
         runtime.block_on(async {
             let mut scheduler = AsyncTypedScheduler::new(scheduler);
             drop(workers);

@@ -7,6 +7,7 @@
 //! | a message that cannot be encoded or decoded ends the stream | `delivery::*` |
 //! | encoding and receiving go through the heap, or a message is encoded twice without need | `cost::*` |
 //! | a message that can never fit waits, one that can waits for more than its room, or is encoded again and again meanwhile | `room::*` |
+//! | a sender does not learn how long its messages are, and encodes them again and again | `sizes::*` |
 //! | a message that another thread reads is not counted, or read by another codec than its stream has | `held::*` |
 //! | what drops a consumer loses its messages | `places::*` |
 //! | a tap reads another type, or is waited for | `taps::*` |
@@ -17,6 +18,7 @@
 
 mod attach;
 mod cost;
+mod counted;
 mod delivery;
 mod errors;
 mod held;
@@ -27,11 +29,13 @@ mod places;
 mod plain_loop;
 mod room;
 mod round_trip;
+mod sizes;
 mod stage;
 #[allow(dead_code, unsafe_code)] // as flatbuffers' compiler writes it
 #[path = "../codec/step_generated.rs"]
 mod step_generated;
 mod taps;
+mod traffic;
 
 use testkit::alloc::CountingAllocator;
 

@@ -1,5 +1,6 @@
 //! A message waits for its own room, and is refused at once if it can never have it.
 
+use crate::counted::{Counted, Unmeasured, encodings_of};
 use crate::messages::{BincodeStep, RkyvStep, Sequence, SequenceT, Step, StepT};
 use crate::stage::Stream;
 use myelon::codec::{Codec, CodecError, CodecResult, EncodeShort, TypeTag};
@@ -25,58 +26,6 @@ fn object(len: usize) -> StepT {
     StepT {
         sequences: Some(vec![SequenceT { id: 3, tokens: Some(vec![7; len / 4]), blocks: None }]),
         ..StepT::default()
-    }
-}
-
-thread_local! {
-    static ENCODED: Cell<u32> = const { Cell::new(0) };
-}
-
-fn encodings_of(call: impl FnOnce()) -> u32 {
-    ENCODED.set(0);
-    call();
-    ENCODED.get()
-}
-
-/// A message of serde's that counts how often it is encoded.
-#[derive(Debug, PartialEq)]
-struct Counted(Vec<u8>);
-
-impl serde::Serialize for Counted {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ENCODED.set(ENCODED.get() + 1);
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Counted {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Vec::<u8>::deserialize(deserializer)?))
-    }
-}
-
-myelon::bincode_message!(Counted);
-
-/// The same by hand, and without knowing how long it is.
-#[derive(Debug, PartialEq)]
-struct Unmeasured(usize);
-
-impl Codec for Unmeasured {
-    const CODEC: &'static str = "unmeasured";
-    type Scratch = ();
-
-    fn type_tag() -> TypeTag {
-        TypeTag::new(Self::CODEC, "Unmeasured/1")
-    }
-
-    fn encode(&self, _scratch: &mut (), into: &mut [u8]) -> Result<usize, EncodeShort> {
-        ENCODED.set(ENCODED.get() + 1);
-        into.get_mut(..self.0).ok_or(EncodeShort::TooSmall)?.fill(7);
-        Ok(self.0)
-    }
-
-    fn decode(bytes: &[u8]) -> CodecResult<Self> {
-        Ok(Self(bytes.len()))
     }
 }
 
