@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::topology;
 
 /// The machine of a run. What the system does not tell is `None`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: Option<String>,
     pub(crate) kernel: Option<String>,
@@ -48,6 +48,27 @@ impl Machine {
             cgroup_memory_max_bytes: cgroup_memory_max_bytes(&own_groups),
         }
     }
+}
+
+impl Machine {
+    /// What it is, in a sentence without its end.
+    pub(crate) fn sentence(&self) -> String {
+        let unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+        let guest = if self.virtual_machine { ", virtual" } else { "" };
+        format!(
+            "{}{guest}, {} cpus, L2 {}, L3 {}, Linux {}",
+            unknown(&self.processor),
+            self.allowed_cpus.len(),
+            written_cache(self.l2_bytes),
+            written_cache(self.l3_bytes),
+            unknown(&self.kernel)
+        )
+    }
+}
+
+/// The size of a cache.
+pub(crate) fn written_cache(bytes: Option<usize>) -> String {
+    bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} KiB", bytes >> 10))
 }
 
 fn read_trimmed(path: &Path) -> Option<String> {

@@ -31,16 +31,21 @@ Commands:
   frames      short messages one way through small frames, and beside them through large ones
   step        a step to two workers and their answers, through a topology; and steps that never find their ring full
   all         everything above in one interleaved run
+  closing     ours in every form over the best peer in its best form, worst first: adds to the log, and says what is in it
+  page        writes what the log of `closing` says into BENCHMARKS.md, and its pictures beside the log; measures nothing
 
 Options:
       --repeats N     measurements of each case that have to count [default: 5]
       --cpus A,B      the cpus of the producer and the consumer [default: two that suit the label]
-      --label LABEL   smt, near, far or any: count only measurements with the cpus that far apart [default: near]
+      --label LABEL   smt, near, far or any: count only measurements with the cpus that far apart [default: near; of
+                      closing: any, which it keeps apart]
       --window MS     how long one measurement takes [default: 200]; on a busy machine, shorter ones are disturbed less often
       --only TEXTS    only cases whose name contains one of TEXTS (separated by commas), and what they stand beside
       --json FILE     also write everything to FILE
+      --log FILE      closing and page: the log [default: docs/benchmarks/closing.jsonl]
       --instructions  broadcast and all: also count the instructions of a publish, with valgrind's callgrind
-      --quick         a smoke run: one short measurement of each case, which always counts
+      --quick         a smoke run: one short measurement of each case, which always counts; closing: short measurements,
+                      which count as others do
   -h, --help          this text
   -V, --version       the version
 ";
@@ -60,10 +65,12 @@ pub(crate) enum Command {
     Frames,
     Step,
     All,
+    Closing,
+    Page,
 }
 
 /// Every command and how it is written on the command line.
-const COMMANDS: [(&str, Command); 12] = [
+const COMMANDS: [(&str, Command); 14] = [
     ("probe", Command::Probe),
     ("limits", Command::Limits),
     ("pingpong", Command::PingPong),
@@ -76,6 +83,8 @@ const COMMANDS: [(&str, Command); 12] = [
     ("frames", Command::Frames),
     ("step", Command::Step),
     ("all", Command::All),
+    ("closing", Command::Closing),
+    ("page", Command::Page),
 ];
 
 impl Command {
@@ -103,6 +112,8 @@ pub(crate) struct Options {
     /// Parts of names of cases, of which one is enough; empty: all cases.
     pub(crate) only: Vec<String>,
     pub(crate) json: Option<PathBuf>,
+    /// What `closing` adds to and `page` reads.
+    pub(crate) log: PathBuf,
     pub(crate) quick: bool,
     /// Whether instructions are counted, which takes valgrind.
     pub(crate) instructions: bool,
@@ -121,6 +132,9 @@ pub(crate) enum Invocation {
 /// Measurements of each case unless told otherwise: a median with something on both sides.
 const REPEATS_DEFAULT: usize = 5;
 
+/// The log unless told otherwise: where the page shows it.
+const LOG_DEFAULT: &str = "docs/benchmarks/closing.jsonl";
+
 /// Reads the command line, without the program's name.
 ///
 /// # Errors
@@ -128,7 +142,7 @@ const REPEATS_DEFAULT: usize = 5;
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut command = None;
-    let (mut repeats, mut cpus, mut label, mut json) = (None, None, Some(Label::Near), None);
+    let (mut repeats, mut cpus, mut label, mut json, mut log) = (None, None, None, None, None);
     let (mut window, mut only, mut quick, mut instructions) = (None, Vec::new(), false, false);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -136,10 +150,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
             Arg::Short('V') | Arg::Long("version") => return Ok(Invocation::Version),
             Arg::Long("repeats") => repeats = Some(parser.value()?.parse_with(parse_repeats)?),
             Arg::Long("cpus") => cpus = Some(parser.value()?.parse_with(parse_cpus)?),
-            Arg::Long("label") => label = parser.value()?.parse_with(parse_label)?,
+            Arg::Long("label") => label = Some(parser.value()?.parse_with(parse_label)?),
             Arg::Long("window") => window = Some(parser.value()?.parse_with(parse_window)?),
             Arg::Long("only") => only = parser.value()?.parse_with(parse_only)?,
             Arg::Long("json") => json = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("log") => log = Some(PathBuf::from(parser.value()?)),
             Arg::Long("quick") => quick = true,
             Arg::Long("instructions") => instructions = true,
             Arg::Value(name) if command.is_none() => match name.string()?.as_str() {
@@ -153,8 +168,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
         }
     }
     let command = command.ok_or("which command? Try --help")?;
-    let repeats = repeats.unwrap_or(if quick { 1 } else { REPEATS_DEFAULT });
-    Ok(Invocation::Run(Options { command, repeats, cpus, label, window, only, json, quick, instructions }))
+    let is_smoke = quick && command != Command::Closing;
+    let repeats = repeats.unwrap_or(if is_smoke { 1 } else { REPEATS_DEFAULT });
+    let label = label.unwrap_or(if command == Command::Closing { None } else { Some(Label::Near) });
+    let log = log.unwrap_or_else(|| PathBuf::from(LOG_DEFAULT));
+    Ok(Invocation::Run(Options { command, repeats, cpus, label, window, only, json, log, quick, instructions }))
 }
 
 fn parse_repeats(text: &str) -> Result<usize, String> {
@@ -209,6 +227,7 @@ mod tests {
             window: None,
             only: Vec::new(),
             json: None,
+            log: LOG_DEFAULT.into(),
             quick: false,
             instructions: false,
         };
@@ -225,12 +244,21 @@ mod tests {
             window: Some(Duration::from_millis(50)),
             only: vec!["48".into(), "records".into()],
             json: Some("x.json".into()),
+            log: "x.jsonl".into(),
             quick: true,
             instructions: true,
         };
-        let line = "probe --repeats 3 --cpus 2,0 --label=any --window 50 --only 48,records --json x.json \
+        let line = "probe --repeats 3 --cpus 2,0 --label=any --window 50 --only 48,records --json x.json --log x.jsonl \
                     --quick --instructions";
         assert_eq!(run(line).unwrap(), Invocation::Run(options));
+    }
+
+    #[test]
+    fn closing_takes_any_label_and_five_processes_also_when_it_is_quick() {
+        let Invocation::Run(options) = run("closing --quick").unwrap() else { panic!("it is a run") };
+        assert_eq!((options.label, options.repeats), (None, 5));
+        let Invocation::Run(options) = run("closing --label far").unwrap() else { panic!("it is a run") };
+        assert_eq!(options.label, Some(Label::Far));
     }
 
     #[test]

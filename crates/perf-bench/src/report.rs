@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 
 use serde::Serialize;
 
-use crate::machine::Machine;
+use crate::machine::{Machine, written_cache};
 use crate::probe::Label;
 use crate::schedule::{Aim, Counted, Discard, Judged, Plan, Record};
 use crate::stats::{Latencies, Percentiles, Summary, Unit, written_ratio};
@@ -284,8 +284,6 @@ impl Report {
     fn write_header(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let machine = &self.machine;
         let unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
-        let cache =
-            |bytes: Option<usize>| bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} KiB", bytes >> 10));
         let guest = if machine.virtual_machine { ", virtual" } else { "" };
         let cpus_max = machine.cgroup_cpus_max.map_or_else(|| "none".to_owned(), |cpus| format!("{cpus:.2} cpus"));
         let memory_max =
@@ -296,8 +294,8 @@ impl Report {
             formatter,
             "processor  {}{guest}; L2 {}, L3 {}",
             unknown(&machine.processor),
-            cache(machine.l2_bytes),
-            cache(machine.l3_bytes)
+            written_cache(machine.l2_bytes),
+            written_cache(machine.l3_bytes)
         )?;
         writeln!(formatter, "kernel     {}; governor {}", unknown(&machine.kernel), unknown(&machine.governor))?;
         writeln!(
@@ -343,7 +341,7 @@ mod tests {
 
     fn plan(repeats: usize) -> Plan {
         let timing = crate::side::Timing { window: Duration::from_millis(200), probe: Duration::from_millis(20) };
-        Plan { repeats, wanted: None, smoke: false, timing, cpus: [0, 1], other_cpus: Vec::new() }
+        Plan { repeats, attempts: 1, wanted: None, smoke: false, timing, cpus: [0, 1], other_cpus: Vec::new() }
     }
 
     /// A case of which these measurements counted.

@@ -125,6 +125,8 @@ pub(crate) enum Judged {
 pub(crate) struct Plan {
     /// How many measurements of each case have to count.
     pub(crate) repeats: usize,
+    /// How often each of them is tried.
+    pub(crate) attempts: usize,
     /// The label they need; `None` takes any, but compares only equal ones.
     pub(crate) wanted: Option<Label>,
     /// A smoke run: every measurement counts, because only that it runs is of interest.
@@ -203,22 +205,38 @@ pub(crate) struct Record {
 
 /// Tries for each repeat of a case. With the pauses between them they outlast a short stay of the cpus at the wrong
 /// place.
-const ATTEMPTS_PER_REPEAT: usize = 30;
+pub(crate) const ATTEMPTS_PER_REPEAT: usize = 30;
 
 /// The pause after a measurement that did not count. The host moves cpus every few seconds, so hurry gains nothing.
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// What is told of a run while it goes on.
+pub(crate) trait Watch {
+    /// How the run ends when what it was told cannot be kept.
+    type Error: From<RoleError>;
+
+    /// A repeat (from 0) of a case begins.
+    fn begins(&mut self, repeat: usize, case: &Case);
+
+    /// A measurement of a case has counted.
+    ///
+    /// # Errors
+    /// The run ends with this.
+    fn counts(&mut self, case: &Case, counted: &Counted) -> Result<(), Self::Error>;
+}
+
 /// Measures all `cases` as `plan` says: repeats outermost, and each repeat starts with another case, so that whatever
-/// changes with time changes for all of them. `announce` is told the repeat (from 0) and the case before each.
+/// changes with time changes for all of them. Each measurement is made by fresh processes.
 ///
 /// # Errors
-/// See [`RoleError`]. A case that this machine cannot measure is not an error but a remark in its record.
-pub(crate) fn measure_all(
+/// See [`RoleError`], and what `watch` returns. A case that this machine cannot measure is not an error but a remark in its
+/// record.
+pub(crate) fn measure_all<W: Watch>(
     cases: Vec<Case>,
     plan: &Plan,
     interrupt: &Interrupt,
-    mut announce: impl FnMut(usize, &Case),
-) -> Result<Vec<Record>, RoleError> {
+    watch: &mut W,
+) -> Result<Vec<Record>, W::Error> {
     let mut records: Vec<_> = cases
         .into_iter()
         .map(|case| Record { case, counted: Vec::new(), discarded: BTreeMap::new(), unavailable: None })
@@ -234,8 +252,11 @@ pub(crate) fn measure_all(
             if repeat >= records[index].case.repeats(plan.repeats) {
                 continue;
             }
-            announce(repeat, &records[index].case);
-            measure_once(&mut records[index], plan, interrupt)?;
+            let record = &mut records[index];
+            watch.begins(repeat, &record.case);
+            let counted_before = record.counted.len();
+            measure_once(record, plan, interrupt)?;
+            record.counted[counted_before..].iter().try_for_each(|counted| watch.counts(&record.case, counted))?;
         }
     }
     Ok(records)
@@ -254,7 +275,7 @@ fn measure_once(record: &mut Record, plan: &Plan, interrupt: &Interrupt) -> Resu
     let case = &record.case;
     let wanted = if plan.smoke || case.judged == Judged::Nobody { None } else { plan.wanted };
     let cpus = plan.cpus_of(case.parties);
-    for _ in 0..ATTEMPTS_PER_REPEAT {
+    for _ in 0..plan.attempts {
         if record.unavailable.is_some() {
             return Ok(());
         }
@@ -360,7 +381,7 @@ mod tests {
 
     fn plan(wanted: Option<Label>) -> Plan {
         let timing = Timing { window: Duration::from_millis(200), probe: Duration::from_millis(20) };
-        Plan { repeats: 1, wanted, smoke: false, timing, cpus: [0, 1], other_cpus: vec![4] }
+        Plan { repeats: 1, attempts: 1, wanted, smoke: false, timing, cpus: [0, 1], other_cpus: vec![4] }
     }
 
     fn sift_both(measured: Vec<Measured>, plan: &Plan) -> Result<Counted, Discard> {

@@ -36,6 +36,11 @@ const INSTRUCTION_STEPS: &[(f64, &str)] = &[(1.0, "instr")];
 const TIMES_STEPS: &[(f64, &str)] = &[(1.0, "times")];
 
 impl Unit {
+    /// Whether less is better.
+    pub(crate) fn is_lower_better(self) -> bool {
+        !matches!(self, Self::EventsPerSecond | Self::BytesPerSecond)
+    }
+
     /// `value` with three significant digits, in the largest step that keeps it at least one: `"747 M/s"`.
     pub(crate) fn written(self, value: f64) -> String {
         let steps = match self {
@@ -151,7 +156,7 @@ impl From<Latencies> for Vec<(u64, u64)> {
 }
 
 /// Points of a distribution of latencies, in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     pub(crate) samples: u64,
     pub(crate) p50_ns: u64,

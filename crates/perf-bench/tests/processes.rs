@@ -161,7 +161,9 @@ fn short_messages_go_through_frames_of_both_sizes() {
 #[test]
 fn a_step_comes_back_through_every_codec_and_what_that_costs_is_said() {
     let (report, stdout) = complete_run(&["typed", "--quick"]);
-    for form in ["bytes alone", "rkyv in place, trusted", "rkyv in place, validated", "bincode, owned"] {
+    for form in
+        ["bytes alone", "rkyv in place, trusted", "rkyv in place, validated", "bincode, owned", "postcard, owned"]
+    {
         let name = format!("step of 26 KiB round trip: {form}");
         assert!(report["rows"].as_array().unwrap().iter().any(|row| row["case"] == name.as_str()), "{name} is missing");
     }
@@ -185,6 +187,39 @@ fn a_step_reaches_all_workers_and_steps_at_a_pace_find_room() {
         let row = row.unwrap_or_else(|| panic!("{name} is missing"));
         assert!(row["measured"]["summary"]["median"].is_number(), "{row:#}");
     }
+}
+
+#[test]
+fn closing_runs_add_to_their_log_and_the_page_shows_what_is_in_it() {
+    let folder = std::env::temp_dir().join(format!("perf-bench-closing-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let log = folder.join("figures").join("closing.jsonl");
+    let only = "1 KiB: records,1 to 4: events,rkyv: typed,200 µs: adaptive";
+    let measured = |repeats: &str| {
+        let args = ["closing", "--quick", "--window", "5", "--repeats", repeats, "--only", only];
+        let output = Run::start(&[&args[..], &["--log", log.to_str().unwrap()]].concat()).finish();
+        assert!(output.status.success(), "{output:?}");
+        let text = fs::read_to_string(&log).unwrap();
+        (text.lines().count(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // A line for each run, and one for each measurement that counted: on a busy machine that may be none.
+    let (first, _) = measured("1");
+    let (second, _) = measured("2");
+    assert!(first >= 1 && second > first, "{first}, {second}");
+
+    // The page of the project has the places for the figures.
+    fs::write(folder.join("BENCHMARKS.md"), include_str!("../../../BENCHMARKS.md")).unwrap();
+    let page = || perf_bench(&["page", "--log", "figures/closing.jsonl"]).current_dir(&folder).output().unwrap();
+    let output = page();
+    assert!(output.status.success(), "{output:?}");
+    let text = fs::read_to_string(folder.join("BENCHMARKS.md")).unwrap();
+    for label in ["near", "far"] {
+        let has_figures = text.contains(&format!("Ours over the best peer, {label}"));
+        assert!(has_figures || text.contains(&format!("Nothing was measured {label} yet")), "{text}");
+    }
+    fs::write(folder.join("BENCHMARKS.md"), "nothing").unwrap();
+    assert_eq!(page().status.code(), Some(2));
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

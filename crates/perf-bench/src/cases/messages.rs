@@ -7,7 +7,7 @@
 use super::limits;
 use crate::messages::{Carried, Figure, Messages};
 use crate::schedule::{Aim, Case, Judged};
-use crate::workload::Workload;
+use crate::workload::{Workload, waiting::Waiting};
 
 /// From a cache line to what a large batch of requests comes to.
 const MESSAGE_BYTES: [usize; 7] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 2 << 20];
@@ -16,7 +16,7 @@ const MESSAGE_BYTES: [usize; 7] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256
 /// ring of words has nothing to say about messages.
 pub(crate) fn cases() -> Vec<Case> {
     let cache_line = limits::cache_line_case();
-    let case = |carried, figure, message_bytes| case(Messages { carried, figure, message_bytes });
+    let case = |carried, figure, message_bytes| case(Messages::new(carried, figure, message_bytes, Waiting::Spin));
     let mut cases = vec![cache_line.clone()];
     for figure in [Figure::RoundTrip, Figure::OneWay] {
         for message_bytes in MESSAGE_BYTES {
@@ -34,16 +34,21 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// The round trip of 1 KiB through records, which larger things are read beside.
 pub(crate) fn record_round_trip_case() -> Case {
-    let messages = Messages { carried: Carried::Records, figure: Figure::RoundTrip, message_bytes: 1 << 10 };
+    let messages = Messages::new(Carried::Records, Figure::RoundTrip, 1 << 10, Waiting::Spin);
     case(messages).beside(&limits::cache_line_case())
 }
 
 fn case(messages: Messages) -> Case {
-    let (wait, has_threads) = messages.manners();
     let name = format!("{}: {}", messages.discipline(), messages.carrier_name());
-    let judged = if has_threads { Judged::Threads } else { Judged::Everybody };
     let aim = aim(&messages);
-    Case { judged, aim, ..Case::new(name, wait, Workload::Messages(messages)) }
+    Case { aim, ..named(name, messages) }
+}
+
+/// A case of this name.
+pub(super) fn named(name: String, messages: Messages) -> Case {
+    let (wait, has_threads) = messages.manners();
+    let judged = if has_threads { Judged::Threads } else { Judged::Everybody };
+    Case { judged, ..Case::new(name, wait, Workload::Messages(messages)) }
 }
 
 /// What our own rings ought to reach: what throw-away programs with nothing else in them came to, and a little more

@@ -3,6 +3,7 @@
 //! **Lives here:** [`all`], and one list for each command. **Builds on:** `workload` and every subject in it. **May
 //! touch it:** `main`; nothing that is measured knows of it.
 
+pub(crate) mod closing;
 pub(crate) mod frames;
 pub(crate) mod limits;
 pub(crate) mod messages;
@@ -55,6 +56,7 @@ mod tests {
             frames::cases(),
             typed::cases(),
             step::cases(),
+            closing::entries().into_iter().map(|entry| entry.case).collect(),
             all(cpu, true, true),
         ] {
             for case in &cases {

@@ -4,7 +4,7 @@
 
 use super::limits;
 use super::ring::SLOTS_MANY;
-use crate::ring::event_ring::Whose;
+use crate::ring::event_ring::{Ring, Whose};
 use crate::ring::ping_pong::PingPong;
 use crate::ring::slots_that_suit;
 use crate::ring::throughput::Throughput;
@@ -18,14 +18,14 @@ pub(crate) fn join(cases: &mut Vec<Case>) {
     let round_trip = |payload_bytes| {
         let slots = if payload_bytes <= 64 { SLOTS_MANY } else { slots_that_suit(Whose::Alpha, payload_bytes) };
         let name = format!("alpha: round trip, {payload_bytes} B, {slots} slots");
-        let workload = Workload::PingPong(PingPong { whose: Whose::Alpha, payload_bytes, slots });
+        let workload = Workload::PingPong(PingPong { ring: Ring::new(Whose::Alpha, payload_bytes, slots) });
         Case::new(name, "spin", workload).beside(&cache_line)
     };
     let one_way = |(payload_bytes, batch)| {
         let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
         let name = format!("alpha: one way, {payload_bytes} B, {how}");
         let slots = slots_that_suit(Whose::Alpha, payload_bytes);
-        let workload = Workload::Throughput(Throughput { whose: Whose::Alpha, payload_bytes, batch, slots });
+        let workload = Workload::Throughput(Throughput { ring: Ring::new(Whose::Alpha, payload_bytes, slots), batch });
         Case::new(name, "spin", workload).beside(&word_ring)
     };
     let round_trips = [64, 1024].map(round_trip);

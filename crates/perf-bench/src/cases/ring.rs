@@ -10,7 +10,7 @@ use disruptor_mp::WaitStrategy;
 use super::limits;
 use crate::ring::broadcast::{Bursts, Figure, Spread};
 use crate::ring::creation::Creation;
-use crate::ring::event_ring::Whose;
+use crate::ring::event_ring::{Ring, Whose};
 use crate::ring::ping_pong::PingPong;
 use crate::ring::slots_that_suit;
 use crate::ring::throughput::Throughput;
@@ -31,8 +31,12 @@ pub(crate) fn ping_pong_cases() -> Vec<Case> {
     let large = [1024, 4096, 16384].into_iter().map(|bytes| (bytes, slots_that_suit(Whose::Ours, bytes)));
     let case = |(payload_bytes, slots)| {
         let name = format!("round trip, {payload_bytes} B, {slots} slots");
-        let case = Case::new(name, "spin", Workload::PingPong(PingPong { whose: Whose::Ours, payload_bytes, slots }))
-            .beside(&reference);
+        let case = Case::new(
+            name,
+            "spin",
+            Workload::PingPong(PingPong { ring: Ring::new(Whose::Ours, payload_bytes, slots) }),
+        )
+        .beside(&reference);
         // Where event and stamp share one cache line, a throw-away program with nothing else in it came so far.
         match (payload_bytes, slots) {
             (8 | 48, SLOTS_FEW) => case.aiming(Aim::RatioAtMost(1.15)),
@@ -51,7 +55,7 @@ pub(crate) fn throughput_cases() -> Vec<Case> {
         let slots = slots_that_suit(whose, payload_bytes);
         let form = if whose == Whose::Dense { "dense, " } else { "" };
         let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
-        let workload = Workload::Throughput(Throughput { whose, payload_bytes, batch, slots });
+        let workload = Workload::Throughput(Throughput { ring: Ring::new(whose, payload_bytes, slots), batch });
         let case = Case::new(format!("one way, {form}{payload_bytes} B, {how}"), "spin", workload).beside(&reference);
         // What a throw-away program with stamps and nothing else reached.
         match (payload_bytes, batch) {
@@ -128,6 +132,17 @@ const NAP_LONG: Duration = Duration::from_millis(5);
 const WINDOWS: (u32, u32) = (50, 5);
 const WINDOWS_QUICK: (u32, u32) = (3, 3);
 
+/// An event every so often, to a consumer that waits like this.
+pub(super) fn ticking_case(
+    name: String,
+    (wait, wait_name): (WaitStrategy, &'static str),
+    gap: Duration,
+    jitter: f64,
+    windows: u32,
+) -> Case {
+    Case::new(name, wait_name, Workload::Ticking(Ticking { wait, gap, jitter, windows }))
+}
+
 /// The price of not spinning, beside that of a bare futex.
 pub(crate) fn wakeup_cases(quick: bool) -> Vec<Case> {
     let (windows_idle, windows_ticking) = if quick { WINDOWS_QUICK } else { WINDOWS };
@@ -139,9 +154,9 @@ pub(crate) fn wakeup_cases(quick: bool) -> Vec<Case> {
     let ticking = ticking.flat_map(|(gap_us, jitter)| {
         let of = |wait, name| {
             let gap = Duration::from_micros(gap_us);
-            let workload = Workload::Ticking(Ticking { wait, gap, jitter, windows: windows_ticking });
-            let jitter = if jitter > 0.0 { format!(" ± {:.0} %", jitter * 100.0) } else { String::new() };
-            Case::new(format!("an event every {}{jitter}, {name}", written(gap)), name, workload)
+            let varied = if jitter > 0.0 { format!(" ± {:.0} %", jitter * 100.0) } else { String::new() };
+            let case_name = format!("an event every {}{varied}, {name}", written(gap));
+            ticking_case(case_name, (wait, name), gap, jitter, windows_ticking)
         };
         let spin = of(WaitStrategy::BusySpin, "spin");
         let adaptive = of(WaitStrategy::Adaptive, "adaptive").beside(&spin).aiming(tick_aim(gap_us));

@@ -1,7 +1,7 @@
 //! What carries messages from one process to another, as the measurements see it.
 //!
 //! **Lives here:** [`Carrier`] with its two ends, [`Sender`] and [`Receiver`], and [`Link`], what an end is made from.
-//! **Builds on:** `side`, `workload::payload`. **May touch it:** a carrier implements the three traits, `exchange` calls
+//! **Builds on:** `side`. **May touch it:** a carrier implements the three traits, `exchange` calls
 //! them.
 
 #[cfg(feature = "peers")]
@@ -11,7 +11,7 @@ use crate::limits::RING_BYTES;
 #[cfg(feature = "peers")]
 use crate::raw::Word;
 use crate::side::{Side, Stop};
-use crate::workload::payload::Payload;
+use crate::workload::waiting::Waiting;
 
 /// Something that carries messages of any length, in order and without loss, from one process to one other. One that may
 /// lose messages is given what it needs not to, and says so in its name.
@@ -21,8 +21,8 @@ use crate::workload::payload::Payload;
 pub(crate) trait Carrier {
     /// What the report calls it, with the version of what is not ours.
     const NAME: &'static str;
-    /// How its ends wait, in a word.
-    const WAIT: &'static str = "spin";
+    /// How its ends wait, in a word, where that cannot be chosen.
+    const WAIT: Option<&'static str> = None;
     /// Whether an end has threads of its own, which then share its process's one cpu.
     const HAS_THREADS: bool = false;
 
@@ -40,7 +40,7 @@ pub(crate) trait Carrier {
     /// [`Stop::Unavailable`] when this machine cannot have it: the case is then skipped with that reason.
     fn create<'s>(link: &Link<'s>) -> Result<Self::Sender<'s>, Stop>;
 
-    /// Step two, in the receiving process.
+    /// Step two, in the receiving process, for each receiver.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -57,30 +57,51 @@ pub(crate) trait Sender {
         Ok(())
     }
 
-    /// Sends one message, whose every byte it has the payload write: in place where there is a place, otherwise into a
-    /// buffer of its own. Waits while there is no room.
+    /// Sends one message from a private buffer: copies it once where the carrier allows that. Waits while there is no
+    /// room.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn send(&mut self, payload: Payload) -> Result<(), Stop>;
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop>;
 
     /// Sends several messages that are there together; who can announce them together does.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn send_all(&mut self, mut payloads: impl Iterator<Item = Payload>) -> Result<(), Stop> {
-        payloads.try_for_each(|payload| self.send(payload))
+    fn send_all<'m>(&mut self, mut messages: impl Iterator<Item = &'m [u8]>) -> Result<(), Stop> {
+        messages.try_for_each(|message| self.send(message))
+    }
+
+    /// Sends a message that `write` makes: where it is sent from, if there is such a place before there is a message, and
+    /// otherwise in `buffer`, which is as long as the message.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    #[cfg(feature = "peers")]
+    fn send_made(&mut self, buffer: &mut [u8], write: impl FnOnce(&mut [u8])) -> Result<(), Stop> {
+        write(buffer);
+        self.send(buffer)
     }
 }
 
 /// The end that messages come out of.
 pub(crate) trait Receiver {
-    /// Waits until there is a message and shows it to `read`, which looks at every byte; where several are there, it may
-    /// show all of them. After this they are the receiver's no more.
+    /// Shows what is there to `read`, which looks at every byte: a message at least, all that are there where they can be
+    /// had together, nothing if there is none. After this they are the receiver's no more. Returns whether there was any.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn receive(&mut self, read: impl FnMut(&[u8])) -> Result<(), Stop>;
+    fn poll(&mut self, read: impl FnMut(&[u8])) -> Result<bool, Stop>;
+
+    /// As [`poll`](Self::poll), and waits for a message while there is none.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    #[inline]
+    fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
+        while !self.poll(&mut read)? {}
+        Ok(())
+    }
 }
 
 /// What the two ends of one direction are made from.
@@ -89,10 +110,25 @@ pub(crate) struct Link<'s> {
     /// Which of the measurement's directions.
     index: usize,
     message_bytes: usize,
+    waiting: Waiting,
+    /// How many receivers there are.
+    receivers: usize,
+    /// Which of them attaches.
+    receiver: usize,
 }
 
-/// Shared words of one direction: one, on a pair of cache lines of its own.
-const WORDS_BYTES: usize = 128;
+/// The most receivers that a link has.
+pub(crate) const RECEIVERS_MAX: usize = 4;
+
+/// The shared word of a receiver, on a pair of cache lines of its own.
+const WORD_BYTES: usize = 128;
+/// Those of one direction.
+const WORDS_BYTES: usize = RECEIVERS_MAX * WORD_BYTES;
+
+/// What a receiver calls itself where its sender knows it by name.
+pub(crate) fn consumer_id(receiver: usize) -> String {
+    format!("c{receiver}")
+}
 
 /// The most messages that a link is asked to hold, and the fewest: a sender that writes one while the receiver reads
 /// another one still has a choice of two.
@@ -102,9 +138,25 @@ impl<'s> Link<'s> {
     /// How many shared bytes the links of a measurement need, of which there are at most two.
     pub(crate) const SHARED_BYTES: usize = 2 * WORDS_BYTES;
 
-    /// Direction `index` of the measurement that `side` is a part of.
-    pub(crate) fn new(side: &'s Side, index: usize, message_bytes: usize) -> Self {
-        Self { side, index, message_bytes }
+    /// Direction `index` of the measurement that `side` is a part of, to one receiver.
+    pub(crate) fn new(side: &'s Side, index: usize, message_bytes: usize, waiting: Waiting) -> Self {
+        Self { side, index, message_bytes, waiting, receivers: 1, receiver: 0 }
+    }
+
+    /// The same to so many receivers.
+    pub(crate) fn to(self, receivers: usize) -> Self {
+        assert!((1..=RECEIVERS_MAX).contains(&receivers), "there are no words for {receivers} receivers");
+        Self { receivers, ..self }
+    }
+
+    /// The links of its receivers.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Link<'s>> {
+        (0..self.receivers).map(|receiver| Self { receiver, ..*self })
+    }
+
+    /// How the ends wait.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting
     }
 
     /// A name that no other link has. What has this in its name and lies where shared memory does is removed after the
@@ -118,6 +170,11 @@ impl<'s> Link<'s> {
         self.message_bytes
     }
 
+    /// Which of the receivers attaches.
+    pub(crate) fn receiver(&self) -> usize {
+        self.receiver
+    }
+
     /// How many messages it should hold, a power of two: those of the [footprint](RING_BYTES) that suits most machines.
     pub(crate) fn depth(&self) -> usize {
         let (fewest, most) = DEPTH;
@@ -127,9 +184,14 @@ impl<'s> Link<'s> {
 
 #[cfg(feature = "peers")]
 impl<'s> Link<'s> {
-    /// A word that both ends see, zero at the start, for a carrier that needs a count beside it.
+    /// How many receivers there are.
+    pub(crate) fn receivers(&self) -> usize {
+        self.receivers
+    }
+
+    /// A word that the sender and this receiver see, zero at the start, for a carrier that needs a count beside it.
     pub(crate) fn word(&self) -> &'s Word {
-        self.side.word(self.index * WORDS_BYTES)
+        self.side.word(self.index * WORDS_BYTES + self.receiver * WORD_BYTES)
     }
 
     /// An empty directory for the files of whoever wants one, there after this call; removed as those with our

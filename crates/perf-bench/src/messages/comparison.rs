@@ -57,10 +57,11 @@ fn sentence(messages: &Messages, label: Label, mut entrants: Vec<Entrant>) -> St
 mod tests {
     use super::*;
     use crate::messages::Carried;
+    use crate::workload::waiting::Waiting;
 
     fn sentence_of(figure: Figure, medians: [f64; 3], unit: Unit) -> String {
         let entrants = ["a", "b", "c"].into_iter().zip(medians).map(|(name, median)| Entrant { name, median, unit });
-        let messages = Messages { carried: Carried::UnixStreams, figure, message_bytes: 1024 };
+        let messages = Messages::new(Carried::UnixStreams, figure, 1024, Waiting::Spin);
         sentence(&messages, Label::Near, entrants.collect())
     }
 

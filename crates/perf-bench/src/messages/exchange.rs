@@ -6,19 +6,17 @@
 
 use std::time::{Duration, Instant};
 
+use super::Messages;
 use super::carrier::{Carrier, Link, Receiver, Sender};
 use crate::side::{Measurement, Side, Stop};
-use crate::stats::{Unit, sum_below};
-use crate::workload::payload::{self, Payload};
+use crate::stats::Unit;
+use crate::workload::payload::{self, STOP, Source};
 use crate::workload::round_trips::{self, Asking, Questioner};
 
 /// The direction from role 0 to role 1.
 const THERE: usize = 0;
 /// The direction of the answers.
 const BACK: usize = 1;
-
-/// The message that ends a conversation.
-const STOP: u64 = u64::MAX;
 
 /// How long what is not measured may take. A slow carrier has shown all its pages by then, or does not hurry anyway.
 const WARM_UP_MAX: Duration = Duration::from_millis(300);
@@ -27,21 +25,20 @@ const WARM_UP_MAX: Duration = Duration::from_millis(300);
 struct Ends<S, R> {
     there: S,
     back: R,
-    message_bytes: usize,
+    source: Source,
 }
 
 impl<S: Sender, R: Receiver> Asking for Ends<S, R> {
     fn ask(&mut self, number: u64) -> Result<(), Stop> {
-        let question = Payload::new(number, self.message_bytes);
-        self.there.send(question)?;
+        self.there.send(self.source.bytes(number))?;
         let mut found = None;
         self.back.receive(|answer| found = Some(payload::sum(answer)))?;
-        round_trips::check(number, found.ok_or_else(received_nothing)?, question.sum())
+        round_trips::check(number, found.ok_or_else(received_nothing)?, self.source.sum(number))
     }
 
     /// The other side leaves [`answer_until_stop`].
     fn stop(&mut self) -> Result<(), Stop> {
-        self.there.send(Payload::new(STOP, self.message_bytes))
+        self.there.send(self.source.stop_bytes(0))
     }
 }
 
@@ -53,49 +50,50 @@ fn received_nothing() -> Stop {
 ///
 /// # Errors
 /// See [`Stop`].
-pub(crate) fn ask<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Option<Measurement>, Stop> {
-    let link = Link::new(side, THERE, message_bytes);
+pub(crate) fn ask<C: Carrier>(side: &Side, of: &Messages) -> Result<Option<Measurement>, Stop> {
+    let link = of.link(side, THERE);
     let mut there = C::create(&link)?;
     side.rendezvous()?;
-    let back = C::attach(&Link::new(side, BACK, message_bytes))?;
+    let back = C::attach(&of.link(side, BACK))?;
     side.rendezvous()?;
     there.join()?;
     side.rendezvous()?;
-    let mut questioner = Questioner::new(Ends { there, back, message_bytes });
+    let mut questioner = Questioner::new(Ends { there, back, source: Source::new(of.message_bytes) });
     warm_up::<C>(&link, |_| questioner.ask())?;
     questioner.stop()?;
-    side.measured(|| questioner.measure(side.window(), group(message_bytes)))
+    side.measured(|| questioner.measure(side.window(), group(of.message_bytes)))
 }
 
 /// Role 1 of a round trip.
 ///
 /// # Errors
 /// See [`Stop`].
-pub(crate) fn answer<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Option<Measurement>, Stop> {
-    let mut back = C::create(&Link::new(side, BACK, message_bytes))?;
+pub(crate) fn answer<C: Carrier>(side: &Side, of: &Messages) -> Result<Option<Measurement>, Stop> {
+    let mut back = C::create(&of.link(side, BACK))?;
     side.rendezvous()?;
-    let mut there = C::attach(&Link::new(side, THERE, message_bytes))?;
+    let mut there = C::attach(&of.link(side, THERE))?;
     side.rendezvous()?;
     back.join()?;
     side.rendezvous()?;
-    answer_until_stop(&mut there, &mut back, message_bytes)?;
+    let source = Source::new(of.message_bytes);
+    answer_until_stop(&mut there, &mut back, &source)?;
     side.measured(|| {
-        answer_until_stop(&mut there, &mut back, message_bytes)?;
+        answer_until_stop(&mut there, &mut back, &source)?;
         Ok(None)
     })
 }
 
 /// Answers every question with a message that depends on every byte of it.
-fn answer_until_stop(there: &mut impl Receiver, back: &mut impl Sender, message_bytes: usize) -> Result<(), Stop> {
-    let words = payload::words(message_bytes);
+fn answer_until_stop(there: &mut impl Receiver, back: &mut impl Sender, source: &Source) -> Result<(), Stop> {
     loop {
         let mut question = None;
         there.receive(|bytes| question = Some(payload::read(bytes)))?;
         let question = question.ok_or_else(received_nothing)?;
-        if question.number == STOP {
+        if question.first == STOP {
             return Ok(());
         }
-        back.send(Payload::new(question.sum / words, message_bytes))?;
+        let answer = source.answer(question).ok_or_else(|| Stop::Failed(format!("no question is {question:?}")))?;
+        back.send(source.bytes(answer))?;
     }
 }
 
@@ -125,64 +123,106 @@ fn messages_per_look(message_bytes: usize) -> u64 {
 ///
 /// # Errors
 /// See [`Stop`].
-pub(crate) fn pour<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Option<Measurement>, Stop> {
-    let link = Link::new(side, THERE, message_bytes);
+pub(crate) fn pour<C: Carrier>(side: &Side, of: &Messages) -> Result<Option<Measurement>, Stop> {
+    let link = of.link(side, THERE);
     let mut sender = C::create(&link)?;
     side.rendezvous()?;
     side.rendezvous()?;
     sender.join()?;
     side.rendezvous()?;
-    warm_up::<C>(&link, |number| sender.send(Payload::new(number, message_bytes)))?;
-    sender.send(Payload::new(STOP, message_bytes))?;
+    let mut source = Source::new(of.message_bytes);
+    let mut sent = 0;
+    warm_up::<C>(&link, |number| {
+        sent = number + 1;
+        sender.send(source.bytes(number))
+    })?;
+    sender.send(source.stop_bytes(sent))?;
     side.measured(|| {
         let begin = Instant::now();
         let mut number = 0;
         while begin.elapsed() < side.window() {
-            let end = number + messages_per_look(message_bytes);
-            sender.send_all((number..end).map(|number| Payload::new(number, message_bytes)))?;
+            let end = number + messages_per_look(of.message_bytes);
+            sender.send_all((number..end).map(|number| source.bytes(number)))?;
             number = end;
         }
-        sender.send(Payload::new(STOP, message_bytes))?;
+        sender.send(source.stop_bytes(number))?;
         Ok(None)
     })
 }
 
-/// Role 1 of a one-way measurement: the rate from the arrival of the first message to that of the end.
+/// Role 1 of a one-way measurement: the rate from the arrival of the first message to that of the end at the last
+/// receiver. Several receivers take turns.
 ///
 /// # Errors
 /// See [`Stop`].
-pub(crate) fn drain<C: Carrier>(side: &Side, message_bytes: usize) -> Result<Option<Measurement>, Stop> {
+pub(crate) fn drain<C: Carrier>(side: &Side, of: &Messages) -> Result<Option<Measurement>, Stop> {
     side.rendezvous()?;
-    let mut receiver = C::attach(&Link::new(side, THERE, message_bytes))?;
+    let receivers = of.link(side, THERE).each().map(|link| C::attach(&link)).collect::<Result<Vec<_>, Stop>>();
+    let mut receivers = receivers?;
     side.rendezvous()?;
     side.rendezvous()?;
-    drain_until_stop(&mut receiver, message_bytes)?;
+    let source = Source::new(of.message_bytes);
+    drain_until_stop(&mut receivers, &source)?;
     side.measured(|| {
-        let (count, elapsed) = drain_until_stop(&mut receiver, message_bytes)?;
+        let (count, elapsed) = drain_until_stop(&mut receivers, &source)?;
         Ok(Some(Measurement::of(count as f64 / elapsed.as_secs_f64(), Unit::EventsPerSecond)))
     })
 }
 
+/// What a receiver has seen.
+#[derive(Default)]
+struct Tally {
+    count: u64,
+    total: u64,
+    /// How many messages its sender says there were; `None` before the end.
+    sent: Option<u64>,
+}
+
+impl Tally {
+    #[inline(always)]
+    fn take(&mut self, bytes: &[u8]) {
+        let message = payload::read(bytes);
+        if message.first == STOP {
+            self.sent = Some(payload::count_before(bytes));
+        } else {
+            self.count += 1;
+            self.total = self.total.wrapping_add(message.sum);
+        }
+    }
+
+    /// Whether every message came, and as it was sent.
+    fn check(&self, source: &Source) -> Result<(), Stop> {
+        let expected = source.total(0, self.count);
+        if self.sent == Some(self.count) && self.total == expected {
+            return Ok(());
+        }
+        let (count, total, sent) = (self.count, self.total, self.sent);
+        Err(Stop::Failed(format!("{count} of {sent:?} messages came to {total} and not to {expected}")))
+    }
+}
+
 /// Reads every message up to the end and checks them together. Returns how many there were, and how long that took.
-fn drain_until_stop(receiver: &mut impl Receiver, message_bytes: usize) -> Result<(u64, Duration), Stop> {
-    let (mut count, mut total, mut stopped) = (0_u64, 0_u64, false);
+fn drain_until_stop(receivers: &mut [impl Receiver], source: &Source) -> Result<(u64, Duration), Stop> {
     let mut begin = None;
-    while !stopped {
-        receiver.receive(|bytes| {
-            begin.get_or_insert_with(Instant::now);
-            let message = payload::read(bytes);
-            if message.number == STOP {
-                stopped = true;
-            } else {
-                count += 1;
-                total = total.wrapping_add(message.sum);
-            }
-        })?;
+    let mut tallies: Vec<_> = receivers.iter().map(|_| Tally::default()).collect();
+    if let ([receiver], [tally]) = (&mut *receivers, &mut tallies[..]) {
+        // Alone, it may wait.
+        while tally.sent.is_none() {
+            receiver.receive(|bytes| {
+                begin.get_or_insert_with(Instant::now);
+                tally.take(bytes);
+            })?;
+        }
+    }
+    while tallies.iter().any(|tally| tally.sent.is_none()) {
+        for (receiver, tally) in receivers.iter_mut().zip(&mut tallies).filter(|(_, tally)| tally.sent.is_none()) {
+            receiver.poll(|bytes| {
+                begin.get_or_insert_with(Instant::now);
+                tally.take(bytes);
+            })?;
+        }
     }
     let elapsed = begin.map_or_else(Default::default, |begin: Instant| begin.elapsed());
-    let expected = sum_below(count).wrapping_mul(payload::words(message_bytes));
-    if total != expected {
-        return Err(Stop::Failed(format!("{count} messages came to {total} and not to {expected}")));
-    }
-    Ok((count, elapsed))
+    tallies.iter().try_for_each(|tally| tally.check(source))?;
+    Ok((tallies[0].count, elapsed))
 }

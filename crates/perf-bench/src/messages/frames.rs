@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::carrier::Link;
-use super::exchange;
 use super::transport::InFewFrames;
+use super::{Carried, Figure, Messages, exchange};
 use crate::side::{Measurement, Side, Stop};
 use crate::subject::Subject;
+use crate::workload::waiting::Waiting;
 
 /// Short messages one way, each in a frame of its own, through equally many frames of one of two sizes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub(crate) const LARGE_BYTES: usize = 64 << 10;
 /// Bytes of a message.
 pub(crate) const MESSAGE_BYTES: usize = 64;
 
+/// What goes through the frames of either size.
+const MESSAGES: Messages = Messages::new(Carried::TransportFrames, Figure::OneWay, MESSAGE_BYTES, Waiting::Spin);
+
 impl Subject for ShortInFrames {
     fn shared_bytes(&self) -> usize {
         Link::SHARED_BYTES
@@ -40,15 +44,15 @@ impl Subject for ShortInFrames {
 
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         match self.size {
-            FrameSize::Small => exchange::pour::<InFewFrames<SMALL_BYTES>>(side, MESSAGE_BYTES),
-            FrameSize::Large => exchange::pour::<InFewFrames<LARGE_BYTES>>(side, MESSAGE_BYTES),
+            FrameSize::Small => exchange::pour::<InFewFrames<SMALL_BYTES>>(side, &MESSAGES),
+            FrameSize::Large => exchange::pour::<InFewFrames<LARGE_BYTES>>(side, &MESSAGES),
         }
     }
 
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         match self.size {
-            FrameSize::Small => exchange::drain::<InFewFrames<SMALL_BYTES>>(side, MESSAGE_BYTES),
-            FrameSize::Large => exchange::drain::<InFewFrames<LARGE_BYTES>>(side, MESSAGE_BYTES),
+            FrameSize::Small => exchange::drain::<InFewFrames<SMALL_BYTES>>(side, &MESSAGES),
+            FrameSize::Large => exchange::drain::<InFewFrames<LARGE_BYTES>>(side, &MESSAGES),
         }
     }
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits;
 use crate::side::{Measurement, Side, Stop};
 use crate::subject::Subject;
+use crate::workload::waiting::Waiting;
 
 use carrier::{Carrier, Link};
 use transport::OverFrames;
@@ -38,13 +39,19 @@ pub(crate) enum Carried {
     #[cfg(feature = "peers")]
     AlphaFramed,
     #[cfg(feature = "peers")]
+    AlphaLargeFrames,
+    #[cfg(feature = "peers")]
     Crossbar,
+    #[cfg(feature = "peers")]
+    CrossbarPinned,
     #[cfg(feature = "peers")]
     Iceoryx2,
     #[cfg(feature = "peers")]
     ZeroMq,
     #[cfg(feature = "aeron")]
     AeronIpc,
+    #[cfg(feature = "aeron")]
+    AeronYielding,
 }
 
 impl Carried {
@@ -59,18 +66,42 @@ impl Carried {
         #[cfg(feature = "peers")]
         Self::AlphaFramed,
         #[cfg(feature = "peers")]
+        Self::AlphaLargeFrames,
+        #[cfg(feature = "peers")]
         Self::Crossbar,
+        #[cfg(feature = "peers")]
+        Self::CrossbarPinned,
         #[cfg(feature = "peers")]
         Self::Iceoryx2,
         #[cfg(feature = "peers")]
         Self::ZeroMq,
         #[cfg(feature = "aeron")]
         Self::AeronIpc,
+        #[cfg(feature = "aeron")]
+        Self::AeronYielding,
     ];
 
-    /// Whether there is something of its own to measure: a batch of one question is a question.
+    /// Whether there is something of its own to measure: a batch of one question is a question, and a block that is
+    /// written again and again holds one message.
     pub(crate) fn has(self, figure: Figure) -> bool {
-        figure != Figure::RoundTrip || !matches!(self, Self::RecordBatches | Self::TransportBatches)
+        match self {
+            Self::RecordBatches | Self::TransportBatches => figure == Figure::OneWay,
+            #[cfg(feature = "peers")]
+            Self::CrossbarPinned => figure == Figure::RoundTrip,
+            _ => true,
+        }
+    }
+
+    /// Whether it is ours.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::Records
+                | Self::RecordBatches
+                | Self::TransportRecords
+                | Self::TransportBatches
+                | Self::TransportFrames
+        )
     }
 }
 
@@ -80,6 +111,10 @@ macro_rules! with_frames {
         match $bytes {
             64 => {
                 type $carrier = $framed<64>;
+                $result
+            }
+            256 => {
+                type $carrier = $framed<256>;
                 $result
             }
             1024 => {
@@ -131,8 +166,18 @@ macro_rules! with_carrier {
             #[cfg(feature = "peers")]
             Carried::AlphaFramed => with_frames!($bytes, $carrier = AlphaFramed => $result),
             #[cfg(feature = "peers")]
+            Carried::AlphaLargeFrames => {
+                type $carrier = crate::peers::alpha_framed::AlphaLargeFrames;
+                $result
+            }
+            #[cfg(feature = "peers")]
             Carried::Crossbar => {
                 type $carrier = crate::peers::crossbar::Credited;
+                $result
+            }
+            #[cfg(feature = "peers")]
+            Carried::CrossbarPinned => {
+                type $carrier = crate::peers::crossbar::Pinned;
                 $result
             }
             #[cfg(feature = "peers")]
@@ -147,7 +192,12 @@ macro_rules! with_carrier {
             }
             #[cfg(feature = "aeron")]
             Carried::AeronIpc => {
-                type $carrier = crate::peers::aeron::Ipc;
+                type $carrier = crate::peers::aeron::Spinning;
+                $result
+            }
+            #[cfg(feature = "aeron")]
+            Carried::AeronYielding => {
+                type $carrier = crate::peers::aeron::Yielding;
                 $result
             }
         }
@@ -174,15 +224,25 @@ impl Figure {
     }
 }
 
-/// One carrier, one size, one figure. Every byte of every message is written by its sender and read by its receiver.
+/// One carrier, one size, one figure. Every byte of every message is copied by its sender and read by its receiver.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Messages {
     pub(crate) carried: Carried,
     pub(crate) figure: Figure,
     pub(crate) message_bytes: usize,
+    /// How our ends wait; those of others wait as their carrier says.
+    pub(crate) waiting: Waiting,
+    /// How many receive each message that goes one way. All are in one process, which looks at one after the other:
+    /// processes that spin need a cpu each, and a measurement has two.
+    pub(crate) receivers: usize,
 }
 
 impl Messages {
+    /// To one receiver.
+    pub(crate) const fn new(carried: Carried, figure: Figure, message_bytes: usize, waiting: Waiting) -> Self {
+        Self { carried, figure, message_bytes, waiting, receivers: 1 }
+    }
+
     /// How the report calls the carrier.
     pub(crate) fn carrier_name(&self) -> &'static str {
         with_carrier!(self.carried, self.message_bytes, C => C::NAME)
@@ -195,7 +255,12 @@ impl Messages {
 
     /// How its sides wait, in a word, and whether they have threads beside their own.
     pub(crate) fn manners(&self) -> (&'static str, bool) {
-        with_carrier!(self.carried, self.message_bytes, C => (C::WAIT, C::HAS_THREADS))
+        with_carrier!(self.carried, self.message_bytes, C => (C::WAIT.unwrap_or(self.waiting.name()), C::HAS_THREADS))
+    }
+
+    /// Direction `index` of a measurement.
+    fn link<'s>(&self, side: &'s Side, index: usize) -> Link<'s> {
+        Link::new(side, index, self.message_bytes, self.waiting).to(self.receivers)
     }
 }
 
@@ -205,28 +270,20 @@ impl Subject for Messages {
     }
 
     fn is_peers(&self) -> bool {
-        let is_ours = matches!(
-            self.carried,
-            Carried::Records
-                | Carried::RecordBatches
-                | Carried::TransportRecords
-                | Carried::TransportBatches
-                | Carried::TransportFrames
-        );
-        !is_ours
+        !self.carried.is_ours()
     }
 
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         with_carrier!(self.carried, self.message_bytes, C => match self.figure {
-            Figure::RoundTrip => exchange::ask::<C>(side, self.message_bytes),
-            Figure::OneWay => exchange::pour::<C>(side, self.message_bytes),
+            Figure::RoundTrip => exchange::ask::<C>(side, self),
+            Figure::OneWay => exchange::pour::<C>(side, self),
         })
     }
 
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
         with_carrier!(self.carried, self.message_bytes, C => match self.figure {
-            Figure::RoundTrip => exchange::answer::<C>(side, self.message_bytes),
-            Figure::OneWay => exchange::drain::<C>(side, self.message_bytes),
+            Figure::RoundTrip => exchange::answer::<C>(side, self),
+            Figure::OneWay => exchange::drain::<C>(side, self),
         })
     }
 }

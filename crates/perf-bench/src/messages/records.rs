@@ -4,14 +4,12 @@
 
 use disruptor_mp::{
     DEFAULT_RECORD_RING_BYTES, Patience, RecordConsumer, RecordError, RecordProducer, SharedDisruptorBuilder,
-    WaitStrategy,
 };
 
-use super::carrier::{Carrier, Link, Receiver, Sender};
+use super::carrier::{Carrier, Link, Receiver, Sender, consumer_id};
 use crate::side::Stop;
-use crate::workload::payload::Payload;
 
-/// Records, written and read in place, published one by one.
+/// Records, read in place, published one by one.
 pub(crate) enum OwnRecords {}
 
 /// The same, where messages that are sent together are announced together.
@@ -25,12 +23,12 @@ impl From<RecordError> for Stop {
 
 fn create(link: &Link<'_>) -> Result<RecordProducer, Stop> {
     let builder = SharedDisruptorBuilder::records(link.name(), DEFAULT_RECORD_RING_BYTES).create();
-    Ok(builder.with_wait_strategy(WaitStrategy::BusySpin).build_record_producer()?)
+    Ok(builder.with_wait_strategy(link.waiting().strategy()).build_record_producer()?)
 }
 
 fn attach(link: &Link<'_>) -> Result<RecordReceiver, Stop> {
-    let builder = SharedDisruptorBuilder::records(link.name(), 0).with_wait_strategy(WaitStrategy::BusySpin);
-    Ok(RecordReceiver(builder.build_record_consumer()?))
+    let builder = SharedDisruptorBuilder::records(link.name(), 0).with_wait_strategy(link.waiting().strategy());
+    Ok(RecordReceiver(builder.with_consumer_id(consumer_id(link.receiver())).build_record_consumer()?))
 }
 
 impl Carrier for OwnRecords {
@@ -63,15 +61,16 @@ impl Carrier for OwnBatches {
     }
 }
 
+/// Any kind, and no flags; no receiver looks at them.
+const MARKS: (u8, u8) = (0, 0);
+
 /// The end that writes, one by one.
 pub(crate) struct OneByOne(RecordProducer);
 
 impl Sender for OneByOne {
     #[inline]
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        let mut claim = self.0.claim(payload.len_bytes(), Patience::Endless)?;
-        payload.write(&mut claim);
-        claim.commit(payload.len_bytes(), 0, 0);
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        self.0.publish(message, MARKS.0, MARKS.1, Patience::Endless)?;
         Ok(())
     }
 }
@@ -80,18 +79,14 @@ impl Sender for OneByOne {
 pub(crate) struct InBatches(RecordProducer);
 
 impl Sender for InBatches {
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        self.send_all(std::iter::once(payload))
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        self.send_all(std::iter::once(message))
     }
 
     #[inline]
-    fn send_all(&mut self, payloads: impl Iterator<Item = Payload>) -> Result<(), Stop> {
+    fn send_all<'m>(&mut self, mut messages: impl Iterator<Item = &'m [u8]>) -> Result<(), Stop> {
         let mut batch = self.0.batch();
-        for payload in payloads {
-            let mut claim = batch.claim(payload.len_bytes(), Patience::Endless)?;
-            payload.write(&mut claim);
-            claim.commit(payload.len_bytes(), 0, 0);
-        }
+        messages.try_for_each(|message| batch.publish(message, MARKS.0, MARKS.1, Patience::Endless).map(drop))?;
         Ok(())
     }
 }
@@ -101,8 +96,13 @@ pub(crate) struct RecordReceiver(RecordConsumer);
 
 impl Receiver for RecordReceiver {
     #[inline]
+    fn poll(&mut self, mut read: impl FnMut(&[u8])) -> Result<bool, Stop> {
+        Ok(self.0.process_available(|bytes, _| read(bytes)) > 0)
+    }
+
+    #[inline]
     fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
-        if self.0.process_available(|bytes, _| read(bytes)) > 0 {
+        if self.poll(&mut read)? {
             return Ok(());
         }
         // Also the way to hear of the ring's end, which a handler is not told.

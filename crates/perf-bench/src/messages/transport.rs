@@ -4,18 +4,16 @@
 //! **Lives here:** [`OverRecords`], also in batches, [`OverFrames`], and [`InFewFrames`] for the question what large
 //! frames cost. **Builds on:** `myelon::transport`. **May touch it:** `messages`, `frames`.
 //!
-//! Messages are written where they are sent from, which is in the ring unless they are split, and read by a handler.
+//! Messages are copied into the ring and read by a handler.
 
 use disruptor_mp::DEFAULT_RECORD_RING_BYTES;
 use myelon::Patience;
 use myelon::transport::{
     AlignedFixedFrame, Format, Records, TransportBuilder, TransportConsumer, TransportError, TransportProducer,
-    WaitStrategy,
 };
 
-use super::carrier::{Carrier, Link, Receiver, Sender};
+use super::carrier::{Carrier, Link, Receiver, Sender, consumer_id};
 use crate::side::Stop;
-use crate::workload::payload::Payload;
 
 /// Over records.
 pub(crate) enum OverRecords {}
@@ -41,18 +39,18 @@ impl From<TransportError> for Stop {
     }
 }
 
-/// The builder of either end of a transport that spins.
-fn builder<F: Format>(name: String, depth: usize) -> TransportBuilder<F> {
-    TransportBuilder::new(name, depth).with_wait_strategy(WaitStrategy::BusySpin)
+/// The builder of either end of a transport.
+fn builder<F: Format>(link: &Link<'_>, depth: usize) -> TransportBuilder<F> {
+    TransportBuilder::new(link.name(), depth).with_wait_strategy(link.waiting().strategy())
 }
 
 fn create<F: Format>(link: &Link<'_>, depth: usize) -> Result<Outbound<F>, Stop> {
-    Ok(Outbound(builder(link.name(), depth).create().build_producer()?))
+    Ok(Outbound(builder(link, depth).create().build_producer()?))
 }
 
 /// An end takes the depth that it finds.
 fn attach<F: Format>(link: &Link<'_>) -> Result<Inbound<F>, Stop> {
-    Ok(Inbound(builder(link.name(), 0).build_consumer()?))
+    Ok(Inbound(builder(link, 0).with_consumer_id(consumer_id(link.receiver())).build_consumer()?))
 }
 
 impl Carrier for OverRecords {
@@ -119,7 +117,7 @@ impl<const FRAME_BYTES: usize> Carrier for InFewFrames<FRAME_BYTES> {
     }
 }
 
-/// Any kind; nobody looks at it.
+/// Any kind; no receiver looks at it.
 const KIND: u8 = 0;
 
 /// The end that sends.
@@ -127,12 +125,8 @@ pub(crate) struct Outbound<F: Format>(TransportProducer<F>);
 
 impl<F: Format> Sender for Outbound<F> {
     #[inline]
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        let len_bytes = payload.len_bytes();
-        self.0.send_with(KIND, len_bytes, Patience::Endless, |place| {
-            payload.write(&mut place[..len_bytes]);
-            Ok(len_bytes)
-        })?;
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        self.0.send(message, KIND, Patience::Endless)?;
         Ok(())
     }
 }
@@ -141,26 +135,13 @@ impl<F: Format> Sender for Outbound<F> {
 pub(crate) struct InBatches(Outbound<Records>);
 
 impl Sender for InBatches {
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        self.0.send(payload)
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        self.0.send(message)
     }
 
     #[inline]
-    fn send_all(&mut self, payloads: impl Iterator<Item = Payload>) -> Result<(), Stop> {
-        let mut payloads = payloads.peekable();
-        let Some(first) = payloads.peek().copied() else { return Ok(()) };
-        let (len_bytes, count) = (first.len_bytes(), payloads.size_hint().0);
-        let (mut payload, mut written) = (first, None);
-        let write = |place: &mut [u8], index: usize| {
-            // A message that did not fit is written again.
-            if written != Some(index) {
-                payload = payloads.next().unwrap_or(payload);
-                written = Some(index);
-            }
-            payload.write(&mut place[..len_bytes]);
-            Ok(len_bytes)
-        };
-        self.0.0.send_batch_with(count, KIND, len_bytes, Patience::Endless, write).map_err(TransportError::from)?;
+    fn send_all<'m>(&mut self, messages: impl Iterator<Item = &'m [u8]>) -> Result<(), Stop> {
+        self.0.0.send_batch(messages, KIND, Patience::Endless).map_err(TransportError::from)?;
         Ok(())
     }
 }
@@ -170,8 +151,13 @@ pub(crate) struct Inbound<F: Format>(TransportConsumer<F>);
 
 impl<F: Format> Receiver for Inbound<F> {
     #[inline]
+    fn poll(&mut self, mut read: impl FnMut(&[u8])) -> Result<bool, Stop> {
+        Ok(self.0.process_available(|meta| read(meta.data))? > 0)
+    }
+
+    #[inline]
     fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
-        if self.0.process_available(|meta| read(meta.data))? > 0 {
+        if self.poll(&mut read)? {
             return Ok(());
         }
         if let Some(message) = self.0.next(Patience::Endless)? {

@@ -12,7 +12,6 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
 use super::carrier::{Carrier, Link, Receiver, Sender};
 use crate::side::Stop;
-use crate::workload::payload::Payload;
 
 /// The carrier.
 pub(crate) enum UnixStreams {}
@@ -58,12 +57,11 @@ impl Sender for StreamSender {
         Ok(())
     }
 
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        let stream = self.stream.as_mut().ok_or_else(|| Stop::Failed("nobody has joined".into()))?;
-        self.buffer.resize(HEADER_BYTES + payload.len_bytes(), 0);
-        let (header, message) = self.buffer.split_at_mut(HEADER_BYTES);
-        header.copy_from_slice(&(payload.len_bytes() as u64).to_ne_bytes());
-        payload.write(message);
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        let stream = self.stream.as_mut().ok_or_else(|| Stop::Failed("no receiver has joined".into()))?;
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&(message.len() as u64).to_ne_bytes());
+        self.buffer.extend_from_slice(message);
         let mut rest = &self.buffer[..];
         while !rest.is_empty() {
             match stream.write(rest) {
@@ -105,18 +103,14 @@ impl StreamReceiver {
 }
 
 impl Receiver for StreamReceiver {
-    fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
-        loop {
-            match self.stream.read(&mut self.buffer[self.filled..]) {
-                Ok(0) => return Err(Stop::Failed("the sender has closed its end".into())),
-                Ok(count) => self.filled += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error.into()),
-            }
-            if self.show(&mut read) > 0 {
-                return Ok(());
-            }
+    fn poll(&mut self, read: impl FnMut(&[u8])) -> Result<bool, Stop> {
+        match self.stream.read(&mut self.buffer[self.filled..]) {
+            Ok(0) => return Err(Stop::Failed("the sender has closed its end".into())),
+            Ok(count) => self.filled += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
+        Ok(self.show(read) > 0)
     }
 }
 

@@ -1,40 +1,45 @@
 //! Aeron IPC (crates rusteron 0.2.16, which bring its C source): an exclusive publication through a media driver's log
 //! buffers in shared memory.
 //!
-//! **Lives here:** [`Ipc`]. **Builds on:** its public interface. **May touch it:** `messages`. Only with the feature
-//! `aeron`, because it needs cmake and libclang to be built.
+//! **Lives here:** [`Spinning`] and [`Yielding`]. **Builds on:** its public interface. **May touch it:** `messages`. Only
+//! with the feature `aeron`, because it needs cmake and libclang to be built.
 //!
 //! The sending process has the media driver, as one thread that sleeps when it has nothing to do, and both processes have
 //! a client's thread of the same kind. Messages do not go through these, but the driver tells the sender how far it may
-//! go, half a term ahead, and here it shares the sender's one cpu: a driver on a cpu of its own would be quicker. The
-//! log's three terms have 16 MiB each, which is what the longest message demands; shorter ones would leave a fast sender
-//! waiting for the driver. The transmission unit is the largest there is. A message that fits one is claimed and written
-//! in place, a longer one is written into a buffer, offered, and put together again by the receiver's assembler. Both
-//! ends spin.
+//! go, half a term ahead, and here it shares the sender's one cpu. Ends that look again at once answer soonest; ends that
+//! give their cpu away in between let the driver run when the sender waits for it, which is what its rates need. So both
+//! are measured. The transmission unit is the largest there is: what fits one is copied by `offer`, as what does not, and
+//! is polled without an assembler, which only longer messages need. A term is as long as the longest message of a
+//! measurement demands (eight times it), and at least as long as everybody's ring.
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use rusteron_client::{
-    Aeron, AeronCError, AeronExclusivePublication, AeronFragmentClosureAssembler, AeronHeader, AeronOfferError,
-    AeronSubscription, Handlers,
+    Aeron, AeronCError, AeronExclusivePublication, AeronFragmentClosureAssembler, AeronHeader, AeronSubscription,
+    Handlers,
 };
 use rusteron_media_driver::bindings::aeron_threading_mode_enum;
 use rusteron_media_driver::{AeronDriver, AeronDriverContext, EmbeddedMediaDriver, IntoCString};
 
+use crate::limits::RING_BYTES;
 use crate::messages::carrier::{Carrier, Link, Receiver, Sender};
 use crate::side::Stop;
-use crate::workload::payload::Payload;
 
-/// The carrier.
-pub(crate) enum Ipc {}
+/// The carrier, whose ends give their cpu away while they wait or do not.
+pub(crate) enum Ipc<const YIELDS: bool> {}
+
+/// Ends that look again at once.
+pub(crate) type Spinning = Ipc<false>;
+/// Ends that give their cpu away in between.
+pub(crate) type Yielding = Ipc<true>;
 
 /// Any stream; the driver has no other.
 const STREAM: i32 = 1;
 /// The largest transmission unit.
 const UNIT_BYTES: usize = 65504;
-/// A message may be an eighth of a term, and the longest has 2 MiB.
-const TERM_BYTES: usize = 16 << 20;
+/// A message may be an eighth of a term.
+const MESSAGES_PER_TERM: usize = 8;
 /// Terms of a log.
 const TERMS: usize = 3;
 /// What a message has beside its bytes in the log.
@@ -44,39 +49,46 @@ const FRAGMENTS: usize = 64;
 /// What the driver may take to answer, and the ends to find each other.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Carrier for Ipc {
-    const NAME: &'static str = "Aeron IPC (rusteron 0.2.16)";
+impl<const YIELDS: bool> Carrier for Ipc<YIELDS> {
+    const NAME: &'static str =
+        if YIELDS { "Aeron IPC (rusteron 0.2.16), yielding" } else { "Aeron IPC (rusteron 0.2.16), spinning" };
+    const WAIT: Option<&'static str> = Some(if YIELDS { "yield" } else { "spin" });
     const HAS_THREADS: bool = true;
 
-    type Sender<'s> = LogSender;
-    type Receiver<'s> = LogReceiver;
+    type Sender<'s> = LogSender<YIELDS>;
+    type Receiver<'s> = LogReceiver<YIELDS>;
 
     fn lap(link: &Link<'_>) -> usize {
-        TERMS * TERM_BYTES / (link.message_bytes() + HEADER_BYTES)
+        TERMS * term_bytes(link) / (link.message_bytes() + HEADER_BYTES)
     }
 
-    fn create(link: &Link<'_>) -> Result<LogSender, Stop> {
+    fn create<'s>(link: &Link<'s>) -> Result<Self::Sender<'s>, Stop> {
         let driver = driver(link)?;
         let publish = || -> Result<_, AeronCError> {
             let client = Aeron::connect_dir(&directory(link))?;
-            let publication = client.async_add_exclusive_publication(&channel(), STREAM)?;
-            let publication = publication.poll_blocking(JOIN_TIMEOUT)?;
-            let in_place_bytes_max = publication.max_payload_length()?;
-            Ok((publication, in_place_bytes_max, client))
+            let publication = client.async_add_exclusive_publication(&channel(link), STREAM)?;
+            Ok((publication.poll_blocking(JOIN_TIMEOUT)?, client))
         };
-        let (publication, in_place_bytes_max, client) = publish().map_err(unavailable)?;
-        Ok(LogSender { publication, in_place_bytes_max, message: Vec::new(), _client: client, _driver: driver })
+        let (publication, client) = publish().map_err(unavailable)?;
+        Ok(LogSender { publication, _client: client, _driver: driver })
     }
 
-    fn attach(link: &Link<'_>) -> Result<LogReceiver, Stop> {
+    fn attach<'s>(link: &Link<'s>) -> Result<Self::Receiver<'s>, Stop> {
         let subscribe = || -> Result<_, AeronCError> {
             let client = Aeron::connect_dir(&directory(link))?;
-            let subscription = client.async_add_subscription(&channel(), STREAM, Handlers::NONE, Handlers::NONE)?;
+            let subscription = client.async_add_subscription(&channel(link), STREAM, Handlers::NONE, Handlers::NONE)?;
             let subscription = subscription.poll_blocking(JOIN_TIMEOUT)?;
-            Ok(LogReceiver { subscription, assembler: AeronFragmentClosureAssembler::new()?, _client: client })
+            let is_split = link.message_bytes() + HEADER_BYTES > UNIT_BYTES;
+            let assembler = if is_split { Some(AeronFragmentClosureAssembler::new()?) } else { None };
+            Ok(LogReceiver { subscription, assembler, _client: client })
         };
         subscribe().map_err(unavailable)
     }
+}
+
+/// How long the terms of a link's log are: a power of two.
+fn term_bytes(link: &Link<'_>) -> usize {
+    (link.message_bytes() * MESSAGES_PER_TERM).max(RING_BYTES).next_power_of_two()
 }
 
 /// Where the driver of a link has its files: in a directory of its own making.
@@ -84,8 +96,8 @@ fn directory(link: &Link<'_>) -> String {
     format!("{}/{}-aeron", crate::limits::reserve::SHARED_MEMORY_DIR, link.name())
 }
 
-fn channel() -> CString {
-    format!("aeron:ipc?term-length={TERM_BYTES}|mtu={UNIT_BYTES}").into_c_string()
+fn channel(link: &Link<'_>) -> CString {
+    format!("aeron:ipc?term-length={}|mtu={UNIT_BYTES}", term_bytes(link)).into_c_string()
 }
 
 fn driver(link: &Link<'_>) -> Result<EmbeddedMediaDriver, Stop> {
@@ -105,18 +117,24 @@ fn unavailable(error: AeronCError) -> Stop {
     Stop::Unavailable(error.to_string())
 }
 
+/// What an end does between two looks.
+#[inline(always)]
+fn idle<const YIELDS: bool>() {
+    if YIELDS { std::thread::yield_now() } else { std::hint::spin_loop() }
+}
+
+fn failed(error: impl std::fmt::Display) -> Stop {
+    Stop::Failed(error.to_string())
+}
+
 /// The end that publishes. Fields are dropped in this order: the driver after its client.
-pub(crate) struct LogSender {
+pub(crate) struct LogSender<const YIELDS: bool> {
     publication: AeronExclusivePublication,
-    /// The longest message that can be claimed.
-    in_place_bytes_max: usize,
-    /// A message that cannot.
-    message: Vec<u8>,
     _client: Aeron,
     _driver: EmbeddedMediaDriver,
 }
 
-impl Sender for LogSender {
+impl<const YIELDS: bool> Sender for LogSender<YIELDS> {
     fn join(&mut self) -> Result<(), Stop> {
         let begin = Instant::now();
         while !self.publication.is_connected() {
@@ -127,35 +145,40 @@ impl Sender for LogSender {
         Ok(())
     }
 
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        if payload.len_bytes() <= self.in_place_bytes_max {
-            let mut claim = until_there_is_room(|| self.publication.try_claim_owned(payload.len_bytes()))?;
-            payload.write(claim.data());
-            claim.commit().map_err(|error| Stop::Failed(error.to_string()))?;
-        } else {
-            self.message.resize(payload.len_bytes(), 0);
-            payload.write(&mut self.message);
-            until_there_is_room(|| self.publication.offer(&self.message))?;
+    #[inline]
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        loop {
+            match self.publication.offer(message) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_retryable() => idle::<YIELDS>(),
+                Err(error) => return Err(failed(error)),
+            }
         }
+    }
+
+    fn send_made(&mut self, buffer: &mut [u8], write: impl FnOnce(&mut [u8])) -> Result<(), Stop> {
+        if buffer.len() + HEADER_BYTES > UNIT_BYTES {
+            write(buffer);
+            return self.send(buffer);
+        }
+        let mut claim = loop {
+            match self.publication.try_claim_owned(buffer.len()) {
+                Ok(claim) => break claim,
+                Err(error) if error.is_retryable() => idle::<YIELDS>(),
+                Err(error) => return Err(failed(error)),
+            }
+        };
+        write(claim.data());
+        claim.commit().map_err(failed)?;
         Ok(())
     }
 }
 
-/// Asks until the answer is not that there is no room just now.
-fn until_there_is_room<T>(mut ask: impl FnMut() -> Result<T, AeronOfferError>) -> Result<T, Stop> {
-    loop {
-        match ask() {
-            Ok(answer) => return Ok(answer),
-            Err(error) if error.is_retryable() => {}
-            Err(error) => return Err(Stop::Failed(error.to_string())),
-        }
-    }
-}
-
 /// The end that subscribes.
-pub(crate) struct LogReceiver {
+pub(crate) struct LogReceiver<const YIELDS: bool> {
     subscription: AeronSubscription,
-    assembler: AeronFragmentClosureAssembler,
+    /// Where messages are longer than a transmission unit.
+    assembler: Option<AeronFragmentClosureAssembler>,
     _client: Aeron,
 }
 
@@ -165,17 +188,26 @@ struct Shown<F> {
     any: bool,
 }
 
-impl Receiver for LogReceiver {
-    fn receive(&mut self, read: impl FnMut(&[u8])) -> Result<(), Stop> {
+impl<const YIELDS: bool> Receiver for LogReceiver<YIELDS> {
+    #[inline]
+    fn poll(&mut self, mut read: impl FnMut(&[u8])) -> Result<bool, Stop> {
         fn show<F: FnMut(&[u8])>(shown: &mut Shown<F>, message: &[u8], _: AeronHeader) {
             (shown.read)(message);
             shown.any = true;
         }
+        let Some(assembler) = &mut self.assembler else {
+            let fragments = self.subscription.poll_fn(|message, _| read(message), FRAGMENTS).map_err(failed)?;
+            return Ok(fragments > 0);
+        };
         let mut shown = Shown { read, any: false };
-        while !shown.any {
-            self.assembler
-                .poll(&self.subscription, &mut shown, show, FRAGMENTS)
-                .map_err(|error| Stop::Failed(error.to_string()))?;
+        assembler.poll(&self.subscription, &mut shown, show, FRAGMENTS).map_err(failed)?;
+        Ok(shown.any)
+    }
+
+    #[inline]
+    fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
+        while !self.poll(&mut read)? {
+            idle::<YIELDS>();
         }
         Ok(())
     }

@@ -1,54 +1,68 @@
 //! `myelon` 0.1.0-alpha.2, as it is published: its framed transport over a ring of fixed-size frames in shared memory.
 //!
-//! **Lives here:** [`AlphaFramed`]. **Builds on:** its public interface. **May touch it:** `messages`.
+//! **Lives here:** [`AlphaFramed`] and [`AlphaLargeFrames`]. **Builds on:** its public interface. **May touch it:**
+//! `messages`.
 //!
 //! Frames are its aligned ones, as long as the message up to 64 KiB; longer messages are split into frames of that size,
-//! and put together again in the receiver's one reused buffer. The ring holds as many messages as everybody's. The
-//! receiver spins on its batch reception, which shows a message of one frame where it lies. `publish` takes a slice, so
-//! the message is written into a buffer and copied into the frames.
+//! and put together again in the receiver's one reused buffer. The ring holds as many messages as everybody's. Frames of
+//! 64 KiB for every message are its other form: each message then lies far from the next one, which suits the caches of
+//! the reader. There are as many as fit 64 MiB. The receiver spins on its batch reception, which shows a message of one
+//! frame where it lies.
 
 use std::time::Duration;
 
 use alpha_myelon::MyelonWaitStrategy;
 use alpha_myelon::transport::{AlignedFixedFrame, FramedTransportConsumer, FramedTransportProducer, ReassemblyBuffer};
 
-use crate::messages::carrier::{Carrier, Link, Receiver, Sender};
+use crate::messages::carrier::{Carrier, Link, Receiver, Sender, consumer_id};
 use crate::side::Stop;
-use crate::workload::payload::Payload;
 
-/// The carrier, with frames of so many bytes.
-pub(crate) enum AlphaFramed<const FRAME_BYTES: usize> {}
+/// The carrier, with frames of so many bytes: as suits the messages, or for any.
+pub(crate) enum Framed<const FRAME_BYTES: usize, const FOR_ANY: bool> {}
 
-/// The consumer's id. The producer looks for it by name, because its other ways of finding consumers write to standard
-/// output, which is where a role gives its answer.
-const CONSUMER_ID: &str = "c";
+/// Frames as long as the message, up to 64 KiB.
+pub(crate) type AlphaFramed<const FRAME_BYTES: usize> = Framed<FRAME_BYTES, false>;
+/// Frames of 64 KiB for every message.
+pub(crate) type AlphaLargeFrames = Framed<LARGE_BYTES, true>;
+
+/// Bytes of a large frame.
+const LARGE_BYTES: usize = 64 << 10;
+/// Bytes of a ring of large frames: enough that it is not full while the receiver reads.
+const LARGE_RING_BYTES: usize = 64 << 20;
 
 /// What the producer may take to find its consumer.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Any kind; nobody looks at it.
+/// Any kind; no consumer looks at it.
 const KIND: u8 = 0;
 
 /// How many frames the ring of a link has.
-fn frames(link: &Link<'_>, frame_bytes: usize) -> usize {
-    link.depth() * link.message_bytes().div_ceil(frame_bytes)
+fn frames<const FOR_ANY: bool>(link: &Link<'_>, frame_bytes: usize) -> usize {
+    let fitting = link.depth() * link.message_bytes().div_ceil(frame_bytes);
+    if FOR_ANY { fitting.min(LARGE_RING_BYTES / frame_bytes) } else { fitting }
 }
 
-impl<const FRAME_BYTES: usize> Carrier for AlphaFramed<FRAME_BYTES> {
-    const NAME: &'static str = "myelon 0.1.0-alpha.2, framed";
+impl<const FRAME_BYTES: usize, const FOR_ANY: bool> Carrier for Framed<FRAME_BYTES, FOR_ANY> {
+    const NAME: &'static str =
+        if FOR_ANY { "myelon 0.1.0-alpha.2, 64 KiB frames" } else { "myelon 0.1.0-alpha.2, framed" };
 
     type Sender<'s> = FrameSender<FRAME_BYTES>;
     type Receiver<'s> = FrameReceiver<FRAME_BYTES>;
 
+    fn lap(link: &Link<'_>) -> usize {
+        frames::<FOR_ANY>(link, FRAME_BYTES) / link.message_bytes().div_ceil(FRAME_BYTES)
+    }
+
     fn create(link: &Link<'_>) -> Result<FrameSender<FRAME_BYTES>, Stop> {
-        let producer = FramedTransportProducer::create(&link.name(), frames(link, FRAME_BYTES)).map_err(unavailable)?;
-        Ok(FrameSender { producer, message: vec![0; link.message_bytes()] })
+        let (frames, receivers) = (frames::<FOR_ANY>(link, FRAME_BYTES), link.receivers());
+        let producer = FramedTransportProducer::create_with_consumers(&link.name(), frames, receivers);
+        Ok(FrameSender { producer: producer.map_err(unavailable)?, receivers })
     }
 
     fn attach(link: &Link<'_>) -> Result<FrameReceiver<FRAME_BYTES>, Stop> {
-        let frames = frames(link, FRAME_BYTES);
-        let (name, wait) = (link.name(), MyelonWaitStrategy::BusySpin);
-        let consumer = FramedTransportConsumer::attach_with_consumer_id(&name, frames, CONSUMER_ID, wait);
+        let frames = frames::<FOR_ANY>(link, FRAME_BYTES);
+        let (name, wait, id) = (link.name(), MyelonWaitStrategy::BusySpin, consumer_id(link.receiver()));
+        let consumer = FramedTransportConsumer::attach_with_consumer_id(&name, frames, &id, wait);
         let parts = ReassemblyBuffer::new(link.message_bytes());
         Ok(FrameReceiver { consumer: consumer.map_err(unavailable)?, parts })
     }
@@ -61,22 +75,25 @@ fn unavailable(error: alpha_myelon::MultiProcessError) -> Stop {
 /// The end that publishes.
 pub(crate) struct FrameSender<const FRAME_BYTES: usize> {
     producer: FramedTransportProducer<AlignedFixedFrame<FRAME_BYTES>>,
-    message: Vec<u8>,
+    receivers: usize,
 }
 
 impl<const FRAME_BYTES: usize> Sender for FrameSender<FRAME_BYTES> {
-    /// Before this the producer would overwrite what nobody has read.
+    /// Before this the producer would overwrite what has not been read. It looks for consumers by their names, because its
+    /// other ways of finding them write to standard output, which is where a role gives its answer.
     fn join(&mut self) -> Result<(), Stop> {
-        if self.producer.discover_consumer_id(CONSUMER_ID, JOIN_TIMEOUT) {
-            Ok(())
-        } else {
-            Err(Stop::Unavailable(format!("its producer found no consumer within {JOIN_TIMEOUT:?}")))
+        for receiver in 0..self.receivers {
+            if !self.producer.discover_consumer_id(&consumer_id(receiver), JOIN_TIMEOUT) {
+                let reason = format!("its producer did not find consumer {receiver} within {JOIN_TIMEOUT:?}");
+                return Err(Stop::Unavailable(reason));
+            }
         }
+        Ok(())
     }
 
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        payload.write(&mut self.message);
-        self.producer.publish(&self.message, KIND);
+    #[inline]
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        self.producer.publish(message, KIND);
         Ok(())
     }
 }
@@ -88,8 +105,8 @@ pub(crate) struct FrameReceiver<const FRAME_BYTES: usize> {
 }
 
 impl<const FRAME_BYTES: usize> Receiver for FrameReceiver<FRAME_BYTES> {
-    fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
-        while self.consumer.process_available_messages(&mut self.parts, |_, message| read(message)) == 0 {}
-        Ok(())
+    #[inline]
+    fn poll(&mut self, mut read: impl FnMut(&[u8])) -> Result<bool, Stop> {
+        Ok(self.consumer.process_available_messages(&mut self.parts, |_, message| read(message)) > 0)
     }
 }

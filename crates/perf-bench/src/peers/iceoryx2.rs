@@ -4,23 +4,20 @@
 //! **May touch it:** `messages`.
 //!
 //! Overflow is off and the publisher retries until its message is delivered, so nothing is lost. The subscriber's buffer
-//! holds as many messages as everybody's, and the receiver polls. A message is a slice of words, which the sender writes
-//! where they will be read: bytes would have to be zeroed first to be written in place without `unsafe` code. Its files
-//! lie in the measurement's own directory and under the measurement's own names.
+//! holds as many messages as everybody's, and the receiver polls. A message is a slice of bytes, aligned to a cache line,
+//! which the sender copies to where they will be read. Its files lie in the measurement's own directory and under the measurement's own names.
 
 use std::fmt::Debug;
 
 use iceoryx2::node::Node;
 use iceoryx2::port::{publisher::Publisher, subscriber::Subscriber};
 use iceoryx2::prelude::{
-    BackpressureStrategy, Config, FileName, NodeBuilder, Path, SemanticString, SignalHandlingMode, ipc,
+    Alignment, BackpressureStrategy, Config, FileName, NodeBuilder, Path, SemanticString, SignalHandlingMode, ipc,
 };
 use iceoryx2::service::port_factory::publish_subscribe::PortFactory;
-use zerocopy::IntoBytes;
 
 use crate::messages::carrier::{self, Carrier, Link};
 use crate::side::Stop;
-use crate::workload::payload::Payload;
 
 /// The carrier.
 pub(crate) enum PublishSubscribe {}
@@ -35,7 +32,7 @@ impl Carrier for PublishSubscribe {
         let (node, service) = service(link)?;
         let publisher = service
             .publisher_builder()
-            .initial_max_slice_len(link.message_bytes() / size_of::<u64>())
+            .initial_max_slice_len(link.message_bytes())
             .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
             .create()
             .map_err(unavailable)?;
@@ -49,7 +46,10 @@ impl Carrier for PublishSubscribe {
     }
 }
 
-type Service = PortFactory<ipc::Service, [u64], ()>;
+type Service = PortFactory<ipc::Service, [u8], ()>;
+
+/// How messages are aligned: to a cache line, as others' are.
+const ALIGNMENT: usize = 64;
 
 /// The one service of a link, which whoever comes first creates.
 fn service(link: &Link<'_>) -> Result<(Node<ipc::Service>, Service), Stop> {
@@ -65,12 +65,13 @@ fn service(link: &Link<'_>) -> Result<(Node<ipc::Service>, Service), Stop> {
         .map_err(unavailable)?;
     let service = node
         .service_builder(&link.name().as_str().try_into().map_err(unavailable)?)
-        .publish_subscribe::<[u64]>()
+        .publish_subscribe::<[u8]>()
+        .payload_alignment(Alignment::new(ALIGNMENT).ok_or_else(|| unavailable("there is no such alignment"))?)
         .enable_safe_overflow(false)
         .history_size(0)
         .subscriber_max_buffer_size(link.depth())
         .max_publishers(1)
-        .max_subscribers(1)
+        .max_subscribers(link.receivers())
         .open_or_create()
         .map_err(unavailable)?;
     Ok((node, service))
@@ -86,16 +87,16 @@ fn failed(error: impl Debug) -> Stop {
 
 /// The end that publishes. Fields are dropped in this order: the port before its service, that before its node.
 pub(crate) struct SampleSender {
-    publisher: Publisher<ipc::Service, [u64], ()>,
+    publisher: Publisher<ipc::Service, [u8], ()>,
     _service: Service,
     _node: Node<ipc::Service>,
 }
 
 impl carrier::Sender for SampleSender {
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        let sample = self.publisher.loan_slice_uninit(payload.len_bytes() / size_of::<u64>()).map_err(failed)?;
-        let word = payload.word();
-        match sample.write_from_fn(|_| word).send().map_err(failed)? {
+    #[inline]
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
+        let sample = self.publisher.loan_slice_uninit(message.len()).map_err(failed)?;
+        match sample.write_from_slice(message).send().map_err(failed)? {
             0 => Err(Stop::Failed("there was no subscriber to send to".into())),
             _ => Ok(()),
         }
@@ -104,19 +105,16 @@ impl carrier::Sender for SampleSender {
 
 /// The end that subscribes.
 pub(crate) struct SampleReceiver {
-    subscriber: Subscriber<ipc::Service, [u64], ()>,
+    subscriber: Subscriber<ipc::Service, [u8], ()>,
     _service: Service,
     _node: Node<ipc::Service>,
 }
 
 impl carrier::Receiver for SampleReceiver {
-    fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
-        let sample = loop {
-            if let Some(sample) = self.subscriber.receive().map_err(failed)? {
-                break sample;
-            }
-        };
-        read(sample.payload().as_bytes());
-        Ok(())
+    #[inline]
+    fn poll(&mut self, mut read: impl FnMut(&[u8])) -> Result<bool, Stop> {
+        let Some(sample) = self.subscriber.receive().map_err(failed)? else { return Ok(false) };
+        read(sample.payload());
+        Ok(true)
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod aeron;
 pub(crate) mod alpha;
 pub(crate) mod alpha_framed;
 pub(crate) mod crossbar;
+pub(crate) mod crossbar_bus;
 pub(crate) mod iceoryx2;
 pub(crate) mod zeromq;
 

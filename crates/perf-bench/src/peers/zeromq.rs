@@ -3,14 +3,13 @@
 //! **Lives here:** [`PushPull`]. **Builds on:** its public interface. **May touch it:** `messages`.
 //!
 //! One I/O thread in each process, which shares the process's one cpu with the thread that sends or receives: so that
-//! neither starves the other, both block. High-water marks hold as many messages as everybody's link. A message is
-//! written into memory of ZeroMQ's, without a buffer of ours. The socket has an abstract name, so there is no file.
+//! neither starves the other, both block. High-water marks hold as many messages as everybody's link. The
+//! socket has an abstract name, so there is no file.
 
 use zmq::{Context, Message, Socket, SocketType};
 
 use crate::messages::carrier::{Carrier, Link, Receiver, Sender};
 use crate::side::Stop;
-use crate::workload::payload::Payload;
 
 /// The carrier.
 pub(crate) enum PushPull {}
@@ -20,7 +19,7 @@ const LINGER_MS: i32 = 0;
 
 impl Carrier for PushPull {
     const NAME: &'static str = "ZeroMQ 4.3.4 ipc";
-    const WAIT: &'static str = "block";
+    const WAIT: Option<&'static str> = Some("block");
     const HAS_THREADS: bool = true;
 
     type Sender<'s> = Pusher;
@@ -73,9 +72,7 @@ pub(crate) struct Pusher {
 }
 
 impl Sender for Pusher {
-    fn send(&mut self, payload: Payload) -> Result<(), Stop> {
-        let mut message = Message::with_size(payload.len_bytes());
-        payload.write(&mut message);
+    fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
         self.socket.send(message, 0).map_err(failed)
     }
 }
@@ -88,9 +85,9 @@ pub(crate) struct Puller {
 }
 
 impl Receiver for Puller {
-    fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<(), Stop> {
+    fn poll(&mut self, mut read: impl FnMut(&[u8])) -> Result<bool, Stop> {
         self.socket.recv(&mut self.message, 0).map_err(failed)?;
         read(&self.message);
-        Ok(())
+        Ok(true)
     }
 }

@@ -6,13 +6,14 @@
 use std::marker::PhantomData;
 
 use disruptor_mp::{
-    Dense, SharedConsumer, SharedProducer, SlotForm, Stamped, WaitStrategy, attach_shared_consumer,
-    build_shared_single_producer,
+    Dense, SharedConsumer, SharedProducer, SlotForm, Stamped, attach_shared_consumer, build_shared_single_producer,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Message, attach, create, fill, sum};
+use super::Message;
 use crate::side::{Side, Stop};
+use crate::workload::payload::Seen;
+use crate::workload::waiting::Waiting;
 
 /// Whose ring is measured, in a form that can be handed to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,83 +24,134 @@ pub(crate) enum Whose {
     Dense,
     #[cfg(feature = "peers")]
     Alpha,
+    #[cfg(feature = "peers")]
+    CrossbarBus,
 }
 
-/// Evaluates an expression with `$ring` as the name of the type that a [`Whose`] stands for.
+impl Whose {
+    /// Whether it is ours, in whichever form.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Dense)
+    }
+
+    /// Whether it can publish several events together.
+    pub(crate) fn has_batches(self) -> bool {
+        match self {
+            Self::Ours | Self::Dense => true,
+            #[cfg(feature = "peers")]
+            Self::Alpha => true,
+            #[cfg(feature = "peers")]
+            Self::CrossbarBus => false,
+        }
+    }
+}
+
+/// A ring as it is measured: which one, how large, and who is at its ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Ring {
+    pub(crate) whose: Whose,
+    pub(crate) payload_bytes: usize,
+    pub(crate) slots: usize,
+    /// How our ends wait; those of others spin.
+    pub(crate) waiting: Waiting,
+    /// Consumers that each see every event.
+    pub(crate) consumers: usize,
+}
+
+impl Ring {
+    /// Of ends that spin, and with one consumer.
+    pub(crate) fn new(whose: Whose, payload_bytes: usize, slots: usize) -> Self {
+        Self { whose, payload_bytes, slots, waiting: Waiting::Spin, consumers: 1 }
+    }
+}
+
+/// Evaluates an expression with `$ring` as the name of the type that a ring's [`Whose`] stands for, and `$words` as that of
+/// the number of words of its events.
 macro_rules! with_ring {
-    ($whose:expr, $ring:ident => $result:expr) => {
-        match $whose {
+    ($of:expr, $ring:ident, $words:ident => $result:expr) => {
+        match $of.whose {
             $crate::ring::event_ring::Whose::Ours => {
                 type $ring = $crate::ring::event_ring::Ours<disruptor_mp::Stamped>;
-                $result
+                $crate::ring::with_words!($of.payload_bytes, $words => $result)
             }
             $crate::ring::event_ring::Whose::Dense => {
                 type $ring = $crate::ring::event_ring::Ours<disruptor_mp::Dense>;
-                $result
+                $crate::ring::with_words!($of.payload_bytes, $words => $result)
             }
             #[cfg(feature = "peers")]
             $crate::ring::event_ring::Whose::Alpha => {
                 type $ring = $crate::peers::alpha::AlphaRing;
-                $result
+                $crate::ring::with_words!($of.payload_bytes, $words => $result)
+            }
+            #[cfg(feature = "peers")]
+            $crate::ring::event_ring::Whose::CrossbarBus => {
+                type $ring = $crate::peers::crossbar_bus::BusRing;
+                // It loads and stores values as such: the compiler does not survive long ones.
+                $crate::ring::with_words!($of.payload_bytes, $words => $result, 64, 256)
             }
         }
     };
 }
 pub(crate) use with_ring;
 
-/// A ring of events of `WORDS` words between one process and one other. It is made in three steps, between which the
-/// sides meet: [`create`](Self::create), [`attach`](Self::attach), [`Publishing::join`].
+/// A ring of events of `WORDS` words from one process to one other, which has one consumer or several. It is made in three
+/// steps, between which the sides meet: [`create`](Self::create), [`attach`](Self::attach), [`Publishing::join`].
 pub(crate) trait EventRing {
     /// Whether one call of [`Reading::read_some`] reads on as long as events come, perhaps to the end of the run: its
     /// time is then taken from the start of both sides, and not from the first event.
     const READS_ON: bool = false;
 
-    type Producer<const WORDS: usize>: Publishing;
+    type Producer<const WORDS: usize>: Publishing<WORDS>;
     type Consumer<const WORDS: usize>: Reading;
 
-    /// Creates segment `index` of the measurement, with `slots` slots.
+    /// Creates segment `index` of the measurement.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn create<const WORDS: usize>(side: &Side, index: usize, slots: usize) -> Result<Self::Producer<WORDS>, Stop>;
+    fn create<const WORDS: usize>(side: &Side, of: &Ring, index: usize) -> Result<Self::Producer<WORDS>, Stop>;
 
-    /// Attaches to segment `index`, which the other side has created before the last rendezvous.
+    /// Attaches consumer `consumer` to segment `index`, which the other side has created before the last rendezvous.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn attach<const WORDS: usize>(side: &Side, index: usize, slots: usize) -> Result<Self::Consumer<WORDS>, Stop>;
+    fn attach<const WORDS: usize>(
+        side: &Side,
+        of: &Ring,
+        index: usize,
+        consumer: usize,
+    ) -> Result<Self::Consumer<WORDS>, Stop>;
 }
 
-/// The end that events go into. It spins while there is no room.
-pub(crate) trait Publishing {
-    /// The consumer has attached, and a producer that has to look for it does so now.
+/// The end that events go into. It waits while there is no room.
+pub(crate) trait Publishing<const WORDS: usize> {
+    /// All consumers have attached, and a producer that has to look for them does so now.
     ///
     /// # Errors
-    /// When it is not found.
-    fn join(&mut self) -> Result<(), Stop> {
+    /// When one is not found.
+    fn join(&mut self, _of: &Ring) -> Result<(), Stop> {
         Ok(())
     }
 
-    /// Publishes an event, every word of which is `number`.
+    /// Publishes a copy of an event.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn publish(&mut self, number: u64) -> Result<(), Stop>;
+    fn publish(&mut self, event: &[u64; WORDS]) -> Result<(), Stop>;
 
-    /// Publishes `count` events together, with the numbers from `first` on.
+    /// Publishes copies of `count` events together, where the ring can do that.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn publish_batch(&mut self, count: usize, first: u64) -> Result<(), Stop>;
+    fn publish_batch<'e>(&mut self, count: usize, event: impl Fn(usize) -> &'e [u64; WORDS]) -> Result<(), Stop>;
 }
 
-/// The end that events come out of. It spins, and reads every word.
+/// The end that events come out of. It reads every word.
 pub(crate) trait Reading {
-    /// Waits for an event, and returns its first word and the sum of all.
+    /// Waits for an event.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn read(&mut self) -> Result<(u64, u64), Stop>;
+    fn read(&mut self) -> Result<Seen, Stop>;
 
     /// Reads what is there, `max` events at the most for one that can be told so: how many those were, and the sum of
     /// their words. `None`: there was nothing.
@@ -113,12 +165,19 @@ impl EventRing for Ours<Stamped> {
     type Producer<const WORDS: usize> = SharedProducer<Message<WORDS>>;
     type Consumer<const WORDS: usize> = SharedConsumer<Message<WORDS>>;
 
-    fn create<const WORDS: usize>(side: &Side, index: usize, slots: usize) -> Result<Self::Producer<WORDS>, Stop> {
-        create(side, index, slots)
+    fn create<const WORDS: usize>(side: &Side, of: &Ring, index: usize) -> Result<Self::Producer<WORDS>, Stop> {
+        let builder = build_shared_single_producer(side.segment(index), of.slots).create();
+        Ok(builder.with_wait_strategy(of.waiting.strategy()).build_producer(|| [0; WORDS])?)
     }
 
-    fn attach<const WORDS: usize>(side: &Side, index: usize, _slots: usize) -> Result<Self::Consumer<WORDS>, Stop> {
-        attach(side, index, WaitStrategy::BusySpin)
+    fn attach<const WORDS: usize>(
+        side: &Side,
+        of: &Ring,
+        index: usize,
+        _consumer: usize,
+    ) -> Result<Self::Consumer<WORDS>, Stop> {
+        let builder = attach_shared_consumer(side.segment(index), 0);
+        Ok(builder.with_wait_strategy(of.waiting.strategy()).build_consumer()?)
     }
 }
 
@@ -126,42 +185,46 @@ impl EventRing for Ours<Dense> {
     type Producer<const WORDS: usize> = SharedProducer<Message<WORDS>, Dense>;
     type Consumer<const WORDS: usize> = SharedConsumer<Message<WORDS>, Dense>;
 
-    fn create<const WORDS: usize>(side: &Side, index: usize, slots: usize) -> Result<Self::Producer<WORDS>, Stop> {
-        let builder = build_shared_single_producer(side.segment(index), slots).create().dense();
-        Ok(builder.with_wait_strategy(WaitStrategy::BusySpin).build_producer(|| [0; WORDS])?)
+    fn create<const WORDS: usize>(side: &Side, of: &Ring, index: usize) -> Result<Self::Producer<WORDS>, Stop> {
+        let builder = build_shared_single_producer(side.segment(index), of.slots).create().dense();
+        Ok(builder.with_wait_strategy(of.waiting.strategy()).build_producer(|| [0; WORDS])?)
     }
 
-    fn attach<const WORDS: usize>(side: &Side, index: usize, _slots: usize) -> Result<Self::Consumer<WORDS>, Stop> {
+    fn attach<const WORDS: usize>(
+        side: &Side,
+        of: &Ring,
+        index: usize,
+        _consumer: usize,
+    ) -> Result<Self::Consumer<WORDS>, Stop> {
         let builder = attach_shared_consumer(side.segment(index), 0).dense();
-        Ok(builder.with_wait_strategy(WaitStrategy::BusySpin).build_consumer()?)
+        Ok(builder.with_wait_strategy(of.waiting.strategy()).build_consumer()?)
     }
 }
 
-impl<F: SlotForm, const WORDS: usize> Publishing for SharedProducer<Message<WORDS>, F> {
+impl<F: SlotForm, const WORDS: usize> Publishing<WORDS> for SharedProducer<Message<WORDS>, F> {
     #[inline(always)]
-    fn publish(&mut self, number: u64) -> Result<(), Stop> {
-        SharedProducer::publish(self, |message| fill(message, number))?;
+    fn publish(&mut self, event: &[u64; WORDS]) -> Result<(), Stop> {
+        SharedProducer::publish(self, |place| place.copy_from_slice(event))?;
         Ok(())
     }
 
     #[inline(always)]
-    fn publish_batch(&mut self, count: usize, first: u64) -> Result<(), Stop> {
-        SharedProducer::publish_batch(self, count, |message, index| fill(message, first + index as u64))?;
+    fn publish_batch<'e>(&mut self, count: usize, event: impl Fn(usize) -> &'e [u64; WORDS]) -> Result<(), Stop> {
+        SharedProducer::publish_batch(self, count, |place, index| place.copy_from_slice(event(index)))?;
         Ok(())
     }
 }
 
 impl<F: SlotForm, const WORDS: usize> Reading for SharedConsumer<Message<WORDS>, F> {
     #[inline(always)]
-    fn read(&mut self) -> Result<(u64, u64), Stop> {
-        let message = self.consume_next_leased()?;
-        Ok((message[0], sum(&message)))
+    fn read(&mut self) -> Result<Seen, Stop> {
+        Ok(Seen::of_words(&*self.consume_next_leased()?))
     }
 
     #[inline(always)]
     fn read_some(&mut self, max: usize) -> Option<(usize, u64)> {
         let lease = self.try_consume_batch_leased(max)?;
-        let total = lease.iter().fold(0_u64, |total, message| total.wrapping_add(sum(message)));
+        let total = lease.iter().fold(0_u64, |total, event| total.wrapping_add(Seen::of_words(event).sum));
         Some((lease.len(), total))
     }
 }

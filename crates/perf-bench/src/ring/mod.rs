@@ -26,7 +26,7 @@ type Message<const WORDS: usize> = [u64; WORDS];
 /// Evaluates an expression with `$words` as the name of the number of words that a payload known at run time has.
 macro_rules! with_words {
     ($bytes:expr, $words:ident => $result:expr) => {
-        with_words!($bytes, $words => $result, 8, 48, 64, 256, 1024, 4096, 16384)
+        $crate::ring::with_words!($bytes, $words => $result, 8, 48, 64, 256, 1024, 4096, 16384, 262144, 2097152)
     };
     ($bytes:expr, $words:ident => $result:expr, $($size:literal),+) => {
         match $bytes {
@@ -92,19 +92,26 @@ fn sum<const WORDS: usize>(message: &Message<WORDS>) -> u64 {
 /// machines, as the library itself plans it; for another's ring as if its events lay side by side, as ours do in dense
 /// slots, so that rings of equal bytes are compared.
 pub(crate) fn slots_that_suit(whose: Whose, payload_bytes: usize) -> usize {
-    let bytes = |slots| with_words!(payload_bytes, WORDS => Ok::<_, Stop>(bytes_of::<WORDS>(whose, slots)));
-    let distance = |slots: &usize| bytes(*slots).map_or(u64::MAX, |bytes| bytes.abs_diff(RING_BYTES as u64));
-    let sizes = (3..20).map(|exponent| 1_usize << exponent);
+    slots_within(whose, payload_bytes, RING_BYTES as u64)
+}
+
+/// The same for a ring of so many bytes.
+pub(crate) fn slots_within(whose: Whose, payload_bytes: usize, ring_bytes: u64) -> usize {
+    let distance = |slots: &usize| bytes_of(whose, payload_bytes, *slots).abs_diff(ring_bytes);
+    let sizes = (1..20).map(|exponent| 1_usize << exponent);
     sizes.min_by_key(distance).expect("there are sizes")
 }
 
 /// How many bytes the events of such a ring take; the highest number if there can be none.
-fn bytes_of<const WORDS: usize>(whose: Whose, slots: usize) -> u64 {
-    let plan = match whose {
-        Whose::Ours => disruptor_mp::plan::<Message<WORDS>>,
-        _ => disruptor_mp::plan_dense::<Message<WORDS>>,
-    };
-    plan(slots, 1).map_or(u64::MAX, |plan| plan.slots.len)
+pub(crate) fn bytes_of(whose: Whose, payload_bytes: usize, slots: usize) -> u64 {
+    let planned = with_words!(payload_bytes, WORDS => {
+        let plan = match whose {
+            Whose::Ours => disruptor_mp::plan::<Message<WORDS>>,
+            _ => disruptor_mp::plan_dense::<Message<WORDS>>,
+        };
+        Ok::<_, Stop>(plan(slots, 1))
+    });
+    planned.ok().and_then(Result::ok).map_or(u64::MAX, |plan| plan.slots.len)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::side::{Measurement, Side, Stop};
 use crate::subject::Subject;
-use crate::workload::payload::{self, Payload};
+use crate::workload::payload::{self, Source};
 use crate::workload::round_trips::{Asking, Questioner};
 
 /// Workers of the topology.
@@ -71,17 +71,21 @@ pub(crate) fn remove(name: &str) {
     }
 }
 
-/// Role 0's end.
-struct Scheduler(SchedulerEnd);
+/// Role 0's end, its steps, and the answers that it waits for.
+struct Scheduler {
+    end: SchedulerEnd,
+    steps: Source,
+    answers: Source,
+}
 
 impl Asking for Scheduler {
     /// One step, and the answers of all workers.
     fn ask(&mut self, number: u64) -> Result<(), Stop> {
-        self.broadcast(Payload::new(number, STEP_BYTES), KIND_STEP)?;
-        let wanted = Payload::new(number, ANSWER_BYTES).sum();
+        self.broadcast(number, KIND_STEP)?;
+        let wanted = self.answers.sum(number);
         let deadline = Instant::now() + ANSWER_TIMEOUT;
         for rank in 0..WORKERS {
-            let answer = self.0.receive(rank, deadline);
+            let answer = self.end.receive(rank, deadline);
             let found = payload::sum(&answer.map_err(|outcome| Stop::Failed(format!("worker {rank}: {outcome:?}")))?);
             if found != wanted {
                 return Err(Stop::Failed(format!("worker {rank} answered {found} and not {wanted}")));
@@ -91,23 +95,20 @@ impl Asking for Scheduler {
     }
 
     fn stop(&mut self) -> Result<(), Stop> {
-        self.broadcast(Payload::new(0, STEP_BYTES), KIND_STOP)
+        self.broadcast(0, KIND_STOP)
     }
 }
 
 impl Scheduler {
-    fn broadcast(&mut self, step: Payload, kind: u8) -> Result<(), Stop> {
-        self.0.broadcast_ring().send_with(kind, STEP_BYTES, Patience::Endless, |place| {
-            step.write(&mut place[..STEP_BYTES]);
-            Ok(STEP_BYTES)
-        })?;
+    fn broadcast(&mut self, number: u64, kind: u8) -> Result<(), Stop> {
+        self.end.broadcast_ring().send(self.steps.bytes(number), kind, Patience::Endless)?;
         Ok(())
     }
 }
 
 /// Role 1: answers every step, as one worker after the other, until all have been told to stop.
 fn work_until_stop(workers: &mut [WorkerEnd]) -> Result<(), Stop> {
-    let words = payload::words(STEP_BYTES);
+    let (steps, answers) = (Source::new(STEP_BYTES), Source::new(ANSWER_BYTES));
     let mut stopped = 0;
     while stopped < workers.len() {
         for worker in &mut *workers {
@@ -117,11 +118,9 @@ fn work_until_stop(workers: &mut [WorkerEnd]) -> Result<(), Stop> {
                 stopped += 1;
                 continue;
             }
-            let answer = Payload::new(payload::sum(&step) / words, ANSWER_BYTES);
-            responses.send_with(KIND_STEP, ANSWER_BYTES, Patience::Endless, |place| {
-                answer.write(&mut place[..ANSWER_BYTES]);
-                Ok(ANSWER_BYTES)
-            })?;
+            let number = steps.answer(payload::read(&step));
+            let number = number.ok_or_else(|| Stop::Failed("a step is not what was sent".into()))?;
+            responses.send(answers.bytes(number), KIND_STEP, Patience::Endless)?;
         }
     }
     Ok(())
@@ -138,7 +137,8 @@ impl Subject for BroadcastStep {
             LaunchError::Broadcast { source, .. } => (*source).into(),
             error => failed(error),
         })?;
-        let mut scheduler = Questioner::new(Scheduler(end));
+        let mut scheduler =
+            Questioner::new(Scheduler { end, steps: Source::new(STEP_BYTES), answers: Source::new(ANSWER_BYTES) });
         (0..WARM_UP).try_for_each(|_| scheduler.ask())?;
         scheduler.stop()?;
         side.measured(|| scheduler.measure(side.window(), GROUP))

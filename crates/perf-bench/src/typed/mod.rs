@@ -1,22 +1,32 @@
-//! A scheduler's step as a typed message, there and back, through each codec; and beside it as many bytes without one.
+//! A scheduler's step as a typed message, through each codec: there and back, and as many as go one way; and beside it as
+//! many bytes without a codec.
 //!
-//! **Lives here:** [`TypedRoundTrip`], the subject; [`costs`], the differences that a table does not show. **Builds
-//! on:** `way`, `step`, `workload::round_trips`. **May touch it:** `main`; `workload` lists the subject.
+//! **Lives here:** [`TypedStep`], the subject; [`costs`], the differences that a table does not show. **Builds
+//! on:** `way`, `plain`, `step`, `workload::round_trips`. **May touch it:** `main`; `workload` lists the subject.
 
+#[cfg(feature = "peers")]
+mod plain;
 mod step;
 mod way;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::messages::Figure;
+use crate::messages::carrier::Link;
 use crate::probe::Label;
 use crate::report::Row;
 use crate::side::{Measurement, Side, Stop};
-use crate::stats::Unit;
+use crate::stats::{Unit, sum_below};
 use crate::subject::Subject;
 use crate::workload::round_trips::{Asking, Questioner, check};
+use crate::workload::waiting::Waiting;
 
+#[cfg(feature = "peers")]
+use plain::{Bincode, Over, Postcard, Rkyv};
+use step::{BincodeStep, PostcardStep, number_of};
 use way::{Bytes, Owned, StepReceiver, StepSender, Trusted, Typed, Validated, Way};
 
 /// What the step travels as, and how it is read.
@@ -27,6 +37,7 @@ pub(crate) enum Form {
     RkyvTrusted,
     RkyvValidated,
     BincodeOwned,
+    PostcardOwned,
 }
 
 impl Form {
@@ -36,6 +47,7 @@ impl Form {
             Self::RkyvTrusted => "rkyv in place, trusted",
             Self::RkyvValidated => "rkyv in place, validated",
             Self::BincodeOwned => "bincode, owned",
+            Self::PostcardOwned => "postcard, owned",
         }
     }
 
@@ -45,97 +57,268 @@ impl Form {
     }
 }
 
-/// A step there, and one back. Both are encoded from values that are there already, and every field of both is read.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct TypedRoundTrip {
-    pub(crate) form: Form,
+/// What carries the step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Through {
+    /// A typed stream of ours.
+    Ours,
+    #[cfg(feature = "peers")]
+    AlphaLargeFrames,
+    #[cfg(feature = "peers")]
+    Crossbar,
+    #[cfg(feature = "peers")]
+    Iceoryx2,
+    #[cfg(feature = "aeron")]
+    AeronSpinning,
+    #[cfg(feature = "aeron")]
+    AeronYielding,
 }
 
-/// The segment of the questions.
+impl Through {
+    /// Whether an end has threads of its own.
+    pub(crate) fn has_threads(self) -> bool {
+        match self {
+            #[cfg(feature = "aeron")]
+            Self::AeronSpinning | Self::AeronYielding => true,
+            _ => false,
+        }
+    }
+}
+
+/// A step there, and one back; or steps one way. All are encoded from values that are there already, and every field of
+/// all is read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TypedStep {
+    pub(crate) form: Form,
+    pub(crate) figure: Figure,
+    pub(crate) through: Through,
+    /// How our ends wait.
+    pub(crate) waiting: Waiting,
+}
+
+/// The link of the questions.
 const THERE: usize = 0;
-/// The segment of the answers.
+/// The link of the answers.
 const BACK: usize = 1;
 
-/// The kind of a message that is answered.
-const KIND_STEP: u8 = 0;
-/// The kind of one that ends the conversation.
-const KIND_STOP: u8 = 1;
+/// The number of the step that ends the conversation. No other has it: it is longer than any that is counted to.
+const STOP: u64 = u64::MAX;
 
 /// Round trips before anything is measured: more than twice round the rings, so that all their pages have been touched.
-const WARM_UP: usize = 512;
+const WARM_UP: u64 = 512;
 
 /// Round trips that are timed together. They are long, so few hide the clock.
 const GROUP: u64 = 4;
 
+/// Steps between two looks at the clock.
+const STEPS_PER_LOOK: u64 = 16;
+
 /// Role 0's ends.
-struct Ends<W: Way> {
-    there: W::Sender,
-    back: W::Receiver,
+struct Ends<S, R> {
+    there: S,
+    back: R,
 }
 
-impl<W: Way> Asking for Ends<W> {
+impl<S: StepSender, R: StepReceiver> Asking for Ends<S, R> {
     fn ask(&mut self, number: u64) -> Result<(), Stop> {
-        self.there.send(number, KIND_STEP)?;
-        let (_, found) = self.back.receive()?;
+        self.there.send(number)?;
         // The answer's number is what the question came to.
-        check(number, found, self.there.sum(self.there.sum(number)))
+        check(number, self.back.receive()?, self.there.sum(self.there.sum(number)))
     }
 
     fn stop(&mut self) -> Result<(), Stop> {
-        self.there.send(0, KIND_STOP)
+        self.there.send(STOP)
     }
 }
 
-fn ask<W: Way>(side: &Side) -> Result<Option<Measurement>, Stop> {
-    let there = W::create(side.segment(THERE))?;
-    side.rendezvous()?;
-    let back = W::attach(side.segment(BACK))?;
-    side.rendezvous()?;
-    let mut questioner = Questioner::new(Ends::<W> { there, back });
-    (0..WARM_UP).try_for_each(|_| questioner.ask())?;
-    side.measured(|| questioner.measure(side.window(), GROUP))
+/// What a step comes to that has no number, and what the one comes to that ends the conversation.
+fn rest_and_stop<W: Way>() -> Result<(u64, u64), Stop> {
+    let rest = W::rest()?;
+    Ok((rest, rest.wrapping_add(number_of(STOP))))
 }
 
-fn answer<W: Way>(side: &Side) -> Result<Option<Measurement>, Stop> {
-    let mut back = W::create(side.segment(BACK))?;
-    side.rendezvous()?;
-    let mut there = W::attach(side.segment(THERE))?;
-    side.rendezvous()?;
-    for _ in 0..WARM_UP {
-        let (_, sum) = there.receive()?;
-        back.send(sum, KIND_STEP)?;
+impl TypedStep {
+    fn link<'s, W: Way>(&self, side: &'s Side, index: usize) -> Link<'s> {
+        Link::new(side, index, W::len_bytes(), self.waiting)
     }
-    side.measured(|| {
-        loop {
-            match there.receive()? {
-                (KIND_STOP, _) => return Ok(None),
-                (_, sum) => back.send(sum, KIND_STEP)?,
+
+    /// Role 0 of a round trip.
+    fn ask<W: Way>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        let mut there = W::create(&self.link::<W>(side, THERE))?;
+        side.rendezvous()?;
+        let back = W::attach(&self.link::<W>(side, BACK))?;
+        side.rendezvous()?;
+        there.join()?;
+        side.rendezvous()?;
+        let mut questioner = Questioner::new(Ends { there, back });
+        (0..WARM_UP).try_for_each(|_| questioner.ask())?;
+        side.measured(|| questioner.measure(side.window(), GROUP))
+    }
+
+    /// Role 1 of a round trip.
+    fn answer<W: Way>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        let mut back = W::create(&self.link::<W>(side, BACK))?;
+        side.rendezvous()?;
+        let mut there = W::attach(&self.link::<W>(side, THERE))?;
+        side.rendezvous()?;
+        back.join()?;
+        side.rendezvous()?;
+        let (_, stop) = rest_and_stop::<W>()?;
+        for _ in 0..WARM_UP {
+            let sum = there.receive()?;
+            back.send(sum)?;
+        }
+        side.measured(|| {
+            loop {
+                match there.receive()? {
+                    sum if sum == stop => return Ok(None),
+                    sum => back.send(sum)?,
+                }
+            }
+        })
+    }
+
+    /// Role 0 one way.
+    fn pour<W: Way>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        let mut there = W::create(&self.link::<W>(side, THERE))?;
+        side.rendezvous()?;
+        side.rendezvous()?;
+        there.join()?;
+        side.rendezvous()?;
+        (0..WARM_UP).try_for_each(|number| there.send(number))?;
+        side.measured(|| {
+            let (begin, mut number) = (Instant::now(), 0);
+            while begin.elapsed() < side.window() {
+                (number..number + STEPS_PER_LOOK).try_for_each(|number| there.send(number))?;
+                number += STEPS_PER_LOOK;
+            }
+            there.send(STOP)?;
+            Ok(None)
+        })
+    }
+
+    /// Role 1 one way: the rate from the first step to the end.
+    fn drain<W: Way>(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
+        side.rendezvous()?;
+        let mut there = W::attach(&self.link::<W>(side, THERE))?;
+        side.rendezvous()?;
+        side.rendezvous()?;
+        let (rest, stop) = rest_and_stop::<W>()?;
+        (0..WARM_UP).try_for_each(|_| there.receive().map(drop))?;
+        side.measured(|| {
+            let (mut count, mut total, mut begin) = (0_u64, 0_u64, None);
+            loop {
+                let sum = there.receive()?;
+                if sum == stop {
+                    break;
+                }
+                begin.get_or_insert_with(Instant::now);
+                count += 1;
+                total = total.wrapping_add(sum);
+            }
+            let elapsed = begin.map_or_else(Default::default, |begin: Instant| begin.elapsed());
+            let expected = rest.wrapping_add(number_of(0)).wrapping_mul(count).wrapping_add(sum_below(count));
+            if total != expected {
+                return Err(Stop::Failed(format!("{count} steps came to {total} and not to {expected}")));
+            }
+            Ok(Some(Measurement::of(count as f64 / elapsed.as_secs_f64(), Unit::EventsPerSecond)))
+        })
+    }
+}
+
+/// Evaluates an expression with `$way` as the name of the type that a form through ours stands for.
+macro_rules! with_ours {
+    ($form:expr, $way:ident => $result:expr) => {
+        match $form {
+            Form::Bytes => {
+                type $way = Bytes;
+                $result
+            }
+            Form::RkyvTrusted => {
+                type $way = Typed<Trusted>;
+                $result
+            }
+            Form::RkyvValidated => {
+                type $way = Typed<Validated>;
+                $result
+            }
+            Form::BincodeOwned => {
+                type $way = Typed<Owned<BincodeStep>>;
+                $result
+            }
+            Form::PostcardOwned => {
+                type $way = Typed<Owned<PostcardStep>>;
+                $result
             }
         }
-    })
+    };
 }
 
-impl Subject for TypedRoundTrip {
+/// The same for a form through another's carrier.
+#[cfg(feature = "peers")]
+macro_rules! with_plain {
+    ($form:expr, $carrier:ty, $way:ident => $result:expr) => {
+        match $form {
+            Form::RkyvValidated => {
+                type $way = Over<Rkyv, $carrier>;
+                $result
+            }
+            Form::BincodeOwned => {
+                type $way = Over<Bincode, $carrier>;
+                $result
+            }
+            Form::PostcardOwned => {
+                type $way = Over<Postcard, $carrier>;
+                $result
+            }
+            form => Err(Stop::Failed(format!("{form:?} is not measured through others"))),
+        }
+    };
+}
+
+/// The same for what carries it.
+macro_rules! with_way {
+    ($step:expr, $way:ident => $result:expr) => {
+        match $step.through {
+            Through::Ours => with_ours!($step.form, $way => $result),
+            #[cfg(feature = "peers")]
+            Through::AlphaLargeFrames => {
+                with_plain!($step.form, crate::peers::alpha_framed::AlphaLargeFrames, $way => $result)
+            }
+            #[cfg(feature = "peers")]
+            Through::Crossbar => with_plain!($step.form, crate::peers::crossbar::Credited, $way => $result),
+            #[cfg(feature = "peers")]
+            Through::Iceoryx2 => with_plain!($step.form, crate::peers::iceoryx2::PublishSubscribe, $way => $result),
+            #[cfg(feature = "aeron")]
+            Through::AeronSpinning => with_plain!($step.form, crate::peers::aeron::Spinning, $way => $result),
+            #[cfg(feature = "aeron")]
+            Through::AeronYielding => with_plain!($step.form, crate::peers::aeron::Yielding, $way => $result),
+        }
+    };
+}
+
+impl Subject for TypedStep {
     fn shared_bytes(&self) -> usize {
-        0
+        Link::SHARED_BYTES
+    }
+
+    fn is_peers(&self) -> bool {
+        self.through != Through::Ours
     }
 
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
-        match self.form {
-            Form::Bytes => ask::<Bytes>(side),
-            Form::RkyvTrusted => ask::<Typed<Trusted>>(side),
-            Form::RkyvValidated => ask::<Typed<Validated>>(side),
-            Form::BincodeOwned => ask::<Typed<Owned>>(side),
-        }
+        with_way!(self, W => match self.figure {
+            Figure::RoundTrip => self.ask::<W>(side),
+            Figure::OneWay => self.pour::<W>(side),
+        })
     }
 
     fn consume(&self, side: &Side) -> Result<Option<Measurement>, Stop> {
-        match self.form {
-            Form::Bytes => answer::<Bytes>(side),
-            Form::RkyvTrusted => answer::<Typed<Trusted>>(side),
-            Form::RkyvValidated => answer::<Typed<Validated>>(side),
-            Form::BincodeOwned => answer::<Typed<Owned>>(side),
-        }
+        with_way!(self, W => match self.figure {
+            Figure::RoundTrip => self.answer::<W>(side),
+            Figure::OneWay => self.drain::<W>(side),
+        })
     }
 }
 

@@ -22,9 +22,13 @@ pub(crate) struct Sequence {
     blocks: Vec<u32>,
 }
 
-/// A step that bincode encodes. A type has one codec, so there are two.
+/// A step that bincode encodes. A type has one codec, so there are three.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct BincodeStep(Vec<Sequence>);
+
+/// A step that postcard encodes.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct PostcardStep(Vec<Sequence>);
 
 /// A step that rkyv encodes.
 #[derive(Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -32,18 +36,25 @@ pub(crate) struct BincodeStep(Vec<Sequence>);
 pub(crate) struct RkyvStep(Vec<Sequence>);
 
 myelon::bincode_message!(BincodeStep);
+myelon::postcard_message!(PostcardStep);
 myelon::rkyv_message!(RkyvStep);
 
 /// A step that is built once and sent many times, each time with another number in it.
 pub(crate) trait Step: Codec {
-    /// The same content for every codec. Its number is zero.
+    /// The same content for every codec.
     fn build() -> Self;
 
-    /// Puts a number in the place of the first sequence's id.
+    /// Puts a [number](number_of) in the place of the first sequence's id.
     fn set_number(&mut self, number: u64);
 
     /// What reading every field comes to: the number, and whatever the rest is.
     fn sum(&self) -> u64;
+}
+
+/// What `number` is in a step: one of as many digits as any other, so that every step is equally long, whatever its codec.
+pub(crate) fn number_of(number: u64) -> u64 {
+    const DIGITS: u64 = 1 << 40;
+    DIGITS | (number % DIGITS)
 }
 
 fn sequences() -> Vec<Sequence> {
@@ -87,7 +98,7 @@ macro_rules! impl_step {
             }
 
             fn set_number(&mut self, number: u64) {
-                self.0[0].id = number;
+                self.0[0].id = number_of(number);
             }
 
             fn sum(&self) -> u64 {
@@ -97,7 +108,7 @@ macro_rules! impl_step {
     )*};
 }
 
-impl_step!(BincodeStep RkyvStep);
+impl_step!(BincodeStep PostcardStep RkyvStep);
 
 /// The bytes of a step, as many as rkyv makes of it, filled up to a multiple of 64.
 pub(crate) fn encoded() -> Result<Vec<u8>, myelon::codec::EncodeShort> {
@@ -121,7 +132,8 @@ mod tests {
         let len_bytes = step.encode(&mut Default::default(), &mut bytes).unwrap();
         assert!((25 << 10..26 << 10).contains(&len_bytes), "{len_bytes}");
         assert_eq!(RkyvStep::access(&bytes[..len_bytes]).unwrap().sum(), step.sum());
-        assert_eq!(step.sum(), RkyvStep::build().sum() + 5);
+        assert_eq!(step.sum(), RkyvStep::build().sum() + number_of(5));
         assert_eq!(BincodeStep::build().sum(), RkyvStep::build().sum());
+        assert_eq!(PostcardStep::build().sum(), RkyvStep::build().sum());
     }
 }

@@ -8,10 +8,11 @@ use std::marker::PhantomData;
 use disruptor_mp::DEFAULT_RECORD_RING_BYTES;
 use myelon::Patience;
 use myelon::codec::{CodecError, CodecResult, EncodeShort};
-use myelon::transport::{TransportBuilder, TransportConsumer, TransportProducer, WaitStrategy};
+use myelon::transport::{TransportBuilder, TransportConsumer, TransportProducer};
 use myelon::typed_transport::{TypedConsumer, TypedMessage, TypedProducer, TypedPublishError, TypedReceiveError};
 
-use super::step::{self, BincodeStep, RkyvStep, Step};
+use super::step::{self, BincodeStep, PostcardStep, RkyvStep, Step, number_of};
+use crate::messages::carrier::Link;
 use crate::raw;
 use crate::side::Stop;
 use crate::workload::payload;
@@ -40,31 +41,51 @@ impl From<TypedReceiveError> for Stop {
     }
 }
 
-/// A way for steps, of which both ends spin.
+/// A way for steps. It is made in three steps, between which the sides meet: [`create`](Self::create),
+/// [`attach`](Self::attach), [`StepSender::join`].
 pub(crate) trait Way {
-    type Sender: StepSender;
-    type Receiver: StepReceiver;
+    type Sender<'s>: StepSender;
+    type Receiver<'s>: StepReceiver;
 
-    /// The sending end of the ring with this name, which is new.
+    /// How long a message is, for a carrier that has to know.
+    fn len_bytes() -> usize {
+        0
+    }
+
+    /// What reading all of a step but its number comes to.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn create(name: String) -> Result<Self::Sender, Stop>;
+    fn rest() -> Result<u64, Stop>;
 
-    /// The receiving end of the ring with this name, which is there.
+    /// The sending end of a link.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn attach(name: String) -> Result<Self::Receiver, Stop>;
+    fn create<'s>(link: &Link<'s>) -> Result<Self::Sender<'s>, Stop>;
+
+    /// The receiving end of the same link.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    fn attach<'s>(link: &Link<'s>) -> Result<Self::Receiver<'s>, Stop>;
 }
 
 /// The end that steps go into.
 pub(crate) trait StepSender {
-    /// Sends the step, with a number in it, as a message of this kind.
+    /// The receiver has attached, and whoever has to look for it does so now.
+    ///
+    /// # Errors
+    /// When it is not found.
+    fn join(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// Sends the step, with a number in it.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn send(&mut self, number: u64, kind: u8) -> Result<(), Stop>;
+    fn send(&mut self, number: u64) -> Result<(), Stop>;
 
     /// What reading all of the step comes to that has this number.
     fn sum(&self, number: u64) -> u64;
@@ -72,16 +93,19 @@ pub(crate) trait StepSender {
 
 /// The end that steps come out of.
 pub(crate) trait StepReceiver {
-    /// Waits for a step, reads every field of it and returns its kind and what the reading came to.
+    /// Waits for a step, reads every field of it and returns what the reading came to.
     ///
     /// # Errors
     /// See [`Stop`].
-    fn receive(&mut self) -> Result<(u8, u64), Stop>;
+    fn receive(&mut self) -> Result<u64, Stop>;
 }
 
-fn builder(name: String, bytes: usize) -> TransportBuilder {
-    TransportBuilder::new(name, bytes).with_wait_strategy(WaitStrategy::BusySpin)
+fn builder(link: &Link<'_>, bytes: usize) -> TransportBuilder {
+    TransportBuilder::new(link.name(), bytes).with_wait_strategy(link.waiting().strategy())
 }
+
+/// Any kind; no receiver looks at it.
+const KIND: u8 = 0;
 
 /// What a receiver does to read every field of a message.
 pub(crate) trait Reading {
@@ -118,35 +142,43 @@ impl Reading for Trusted {
     }
 }
 
-/// bincode, as a value.
-pub(crate) enum Owned {}
+/// A step as a value: bincode or postcard.
+pub(crate) struct Owned<T>(PhantomData<T>);
 
-impl Reading for Owned {
-    type Message = BincodeStep;
+/// Both are the same, but for their names.
+macro_rules! impl_owned {
+    ($($step:ident)*) => {$(
+        impl Reading for Owned<$step> {
+            type Message = $step;
 
-    #[inline]
-    fn sum(message: &TypedMessage<'_, BincodeStep>) -> CodecResult<u64> {
-        Ok(message.decode()?.sum())
-    }
+            #[inline]
+            fn sum(message: &TypedMessage<'_, $step>) -> CodecResult<u64> {
+                Ok(message.decode()?.sum())
+            }
+        }
+    )*};
 }
+
+impl_owned!(BincodeStep PostcardStep);
 
 /// A typed stream, whose sender encodes the step each time and whose receiver reads it like this.
 pub(crate) struct Typed<R: Reading>(PhantomData<R>);
 
 impl<R: Reading> Way for Typed<R> {
-    type Sender = TypedSender<R::Message>;
-    type Receiver = TypedReceiver<R>;
+    type Sender<'s> = TypedSender<R::Message>;
+    type Receiver<'s> = TypedReceiver<R>;
 
-    fn create(name: String) -> Result<Self::Sender, Stop> {
-        let producer = TypedProducer::build(builder(name, DEFAULT_RECORD_RING_BYTES).create())?;
-        let mut step = R::Message::build();
-        step.set_number(0);
-        let rest = step.sum();
-        Ok(TypedSender { producer, step, rest })
+    fn rest() -> Result<u64, Stop> {
+        Ok(R::Message::build().sum())
     }
 
-    fn attach(name: String) -> Result<Self::Receiver, Stop> {
-        Ok(TypedReceiver(TypedConsumer::build(builder(name, 0))?))
+    fn create(link: &Link<'_>) -> Result<TypedSender<R::Message>, Stop> {
+        let producer = TypedProducer::build(builder(link, DEFAULT_RECORD_RING_BYTES).create())?;
+        Ok(TypedSender { producer, step: R::Message::build(), rest: Self::rest()? })
+    }
+
+    fn attach(link: &Link<'_>) -> Result<TypedReceiver<R>, Stop> {
+        Ok(TypedReceiver(TypedConsumer::build(builder(link, 0))?))
     }
 }
 
@@ -160,14 +192,14 @@ pub(crate) struct TypedSender<T: Step> {
 
 impl<T: Step> StepSender for TypedSender<T> {
     #[inline]
-    fn send(&mut self, number: u64, kind: u8) -> Result<(), Stop> {
+    fn send(&mut self, number: u64) -> Result<(), Stop> {
         self.step.set_number(number);
-        self.producer.publish(&self.step, kind)?;
+        self.producer.publish(&self.step, KIND)?;
         Ok(())
     }
 
     fn sum(&self, number: u64) -> u64 {
-        self.rest.wrapping_add(number)
+        self.rest.wrapping_add(number_of(number))
     }
 }
 
@@ -176,9 +208,9 @@ pub(crate) struct TypedReceiver<R: Reading>(TypedConsumer<R::Message>);
 
 impl<R: Reading> StepReceiver for TypedReceiver<R> {
     #[inline]
-    fn receive(&mut self) -> Result<(u8, u64), Stop> {
+    fn receive(&mut self) -> Result<u64, Stop> {
         let message = self.0.next(Patience::Endless)?.ok_or_else(nothing)?;
-        Ok((message.kind(), R::sum(&message)?))
+        Ok(R::sum(&message)?)
     }
 }
 
@@ -190,19 +222,22 @@ fn nothing() -> Stop {
 pub(crate) enum Bytes {}
 
 impl Way for Bytes {
-    type Sender = BytesSender;
-    type Receiver = BytesReceiver;
+    type Sender<'s> = BytesSender;
+    type Receiver<'s> = BytesReceiver;
 
-    fn create(name: String) -> Result<BytesSender, Stop> {
-        let producer = builder(name, DEFAULT_RECORD_RING_BYTES).create().build_producer()?;
-        let mut sender = BytesSender { producer, bytes: step::encoded()?, rest: 0 };
-        sender.set_number(0);
-        sender.rest = payload::sum(&sender.bytes);
-        Ok(sender)
+    fn rest() -> Result<u64, Stop> {
+        let mut bytes = step::encoded()?;
+        set_first_word(&mut bytes, 0);
+        Ok(payload::sum(&bytes))
     }
 
-    fn attach(name: String) -> Result<BytesReceiver, Stop> {
-        Ok(BytesReceiver(builder(name, 0).build_consumer()?))
+    fn create(link: &Link<'_>) -> Result<BytesSender, Stop> {
+        let producer = builder(link, DEFAULT_RECORD_RING_BYTES).create().build_producer()?;
+        Ok(BytesSender { producer, bytes: step::encoded()?, rest: Self::rest()? })
+    }
+
+    fn attach(link: &Link<'_>) -> Result<BytesReceiver, Stop> {
+        Ok(BytesReceiver(builder(link, 0).build_consumer()?))
     }
 }
 
@@ -214,23 +249,20 @@ pub(crate) struct BytesSender {
     rest: u64,
 }
 
-impl BytesSender {
-    /// Puts a number in the place of the first word.
-    fn set_number(&mut self, number: u64) {
-        self.bytes[..size_of::<u64>()].copy_from_slice(&number.to_ne_bytes());
-    }
+fn set_first_word(bytes: &mut [u8], word: u64) {
+    bytes[..size_of::<u64>()].copy_from_slice(&word.to_ne_bytes());
 }
 
 impl StepSender for BytesSender {
     #[inline]
-    fn send(&mut self, number: u64, kind: u8) -> Result<(), Stop> {
-        self.set_number(number);
-        self.producer.publish(&self.bytes, kind)?;
+    fn send(&mut self, number: u64) -> Result<(), Stop> {
+        set_first_word(&mut self.bytes, number_of(number));
+        self.producer.publish(&self.bytes, KIND)?;
         Ok(())
     }
 
     fn sum(&self, number: u64) -> u64 {
-        self.rest.wrapping_add(number)
+        self.rest.wrapping_add(number_of(number))
     }
 }
 
@@ -239,8 +271,8 @@ pub(crate) struct BytesReceiver(TransportConsumer);
 
 impl StepReceiver for BytesReceiver {
     #[inline]
-    fn receive(&mut self) -> Result<(u8, u64), Stop> {
+    fn receive(&mut self) -> Result<u64, Stop> {
         let message = self.0.next(Patience::Endless)?.ok_or_else(nothing)?;
-        Ok((message.kind(), payload::sum(&message)))
+        Ok(payload::sum(&message))
     }
 }

@@ -7,6 +7,7 @@
 pub(crate) mod payload;
 pub(crate) mod repeated;
 pub(crate) mod round_trips;
+pub(crate) mod waiting;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ use crate::ring::{
 };
 use crate::step::{broadcast::BroadcastStep, hold::HoldSteps};
 use crate::subject::Subject;
-use crate::typed::TypedRoundTrip;
+use crate::typed::TypedStep;
 
 /// Every subject, in a form that can be handed to another process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ pub(crate) enum Workload {
     Idle(Idle),
     Messages(Messages),
     ShortInFrames(ShortInFrames),
-    TypedRoundTrip(TypedRoundTrip),
+    TypedStep(TypedStep),
     BroadcastStep(BroadcastStep),
     HoldSteps(HoldSteps),
 }
@@ -73,7 +74,7 @@ impl Workload {
             Self::Idle(subject) => subject,
             Self::Messages(subject) => subject,
             Self::ShortInFrames(subject) => subject,
-            Self::TypedRoundTrip(subject) => subject,
+            Self::TypedStep(subject) => subject,
             Self::BroadcastStep(subject) => subject,
             Self::HoldSteps(subject) => subject,
         }

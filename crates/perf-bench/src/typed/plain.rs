@@ -1,0 +1,174 @@
+//! A step through whatever carries bytes, encoded by the plain library of its codec.
+//!
+//! **Lives here:** [`Over`], the way; [`PlainCodec`] with the codecs. **Builds on:** `messages::carrier`, `step`. **May
+//! touch it:** `typed`. Only with the feature `peers`: ours encode in their own way.
+//!
+//! The sender encodes where the message is sent from, if its carrier has such a place, and otherwise into one buffer that
+//! is used again and again. The receiver reads rkyv where it lies, after validation, and decodes the others into a value.
+
+use std::marker::PhantomData;
+
+use bincode::config::legacy;
+use myelon::codec::rkyv_support::rkyv;
+use rkyv::rancor;
+use rkyv::ser::writer::Buffer;
+
+use super::step::{ArchivedRkyvStep, BincodeStep, PostcardStep, RkyvStep, Step, number_of};
+use super::way::{StepReceiver, StepSender, Way};
+use crate::messages::carrier::{Carrier, Link, Receiver, Sender};
+use crate::side::Stop;
+
+/// How the plain library of a codec is called.
+pub(crate) trait PlainCodec {
+    type Message: Step;
+
+    /// Writes a message to the front of `into`, which has room for it, and returns how long it is.
+    fn encode(message: &Self::Message, into: &mut [u8]) -> usize;
+
+    /// Reads every field of a message. `None`: the bytes are none.
+    fn sum(bytes: &[u8]) -> Option<u64>;
+}
+
+/// rkyv.
+pub(crate) enum Rkyv {}
+
+impl PlainCodec for Rkyv {
+    type Message = RkyvStep;
+
+    #[inline]
+    fn encode(message: &RkyvStep, into: &mut [u8]) -> usize {
+        let written = rkyv::api::high::to_bytes_in::<_, rancor::Error>(message, Buffer::from(into));
+        written.expect("there is room for a step").len()
+    }
+
+    #[inline]
+    fn sum(bytes: &[u8]) -> Option<u64> {
+        rkyv::access::<ArchivedRkyvStep, rancor::Error>(bytes).ok().map(ArchivedRkyvStep::sum)
+    }
+}
+
+/// bincode, in the form that ours has as well: numbers of fixed length.
+pub(crate) enum Bincode {}
+
+impl PlainCodec for Bincode {
+    type Message = BincodeStep;
+
+    #[inline]
+    fn encode(message: &BincodeStep, into: &mut [u8]) -> usize {
+        bincode::serde::encode_into_slice(message, into, legacy()).expect("there is room for a step")
+    }
+
+    #[inline]
+    fn sum(bytes: &[u8]) -> Option<u64> {
+        let decoded = bincode::serde::decode_from_slice::<BincodeStep, _>(bytes, legacy());
+        decoded.ok().map(|(step, _)| step.sum())
+    }
+}
+
+/// postcard.
+pub(crate) enum Postcard {}
+
+impl PlainCodec for Postcard {
+    type Message = PostcardStep;
+
+    #[inline]
+    fn encode(message: &PostcardStep, into: &mut [u8]) -> usize {
+        postcard::to_slice(message, into).expect("there is room for a step").len()
+    }
+
+    #[inline]
+    fn sum(bytes: &[u8]) -> Option<u64> {
+        postcard::from_bytes::<PostcardStep>(bytes).ok().map(|step| step.sum())
+    }
+}
+
+/// A step of codec `K` through the carrier `C`.
+pub(crate) struct Over<K, C>(PhantomData<(K, C)>);
+
+/// More than any step has.
+const STEP_BYTES_MAX: usize = 64 << 10;
+
+impl<K: PlainCodec, C: Carrier> Way for Over<K, C> {
+    type Sender<'s> = PlainSender<K, C::Sender<'s>>;
+    type Receiver<'s> = PlainReceiver<K, C::Receiver<'s>>;
+
+    /// Every step is as long, whatever its number.
+    fn len_bytes() -> usize {
+        let mut step = K::Message::build();
+        step.set_number(0);
+        K::encode(&step, &mut vec![0; STEP_BYTES_MAX])
+    }
+
+    fn rest() -> Result<u64, Stop> {
+        Ok(K::Message::build().sum())
+    }
+
+    fn create<'s>(link: &Link<'s>) -> Result<Self::Sender<'s>, Stop> {
+        let (step, rest, buffer) = (K::Message::build(), Self::rest()?, vec![0; link.message_bytes()]);
+        Ok(PlainSender { sender: C::create(link)?, step, rest, buffer, codec: PhantomData })
+    }
+
+    fn attach<'s>(link: &Link<'s>) -> Result<Self::Receiver<'s>, Stop> {
+        Ok(PlainReceiver { receiver: C::attach(link)?, waiting: Vec::new(), codec: PhantomData })
+    }
+}
+
+/// The end that encodes.
+pub(crate) struct PlainSender<K: PlainCodec, S> {
+    sender: S,
+    step: K::Message,
+    /// The sum of everything but the number.
+    rest: u64,
+    buffer: Vec<u8>,
+    codec: PhantomData<K>,
+}
+
+impl<K: PlainCodec, S: Sender> StepSender for PlainSender<K, S> {
+    fn join(&mut self) -> Result<(), Stop> {
+        self.sender.join()
+    }
+
+    #[inline]
+    fn send(&mut self, number: u64) -> Result<(), Stop> {
+        self.step.set_number(number);
+        let (step, len_bytes) = (&self.step, self.buffer.len());
+        let mut written = len_bytes;
+        self.sender.send_made(&mut self.buffer, |place| written = K::encode(step, place))?;
+        if written == len_bytes {
+            Ok(())
+        } else {
+            Err(Stop::Failed(format!("a step has {written} B, not {len_bytes}")))
+        }
+    }
+
+    fn sum(&self, number: u64) -> u64 {
+        self.rest.wrapping_add(number_of(number))
+    }
+}
+
+/// The end that reads.
+pub(crate) struct PlainReceiver<K, R> {
+    receiver: R,
+    /// What the carrier has shown beyond the message that was asked for: what reading each came to, the last one first.
+    waiting: Vec<u64>,
+    codec: PhantomData<K>,
+}
+
+impl<K: PlainCodec, R: Receiver> StepReceiver for PlainReceiver<K, R> {
+    #[inline]
+    fn receive(&mut self) -> Result<u64, Stop> {
+        if let Some(sum) = self.waiting.pop() {
+            return Ok(sum);
+        }
+        let (waiting, mut garbled) = (&mut self.waiting, false);
+        self.receiver.receive(|bytes| match K::sum(bytes) {
+            Some(sum) => waiting.push(sum),
+            None => garbled = true,
+        })?;
+        waiting.reverse();
+        match waiting.pop() {
+            Some(sum) if !garbled => Ok(sum),
+            _ => Err(Stop::Failed("a message is no step".into())),
+        }
+    }
+}
