@@ -5,6 +5,7 @@
 //! | variable | meaning | read by |
 //! |---|---|---|
 //! | `MYELON_WAIT` | wait strategy of every endpoint | builders |
+//! | `MYELON_WRITE_VIA` | where payloads are written first | builders of producers |
 //! | `MYELON_SHUTDOWN_GRACE_MS` | grace period of managed publishing, ms | `enable_required_consumer_liveness` |
 //! | `MYELON_PROCESS_CORE` | core to pin a thread to that builds an endpoint | builders |
 //! | `MYELON_PRODUCER_CORE` | the same, for producers only | `build_producer` |

@@ -10,6 +10,7 @@
 
 use crate::counters::TableError;
 use crate::liveness::{Ending, ProcessState, went};
+use crate::ring::ends::via::InvalidWriteVia;
 use crate::ring::identity::InvalidConsumerId;
 use crate::ring::membership::JoinError;
 use crate::ring::memory::layout::{ShapeError, SizeUnit};
@@ -330,6 +331,9 @@ pub enum MultiProcessError {
     /// `MYELON_WAIT` names no strategy.
     #[error(transparent)]
     InvalidWaitSetting(#[from] InvalidWaitSetting),
+    /// `MYELON_WRITE_VIA` names no way to write payloads.
+    #[error(transparent)]
+    InvalidWriteVia(#[from] InvalidWriteVia),
     /// An environment variable that is a number is set to something else, or to one that is too large.
     #[error("{name} is set to `{value}`, which is not a number it can take: use a whole number from 0")]
     InvalidSetting {

@@ -203,6 +203,7 @@ mod exports {
     pub use crate::ring::ends::room_doorbell::RoomDoorbell;
     pub use crate::ring::ends::select::{Ready, Select, Selectable, Source};
     pub use crate::ring::ends::tap::Tap;
+    pub use crate::ring::ends::via::{InvalidWriteVia, WriteVia};
     pub use crate::ring::identity::InvalidConsumerId;
     pub use crate::ring::membership::JoinError;
     pub use crate::ring::memory::layout::{

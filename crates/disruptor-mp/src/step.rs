@@ -39,7 +39,7 @@ steps! {
     GroupInvalidated, GroupWritten, InsideGroup, GroupStamped,
     SentinelLifted, WriterAnnounced,
     // publish a record
-    ClaimedStored, BeginNoted, NextWordCleared, NextNumberStored, WordCommitted,
+    ClaimedStored, BeginNoted, PayloadBuffered, NextWordCleared, NextNumberStored, WordCommitted,
     // consume
     ReaderAnnounced, DeliveredStored, GateStored, ReleasedStored,
     // join, rejoin and leave

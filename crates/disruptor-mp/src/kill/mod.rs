@@ -214,6 +214,14 @@ fn scenarios() -> Vec<Scenario> {
         at(InsideGroup, 4, Publishing(PublishGroupBatches, Exactly(batch))),
         at(GroupStamped, 0, Publishing(PublishGroupBatches, Exactly(batch))),
         at(GroupStamped, 5, Publishing(PublishGroupBatches, Exactly(6 * batch))),
+        // Written in the producer's buffer, and copied into the slot.
+        at(PayloadHalfWritten, 19, Publishing(PublishBuffered, Exactly(19))),
+        at(PayloadBuffered, 0, Publishing(PublishBuffered, Exactly(0))),
+        at(PayloadBuffered, 15, Publishing(PublishBuffered, Exactly(15))),
+        at(PayloadWritten, 17, Publishing(PublishBuffered, Exactly(17))),
+        at(PayloadBuffered, 22, Publishing(PublishBufferedBatches, Exactly(22))),
+        dense(PayloadBuffered, 18, Publishing(PublishBuffered, Exactly(18))),
+        dense(PayloadBuffered, 23, Publishing(PublishBufferedBatches, Exactly(5 * batch))),
         at(StoredNotWoken, 0, Publishing(PublishToSleepers, AtLeast(1))),
         at(StoredNotWoken, 4, Publishing(PublishToSleepers, AtLeast(5))),
         at(FencedStored, 0, Publishing(PublishToSleepers, AtLeast(1))),
@@ -248,6 +256,14 @@ fn scenarios() -> Vec<Scenario> {
         at(WordCommitted, 0, PublishingRecords(PublishRecordBatches, Exactly(1))),
         at(WordCommitted, 22, PublishingRecords(PublishRecordBatches, Exactly(23))),
         at(CursorStored, 2, PublishingRecords(PublishRecordBatches, AtLeast(4))),
+        // Written in the producer's buffer, and copied by the commit.
+        at(PayloadHalfWritten, 5, PublishingRecords(PublishBufferedRecords, Exactly(5))),
+        // The first record has no payload.
+        at(PayloadBuffered, 0, PublishingRecords(PublishBufferedRecords, Exactly(1))),
+        at(PayloadBuffered, 36, PublishingRecords(PublishBufferedRecords, Exactly(37))),
+        at(PayloadWritten, 13, PublishingRecords(PublishBufferedRecords, Exactly(13))),
+        at(NextWordCleared, 28, PublishingRecords(PublishBufferedRecords, Exactly(28))),
+        at(WordCommitted, 61, PublishingRecords(PublishBufferedRecords, Exactly(62))),
         // Nothing is visible before the cursor, and after a batch everything at once.
         dense(ClaimedStored, 0, Publishing(Publish, Exactly(0))),
         dense(ClaimedStored, 9, Publishing(Publish, AtLeast(CAPACITY))),

@@ -7,7 +7,7 @@ use super::event::Event;
 use super::{Dense, InForm, Stamped, versioned};
 use crate::ring::ends::producer_face::HasProducer;
 use crate::step::Step;
-use crate::{CoordinationMode, Patience, SharedConsumer, SharedProducer, WaitStrategy};
+use crate::{CoordinationMode, Patience, SharedConsumer, SharedProducer, WaitStrategy, WriteVia};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 use testkit::process::{self, Respawn, Victim, is_victim, say};
@@ -37,6 +37,10 @@ pub(super) enum Role {
     PublishBatches,
     /// Publishes groups of as many events.
     PublishGroups,
+    /// Publishes events one by one that are written in a buffer first.
+    PublishBuffered,
+    /// The same in batches.
+    PublishBufferedBatches,
     /// Publishes groups of as many events, two at a time.
     PublishGroupBatches,
     /// Publishes an event when everybody has read the last one, and some time after that: its readers sleep.
@@ -45,6 +49,8 @@ pub(super) enum Role {
     PublishRecords,
     /// Publishes batches of as many records.
     PublishRecordBatches,
+    /// Publishes records that are written in a buffer first, every second one in a batch of its own.
+    PublishBufferedRecords,
     /// Publishes into a start-up buffer for two consumers.
     PublishToBuffer,
     /// Publishes five events and closes.
@@ -84,17 +90,20 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 30] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
         Self::PublishBatches,
         Self::PublishGroups,
+        Self::PublishBuffered,
+        Self::PublishBufferedBatches,
         Self::PublishGroupBatches,
         Self::PublishToSleepers,
         Self::PublishToBuffer,
         Self::PublishRecords,
         Self::PublishRecordBatches,
+        Self::PublishBufferedRecords,
         Self::Close,
         Self::CloseUnused,
         Self::TakeOver,
@@ -177,7 +186,12 @@ fn ready() {
 }
 
 fn perform<F: InForm>(role: Role, name: &str) {
-    let build = || F::ring(name).with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
+    let via = match role {
+        Role::PublishBuffered | Role::PublishBufferedBatches | Role::PublishBufferedRecords => WriteVia::Buffer,
+        _ => WriteVia::default(),
+    };
+    let blocking = || F::ring(name).with_wait_strategy(WaitStrategy::Block);
+    let build = || blocking().write_via(via).build_producer(Event::blank).unwrap();
     match role {
         Role::Create => {
             ready();
@@ -204,7 +218,7 @@ fn perform<F: InForm>(role: Role, name: &str) {
             ready();
             drop(versioned(name, 2).build_producer(Event::blank));
         }
-        Role::Publish | Role::PublishUnread => publish(build(), |_, _| ()),
+        Role::Publish | Role::PublishUnread | Role::PublishBuffered => publish(build(), |_, _| ()),
         Role::PublishToSleepers => publish(build(), |producer, sequence| {
             // Longer than a reader spins; whether it sleeps by then does not matter, the next one gives it another
             // chance.
@@ -217,7 +231,7 @@ fn perform<F: InForm>(role: Role, name: &str) {
             let builder = F::ring(name).with_coordination(buffer).with_expected_consumers(2);
             publish(builder.with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap(), |_, _| ());
         }
-        Role::PublishBatches => {
+        Role::PublishBatches | Role::PublishBufferedBatches => {
             let mut producer = build();
             ready();
             loop {
@@ -258,8 +272,8 @@ fn perform<F: InForm>(role: Role, name: &str) {
                 super::records::publish_batch(&mut producer, BATCH as i64);
             }
         }
-        Role::PublishRecords => {
-            let mut producer = super::records::ring(name).build_record_producer().unwrap();
+        Role::PublishRecords | Role::PublishBufferedRecords => {
+            let mut producer = super::records::ring(name).write_via(via).build_record_producer().unwrap();
             ready();
             for number in 0.. {
                 super::records::publish(&mut producer, number % 2 == 1);

@@ -99,3 +99,4 @@ mod sizes;
 mod stage;
 mod titles;
 mod views;
+mod write_via;

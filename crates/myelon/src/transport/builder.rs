@@ -11,7 +11,7 @@ use super::records::{self, Records};
 use super::tap::TransportTap;
 use disruptor_mp::__private::ends::Existing;
 use disruptor_mp::{
-    CoordinationMode, CreateOptions, Form, Patience, Place, SharedDisruptorBuilder, StartAt, WaitStrategy,
+    CoordinationMode, CreateOptions, Form, Patience, Place, SharedDisruptorBuilder, StartAt, WaitStrategy, WriteVia,
 };
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -69,6 +69,7 @@ pub struct Settings {
     expected_consumers: Option<usize>,
     wait: WaitStrategy,
     linger: Option<Duration>,
+    via: WriteVia,
     consumer_id: Option<String>,
     rank: Option<u32>,
     start: StartAt,
@@ -82,7 +83,7 @@ pub struct Settings {
 impl Settings {
     /// Tells the ring's builder everything that the ring has to know.
     pub(crate) fn apply<E, F: Form>(&self, builder: SharedDisruptorBuilder<E, F>) -> SharedDisruptorBuilder<E, F> {
-        let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start);
+        let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start).write_via(self.via);
         builder = builder.with_create_options(self.options).facing(self.existing);
         let max = self.max_consumers.unwrap_or(disruptor_mp::DEFAULT_MAX_CONSUMERS);
         builder = match &self.consumer_prefix {
@@ -190,6 +191,7 @@ impl<F: Format> TransportBuilder<F> {
             expected_consumers: None,
             wait: WaitStrategy::default(),
             linger: None,
+            via: WriteVia::default(),
             consumer_id: None,
             rank: None,
             start: StartAt::default(),
@@ -298,6 +300,15 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn linger_at_most(mut self, time: Duration) -> Self {
         self.settings.linger = Some(time);
+        self
+    }
+
+    /// Where a sender of records encodes messages of 2 KiB and more: in the ring, or in a buffer from which they are
+    /// copied, as it learns what costs less, unless it is told. See
+    /// [`write_via`](SharedDisruptorBuilder::write_via) of the ring's builder.
+    #[must_use]
+    pub fn write_via(mut self, via: WriteVia) -> Self {
+        self.settings.via = via;
         self
     }
 

@@ -113,8 +113,8 @@ pub struct RecordWriting {
 
 /// Where records are claimed: in a ring, or in a batch.
 pub trait Claims {
-    /// As [`RecordProducer::claim`].
-    fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError>;
+    /// As [`RecordProducer::claim_to_copy`].
+    fn claim_to_copy(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError>;
 
     /// As [`RecordProducer::try_claim_at_least`].
     fn try_claim_at_least(
@@ -130,8 +130,8 @@ macro_rules! claims {
     ($ring:ty) => {
         impl Claims for $ring {
             #[inline(always)]
-            fn claim(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
-                self.claim(len, patience)
+            fn claim_to_copy(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
+                self.claim_to_copy(len, patience)
             }
 
             #[inline(always)]
@@ -240,7 +240,7 @@ fn copy_in(
     payload: &[u8],
     patience: Patience,
 ) -> TransportResult<Put> {
-    let mut claim = ring.claim(prefix + payload.len(), patience).map_err(transport_error)?;
+    let mut claim = ring.claim_to_copy(prefix + payload.len(), patience).map_err(transport_error)?;
     claim[prefix..].copy_from_slice(payload);
     let sequence = commit(claim, letter, prefix, payload.len());
     Ok(Put { sequence, frames: 1, copied_bytes: payload.len() })

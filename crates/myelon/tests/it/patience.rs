@@ -34,7 +34,7 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
             "producer::publish_deadline(deadline: Instant)",
             "producer::publish_deadline(deadline: Instant)",
             // As of frames, of records.
-            "records::claim(patience: Patience)",
+            "records::claim_to_copy(patience: Patience)",
             "records::try_claim_at_least(patience: Patience)",
             // The time of a simulation.
             "schedule::sleep(time: Duration)",

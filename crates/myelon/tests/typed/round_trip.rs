@@ -2,11 +2,14 @@
 
 use crate::messages::{BincodeStep, RkyvStep, SequenceT, Step, StepT};
 use crate::stage::{BYTES, DEPTH, Frame, Stream};
-use myelon::Patience;
 use myelon::codec::rkyv_support::rkyv;
 use myelon::codec::{Codec, ZeroCopyCodec, trusted};
-use myelon::transport::{AlignedFixedFrame, FixedFrame, Format, Records};
+use myelon::transport::{AlignedFixedFrame, FixedFrame, Format, Records, TransportBuilder};
+use myelon::typed_transport::{TypedConsumer, TypedProducer};
+use myelon::{Patience, WriteVia};
 use std::fmt::Debug;
+use testkit::names::ShmGuard;
+use testkit::watchdog::{PATIENCE, Watchdog};
 
 fn owned_and_decoded<T: Codec + Debug + PartialEq, F: Format>(depth: usize, messages: &[T]) {
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<T, F>::of_depth(depth);
@@ -40,6 +43,30 @@ fn objects() -> [StepT; 3] {
     let sequence = SequenceT { id: 3, tokens: Some((0..32).collect()), blocks: Some((0..64).collect()) };
     let of = |count| StepT { sequences: Some(vec![sequence.clone(); count]), ..StepT::default() };
     [of(0), of(2), of(64)]
+}
+
+#[test]
+fn whole_messages_wherever_they_are_encoded_first() {
+    fn claim<T: Codec + Debug + PartialEq>(messages: &[T]) {
+        for via in [WriteVia::Learned, WriteVia::Ring, WriteVia::Buffer] {
+            let names = ShmGuard::new();
+            let builder = TransportBuilder::<Records>::new(names.name("s"), BYTES).write_via(via);
+            let mut producer = TypedProducer::<T, Records>::build(builder).unwrap();
+            let mut consumer = TypedConsumer::<T, Records>::build(TransportBuilder::new(names.name("s"), 0)).unwrap();
+            for message in messages.iter().cycle().take(200) {
+                producer.send(message, 7, Patience::Now).unwrap();
+                assert_eq!(&consumer.receive_owned(Patience::Now).unwrap().unwrap().0, message, "via {via:?}");
+            }
+            assert_eq!(producer.send_batch(messages, 3, Patience::Now).unwrap().count, messages.len());
+            for message in messages {
+                assert_eq!(&consumer.receive_owned(Patience::Now).unwrap().unwrap().0, message, "via {via:?}");
+            }
+        }
+    }
+    let _watchdog = Watchdog::new(PATIENCE, "messages that are encoded elsewhere");
+    claim(&steps().map(BincodeStep));
+    claim(&steps().map(RkyvStep));
+    claim(&objects());
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! `unsafe` code: a payload becomes a reference here.
 
 pub(crate) mod auto;
+mod buffer;
 pub(crate) mod consumer;
 pub(crate) mod consumer_end;
 pub(crate) mod consumer_face;
@@ -36,3 +37,4 @@ pub(crate) mod select;
 mod sleeper;
 pub(crate) mod tap;
 pub(crate) mod tap_end;
+pub(crate) mod via;

@@ -3,10 +3,12 @@
 //! **Lives here:** [`SharedProducer`]: the fast path. What it asks of its consumers is in `producer_end`. **Builds
 //! on:** `sequencer` for the algorithm. **May touch it:** one process, one thread at a time.
 
+use super::buffer::PayloadBuffer;
 use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
 use super::patience::Patience;
 use super::producer_end::ProducerBase;
 use super::producer_face::{HasProducer, ProducerMut};
+use super::via::WriteVia;
 use crate::Sequence;
 use crate::liveness::RequiredConsumerError;
 use crate::ring::memory::layout::Slots;
@@ -14,6 +16,7 @@ use crate::ring::protocol::form::{SlotForm, Stamped};
 use crate::ring::protocol::memory::Memory;
 use crate::schema::Event;
 use std::fmt;
+use std::ptr::NonNull;
 use std::time::Instant;
 
 /// The one producer of a ring of events.
@@ -52,6 +55,7 @@ use std::time::Instant;
 /// ```
 pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
     end: ProducerBase<Slots<E, F>>,
+    buffer: PayloadBuffer,
     factory: Box<dyn FnMut() -> E + Send>,
 }
 
@@ -59,15 +63,17 @@ pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
 pub type MmapProducer<E> = SharedProducer<E>;
 
 impl<E: Event, F: SlotForm> SharedProducer<E, F> {
-    pub(crate) fn new(end: ProducerBase<Slots<E, F>>, factory: Box<dyn FnMut() -> E + Send>) -> Self {
-        Self { end, factory }
+    pub(crate) fn new(end: ProducerBase<Slots<E, F>>, via: WriteVia, factory: Box<dyn FnMut() -> E + Send>) -> Self {
+        let bytes = if PayloadBuffer::takes::<E>() { size_of::<E>() } else { 0 };
+        Self { end, buffer: PayloadBuffer::new(via, bytes), factory }
     }
 
     /// Publishes one event: waits for room as `patience` says, lets `fill` write the slot, and returns the event's
     /// sequence.
     ///
     /// The slot holds what the factory made when it is used for the first time, and an older event afterwards: `fill`
-    /// overwrites what matters. If `fill` panics, nothing is published.
+    /// overwrites what matters. If `fill` panics, nothing is published. An event of 2 KiB and more may be written in a
+    /// buffer from which it is copied: see [`write_via`](crate::SharedDisruptorBuilder::write_via).
     ///
     /// With [`Patience::Managed`] it is a call under the watch that was enabled: alerts, then the failure action. A
     /// required consumer that has left, was dropped or was evicted is known to the next call; one whose process was
@@ -325,15 +331,18 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     #[inline(always)]
     fn write(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
         let is_first_lap = self.end.side.core.next() < self.end.side.core.memory().capacity();
-        let factory = &mut self.factory;
+        let (factory, buffer) = (&mut self.factory, &mut self.buffer);
         let sequence = self.end.side.core.write(|slot| {
             // SAFETY: the sequencer hands out the slot of its next position: ours alone, by the producer's lock and the
             // gate check. It is mapped and aligned, and holds zeros or an older event: every bit pattern is an `E`.
-            let slot = unsafe { &mut *slot };
-            if is_first_lap {
-                make(slot, factory.as_mut());
+            unsafe {
+                write_in(buffer, slot, is_first_lap, |event| {
+                    if is_first_lap {
+                        make(event, factory.as_mut());
+                    }
+                    fill(event);
+                });
             }
-            fill(slot);
         });
         self.end.side.counters.published.inc();
         self.end.side.counters.bytes.add(size_of::<E>() as u64);
@@ -346,9 +355,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         if first < self.end.side.core.memory().capacity() {
             self.write_first_lap(count, fill);
         } else {
+            let buffer = &mut self.buffer;
             self.end.side.core.write_batch(count, |slot, i| {
                 // SAFETY: as in `write`.
-                fill(unsafe { &mut *slot }, i);
+                unsafe { write_in(buffer, slot, false, |event| fill(event, i)) };
             });
         }
         self.end.side.counters.published.add((self.end.side.core.next() - first) as u64);
@@ -360,15 +370,34 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     #[cold]
     fn write_first_lap(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) {
         let (first, capacity) = (self.end.side.core.next(), self.end.side.core.memory().capacity());
-        let factory = &mut self.factory;
+        let (factory, buffer) = (&mut self.factory, &mut self.buffer);
         self.end.side.core.write_batch(count, |slot, i| {
+            let is_new = first + (i as i64) < capacity;
             // SAFETY: as in `write`.
-            let slot = unsafe { &mut *slot };
-            if first + (i as i64) < capacity {
-                make(slot, factory.as_mut());
+            unsafe {
+                write_in(buffer, slot, is_new, |event| {
+                    if is_new {
+                        make(event, factory.as_mut());
+                    }
+                    fill(event, i);
+                });
             }
-            fill(slot, i);
         });
+    }
+}
+
+/// Lets `fill` write the event of `slot`, in the slot or where it is copied from.
+///
+/// # Safety
+/// `slot` is valid and aligned, and nobody else reads or writes there. In a ring of slots every bit pattern is an event.
+#[inline(always)]
+unsafe fn write_in<E: Event>(buffer: &mut PayloadBuffer, slot: *mut E, is_new: bool, fill: impl FnOnce(&mut E)) {
+    if PayloadBuffer::takes::<E>() && !buffer.is_plain(size_of::<E>()) {
+        // SAFETY: not null, as it is valid; the rest is the caller's promise.
+        unsafe { buffer.fill_event(NonNull::new_unchecked(slot), is_new, fill) };
+    } else {
+        // SAFETY: the caller's promise.
+        fill(unsafe { &mut *slot });
     }
 }
 

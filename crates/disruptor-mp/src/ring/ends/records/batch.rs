@@ -67,6 +67,16 @@ impl<'a> RecordBatch<'a> {
         self.producer.claim_telling(len, patience.into(), Tell::WithBatch)
     }
 
+    /// As [`RecordProducer::claim_to_copy`].
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    #[doc(hidden)]
+    #[inline]
+    pub fn claim_to_copy(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
+        self.producer.claim_to_copy_telling(len, patience.into(), Tell::WithBatch)
+    }
+
     /// See [`RecordProducer::claim_at_least`].
     ///
     /// # Errors

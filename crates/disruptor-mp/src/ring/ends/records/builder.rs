@@ -64,7 +64,9 @@ impl SharedDisruptorBuilder<(), Lines> {
     pub fn build_record_producer(mut self) -> MultiProcessResult<RecordProducer> {
         let bytes = self.record_bytes.unwrap_or(DEFAULT_RECORD_RING_BYTES);
         self.capacity = record_size::lines_in(bytes);
-        Ok(RecordProducer::new(self.producer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
+        let via = self.via.overridden()?;
+        let end = self.producer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?;
+        Ok(RecordProducer::new(end, via))
     }
 
     /// Attaches a consumer to a ring of records that exists.

@@ -5,12 +5,15 @@
 
 use super::producer::{RecordProducer, Tell};
 use crate::Sequence;
+use crate::ring::ends::via::Plan;
 use crate::step;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
-/// Claimed bytes of a ring, aligned to 16, that no other end reads or writes. They hold older bytes until they are
-/// written.
+/// Claimed bytes of a ring, aligned to 16, that no other end reads or writes. They hold older bytes, or zeros, until
+/// they are written. They lie in the ring, or in a buffer of the producer's from which the commit copies them, whichever
+/// costs less: see [`write_via`](crate::SharedDisruptorBuilder::write_via).
 ///
 /// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins
 /// at the same place.
@@ -48,13 +51,30 @@ use std::ops::{Deref, DerefMut};
 pub struct RecordClaim<'a> {
     producer: &'a mut RecordProducer,
     bytes: &'a mut [u8],
+    /// How they are written; `None`: in the ring, and no more.
+    plan: Option<Plan>,
     tell: Tell,
 }
 
 impl<'a> RecordClaim<'a> {
-    /// The caller has made room for a record of `len` bytes at the next position.
+    /// Bytes to be filled, about `likely_len` of them. The caller has made room for a record of `len` bytes at the next
+    /// position.
     #[inline(always)]
-    pub(super) fn new(producer: &'a mut RecordProducer, len: usize, tell: Tell) -> Self {
+    pub(super) fn to_fill(producer: &'a mut RecordProducer, likely_len: usize, len: usize, tell: Tell) -> Self {
+        let is_plain = producer.buffer.is_plain(likely_len);
+        let mut claim = Self::to_copy(producer, len, tell);
+        if !is_plain {
+            let (plan, mut bytes) = claim.producer.buffer.begin(likely_len, NonNull::from(&mut *claim.bytes));
+            // SAFETY: they are those that the claim has had, or as many of the buffer, which the borrowed producer does
+            // not touch before the commit.
+            (claim.plan, claim.bytes) = (Some(plan), unsafe { bytes.as_mut() });
+        }
+        claim
+    }
+
+    /// Bytes of the ring. The caller has made room for a record of `len` bytes at the next position.
+    #[inline(always)]
+    pub(super) fn to_copy(producer: &'a mut RecordProducer, len: usize, tell: Tell) -> Self {
         let core = &producer.end.side.core;
         let mut bytes = core.memory().record(core.next(), len);
         // SAFETY: `record` has checked that they lie in the ring, and the caller that they are free: behind what is
@@ -62,7 +82,7 @@ impl<'a> RecordClaim<'a> {
         // there, and nobody but the one producer, by its lock, writes. `producer`, which keeps them mapped, is borrowed
         // as long as they are.
         let bytes = unsafe { bytes.as_mut() };
-        Self { producer, bytes, tell }
+        Self { producer, bytes, plan: None, tell }
     }
 
     /// Publishes the first `len` bytes as a record with the application's `kind` and `flags`, and returns its sequence.
@@ -72,6 +92,13 @@ impl<'a> RecordClaim<'a> {
     #[inline(always)]
     pub fn commit(self, len: usize, kind: u8, flags: u8) -> Sequence {
         assert!(len <= self.bytes.len(), "committed {len} bytes of a claim of {}", self.bytes.len());
+        if let Some(plan) = self.plan {
+            step!(PayloadBuffered);
+            let core = &self.producer.end.side.core;
+            let place = core.memory().record(core.next(), len);
+            // SAFETY: as for the bytes that are claimed, of which these are the first ones.
+            unsafe { self.producer.buffer.finish(plan, &self.bytes[..len], place) };
+        }
         step!(PayloadWritten);
         self.producer.commit(len, kind, flags, self.tell)
     }

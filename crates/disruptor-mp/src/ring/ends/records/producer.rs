@@ -7,10 +7,12 @@ use super::batch::RecordBatch;
 use super::claim::RecordClaim;
 use super::error::RecordError;
 use crate::Sequence;
+use crate::ring::ends::buffer::PayloadBuffer;
 use crate::ring::ends::error::NoRoom;
 use crate::ring::ends::patience::Patience;
 use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
+use crate::ring::ends::via::WriteVia;
 use crate::ring::memory::record_size::record_ring_bytes;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::protocol::records::course::{WORKING_SET_LINES, first_look};
@@ -55,6 +57,7 @@ pub struct RecordProducer {
     /// that the last one has stored.
     uncounted: u32,
     uncounted_bytes: u64,
+    pub(super) buffer: PayloadBuffer,
 }
 
 /// When readers are told of what was committed.
@@ -67,8 +70,9 @@ pub(super) enum Tell {
 }
 
 impl RecordProducer {
-    pub(crate) fn new(end: ProducerBase<Lines>) -> Self {
-        Self { end, uncounted: 0, uncounted_bytes: 0 }
+    pub(crate) fn new(end: ProducerBase<Lines>, via: WriteVia) -> Self {
+        let longest = bytes_in(end.side.core.memory().capacity() - 1);
+        Self { end, uncounted: 0, uncounted_bytes: 0, buffer: PayloadBuffer::new(via, longest) }
     }
 
     /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
@@ -95,7 +99,7 @@ impl RecordProducer {
         patience: Patience,
         tell: Tell,
     ) -> Result<Sequence, RecordError> {
-        let mut claim = self.claim_telling(payload.len(), patience, tell)?;
+        let mut claim = self.claim_to_copy_telling(payload.len(), patience, tell)?;
         claim.copy_from_slice(payload);
         Ok(claim.commit(payload.len(), kind, flags))
     }
@@ -118,7 +122,29 @@ impl RecordProducer {
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
         self.reserve(len, patience)?;
-        Ok(RecordClaim::new(self, len, tell))
+        Ok(RecordClaim::to_fill(self, len, len, tell))
+    }
+
+    /// [`claim`](Self::claim) for the layers above, if what is written there is mostly the copy of bytes that lie in
+    /// one piece: always in the ring.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    #[doc(hidden)]
+    #[inline]
+    pub fn claim_to_copy(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
+        self.claim_to_copy_telling(len, patience.into(), Tell::AtOnce)
+    }
+
+    #[inline(always)]
+    pub(super) fn claim_to_copy_telling(
+        &mut self,
+        len: usize,
+        patience: Patience,
+        tell: Tell,
+    ) -> Result<RecordClaim<'_>, RecordError> {
+        self.reserve(len, patience)?;
+        Ok(RecordClaim::to_copy(self, len, tell))
     }
 
     /// Makes room for a record of `len` bytes at the next position.
@@ -218,7 +244,7 @@ impl RecordProducer {
             core.claim_up_to(eighth + 1);
         }
         let len = bytes_in(core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
-        RecordClaim::new(self, len, tell)
+        RecordClaim::to_fill(self, min, len, tell)
     }
 
     /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the
