@@ -139,6 +139,8 @@ mod kill;
 pub mod liveness;
 #[cfg(not(loom))]
 mod namespaces;
+#[cfg(all(test, not(loom)))]
+mod races;
 mod ring;
 pub mod schema;
 #[cfg(not(loom))]

@@ -1,7 +1,9 @@
 //! Named steps at which a test may end or stop this process.
 //!
-//! **Lives here:** the `step!` macro, which is nothing outside the crate's own tests, and the table of steps. **Builds
-//! on:** nothing. **May touch it:** every protocol names its steps; the kill tests arm one.
+//! **Lives here:** the `step!` macro, which is nothing outside the crate's own tests, and the table of steps; the `turn!`
+//! macro, for points at which another process may come between and nothing is stored; `rule!`, for what tests take
+//! away. **Builds on:** nothing. **May
+//! touch it:** every protocol names its steps; the kill tests arm one, the tests of races stop at all of them.
 
 /// Names a point between two stores. Expands to nothing unless the crate's own tests are compiled.
 #[cfg(not(all(test, not(loom))))]
@@ -16,6 +18,53 @@ macro_rules! step {
     };
 }
 pub(crate) use step;
+
+/// A point at which a process looks at a lock or a name, takes it or lets it go. Expands to nothing unless the crate's
+/// own tests are compiled.
+#[cfg(not(all(test, not(loom))))]
+macro_rules! turn {
+    () => {};
+    (unlocking) => {};
+}
+
+#[cfg(all(test, not(loom)))]
+macro_rules! turn {
+    () => {
+        $crate::races::turn()
+    };
+    (unlocking) => {
+        $crate::races::turn_of_unlocking()
+    };
+}
+pub(crate) use turn;
+
+/// What a protocol rests on, and what its tests take away to see that one of them fails: the condition, and the name
+/// that the table of mutants has for it. Just the condition unless the crate's own tests are compiled.
+#[cfg(not(all(test, not(loom))))]
+macro_rules! rule {
+    ($name:ident, $condition:expr) => {
+        $condition
+    };
+}
+
+#[cfg(all(test, not(loom)))]
+macro_rules! rule {
+    ($name:ident, $condition:expr) => {
+        $crate::races::is_lifted($crate::races::Rule::$name) || $condition
+    };
+}
+#[cfg(not(loom))]
+pub(crate) use rule;
+
+/// Sleeps. Where a test of races has the turns of processes in hand, lets another one go on instead.
+#[cfg(not(loom))]
+pub(crate) fn nap(time: std::time::Duration) {
+    #[cfg(test)]
+    if crate::races::yield_turn() {
+        return;
+    }
+    std::thread::sleep(time);
+}
 
 /// Every step, in the order of the protocols.
 #[cfg(all(test, not(loom)))]
@@ -62,8 +111,10 @@ struct Armed {
 
 /// Ends this process here, with SIGKILL, if the environment says so.
 #[cfg(all(test, not(loom)))]
+#[track_caller]
 pub(crate) fn reached(step: Step) {
     use crate::sync::primitive::{AtomicI64, Ordering};
+    crate::races::turn();
     static ARMED: std::sync::OnceLock<Option<Armed>> = std::sync::OnceLock::new();
     let armed = ARMED.get_or_init(|| {
         let value = std::env::var("MYELON_TEST_STEP").ok()?;

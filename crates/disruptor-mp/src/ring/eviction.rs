@@ -16,6 +16,7 @@ use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::join::free;
 use crate::ring::protocol::memory::Memory;
 use crate::segment::Spare;
+use crate::step::rule;
 use std::io;
 
 /// What became of an entry whose owner's lock was looked at.
@@ -85,7 +86,7 @@ pub(crate) fn evict<S: Carries>(
     }
     let awaited = (entry.ending(seen) == Some(Ending::Awaited)).then(|| entry.member.id());
     if let Some(id) = &awaited
-        && lineage::standing(memory.segment(), id)? == Standing::There
+        && !rule!(AwaitedLookedAtTwice, lineage::standing(memory.segment(), id)? != Standing::There)
     {
         return Ok(false);
     }

@@ -22,8 +22,8 @@ use crate::ring::protocol::control::{Entry, NOTHING_DELIVERED, State};
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::memory::Memory;
 use crate::schema::Schema;
-use crate::segment::{self, Access, Blueprint, Fate, OpenError, PRODUCER, Segment};
-use crate::step;
+use crate::segment::{self, Access, Blueprint, Fate, OpenError, PRODUCER, Place, Segment};
+use crate::step::{rule, step};
 use crate::sync::primitive::Ordering;
 use std::io;
 use std::sync::Arc;
@@ -136,19 +136,47 @@ pub(crate) fn is_awaited(segment: &Segment) -> bool {
 /// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or a
 /// place under an id of its own, if the ring says what its messages are.
 pub(crate) fn keeps_places<S: Carries>(segment: &Arc<Segment>) -> bool {
-    let has_tag = || Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some());
-    has_tag() && chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry)) || has_backlog::<S>(segment)
+    has_tag(segment) && has_place(segment) || has_backlog::<S>(segment)
+}
+
+fn has_tag(segment: &Segment) -> bool {
+    Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some())
+}
+
+/// Whether a consumer under an id of its own has a place in the ring in `segment`, or is to come over to it.
+fn has_place(segment: &Segment) -> bool {
+    chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry))
 }
 
 /// Whether a consumer that has gone has kept a place in the ring in `segment` and not read everything, or one is still
 /// to come over to it. An error says nothing: it may live.
 pub(crate) fn has_backlog<S: Carries>(segment: &Arc<Segment>) -> bool {
+    has_backlog_of::<S>(segment, |index, entry| roster::ending_in(segment, entry, index).unwrap_or(None))
+}
+
+/// [`has_backlog`] of those who have gone as `ending` says.
+fn has_backlog_of<S: Carries>(segment: &Arc<Segment>, ending: impl Fn(usize, &Entry) -> Option<Ending>) -> bool {
     let has_unread = unread_in::<S>(segment);
-    chosen(segment).any(|(index, entry)| match roster::ending_in(segment, entry, index) {
-        Ok(Some(Ending::Awaited)) => !is_gone_for_good(segment, entry),
-        Ok(Some(_)) => has_unread(entry.position.load(Ordering::Acquire)),
-        Ok(None) | Err(_) => false,
+    chosen(segment).any(|(index, entry)| match ending(index, entry) {
+        Some(Ending::Awaited) => !is_gone_for_good(segment, entry),
+        Some(_) => has_unread(entry.position.load(Ordering::Acquire)),
+        None => false,
     })
+}
+
+/// Removes the ring in `segment`, which `place` leads to, if no process lives in it and no consumer that has gone needs
+/// it: of the newest ring of a stream that says what its messages are, one that has a place in it.
+///
+/// Who needs it is looked at while all its lock bytes are held. A consumer that has come and gone since the caller has
+/// looked, with its place kept, has it still; and what has that name by now is another ring. What cannot be removed now
+/// is removed with the ring that followed it.
+pub(crate) fn remove_unneeded<S: Carries>(segment: &Arc<Segment>, place: &Place, is_newest: bool) {
+    // None lives, as far as there are locks; how each went it has said, or it was killed.
+    let ending = |_, entry: &Entry| Some(entry.ending(entry.status()).unwrap_or(Ending::Killed));
+    let is_needed = || is_newest && has_tag(segment) && has_place(segment) || has_backlog_of::<S>(segment, ending);
+    let _ = segment::collect(place, |generation| {
+        rule!(SameRing, generation == segment.generation()) && rule!(UnneededUnderLocks, !is_needed())
+    });
 }
 
 /// Whether the place is that of a consumer that is to come over from a ring before this one.
@@ -206,18 +234,19 @@ pub(crate) fn tidy<S: Carries>(segment: &Segment) {
         remove(segment);
     }
     let Some((newest, older)) = line.split_last() else { return };
+    // First: a lock that is held for this moment looks to another process like that of a consumer which needs the ring.
+    // That process has left before it looked, and our looks are still to come.
+    line.iter().for_each(|ring| free_given_up(ring));
     // The rings after one that is needed are the way from there to the newest.
     let is_gone = older.iter().zip(&line[1..]).all(|(ring, next)| {
         let goes = !is_needed::<S>(ring) && hand_places_on(ring, next);
-        if goes {
-            remove(ring);
+        if goes && let Some(second) = ring.place().second_name(ring.generation()) {
+            remove_unneeded::<S>(ring, &second, false);
         }
         goes
     });
-    line.iter().for_each(|ring| free_given_up(ring));
-    if is_gone && newest.is_held(PRODUCER).is_ok_and(|is_held| !is_held) && !keeps_places::<S>(newest) {
-        // If a process lives in it, nothing happens.
-        let _ = segment::gc(place);
+    if is_gone && newest.is_held(PRODUCER).is_ok_and(|is_held| !is_held) {
+        remove_unneeded::<S>(newest, &place, true);
     }
 }
 
@@ -281,7 +310,7 @@ fn free_given_up(segment: &Segment) {
             && let Ok(Some(claim)) = segment.claim(entry_byte(index))
         {
             // It may have come over between the looks, and left the older ring.
-            if is_gone_for_good(segment, entry) {
+            if rule!(GivenUpLookedAtTwice, is_gone_for_good(segment, entry)) {
                 entry.set_free_after(0);
                 step!(GivenUpFreed);
             }

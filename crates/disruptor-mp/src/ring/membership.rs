@@ -16,7 +16,7 @@ use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::join::{BeginningGone, StartAt, free, handshake};
 use crate::ring::protocol::memory::Memory;
 use crate::segment::{Claim, Fate, Segment};
-use crate::step;
+use crate::step::{nap, step};
 use crate::sync::primitive::Ordering;
 use std::io;
 use std::ops::Range;
@@ -33,7 +33,8 @@ const TAKEN_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The lock byte of entry `index`.
 pub(crate) fn entry_byte(index: usize) -> u32 {
-    index as u32 + 1
+    // Of a table that is as long as no table can be, the collector's.
+    (index as u32).saturating_add(1)
 }
 
 /// Why nobody could join.
@@ -203,7 +204,7 @@ pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) ->
             Err(JoinError::JoinInProgress) if begin.elapsed() < JOIN_PATIENCE => {}
             other => return other,
         }
-        std::thread::sleep(Duration::from_millis(1));
+        nap(Duration::from_millis(1));
     }
 }
 
@@ -214,7 +215,7 @@ pub(super) fn claim_table(segment: &Segment) -> Result<Claim, JoinError> {
     loop {
         match segment.claim(entry_byte(segment.header().table_len as usize))? {
             Some(claim) => return Ok(claim),
-            None if begin.elapsed() < JOIN_PATIENCE => std::thread::sleep(Duration::from_millis(1)),
+            None if begin.elapsed() < JOIN_PATIENCE => nap(Duration::from_millis(1)),
             None => return Err(JoinError::JoinInProgress),
         }
     }

@@ -1,6 +1,6 @@
 //! Removing what nobody lives in any more.
 //!
-//! **Lives here:** [`gc`]. **Builds on:** `owner`'s lock over all bytes. **May touch it:** anybody, at any time: it
+//! **Lives here:** [`gc`]; [`collect`], which asks its caller first. **Builds on:** `owner`'s lock over all bytes. **May touch it:** anybody, at any time: it
 //! never removes what is in use, nor what is not ours.
 
 use super::backend::{Access, Fault, Object};
@@ -84,29 +84,39 @@ fn called(place: &Place, start: &[u8]) -> String {
 /// # Errors
 /// [`GcError`]: it may not be opened or removed by this process, or the system fails. It is still there then.
 pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
-    let place = place.into();
+    collect(&place.into(), |_| true).map(|outcome| outcome.expect("everything may go"))
+}
+
+/// [`gc`] of the segment at `place` if `may_go` says so of its generation (0: its header is damaged), which is asked
+/// while all lock bytes are held: no process lives in it, and none can move in. `None`: it says no.
+///
+/// # Errors
+/// As [`gc`].
+pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result<Option<GcOutcome>, GcError> {
+    let in_use = |byte| Ok(Some(GcOutcome::InUse { byte }));
+    let (not_found, not_ours) = (Ok(Some(GcOutcome::NotFound)), Ok(Some(GcOutcome::NotOurs)));
     let backend = place.backend()?;
-    let fault = |fault| GcError::from_fault(&place, &place, fault);
+    let fault = |fault| GcError::from_fault(place, place, fault);
     if let Some(aside) = backend.aside() {
         // If it cannot be removed, it keeps nobody from collecting the segment itself.
         let _ = remove_wreck(&*aside);
     }
     let object = match backend.lookup(Access::ReadWrite) {
         Ok(Some(object)) => object,
-        Ok(None) => return Ok(GcOutcome::NotFound),
-        Err(error) if special_file(&error.source).is_some() => return Ok(GcOutcome::NotOurs),
+        Ok(None) => return not_found,
+        Err(error) if special_file(&error.source).is_some() => return not_ours,
         Err(error) => return Err(fault(error)),
     };
     let start = object.read_start(HEADER_BYTES as usize).map_err(|e| fault(Fault::new("pread", e)))?;
     if !header::is_ours(&start) {
-        return Ok(GcOutcome::NotOurs);
+        return not_ours;
     }
     // What cannot be removed is told by the name that people know.
-    let called = called(&place, &start);
-    let fault = |fault| GcError::from_fault(&place, &called, fault);
-    let predecessor = predecessor_of(&object, &start);
-    if let Some(byte) = first_held_before(&place, predecessor).map_err(fault)? {
-        return Ok(GcOutcome::InUse { byte });
+    let called = called(place, &start);
+    let fault = |fault| GcError::from_fault(place, &called, fault);
+    let (generation, predecessor) = descent_of(&object, &start);
+    if let Some(byte) = first_held_before(place, predecessor).map_err(fault)? {
+        return in_use(byte);
     }
     let _everybody = loop {
         match object.try_lock(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))? {
@@ -114,7 +124,7 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
             // Whoever was in the way may have gone between the two calls; then there is one reason less not to lock.
             None => {
                 match object.first_held(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))? {
-                    Some(byte) => return Ok(GcOutcome::InUse { byte }),
+                    Some(byte) => return in_use(byte),
                     None => continue,
                 }
             }
@@ -122,11 +132,14 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     };
     let identity = object.identity().map_err(|e| fault(Fault::new("fstat", e)))?;
     match backend.identity().map_err(fault)? {
-        None => return Ok(GcOutcome::NotFound),
+        None => return not_found,
         // Somebody has put a new one in its place between our opening and our locking, and a new one has a living
         // producer.
-        Some(named) if named != identity => return Ok(GcOutcome::InUse { byte: super::owner::PRODUCER }),
+        Some(named) if named != identity => return in_use(super::owner::PRODUCER),
         Some(_) => {}
+    }
+    if !may_go(generation) {
+        return Ok(None);
     }
     let has_page = object.len().map_err(|e| fault(Fault::new("fstat", e)))? >= HEADER_BYTES;
     let page = has_page
@@ -142,12 +155,12 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     {
         // A consumer that had the name of this one has come back to it. One that stays for another reason holds back no
         // process.
-        return Ok(GcOutcome::InUse { byte });
+        return in_use(byte);
     }
     // What can be refused comes first: then the segment is as it was.
     if let Err(error) = backend.unlink() {
         return match (error.source.kind(), backend.refusing_owner(&error.source)) {
-            (std::io::ErrorKind::NotFound, _) => Ok(GcOutcome::NotFound),
+            (std::io::ErrorKind::NotFound, _) => not_found,
             (_, Some(owner_uid)) => Err(GcError::NotOwner { place: called, owner_uid, source: error.source }),
             _ => Err(fault(error)),
         };
@@ -158,16 +171,17 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
         header_word(&page, FATE_OFFSET).store(Fate::Removed.to_wire(), Ordering::Release);
         step!(CollectMarked);
     }
-    Ok(GcOutcome::Removed)
+    Ok(Some(GcOutcome::Removed))
 }
 
 /// How many segments before one are looked through. More are no work of ours.
 const PREDECESSORS_MAX: usize = 64;
 
-/// The generation of the segment that the one which begins with `start` has replaced, if that is kept; 0 if there is
-/// none.
-fn predecessor_of(object: &Object, start: &[u8]) -> u64 {
-    object.len().ok().and_then(|len| header::parse_header(start, len).ok()).map_or(0, |header| header.predecessor)
+/// The generation of the segment that begins with `start`, and that of the one which it has replaced, if that is kept;
+/// 0 if there is none.
+fn descent_of(object: &Object, start: &[u8]) -> (u64, u64) {
+    let header = object.len().ok().and_then(|len| header::parse_header(start, len).ok());
+    header.map_or((0, 0), |header| (header.generation, header.predecessor))
 }
 
 /// A lock byte that is held in one of the segments before the one at `place`, whose content is still to be read.
@@ -181,7 +195,7 @@ fn first_held_before(place: &Place, mut predecessor: u64) -> Result<Option<u32>,
             return Ok(held);
         }
         let start = older.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
-        predecessor = predecessor_of(&older, &start);
+        (_, predecessor) = descent_of(&older, &start);
     }
     Ok(None)
 }

@@ -59,7 +59,7 @@ pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Sec
 pub(crate) use creation::replace;
 pub use error::{CreateError, GcError, OpenError};
 pub use gc::{GcOutcome, gc};
-pub(crate) use gc::{called_at, occupant};
+pub(crate) use gc::{called_at, collect, occupant};
 #[cfg(test)]
 pub(crate) use header::restamp;
 pub use header::{ABI, AbiVersion, SegmentMake};

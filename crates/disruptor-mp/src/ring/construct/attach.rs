@@ -21,6 +21,7 @@ use crate::ring::protocol::join::StartAt;
 use crate::ring::protocol::memory::Memory;
 use crate::ring::refusal::{self, RefusalCause};
 use crate::segment::{self, Access, Fate, OpenError, Place, Segment};
+use crate::step::nap;
 use crate::sync::primitive::Ordering;
 use crate::sync::wait::WaitStrategy;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ fn when_ready<T>(request: &RingRequest, attach: impl Fn() -> MultiProcessResult<
             let (place, waited) = (segment::called_at(&request.place), begin.elapsed());
             return Err(MultiProcessError::NotReadyInTime { place, waited, source: Box::new(hindrance) });
         }
-        std::thread::sleep(READY_LOOK.min(left));
+        nap(READY_LOOK.min(left));
     }
 }
 
@@ -171,8 +172,13 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
     })?;
     let memory = Mapped::<S>::new(segment);
     let join = JoinRequest { id: &id, start: request.start, rank: request.rank };
-    let refused = |error| MultiProcessError::from_join(memory.segment().called(), error);
-    let member = membership::join(&memory, &join).map_err(refused)?;
+    let member = membership::join(&memory, &join).map_err(|error| {
+        // A lock that was held for a moment may have kept another process from removing what no consumer needs.
+        if memory.segment().fate() != Fate::Live {
+            lineage::tidy::<S>(memory.segment());
+        }
+        MultiProcessError::from_join(memory.segment().called(), error)
+    })?;
     // Only now: until it has its place here, those are what says that it will come.
     left.iter().for_each(|older| lineage::leave(older, id.as_str()));
     if newest.header().predecessor != 0 {

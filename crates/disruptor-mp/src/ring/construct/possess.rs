@@ -15,7 +15,7 @@ use crate::ring::protocol::form::Form;
 use crate::segment::{
     self, Access, Blueprint, COLLECTOR, Claim, CreateError, Fate, GcError, Kind, OpenError, Place, Segment, SegmentMake,
 };
-use crate::step;
+use crate::step::{nap, rule, step};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,30 +128,44 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
         (Found::Other(error), _) => return Ok(Verdict::Remove(error)),
         (Found::Ring(old, claim), _) => (old, claim),
     };
+    Ok(match decide::<S>(request, &old)? {
+        Decision::TakeOver => Verdict::TakeOver(old, claim),
+        Decision::Replace(estate) => Verdict::Replace(old, claim, estate),
+    })
+}
+
+/// What is to be done about the ring `old` of our kind, which has no producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    TakeOver,
+    Replace(Estate),
+}
+
+fn decide<S: Carries>(request: &ProducerRequest, old: &Arc<Segment>) -> MultiProcessResult<Decision> {
     // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now,
     // that it is over.
-    let is_over = old.fate() != Fate::Live || control(&old).is_some_and(|it| it.gate.is_closed());
-    let mismatch = check_shape::<S>(&old, request.capacity)
+    let is_over = old.fate() != Fate::Live || control(old).is_some_and(|it| it.gate.is_closed());
+    let mismatch = check_shape::<S>(old, request.capacity)
         .and_then(|found| {
-            check_table(&old, request)?;
-            check_content(&old, &found, request.content_tag.as_deref())
+            check_table(old, request)?;
+            check_content(old, &found, request.content_tag.as_deref())
         })
         .err();
     // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
     let is_inhabited = !is_over
         && mismatch.is_none()
         && ((0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true))
-            || lineage::is_awaited(&old)
-            || lineage::keeps_places::<S>(&old));
+            || lineage::is_awaited(old)
+            || lineage::keeps_places::<S>(old));
     match (request.existing, mismatch) {
-        (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Verdict::TakeOver(old, claim)),
+        (Existing::TakeOverOrReplace | Existing::TakeOver, None) if is_inhabited => Ok(Decision::TakeOver),
         (Existing::TakeOver, Some(mismatch)) => Err(mismatch),
         (Existing::TakeOver, None) => Err(MultiProcessError::NothingToTakeOver { place: old.called() }),
-        (Existing::TakeOverOrReplace, Some(_)) if !is_over && is_passed_on::<S>(&old, request) => {
-            Ok(Verdict::Replace(old, claim, Estate::PassedOn))
+        (Existing::TakeOverOrReplace, Some(_)) if !is_over && is_passed_on::<S>(old, request) => {
+            Ok(Decision::Replace(Estate::PassedOn))
         }
-        (Existing::TakeOverOrReplace, _) if is_over => Ok(Verdict::Replace(old, claim, Estate::Readable)),
-        _ => Ok(Verdict::Replace(old, claim, Estate::Dropped)),
+        (Existing::TakeOverOrReplace, _) if is_over => Ok(Decision::Replace(Estate::Readable)),
+        _ => Ok(Decision::Replace(Estate::Dropped)),
     }
 }
 
@@ -205,7 +219,10 @@ fn replace<S: Carries>(
     estate: Estate,
 ) -> MultiProcessResult<Option<Possession>> {
     lineage::finish_replacing(old);
-    let Inheritance { predecessor, expected, seats, _table } = inherit::<S>(request, blueprint, old, estate)?;
+    let Some(Inheritance { predecessor, expected, seats, _table }) = inherit::<S>(request, blueprint, old, estate)?
+    else {
+        return Ok(None);
+    };
     let blueprint = Blueprint { predecessor, ..blueprint.clone() };
     let init = |segment: &Segment| {
         initialise(segment, request.capacity, request.max_buffer);
@@ -244,18 +261,24 @@ struct Inheritance {
 }
 
 /// Prepares the ring `old` for being replaced, so that what is not read of it is not lost. An error leaves it as it
-/// was.
+/// was. `None`: a consumer has come meanwhile, and it is another thing that is to be done.
 fn inherit<S: Carries>(
     request: &ProducerRequest,
     blueprint: &Blueprint,
     old: &Arc<Segment>,
     estate: Estate,
-) -> MultiProcessResult<Inheritance> {
+) -> MultiProcessResult<Option<Inheritance>> {
     let mut new = Inheritance::default();
     let mut is_needed = estate == Estate::Readable && lineage::is_awaited(old);
+    if request.existing == Existing::TakeOverOrReplace && estate != Estate::Readable {
+        let table = membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error));
+        // One that is stopped joining keeps no producer from a ring that is not to be read on.
+        new._table = if estate == Estate::PassedOn { Some(table?) } else { table.ok() };
+        if !rule!(DecidedUnderTheTable, decide::<S>(request, old)? == Decision::Replace(estate)) {
+            return Ok(None);
+        }
+    }
     if estate == Estate::PassedOn {
-        new._table =
-            Some(membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error))?);
         (new.expected, is_needed) = lineage::expected(old, lineage::unread_in::<S>(old));
         new.seats = lineage::seats(blueprint, &new.expected).ok_or_else(|| MultiProcessError::TooManyExpected {
             place: old.called(),
@@ -274,7 +297,7 @@ fn inherit<S: Carries>(
             .map_err(|error| MultiProcessError::from_create(old.place(), error))?;
         new.predecessor = old.generation();
     }
-    Ok(new)
+    Ok(Some(new))
 }
 
 /// Takes away what is no ring of ours, if no process lives in it.
@@ -306,7 +329,7 @@ fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
         if !segment.is_held(COLLECTOR)? {
             break;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        nap(Duration::from_millis(1));
     }
     // That process may have gone between the two looks.
     segment.claim(PRODUCER_BYTE)

@@ -245,8 +245,7 @@ impl Departure {
             Ok(false) if segment.has_second_name() => lineage::tidy::<S>(segment),
             // It is to be there for a successor, and so are its counters.
             Ok(false) if is_kept => {}
-            Ok(false) if lineage::keeps_places::<S>(segment) => {}
-            Ok(false) => drop(crate::segment::gc(segment.place().clone())),
+            Ok(false) => lineage::remove_unneeded::<S>(segment, segment.place(), true),
             _ => {}
         }
     }

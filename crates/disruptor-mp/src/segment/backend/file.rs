@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::super::error::SpecialFile;
 use super::super::name::{self, InvalidName};
 use super::{Access, Backend, Fault, Identity, Object, Request, descriptor};
+use crate::step::turn;
 
 /// As much of a name as the name beside it keeps: file systems stop at 255 bytes.
 const ASIDE_NAME_BYTES_MAX: usize = 200;
@@ -89,6 +90,7 @@ impl Backend for DirEntry {
 
     #[cfg(target_os = "linux")]
     fn give_name(&self, object: &Object) -> Result<(), Fault> {
+        turn!();
         let Object::Descriptor(descriptor) = object else {
             return Err(Fault::new("linkat", Errno::XDEV));
         };
@@ -102,6 +104,7 @@ impl Backend for DirEntry {
     }
 
     fn lookup(&self, access: Access) -> Result<Option<Object>, Fault> {
+        turn!();
         match fs::open(&self.path, descriptor::open_flags(access) | OFlags::NOFOLLOW, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
             // What the kernel says of a symlink that is not followed, of a directory and of a socket. None of the three
@@ -123,10 +126,12 @@ impl Backend for DirEntry {
     }
 
     fn move_here(&self) -> Result<(), Fault> {
+        turn!();
         fs::rename(self.path_aside(), &self.path).map_err(Fault::of("rename"))
     }
 
     fn link(&self, second: &Path) -> Result<(), Fault> {
+        turn!();
         fs::linkat(CWD, &self.path, CWD, second, AtFlags::empty()).map_err(Fault::of("linkat"))
     }
 
@@ -139,6 +144,7 @@ impl Backend for DirEntry {
     }
 
     fn identity(&self) -> Result<Option<Identity>, Fault> {
+        turn!();
         match fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(descriptor::identity_of(&stat))),
             Err(Errno::NOENT) => Ok(None),
@@ -147,6 +153,7 @@ impl Backend for DirEntry {
     }
 
     fn unlink(&self) -> Result<(), Fault> {
+        turn!();
         fs::unlink(&self.path).map_err(Fault::of("unlink"))
     }
 

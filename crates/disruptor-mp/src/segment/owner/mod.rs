@@ -32,6 +32,7 @@ pub(super) use fork::watch as watch_forks;
 pub(super) use fork::{ForkSafe, Part};
 
 use super::backend::HeapMemory;
+use crate::step::turn;
 use fork::Registered;
 
 /// The lock byte of the producer.
@@ -187,6 +188,7 @@ impl Drop for SpareClaim<'_> {
 
 /// Locks `range` on a descriptor of ours; `false` if another description holds a byte of it.
 fn try_lock(own: BorrowedFd<'_>, range: LockRange) -> io::Result<bool> {
+    turn!();
     let lock = range.write_lock(libc::F_WRLCK as libc::c_short);
     loop {
         // SAFETY: an open descriptor and a valid `flock` that lives through the call, which does not wait.
@@ -203,6 +205,7 @@ fn try_lock(own: BorrowedFd<'_>, range: LockRange) -> io::Result<bool> {
 
 /// Gives `range` back; does nothing in a child of the process that opened the descriptor.
 fn unlock(registered: &Registered, range: LockRange) {
+    turn!(unlocking);
     if let Some(descriptor) = registered.descriptor() {
         let lock = range.write_lock(libc::F_UNLCK as libc::c_short);
         // SAFETY: as in `try_lock`. If it fails, the lock ends with the descriptor.
@@ -213,6 +216,7 @@ fn unlock(registered: &Registered, range: LockRange) {
 /// The first byte of `range` that another description holds a lock on, without taking anything. Any answer can be stale by the time it
 /// is used, except that of a dead participant: a lock that was dropped by death is not taken again by the dead.
 pub(super) fn first_held(descriptor: impl AsFd, range: LockRange) -> io::Result<Option<u32>> {
+    turn!();
     let mut lock = range.write_lock(libc::F_WRLCK as libc::c_short);
     // SAFETY: an open descriptor and a valid `flock` that lives through the call, which writes into it and does not wait.
     let rc = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
