@@ -3,8 +3,8 @@
 use crate::stage::{PATIENCE, Step, drain, eventually, everywhere, join, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    AutoConsumer, AutoConsumerEnd, Patience, RequiredConsumerLivenessConfig, SharedDisruptorBuilder, SharedProducer,
-    attach_shared_consumer,
+    AutoConsumer, AutoConsumerEnd, Patience, RequiredConsumerLivenessConfig, SharedConsumer, SharedDisruptorBuilder,
+    SharedProducer, SlotForm, attach_shared_consumer,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -25,6 +25,57 @@ fn start(place: &Place, handler: impl FnMut(&Step, i64, bool) + Send + 'static) 
 /// How far the one consumer of the ring has got, as others see it.
 fn position(producer: &SharedProducer<Step>) -> i64 {
     producer.consumers()[0].position
+}
+
+/// Has `consumer` handle many short events, so that its handler counts as quick, and then a ring of them, in the midst of
+/// which `producer` publishes one more for each that was handled.
+fn goes_on<F: SlotForm>(mut producer: SharedProducer<Step, F>, mut consumer: SharedConsumer<Step, F>) {
+    for _ in 0..32 {
+        publish(&mut producer, 8);
+        assert_eq!(consumer.process_available(|_, _| ()), 8);
+    }
+    publish(&mut producer, 8);
+    let mut handled = 0;
+    let count = consumer.process_available(|_, sequence| {
+        let room = producer.try_publish(|_| ());
+        assert_eq!(room.is_ok(), handled > 0, "in event {sequence}, after {handled}: {room:?}");
+        handled += 1;
+    });
+    assert_eq!(count, 8);
+}
+
+#[test]
+fn a_producer_of_long_events_goes_on_while_a_batch_is_processed() {
+    everywhere(|place| {
+        goes_on(ring(&place, 8).build_producer(step).unwrap(), join(&place, "w"));
+    });
+    everywhere(|place| {
+        let producer = ring(&place, 8).dense().build_producer(step).unwrap();
+        goes_on(producer, attach_shared_consumer(place, 0).dense().build_consumer().unwrap());
+    });
+}
+
+#[test]
+fn a_producer_of_long_records_goes_on_while_a_batch_is_processed() {
+    everywhere(|place| {
+        let mut producer = SharedDisruptorBuilder::records(place.clone(), 4 << 20).build_record_producer().unwrap();
+        let mut consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+        for _ in 0..128 {
+            producer.publish(b"short", 0, 0, Patience::Now).unwrap();
+        }
+        assert_eq!(consumer.process_available(|_, _| ()), 128);
+        let long = vec![7; 1 << 20];
+        let mut publish = || producer.publish(&long, 0, 0, Patience::Now);
+        let count = std::iter::repeat_with(&mut publish).take_while(Result::is_ok).count();
+        assert_eq!(count, 3, "one more does not fit");
+        let mut handled = 0;
+        let processed = consumer.process_available(|_, _| {
+            let room = publish();
+            assert_eq!(room.is_ok(), handled > 0, "after {handled}: {room:?}");
+            handled += 1;
+        });
+        assert_eq!(processed, count);
+    });
 }
 
 #[test]

@@ -44,8 +44,40 @@ fn acknowledges_in_batches<F: Format>(depth: usize) {
 #[test]
 fn what_a_quick_handler_has_had_is_acknowledged_64_at_a_time() {
     acknowledges_in_batches::<Records>(1 << 15);
-    acknowledges_in_batches::<AlignedFixedFrame<64>>(128);
-    acknowledges_in_batches::<FixedFrame<64>>(128);
+    acknowledges_in_batches::<AlignedFixedFrame<64>>(1024);
+    acknowledges_in_batches::<FixedFrame<64>>(1024);
+}
+
+/// In a ring that is full of messages of `len` bytes, the sender has room again as soon as the handler has had one.
+fn goes_on<F: Format>(depth: usize, len: usize) {
+    let (mut producer, mut consumer) = roomy_pair::<F>(depth);
+    // So that the handler counts as quick.
+    for _ in 0..128 {
+        producer.publish(&[0; 20], 0).unwrap();
+        assert_eq!(consumer.process_available(|_| ()).unwrap(), 1);
+    }
+    let mut send = || producer.send(&vec![7; len], 0, Patience::Now);
+    let sent = std::iter::repeat_with(&mut send).take_while(Result::is_ok).count();
+    assert!(sent >= 4, "{sent}");
+    let mut handled = 0;
+    let count = consumer.process_available(|_| {
+        let room = send();
+        assert_eq!(room.is_ok(), handled > 0, "after {handled}: {room:?}");
+        handled += 1;
+    });
+    // A run of frames takes what comes meanwhile as well.
+    assert!(count.unwrap() >= sent);
+}
+
+#[test]
+fn a_sender_of_long_messages_goes_on_while_a_batch_is_processed() {
+    let _watchdog = watchdog();
+    goes_on::<Records>(1 << 14, 3000);
+    goes_on::<Records>(1 << 16, 12_000);
+    goes_on::<AlignedFixedFrame<64>>(8, 20);
+    goes_on::<FixedFrame<64>>(8, 20);
+    // Of two frames each.
+    goes_on::<FixedFrame<64>>(8, 70);
 }
 
 #[test]

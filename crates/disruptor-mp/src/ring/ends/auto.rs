@@ -43,7 +43,8 @@ pub enum AutoConsumerEnd {
 /// handles what is published, looking once in 20 ms, and hears of *closed* and *replaced*, but not of a death.
 ///
 /// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): every
-/// 64, and once 10 ms have passed since the last time, so a handler that takes long is not taken for one that hangs.
+/// 64, or an eighth of the ring, and once 10 ms have passed since the last time, so a handler that takes long is not
+/// taken for one that hangs.
 ///
 /// ```
 /// use disruptor_mp::{AutoConsumerEnd, Patience, SharedDisruptorBuilder};

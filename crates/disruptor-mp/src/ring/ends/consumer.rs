@@ -254,8 +254,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
 
     /// Hands everything that can be read now to `handler`, and returns how many events that were.
     ///
-    /// They are acknowledged as it goes: every 64 events, and once 10 ms have passed since the last time; so a producer
-    /// sees that a handler that takes long makes progress, and gets room. If `handler` panics, the events before that
+    /// They are acknowledged as it goes: every 64 events, or an eighth of the ring, and once 10 ms have passed since the
+    /// last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler` panics, the events before that
     /// one are acknowledged, and it is not.
     pub fn process_available(&mut self, mut handler: impl FnMut(&E, Sequence)) -> usize {
         self.process_available_to_end(|event, sequence, _| handler(event, sequence))
@@ -306,10 +306,12 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         }
         let (begin, end) = (self.end.side.core.next(), self.end.side.core.readable());
         self.end.side.core.deliver_to(end);
+        let part = self.end.side.part();
         let mut batch = InHandler { consumer: &mut self.end.side, position: begin, end };
         while batch.position < end {
             let begin = batch.position;
-            let run = batch.consumer.core.memory().payloads(begin, end.min(begin + batch.consumer.pace.run() as i64));
+            let count = part.min(batch.consumer.pace.run() as i64);
+            let run = batch.consumer.core.memory().payloads(begin, end.min(begin + count));
             for event in run {
                 let sequence = batch.position;
                 // SAFETY: published, which `look_for_all` has seen (Acquire), and our gate, which keeps the producer
@@ -323,7 +325,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
                     return false;
                 }
             }
-            if batch.consumer.pace.is_due((batch.position - begin) as u64, coarse_now_ns) {
+            let is_due = batch.consumer.pace.is_due((batch.position - begin) as u64, coarse_now_ns);
+            if is_due || batch.position - batch.consumer.core.next() >= part {
                 batch.consumer.acknowledge_handled_slots(batch.position);
             }
         }

@@ -7,7 +7,7 @@
 use super::error::{ConsumeError, HeldLimit};
 use super::keeper::{Departure, Holding, Keeper, Standing};
 use super::linger::{ENOUGH_BYTES, FIRST_LOOK_NS, Linger};
-use super::pace::{Pace, now_ns};
+use super::pace::{Pace, now_ns, part_of};
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::ring::membership::Member;
 use crate::ring::memory::layout::{Carries, Slots};
@@ -314,6 +314,12 @@ impl<S: Carries> ConsumerSide<S> {
 
     #[inline(always)]
     fn acknowledge_plainly(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
+    /// How much goes through a handler at the most before it is acknowledged.
+    #[inline(always)]
+    pub(super) fn part(&self) -> i64 {
+        part_of(self.core.memory().capacity())
+    }
+
         self.core.give_back(position, events as i64, last);
         self.counters.consumed.add(events);
         self.counters.bytes.add(bytes);

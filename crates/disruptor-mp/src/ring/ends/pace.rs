@@ -3,7 +3,7 @@
 //! **Lives here:** [`Pace`], a state machine without a clock of its own, and the clock. **Builds on:** nothing.
 //! **May touch it:** a consumer that hands batches to a handler.
 //!
-//! An acknowledgement is due after 64 events or 10 ms. The clock costs more than a short handler, so it is not read
+//! An acknowledgement is due after 64 events, an eighth of the ring or 10 ms. The clock costs more than a short handler, so it is not read
 //! after each of its events: while a turn of 64 events, with the waits between them, takes less than 10 ms, it is read
 //! once a turn. So a handler that was quick and becomes slow is noticed at the end of a turn; one that is slow is
 //! acknowledged after each event.
@@ -13,6 +13,16 @@ const TURN_EVENTS: u64 = 64;
 
 /// The time after which it is acknowledged, in nanoseconds.
 const INTERVAL_NS: u64 = 10_000_000;
+
+/// The part of a ring after which it is acknowledged: where events are long, 64 of them may be all that the ring holds,
+/// and their producer is to go on while a batch is processed.
+const RING_PARTS: i64 = 8;
+
+/// How much of a ring of that capacity goes through a handler at the most before it is acknowledged.
+#[inline(always)]
+pub(super) fn part_of(capacity: i64) -> i64 {
+    (capacity / RING_PARTS).max(1)
+}
 
 /// How fast a consumer's handler is, through all batches.
 #[derive(Debug)]

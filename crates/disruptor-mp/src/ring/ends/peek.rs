@@ -65,9 +65,9 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
 }
 
 /// Several groups of events that are looked at, used and acknowledged in order, as
-/// [`process_available`](SharedConsumer::process_available) acknowledges single ones: every 64 events, and once 10 ms
-/// have passed since the last time; and each, where messages are held. Dropping it acknowledges what was used; not, if
-/// a panic does, what was in hand.
+/// [`process_available`](SharedConsumer::process_available) acknowledges single ones: every 64 events, or an eighth of
+/// the ring, and once 10 ms have passed since the last time; and each, where messages are held. Dropping it acknowledges
+/// what was used; not, if a panic does, what was in hand.
 pub struct PeekedRun<'a, E: Event, F: SlotForm> {
     consumer: &'a mut ConsumerSide<Slots<E, F>>,
     /// Everything before it was used.
@@ -123,9 +123,11 @@ impl<E: Event, F: SlotForm> PeekedRun<'_, E, F> {
         let run = self.consumer.pace.run();
         let handled = (self.in_hand - self.position) as u64;
         self.position = self.in_hand;
+        let is_due = self.consumer.pace.is_due(handled.min(run), coarse_now_ns);
         // Events that came again are handed out one at a time, so that a death names the one that was in hand; and so
         // is each where messages are held.
-        if self.consumer.pace.is_due(handled.min(run), coarse_now_ns) || self.consumer.core.hands_out_singly() {
+        let is_part = self.position - self.consumer.core.next() >= self.consumer.part();
+        if is_due || is_part || self.consumer.core.hands_out_singly() {
             self.consumer.acknowledge_handled_slots(self.position);
         }
     }

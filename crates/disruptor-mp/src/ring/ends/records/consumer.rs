@@ -234,9 +234,9 @@ impl RecordConsumer {
 
     /// Hands every record that can be read now to `handler`, and returns how many those were.
     ///
-    /// They are acknowledged as it goes: every 64 records, and once 10 ms have passed since the last time; so a
-    /// producer sees that a handler that takes long makes progress, and gets room. If `handler` panics, the records
-    /// before that one are acknowledged, and it is not.
+    /// They are acknowledged as it goes: every 64 records, or an eighth of the ring, and once 10 ms have passed since the
+    /// last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler` panics,
+    /// the records before that one are acknowledged, and it is not.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
         self.process_while(|record, _| {
@@ -310,12 +310,14 @@ impl RecordConsumer {
         self.end.side.core.deliver_to(until);
         // Only one that is handed out alone was handed out before.
         let redeliveries = self.end.side.redelivery_of(begin);
+        let part = self.end.side.part();
         let mut batch = InHandler {
             number: self.end.side.core.number_found(),
             consumer: &mut self.end.side,
             position: begin,
             last: begin,
             until,
+            part_end: begin,
             count: 0,
             looked: 0,
             acknowledged: 0,
@@ -324,36 +326,42 @@ impl RecordConsumer {
         let mut run = batch.consumer.pace.run();
         let mut goes_on = true;
         while batch.position < batch.until {
-            let number = batch.number + batch.count as i64;
-            match look_at(batch.consumer, batch.position, number, until) {
-                Found::Record { bytes, meta, end } => {
-                    // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
-                    let in_place = unsafe { bytes.as_ref() };
-                    let meta = RecordMeta { redeliveries, ..meta };
-                    let record = RecordLease::lent(batch.consumer, in_place, meta, batch.position);
-                    let then = handler(record, Ahead { number: number + 1, position: end, until });
-                    batch.last = batch.position;
-                    batch.position = end;
-                    batch.count += 1;
-                    batch.bytes += bytes.len() as u64;
-                    run -= 1;
-                    if run == 0 {
-                        run = batch.look();
-                    }
-                    match then {
-                        Then::GoOn => {}
-                        Then::Acknowledge => batch.acknowledge(),
-                        Then::Stop => {
-                            goes_on = false;
-                            batch.end_here();
+            batch.part_end = batch.until.min(batch.position + part);
+            while batch.position < batch.part_end {
+                let number = batch.number + batch.count as i64;
+                match look_at(batch.consumer, batch.position, number, until) {
+                    Found::Record { bytes, meta, end } => {
+                        // SAFETY: as in `next`; our gate is not beyond `position`, where `acknowledge` moves it.
+                        let in_place = unsafe { bytes.as_ref() };
+                        let meta = RecordMeta { redeliveries, ..meta };
+                        let record = RecordLease::lent(batch.consumer, in_place, meta, batch.position);
+                        let then = handler(record, Ahead { number: number + 1, position: end, until });
+                        batch.last = batch.position;
+                        batch.position = end;
+                        batch.count += 1;
+                        batch.bytes += bytes.len() as u64;
+                        run -= 1;
+                        if run == 0 {
+                            run = batch.look();
+                        }
+                        match then {
+                            Then::GoOn => {}
+                            Then::Acknowledge => batch.acknowledge(),
+                            Then::Stop => {
+                                goes_on = false;
+                                batch.end_here();
+                            }
                         }
                     }
+                    Found::Padding { end } => (batch.last, batch.position) = (batch.position, end),
+                    Found::Damage => {
+                        batch.consumer.core.forget_readable_from(batch.position);
+                        batch.end_here();
+                    }
                 }
-                Found::Padding { end } => (batch.last, batch.position) = (batch.position, end),
-                Found::Damage => {
-                    batch.consumer.core.forget_readable_from(batch.position);
-                    batch.end_here();
-                }
+            }
+            if batch.position < batch.until {
+                batch.acknowledge();
             }
         }
         batch.look();
@@ -401,6 +409,8 @@ struct InHandler<'a> {
     last: i64,
     /// The end of what the handler gets; not reached only if it panics.
     until: i64,
+    /// Where it is acknowledged at the latest.
+    part_end: i64,
     /// How many records were handled, how many when we last looked, and how many of them are acknowledged.
     count: u64,
     looked: u64,
@@ -445,7 +455,7 @@ impl Ahead {
 impl InHandler<'_> {
     /// Nothing from our position on is handed out.
     fn end_here(&mut self) {
-        self.until = self.position;
+        (self.until, self.part_end) = (self.position, self.position);
         self.consumer.note_not_handed(self.position);
     }
 
