@@ -96,6 +96,8 @@ declare! {
     RECORDS_SKIPPED_DAMAGED = 0x2A, "records_skipped_damaged", "events":
         "Events, or records, that a consumer has stepped over because what stood there was written by no producer. More than 0 means that \
          a process writes where it must not.";
+    CONSUMER_LINGERS = 0x2B, "consumer_lingers", "times":
+        "Times a consumer of a saturated stream let its producer run ahead for some microseconds before it read on.";
 
     FRAME_PUBLISH_TOTAL = 0x30, "frame_publish_total", "messages":
         "Messages that a transport has sent, whatever the number of their frames.";
@@ -165,6 +167,7 @@ pub(super) const OF_CONSUMER: &[u32] = &[
     ANSWERS_LATE,
     ANSWERS_REPEATED,
     ANSWERS_WITHOUT_STEP,
+    CONSUMER_LINGERS,
 ];
 
 #[cfg(test)]

@@ -65,11 +65,11 @@ fn every_counter_of_a_ring_is_moved_by_what_it_is_about() {
             *moved.entry(counter.id).or_insert(0) += counter.value;
         }
     }
-    // These say that something is wrong, and have tests of their own.
-    let wrong = [ids::FORGED_CURSORS, ids::PRODUCER_LOST_WAKEUPS, ids::CONSUMER_LOST_WAKEUPS];
+    // These say that something is wrong, or that a stream is saturated, and have tests of their own.
+    let others = [ids::FORGED_CURSORS, ids::PRODUCER_LOST_WAKEUPS, ids::CONSUMER_LOST_WAKEUPS, ids::CONSUMER_LINGERS];
     // Those of the layers above are moved in the tests of `myelon`.
     for declared in ids::ALL.iter().filter(|declared| declared.id < ids::FRAME_PUBLISH_TOTAL) {
-        assert_eq!(moved[&declared.id] > 0, !wrong.contains(&declared.id), "{} in {moved:x?}", declared.name);
+        assert_eq!(moved[&declared.id] > 0, !others.contains(&declared.id), "{} in {moved:x?}", declared.name);
     }
 }
 
@@ -455,7 +455,7 @@ fn processes_that_are_killed_do_not_use_up_a_file_that_they_count_into() {
 fn what_several_dead_processes_have_counted_goes_on_under_their_names() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let (name, counters) = (shm.name("a"), shm.name("c"));
-    let file = CountersFile::create(counters.as_str(), 20).unwrap();
+    let file = CountersFile::create(counters.as_str(), 22).unwrap();
     let mut producer = ring(&Place::from(name.as_str()), 8).build_producer(step).unwrap();
     let start = |id: &str| {
         let mut worker = Actor::new();

@@ -75,6 +75,7 @@ mod held;
 mod held_killed;
 mod held_list;
 mod hostile;
+mod linger;
 mod liveness;
 mod namespaces;
 mod occupants;

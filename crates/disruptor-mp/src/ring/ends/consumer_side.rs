@@ -93,6 +93,7 @@ pub(super) struct ConsumerCounters {
     pub(super) rejoins: CounterHandle,
     pub(super) redelivered: CounterHandle,
     damaged: CounterHandle,
+    lingers: CounterHandle,
 }
 
 impl ConsumerCounters {
@@ -108,6 +109,7 @@ impl ConsumerCounters {
             rejoins: counters.counter(ids::CONSUMER_REJOINS),
             redelivered: counters.counter(ids::EVENTS_REDELIVERED),
             damaged: counters.counter(ids::RECORDS_SKIPPED_DAMAGED),
+            lingers: counters.counter(ids::CONSUMER_LINGERS),
         }
     }
 }
@@ -312,14 +314,14 @@ impl<S: Carries> ConsumerSide<S> {
         self.acknowledge_plainly(position, events, bytes, last);
     }
 
-    #[inline(always)]
-    fn acknowledge_plainly(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
     /// How much goes through a handler at the most before it is acknowledged.
     #[inline(always)]
     pub(super) fn part(&self) -> i64 {
         part_of(self.core.memory().capacity())
     }
 
+    #[inline(always)]
+    fn acknowledge_plainly(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
         self.core.give_back(position, events as i64, last);
         self.counters.consumed.add(events);
         self.counters.bytes.add(bytes);
@@ -417,6 +419,7 @@ impl<S: Carries> ConsumerSide<S> {
         if !self.linger.looked(begin) || !self.is_plain() || self.core.hands_out_singly() || known - next >= enough {
             return;
         }
+        self.counters.lingers.inc();
         let (mut published, mut after) = (known, 0);
         while after < self.linger.bound_ns() {
             after = (2 * after + FIRST_LOOK_NS).min(self.linger.bound_ns());
