@@ -204,7 +204,7 @@ impl fmt::Display for Change {
     }
 }
 
-fn say_death(f: &mut fmt::Formatter<'_>, pid: u32, status: Option<&ExitStatus>, how: Ending) -> fmt::Result {
+pub(super) fn say_death(f: &mut fmt::Formatter<'_>, pid: u32, status: Option<&ExitStatus>, how: Ending) -> fmt::Result {
     write!(f, "{}: process {pid}", went(how))?;
     if let Some(status) = status {
         write!(f, ", {status}")?;

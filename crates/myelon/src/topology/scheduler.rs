@@ -77,7 +77,7 @@ pub struct SchedulerEnd<F: Format = Records> {
     refusals: Vec<((u64, u64), Option<Refusal>)>,
     attachment: Attachment,
     topology: Topology<F>,
-    spawn: Option<Spawn>,
+    pub(super) spawn: Option<Spawn>,
     nursery: Option<Nursery>,
     last_look: Instant,
     /// The last broadcast that we know of, and when it was sent, or seen.

@@ -3,7 +3,7 @@
 //! **Lives here:** [`SchedulerEnd::wait_for`], [`Arrival`]. **Builds on:** `peer`, and the same looks as `gather`.
 //! **May touch it:** the scheduler's thread.
 
-use super::answer::{Change, say_failure};
+use super::answer::{Change, say_death, say_failure};
 use super::gather::left_until;
 use super::peer::Peer;
 use super::refusal::JoinRefusal;
@@ -11,6 +11,7 @@ use super::report::WorkerReport;
 use super::scheduler::{LOOK_INTERVAL, SchedulerEnd};
 use crate::transport::Format;
 use disruptor_mp::Patience;
+use disruptor_mp::liveness::Ending;
 use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -38,6 +39,16 @@ pub enum Arrival {
     },
     /// The worker has given its place up, and no process is on its way to it.
     Left,
+    /// The worker's process has ended, and none is on its way to its place, which is kept: this scheduler starts the
+    /// workers, and has not started another. Call [`restart`](SchedulerEnd::restart) first.
+    Died {
+        /// Its process, as seen in its own pid namespace.
+        pid: u32,
+        /// How the process ended, if the kernel has said so.
+        status: Option<ExitStatus>,
+        /// How its end in the broadcast ring went.
+        how: Ending,
+    },
     /// The time is over.
     TimedOut {
         /// What is known of the worker.
@@ -52,6 +63,10 @@ impl fmt::Display for Arrival {
             Self::Joined { pid } => write!(f, "is there: process {pid}"),
             Self::JoinFailed { pid, status, refusal } => say_failure(f, *pid, status.as_ref(), refusal.as_ref()),
             Self::Left => f.write_str("has left in good order"),
+            Self::Died { pid, status, how } => {
+                say_death(f, *pid, status.as_ref(), *how)?;
+                f.write_str("; no process is on its way to it: restart it first")
+            }
             Self::TimedOut { report } => write!(f, "is not there in time: {report}"),
         }
     }
@@ -62,10 +77,11 @@ impl<F: Format> SchedulerEnd<F> {
     /// [`restart`](Self::restart) or started by another process. While it waits it sleeps between looks, some fifty a
     /// second.
     ///
-    /// [`Endless`](Patience::Endless) waits until a process has joined as this worker, has failed to, or the place was
-    /// given up: also for a successor that is never started. `Managed` is the same, for a call that publishes nothing.
-    /// Where another program starts the workers, a failure to join ends one wait: the next call waits for the process
-    /// that comes next.
+    /// [`Endless`](Patience::Endless) waits until a process has joined as this worker, has failed to, or can come no
+    /// more: the place was given up, or the worker has died and this scheduler, which starts the workers, has started no
+    /// other. `Managed` is the same, for a call that publishes nothing. Where another program starts the workers, one
+    /// that has died is waited for, and a failure to join ends one wait: the next call waits for the process that comes
+    /// next.
     ///
     /// What has become of the worker until then counts as told: [`gather`](Self::gather) and
     /// [`check_workers`](Self::check_workers) do not tell it again, except after `TimedOut`. Messages of the old
@@ -115,6 +131,8 @@ impl<F: Format> SchedulerEnd<F> {
         let peer = &mut self.peers[rank];
         peer.set_aside();
         self.look();
+        // Its process has ended, and no other starts one than this thread, which waits.
+        let is_last = self.spawn.is_some() && self.has_worker_ended(rank);
         let peer = &mut self.peers[rank];
         if let Some(pid) = peer.heard_pid() {
             peer.forget_news();
@@ -127,12 +145,14 @@ impl<F: Format> SchedulerEnd<F> {
             // It was told before, and the program that starts the workers may start another.
             Change::JoinFailed { .. } if peer.started.is_none() && !peer.has_news() => return None,
             Change::JoinFailed { .. } | Change::Left => {}
+            Change::Died { .. } if is_last => {}
             _ => return None,
         }
         match peer.tell_all()? {
             Change::JoinFailed { pid, status, refusal } => Some(Arrival::JoinFailed { pid, status, refusal }),
             Change::Left => Some(Arrival::Left),
-            _ => None,
+            Change::Died { pid, status, how } => Some(Arrival::Died { pid, status, how }),
+            Change::Rejoined { .. } => None,
         }
     }
 

@@ -4,8 +4,10 @@
 use super::actors::{command, workers};
 use super::stage::{Stage, round, said, soon, until};
 use myelon::Patience;
+use myelon::liveness::Ending;
 use myelon::topology::{Arrival, Outcome, SchedulerEnd, Whom, Workers};
 use rustix::process::{Pid, kill_process};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -117,12 +119,54 @@ fn a_place_that_was_given_up_is_not_waited_for_unless_a_process_is_on_its_way() 
 }
 
 #[test]
+fn a_dead_worker_that_no_program_but_the_scheduler_would_start_again_is_not_waited_for() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a worker that is not started again");
+    let stage = Stage::new(2);
+    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    for is_told in [false, true] {
+        let killed = kill(&scheduler, 1);
+        if is_told {
+            until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Died { .. }));
+        }
+        for patience in [Patience::Endless, Patience::Managed, Patience::Endless] {
+            let arrival = loop {
+                match scheduler.wait_for(1, patience) {
+                    // The signal is on its way.
+                    Arrival::Joined { pid } if pid == killed => {}
+                    arrival => break arrival,
+                }
+            };
+            let Arrival::Died { pid, status: Some(status), how: Ending::Killed } = arrival else {
+                panic!("{arrival:?}")
+            };
+            assert_eq!((pid, status.signal()), (killed, Some(Signal::KILL.as_raw())));
+        }
+        // It counts as told, and as soon as another was started, that one is waited for.
+        assert_eq!(scheduler.check_workers(), []);
+        let new = scheduler.restart(1).unwrap();
+        let arrival = scheduler.wait_for(1, Patience::Endless);
+        assert!(matches!(arrival, Arrival::Joined { pid } if pid == new), "{arrival:?}");
+    }
+    round(&mut scheduler, "again");
+}
+
+#[test]
 fn a_wait_for_a_successor_that_does_not_come_sleeps_and_ends_with_a_report() {
     let _watchdog = Watchdog::new(PATIENCE * 2, "a successor that never comes");
     let stage = Stage::new(2);
-    let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+    let starts = AtomicUsize::new(0);
+    let spawn = move |_| match starts.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => command("answers"),
+        _ => {
+            let mut never_joins = Command::new("sleep");
+            never_joins.arg("600");
+            never_joins
+        }
+    };
+    let mut scheduler = stage.topology.launch(Workers::spawned(spawn)).unwrap();
     let pid = kill(&scheduler, 1);
     until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Died { .. }));
+    scheduler.restart(1).unwrap();
     let (slept, waited) = (sleeps(), Duration::from_millis(500));
     let arrival = scheduler.wait_for(1, Instant::now() + waited);
     let slept = sleeps() - slept;

@@ -409,6 +409,11 @@ fn what_has_become_of_a_worker_is_the_rest_of_a_sentence() {
         (failed(Some(killed)).to_string(), &format!("{there}, signal: 9 (SIGKILL)")),
         (Outcome::from(failed(None)).to_string(), &format!("{there}, or could not join")),
         (Arrival::Joined { pid: 7 }.to_string(), "is there: process 7"),
+        (
+            Arrival::Died { pid: 7, status: Some(killed), how: Ending::Killed }.to_string(),
+            "has died: process 7, signal: 9 (SIGKILL); its place is kept for the process that comes next; \
+             no process is on its way to it: restart it first",
+        ),
     ] {
         assert_eq!(text, says);
     }
