@@ -258,9 +258,9 @@ fn scenarios() -> Vec<Scenario> {
         at(CursorStored, 2, PublishingRecords(PublishRecordBatches, AtLeast(4))),
         // Written in the producer's buffer, and copied by the commit.
         at(PayloadHalfWritten, 5, PublishingRecords(PublishBufferedRecords, Exactly(5))),
-        // The first record has no payload.
+        // The first record has no payload, and others are too short for the buffer.
         at(PayloadBuffered, 0, PublishingRecords(PublishBufferedRecords, Exactly(1))),
-        at(PayloadBuffered, 36, PublishingRecords(PublishBufferedRecords, Exactly(37))),
+        at(PayloadBuffered, 36, PublishingRecords(PublishBufferedRecords, Exactly(46))),
         at(PayloadWritten, 13, PublishingRecords(PublishBufferedRecords, Exactly(13))),
         at(NextWordCleared, 28, PublishingRecords(PublishBufferedRecords, Exactly(28))),
         at(WordCommitted, 61, PublishingRecords(PublishBufferedRecords, Exactly(62))),

@@ -6,6 +6,7 @@ use disruptor_mp::{
     Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder, SharedProducer, SlotForm, WriteVia, event,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use testkit::names::ShmGuard;
 
 const WAYS: [WriteVia; 3] = [WriteVia::Learned, WriteVia::Ring, WriteVia::Buffer];
 
@@ -178,4 +179,23 @@ fn whichever_way_an_event_is_written_it_is_the_one_that_was_written_over_an_olde
 #[test]
 fn whichever_way_a_dense_event_is_written_it_is_the_one_that_was_written_over_an_older_one() {
     in_each_way(SharedDisruptorBuilder::dense);
+}
+
+#[test]
+fn the_first_event_that_a_successor_writes_in_its_buffer_is_written_over_an_older_one() {
+    let names = ShmGuard::new();
+    let ring = || SharedDisruptorBuilder::<Large>::new(names.name("a"), SLOTS).write_via(WriteVia::Buffer);
+    let blank = || Large { sequence: 0, words: [u64::MAX; 400] };
+    let mut producer = ring().build_producer(blank).unwrap();
+    let mut consumer = ring().with_consumer_id("worker").build_consumer().unwrap();
+    for _ in 0..2 * SLOTS {
+        publish(&mut producer, true);
+        drop(consumer.try_consume_next_leased().expect("it was published"));
+    }
+    producer.hand_over();
+    let mut next = ring().take_over().build_producer(blank).unwrap();
+    publish(&mut next, false);
+    let event = consumer.try_consume_next_leased().expect("it was published");
+    let older = 2 * SLOTS as u64 - SLOTS as u64;
+    assert_eq!((event.sequence, event.words), (2 * SLOTS as u64, [older; 400]), "what its slot held");
 }

@@ -14,8 +14,8 @@ use zerocopy::IntoBytes;
 /// Longer payloads are written in the ring: this is what stays in a second-level cache.
 const BYTES_MAX: usize = 1 << 20;
 
-/// Smaller events are always written in their slots, and pay nothing for the choice. The tests' are small.
-const EVENT_BYTES_MIN: usize = if cfg!(test) { 64 } else { BYTES_MIN };
+/// What is done with a payload of which there is nothing to learn.
+const IN_THE_RING: Plan = Plan { way: Way::Ring, is_timed: false };
 
 /// A piece of the buffer, aligned as a payload is in its ring.
 type Piece = u128;
@@ -24,7 +24,8 @@ type Piece = u128;
 pub(super) struct PayloadBuffer {
     learner: Learner,
     pieces: Box<[Piece]>,
-    /// When the payload that is timed was claimed.
+    /// What is done with the payload that was claimed last, if that is planned; and when it was claimed.
+    plan: Plan,
     began_ns: u64,
     /// Whether an event lies in the buffer.
     holds_event: bool,
@@ -35,7 +36,7 @@ impl PayloadBuffer {
     pub(super) fn new(via: WriteVia, bytes_max: usize) -> Self {
         let bytes = if via == WriteVia::Ring { 0 } else { bytes_max.min(BYTES_MAX) };
         let pieces = vec![0; bytes.div_ceil(size_of::<Piece>())].into();
-        Self { learner: Learner::new(via), pieces, began_ns: 0, holds_event: false }
+        Self { learner: Learner::new(via), pieces, plan: IN_THE_RING, began_ns: 0, holds_event: false }
     }
 
     /// Whether a payload of `len` bytes is simply written in the ring.
@@ -44,28 +45,24 @@ impl PayloadBuffer {
         self.learner.is_plain(len)
     }
 
-    /// What to do with a payload that is not plain: of about `likely_len` bytes, and at most as long as its `place` in
-    /// the ring. With the place to write it in, which may be shorter if that is enough for the likely length.
+    /// Plans what to do with a payload that is not plain: of about `likely_len` bytes, and at most as long as its
+    /// `place` in the ring. Returns the place to write it in, which may be shorter if that is enough for the likely length.
     #[cold]
     #[inline(never)]
-    pub(super) fn begin(&mut self, likely_len: usize, place: NonNull<[u8]>) -> (Plan, NonNull<[u8]>) {
+    pub(super) fn begin(&mut self, likely_len: usize, place: NonNull<[u8]>) -> NonNull<[u8]> {
         let buffer = self.pieces.as_mut_bytes();
-        let plan = if likely_len <= buffer.len() {
-            self.learner.plan(likely_len)
-        } else {
-            Plan { way: Way::Ring, is_timed: false }
-        };
-        let place = match plan.way {
+        self.plan = if likely_len <= buffer.len() { self.learner.plan(likely_len) } else { IN_THE_RING };
+        let place = match self.plan.way {
             Way::Ring => place,
             Way::Buffer => {
                 let len = buffer.len().min(place.len());
                 NonNull::from(&mut buffer[..len])
             }
         };
-        if plan.is_timed {
+        if self.plan.is_timed {
             self.began_ns = drained_ns();
         }
-        (plan, place)
+        place
     }
 
     /// The payload in `written`, where [`begin`](Self::begin) said, is complete, and goes to `place`, which is as long.
@@ -74,7 +71,8 @@ impl PayloadBuffer {
     /// `place` is valid for writes, and nobody else reads or writes there.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn finish(&mut self, plan: Plan, written: &[u8], place: NonNull<[u8]>) {
+    pub(super) unsafe fn finish(&mut self, written: &[u8], place: NonNull<[u8]>) {
+        let plan = self.plan;
         if plan.way == Way::Buffer {
             assert_eq!(written.len(), place.len(), "a place of another length");
             // SAFETY: both have that length, and the place is valid, by the caller's promise; what was written lies in
@@ -88,7 +86,7 @@ impl PayloadBuffer {
     }
     /// Whether events of that type may be written in a buffer.
     pub(super) const fn takes<E>() -> bool {
-        size_of::<E>() >= EVENT_BYTES_MIN && size_of::<E>() <= BYTES_MAX && align_of::<E>() <= align_of::<Piece>()
+        size_of::<E>() >= BYTES_MIN && size_of::<E>() <= BYTES_MAX && align_of::<E>() <= align_of::<Piece>()
     }
 
     /// Lets `fill` write an event that is not plain and goes to `slot`, in which an older event lies unless it is new.
@@ -100,21 +98,22 @@ impl PayloadBuffer {
     #[inline(never)]
     pub(super) unsafe fn fill_event<E: Event>(&mut self, slot: NonNull<E>, is_new: bool, fill: impl FnOnce(&mut E)) {
         let place = NonNull::slice_from_raw_parts(slot.cast::<u8>(), size_of::<E>());
-        let (plan, written) = self.begin(size_of::<E>(), place);
+        let written = self.begin(size_of::<E>(), place);
+        let is_buffered = self.plan.way == Way::Buffer;
         let mut event = written.cast::<E>();
-        if plan.way == Way::Buffer && !is_new && !self.holds_event {
+        if is_buffered && !is_new && !self.holds_event {
             // SAFETY: the slot is valid, by the caller's promise, and the buffer as long.
             unsafe { event.as_ptr().copy_from_nonoverlapping(slot.as_ptr(), 1) };
         }
         // SAFETY: it is the slot, or the beginning of the buffer, which is as long, aligned for it (`takes`), and ours.
         // Zeros or an older event: every bit pattern is an `E`.
         fill(unsafe { event.as_mut() });
-        if plan.way == Way::Buffer {
+        if is_buffered {
             self.holds_event = true;
             step!(PayloadBuffered);
         }
         // SAFETY: the event that was just written, and the slot as the caller has promised it.
-        unsafe { self.finish(plan, event.as_ref().as_bytes(), place) };
+        unsafe { self.finish(event.as_ref().as_bytes(), place) };
     }
 }
 

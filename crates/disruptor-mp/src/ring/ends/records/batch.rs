@@ -62,7 +62,7 @@ impl<'a> RecordBatch<'a> {
     ///
     /// # Errors
     /// See [`RecordError`].
-    #[inline]
+    #[inline(always)]
     pub fn claim(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
         self.producer.claim_telling(len, patience.into(), Tell::WithBatch)
     }
@@ -72,7 +72,7 @@ impl<'a> RecordBatch<'a> {
     /// # Errors
     /// See [`RecordError`].
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn claim_to_copy(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
         self.producer.claim_to_copy_telling(len, patience.into(), Tell::WithBatch)
     }
@@ -81,7 +81,7 @@ impl<'a> RecordBatch<'a> {
     ///
     /// # Errors
     /// See [`RecordError`].
-    #[inline]
+    #[inline(always)]
     pub fn claim_at_least(
         &mut self,
         min: usize,
@@ -95,7 +95,7 @@ impl<'a> RecordBatch<'a> {
     ///
     /// # Errors
     /// See [`RecordError`].
-    #[inline]
+    #[inline(always)]
     pub fn try_claim_at_least(
         &mut self,
         min: usize,

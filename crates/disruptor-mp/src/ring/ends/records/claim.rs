@@ -5,7 +5,6 @@
 
 use super::producer::{RecordProducer, Tell};
 use crate::Sequence;
-use crate::ring::ends::via::Plan;
 use crate::step;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -51,8 +50,8 @@ use std::ptr::NonNull;
 pub struct RecordClaim<'a> {
     producer: &'a mut RecordProducer,
     bytes: &'a mut [u8],
-    /// How they are written; `None`: in the ring, and no more.
-    plan: Option<Plan>,
+    /// Whether there is more to do with them than to write them in the ring.
+    is_planned: bool,
     tell: Tell,
 }
 
@@ -64,10 +63,10 @@ impl<'a> RecordClaim<'a> {
         let is_plain = producer.buffer.is_plain(likely_len);
         let mut claim = Self::to_copy(producer, len, tell);
         if !is_plain {
-            let (plan, mut bytes) = claim.producer.buffer.begin(likely_len, NonNull::from(&mut *claim.bytes));
-            // SAFETY: they are those that the claim has had, or as many of the buffer, which the borrowed producer does
+            let mut bytes = claim.producer.buffer.begin(likely_len, NonNull::from(&mut *claim.bytes));
+            // SAFETY: they are those that the claim has had, or some of the buffer, which the borrowed producer does
             // not touch before the commit.
-            (claim.plan, claim.bytes) = (Some(plan), unsafe { bytes.as_mut() });
+            (claim.is_planned, claim.bytes) = (true, unsafe { bytes.as_mut() });
         }
         claim
     }
@@ -82,7 +81,7 @@ impl<'a> RecordClaim<'a> {
         // there, and nobody but the one producer, by its lock, writes. `producer`, which keeps them mapped, is borrowed
         // as long as they are.
         let bytes = unsafe { bytes.as_mut() };
-        Self { producer, bytes, plan: None, tell }
+        Self { producer, bytes, is_planned: false, tell }
     }
 
     /// Publishes the first `len` bytes as a record with the application's `kind` and `flags`, and returns its sequence.
@@ -92,12 +91,8 @@ impl<'a> RecordClaim<'a> {
     #[inline(always)]
     pub fn commit(self, len: usize, kind: u8, flags: u8) -> Sequence {
         assert!(len <= self.bytes.len(), "committed {len} bytes of a claim of {}", self.bytes.len());
-        if let Some(plan) = self.plan {
-            step!(PayloadBuffered);
-            let core = &self.producer.end.side.core;
-            let place = core.memory().record(core.next(), len);
-            // SAFETY: as for the bytes that are claimed, of which these are the first ones.
-            unsafe { self.producer.buffer.finish(plan, &self.bytes[..len], place) };
+        if self.is_planned {
+            self.producer.finish_planned(&self.bytes[..len]);
         }
         step!(PayloadWritten);
         self.producer.commit(len, kind, flags, self.tell)

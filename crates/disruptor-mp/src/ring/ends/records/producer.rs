@@ -19,6 +19,7 @@ use crate::ring::protocol::records::course::{WORKING_SET_LINES, first_look};
 use crate::ring::protocol::records::gap;
 use crate::ring::protocol::records::line::Lines;
 use crate::ring::protocol::records::word::{PAYLOAD_BYTES_MAX, bytes_in, lines_of};
+use crate::step;
 use std::fmt;
 
 /// The one producer of a ring of records: messages of any length, in order, to every consumer.
@@ -131,7 +132,7 @@ impl RecordProducer {
     /// # Errors
     /// See [`RecordError`].
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn claim_to_copy(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
         self.claim_to_copy_telling(len, patience.into(), Tell::AtOnce)
     }
@@ -325,6 +326,17 @@ impl RecordProducer {
             self.end.side.core.publish();
         }
         self.end.side.course.next_start_over = first_look(self.end.side.core.next(), capacity);
+    }
+
+    /// Brings what was written for a claim into the ring, if it is not there.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn finish_planned(&mut self, written: &[u8]) {
+        step!(PayloadBuffered);
+        let core = &self.end.side.core;
+        let place = core.memory().record(core.next(), written.len());
+        // SAFETY: the first of the bytes that were claimed, which are in the ring, and the producer's alone.
+        unsafe { self.buffer.finish(written, place) };
     }
 
     /// Commits what was written into a claim.
