@@ -63,7 +63,7 @@ const TIMING_QUICK: Timing = Timing { window: Duration::from_millis(30), probe: 
 const TIMING_CLOSING_QUICK: Timing = Timing { window: Duration::from_millis(50), probe: Duration::from_millis(5) };
 
 /// Tries for each repeat of a closing run: another run adds what is missing.
-const ATTEMPTS_CLOSING: usize = 3;
+const ATTEMPTS_CLOSING: usize = 6;
 
 /// The page of figures.
 const PAGE: &str = "BENCHMARKS.md";

@@ -110,10 +110,10 @@ impl Log {
         self.write(&Line::Measured(Measured {
             case: case.to_owned(),
             label: counted.label,
-            value: counted.measurement.value,
+            value: rounded(counted.measurement.value),
             unit: counted.measurement.unit,
-            line_ns: counted.round_trips_ns,
-            cpu_share: counted.cpu_share,
+            line_ns: (rounded(counted.round_trips_ns.0), rounded(counted.round_trips_ns.1)),
+            cpu_share: rounded(counted.cpu_share),
             latencies: counted.measurement.latencies.as_ref().and_then(|latencies| latencies.percentiles()),
         }))
     }
@@ -123,6 +123,11 @@ impl Log {
         let written = self.file.write_all(text.as_bytes());
         written.map_err(|source| LogError::Os { path: self.path.clone(), what: "written", source })
     }
+}
+
+/// To five digits: more say nothing, and the log is kept.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
 }
 
 /// What all processes say together of a case under one label.

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::log::Figure;
-use super::picture::{Curve, Picture};
+use super::picture::{Curve, Picture, Scale};
 use super::standing::{COLUMNS, PROCESSES, Row, Standing};
 use super::{Entry, Whose};
 use crate::probe::Label;
@@ -102,9 +102,10 @@ fn made(standing: &Standing<'_>, label: Label, folder: &Path) -> (String, Vec<(S
         }
         let _ = writeln!(page, "### {}, {label}\n\n`perf-bench closing --only \"{table}:\"`\n", capital(table));
         page.push_str(&table_of(standing, &entries, label));
-        let name = format!("{}-{label}.svg", table.replace(|letter: char| !letter.is_alphanumeric(), "-"));
-        if let Some(svg) = picture_of(standing, table, &entries, label).and_then(|picture| picture.svg()) {
-            let _ = writeln!(page, "![{table}, {label}]({})\n", folder.join(&name).display());
+        for (picture, kind) in pictures_of(standing, table, &entries, label) {
+            let Some(svg) = picture.svg() else { continue };
+            let name = format!("{}{kind}-{label}.svg", table.replace(' ', "-"));
+            let _ = writeln!(page, "![{}]({})\n", picture.title, folder.join(&name).display());
             pictures.push((name, svg));
         }
     }
@@ -219,30 +220,52 @@ fn wait_cell(figure: &Figure) -> String {
     format!("{}{p90}; {}", written(figure.summary.median), Unit::Share.written(figure.cpu_share))
 }
 
-/// The curves of a table whose columns are places on a way: our subjects that spin, and all peers. Of waiting, every
-/// subject. `None`: the columns are no such places, or there is one figure only.
-fn picture_of(standing: &Standing<'_>, table: &str, entries: &[&Entry], label: Label) -> Option<Picture> {
-    if !["round trip", "one way", WAIT].contains(&table) {
-        return None;
-    }
-    let places = each_once(entries, |entry| &entry.column);
-    let mut curves = Vec::new();
-    for subject in each_once(entries, |entry| &entry.subject) {
-        let of = |place: &&str| entries.iter().find(|entry| entry.subject == subject && entry.column == **place);
-        let whose = entries.iter().find(|entry| entry.subject == subject)?.whose;
-        if subject.contains("default wait") || subject.contains("one by one") {
-            continue;
+/// The pictures of a table whose columns are places on a way, and what each is called beside the table's name: how ours
+/// stand to the best peer at each size; and of waiting, how late a consumer is and what it uses of its cpu.
+fn pictures_of(standing: &Standing<'_>, table: &str, entries: &[&Entry], label: Label) -> Vec<(Picture, &'static str)> {
+    let columns = each_once(entries, |entry| &entry.column);
+    let subjects = each_once(entries, |entry| &entry.subject);
+    let picture = |title: String, scale, value: &dyn Fn(&str, &str) -> Option<f64>| {
+        let curve = |subject: &&str| {
+            let is_of = |entry: &&&Entry| entry.subject == **subject;
+            let is_ours = entries.iter().find(is_of).is_some_and(|entry| entry.whose == Whose::Ours);
+            let values = columns.iter().map(|column| value(column, subject)).collect();
+            Curve { name: (*subject).to_owned(), values, is_ours }
+        };
+        let curves = subjects.iter().map(curve).filter(|curve| curve.values.iter().flatten().count() > 1);
+        let places = columns.iter().copied().map(str::to_owned).collect();
+        Picture { title: format!("{title}, {label}"), scale, places, curves: curves.collect() }
+    };
+    let figure = |column: &str, subject: &str| {
+        let entry = entries.iter().find(|entry| entry.column == column && entry.subject == subject)?;
+        standing.figures.of(&entry.case.name, label)
+    };
+    match table {
+        WAIT => {
+            let late = |column: &str, subject: &str| Some(figure(column, subject)?.summary.median);
+            let used = |column: &str, subject: &str| Some(figure(column, subject)?.cpu_share);
+            let (time, share) = (Scale::Of(Unit::Nanoseconds), Scale::Of(Unit::Share));
+            let late = picture("how late a consumer is, by the time between events".to_owned(), time, &late);
+            vec![(late, ""), (picture("what a consumer uses of its cpu".to_owned(), share, &used), "-cpu")]
         }
-        let value = |place| Some(standing.figures.of(&of(place)?.case.name, label)?.summary.median);
-        let values: Vec<_> = places.iter().map(value).collect();
-        if values.iter().flatten().count() > 1 {
-            curves.push(Curve { name: subject.to_owned(), values, is_ours: whose == Whose::Ours });
+        "round trip" | "one way" => {
+            let rows: Vec<_> =
+                standing.rows(label).into_iter().filter(|row| row.table == table && row.is_to_peer).collect();
+            let now = |column: &str, subject: &str| {
+                let is_drawn = !subject.contains(DEFAULT_WAIT) && !subject.contains(ONE_BY_ONE);
+                let row = rows.iter().find(|row| row.column == column && row.subject == subject)?;
+                is_drawn.then_some(row.now)
+            };
+            let better = if table == "one way" { "more" } else { "less" };
+            vec![(picture(format!("{table}: ours over the best peer ({better} is better)"), Scale::Times, &now), "")]
         }
+        _ => Vec::new(),
     }
-    let first = entries.iter().find_map(|entry| standing.figures.of(&entry.case.name, label))?;
-    let places = places.into_iter().map(str::to_owned).collect();
-    Some(Picture { title: format!("{table}, {label}"), unit: first.unit, places, curves })
 }
+
+/// What is left out of pictures: it would be a curve beside nearly the same one.
+const DEFAULT_WAIT: &str = "default wait";
+const ONE_BY_ONE: &str = "one by one";
 
 /// A table in markdown.
 fn markdown<R: AsRef<[String]>>(head: &[String], rows: impl Iterator<Item = R>) -> String {
@@ -289,6 +312,7 @@ mod tests {
             near("round trip: 64 B: records", 150.0),
             near("round trip: 64 B: Aeron", 117.0),
             near("round trip: 1 KiB: records", 1226.0),
+            near("round trip: 1 KiB: Aeron", 1500.0),
         ]);
         let (entries, targets) = (entries(), Targets::known().unwrap());
         let standing = Standing { entries: &entries, figures: &figures, targets: &targets };
@@ -301,7 +325,7 @@ mod tests {
         }
         assert!(!text.contains("old figures"), "{text}");
         assert!(text.contains("| records | 141 ns (138-150) | **1.23 µs (1.23-1.23)** |\n"), "{text}");
-        assert!(text.contains("| Aeron | **117 ns (117-117)** | - |\n"), "{text}");
+        assert!(text.contains("| Aeron | **117 ns (117-117)** | 1.50 µs (1.50-1.50) |\n"), "{text}");
         assert!(text.contains("| 1.21 | 1.56 | <= 1: missed | round trip | 64 B | records |"), "{text}");
         assert!(folder.join("round-trip-near.svg").exists());
         fs::write(&page, "no marks\n").unwrap();

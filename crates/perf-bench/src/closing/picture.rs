@@ -10,9 +10,26 @@ use crate::stats::Unit;
 #[derive(Debug)]
 pub(super) struct Picture {
     pub(super) title: String,
-    pub(super) unit: Unit,
+    pub(super) scale: Scale,
     pub(super) places: Vec<String>,
     pub(super) curves: Vec<Curve>,
+}
+
+/// What values are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scale {
+    Of(Unit),
+    /// So many times something else; where that is the same, there is a line.
+    Times,
+}
+
+impl Scale {
+    fn written(self, value: f64) -> String {
+        match self {
+            Self::Of(unit) => unit.written(value),
+            Self::Times => format!("{value:.1} x"),
+        }
+    }
 }
 
 /// A curve.
@@ -40,8 +57,8 @@ impl Picture {
         let values =
             || self.curves.iter().flat_map(|curve| &curve.values).flatten().copied().filter(|value| *value > 0.0);
         let (min, max) = (values().min_by(f64::total_cmp)?, values().max_by(f64::total_cmp)?);
-        // Whole powers of ten, of which there are at least two.
-        let (low, high) = (min.log10().floor(), max.log10().ceil().max(min.log10().floor() + 1.0));
+        let steps = steps(min, max);
+        let (low, high) = (steps[0].log10(), steps[steps.len() - 1].log10());
         let (left, top, right, bottom) = FRAME;
         let x = |place: usize| left + (right - left) * (place as f64 + 0.5) / self.places.len() as f64;
         let y = |value: f64| bottom - (bottom - top) * (value.log10() - low) / (high - low);
@@ -58,16 +75,16 @@ impl Picture {
         for (place, name) in self.places.iter().enumerate() {
             text(x(place), bottom + LINE, "middle", name);
         }
-        let tens = (low as i32..=high as i32).map(|power| 10_f64.powi(power));
-        for ten in tens.clone() {
-            text(left - 6.0, y(ten) + 4.0, "end", &self.unit.written(ten));
+        for step in &steps {
+            text(left - 6.0, y(*step) + 4.0, "end", &self.scale.written(*step));
         }
         for (row, curve) in self.curves.iter().enumerate() {
             text(right + 40.0, top + 4.0 + LINE * row as f64, "start", &curve.name);
         }
-        for ten in tens {
-            let y = y(ten);
-            let _ = writeln!(svg, "<path d=\"M{left} {y:.1}H{right}\" stroke=\"#dddddd\"/>");
+        for step in &steps {
+            let is_same = matches!(self.scale, Scale::Times) && (step - 1.0).abs() < f64::EPSILON;
+            let colour = if is_same { "#555555" } else { "#dddddd" };
+            let _ = writeln!(svg, "<path d=\"M{left} {:.1}H{right}\" stroke=\"{colour}\"/>", y(*step));
         }
         for (row, curve) in self.curves.iter().enumerate() {
             let colour = COLOURS[row % COLOURS.len()];
@@ -88,14 +105,39 @@ impl Picture {
     }
 }
 
+/// The round values from the last one that is not above `min` to the first that is not below `max`; at least two.
+fn steps(min: f64, max: f64) -> Vec<f64> {
+    let powers = min.log10().floor() as i32..=max.log10().ceil() as i32 + 1;
+    let all: Vec<_> = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power))).collect();
+    let first = all.iter().rposition(|step| *step <= min).unwrap_or(0);
+    let last = all.iter().position(|step| *step >= max).unwrap_or(all.len() - 1).max(first + 1);
+    let steps = all[first..=last].to_vec();
+    if steps.len() <= STEPS_MAX {
+        return steps;
+    }
+    // Powers of ten only, and those around the values.
+    let (low, high) = (min.log10().floor() as i32, max.log10().ceil() as i32);
+    (low..=high).map(|power| 10_f64.powi(power)).collect()
+}
+
+/// More lines than this say less.
+const STEPS_MAX: usize = 12;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_scale_begins_and_ends_with_round_values() {
+        assert_eq!(steps(0.7, 3.0), [0.5, 1.0, 2.0, 5.0]);
+        assert_eq!(steps(100.0, 100.0), [100.0, 200.0]);
+        assert_eq!(steps(120.0, 900_000.0), [1e2, 1e3, 1e4, 1e5, 1e6]);
+    }
+
     fn picture(values: Vec<Option<f64>>) -> Picture {
         let curves = vec![Curve { name: "a < b".into(), values, is_ours: false }];
         let places = ["64 B", "1 KiB", "2 MiB"].map(str::to_owned).to_vec();
-        Picture { title: "round trip".into(), unit: Unit::Nanoseconds, places, curves }
+        Picture { title: "round trip".into(), scale: Scale::Of(Unit::Nanoseconds), places, curves }
     }
 
     #[test]

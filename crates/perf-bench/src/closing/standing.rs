@@ -20,6 +20,8 @@ pub(crate) struct Row {
     pub(crate) subject: String,
     pub(crate) unit: Unit,
     pub(crate) ours: Summary,
+    /// Whether the rival is a peer.
+    pub(crate) is_to_peer: bool,
     /// The best peer, or another subject of ours.
     pub(crate) rival: String,
     pub(crate) rival_median: f64,
@@ -119,6 +121,7 @@ impl Standing<'_> {
                     subject: entry.subject.clone(),
                     unit: figure.unit,
                     ours: figure.summary,
+                    is_to_peer: over.is_none(),
                     rival: rival.subject.clone(),
                     rival_median,
                     now: figure.summary.median / rival_median,
