@@ -375,7 +375,6 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// Whether the old process has ended.
-    #[cfg(feature = "tokio")]
     pub(crate) fn has_worker_ended(&mut self, rank: usize) -> bool {
         self.peers[rank].started.as_mut().is_none_or(|started| started.process.exit().is_some())
     }
