@@ -214,6 +214,7 @@ mod exports {
     };
     pub use crate::ring::memory::record_size::{
         DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX, RECORD_RING_BYTES_MIN, plan_records, record_ring_bytes,
+        records_in_flight,
     };
     pub use crate::ring::protocol::control::CONSUMER_ID_MAX_LEN;
     pub use crate::ring::protocol::form::{Dense, Form, Lines, SlotForm, Stamped};

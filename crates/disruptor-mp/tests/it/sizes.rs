@@ -2,8 +2,8 @@
 
 use crate::stage::{in_ms, watchdog};
 use disruptor_mp::{
-    CoordinationMode, DEFAULT_RECORD_RING_BYTES, Patience, Place, RecordConsumer, RecordProducer, SharedConsumer,
-    SharedDisruptorBuilder, SharedProducer, plan_records, record_ring_bytes,
+    CoordinationMode, DEFAULT_RECORD_RING_BYTES, Patience, Place, RecordConsumer, RecordError, RecordProducer,
+    SharedConsumer, SharedDisruptorBuilder, SharedProducer, plan_records, record_ring_bytes, records_in_flight,
 };
 use proptest::prelude::*;
 use testkit::names::ShmGuard;
@@ -185,10 +185,74 @@ fn taken((producer, reader): (&mut RecordProducer, &mut RecordConsumer), lengths
     taken
 }
 
+/// Lines of 64 bytes that a record of `len` bytes takes with its header.
+fn lines_of(len: usize) -> usize {
+    (16 + len).div_ceil(64)
+}
+
+#[test]
+fn a_ring_whose_reader_has_read_nothing_is_filled_to_the_line_that_the_next_header_needs() {
+    let _watchdog = watchdog();
+    for bytes in (12..=20).map(|bits| 1_usize << bits) {
+        for len in [0, 48, 49, 1000, 2048, 4096, 8192, 10_240, 16_384, 21_808, 30_000, 65_536, 131_072, 200_000] {
+            let (mut producer, mut reader) = worn(bytes, &[]);
+            let fits = (bytes / 64 - 1) / lines_of(len);
+            assert_eq!(taken((&mut producer, &mut reader), &[len], usize::MAX), fits, "of {len} bytes in {bytes}");
+        }
+    }
+}
+
+#[test]
+fn the_longest_record_fits_into_an_empty_ring_wherever_it_begins() {
+    let _watchdog = watchdog();
+    for bytes in [4 << 10, 64 << 10, 1 << 20] {
+        let (mut producer, mut reader) = worn(bytes, &[]);
+        let longest = producer.max_record_bytes();
+        assert_eq!(longest, bytes - 64 - 16, "all but the line of the next header, and the own header");
+        for len in (0..200).map(|round| round * 997 % longest.min(20_000)) {
+            for len in [len, longest] {
+                producer.publish(&vec![1; len], 0, 0, Patience::Now).unwrap();
+                assert_eq!(reader.next(Patience::Now).unwrap().unwrap().len(), len);
+            }
+        }
+        assert!(matches!(producer.claim(longest + 1, Patience::Now), Err(RecordError::TooLarge { .. })));
+    }
+}
+
+/// How many records of `len` bytes a ring takes that gets all the gaps that it may have, while its reader reads none.
+fn taken_with_gaps(bytes: usize, len: usize) -> usize {
+    // The reader has kept up until the producer has looked at it twice, at the first record and 256 lines later.
+    let before = 1 + 256_usize.div_ceil(lines_of(len));
+    let (mut producer, mut reader) = worn(bytes, &vec![len; before]);
+    // Records without gaps have filled the ring since, so that the producer looks anew how much is free.
+    let filled = (0..).take_while(|_| producer.publish(&[3; 1000], 0, 0, Patience::Now).is_ok()).count();
+    (0..filled).for_each(|_| drop(reader.next(Patience::Now).unwrap().unwrap()));
+    taken((&mut producer, &mut reader), &[len], usize::MAX)
+}
+
+#[test]
+fn what_a_ring_is_said_to_take_is_exact_one_line_more_is_too_much() {
+    let _watchdog = watchdog();
+    for bytes in [4 << 10, 64 << 10, 256 << 10, 1 << 20] {
+        for in_flight in (1..=20).chain([60, 61, 62, 63]) {
+            let takes = |lines| records_in_flight(bytes, lines * 64 - 16).unwrap() >= in_flight;
+            let lines = (1..bytes / 64).rev().find(|lines| takes(*lines)).unwrap();
+            let longest = lines * 64 - 16;
+            assert_eq!(record_ring_bytes(in_flight, longest).unwrap(), bytes);
+            assert!(record_ring_bytes(in_flight, longest + 1).unwrap() > bytes);
+            assert!(taken_with_gaps(bytes, longest) >= in_flight, "{in_flight} of {longest} in {bytes}");
+            let longer = longest + 1;
+            if longer <= bytes - 80 {
+                assert!(taken_with_gaps(bytes, longer) < in_flight, "{in_flight} of {longer} in {bytes}");
+            }
+        }
+    }
+}
+
 /// In a ring of 16 MiB of which 4 were read to the end, so that it goes back to its beginning.
 #[test]
 fn a_large_ring_that_has_gone_back_to_its_beginning_takes_as_many_once_its_reader_has_asked() {
-    let (in_flight, len) = (59, 139_633);
+    let (in_flight, len) = (120, 139_633);
     let bytes = record_ring_bytes(in_flight, len).unwrap();
     assert_eq!(bytes, 16 << 20);
     let (mut producer, mut reader) = worn(bytes, &[len; 40]);
@@ -213,6 +277,16 @@ proptest! {
         let (mut producer, mut reader) = worn(bytes, &before);
         let mixed: Vec<_> = parts.iter().map(|part| longest * part / 1000).collect();
         prop_assert_eq!(taken((&mut producer, &mut reader), &mixed, in_flight), in_flight);
+    }
+
+    #[test]
+    fn a_ring_with_all_its_gaps_takes_exactly_as_many_records_as_it_is_said_to(
+        bytes in (12..=20).prop_map(|bits| 1_usize << bits),
+        len in prop_oneof![0_usize..3_000, 2_000_usize..20_000, 20_000_usize..131_073],
+    ) {
+        let said = records_in_flight(bytes, len).unwrap();
+        prop_assume!(said > 0);
+        prop_assert_eq!(taken_with_gaps(bytes, len), said);
     }
 }
 

@@ -121,7 +121,8 @@ impl Topology<Records> {
 
 impl<F: Format> Topology<F> {
     /// [`new`](Topology::new) for any format, with rings of these depths: bytes for records, of any number; slots for
-    /// fixed frames, powers of two. [`Format::depth_for`] says how deep a ring must be.
+    /// fixed frames, powers of two. [`Format::depth_for`] says how deep a ring must be, and [`Format::in_flight_for`]
+    /// how many messages one takes.
     ///
     /// # Errors
     /// As `new`, and `NoDepth` or `Depth` if a ring of that depth cannot be.

@@ -171,8 +171,9 @@ impl TransportBuilder<Records> {
 
 impl<F: Format> TransportBuilder<F> {
     /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is bytes
-    /// for records, of any number, and slots for frames, a power of two; [`Format::depth_for`] says how many. A
-    /// consumer that gives 0 takes the ring as it is; a producer that gives 0 is refused.
+    /// for records, of any number, and slots for frames, a power of two; [`Format::depth_for`] says how many, and
+    /// [`Format::in_flight_for`] how many messages a depth takes. A consumer that gives 0 takes the ring as it is; a
+    /// producer that gives 0 is refused.
     pub fn new(place: impl Into<Place>, depth: usize) -> Self {
         Self::sized(place, Some(depth))
     }

@@ -19,6 +19,7 @@ pub type TransportResult<T> = Result<T, TransportError>;
 #[non_exhaustive]
 pub enum TransportError {
     /// There is no room now, and the call was not to wait. Nothing was sent: try later.
+    /// [`in_flight_for`](super::Format::in_flight_for) says how many messages the ring takes.
     #[error("the ring is full")]
     Full,
     /// The message can never be sent through this ring. Nothing was sent.

@@ -68,6 +68,24 @@ pub trait Format: Sized + 'static {
     /// `InFlight`: no ring is as large as that, or no message as long.
     fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError>;
 
+    /// How many messages of up to `message_bytes` bytes each a ring of `depth` takes while its slowest consumer has not
+    /// released the first of them: the most for which [`depth_for`](Self::depth_for) says that depth. 0: it takes no such
+    /// message.
+    ///
+    /// ```
+    /// use myelon::transport::{AlignedFixedFrame, Format, Records};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// assert_eq!(Records::in_flight_for(64 << 10, 10_000)?, 6);
+    /// assert_eq!(AlignedFixedFrame::<1024>::in_flight_for(16, 1500)?, 8); // of two frames each
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ShapeError`]: there is no such ring.
+    fn in_flight_for(depth: usize, message_bytes: usize) -> Result<usize, ShapeError>;
+
     /// How many bytes of shared memory a ring of this depth takes, with places for that number of consumers.
     ///
     /// # Errors

@@ -39,13 +39,15 @@ impl<E: FramedTransportFrame> Format for E {
     type Receiver = FrameReceiver<E>;
 
     fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError> {
-        let letter = Letter { prefix: Prefix::full(), ..Letter::default() };
-        let is_possible = message_bytes <= payload_max(E::SHAPE, &letter.prefix, usize::MAX);
-        let frames = Outline::new(E::SHAPE, &letter, message_bytes).frames();
-        let slots = frames.checked_mul(in_flight.max(1)).and_then(usize::checked_next_power_of_two);
-        slots
-            .filter(|slots| is_possible && *slots <= CAPACITY_MAX)
-            .ok_or(ShapeError::InFlight { in_flight, message_bytes })
+        let slots = most_frames::<E>(message_bytes)
+            .and_then(|frames| frames.checked_mul(in_flight.max(1)))
+            .and_then(usize::checked_next_power_of_two);
+        slots.filter(|slots| *slots <= CAPACITY_MAX).ok_or(ShapeError::InFlight { in_flight, message_bytes })
+    }
+
+    fn in_flight_for(depth: usize, message_bytes: usize) -> Result<usize, ShapeError> {
+        disruptor_mp::plan::<E>(depth, 1)?;
+        Ok(most_frames::<E>(message_bytes).map_or(0, |frames| depth / frames))
     }
 
     fn plan(depth: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
@@ -65,6 +67,13 @@ impl<E: FramedTransportFrame> Format for E {
         let builder = settings.apply(ring::<E>(&settings));
         Ok(FrameReceiver::new(builder.keep_place().build_consumer()?, limit))
     }
+}
+
+/// Frames of a message with all that can go with it; `None` if no ring can have so many.
+fn most_frames<E: FramedTransportFrame>(message_bytes: usize) -> Option<usize> {
+    let letter = Letter { prefix: Prefix::full(), ..Letter::default() };
+    let is_possible = message_bytes <= payload_max(E::SHAPE, &letter.prefix, usize::MAX);
+    is_possible.then(|| Outline::new(E::SHAPE, &letter, message_bytes).frames())
 }
 
 /// The ring that the settings name, of the size that they give; a consumer need give none.

@@ -18,7 +18,7 @@ use disruptor_mp::__private::ends::Then;
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
     ConsumeError, Lines, Patience, RecordBatch, RecordClaim, RecordConsumer, RecordError, RecordLease, RecordProducer,
-    Sequence, ShapeError, SharedDisruptorBuilder, plan_records, record_ring_bytes,
+    Sequence, ShapeError, SharedDisruptorBuilder, plan_records, record_ring_bytes, records_in_flight,
 };
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -54,6 +54,10 @@ impl Format for Records {
     fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError> {
         record_ring_bytes(in_flight, message_bytes.saturating_add(Prefix::full().len(ALIGN)))
             .map_err(|_| ShapeError::InFlight { in_flight, message_bytes })
+    }
+
+    fn in_flight_for(depth: usize, message_bytes: usize) -> Result<usize, ShapeError> {
+        records_in_flight(depth, message_bytes.saturating_add(Prefix::full().len(ALIGN)))
     }
 
     fn plan(depth: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {

@@ -270,7 +270,7 @@ fn whatever_the_reader_does_a_message_is_encoded_at_most_twice() {
 #[test]
 fn a_message_for_a_full_ring_is_encoded_once_however_long_it_waits() {
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Counted, Records>::of_depth(1 << 14);
-    for _ in 0..3 {
+    for _ in 0..4 {
         producer.publish(&Counted(vec![1; 4000]), 0).unwrap();
     }
     // The first finds memory to be encoded into; from then on it is there.

@@ -101,7 +101,8 @@ impl PublishError {
 /// be waited with.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
-    /// The ring is full now, and the call was not to wait.
+    /// The ring is full now, and the call was not to wait. It takes as many events as it has slots;
+    /// [`records_in_flight`](crate::records_in_flight) says how many records one takes.
     #[error("the ring is full")]
     Full,
     /// The wait ended without room.
@@ -189,7 +190,8 @@ pub enum ConsumeError {
     },
     /// The consumer is handed no more than [`HELD_MAX`](crate::HELD_MAX) messages from the oldest that it still holds
     /// on, and that one was not released in time: at once for [`Now`](crate::Patience::Now), until the deadline for
-    /// any other patience, which waits for the release as well. Release that one, no other makes room.
+    /// any other patience, which waits for the release as well. Release that one, no other makes room. (The producer of
+    /// a ring that takes fewer messages waits before that: what is held keeps its room.)
     #[error("{0}")]
     HeldLimit(Box<HeldLimit>),
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.

@@ -1,12 +1,13 @@
 //! How large a ring of records is: what was asked for, what that becomes, and what the messages in flight need.
 //!
-//! **Lives here:** [`record_ring_bytes`], the rule; [`plan_records`]; the default. All of it in bytes. **Builds on:**
-//! `word` and `gap` for what a record takes. **May touch it:** programs that choose a size. Source: RFC 0006, "Size".
+//! **Lives here:** the rule, [`record_ring_bytes`] and [`records_in_flight`]; [`plan_records`]; the default. All of it
+//! in bytes. **Builds on:** `gap` for what records take. **May touch it:** programs that choose a size. Source: RFC
+//! 0006, "Size".
 
 use super::layout::{self, Carries, ShapeError};
 use crate::ring::protocol::form::Lines;
 use crate::ring::protocol::records::gap;
-use crate::ring::protocol::records::word::{LINE_BYTES, PAYLOAD_BYTES_MAX, lines_of};
+use crate::ring::protocol::records::word::{LINE_BYTES, PAYLOAD_BYTES_MAX};
 use crate::segment::{MAX_TOTAL_LEN, SegmentPlan};
 
 /// Bytes of a ring of records unless there is a reason for another size: room for a backlog, and for messages of 2 MiB
@@ -25,10 +26,12 @@ pub const RECORD_RING_BYTES_MAX: usize = (MAX_TOTAL_LEN / 2) as usize;
 /// bytes each while its slowest consumer has not released the first of them.
 ///
 /// `in_flight` is the number of messages that a consumer may lag by before the producer waits: the messages of a
-/// second, say, for a consumer that may pause for a second. It counts what the ring adds to a record: the header, what
-/// is left of its last 64 bytes, and the gaps that are left for the processor's caches. A ring of 16 MiB or more which
-/// its consumers have read to the end goes back to its beginning now and then; what is left of it is free again once
-/// each consumer has asked for its next record.
+/// second, say, for a consumer that may pause for a second. It counts what the ring adds to records: 16 bytes of header
+/// and what is left of the last 64 bytes for each, 64 bytes behind the last, and the gaps that are left behind records
+/// of 2 to 128 KiB for the processor's caches. Gaps take at most 1/128 of a ring, or up to 24 KiB of a small one and at
+/// most 1/32 of that. There are none before consumers have read something, so a fresh ring may take a few records more.
+/// A ring of 16 MiB or more which its consumers have read to the end goes back to its beginning now and then; what is
+/// left of it is free again once each consumer has asked for its next record.
 ///
 /// ```
 /// use disruptor_mp::{SharedDisruptorBuilder, record_ring_bytes};
@@ -45,21 +48,49 @@ pub const RECORD_RING_BYTES_MAX: usize = (MAX_TOTAL_LEN / 2) as usize;
 /// `ShapeError::InFlight`: no ring is as large as that, or no record as long.
 /// Source: RFC 0006, "Size".
 pub const fn record_ring_bytes(in_flight: usize, record_bytes: usize) -> Result<usize, ShapeError> {
-    let mut capacity = <Lines as Carries>::CAPACITY_MIN;
-    while record_bytes <= PAYLOAD_BYTES_MAX && capacity <= RECORD_RING_BYTES_MAX / LINE_BYTES {
-        // Behind the last of them there is a line for the next header, and its own gap is room for no record.
-        let between = in_flight.saturating_sub(1) as i128;
-        let gaps = gap::most_lines(capacity as i64, between as i64, record_bytes) as i128;
-        if (between + 1) * lines_of(record_bytes) as i128 + gaps < capacity as i128 {
-            return Ok(capacity * LINE_BYTES);
+    let at_least = if in_flight == 0 { 1 } else { in_flight };
+    let mut bytes = RECORD_RING_BYTES_MIN;
+    while bytes <= RECORD_RING_BYTES_MAX {
+        if takes(bytes, record_bytes) >= at_least {
+            return Ok(bytes);
         }
-        capacity *= 2;
+        bytes *= 2;
     }
     Err(ShapeError::InFlight { in_flight, message_bytes: record_bytes })
 }
 
+/// How many records of up to `record_bytes` bytes each a ring of `ring_bytes` bytes takes while its slowest consumer has
+/// not released the first of them: the most for which [`record_ring_bytes`] says that size. 0: it takes no such record.
+///
+/// ```
+/// use disruptor_mp::records_in_flight;
+///
+/// assert_eq!(records_in_flight(64 << 10, 30_000)?, 2);
+/// assert_eq!(records_in_flight(64 << 10, 65_536)?, 0); // not with its header
+/// # Ok::<(), disruptor_mp::ShapeError>(())
+/// ```
+///
+/// # Errors
+/// `ShapeError::RecordBytes`: there is no ring of that size.
+/// Source: RFC 0006, "Size".
+pub const fn records_in_flight(ring_bytes: usize, record_bytes: usize) -> Result<usize, ShapeError> {
+    match lines_in(ring_bytes) {
+        0 | usize::MAX => Err(ShapeError::RecordBytes { bytes: ring_bytes }),
+        lines => Ok(takes(lines * LINE_BYTES, record_bytes)),
+    }
+}
+
+/// The same of a ring that there can be.
+const fn takes(ring_bytes: usize, record_bytes: usize) -> usize {
+    if record_bytes > PAYLOAD_BYTES_MAX {
+        return 0;
+    }
+    gap::records_in((ring_bytes / LINE_BYTES) as i64, record_bytes) as usize
+}
+
 /// How many bytes a ring of records would need, section by section, before anything is created. The length of the
-/// section `slots` is what `bytes` is rounded up to: the next power of two, and at least [`RECORD_RING_BYTES_MIN`].
+/// section `slots` is what `bytes` is rounded up to: the next power of two, and at least [`RECORD_RING_BYTES_MIN`]. How
+/// many records that holds says [`records_in_flight`].
 ///
 /// ```
 /// # fn main() -> Result<(), disruptor_mp::ShapeError> {
@@ -76,11 +107,12 @@ pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, S
 
 /// Lines of the ring that is built where `bytes` bytes are asked for. 0 stays 0, which says of a consumer that it gives
 /// no size. A size that is too large comes out as one that is refused.
-pub(crate) fn lines_in(bytes: usize) -> usize {
+pub(crate) const fn lines_in(bytes: usize) -> usize {
     match bytes {
         0 => 0,
         _ if bytes > RECORD_RING_BYTES_MAX => usize::MAX,
-        _ => bytes.max(RECORD_RING_BYTES_MIN).next_power_of_two() / LINE_BYTES,
+        _ if bytes < RECORD_RING_BYTES_MIN => RECORD_RING_BYTES_MIN / LINE_BYTES,
+        _ => bytes.next_power_of_two() / LINE_BYTES,
     }
 }
 
@@ -128,6 +160,22 @@ mod tests {
         assert_eq!(record_ring_bytes(1, 4096 - 64 - 16).unwrap(), 4096);
         assert_eq!(record_ring_bytes(1, 4096 - 64 - 15).unwrap(), 8192);
         assert_eq!(record_ring_bytes(60, 16_890).unwrap(), 1 << 20, "RFC 0006");
+    }
+
+    #[test]
+    fn what_a_ring_takes_and_the_ring_that_takes_it_are_one_rule() {
+        for len in [0, 48, 49, 2047, 2048, 4096, 30_000, 131_072, 131_073, 135_000, 140_000, 1 << 20, PAYLOAD_BYTES_MAX]
+        {
+            for bits in 12..30 {
+                let (bytes, taken) = (1 << bits, records_in_flight(1 << bits, len).unwrap());
+                assert!(taken == 0 || record_ring_bytes(taken, len).unwrap() <= bytes, "{taken} of {len}");
+                assert!(record_ring_bytes(taken + 1, len).unwrap() > bytes, "{taken} + 1 of {len}");
+                assert_eq!(records_in_flight(bytes - 1, len).unwrap(), taken, "rounded up");
+            }
+        }
+        for bytes in [0, RECORD_RING_BYTES_MAX + 1] {
+            assert!(matches!(records_in_flight(bytes, 1), Err(ShapeError::RecordBytes { .. })));
+        }
     }
 
     #[test]

@@ -67,3 +67,24 @@ fn a_forged_claimed_moves_no_end() {
         assert!((30..30 + 64).contains(&memory.control().claimed.load()), "{lie}");
     }
 }
+
+/// A gap may lie beyond what its record was claimed with; taps go by that word, so it has to move first.
+#[test]
+fn a_header_behind_a_gap_is_claimed_too_and_no_gap_is_lost_for_want_of_a_claim() {
+    let place = Place::heap();
+    let mut producer = SharedDisruptorBuilder::records(place.clone(), 1 << 20).build_record_producer().unwrap();
+    let mut consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
+    let memory = producer.base().memory().clone();
+    let end = || memory.control().cursor.acquire();
+    let (mut without, mut begin) = (0, 0);
+    for number in 0..500 {
+        producer.publish(&[1; 16_384], 0, 0, Patience::Now).unwrap();
+        assert!(memory.control().claimed.load() > end(), "record {number}");
+        // 257 lines and a gap of 128.
+        without += u32::from(end() - begin != 257 + 128);
+        begin = end();
+        drop(consumer.next(Patience::Now).unwrap().unwrap());
+    }
+    // Until the reader is known to keep up, and once a lap, where the producer has to look how much is free.
+    assert!(without <= 2 + 500 * 385 / 16_384 + 1, "{without} of 500 records do not have all their gap");
+}

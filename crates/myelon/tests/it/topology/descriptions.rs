@@ -148,14 +148,20 @@ fn one_default_size_is_that_of_every_ring_of_records_and_a_response_ring_holds_t
 fn takes<F: Format>(in_flight: usize, message_bytes: usize) {
     let name = myelon::portable_shm_segment_name("rule");
     let depth = F::depth_for(in_flight, message_bytes).unwrap();
+    // Of a rounded depth, perhaps more.
+    let takes = F::in_flight_for(depth, message_bytes).unwrap();
+    assert!(takes >= in_flight && F::depth_for(takes, message_bytes).unwrap() == depth);
+    assert!(F::depth_for(takes + 1, message_bytes).unwrap() > depth);
     let builder = TransportBuilder::<F>::new(&name, depth).with_send_time(true);
     let mut producer = builder.build_producer().unwrap();
     producer.set_trace_id(Some([1; 16]));
     let _consumer = TransportBuilder::<F>::new(&name, 0).with_consumer_id("w").build_consumer().unwrap();
-    for number in 0..in_flight {
+    for number in 0..takes {
         let sent = producer.send(&vec![7; message_bytes], 1, Patience::Now);
-        assert!(sent.is_ok(), "message {number} of {in_flight} with {message_bytes} bytes: {sent:?}");
+        assert!(sent.is_ok(), "message {number} of {takes} with {message_bytes} bytes: {sent:?}");
     }
+    let beyond = producer.send(&vec![7; message_bytes], 1, Patience::Now);
+    assert!(beyond.unwrap_err().is_full(), "{takes} messages with {message_bytes} bytes, and one more");
 }
 
 #[test]
@@ -165,6 +171,9 @@ fn a_ring_takes_as_many_messages_as_the_rule_of_its_format_says() {
         takes::<AlignedFixedFrame<1024>>(in_flight, message_bytes);
     }
     assert_eq!(AlignedFixedFrame::<1024>::depth_for(64, 992).unwrap(), 64);
+    assert_eq!(AlignedFixedFrame::<64>::in_flight_for(64, 1 << 20).unwrap(), 0);
+    assert_eq!(Records::in_flight_for(4096, usize::MAX).unwrap(), 0);
+    assert!(AlignedFixedFrame::<64>::in_flight_for(63, 1).is_err() && Records::in_flight_for(0, 1).is_err());
     assert_eq!(record_ring_bytes(13, 20_144 + 32).unwrap(), Records::depth_for(13, 20_144).unwrap());
     assert_eq!(
         refused(AlignedFixedFrame::<64>::depth_for(2, 1 << 30)),

@@ -20,7 +20,8 @@ impl SharedDisruptorBuilder<(), Lines> {
     ///
     /// Any size will do. It is rounded up to the next power of two, at least a page, and
     /// [`plan_records`](crate::plan_records) says to which; two sizes that become the same are the same.
-    /// [`record_ring_bytes`](crate::record_ring_bytes) says how large a ring must be.
+    /// [`record_ring_bytes`](crate::record_ring_bytes) says how large a ring must be, and
+    /// [`records_in_flight`](crate::records_in_flight) how many records one takes.
     ///
     /// ```
     /// use disruptor_mp::{Patience, SharedDisruptorBuilder};

@@ -342,7 +342,7 @@ impl RecordProducer {
     /// Commits what was written into a claim.
     #[inline(always)]
     pub(super) fn commit(&mut self, len: usize, kind: u8, flags: u8, tell: Tell) -> Sequence {
-        let gap = if gap::pays(len) && self.end.side.course.readers_are_close { gap::gap_lines(len) } else { 0 };
+        let gap = if gap::pays(len) { self.end.side.course.gaps.take(len) } else { 0 };
         let first = self.end.side.core.next();
         let sequence = self.end.side.course.next_number;
         self.end.side.core.commit(sequence, len, kind, flags, gap);
@@ -359,8 +359,8 @@ impl RecordProducer {
                 self.uncounted_bytes += len as u64;
             }
         }
-        if gap::pays(len) && self.end.side.core.next() >= self.end.side.course.next_look {
-            self.look_at_readers(first);
+        if gap::pays(len) && self.end.side.course.gaps.is_look_due(self.end.side.core.next()) {
+            self.look_at_readers();
         }
         sequence
     }
@@ -383,17 +383,14 @@ impl RecordProducer {
         self.end.side.counters.bytes.add(std::mem::take(&mut self.uncounted_bytes));
     }
 
-    /// Finds out whether the readers are close behind, after the record at `first`, which is on its way to them.
-    ///
-    /// Close means that they have read what came before it, all but a sixty-fourth of the ring: who is further behind
-    /// does not fetch what we write next, and a ring that fills up has no room to give away.
+    /// Finds out how much the readers have released, for the gaps behind the next records. Called when a record is on
+    /// its way to them.
     #[cold]
     #[inline(never)]
-    fn look_at_readers(&mut self, first: i64) {
+    fn look_at_readers(&mut self) {
         let scan = self.end.side.core.glance();
-        self.end.side.course.readers_are_close =
-            scan.slowest.is_some() && scan.lowest >= first - gap::close_lines(self.end.side.core.memory().capacity());
-        self.end.side.course.next_look = self.end.side.core.next() + gap::LOOK_EVERY_LINES;
+        let released = scan.slowest.map(|_| scan.lowest);
+        self.end.side.course.gaps.look(released, self.end.side.core.next());
     }
 }
 

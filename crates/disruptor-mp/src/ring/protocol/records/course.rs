@@ -1,8 +1,9 @@
 //! Where a producer of records is on its way through the ring, and where it has more to do than to look for room.
 //!
-//! **Lives here:** [`Course`], and the arithmetic of the working set. Pure. **Builds on:** `word` for the size of a
-//! line. **May touch it:** the one producer of a ring of records.
+//! **Lives here:** [`Course`], and the arithmetic of the working set. Pure. **Builds on:** `gap`; `word` for the size of
+//! a line. **May touch it:** the one producer of a ring of records.
 
+use super::gap::Gaps;
 use super::word::LINE_BYTES;
 use crate::Sequence;
 use crate::ring::protocol::control::EIGHTHS;
@@ -22,11 +23,9 @@ pub struct Course {
     pub(crate) next_number: Sequence,
     /// Lines of an eighth of the ring: how many are claimed for a record whose length is not known.
     pub(crate) eighth: i64,
-    /// Whether the readers, when last looked at, were so close that they fetch what lies behind the record that they
-    /// read.
-    pub(crate) readers_are_close: bool,
-    /// Where the next look at them is due, for the sake of gaps, and for that of the working set.
-    pub(crate) next_look: i64,
+    /// What may be left unused behind a record.
+    pub(crate) gaps: Gaps,
+    /// Where the next look at the readers is due for the sake of the working set.
     pub(crate) next_start_over: i64,
     /// Where the next claim has more to do than to look for room: there, or where the next eighth of the ring begins.
     pub(crate) next_stop: i64,
@@ -38,8 +37,7 @@ impl Course {
         Self {
             next_number,
             eighth: capacity / EIGHTHS as i64,
-            readers_are_close: true,
-            next_look: position,
+            gaps: Gaps::new(position, capacity),
             next_start_over: first_look(position, capacity),
             next_stop: position,
         }

@@ -48,14 +48,21 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
     #[inline(always)]
     pub(crate) fn commit(&mut self, number: i64, len: usize, kind: u8, flags: u8, gap_lines: u8) {
         let lines = lines_of(len);
-        let gap_lines = if gap_lines == 0 { 0 } else { self.spare_lines(lines).min(i64::from(gap_lines)) as u8 };
+        let gap_lines = match gap_lines == 0 || self.has_room(lines + i64::from(gap_lines) + 1) {
+            true => gap_lines,
+            false => self.spare_lines(lines, i64::from(gap_lines)) as u8,
+        };
         let end = self.next() + lines + i64::from(gap_lines);
         self.commit_word(Word::Record { len: len as u32, gap_lines, kind, flags }, end, number + 1);
     }
 
-    /// Free lines behind a record of `lines` lines and the header that follows it.
-    fn spare_lines(&self, lines: i64) -> i64 {
-        self.room() - lines - 1
+    /// Lines that are free between a record of `lines` lines and the header that follows it, up to `wanted`. That header
+    /// goes further than the record was claimed.
+    #[cold]
+    #[inline(never)]
+    fn spare_lines(&mut self, lines: i64, wanted: i64) -> i64 {
+        self.claim_up_to(lines + wanted + 1);
+        wanted.min(self.room() - lines - 1)
     }
 
     /// Commits padding from the next position, which is not the beginning of the ring, to there, before record
