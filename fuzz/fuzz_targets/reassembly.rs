@@ -59,12 +59,28 @@ fuzz_target!(|input: &[u8]| {
             6 => data.truncate(decisions.below(shape.data_bytes + 1)),
             _ => {}
         }
-        push(&mut reassembler, header, &data);
+        let copied = decisions.below(2) == 0 && push_ahead(&mut reassembler, header, &data);
+        if let Some(pushed) = push(&mut reassembler, header, &data)
+            && copied
+        {
+            assert!(matches!(pushed, Pushed::More | Pushed::Joined(_)), "copied ahead, and {pushed:?}");
+        }
         data.resize(shape.data_bytes, 0);
     }
     let good = FrameHeader { len: 9, kind: 1, flags: 3, index: 0, msg_id: 5 };
     assert!(matches!(push(&mut reassembler, good, &data), Some(Pushed::Single(..))), "the stream did not go on");
 });
+
+/// Pushes a frame as one that may still be written, and undoes that. Whether it was taken.
+fn push_ahead(reassembler: &mut Reassembler, header: FrameHeader, data: &[u8]) -> bool {
+    let bookmark = reassembler.bookmark();
+    let pushed = reassembler.push_ahead(header, data.len(), |offset, into: &mut [u8]| {
+        into.copy_from_slice(&data[offset..][..into.len()]);
+    });
+    assert!(!matches!(pushed, Some(Pushed::Single(..) | Pushed::Passed)), "{pushed:?}");
+    reassembler.return_to(bookmark);
+    pushed.is_some()
+}
 
 /// Pushes a frame, again if it is innocent of the fault, and checks what comes of it.
 fn push(reassembler: &mut Reassembler, header: FrameHeader, data: &[u8]) -> Option<Pushed> {

@@ -295,6 +295,7 @@ pub mod __private {
         pub use crate::ring::ends::producer_end::ProducerBase;
         pub use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
         pub use crate::ring::ends::records::consumer::Then;
+        pub use crate::ring::protocol::ahead::Ahead;
     }
 }
 

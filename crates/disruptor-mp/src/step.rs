@@ -85,7 +85,7 @@ steps! {
     ProducerLocked, SegmentReserved, SegmentWritten, SegmentReady, SegmentNamed,
     // publish; in the middle of a payload is the application, which the kill tests' own `fill` plays
     StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, WrittenStored, CursorStored, StoredNotWoken, FencedStored, LimitStored,
-    GroupInvalidated, GroupWritten, InsideGroup, GroupStamped,
+    GroupInvalidated, GroupWritten, InsideGroup, GroupStamped, GroupUndone, AttemptBegun,
     SentinelLifted, WriterAnnounced,
     // publish a record
     ClaimedStored, BeginNoted, PayloadBuffered, NextWordCleared, NextNumberStored, WordCommitted,
@@ -97,7 +97,7 @@ steps! {
     // be refused
     RefusalRowStored, RefusalStored,
     // take over, replace and close
-    TakeOverLocked, TakeOverWrittenStored, TakeOverCursorStored, TakeOverCleared, TakeOverOpened, TakeOverWoken, SecondNameGiven, ReplacementMade, ReplaceMarked, ReplaceWoken, ClosedStored,
+    TakeOverLocked, TakeOverWrittenStored, TakeOverCursorStored, LeftoversCleared, TakeOverCleared, TakeOverOpened, TakeOverWoken, SecondNameGiven, ReplacementMade, ReplaceMarked, ReplaceWoken, ClosedStored,
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 

@@ -37,6 +37,8 @@ pub(super) enum Role {
     PublishBatches,
     /// Publishes groups of as many events.
     PublishGroups,
+    /// The same, and gives each up once before.
+    PublishGroupsAtSecondTry,
     /// Publishes events one by one that are written in a buffer first.
     PublishBuffered,
     /// The same in batches.
@@ -90,12 +92,13 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 31] = [
         Self::Create,
         Self::Publish,
         Self::PublishUnread,
         Self::PublishBatches,
         Self::PublishGroups,
+        Self::PublishGroupsAtSecondTry,
         Self::PublishBuffered,
         Self::PublishBufferedBatches,
         Self::PublishGroupBatches,
@@ -249,6 +252,19 @@ fn perform<F: InForm>(role: Role, name: &str) {
                     Ok::<(), ()>(())
                 };
                 producer.publish_group(BATCH, Patience::Endless, fill).unwrap().unwrap();
+            }
+        }
+        Role::PublishGroupsAtSecondTry => {
+            let mut producer = build();
+            ready();
+            for attempt in 0.. {
+                let first = producer.last_published_sequence() + 1;
+                let fill = |event: &mut Event, i| {
+                    event.fill(first + i as i64);
+                    if attempt % 2 == 0 && i == 2 { Err(()) } else { Ok(()) }
+                };
+                let published = producer.publish_group(BATCH, Patience::Endless, fill).unwrap();
+                assert_eq!(published.is_err(), attempt % 2 == 0);
             }
         }
         Role::PublishGroupBatches => {

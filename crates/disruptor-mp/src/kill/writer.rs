@@ -204,7 +204,7 @@ pub(super) fn creating<F: InForm>(scenario: &Scenario, is_named: bool, log: &mut
 fn orphaned<F: InForm>(stage: &Stage<F>, role: Role, log: &mut Log) -> (Audience, u64, usize) {
     let (step, passes, visible) = match role {
         Role::PublishGroups if F::CURSOR_TELLS => (Step::GroupWritten, 3, 3 * BATCH),
-        Role::PublishGroups => (Step::InsideGroup, 10, 3 * BATCH),
+        Role::PublishGroups => (Step::InsideGroup, 14, 3 * BATCH),
         Role::PublishAndPanic => (Step::ClosedStored, 0, 5),
         _ if F::CURSOR_TELLS => (Step::CursorStored, 12, 13),
         _ => (Step::StampStored, 12, 13),

@@ -72,8 +72,14 @@ pub(crate) enum Site {
     WrittenAcquire,
     /// A late reader's look at the published position: Acquire.
     CursorAcquire,
-    /// The stamps of a group, from the last event to the first.
+    /// That the stamp of the first event of a group is stored after all others.
     GroupOrder,
+    /// The attempt to which stamps behind the published end belong, behind the clearing of those of older ones: Release.
+    AttemptRelease,
+    /// A look at that attempt by a reader that copies ahead: Acquire.
+    AttemptAcquire,
+    /// Its second look at that attempt, once the first stamp of the group stands.
+    AttemptSecondLook,
     /// The clearing of a dead producer's stamps behind the published end.
     GroupClearing,
     /// A consumer's gate, when it moves on: Release.

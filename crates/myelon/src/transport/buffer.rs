@@ -46,11 +46,20 @@ impl AlignedBuffer {
     /// If that is beyond the limit, which the caller has compared with the message's length.
     #[inline(always)]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
+        self.extend_with(bytes.len(), |place| place.copy_from_slice(bytes));
+    }
+
+    /// Appends `len_bytes` bytes, which `fill` writes.
+    ///
+    /// # Panics
+    /// As [`extend`](Self::extend).
+    #[inline(always)]
+    pub(crate) fn extend_with(&mut self, len_bytes: usize, fill: impl FnOnce(&mut [u8])) {
+        let end = self.len + len_bytes;
         if !self.has_memory_for(end) {
             self.grow(end);
         }
-        self.blocks.as_mut_bytes()[self.len..end].copy_from_slice(bytes);
+        fill(&mut self.blocks.as_mut_bytes()[self.len..end]);
         self.len = end;
     }
 

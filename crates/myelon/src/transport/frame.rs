@@ -41,6 +41,9 @@ impl HeaderBytes {
     }
 }
 
+/// Bytes of a header.
+pub(super) const HEADER_BYTES: usize = size_of::<HeaderBytes>();
+
 /// A frame's header as numbers: a copy, so that what was checked is what is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -100,6 +103,10 @@ pub const FRAMES_PER_MESSAGE_MAX: usize = 1 << 16;
 pub trait FramedTransportFrame: Event + sealed::Frame {
     /// The frame's sizes.
     const SHAPE: FrameShape;
+
+    /// Where in a frame its data begins.
+    #[doc(hidden)]
+    const DATA_OFFSET: usize = size_of::<Self>() - Self::SHAPE.data_bytes;
 
     /// Bytes of a message that fit into one frame, if nothing but the payload is in it.
     fn payload_capacity() -> usize {
@@ -184,16 +191,24 @@ pub struct FrameMeta<'a> {
 }
 
 impl FrameHeader {
+    /// The header that a frame begins with.
+    pub(super) fn of(bytes: [u8; HEADER_BYTES]) -> Self {
+        HeaderBytes::load(&zerocopy::transmute!(bytes))
+    }
+
     /// The bytes of `data` that are in use, if the header can be one of ours.
     pub(super) fn check(self, shape: FrameShape, data: &[u8]) -> Result<&[u8], Malformed> {
+        self.check_len(shape, data.len()).map(|len| &data[..len])
+    }
+
+    /// How many of `data_len` bytes are in use, if the header can be one of ours.
+    pub(super) fn check_len(self, shape: FrameShape, data_len: usize) -> Result<usize, Malformed> {
         if !flags::are_known(self.flags) || (self.flags & flags::FRAME_FIRST == 0 && self.flags & flags::PREFIX != 0) {
             return Err(Malformed::Flags { flags: self.flags });
         }
-        let capacity = shape.data_bytes.min(data.len());
-        usize::try_from(self.len)
-            .ok()
-            .and_then(|len| data[..capacity].get(..len))
-            .ok_or(Malformed::Length { len_bytes: self.len, wanted_bytes: capacity })
+        let capacity = shape.data_bytes.min(data_len);
+        let len = usize::try_from(self.len).ok().filter(|len| *len <= capacity);
+        len.ok_or(Malformed::Length { len_bytes: self.len, wanted_bytes: capacity })
     }
 }
 

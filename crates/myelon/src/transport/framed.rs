@@ -350,13 +350,30 @@ pub(super) fn find<E: FramedTransportFrame>(
     reassembler: &mut Reassembler,
     patience: Patience,
 ) -> TransportResult<Option<Found>> {
+    match gather(consumer, reassembler, 0)? {
+        Some(found) => Ok(Some(found)),
+        None => find_later(consumer, reassembler, patience),
+    }
+}
+
+/// [`find`] where nothing is there yet.
+#[inline(never)]
+fn find_later<E: FramedTransportFrame>(
+    consumer: &mut SharedConsumer<E>,
+    reassembler: &mut Reassembler,
+    patience: Patience,
+) -> TransportResult<Option<Found>> {
     loop {
-        if let Some(found) = gather(consumer, reassembler)? {
-            return Ok(Some(found));
-        }
-        match consumer.wait_until_available(patience) {
+        let ahead = match super::ahead::wait(consumer, reassembler, patience) {
             Err(ConsumeError::TimedOut { .. }) if patience == Patience::Now => return Ok(None),
             waited => waited?,
+        };
+        let found = match ahead.whole {
+            Some(envelope) => Some(Found { frames: ahead.frames, envelope, range: None }),
+            None => gather(consumer, reassembler, ahead.frames)?,
+        };
+        if found.is_some() {
+            return Ok(found);
         }
     }
 }
@@ -393,13 +410,13 @@ impl<E: FramedTransportFrame> Frames<E> for PeekedRun<'_, E, Stamped> {
     }
 }
 
-/// Looks at the frames that are there, up to the end of one message.
+/// Looks at the frames that are there, up to the end of one message; of its first `frames` the reassembler has copies.
 #[inline(always)]
 fn gather<E: FramedTransportFrame>(
     ring: &mut impl Frames<E>,
     reassembler: &mut Reassembler,
+    mut frames: usize,
 ) -> Result<Option<Found>, Malformed> {
-    let mut frames = 0;
     loop {
         let Some(frame) = ring.peek_at(frames) else {
             // A group is there as a whole. What has begun and does not go on now was not sent as one, and is not waited
@@ -484,7 +501,7 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
             if handled == most {
                 break Ok(handled);
             }
-            match gather(&mut run, &mut self.reassembler) {
+            match gather(&mut run, &mut self.reassembler, 0) {
                 Ok(Some(Found { frames, envelope, range })) => {
                     let payload = payload(range, &self.reassembler, &self.counters);
                     let lease = ManuallyDrop::into_inner(run.take(frames));
@@ -506,7 +523,7 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
         }
         let skipped = self.reassembler.skipped();
         let answer = loop {
-            match gather(&mut self.consumer, &mut self.reassembler) {
+            match gather(&mut self.consumer, &mut self.reassembler, 0) {
                 Ok(Some(_)) => break Ok(()),
                 Ok(None) => {
                     if let Err(end) = self.consumer.wait_until_available(patience) {

@@ -16,6 +16,7 @@
 //! inside one has sent nothing; a receiver never sees a part of one, or parts of two. The bytes and the protocol are
 //! RFC 0007.
 
+mod ahead;
 mod aside;
 mod batch;
 mod buffer;

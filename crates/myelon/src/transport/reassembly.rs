@@ -15,7 +15,7 @@ use super::buffer::AlignedBuffer;
 use super::flags;
 use super::frame::{FRAMES_PER_MESSAGE_MAX, FrameHeader, FrameShape};
 use super::malformed::Malformed;
-use super::prefix::{Envelope, Prefix};
+use super::prefix::{Envelope, PREFIX_BYTES_MAX, Prefix};
 use std::fmt;
 use std::ops::Range;
 
@@ -44,6 +44,14 @@ pub struct Reassembler {
     skipped: u64,
 }
 
+/// What a [`Reassembler`] was about to take.
+#[derive(Clone, Copy)]
+pub struct Bookmark {
+    state: State,
+    /// Bytes of the message that had begun.
+    len_bytes: usize,
+}
+
 /// What the next frame may be.
 #[derive(Clone, Copy)]
 enum State {
@@ -65,31 +73,33 @@ struct Joining {
 }
 
 impl Joining {
-    /// Takes the data of the frame that comes next; whether it is the last one.
+    /// Takes the data of the frame that comes next, `data_len` bytes in use or not, of which `copy` gives the first
+    /// ones; whether it is the last one.
     fn go_on(
         &mut self,
         shape: FrameShape,
         buffer: &mut AlignedBuffer,
         header: FrameHeader,
-        data: &[u8],
+        data_len: usize,
+        copy: impl FnOnce(&mut [u8]),
     ) -> Result<bool, Malformed> {
         if header.msg_id != self.envelope.msg_id {
             return Err(Malformed::Foreign { found: header.msg_id, wanted: self.envelope.msg_id });
         }
-        let used = header.check(shape, data)?;
+        let used_len = header.check_len(shape, data_len)?;
         if u32::from(header.index) != self.next_index {
             return Err(Malformed::Index { found: header.index, wanted: self.next_index });
         }
         let missing = self.total_bytes - buffer.len();
         let wanted_bytes = missing.min(shape.data_bytes);
-        if used.len() != wanted_bytes {
+        if used_len != wanted_bytes {
             return Err(Malformed::Length { len_bytes: header.len, wanted_bytes });
         }
         let is_complete = wanted_bytes == missing;
         if flags::is_last_frame(header.flags) != is_complete {
             return Err(Malformed::End { frames: self.frames, index: header.index });
         }
-        buffer.extend(used);
+        buffer.extend_with(used_len, copy);
         self.next_index += 1;
         Ok(is_complete)
     }
@@ -120,7 +130,8 @@ impl Reassembler {
     /// One that has seen nothing, for frames of that shape and messages of at most `limit_bytes` bytes.
     pub fn new(shape: FrameShape, limit_bytes: usize) -> Self {
         let state = State::Lost { is_counted: false };
-        Self { shape, limit_bytes, state, buffer: AlignedBuffer::new(limit_bytes), skipped: 0 }
+        let buffer = AlignedBuffer::new(limit_bytes);
+        Self { shape, limit_bytes, state, buffer, skipped: 0 }
     }
 
     /// Takes the next frame: its header and all of its data, in use or not.
@@ -133,15 +144,9 @@ impl Reassembler {
         let is_first = flags::is_first_frame(header.flags);
         let pushed = match self.state {
             State::Joining(joining) if is_first => Err(self.unfinished(joining)),
-            State::Joining(ref mut joining) => match joining.go_on(self.shape, &mut self.buffer, header, data) {
-                Ok(false) => Ok(Pushed::More),
-                Ok(true) => {
-                    let envelope = joining.envelope;
-                    self.state = State::Ready;
-                    Ok(Pushed::Joined(envelope))
-                }
-                Err(fault) => Err(fault),
-            },
+            State::Joining(joining) => {
+                self.go_on(joining, header, data.len(), |place| place.copy_from_slice(&data[..place.len()]))
+            }
             State::Lost { .. } | State::Ready if is_first => self.begin(header, data),
             State::Lost { is_counted } => {
                 self.skipped += u64::from(!is_counted);
@@ -154,6 +159,39 @@ impl Reassembler {
             self.lose();
         }
         pushed
+    }
+
+    /// Takes a frame of a split message before it is known whether it is one: `copy` copies its data from an offset on,
+    /// `data_len` bytes in use or not, and may do so while they are written. What comes of it is to be shown only once
+    /// it is known that they were not; until then [`return_to`](Self::return_to) undoes it. `None`: it is no such frame,
+    /// as far as can be told.
+    pub fn push_ahead(
+        &mut self,
+        header: FrameHeader,
+        data_len: usize,
+        copy: impl Fn(usize, &mut [u8]),
+    ) -> Option<Pushed> {
+        let pushed = match self.state {
+            State::Joining(joining) if !flags::is_first_frame(header.flags) => {
+                self.go_on(joining, header, data_len, |place| copy(0, place))
+            }
+            State::Lost { .. } | State::Ready if flags::is_first_frame(header.flags) => {
+                self.begin_ahead(header, data_len, copy)
+            }
+            _ => return None,
+        };
+        pushed.ok()
+    }
+
+    /// What to [return to](Self::return_to) where frames are undone that were [pushed ahead](Self::push_ahead).
+    pub fn bookmark(&self) -> Bookmark {
+        Bookmark { state: self.state, len_bytes: self.buffer.len() }
+    }
+
+    /// Undoes what was [pushed ahead](Self::push_ahead) since.
+    pub fn return_to(&mut self, bookmark: Bookmark) {
+        self.state = bookmark.state;
+        self.buffer.truncate(bookmark.len_bytes);
     }
 
     /// Gives up the message that has begun, because no frame follows. `None` if none has.
@@ -190,6 +228,22 @@ impl Reassembler {
         Malformed::Unfinished { msg_id, have_bytes: self.buffer.len(), total_bytes }
     }
 
+    /// The frame that comes next of a message that is being joined.
+    fn go_on(
+        &mut self,
+        mut joining: Joining,
+        header: FrameHeader,
+        data_len: usize,
+        copy: impl FnOnce(&mut [u8]),
+    ) -> Result<Pushed, Malformed> {
+        if joining.go_on(self.shape, &mut self.buffer, header, data_len, copy)? {
+            self.state = State::Ready;
+            return Ok(Pushed::Joined(joining.envelope));
+        }
+        self.state = State::Joining(joining);
+        Ok(Pushed::More)
+    }
+
     #[inline(always)]
     fn begin(&mut self, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
         let used = header.check(self.shape, data)?;
@@ -198,23 +252,46 @@ impl Reassembler {
         }
         let is_split = !flags::is_single_frame(header.flags);
         let (prefix, prefix_len) = Prefix::read(header.flags, is_split, used, self.shape.payload_align)?;
-        let FrameHeader { kind, flags, msg_id, .. } = header;
-        let Prefix { mark, trace_id, .. } = prefix;
-        let envelope = Envelope { kind, flags, msg_id, mark, trace_id };
+        let envelope = envelope(header, &prefix);
         if let Some(total_bytes) = prefix.total {
-            return self.begin_split(envelope, total_bytes, used, prefix_len);
+            let payload = &used[prefix_len..];
+            return self.begin_split(envelope, total_bytes, prefix_len, used.len(), |place| {
+                place.copy_from_slice(payload);
+            });
         }
         self.check_limit((used.len() - prefix_len) as u64)?;
         self.state = State::Ready;
         Ok(Pushed::Single(envelope, prefix_len..used.len()))
     }
 
+    /// [`begin`](Self::begin) of a split message, for [`push_ahead`](Self::push_ahead).
+    fn begin_ahead(
+        &mut self,
+        header: FrameHeader,
+        data_len: usize,
+        copy: impl Fn(usize, &mut [u8]),
+    ) -> Result<Pushed, Malformed> {
+        let used_len = header.check_len(self.shape, data_len)?;
+        if header.index != 0 || flags::is_single_frame(header.flags) {
+            return Err(Malformed::Index { found: header.index, wanted: 0 });
+        }
+        let mut before = [0; PREFIX_BYTES_MAX];
+        let before = &mut before[..used_len.min(PREFIX_BYTES_MAX)];
+        copy(0, before);
+        let (prefix, prefix_len) = Prefix::read(header.flags, true, before, self.shape.payload_align)?;
+        let total_bytes = prefix.total.unwrap_or(0);
+        self.begin_split(envelope(header, &prefix), total_bytes, prefix_len, used_len, |place| copy(prefix_len, place))
+    }
+
+    /// Begins to join a message of `total_bytes`, of which `copy` gives the first: what is in use of the first frame,
+    /// `used_len` bytes, less `prefix_len` that precede the payload.
     fn begin_split(
         &mut self,
         envelope: Envelope,
         total_bytes: u64,
-        used: &[u8],
         prefix_len: usize,
+        used_len: usize,
+        copy: impl FnOnce(&mut [u8]),
     ) -> Result<Pushed, Malformed> {
         let total = self.check_limit(total_bytes)?;
         // The limit is a length that fits into memory, so this does not overflow.
@@ -222,11 +299,11 @@ impl Reassembler {
         if !(2..=FRAMES_PER_MESSAGE_MAX).contains(&frames) {
             return Err(Malformed::Total { total_bytes });
         }
-        if used.len() != self.shape.data_bytes {
-            return Err(Malformed::Length { len_bytes: used.len() as u32, wanted_bytes: self.shape.data_bytes });
+        if used_len != self.shape.data_bytes {
+            return Err(Malformed::Length { len_bytes: used_len as u32, wanted_bytes: self.shape.data_bytes });
         }
         self.buffer.clear();
-        self.buffer.extend(&used[prefix_len..]);
+        self.buffer.extend_with(used_len - prefix_len, copy);
         self.state = State::Joining(Joining { envelope, total_bytes: total, frames: frames as u32, next_index: 1 });
         Ok(Pushed::More)
     }
@@ -235,6 +312,19 @@ impl Reassembler {
     fn check_limit(&self, total_bytes: u64) -> Result<usize, Malformed> {
         let within = usize::try_from(total_bytes).ok().filter(|total| *total <= self.limit_bytes);
         within.ok_or(Malformed::BeyondLimit { total_bytes, limit_bytes: self.limit_bytes })
+    }
+}
+
+/// What `header` and `prefix` say of their message.
+fn envelope(header: FrameHeader, prefix: &Prefix) -> Envelope {
+    let FrameHeader { kind, flags, msg_id, .. } = header;
+    let Prefix { mark, trace_id, .. } = *prefix;
+    Envelope { kind, flags, msg_id, mark, trace_id }
+}
+
+impl fmt::Debug for Bookmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bookmark").finish_non_exhaustive()
     }
 }
 

@@ -12,8 +12,10 @@
 //! | 64 bytes cost a frame of 64 KiB | `conformance::counters_say_what_was_sent_joined_and_copied` |
 //! | a message that is held is overwritten, or comes in parts to a successor | `held::*` |
 //! | a tap hands out half a message, or one that was overwritten, or miscounts what it missed | `taps::*` |
+//! | what was copied of a message that its sender gave up | `ahead::*` |
 //! | another frame or another message type is read | `conformance::another_frame_or_another_tag_is_refused` |
 
+mod ahead;
 mod batches;
 mod broken;
 mod conformance;

@@ -72,6 +72,18 @@ impl<S: Carries> ConsumerBase<S> {
         Err(ConsumeError::TimedOut { waited: Duration::ZERO })
     }
 
+    /// [`wait_until_readable`](Self::wait_until_readable), or until `also` says so.
+    pub(super) fn wait_until_readable_or(
+        &mut self,
+        patience: Patience,
+        also: impl Fn(&ConsumerSide<S>) -> bool,
+    ) -> Result<(), ConsumeError> {
+        match patience {
+            Patience::Now => self.wait_until_readable(Patience::Now),
+            patience => self.wait_for(patience.deadline(), |side| side.look() || also(side)),
+        }
+    }
+
     /// Waits for the next event, which was not there a moment ago. `false`: it is not there yet, and `patience` is not
     /// to wait.
     #[inline(never)]
@@ -84,20 +96,33 @@ impl<S: Carries> ConsumerBase<S> {
 
     #[inline]
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
-        let (is_ready, spins) = spin_first(self.waiter.strategy(), || self.side.look());
+        self.wait_for(deadline, ConsumerSide::look)
+    }
+
+    #[inline]
+    fn wait_for(
+        &mut self,
+        deadline: Option<Instant>,
+        mut look: impl FnMut(&mut ConsumerSide<S>) -> bool,
+    ) -> Result<(), ConsumeError> {
+        let (is_ready, spins) = spin_first(self.waiter.strategy(), || look(&mut self.side));
         self.side.counters.spins.add(spins.into());
-        if is_ready { Ok(()) } else { self.wait_by_the_clock(deadline) }
+        if is_ready { Ok(()) } else { self.wait_by_the_clock(deadline, look) }
     }
 
     #[cold]
     #[inline(never)]
-    fn wait_by_the_clock(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
+    fn wait_by_the_clock(
+        &mut self,
+        deadline: Option<Instant>,
+        look: impl FnMut(&mut ConsumerSide<S>) -> bool,
+    ) -> Result<(), ConsumeError> {
         if self.side.is_forked() {
             return Err(ConsumeError::Forked);
         }
         self.side.is_made_by_panic &= std::thread::panicking();
         let begin = Instant::now();
-        let mut wait = DataWait { consumer: &mut self.side, since: begin, damage: None };
+        let mut wait = DataWait { consumer: &mut self.side, look, since: begin, damage: None };
         let end = self.waiter.wait(&mut wait, deadline);
         let damage = wait.damage;
         match (damage, end) {
@@ -239,19 +264,21 @@ impl<S: Carries> ConsumerBase<S> {
     }
 }
 
-struct DataWait<'a, S: Carries> {
+struct DataWait<'a, S: Carries, L> {
     consumer: &'a mut ConsumerSide<S>,
+    /// Whether what is waited for is there.
+    look: L,
     since: Instant,
     /// What was stepped over on the way. It is told once; the end of a ring is told at every call.
     damage: Option<ConsumeError>,
 }
 
-impl<S: Carries> Awaited for DataWait<'_, S> {
+impl<S: Carries, L: FnMut(&mut ConsumerSide<S>) -> bool> Awaited for DataWait<'_, S, L> {
     type Reason = ConsumeError;
 
     #[inline(always)]
     fn is_ready(&mut self) -> bool {
-        self.damage.is_some() || self.consumer.look()
+        self.damage.is_some() || (self.look)(self.consumer)
     }
 
     fn is_ended(&mut self) -> bool {

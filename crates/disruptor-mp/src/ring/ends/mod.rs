@@ -6,6 +6,7 @@
 //! there, `sync::wait` for waiting. **May touch it:** programs. Beside `memory`, the only room of the ring with
 //! `unsafe` code: a payload becomes a reference here.
 
+mod ahead;
 pub(crate) mod auto;
 mod buffer;
 pub(crate) mod consumer;

@@ -93,6 +93,17 @@ impl<E: Event, F: SlotForm> Mapped<Slots<E, F>> {
         // SAFETY: the payload lies inside its stride by construction of its layout.
         unsafe { self.slot(sequence).add(Slots::<E, F>::PAYLOAD_OFFSET).cast().as_ptr() }
     }
+
+    /// Copies bytes of event `sequence`, from `offset` on, which may be written meanwhile.
+    #[inline]
+    pub(crate) fn copy_bytes(&self, sequence: i64, offset: usize, into: &mut [u8]) {
+        let is_inside = offset.checked_add(into.len()).is_some_and(|end| end <= size_of::<E>());
+        assert!(is_inside, "{} bytes from {offset} on, of an event of {}", into.len(), size_of::<E>());
+        let from = self.payload(sequence).cast::<u8>().wrapping_add(offset);
+        // SAFETY: these bytes lie in the payload, by the assertion above, which is mapped as long as `self` lives.
+        unsafe { racing::copy(from, into) };
+    }
+
     /// The payloads of the events from `first` on, up to `end` or the end of the section, where the next one lies at
     /// its beginning. They may be read as far as the caller gates them.
     #[inline(always)]

@@ -10,6 +10,7 @@
 //! Endpoints are [`Announce::Registered`] where nobody sleeps: they then pass no fence that the claim does not ask for.
 //! Where somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
 
+mod ahead;
 mod close;
 mod dense;
 mod departures;
@@ -58,6 +59,7 @@ const WRONG: &str = "an event had another's payload";
 const NOTHING_KEPT: &str = "nothing was kept for the first reader";
 const OLD_RECORD: &str = "an older record was taken for the next one";
 const TORN_GROUP: &str = "a part of a group was visible without the rest";
+const COPIED_OTHERS: &str = "what was copied ahead was another group's, and was believed";
 const ROWLESS: &str = "a refusal was found without its row";
 const UNFOUND: &str = "a departure was counted and not found";
 const RELEASED_AGAIN: &str = "a message that was released is handed out again, or one that was not is lost";

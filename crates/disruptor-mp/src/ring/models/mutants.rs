@@ -4,8 +4,8 @@
 //! run again for each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
 
 use super::{
-    LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, RELEASED_AGAIN, ROWLESS,
-    STEPPED_OVER, TORN_GROUP, UNFOUND, WRONG,
+    COPIED_OTHERS, LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, RELEASED_AGAIN,
+    ROWLESS, STEPPED_OVER, TORN_GROUP, UNFOUND, WRONG,
 };
 use crate::sync::primitive::Site;
 use std::collections::BTreeSet;
@@ -34,6 +34,8 @@ const ASLEEP: &[&str] = &["deadlock; threads ="];
 const PARTIAL: &[&str] = &[TORN_GROUP];
 /// What was published by nobody was read.
 const RISEN: &[&str] = &[LEFTOVER];
+/// What was copied ahead was believed, and was not what is shown.
+const OTHERS: &[&str] = &[COPIED_OTHERS];
 /// What lay there was read as what comes next; or read while it was written.
 const STALE: &[&str] = &[RACE, OLD_RECORD, WRONG];
 /// What waited for the first reader was not found by it.
@@ -73,10 +75,12 @@ macro_rules! mutants {
 
 mutants! {
     StampRelease {
+        ahead::what_is_copied_ahead_is_what_is_shown => OTHERS,
         stream::events_arrive_whole_and_in_order_across_wraps => UNSEEN,
         tap::accepted_copy_is_never_torn => UNSEEN,
     }
     StampAcquire {
+        ahead::what_is_copied_ahead_is_what_is_shown => OTHERS,
         stream::events_arrive_whole_and_in_order_across_wraps => UNSEEN,
         tap::accepted_copy_is_never_torn => UNSEEN,
     }
@@ -137,6 +141,18 @@ mutants! {
     }
     GroupOrder {
         group::a_group_is_whole_or_absent => PARTIAL,
+    }
+    AttemptRelease {
+        ahead::a_copy_of_a_group_that_was_given_up_is_not_believed => OTHERS,
+        ahead::a_copy_of_a_group_whose_producer_died_is_not_believed => OTHERS,
+    }
+    AttemptAcquire {
+        ahead::a_copy_of_a_group_that_was_given_up_is_not_believed => OTHERS,
+        ahead::a_copy_of_a_group_whose_producer_died_is_not_believed => OTHERS,
+    }
+    AttemptSecondLook {
+        ahead::a_copy_of_a_group_that_was_given_up_is_not_believed => OTHERS,
+        ahead::a_copy_of_a_group_whose_producer_died_is_not_believed => OTHERS,
     }
     GroupClearing {
         group::what_a_dead_producer_left_of_a_group_stays_dead => RISEN,

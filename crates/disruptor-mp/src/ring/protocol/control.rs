@@ -20,7 +20,7 @@
 //! 320  row of the refusal        the process refused
 //! 384  identity, 408 reign       producer               352  refusal, by rank       the process refused as that rank
 //! 416  times: parked, woken, alerted (reserved)         360  given back until       holder of its lock byte
-//!                                                       368  held since             its consumer
+//! 440  attempt                   producer               368  held since             its consumer
 //!                                                       376  released, events, 64   its consumer
 //!                                                       504  row of the refusal     the process refused as that rank
 //! 512  claimed                   producer               512  released, 64 words     its consumer
@@ -30,6 +30,7 @@
 //! *Reserved* words are 0; nothing of this build reads them. What each is for: RFC 0011.
 
 use super::ending::Ending;
+use crate::step;
 use crate::sync::bell::Bell;
 use crate::sync::cursor::Cursor;
 #[cfg(not(loom))]
@@ -122,6 +123,35 @@ pub(crate) struct ProducerLine {
     pub(crate) reign: AtomicU64,
     /// When the producer last parked, was woken, and raised an alert.
     _times: [AtomicU64; 3],
+    /// To which attempt at writing them the stamps behind the published end belong: the lower half of `reign`, and, in
+    /// the lower half, how many attempts at groups were given up before. Stored by take-overs and undone groups.
+    attempt: AtomicU64,
+}
+
+impl ProducerLine {
+    /// The stamps behind the published end are cleared: what is stored there from now on is of another attempt.
+    #[cold]
+    pub(crate) fn begin_attempt(&self) {
+        let given_up = (self.attempt.load(Ordering::Relaxed) as u32).wrapping_add(1);
+        let attempt = attempt_of(self.reign.load(Ordering::Relaxed), given_up);
+        // Release pairs with Acquire in `attempt`: a reader that finds this attempt finds no stamp of an older one.
+        self.attempt.store(attempt, order(Site::AttemptRelease, Ordering::Release));
+        step!(AttemptBegun);
+    }
+
+    /// The present attempt. `None`: the producer is of a build that does not say.
+    #[inline(always)]
+    pub(crate) fn attempt(&self) -> Option<u64> {
+        // Acquire pairs with Release in `begin_attempt`.
+        let attempt = self.attempt.load(order(Site::AttemptAcquire, Ordering::Acquire));
+        let reign = self.reign.load(Ordering::Relaxed);
+        (attempt == attempt_of(reign, attempt as u32)).then_some(attempt)
+    }
+}
+
+/// The word of the attempt after `given_up` others, by the producer of that reign.
+fn attempt_of(reign: u64, given_up: u32) -> u64 {
+    reign << 32 | u64::from(given_up)
 }
 
 /// How far the producer may be writing, where its form says so ([`Form::CLAIMS`](super::form::Form::CLAIMS)). On a line
@@ -148,6 +178,7 @@ const _: () = {
         core::mem::offset_of!(GateLine, refusal_row) == 64 && core::mem::offset_of!(MemberLine, refusal_row) == 376
     );
     assert!(core::mem::offset_of!(Control, producer) == 384 && core::mem::offset_of!(ProducerLine, reign) == 24);
+    assert!(core::mem::offset_of!(ProducerLine, attempt) == 56);
     assert!(core::mem::offset_of!(Control, claimed) == 512 && core::mem::offset_of!(Control, begins) == 640);
     assert!(core::mem::offset_of!(Entry, member) == 128 && core::mem::offset_of!(MemberLine, id) == 48);
     assert!(core::mem::offset_of!(MemberLine, ending) == 184 && core::mem::offset_of!(MemberLine, refusal) == 224);
@@ -187,6 +218,7 @@ impl Control {
                 identity: Identity::none(),
                 reign: AtomicU64::new(1),
                 _times: std::array::from_fn(|_| AtomicU64::new(0)),
+                attempt: AtomicU64::new(attempt_of(1, 0)),
             },
             claimed: ClaimedLine(AtomicI64::new(0)),
             begins: BeginsLine { first: std::array::from_fn(|_| AtomicI64::new(0)) },

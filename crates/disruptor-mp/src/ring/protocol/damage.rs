@@ -10,6 +10,7 @@
 
 use super::form::{Form, Stamped};
 use super::memory::Memory;
+use super::stamped::begun_with;
 use crate::sync::primitive::Ordering;
 
 /// Where a reader goes on that stands at `next`, where it expects `expected`, if what stands there is damaged; `None`
@@ -51,10 +52,12 @@ pub(super) fn resume_among_stamps<M: Memory<Form = Stamped>>(
     }
 }
 
-/// Whether `stamp` may have stood in the slot of event `next` before that was published: being written, or of an
-/// earlier lap.
+/// Whether `stamp` may have stood in the slot of event `next` before that was published: being written, alone or with
+/// its group, or of an earlier lap.
 fn is_older<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
-    stamp == 0 || ((1..=next).contains(&stamp) && (next + 1 - stamp) % memory.capacity() == 0)
+    stamp == 0
+        || stamp == begun_with(next)
+        || ((1..=next).contains(&stamp) && (next + 1 - stamp) % memory.capacity() == 0)
 }
 
 /// Whether `stamp` is that of an event which has overwritten event `next`.
@@ -86,6 +89,7 @@ mod tests {
         assert_eq!(resume([5, 6, 7, 8], 8), [None; 2], "published");
         assert_eq!(resume([0, 2, 3, 4], 4), [None; 2], "being written");
         assert_eq!(resume([0, 6, 7, 4], 4), [None; 2], "in the middle of a group");
+        assert_eq!(resume([-5, 6, 7, 4], 4), [None; 2], "the same, and its first event is written");
         assert_eq!(resume([77, 2, 3, 4], 4), [None; 2], "nonsense in a slot that the producer comes to next");
     }
 
@@ -94,6 +98,7 @@ mod tests {
         assert_eq!(resume([77, 6, 7, 4], 7), [Some(5); 2], "nonsense");
         assert_eq!(resume([77, 2, 3, 4], 5), [Some(5); 2], "nonsense, and nothing after it");
         assert_eq!(resume([-1, i64::MIN, 7, 8], 8), [Some(6); 2], "two of them");
+        assert_eq!(resume([-5, 2, 3, 4], 5), [None, Some(5)], "a group that has begun, and a forged cursor");
         assert_eq!(resume([0, 6, 7, 4], 7), [Some(5); 2], "cleared");
         assert_eq!(resume([1, 6, 7, 4], 7), [Some(5); 2], "as it was a lap ago");
         assert_eq!(resume([0, 2, 3, 4], 5), [None, Some(5)], "cleared, or a forged cursor");

@@ -6,6 +6,8 @@
 
 use super::form::Stamped;
 use super::memory::Memory;
+use super::stamped::begun_with;
+use crate::step;
 use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{Ordering, Site, weakened};
 
@@ -79,7 +81,7 @@ pub(crate) fn may_have_been_reached<M: Memory<Form = Stamped>>(memory: &M, posit
 fn is_being_filled_from<M: Memory<Form = Stamped>>(memory: &M, position: i64) -> bool {
     (position..position + memory.capacity() - 1).all(|later| {
         let stamp = memory.word(later).load(Ordering::Acquire);
-        stamp == 0 || stamp == later + 1
+        stamp == 0 || stamp == later + 1 || stamp == begun_with(later)
     })
 }
 
@@ -93,8 +95,9 @@ fn stamp_at<M: Memory<Form = Stamped>>(memory: &M, index: i64) -> i64 {
 /// Clears the stamps behind `end`, the end of what was published, that a producer left which died between the stamps of
 /// a group. A single event written in front of them would make them visible.
 ///
-/// Called between storing `end` in the cursor and the first write. No reader looks at these stamps before that write's
-/// own, which is stored with Release behind them. Who is killed inside leaves fewer of them, and the same `end`.
+/// Called between storing `end` in the cursor and the first write. No reader hands out what these stamps stand for
+/// before that write's own, which is stored with Release behind them. A process that is killed inside leaves fewer of
+/// them, and the same `end`.
 pub(crate) fn clear_leftovers<M: Memory<Form = Stamped>>(memory: &M, end: i64) {
     if weakened(Site::GroupClearing) {
         return;
@@ -102,10 +105,14 @@ pub(crate) fn clear_leftovers<M: Memory<Form = Stamped>>(memory: &M, end: i64) {
     for position in end..end + memory.capacity() {
         let stamp = memory.word(position);
         // Any other number is an older event's, and means nothing at this position.
-        if stamp.load(Ordering::Relaxed) == position + 1 {
+        let found = stamp.load(Ordering::Relaxed);
+        if found == position + 1 || found == begun_with(position) {
             stamp.store(0, Ordering::Relaxed);
         }
     }
+    step!(LeftoversCleared);
+    // A reader that copies ahead may have copied what those stamps stood for.
+    memory.control().producer.begin_attempt();
 }
 
 #[cfg(all(test, not(loom)))]

@@ -7,6 +7,7 @@
 //! ```text
 //! slot    0        8 or the event's alignment
 //! stamp   | 0: never written, or being written. n: event n - 1 is there | payload
+//!         | -n: event n - 1 is written, and begins a group of which others are not
 //! ```
 
 use super::form::{Form, SlotForm, Worded, sealed};
@@ -110,8 +111,9 @@ impl SlotForm for Stamped {
         step!(StampStored);
     }
 
-    /// The stamps of a group are stored from the last event to the first. Readers follow stamps in order: nobody passes
-    /// the first event before its stamp is there, and then all the others are. Source: RFC 0007, "Protocol".
+    /// The stamp of each event of a group is stored once it is written, but that of the first one says so only after
+    /// all others. Readers follow stamps in order: no reader passes the first event before its stamp says that it is
+    /// there, and then all the others are. What the early stamps are for: `ahead`. Source: RFC 0007, "Protocol".
     #[inline(always)]
     fn write_group<M: SlotMemory<Form = Self>, X>(
         memory: &M,
@@ -127,19 +129,24 @@ impl SlotForm for Stamped {
         step!(GroupInvalidated);
         // Release fence, partner in `Stamped::copy`, as in `write`; one for all of them.
         fence_at(Site::InvalidateFence, Ordering::Release);
+        let mut begun = Begun { memory, first, end: first };
         for (index, position) in (first..end).enumerate() {
             memory.with_mut(position, |event| fill(event, index))?;
-        }
-        step!(GroupWritten);
-        for index in 0..count as i64 {
-            // Release pairs with Acquire in `Stamped::end_of`: a reader that sees the first event's stamp, stored last,
-            // sees all the payloads and all the other stamps.
-            let position = if weakened(Site::GroupOrder) { first + index } else { end - 1 - index };
-            memory.word(position).store(position + 1, order(Site::StampRelease, Ordering::Release));
-            if position > first {
+            begun.end = position + 1;
+            if count > 1 {
+                let is_first = position == first && !weakened(Site::GroupOrder);
+                let stamp = if is_first { begun_with(position) } else { position + 1 };
+                // Release pairs with Acquire in `Reader::is_ahead`: a reader that sees this stamp sees the payloads of
+                // the group up to this one.
+                memory.word(position).store(stamp, order(Site::StampRelease, Ordering::Release));
                 step!(InsideGroup);
             }
         }
+        begun.end = first;
+        step!(GroupWritten);
+        // Release pairs with Acquire in `Stamped::end_of`: a reader that sees the first event's stamp, stored last, sees
+        // all the payloads and all the other stamps.
+        memory.word(first).store(first + 1, order(Site::StampRelease, Ordering::Release));
         step!(GroupStamped);
         Ok(())
     }
@@ -156,5 +163,40 @@ impl SlotForm for Stamped {
         // below finds what that writer stored before it, which is 0 or a later stamp.
         fence_at(Site::TapFence, Ordering::Acquire);
         (stamp.load(Ordering::Relaxed) == position + 1).then_some(event)
+    }
+}
+
+/// The stamp of the first event of a group, while others of it are not written.
+pub(super) fn begun_with(first: i64) -> i64 {
+    -(first + 1)
+}
+
+/// A group of which the events before `end` are written, so far. If it is dropped so, as where the next one fails or
+/// panics, it is given up.
+struct Begun<'a, M: Memory<Form = Stamped>> {
+    memory: &'a M,
+    first: i64,
+    end: i64,
+}
+
+impl<M: Memory<Form = Stamped>> Drop for Begun<'_, M> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.end > self.first {
+            self.undo();
+        }
+    }
+}
+
+impl<M: Memory<Form = Stamped>> Begun<'_, M> {
+    /// Takes the stamps back, and says that those which follow are of another attempt.
+    #[cold]
+    fn undo(&self) {
+        for position in self.first..self.end {
+            // Relaxed: Release of the attempt is behind it.
+            self.memory.word(position).store(0, Ordering::Relaxed);
+        }
+        step!(GroupUndone);
+        self.memory.control().producer.begin_attempt();
     }
 }

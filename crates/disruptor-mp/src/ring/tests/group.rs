@@ -45,20 +45,25 @@ fn read(reader: &mut Reader<Ring>) -> Vec<u64> {
     values
 }
 
-/// Stores what a producer stores for a group of `count` events behind `first`, and dies after `stamps` stamps.
+/// Stores what a producer stores for a group of `count` events behind `first`, and dies after `stamps` stamps, of which
+/// there are `count + 1`: the first event has one when it is written, and another when the group is whole.
 fn die_inside(ring: &Ring, first: i64, count: i64, stamps: i64) {
     for sequence in first..first + count {
         ring.word(sequence).store(0, Ordering::Relaxed);
     }
-    for sequence in (first..first + count).rev().take(stamps as usize) {
-        ring.word(sequence).store(sequence + 1, Ordering::Relaxed);
+    for sequence in (first..first + count).take(stamps as usize) {
+        let stamp = if sequence == first { -(first + 1) } else { sequence + 1 };
+        ring.word(sequence).store(stamp, Ordering::Relaxed);
+    }
+    if stamps > count {
+        ring.word(first).store(first + 1, Ordering::Relaxed);
     }
 }
 
 #[test]
 fn what_a_dead_producer_stamped_of_a_group_never_comes_alive() {
     for (published, count) in [(0, 4), (5, 4), (9, 8), (16, 2)] {
-        for stamps in 0..=count {
+        for stamps in 0..=count + 1 {
             let (ring, mut producer, mut reader) = ring();
             for _ in 0..published {
                 publish(&mut producer, 1, 1);
@@ -66,7 +71,7 @@ fn what_a_dead_producer_stamped_of_a_group_never_comes_alive() {
             }
             die_inside(&ring, published, count, stamps);
             let mut next = Sequencer::take_over(Arc::clone(&ring), Announce::Fenced);
-            let is_whole = stamps == count;
+            let is_whole = stamps > count;
             assert_eq!(next.next(), published + if is_whole { count } else { 0 });
             read(&mut reader);
             publish(&mut next, 1, 2);
@@ -111,6 +116,55 @@ fn a_group_that_fails_or_panics_publishes_nothing_and_the_next_one_uses_its_slot
     }));
     assert!(panicked.is_err());
     assert_eq!(read(&mut reader), [1, 1, 1]);
+    publish(&mut producer, 1, 2);
+    assert_eq!(read(&mut reader), [2], "nothing of what was given up comes to life");
     publish(&mut producer, 8, 3);
     assert_eq!(read(&mut reader), [3; 8]);
+}
+
+#[test]
+fn what_is_written_of_a_group_is_ahead_and_confirmed_once_the_group_is_there() {
+    let (ring, mut producer, mut reader) = ring();
+    publish(&mut producer, 6, 1);
+    read(&mut reader);
+    producer.rescan();
+    for stamps in 0..=3 {
+        die_inside(&ring, 6, 3, stamps);
+        let ahead = reader.begin_ahead().unwrap();
+        let are_ahead: Vec<_> = (0..8).map(|index| reader.is_ahead(index)).collect();
+        assert_eq!(are_ahead.iter().filter(|it| **it).count() as i64, stamps, "{are_ahead:?}");
+        assert!(!reader.look(), "nothing of it is shown");
+        if stamps == 3 {
+            die_inside(&ring, 6, 3, 4);
+            assert!(reader.look() && reader.is_confirmed(ahead));
+        }
+    }
+}
+
+#[test]
+fn what_was_copied_of_a_group_that_was_given_up_is_not_confirmed() {
+    let (ring, mut producer, mut reader) = ring();
+    let give_up = |producer: &mut Sequencer<Ring>| {
+        assert_eq!(producer.write_group(4, |_, index| if index == 3 { Err(()) } else { Ok(()) }), Err(()));
+    };
+    let ahead = reader.begin_ahead().unwrap();
+    give_up(&mut producer);
+    assert!(!(0..4).any(|index| reader.is_ahead(index)), "its stamps are taken back");
+    publish(&mut producer, 4, 2);
+    assert!(reader.look() && !reader.is_confirmed(ahead), "given up in between");
+    read(&mut reader);
+
+    let ahead = reader.begin_ahead().unwrap();
+    die_inside(&ring, 4, 4, 3);
+    assert!((0..3).all(|index| reader.is_ahead(index)));
+    let mut next = Sequencer::take_over(Arc::clone(&ring), Announce::Fenced);
+    assert!(!(0..4).any(|index| reader.is_ahead(index)), "its stamps are cleared");
+    publish(&mut next, 4, 3);
+    assert!(reader.look() && !reader.is_confirmed(ahead), "taken over in between");
+    assert!(reader.begin_ahead().is_some_and(|ahead| reader.is_confirmed(ahead)));
+    read(&mut reader);
+
+    // A producer of a build that gives groups up, or takes over, without saying so.
+    ring.control().producer.reign.fetch_add(1, Ordering::Relaxed);
+    assert_eq!(reader.begin_ahead(), None);
 }

@@ -59,12 +59,30 @@ fn is_of(received: &Received, sent: &Sent) -> bool {
     (kind, msg_id, prefix, &received.payload) == (sent.kind, sent.msg_id, sent.prefix, &sent.payload)
 }
 
+/// Pushes a frame as one that may still be written, and undoes that: what came of it, and the message if it was the last
+/// frame of one.
+fn push_ahead<E: FramedTransportFrame>(reassembler: &mut Reassembler, frame: &E) -> Option<(Pushed, Vec<u8>)> {
+    let bookmark = reassembler.bookmark();
+    let copy = |offset: usize, into: &mut [u8]| into.copy_from_slice(&frame.data()[offset..][..into.len()]);
+    let pushed = reassembler.push_ahead(frame.header(), frame.data().len(), copy);
+    let message = if matches!(pushed, Some(Pushed::Joined(_))) { reassembler.message().to_vec() } else { Vec::new() };
+    reassembler.return_to(bookmark);
+    pushed.map(|pushed| (pushed, message))
+}
+
 fn push<E: FramedTransportFrame>(
     reassembler: &mut Reassembler,
     frame: &E,
     into: &mut Vec<Received>,
 ) -> Result<Pushed, Malformed> {
+    let ahead = push_ahead(reassembler, frame);
     let pushed = reassembler.push(frame.header(), frame.data());
+    let of_several = match &pushed {
+        Ok(Pushed::Joined(_)) => Some((pushed.clone().unwrap(), reassembler.message().to_vec())),
+        Ok(Pushed::More) => Some((Pushed::More, Vec::new())),
+        _ => None,
+    };
+    assert_eq!(ahead, of_several, "another outcome where it is pushed ahead");
     match &pushed {
         Ok(Pushed::Single(envelope, range)) => {
             into.push(Received { envelope: *envelope, payload: frame.data()[range.clone()].to_vec() });

@@ -1,0 +1,59 @@
+//! Copying the events of a group while the producer still writes the rest of it.
+//!
+//! **Lives here:** [`Ahead`], and what a reader asks about it. **Builds on:** `reader`; the stamps are `stamped`'s.
+//! **May touch it:** the owner of one entry of the table, on a ring with stamps.
+//!
+//! ```text
+//! attempt        a
+//! stamps         0 0 0 0    -1 0 0 0    -1 2 0 0    -1 2 3 0    -1 2 3 4    1 2 3 4
+//! reader         a? and copies     0           1           2           3    believes it, if still a
+//! ```
+//! A stamp of -n, or one behind such a stamp, says that its event and those of its group before it are written, and
+//! shows nothing. A producer that gives a group up takes these stamps back and begins another attempt; so does one that takes
+//! over. It stores the *attempt* after the stamps are taken back and before it stores new ones. So a reader that finds
+//! the same attempt before it looks at the first stamp and after the first event of the group is there has copied
+//! nothing but that group. The stamps alone do not tell: those of the next group at the same place are equal.
+
+use super::form::Stamped;
+use super::memory::Memory;
+use super::reader::Reader;
+use super::stamped::begun_with;
+use crate::sync::primitive::{Ordering, Site, order, weakened};
+
+/// Where a reader has begun to copy what is not shown yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    first: i64,
+    attempt: u64,
+}
+
+impl<M: Memory<Form = Stamped>> Reader<M> {
+    /// Begins to copy at our position. `None`: the producer does not say when it gives a group up.
+    pub(crate) fn begin_ahead(&self) -> Option<Ahead> {
+        let attempt = self.memory().control().producer.attempt()?;
+        Some(Ahead { first: self.next(), attempt })
+    }
+
+    /// Whether the event `index` places after our position is written, as part of a group which begins there, that is
+    /// not whole yet or has become so since. Its bytes are copied as those of a tap are: it may be written again
+    /// meanwhile.
+    #[inline(always)]
+    pub(crate) fn is_ahead(&self, index: i64) -> bool {
+        // A lap ahead of us lies the slot at which we stand.
+        let position = self.next() + index;
+        // Acquire pairs with Release in `Stamped::write_group`: a reader that sees the stamp copies that payload or a
+        // newer one.
+        let stamp = if index == 0 { begun_with(position) } else { position + 1 };
+        index < self.memory().capacity()
+            && self.memory().word(position).load(order(Site::StampAcquire, Ordering::Acquire)) == stamp
+    }
+
+    /// Whether what was copied since `ahead` are the events that are there now. The caller has found the next event, so
+    /// that none of its group is written again before we have passed it.
+    pub(crate) fn is_confirmed(&self, ahead: Ahead) -> bool {
+        // The look that has found the first stamp is Acquire, and that stamp was stored after the attempt of its group.
+        let is_same_attempt =
+            weakened(Site::AttemptSecondLook) || self.memory().control().producer.attempt() == Some(ahead.attempt);
+        ahead.first == self.next() && is_same_attempt
+    }
+}
