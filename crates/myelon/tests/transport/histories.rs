@@ -302,6 +302,8 @@ impl<F: Subject> Consumer<F> {
             (message, due) => panic!("{:?} where {due:?} was due", message.map(|message| message.sequence())),
         }
         if due.is_some() {
+            // What it began in the middle of lies before this one, also where that was passed over in silence.
+            self.may_skip = false;
             self.marked = self.marked.saturating_sub(1);
             self.held = self.held.saturating_sub(1);
         }
