@@ -294,6 +294,7 @@ pub mod __private {
         pub use crate::ring::ends::producer::GroupBatch;
         pub use crate::ring::ends::producer_end::ProducerBase;
         pub use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
+        pub use crate::ring::ends::records::claims::Claims;
         pub use crate::ring::ends::records::consumer::Then;
         pub use crate::ring::protocol::ahead::Ahead;
     }

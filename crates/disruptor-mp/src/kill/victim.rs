@@ -277,7 +277,7 @@ fn perform<F: InForm>(role: Role, name: &str) {
                         event.fill((first + i) as i64);
                         Ok::<(), ()>(())
                     };
-                    batch.publish_group_within(BATCH, Patience::Endless, fill).unwrap().unwrap();
+                    batch.publish_group_within(BATCH, &Patience::Endless, fill).unwrap().unwrap();
                 }
             }
         }

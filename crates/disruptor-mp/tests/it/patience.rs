@@ -36,7 +36,7 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
             "producer::has_room_now(patience: Patience)",
             "producer::publish_batch_deadline(deadline: Instant)",
             "producer::publish_deadline(deadline: Instant)",
-            "producer::publish_group_within(patience: Patience)",
+            "producer::publish_group_within(patience: &Patience)",
             // Done again and again.
             "producer_face::watch_required_consumers(interval: ::std::time::Duration)",
         ]

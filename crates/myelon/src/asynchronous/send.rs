@@ -235,7 +235,7 @@ impl<P: Publish> AsyncProducer<P> {
     }
 
     /// Sends several messages of one kind, and waits for room while the ring is full, as [`publish`](Self::publish)
-    /// does. What there is room for at once is announced and counted together.
+    /// does. What there is room for at once is announced together.
     ///
     /// ```
     /// use myelon::asynchronous::AsyncProducer;

@@ -34,6 +34,14 @@ struct NotRepeatable {
     len_bytes: usize,
 }
 
+/// An encoder says that it has written more than it was given. Out of line, and with its numbers by value: otherwise
+/// every message would store them, for a text that is never made.
+#[cold]
+#[inline(never)]
+pub(super) fn beyond_the_room(len: usize, room: usize) -> ! {
+    panic!("an encoder claims {len} bytes of {room}")
+}
+
 /// The room for a message that did not fit, if it may have so much.
 fn needed(short: EncodeShort, most: usize) -> Result<usize, NotEncoded> {
     match short {
@@ -110,7 +118,9 @@ impl Aside {
         encode: &mut impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> Result<(), EncodeShort> {
         let len = encode(self.buffer.take(room))?;
-        assert!(len <= room, "an encoder claims {len} bytes of {room}");
+        if len > room {
+            beyond_the_room(len, room);
+        }
         self.buffer.truncate(len);
         self.note_len(len);
         Ok(())

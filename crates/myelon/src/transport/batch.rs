@@ -4,7 +4,6 @@
 //! **Builds on:** `counting`, and the batches of rings. **May touch it:** the producers of transports and typed
 //! streams.
 
-use super::counting::{Put, SenderCounters, Uncounted};
 use super::error::{TransportError, TransportResult};
 use super::format::{SenderBatch, Writes};
 use super::prefix::Letter;
@@ -24,8 +23,14 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// One more was sent.
+    /// `count` were, and this is the sequence of the last of them, if there was one.
     #[inline(always)]
+    pub(super) fn of(count: usize, last_sequence: Sequence) -> Self {
+        Self { count, last_sequence: (count > 0).then_some(last_sequence) }
+    }
+
+    /// One more was sent.
+    #[cfg(feature = "tokio")]
     pub(crate) fn note(&mut self, sequence: Sequence) {
         self.count += 1;
         self.last_sequence = Some(sequence);
@@ -71,8 +76,8 @@ impl<E> BatchError<E> {
     }
 
     /// The same, with the error of the layer above.
-    pub(crate) fn widen<X: From<E>>(self) -> BatchError<X> {
-        BatchError::after(self.sent, (*self.error).into())
+    pub(crate) fn map<X>(self, widen: impl FnOnce(E) -> X) -> BatchError<X> {
+        BatchError::after(self.sent, widen(*self.error))
     }
 }
 
@@ -113,32 +118,23 @@ pub(crate) use asked_of_a_batch_error;
 
 asked_of_a_batch_error!(TransportError);
 
-/// Messages that are announced and counted together, when this is dropped: `ring` is a batch of the ring's own.
+/// Messages that are announced together, when this is dropped: `ring` is a batch of the ring's own.
 pub struct Batch<'a, R, W> {
     ring: R,
     writing: &'a mut W,
-    counters: &'a SenderCounters,
-    uncounted: Uncounted,
 }
 
 impl<'a, R, W: Writes<R>> Batch<'a, R, W> {
     #[inline(always)]
-    pub(super) fn new(ring: R, writing: &'a mut W, counters: &'a SenderCounters) -> Self {
-        Self { ring, writing, counters, uncounted: Uncounted::default() }
-    }
-
-    #[inline(always)]
-    fn note(&mut self, put: &Put) -> Sequence {
-        self.uncounted.add(put);
-        put.sequence
+    pub(super) fn new(ring: R, writing: &'a mut W) -> Self {
+        Self { ring, writing }
     }
 }
 
 impl<R, W: Writes<R>> SenderBatch for Batch<'_, R, W> {
     #[inline(always)]
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
-        let put = self.writing.send(&mut self.ring, letter, payload, patience)?;
-        Ok(self.note(&put))
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
+        self.writing.send(&mut self.ring, letter, payload, patience)
     }
 
     #[inline(always)]
@@ -146,23 +142,15 @@ impl<R, W: Writes<R>> SenderBatch for Batch<'_, R, W> {
         &mut self,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let put = self.writing.send_with(&mut self.ring, letter, size_hint, patience, encode)?;
-        Ok(self.note(&put))
+        self.writing.send_with(&mut self.ring, letter, size_hint, patience, encode)
     }
 }
 
 impl<R, W> fmt::Debug for Batch<'_, R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch").finish_non_exhaustive()
-    }
-}
-
-impl<R, W> Drop for Batch<'_, R, W> {
-    #[inline]
-    fn drop(&mut self) {
-        self.uncounted.count_in(self.counters);
     }
 }

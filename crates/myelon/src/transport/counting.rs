@@ -4,8 +4,8 @@
 //! **May touch it:** the formats.
 
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
+use disruptor_mp::CounterHandle;
 use disruptor_mp::counters::ids;
-use disruptor_mp::{CounterHandle, Sequence};
 
 /// A sender's counters. See [`ids`] for what each counts.
 pub(crate) struct SenderCounters {
@@ -25,45 +25,16 @@ impl SenderCounters {
     }
 }
 
-/// A message that was put into a ring.
-#[derive(Debug)]
-pub struct Put {
-    pub(super) sequence: Sequence,
-    pub(super) frames: usize,
-    /// Bytes that were copied on the way.
-    pub(super) copied_bytes: usize,
-}
-
 impl SenderCounters {
+    /// A message was sent, as `frames` frames or one record; `copied_bytes` bytes of it were copied on the way.
     #[inline(always)]
-    pub(super) fn count(&self, put: &Put) {
+    pub(super) fn count(&self, frames: usize, copied_bytes: usize) {
         self.messages.inc();
-        self.frames.add(put.frames as u64);
-        self.copied_bytes.add(put.copied_bytes as u64);
-    }
-}
-
-/// What of a batch is not counted yet.
-#[derive(Default)]
-pub(super) struct Uncounted {
-    messages: u64,
-    frames: u64,
-    copied_bytes: u64,
-}
-
-impl Uncounted {
-    #[inline(always)]
-    pub(super) fn add(&mut self, put: &Put) {
-        self.messages += 1;
-        self.frames += put.frames as u64;
-        self.copied_bytes += put.copied_bytes as u64;
-    }
-
-    #[inline]
-    pub(super) fn count_in(&self, counters: &SenderCounters) {
-        counters.messages.add(self.messages);
-        counters.frames.add(self.frames);
-        counters.copied_bytes.add(self.copied_bytes);
+        self.frames.add(frames as u64);
+        // What was encoded where it is received from was not copied.
+        if copied_bytes > 0 {
+            self.copied_bytes.add(copied_bytes as u64);
+        }
     }
 }
 

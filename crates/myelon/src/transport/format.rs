@@ -18,7 +18,6 @@
 //!   hands it is released or given back as a whole.
 
 use super::builder::Settings;
-use super::counting::Put;
 use super::error::TransportResult;
 use super::prefix::{Envelope, Letter};
 use crate::codec::EncodeShort;
@@ -114,7 +113,7 @@ pub trait Sender: Send + 'static {
     /// The ring's producer.
     type Producer: ProducerEnd;
 
-    /// Several messages that are announced and counted together.
+    /// Several messages that are announced together.
     type Batch<'a>: SenderBatch
     where
         Self: 'a;
@@ -129,7 +128,7 @@ pub trait Sender: Send + 'static {
     fn max_message_bytes(&self) -> usize;
 
     /// Copies `payload` into the ring, once, and publishes it.
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence>;
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence>;
 
     /// Lets `encode` write the payload, in place where that is likely to succeed without waiting, otherwise aside, and
     /// publishes as many bytes as it says. It is called at most twice, and never with more room than the longest
@@ -138,13 +137,13 @@ pub trait Sender: Send + 'static {
         &mut self,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence>;
 
     /// Publishes what [`send_with`](Self::send_with) has encoded aside last: that of a message for which there was no
     /// room.
-    fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence>;
+    fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence>;
 
     /// Begins a batch, which ends when it is dropped.
     fn batch(&mut self) -> Self::Batch<'_>;
@@ -156,22 +155,23 @@ pub trait Sender: Send + 'static {
 /// A batch of a [`Sender`].
 pub trait SenderBatch {
     /// As [`Sender::send`].
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence>;
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence>;
 
     /// As [`Sender::send_with`].
     fn send_with(
         &mut self,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence>;
 }
 
-/// How a format writes a message into `R`: its ring, or a batch of that.
+/// How a format writes a message into `R`, its ring or a batch of that, and counts it.
 pub trait Writes<R> {
     /// As [`Sender::send`].
-    fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Put>;
+    fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: &Patience)
+    -> TransportResult<Sequence>;
 
     /// As [`Sender::send_with`].
     fn send_with(
@@ -179,12 +179,12 @@ pub trait Writes<R> {
         ring: &mut R,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Put>;
+    ) -> TransportResult<Sequence>;
 
     /// As [`Sender::send_kept`].
-    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: Patience) -> TransportResult<Put>;
+    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: &Patience) -> TransportResult<Sequence>;
 }
 
 /// The receiving half of a format.

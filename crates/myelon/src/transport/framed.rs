@@ -3,11 +3,11 @@
 //! **Lives here:** the frames' implementation of [`Format`]. **Builds on:** `split` and `reassembly` for the bytes,
 //! groups and leases of the ring for the rest. **May touch it:** the transports.
 
-use super::aside::{Aside, NotEncoded};
+use super::aside::{Aside, NotEncoded, beyond_the_room};
 use super::batch::Batch;
 use super::buffer::AlignedBuffer;
 use super::builder::Settings;
-use super::counting::{Put, ReceiverCounters, SenderCounters};
+use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
 use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Writes};
 use super::frame::{FrameShape, FramedTransportFrame};
@@ -85,15 +85,14 @@ fn ring<E: FramedTransportFrame>(settings: &Settings) -> SharedDisruptorBuilder<
 pub struct FrameSender<E: FramedTransportFrame> {
     producer: SharedProducer<E>,
     writing: FrameWriting<E>,
-    counters: SenderCounters,
 }
 
 impl<E: FramedTransportFrame> FrameSender<E> {
     fn new(producer: SharedProducer<E>, limit_bytes: Option<usize>) -> Self {
         let (capacity, counters) = (producer.capacity(), SenderCounters::of(&producer));
         let limit_bytes = limit_bytes.unwrap_or(usize::MAX);
-        let writing = FrameWriting { capacity, limit_bytes, aside: Aside::new(), frame: PhantomData };
-        Self { producer, writing, counters }
+        let writing = FrameWriting { capacity, limit_bytes, aside: Aside::new(), counters, frame: PhantomData };
+        Self { producer, writing }
     }
 }
 
@@ -104,6 +103,7 @@ pub struct FrameWriting<E> {
     /// The user's limit.
     limit_bytes: usize,
     aside: Aside,
+    counters: SenderCounters,
     frame: PhantomData<fn(E)>,
 }
 
@@ -113,12 +113,12 @@ pub trait Groups<E> {
     fn publish_group<X>(
         &mut self,
         count: usize,
-        patience: Patience,
+        patience: &Patience,
         fill: impl FnMut(&mut E, usize) -> Result<(), X>,
     ) -> Result<Result<Sequence, X>, NoRoom>;
 
     /// As [`SharedProducer::has_room_now`].
-    fn has_room_now(&mut self, count: usize, patience: Patience) -> bool;
+    fn has_room_now(&mut self, count: usize, patience: &Patience) -> bool;
 }
 
 /// The two have the same methods.
@@ -129,15 +129,15 @@ macro_rules! groups {
             fn publish_group<X>(
                 &mut self,
                 count: usize,
-                patience: Patience,
+                patience: &Patience,
                 fill: impl FnMut(&mut E, usize) -> Result<(), X>,
             ) -> Result<Result<Sequence, X>, NoRoom> {
                 self.publish_group_within(count, patience, fill)
             }
 
             #[inline(always)]
-            fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
-                self.has_room_now(count, patience)
+            fn has_room_now(&mut self, count: usize, patience: &Patience) -> bool {
+                self.has_room_now(count, *patience)
             }
         }
     };
@@ -166,6 +166,20 @@ impl<E: FramedTransportFrame> FrameWriting<E> {
         }
     }
 
+    /// Waits for the slots of `payload`, as `patience` says, and copies it there.
+    fn copy_in(
+        &self,
+        ring: &mut impl Groups<E>,
+        letter: &Letter,
+        payload: &[u8],
+        patience: &Patience,
+    ) -> TransportResult<Sequence> {
+        let outline = Outline::new(E::SHAPE, letter, payload.len());
+        let sequence = publish(ring, &outline, payload, patience)?;
+        self.counters.count(outline.frames(), payload.len());
+        Ok(sequence)
+    }
+
     /// Encodes into `aside`, and says so of a message that can never be sent.
     #[cold]
     fn encode_aside(
@@ -184,11 +198,17 @@ impl<E: FramedTransportFrame> FrameWriting<E> {
 }
 
 impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
-    fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Put> {
+    fn send(
+        &mut self,
+        ring: &mut R,
+        letter: &Letter,
+        payload: &[u8],
+        patience: &Patience,
+    ) -> TransportResult<Sequence> {
         if payload.len() > self.payload_max(letter) {
             return Err(self.too_large(letter, payload.len()));
         }
-        copy_in(ring, letter, payload, patience)
+        self.copy_in(ring, letter, payload, patience)
     }
 
     fn send_with(
@@ -196,9 +216,9 @@ impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
         ring: &mut R,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Put> {
+    ) -> TransportResult<Sequence> {
         let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
         let likely_len = self.aside.likely_len(size_hint);
         let mut first = None;
@@ -207,13 +227,18 @@ impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
             let aside = &mut self.aside;
             let published = ring.publish_group(1, patience, |frame: &mut E, _| {
                 let len = encode(&mut frame.data_mut()[start..start + room])?;
-                assert!(len <= room, "an encoder claims {len} bytes of {room}");
+                if len > room {
+                    beyond_the_room(len, room);
+                }
                 Outline::new(E::SHAPE, letter, len).write_around(frame);
                 aside.note_len(len);
                 Ok(())
             })?;
             match published {
-                Ok(sequence) => return Ok(Put { sequence, frames: 1, copied_bytes: 0 }),
+                Ok(sequence) => {
+                    self.counters.count(1, 0);
+                    return Ok(sequence);
+                }
                 Err(short) => first = Some(short),
             }
         }
@@ -221,21 +246,9 @@ impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
         self.send_kept(ring, letter, patience)
     }
 
-    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: Patience) -> TransportResult<Put> {
-        copy_in(ring, letter, self.aside.bytes(), patience)
+    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
+        self.copy_in(ring, letter, self.aside.bytes(), patience)
     }
-}
-
-/// Waits for the slots of `payload`, as `patience` says, and copies it there.
-fn copy_in<E: FramedTransportFrame>(
-    ring: &mut impl Groups<E>,
-    letter: &Letter,
-    payload: &[u8],
-    patience: Patience,
-) -> TransportResult<Put> {
-    let outline = Outline::new(E::SHAPE, letter, payload.len());
-    let sequence = publish(ring, &outline, payload, patience)?;
-    Ok(Put { sequence, frames: outline.frames(), copied_bytes: payload.len() })
 }
 
 /// What to say of a message that is too large for a ring which takes `limit_bytes`.
@@ -255,7 +268,7 @@ pub(super) fn publish<E: FramedTransportFrame>(
     ring: &mut impl Groups<E>,
     outline: &Outline,
     payload: &[u8],
-    patience: Patience,
+    patience: &Patience,
 ) -> TransportResult<Sequence> {
     let published = ring.publish_group(outline.frames(), patience, |frame, index| {
         outline.write(frame, index, payload);
@@ -281,36 +294,30 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
         self.writing.payload_max(&Letter { prefix: Prefix::full(), ..Letter::default() })
     }
 
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
-        let put = self.writing.send(&mut self.producer, letter, payload, patience)?;
-        self.counters.count(&put);
-        Ok(put.sequence)
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
+        self.writing.send(&mut self.producer, letter, payload, patience)
     }
 
     fn send_with(
         &mut self,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let put = self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)?;
-        self.counters.count(&put);
-        Ok(put.sequence)
+        self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)
     }
 
-    fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence> {
-        let put = self.writing.send_kept(&mut self.producer, letter, patience)?;
-        self.counters.count(&put);
-        Ok(put.sequence)
+    fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
+        self.writing.send_kept(&mut self.producer, letter, patience)
     }
 
     fn batch(&mut self) -> Self::Batch<'_> {
-        Batch::new(self.producer.group_batch(), &mut self.writing, &self.counters)
+        Batch::new(self.producer.group_batch(), &mut self.writing)
     }
 
     fn counts_anew(&mut self) {
-        self.counters = SenderCounters::of(&self.producer);
+        self.writing.counters = SenderCounters::of(&self.producer);
     }
 }
 

@@ -30,7 +30,7 @@ pub fn publish_framed_payload<E: FramedTransportFrame>(
     if payload.len() > limit_bytes {
         return Err(beyond_the_ring(E::SHAPE, &letter, payload.len(), limit_bytes));
     }
-    publish(producer, &outline, payload, patience.into())
+    publish(producer, &outline, payload, &patience.into())
 }
 
 /// The next message of a ring of frames as `(kind, bytes)`, copied and acknowledged; `None` only for [`Patience::Now`].

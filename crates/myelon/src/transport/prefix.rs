@@ -110,7 +110,14 @@ impl Letter {
     #[inline(always)]
     pub(super) fn address(&mut self, kind: u8, has_send_time: bool) {
         self.kind = kind;
-        if has_send_time && !matches!(self.prefix.mark, Mark::InReplyTo(_)) {
+        if has_send_time {
+            self.note_send_time();
+        }
+    }
+
+    #[inline(never)]
+    fn note_send_time(&mut self) {
+        if !matches!(self.prefix.mark, Mark::InReplyTo(_)) {
             self.prefix.mark = Mark::SendTime(monotonic_ns());
         }
     }
@@ -141,6 +148,10 @@ impl Prefix {
     /// [`flags`](Self::flags), where most messages have none and calling costs more than looking.
     #[inline(always)]
     pub(super) fn announced(&self) -> u8 {
+        // Most messages have none of them: they pay two branches for it.
+        if matches!(self.mark, Mark::Nothing) && self.trace_id.is_none() {
+            return 0;
+        }
         self.mark.flag() | if self.trace_id.is_some() { FRAME_HAS_TRACE_ID } else { 0 }
     }
 

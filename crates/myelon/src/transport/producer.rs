@@ -115,11 +115,11 @@ impl<F: Format> TransportProducer<F> {
     /// why a wait ended without room. Nothing was sent. Source: RFC 0007, "Sending".
     #[inline(always)]
     pub fn send(&mut self, payload: &[u8], kind: u8, patience: impl Into<Patience>) -> TransportResult<Sequence> {
-        self.send_within(payload, kind, patience.into())
+        self.send_within(payload, kind, &patience.into())
     }
 
-    #[inline]
-    fn send_within(&mut self, payload: &[u8], kind: u8, patience: Patience) -> TransportResult<Sequence> {
+    #[inline(always)]
+    fn send_within(&mut self, payload: &[u8], kind: u8, patience: &Patience) -> TransportResult<Sequence> {
         self.letter.address(kind, self.has_send_time);
         let sequence = self.sender.send(&self.letter, payload, patience)?;
         self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
@@ -131,7 +131,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// `TooLarge`, `Publish`. Nothing was sent.
     pub fn publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send_within(payload, kind, Patience::Endless)
+        self.send_within(payload, kind, &Patience::Endless)
     }
 
     /// [`send`](Self::send)`(payload, kind, Patience::Now)`.
@@ -139,7 +139,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// `Full`, `TooLarge`. Nothing was sent.
     pub fn try_publish(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send_within(payload, kind, Patience::Now)
+        self.send_within(payload, kind, &Patience::Now)
     }
 
     /// [`send`](Self::send)`(payload, kind, Patience::Until(deadline))`.
@@ -147,7 +147,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// As `publish`, and `Publish(TimedOut)` with the report of who held the ring back.
     pub fn publish_deadline(&mut self, payload: &[u8], kind: u8, deadline: Instant) -> TransportResult<Sequence> {
-        self.send_within(payload, kind, Patience::Until(deadline))
+        self.send_within(payload, kind, &Patience::Until(deadline))
     }
 
     /// [`send`](Self::send)`(payload, kind, Patience::Managed)`.
@@ -155,7 +155,7 @@ impl<F: Format> TransportProducer<F> {
     /// # Errors
     /// `TooLarge`, `RequiredConsumer`. Nothing was sent.
     pub fn publish_managed(&mut self, payload: &[u8], kind: u8) -> TransportResult<Sequence> {
-        self.send_within(payload, kind, Patience::Managed)
+        self.send_within(payload, kind, &Patience::Managed)
     }
 
     /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
@@ -216,15 +216,15 @@ impl<F: Format> TransportProducer<F> {
         patience: impl Into<Patience>,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        self.send_with_within(kind, size_hint, patience.into(), encode)
+        self.send_with_within(kind, size_hint, &patience.into(), encode)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send_with_within(
         &mut self,
         kind: u8,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
         self.letter.address(kind, self.has_send_time);
@@ -233,7 +233,7 @@ impl<F: Format> TransportProducer<F> {
         Ok(sequence)
     }
 
-    /// Sends several messages of one kind, which are announced and counted together: readers that sleep are woken once,
+    /// Sends several messages of one kind, which are announced together: readers that sleep are woken once,
     /// after the last one, or when the call has to wait. A reader that is awake gets each message as soon as it is
     /// written. Each waits for its own room, as [`send`](Self::send) does, and `patience` is that of the whole call.
     ///
@@ -276,7 +276,7 @@ impl<F: Format> TransportProducer<F> {
         kind: u8,
         patience: impl Into<Patience>,
     ) -> Result<Sent, BatchError<TransportError>> {
-        self.send_each(messages, kind, patience.into(), |batch, letter, message, patience| {
+        self.send_each(messages, kind, &patience.into(), |batch, letter, message, patience| {
             batch.send(letter, message.as_ref(), patience)
         })
     }
@@ -319,7 +319,7 @@ impl<F: Format> TransportProducer<F> {
         patience: impl Into<Patience>,
         mut encode: impl FnMut(&mut [u8], usize) -> Result<usize, EncodeShort>,
     ) -> Result<Sent, BatchError<TransportError>> {
-        self.send_each(0..count, kind, patience.into(), |batch, letter, index, patience| {
+        self.send_each(0..count, kind, &patience.into(), |batch, letter, index, patience| {
             batch.send_with(letter, size_hint, patience, |bytes| encode(bytes, index))
         })
     }
@@ -330,29 +330,30 @@ impl<F: Format> TransportProducer<F> {
         &mut self,
         messages: impl IntoIterator<Item = M>,
         kind: u8,
-        patience: Patience,
-        mut send: impl FnMut(&mut <F::Sender as Sender>::Batch<'_>, &Letter, M, Patience) -> TransportResult<Sequence>,
+        patience: &Patience,
+        mut send: impl FnMut(&mut <F::Sender as Sender>::Batch<'_>, &Letter, M, &Patience) -> TransportResult<Sequence>,
     ) -> Result<Sent, BatchError<TransportError>> {
-        let mut sent = Sent::default();
+        // Two numbers, and no `Sent`: that is made at the end.
+        let (mut count, mut last_sequence) = (0, -1);
         let mut batch = self.sender.batch();
         for message in messages {
             self.letter.address(kind, self.has_send_time);
             match send(&mut batch, &self.letter, message, patience) {
                 Ok(sequence) => {
                     self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
-                    sent.note(sequence);
+                    (count, last_sequence) = (count + 1, sequence);
                 }
-                Err(error) => return Err(BatchError::after(sent, error)),
+                Err(error) => return Err(BatchError::after(Sent::of(count, last_sequence), error)),
             }
         }
-        Ok(sent)
+        Ok(Sent::of(count, last_sequence))
     }
 
     /// Sends what [`send_with`](Self::send_with) has encoded and found no room for.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
         self.letter.address(kind, self.has_send_time);
-        let sequence = self.sender.send_kept(&self.letter, patience)?;
+        let sequence = self.sender.send_kept(&self.letter, &patience)?;
         self.letter.msg_id = self.letter.msg_id.wrapping_add(1);
         Ok(sequence)
     }

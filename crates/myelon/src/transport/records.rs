@@ -3,10 +3,10 @@
 //! **Lives here:** [`Records`] and its implementation of [`Format`]. **Builds on:** the rings of records below. **May
 //! touch it:** the transports.
 
-use super::aside::{Aside, NotEncoded};
+use super::aside::{Aside, NotEncoded, beyond_the_room};
 use super::batch::Batch;
 use super::builder::Settings;
-use super::counting::{Put, ReceiverCounters, SenderCounters};
+use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
 use super::flags::{FRAME_SINGLE, are_known};
 use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Writes};
@@ -14,7 +14,7 @@ use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use super::tap::TransportTap;
 use crate::codec::EncodeShort;
-use disruptor_mp::__private::ends::Then;
+use disruptor_mp::__private::ends::{Claims, Then};
 use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{
     ConsumeError, Lines, Patience, RecordBatch, RecordClaim, RecordConsumer, RecordError, RecordLease, RecordProducer,
@@ -96,14 +96,13 @@ fn ring(settings: &Settings) -> SharedDisruptorBuilder<(), Lines> {
 pub struct RecordSender {
     producer: RecordProducer,
     writing: RecordWriting,
-    counters: SenderCounters,
 }
 
 impl RecordSender {
     fn new(producer: RecordProducer, limit_bytes: Option<usize>) -> Self {
         let (record_max, counters) = (producer.max_record_bytes(), SenderCounters::of(&producer));
         let limit_bytes = limit_bytes.unwrap_or(usize::MAX);
-        Self { producer, writing: RecordWriting { record_max, limit_bytes, aside: Aside::new() }, counters }
+        Self { producer, writing: RecordWriting { record_max, limit_bytes, aside: Aside::new(), counters } }
     }
 }
 
@@ -113,46 +112,8 @@ pub struct RecordWriting {
     record_max: usize,
     limit_bytes: usize,
     aside: Aside,
+    counters: SenderCounters,
 }
-
-/// Where records are claimed: in a ring, or in a batch.
-pub trait Claims {
-    /// As [`RecordProducer::claim_to_copy`].
-    fn claim_to_copy(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError>;
-
-    /// As [`RecordProducer::try_claim_at_least`].
-    fn try_claim_at_least(
-        &mut self,
-        min: usize,
-        max: usize,
-        patience: Patience,
-    ) -> Result<Option<RecordClaim<'_>>, RecordError>;
-}
-
-/// The two have the same methods.
-macro_rules! claims {
-    ($ring:ty) => {
-        impl Claims for $ring {
-            #[inline(always)]
-            fn claim_to_copy(&mut self, len: usize, patience: Patience) -> Result<RecordClaim<'_>, RecordError> {
-                self.claim_to_copy(len, patience)
-            }
-
-            #[inline(always)]
-            fn try_claim_at_least(
-                &mut self,
-                min: usize,
-                max: usize,
-                patience: Patience,
-            ) -> Result<Option<RecordClaim<'_>>, RecordError> {
-                self.try_claim_at_least(min, max, patience)
-            }
-        }
-    };
-}
-
-claims!(RecordProducer);
-claims!(RecordBatch<'_>);
 
 impl RecordWriting {
     /// The longest payload that can stand behind a prefix of `prefix` bytes.
@@ -170,8 +131,90 @@ impl RecordWriting {
         TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: depth_wanted.flatten() }
     }
 
+    /// Waits for the room of `payload` and no more, as `patience` says, and copies it there, behind `prefix` bytes.
+    #[inline(always)]
+    fn copy_in(
+        &self,
+        ring: &mut impl Claims,
+        letter: &Letter,
+        prefix: usize,
+        payload: &[u8],
+        patience: &Patience,
+    ) -> TransportResult<Sequence> {
+        if payload.len() > self.payload_max(prefix) {
+            return Err(self.too_large(prefix, payload.len()));
+        }
+        let mut claim = ring.claim_to_copy(prefix + payload.len(), patience).map_err(transport_error)?;
+        claim[prefix..].copy_from_slice(payload);
+        let sequence = commit(claim, letter, prefix, payload.len());
+        self.counters.count(1, payload.len());
+        Ok(sequence)
+    }
+
+    /// [`copy_in`](Self::copy_in) behind the prefix of `letter`, which few messages have.
+    #[inline(never)]
+    fn copy_behind(
+        &self,
+        ring: &mut impl Claims,
+        letter: &Letter,
+        payload: &[u8],
+        patience: &Patience,
+    ) -> TransportResult<Sequence> {
+        self.copy_in(ring, letter, letter.prefix.len(ALIGN), payload, patience)
+    }
+
+    /// Lets `encode` write into what is free now, behind `prefix` bytes, or into `aside`.
+    #[inline(always)]
+    fn encode_in(
+        &mut self,
+        ring: &mut impl Claims,
+        letter: &Letter,
+        prefix: usize,
+        size_hint: usize,
+        patience: &Patience,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        let most = self.payload_max(prefix);
+        let likely_len = self.aside.likely_len(size_hint).min(most);
+        let claimed = ring.try_claim_within(prefix + likely_len, prefix + most, patience);
+        let first = match claimed.map_err(transport_error)? {
+            Some(mut claim) => {
+                let room = claim.len() - prefix;
+                match encode(&mut claim[prefix..]) {
+                    Ok(len) => {
+                        if len > room {
+                            beyond_the_room(len, room);
+                        }
+                        self.aside.note_len(len);
+                        let sequence = commit(claim, letter, prefix, len);
+                        self.counters.count(1, 0);
+                        return Ok(sequence);
+                    }
+                    Err(short) => Some(short),
+                }
+            }
+            None => None,
+        };
+        self.encode_aside(prefix, first, likely_len, encode)?;
+        self.send_kept(ring, letter, patience)
+    }
+
+    /// [`encode_in`](Self::encode_in) behind the prefix of `letter`.
+    #[inline(never)]
+    fn encode_behind(
+        &mut self,
+        ring: &mut impl Claims,
+        letter: &Letter,
+        size_hint: usize,
+        patience: &Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        self.encode_in(ring, letter, letter.prefix.len(ALIGN), size_hint, patience, encode)
+    }
+
     /// Encodes into `aside`, and says so of a message that can never be sent.
     #[cold]
+    #[inline(never)]
     fn encode_aside(
         &mut self,
         prefix: usize,
@@ -188,13 +231,19 @@ impl RecordWriting {
 }
 
 impl<R: Claims> Writes<R> for RecordWriting {
+    // Most messages have no prefix. For them its length is a constant.
     #[inline(always)]
-    fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Put> {
-        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
-        if payload.len() > self.payload_max(prefix) {
-            return Err(self.too_large(prefix, payload.len()));
+    fn send(
+        &mut self,
+        ring: &mut R,
+        letter: &Letter,
+        payload: &[u8],
+        patience: &Patience,
+    ) -> TransportResult<Sequence> {
+        match letter.prefix.announced() {
+            0 => self.copy_in(ring, letter, 0, payload, patience),
+            _ => self.copy_behind(ring, letter, payload, patience),
         }
-        copy_in(ring, letter, prefix, payload, patience)
     }
 
     #[inline(always)]
@@ -203,51 +252,19 @@ impl<R: Claims> Writes<R> for RecordWriting {
         ring: &mut R,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
-        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Put> {
-        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
-        let most = self.payload_max(prefix);
-        let likely_len = self.aside.likely_len(size_hint).min(most);
-        let claimed = ring.try_claim_at_least(prefix + likely_len, prefix + most, patience);
-        let first = match claimed.map_err(transport_error)? {
-            Some(mut claim) => {
-                let room = claim.len() - prefix;
-                match encode(&mut claim[prefix..]) {
-                    Ok(len) => {
-                        assert!(len <= room, "an encoder claims {len} bytes of {room}");
-                        self.aside.note_len(len);
-                        return Ok(Put { sequence: commit(claim, letter, prefix, len), frames: 1, copied_bytes: 0 });
-                    }
-                    Err(short) => Some(short),
-                }
-            }
-            None => None,
-        };
-        self.encode_aside(prefix, first, likely_len, encode)?;
-        self.send_kept(ring, letter, patience)
+        patience: &Patience,
+        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
+    ) -> TransportResult<Sequence> {
+        match letter.prefix.announced() {
+            0 => self.encode_in(ring, letter, 0, size_hint, patience, encode),
+            _ => self.encode_behind(ring, letter, size_hint, patience, encode),
+        }
     }
 
     #[inline(never)]
-    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: Patience) -> TransportResult<Put> {
-        let prefix = Prefix::len_of(letter.prefix.announced(), false, ALIGN);
-        copy_in(ring, letter, prefix, self.aside.bytes(), patience)
+    fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
+        self.copy_behind(ring, letter, self.aside.bytes(), patience)
     }
-}
-
-/// Waits for the room of `payload` and no more, as `patience` says, and copies it there, behind `prefix` bytes.
-#[inline(always)]
-fn copy_in(
-    ring: &mut impl Claims,
-    letter: &Letter,
-    prefix: usize,
-    payload: &[u8],
-    patience: Patience,
-) -> TransportResult<Put> {
-    let mut claim = ring.claim_to_copy(prefix + payload.len(), patience).map_err(transport_error)?;
-    claim[prefix..].copy_from_slice(payload);
-    let sequence = commit(claim, letter, prefix, payload.len());
-    Ok(Put { sequence, frames: 1, copied_bytes: payload.len() })
 }
 
 /// Commits `claim`, whose payload of `len` bytes stands behind `prefix` bytes, which are written here.
@@ -288,11 +305,9 @@ impl Sender for RecordSender {
         self.writing.payload_max(Prefix::full().len(ALIGN))
     }
 
-    #[inline]
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: Patience) -> TransportResult<Sequence> {
-        let put = self.writing.send(&mut self.producer, letter, payload, patience)?;
-        self.counters.count(&put);
-        Ok(put.sequence)
+    #[inline(always)]
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
+        self.writing.send(&mut self.producer, letter, payload, patience)
     }
 
     #[inline(always)]
@@ -300,27 +315,23 @@ impl Sender for RecordSender {
         &mut self,
         letter: &Letter,
         size_hint: usize,
-        patience: Patience,
+        patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let put = self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)?;
-        self.counters.count(&put);
-        Ok(put.sequence)
+        self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)
     }
 
-    fn send_kept(&mut self, letter: &Letter, patience: Patience) -> TransportResult<Sequence> {
-        let put = self.writing.send_kept(&mut self.producer, letter, patience)?;
-        self.counters.count(&put);
-        Ok(put.sequence)
+    fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
+        self.writing.send_kept(&mut self.producer, letter, patience)
     }
 
     #[inline(always)]
     fn batch(&mut self) -> Self::Batch<'_> {
-        Batch::new(self.producer.batch(), &mut self.writing, &self.counters)
+        Batch::new(self.producer.batch(), &mut self.writing)
     }
 
     fn counts_anew(&mut self) {
-        self.counters = SenderCounters::of(&self.producer);
+        self.writing.counters = SenderCounters::of(&self.producer);
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) struct Outline {
 
 impl Outline {
     /// The outline of a message of `payload_len` bytes that travels with `letter`.
+    #[inline]
     pub(super) fn new(shape: FrameShape, letter: &Letter, payload_len: usize) -> Self {
         let Letter { kind, msg_id, prefix } = *letter;
         let fits = payload_len <= single_payload_max(shape, &prefix);
@@ -27,6 +28,7 @@ impl Outline {
     }
 
     /// Number of frames. Saturates where no ring could hold them.
+    #[inline]
     pub(super) fn frames(&self) -> usize {
         self.shape.frames_for(self.prefix_len.saturating_add(self.payload_len))
     }
@@ -37,6 +39,7 @@ impl Outline {
     }
 
     /// Writes frame `index` of the message.
+    #[inline]
     pub(super) fn write<E: FramedTransportFrame>(&self, frame: &mut E, index: usize, payload: &[u8]) {
         let (header, pieces) = self.piece(index);
         frame.write_frame(header, |data| {
@@ -46,6 +49,7 @@ impl Outline {
     }
 
     /// Writes what is missing in the only frame of a message whose payload stands in it already, where it belongs.
+    #[inline]
     pub(super) fn write_around<E: FramedTransportFrame>(&self, frame: &mut E) {
         debug_assert_eq!(self.frames(), 1, "a split message cannot be encoded in place");
         frame.write_frame(self.piece(0).0, |data| {
@@ -54,12 +58,14 @@ impl Outline {
     }
 
     /// Writes what precedes the payload, and returns where in the first frame's data that begins.
+    #[inline]
     fn begin(&self, data: &mut [u8]) -> usize {
         self.prefix.write(data, self.shape.payload_align);
         self.prefix_len
     }
 
     /// The header of frame `index`, and the bytes of the payload that it holds.
+    #[inline]
     fn piece(&self, index: usize) -> (FrameHeader, std::ops::Range<usize>) {
         let capacity = self.shape.data_bytes;
         let start = index * capacity;
@@ -78,12 +84,14 @@ impl Outline {
 }
 
 /// The longest payload that fits into one frame behind the optional parts of `prefix`.
+#[inline]
 pub(super) fn single_payload_max(shape: FrameShape, prefix: &Prefix) -> usize {
     let alone = Prefix { total: None, ..*prefix };
     shape.data_bytes - alone.len(shape.payload_align)
 }
 
 /// The longest payload that fits into so many frames behind the optional parts of `prefix`.
+#[inline]
 pub(super) fn payload_max(shape: FrameShape, prefix: &Prefix, frames: usize) -> usize {
     let single = single_payload_max(shape, prefix);
     if frames < 2 {

@@ -122,10 +122,10 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         kind: u8,
         patience: impl Into<Patience>,
     ) -> Result<Sequence, TypedPublishError> {
-        self.send_within(message, kind, patience.into())
+        self.send_within(message, kind, &patience.into())
     }
 
-    fn send_within(&mut self, message: &T, kind: u8, patience: Patience) -> Result<Sequence, TypedPublishError> {
+    fn send_within(&mut self, message: &T, kind: u8, patience: &Patience) -> Result<Sequence, TypedPublishError> {
         Ok(self.encoder.send(&mut self.raw, message, kind, patience)?)
     }
 
@@ -134,7 +134,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// As [`send`](Self::send). Nothing was sent.
     pub fn publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        self.send_within(message, kind, Patience::Endless)
+        self.send_within(message, kind, &Patience::Endless)
     }
 
     /// [`send`](Self::send)`(message, kind, Patience::Now)`.
@@ -142,7 +142,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// `Transport(Full)`, and as [`send`](Self::send). Nothing was sent.
     pub fn try_publish(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        self.send_within(message, kind, Patience::Now)
+        self.send_within(message, kind, &Patience::Now)
     }
 
     /// [`send`](Self::send)`(message, kind, Patience::Until(deadline))`.
@@ -155,7 +155,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         kind: u8,
         deadline: Instant,
     ) -> Result<Sequence, TypedPublishError> {
-        self.send_within(message, kind, Patience::Until(deadline))
+        self.send_within(message, kind, &Patience::Until(deadline))
     }
 
     /// [`send`](Self::send)`(message, kind, Patience::Managed)`.
@@ -163,10 +163,10 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// # Errors
     /// `RequiredConsumer`, and as [`send`](Self::send). Nothing was sent.
     pub fn publish_managed(&mut self, message: &T, kind: u8) -> Result<Sequence, TypedPublishError> {
-        self.send_within(message, kind, Patience::Managed)
+        self.send_within(message, kind, &Patience::Managed)
     }
 
-    /// Sends several messages of one kind, which are announced and counted together: see
+    /// Sends several messages of one kind, which are announced together: see
     /// [`TransportProducer::send_batch`].
     ///
     #[cfg_attr(feature = "bincode", doc = "```")]
@@ -200,7 +200,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     where
         T: 'm,
     {
-        self.encoder.send_batch(&mut self.raw, messages, kind, patience.into()).map_err(BatchError::widen)
+        self.encoder.send_batch(&mut self.raw, messages, kind, &patience.into()).map_err(|error| error.map(Into::into))
     }
 
     /// Sends the message for which the last call found no room, as it was encoded then.
@@ -295,7 +295,7 @@ impl<T: Codec> Encoder<T> {
         ring: &mut TransportProducer<F>,
         message: &T,
         kind: u8,
-        patience: Patience,
+        patience: &Patience,
     ) -> TransportResult<Sequence> {
         let attempt = attempts(message, &mut self.scratch);
         let sequence = ring.send_with_within(kind, message.size_hint(), patience, attempt)?;
@@ -310,7 +310,7 @@ impl<T: Codec> Encoder<T> {
         ring: &mut TransportProducer<F>,
         messages: impl IntoIterator<Item = &'m T>,
         kind: u8,
-        patience: Patience,
+        patience: &Patience,
     ) -> Result<Sent, BatchError<TransportError>>
     where
         T: 'm,

@@ -4,7 +4,7 @@ use crate::stage::{PATIENCE, Subject, in_every_format, pair, payload, soon};
 use myelon::codec::{CodecError, EncodeShort};
 use myelon::counters::ids;
 use myelon::prelude::*;
-use myelon::transport::{BatchError, Sent};
+use myelon::transport::{BatchError, Sent, monotonic_ns};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What one consumer can receive now.
@@ -42,6 +42,64 @@ fn arrives_in_order<F: Subject>(place: Place) {
 #[test]
 fn a_batch_arrives_in_order_each_message_whole_and_counted() {
     in_every_format!(arrives_in_order);
+}
+
+/// Seen from another handle of the counters, while the batch goes on.
+fn counts_each<F: Subject>(place: Place) {
+    let (mut producer, _consumer) = pair::<F>(&place);
+    let counters = producer.ring_counters();
+    let sum = |id: u32| -> u64 {
+        counters.snapshot().iter().filter(|counter| counter.id == id).map(|counter| counter.value).sum()
+    };
+    let encode = |bytes: &mut [u8], index: usize| {
+        assert_eq!(sum(ids::FRAME_PUBLISH_TOTAL), index as u64, "before message {index}");
+        assert_eq!(sum(ids::EVENTS_PUBLISHED), sum(ids::FRAME_FRAGMENT_COUNT));
+        bytes.get_mut(..20).ok_or(EncodeShort::Needs { len_bytes: 20 })?.fill(0);
+        Ok(20)
+    };
+    assert_eq!(producer.send_batch_with(4, 1, 20, Patience::Now, encode).unwrap().count, 4);
+    assert_eq!(sum(ids::FRAME_PUBLISH_TOTAL), 4);
+}
+
+#[test]
+fn a_message_of_a_batch_is_counted_as_soon_as_it_can_be_read() {
+    in_every_format!(counts_each);
+}
+
+fn goes_with_each<F: Subject>(place: Place) {
+    let builder = TransportBuilder::<F>::new(&place, F::DEPTH);
+    let mut producer = builder.clone().with_send_time(true).build_producer().unwrap();
+    let mut consumer = builder.build_consumer().unwrap();
+    let trace_id = *b"0123456789abcdef";
+    producer.set_trace_id(Some(trace_id));
+    let messages = [payload(10, 0), payload(70, 1), payload(0, 2)];
+    let encode = |bytes: &mut [u8], index: usize| {
+        let message = &messages[index];
+        let room = bytes.get_mut(..message.len()).ok_or(EncodeShort::Needs { len_bytes: message.len() })?;
+        room.copy_from_slice(message);
+        Ok(message.len())
+    };
+    let before = monotonic_ns();
+    let mut check = |is_reply: bool| {
+        for expected in &messages {
+            let message = consumer.next(Patience::Now).unwrap().unwrap();
+            assert_eq!((message.to_vec(), message.trace_id()), (expected.clone(), Some(trace_id)));
+            assert_eq!(message.timestamp_ns().is_some_and(|time| time >= before), !is_reply);
+            assert_eq!(message.in_reply_to(), is_reply.then_some(5));
+        }
+    };
+    producer.send_batch(&messages, 7, Patience::Now).unwrap();
+    check(false);
+    producer.send_batch_with(messages.len(), 7, 10, Patience::Now, encode).unwrap();
+    check(false);
+    producer.set_in_reply_to(Some(5));
+    producer.send_batch(&messages, 7, Patience::Now).unwrap();
+    check(true);
+}
+
+#[test]
+fn what_a_sender_says_of_its_messages_goes_with_each_of_a_batch() {
+    in_every_format!(goes_with_each);
 }
 
 fn says_how_far_it_came<F: Subject>(place: Place) {

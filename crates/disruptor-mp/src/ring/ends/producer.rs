@@ -91,7 +91,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         patience: impl Into<Patience>,
         fill: impl FnOnce(&mut E),
     ) -> Result<Sequence, NoRoom> {
-        self.end.make_room(1, patience.into())?;
+        self.end.make_room(1, &patience.into())?;
         Ok(self.write(fill))
     }
 
@@ -160,7 +160,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         patience: impl Into<Patience>,
         fill: impl FnMut(&mut E, usize),
     ) -> Result<Sequence, NoRoom> {
-        self.end.make_room(count, patience.into())?;
+        self.end.make_room(count, &patience.into())?;
         Ok(self.write_batch(count, fill))
     }
 
@@ -259,24 +259,25 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         patience: impl Into<Patience>,
         fill: impl FnMut(&mut E, usize) -> Result<(), X>,
     ) -> Result<Result<Sequence, X>, NoRoom> {
-        self.publish_group_within(count, patience.into(), fill)
+        self.publish_group_within(count, &patience.into(), fill)
     }
 
-    /// [`publish_group`](Self::publish_group) for the layers above, which have converted already: one more conversion
-    /// is one more copy.
+    /// [`publish_group`](Self::publish_group) for the layers above, which have converted already and lend it: handed on
+    /// by value, it is copied through memory.
     #[doc(hidden)]
     #[inline]
     pub fn publish_group_within<X>(
         &mut self,
         count: usize,
-        patience: Patience,
+        patience: &Patience,
         fill: impl FnMut(&mut E, usize) -> Result<(), X>,
     ) -> Result<Result<Sequence, X>, NoRoom> {
         let put = self.put_group(count, patience, fill)?;
-        Ok(put.inspect(|_| {
+        if put.is_ok() {
             self.end.side.core.publish();
-            self.count(count as u64);
-        }))
+            self.count(count);
+        }
+        Ok(put)
     }
 
     /// Begins a batch of groups: each is visible as soon as it is written, and who sleeps is woken once, at the end of
@@ -284,14 +285,14 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     #[doc(hidden)]
     #[inline]
     pub fn group_batch(&mut self) -> GroupBatch<'_, E, F> {
-        GroupBatch { producer: self, uncounted: 0 }
+        GroupBatch { producer: self }
     }
 
     /// Counts that number of events.
     #[inline(always)]
-    fn count(&mut self, events: u64) {
-        self.end.side.counters.published.add(events);
-        self.end.side.counters.bytes.add(events * size_of::<E>() as u64);
+    fn count(&mut self, events: usize) {
+        self.end.side.counters.published.add(events as u64);
+        self.end.side.counters.bytes.add((events * size_of::<E>()) as u64);
     }
 
     /// Writes a group, as soon as there is room for it. The cursor, the bell and the counters are the caller's.
@@ -299,7 +300,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     fn put_group<X>(
         &mut self,
         count: usize,
-        patience: Patience,
+        patience: &Patience,
         mut fill: impl FnMut(&mut E, usize) -> Result<(), X>,
     ) -> Result<Result<Sequence, X>, NoRoom> {
         let capacity = self.end.capacity();
@@ -401,12 +402,10 @@ unsafe fn write_in<E: Event>(buffer: &mut PayloadBuffer, slot: *mut E, is_new: b
     }
 }
 
-/// Several groups with one store of the cursor, one look at the bell and one set of counters, when this is dropped. A
-/// call inside it that has to wait does so first.
+/// Several groups with one store of the cursor and one look at the bell, when this is dropped. A call inside it that has
+/// to wait does so first.
 pub struct GroupBatch<'a, E: Event, F: SlotForm> {
     producer: &'a mut SharedProducer<E, F>,
-    /// How many events are not counted yet.
-    uncounted: u64,
 }
 
 impl<E: Event, F: SlotForm> GroupBatch<'_, E, F> {
@@ -418,12 +417,12 @@ impl<E: Event, F: SlotForm> GroupBatch<'_, E, F> {
     pub fn publish_group_within<X>(
         &mut self,
         count: usize,
-        patience: Patience,
+        patience: &Patience,
         fill: impl FnMut(&mut E, usize) -> Result<(), X>,
     ) -> Result<Result<Sequence, X>, NoRoom> {
         let put = self.producer.put_group(count, patience, fill)?;
         if put.is_ok() {
-            self.uncounted += count as u64;
+            self.producer.count(count);
         }
         Ok(put)
     }
@@ -442,7 +441,6 @@ impl<E: Event, F: SlotForm> Drop for GroupBatch<'_, E, F> {
         // back.
         if !self.producer.end.side.is_forked() {
             self.producer.end.side.core.publish();
-            self.producer.count(self.uncounted);
         }
     }
 }

@@ -229,8 +229,8 @@ impl<S: Carries> ProducerBase<S> {
 
     /// Room for `count` events, or for as many lines of records, with whatever patience there is.
     #[inline(always)]
-    pub(super) fn make_room(&mut self, count: usize, patience: Patience) -> Result<(), NoRoom> {
-        let deadline = match patience {
+    pub(super) fn make_room(&mut self, count: usize, patience: &Patience) -> Result<(), NoRoom> {
+        let deadline = match *patience {
             Patience::Managed => return Ok(self.enter_managed(count, None)?),
             Patience::ManagedUntil(deadline) => return Ok(self.enter_managed(count, Some(deadline))?),
             _ if !self.side.must_look(count) || self.side.may_claim(count) => return Ok(()),

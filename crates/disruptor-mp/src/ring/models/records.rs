@@ -31,7 +31,7 @@ fn try_write_record(producer: &mut Sequencer<Lines>, lines: i64) -> bool {
     }
     producer.commit(number, bytes_in(lines), 0, 0, 0);
     producer.publish();
-    producer.fetch_next_lines(first);
+    producer.fetch_next_lines(first, producer.next());
     true
 }
 

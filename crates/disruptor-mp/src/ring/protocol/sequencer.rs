@@ -218,7 +218,14 @@ impl<M: Memory> Sequencer<M> {
     /// Whether `count` events may be written now. When it says no, [`rescan`](Self::rescan) may find room.
     #[inline(always)]
     pub(crate) fn has_room(&self, count: i64) -> bool {
-        count <= self.gate - self.next
+        count <= self.free()
+    }
+
+    /// The same for a caller that has the next position at hand: what is stored to shared memory makes the compiler
+    /// read it again.
+    #[inline(always)]
+    pub(crate) fn has_room_from(&self, next: i64, count: i64) -> bool {
+        count <= self.gate - next
     }
 
     /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, says
@@ -283,7 +290,13 @@ impl<M: Memory> Sequencer<M> {
 
     /// How many events may be written now, without another [`claim`](Self::claim).
     pub(crate) fn room(&self) -> i64 {
-        (self.gate - self.next).max(0)
+        self.free().max(0)
+    }
+
+    /// The same for a caller that has seen that there is room.
+    #[inline(always)]
+    pub(crate) fn free(&self) -> i64 {
+        self.gate - self.next
     }
 
     /// How many events may be written now, as far as the last rescan knows.
@@ -298,7 +311,7 @@ impl<M: Memory> Sequencer<M> {
 
     /// Everything before `position` is stamped: says so in the cursor, and wakes who sleeps.
     #[inline(always)]
-    pub(super) fn publish_to(&mut self, position: i64) {
+    pub(crate) fn publish_to(&mut self, position: i64) {
         self.next = position;
         self.announced = position;
         let cursor = &self.memory.control().cursor;

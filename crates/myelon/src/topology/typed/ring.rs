@@ -20,7 +20,7 @@ pub(crate) struct TypedRing<'a, T: Codec, F: Format> {
 impl<T: Codec, F: Format> TypedRing<'_, T, F> {
     /// Encodes `message` in the ring, and again where the room turns out too small.
     pub(crate) fn send(&mut self, message: &T, kind: u8, patience: Patience) -> TransportResult<Sequence> {
-        self.encoder.send(self.ring, message, kind, patience)
+        self.encoder.send(self.ring, message, kind, &patience)
     }
 
     /// Sends `messages` as a batch.
@@ -34,7 +34,7 @@ impl<T: Codec, F: Format> TypedRing<'_, T, F> {
     where
         T: 'm,
     {
-        self.encoder.send_batch(self.ring, messages, kind, patience)
+        self.encoder.send_batch(self.ring, messages, kind, &patience)
     }
 
     /// Sends the message for which the last call found no room, as it was encoded then.

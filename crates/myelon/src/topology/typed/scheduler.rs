@@ -105,7 +105,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         // Counted with the broadcasts.
         self.ring();
         let Self { raw, encoder, .. } = self;
-        raw.send_urgent(|ring| encoder.send(ring, message, kind, Patience::Now))
+        raw.send_urgent(|ring| encoder.send(ring, message, kind, &Patience::Now))
     }
 
     /// [`SchedulerEnd::gather`] of messages of type `A`. What is none is [`Outcome::Unreadable`].

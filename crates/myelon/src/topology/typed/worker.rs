@@ -188,7 +188,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
             let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
                 // It would be taken for the answer to the last step before it.
                 true => Ok(()),
-                false => match encoder.send(raw.responses_mut(), &answer, kind, Patience::Endless) {
+                false => match encoder.send(raw.responses_mut(), &answer, kind, &Patience::Endless) {
                     Ok(_) => Ok(()),
                     Err(error) => Err(raw.error(error).into()),
                 },

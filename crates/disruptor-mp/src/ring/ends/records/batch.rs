@@ -4,7 +4,7 @@
 
 use super::claim::RecordClaim;
 use super::error::RecordError;
-use super::producer::{RecordProducer, Tell};
+use super::producer::{RecordProducer, Tell, most};
 use crate::Sequence;
 use crate::ring::ends::patience::Patience;
 use std::fmt;
@@ -12,8 +12,8 @@ use std::fmt;
 /// Several records with one wake-up: readers that sleep are woken when the batch is dropped, or when a call inside it
 /// has to wait. A reader that is awake gets each record as soon as it is committed.
 ///
-/// It saves a system call for each record but one, and its records are counted together at its end. If the batch is
-/// forgotten (`std::mem::forget`), the producer's next call wakes them.
+/// It saves a look for sleepers for each record but one, and a system call where they sleep. If the batch is forgotten
+/// (`std::mem::forget`), the producer's next call wakes them.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -35,10 +35,11 @@ use std::fmt;
 /// # }
 /// ```
 pub struct RecordBatch<'a> {
-    producer: &'a mut RecordProducer,
+    pub(super) producer: &'a mut RecordProducer,
 }
 
 impl<'a> RecordBatch<'a> {
+    #[inline(always)]
     pub(super) fn new(producer: &'a mut RecordProducer) -> Self {
         Self { producer }
     }
@@ -47,7 +48,7 @@ impl<'a> RecordBatch<'a> {
     ///
     /// # Errors
     /// See [`RecordError`]; what was published before stays published.
-    #[inline]
+    #[inline(always)]
     pub fn publish(
         &mut self,
         payload: &[u8],
@@ -55,7 +56,7 @@ impl<'a> RecordBatch<'a> {
         flags: u8,
         patience: impl Into<Patience>,
     ) -> Result<Sequence, RecordError> {
-        self.producer.publish_telling(payload, kind, flags, patience.into(), Tell::WithBatch)
+        self.producer.publish_telling(payload, kind, flags, &patience.into(), Tell::WithBatch)
     }
 
     /// See [`RecordProducer::claim`].
@@ -64,17 +65,7 @@ impl<'a> RecordBatch<'a> {
     /// See [`RecordError`].
     #[inline(always)]
     pub fn claim(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
-        self.producer.claim_telling(len, patience.into(), Tell::WithBatch)
-    }
-
-    /// As [`RecordProducer::claim_to_copy`].
-    ///
-    /// # Errors
-    /// See [`RecordError`].
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn claim_to_copy(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
-        self.producer.claim_to_copy_telling(len, patience.into(), Tell::WithBatch)
+        self.producer.claim_telling(len, &patience.into(), Tell::WithBatch)
     }
 
     /// See [`RecordProducer::claim_at_least`].
@@ -88,7 +79,7 @@ impl<'a> RecordBatch<'a> {
         max: usize,
         patience: impl Into<Patience>,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.producer.claim_at_least_telling(min, max, patience.into(), Tell::WithBatch)
+        self.producer.claim_at_least_telling(min, most(min, max), &patience.into(), Tell::WithBatch)
     }
 
     /// See [`RecordProducer::try_claim_at_least`].
@@ -102,7 +93,7 @@ impl<'a> RecordBatch<'a> {
         max: usize,
         patience: impl Into<Patience>,
     ) -> Result<Option<RecordClaim<'_>>, RecordError> {
-        self.producer.try_claim_at_least_telling(min, max, patience.into(), Tell::WithBatch)
+        self.producer.try_claim_at_least_telling(min, most(min, max), &patience.into(), Tell::WithBatch)
     }
 }
 

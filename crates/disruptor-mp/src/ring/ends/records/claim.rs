@@ -90,13 +90,22 @@ impl<'a> RecordClaim<'a> {
     /// If `len` is more than was claimed.
     #[inline(always)]
     pub fn commit(self, len: usize, kind: u8, flags: u8) -> Sequence {
-        assert!(len <= self.bytes.len(), "committed {len} bytes of a claim of {}", self.bytes.len());
+        if len > self.bytes.len() {
+            beyond_the_claim(len, self.bytes.len());
+        }
         if self.is_planned {
             self.producer.finish_planned(&self.bytes[..len]);
         }
         step!(PayloadWritten);
         self.producer.commit(len, kind, flags, self.tell)
     }
+}
+
+/// Out of line, and with its numbers by value: otherwise every commit would store them, for a text that is never made.
+#[cold]
+#[inline(never)]
+fn beyond_the_claim(len: usize, claimed: usize) -> ! {
+    panic!("committed {len} bytes of a claim of {claimed}")
 }
 
 impl Deref for RecordClaim<'_> {

@@ -8,6 +8,7 @@ pub(crate) mod batch;
 pub(crate) mod batch_lease;
 pub(crate) mod builder;
 pub(crate) mod claim;
+pub(crate) mod claims;
 pub(crate) mod consumer;
 pub(crate) mod error;
 mod found;

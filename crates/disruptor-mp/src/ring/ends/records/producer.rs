@@ -53,11 +53,6 @@ use std::fmt;
 /// ```
 pub struct RecordProducer {
     pub(super) end: ProducerBase<Lines>,
-    /// How many records of a batch are not counted yet; they are counted in each eighth of the ring. Narrower than
-    /// `uncounted_bytes`: two of one width would be added as one vector, and each record would wait longer for the sum
-    /// that the last one has stored.
-    uncounted: u32,
-    uncounted_bytes: u64,
     pub(super) buffer: PayloadBuffer,
 }
 
@@ -73,7 +68,7 @@ pub(super) enum Tell {
 impl RecordProducer {
     pub(crate) fn new(end: ProducerBase<Lines>, via: WriteVia) -> Self {
         let longest = bytes_in(end.side.core.memory().capacity() - 1);
-        Self { end, uncounted: 0, uncounted_bytes: 0, buffer: PayloadBuffer::new(via, longest) }
+        Self { end, buffer: PayloadBuffer::new(via, longest) }
     }
 
     /// Publishes a copy of `payload`, marked with the application's `kind` and `flags`, and returns its sequence.
@@ -88,7 +83,7 @@ impl RecordProducer {
         flags: u8,
         patience: impl Into<Patience>,
     ) -> Result<Sequence, RecordError> {
-        self.publish_telling(payload, kind, flags, patience.into(), Tell::AtOnce)
+        self.publish_telling(payload, kind, flags, &patience.into(), Tell::AtOnce)
     }
 
     #[inline(always)]
@@ -97,7 +92,7 @@ impl RecordProducer {
         payload: &[u8],
         kind: u8,
         flags: u8,
-        patience: Patience,
+        patience: &Patience,
         tell: Tell,
     ) -> Result<Sequence, RecordError> {
         let mut claim = self.claim_to_copy_telling(payload.len(), patience, tell)?;
@@ -112,36 +107,27 @@ impl RecordProducer {
     /// See [`RecordError`].
     #[inline]
     pub fn claim(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
-        self.claim_telling(len, patience.into(), Tell::AtOnce)
+        self.claim_telling(len, &patience.into(), Tell::AtOnce)
     }
 
     #[inline(always)]
     pub(super) fn claim_telling(
         &mut self,
         len: usize,
-        patience: Patience,
+        patience: &Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
         self.reserve(len, patience)?;
         Ok(RecordClaim::to_fill(self, len, len, tell))
     }
 
-    /// [`claim`](Self::claim) for the layers above, if what is written there is mostly the copy of bytes that lie in
-    /// one piece: always in the ring.
-    ///
-    /// # Errors
-    /// See [`RecordError`].
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn claim_to_copy(&mut self, len: usize, patience: impl Into<Patience>) -> Result<RecordClaim<'_>, RecordError> {
-        self.claim_to_copy_telling(len, patience.into(), Tell::AtOnce)
-    }
-
+    /// [`claim_telling`](Self::claim_telling), if what is written there is mostly the copy of bytes that lie in one piece:
+    /// always in the ring.
     #[inline(always)]
     pub(super) fn claim_to_copy_telling(
         &mut self,
         len: usize,
-        patience: Patience,
+        patience: &Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
         self.reserve(len, patience)?;
@@ -149,23 +135,25 @@ impl RecordProducer {
     }
 
     /// Makes room for a record of `len` bytes at the next position.
+    ///
+    /// The patience is looked at where it lies, here and above: one that is handed on by value is copied through
+    /// memory, also where there is room and nothing to wait for.
     #[inline(always)]
-    fn reserve(&mut self, len: usize, patience: Patience) -> Result<(), RecordError> {
-        let lines = lines_of(len);
-        if self.has_no_place(len, lines, patience) {
-            self.make_place(len, lines, patience)?;
+    fn reserve(&mut self, len: usize, patience: &Patience) -> Result<(), RecordError> {
+        if self.has_no_place(len, patience) {
+            self.make_place(len, *patience)?;
         }
         Ok(())
     }
 
     /// One look for the common case: there is room, for the header behind it too, and nothing else is due.
     #[inline(always)]
-    fn has_no_place(&self, len: usize, lines: i64, patience: Patience) -> bool {
+    fn has_no_place(&self, len: usize, patience: &Patience) -> bool {
         // A ring of 8 GiB has room for more bytes than a length can say.
         len > PAYLOAD_BYTES_MAX
             || self.end.side.core.next() >= self.end.side.course.next_stop
             || matches!(patience, Patience::Managed | Patience::ManagedUntil(_))
-            || self.end.side.must_look(lines as usize + 1)
+            || self.end.side.must_look(lines_of(len) as usize + 1)
     }
 
     /// Claims at least `min` bytes, and more if they are free now, but not more than `max`: for messages whose length
@@ -184,7 +172,7 @@ impl RecordProducer {
         max: usize,
         patience: impl Into<Patience>,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.claim_at_least_telling(min, max, patience.into(), Tell::AtOnce)
+        self.claim_at_least_telling(min, most(min, max), &patience.into(), Tell::AtOnce)
     }
 
     #[inline(always)]
@@ -192,10 +180,9 @@ impl RecordProducer {
         &mut self,
         min: usize,
         max: usize,
-        patience: Patience,
+        patience: &Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        assert_range(min, max);
         self.reserve(min, patience)?;
         Ok(self.claim_further(min, max, tell))
     }
@@ -216,7 +203,7 @@ impl RecordProducer {
         max: usize,
         patience: impl Into<Patience>,
     ) -> Result<Option<RecordClaim<'_>>, RecordError> {
-        self.try_claim_at_least_telling(min, max, patience.into(), Tell::AtOnce)
+        self.try_claim_at_least_telling(min, most(min, max), &patience.into(), Tell::AtOnce)
     }
 
     #[inline(always)]
@@ -224,18 +211,17 @@ impl RecordProducer {
         &mut self,
         min: usize,
         max: usize,
-        patience: Patience,
+        patience: &Patience,
         tell: Tell,
     ) -> Result<Option<RecordClaim<'_>>, RecordError> {
-        assert_range(min, max);
-        let lines = lines_of(min);
-        if self.has_no_place(min, lines, patience) && !self.try_make_place(min, lines, patience)? {
+        if self.has_no_place(min, patience) && !self.try_make_place(min, *patience)? {
             return Ok(None);
         }
         Ok(Some(self.claim_further(min, max, tell)))
     }
 
-    /// Claims `min` bytes, for which there is room, and what is free behind them.
+    /// Claims `min` bytes, for which there is room, and what is free behind them, up to `max`, which are at least as
+    /// many and no more than a length can say.
     #[inline(always)]
     fn claim_further(&mut self, min: usize, max: usize, tell: Tell) -> RecordClaim<'_> {
         let (core, eighth) = (&mut self.end.side.core, self.end.side.course.eighth);
@@ -244,12 +230,15 @@ impl RecordProducer {
         if !core.has_room(eighth + 1) {
             core.claim_up_to(eighth + 1);
         }
-        let len = bytes_in(core.room() - 1).min(PAYLOAD_BYTES_MAX).min(max).max(min);
+        // The last line is the next header's.
+        let len = bytes_in(core.free() - 1).min(max);
+        debug_assert!(len >= min, "claimed {len} bytes instead of {min}");
         RecordClaim::to_fill(self, min, len, tell)
     }
 
     /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the
     /// end of it. Waits inside the batch wake first.
+    #[inline]
     pub fn batch(&mut self) -> RecordBatch<'_> {
         RecordBatch::new(self)
     }
@@ -276,19 +265,19 @@ impl RecordProducer {
     /// [`make_place`](Self::make_place), if a call with this `patience` would not have to wait for anything.
     #[cold]
     #[inline(never)]
-    fn try_make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<bool, RecordError> {
-        if !self.end.has_room_now(lines as usize + 1, patience) {
+    fn try_make_place(&mut self, len: usize, patience: Patience) -> Result<bool, RecordError> {
+        if !self.end.has_room_now(lines_of(len) as usize + 1, patience) {
             return Ok(false);
         }
-        self.make_place(len, lines, patience)?;
+        self.make_place(len, patience)?;
         Ok(true)
     }
 
-    /// Makes room for `lines` lines at the next position, and does what is due there.
+    /// Makes room for a record of `len` bytes at the next position, and does what is due there.
     #[cold]
     #[inline(never)]
-    fn make_place(&mut self, len: usize, lines: i64, patience: Patience) -> Result<(), RecordError> {
-        let capacity = self.end.side.core.memory().capacity();
+    fn make_place(&mut self, len: usize, patience: Patience) -> Result<(), RecordError> {
+        let (lines, capacity) = (lines_of(len), self.end.side.core.memory().capacity());
         if lines >= capacity || len > PAYLOAD_BYTES_MAX {
             let (max_bytes, ring_bytes_wanted) = (self.max_record_bytes(), record_ring_bytes(1, len).ok());
             return Err(RecordError::TooLarge { len_bytes: len, max_bytes, ring_bytes_wanted });
@@ -296,15 +285,13 @@ impl RecordProducer {
         if self.end.side.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
         }
-        // It may have to wait, and is looked at meanwhile.
-        self.count_batch();
         if self.end.side.core.next() >= self.end.side.course.next_stop {
             if self.end.side.core.next() >= self.end.side.course.next_start_over {
                 self.start_over_if_readers_have_caught_up(lines);
             }
             self.end.side.course.next_stop = self.end.side.core.note_begin().min(self.end.side.course.next_start_over);
         }
-        Ok(self.end.make_room(lines as usize + 1, patience)?)
+        Ok(self.end.make_room(lines as usize + 1, &patience)?)
     }
 
     /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in
@@ -345,21 +332,15 @@ impl RecordProducer {
         let gap = if gap::pays(len) { self.end.side.course.gaps.take(len) } else { 0 };
         let first = self.end.side.core.next();
         let sequence = self.end.side.course.next_number;
-        self.end.side.core.commit(sequence, len, kind, flags, gap);
-        self.end.side.course.next_number += 1;
-        match tell {
-            Tell::AtOnce => {
-                self.end.side.core.publish();
-                self.end.side.core.fetch_next_lines(first);
-                self.end.side.counters.published.inc();
-                self.end.side.counters.bytes.add(len as u64);
-            }
-            Tell::WithBatch => {
-                self.uncounted += 1;
-                self.uncounted_bytes += len as u64;
-            }
+        let next = self.end.side.core.commit(sequence, len, kind, flags, gap);
+        self.end.side.course.next_number = sequence + 1;
+        if tell == Tell::AtOnce {
+            self.end.side.core.publish_to(next);
+            self.end.side.core.fetch_next_lines(first, next);
         }
-        if gap::pays(len) && self.end.side.course.gaps.is_look_due(self.end.side.core.next()) {
+        self.end.side.counters.published.inc();
+        self.end.side.counters.bytes.add(len as u64);
+        if gap::pays(len) && self.end.side.course.gaps.is_look_due(next) {
             self.look_at_readers();
         }
         sequence
@@ -372,15 +353,7 @@ impl RecordProducer {
         // back.
         if !self.end.side.is_forked() {
             self.end.side.core.publish();
-            self.count_batch();
         }
-    }
-
-    /// Counts the records of a batch, once for many of them.
-    #[inline(always)]
-    fn count_batch(&mut self) {
-        self.end.side.counters.published.add(std::mem::take(&mut self.uncounted).into());
-        self.end.side.counters.bytes.add(std::mem::take(&mut self.uncounted_bytes));
     }
 
     /// Finds out how much the readers have released, for the gaps behind the next records. Called when a record is on
@@ -394,9 +367,11 @@ impl RecordProducer {
     }
 }
 
+/// What is claimed at most of `max` bytes, of which at least `min` are asked for.
 #[inline(always)]
-fn assert_range(min: usize, max: usize) {
+pub(super) fn most(min: usize, max: usize) -> usize {
     assert!(min <= max, "a claim of at least {min} and at most {max} bytes");
+    max.min(PAYLOAD_BYTES_MAX)
 }
 
 impl HasProducer for RecordProducer {

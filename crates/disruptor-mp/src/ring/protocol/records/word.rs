@@ -26,7 +26,8 @@ pub(crate) const PAYLOAD_BYTES_MAX: usize = u32::MAX as usize;
 /// bytes, and where `usize` has 32 bits, so do words.
 #[inline(always)]
 pub(crate) const fn lines_of(len: usize) -> i64 {
-    len.saturating_add(HEADER_BYTES).div_ceil(LINE_BYTES) as i64
+    // One division of a sum, and not `div_ceil`, which looks at the remainder.
+    (len.saturating_add(HEADER_BYTES + LINE_BYTES - 1) / LINE_BYTES) as i64
 }
 
 /// Payload bytes that `lines` lines hold.

@@ -44,9 +44,9 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
 
     /// Commits the next record, which is record `number`, and whose payload of `len` bytes has been written at the next
     /// position. Leaves up to `gap_lines` lines unused behind it, as far as they are free. The cursor and the bell are
-    /// [`publish`](Self::publish)'s.
+    /// [`publish`](Self::publish)'s. Returns where the record after it begins.
     #[inline(always)]
-    pub(crate) fn commit(&mut self, number: i64, len: usize, kind: u8, flags: u8, gap_lines: u8) {
+    pub(crate) fn commit(&mut self, number: i64, len: usize, kind: u8, flags: u8, gap_lines: u8) -> i64 {
         let lines = lines_of(len);
         let gap_lines = match gap_lines == 0 || self.has_room(lines + i64::from(gap_lines) + 1) {
             true => gap_lines,
@@ -54,6 +54,7 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         };
         let end = self.next() + lines + i64::from(gap_lines);
         self.commit_word(Word::Record { len: len as u32, gap_lines, kind, flags }, end, number + 1);
+        end
     }
 
     /// Lines that are free between a record of `lines` lines and the header that follows it, up to `wanted`. That header
@@ -99,12 +100,12 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         self.move_to(end);
     }
 
-    /// Asks for the lines that the next record will be written to, if it is as long as the last one, which began at
-    /// `last`: the readers have had them since the last lap, and now there is time.
+    /// Asks for the lines that the next record will be written to, from `next` on, if it is as long as the last one,
+    /// which began at `last`: the readers have had them since the last lap, and now there is time.
     #[inline(always)]
-    pub(crate) fn fetch_next_lines(&self, last: i64) {
-        let (next, lines) = (self.next(), self.next() - last);
-        if self.has_room(lines + 1) {
+    pub(crate) fn fetch_next_lines(&self, last: i64, next: i64) {
+        let lines = next - last;
+        if self.has_room_from(next, lines + 1) {
             // The first line is the reader's to look at. Of the others, the second, which is a short record's last, and
             // the next header's.
             self.memory().fetch_line(next + 1);

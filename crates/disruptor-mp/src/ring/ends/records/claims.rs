@@ -1,0 +1,60 @@
+//! Where records are claimed: in a ring, or in a batch.
+//!
+//! **Lives here:** [`Claims`]. **Builds on:** `producer`, `batch`. **May touch it:** the layers above, whose writers of
+//! messages are the same in both.
+
+use super::batch::RecordBatch;
+use super::claim::RecordClaim;
+use super::error::RecordError;
+use super::producer::{RecordProducer, Tell};
+use crate::ring::ends::patience::Patience;
+
+/// Claims of a caller that has its patience already, and lends it: one that is handed on by value is copied through
+/// memory, also where there is room and nothing to wait for.
+pub trait Claims {
+    /// As [`RecordProducer::claim`], if what is written there is mostly the copy of bytes that lie in one piece: always in
+    /// the ring.
+    ///
+    /// # Errors
+    /// As there.
+    #[doc(hidden)]
+    fn claim_to_copy(&mut self, len: usize, patience: &Patience) -> Result<RecordClaim<'_>, RecordError>;
+
+    /// As [`RecordProducer::try_claim_at_least`], of `max` bytes that are at least `min` and at most
+    /// [`max_record_bytes`](RecordProducer::max_record_bytes).
+    ///
+    /// # Errors
+    /// As there.
+    #[doc(hidden)]
+    fn try_claim_within(
+        &mut self,
+        min: usize,
+        max: usize,
+        patience: &Patience,
+    ) -> Result<Option<RecordClaim<'_>>, RecordError>;
+}
+
+/// The claims of `$ring`, which are those of its producer, and when readers are told of them.
+macro_rules! claims {
+    ($ring:ty, $($producer:ident)?, $tell:expr) => {
+        impl Claims for $ring {
+            #[inline(always)]
+            fn claim_to_copy(&mut self, len: usize, patience: &Patience) -> Result<RecordClaim<'_>, RecordError> {
+                self.$($producer.)?claim_to_copy_telling(len, patience, $tell)
+            }
+
+            #[inline(always)]
+            fn try_claim_within(
+                &mut self,
+                min: usize,
+                max: usize,
+                patience: &Patience,
+            ) -> Result<Option<RecordClaim<'_>>, RecordError> {
+                self.$($producer.)?try_claim_at_least_telling(min, max, patience, $tell)
+            }
+        }
+    };
+}
+
+claims!(RecordProducer, , Tell::AtOnce);
+claims!(RecordBatch<'_>, producer, Tell::WithBatch);
