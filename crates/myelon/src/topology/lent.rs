@@ -9,7 +9,9 @@
 
 use super::error::TopologyError;
 use crate::codec::EncodeShort;
-use crate::transport::{Format, HeldMessage, Message, Records, TraceId, TransportConsumer, TransportProducer};
+use crate::transport::{
+    BatchError, Format, HeldMessage, Message, Records, Sent, TraceId, TransportConsumer, TransportProducer,
+};
 use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer, HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Sequence};
 use std::fmt;
@@ -63,6 +65,38 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
     ) -> Result<Sequence, TopologyError> {
         let sent = self.0.send_with(kind, size_hint, patience, encode);
         sent.map_err(|error| TopologyError::of_sender(self.0, error))
+    }
+
+    /// As [`TransportProducer::send_batch`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn send_batch<M: AsRef<[u8]>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+        kind: u8,
+        patience: impl Into<Patience>,
+    ) -> Result<Sent, BatchError<TopologyError>> {
+        let sent = self.0.send_batch(messages, kind, patience);
+        sent.map_err(|error| error.map(|error| TopologyError::of_sender(self.0, error)))
+    }
+
+    /// As [`TransportProducer::send_batch_with`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn send_batch_with(
+        &mut self,
+        count: usize,
+        kind: u8,
+        size_hint: usize,
+        patience: impl Into<Patience>,
+        encode: impl FnMut(&mut [u8], usize) -> Result<usize, EncodeShort>,
+    ) -> Result<Sent, BatchError<TopologyError>> {
+        let sent = self.0.send_batch_with(count, kind, size_hint, patience, encode);
+        sent.map_err(|error| error.map(|error| TopologyError::of_sender(self.0, error)))
     }
 
     /// As [`TransportProducer::set_trace_id`].

@@ -3,7 +3,7 @@
 //! **Lives here:** [`TopologyError`]. **Builds on:** the transport's errors. **May touch it:** every end of a topology
 //! makes it, where a call has failed.
 
-use crate::transport::{Format, TransportError, TransportProducer};
+use crate::transport::{Format, TransportError, TransportProducer, asked_of_a_batch_error};
 use disruptor_mp::segment::Title;
 use std::fmt;
 
@@ -41,6 +41,8 @@ pub struct TopologyError {
     /// What happened.
     pub r#source: Box<TransportError>,
 }
+
+asked_of_a_batch_error!(TopologyError);
 
 impl TopologyError {
     /// That of the end that is called `title`.

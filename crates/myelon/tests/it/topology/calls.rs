@@ -2,6 +2,7 @@
 
 use super::actors::{scheduler, workers};
 use super::stage::{Stage, in_one_process, soon};
+use myelon::codec::EncodeShort;
 use myelon::topology::{
     BorrowedProducer, Invitation, Outcome, SchedulerEnd, Topology, TopologyError, Whom, WorkerEnd, Workers,
 };
@@ -67,6 +68,37 @@ fn a_broadcast_that_is_not_sent_says_of_which_session() {
             Ok(bytes.len())
         })
     });
+}
+
+#[test]
+fn a_batch_in_a_lent_ring_says_of_which_session_and_how_many_were_sent() {
+    let _watchdog = Watchdog::new(PATIENCE, "batches in a lent ring");
+    let stage = Stage::new(1);
+    let label = stage.label();
+    let (mut scheduler, mut joined) = in_one_process(&stage.topology);
+    let mut ring = scheduler.broadcast_ring();
+    let sent = ring.send_batch(["one", "two"], 1, Patience::Now).unwrap();
+    assert_eq!((sent.count, sent.last_sequence), (2, Some(ring.last_published_sequence())));
+    let encode = |into: &mut [u8], index: usize| {
+        into.get_mut(..1).ok_or(EncodeShort::Needs { len_bytes: 1 })?.fill(index as u8);
+        Ok(1)
+    };
+    assert_eq!(ring.send_batch_with(3, 1, 1, Patience::Now, encode).unwrap().count, 3);
+    let huge = vec![0; TOO_LARGE_BYTES];
+    let error = ring.send_batch([&b"three"[..], &huge, b"four"], 1, Patience::Now).unwrap_err();
+    assert_eq!(error.to_string(), format!("after 1 messages of the batch: {}", error.error));
+    begins(&error.error, label, "a message of ");
+    let full = loop {
+        if let Err(error) = ring.send_batch([[0; 1000]; 4], 1, Patience::Now) {
+            break error;
+        }
+    };
+    assert!(full.is_full() && full.sent.count < 4);
+    let full: TopologyError = full.into();
+    assert_eq!(full.to_string(), format!("{label}: the ring is full"));
+    let (mut broadcasts, _) = joined[0].rings();
+    let mut next = || broadcasts.next(Patience::Now).unwrap().unwrap().to_vec();
+    assert_eq!([next(), next(), next(), next(), next(), next()], [&b"one"[..], b"two", &[0], &[1], &[2], b"three"]);
 }
 
 #[test]
