@@ -32,8 +32,7 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
             "messages::take_held(patience: Patience)",
             // A nap, not a wait for anything.
             "pause::perform_sleep_wait(duration: Duration)",
-            // As for consumers; and batches of groups, inside of a call that has taken it.
-            "producer::has_room_now(patience: Patience)",
+            // As for consumers; and batches of groups, inside of a call that has taken and lends it.
             "producer::publish_batch_deadline(deadline: Instant)",
             "producer::publish_deadline(deadline: Instant)",
             "producer::publish_group_within(patience: &Patience)",

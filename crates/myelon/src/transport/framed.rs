@@ -14,7 +14,7 @@ use super::frame::{FrameShape, FramedTransportFrame};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use super::reassembly::{Pushed, Reassembler};
-use super::split::{Outline, payload_max, single_payload_max};
+use super::split::{Outline, bare_header, payload_max, single_payload_max};
 use crate::codec::EncodeShort;
 use disruptor_mp::__private::ends::{GroupBatch, PeekedRun};
 use disruptor_mp::segment::SegmentPlan;
@@ -137,7 +137,7 @@ macro_rules! groups {
 
             #[inline(always)]
             fn has_room_now(&mut self, count: usize, patience: &Patience) -> bool {
-                self.has_room_now(count, *patience)
+                self.has_room_within(count, patience)
             }
         }
     };
@@ -166,7 +166,37 @@ impl<E: FramedTransportFrame> FrameWriting<E> {
         }
     }
 
+    /// The longest payload of a message that is one frame and nothing else: most have nothing before their payload, and
+    /// for them all else is a constant.
+    #[inline(always)]
+    fn bare_max(&self) -> usize {
+        E::SHAPE.data_bytes.min(self.limit_bytes)
+    }
+
+    /// Where in its frame the payload of a message of one frame begins that has a prefix, and how long it may be.
+    #[inline(never)]
+    fn place_behind_prefix(&self, letter: &Letter) -> (usize, usize) {
+        let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
+        (Outline::new(E::SHAPE, letter, 0).payload_start(), room)
+    }
+
+    /// Sends `payload`, whatever precedes it, in as many frames as it takes.
+    #[inline(never)]
+    fn send_split(
+        &self,
+        ring: &mut impl Groups<E>,
+        letter: &Letter,
+        payload: &[u8],
+        patience: &Patience,
+    ) -> TransportResult<Sequence> {
+        if payload.len() > self.payload_max(letter) {
+            return Err(self.too_large(letter, payload.len()));
+        }
+        self.copy_in(ring, letter, payload, patience)
+    }
+
     /// Waits for the slots of `payload`, as `patience` says, and copies it there.
+    #[inline]
     fn copy_in(
         &self,
         ring: &mut impl Groups<E>,
@@ -198,6 +228,7 @@ impl<E: FramedTransportFrame> FrameWriting<E> {
 }
 
 impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
+    #[inline(always)]
     fn send(
         &mut self,
         ring: &mut R,
@@ -205,12 +236,20 @@ impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
         payload: &[u8],
         patience: &Patience,
     ) -> TransportResult<Sequence> {
-        if payload.len() > self.payload_max(letter) {
-            return Err(self.too_large(letter, payload.len()));
+        if letter.prefix.announced() > 0 || payload.len() > self.bare_max() {
+            return self.send_split(ring, letter, payload, patience);
         }
-        self.copy_in(ring, letter, payload, patience)
+        let published = ring.publish_group(1, patience, |frame: &mut E, _| {
+            let header = bare_header(letter, payload.len());
+            frame.write_frame(header, |data| data[..payload.len()].copy_from_slice(payload));
+            Ok::<(), Infallible>(())
+        })?;
+        let Ok(sequence) = published;
+        self.counters.count(1, payload.len());
+        Ok(sequence)
     }
 
+    #[inline(always)]
     fn send_with(
         &mut self,
         ring: &mut R,
@@ -219,18 +258,21 @@ impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
         patience: &Patience,
         mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence> {
-        let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
+        let is_bare = letter.prefix.announced() == 0;
+        let (start, room) = if is_bare { (0, self.bare_max()) } else { self.place_behind_prefix(letter) };
         let likely_len = self.aside.likely_len(size_hint);
         let mut first = None;
         if likely_len <= room && ring.has_room_now(1, patience) {
-            let start = Outline::new(E::SHAPE, letter, 0).payload_start();
             let aside = &mut self.aside;
             let published = ring.publish_group(1, patience, |frame: &mut E, _| {
                 let len = encode(&mut frame.data_mut()[start..start + room])?;
                 if len > room {
                     beyond_the_room(len, room);
                 }
-                Outline::new(E::SHAPE, letter, len).write_around(frame);
+                match is_bare {
+                    true => frame.set_header(bare_header(letter, len)),
+                    false => Outline::new(E::SHAPE, letter, len).write_around(frame),
+                }
                 aside.note_len(len);
                 Ok(())
             })?;
@@ -246,6 +288,7 @@ impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
         self.send_kept(ring, letter, patience)
     }
 
+    #[inline(never)]
     fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
         self.copy_in(ring, letter, self.aside.bytes(), patience)
     }
@@ -294,10 +337,12 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
         self.writing.payload_max(&Letter { prefix: Prefix::full(), ..Letter::default() })
     }
 
+    #[inline(always)]
     fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
         self.writing.send(&mut self.producer, letter, payload, patience)
     }
 
+    #[inline(always)]
     fn send_with(
         &mut self,
         letter: &Letter,
@@ -312,6 +357,7 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
         self.writing.send_kept(&mut self.producer, letter, patience)
     }
 
+    #[inline(always)]
     fn batch(&mut self) -> Self::Batch<'_> {
         Batch::new(self.producer.group_batch(), &mut self.writing)
     }

@@ -11,24 +11,36 @@ use super::prefix::{Letter, Prefix};
 pub(super) struct Outline {
     shape: FrameShape,
     prefix: Prefix,
+    prefix_flags: u8,
     prefix_len: usize,
     payload_len: usize,
     kind: u8,
     msg_id: u32,
 }
 
+/// The header of a message of one frame with no more than `len_bytes` bytes of payload in it.
+#[inline(always)]
+pub(super) fn bare_header(letter: &Letter, len_bytes: usize) -> FrameHeader {
+    FrameHeader {
+        len: len_bytes as u32,
+        kind: letter.kind,
+        flags: frame_flags(true, true),
+        index: 0,
+        msg_id: letter.msg_id,
+    }
+}
+
 impl Outline {
     /// The outline of a message of `payload_len` bytes that travels with `letter`.
-    #[inline]
     pub(super) fn new(shape: FrameShape, letter: &Letter, payload_len: usize) -> Self {
         let Letter { kind, msg_id, prefix } = *letter;
         let fits = payload_len <= single_payload_max(shape, &prefix);
         let prefix = Prefix { total: (!fits).then_some(payload_len as u64), ..prefix };
-        Self { shape, prefix, prefix_len: prefix.len(shape.payload_align), payload_len, kind, msg_id }
+        let (prefix_flags, prefix_len) = (prefix.flags(), prefix.len(shape.payload_align));
+        Self { shape, prefix, prefix_flags, prefix_len, payload_len, kind, msg_id }
     }
 
     /// Number of frames. Saturates where no ring could hold them.
-    #[inline]
     pub(super) fn frames(&self) -> usize {
         self.shape.frames_for(self.prefix_len.saturating_add(self.payload_len))
     }
@@ -39,9 +51,9 @@ impl Outline {
     }
 
     /// Writes frame `index` of the message.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write<E: FramedTransportFrame>(&self, frame: &mut E, index: usize, payload: &[u8]) {
-        let (header, pieces) = self.piece(index);
+        let (header, pieces) = self.piece(index, E::SHAPE.data_bytes);
         frame.write_frame(header, |data| {
             let start = if index == 0 { self.begin(data) } else { 0 };
             data[start..header.len as usize].copy_from_slice(&payload[pieces]);
@@ -49,28 +61,25 @@ impl Outline {
     }
 
     /// Writes what is missing in the only frame of a message whose payload stands in it already, where it belongs.
-    #[inline]
     pub(super) fn write_around<E: FramedTransportFrame>(&self, frame: &mut E) {
         debug_assert_eq!(self.frames(), 1, "a split message cannot be encoded in place");
-        frame.write_frame(self.piece(0).0, |data| {
+        frame.write_frame(self.piece(0, E::SHAPE.data_bytes).0, |data| {
             self.begin(data);
         });
     }
 
     /// Writes what precedes the payload, and returns where in the first frame's data that begins.
-    #[inline]
     fn begin(&self, data: &mut [u8]) -> usize {
         self.prefix.write(data, self.shape.payload_align);
         self.prefix_len
     }
 
-    /// The header of frame `index`, and the bytes of the payload that it holds.
-    #[inline]
-    fn piece(&self, index: usize) -> (FrameHeader, std::ops::Range<usize>) {
-        let capacity = self.shape.data_bytes;
+    /// The header of frame `index`, of which each holds `capacity` bytes, and the bytes of the payload that it holds.
+    #[inline(always)]
+    fn piece(&self, index: usize, capacity: usize) -> (FrameHeader, std::ops::Range<usize>) {
         let start = index * capacity;
         let end = (start + capacity).min(self.prefix_len + self.payload_len);
-        let prefix_flags = if index == 0 { self.prefix.flags() } else { 0 };
+        let prefix_flags = if index == 0 { self.prefix_flags } else { 0 };
         let header = FrameHeader {
             len: (end - start) as u32,
             kind: self.kind,
@@ -84,14 +93,12 @@ impl Outline {
 }
 
 /// The longest payload that fits into one frame behind the optional parts of `prefix`.
-#[inline]
 pub(super) fn single_payload_max(shape: FrameShape, prefix: &Prefix) -> usize {
     let alone = Prefix { total: None, ..*prefix };
     shape.data_bytes - alone.len(shape.payload_align)
 }
 
 /// The longest payload that fits into so many frames behind the optional parts of `prefix`.
-#[inline]
 pub(super) fn payload_max(shape: FrameShape, prefix: &Prefix, frames: usize) -> usize {
     let single = single_payload_max(shape, prefix);
     if frames < 2 {

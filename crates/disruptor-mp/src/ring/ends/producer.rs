@@ -265,7 +265,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_group`](Self::publish_group) for the layers above, which have converted already and lend it: handed on
     /// by value, it is copied through memory.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn publish_group_within<X>(
         &mut self,
         count: usize,
@@ -278,6 +278,13 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
             self.count(count);
         }
         Ok(put)
+    }
+
+    /// [`has_room_now`](Self::has_room_now) for the layers above, as for `publish_group_within`.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn has_room_within(&mut self, count: usize, patience: &Patience) -> bool {
+        self.end.has_room_now(count, patience)
     }
 
     /// Begins a batch of groups: each is visible as soon as it is written, and who sleeps is woken once, at the end of
@@ -413,7 +420,7 @@ impl<E: Event, F: SlotForm> GroupBatch<'_, E, F> {
     ///
     /// # Errors
     /// As there. What was published before stays published.
-    #[inline]
+    #[inline(always)]
     pub fn publish_group_within<X>(
         &mut self,
         count: usize,
@@ -427,10 +434,11 @@ impl<E: Event, F: SlotForm> GroupBatch<'_, E, F> {
         Ok(put)
     }
 
-    /// As [`SharedProducer::has_room_now`].
-    #[inline]
-    pub fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
-        self.producer.end.has_room_now(count, patience)
+    /// As [`SharedProducer::has_room_within`].
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn has_room_within(&mut self, count: usize, patience: &Patience) -> bool {
+        self.producer.has_room_within(count, patience)
     }
 }
 

@@ -60,14 +60,14 @@ impl<S: Carries> ProducerBase<S> {
 
     /// Whether a call with this `patience` that needs room for `size`, in the unit of users, would go on at once.
     pub(super) fn has_room_for(&mut self, size: usize, patience: Patience) -> bool {
-        self.has_room_now(S::slots_for(size), patience)
+        self.has_room_now(S::slots_for(size), &patience)
     }
 
     /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: as many are free,
     /// and a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free
     /// until something is published.
     #[inline]
-    pub(super) fn has_room_now(&mut self, count: usize, patience: Patience) -> bool {
+    pub(super) fn has_room_now(&mut self, count: usize, patience: &Patience) -> bool {
         let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));
         (!is_managed || self.side.is_settled()) && (!self.side.must_look(count) || self.side.looks_for_room(count))
     }

@@ -67,7 +67,7 @@ impl<M: SlotMemory> Sequencer<M> {
     /// Writes `count` events and makes them visible together; the cursor and the bell follow with
     /// [`publish`](Self::publish). The caller has seen that there is room. If `fill` fails or panics, none of them is
     /// published, and the next write uses their slots again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_group<X>(
         &mut self,
         count: usize,

@@ -266,7 +266,7 @@ impl RecordProducer {
     #[cold]
     #[inline(never)]
     fn try_make_place(&mut self, len: usize, patience: Patience) -> Result<bool, RecordError> {
-        if !self.end.has_room_now(lines_of(len) as usize + 1, patience) {
+        if !self.end.has_room_now(lines_of(len) as usize + 1, &patience) {
             return Ok(false);
         }
         self.make_place(len, patience)?;
