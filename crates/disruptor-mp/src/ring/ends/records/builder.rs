@@ -48,7 +48,7 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// ```
     pub fn records(place: impl Into<Place>, bytes: usize) -> Self {
         let mut builder = Self::of(place, record_size::lines_in(bytes));
-        builder.record_bytes = Some(bytes);
+        builder.settings.record_bytes = Some(bytes);
         builder
     }
 
@@ -63,9 +63,9 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// # Errors
     /// See [`MultiProcessError`](crate::MultiProcessError). `Shape`: no ring of records has that size.
     pub fn build_record_producer(mut self) -> MultiProcessResult<RecordProducer> {
-        let bytes = self.record_bytes.unwrap_or(DEFAULT_RECORD_RING_BYTES);
-        self.capacity = record_size::lines_in(bytes);
-        let via = self.via.overridden()?;
+        let bytes = self.settings.record_bytes.unwrap_or(DEFAULT_RECORD_RING_BYTES);
+        self.settings.capacity = record_size::lines_in(bytes);
+        let via = self.settings.via.overridden()?;
         let end = self.producer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?;
         Ok(RecordProducer::new(end, via))
     }
@@ -76,7 +76,7 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// See [`MultiProcessError`](crate::MultiProcessError). `OtherSize`: the ring has another size than the one given;
     /// `Shape`: no ring of records has the one given.
     pub fn build_record_consumer(self) -> MultiProcessResult<RecordConsumer> {
-        let bytes = self.record_bytes.unwrap_or(0);
+        let bytes = self.settings.record_bytes.unwrap_or(0);
         Ok(RecordConsumer::new(self.consumer_end::<Lines>().map_err(|error| built_in_bytes(error, bytes))?))
     }
 
@@ -105,7 +105,7 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// As [`build_record_consumer`](Self::build_record_consumer), but not `Join`. `IncompatibleLayout` of a *minor
     /// version*: the ring was made by an older build, whose producers do not say how far they write.
     pub fn build_tap(self) -> MultiProcessResult<RecordTap> {
-        let bytes = self.record_bytes.unwrap_or(0);
+        let bytes = self.settings.record_bytes.unwrap_or(0);
         let memory = self.tap_memory::<Lines>().map_err(|error| built_in_bytes(error, bytes))?;
         Ok(RecordTap::new(memory))
     }

@@ -1,29 +1,36 @@
 //! What a consumer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its place in the
 //! table and its counters. What it says of its producer is in `end_of_ring`.
 //!
-//! **Lives here:** [`ConsumerSide`]. **Builds on:** `reader` for the algorithm, `membership` for its place in the
-//! table. **May touch it:** `consumer_end`, whose other half is the waiter, and what consumers lend.
+//! **Lives here:** [`ConsumerSide`]; `counters`, what it counts; `lingering`, when it lets its producer run ahead;
+//! `held`, the same while messages are held. **Builds on:** `reader` for the algorithm, `membership` for its place in
+//! the table. **May touch it:** `consumer_end`, whose other half is the waiter, and what consumers lend.
 
-use super::error::{ConsumeError, HeldLimit};
-use super::keeper::{Departure, Holding, Keeper, Standing};
-use super::linger::{ENOUGH_BYTES, FIRST_LOOK_NS, Linger};
-use super::pace::{Pace, now_ns, part_of};
-use crate::counters::{CounterHandle, EndCounters, ids};
+mod counters;
+mod held;
+mod lingering;
+
+use super::error::ConsumeError;
+use super::keeper::{Departure, Keeper, Standing};
+use super::linger::Linger;
+use super::pace::{Pace, part_of};
+use crate::counters::EndCounters;
 use crate::ring::membership::Member;
 use crate::ring::memory::layout::{Carries, Slots};
 use crate::ring::memory::mapped::Mapped;
 use crate::ring::protocol::ending::Ending;
 use crate::ring::protocol::form::{Form, SlotForm};
-use crate::ring::protocol::held::{Bound, HELD_EVENTS_MAX, Held};
 use crate::ring::protocol::memory::Memory;
-use crate::ring::protocol::reader::{Bookmark, Reader};
+use crate::ring::protocol::reader::Reader;
 use crate::schema::Event;
 use crate::segment::Segment;
 use crate::sync::announce::Announce;
-use crate::sync::bell::{Park, Ticket};
+use crate::sync::bell::Ticket;
 use crate::sync::primitive::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub(super) use counters::ConsumerCounters;
+use held::Again;
 
 /// A consumer's end without its waiter.
 pub(super) struct ConsumerSide<S: Carries> {
@@ -53,12 +60,6 @@ pub(super) struct ConsumerSide<S: Carries> {
     pub(super) is_made_by_panic: bool,
 }
 
-/// A message that was given back and is handed out again, and where we go on after it.
-struct Again<S: Carries> {
-    ticket: u64,
-    mark: Bookmark<<S::Form as Form>::Expected>,
-}
-
 /// What dropping a consumer does with its place, if it has an id that its program chose and has not read up to
 /// *closed*.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,39 +79,6 @@ impl Parting {
     /// Whether the place is kept where nothing else is said.
     pub(super) fn keeps(self) -> bool {
         matches!(self, Self::Keeps | Self::GoesOver)
-    }
-}
-
-/// The consumer's counters. See [`crate::counters::ids`].
-pub(super) struct ConsumerCounters {
-    pub(super) consumed: CounterHandle,
-    pub(super) bytes: CounterHandle,
-    pub(super) spins: CounterHandle,
-    pub(super) parks: CounterHandle,
-    pub(super) unparks: CounterHandle,
-    pub(super) lag_max: CounterHandle,
-    pub(super) lost_wakeups: CounterHandle,
-    pub(super) rejoins: CounterHandle,
-    pub(super) redelivered: CounterHandle,
-    damaged: CounterHandle,
-    lingers: CounterHandle,
-}
-
-impl ConsumerCounters {
-    pub(super) fn of(counters: &EndCounters) -> Self {
-        Self {
-            consumed: counters.counter(ids::EVENTS_CONSUMED),
-            bytes: counters.counter(ids::EVENTS_CONSUMED_BYTES),
-            spins: counters.counter(ids::CONSUMER_EMPTY_SPINS),
-            parks: counters.counter(ids::CONSUMER_PARK_COUNT),
-            unparks: counters.counter(ids::CONSUMER_UNPARK_COUNT),
-            lag_max: counters.counter(ids::CONSUMER_LAG_MAX),
-            lost_wakeups: counters.counter(ids::CONSUMER_LOST_WAKEUPS),
-            rejoins: counters.counter(ids::CONSUMER_REJOINS),
-            redelivered: counters.counter(ids::EVENTS_REDELIVERED),
-            damaged: counters.counter(ids::RECORDS_SKIPPED_DAMAGED),
-            lingers: counters.counter(ids::CONSUMER_LINGERS),
-        }
     }
 }
 
@@ -391,51 +359,6 @@ impl<S: Carries> ConsumerSide<S> {
         found
     }
 
-    /// Counts what was found and is not counted yet. In a saturated stream, waits for more.
-    #[inline(always)]
-    fn count_found(&mut self) {
-        let readable = self.core.readable();
-        let found = readable - self.counted.max(self.core.next());
-        self.counted = readable;
-        if self.linger.is_due(found * S::STRIDE as i64) {
-            self.linger();
-        }
-    }
-
-    /// [`count_found`](Self::count_found) out of the way of those who read event by event.
-    #[cold]
-    #[inline(never)]
-    fn count_followed(&mut self) {
-        self.count_found();
-    }
-
-    /// Lets the producer run ahead, if that makes the two faster.
-    #[cold]
-    #[inline(never)]
-    fn linger(&mut self) {
-        let begin = now_ns();
-        let enough = (ENOUGH_BYTES / S::STRIDE as i64).min(self.core.memory().capacity() / 4);
-        let (next, known) = (self.core.next(), self.core.readable());
-        if !self.linger.looked(begin) || !self.is_plain() || self.core.hands_out_singly() || known - next >= enough {
-            return;
-        }
-        self.counters.lingers.inc();
-        let (mut published, mut after) = (known, 0);
-        while after < self.linger.bound_ns() {
-            after = (2 * after + FIRST_LOOK_NS).min(self.linger.bound_ns());
-            while now_ns() - begin < after {
-                (0..8).for_each(|_| std::hint::spin_loop());
-            }
-            let before = std::mem::replace(&mut published, self.core.memory().control().cursor.acquire());
-            if published == before || published - next >= enough {
-                break;
-            }
-        }
-        self.core.look_for_all();
-        self.counted = self.core.readable();
-        self.linger.lingered(published != known, (self.counted - known) * S::STRIDE as i64);
-    }
-
     pub(crate) fn segment(&self) -> &Segment {
         self.core.memory().segment()
     }
@@ -449,216 +372,6 @@ impl<S: Carries> ConsumerSide<S> {
         {
             self.counters.lost_wakeups.inc();
         }
-    }
-}
-
-/// With messages that are held.
-impl<S: Carries> ConsumerSide<S> {
-    /// From now on the gate is where the oldest message begins that is held, and not where we read.
-    #[cold]
-    fn leave_gate(&mut self) {
-        self.keeper.lock().held.begin_at(self.core.next());
-        self.core.leave_gate();
-        // No epoch that this process or a child of it has.
-        self.plain_epoch = !self.fork_epoch;
-    }
-
-    /// [`look`](Self::look) where messages are held, or released beyond our position, or in a child of a fork, where
-    /// there is nothing to read: its parent releases the slots, and the producer writes them.
-    #[cold]
-    #[inline(never)]
-    fn look_among_held(&mut self) -> bool {
-        if self.is_forked() {
-            return false;
-        }
-        self.forget_again();
-        let keeper = Arc::clone(&self.keeper);
-        let mut state = keeper.lock();
-        state.held.read_on(self.core.next());
-        if let Some(message) = state.held.returned() {
-            // While it is in hand again, *delivered* says no more than that. To a successor everything is marked that
-            // was handed out.
-            let entry = self.core.memory().entry(self.member().index);
-            entry.member.given_back_until.fetch_max(self.core.next(), Ordering::Relaxed);
-            let mark = self.core.go_back((message.begin, message.end), message.expected);
-            self.again = Some(Again { ticket: message.ticket, mark });
-            self.marked_until = self.marked_until.max(message.end);
-            return true;
-        }
-        self.step_over_released(&mut state.held);
-        if state.held.is_idle() {
-            self.plain_epoch = self.fork_epoch;
-            self.core.return_to_gate(self.marked_until);
-            drop(state);
-            return self.look();
-        }
-        let found = !state.held.is_full() && self.core.look();
-        drop(state);
-        if found {
-            self.note_lag();
-        }
-        found
-    }
-
-    /// Steps over what a predecessor released.
-    fn step_over_released(&mut self, held: &mut Held<Mapped<S>>) {
-        while let Some((begin, events)) = held.ahead() {
-            let expected = self.core.expected();
-            if begin == self.core.next() {
-                for _ in 0..events {
-                    if !self.core.pass_one() {
-                        break;
-                    }
-                }
-            }
-            if self.core.next() <= begin {
-                return;
-            }
-            held.step_over(self.core.next(), expected);
-        }
-    }
-
-    /// Goes on where we were before a message was to be handed out again.
-    fn forget_again(&mut self) {
-        if let Some(again) = self.again.take() {
-            self.core.return_to(again.mark);
-            self.core.deliver_to(self.core.next());
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn acknowledge_slots_among_held(&mut self, position: i64, events: u64, each: u64) {
-        self.acknowledge_among_held(position, events, events * each, position - 1);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn acknowledge_among_held(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
-        if self.is_forked() {
-            return;
-        }
-        let keeper = Arc::clone(&self.keeper);
-        let mut state = keeper.lock();
-        match &self.again {
-            Some(again) => {
-                if let Some(released) = state.held.release(again.ticket, position) {
-                    state.count(released as u64, bytes);
-                }
-                self.forget_again();
-            }
-            None => {
-                state.count(events, bytes);
-                let (begin, expected) = (self.core.next(), self.core.expected());
-                match self.core.read_on(position, events as i64, last) {
-                    true => state.held.pass((begin, position), expected, events as usize),
-                    false => state.held.read_on(self.core.next()),
-                }
-            }
-        }
-    }
-
-    /// Goes on after padding, from our position to `end`.
-    pub(super) fn pass_padding(&mut self, end: i64) {
-        let begin = self.core.next();
-        if self.is_plain() {
-            // Released at once: the producer may wait for just these lines.
-            self.core.give_back(end, 0, begin);
-        } else if !self.is_forked() {
-            self.core.read_on(end, 0, begin);
-            self.keeper.lock().held.read_on(self.core.next());
-        }
-    }
-
-    /// Takes what was handed out, from our position to `end`, as a message that is held: with its number of events and
-    /// bytes, the last of which begins at `last`.
-    ///
-    /// # Panics
-    /// If they are more than a message can have.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn hold(&mut self, end: i64, events: usize, bytes: u64, last: i64) -> Holding<S> {
-        assert!(events <= HELD_EVENTS_MAX, "a lease of {events} events cannot be held: at most {HELD_EVENTS_MAX}");
-        let begin = self.core.next();
-        if self.is_forked() {
-            return self.keeper.copied((begin, end));
-        }
-        if self.is_plain() {
-            self.leave_gate();
-        }
-        let keeper = Arc::clone(&self.keeper);
-        let mut state = keeper.lock();
-        let ticket = match &self.again {
-            Some(again) => {
-                let ticket = again.ticket;
-                state.held.take_again(ticket);
-                self.forget_again();
-                ticket
-            }
-            None => {
-                let expected = self.core.expected();
-                match self.core.read_on(end, events as i64, last) {
-                    true => state.held.take((begin, end), expected, events, now_ns()),
-                    false => state.held.take_doubted(begin, expected, now_ns()),
-                }
-            }
-        };
-        keeper.holding(&mut state, ticket, (begin, end), bytes)
-    }
-
-    /// Why nothing newer is handed out, if that is what is held, to a call that has waited for `waited`.
-    #[cold]
-    pub(super) fn held_limit(&self, waited: Duration) -> Option<ConsumeError> {
-        if !self.is_full() {
-            return None;
-        }
-        let Bound { held, oldest, since_ns } = self.keeper.lock().held.bound()?;
-        let oldest_for = Duration::from_nanos(now_ns().saturating_sub(since_ns));
-        Some(ConsumeError::HeldLimit(Box::new(HeldLimit { held, oldest, oldest_for, waited })))
-    }
-
-    /// Whether there may be something to read that cannot be taken before the oldest message is released.
-    pub(super) fn is_full(&self) -> bool {
-        !self.is_plain() && !self.is_forked() && self.keeper.standing() == Standing::Full
-    }
-
-    /// The second look before sleeping at the readers' bell, which is rung as well when a message comes back, or the
-    /// oldest is released at the bound. `None`: do not sleep, look again.
-    pub(super) fn prepare_park(&mut self) -> Option<Park> {
-        if self.is_plain() {
-            return self.core.prepare_park();
-        }
-        let park = self.core.announce_park();
-        let goes_on = self.look() || (self.core.is_over() && !self.is_full());
-        if goes_on { None } else { Some(park) }
-    }
-
-    /// Whether the event `index` places behind the next one is there and belongs to what can be taken with it. Which
-    /// event is the next one is found out where that is not known: a message that comes back meanwhile waits for what
-    /// was looked at before.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn peek_among_held(&mut self, index: i64) -> bool {
-        let goes_on = index > 0 && self.core.next() < self.core.readable();
-        if self.is_forked() || (!goes_on && !self.look()) {
-            return false;
-        }
-        while self.core.readable() - self.core.next() <= index {
-            let ahead = if self.is_plain() { None } else { self.keeper.lock().held.ahead() };
-            let is_whole = self.again.is_some() || ahead.is_some_and(|(begin, _)| begin <= self.core.readable());
-            if is_whole || !self.core.look_further() {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Our gate: everything before it is released.
-    pub(super) fn gate(&self) -> i64 {
-        if self.is_plain() {
-            return self.core.next();
-        }
-        self.core.memory().entry(self.member().index).position.load(Ordering::Relaxed)
     }
 }
 

@@ -1,0 +1,103 @@
+//! What a new producer does about consumers that are not there yet, and whom it looks at.
+//!
+//! **Lives here:** [`CoordinationMode`], [`DiscoveryMode`]. **Builds on:** nothing. **May touch it:** programs, through
+//! the builder.
+
+use crate::ring::memory::layout::DEFAULT_MAX_CONSUMERS;
+use std::time::Duration;
+
+/// What a new producer does about consumers that are not there yet.
+///
+/// In every mode, every registered consumer gates from the moment its join is complete.
+///
+/// ```
+/// use disruptor_mp::{CoordinationMode, SharedDisruptorBuilder};
+/// use std::time::Duration;
+///
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// let both = CoordinationMode::WaitForConsumers { min_consumers: 2, timeout: Duration::from_millis(1) };
+/// // Fails if they have not joined in time, and leaves nothing behind: start them, and build again.
+/// let producer = SharedDisruptorBuilder::<u64>::new(&name, 1024).with_coordination(both).build_producer(|| 0);
+/// assert!(producer.is_err_and(|error| error.is_timed_out()));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum CoordinationMode {
+    /// Publishes at once. While no consumer is registered the ring overwrites its oldest events and counts them
+    /// ([`OVERWRITTEN_UNREAD`](crate::counters::ids::OVERWRITTEN_UNREAD)); what is still there is for the first
+    /// reader, see [`StartAt::Unread`](crate::StartAt::Unread).
+    #[default]
+    Immediate,
+    /// `build_producer` returns once so many consumers have joined, or fails with `CoordinationTimeout`.
+    WaitForConsumers {
+        /// How many, of those that the discovery mode selects: at least 1, at most its places.
+        min_consumers: usize,
+        /// How long to wait. Zero looks once, [`Duration::MAX`] waits without end.
+        timeout: Duration,
+    },
+    /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; one
+    /// that joins before that starts with event 0. A full buffer is a full ring: publishing waits.
+    BufferUntilConsumers {
+        /// How many events to hold, at most the ring's slots. Of a ring of records, how many bytes: those of its
+        /// records, each with its header of 16 and rounded up to 64.
+        max_buffer: usize,
+    },
+}
+
+/// Which consumers start-up coordination, `get_consumer_count` and the required set look at. It changes nothing about
+/// which of them gate: all do.
+///
+/// ```
+/// use disruptor_mp::{SharedConsumer, SharedDisruptorBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = disruptor_mp::portable_shm_segment_name("doc");
+/// // Two places for ids that begin with "worker"; only those are counted.
+/// let ring = SharedDisruptorBuilder::<u64>::new(&name, 8).discover_consumer_with_prefix(2, "worker");
+/// let producer = ring.build_producer(|| 0)?;
+/// let worker = SharedConsumer::<u64>::attach(&name, 8, "worker-0")?;
+/// let logger = SharedConsumer::<u64>::attach(&name, 8, "logger")?;
+/// assert_eq!((producer.get_consumer_count(), producer.consumers().len()), (1, 2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum DiscoveryMode {
+    /// No consumer is waited for; all are counted.
+    Disabled,
+    /// Consumers whose id begins with the prefix.
+    Enabled {
+        /// Places in the ring's table for those consumers; one more of them gets `TableFull`. Beside them the table
+        /// has four places for consumers whose id begins otherwise; one more of those gets `NoPlaceForOthers`. Without
+        /// a prefix all places are for any id: the fifth beyond this number gets `TableFull`.
+        max_consumers: usize,
+        /// Only ids that begin so; `None`: all. An empty prefix is refused.
+        consumer_prefix: Option<String>,
+        /// How often start-up looks; zero looks without a pause, and no pause is longer than a second or than what is
+        /// left of the timeout. Nothing is scanned once it is over.
+        scan_interval: Duration,
+    },
+}
+
+/// How often start-up coordination looks at the table.
+pub const fn default_scan_interval_duration() -> Duration {
+    Duration::from_millis(1)
+}
+
+/// How long start-up coordination waits unless told otherwise.
+pub const fn default_coordination_timeout_duration() -> Duration {
+    Duration::from_secs(15)
+}
+
+impl Default for DiscoveryMode {
+    fn default() -> Self {
+        Self::Enabled {
+            max_consumers: DEFAULT_MAX_CONSUMERS,
+            consumer_prefix: None,
+            scan_interval: default_scan_interval_duration(),
+        }
+    }
+}
