@@ -194,7 +194,7 @@ fn closing_runs_add_to_their_log_and_the_page_shows_what_is_in_it() {
     let folder = std::env::temp_dir().join(format!("perf-bench-closing-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let log = folder.join("figures").join("closing.jsonl");
-    let only = "1 KiB: records,1 to 4: events,rkyv: typed,200 µs: adaptive";
+    let only = "1 to 4: events,rkyv: typed,200 µs: adaptive";
     let measured = |repeats: &str| {
         let args = ["closing", "--quick", "--window", "5", "--repeats", repeats, "--only", only];
         let output = Run::start(&[&args[..], &["--log", log.to_str().unwrap()]].concat()).finish();
@@ -204,7 +204,7 @@ fn closing_runs_add_to_their_log_and_the_page_shows_what_is_in_it() {
     };
     // A line for each run, and one for each measurement that counted: on a busy machine that may be none.
     let (first, _) = measured("1");
-    let (second, _) = measured("2");
+    let (second, _) = measured("1");
     assert!(first >= 1 && second > first, "{first}, {second}");
 
     // The page of the project has the places for the figures.
