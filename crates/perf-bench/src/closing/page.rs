@@ -1,6 +1,6 @@
 //! The page of figures: tables and pictures, made of a log so that no figure is copied by hand.
 //!
-//! **Lives here:** [`write`]. **Builds on:** `standing`, `picture`. **May touch it:** `main`.
+//! **Lives here:** [`write()`]. **Builds on:** `standing`, `picture`. **May touch it:** `main`.
 //!
 //! The page has words that people write, and between two marks for each label what this makes.
 
