@@ -1,4 +1,5 @@
-//! Any frames, in any order: messages within the limit or faults, never a panic, and whole messages are received again afterwards.
+//! Any frames, in any order: messages within the limit or faults, never a panic, and whole messages are received again
+//! afterwards.
 //!
 //! Arbitrary headers stop at their first number, so most frames here are what would come next, with one number changed.
 #![no_main]

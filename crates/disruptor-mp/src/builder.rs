@@ -98,8 +98,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.wait_for_consumers(min_consumers, timeout)
     }
 
-    /// `build_producer` waits for so many consumers, at least one; with [`disable_discovery`](Self::disable_discovery)
-    /// for none.
+    /// `build_producer` waits for this many consumers, at least one; with
+    /// [`disable_discovery`](Self::disable_discovery) for none.
     #[must_use]
     pub fn wait_for_consumers(self, min_consumers: usize, timeout: Duration) -> Self {
         self.with_coordination(CoordinationMode::WaitForConsumers { min_consumers, timeout })

@@ -229,8 +229,8 @@ pub(crate) trait Watch {
 /// changes with time changes for all of them. Each measurement is made by fresh processes.
 ///
 /// # Errors
-/// See [`RoleError`], and what `watch` returns. A case that this machine cannot measure is not an error but a remark in its
-/// record.
+/// See [`RoleError`], and what `watch` returns. A case that this machine cannot measure is not an error but a remark in
+/// its record.
 pub(crate) fn measure_all<W: Watch>(
     cases: Vec<Case>,
     plan: &Plan,

@@ -1,7 +1,7 @@
 //! How often something allocates, and how much.
 //!
-//! **Lives here:** [`allocations_in`], [`bytes_allocated_in`] and the counts that they read. **Builds on:** `raw`, for the allocator itself. **May touch it:**
-//! a test binary that installs [`CountingAllocator`].
+//! **Lives here:** [`allocations_in`], [`bytes_allocated_in`] and the counts that they read. **Builds on:** `raw`, for
+//! the allocator itself. **May touch it:** a test binary that installs [`CountingAllocator`].
 //!
 //! ```
 //! #[global_allocator]
@@ -17,13 +17,13 @@ use std::thread::LocalKey;
 pub use crate::raw::CountingAllocator;
 
 thread_local! {
-    // One count per thread, so that tests which run at the same time do not see each other. `const` and without a destructor:
-    // the allocator can count at any moment in the life of a thread, and counting does not allocate.
+    // One count per thread, so that tests which run at the same time do not see each other. `const` and without a
+    // destructor: the allocator can count at any moment in the life of a thread, and counting does not allocate.
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// One more allocation by this thread, of so many bytes.
+/// One more allocation by this thread, of this many bytes.
 pub(crate) fn count(bytes: usize) {
     COUNT.set(COUNT.get() + 1);
     BYTES.set(BYTES.get() + bytes as u64);
@@ -38,7 +38,8 @@ pub fn allocations_in(work: impl FnOnce()) -> u64 {
     difference_in(&COUNT, work)
 }
 
-/// How many bytes this thread asks for while `work` runs. Growing an allocation counts with its new size; freeing is not counted.
+/// How many bytes this thread asks for while `work` runs. Growing an allocation counts with its new size; freeing is
+/// not counted.
 ///
 /// # Panics
 /// As [`allocations_in`].

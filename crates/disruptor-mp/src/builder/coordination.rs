@@ -29,7 +29,7 @@ pub enum CoordinationMode {
     /// reader, see [`StartAt::Unread`](crate::StartAt::Unread).
     #[default]
     Immediate,
-    /// `build_producer` returns once so many consumers have joined, or fails with `CoordinationTimeout`.
+    /// `build_producer` returns once this many consumers have joined, or fails with `CoordinationTimeout`.
     WaitForConsumers {
         /// How many, of those that the discovery mode selects: at least 1, at most its places.
         min_consumers: usize,

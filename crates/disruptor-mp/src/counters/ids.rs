@@ -1,10 +1,10 @@
 //! The ids that mean the same in every program: what each counts, in which unit, and a sentence about it.
 //!
-//! Ids below [`APPLICATION_BASE`] belong to this project; numbers that are missing here are reserved. All counters only grow, and wrap
-//! after 2^64.
+//! Ids below [`APPLICATION_BASE`] belong to this project; numbers that are missing here are reserved. All counters only
+//! grow, and wrap after 2^64.
 //!
-//! **Lives here:** the numbers and [`describe`]. **Builds on:** nothing. **May touch it:** new ids are added, a published one never
-//! changes.
+//! **Lives here:** the numbers and [`describe`]. **Builds on:** nothing. **May touch it:** new ids are added, a
+//! published one never changes.
 
 /// What a well-known counter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,10 +123,12 @@ declare! {
         "Messages of a worker that answer no broadcast, which a topology's scheduler dropped while it was waiting for answers to one.";
 }
 
-/// The first id that an application may give to a counter of its own. The label that it registers is the counter's name.
+/// The first id that an application may give to a counter of its own. The label that it registers is the counter's
+/// name.
 pub const APPLICATION_BASE: u32 = 0x100;
 
-/// What a producer counts in its block, word by word. A published word never changes its meaning; new ones are added at the end.
+/// What a producer counts in its block, word by word. A published word never changes its meaning; new ones are added at
+/// the end.
 pub(super) const OF_PRODUCER: &[u32] = &[
     EVENTS_PUBLISHED,
     EVENTS_PUBLISHED_BYTES,

@@ -95,8 +95,8 @@ enum Play {
     /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on behind
     /// them.
     PublishingRecords(Role, Visible),
-    /// A producer dies closing a ring of so many events. Its readers get them and `Closed`; the next producer has a new
-    /// ring.
+    /// A producer dies closing a ring of this many events. Its readers get them and `Closed`; the next producer has a
+    /// new ring.
     Closing { role: Role, published: usize, name_stays: bool },
     /// A producer dies creating a ring that was not there.
     Creating { is_named: bool },

@@ -10,8 +10,8 @@
 //! descriptors, so threads exclude each other as processes do.
 //!
 //! `RACES_ONLY=text` searches only the plays whose name contains that text; `RACES_STEP=1` tries each pair of points,
-//! and not only a part of them; `RACES_LEGS=0:8,1:22` plays one order (`1:22!`: process 1 dies there), and `RACES_TRACE=1`
-//! prints its points.
+//! and not only a part of them; `RACES_LEGS=0:8,1:22` plays one order (`1:22!`: process 1 dies there), and
+//! `RACES_TRACE=1` prints its points.
 
 mod stream;
 mod turns;

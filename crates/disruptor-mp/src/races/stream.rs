@@ -2,7 +2,8 @@
 //!
 //! **Lives here:** [`PLAYS`]. **Builds on:** `turns`. **May touch it:** the search.
 //!
-//! Ring number n has the events 10 n and 10 n + 1. The consumer `k` has kept its place in the first one, and comes back.
+//! Ring number n has the events 10 n and 10 n + 1. The consumer `k` has kept its place in the first one, and comes
+//! back.
 
 use super::turns::{Act, Leg, Went, play};
 use crate::ring::ends::consumer_face::HasConsumer;
@@ -72,8 +73,8 @@ impl Stream {
         self.ring().with_content_tag(format!("e/{number}")).build_producer(|| 0).expect("a producer can go on")
     }
 
-    /// Three rings. `k` has read so many events of the first, and has gone; so have `others`, which have read one; those
-    /// of `living` live in the first, and leave when they are dropped.
+    /// Three rings. `k` has read this many events of the first, and has gone; so have `others`, which have read one;
+    /// those of `living` live in the first, and leave when they are dropped.
     fn three(&self, read: usize, others: &[&str], living: &[&str]) -> (SharedProducer<u64>, Vec<SharedConsumer<u64>>) {
         let mut producer = self.build(1);
         let living = living.iter().map(|id| self.attach(id)).collect();
@@ -124,8 +125,8 @@ impl Stream {
         *self.attached.lock().expect("no reader panics") += 1;
     }
 
-    /// That the consumer `id`, which has `seen` some of what is `expected`, gets the rest when it comes back, and none of
-    /// it twice; after a death what was in hand.
+    /// That the consumer `id`, which has `seen` some of what is `expected`, gets the rest when it comes back, and none
+    /// of it twice; after a death what was in hand.
     fn expect(&self, legs: &[Leg], id: &str, seen: Mutex<Vec<u64>>, expected: &[u64]) -> Result<(), String> {
         let rest = Mutex::default();
         let refused = self.read(id, usize::MAX, &rest);
@@ -141,7 +142,7 @@ impl Stream {
         }
     }
 
-    /// That so many rings are left.
+    /// That this many rings are left.
     fn left(&self, count: usize) -> Result<(), String> {
         let left = self.shm.leftovers();
         if left.len() == count { Ok(()) } else { Err(format!("{count} rings should be left, not {left:?}")) }
@@ -302,8 +303,8 @@ fn last_out_of_another(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-/// One leaves the first of three rings for good, comes anew, reads one event of the last, and goes, with its place kept:
-/// the other one is there for it.
+/// One leaves the first of three rings for good, comes anew, reads one event of the last, and goes, with its place
+/// kept: the other one is there for it.
 fn leave_and_give_up(legs: &[Leg]) -> Result<Vec<Went>, String> {
     let (stream, seen) = (Stream::new(), Mutex::default());
     let (_producer, mut living) = stream.three(2, &[], &["b", "a"]);

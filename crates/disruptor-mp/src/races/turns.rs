@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex};
 /// What one process does.
 pub(super) type Act<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// A process goes on until it has passed so many points.
+/// A process goes on until it has passed this many points.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leg {
     pub(super) act: usize,

@@ -74,7 +74,8 @@ pub(crate) enum Site {
     CursorAcquire,
     /// That the stamp of the first event of a group is stored after all others.
     GroupOrder,
-    /// The attempt to which stamps behind the published end belong, behind the clearing of those of older ones: Release.
+    /// The attempt to which stamps behind the published end belong, behind the clearing of those of older ones:
+    /// Release.
     AttemptRelease,
     /// A look at that attempt by a reader that copies ahead: Acquire.
     AttemptAcquire,

@@ -5,14 +5,14 @@
 
 use super::primitive::{AtomicU8, AtomicU64, Ordering};
 
-/// From so many bytes on the processor's own loop is faster than one of words.
+/// From this many bytes on the processor's own loop is faster than one of words.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const MANY_BYTES: usize = 1024;
 
 /// Copies as many bytes as `into` has from `from`, which may be written meanwhile.
 ///
-/// The language has no word for this: the bytes are written with plain stores, and read here with relaxed atomic
-/// loads of at most a word, or by an instruction that the compiler does not look into. No reference to them is made, and
+/// The language has no word for this: the bytes are written with plain stores, and read here with relaxed atomic loads
+/// of at most a word, or by an instruction that the compiler does not look into. No reference to them is made, and
 /// whatever comes out is only bytes.
 ///
 /// # Safety

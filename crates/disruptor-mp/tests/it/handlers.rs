@@ -27,8 +27,8 @@ fn position(producer: &SharedProducer<Step>) -> i64 {
     producer.consumers()[0].position
 }
 
-/// Has `consumer` handle many short events, so that its handler counts as quick, and then a ring of them, in the midst of
-/// which `producer` publishes one more for each that was handled.
+/// Has `consumer` handle many short events, so that its handler counts as quick, and then a ring of them, in the midst
+/// of which `producer` publishes one more for each that was handled.
 fn goes_on<F: SlotForm>(mut producer: SharedProducer<Step, F>, mut consumer: SharedConsumer<Step, F>) {
     for _ in 0..32 {
         publish(&mut producer, 8);

@@ -63,7 +63,7 @@ fn stream<F: SlotForm>(builder: SharedDisruptorBuilder<Block, F>) {
     }
 }
 
-/// So many blocks at once, and a pause.
+/// This many blocks at once, and a pause.
 fn slowly(count: usize, pause: Duration, builder: SharedDisruptorBuilder<Block>) {
     let mut producer = builder.build_producer(|| BLANK).unwrap();
     say("READY");
@@ -127,7 +127,7 @@ fn a_consumer_that_is_told_not_to_linger_never_does() {
     producer.kill_and_reap();
 }
 
-/// Takes so many blocks of a stream that is not saturated, by calls that take what is there.
+/// Takes this many blocks of a stream that is not saturated, by calls that take what is there.
 fn is_never_delayed(role: &str, blocks: usize) {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let name = shm.name("a");

@@ -101,7 +101,7 @@ fn absolute_directory<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Optio
 }
 
 impl Topology<Records> {
-    /// The session called `label` with so many workers, and rings of records of the default sizes.
+    /// The session called `label` with this many workers, and rings of records of the default sizes.
     ///
     /// # Errors
     /// [`TopologyError`], as all errors here: no workers, or more than names can tell apart (256).

@@ -78,10 +78,10 @@ impl<F: Format> SchedulerEnd<F> {
     /// second.
     ///
     /// [`Endless`](Patience::Endless) waits until a process has joined as this worker, has failed to, or can come no
-    /// more: the place was given up, or the worker has died and this scheduler, which starts the workers, has started no
-    /// other. `Managed` is the same, for a call that publishes nothing. Where another program starts the workers, one
-    /// that has died is waited for, and a failure to join ends one wait: the next call waits for the process that comes
-    /// next.
+    /// more: the place was given up, or the worker has died and this scheduler, which starts the workers, has started
+    /// no other. `Managed` is the same, for a call that publishes nothing. Where another program starts the workers,
+    /// one that has died is waited for, and a failure to join ends one wait: the next call waits for the process that
+    /// comes next.
     ///
     /// What has become of the worker until then counts as told: [`gather`](Self::gather) and
     /// [`check_workers`](Self::check_workers) do not tell it again, except after `TimedOut`. Messages of the old

@@ -1,16 +1,16 @@
 //! Copying the frames of a split message while its sender writes the rest of it.
 //!
 //! **Lives here:** [`wait`]. **Builds on:** `reassembly` for the copy, what a consumer knows of events that are not
-//! shown yet. **May touch it:** the receiver of frames, while it waits. Nothing of a copy is shown that the ring has not
-//! confirmed. Source: RFC 0007, "Copying ahead".
+//! shown yet. **May touch it:** the receiver of frames, while it waits. Nothing of a copy is shown that the ring has
+//! not confirmed. Source: RFC 0007, "Copying ahead".
 
 use super::frame::{FrameHeader, FramedTransportFrame, HEADER_BYTES};
 use super::prefix::Envelope;
 use super::reassembly::{Pushed, Reassembler};
 use disruptor_mp::{ConsumeError, Patience, SharedConsumer};
 
-/// Frames of so many bytes are copied while the next one is written; what is shorter is copied in less time than a look
-/// at its stamp takes to cross over.
+/// Frames of this many bytes are copied while the next one is written; what is shorter is copied in less time than a
+/// look at its stamp takes to cross over.
 const FRAME_BYTES_MIN: usize = 4096;
 
 /// What was copied of the next message, which is there.

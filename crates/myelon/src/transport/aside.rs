@@ -88,7 +88,8 @@ impl Aside {
         let short = match first {
             Some(short) => short,
             None => {
-                // Room that nothing is written to costs next to nothing, and may spare encoding again: messages may grow.
+                // Room that nothing is written to costs next to nothing, and may spare encoding again: messages may
+                // grow.
                 let room = likely_len.saturating_mul(2).max(self.buffer.capacity_bytes()).min(most);
                 match self.attempt(room, &mut encode) {
                     Ok(()) => return Ok(()),

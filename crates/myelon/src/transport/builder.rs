@@ -210,7 +210,7 @@ impl<F: Format> TransportBuilder<F> {
         Self::sized(place, depth).with_create_options(CreateOptions::default().make_directories(true))
     }
 
-    /// Room for so many consumers, instead of [`DEFAULT_MAX_CONSUMERS`](disruptor_mp::DEFAULT_MAX_CONSUMERS).
+    /// Room for this many consumers, instead of [`DEFAULT_MAX_CONSUMERS`](disruptor_mp::DEFAULT_MAX_CONSUMERS).
     #[must_use]
     pub fn with_max_consumers(mut self, max_consumers: usize) -> Self {
         self.settings.max_consumers = Some(max_consumers);

@@ -68,8 +68,8 @@ pub trait Format: Sized + 'static {
     fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError>;
 
     /// How many messages of up to `message_bytes` bytes each a ring of `depth` takes while its slowest consumer has not
-    /// released the first of them: the most for which [`depth_for`](Self::depth_for) says that depth. 0: it takes no such
-    /// message.
+    /// released the first of them: the most for which [`depth_for`](Self::depth_for) says that depth. 0: it takes no
+    /// such message.
     ///
     /// ```
     /// use myelon::transport::{AlignedFixedFrame, Format, Records};

@@ -163,8 +163,8 @@ impl Reassembler {
 
     /// Takes a frame of a split message before it is known whether it is one: `copy` copies its data from an offset on,
     /// `data_len` bytes in use or not, and may do so while they are written. What comes of it is to be shown only once
-    /// it is known that they were not; until then [`return_to`](Self::return_to) undoes it. `None`: it is no such frame,
-    /// as far as can be told.
+    /// it is known that they were not; until then [`return_to`](Self::return_to) undoes it. `None`: it is no such
+    /// frame, as far as can be told.
     pub fn push_ahead(
         &mut self,
         header: FrameHeader,

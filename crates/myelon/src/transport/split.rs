@@ -98,7 +98,7 @@ pub(super) fn single_payload_max(shape: FrameShape, prefix: &Prefix) -> usize {
     shape.data_bytes - alone.len(shape.payload_align)
 }
 
-/// The longest payload that fits into so many frames behind the optional parts of `prefix`.
+/// The longest payload that fits into this many frames behind the optional parts of `prefix`.
 pub(super) fn payload_max(shape: FrameShape, prefix: &Prefix, frames: usize) -> usize {
     let single = single_payload_max(shape, prefix);
     if frames < 2 {

@@ -65,7 +65,7 @@ const RINGS: &[(RingOf, &str, usize)] = &[
     (RingOf::CrossbarBus, "crossbar bus", 256),
 ];
 
-/// Those that take events of so many bytes.
+/// Those that take events of this many bytes.
 fn rings(bytes: usize) -> impl Iterator<Item = (RingOf, &'static str)> {
     RINGS.iter().filter(move |(.., max)| bytes <= *max).map(|(of, name, _)| (*of, *name))
 }
@@ -120,8 +120,8 @@ fn events(table: &str, column: &str, subject: &str, ring: Ring, batch: Option<us
     entry(table, column, subject, whose(is_ours), |name| Case::new(name, wait, workload))
 }
 
-/// How many events of such a ring are published together, and what that is called: in batches and one by one, if there is
-/// a difference.
+/// How many events of such a ring are published together, and what that is called: in batches and one by one, if there
+/// is a difference.
 fn batches(of: RingOf, slots: usize) -> Vec<(usize, &'static str)> {
     let batch = (slots / BATCH_PART).clamp(1, BATCH);
     let has_batches = of.has_batches() && batch > 1;

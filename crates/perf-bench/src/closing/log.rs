@@ -3,9 +3,9 @@
 //! **Lives here:** [`Log`], to which a run adds; [`Figures`], what is read of it. **Builds on:** `schedule`, `machine`.
 //! **May touch it:** `main` adds and reads.
 //!
-//! One line of JSON for each run, and one for each measurement that counted, which is one set of fresh processes. A line
-//! is written at once, so a run that is interrupted has added what it measured. Programs of different builds do not mix
-//! in a figure: of each case only what the last build measured counts.
+//! One line of JSON for each run, and one for each measurement that counted, which is one set of fresh processes. A
+//! line is written at once, so a run that is interrupted has added what it measured. Programs of different builds do
+//! not mix in a figure: of each case only what the last build measured counts.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

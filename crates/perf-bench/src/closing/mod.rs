@@ -1,8 +1,8 @@
 //! Ours over the best peer: all figures of it from several runs, how they compare, and the page that shows them.
 //!
-//! **Lives here:** [`Entry`], a figure's place in the tables; one module for the log of what was measured, one for what it
-//! says, one for what it ought to say, two for how it is shown. **Builds on:** `schedule`, `stats`. **May touch it:**
-//! `main`; `cases::closing` lists the entries.
+//! **Lives here:** [`Entry`], a figure's place in the tables; one module for the log of what was measured, one for what
+//! it says, one for what it ought to say, two for how it is shown. **Builds on:** `schedule`, `stats`. **May touch
+//! it:** `main`; `cases::closing` lists the entries.
 
 pub(crate) mod log;
 pub(crate) mod page;

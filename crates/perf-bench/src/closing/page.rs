@@ -133,7 +133,7 @@ fn runs(standing: &Standing<'_>) -> String {
     )
 }
 
-/// The day of so many seconds since 1970.
+/// The day of this many seconds since 1970.
 fn day(at_s: u64) -> String {
     let (mut days, mut year) = (at_s / 86_400, 1970);
     let days_of_year = |year: u64| {

@@ -19,7 +19,7 @@ pub(super) struct Picture {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scale {
     Of(Unit),
-    /// So many times something else; where that is the same, there is a line.
+    /// This many times something else; where that is the same, there is a line.
     Times,
 }
 

@@ -13,8 +13,8 @@ use crate::raw::Word;
 use crate::side::{Side, Stop};
 use crate::workload::waiting::Waiting;
 
-/// Something that carries messages of any length, in order and without loss, from one process to one other. One that may
-/// lose messages is given what it needs not to, and says so in its name.
+/// Something that carries messages of any length, in order and without loss, from one process to one other. One that
+/// may lose messages is given what it needs not to, and says so in its name.
 ///
 /// A link is made in three steps, between which the sides meet: [`create`](Self::create), [`attach`](Self::attach),
 /// [`Sender::join`].
@@ -72,8 +72,8 @@ pub(crate) trait Sender {
         messages.try_for_each(|message| self.send(message))
     }
 
-    /// Sends a message that `write` makes: where it is sent from, if there is such a place before there is a message, and
-    /// otherwise in `buffer`, which is as long as the message.
+    /// Sends a message that `write` makes: where it is sent from, if there is such a place before there is a message,
+    /// and otherwise in `buffer`, which is as long as the message.
     ///
     /// # Errors
     /// See [`Stop`].
@@ -86,8 +86,9 @@ pub(crate) trait Sender {
 
 /// The end that messages come out of.
 pub(crate) trait Receiver {
-    /// Shows what is there to `read`, which looks at every byte: a message at least, all that are there where they can be
-    /// had together, nothing if there is none. After this they are the receiver's no more. Returns whether there was any.
+    /// Shows what is there to `read`, which looks at every byte: a message at least, all that are there where they can
+    /// be had together, nothing if there is none. After this they are the receiver's no more. Returns whether there was
+    /// any.
     ///
     /// # Errors
     /// See [`Stop`].
@@ -143,7 +144,7 @@ impl<'s> Link<'s> {
         Self { side, index, message_bytes, waiting, receivers: 1, receiver: 0 }
     }
 
-    /// The same to so many receivers.
+    /// The same to this many receivers.
     pub(crate) fn to(self, receivers: usize) -> Self {
         assert!((1..=RECEIVERS_MAX).contains(&receivers), "there are no words for {receivers} receivers");
         Self { receivers, ..self }

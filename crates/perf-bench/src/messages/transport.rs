@@ -21,7 +21,7 @@ pub(crate) enum OverRecords {}
 /// The same, where messages that are sent together are announced together.
 pub(crate) enum OverRecordsInBatches {}
 
-/// Over aligned frames of so many bytes; longer messages are split.
+/// Over aligned frames of this many bytes; longer messages are split.
 pub(crate) enum OverFrames<const FRAME_BYTES: usize> {}
 
 /// The same with few frames, so that rings of large ones and of small ones can hold equally many.

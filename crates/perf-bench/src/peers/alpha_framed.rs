@@ -3,11 +3,11 @@
 //! **Lives here:** [`AlphaFramed`] and [`AlphaLargeFrames`]. **Builds on:** its public interface. **May touch it:**
 //! `messages`.
 //!
-//! Frames are its aligned ones, as long as the message up to 64 KiB; longer messages are split into frames of that size,
-//! and put together again in the receiver's one reused buffer. The ring holds as many messages as everybody's. Frames of
-//! 64 KiB for every message are its other form: each message then lies far from the next one, which suits the caches of
-//! the reader. There are as many as fit 64 MiB. The receiver spins on its batch reception, which shows a message of one
-//! frame where it lies.
+//! Frames are its aligned ones, as long as the message up to 64 KiB; longer messages are split into frames of that
+//! size, and put together again in the receiver's one reused buffer. The ring holds as many messages as everybody's.
+//! Frames of 64 KiB for every message are its other form: each message then lies far from the next one, which suits the
+//! caches of the reader. There are as many as fit 64 MiB. The receiver spins on its batch reception, which shows a
+//! message of one frame where it lies.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use alpha_myelon::transport::{AlignedFixedFrame, FramedTransportConsumer, Framed
 use crate::messages::carrier::{Carrier, Link, Receiver, Sender, consumer_id};
 use crate::side::Stop;
 
-/// The carrier, with frames of so many bytes: as suits the messages, or for any.
+/// The carrier, with frames of this many bytes: as suits the messages, or for any.
 pub(crate) enum Framed<const FRAME_BYTES: usize, const FOR_ANY: bool> {}
 
 /// Frames as long as the message, up to 64 KiB.
@@ -79,8 +79,8 @@ pub(crate) struct FrameSender<const FRAME_BYTES: usize> {
 }
 
 impl<const FRAME_BYTES: usize> Sender for FrameSender<FRAME_BYTES> {
-    /// Before this the producer would overwrite what has not been read. It looks for consumers by their names, because its
-    /// other ways of finding them write to standard output, which is where a role gives its answer.
+    /// Before this the producer would overwrite what has not been read. It looks for consumers by their names, because
+    /// its other ways of finding them write to standard output, which is where a role gives its answer.
     fn join(&mut self) -> Result<(), Stop> {
         for receiver in 0..self.receivers {
             if !self.producer.discover_consumer_id(&consumer_id(receiver), JOIN_TIMEOUT) {

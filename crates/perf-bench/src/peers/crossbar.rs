@@ -2,13 +2,14 @@
 //!
 //! **Lives here:** [`Credited`], [`Pinned`]. **Builds on:** its public interface. **May touch it:** `messages`.
 //!
-//! A slow subscriber of it misses what the ring has gone past. So that nothing is lost, its publisher gets credits here:
-//! each receiver counts what it has read in a shared word, and the sender looks at those words only when it has used up
-//! what it knew of. The ring has as many entries as everybody's, blocks are as long as the message, messages are copied
-//! into their block and read there. Receivers spin on `try_recv`, so it publishes without a look for sleepers.
+//! A slow subscriber of it misses what the ring has gone past. So that nothing is lost, its publisher gets credits
+//! here: each receiver counts what it has read in a shared word, and the sender looks at those words only when it has
+//! used up what it knew of. The ring has as many entries as everybody's, blocks are as long as the message, messages
+//! are copied into their block and read there. Receivers spin on `try_recv`, so it publishes without a look for
+//! sleepers.
 //!
-//! Its pinned mode writes the same block again and again, which has the lowest latency: nothing is lost where each message
-//! is answered before the next one, so that round trips are measured that way as well.
+//! Its pinned mode writes the same block again and again, which has the lowest latency: nothing is lost where each
+//! message is answered before the next one, so that round trips are measured that way as well.
 
 use crossbar::error::Error;
 use crossbar::{Config, Publisher, Stream, Subscriber, Topic};
@@ -29,8 +30,8 @@ const TOPIC: &str = "/messages";
 const BLOCK_HEADER_BYTES: usize = 8;
 /// Blocks begin on cache lines of their own when they are as long as some.
 const BLOCK_BYTES_MULTIPLE: usize = 64;
-/// Blocks beyond those in the ring, and one for each receiver that reads: eight in the publisher's own cache, one that is
-/// being written.
+/// Blocks beyond those in the ring, and one for each receiver that reads: eight in the publisher's own cache, one that
+/// is being written.
 const BLOCKS_BESIDE_RING: usize = 9;
 
 impl Carrier for Credited {

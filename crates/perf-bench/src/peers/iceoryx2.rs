@@ -3,9 +3,10 @@
 //! **Lives here:** [`PublishSubscribe`]. **Builds on:** its public interface, without its console logger.
 //! **May touch it:** `messages`.
 //!
-//! Overflow is off and the publisher retries until its message is delivered, so nothing is lost. The subscriber's buffer
-//! holds as many messages as everybody's, and the receiver polls. A message is a slice of bytes, aligned to a cache line,
-//! which the sender copies to where they will be read. Its files lie in the measurement's own directory and under the measurement's own names.
+//! Overflow is off and the publisher retries until its message is delivered, so nothing is lost. The subscriber's
+//! buffer holds as many messages as everybody's, and the receiver polls. A message is a slice of bytes, aligned to a
+//! cache line, which the sender copies to where they will be read. Its files lie in the measurement's own directory and
+//! under the measurement's own names.
 
 use std::fmt::Debug;
 

@@ -65,8 +65,8 @@ impl Ring {
     }
 }
 
-/// Evaluates an expression with `$ring` as the name of the type that a ring's [`Whose`] stands for, and `$words` as that of
-/// the number of words of its events.
+/// Evaluates an expression with `$ring` as the name of the type that a ring's [`Whose`] stands for, and `$words` as
+/// that of the number of words of its events.
 macro_rules! with_ring {
     ($of:expr, $ring:ident, $words:ident => $result:expr) => {
         match $of.whose {
@@ -94,8 +94,8 @@ macro_rules! with_ring {
 }
 pub(crate) use with_ring;
 
-/// A ring of events of `WORDS` words from one process to one other, which has one consumer or several. It is made in three
-/// steps, between which the sides meet: [`create`](Self::create), [`attach`](Self::attach), [`Publishing::join`].
+/// A ring of events of `WORDS` words from one process to one other, which has one consumer or several. It is made in
+/// three steps, between which the sides meet: [`create`](Self::create), [`attach`](Self::attach), [`Publishing::join`].
 pub(crate) trait EventRing {
     /// Whether one call of [`Reading::read_some`] reads on as long as events come, perhaps to the end of the run: its
     /// time is then taken from the start of both sides, and not from the first event.

@@ -95,7 +95,7 @@ pub(crate) fn slots_that_suit(whose: Whose, payload_bytes: usize) -> usize {
     slots_within(whose, payload_bytes, RING_BYTES as u64)
 }
 
-/// The same for a ring of so many bytes.
+/// The same for a ring of this many bytes.
 pub(crate) fn slots_within(whose: Whose, payload_bytes: usize, ring_bytes: u64) -> usize {
     let distance = |slots: &usize| bytes_of(whose, payload_bytes, *slots).abs_diff(ring_bytes);
     let sizes = (1..20).map(|exponent| 1_usize << exponent);

@@ -1,5 +1,5 @@
-//! A scheduler's step as a typed message, through each codec: there and back, and as many as go one way; and beside it as
-//! many bytes without a codec.
+//! A scheduler's step as a typed message, through each codec: there and back, and as many as go one way; and beside it
+//! as many bytes without a codec.
 //!
 //! **Lives here:** [`TypedStep`], the subject; [`costs`], the differences that a table does not show. **Builds
 //! on:** `way`, `plain`, `step`, `workload::round_trips`. **May touch it:** `main`; `workload` lists the subject.

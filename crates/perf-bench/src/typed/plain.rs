@@ -3,8 +3,9 @@
 //! **Lives here:** [`Over`], the way; [`PlainCodec`] with the codecs. **Builds on:** `messages::carrier`, `step`. **May
 //! touch it:** `typed`. Only with the feature `peers`: ours encode in their own way.
 //!
-//! The sender encodes where the message is sent from, if its carrier has such a place, and otherwise into one buffer that
-//! is used again and again. The receiver reads rkyv where it lies, after validation, and decodes the others into a value.
+//! The sender encodes where the message is sent from, if its carrier has such a place, and otherwise into one buffer
+//! that is used again and again. The receiver reads rkyv where it lies, after validation, and decodes the others into a
+//! value.
 
 use std::marker::PhantomData;
 

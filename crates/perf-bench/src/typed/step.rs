@@ -51,7 +51,8 @@ pub(crate) trait Step: Codec {
     fn sum(&self) -> u64;
 }
 
-/// What `number` is in a step: one of as many digits as any other, so that every step is equally long, whatever its codec.
+/// What `number` is in a step: one of as many digits as any other, so that every step is equally long, whatever its
+/// codec.
 pub(crate) fn number_of(number: u64) -> u64 {
     const DIGITS: u64 = 1 << 40;
     DIGITS | (number % DIGITS)

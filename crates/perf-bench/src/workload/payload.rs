@@ -1,5 +1,5 @@
-//! What messages are made of: they are there before anything is measured, every byte of them is copied and read, and what
-//! was read is checked.
+//! What messages are made of: they are there before anything is measured, every byte of them is copied and read, and
+//! what was read is checked.
 //!
 //! **Lives here:** [`Source`], a sender's private buffer; [`read`] and [`sum`], with which a receiver looks at all of a
 //! message. **Builds on:** nothing. **May touch it:** every workload whose messages are bytes or words.
@@ -39,7 +39,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Messages of so many bytes.
+    /// Messages of this many bytes.
     ///
     /// # Panics
     /// When `len_bytes` is not a positive multiple of 8.
@@ -105,8 +105,8 @@ impl Source {
         all.wrapping_mul(count / TURNS as u64).wrapping_add(rest)
     }
 
-    /// The number of the message that answers one of another source with as many turns: the same number's. It depends on
-    /// every byte that was read. `None`: that is none of its messages.
+    /// The number of the message that answers one of another source with as many turns: the same number's. It depends
+    /// on every byte that was read. `None`: that is none of its messages.
     #[inline(always)]
     pub(crate) fn answer(&self, seen: Seen) -> Option<u64> {
         let turn = seen.first & TURN_MASK;

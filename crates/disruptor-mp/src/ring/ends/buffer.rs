@@ -46,7 +46,8 @@ impl PayloadBuffer {
     }
 
     /// Plans what to do with a payload that is not plain: of about `likely_len` bytes, and at most as long as its
-    /// `place` in the ring. Returns the place to write it in, which may be shorter if that is enough for the likely length.
+    /// `place` in the ring. Returns the place to write it in, which may be shorter if that is enough for the likely
+    /// length.
     #[cold]
     #[inline(never)]
     pub(super) fn begin(&mut self, likely_len: usize, place: NonNull<[u8]>) -> NonNull<[u8]> {
@@ -68,7 +69,7 @@ impl PayloadBuffer {
     /// The payload in `written`, where [`begin`](Self::begin) said, is complete, and goes to `place`, which is as long.
     ///
     /// # Safety
-    /// `place` is valid for writes, and nobody else reads or writes there.
+    /// `place` is valid for writes, and no other thread or process reads or writes there.
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn finish(&mut self, written: &[u8], place: NonNull<[u8]>) {
@@ -93,7 +94,7 @@ impl PayloadBuffer {
     /// What `fill` finds is an older event as well.
     ///
     /// # Safety
-    /// `slot` is valid and aligned, and nobody else reads or writes there.
+    /// `slot` is valid and aligned, and no other thread or process reads or writes there.
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn fill_event<E: Event>(&mut self, slot: NonNull<E>, is_new: bool, fill: impl FnOnce(&mut E)) {

@@ -254,9 +254,9 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
 
     /// Hands everything that can be read now to `handler`, and returns how many events that were.
     ///
-    /// They are acknowledged as it goes: every 64 events, or an eighth of the ring, and once 10 ms have passed since the
-    /// last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler` panics, the events before that
-    /// one are acknowledged, and it is not.
+    /// They are acknowledged as it goes: every 64 events, or an eighth of the ring, and once 10 ms have passed since
+    /// the last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler`
+    /// panics, the events before that one are acknowledged, and it is not.
     pub fn process_available(&mut self, mut handler: impl FnMut(&E, Sequence)) -> usize {
         self.process_available_to_end(|event, sequence, _| handler(event, sequence))
     }

@@ -66,8 +66,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
 
 /// Several groups of events that are looked at, used and acknowledged in order, as
 /// [`process_available`](SharedConsumer::process_available) acknowledges single ones: every 64 events, or an eighth of
-/// the ring, and once 10 ms have passed since the last time; and each, where messages are held. Dropping it acknowledges
-/// what was used; not, if a panic does, what was in hand.
+/// the ring, and once 10 ms have passed since the last time; and each, where messages are held. Dropping it
+/// acknowledges what was used; not, if a panic does, what was in hand.
 pub struct PeekedRun<'a, E: Event, F: SlotForm> {
     consumer: &'a mut ConsumerSide<Slots<E, F>>,
     /// Everything before it was used.

@@ -397,7 +397,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
 /// Lets `fill` write the event of `slot`, in the slot or where it is copied from.
 ///
 /// # Safety
-/// `slot` is valid and aligned, and nobody else reads or writes there. In a ring of slots every bit pattern is an event.
+/// `slot` is valid and aligned, and no other thread or process reads or writes there. In a ring of slots every bit
+/// pattern is an event.
 #[inline(always)]
 unsafe fn write_in<E: Event>(buffer: &mut PayloadBuffer, slot: *mut E, is_new: bool, fill: impl FnOnce(&mut E)) {
     if PayloadBuffer::takes::<E>() && !buffer.is_plain(size_of::<E>()) {
@@ -409,8 +410,8 @@ unsafe fn write_in<E: Event>(buffer: &mut PayloadBuffer, slot: *mut E, is_new: b
     }
 }
 
-/// Several groups with one store of the cursor and one look at the bell, when this is dropped. A call inside it that has
-/// to wait does so first.
+/// Several groups with one store of the cursor and one look at the bell, when this is dropped. A call inside it that
+/// has to wait does so first.
 pub struct GroupBatch<'a, E: Event, F: SlotForm> {
     producer: &'a mut SharedProducer<E, F>,
 }

@@ -108,8 +108,8 @@ macro_rules! producer_end_methods {
                 $in; ProducerEnd::last_published_sequence(self); self.base().last_published_sequence())
         }
 
-        /// Whether a call with this `patience` that needs room for `size` would go on at once: for so many slots, or,
-        /// in a ring of records, for a record of so many bytes, of which up to 32 are the prefix of a transport's
+        /// Whether a call with this `patience` that needs room for `size` would go on at once: for this many slots, or,
+        /// in a ring of records, for a record of this many bytes, of which up to 32 are the prefix of a transport's
         /// message. So much is free, and a managed call has no consumer to wait for and no death to act on. If this is
         /// `true`, the room stays free until something is published.
         $($vis)* fn has_room_now(&mut self, size: usize, patience: impl Into<$crate::Patience>) -> bool {

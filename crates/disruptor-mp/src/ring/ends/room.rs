@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 /// What the producer waits for.
 #[derive(Clone, Copy)]
 pub(super) enum Target {
-    /// Room for so many events.
+    /// Room for this many events.
     Room(usize),
     /// The release of this event by everybody.
     Consumed(i64),

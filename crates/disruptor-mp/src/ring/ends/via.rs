@@ -275,8 +275,8 @@ impl Class {
         }
         let (own, other) = (self.of(self.way).median(), self.of(self.way.other()).median());
         let (Some(own), Some(other)) = (own, other) else { return };
-        // The buffer has to cost less by a quarter, and is left where it costs less by no more than a ninth. So two ways
-        // that cost the same are not taken in turns, and end in the ring: the producer's time is not all there is.
+        // The buffer has to cost less by a quarter, and is left where it costs less by no more than a ninth. So two
+        // ways that cost the same are not taken in turns, and end in the ring: the producer's time is not all there is.
         let (own_part, other_part) = if self.way == Way::Ring { (3, 4) } else { (9, 8) };
         if u64::from(other) * other_part < u64::from(own) * own_part {
             // And looks again at the way that it has left: its last payloads may have been held up, or are old.

@@ -73,7 +73,7 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     #[doc(hidden)]
     const SIZE_UNIT: SizeUnit;
 
-    /// Slots, or lines, that are taken by `size` of what users count in: by so many slots, or by a record of so many
+    /// Slots, or lines, that are taken by `size` of what users count in: by this many slots, or by a record of so many
     /// bytes with the line for the next header.
     #[doc(hidden)]
     fn slots_for(size: usize) -> usize;
@@ -87,7 +87,7 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     #[doc(hidden)]
     fn schema() -> Schema;
 
-    /// The course of a producer which begins at `position`, with event `number`, in a ring of so many slots.
+    /// The course of a producer which begins at `position`, with event `number`, in a ring of this many slots.
     #[doc(hidden)]
     fn course(position: i64, number: Sequence, capacity: i64) -> Self::Course;
 
@@ -270,7 +270,7 @@ impl fmt::Display for NextPossible {
     }
 }
 
-/// The sections of a ring of `capacity` slots, or lines, with so many places for the consumers that are asked for,
+/// The sections of a ring of `capacity` slots, or lines, with this many places for the consumers that are asked for,
 /// whatever their ids, and [`PLACES_FOR_OTHERS`] beside them.
 pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
     if !capacity.is_power_of_two() || !(S::CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {

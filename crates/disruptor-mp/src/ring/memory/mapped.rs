@@ -242,7 +242,7 @@ impl Mapped<Lines> {
     #[inline(always)]
     pub(crate) fn record(&self, position: i64, len: usize) -> NonNull<[u8]> {
         assert!(len <= self.mask as usize * LINE_BYTES, "a record as long as its ring");
-        // SAFETY: the header lies inside the line at `position`, and so many bytes behind it before that line's place
+        // SAFETY: the header lies inside the line at `position`, and this many bytes behind it before that line's place
         // in the second mapping of the lines, by the assertion above; that they are mapped twice in a row is the
         // segment's promise for its kind.
         NonNull::slice_from_raw_parts(unsafe { self.slot(position).add(HEADER_BYTES) }, len)

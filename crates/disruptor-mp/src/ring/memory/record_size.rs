@@ -59,8 +59,9 @@ pub const fn record_ring_bytes(in_flight: usize, record_bytes: usize) -> Result<
     Err(ShapeError::InFlight { in_flight, message_bytes: record_bytes })
 }
 
-/// How many records of up to `record_bytes` bytes each a ring of `ring_bytes` bytes takes while its slowest consumer has
-/// not released the first of them: the most for which [`record_ring_bytes`] says that size. 0: it takes no such record.
+/// How many records of up to `record_bytes` bytes each a ring of `ring_bytes` bytes takes while its slowest consumer
+/// has not released the first of them: the most for which [`record_ring_bytes`] says that size. 0: it takes no such
+/// record.
 ///
 /// ```
 /// use disruptor_mp::records_in_flight;

@@ -1,4 +1,5 @@
-//! Records: whole, in order, none twice, across wraps over lines in which older records lie; and where the producer dies.
+//! Records: whole, in order, none twice, across wraps over lines in which older records lie; and where the producer
+//! dies.
 
 use super::*;
 use crate::ring::protocol::form;
@@ -9,7 +10,8 @@ use loom::thread::spawn;
 /// A ring of lines, each of which carries a number.
 type Lines = Heap<form::Lines>;
 
-/// Lines of the ring: the fewest in which a record of two and the header behind it lie at other places in each lap, and across its end.
+/// Lines of the ring: the fewest in which a record of two and the header behind it lie at other places in each lap, and
+/// across its end.
 const LINES: usize = 4;
 
 fn ring_of_records() -> Lines {
@@ -122,8 +124,8 @@ pub(super) fn records_arrive_whole_and_in_order_behind_padding() {
     });
 }
 
-/// Records wait in a ring that nothing gates. Who comes first, beside a producer that goes on, finds at once where one of them begins, and
-/// every record after it.
+/// Records wait in a ring that nothing gates. Who comes first, beside a producer that goes on, finds at once where one
+/// of them begins, and every record after it.
 #[test]
 pub(super) fn first_reader_of_records_starts_with_one_that_waits_for_it_and_is_never_lapped() {
     explore(Some(2), 5, || {
@@ -166,7 +168,8 @@ fn survive(stores: usize) {
             attempts(2, || try_read_record(&mut reader, &mut number));
             (reader, number)
         });
-        // Record 2 takes the line at position 2, and the header behind it stands at 3: what `commit` stores, one by one.
+        // Record 2 takes the line at position 2, and the header behind it stands at 3: what `commit` stores, one by
+        // one.
         ring.with_mut(2, |place| fill(place, 2));
         let word = Word::Record { len: bytes_in(1) as u32, gap_lines: 0, kind: 0, flags: 0 };
         let commit: [&dyn Fn(); 4] = [

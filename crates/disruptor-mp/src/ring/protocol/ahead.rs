@@ -9,9 +9,9 @@
 //! reader         a? and copies     0           1           2           3    believes it, if still a
 //! ```
 //! A stamp of -n, or one behind such a stamp, says that its event and those of its group before it are written, and
-//! shows nothing. A producer that gives a group up takes these stamps back and begins another attempt; so does one that takes
-//! over. It stores the *attempt* after the stamps are taken back and before it stores new ones. So a reader that finds
-//! the same attempt before it looks at the first stamp and after the first event of the group is there has copied
+//! shows nothing. A producer that gives a group up takes these stamps back and begins another attempt; so does one that
+//! takes over. It stores the *attempt* after the stamps are taken back and before it stores new ones. So a reader that
+//! finds the same attempt before it looks at the first stamp and after the first event of the group is there has copied
 //! nothing but that group. The stamps alone do not tell: those of the next group at the same place are equal.
 
 use super::form::Stamped;

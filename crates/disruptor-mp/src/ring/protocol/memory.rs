@@ -12,7 +12,7 @@ pub trait Memory: Sized {
     /// What lies in front of an event.
     type Form: Form;
 
-    /// After so many events that were there at once, a reader is behind and asks the cursor instead of following the
+    /// After this many events that were there at once, a reader is behind and asks the cursor instead of following the
     /// stamps. 1 in the small rings of models and generated tests, so that they come to the cursor.
     const FOLLOW_STAMPS: u32 = 1;
 

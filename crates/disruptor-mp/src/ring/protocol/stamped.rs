@@ -144,8 +144,8 @@ impl SlotForm for Stamped {
         }
         begun.end = first;
         step!(GroupWritten);
-        // Release pairs with Acquire in `Stamped::end_of`: a reader that sees the first event's stamp, stored last, sees
-        // all the payloads and all the other stamps.
+        // Release pairs with Acquire in `Stamped::end_of`: a reader that sees the first event's stamp, stored last,
+        // sees all the payloads and all the other stamps.
         memory.word(first).store(first + 1, order(Site::StampRelease, Ordering::Release));
         step!(GroupStamped);
         Ok(())

@@ -2,8 +2,8 @@
 //!
 //! **Lives here:** [`Window`]. **Builds on:** rustix. **May touch it:** `backend` only.
 //!
-//! What lies in a section that is mapped twice in a row can be read and written across its end as if it went on at its beginning. Both
-//! mappings show the same memory: processors go by what is mapped, not by where.
+//! What lies in a section that is mapped twice in a row can be read and written across its end as if it went on at its
+//! beginning. Both mappings show the same memory: processors go by what is mapped, not by where.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -25,13 +25,15 @@ pub(in crate::segment) struct Window {
     access: Access,
 }
 
-// SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the pointer.
+// SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the
+// pointer.
 unsafe impl Send for Window {}
 // SAFETY: as above.
 unsafe impl Sync for Window {}
 
 impl Window {
-    /// Maps the first `len` bytes of an object, which it has, and after them once more the section `again`, with which they end.
+    /// Maps the first `len` bytes of an object, which it has, and after them once more the section `again`, with which
+    /// they end.
     pub(super) fn map(
         descriptor: impl AsFd,
         len: usize,
@@ -100,7 +102,7 @@ impl Window {
 impl Drop for Window {
     fn drop(&mut self) {
         let len = self.len + self.again.map_or(0, |section| section.len as usize);
-        // SAFETY: mapped by us for so many bytes; whoever used it is gone. It cannot fail for a range that is mapped.
+        // SAFETY: mapped by us for this many bytes; whoever used it is gone. It cannot fail for a range that is mapped.
         let _ = unsafe { mm::munmap(self.start.as_ptr().cast(), len) };
     }
 }

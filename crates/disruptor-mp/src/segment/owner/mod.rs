@@ -1,8 +1,8 @@
 //! Who holds a segment: one lock byte per participant, known from the kernel and not from a clock.
 //!
-//! **Lives here:** [`Claim`], a held lock byte, [`LockRange`], and the record locks of open file descriptions underneath; in `fork`
-//! what a child of a fork inherits, which is nothing; in `process` who a process is, for messages.
-//! **Builds on:** `libc`, which has what rustix has not. **May touch it:** `segment` and `backend`.
+//! **Lives here:** [`Claim`], a held lock byte, [`LockRange`], and the record locks of open file descriptions
+//! underneath; in `fork` what a child of a fork inherits, which is nothing; in `process` who a process is, for
+//! messages. **Builds on:** `libc`, which has what rustix has not. **May touch it:** `segment` and `backend`.
 //!
 //! The lock bytes lie far beyond the end of any object; nothing is stored there:
 //!
@@ -15,10 +15,11 @@
 //! lives in a segment, whatever the segment is. Byte 0 and the range as a whole mean the same in every version; the
 //! bytes between belong to the kind.
 //!
-//! The kernel drops a lock when the last descriptor of its open file description is closed, so at the latest when the process dies.
-//! Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent. Whoever only wants to know uses
-//! `F_OFD_GETLK`, which works on a read-only descriptor and across pid namespaces and keeps nobody from taking the lock. POSIX locks
-//! (`F_SETLK`) would be lost as soon as any descriptor of the file is closed anywhere in the process.
+//! The kernel drops a lock when the last descriptor of its open file description is closed, so at the latest when the
+//! process dies. Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent.
+//! Whoever only wants to know uses `F_OFD_GETLK`, which works on a read-only descriptor and across pid namespaces and
+//! keeps nobody from taking the lock. POSIX locks (`F_SETLK`) would be lost as soon as any descriptor of the file is
+//! closed anywhere in the process.
 
 mod fork;
 
@@ -79,8 +80,8 @@ impl LockRange {
     }
 }
 
-/// A held lock byte. The kernel gives it back when this is dropped or the process dies. In a child of a fork this is a dead copy: the
-/// child holds nothing, and dropping it there does nothing.
+/// A held lock byte. The kernel gives it back when this is dropped or the process dies. In a child of a fork this is a
+/// dead copy: the child holds nothing, and dropping it there does nothing.
 #[derive(Debug)]
 pub(crate) struct Claim {
     range: LockRange,
@@ -121,8 +122,8 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         match &self.holding {
-            // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being spawned has one for a
-            // moment. Unlocking works on the description itself.
+            // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being
+            // spawned has one for a moment. Unlocking works on the description itself.
             Holding::Descriptor(registered) => unlock(registered, self.range),
             Holding::Heap(memory, epoch) if *epoch == fork_epoch() => memory.unlock(self.range),
             Holding::Heap(..) => {}
@@ -130,9 +131,9 @@ impl Drop for Claim {
     }
 }
 
-/// A descriptor for short claims, opened long before one is needed: taking a dead participant out must not fail because its survivor has
-/// run out of descriptors. One claim at a time, which the borrow sees to; never used to look, since a description does not see its own
-/// locks. In a child of a fork it is closed.
+/// A descriptor for short claims, opened long before one is needed: taking a dead participant out must not fail because
+/// its survivor has run out of descriptors. One claim at a time, which the borrow sees to; never used to look, since a
+/// description does not see its own locks. In a child of a fork it is closed.
 #[derive(Debug)]
 pub(crate) struct Spare(SpareHolding);
 
@@ -213,12 +214,14 @@ fn unlock(registered: &Registered, range: LockRange) {
     }
 }
 
-/// The first byte of `range` that another description holds a lock on, without taking anything. Any answer can be stale by the time it
-/// is used, except that of a dead participant: a lock that was dropped by death is not taken again by the dead.
+/// The first byte of `range` that another description holds a lock on, without taking anything. Any answer can be stale
+/// by the time it is used, except that of a dead participant: a lock that was dropped by death is not taken again by
+/// the dead.
 pub(super) fn first_held(descriptor: impl AsFd, range: LockRange) -> io::Result<Option<u32>> {
     turn!();
     let mut lock = range.write_lock(libc::F_WRLCK as libc::c_short);
-    // SAFETY: an open descriptor and a valid `flock` that lives through the call, which writes into it and does not wait.
+    // SAFETY: an open descriptor and a valid `flock` that lives through the call, which writes into it and does not
+    // wait.
     let rc = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
     if rc != 0 {
         return Err(io::Error::last_os_error());

@@ -1,6 +1,7 @@
 //! Everything that can be sent comes back; everything else is a fault, and the next message comes.
 //!
-//! **Lives here:** generated tests over both kinds of frame, and one story per fault. **Builds on:** `split` as the sender.
+//! **Lives here:** generated tests over both kinds of frame, and one story per fault. **Builds on:** `split` as the
+//! sender.
 
 use super::*;
 use crate::transport::flags::{FRAME_HAS_SEND_TIME, KNOWN};
@@ -59,8 +60,8 @@ fn is_of(received: &Received, sent: &Sent) -> bool {
     (kind, msg_id, prefix, &received.payload) == (sent.kind, sent.msg_id, sent.prefix, &sent.payload)
 }
 
-/// Pushes a frame as one that may still be written, and undoes that: what came of it, and the message if it was the last
-/// frame of one.
+/// Pushes a frame as one that may still be written, and undoes that: what came of it, and the message if it was the
+/// last frame of one.
 fn push_ahead<E: FramedTransportFrame>(reassembler: &mut Reassembler, frame: &E) -> Option<(Pushed, Vec<u8>)> {
     let bookmark = reassembler.bookmark();
     let copy = |offset: usize, into: &mut [u8]| into.copy_from_slice(&frame.data()[offset..][..into.len()]);

@@ -11,8 +11,8 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// Claimed bytes of a ring, aligned to 16, that no other end reads or writes. They hold older bytes, or zeros, until
-/// they are written. They lie in the ring, or in a buffer of the producer's from which the commit copies them, whichever
-/// costs less: see [`write_via`](crate::SharedDisruptorBuilder::write_via).
+/// they are written. They lie in the ring, or in a buffer of the producer's from which the commit copies them,
+/// whichever costs less: see [`write_via`](crate::SharedDisruptorBuilder::write_via).
 ///
 /// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins
 /// at the same place.

@@ -12,8 +12,8 @@ use crate::ring::ends::patience::Patience;
 /// Claims of a caller that has its patience already, and lends it: one that is handed on by value is copied through
 /// memory, also where there is room and nothing to wait for.
 pub trait Claims {
-    /// As [`RecordProducer::claim`], if what is written there is mostly the copy of bytes that lie in one piece: always in
-    /// the ring.
+    /// As [`RecordProducer::claim`], if what is written there is mostly the copy of bytes that lie in one piece: always
+    /// in the ring.
     ///
     /// # Errors
     /// As there.

@@ -234,9 +234,9 @@ impl RecordConsumer {
 
     /// Hands every record that can be read now to `handler`, and returns how many those were.
     ///
-    /// They are acknowledged as it goes: every 64 records, or an eighth of the ring, and once 10 ms have passed since the
-    /// last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler` panics,
-    /// the records before that one are acknowledged, and it is not.
+    /// They are acknowledged as it goes: every 64 records, or an eighth of the ring, and once 10 ms have passed since
+    /// the last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler`
+    /// panics, the records before that one are acknowledged, and it is not.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
         self.process_while(|record, _| {

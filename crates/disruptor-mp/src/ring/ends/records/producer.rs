@@ -121,8 +121,8 @@ impl RecordProducer {
         Ok(RecordClaim::to_fill(self, len, len, tell))
     }
 
-    /// [`claim_telling`](Self::claim_telling), if what is written there is mostly the copy of bytes that lie in one piece:
-    /// always in the ring.
+    /// [`claim_telling`](Self::claim_telling), if what is written there is mostly the copy of bytes that lie in one
+    /// piece: always in the ring.
     #[inline(always)]
     pub(super) fn claim_to_copy_telling(
         &mut self,

@@ -1,7 +1,7 @@
 //! Where a producer of records is on its way through the ring, and where it has more to do than to look for room.
 //!
-//! **Lives here:** [`Course`], and the arithmetic of the working set. Pure. **Builds on:** `gap`; `word` for the size of
-//! a line. **May touch it:** the one producer of a ring of records.
+//! **Lives here:** [`Course`], and the arithmetic of the working set. Pure. **Builds on:** `gap`; `word` for the size
+//! of a line. **May touch it:** the one producer of a ring of records.
 
 use super::gap::Gaps;
 use super::word::LINE_BYTES;

@@ -1,6 +1,7 @@
 //! What the first word of a record says: that it is there, what it is, how long it is, and where the next one begins.
 //!
-//! **Lives here:** [`Word`], and the arithmetic of lines. Pure. **May touch it:** who writes records, who reads them, who recovers a ring.
+//! **Lives here:** [`Word`], and the arithmetic of lines. Pure. **May touch it:** who writes records, who reads them,
+//! who recovers a ring.
 //!
 //! ```text
 //! line    0             8        16                                       64
@@ -9,9 +10,10 @@
 //! word    bit 0    32     40     48      56    64
 //!         | length | gap  | kind | flags | sort |
 //! ```
-//! *length* is that of the payload in bytes, *gap* the number of unused lines behind the record. For padding, the 56 bits below *sort* are
-//! the number of lines that it covers: a ring may have more than 32 bits can say. A word of 0 says: not committed. *Number* is that of the record that begins here, committed or not: it stands there
-//! before the record before it is committed.
+//! *length* is that of the payload in bytes, *gap* the number of unused lines behind the record. For padding, the 56
+//! bits below *sort* are the number of lines that it covers: a ring may have more than 32 bits can say. A word of 0
+//! says: not committed. *Number* is that of the record that begins here, committed or not: it stands there before the
+//! record before it is committed.
 
 /// Bytes of one line: what processors pass to each other. A record begins on one of its own.
 pub(crate) const LINE_BYTES: usize = 64;
@@ -22,8 +24,8 @@ pub(crate) const HEADER_BYTES: usize = 16;
 /// Longest payload in bytes that a length can say, whatever the ring's size.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = u32::MAX as usize;
 
-/// Lines that a record of `len` bytes covers, at most 2^26 + 1 for a length that a word can say. Saturating: callers ask for any number of
-/// bytes, and where `usize` has 32 bits, so do words.
+/// Lines that a record of `len` bytes covers, at most 2^26 + 1 for a length that a word can say. Saturating: callers
+/// ask for any number of bytes, and where `usize` has 32 bits, so do words.
 #[inline(always)]
 pub(crate) const fn lines_of(len: usize) -> i64 {
     // One division of a sum, and not `div_ceil`, which looks at the remainder.
@@ -69,13 +71,14 @@ impl Word {
         word as i64
     }
 
-    /// The word apart, if it is one that a producer can have stored at `position` of a ring of `capacity` lines: the number comes from
-    /// shared memory, and nothing that it says may lead further than to the line before this one, a lap on: the header of the next record has
-    /// one of its own.
+    /// The word apart, if it is one that a producer can have stored at `position` of a ring of `capacity` lines: the
+    /// number comes from shared memory, and nothing that it says may lead further than to the line before this one, a
+    /// lap on: the header of the next record has one of its own.
     #[inline(always)]
     pub(crate) fn unpack(word: i64, position: i64, capacity: i64) -> Option<(Self, i64)> {
         let word = word as u64;
-        // Each arm answers for itself: a parsed word that is tested afterwards is put together only to be taken apart again.
+        // Each arm answers for itself: a parsed word that is tested afterwards is put together only to be taken apart
+        // again.
         match word >> 56 {
             RECORD => {
                 let (len, gap_lines) = (word as u32, (word >> 32) as u8);

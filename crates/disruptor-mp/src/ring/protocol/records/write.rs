@@ -57,8 +57,8 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         end
     }
 
-    /// Lines that are free between a record of `lines` lines and the header that follows it, up to `wanted`. That header
-    /// goes further than the record was claimed.
+    /// Lines that are free between a record of `lines` lines and the header that follows it, up to `wanted`. That
+    /// header goes further than the record was claimed.
     #[cold]
     #[inline(never)]
     fn spare_lines(&mut self, lines: i64, wanted: i64) -> i64 {
