@@ -456,15 +456,20 @@ fn typed_ends<T: Codec>() -> TypedEnds<T> {
     (producer, TypedConsumer::build(builder).expect("room for a consumer"))
 }
 
-/// Read in place, after the check.
-fn typed_rkyv<const LEN: usize>(part: Part, operations: u64) -> Outcome {
-    let mut step = RkyvStep { number: 0, tokens: vec![7; tokens_in(LEN)] };
-    let send = |(producer, _): &mut TypedEnds<RkyvStep>, numbers: Range<u64>| {
+/// Sends one step of `len_bytes` again and again, with another number.
+fn sends_steps(len_bytes: usize) -> impl FnMut(&mut TypedEnds<RkyvStep>, Range<u64>) {
+    let mut step = RkyvStep { number: 0, tokens: vec![7; tokens_in(len_bytes)] };
+    move |(producer, _), numbers| {
         for number in numbers {
             step.number = number;
             producer.publish(black_box(&step), 1).expect("room");
         }
-    };
+    }
+}
+
+/// Read in place, after the check.
+fn typed_rkyv<const LEN: usize>(part: Part, operations: u64) -> Outcome {
+    let send = sends_steps(LEN);
     let receive = |(_, consumer): &mut TypedEnds<RkyvStep>, count| {
         let mut sum = 0;
         for _ in 0..count {
@@ -479,13 +484,7 @@ fn typed_rkyv<const LEN: usize>(part: Part, operations: u64) -> Outcome {
 
 /// Read in place, after the check, by a handler.
 fn typed_in_handlers<const LEN: usize>(part: Part, operations: u64) -> Outcome {
-    let mut step = RkyvStep { number: 0, tokens: vec![7; tokens_in(LEN)] };
-    let send = |(producer, _): &mut TypedEnds<RkyvStep>, numbers: Range<u64>| {
-        for number in numbers {
-            step.number = number;
-            producer.publish(black_box(&step), 1).expect("room");
-        }
-    };
+    let send = sends_steps(LEN);
     let receive = |(_, consumer): &mut TypedEnds<RkyvStep>, count| {
         let (mut sum, mut handled) = (0, 0);
         while handled < count {

@@ -193,7 +193,7 @@ fn cases(options: &Options, cpu: usize) -> Vec<Case> {
 /// What becomes of a run while it goes on: a line on the terminal, and the log of a closing run.
 struct Progress {
     repeats: usize,
-    /// A run takes minutes where the cpus are rarely where they are wanted, so whoever watches it is told how far it
+    /// A run takes minutes where the cpus are rarely where they are wanted, so the user is told how far it
     /// is.
     is_watched: bool,
     log: Option<Log>,

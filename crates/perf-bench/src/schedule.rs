@@ -91,9 +91,9 @@ pub(crate) fn keep_only(cases: &mut Vec<Case>, texts: &[String]) {
 /// What a figure ought to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Aim {
-    /// At most so many times the reference.
+    /// At most this many times the reference.
     RatioAtMost(f64),
-    /// At least so many times the reference.
+    /// At least this many times the reference.
     RatioAtLeast(f64),
     /// At most so much more than the reference, in the case's unit.
     AtMostMore(f64),

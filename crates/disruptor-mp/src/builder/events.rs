@@ -37,7 +37,7 @@ impl<E: Event> SharedDisruptorBuilder<E> {
     ///
     /// producer.publish_batch(100, |event, index| *event = index as u64)?; // visible at once
     ///
-    /// let batch = consumer.next_batch(usize::MAX, Patience::Endless)?.expect("`Endless` ends with a batch or an error");
+    /// let batch = consumer.next_batch(usize::MAX, Patience::Endless)?.expect("a batch, or an error");
     /// let (events, after_the_end_of_the_ring) = batch.as_slices();
     /// assert_eq!(events.iter().sum::<u64>(), 4950);
     /// assert!(after_the_end_of_the_ring.is_empty());

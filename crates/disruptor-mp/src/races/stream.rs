@@ -92,7 +92,7 @@ impl Stream {
         (self.write(3), living)
     }
 
-    /// Reads on as `id` until it `has` so many events, or there are no more, and goes; its place is kept. What it is
+    /// Reads on as `id` until it `has` this many events, or there are no more, and goes; its place is kept. What it is
     /// handed is `seen`. What it is refused for in the end, if so.
     fn read(&self, id: &str, max: usize, seen: &Mutex<Vec<u64>>) -> Option<MultiProcessError> {
         let (mut count, mut from) = (0, None);
@@ -241,27 +241,28 @@ fn leave_and_evict(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-fn leave_and_take_over(legs: &[Leg]) -> Result<Vec<Went>, String> {
-    let (stream, next) = (Stream::new(), Mutex::new(None));
+/// All consumers of three rings leave while the next producer builds ring `number`.
+fn leave_while_built(stream: &Stream, number: u64, legs: &[Leg]) -> (SharedProducer<u64>, Vec<Went>) {
+    let next = Mutex::new(None);
     let (producer, living) = stream.three(1, &[], &["a"]);
     producer.hand_over();
     let mut acts: Vec<_> = living.into_iter().map(drop_it).collect();
-    acts.push(Box::new(|| *next.lock().expect("no producer panics") = Some(stream.build(3))));
+    acts.push(Box::new(|| *next.lock().expect("no producer panics") = Some(stream.build(number))));
     let went = play(acts, legs);
-    let producer = next.into_inner().expect("no producer panics").expect("it was built");
+    (next.into_inner().expect("no producer panics").expect("it was built"), went)
+}
+
+fn leave_and_take_over(legs: &[Leg]) -> Result<Vec<Went>, String> {
+    let stream = Stream::new();
+    let (producer, went) = leave_while_built(&stream, 3, legs);
     stream.expect(legs, "k", Mutex::default(), REST)?;
     settled(&stream, producer, &["k"], has_death(legs))?;
     Ok(went)
 }
 
 fn leave_and_replace(legs: &[Leg]) -> Result<Vec<Went>, String> {
-    let (stream, next) = (Stream::new(), Mutex::new(None));
-    let (producer, living) = stream.three(1, &[], &["a"]);
-    producer.hand_over();
-    let mut acts: Vec<_> = living.into_iter().map(drop_it).collect();
-    acts.push(Box::new(|| *next.lock().expect("no producer panics") = Some(stream.build(4))));
-    let went = play(acts, legs);
-    let mut producer = next.into_inner().expect("no producer panics").expect("it was built");
+    let stream = Stream::new();
+    let (mut producer, went) = leave_while_built(&stream, 4, legs);
     publish(&mut producer, 4);
     stream.expect(legs, "k", Mutex::default(), &[REST, &[40, 41]].concat())?;
     if !has_death(legs) {

@@ -46,7 +46,7 @@ struct Table {
 
 struct State {
     legs: VecDeque<Leg>,
-    /// Who has the turn, how many points it passes yet, and whether it dies then.
+    /// Which process has the turn, how many points it passes yet, and whether it dies then.
     now: Leg,
     is_over: Vec<bool>,
     went: Vec<Went>,
@@ -142,9 +142,9 @@ fn is_traced() -> bool {
 /// # Panics
 /// As one of them does.
 pub(super) fn play(acts: Vec<Act<'_>>, legs: &[Leg]) -> Vec<Went> {
-    let nobody = Leg { act: acts.len() - 1, points: 0, dies: false };
+    let none = Leg { act: acts.len() - 1, points: 0, dies: false };
     let mut state =
-        State { legs: legs.iter().copied().collect(), now: nobody, is_over: vec![false; acts.len()], went: Vec::new() };
+        State { legs: legs.iter().copied().collect(), now: none, is_over: vec![false; acts.len()], went: Vec::new() };
     state.go_on(Went::Whole);
     state.went.clear();
     let table = Arc::new(Table { state: Mutex::new(state), changed: Condvar::new() });

@@ -69,7 +69,7 @@ impl<E: FramedTransportFrame> Format for E {
     }
 }
 
-/// Frames of a message with all that can go with it; `None` if no ring can have so many.
+/// Frames of a message with all that can go with it; `None` if no ring can have that many.
 fn most_frames<E: FramedTransportFrame>(message_bytes: usize) -> Option<usize> {
     let letter = Letter { prefix: Prefix::full(), ..Letter::default() };
     let is_possible = message_bytes <= payload_max(E::SHAPE, &letter.prefix, usize::MAX);

@@ -2,7 +2,7 @@
 //!
 //! **Lives here:** senders that wait inside a group until its receiver has copied what is written of it. That every
 //! order of the stores does is shown by `ring::models::ahead` of `disruptor-mp`. **Builds on:** a ring of frames, the
-//! transport's receiving end, and its count of looks. **May touch it:** whoever changes what is copied when.
+//! transport's receiving end, and its count of looks. **May touch it:** a change of what is copied when.
 
 use crate::stage::{everywhere, payload};
 use myelon::counters::ids;

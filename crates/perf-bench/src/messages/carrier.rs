@@ -49,7 +49,7 @@ pub(crate) trait Carrier {
 
 /// The end that messages go into.
 pub(crate) trait Sender {
-    /// Step three: the receiver has attached, and whoever has to look for it does so now.
+    /// Step three: the receiver has attached, and an end that has to look for it does so now.
     ///
     /// # Errors
     /// When it is not found.

@@ -10,7 +10,7 @@
 //! ends that give their cpu away in between let the driver run when the sender waits for it, which is what its rates
 //! need. So both are measured. The transmission unit is the largest there is: what fits one is copied by `offer`, as
 //! what does not, and is polled without an assembler, which only longer messages need. A term is as long as the longest
-//! message of a measurement demands (eight times it), and at least as long as everybody's ring.
+//! message of a measurement demands (eight times it), and at least as long as the rings of all others.
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};

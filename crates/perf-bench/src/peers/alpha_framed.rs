@@ -4,10 +4,10 @@
 //! `messages`.
 //!
 //! Frames are its aligned ones, as long as the message up to 64 KiB; longer messages are split into frames of that
-//! size, and put together again in the receiver's one reused buffer. The ring holds as many messages as everybody's.
-//! Frames of 64 KiB for every message are its other form: each message then lies far from the next one, which suits the
-//! caches of the reader. There are as many as fit 64 MiB. The receiver spins on its batch reception, which shows a
-//! message of one frame where it lies.
+//! size, and put together again in the receiver's one reused buffer. The ring holds as many messages as those of all
+//! others. Frames of 64 KiB for every message are its other form: each message then lies far from the next one, which
+//! suits the caches of the reader. There are as many as fit 64 MiB. The receiver spins on its batch reception, which
+//! shows a message of one frame where it lies.
 
 use std::time::Duration;
 

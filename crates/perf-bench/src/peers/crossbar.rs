@@ -4,9 +4,9 @@
 //!
 //! A slow subscriber of it misses what the ring has gone past. So that nothing is lost, its publisher gets credits
 //! here: each receiver counts what it has read in a shared word, and the sender looks at those words only when it has
-//! used up what it knew of. The ring has as many entries as everybody's, blocks are as long as the message, messages
-//! are copied into their block and read there. Receivers spin on `try_recv`, so it publishes without a look for
-//! sleepers.
+//! used up what it knew of. The ring has as many entries as those of all others, blocks are as long as the message,
+//! messages are copied into their block and read there. Receivers spin on `try_recv`, so it publishes without a look
+//! for sleepers.
 //!
 //! Its pinned mode writes the same block again and again, which has the lowest latency: nothing is lost where each
 //! message is answered before the next one, so that round trips are measured that way as well.

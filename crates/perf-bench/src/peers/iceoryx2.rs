@@ -4,9 +4,9 @@
 //! **May touch it:** `messages`.
 //!
 //! Overflow is off and the publisher retries until its message is delivered, so nothing is lost. The subscriber's
-//! buffer holds as many messages as everybody's, and the receiver polls. A message is a slice of bytes, aligned to a
-//! cache line, which the sender copies to where they will be read. Its files lie in the measurement's own directory and
-//! under the measurement's own names.
+//! buffer holds as many messages as those of all others, and the receiver polls. A message is a slice of bytes, aligned
+//! to a cache line, which the sender copies to where they will be read. Its files lie in the measurement's own
+//! directory and under the measurement's own names.
 
 use std::fmt::Debug;
 

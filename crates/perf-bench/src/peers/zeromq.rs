@@ -3,7 +3,7 @@
 //! **Lives here:** [`PushPull`]. **Builds on:** its public interface. **May touch it:** `messages`.
 //!
 //! One I/O thread in each process, which shares the process's one cpu with the thread that sends or receives: so that
-//! neither starves the other, both block. High-water marks hold as many messages as everybody's link. The
+//! neither starves the other, both block. High-water marks hold as many messages as the links of all others. The
 //! socket has an abstract name, so there is no file.
 
 use zmq::{Context, Message, Socket, SocketType};

@@ -73,7 +73,7 @@ pub(crate) trait Way {
 
 /// The end that steps go into.
 pub(crate) trait StepSender {
-    /// The receiver has attached, and whoever has to look for it does so now.
+    /// The receiver has attached, and an end that has to look for it does so now.
     ///
     /// # Errors
     /// When it is not found.

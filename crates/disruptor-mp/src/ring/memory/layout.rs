@@ -73,8 +73,8 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     #[doc(hidden)]
     const SIZE_UNIT: SizeUnit;
 
-    /// Slots, or lines, that are taken by `size` of what users count in: by this many slots, or by a record of so many
-    /// bytes with the line for the next header.
+    /// Slots, or lines, that are taken by `size` of what users count in: by this many slots, or by a record of that
+    /// many bytes with the line for the next header.
     #[doc(hidden)]
     fn slots_for(size: usize) -> usize;
 
