@@ -24,6 +24,8 @@ pub(crate) mod rhythm;
 pub(crate) mod settled;
 pub(crate) mod several;
 #[cfg(not(loom))]
+pub(crate) mod spin_gap;
+#[cfg(not(loom))]
 pub(crate) mod wait;
 #[cfg(any(target_os = "linux", loom))]
 pub(crate) mod watched;

@@ -3,13 +3,14 @@
 //! **Lives here:** [`WaitStrategy`], the [`Awaited`] condition, the [`Waiter`]. **Builds on:** `rhythm` for the
 //! strategies that sleep at a bell. **May touch it:** producers waiting for space, consumers waiting for events.
 //!
-//! Between two looks of a spinning waiter there is at most one spin hint, at any time of the wait. crossbeam's
-//! `Backoff` would double them up to 64: it is made for threads that fail because of each other's stores, which must be
-//! kept apart. One that waits only loads a line, which disturbs none, and finds its event late by what is left of the
-//! pause.
+//! Between two looks of a spinning waiter there is a gap of the same length at any time of the wait: at first that of
+//! [`spin_gap`](super::spin_gap), later that of its strategy. crossbeam's `Backoff` would double it up to 64 spin
+//! hints: it is made for threads that fail because of each other's stores, and a waiter that only loads would find its
+//! event late by what is left of the gap.
 
 use super::futex::lower_timer_slack;
 use super::rhythm::{Plan, Rhythm, Seen, Step};
+use super::spin_gap::SpinGap;
 use std::time::{Duration, Instant};
 
 /// How an endpoint waits. Every strategy ends its wait with a reason: data, the deadline, the end of the ring, or a
@@ -21,9 +22,10 @@ use std::time::{Duration, Instant};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum WaitStrategy {
-    /// Looks again at once, for ever. The lowest latency, one whole core.
+    /// Looks again a few nanoseconds later, without end. The lowest latency, one whole core.
     BusySpin,
-    /// Like `BusySpin` with the processor's spin hint between two looks: kinder to the other thread of the same core.
+    /// Like `BusySpin`, but after three microseconds with the processor's spin hint between two looks: kinder to the
+    /// other thread of the same core.
     BusySpinWithSpinLoopHint,
     /// Spins `spins` times, then gives the core away between two looks.
     SpinThenYield {
@@ -135,12 +137,8 @@ const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
 /// Looks between two readings of the clock while spinning.
 const SPINS_PER_CLOCK: u32 = 64;
 
-/// Looks before any clock is read: what is about to arrive is not worth a clock reading. A few microseconds, with the
-/// spin hint.
-const FIRST_SPINS: u32 = 128;
-
-/// The same without the hint, whose looks take a nanosecond each.
-const FIRST_BUSY_SPINS: u32 = 4096;
+/// Looks before any clock is read: what is about to arrive is not worth a clock reading. About three microseconds.
+const FIRST_SPINS: u32 = 512;
 
 /// The end of a wait for at most `timeout` that begins now; `None` if it has none, as for [`Duration::MAX`].
 pub(crate) fn deadline_in(timeout: Duration) -> Option<Instant> {
@@ -170,17 +168,13 @@ pub(crate) trait Awaited {
 
 /// The first looks of a wait, without a clock: whether `is_ready` has said yes, and how often it was asked before.
 #[inline(always)]
-pub(crate) fn spin_first(strategy: WaitStrategy, mut is_ready: impl FnMut() -> bool) -> (bool, u32) {
-    let is_busy = strategy == WaitStrategy::BusySpin;
-    let limit = if is_busy { FIRST_BUSY_SPINS } else { FIRST_SPINS };
-    let mut spins = 0;
-    while spins < limit {
+pub(crate) fn spin_first(mut is_ready: impl FnMut() -> bool) -> (bool, u32) {
+    let (gap, mut spins) = (SpinGap::new(), 0);
+    while spins < FIRST_SPINS {
         if is_ready() {
             return (true, spins);
         }
-        if !is_busy {
-            std::hint::spin_loop();
-        }
+        gap.pass();
         spins += 1;
     }
     (false, spins)
@@ -215,7 +209,7 @@ impl Waiter {
         let begin = Instant::now();
         let mut examine_at = begin + EXAMINE_INTERVAL;
         let mut now = begin;
-        let plan = self.plan(begin);
+        let (plan, gap) = (self.plan(begin), SpinGap::new());
         let mut seen = Seen::Spinning;
         loop {
             if awaited.is_ready() {
@@ -238,7 +232,7 @@ impl Waiter {
             }
             let left = deadline.map_or(SLICE, |deadline| deadline - now);
             let slept = match self.strategy {
-                WaitStrategy::BusySpin => self.spin(awaited, || ()),
+                WaitStrategy::BusySpin => self.spin(awaited, || gap.pass()),
                 WaitStrategy::BusySpinWithSpinLoopHint => self.spin(awaited, std::hint::spin_loop),
                 WaitStrategy::SpinThenYield { spins } if spins > SPINS_PER_CLOCK && now - begin < EXAMINE_INTERVAL => {
                     // The first `spins` looks, at about ten nanoseconds each, are the clock's business and not a

@@ -9,7 +9,7 @@ use super::patience::Patience;
 use crate::ring::protocol::ahead::Ahead;
 use crate::ring::protocol::form::Stamped;
 use crate::schema::Event;
-use crate::sync::wait::{WaitStrategy, spin_first};
+use crate::sync::wait::spin_first;
 
 impl<E: Event> SharedConsumer<E, Stamped> {
     /// Begins to copy events that are not there yet, from the next one on. `None`: messages are held, or the producer
@@ -32,7 +32,7 @@ impl<E: Event> SharedConsumer<E, Stamped> {
     /// [`is_ahead`](Self::is_ahead) after a few microseconds at most, and no later than the next event is there.
     #[doc(hidden)]
     pub fn is_soon_ahead(&mut self, index: usize) -> bool {
-        let (_, spins) = spin_first(WaitStrategy::BusySpin, || self.is_ahead(index) || self.end.side.look());
+        let (_, spins) = spin_first(|| self.is_ahead(index) || self.end.side.look());
         self.end.side.counters.spins.add(spins.into());
         self.is_ahead(index)
     }

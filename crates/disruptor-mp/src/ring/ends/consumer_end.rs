@@ -94,7 +94,8 @@ impl<S: Carries> ConsumerBase<S> {
         }
     }
 
-    #[inline]
+    /// Not inlined, so that its registers are not saved where nothing is waited for.
+    #[inline(never)]
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
         self.wait_for(deadline, ConsumerSide::look)
     }
@@ -105,7 +106,7 @@ impl<S: Carries> ConsumerBase<S> {
         deadline: Option<Instant>,
         mut look: impl FnMut(&mut ConsumerSide<S>) -> bool,
     ) -> Result<(), ConsumeError> {
-        let (is_ready, spins) = spin_first(self.waiter.strategy(), || look(&mut self.side));
+        let (is_ready, spins) = spin_first(|| look(&mut self.side));
         self.side.counters.spins.add(spins.into());
         if is_ready { Ok(()) } else { self.wait_by_the_clock(deadline, look) }
     }

@@ -206,7 +206,7 @@ impl<S: Carries> ProducerSide<S> {
             next_monitor: None,
             last_reported: None,
         };
-        let end = match spin_first(waiter.strategy(), || wait.is_ready()) {
+        let end = match spin_first(|| wait.is_ready()) {
             (true, _) => WaitEnd::Ready,
             // The first look: patience counts from here.
             (false, _) => match wait.consult_monitor(Instant::now()) {

@@ -251,7 +251,7 @@ impl Select {
         };
         let patience = patience.into();
         if !wait.is_ready() && patience != Patience::Now {
-            let (is_ready, _) = spin_first(strategy, || wait.is_ready());
+            let (is_ready, _) = spin_first(|| wait.is_ready());
             if !is_ready {
                 let waiter = self.waiter.take().filter(|waiter| waiter.strategy() == strategy);
                 let waiter = self.waiter.insert(waiter.unwrap_or_else(|| Waiter::new(strategy)));

@@ -1,0 +1,29 @@
+//! What a spinning waiter does between two looks.
+//!
+//! A look at a line that its writer is about to take, one after the other without a gap, is what makes a message slow:
+//! a locked addition to a word that no other process knows makes round trips a third shorter, although it takes 5 ns.
+//! Neither a pause nor a fence nor idle arithmetic of the same length does. Source: RFC 0004, "Between two looks".
+
+use crate::sync::primitive::{AtomicU32, Ordering};
+use std::hint::black_box;
+
+/// A word of the waiter's own.
+pub(crate) struct SpinGap(AtomicU32);
+
+impl SpinGap {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// The gap between two looks.
+    #[inline(always)]
+    pub(crate) fn pass(&self) {
+        if cfg!(target_arch = "x86_64") {
+            // `SeqCst` or not, it is the same instruction: its effect is on time, and nothing depends on its order.
+            black_box(&self.0).fetch_add(1, Ordering::Relaxed);
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
