@@ -23,6 +23,7 @@ pub(super) struct Copied {
 }
 
 /// Waits for a message, of which nothing is there, and copies one of several frames while it is written.
+#[inline(never)]
 pub(super) fn wait<E: FramedTransportFrame>(
     consumer: &mut SharedConsumer<E>,
     reassembler: &mut Reassembler,

@@ -197,11 +197,13 @@ impl FrameHeader {
     }
 
     /// The bytes of `data` that are in use, if the header can be one of ours.
+    #[inline(always)]
     pub(super) fn check(self, shape: FrameShape, data: &[u8]) -> Result<&[u8], Malformed> {
         self.check_len(shape, data.len()).map(|len| &data[..len])
     }
 
     /// How many of `data_len` bytes are in use, if the header can be one of ours.
+    #[inline(always)]
     pub(super) fn check_len(self, shape: FrameShape, data_len: usize) -> Result<usize, Malformed> {
         if !flags::are_known(self.flags) || (self.flags & flags::FRAME_FIRST == 0 && self.flags & flags::PREFIX != 0) {
             return Err(Malformed::Flags { flags: self.flags });

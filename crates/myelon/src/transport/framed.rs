@@ -3,6 +3,7 @@
 //! **Lives here:** the frames' implementation of [`Format`]. **Builds on:** `split` and `reassembly` for the bytes,
 //! groups and leases of the ring for the rest. **May touch it:** the transports.
 
+use super::ahead::{self, Copied};
 use super::aside::{Aside, NotEncoded, beyond_the_room};
 use super::batch::Batch;
 use super::buffer::AlignedBuffer;
@@ -403,31 +404,19 @@ pub(super) fn find<E: FramedTransportFrame>(
     reassembler: &mut Reassembler,
     patience: Patience,
 ) -> TransportResult<Option<Found>> {
-    match gather(consumer, reassembler, 0)? {
-        Some(found) => Ok(Some(found)),
-        None => find_later(consumer, reassembler, patience),
-    }
-}
-
-/// [`find`] where nothing is there yet.
-#[inline(never)]
-fn find_later<E: FramedTransportFrame>(
-    consumer: &mut SharedConsumer<E>,
-    reassembler: &mut Reassembler,
-    patience: Patience,
-) -> TransportResult<Option<Found>> {
+    let mut copied = 0;
     loop {
-        let ahead = match super::ahead::wait(consumer, reassembler, patience) {
+        if let Some(found) = gather(consumer, reassembler, copied)? {
+            return Ok(Some(found));
+        }
+        let Copied { frames, whole } = match ahead::wait(consumer, reassembler, patience) {
             Err(ConsumeError::TimedOut { .. }) if patience == Patience::Now => return Ok(None),
             waited => waited?,
         };
-        let found = match ahead.whole {
-            Some(envelope) => Some(Found { frames: ahead.frames, envelope, range: None }),
-            None => gather(consumer, reassembler, ahead.frames)?,
-        };
-        if found.is_some() {
-            return Ok(found);
+        if let Some(envelope) = whole {
+            return Ok(Some(Found { frames, envelope, range: None }));
         }
+        copied = frames;
     }
 }
 

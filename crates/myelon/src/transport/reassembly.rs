@@ -144,9 +144,7 @@ impl Reassembler {
         let is_first = flags::is_first_frame(header.flags);
         let pushed = match self.state {
             State::Joining(joining) if is_first => Err(self.unfinished(joining)),
-            State::Joining(joining) => {
-                self.go_on(joining, header, data.len(), |place| place.copy_from_slice(&data[..place.len()]))
-            }
+            State::Joining(_) => self.go_on(header, data.len(), |place| place.copy_from_slice(&data[..place.len()])),
             State::Lost { .. } | State::Ready if is_first => self.begin(header, data),
             State::Lost { is_counted } => {
                 self.skipped += u64::from(!is_counted);
@@ -172,8 +170,8 @@ impl Reassembler {
         copy: impl Fn(usize, &mut [u8]),
     ) -> Option<Pushed> {
         let pushed = match self.state {
-            State::Joining(joining) if !flags::is_first_frame(header.flags) => {
-                self.go_on(joining, header, data_len, |place| copy(0, place))
+            State::Joining(_) if !flags::is_first_frame(header.flags) => {
+                self.go_on(header, data_len, |place| copy(0, place))
             }
             State::Lost { .. } | State::Ready if flags::is_first_frame(header.flags) => {
                 self.begin_ahead(header, data_len, copy)
@@ -229,19 +227,20 @@ impl Reassembler {
     }
 
     /// The frame that comes next of a message that is being joined.
+    #[inline(never)]
     fn go_on(
         &mut self,
-        mut joining: Joining,
         header: FrameHeader,
         data_len: usize,
         copy: impl FnOnce(&mut [u8]),
     ) -> Result<Pushed, Malformed> {
-        if joining.go_on(self.shape, &mut self.buffer, header, data_len, copy)? {
-            self.state = State::Ready;
-            return Ok(Pushed::Joined(joining.envelope));
+        let State::Joining(joining) = &mut self.state else { return Ok(Pushed::Passed) };
+        if !joining.go_on(self.shape, &mut self.buffer, header, data_len, copy)? {
+            return Ok(Pushed::More);
         }
-        self.state = State::Joining(joining);
-        Ok(Pushed::More)
+        let envelope = joining.envelope;
+        self.state = State::Ready;
+        Ok(Pushed::Joined(envelope))
     }
 
     #[inline(always)]
@@ -249,6 +248,12 @@ impl Reassembler {
         let used = header.check(self.shape, data)?;
         if header.index != 0 {
             return Err(Malformed::Index { found: header.index, wanted: 0 });
+        }
+        if header.flags == flags::FRAME_SINGLE {
+            // Most messages. Nothing of what may precede a payload is moved about.
+            self.check_limit(used.len() as u64)?;
+            self.state = State::Ready;
+            return Ok(Pushed::Single(envelope(header, &Prefix::default()), 0..used.len()));
         }
         let is_split = !flags::is_single_frame(header.flags);
         let (prefix, prefix_len) = Prefix::read(header.flags, is_split, used, self.shape.payload_align)?;
@@ -285,6 +290,7 @@ impl Reassembler {
 
     /// Begins to join a message of `total_bytes`, of which `copy` gives the first: what is in use of the first frame,
     /// `used_len` bytes, less `prefix_len` that precede the payload.
+    #[inline(never)]
     fn begin_split(
         &mut self,
         envelope: Envelope,
