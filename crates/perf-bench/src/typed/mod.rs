@@ -207,15 +207,16 @@ impl TypedStep {
         let (rest, stop) = rest_and_stop::<W>()?;
         (0..WARM_UP).try_for_each(|_| there.receive().map(drop))?;
         side.measured(|| {
-            let (mut count, mut total, mut begin) = (0_u64, 0_u64, None);
-            loop {
-                let sum = there.receive()?;
-                if sum == stop {
-                    break;
-                }
-                begin.get_or_insert_with(Instant::now);
-                count += 1;
-                total = total.wrapping_add(sum);
+            let (mut count, mut total, mut begin, mut is_over) = (0_u64, 0_u64, None, false);
+            while !is_over {
+                there.receive_some(|sum| {
+                    is_over |= sum == stop;
+                    if !is_over {
+                        begin.get_or_insert_with(Instant::now);
+                        count += 1;
+                        total = total.wrapping_add(sum);
+                    }
+                })?;
             }
             let elapsed = begin.map_or_else(Default::default, |begin: Instant| begin.elapsed());
             let expected = rest.wrapping_add(number_of(0)).wrapping_mul(count).wrapping_add(sum_below(count));

@@ -8,6 +8,7 @@
 //! value.
 
 use std::marker::PhantomData;
+use std::mem;
 
 use bincode::config::legacy;
 use myelon::codec::rkyv_support::rkyv;
@@ -161,15 +162,78 @@ impl<K: PlainCodec, R: Receiver> StepReceiver for PlainReceiver<K, R> {
         if let Some(sum) = self.waiting.pop() {
             return Ok(sum);
         }
-        let (waiting, mut garbled) = (&mut self.waiting, false);
+        let mut waiting = mem::take(&mut self.waiting);
+        self.receive_some(|sum| waiting.push(sum))?;
+        waiting.reverse();
+        self.waiting = waiting;
+        self.waiting.pop().ok_or_else(no_step)
+    }
+
+    #[inline]
+    fn receive_some(&mut self, mut each: impl FnMut(u64)) -> Result<(), Stop> {
+        while let Some(sum) = self.waiting.pop() {
+            each(sum);
+        }
+        let mut garbled = false;
         self.receiver.receive(|bytes| match K::sum(bytes) {
-            Some(sum) => waiting.push(sum),
+            Some(sum) => each(sum),
             None => garbled = true,
         })?;
-        waiting.reverse();
-        match waiting.pop() {
-            Some(sum) if !garbled => Ok(sum),
-            _ => Err(Stop::Failed("a message is no step".into())),
+        if garbled { Err(no_step()) } else { Ok(()) }
+    }
+}
+
+fn no_step() -> Stop {
+    Stop::Failed("a message is no step".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Shows all of its messages in one go, as a carrier does whose receiver reads on.
+    struct All<'a> {
+        messages: Vec<Vec<u8>>,
+        is_showing: &'a Cell<bool>,
+    }
+
+    impl Receiver for All<'_> {
+        fn poll(&mut self, mut read: impl FnMut(&[u8])) -> Result<bool, Stop> {
+            self.is_showing.set(true);
+            self.messages.drain(..).for_each(|message| read(&message));
+            self.is_showing.set(false);
+            Ok(true)
+        }
+    }
+
+    fn step(number: u64) -> (Vec<u8>, u64) {
+        let mut step = PostcardStep::build();
+        step.set_number(number);
+        let mut bytes = vec![0; STEP_BYTES_MAX];
+        let len = Postcard::encode(&step, &mut bytes);
+        bytes.truncate(len);
+        (bytes, step.sum())
+    }
+
+    #[test]
+    fn steps_that_come_together_are_counted_as_each_is_read_and_asked_for_one_by_one() {
+        let is_showing = Cell::new(false);
+        let (messages, sums): (Vec<_>, Vec<_>) = (0..3).map(step).unzip();
+        let receiver = All { messages, is_showing: &is_showing };
+        let mut receiver = PlainReceiver { receiver, waiting: vec![], codec: PhantomData::<Postcard> };
+        let mut seen = vec![];
+        receiver
+            .receive_some(|sum| {
+                assert!(is_showing.get(), "the time of a step is that of its reading");
+                seen.push(sum);
+            })
+            .unwrap_or_else(|_| panic!("three steps"));
+        assert_eq!(seen, sums);
+        receiver.receiver.messages = (0..3).map(|number| step(number).0).collect();
+        for sum in sums {
+            assert_eq!(receiver.receive().ok(), Some(sum));
         }
     }
 }

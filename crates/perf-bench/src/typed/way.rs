@@ -98,6 +98,16 @@ pub(crate) trait StepReceiver {
     /// # Errors
     /// See [`Stop`].
     fn receive(&mut self) -> Result<u64, Stop>;
+
+    /// Waits for a step and takes it, and those as well that its carrier shows in the same go, which may be all up to
+    /// the end of a run: calls `each` with what the reading came to, as soon as a step has been read.
+    ///
+    /// # Errors
+    /// See [`Stop`].
+    fn receive_some(&mut self, mut each: impl FnMut(u64)) -> Result<(), Stop> {
+        each(self.receive()?);
+        Ok(())
+    }
 }
 
 fn builder(link: &Link<'_>, bytes: usize) -> TransportBuilder {

@@ -18,6 +18,9 @@ const BYTES_MULTIPLE: usize = 64;
 /// The same in words.
 const WORDS_MULTIPLE: usize = BYTES_MULTIPLE / size_of::<u64>();
 
+/// From this length on a message is read by a function of its own.
+const LONG_BYTES: usize = 512;
+
 /// The bits of a message's first word that say which of the messages it is.
 const TURN_MASK: u64 = 0xf;
 
@@ -151,7 +154,10 @@ impl Seen {
     #[inline(always)]
     pub(crate) fn of_words(words: &[u64]) -> Self {
         let first = words.first().map_or(0, |word| *word);
-        Self { first, sum: words.iter().fold(0, |sum, word| sum.wrapping_add(*word)) }
+        let bytes = words.as_bytes();
+        let is_long = bytes.len() >= LONG_BYTES;
+        let sum = if is_long { sum(bytes) } else { words.iter().fold(0, |sum: u64, word| sum.wrapping_add(*word)) };
+        Self { first, sum }
     }
 }
 
@@ -172,10 +178,23 @@ fn word(bytes: &[u8], place: usize) -> u64 {
     bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_ne_bytes(*word))
 }
 
-/// All words of `bytes`, added up in eight independent sums so that the additions do not wait for one another. What is
-/// left after the last 64 bytes is not looked at.
+/// All words of `bytes`, added up. What is left after the last 64 bytes is not looked at.
 #[inline(always)]
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
+    if bytes.len() < LONG_BYTES { sum_in_place(bytes) } else { sum_of_long(bytes) }
+}
+
+/// [`sum_in_place`] as a function of its own. Within a receiver's code the compiler has other uses for the registers:
+/// the same loop then read 29 GB/s, where this one reads 137 GB/s, and every carrier of long messages seemed to be
+/// equally fast.
+#[inline(never)]
+fn sum_of_long(bytes: &[u8]) -> u64 {
+    sum_in_place(bytes)
+}
+
+/// Adds up in eight independent sums so that the additions do not wait for one another.
+#[inline(always)]
+fn sum_in_place(bytes: &[u8]) -> u64 {
     let (groups, _) = bytes.as_chunks::<BYTES_MULTIPLE>();
     let mut sums = [0_u64; 8];
     for group in groups {
@@ -193,12 +212,14 @@ mod tests {
 
     #[test]
     fn what_is_copied_is_what_is_read() {
-        let source = Source::new(1024);
-        for number in 0..20 {
-            let copy = source.bytes(number).to_vec();
-            assert_eq!(read(&copy).sum, source.sum(number));
-            assert_eq!(source.answer(read(&copy)), Some(number % TURNS as u64));
-            assert_eq!(Seen::of_words(source.words(number)), read(&copy));
+        for len_bytes in [64, 128, 1024, 1088] {
+            let source = Source::new(len_bytes);
+            for number in 0..20 {
+                let copy = source.bytes(number).to_vec();
+                assert_eq!(read(&copy).sum, source.sum(number));
+                assert_eq!(source.answer(read(&copy)), Some(number % TURNS as u64));
+                assert_eq!(Seen::of_words(source.words(number)), read(&copy));
+            }
         }
     }
 
