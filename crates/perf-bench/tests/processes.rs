@@ -214,7 +214,7 @@ fn closing_runs_add_to_their_log_and_the_page_shows_what_is_in_it() {
     assert!(output.status.success(), "{output:?}");
     let text = fs::read_to_string(folder.join("BENCHMARKS.md")).unwrap();
     for label in ["near", "far"] {
-        let has_figures = text.contains(&format!("Ours over the best peer, {label}"));
+        let has_figures = text.contains(&format!("Each of our forms over the best peer, {label}"));
         assert!(has_figures || text.contains(&format!("Nothing was measured {label} yet")), "{text}");
     }
     fs::write(folder.join("BENCHMARKS.md"), "nothing").unwrap();

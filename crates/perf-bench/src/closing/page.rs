@@ -109,9 +109,13 @@ fn made(standing: &Standing<'_>, label: Label, folder: &Path) -> (String, Vec<(S
             pictures.push((name, svg));
         }
     }
-    let _ = writeln!(page, "### Ours over the best peer, {label}, worst first\n");
-    let rows = standing.rows(label);
-    page.push_str(&markdown(&COLUMNS.map(str::to_owned), rows.iter().map(Row::cells)));
+    let mut standings = |title: &str, rows: Vec<Row>| {
+        let _ = writeln!(page, "### {title}, {label}, worst first\n");
+        page.push_str(&markdown(&COLUMNS.map(str::to_owned), rows.iter().map(Row::cells)));
+        page.push('\n');
+    };
+    standings("Our best form over the best form of a peer", standing.best_rows(label));
+    standings("Each of our forms over the best peer", standing.rows(label));
     (page, pictures)
 }
 

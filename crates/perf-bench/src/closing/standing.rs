@@ -144,6 +144,19 @@ impl Standing<'_> {
         rows
     }
 
+    /// Of each table and column the best figure of ours beside the best peer, the worst of them first.
+    pub(crate) fn best_rows(&self, label: Label) -> Vec<Row> {
+        let mut best: Vec<Row> = Vec::new();
+        // The last ones are the best.
+        for row in self.rows(label).into_iter().rev().filter(|row| row.is_to_peer) {
+            if !best.iter().any(|other| (&other.table, &other.column) == (&row.table, &row.column)) {
+                best.push(row);
+            }
+        }
+        best.reverse();
+        best
+    }
+
     /// How many entries have figures of fewer processes than that under a label, and how many there are.
     pub(crate) fn missing(&self, label: Label, processes: usize) -> (usize, usize) {
         let has_few = |entry: &&Entry| {
@@ -227,6 +240,9 @@ mod tests {
         assert_eq!((to_peers[2].is_met(), to_peers[2].before), (Some(true), Some(1.56)), "half the time");
         let own: Vec<_> = rows.iter().filter(|row| row.rival == "cache line").map(|row| row.now).collect();
         assert_eq!(own, [10.0], "records are measured by the cache line as well");
+        let best = standing.best_rows(Label::Near);
+        let best: Vec<_> = best.iter().map(|row| (row.table.as_str(), row.subject.as_str())).collect();
+        assert_eq!(best, [("one way", "records"), ("round trip", "records")], "one for each, the worst first");
         assert!(standing.rows(Label::Far).is_empty(), "no peer was measured there");
         assert_eq!(standing.missing(Label::Near, 1), (0, 8));
         assert_eq!(standing.missing(Label::Far, 1), (7, 8));
