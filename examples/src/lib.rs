@@ -18,4 +18,13 @@ mod guides {
 
     #[doc = include_str!("../../docs/upgrading.md")]
     struct Upgrading;
+
+    #[doc = include_str!("../../docs/when-a-process-dies.md")]
+    struct WhenAProcessDies;
+
+    #[doc = include_str!("../../docs/reports-and-counters.md")]
+    struct ReportsAndCounters;
+
+    #[doc = include_str!("../../docs/operations.md")]
+    struct Operations;
 }
