@@ -380,3 +380,8 @@ pub use serde;
 #[cfg(all(doctest, feature = "bincode"))]
 #[doc = include_str!("../docs/from-the-alpha.md")]
 struct FromTheAlpha;
+
+/// Compiles the quick start of the project's README.
+#[cfg(all(doctest, feature = "bincode"))]
+#[doc = include_str!("../docs/project.md")]
+struct QuickStart;
