@@ -1,6 +1,4 @@
-//! What travels through the ring while processes die: events that show when they are torn, and who wrote them.
-//!
-//! **Lives here:** [`Event`], [`Seen`]. **Builds on:** nothing of the ring's. **May touch it:** victims and survivors.
+//! The events that are published while processes die: each shows when it is torn, and which producer wrote it.
 
 use crate::step;
 

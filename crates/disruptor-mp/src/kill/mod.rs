@@ -1,7 +1,6 @@
-//! Real processes, killed at every step of every protocol, and what those who live see of it.
+//! Kills real processes at every step of every protocol, and checks what the surviving processes see.
 //!
-//! **Lives here:** the table of scenarios, and the test that plays them all. **Builds on:** `step`, which ends a victim
-//! at a named place; `testkit`, which starts it. **May touch it:** a protocol with a new step adds a line to the table.
+//! A protocol with a new step adds a row to the table of scenarios below.
 //!
 //! ```text
 //! event      what is published: shows when it is torn, and who wrote it

@@ -1,7 +1,4 @@
-//! A consumer dies: reading, leaving, joining, coming back.
-//!
-//! **Lives here:** the plays in which a producer and another consumer live on. **Builds on:** `victim`, `survivor`.
-//! **May touch it:** the table.
+//! Plays in which a consumer dies: reading, leaving, joining, coming back. A producer and another consumer live on.
 
 use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Publisher, Reader, Waited, longest};

@@ -1,7 +1,4 @@
-//! A producer of records dies.
-//!
-//! **Lives here:** the play, and what its victim publishes. **Builds on:** `victim`, `survivor`. **May touch it:** the
-//! table.
+//! Plays in which a producer of records dies.
 
 use super::survivor::LockWatch;
 use super::victim::{Doomed, Role};

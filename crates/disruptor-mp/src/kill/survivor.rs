@@ -1,8 +1,4 @@
-//! Those who must not notice, or must be told: readers, a publisher and a tap on threads of this process, and a watch
-//! on a lock.
-//!
-//! **Lives here:** [`Reader`], [`Publisher`], [`Onlooker`], [`LockWatch`]. **Builds on:** the public interface, and the
-//! segment's locks. **May touch it:** the plays.
+//! The surviving ends of a play: readers, a publisher and a tap on threads of this process, and a watch on a lock.
 
 use super::InForm;
 use super::event::{Event, Seen};

@@ -1,7 +1,5 @@
-//! A producer dies that sends messages of another type than the ring has; or a consumer dies that comes over from the
-//! ring before.
-//!
-//! **Lives here:** the plays of a rolling upgrade. **Builds on:** `victim`. **May touch it:** the table.
+//! Plays of a rolling upgrade. In some, a producer dies whose messages have another type than the ring. In others, a
+//! consumer dies that moves over from the old ring.
 
 use super::event::{Event, Seen};
 use super::victim::{Doomed, Role};

@@ -1,7 +1,4 @@
-//! The processes that die: this test binary, started again with a role and a step that it must not survive.
-//!
-//! **Lives here:** [`Role`], [`Doomed`], the parent's hold on one, and [`victim`], what it runs. **Builds on:**
-//! `testkit`, `step`. **May touch it:** the plays.
+//! The processes that die: this test binary, started again with a role and with a step at which it is killed.
 
 use super::event::Event;
 use super::{Dense, InForm, Stamped, versioned};

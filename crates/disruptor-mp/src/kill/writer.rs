@@ -1,7 +1,5 @@
-//! A producer dies: creating, publishing, closing, taking over, replacing. Or a collector does, removing.
-//!
-//! **Lives here:** the plays in which readers live on. **Builds on:** `victim`, `survivor`. **May touch it:** the
-//! table.
+//! Plays in which a producer dies: creating, publishing, closing, taking over, replacing. In others a collector dies
+//! while it removes segments. Readers live on.
 
 use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Reader, longest};

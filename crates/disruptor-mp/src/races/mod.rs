@@ -1,13 +1,12 @@
-//! Processes that come and go at once in the rings of one stream, in every order in which two of them can come between
-//! each other, and with the death of one of them at every point.
+//! Searches the orders in which processes that start and end at the same time can interleave in the rings of one
+//! stream, with the death of one process at every point.
 //!
-//! **Lives here:** the search over orders, the table of rules and the plays that fail without each. **Builds on:**
-//! `turns`, which plays one order; `stream`, the plays. **May touch it:** a protocol of locks and names with a new rule
-//! adds a line to the table.
+//! The table lists the rules; for each there is a play that fails without it. A protocol of locks and names with a new
+//! rule adds a row.
 //!
-//! What processes say to each other there is said by locks, names and single words, each of which has its order by
-//! itself. So what there is to find are orders of whole steps, and they are played on the code itself: locks belong to
-//! descriptors, so threads exclude each other as processes do.
+//! These processes communicate through locks, names and single words. Each of these has an order of its own, so only
+//! the order of whole steps matters. The steps are played on the real code: locks belong to descriptors, so threads
+//! exclude each other as processes do.
 //!
 //! `RACES_ONLY=text` searches only the plays whose name contains that text; `RACES_STEP=1` tries each pair of points,
 //! and not only a part of them; `RACES_LEGS=0:8,1:22` plays one order (`1:22!`: process 1 dies there), and

@@ -1,8 +1,6 @@
-//! The plays: what processes do at once in a stream of up to three rings, and what must be true afterwards.
+//! The plays: what processes do at the same time in a stream of up to three rings, and what must be true afterwards.
 //!
-//! **Lives here:** [`PLAYS`]. **Builds on:** `turns`. **May touch it:** the search.
-//!
-//! Ring number n has the events 10 n and 10 n + 1. The consumer `k` has kept its place in the first one, and comes
+//! Ring number n has the events 10 n and 10 n + 1. The consumer `k` has kept its place in the first ring, and comes
 //! back.
 
 use super::turns::{Act, Leg, Went, play};

@@ -1,11 +1,8 @@
-//! Several processes' work in the threads of one, a turn at a time: which of them goes on, and where one is ended, is
-//! written down beforehand.
+//! Runs the work of several processes in threads of one process, one turn at a time. A schedule says which of them goes
+//! on next, and where one is ended.
 //!
-//! **Lives here:** [`play`], and what the points of `step` call. **Builds on:** nothing of the ring's: locks belong to
-//! descriptors, so threads exclude each other as processes do. **May touch it:** the plays.
-//!
-//! A process is ended by unwinding it: what it holds is dropped as the kernel would drop it, and none of its drops is
-//! told of points any more.
+//! Locks belong to descriptors, so threads exclude each other as processes do. A process is ended by unwinding it: what
+//! it holds is dropped as the kernel would drop it, and its drops report no more points.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,10 +1,7 @@
-//! Freeing the places of those that have gone.
+//! Frees the places of consumers that have gone.
 //!
-//! **Lives here:** [`bury`], which looks whether an owner has gone, and [`evict`]. **Builds on:** `roster`, `lineage`
-//! for consumers that read an older ring, `segment` for the kernel's locks. **May touch it:** the producer.
-//!
-//! A place is freed by the process that has taken its lock byte. One under an id that a program chose is kept for its
-//! successor.
+//! The process that frees a place holds the lock byte of that place. A place under an id that a program chose is kept
+//! for its successor.
 
 use super::lineage::{self, Standing};
 use super::membership::entry_byte;

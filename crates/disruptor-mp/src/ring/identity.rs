@@ -1,7 +1,5 @@
-//! Who has an end of a ring: a consumer's id, and a process as the words of a ring say it.
-//!
-//! **Lives here:** [`ConsumerId`], and what [`Identity`] holds. **Builds on:** `control`, `liveness` for processes. **May touch it:** who builds
-//! an end, and who says whose one is. Decisions rest on the kernel's locks, never on these.
+//! Which consumer id and which process an end of a ring belongs to. For reports only: decisions rest on the kernel's
+//! locks, never on these words.
 
 use crate::liveness::ProcessIdentity;
 use crate::ring::protocol::control::{CONSUMER_ID_MAX_LEN, Identity};

@@ -1,15 +1,11 @@
-//! Rings that were replaced before all was read, and the consumers that come over from them.
+//! Rings that were replaced before all was read, and the consumers that move over from them.
 //!
-//! **Lives here:** [`Expected`], whom a new ring keeps a place for; [`Standing`], what the rings before it say of one
-//! that has not come; and what is done with those rings. **Builds on:** `segment` for second names and locks,
-//! `sections`; `construct` for whether a ring is of this program's shape. **May touch it:** `construct` makes a ring
-//! whose predecessor is kept; `membership`, and the ends, when a consumer comes over or is given up.
-//!
-//! A producer that sends messages of another type never goes on in the ring that it finds. It replaces the ring, and
-//! before that gives it a second name made from its generation, which the new header names as *predecessor*. For each
-//! consumer with an id of its own that has a place in the old ring, the new one has a place from the beginning, at its
-//! first message: *awaited*. So nothing of what is written before that consumer has come over is written over. The
-//! place in the old ring goes only after the one in the new ring is taken. Source: RFC 0015, "Rolling upgrade".
+//! A producer whose messages have another type than the ring that it finds never goes on in that ring. It replaces the
+//! ring. Before that, it gives the old ring a second name, made from the old ring's generation; the header of the new
+//! ring names it as *predecessor*. For each consumer with an id of its own in the old ring, the new ring has a place
+//! from the beginning, at its first message: *awaited*. So no message is overwritten before that consumer has moved
+//! over. The place in the old ring is freed only after the place in the new ring is taken. Source: RFC 0015, "Rolling
+//! upgrade".
 
 use super::construct::check_shape;
 use super::membership::{self, entry_byte};

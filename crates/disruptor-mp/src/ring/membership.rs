@@ -1,11 +1,8 @@
 //! A consumer's place in the table: taking it, coming back to it, leaving it.
 //!
-//! **Lives here:** [`Member`], [`join`]. **Builds on:** `join` for the handshake, `segment` for the kernel's locks.
-//! **May touch it:** consumers for themselves.
-//!
-//! An entry belongs to whoever holds its lock byte; the kernel drops the byte when its holder dies, so nothing here
-//! rests on a clock. Joining is one at a time, under the table's own byte: otherwise two could join under one id
-//! without seeing each other.
+//! An entry belongs to the process that holds its lock byte. The kernel drops that lock when the process dies, so
+//! nothing here rests on a clock. Consumers join one at a time, under the table's own lock byte: otherwise two could
+//! join under one id without seeing each other.
 
 use super::identity::ConsumerId;
 use crate::liveness::ProcessIdentity;

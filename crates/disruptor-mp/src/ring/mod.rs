@@ -1,8 +1,12 @@
 //! The ring: one producer, strict broadcast, the slowest consumer gates.
 //!
-//! Three rooms: `protocol`, the algorithm, generic over where its words live and over what lies in front of an event,
-//! which is what the loom models run; `memory`, where the words live; `ends`, what users hold. What stands beside them
-//! gives the algorithm a segment and peers that may die.
+//! ```text
+//! protocol   the algorithm, generic over where its words live and over the form of a slot; loom models run this code
+//! memory     where the words live
+//! ends       what users hold
+//! ```
+//!
+//! The other modules give the algorithm a segment, and peers that may die.
 
 #[allow(unsafe_code, reason = "makes words and payloads of the bytes of a segment")]
 pub(crate) mod memory;

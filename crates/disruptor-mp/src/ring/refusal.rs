@@ -1,11 +1,8 @@
-//! Why a process could not join a ring, said in the ring itself.
+//! Why a process could not join a ring, written in the ring itself.
 //!
-//! **Lives here:** [`Refusal`], [`RefusalCause`], [`RefusalReason`], [`leave_refusal`]. **Builds on:** `words`, which
-//! needs to know nothing of the ring's events; `refused` for the two stores. **May touch it:** a process that was
-//! refused stores two words and steps one count; the ring's producer reads them.
-//!
-//! A refused process has no entry. Its rank is known, so it writes into the entry of that *index*, whichever process
-//! owns the entry, or without a rank into words for all. The last refusal of a rank stays until the next.
+//! The refused process stores two words and increments one count. The ring's producer reads them. A refused process has
+//! no entry. If its rank is known, it writes into the entry of that *index*, whichever process owns the entry. Without
+//! a rank it writes into words that all share. The last refusal of a rank stays until the next.
 //!
 //! ```text
 //! 63             32 31                    8 7     0
@@ -15,9 +12,9 @@
 //! | pid      | pid namespace's tag   | what   | row    |        0 says nothing
 //! ```
 //!
-//! A pid alone is no process: the first process of every container is 1. The tag says in which namespace the pid
-//! counts. The second word counts for the refusal of the same process only, and a *row* of an event only for a refusal
-//! for the event: so two processes that are refused at once are not taken for one.
+//! A pid alone does not identify a process: the first process of every container is 1. The tag says in which namespace
+//! the pid counts. The second word is valid only for the refusal of the same process, and a *row* of an event only if
+//! the event is the cause. So two processes that are refused at the same time are not taken for one.
 
 use super::membership::JoinError;
 use super::words::Words;

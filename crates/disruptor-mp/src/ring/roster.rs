@@ -1,8 +1,4 @@
-//! The consumers in the table, as other processes see them.
-//!
-//! **Lives here:** [`ConsumerInfo`]; the [`roster`], and what is known of one entry and of how its owner went. **Builds
-//! on:** the words of the table, `segment` for the kernel's locks. **May touch it:** any process that has the ring
-//! mapped.
+//! The consumers in the table, as any process that has mapped the ring sees them.
 
 use super::membership::entry_byte;
 use crate::liveness::{HeldMessages, ProcessIdentity};

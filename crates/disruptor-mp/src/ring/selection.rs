@@ -1,6 +1,4 @@
-//! Which consumers of a ring its producer looks at when it counts and waits for them.
-//!
-//! **Lives here:** [`Selection`]. **Builds on:** nothing. **May touch it:** the builder makes it, the producer asks it.
+//! Which consumers of a ring its producer considers when it counts and waits for them.
 
 /// Which consumers count, and how many are expected.
 #[derive(Clone, Debug)]

@@ -1,7 +1,5 @@
-//! The words of a ring, or of a cursor on its own, for those who look without knowing what events there are.
-//!
-//! **Lives here:** [`Words`]. **Builds on:** `segment`, `control`. **May touch it:** the views; they read, and the
-//! creator of a cursor on its own moves it.
+//! The words of a ring, or of a separate cursor, for views that do not know the event type. They only read; the creator
+//! of a separate cursor also moves it.
 
 use super::membership::PRODUCER_BYTE;
 use super::roster::{self, ConsumerInfo};

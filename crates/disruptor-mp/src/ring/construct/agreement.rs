@@ -1,8 +1,5 @@
-//! Whether a ring is one of this program's.
-//!
-//! **Lives here:** the comparison of what a ring says of itself with what this program asks for: its events, slots and
-//! messages, for a producer also its table. **Builds on:** `schema`, `layout`. **May touch it:** the other parts of
-//! `construct`.
+//! Compares what a ring says of itself with what this program asks for: events, slots and messages, and for a producer
+//! also the table.
 
 use super::ProducerRequest;
 use crate::error::{MultiProcessError, MultiProcessResult};

@@ -1,7 +1,4 @@
-//! Attaching to a ring that is there: at once, or as soon as it has a living producer.
-//!
-//! **Lives here:** [`consumer`], [`tap`]. **Builds on:** `lineage` for the rings that came before, `membership` for a
-//! place in the one that is read. **May touch it:** the builder.
+//! Attaches to an existing ring: at once, or as soon as it has a living producer.
 
 use super::agreement::{check_content, check_shape, schema_with};
 use super::possess::is_other;

@@ -1,9 +1,10 @@
-//! Making endpoints: create, take over or replace for a producer; open and join for a consumer; open read-only for a
-//! tap.
+//! Makes ends: create, take over or replace for a producer; open and join for a consumer; open read-only for a tap.
 //!
-//! **Lives here:** [`producer`], [`observed`]; [`consumer`] and [`tap`] in `attach`, coming by a producer's segment in
-//! `possess`, whether a ring is one of this program's in `agreement`. **Builds on:** `segment` for objects and locks,
-//! `layout` for their shape. **May touch it:** the builder.
+//! ```text
+//! attach      a consumer or a tap of an existing ring
+//! possess     how a producer gets its segment: new, of a dead producer, or a replacement
+//! agreement   whether an existing ring is what this program asks for
+//! ```
 
 mod agreement;
 mod attach;

@@ -1,7 +1,5 @@
-//! Coming by the segment of a ring: a new one, the one of a dead producer, or a new one in place of what is there.
-//!
-//! **Lives here:** [`possess`]; [`Existing`], what a producer does about a ring that is there already. **Builds on:**
-//! `segment`, `lineage` for what consumers have not read of a ring that is replaced. **May touch it:** `construct`.
+//! How a producer gets the segment of its ring: a new one, the one of a dead producer, or a new one that replaces what
+//! is there.
 
 use super::ProducerRequest;
 use super::agreement::{carries_same_events, check_content, check_shape, check_table, say_what_they_carry};

@@ -1,7 +1,6 @@
-//! Copying events before they are shown: a group of which the producer still writes the rest.
+//! Copies the first events of a group while the producer still writes the rest.
 //!
-//! **Lives here:** what the layers above ask a consumer for it. **Builds on:** `protocol::ahead` for what may be
-//! believed. **May touch it:** layers whose groups are long, and which show nothing of a copy that is not confirmed.
+//! For layers whose groups are long. They must not show anything of a copy that is not confirmed.
 
 use super::consumer::SharedConsumer;
 use super::error::ConsumeError;

@@ -1,7 +1,4 @@
 //! A consumer on a thread of its own.
-//!
-//! **Lives here:** [`AutoConsumer`]. **Builds on:** `consumer_face`; how events, or records, are handed out is their
-//! consumer's. **May touch it:** the program that started it.
 
 use super::consumer_face::ConsumerEnd;
 use super::error::ConsumeError;

@@ -1,7 +1,4 @@
-//! A buffer of a producer's, in which a payload is written that is copied into the ring at the commit.
-//!
-//! **Lives here:** [`PayloadBuffer`]. **Builds on:** `via`, which says when. **May touch it:** claims
-//! of records, and the writing of events.
+//! A buffer of the producer. A payload is written there first, and is copied into the ring at the commit.
 
 use super::pace::now_ns;
 use super::via::{BYTES_MIN, Learner, Plan, Way, WriteVia};

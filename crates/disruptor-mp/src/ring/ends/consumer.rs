@@ -1,7 +1,4 @@
-//! The reading end of a ring of events.
-//!
-//! **Lives here:** [`SharedConsumer`]; what it hands out is in `lease`, how it waits in `consumer_end`. **Builds on:**
-//! `reader` for the algorithm. **May touch it:** one process, one thread at a time.
+//! The reading end of a ring of events. One process has it, and one thread at a time uses it.
 
 use super::consumer_end::ConsumerBase;
 use super::consumer_face::{ConsumerMut, HasConsumer};

@@ -1,8 +1,5 @@
-//! What a consumer is, whatever lies in its ring: its waits, and what it says of its ring.
-//!
-//! **Lives here:** [`ConsumerBase`] and its waits; users see it through `consumer_face`. **Builds on:**
-//! `consumer_side`, which is all of it but the waiter. **May touch it:** the consumers of events and of records, which
-//! are one of these each.
+//! What consumers of events and of records have in common: their waits, and what they say of their ring. Users see it
+//! through `consumer_face`.
 
 use super::consumer_side::{ConsumerSide, Parting};
 use super::error::ConsumeError;

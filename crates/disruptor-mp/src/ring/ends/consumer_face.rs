@@ -1,8 +1,5 @@
-//! The face that all consumers share: what they say of their ring and of its producer, and how they go.
-//!
-//! **Lives here:** [`ConsumerEnd`]; its methods, written once for the trait and for every consumer. **Builds on:**
-//! `consumer_end`, which does the work. **May touch it:** consumers of this crate and of the layers above, which hold
-//! one of this crate's.
+//! The methods that all consumers share: what they say of their ring and of its producer, and how they leave. Each is
+//! written once, for the trait and for every consumer of this crate and of the layers above.
 
 use super::consumer_end::ConsumerBase;
 use super::error::ConsumeError;

@@ -1,7 +1,4 @@
 //! What both kinds of doorbells are made of: a descriptor, and the watch that makes it readable.
-//!
-//! **Lives here:** [`Descriptor`]. **Builds on:** `sync::watcher`, whose thread sleeps in the loop's stead. **May touch
-//! it:** `doorbell`, `room_doorbell`, which say what is waited for.
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Descriptor;

@@ -1,8 +1,8 @@
 //! A consumer's doorbell: a descriptor that becomes readable when there may be an event, for loops that wait for many
 //! things.
 //!
-//! **Lives here:** [`Doorbell`]. **Builds on:** `descriptor`, whose thread sleeps at the ring's bell in the loop's
-//! stead. **May touch it:** the thread that has the consumer.
+//! The watcher's thread sleeps at the ring's bell, and the loop sleeps at the descriptor. The thread that has the
+//! consumer uses the doorbell.
 
 use super::consumer_end::ConsumerBase;
 use super::consumer_face::ConsumerEnd;

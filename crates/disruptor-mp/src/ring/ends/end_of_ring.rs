@@ -1,7 +1,5 @@
-//! Why a consumer finds nothing: the end of its ring, and what has become of its producer.
-//!
-//! **Lives here:** what a [`ConsumerSide`] says of that, from flags, from the producer's lock, and in reports. **Builds
-//! on:** the words of the ring, `segment` for the lock. **May touch it:** the consumer's waits.
+//! Why a consumer finds nothing: the end of its ring, and what happened to its producer. The answers come from flags,
+//! from the producer's lock, and from reports.
 
 use super::consumer_side::ConsumerSide;
 use super::error::ConsumeError;

@@ -1,7 +1,4 @@
-//! Why publishing or consuming did not happen.
-//!
-//! **Lives here:** the errors of the running ring; those of building one are in `crate::error`. **Builds on:**
-//! `liveness` for reports.
+//! Why publishing or consuming failed. The errors of building a ring are in `crate::error`.
 
 use crate::Sequence;
 use crate::liveness::{Ending, RequiredConsumerError, StallReport, went};

@@ -1,8 +1,7 @@
-//! What a method of [`ProducerEnd`](crate::ProducerEnd) or [`ConsumerEnd`](crate::ConsumerEnd) does.
+//! The macro that writes each method of [`ProducerEnd`](crate::ProducerEnd) and [`ConsumerEnd`](crate::ConsumerEnd)
+//! once, with its docs, for the trait and for every end.
 //!
-//! **Lives here:** one macro. **May touch it:** `producer_face`, `consumer_face`, which write each method once, with
-//! its docs, for the trait and for every end: what a trait has must be imported before it can be called, and what an
-//! end has not.
+//! Both are needed: a method of a trait can be called only where the trait is imported, an inherent method everywhere.
 
 /// The body of a method: in the trait, the work; in an end, a call of the trait's method.
 #[doc(hidden)]

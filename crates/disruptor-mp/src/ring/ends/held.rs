@@ -1,7 +1,4 @@
-//! Events that are held: taken out of a consumer's hands, to be released from anywhere, in any order.
-//!
-//! **Lives here:** [`HeldEvent`], [`HeldBatch`]. **Builds on:** `keeper`. **May touch it:** the application, in any
-//! thread; they outlive their consumer.
+//! Held events: taken out of a consumer, and released from any thread, in any order. They may outlive their consumer.
 
 use super::keeper::Holding;
 use super::messages::Release;

@@ -1,11 +1,8 @@
-//! What a consumer shares with the messages of its that are held: its place, and what is known of them.
+//! What a consumer shares with its held messages: its place in the table, and the list of what is held.
 //!
-//! **Lives here:** [`Keeper`]; [`Holding`], a message's share in it; [`Departure`], which ends the consumer's time in
-//! its place. **Builds on:** `protocol::held` for the algorithm, `membership` for the place. **May touch it:** the
-//! consumer, and the thread that has one of its messages, in any thread.
-//!
-//! The place, its lock and the mapping live as long as the consumer or one of its messages. In a child of a fork all of
-//! this is a copy that does nothing, and takes no lock: a thread that the child does not have may hold it.
+//! The place, its lock and the mapping live as long as the consumer or one of its messages. In the child of a fork all
+//! of this is a copy that does nothing. It takes no lock, because a thread that does not exist in the child may hold
+//! the lock.
 
 use super::consumer_side::{ConsumerCounters, Parting};
 use crate::counters::{CounterHandle, EndCounters};

@@ -1,7 +1,5 @@
-//! What a consumer hands out: access to slots that the producer must not overwrite until it is given back.
-//!
-//! **Lives here:** [`Lease`] of one event, [`BatchLease`] of several. **Builds on:** `consumer_side`.
-//! **May touch it:** the application; a lease borrows its consumer, so there is one at a time.
+//! What a consumer hands out: access to slots that the producer must not overwrite until the lease ends. A lease
+//! borrows its consumer, so there is one at a time.
 
 use super::consumer_side::ConsumerSide;
 use super::held::{HeldBatch, HeldEvent};

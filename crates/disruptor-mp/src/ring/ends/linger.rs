@@ -1,7 +1,5 @@
-//! When a consumer of a saturated stream lets the producer run ahead.
-//!
-//! **Lives here:** [`Linger`], a state machine without a clock of its own. **Builds on:** nothing. **May touch it:**
-//! the consumer's looks, which count for it, read the clock and wait.
+//! Decides when a consumer of a saturated stream lets the producer run ahead. It is a state machine without a clock of
+//! its own: the consumer counts, reads the clock and waits.
 //!
 //! ```text
 //! off ---- 1 GB/s or more, and no rest left ----> settling ---> trial ---- a tenth faster ----> on
@@ -9,9 +7,9 @@
 //!  +------- four waits in a row without an event ----+-----------+------- slower again ----------+
 //! ```
 //!
-//! A consumer that follows closely takes each line out of the producer's cache while that is still writing beside it;
-//! one that lags by a second-level cache finds the lines in the cache that the two share. Both states last once they
-//! are there. Which of them is faster is measured here, and not assumed: RFC 0018.
+//! A consumer that follows closely takes each line out of the producer's cache while the producer still writes the next
+//! ones. A consumer that lags by the size of a second-level cache finds the lines in the cache that both share. Each
+//! state is stable. Which of them is faster is measured here, not assumed. Source: RFC 0018.
 
 use std::time::Duration;
 

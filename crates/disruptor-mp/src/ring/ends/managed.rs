@@ -1,17 +1,16 @@
-//! Publishing that knows which consumers must be there and how long to be patient with them.
+//! Publishing that requires certain consumers to be there, and that limits how long it waits for them.
 //!
-//! **Lives here:** what the `*_managed` calls ask before they write, and the optional watcher thread. **Builds on:**
-//! `room` for the wait, `monitor` for patience, `membership` for who has gone. **May touch it:** producers on which
-//! liveness was enabled.
+//! The rule: when a call returns `Ok`, no required consumer was known to be missing.
 //!
-//! The rule: at the call that returns `Ok`, no required consumer was known to be missing. Consumers that leave, are
-//! dropped or are evicted count themselves in the ring's word *departures*, and a managed call compares that word with
-//! the count at which all required consumers were last found to be there. A process that is killed counts nothing: the
-//! kernel has to be asked. Managed calls look at the clock for that after [`LOOK_EVENTS_MIN`] events, then after twice
-//! as many and so on, up to half of the ring, and ask when [`ASK_INTERVAL`] has passed since they asked last; then they
-//! begin with few events again. So a slow producer asks every few events, and a fast one hardly looks at the clock;
-//! whether a consumer has moved meanwhile plays no part, because it may have been killed right after. A call that waits
-//! for room asks about the consumer that it waits for. The watcher thread asks every interval and counts what it finds.
+//! - A consumer that leaves, is dropped or is evicted is counted in the ring's word *departures*. A managed call
+//!   compares that word with its value when all required consumers were last found to be there.
+//! - A process that is killed counts nothing, so the kernel must be asked. Managed calls look at the clock for that
+//!   after [`LOOK_EVENTS_MIN`] events, then after twice as many each time, up to half of the ring. They ask when
+//!   [`ASK_INTERVAL`] has passed since they last asked; then they begin with few events again. So a slow producer asks
+//!   every few events, and a fast one hardly looks at the clock. Whether a consumer has moved meanwhile does not
+//!   matter: it may have been killed right after.
+//! - A call that waits for room asks about the consumer that it waits for.
+//! - The watcher thread asks once in each interval and counts what it finds.
 
 use super::pace::coarse_now_ns;
 use super::producer_end::ProducerBase;

@@ -1,7 +1,4 @@
-//! A `for` loop over what a consumer receives.
-//!
-//! **Lives here:** [`Messages`], and what it yields, [`Taken`]; what an end must be able to do for it, [`Holds`] and
-//! [`Release`]. **Builds on:** messages that are held. **May touch it:** the ends of this crate and of those above.
+//! A `for` loop over what a consumer receives. Each message is held until the loop drops it.
 
 use super::error::ConsumeError;
 use super::patience::Patience;

@@ -1,10 +1,9 @@
-//! What users hold of a ring.
+//! The ends that users hold: producers, consumers and taps, and what these hand out. The ends of a ring of records are
+//! in `records`.
 //!
-//! **Lives here:** the producers and consumers of a ring of events, with what they hand out, and taps; `records`, those
-//! of a ring of records. What all producers share is `producer_end`, a waiter beside a `producer_side`; its face,
-//! `producer_face`; and likewise for consumers. **Builds on:** `protocol` for the algorithm, `membership` for who is
-//! there, `sync::wait` for waiting. **May touch it:** programs. Beside `memory`, the only room of the ring with
-//! `unsafe` code: a payload becomes a reference here.
+//! What all producers share is `producer_end`: a waiter beside a `producer_side`. Its public methods are in
+//! `producer_face`. The same holds for consumers. Besides `memory`, this is the only part of the ring with `unsafe`
+//! code: a payload becomes a reference here.
 
 mod ahead;
 pub(crate) mod auto;

@@ -1,12 +1,9 @@
-//! When a batch that goes through a handler is acknowledged before it is through.
-//!
-//! **Lives here:** [`Pace`], a state machine without a clock of its own, and the clock. **Builds on:** nothing.
-//! **May touch it:** a consumer that hands batches to a handler.
+//! Decides when a batch that goes through a handler is acknowledged before the handler has seen all of it.
 //!
 //! An acknowledgement is due after 64 events, an eighth of the ring or 10 ms. The clock costs more than a short
-//! handler, so it is not read after each of its events: while a turn of 64 events, with the waits between them, takes
-//! less than 10 ms, it is read once a turn. So a handler that was quick and becomes slow is noticed at the end of a
-//! turn; one that is slow is acknowledged after each event.
+//! handler, so it is not read after each event. While a turn of 64 events, with the waits between them, takes less than
+//! 10 ms, it is read once a turn. So a handler that was quick and becomes slow is noticed at the end of a turn; a slow
+//! handler is acknowledged after each event.
 
 /// Events after which a batch is acknowledged at the latest, and the clock is read.
 const TURN_EVENTS: u64 = 64;

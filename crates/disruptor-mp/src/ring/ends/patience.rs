@@ -1,6 +1,4 @@
 //! How long a call that needs something from its peers may wait.
-//!
-//! **Lives here:** [`Patience`]. **May touch it:** every call that may wait.
 
 use std::time::{Duration, Instant};
 

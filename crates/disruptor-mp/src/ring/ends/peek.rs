@@ -1,7 +1,4 @@
-//! Looking at events before taking them: for events that say how many of them belong together.
-//!
-//! **Lives here:** peeking, the lease of what was peeked at, and [`PeekedRun`], in which a handler goes through several
-//! such. **Builds on:** `consumer`, `lease`. **May touch it:** the one reader.
+//! Peeks at events before they are taken: for events that say how many of them belong together.
 
 use super::consumer::SharedConsumer;
 use super::consumer_side::ConsumerSide;

@@ -1,7 +1,4 @@
-//! The publishing end of a ring.
-//!
-//! **Lives here:** [`SharedProducer`]: the fast path. What it asks of its consumers is in `producer_end`. **Builds
-//! on:** `sequencer` for the algorithm. **May touch it:** one process, one thread at a time.
+//! The publishing end of a ring of events: the fast path. One process has it, and one thread at a time uses it.
 
 use super::buffer::PayloadBuffer;
 use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};

@@ -1,7 +1,5 @@
-//! What a producer is, whatever lies in its ring: what it says of its consumers, and its waits.
-//!
-//! **Lives here:** [`ProducerBase`]; users see it through `producer_face`. **Builds on:** `producer_side`, which is all
-//! of it but the waiter. **May touch it:** the producers of events and of records, which are one of these each.
+//! What producers of events and of records have in common: what they say of their consumers, and their waits. Users see
+//! it through `producer_face`.
 
 use super::error::{NoRoom, PublishError};
 use super::patience::Patience;

@@ -1,8 +1,5 @@
-//! The face that all producers share: what they say of their ring and of its consumers.
-//!
-//! **Lives here:** [`ProducerEnd`]; its methods, written once for the trait and for every producer. **Builds on:**
-//! `producer_end`, which does the work. **May touch it:** producers of this crate and of the layers above, which hold
-//! one of this crate's.
+//! The methods that all producers share: what they say of their ring and of its consumers. Each is written once, for
+//! the trait and for every producer of this crate and of the layers above.
 
 use super::producer_end::ProducerBase;
 use crate::CounterHandle;

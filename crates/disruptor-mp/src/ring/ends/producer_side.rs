@@ -1,8 +1,5 @@
-//! What a producer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its consumers,
-//! their deaths, its counters.
-//!
-//! **Lives here:** [`ProducerSide`]. The wait of a full ring is in `room`, managed publishing in `managed`. **Builds
-//! on:** `sequencer` for the algorithm. **May touch it:** `producer_end`, whose other half is the waiter.
+//! What a producer knows of its ring, of events or of records: its consumers, their deaths, its counters. A wait
+//! borrows this beside the waiter, which is the other half of `producer_end`.
 
 use super::error::PublishError;
 use super::managed::Management;

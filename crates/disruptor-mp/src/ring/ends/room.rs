@@ -1,7 +1,4 @@
 //! The wait of a producer whose ring is full.
-//!
-//! **Lives here:** [`Target`], [`Blocked`], and the wait between them. **Builds on:** `wait` for the loop, `membership`
-//! for who is dead, `monitor` for patience. **May touch it:** the producer.
 
 use super::error::PublishError;
 use super::producer_end::ProducerBase;

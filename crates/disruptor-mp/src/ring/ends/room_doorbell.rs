@@ -1,12 +1,9 @@
 //! A producer's doorbell: a descriptor that becomes readable when there may be room, for loops that wait for many
 //! things.
 //!
-//! **Lives here:** [`RoomDoorbell`]. **Builds on:** `room` for what is in the way, `descriptor`, whose thread sleeps in
-//! the loop's stead at the bell of the consumer that is. **May touch it:** the thread that has the producer.
-//!
-//! The producer itself announces at that consumer's bell, passes the barrier and looks again, as one does that blocks;
-//! the thread only sleeps there, as long as the bell is silent since that announcement. So what is armed is the
-//! consumer's entry and the ticket that was drawn.
+//! The producer itself announces at the bell of the consumer that is in the way, passes the barrier and looks again, as
+//! in a blocking wait. The watcher's thread only sleeps there, as long as the bell has not rung since that
+//! announcement. So what is armed is the consumer's entry and the ticket that was drawn.
 
 use super::descriptor::{Descriptor, is_a_descriptor};
 use super::producer_end::ProducerBase;

@@ -1,11 +1,8 @@
-//! Waiting for several consumers at once.
+//! Waits for several consumers of any layer at once.
 //!
-//! **Lives here:** [`Select`], and [`Selectable`], what it asks of a consumer of whatever layer. **Builds on:** the
-//! bells of the rings and `sync::several`, for one that sleeps at many of them; `sync::watcher` for those beyond what
-//! one thread can sleep at. **May touch it:** the thread that has the consumers.
-//!
-//! It does for every consumer what that does when it parks: announces itself at the ring's bell, passes the barrier,
-//! looks again, and only then sleeps. Source: RFC 0004, "Select".
+//! For every consumer it does what that consumer does when it parks: it announces itself at the ring's bell, passes the
+//! barrier, looks again, and only then sleeps. One thread can sleep at a limited number of bells; threads of the
+//! watcher sleep at the others. Source: RFC 0004, "Select".
 
 use super::consumer_face::HasConsumer;
 use super::error::ConsumeError;

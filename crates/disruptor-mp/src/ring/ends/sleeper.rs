@@ -1,7 +1,4 @@
-//! Sleeping at the bells of many rings.
-//!
-//! **Lives here:** [`Sleeper`]. **Builds on:** `sync::several` for as many as one thread can sleep at, `sync::watcher`
-//! for the others. **May touch it:** `select`.
+//! Sleeps at the bells of many rings: at as many as one thread can sleep at, and through the watcher at the others.
 
 use super::select::Source;
 #[cfg(target_os = "linux")]

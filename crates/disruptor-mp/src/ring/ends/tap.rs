@@ -1,6 +1,4 @@
-//! The public face of a tap of events: a reader for monitors and lossy streams, on a read-only mapping.
-//!
-//! **Lives here:** [`Tap`]. **Builds on:** `tap_end`. **May touch it:** any process with read permission.
+//! A tap of events, as users see it: a reader for monitors and lossy streams, on a read-only mapping.
 
 use super::error::ConsumeError;
 use super::patience::Patience;

@@ -1,7 +1,4 @@
-//! What users hold of a tap, whatever lies in its ring: how it waits, and what it says of its ring.
-//!
-//! **Lives here:** [`TapEnd`]. **Builds on:** `protocol::tap` for the algorithm. **May touch it:** the taps of events
-//! and of records, which are one of these each.
+//! What taps of events and of records have in common: how they wait, and what they say of their ring.
 
 use super::error::ConsumeError;
 use crate::Sequence;

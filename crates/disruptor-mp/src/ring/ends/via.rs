@@ -1,14 +1,11 @@
-//! Where a claimed payload is written first: in the ring, or in a buffer of the producer's from which it is copied.
+//! Where a claimed payload is written first: in the ring, or in a buffer of the producer from which it is copied. A
+//! state machine without a clock of its own learns which costs less.
 //!
-//! **Lives here:** [`WriteVia`], the setting, and [`Learner`], which learns what costs less; a state machine without a
-//! clock of its own. **Builds on:** nothing. **May touch it:** `buffer`, which times the payloads and does as it is
-//! told.
-//!
-//! An ordinary store to a line that another last-level cache holds fetches it first. The copy of a long block does not:
-//! processors have an instruction for it that takes whole lines. So where the readers are far, it is cheaper to write
-//! a payload twice, once where it stays in this core's cache. Where they are near, it may be dearer. Which of the two
-//! it is depends on where the readers are and on how closely they follow, and changes while a program runs. So it is
-//! measured here, and not assumed: RFC 0019.
+//! An ordinary store to a line that another last-level cache holds fetches the line first. The copy of a long block
+//! does not: processors have an instruction for it that takes whole lines. So where the readers are far away, it is
+//! cheaper to write a payload twice, the first time where it stays in this core's cache. Where the readers are near,
+//! this may cost more. Which of the two holds depends on where the readers are and how closely they follow, and changes
+//! while a program runs. So it is measured here, not assumed. Source: RFC 0019.
 
 use std::str::FromStr;
 

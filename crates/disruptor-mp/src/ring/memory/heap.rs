@@ -1,6 +1,5 @@
-//! A ring's words and slots on the heap of one process.
-//!
-//! **Lives here:** [`HeapMemory`]. **Builds on:** `control`. **May touch it:** models, in which every word is loom's, and generated tests.
+//! A ring's words and slots on the heap of one process: for models, in which every word is loom's, and for generated
+//! tests.
 
 use crate::ring::protocol::control::{Control, Entry};
 use crate::ring::protocol::form::{Form, SlotForm, Stamped};

@@ -1,17 +1,13 @@
 //! What a ring carries, how an event type becomes slots, and how a ring becomes sections of a segment.
 //!
-//! **Lives here:** [`Carries`], what a ring carries, and how large that is; [`blueprint`]. **Builds on:** `form`;
-//! `control` for the sizes of the lines, `segment` for sections. **May touch it:** whoever creates, plans or opens a
-//! ring.
-//!
 //! ```text
 //! slot    0        8          payload offset                       stride
 //!         | stamp  | (unused) | payload                  | (unused) |
 //! ```
 //! With a stamp, the payload starts at its alignment, at least 8. Up to 64 bytes the stride is a power of two, so that
 //! a slot never straddles a cache line; beyond, it is a multiple of 64, so that two slots never share one. The stamp
-//! lies in the line in which the payload starts: a reader that waits for the stamp has paid for that line. Without one,
-//! events lie as in an array.
+//! lies in the line in which the payload starts, so a reader that waits for the stamp has already fetched that line.
+//! Without a stamp, events lie as in an array.
 
 use super::record_size::{DEFAULT_RECORD_RING_BYTES, RECORD_RING_BYTES_MAX};
 use crate::Sequence;

@@ -1,6 +1,4 @@
 //! A ring's words and slots in a segment.
-//!
-//! **Lives here:** [`Mapped`]. **Builds on:** `segment`, `layout`. **May touch it:** the algorithm, through `Memory`.
 
 use super::layout::{Carries, Slots};
 use crate::ring::membership::entry_byte;

@@ -1,10 +1,6 @@
-//! Where the words and slots of a ring live.
+//! Where the words and slots of a ring live: on the heap for models and tests (`heap`), or in a segment (`mapped`).
 //!
-//! **Lives here:** `heap`, for models and tests; `mapped`, a ring in a segment; `layout`, what a ring carries and how
-//! large that is; `record_size`, the same in bytes for a ring of records; `sections`, the words of a segment of
-//! whatever shape. **Builds on:** `protocol`, whose trait `Memory` they are, and `segment`. **May touch it:** the
-//! algorithm, through that trait; who makes or opens a ring. Beside `ends`, the only room of the ring with `unsafe`
-//! code.
+//! Besides `ends`, this is the only part of the ring with `unsafe` code.
 
 #[cfg(test)]
 pub(crate) mod heap;

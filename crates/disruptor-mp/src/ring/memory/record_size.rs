@@ -1,8 +1,7 @@
-//! How large a ring of records is: what was asked for, what that becomes, and what the messages in flight need.
+//! The size of a ring of records: what was asked for, how large the ring becomes, and what the messages in flight need.
+//! All of it in bytes.
 //!
-//! **Lives here:** the rule, [`record_ring_bytes`] and [`records_in_flight`]; [`plan_records`]; the default. All of it
-//! in bytes. **Builds on:** `gap` for what records take. **May touch it:** programs that choose a size. Source: RFC
-//! 0006, "Size".
+//! Source: RFC 0006, "Size".
 
 use super::layout::{self, Carries, ShapeError};
 use crate::ring::protocol::form::Lines;

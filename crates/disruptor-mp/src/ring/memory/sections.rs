@@ -1,7 +1,6 @@
-//! The words of a ring in a segment of whatever shape, as far as it has room for them.
+//! The words of a ring in a segment of any shape, where the segment has room for them.
 //!
-//! **Lives here:** [`control`], [`entry`], [`cursor`], [`line_header`], and [`initialise`] for a new ring. **Builds on:** `segment`, `control`.
-//! **May touch it:** who makes or judges a segment, and views; the ends go through `Mapped`, which has looked once.
+//! For the process that makes or checks a segment, and for views. The ends use `Mapped`, which has checked once.
 
 use super::layout::COUNTERS_OF_APPLICATION;
 use crate::counters::CountersFile;

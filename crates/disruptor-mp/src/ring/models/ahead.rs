@@ -1,4 +1,4 @@
-//! Copying ahead: what was copied of a group before it was shown, and is believed, is what is shown.
+//! Copying ahead: a copy of a group that is confirmed is equal to the group that is shown.
 
 use super::tap::RacingMemory;
 use super::*;

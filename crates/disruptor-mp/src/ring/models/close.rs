@@ -1,4 +1,4 @@
-//! Close: a reader gets everything that was published before the end, and then the end.
+//! Close: a reader gets every event that was published before the end, and then the end.
 
 use super::*;
 use loom::thread::spawn;

@@ -1,4 +1,5 @@
-//! Dense slots: what is read is written, also where the cursor was forged or a producer died between any two stores.
+//! Dense slots: a reader reads only written slots, even if the cursor is forged or a producer dies between any two
+//! stores.
 
 use super::park::two_publishes_to_a_sleeper;
 use super::stream::{events_in_batches, events_one_by_one};

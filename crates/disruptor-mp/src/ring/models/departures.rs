@@ -1,4 +1,4 @@
-//! Departures: a producer that finds another count of them finds what the consumer that has gone said in its entry.
+//! Departures: a producer that finds a changed count finds what the departed consumer wrote in its entry.
 
 use super::*;
 use crate::ring::protocol::ending::Ending;

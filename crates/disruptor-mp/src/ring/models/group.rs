@@ -1,4 +1,4 @@
-//! Groups: whole or absent, also where the producer dies between their stamps.
+//! Groups: a reader sees a whole group or nothing of it, even if the producer dies between two stamps.
 
 use super::*;
 use loom::thread::spawn;

@@ -1,5 +1,4 @@
-//! Messages that are held: released in any order by two threads beside a producer that laps, and what a successor
-//! finds.
+//! Held messages: two threads release in any order while the producer laps, and a successor finds the right state.
 
 use super::*;
 use crate::ring::protocol::control::RELEASED_WORDS;

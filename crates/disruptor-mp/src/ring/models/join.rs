@@ -1,4 +1,5 @@
-//! Join beside a running producer: who has joined reads consecutive events from its start on and is never lapped.
+//! Join beside a running producer: a consumer that has joined reads consecutive events from its start and is never
+//! lapped.
 
 use super::*;
 use crate::ring::protocol::control::State;

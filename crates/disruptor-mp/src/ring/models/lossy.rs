@@ -1,5 +1,5 @@
-//! Taps of records: a copy that was accepted is never torn and never another record's, and every record is either
-//! copied or counted as missed.
+//! Taps of records: an accepted copy is never torn and never of another record, and every record is copied or counted
+//! as missed.
 
 use super::tap::RacingMemory;
 use super::*;

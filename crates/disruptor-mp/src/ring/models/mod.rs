@@ -1,14 +1,12 @@
 //! loom models of the algorithm: every schedule and every value that the memory model lets a load return, within the
 //! bounds given.
 //!
-//! **Lives here:** what the models share: the ring they run on, how they read, write and wait, and [`explore`]. One
-//! file per claim beside it; `mutants` shows that each named ordering is needed. **Builds on:** the algorithm over
-//! `HeapMemory`, and loom. **May touch it:** tests.
+//! There is one file per claim; this one has what the models share. `mutants` shows that each named ordering is needed.
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p disruptor-mp --lib --release models`.
 //!
-//! Endpoints are [`Announce::Registered`] where nobody sleeps: they then pass no fence that the claim does not ask for.
-//! Where somebody sleeps they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
+//! Ends in models without a sleeper are [`Announce::Registered`]: they pass no fence that the claim does not ask for.
+//! In models with a sleeper they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
 
 mod ahead;
 mod close;

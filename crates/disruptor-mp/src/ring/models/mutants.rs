@@ -1,7 +1,6 @@
 //! The table of mutants: every ordering and fence that has a name, and the model that fails without it.
 //!
-//! **Lives here:** [`MUTANTS`], and the test that runs it. **Builds on:** the models, and this test binary, which is
-//! run again for each row. **May touch it:** whoever names another `Site`; forgetting its row does not compile.
+//! The test runs this test binary again for each row. A `Site` without a row does not compile.
 
 use super::{
     COPIED_OTHERS, LAPPED, LEFTOVER, LOST, MUTANT_VARIABLE, NOTHING_KEPT, OLD_RECORD, READ_AGAIN, RELEASED_AGAIN,

@@ -1,4 +1,4 @@
-//! Park and wake, in both directions: a sleeper that nobody wakes is a deadlock, which loom reports.
+//! Park and wake, in both directions: a sleeper that is not woken is a deadlock, which loom reports.
 
 use super::*;
 use loom::thread::spawn;

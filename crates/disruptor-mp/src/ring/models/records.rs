@@ -1,4 +1,4 @@
-//! Records: whole, in order, none twice, across wraps over lines in which older records lie; and where the producer
+//! Records: whole, in order and without repeats, across wraps over lines with older records, and when the producer
 //! dies.
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Refusals: what is read of one is its own, or is seen not to be.
+//! Refusals: a reader gets words of one refusal, or sees that the two words do not belong together.
 
 use super::*;
 use crate::ring::protocol::refused::RefusalWords;

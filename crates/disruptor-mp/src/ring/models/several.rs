@@ -1,5 +1,4 @@
-//! One sleeper at several bells, and the thread that sleeps for others: a ring that is lost is a deadlock, which loom
-//! reports.
+//! One sleeper at several bells, and the thread that sleeps for others: a lost ring is a deadlock, which loom reports.
 
 use super::*;
 use crate::sync::bell::{Bell, Ticket};

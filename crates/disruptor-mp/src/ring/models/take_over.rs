@@ -1,4 +1,5 @@
-//! Take-over: the next producer keeps what a reader may have seen, uses what was unfinished again, and wakes everybody.
+//! Take-over: the next producer keeps what a reader may have seen, reuses what was unfinished, and wakes every
+//! consumer.
 
 use super::*;
 use loom::thread::spawn;

@@ -1,5 +1,4 @@
-//! Tap: a copy that was accepted is never torn and never another event's, and every event is either copied or counted
-//! as missed.
+//! Taps: an accepted copy is never torn and never of another event, and every event is copied or counted as missed.
 
 use super::*;
 use crate::ring::protocol::control::{Control, Entry};

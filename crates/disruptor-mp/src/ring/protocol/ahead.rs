@@ -1,18 +1,16 @@
-//! Copying the events of a group while the producer still writes the rest of it.
-//!
-//! **Lives here:** [`Ahead`], and what a reader asks about it. **Builds on:** `reader`; the stamps are `stamped`'s.
-//! **May touch it:** the owner of one entry of the table, on a ring with stamps.
+//! Copies the events of a group while the producer still writes the rest of it. Only on rings with stamps.
 //!
 //! ```text
 //! attempt        a
 //! stamps         0 0 0 0    -1 0 0 0    -1 2 0 0    -1 2 3 0    -1 2 3 4    1 2 3 4
 //! reader         a? and copies     0           1           2           3    believes it, if still a
 //! ```
-//! A stamp of -n, or one behind such a stamp, says that its event and those of its group before it are written, and
-//! shows nothing. A producer that gives a group up takes these stamps back and begins another attempt; so does one that
-//! takes over. It stores the *attempt* after the stamps are taken back and before it stores new ones. So a reader that
-//! finds the same attempt before it looks at the first stamp and after the first event of the group is there has copied
-//! nothing but that group. The stamps alone do not tell: those of the next group at the same place are equal.
+//! A stamp of -n says that its event is written but not shown yet. So does each stamp after it in the group. A producer
+//! that gives a group up takes these stamps back and begins another attempt; so does a producer that takes over. It
+//! stores the *attempt* after the stamps are taken back and before it stores new ones. A reader checks the attempt
+//! twice: before it looks at the first stamp, and when the first event of the group is shown. If the attempt is the
+//! same, it has copied that group only. The stamps alone are not enough: those of the next group at the same place are
+//! equal.
 
 use super::form::Stamped;
 use super::memory::Memory;

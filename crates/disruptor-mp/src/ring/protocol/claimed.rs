@@ -1,6 +1,5 @@
-//! What the word *claimed* says to a reader that does not gate: see RFC 0013.
-//!
-//! **Lives here:** [`is_whole`]. The word itself is in `control`, its producer's half is `Sequencer::claim`.
+//! What the word *claimed* says to a reader that does not gate. `Sequencer::claim` is the producer's half. Source: RFC
+//! 0013.
 
 use super::memory::Memory;
 use crate::sync::primitive::{Ordering, Site, fence_at};

@@ -1,7 +1,6 @@
-//! The words of a ring: the producer's lines and the consumers' table.
+//! The words of a ring: the producer's lines and the consumers' table, their layout, and who writes which word.
 //!
-//! **Lives here:** [`Control`], [`Entry`], [`Status`], [`Identity`]: who writes which word, and the layout. **Builds
-//! on:** `sync`. **May touch it:** see each field; a number read from here is copied once, checked, then used.
+//! A number that is read from here is copied once, checked, then used.
 //!
 //! ```text
 //! Control, 768 bytes                                    Entry, 1024 bytes, one per consumer
@@ -27,7 +26,7 @@
 //! 640  begins, 8 positions       producer               1024 -
 //! ```
 //!
-//! *Reserved* words are 0; nothing of this build reads them. What each is for: RFC 0011.
+//! *Reserved* words are 0; this build does not read them. RFC 0011 says what each is for.
 
 use super::ending::Ending;
 use crate::step;

@@ -1,12 +1,9 @@
-//! Words that no producer has written, below what was published.
+//! Where a reader goes on when a word below the published position was not written by a producer.
 //!
-//! **Lives here:** [`resume_after`]: where a reader goes on that stands before such a word; and what stamps say of it.
-//! **Builds on:** `form`. **May touch it:** readers that have found nothing, on their slow path.
-//!
-//! The cursor is stored after the words that it covers. So a reader that finds its next event missing, although the
-//! cursor lies beyond it, has met damage: of that word, or of the cursor. What lies between the two tells which. If it
-//! does not tell, the reader waits: the next publish repairs a cursor, and is itself the proof that a word before it is
-//! damaged.
+//! The cursor is stored after the words that it covers. So a reader that does not find its next event, although the
+//! cursor is beyond it, has met damage: of that word, or of the cursor. What lies between the two tells which. If it
+//! does not, the reader waits: the next publish repairs a cursor, and then proves that a word before it is damaged.
+//! Readers come here only on their slow path.
 
 use super::form::{Form, Stamped};
 use super::memory::Memory;

@@ -1,7 +1,6 @@
-//! Slots without stamps: events as in an array, of which the cursor alone says which are there.
+//! Slots without stamps: events as in an array. Only the cursor says which events are there.
 //!
-//! **Lives here:** [`Dense`]: what the cursor says, where the events end when no producer says it, and how an event is
-//! copied by a reader that does not gate. The protocol: RFC 0017.
+//! Source: RFC 0017.
 //!
 //! ```text
 //! slots   event 0 | event 1 | event 2 | ...

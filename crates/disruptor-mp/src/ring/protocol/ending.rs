@@ -1,7 +1,5 @@
-//! How an end of a ring went.
-//!
-//! **Lives here:** [`Ending`], and its number in an entry. **Builds on:** nothing. **May touch it:** the end that goes
-//! stores it; reports and errors carry it.
+//! How an end of a ring left, and the number that says so in an entry. The end that leaves stores it; reports and
+//! errors carry it.
 
 /// How an end of a ring went: a consumer that has no owner any more, or a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,8 +1,5 @@
-//! The form of a ring: what lies in front of an event, and what follows from it.
-//!
-//! **Lives here:** [`Form`], and [`SlotForm`] for those with an event in each slot. The forms themselves are
-//! [`Stamped`], [`Dense`] and [`Lines`]. **Builds on:** `memory`. **May touch it:** the algorithm, through `Memory`; no
-//! other crate can implement a form.
+//! The form of a ring: what a slot contains, and how a reader knows that an event is there. No other crate can
+//! implement a form.
 //!
 //! ```text
 //! form      in a slot                            what says that an event is there          kind of segment

@@ -1,8 +1,6 @@
 //! What a consumer holds: messages that were taken in order and are released in any order.
 //!
-//! **Lives here:** [`Held`], the queue of messages between the gate and what is read next, with their words in the
-//! entry. **Builds on:** `memory`, `reader` for the gate. **May touch it:** the consumer and the thread that has one of
-//! its messages, one at a time: their lock is the caller's.
+//! The consumer and the thread that has one of its messages use it one at a time: their lock is the caller's duty.
 //!
 //! ```text
 //!            gate                              front
@@ -12,8 +10,8 @@
 //! ```
 //! The gate is the beginning of the oldest message that is not released. A message that is released before an older one
 //! is noted in a word of the entry, so that a successor does not hand it out again. A word is free as soon as the gate
-//! has passed what it says: nothing is ever cleared, except when a consumer of another id takes the entry. Source: RFC
-//! 0014.
+//! has passed the events that it names. Words are cleared only when a consumer of another id takes the entry. Source:
+//! RFC 0014.
 
 use super::control::{Entry, RELEASED_WORDS};
 use super::form::Form;

@@ -1,11 +1,10 @@
-//! How a consumer appears beside a running producer without being lapped, and how it goes.
+//! How a consumer joins beside a running producer without being lapped, and how it leaves. Only the holder of the
+//! entry's lock byte does either.
 //!
-//! **Lives here:** [`StartAt`], [`handshake`]: gate, visible, fence, second look, gate again; and [`free`]. **Builds on:** `memory`,
-//! `control`. **May touch it:** the holder of the entry's lock byte.
-//!
-//! The producer looks at the table only when its known gate is used up. So a joiner cannot know whether the producer, when it last
-//! looked, saw it. The two fences decide it: either that look saw our first gate, and the producer stays within a lap of it; or our
-//! second look sees what the producer had stored before it looked, and we start where it promised not to write.
+//! The producer looks at the table only when its known gate is used up. So a joiner cannot know whether the last look
+//! of the producer saw it. The two fences decide it. Either that look saw our first gate, and the producer stays within
+//! a lap of it. Or our second look sees what the producer had stored before it looked, and we start where it promised
+//! not to write.
 
 use super::control::{Entry, NOTHING_DELIVERED, SENTINEL_LIFTED, State};
 use super::memory::Memory;

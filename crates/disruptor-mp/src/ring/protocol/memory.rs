@@ -1,7 +1,5 @@
-//! Where the words and slots of a ring live.
-//!
-//! **Lives here:** [`Memory`], the one type parameter of the algorithm, with [`SlotMemory`] for a ring of events. Its
-//! homes are in `ring::memory`. **Builds on:** `control`, `form`. **May touch it:** the algorithm.
+//! [`Memory`], the one type parameter of the algorithm: it gives the words and slots of a ring. Implemented in
+//! `ring::memory`.
 
 use super::control::{Control, Entry};
 use super::form::{Form, Lines, SlotForm, Worded};

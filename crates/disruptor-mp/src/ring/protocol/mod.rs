@@ -1,13 +1,17 @@
-//! The algorithm of the ring.
+//! The algorithm of the ring. Loom runs exactly this code.
 //!
-//! **Lives here:** the words of a ring (`control`), what may stand in front of an event (`form`: `stamped` or `dense`
-//! slots, or `records::line`), the producer's half (`sequencer`, with `slots` and `records::write`), the consumer's
-//! (`reader`, `ahead`, `held`, `join`), that of who looks without gating (`tap`), and what follows from the words when
-//! who wrote them is gone, or they are damaged (`recover`, `damage`, `records::walk`). **Builds on:** `sync`. **May
-//! touch it:** the ends; and loom, which runs exactly this code.
+//! ```text
+//! control                              the words of a ring
+//! form, stamped, dense, records::line  what a slot contains
+//! sequencer, slots, records::write     the producer's half
+//! reader, ahead, held, join            the consumer's half
+//! tap                                  a reader that does not gate
+//! recover, damage, records::walk       what the words say after their producer died, or when they are damaged
+//! memory                               where the words live
+//! ```
 //!
-//! Behind this wall there is no `unsafe` code, no clock, no process and no system call. Where the words live is
-//! `memory`'s to say, and payloads are seen only by the closures that it is given.
+//! **Invariant:** there is no `unsafe` code, no clock, no process and no system call in here. Only the closures that
+//! `memory` is given see payloads.
 #![forbid(unsafe_code)]
 
 pub(crate) mod ahead;

@@ -1,7 +1,5 @@
-//! The consumer's half of the algorithm: what may be read, and how that is given back.
-//!
-//! **Lives here:** [`Reader`]: look, advance, prepare to sleep. **Builds on:** `memory`, `control`, `sync`.
-//! **May touch it:** the owner of one entry of the table.
+//! The consumer's half of the algorithm: what may be read, and how slots are given back. Each reader owns one entry of
+//! the table.
 
 use super::damage;
 use super::form::{Form, Lines};

@@ -1,8 +1,5 @@
-//! Where the published events of a ring end, when its producer is not there to say it.
-//!
-//! **Lives here:** [`published_end`], [`end_from`], [`may_have_been_reached`]; and [`clear_leftovers`] of what lies
-//! behind it. **Builds on:** `memory`. **May touch it:** who takes over, who joins at the tail, and who comes back to
-//! its entry.
+//! Where the published events of a ring end when its producer is gone. For a producer that takes over, a consumer that
+//! joins at the tail, and a consumer that comes back to its entry.
 
 use super::form::Stamped;
 use super::memory::Memory;

@@ -1,11 +1,9 @@
-//! The two words of a refusal, as one says them and another reads them.
+//! The two words of a refusal: how the refused process stores them, and how the ring's producer reads them.
 //!
-//! **Lives here:** [`RefusalWords`]. **Builds on:** `primitive`. **May touch it:** a process that was refused stores
-//! both; the ring's producer reads them, and others may be refused meanwhile.
-//!
-//! The first word says who was refused and why, the second in which row of the ring's schema, and for whom that is
-//! true. Processes that are refused at once may leave the first word of one and the second of the other; a process that
-//! reads them compares whose each is. So nothing has to be locked, and a number of a stranger says nothing.
+//! The first word says which process was refused and why. The second says in which row of the ring's schema, and for
+//! which process that is true. Processes that are refused at the same time may leave the first word of one and the
+//! second word of the other. The reader compares the process in both words. So no lock is needed, and a word of another
+//! refusal is ignored.
 
 use crate::step;
 use crate::sync::primitive::{AtomicU64, Ordering, Site, order};

@@ -1,7 +1,5 @@
-//! The producer's half of the algorithm: which position may be written, and how a written one becomes visible.
-//!
-//! **Lives here:** [`Sequencer`]: claim, write, publish, rescan, recover. **Builds on:** `memory`, `control`, `sync`.
-//! **May touch it:** the one producer of a ring.
+//! The producer's half of the algorithm: which position may be written, and how a written one becomes visible. A ring
+//! has one producer.
 
 use super::control::{EIGHTHS, Entry, SENTINEL_LIFTED, State, Status};
 use super::form::Form;

@@ -1,7 +1,5 @@
-//! The producer's half of a ring of events: writing one, several, or a group that becomes visible together.
-//!
-//! **Lives here:** [`Sequencer::write`], [`Sequencer::write_batch`], [`Sequencer::put_group`]. **Builds on:**
-//! `sequencer`; what is stored in a slot is the form's. **May touch it:** the one producer of a ring of events.
+//! The producer's half of a ring of events: writing one, several, or a group that becomes visible together. The form
+//! stores it in the slots.
 
 use super::form::SlotForm;
 use super::memory::{Memory, SlotMemory};

@@ -1,8 +1,4 @@
-//! Slots with a stamp: one event each, and in front of it a word that says which.
-//!
-//! **Lives here:** [`Stamped`]: what its stamps say, how an event is written, and how it is copied by a reader that
-//! does not gate. **Builds on:** `form`, `memory`; `recover` and `damage` for what is left of a producer. **May touch
-//! it:** the algorithm.
+//! Slots with a stamp: one event each, after a word that says which event it is.
 //!
 //! ```text
 //! slot    0        8 or the event's alignment

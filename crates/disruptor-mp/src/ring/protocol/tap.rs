@@ -1,7 +1,5 @@
-//! A reader that does not gate: it may miss events, knows how many, and never sees a torn one.
-//!
-//! **Lives here:** [`TapReader`], the algorithm, for events and for records; its public faces are `ends::tap` and
-//! `ends::records::tap`. **Builds on:** `memory`, `form`. **May touch it:** anybody, also on a read-only mapping.
+//! A reader that does not gate: it may miss events, counts them, and never returns a torn one. A read-only mapping is
+//! enough.
 
 use super::form::{Form, SlotForm};
 use super::memory::{LineMemory, Memory, SlotMemory};

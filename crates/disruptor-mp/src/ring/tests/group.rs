@@ -1,4 +1,4 @@
-//! Groups: whole or absent, and nothing of one that was not whole ever comes to life.
+//! Groups: a reader sees a whole group or nothing of it, and no event of an unfinished group ever appears later.
 
 use crate::ring::ends::producer_face::HasProducer;
 use crate::ring::memory::heap::HeapMemory;

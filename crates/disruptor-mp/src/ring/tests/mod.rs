@@ -1,6 +1,4 @@
-//! Tests of the protocol that write and read payloads, which it cannot do by itself.
-//!
-//! **Lives here:** one file per claim. **Builds on:** the protocol over `HeapMemory`. **May touch it:** tests.
+//! Tests of the protocol that write and read payloads, which the protocol itself cannot do. One file per claim.
 
 #[allow(unsafe_code, reason = "writes and reads payloads as the ends do")]
 mod group;

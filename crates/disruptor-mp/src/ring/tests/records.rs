@@ -1,4 +1,4 @@
-//! Records: where they end, when their producer is not there to say it.
+//! Records: where they end when their producer is gone.
 
 use crate::ring::ends::producer_face::HasProducer;
 use crate::ring::protocol::memory::Memory;

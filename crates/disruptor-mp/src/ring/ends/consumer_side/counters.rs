@@ -1,6 +1,4 @@
 //! What a consumer counts.
-//!
-//! **Lives here:** [`ConsumerCounters`]. **Builds on:** `counters`. **May touch it:** the consumer's end.
 
 use crate::counters::{CounterHandle, EndCounters, ids};
 

@@ -1,7 +1,4 @@
-//! A consumer of which messages are held: the gate is not where it reads, and what comes back is handed out first.
-//!
-//! **Lives here:** the rare ways of [`ConsumerSide`]. **Builds on:** `keeper`, which the held messages share. **May
-//! touch it:** the consumer's ends.
+//! A consumer whose messages are held: its gate is not its read position, and returned messages are handed out first.
 
 use super::ConsumerSide;
 use crate::ring::ends::error::{ConsumeError, HeldLimit};

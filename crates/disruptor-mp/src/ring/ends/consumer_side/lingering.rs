@@ -1,7 +1,5 @@
-//! When a consumer lets its producer run ahead: what it finds is counted, and where that says so it waits.
-//!
-//! **Lives here:** the consumer's part of [`Linger`](crate::ring::ends::linger::Linger), which decides. **Builds on:**
-//! the reader, the clock. **May touch it:** the consumer's looks.
+//! When a consumer lets its producer run ahead: it counts what it finds, and waits where
+//! [`Linger`](crate::ring::ends::linger::Linger) says so.
 
 use super::ConsumerSide;
 use crate::ring::ends::linger::{ENOUGH_BYTES, FIRST_LOOK_NS};

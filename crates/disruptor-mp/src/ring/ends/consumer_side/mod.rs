@@ -1,9 +1,5 @@
-//! What a consumer knows of its ring, whatever lies in it, and what a wait borrows beside the waiter: its place in the
-//! table and its counters. What it says of its producer is in `end_of_ring`.
-//!
-//! **Lives here:** [`ConsumerSide`]; `counters`, what it counts; `lingering`, when it lets its producer run ahead;
-//! `held`, the same while messages are held. **Builds on:** `reader` for the algorithm, `membership` for its place in
-//! the table. **May touch it:** `consumer_end`, whose other half is the waiter, and what consumers lend.
+//! What a consumer knows of its ring, of events or of records: its place in the table and its counters. A wait borrows
+//! this beside the waiter, which is the other half of `consumer_end`.
 
 mod counters;
 mod held;

@@ -1,6 +1,4 @@
-//! Several records, announced together.
-//!
-//! **Lives here:** [`RecordBatch`]. **Builds on:** `producer`. **May touch it:** the application.
+//! Several records that become visible together.
 
 use super::claim::RecordClaim;
 use super::error::RecordError;

@@ -1,7 +1,5 @@
-//! Several records that are read where they lie, and acknowledged together.
-//!
-//! **Lives here:** [`RecordBatchLease`]. **Builds on:** `found` for what lies in the ring, `consumer_side`. **May
-//! touch it:** the application; a lease borrows its consumer, so there is one at a time.
+//! Several records that are read in place and acknowledged together. A lease borrows its consumer, so there is one at a
+//! time.
 
 use super::found::Walk;
 use super::held::HeldRecordBatch;

@@ -1,7 +1,5 @@
-//! Building the ends of a ring of records.
-//!
-//! **Lives here:** [`SharedDisruptorBuilder::records`] and what it builds; every other choice is the builder's own.
-//! **Builds on:** `builder`. **May touch it:** applications.
+//! Builds the ends of a ring of records. Every choice that does not concern records is made in the builder for all
+//! rings.
 
 use super::consumer::{RecordConsumer, Then};
 use super::lease::RecordMeta;

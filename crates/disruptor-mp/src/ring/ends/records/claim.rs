@@ -1,7 +1,4 @@
-//! Bytes of a ring in which a record is being written.
-//!
-//! **Lives here:** [`RecordClaim`]. **Builds on:** `producer`. **May touch it:** the application; a claim borrows its
-//! producer, so there is one at a time.
+//! The bytes of a ring in which a record is being written. A claim borrows its producer, so there is one at a time.
 
 use super::producer::{RecordProducer, Tell};
 use crate::Sequence;

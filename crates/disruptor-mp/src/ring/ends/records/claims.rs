@@ -1,7 +1,4 @@
-//! Where records are claimed: in a ring, or in a batch.
-//!
-//! **Lives here:** [`Claims`]. **Builds on:** `producer`, `batch`. **May touch it:** the layers above, whose writers of
-//! messages are the same in both.
+//! Where records are claimed: in a ring, or in a batch. The layers above write messages in the same way in both.
 
 use super::batch::RecordBatch;
 use super::claim::RecordClaim;

@@ -1,7 +1,4 @@
-//! The reading end of a ring of records.
-//!
-//! **Lives here:** [`RecordConsumer`]; what it hands out is in `lease`. **Builds on:** `consumer_end` for the waits,
-//! `word`. **May touch it:** one process, one thread at a time.
+//! The reading end of a ring of records. One process has it, and one thread at a time uses it.
 
 use super::batch_lease::{RecordBatchLease, Span};
 use super::found::{Found, look_at, look_at_next};

@@ -1,6 +1,4 @@
 //! Why a record was not published.
-//!
-//! **Lives here:** [`RecordError`]. **Builds on:** the errors of the ring.
 
 use crate::ring::ends::error::NoRoom;
 use std::fmt;

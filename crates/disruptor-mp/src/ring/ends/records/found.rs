@@ -1,7 +1,4 @@
-//! What lies in a ring of records where a look has found something.
-//!
-//! **Lives here:** [`Found`], [`look_at`], and [`Walk`] over several. **Builds on:** `word`, `consumer_side`. **May
-//! touch it:** whatever hands records out.
+//! What a look into a ring of records has found: one record, or a walk over several.
 
 use super::lease::RecordMeta;
 use crate::Sequence;

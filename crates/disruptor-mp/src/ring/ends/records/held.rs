@@ -1,7 +1,4 @@
-//! Records that are held: taken out of a consumer's hands, to be released from anywhere, in any order.
-//!
-//! **Lives here:** [`HeldRecord`], [`HeldRecordBatch`]. **Builds on:** `keeper`. **May touch it:** the application, in
-//! any thread; it outlives its consumer.
+//! Held records: taken out of a consumer, and released from any thread, in any order. They may outlive their consumer.
 
 use super::found::Walk;
 use super::lease::{RecordMeta, meta_methods};

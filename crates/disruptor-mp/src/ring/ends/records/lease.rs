@@ -1,7 +1,4 @@
-//! A record that is being read where it lies.
-//!
-//! **Lives here:** [`RecordLease`], [`RecordMeta`]. **Builds on:** `consumer_side`. **May touch it:** the application;
-//! a lease borrows its consumer, so there is one at a time.
+//! A record that is read in place. A lease borrows its consumer, so there is one at a time.
 
 use super::held::HeldRecord;
 use crate::Sequence;

@@ -1,8 +1,7 @@
-//! The ends of a ring of records, and what they hand out.
+//! The ends of a ring of records, and what they hand out: the producer with its claims and batches, the consumer with
+//! its leases, the tap with its copies, and their builders.
 //!
-//! **Lives here:** the producer with its claims and batches, the consumer with its leases, the tap with its copies, and
-//! their builders. **Builds on:** the ends of any ring, and `protocol::records`. The protocol, and what a crash at each
-//! step leaves behind: RFC 0006.
+//! Source: RFC 0006, which also says what a crash at each step leaves in the ring.
 
 pub(crate) mod batch;
 pub(crate) mod batch_lease;

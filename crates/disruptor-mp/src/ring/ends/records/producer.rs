@@ -1,7 +1,5 @@
-//! The publishing end of a ring of records.
-//!
-//! **Lives here:** [`RecordProducer`]: claiming, and where the next record goes. **Builds on:** `write` for the
-//! algorithm, `producer_end` for the waits. **May touch it:** one process, one thread at a time.
+//! The publishing end of a ring of records: claiming, and where the next record goes. One process has it, and one
+//! thread at a time uses it.
 
 use super::batch::RecordBatch;
 use super::claim::RecordClaim;

@@ -1,7 +1,4 @@
-//! A tap of a ring of records.
-//!
-//! **Lives here:** [`RecordTap`], and the [`RecordCopy`] that it lends. **Builds on:** `tap_end`. **May touch it:**
-//! any process with read permission.
+//! A tap of a ring of records. It needs only read permission.
 
 use crate::Sequence;
 use crate::ring::ends::error::{ConsumeError, or_end};

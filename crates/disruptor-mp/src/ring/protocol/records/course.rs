@@ -1,7 +1,4 @@
-//! Where a producer of records is on its way through the ring, and where it has more to do than to look for room.
-//!
-//! **Lives here:** [`Course`], and the arithmetic of the working set. Pure. **Builds on:** `gap`; `word` for the size
-//! of a line. **May touch it:** the one producer of a ring of records.
+//! Where the producer of records is in the ring, and where it must do more than look for room. Pure arithmetic.
 
 use super::gap::Gaps;
 use super::word::LINE_BYTES;

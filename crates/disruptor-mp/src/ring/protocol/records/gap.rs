@@ -1,8 +1,7 @@
-//! How many lines are left unused behind a record, so that its readers do not fetch what the producer writes next.
+//! How many lines stay unused after a record, so that its readers do not fetch the line that the producer writes next.
+//! Pure arithmetic.
 //!
-//! **Lives here:** [`Gaps`], and how many records fit beside all gaps. Pure. **Builds on:** `word` for the size of a
-//! line. **May touch it:** the one producer of a ring of records, and the rule for the size of a ring. Source: RFC
-//! 0006, "Gap".
+//! Source: RFC 0006, "Gap".
 
 use super::word::{LINE_BYTES, lines_of};
 

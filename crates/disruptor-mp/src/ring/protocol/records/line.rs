@@ -1,7 +1,4 @@
-//! Lines: the form of a ring of bytes, over which records lie.
-//!
-//! **Lives here:** [`Lines`], and the two words in front of a record. What they say is in `word`, what follows from
-//! them in `walk`. **Builds on:** `form`. **May touch it:** the algorithm.
+//! Lines: the form of a ring of bytes, in which a record covers several lines and starts with two words.
 
 use super::{lossy, walk};
 use crate::ring::protocol::form::{Form, Worded, sealed};

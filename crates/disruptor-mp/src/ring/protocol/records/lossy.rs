@@ -1,7 +1,5 @@
-//! What a reader sees of a ring of records that does not gate: it may be lapped at any moment, and knows it afterwards.
-//!
-//! **Lives here:** [`copy`] of a record that may be written over meanwhile, and where a lapped reader goes on.
-//! **Builds on:** `word`, and the producer's word *claimed*. **May touch it:** taps. The protocol: RFC 0013.
+//! Copies a record for a reader that does not gate: it may be lapped at any moment, and notices that afterwards.
+//! Source: RFC 0013.
 
 use super::line::Lines;
 use super::walk::{is_numbered, noted_begin};

@@ -1,10 +1,7 @@
-//! What the words of a ring of records say when nobody is there to explain them.
+//! Where the records of a ring begin and end when no producer is left to say so.
 //!
-//! **Lives here:** [`end_of`], [`published_end`], [`may_have_been_reached`], [`begin_from`]: for records, what
-//! `recover` says of slots. **Builds on:** `word`. **May touch it:** `line`, the form; who follows records.
-//!
-//! Only who stands on the beginning of a record can tell where the next one begins. Four kinds of positions are known
-//! to be beginnings: the cursor, every consumer's gate, the first record of each eighth of the ring, and 0.
+//! Only a reader that is at the beginning of a record can tell where the next one begins. Four kinds of positions are
+//! known to be beginnings: the cursor, every consumer's gate, the first record of each eighth of the ring, and 0.
 
 use super::line::Lines;
 use super::word::Word;

@@ -1,7 +1,5 @@
-//! What the first word of a record says: that it is there, what it is, how long it is, and where the next one begins.
-//!
-//! **Lives here:** [`Word`], and the arithmetic of lines. Pure. **May touch it:** who writes records, who reads them,
-//! who recovers a ring.
+//! The first word of a record: that it is there, what it is, how long it is, and where the next one begins. Pure
+//! arithmetic.
 //!
 //! ```text
 //! line    0             8        16                                       64
@@ -10,10 +8,10 @@
 //! word    bit 0    32     40     48      56    64
 //!         | length | gap  | kind | flags | sort |
 //! ```
-//! *length* is that of the payload in bytes, *gap* the number of unused lines behind the record. For padding, the 56
+//! *length* is that of the payload in bytes, *gap* the number of unused lines after the record. For padding, the 56
 //! bits below *sort* are the number of lines that it covers: a ring may have more than 32 bits can say. A word of 0
-//! says: not committed. *Number* is that of the record that begins here, committed or not: it stands there before the
-//! record before it is committed.
+//! says: not committed. *Number* is that of the record that begins here, committed or not: it is stored before the
+//! previous record is committed.
 
 /// Bytes of one line: what processors pass to each other. A record begins on one of its own.
 pub(crate) const LINE_BYTES: usize = 64;

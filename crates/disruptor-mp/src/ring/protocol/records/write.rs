@@ -1,7 +1,4 @@
 //! The producer's half of records: where the next one goes, and how it becomes visible.
-//!
-//! **Lives here:** [`Sequencer::commit`], [`Sequencer::pad`], [`Sequencer::note_begin`]. **Builds on:** `sequencer`.
-//! **May touch it:** the one producer of a ring of records.
 
 use super::line::Lines;
 use super::word::{Word, lines_of};
