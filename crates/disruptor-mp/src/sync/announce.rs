@@ -37,7 +37,7 @@ impl Announce {
     #[inline(always)]
     pub(crate) fn before_look(self) {
         match self {
-            // SeqCst fence, partner in `before_second_look`. Either our look sees the sleeper's announcement and we
+            // SeqCst fence, partner in `before_second_look_at`. Either our look sees the sleeper's announcement and we
             // wake it, or its second look sees what we stored and it does not sleep.
             Self::Fenced => fence_at(Site::WakeFence, Ordering::SeqCst),
             #[cfg(not(loom))]
@@ -108,8 +108,8 @@ impl Announcer {
             self.fenced_left = self.fenced_left.saturating_sub(1);
             if self.fenced_left == 0 {
                 word.store(Announce::Registered as u32, Ordering::Relaxed);
-                // SeqCst fence, partner in `before_second_look`: a sleeper either finds how we announce from now on, or
-                // had announced itself before our next look at its bell.
+                // SeqCst fence, partner in `before_second_look_at`: a sleeper either finds how we announce from now on,
+                // or had announced itself before our next look at its bell.
                 fence_at(Site::AnnounceFence, Ordering::SeqCst);
                 self.now = Announce::Registered;
             }

@@ -150,7 +150,8 @@ impl AutoConsumer {
     /// Tells the thread to stop after the event that is in the handler; returns at once. What it has not come to stays
     /// in the ring, and a batch that ends so has no last event.
     pub fn shutdown(&self) {
-        // Release, partner in the thread's `goes_on`: an order to leave comes first.
+        // Release, partner in `AutoConsumer::start`: a thread that sees the order to stop also sees an earlier order to
+        // leave.
         self.orders.stop.store(true, Ordering::Release);
     }
 

@@ -18,7 +18,7 @@ use super::reader::Reader;
 use super::stamped::begun_with;
 use crate::sync::primitive::{Ordering, Site, order, weakened};
 
-/// Where a reader has begun to copy what is not shown yet.
+/// Where a reader has begun to copy events that are not shown yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ahead {
     first: i64,
@@ -26,18 +26,18 @@ pub struct Ahead {
 }
 
 impl<M: Memory<Form = Stamped>> Reader<M> {
-    /// Begins to copy at our position. `None`: the producer does not say when it gives a group up.
+    /// Begins to copy at our position. `None`: this producer does not say when it gives a group up.
     pub(crate) fn begin_ahead(&self) -> Option<Ahead> {
         let attempt = self.memory().control().producer.attempt()?;
         Some(Ahead { first: self.next(), attempt })
     }
 
-    /// Whether the event `index` places after our position is written, as part of a group which begins there, that is
-    /// not whole yet or has become so since. Its bytes are copied as those of a tap are: it may be written again
-    /// meanwhile.
+    /// Whether the event `index` places after our position is written, as part of a group that begins there. The group
+    /// may not be whole yet, or may have become whole since. Its bytes must be copied as a tap does: they may be
+    /// written again meanwhile.
     #[inline(always)]
     pub(crate) fn is_ahead(&self, index: i64) -> bool {
-        // A lap ahead of us lies the slot at which we stand.
+        // A lap ahead of us is the slot at our own position.
         let position = self.next() + index;
         // Acquire pairs with Release in `Stamped::write_group`: a reader that sees the stamp copies that payload or a
         // newer one.
@@ -47,9 +47,9 @@ impl<M: Memory<Form = Stamped>> Reader<M> {
     }
 
     /// Whether what was copied since `ahead` are the events that are there now. The caller has found the next event, so
-    /// that none of its group is written again before we have passed it.
+    /// no event of its group is written again before we have passed it.
     pub(crate) fn is_confirmed(&self, ahead: Ahead) -> bool {
-        // The look that has found the first stamp is Acquire, and that stamp was stored after the attempt of its group.
+        // The look that found the first stamp is Acquire, and that stamp was stored after the attempt of its group.
         let is_same_attempt =
             weakened(Site::AttemptSecondLook) || self.memory().control().producer.attempt() == Some(ahead.attempt);
         ahead.first == self.next() && is_same_attempt

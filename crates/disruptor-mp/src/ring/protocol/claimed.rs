@@ -4,10 +4,10 @@
 use super::memory::Memory;
 use crate::sync::primitive::{Ordering, Site, fence_at};
 
-/// Whether nothing that was read from `position` on before this call was written over, if it ends at `end`.
+/// Whether no byte that was read from `position` to `end` before this call was overwritten.
 pub(crate) fn is_whole<M: Memory>(memory: &M, position: i64, end: i64) -> bool {
     // Acquire fence, partner is the Release fence in `Sequencer::claim`: if a byte that was read is one of the next
-    // lap, the load finds what the producer claimed before it wrote that.
+    // lap, the load finds what the producer claimed before it wrote that byte.
     fence_at(Site::TapFence, Ordering::Acquire);
     (end..=position + memory.capacity()).contains(&memory.control().claimed.load())
 }

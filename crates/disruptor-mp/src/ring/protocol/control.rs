@@ -38,17 +38,17 @@ use crate::sync::primitive::{AtomicI64, AtomicU32, AtomicU64, Ordering, Site, or
 #[cfg(not(loom))]
 use crate::text::disguises;
 
-/// The sentinel's value once it is lifted: it gates nobody.
+/// The sentinel's value once it is lifted: it gates no longer.
 pub(crate) const SENTINEL_LIFTED: i64 = i64::MAX;
 
-/// An entry's `delivered` until its owner is handed something.
+/// An entry's `delivered` until its owner is handed an event.
 pub(crate) const NOTHING_DELIVERED: i64 = -1;
 
-/// The word *closed* of a ring whose producer has closed it: nothing will follow. So is any other number but 0 and
-/// [`ABANDONED`].
+/// The word *closed* of a ring whose producer has closed it: nothing will follow. Any number other than 0 and
+/// [`ABANDONED`] means the same.
 pub(crate) const CLOSED: u32 = 1;
 
-/// The word *closed* of a ring whose producer was dropped by a panic: as if it had died, except that it says so.
+/// The word *closed* of a ring whose producer was dropped by a panic. It counts as dead.
 pub(crate) const ABANDONED: u32 = 2;
 
 /// Longest consumer id in bytes.
@@ -68,27 +68,27 @@ pub struct Control {
     pub(crate) begins: BeginsLine,
 }
 
-/// A bell alone on its lines: every publish reads it, and it must not move when something beside it is written.
+/// A bell alone on its lines: every publish reads it, and a write to a neighbour must not take its line away.
 #[repr(C, align(128))]
 pub(crate) struct PaddedBell(pub(crate) Bell);
 
 /// What joiners and waiters read and the producer seldom writes.
 #[repr(C, align(128))]
 pub(crate) struct GateLine {
-    /// The highest position that may be written without another rescan. Stored by the producer before the fence of a
+    /// The highest position that may be written without another rescan. The producer stores it before the fence of a
     /// rescan.
     claim_limit: AtomicI64,
     /// Bound on positions until the expected consumers have joined; [`SENTINEL_LIFTED`] when there is none.
     sentinel: AtomicI64,
-    /// One more than the highest index ever used in the table. Only grows. With `arrivals`: see
+    /// One more than the highest index ever used in the table. Only grows. For its use with `arrivals` see
     /// `Sequencer::entries_in_use`.
     pub(crate) high_water: AtomicU32,
     /// How the producer announces: `Announce` as a number.
     pub(crate) announce: AtomicU32,
-    /// Nonzero once nothing more will be published by the present producer: [`CLOSED`] in good order, [`ABANDONED`] by
-    /// a panic.
+    /// Nonzero once the present producer publishes nothing more: [`CLOSED`] in good order, [`ABANDONED`] by a panic.
     pub(crate) closed: AtomicU32,
-    /// Counts the places that were given up, let go or taken away. A managed publish compares it with what it saw last.
+    /// Counts the places that were given up, freed or taken away. A managed publish compares it with the count that it
+    /// last saw.
     departures: AtomicU32,
     /// Nonzero once a consumer has been handed an event.
     pub(crate) read: AtomicU32,
@@ -101,20 +101,20 @@ pub(crate) struct GateLine {
     pub(crate) refusal_row: AtomicU64,
 }
 
-/// Words that say once more what words of the gate line say, so that no single one has to be believed. In a model
-/// nothing is damaged, and loom pays for each word.
+/// Second copies of words of the gate line, so that no single word has to be believed. A model damages nothing, and
+/// loom pays for each word.
 #[repr(C)]
 struct BesideGate {
     /// Counts the consumers that have taken an entry.
     #[cfg(not(loom))]
     arrivals: AtomicU32,
-    /// The same as the claim limit. Where the two differ, one was damaged, or the producer is between the two looks of
-    /// a rescan.
+    /// A copy of the claim limit. Where the two differ, one was damaged, or the producer is between the two looks of a
+    /// rescan.
     #[cfg(not(loom))]
     claim_limit_again: AtomicI64,
 }
 
-/// Who the producer is, for the message to the human.
+/// Identifies the producer in messages to people.
 #[repr(C, align(128))]
 pub(crate) struct ProducerLine {
     pub(crate) identity: Identity,
@@ -122,13 +122,13 @@ pub(crate) struct ProducerLine {
     pub(crate) reign: AtomicU64,
     /// When the producer last parked, was woken, and raised an alert.
     _times: [AtomicU64; 3],
-    /// To which attempt at writing them the stamps behind the published end belong: the lower half of `reign`, and, in
-    /// the lower half, how many attempts at groups were given up before. Stored by take-overs and undone groups.
+    /// The attempt that the stamps after the published end belong to: the lower half of `reign` in the upper half, and
+    /// in the lower half how many attempts at groups were given up before. Stored by take-overs and undone groups.
     attempt: AtomicU64,
 }
 
 impl ProducerLine {
-    /// The stamps behind the published end are cleared: what is stored there from now on is of another attempt.
+    /// The stamps after the published end are cleared: stamps that are stored from now on belong to another attempt.
     #[cold]
     pub(crate) fn begin_attempt(&self) {
         let given_up = (self.attempt.load(Ordering::Relaxed) as u32).wrapping_add(1);
@@ -138,7 +138,7 @@ impl ProducerLine {
         step!(AttemptBegun);
     }
 
-    /// The present attempt. `None`: the producer is of a build that does not say.
+    /// The present attempt. `None`: the producer's build does not store it.
     #[inline(always)]
     pub(crate) fn attempt(&self) -> Option<u64> {
         // Acquire pairs with Release in `begin_attempt`.
@@ -153,8 +153,8 @@ fn attempt_of(reign: u64, given_up: u32) -> u64 {
     reign << 32 | u64::from(given_up)
 }
 
-/// How far the producer may be writing, where its form says so ([`Form::CLAIMS`](super::form::Form::CLAIMS)). On a line
-/// of its own: taps read it with every copy.
+/// Up to where the producer may be writing, where its form stores that ([`Form::CLAIMS`](super::form::Form::CLAIMS)).
+/// On a line of its own: taps read it with every copy.
 #[repr(C, align(128))]
 pub(crate) struct ClaimedLine(AtomicI64);
 
@@ -164,7 +164,7 @@ pub(crate) const EIGHTHS: usize = 8;
 /// Where records begin.
 #[repr(C, align(128))]
 pub(crate) struct BeginsLine {
-    /// Per eighth of the ring, the position of the first record that began in it, in the last lap that came there.
+    /// For each eighth of the ring, the position of the first record that began in it, in the last lap that reached it.
     pub(crate) first: [AtomicI64; EIGHTHS],
 }
 
@@ -239,30 +239,30 @@ impl Identity {
     }
 }
 
-/// One consumer's place in the table. Written by whoever holds its lock byte.
+/// One consumer's place in the table. Written by the holder of its lock byte.
 #[expect(missing_debug_implementations, reason = "words of other processes, which no interface hands out")]
 #[repr(C, align(128))]
 pub struct Entry {
     /// The next sequence that the consumer will read: everything before it is released.
     pub(crate) position: AtomicI64,
-    /// The end of what was handed to the application: up to here it may have seen events. [`NOTHING_DELIVERED`] before
-    /// the first.
+    /// The end of what was handed to the application: it may have seen the events before it. [`NOTHING_DELIVERED`]
+    /// before the first.
     pub(crate) delivered: AtomicI64,
     status: AtomicU64,
     /// How the consumer announces: `Announce` as a number.
     pub(crate) announce: AtomicU32,
-    /// The producer sleeps here while this consumer is the one it waits for.
+    /// The producer sleeps here while it waits for this consumer.
     pub(crate) writer: Bell,
     pub(crate) member: MemberLine,
-    /// Beginnings, plus one, of the messages beyond the position that are released. What lies before the position says
-    /// nothing.
+    /// Beginnings, plus one, of the messages after the position that are released. A word that names one before the
+    /// position means nothing.
     pub(crate) released: [AtomicI64; RELEASED_WORDS],
 }
 
 /// Words for messages that are released out of order. Few in a model: loom pays for each.
 pub(crate) const RELEASED_WORDS: usize = if cfg!(loom) { 2 } else { 64 };
 
-/// Who the consumer is.
+/// Identifies the consumer.
 #[repr(C, align(128))]
 pub(crate) struct MemberLine {
     pub(crate) identity: Identity,
@@ -272,32 +272,31 @@ pub(crate) struct MemberLine {
     /// The application's rank of this consumer, plus one; 0 if it gave none.
     pub(crate) rank_plus_one: AtomicU32,
     id_len_bytes: AtomicU32,
-    /// The id was made by us: nobody will come back for it.
+    /// The id was made by us: no consumer comes back under it.
     generated: AtomicU32,
     id: [AtomicU64; CONSUMER_ID_MAX_LEN / 8],
-    /// How far events had been handed out when it last rejoined: `delivered` begins again at the position.
+    /// How far events had been handed out when it last rejoined. `delivered` then begins again at the position.
     pub(crate) redelivered_until: AtomicI64,
-    /// How its owner let it go while its process lived: `epoch << 8 | how`. Of another epoch than the status it says
+    /// How the owner gave it up while its process lived: `epoch << 8 | how`. If its epoch is not the status's, it means
     /// nothing, so it is never reset.
     pub(crate) ending: AtomicU64,
     /// When the owner joined, last parked, was last woken, and was last named in an alert.
     _times: [AtomicU64; 4],
-    /// Why the process that came as the rank of this *index* was refused, whoever owns the entry.
+    /// Why the process with the rank of this *index* was refused, whichever process owns the entry.
     pub(crate) refusal: AtomicU64,
-    /// How far events had been handed out of which the application has given some back. Only grows under one id.
+    /// How far events had been handed out when the application gave some of them back. Only grows under one id.
     pub(crate) given_back_until: AtomicI64,
-    /// When the oldest of the messages that are held was handed out, in nanoseconds of the monotonic clock; 0 if none
-    /// is.
+    /// When the oldest held message was handed out, in nanoseconds of the monotonic clock; 0 if none is held.
     pub(crate) held_since_ns: AtomicU64,
-    /// Of how many events each of the released messages is, less one.
+    /// The number of events of each released message, less one.
     #[cfg(not(loom))]
     pub(crate) released_events: [AtomicU16; RELEASED_WORDS],
-    /// In which row of the ring's schema the process differs that `refusal` names: see `refused`.
+    /// The row of the ring's schema in which the process that `refusal` names differs: see `refused`.
     #[cfg(not(loom))]
     pub(crate) refusal_row: AtomicU64,
 }
 
-/// Life of an entry. What a crash in each state leaves behind: RFC 0003.
+/// Life of an entry. What a crash in each state leaves in it: RFC 0003.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Free,
@@ -312,7 +311,7 @@ pub(crate) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) state: State,
-    /// Counts the owners that the entry has had, so that a late look is not taken for the present owner.
+    /// Counts the owners of the entry, so that a late look does not take an old owner for the present one.
     pub(crate) epoch: u64,
 }
 
@@ -337,19 +336,19 @@ impl Status {
         self.epoch << 8 | state
     }
 
-    /// Whether nobody has the entry.
+    /// Whether no consumer has the entry.
     #[cfg(not(loom))]
     pub(crate) fn is_free(&self) -> bool {
         self.state == State::Free
     }
 
-    /// Whether somebody has the entry, or had it and is dead.
+    /// Whether a consumer has the entry, or had it and is dead.
     #[cfg(not(loom))]
     pub(crate) fn is_taken(&self) -> bool {
         !self.is_free()
     }
 
-    /// Whether it is one in which a consumer has the entry.
+    /// Whether this is a state in which a consumer has the entry.
     pub(crate) fn is_owned(self) -> bool {
         matches!(self.state, State::Joining | State::Active)
     }
@@ -366,7 +365,7 @@ fn after(epoch: u64) -> u64 {
 }
 
 impl Entry {
-    /// An entry that nobody has; in a segment that is what zeros mean.
+    /// A free entry; in a segment that is what zeros mean.
     #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self {
@@ -398,14 +397,14 @@ impl Entry {
         }
     }
 
-    /// State and epoch. Acquire: who sees a state sees the words that were written before it, and who sees that the
-    /// owner has left may write into the slots that it had read.
+    /// State and epoch. Acquire: a reader that sees a state sees the words that were written before it. A producer that
+    /// sees that the owner has left may write into the slots that the owner had read.
     #[inline]
     pub(crate) fn status(&self) -> Status {
         Status::from_word(self.status.load(order(Site::StatusAcquire, Ordering::Acquire)))
     }
 
-    /// Whether the owner's application has been handed an event, be it by an owner before it whose place it took over.
+    /// Whether the owner's application was handed an event, by this owner or by a predecessor whose place it took over.
     pub(crate) fn was_handed_something(&self) -> bool {
         self.delivered.load(Ordering::Relaxed) != NOTHING_DELIVERED
     }
@@ -422,21 +421,22 @@ impl Entry {
         self.status.store(Status { state, epoch: after(epoch) }.word(), Ordering::Release);
     }
 
-    /// Frees the entry of the owner of `epoch`: *free* and a later epoch in one store, so that no owner's entry is ever
-    /// free under its own epoch. The caller holds the entry's lock byte.
+    /// Frees the entry of the owner of `epoch`: one store writes *free* and a later epoch. So no entry is ever free
+    /// under its owner's own epoch. The caller holds the entry's lock byte.
     pub(crate) fn set_free_after(&self, epoch: u64) {
         let free = Status { state: State::Free, epoch: after(self.status().epoch.max(epoch)) };
         self.status.store(free.word(), order(Site::StatusRelease, Ordering::Release));
     }
 
-    /// Says how the owner of `epoch` lets the entry go, which goes on gating. The caller holds the entry's lock byte.
+    /// Stores how the owner of `epoch` gives the entry up, which goes on gating. The caller holds the entry's lock
+    /// byte.
     pub(crate) fn set_ending(&self, epoch: u64, ending: Ending) {
-        // Relaxed: the count of departures is stored behind it with Release, and whoever finds the lock byte free asked
-        // the kernel.
+        // Relaxed: the count of departures is stored after it with Release, and a process that finds the lock byte free
+        // asked the kernel.
         self.member.ending.store(epoch << 8 | ending.number(), Ordering::Relaxed);
     }
 
-    /// How the owner that `status` names has let the entry go; `None` if it has not said so.
+    /// How the owner that `status` names gave the entry up; `None` if it stored nothing.
     pub(crate) fn ending(&self, status: Status) -> Option<Ending> {
         let word = self.member.ending.load(Ordering::Relaxed);
         (word >> 8 == status.epoch).then(|| Ending::from_number(word & 0xff)).flatten()
@@ -444,20 +444,19 @@ impl Entry {
 }
 
 impl ClaimedLine {
-    /// Says that the producer may be writing everything before `position`. Before the fence in `Sequencer::claim`, and
-    /// before anything there is written.
+    /// Stores that the producer may be writing everything before `position`. Called before the fence in
+    /// `Sequencer::claim`, and before anything there is written.
     pub(crate) fn store(&self, position: i64) {
         self.0.store(position, Ordering::Relaxed);
     }
 
-    /// How far the producer may be writing; 0 if it has not said so. After a tap's fence: as far as it had written what
-    /// the tap has copied.
+    /// Up to where the producer may be writing; 0 if it has stored nothing. After a tap's fence, it is at least what
+    /// was claimed before the bytes that the tap copied were written.
     pub(crate) fn load(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Whether a producer that stands at `published` may have stored this word, which was not loaded before that
-    /// position was.
+    /// Whether a producer at `published` may have stored this word. The caller loaded `published` first.
     pub(crate) fn allows(&self, published: i64) -> bool {
         let claimed = self.load();
         claimed == 0 || published <= claimed
@@ -466,7 +465,7 @@ impl ClaimedLine {
 
 impl GateLine {
     /// The bound on positions in a ring of that `capacity`, of which `published` events are known; [`SENTINEL_LIFTED`]
-    /// if there is none. A number that no start-up buffer can have, or that is passed, is none.
+    /// if there is none. A number that no start-up buffer can have, or that was passed, counts as no bound.
     pub(crate) fn sentinel(&self, capacity: i64, published: i64) -> i64 {
         let sentinel = self.sentinel.load(Ordering::Relaxed);
         if (published.max(1)..=capacity).contains(&sentinel) { sentinel } else { SENTINEL_LIFTED }
@@ -477,20 +476,20 @@ impl GateLine {
         self.sentinel.store(SENTINEL_LIFTED, Ordering::Relaxed);
     }
 
-    /// Says up to where the producer may write if a second look at the table finds no more than the first. Before the
-    /// fence between them.
+    /// Stores up to where the producer may write if a second look at the table finds no more than the first. Before the
+    /// fence between the two looks.
     pub(crate) fn try_claim_limit(&self, limit: i64) {
         self.claim_limit.store(limit, Ordering::Relaxed);
     }
 
-    /// Says up to where the producer may write without another rescan. No more than a lap after any consumer.
+    /// Stores up to where the producer may write without another rescan: at most a lap after any consumer.
     pub(crate) fn set_claim_limit(&self, limit: i64) {
         self.claim_limit.store(limit, Ordering::Relaxed);
         #[cfg(not(loom))]
         self.beside.claim_limit_again.store(limit, Ordering::Relaxed);
     }
 
-    /// The claim limit, or the lower of two that differ: it only grows, so the producer may write at least as far.
+    /// The claim limit, or the lower of the two copies: it only grows, so the producer may write at least up to there.
     pub(crate) fn claim_limit_at_least(&self) -> i64 {
         let limit = self.claim_limit.load(Ordering::Relaxed);
         #[cfg(not(loom))]
@@ -498,8 +497,8 @@ impl GateLine {
         limit
     }
 
-    /// The claim limit, or the higher of two that differ: as long as one of them is right, the producer does not write
-    /// further.
+    /// The claim limit, or the higher of the two copies: if one of them is right, the producer does not write beyond
+    /// it.
     pub(crate) fn claim_limit_at_most(&self) -> i64 {
         let limit = self.claim_limit.load(Ordering::Relaxed);
         #[cfg(not(loom))]
@@ -507,7 +506,7 @@ impl GateLine {
         limit
     }
 
-    /// Counts a consumer that has taken an entry, and said so there.
+    /// Counts a consumer that has taken an entry and stored its state there.
     pub(crate) fn count_arrival(&self) {
         // Release pairs with Acquire in `arrivals`: a producer that sees the arrival finds the consumer in the table.
         #[cfg(not(loom))]
@@ -537,9 +536,10 @@ impl GateLine {
         self.closed.load(order(Site::CloseAcquire, Ordering::Acquire))
     }
 
-    /// Counts a consumer that has left, was dropped, or was taken out of the table. Said in its entry before.
+    /// Counts a consumer that has left, was dropped, or was taken out of the table. How it went is stored in its entry
+    /// before.
     pub(crate) fn count_departure(&self) {
-        // Release pairs with Acquire in `departures`: a producer that finds another count finds what is said in the
+        // Release pairs with Acquire in `departures`: a producer that finds another count finds what was stored in the
         // entry.
         self.departures.fetch_add(1, order(Site::DepartureRelease, Ordering::Release));
     }
@@ -549,7 +549,7 @@ impl GateLine {
         self.departures.load(order(Site::DepartureAcquire, Ordering::Acquire))
     }
 
-    /// The same at the price of a load, for a comparison with what [`departures`](Self::departures) said last.
+    /// The same at the price of a load, for a comparison with an earlier answer of [`departures`](Self::departures).
     #[inline(always)]
     pub(crate) fn departures_now(&self) -> u32 {
         self.departures.load(Ordering::Relaxed)
@@ -558,7 +558,7 @@ impl GateLine {
 
 #[cfg(not(loom))]
 impl MemberLine {
-    /// Writes the id; the caller holds the entry's lock byte and the entry gates nobody yet.
+    /// Writes the id. The caller holds the entry's lock byte, and the entry does not gate yet.
     pub(crate) fn set_id(&self, id: &str, is_generated: bool) {
         let mut bytes = [0; CONSUMER_ID_MAX_LEN];
         bytes[..id.len()].copy_from_slice(id.as_bytes());
@@ -569,8 +569,8 @@ impl MemberLine {
         self.generated.store(is_generated.into(), Ordering::Relaxed);
     }
 
-    /// The id, copied. Bytes that are not text, characters that no id has, and a length beyond the field come out as
-    /// what can be shown of them.
+    /// The id, copied. Bytes that are not text, characters that no id has, and a length beyond the field are replaced
+    /// by what can be shown of them.
     pub(crate) fn id(&self) -> String {
         let mut bytes = [0; CONSUMER_ID_MAX_LEN];
         for (word, chunk) in self.id.iter().zip(bytes.chunks_exact_mut(8)) {

@@ -10,23 +10,23 @@ use super::memory::Memory;
 use super::stamped::begun_with;
 use crate::sync::primitive::Ordering;
 
-/// Where a reader goes on that stands at `next`, where it expects `expected`, if what stands there is damaged; `None`
-/// if its event is there, or was not yet published as far as the words tell. `is_over`: nothing more will be published,
-/// so that what contradicts itself now always will.
+/// Where a reader at `next`, which expects `expected` there, goes on if that word is damaged. `None` if its event is
+/// there, or may not be published yet as far as the words tell. `is_over`: nothing more will be published, so words
+/// that contradict each other now always will.
 pub(crate) fn resume_after<M: Memory>(
     memory: &M,
     next: i64,
     expected: <M::Form as Form>::Expected,
     is_over: bool,
 ) -> Option<i64> {
-    // The cursor first: of what it covers, the word is there as well.
+    // The cursor first: an event that it covers then has its word as well.
     let published = memory.control().cursor.acquire();
     let is_there = M::Form::is_expected(memory, expected, next) && memory.end_of(next).is_some();
     if published <= next || is_there {
         return None;
     }
     if published - next > memory.capacity() {
-        // No cursor to follow, unless the slot says the same: then the producer has not waited for us.
+        // No cursor to follow, unless the slot says the same: then the producer has overrun us.
         return M::Form::tells_of_overrun(memory, next, published).then_some(published);
     }
     M::Form::resume_after(memory, next, expected, published, is_over)
@@ -40,7 +40,7 @@ pub(super) fn resume_among_stamps<M: Memory<Form = Stamped>>(
     is_over: bool,
 ) -> Option<i64> {
     let stamp = memory.word(next).load(Ordering::Acquire);
-    // Published in order: an event after ours that is there was published after ours.
+    // Published in order: if an event after ours is there, ours was published before it.
     let is_there = |position: &i64| memory.word(*position).load(Ordering::Acquire) == position + 1;
     match (next + 1..published).find(is_there) {
         None if !is_older(memory, next, stamp) => Some(next + 1),
@@ -49,15 +49,15 @@ pub(super) fn resume_among_stamps<M: Memory<Form = Stamped>>(
     }
 }
 
-/// Whether `stamp` may have stood in the slot of event `next` before that was published: being written, alone or with
-/// its group, or of an earlier lap.
+/// Whether `stamp` may have been in the slot of event `next` before that event was published: being written, alone or
+/// with its group, or of an earlier lap.
 fn is_older<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
     stamp == 0
         || stamp == begun_with(next)
         || ((1..=next).contains(&stamp) && (next + 1 - stamp) % memory.capacity() == 0)
 }
 
-/// Whether `stamp` is that of an event which has overwritten event `next`.
+/// Whether `stamp` is that of an event that has overwritten event `next`.
 pub(super) fn is_of_lap_after<M: Memory>(memory: &M, next: i64, stamp: i64) -> bool {
     stamp > next + 1 && (stamp - next - 1) % memory.capacity() == 0
 }

@@ -40,7 +40,7 @@ impl Form for Dense {
         (position < readable && readable <= position + memory.capacity()).then_some(position + 1)
     }
 
-    /// There is no word to look at, and the line of the cursor stays the producer's.
+    /// There is no word to look at, and the line of the cursor stays in the producer's cache.
     fn is_silent<M: Memory<Form = Self>>(_memory: &M, _position: i64) -> bool {
         true
     }
@@ -54,14 +54,14 @@ impl Form for Dense {
     }
 
     fn end_from<M: Memory<Form = Self>>(memory: &M, cursor: i64) -> (i64, bool) {
-        // In this order: what a live producer stores meanwhile only makes the later ones higher.
+        // In this order: what a live producer stores meanwhile only makes the words that are read later higher.
         let written = memory.control().cursor.acquire_written();
         let claimed = memory.control().claimed.load();
-        // Stored in the other order. One that died in between has written all that it says.
+        // Stored in the other order. A producer that died between the stores has written everything before `written`.
         if cursor <= written && written <= claimed {
             return (written, true);
         }
-        // One of them was damaged. What a consumer has read was published.
+        // One of them was damaged. Events that a consumer has read were published.
         let read = highest_gate(memory).min(memory.control().gate.claim_limit_at_most());
         let end = match (cursor, written) {
             (cursor, written) if written < cursor && cursor <= claimed => {
@@ -72,7 +72,7 @@ impl Form for Dense {
                 }
             }
             (cursor, _) if cursor <= claimed => cursor.max(read),
-            // The lower of two that contradict what was claimed, as far as there was leave to write.
+            // The lower of two words that contradict *claimed*, but no more than the producer was allowed to write.
             (cursor, written) => cursor.min(written).min(memory.control().gate.claim_limit_at_most()),
         };
         (end, false)
@@ -91,8 +91,8 @@ impl Form for Dense {
         Self::confirms_published(memory, published)
     }
 
-    /// Where the two words contradict each other, the next publish stores both anew; if there will be none, what can be
-    /// read ends where a next producer would begin.
+    /// Where the two words contradict each other, the next publish stores both again. If there will be none, what can
+    /// be read ends where a next producer would begin.
     fn resume_after<M: Memory<Form = Self>>(
         memory: &M,
         next: i64,
@@ -138,8 +138,8 @@ impl SlotForm for Dense {
     }
 }
 
-/// Everything before it can be read: what is published, and written as well. The lower of two words, so that a reader
-/// is led by none that another process has stored; where one is too low, the next publish stores both.
+/// The end of what can be read: both published and written. It is the lower of the two words, so a reader does not
+/// follow a single word that another process has forged. Where one is too low, the next publish stores both.
 #[inline(always)]
 fn readable<M: Memory<Form = Dense>>(memory: &M) -> i64 {
     let cursor = &memory.control().cursor;
@@ -148,7 +148,7 @@ fn readable<M: Memory<Form = Dense>>(memory: &M) -> i64 {
     published.min(cursor.acquire_written())
 }
 
-/// How far a consumer has read, as far as active entries tell.
+/// How far any consumer has read, as far as active entries tell.
 fn highest_gate<M: Memory<Form = Dense>>(memory: &M) -> i64 {
     let active = memory.entries().filter(|entry| entry.status().state == State::Active);
     active.map(|entry| entry.position.load(Ordering::Acquire)).filter(|gate| *gate <= POSITION_MAX).max().unwrap_or(0)

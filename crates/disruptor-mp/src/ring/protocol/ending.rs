@@ -1,7 +1,7 @@
 //! How an end of a ring left, and the number that says so in an entry. The end that leaves stores it; reports and
 //! errors carry it.
 
-/// How an end of a ring went: a consumer that has no owner any more, or a producer.
+/// How an end of a ring went: a consumer without a living owner, or a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ending {
@@ -11,19 +11,19 @@ pub enum Ending {
     Dropped,
     /// It was dropped by a panic that began after it was made. Its process may live.
     Panicked,
-    /// It has not come over yet from the ring that this one has replaced. Its process may live, and read the older
-    /// ring; it may also be the place of one that had gone before.
+    /// It has not moved over yet from the ring that this one has replaced. Its process may live and read the older
+    /// ring. The place may also be that of a consumer that had gone before.
     Awaited,
-    /// It has given its place up, or, if it is a producer, has closed its ring. Only in what is said of a *required*
-    /// consumer, which must not be missing, and of a producer in a report.
+    /// It has given its place up, or, if it is a producer, has closed its ring. Reported only for a *required*
+    /// consumer, which must not be missing, and for a producer.
     Left,
-    /// It is not known any more: what it has said was written over by the end that came after it, or its place was
-    /// taken away. Its process may live. A ring does not say this of an end that it still knows.
+    /// It is not known any more: what it stored was overwritten by the next end there, or its place was taken away. Its
+    /// process may live. A ring does not say this of an end that it still knows.
     Unknown,
 }
 
 impl Ending {
-    /// The number by which an entry says how its owner goes while its process lives, or that there is none yet; 0 is no
+    /// The number by which an entry says how its owner left while its process lived, or that it is awaited; 0 is no
     /// ending.
     pub(crate) fn number(self) -> u64 {
         match self {
@@ -34,7 +34,7 @@ impl Ending {
         }
     }
 
-    /// The ending of a number from shared memory; `None` if it is none.
+    /// The ending of a number from shared memory; `None` if the number is none.
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         [Self::Dropped, Self::Panicked, Self::Awaited].into_iter().find(|ending| ending.number() == number)
     }

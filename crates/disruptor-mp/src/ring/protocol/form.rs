@@ -18,15 +18,15 @@ pub use super::dense::Dense;
 pub use super::records::line::Lines;
 pub use super::stamped::Stamped;
 
-/// The form of a ring: what lies in front of an event, and what follows from it. Slots of one event each, [`Stamped`]
-/// or [`Dense`], or [`Lines`] with records over them. Sealed: its functions are those that the algorithm asks of a
-/// form; what a form does not say itself is that of slots, in which an event is a position.
+/// The form of a ring: what is in front of an event, and what follows from it. Slots of one event each, [`Stamped`] or
+/// [`Dense`], or [`Lines`] with records over them. Sealed. Its functions are what the algorithm asks of a form; the
+/// defaults are those of slots, in which an event is a position.
 pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     /// The words in front of a payload.
     #[doc(hidden)]
     type Header: Default + Send + Sync;
 
-    /// What a reader keeps to know the next event from what stood at its place a lap ago: nothing where the word itself
+    /// What a reader keeps to tell the next event from what was at its place a lap ago: nothing where the word itself
     /// tells.
     #[doc(hidden)]
     type Expected: Copy + Default + Send;
@@ -36,30 +36,30 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     const KIND: Kind;
 
-    /// Positions behind the next write that are never given away: they hold the header of the event after it.
+    /// Positions after the next write that are never given away: they hold the header of the next event.
     #[doc(hidden)]
     const HEADROOM: i64 = 0;
 
-    /// Whether a producer says in *claimed* how far it may be writing, because what lies in front of an event does not
-    /// tell a reader that does not gate that the event is written over.
+    /// Whether a producer stores in *claimed* up to where it may be writing. Needed where the words in front of an
+    /// event do not tell a reader that does not gate that the event is overwritten.
     #[doc(hidden)]
     const CLAIMS: bool;
 
-    /// Whether what users call an event stands in a line of the ring, which costs that line to look at.
+    /// Whether the number that users call an event is stored in a line of the ring: to read it costs that line.
     #[doc(hidden)]
     const NUMBERS_STAND_IN_LINES: bool = false;
 
-    /// Whether the cursor alone says what is published, so that a producer also says what is *written*.
+    /// Whether the cursor alone says what is published. Then a producer also stores what is *written*.
     #[doc(hidden)]
     const CURSOR_TELLS: bool = false;
 
-    /// The position behind the event that begins at `position`, if that can be read. A caller that is told so sees its
-    /// payload.
+    /// The position after the event that begins at `position`, if that event can be read. A caller that gets one sees
+    /// the payload.
     #[doc(hidden)]
     fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64>;
 
-    /// Whether nothing stands at `position` that a reader could take for damage, as far as one look at the word in
-    /// front of it tells, or without a look where there is none.
+    /// Whether nothing at `position` could be taken for damage, as far as one look at the word there tells. Where there
+    /// is no word, it does not look.
     #[doc(hidden)]
     fn is_silent<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool;
 
@@ -74,15 +74,15 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         position
     }
 
-    /// What a reader expects that begins at `position`.
+    /// What a reader expects if it begins at `position`.
     #[doc(hidden)]
     #[inline(always)]
     fn expected_at<M: Memory<Form = Self>>(_memory: &M, _position: i64) -> Self::Expected {
         Self::Expected::default()
     }
 
-    /// What a reader expects at `position`, which lies `events` events after those that it expected; `None` if
-    /// something else stands there.
+    /// What a reader expects at `position`, which is `events` events after those that it expected; `None` if something
+    /// else is there.
     #[doc(hidden)]
     #[inline(always)]
     fn expected_after<M: Memory<Form = Self>>(
@@ -100,7 +100,7 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         Self::Expected::default()
     }
 
-    /// Whether a reader that expects this believes a word at its position.
+    /// Whether a reader with this expectation believes a word at its position.
     #[doc(hidden)]
     #[inline(always)]
     fn is_believed(_expected: Self::Expected) -> bool {
@@ -114,21 +114,21 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         position
     }
 
-    /// Whether what stands at `position` is what is expected there, as far as its number tells.
+    /// Whether the number at `position` is the expected one.
     #[doc(hidden)]
     #[inline(always)]
     fn is_expected<M: Memory<Form = Self>>(_memory: &M, _expected: Self::Expected, _position: i64) -> bool {
         true
     }
 
-    /// The lowest position from `position` on at which an event begins, or `published`. The caller keeps the producer
-    /// off what lies from there on.
+    /// The lowest position from `position` on at which an event begins, or `published`. The caller makes sure that the
+    /// producer does not overwrite what is there.
     #[doc(hidden)]
     fn begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
         position
     }
 
-    /// The lowest position from `position` on at which some word says that an event begins, or `published`.
+    /// The lowest position from `position` on of which some word says that an event begins there, or `published`.
     #[doc(hidden)]
     fn known_begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
         position
@@ -140,13 +140,12 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         position
     }
 
-    /// The end of what was published, when its producer is not there to say it, and whether the cursor could be
-    /// believed.
+    /// The end of what was published, when its producer is gone, and whether the cursor could be believed.
     #[doc(hidden)]
     fn published_end<M: Memory<Form = Self>>(memory: &M) -> (i64, bool);
 
-    /// Where the published events end as far as `cursor` and the words around it tell, and whether these do not
-    /// contradict it.
+    /// Where the published events end as far as `cursor` and the words around it tell, and whether these words agree
+    /// with it.
     #[doc(hidden)]
     fn end_from<M: Memory<Form = Self>>(memory: &M, cursor: i64) -> (i64, bool);
 
@@ -158,15 +157,15 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn may_have_been_reached<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool;
 
-    /// Whether what stands at `position` says by itself that the producer has overwritten the event that belongs there,
-    /// and that the cursor, more than a lap beyond, is right.
+    /// Whether the word at `position` shows that the producer has overwritten the event that belongs there. Then the
+    /// cursor, more than a lap beyond, is right.
     #[doc(hidden)]
     fn tells_of_overrun<M: Memory<Form = Self>>(_memory: &M, _position: i64, _published: i64) -> bool {
         false
     }
 
-    /// Where a reader goes on that expects an event at `next` which is not there, although the cursor, at `published`,
-    /// lies within a lap after it; `None` if that is no damage yet. See `damage`.
+    /// Where a reader goes on that expects an event at `next` and does not find it, although the cursor, at
+    /// `published`, is within a lap after it; `None` if that is no damage yet. See `damage`.
     #[doc(hidden)]
     fn resume_after<M: Memory<Form = Self>>(
         memory: &M,
@@ -182,28 +181,28 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         expected
     }
 
-    /// The published position, and what a reader expects there that does not gate.
+    /// The published position, and what a reader that does not gate expects there.
     #[doc(hidden)]
     fn at_cursor<M: Memory<Form = Self>>(memory: &M) -> (i64, Self::Expected) {
         (memory.control().cursor.acquire(), Self::Expected::default())
     }
 
-    /// Where a reader goes on that does not gate, and that was lapped while it expected `expected` at `next`; and what
+    /// Where a reader that does not gate goes on after it was lapped while it expected `expected` at `next`; and what
     /// it expects there.
     #[doc(hidden)]
     fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, expected: Self::Expected) -> (i64, Self::Expected) {
-        // Half a lap before the cursor: there is room to breathe.
+        // Half a lap before the cursor, so that it is not lapped again at once.
         let published = memory.control().cursor.acquire();
         ((published - memory.capacity() / 2).max(next + 1).min(published), expected)
     }
 
-    /// Clears what a producer that died left behind `end`, the end of what was published, and that the next write would
-    /// bring to life.
+    /// Clears words that a dead producer left after `end`, the end of what was published, if the next write would make
+    /// them valid.
     #[doc(hidden)]
     fn clear_leftovers<M: Memory<Form = Self>>(_memory: &M, _end: i64) {}
 }
 
-/// A [`Form`] with a word in front of each event, which says whether it is there: a stamp, or a commit word.
+/// A [`Form`] with a word in front of each event, which says whether the event is there: a stamp, or a commit word.
 pub trait Worded: Form {
     /// That word.
     #[doc(hidden)]
@@ -217,17 +216,17 @@ pub trait Worded: Form {
     note = "a ring of records has ends of its own: `build_record_producer`, `build_record_consumer`"
 )]
 pub trait SlotForm: Form<Expected = ()> {
-    /// The first bytes of a slot that are not its payload.
+    /// The bytes of a slot before its payload.
     #[doc(hidden)]
     const HEADER_BYTES: usize = size_of::<Self::Header>();
 
-    /// Lets `fill` write the event at `position`, which no reader may be reading, and makes it visible as far as the
-    /// slot tells.
+    /// Lets `fill` write the event at `position`, which no reader may be reading. Stores what the slot needs to make it
+    /// visible.
     #[doc(hidden)]
     fn write<M: SlotMemory<Form = Self>>(memory: &M, position: i64, fill: impl FnOnce(*mut M::Event));
 
-    /// [`write`](Self::write) for the `count` events from `first` on, of which no reader sees one without the others.
-    /// If `fill` fails, none is visible.
+    /// [`write`](Self::write) for the `count` events from `first` on. A reader sees all of them or none. If `fill`
+    /// fails, none is visible.
     #[doc(hidden)]
     fn write_group<M: SlotMemory<Form = Self>, X>(
         memory: &M,
@@ -241,8 +240,8 @@ pub trait SlotForm: Form<Expected = ()> {
     fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event>;
 }
 
-/// The traits above are public because the bounds of the ends name them, and so is what they name: `Memory`, `Control`,
-/// `Entry`. The modules are private, so no other crate can name or implement any of it.
+/// The traits above are public because the bounds of the ends name them, and so are the types that they name: `Memory`,
+/// `Control`, `Entry`. The modules are private, so no other crate can name or implement any of it.
 pub(in crate::ring) mod sealed {
     /// Only this crate's types are forms, or what a ring carries.
     pub trait Sealed {}

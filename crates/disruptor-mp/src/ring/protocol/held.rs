@@ -24,12 +24,12 @@ use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{Ordering, Site, order, weakened};
 use std::collections::VecDeque;
 
-/// How many messages one consumer can hold at a time: those that it is handed from the oldest that it still holds on,
-/// released or not. Only the release of that one lets newer ones in.
-// With the oldest, which needs no word, each has room for its word.
+/// How many messages one consumer can hold at a time. It counts from the oldest message that is still held; newer ones
+/// count even if they are released. Only the release of the oldest makes room.
+// The oldest needs no word. Each of the others has a word.
 pub const HELD_MAX: usize = if cfg!(loom) { RELEASED_WORDS + 1 } else { RELEASED_WORDS };
 
-/// How many events a message can have that is held: those of a lease of several.
+/// How many events a held message can have: those of a lease of several.
 pub(crate) const HELD_EVENTS_MAX: usize = 1 << 16;
 
 /// What a form knows of the message that is expected at a position.
@@ -56,14 +56,15 @@ pub(crate) struct Message<X> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Held,
-    /// It is to be handed out again.
+    /// Must be handed out again.
     Returned,
     Released,
-    /// Only its holder has it: what stands there is not believed, and is not released. See [`Held::take_doubted`].
+    /// Only its holder has it. The words at its place are not believed, and its release frees nothing. See
+    /// [`Held::take_doubted`].
     Doubted,
 }
 
-/// What is held at the bound.
+/// What is held when no more can be taken.
 #[cfg(not(loom))]
 pub(crate) struct Bound {
     /// How many messages are held: taken, and not released.
@@ -80,11 +81,11 @@ pub(crate) struct Held<M: Memory> {
     index: usize,
     announce: Announce,
     queue: VecDeque<Message<ExpectedOf<M>>>,
-    /// What a predecessor released beyond the position that it left: beginnings, in order, with numbers of events.
+    /// What a predecessor released after the position that it left: beginnings, in order, with numbers of events.
     ahead: VecDeque<(i64, usize)>,
     /// What the words of the entry say: the beginning of what was released, plus one.
     words: [i64; RELEASED_WORDS],
-    /// Everything before it was taken, or passed.
+    /// Everything before it was taken, or skipped.
     front: i64,
     /// The position that the entry has.
     gate: i64,
@@ -92,12 +93,12 @@ pub(crate) struct Held<M: Memory> {
 }
 
 impl<M: Memory> Held<M> {
-    /// The owner of entry `index`, whose gate stands at `position`. It finds what its predecessor had released.
+    /// The owner of entry `index`, whose gate is at `position`. It finds what its predecessor had released.
     pub(crate) fn new(memory: M, index: usize, position: i64, announce: Announce) -> Self {
         let (mut words, mut ahead) = ([0; RELEASED_WORDS], Vec::new());
         for (at, word) in words.iter_mut().enumerate() {
             let (begin, events) = memory.entry(index).released(at);
-            // Numbers from shared memory. What lies elsewhere was released long ago, or never.
+            // Numbers from shared memory. A message outside of this range was released long ago, or never.
             if (position..=position.saturating_add(memory.capacity())).contains(&begin) {
                 *word = begin + 1;
                 ahead.push((begin, events));
@@ -109,12 +110,12 @@ impl<M: Memory> Held<M> {
         Self { memory, index, announce, queue, ahead, words, front: position, gate: position, next_ticket: 0 }
     }
 
-    /// Whether nothing stands between the gate and what is read next, and nothing after it is known to be released.
+    /// Whether no message is between the gate and what is read next, and none after it is known to be released.
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.ahead.is_empty()
     }
 
-    /// Whether no newer message can be taken before the oldest is released. One alone needs no word.
+    /// Whether no newer message can be taken before the oldest is released. The oldest needs no word.
     pub(crate) fn is_full(&self) -> bool {
         !self.queue.is_empty() && self.queue.len() + self.ahead.len() >= HELD_MAX
     }
@@ -130,24 +131,24 @@ impl<M: Memory> Held<M> {
         })
     }
 
-    /// What the predecessor released comes to that number of events.
+    /// How many events the predecessor had released.
     pub(crate) fn events_ahead(&self) -> usize {
         self.ahead.iter().map(|(_, events)| events).sum()
     }
 
-    /// The consumer reads alone from `position` on, which is its gate: nothing was held up to now.
+    /// The consumer reads from `position` on without held messages; `position` is its gate.
     pub(crate) fn begin_at(&mut self, position: i64) {
         debug_assert!(self.queue.is_empty(), "a consumer that holds messages moves its gate through them");
         (self.front, self.gate) = (position, position);
     }
 
-    /// The reader has come to `front`, where everything before it was taken before or is nothing to take.
+    /// The reader is at `front`: everything before it was taken, or is nothing to take.
     pub(crate) fn read_on(&mut self, front: i64) {
         self.front = self.front.max(front);
         self.move_gate();
     }
 
-    /// Takes the message from `begin` to `end`, which the reader has passed. The answer is its ticket.
+    /// Takes the message from `begin` to `end`, which the reader has passed. Returns its ticket.
     pub(crate) fn take(
         &mut self,
         (begin, end): (i64, i64),
@@ -158,8 +159,8 @@ impl<M: Memory> Held<M> {
         self.push((begin, end), expected, events, now_ns, Standing::Held)
     }
 
-    /// Takes a message behind which something else stands than its producer has stored: the reader stays before it and
-    /// does not believe it any more. The thread that has it may read it until it is released, which releases nothing.
+    /// Takes a message after which something else is stored than its producer wrote. The reader stays before it and no
+    /// longer believes the words there. The thread that has it may read it until it is released, which frees nothing.
     pub(crate) fn take_doubted(&mut self, begin: i64, expected: ExpectedOf<M>, now_ns: u64) -> u64 {
         self.push((begin, begin), expected, 1, now_ns, Standing::Doubted)
     }
@@ -183,10 +184,10 @@ impl<M: Memory> Held<M> {
         ticket
     }
 
-    /// Releases what lies before `end` of a message, and says how many events that was; `None` if nothing was.
+    /// Releases what is before `end` of a message, and returns how many events that was; `None` if nothing was
+    /// released.
     ///
-    /// The gate is what says that the oldest is released. Of any other a word says so, which is stored before this
-    /// returns.
+    /// If it is the oldest, the gate shows the release. Otherwise a word shows it, which is stored before this returns.
     pub(crate) fn release(&mut self, ticket: u64, end: i64) -> Option<usize> {
         let place = self.place_of(ticket)?;
         let message = self.queue[place];
@@ -208,8 +209,8 @@ impl<M: Memory> Held<M> {
         Some(message.events)
     }
 
-    /// What is left of a message of several events comes again. That is all of it, unless it is the oldest: a word
-    /// speaks of whole messages.
+    /// The rest of a message of several events is handed out again. Unless it is the oldest, that is all of it: a word
+    /// names only whole messages.
     fn release_part(&mut self, place: usize, end: i64) -> Option<usize> {
         let message = &mut self.queue[place];
         message.standing = Standing::Returned;
@@ -217,7 +218,8 @@ impl<M: Memory> Held<M> {
             return None;
         }
         let expected = M::Form::expected_at(&self.memory, end);
-        // Of records their numbers say how many those are. Numbers from shared memory: an event is left in any case.
+        // For records, their numbers tell how many that are. The numbers come from shared memory, so at least one event
+        // is left in any case.
         let released = M::Form::number(expected, end) - M::Form::number(message.expected, message.begin);
         let released = released.clamp(0, message.events as i64 - 1) as usize;
         (message.begin, message.events, message.expected) = (end, message.events - released, expected);
@@ -225,7 +227,7 @@ impl<M: Memory> Held<M> {
         Some(released)
     }
 
-    /// Gives a message back, to be handed out again. `false` if that is not to be.
+    /// Gives a message back, to be handed out again. `false` if it is not to be.
     pub(crate) fn give_back(&mut self, ticket: u64) -> bool {
         let Some(place) = self.place_of(ticket) else { return false };
         let message = &mut self.queue[place];
@@ -243,7 +245,7 @@ impl<M: Memory> Held<M> {
         }
     }
 
-    /// What the reader has come past, from `begin` to `end`, is done with. The gate says so, or a word.
+    /// The reader has passed what is from `begin` to `end` and is done with it. The gate shows that, or a word.
     pub(crate) fn pass(&mut self, (begin, end): (i64, i64), expected: ExpectedOf<M>, events: usize) {
         if self.queue.is_empty() {
             return self.read_on(end);
@@ -259,7 +261,7 @@ impl<M: Memory> Held<M> {
         }
     }
 
-    /// The oldest of the messages that are to be handed out again.
+    /// The oldest of the messages that must be handed out again.
     pub(crate) fn returned(&self) -> Option<Message<ExpectedOf<M>>> {
         self.queue.iter().find(|message| message.standing == Standing::Returned).copied()
     }
@@ -269,13 +271,13 @@ impl<M: Memory> Held<M> {
         self.queue.iter().find(|message| message.begin == position).map_or(0, |message| message.returns)
     }
 
-    /// The first of the messages that a predecessor released beyond the position that it left: where it begins, and of
-    /// how many events it is.
+    /// The first of the messages that a predecessor released after the position that it left: where it begins, and its
+    /// number of events.
     pub(crate) fn ahead(&self) -> Option<(i64, usize)> {
         self.ahead.front().copied()
     }
 
-    /// The reader has passed the message that [`ahead`](Self::ahead) names, and stands at `end`.
+    /// The reader has passed the message that [`ahead`](Self::ahead) names, and is at `end`.
     pub(crate) fn step_over(&mut self, end: i64, expected: ExpectedOf<M>) {
         let Some((begin, events)) = self.ahead.pop_front() else { return };
         if !self.queue.is_empty() && begin >= self.front {
@@ -289,39 +291,39 @@ impl<M: Memory> Held<M> {
         self.queue.binary_search_by_key(&ticket, |message| message.ticket).ok()
     }
 
-    /// Lets the gate follow what is released from the oldest message on.
+    /// Moves the gate over what is released from the oldest message on.
     fn move_gate(&mut self) {
         while self.queue.front().is_some_and(|oldest| oldest.standing == Standing::Released) {
             self.queue.pop_front();
         }
         let mut gate = self.queue.front().map_or(self.front, |oldest| oldest.begin);
         if weakened(Site::HeldGate) {
-            // The end of what was released last, as if nothing older were held.
+            // The end of the last released message, as if nothing older were held.
             let released = self.queue.iter().rev().find(|message| message.standing == Standing::Released);
             gate = released.map_or(gate, |message| message.end);
         }
         self.store_since();
         if gate > self.gate {
             self.gate = gate;
-            // Release, in there: the reads of the threads that had these messages are over. Each has said so under the
-            // lock that our caller holds.
+            // Release, in there: the reads of the threads that had these messages are over. Each thread released under
+            // the lock that our caller holds.
             store_gate(&self.memory, self.index, self.announce, gate);
         }
     }
 
-    /// Says in the entry that a message is released which is not the oldest.
+    /// Stores in the entry that a message that is not the oldest is released.
     fn note_released(&mut self, begin: i64, events: usize) {
         if weakened(Site::ReleasedStored) {
             return;
         }
-        // Not one that a successor may still need: what it says lies before the gate that is stored.
+        // Not a word that a successor may still need. A free word names a message before the gate that is stored.
         let is_free = |word: &i64| *word <= self.gate || weakened(Site::ReleasedFree);
         let at = self.words.iter().position(is_free).expect("there are as many words as messages can be held");
         self.words[at] = begin + 1;
         self.memory.entry(self.index).set_released(at, begin, events);
     }
 
-    /// Says in the entry since when the oldest message has been held.
+    /// Stores in the entry since when the oldest message has been held.
     fn store_since(&self) {
         let since_ns = self.queue.front().map_or(0, |oldest| oldest.since_ns.max(1));
         let word = &self.memory.entry(self.index).member.held_since_ns;
@@ -331,13 +333,12 @@ impl<M: Memory> Held<M> {
     }
 }
 
-/// What users call the messages that the owner of entry `index` was handed and has not released, as far as can be seen
+/// The numbers of the messages that the owner of entry `index` was handed and has not released, as far as can be seen
 /// now. At most [`HELD_MAX`].
 #[cfg(not(loom))]
 pub(crate) fn numbers_held<M: Memory>(memory: &M, index: usize) -> Vec<i64> {
     let entry = memory.entry(index);
-    // Nothing here is gated: whatever stands in these words, they are numbers, and no more than a lap of them is looked
-    // at.
+    // Nothing here is gated. Any numbers may be in these words, so at most a lap of them is looked at.
     let position = entry.position.load(Ordering::Acquire).clamp(0, POSITION_MAX);
     let handed = entry.delivered.load(Ordering::Relaxed).max(entry.member.given_back_until.load(Ordering::Relaxed));
     let until = handed.min(position.saturating_add(memory.capacity()));
@@ -353,17 +354,16 @@ pub(crate) fn numbers_held<M: Memory>(memory: &M, index: usize) -> Vec<i64> {
         to_pass = to_pass.saturating_sub(1);
         at = end;
     }
-    // Padding has the number of the record behind it.
+    // Padding has the number of the record after it.
     numbers.dedup();
     numbers
 }
 
 impl Entry {
-    /// Where the message begins that word `at` speaks of, and of how many events it is; a beginning of -1 if it speaks
-    /// of none.
+    /// Where the message begins that word `at` names, and its number of events; a beginning of -1 if it names none.
     pub(crate) fn released(&self, at: usize) -> (i64, usize) {
-        // Acquire pairs with Release in `set_released`: who sees the beginning sees the number of events, and the gate
-        // that made room for it.
+        // Acquire pairs with Release in `set_released`: a thread that sees the beginning sees the number of events, and
+        // the gate that made room for it.
         let begin = self.released[at].load(order(Site::ReleasedAcquire, Ordering::Acquire)).saturating_sub(1);
         #[cfg(not(loom))]
         let events = usize::from(self.member.released_events[at].load(Ordering::Relaxed)) + 1;
@@ -372,20 +372,20 @@ impl Entry {
         (begin, events)
     }
 
-    /// Says that the message of `events` events that begins at `begin` is released. The word may say something else of
-    /// which the gate, stored before, says the same.
+    /// Stores that the message of `events` events that begins at `begin` is released. The word may still name a message
+    /// before the gate; that gate was stored before.
     fn set_released(&self, at: usize, begin: i64, events: usize) {
         #[cfg(not(loom))]
         self.member.released_events[at].store((events - 1) as u16, Ordering::Relaxed);
         #[cfg(loom)]
         let _ = events;
-        // Release pairs with Acquire in `released`. Who finds that the word does not say any more what it said finds
-        // the gate beyond that.
+        // Release pairs with Acquire in `released`: a thread that finds the word replaced finds the gate after the
+        // message that it named.
         self.released[at].store(begin + 1, order(Site::ReleasedRelease, Ordering::Release));
         step!(ReleasedStored);
     }
 
-    /// Forgets what consumers of other ids released here. The caller holds the entry's lock byte, and the entry is not
+    /// Clears what consumers of other ids released here. The caller holds the entry's lock byte, and the entry is not
     /// *active* yet: the new owner may start before what they released.
     pub(crate) fn clear_released(&self) {
         if weakened(Site::ReleasedCleared) {

@@ -16,10 +16,10 @@ use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum StartAt {
-    /// With the oldest event that is certain to stay, if no consumer has ever been handed an event of this ring; with the next event to be
-    /// published otherwise. So what was published before the first reader came is there for it, at least seven eighths of a lap. Two
-    /// readers that start together may start with different events: who needs the same waits for both
-    /// ([`wait_for_consumers`](crate::SharedDisruptorBuilder::wait_for_consumers)).
+    /// With the oldest event that is certain to stay, if no consumer was ever handed an event of this ring; otherwise
+    /// with the next event to be published. So the first reader finds what was published before it came, at least seven
+    /// eighths of a lap. Two readers that start at the same time may start with different events. If both need the same
+    /// events, wait for both ([`wait_for_consumers`](crate::SharedDisruptorBuilder::wait_for_consumers)).
     #[default]
     Unread,
     /// With the next event to be published. While a start-up buffer waits for its consumers: with the first event.
@@ -38,12 +38,12 @@ pub struct BeginningGone {
     pub oldest: i64,
 }
 
-/// Makes entry `index` gate, and returns the sequence at which it starts. The caller holds the entry's lock byte; identity and id are
-/// written; the state is free. On an error the entry is free again.
+/// Makes entry `index` gate, and returns the sequence at which it starts. The caller holds the entry's lock byte;
+/// identity and id are written; the state is free. On an error the entry is free again.
 pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> Result<i64, BeginningGone> {
     let control = memory.control();
     let entry = memory.entry(index);
-    // Decided once. A reader that is handed its first event meanwhile has started together with us.
+    // Decided once. A reader that is handed its first event meanwhile has started at the same time as we.
     let start = match start {
         StartAt::Unread if is_read(memory) => StartAt::Tail,
         StartAt::Unread => StartAt::Oldest,
@@ -52,7 +52,7 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     let first_look = match start {
         StartAt::Tail if !has_sentinel(memory) => published(memory),
         StartAt::Tail => 0,
-        // Not looked at more closely: the producer does not yet keep off what lies there.
+        // Not looked at more closely: the producer may still overwrite what is there.
         _ => {
             let published = published(memory);
             memory.known_begin_from(oldest(memory, published), published)
@@ -62,21 +62,22 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     entry.delivered.store(NOTHING_DELIVERED, Ordering::Relaxed);
     step!(JoinFirstGate);
     control.gate.high_water.fetch_max(index as u32 + 1, Ordering::AcqRel);
-    // Release, in `set_state`: who sees the state sees the gate.
+    // Release, in `set_state`: a producer that sees the state sees the gate.
     entry.set_state(State::Joining);
     step!(JoinVisible);
     control.gate.count_arrival();
     step!(JoinCounted);
-    // SeqCst fence, partner in `Sequencer::rescan`.
+    // SeqCst fence, partner in `Sequencer::rescan_for`.
     fence_at(Site::JoinFence, Ordering::SeqCst);
     let position = if weakened(Site::JoinSecondLook) {
         first_look
     } else {
         match start {
-            // Still held for us, among others: whoever lifts the sentinel fences after our fence and sees our first gate, which is 0.
+            // Still held for us, among others. The producer that lifts the sentinel fences after our fence, so it sees
+            // our first gate, which is 0.
             StartAt::Tail if first_look == 0 && has_sentinel(memory) => 0,
             StartAt::Tail => published(memory),
-            // Not before our first gate, which is what the producer keeps to.
+            // Not before our first gate: that is the one that the producer respects.
             _ => {
                 let published = published(memory);
                 memory.begin_from(oldest(memory, published).max(first_look), published)
@@ -98,12 +99,12 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     Ok(position)
 }
 
-/// Frees entry `index`. The caller holds the entry's lock byte; its owner leaves, or is dead. If that owner was handed an event, the ring is
-/// one that was read. `epoch` is the owner's, which a damaged status may not say. Until the lock byte is given back the entry gates, so a
-/// producer that waits is woken after that.
+/// Frees entry `index`. The caller holds the entry's lock byte; its owner leaves, or is dead. If that owner was handed
+/// an event, the ring counts as read. `epoch` is the owner's; a damaged status may not tell it. Until the lock byte is
+/// given back the entry gates, so a producer that waits is woken after that.
 pub(crate) fn free<M: Memory>(memory: &M, index: usize, epoch: u64) {
     let entry = memory.entry(index);
-    // Relaxed: the Release of the status makes it visible to whoever finds the entry free. Partner in `is_read`.
+    // Relaxed: the Release of the status makes it visible to a process that finds the entry free. Partner in `is_read`.
     if entry.was_handed_something() && !weakened(Site::ReadStored) {
         memory.control().gate.read.store(1, Ordering::Relaxed);
         step!(ReadStored);
@@ -121,12 +122,14 @@ fn is_read<M: Memory>(memory: &M) -> bool {
     memory.entries().any(handed) || memory.control().gate.read.load(Ordering::Relaxed) != 0
 }
 
-/// Where the next event will be published, or was to be a moment ago: the producer has our gate in sight before it writes over that.
+/// Where the next event will be published, or was to be a moment ago: the producer sees our gate before it overwrites
+/// that position.
 fn published<M: Memory>(memory: &M) -> i64 {
     loop {
         let cursor = memory.control().cursor.acquire();
         let (end, is_believed) = memory.end_from(cursor);
-        // A cursor that the stamps contradict was not stored by a producer, or one has moved on between our looks.
+        // A cursor that the stamps contradict was not stored by a producer, or a producer has moved on between our
+        // looks.
         if is_believed || memory.control().cursor.acquire() == cursor {
             return end;
         }
@@ -138,11 +141,11 @@ fn has_sentinel<M: Memory>(memory: &M) -> bool {
     memory.control().gate.sentinel(memory.capacity(), published(memory)) != SENTINEL_LIFTED
 }
 
-/// No position at or beyond the claim limit is written without another look at the table, so nothing from here on is overwritten
-/// before our gate is seen.
+/// No position at or beyond the claim limit is written without another look at the table. So nothing from here on is
+/// overwritten before our gate is seen.
 fn oldest<M: Memory>(memory: &M, published: i64) -> i64 {
     let limit = memory.control().gate.claim_limit_at_most();
-    // Checked: a number from shared memory. It cannot lie more than a lap beyond what was published.
+    // Checked: a number from shared memory. It cannot be more than a lap after what was published.
     limit.saturating_sub(memory.capacity()).clamp(0, published)
 }
 
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn who_joins_at_the_oldest_never_starts_before_the_gate_that_the_producer_saw() {
-        // Between the looks a consumer joins at 5. Once it has left again, the producer keeps to our first gate alone.
+        // Between the looks a consumer joins at 5. When it has left again, the producer keeps to our first gate only.
         let ring = Looks(Arc::new(HeapMemory::new(8, 2, None)));
         assert_eq!(handshake(&ring, 0, StartAt::Oldest), Ok(7));
     }

@@ -7,11 +7,11 @@ use crate::sync::primitive::AtomicI64;
 
 /// The words of one ring.
 pub trait Memory: Sized {
-    /// What lies in front of an event.
+    /// What is in front of an event.
     type Form: Form;
 
-    /// After this many events that were there at once, a reader is behind and asks the cursor instead of following the
-    /// stamps. 1 in the small rings of models and generated tests, so that they come to the cursor.
+    /// After this many events without a wait, a reader lags. It then asks the cursor instead of following the stamps. 1
+    /// in the small rings of models and generated tests, so that they reach the cursor.
     const FOLLOW_STAMPS: u32 = 1;
 
     fn control(&self) -> &Control;
@@ -22,14 +22,14 @@ pub trait Memory: Sized {
     /// An entry of the table; `index < table_len`.
     fn entry(&self, index: usize) -> &Entry;
 
-    /// All entries, used or not. The high water does not say where to stop: any process may have written over it, and
+    /// All entries, used or not. The high water does not say where to stop: any process may have overwritten it, and
     /// only the producer remembers how much of the table it has found in use.
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         (0..self.table_len()).map(|index| self.entry(index))
     }
 
-    /// Whether a process holds the lock byte of entry `index`, so that it may read slots whatever the entry says. A
-    /// refusal of the kernel proves nothing: `true`. Memory without locks has no owner whose words are not true.
+    /// Whether a process holds the lock byte of entry `index`, so that it may read slots whatever the entry says. If
+    /// the kernel refuses to tell: `true`. In memory without locks the words are always true.
     fn is_held(&self, _index: usize) -> bool {
         false
     }
@@ -45,8 +45,7 @@ pub trait Memory: Sized {
     /// The words in front of position `position`, which is not negative.
     fn header(&self, position: i64) -> &<Self::Form as Form>::Header;
 
-    /// The word in front of position `position`: the stamp of the slot in which that event lives, or the commit word of
-    /// the line.
+    /// The word in front of position `position`: the stamp of the slot of that event, or the commit word of the line.
     #[inline(always)]
     fn word(&self, position: i64) -> &AtomicI64
     where
@@ -55,7 +54,7 @@ pub trait Memory: Sized {
         Self::Form::word(self.header(position))
     }
 
-    /// Asks for the line at `position`, where there are records. Nobody may be reading it.
+    /// Prefetches the line at `position`, in a ring of records. No reader may be reading it.
     #[inline(always)]
     fn fetch_line(&self, _position: i64) {}
 
@@ -118,19 +117,19 @@ pub trait SlotMemory: Memory<Form: SlotForm> {
     /// What a slot holds.
     type Event: Copy;
 
-    /// Lets `f` write the payload of event `position`. The pointer is valid and aligned; nobody but taps may read it
+    /// Lets `f` write the payload of event `position`. The pointer is valid and aligned. Only taps may read it
     /// meanwhile, which is the sequencer's duty.
     fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut Self::Event) -> R) -> R;
 
     /// Lets `f` read the payload of event `position`, which the caller has seen published and still gates.
     fn with<R>(&self, position: i64, f: impl FnOnce(*const Self::Event) -> R) -> R;
 
-    /// Asks for the second cache line of the slot in which event `position` will live, if it has one; the first is the
-    /// readers' to look at. Nobody may be reading that slot.
+    /// Prefetches the second cache line of the slot of event `position`, if it has one; the first belongs to the
+    /// readers that wait. No reader may be reading that slot.
     #[inline(always)]
     fn fetch_second_line(&self, _position: i64) {}
 
-    /// A copy of the payload of event `position` that may race with the producer; the caller believes it only if the
+    /// A copy of the payload of event `position` that may race with the producer. The caller believes it only if the
     /// form says so.
     fn racing_copy(&self, position: i64) -> Self::Event;
 }
@@ -140,7 +139,7 @@ pub(crate) trait LineMemory: Memory<Form = Lines> {
     /// Where a payload is copied to.
     type Copy;
 
-    /// Copies `len` bytes of payload, fewer than the ring has, from the record at `position`. That may race with the
-    /// producer; the caller believes them only if it has not claimed their lines again.
+    /// Copies `len` bytes of payload, fewer than the ring has, from the record at `position`. The copy may race with
+    /// the producer. The caller believes it only if the producer has not claimed those lines again.
     fn racing_copy(&self, position: i64, len: usize, into: &mut Self::Copy);
 }

@@ -15,7 +15,7 @@ pub(crate) struct Reader<M: Memory> {
     index: usize,
     /// The next sequence to read: the gate that we have stored.
     next: i64,
-    /// What tells the event at `next` from what stood there a lap ago, and whether a word there is believed: see
+    /// What tells the event at `next` from what was there a lap ago, and whether a word there is believed: see
     /// [`give_back`](Self::give_back).
     expected: <M::Form as Form>::Expected,
     /// Events before this position may be read without looking.
@@ -25,7 +25,7 @@ pub(crate) struct Reader<M: Memory> {
     /// How many stamps [`look_for_all`](Self::look_for_all) follows before it asks the cursor; 0 while events are
     /// handed out singly.
     follow: i64,
-    /// Events before this position are handed out one at a time: one of them may have ended the process that had them
+    /// Events before this position are handed out one at a time: one of them may have killed the process that had them
     /// before.
     singly_until: i64,
     /// Whether `next` is our gate. It is not while messages before it are held.
@@ -33,7 +33,7 @@ pub(crate) struct Reader<M: Memory> {
     announce: Announce,
 }
 
-/// What a reader knows of its place, while it goes back to hand a message out again.
+/// What a reader knows of its position while it goes back to hand a message out again.
 #[derive(Clone, Copy)]
 pub(crate) struct Bookmark<X> {
     next: i64,
@@ -61,10 +61,10 @@ pub(super) fn store_gate<M: Memory>(memory: &M, index: usize, announce: Announce
 }
 
 impl<M: Memory> Reader<M> {
-    /// The owner of entry `index`, whose gate stands at `next`.
+    /// The owner of entry `index`, whose gate is at `next`.
     pub(crate) fn new(memory: M, index: usize, next: i64, announce: Announce) -> Self {
         memory.entry(index).announce.store(announce as u32, Ordering::Relaxed);
-        // SeqCst fence, partner in `before_second_look`: a producer that parks either finds how we announce, or had
+        // SeqCst fence, partner in `before_second_look_at`: a producer that parks either finds how we announce, or had
         // announced itself before our first look at its bell.
         fence_at(Site::AnnounceFence, Ordering::SeqCst);
         let (follow, expected) = (i64::from(M::FOLLOW_STAMPS), M::Form::expected_at(&memory, next));
@@ -72,8 +72,8 @@ impl<M: Memory> Reader<M> {
         Self { memory, index, next, expected, readable: next, followed, follow, singly_until, is_gate, announce }
     }
 
-    /// Hands events before `position` out one at a time, so that a death names the one that was in hand. Costs nothing
-    /// afterwards: only the looks that ask the cursor, which are rare, know of it.
+    /// Hands events before `position` out one at a time, so that after a death it is known which event was in hand.
+    /// Costs nothing afterwards: only the looks that ask the cursor, which are rare, check it.
     #[cold]
     pub(crate) fn hand_out_singly_until(&mut self, position: i64) {
         if position > self.next {
@@ -81,7 +81,7 @@ impl<M: Memory> Reader<M> {
         }
     }
 
-    /// Whether a look that has found something may have been answered with one event of several.
+    /// Whether a look that has found something may have been answered with one of several events.
     #[inline(always)]
     pub(crate) fn hands_out_singly(&self) -> bool {
         self.follow == 0
@@ -116,11 +116,10 @@ impl<M: Memory> Reader<M> {
     }
 
     /// Whether the next event may be read.
-    ///
-    /// Who is close behind the producer looks at the stamp of the next slot only: the line it lies on is the line that
-    /// the payload starts on, and the cursor's line stays with the producer, who writes it with every event. Who has
-    /// found [`FOLLOW_STAMPS`](Memory::FOLLOW_STAMPS) of them without waiting is behind, and asks the cursor, once, how
-    /// far it may go.
+    /// A reader that follows the producer closely looks at the stamp of the next slot only. That line is also the one
+    /// on which the payload starts, and the cursor's line, which the producer writes with every event, stays in the
+    /// producer's cache. A reader that has found [`FOLLOW_STAMPS`](Memory::FOLLOW_STAMPS) stamps without waiting lags.
+    /// It asks the cursor once how far it may go.
     #[inline(always)]
     pub(crate) fn look(&mut self) -> bool {
         self.next < self.readable || self.look_at_word()
@@ -145,15 +144,15 @@ impl<M: Memory> Reader<M> {
         true
     }
 
-    /// Whether a word at our position is believed. That what stands there is what we expect, `give_back` has seen.
+    /// Whether a word at our position is believed. `give_back` has seen that it is the expected one.
     #[inline(always)]
     pub(crate) fn is_believed(&self) -> bool {
         M::Form::is_believed(self.expected)
     }
 
-    /// [`look`](Self::look) for somebody who takes everything that is there: what we know to be readable may be an old
-    /// answer. Follows the stamps behind it, whose lines are read next anyway; if there are many, the cursor is asked
-    /// once.
+    /// [`look`](Self::look) for a caller that takes everything that is there: what we know to be readable may be an old
+    /// answer. Follows the stamps after that; their lines are read next in any case. If there are many, it asks the
+    /// cursor once.
     #[inline(always)]
     pub(crate) fn look_for_all(&mut self) -> bool {
         if !self.look() {
@@ -175,10 +174,10 @@ impl<M: Memory> Reader<M> {
         true
     }
 
-    /// Whether the event behind those that are known to be readable is there as well.
+    /// Whether the event after those that are known to be readable is there as well.
     #[inline]
     pub(crate) fn look_further(&mut self) -> bool {
-        // A lap ahead of us nothing can be published, and the slot is the one at which we stand.
+        // Nothing can be published a lap ahead of us: its slot is the one at our own position.
         let lap = self.next + self.memory.capacity();
         match self.memory.end_of(self.readable) {
             Some(end) if end <= lap => self.readable = end,
@@ -193,16 +192,15 @@ impl<M: Memory> Reader<M> {
         if self.follow == 0 {
             return self.look_at_marked(stamped);
         }
-        // The cursor may lag behind the stamp. It cannot be further than one lap ahead of our gate, and the stamp
-        // before it must say the same; a number for which that does not hold is not one to follow, and the stamps lead
-        // on one by one.
+        // The cursor may lag the stamp. It cannot be more than one lap ahead of our gate, and the stamp before it must
+        // agree. A number that fails this is not followed; the stamps lead on one by one.
         let published = self.memory.control().cursor.acquire();
         let lap = self.next + self.memory.capacity();
         let is_believed = published > stamped && published <= lap && self.memory.confirms_published(published);
         self.readable = if is_believed { published } else { stamped };
     }
 
-    /// As far as the next event ends, and no further, while it is one of those that are handed out singly.
+    /// Up to the end of the next event and no further, while it is one of those that are handed out singly.
     #[cold]
     #[inline(never)]
     fn look_at_marked(&mut self, stamped: i64) {
@@ -244,11 +242,11 @@ impl<M: Memory> Reader<M> {
         }
     }
 
-    /// [`advance_to`](Self::advance_to) over `events`, the last of which, or the padding behind them, begins at `last`.
+    /// [`advance_to`](Self::advance_to) over `events`, the last of which, or the padding after them, begins at `last`.
     ///
     /// A word that was forged where the next record will begin looks like any other. But a producer stores the number
-    /// behind a record before the record. If another stands there, nothing from `last` on is given back: the producer
-    /// does not believe a reader that is ahead of it.
+    /// after a record before it commits the record. If another number is there, nothing from `last` on is given back:
+    /// the producer does not believe a reader that is ahead of it.
     #[inline(always)]
     pub(crate) fn give_back(&mut self, position: i64, events: i64, last: i64) {
         match M::Form::expected_after(&self.memory, self.expected, events, position) {
@@ -260,7 +258,7 @@ impl<M: Memory> Reader<M> {
         }
     }
 
-    /// Gives back what lies before `last`, and believes no word there until the cursor has passed it, so that it is not
+    /// Gives back what is before `last`. Believes no word there until the cursor has passed it, so that the word is not
     /// found again.
     #[cold]
     #[inline(never)]
@@ -273,7 +271,8 @@ impl<M: Memory> Reader<M> {
         self.deliver_to(last);
     }
 
-    /// From now on our position is not our gate, and events are handed out one at a time: messages before it are held.
+    /// From now on our position is not our gate, and events are handed out one at a time: messages before the position
+    /// are held.
     #[cold]
     pub(crate) fn leave_gate(&mut self) {
         self.is_gate = false;
@@ -288,8 +287,8 @@ impl<M: Memory> Reader<M> {
         self.singly_until = singly_until;
     }
 
-    /// [`give_back`](Self::give_back) for a reader whose position is not its gate. `false`: something else stands there
-    /// than is expected, and it stays where it was.
+    /// [`give_back`](Self::give_back) for a reader whose position is not its gate. `false`: what is there is not what
+    /// is expected, and the reader stays where it was.
     #[cold]
     pub(crate) fn read_on(&mut self, position: i64, events: i64, last: i64) -> bool {
         debug_assert!(!self.is_gate && position > self.next, "a reader that holds nothing gives back what it has read");
@@ -301,7 +300,7 @@ impl<M: Memory> Reader<M> {
         self.next == position
     }
 
-    /// Reads on after the next event, if it is there.
+    /// Goes on after the next event, if it is there.
     #[cold]
     pub(crate) fn pass_one(&mut self) -> bool {
         match self.memory.end_of(self.next) {
@@ -310,7 +309,7 @@ impl<M: Memory> Reader<M> {
         }
     }
 
-    /// Whether what is expected after `events` more events stands at `position`.
+    /// Whether what is expected after `events` more events is at `position`.
     #[cold]
     pub(crate) fn leads_to(&self, position: i64, events: i64) -> bool {
         M::Form::expected_after(&self.memory, self.expected, events, position).is_some()
@@ -321,7 +320,7 @@ impl<M: Memory> Reader<M> {
         self.expected
     }
 
-    /// Goes back to a message that is to be handed out again, from `begin` to `end`. [`return_to`](Self::return_to)
+    /// Goes back to a message that must be handed out again, from `begin` to `end`. [`return_to`](Self::return_to)
     /// undoes it.
     #[cold]
     pub(crate) fn go_back(
@@ -346,12 +345,12 @@ impl<M: Memory> Reader<M> {
         self.followed == 0
     }
 
-    /// Looks anew at what lies from `position` on.
+    /// Forgets that events from `position` on are readable; the next look looks again.
     pub(crate) fn forget_readable_from(&mut self, position: i64) {
         self.readable = self.readable.min(position);
     }
 
-    /// If what stands at our position is damaged, goes on after it, and says how many events were lost there, as far as
+    /// If the word at our position is damaged, goes on after it, and returns how many events were lost there, as far as
     /// their numbers tell. `is_over`: nothing more will be published.
     #[cold]
     #[inline(never)]
@@ -366,7 +365,7 @@ impl<M: Memory> Reader<M> {
             self.readable = resume;
             self.step_to(resume);
         }
-        // At least one, and no more than there is room for, whatever stands there as a number.
+        // At least one, and no more than the ring holds, whatever number is there.
         Some((self.number() - number).clamp(1, self.memory.capacity()) as u64)
     }
 

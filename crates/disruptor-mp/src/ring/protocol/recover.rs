@@ -10,13 +10,13 @@ use crate::sync::primitive::{Ordering, Site, weakened};
 
 /// The end of what was published, and whether the cursor could be believed.
 ///
-/// It is the end of the unbroken run of valid stamps that begins at the cursor, which may lag behind them: readers
-/// follow the stamps and may have seen those events. A cursor that the stamps on either side of it contradict was not
-/// stored by a producer; then the highest stamp in the ring tells, or the lowest slot before it that lacks its stamp:
-/// there a producer died inside a group.
+/// It is the end of the unbroken run of valid stamps that begins at the cursor. The cursor may lag the stamps: readers
+/// follow the stamps and may have seen those events. A cursor that the stamps on either side contradict was not stored
+/// by a producer. Then the highest stamp in the ring tells, or the lowest slot before it without its stamp: a producer
+/// died there inside a group.
 ///
-/// A slot in which a producer died has no stamp, so a cursor that points to it a lap too low, or a lap too high, is
-/// contradicted by none. But it was not within a lap of what that producer had leave to write.
+/// A slot in which a producer died has no stamp, so no stamp contradicts a cursor that points to it a lap too low or
+/// too high. But such a cursor is not within a lap of what that producer was allowed to write.
 pub(crate) fn published_end<M: Memory<Form = Stamped>>(memory: &M) -> (i64, bool) {
     let gate = &memory.control().gate;
     // Before the cursor, and after it: a live producer only moves on.
@@ -51,18 +51,18 @@ pub(crate) fn end_from<M: Memory<Form = Stamped>>(memory: &M, cursor: i64) -> (i
     (end, true)
 }
 
-/// The end of what was published, as the stamps alone have it.
+/// The end of what was published, by the stamps alone.
 fn end_by_stamps<M: Memory<Form = Stamped>>(memory: &M) -> i64 {
     let capacity = memory.capacity();
     let highest = (0..capacity).map(|index| stamp_at(memory, index)).max().unwrap_or(0);
-    // Not the slot of `highest` itself, which is a lap behind the event before it: it may be being written again.
+    // Without the slot of `highest` itself, which is a lap after the event before it: it may be being written again.
     let mut lap = (highest - capacity + 1).max(0)..highest;
     lap.find(|position| stamp_at(memory, position % capacity) != position + 1).unwrap_or(highest)
 }
 
-/// Whether the stamps allow that everything before `position` was published once: the slot before it holds the event
-/// before it, or that of the next lap, which a batch that fills the ring reaches from behind, or is being written again
-/// by that batch.
+/// Whether the stamps allow that everything before `position` was published once. The slot before it holds the event
+/// before it, or the event of the next lap, if a batch that fills the ring has come round to it; or that batch is
+/// writing the slot again.
 pub(crate) fn may_have_been_reached<M: Memory<Form = Stamped>>(memory: &M, position: i64) -> bool {
     if !(1..=POSITION_MAX).contains(&position) {
         return position == 0;
@@ -73,8 +73,8 @@ pub(crate) fn may_have_been_reached<M: Memory<Form = Stamped>>(memory: &M, posit
         || (before == 0 && is_being_filled_from(memory, position))
 }
 
-/// Whether a batch or a group that begins at `position` may be filling the whole ring: of the slots after it, none
-/// holds an older event.
+/// Whether a batch or a group that begins at `position` may be filling the whole ring: no slot after it holds an older
+/// event.
 fn is_being_filled_from<M: Memory<Form = Stamped>>(memory: &M, position: i64) -> bool {
     (position..position + memory.capacity() - 1).all(|later| {
         let stamp = memory.word(later).load(Ordering::Acquire);
@@ -82,33 +82,33 @@ fn is_being_filled_from<M: Memory<Form = Stamped>>(memory: &M, position: i64) ->
     })
 }
 
-/// The stamp of slot `index`, if it is one that a producer can have put there, and 0 otherwise.
+/// The stamp of slot `index`, if a producer can have stored it, and 0 otherwise.
 fn stamp_at<M: Memory<Form = Stamped>>(memory: &M, index: i64) -> i64 {
     let stamp = memory.word(index).load(Ordering::Acquire);
     let belongs = (1..=POSITION_MAX).contains(&stamp) && (stamp - 1) % memory.capacity() == index;
     if belongs { stamp } else { 0 }
 }
 
-/// Clears the stamps behind `end`, the end of what was published, that a producer left which died between the stamps of
-/// a group. A single event written in front of them would make them visible.
+/// Clears the stamps after `end`, the end of what was published. A producer left them that died between the stamps of a
+/// group. A single event that is written before them would make them visible.
 ///
-/// Called between storing `end` in the cursor and the first write. No reader hands out what these stamps stand for
-/// before that write's own, which is stored with Release behind them. A process that is killed inside leaves fewer of
-/// them, and the same `end`.
+/// Called between storing `end` in the cursor and the first write. No reader hands out the events of these stamps
+/// before that write stores its own stamp, with Release, after they are cleared. If a process is killed inside, fewer
+/// of them are left, and the same `end`.
 pub(crate) fn clear_leftovers<M: Memory<Form = Stamped>>(memory: &M, end: i64) {
     if weakened(Site::GroupClearing) {
         return;
     }
     for position in end..end + memory.capacity() {
         let stamp = memory.word(position);
-        // Any other number is an older event's, and means nothing at this position.
+        // Any other number is of an older event, and means nothing at this position.
         let found = stamp.load(Ordering::Relaxed);
         if found == position + 1 || found == begun_with(position) {
             stamp.store(0, Ordering::Relaxed);
         }
     }
     step!(LeftoversCleared);
-    // A reader that copies ahead may have copied what those stamps stood for.
+    // A reader that copies ahead may have copied the events of those stamps.
     memory.control().producer.begin_attempt();
 }
 
@@ -118,7 +118,7 @@ mod tests {
     use crate::ring::memory::heap::HeapMemory;
     use std::sync::Arc;
 
-    /// A ring of four in which `stamps` stand and the cursor at `cursor`.
+    /// A ring of four with these `stamps` and the cursor at `cursor`.
     fn ring(stamps: [i64; 4], cursor: i64) -> Arc<HeapMemory<u64>> {
         let memory = Arc::new(HeapMemory::<u64>::new(4, 1, None));
         for (index, stamp) in stamps.into_iter().enumerate() {
@@ -166,7 +166,7 @@ mod tests {
             memory.control().gate.set_claim_limit(12);
             assert_eq!(published_end(&memory), (8, false), "{forged}");
         }
-        // As a group of four leaves them, whose producer died before the stamp of the first.
+        // As a group of four leaves them if its producer died before the stamp of the first.
         let group = ring([0, 6, 7, 8], 4);
         group.control().gate.set_claim_limit(8);
         assert_eq!(published_end(&group), (4, true));

@@ -8,23 +8,23 @@
 use crate::step;
 use crate::sync::primitive::{AtomicU64, Ordering, Site, order};
 
-/// Both words, wherever they lie.
+/// Both words, wherever they are stored.
 pub(crate) struct RefusalWords<'a> {
     pub(crate) refusal: &'a AtomicU64,
     pub(crate) row: &'a AtomicU64,
 }
 
 impl RefusalWords<'_> {
-    /// Says both. A process that dies between the two stores has said nothing: its row goes with no refusal.
+    /// Stores both. If a process dies between the two stores, there is no refusal: its row belongs to none.
     pub(crate) fn store(&self, refusal: u64, row: u64) {
         self.row.store(row, Ordering::Relaxed);
         step!(RefusalRowStored);
-        // Release pairs with Acquire in `load`: who reads this refusal finds its row, or that of one that came later.
+        // Release pairs with Acquire in `load`: a producer that reads this refusal finds its row, or a later one.
         self.refusal.store(refusal, order(Site::RefusalRelease, Ordering::Release));
         step!(RefusalStored);
     }
 
-    /// The refusal, and the row that was stored last as far as is known. Acquire: see `store`.
+    /// The refusal, and the latest row that is visible. Acquire: see `store`.
     pub(crate) fn load(&self) -> (u64, u64) {
         let refusal = self.refusal.load(order(Site::RefusalAcquire, Ordering::Acquire));
         (refusal, self.row.load(Ordering::Relaxed))

@@ -9,36 +9,37 @@ use crate::sync::announce::{Announce, Announcer};
 use crate::sync::bell::Park;
 use crate::sync::primitive::{Ordering, Site, fence_at, order, weakened};
 
-/// What the producer knows beyond what is in the ring.
+/// What the producer knows besides what is in the ring.
 pub(crate) struct Sequencer<M: Memory> {
     memory: M,
     /// The next position to write; everything before it can be read.
     next: i64,
-    /// What the cursor says. Behind `next` only while several records are published together.
+    /// What the cursor says. It lags `next` only while several records are published together.
     announced: i64,
-    /// Positions below this may be written without looking at anybody, and without saying so: the lower of `open`,
-    /// and of `claimed` where that is kept.
+    /// Positions below this may be written without a look at the consumers, and without a store to *claimed*: the lower
+    /// of `open`, and of `claimed` where that is kept.
     gate: i64,
     /// Positions below this may be written as far as the last rescan knows.
     open: i64,
     /// What the word *claimed* says, where the form keeps it. Only grows.
     claimed: i64,
-    /// Positions below this may be written without looking whether a watched consumer has gone; never beyond the gate.
+    /// Positions below this may be written without a look whether a watched consumer has gone; never beyond the gate.
     watched: i64,
-    /// The highest position that any rescan has allowed in the end: what the claim limit says. Only grows, so that a
-    /// slot which was written, or only invalidated by a closure that panicked or a producer that died, is never again
+    /// The highest position that any rescan has allowed in the end: what the claim limit says. Only grows. So a slot
+    /// that was written, or only invalidated by a closure that panicked or a producer that died, is never again
     /// promised to a joiner as its oldest event.
     limit: i64,
-    /// What the sentinel says. Only a producer stores that word, so it believes what it has stored.
+    /// What the sentinel says. Only a producer stores that word, so it believes its own copy.
     sentinel: i64,
     announcer: Announcer,
-    /// Per entry: the last position that could be believed, and the owner whose it was.
+    /// Per entry: the last position that could be believed, and the owner that stored it.
     believed: Box<[Believed]>,
     /// Entries that are known to have been used.
     used: usize,
-    /// The count of arrivals when all entries were looked at; `None` if the next scan has to.
+    /// The count of arrivals when all entries were last looked at; `None` if the next scan must look at all.
     arrivals: Option<u32>,
-    /// Words that no owner can have written, positions or states, as far as nobody has asked for them.
+    /// How many words were found that no owner can have written, positions or states, since the last call of
+    /// `take_forged`.
     forged: u64,
 }
 
@@ -47,24 +48,24 @@ pub(crate) struct Sequencer<M: Memory> {
 struct Believed {
     epoch: u64,
     position: i64,
-    /// Whether that owner gates until it is followed by a later epoch.
+    /// Whether that owner gates until an owner of a later epoch follows.
     gates: bool,
     /// Whether the position is one that an active owner has stored: then it can only grow.
     known: bool,
 }
 
 impl Believed {
-    /// Whether an entry of that status gates. An owner leaves, or is evicted, by one store: *free* in a later epoch.
-    /// A *free* in the epoch that gated, or in an older one, was written by no owner; the entry gates on until a
-    /// process that holds its lock byte frees it. A
-    /// *free* in a later epoch may be an owner's, and counts once the lock byte `is_held` by no process.
+    /// Whether an entry of that status gates. An owner leaves, or is evicted, by one store: *free* in a later epoch. A
+    /// *free* in the epoch that gated, or in an older one, was written by no owner; the entry gates on until a process
+    /// that holds its lock byte frees it. A *free* in a later epoch may be an owner's. It counts once no process holds
+    /// the lock byte (`is_held`).
     fn binds(&self, status: Status, is_held: impl FnOnce() -> bool) -> bool {
         status.gates() || (self.gates && (status.epoch <= self.epoch || is_held()))
     }
 
-    /// Takes over `position` if the owner that `status` names can have stored it; the last one that could be believed
-    /// gates otherwise. So it does where the status names no owner: a damaged status does not keep the ring from
-    /// going on with its consumer. `false` if one of the two words was not believed.
+    /// Takes over `position` if the owner that `status` names can have stored it. Otherwise the last position that
+    /// could be believed gates. It also takes it over where the status names no owner: a damaged status does not stop
+    /// the ring. `false` if one of the two words was not believed.
     fn learn(&mut self, status: Status, position: i64, next: i64) -> bool {
         let is_owned = status.is_owned() && !(self.gates && status.epoch < self.epoch);
         let is_given_up = self.gates && !status.gates() && status.epoch > self.epoch;
@@ -74,8 +75,8 @@ impl Believed {
         self.gates = true;
         let is_plausible = position <= next && position >= if self.known { self.position } else { 0 };
         if is_plausible {
-            // A joiner's first gate may be old, and its second lower than that: only what an active consumer said
-            // binds it.
+            // A joiner's first gate may be old, and its second lower than that: only the position of an active consumer
+            // may not go back.
             self.position = position;
             self.known |= status.state == State::Active;
         }
@@ -88,9 +89,9 @@ impl Believed {
 pub(crate) struct Scan {
     /// Positions below this may be written, as far as consumers gate.
     consumer_gate: i64,
-    /// Positions below this may be written, as far as the start-up buffer goes.
+    /// Positions below this may be written, as far as the start-up buffer allows.
     sentinel: i64,
-    /// The entry with the lowest position; `None` if nobody gates.
+    /// The entry with the lowest position; `None` if no consumer gates.
     pub(crate) slowest: Option<usize>,
     /// Its position.
     pub(crate) lowest: i64,
@@ -118,7 +119,7 @@ impl<M: Memory> Sequencer<M> {
     pub(crate) fn create(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         let announcer = Announcer::new(announce, &control.gate.announce);
-        // The lower one: a process that has found the ring already may have written over it.
+        // The lower one: a process that has already found the ring may have overwritten a copy.
         let gate = control.gate.claim_limit_at_least();
         let sentinel = control.gate.sentinel(memory.capacity(), 0);
         let believed = vec![Believed::default(); memory.table_len()].into();
@@ -142,9 +143,9 @@ impl<M: Memory> Sequencer<M> {
 
     /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
     ///
-    /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those
-    /// events already, so they stay. That position is stored first; then what is left of a group behind it is
-    /// cleared, we say how we announce, wake all sleepers, and look at the gates anew.
+    /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those events
+    /// already, so they stay. That position is stored first. Then the rest of an unfinished group after it is cleared;
+    /// we store how we announce, wake all sleepers, and look at the gates again.
     pub(crate) fn take_over(memory: M, announce: Announce) -> Self {
         let control = memory.control();
         let (next, believed_cursor) = memory.published_end();
@@ -156,29 +157,29 @@ impl<M: Memory> Sequencer<M> {
         step!(TakeOverCursorStored);
         M::Form::clear_leftovers(&memory, next);
         step!(TakeOverCleared);
-        // A producer that was dropped by a panic has not closed it. Release: who finds the ring open again finds its
-        // end.
+        // A producer that was dropped by a panic has not closed the ring. Release: a consumer that finds the ring open
+        // again finds its end.
         control.gate.closed.store(0, Ordering::Release);
         step!(TakeOverOpened);
         let announcer = Announcer::new(announce, &control.gate.announce);
         let believed = vec![Believed::default(); memory.table_len()].into();
         let sentinel = control.gate.sentinel(memory.capacity(), next);
         let forged = u64::from(!believed_cursor);
-        // The claim limit may lie beyond what was written, never below it, and at most a lap ahead: checked like the
+        // The claim limit may be beyond what was written, never below it, and at most a lap ahead: checked like the
         // cursor.
         let limit = control.gate.claim_limit_at_most().clamp(next, next + memory.capacity());
-        // Nor more than a lap after an active consumer, however one of its words was forged. The first gate of one
-        // that is joining says nothing.
+        // And no more than a lap after an active consumer, even if one of its words was forged. The first gate of a
+        // consumer that is joining says nothing.
         let active = memory.entries().filter(|entry| entry.status().state == State::Active);
         let laps = active.map(|entry| entry.position.load(Ordering::Acquire).saturating_add(memory.capacity()));
         let limit = laps.filter(|lap| (next..limit).contains(lap)).min().unwrap_or(limit);
         // Our predecessor may have written up to there, whatever of it was committed. Checked like the claim limit,
-        // beyond which it cannot lie.
+        // beyond which it cannot be.
         let claimed = if weakened(Site::ClaimedKept) { next } else { control.claimed.load().clamp(next, limit) };
         if M::Form::CLAIMS {
             control.claimed.store(claimed);
         }
-        // `gate = next` makes the first publish look at everybody.
+        // `gate = next` makes the first publish look at every consumer.
         let mut taken = Self {
             memory,
             next,
@@ -196,7 +197,7 @@ impl<M: Memory> Sequencer<M> {
             forged,
         };
         taken.rescan();
-        // Whoever sleeps was promised a wake by somebody who is gone.
+        // A sleeper was promised a wake by a producer that is gone.
         taken.memory.control().readers.0.ring();
         step!(TakeOverWoken);
         taken
@@ -219,14 +220,14 @@ impl<M: Memory> Sequencer<M> {
         count <= self.free()
     }
 
-    /// The same for a caller that has the next position at hand: what is stored to shared memory makes the compiler
-    /// read it again.
+    /// The same for a caller that has the next position at hand: after a store to shared memory the compiler reads it
+    /// again.
     #[inline(always)]
     pub(crate) fn has_room_from(&self, next: i64, count: i64) -> bool {
         count <= self.gate - next
     }
 
-    /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, says
+    /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, stores
     /// first that they will be.
     #[inline]
     pub(crate) fn claim(&mut self, count: i64) -> bool {
@@ -238,14 +239,14 @@ impl<M: Memory> Sequencer<M> {
         }
         let end = self.next + count;
         if end > self.claimed {
-            // An eighth of the ring ahead, so that this is rare. A tap loses so much of the oldest, and no more.
+            // An eighth of the ring ahead, so that this is rare. A tap loses that much of the oldest, and no more.
             self.claimed = (end + self.eighth()).min(self.open);
             if !weakened(Site::ClaimedFirst) {
                 self.memory.control().claimed.store(self.claimed);
             }
             step!(ClaimedStored);
-            // Release fence, partner in `claimed::is_whole`: a tap that copied any byte of what we write from now on
-            // finds this word, or a later one.
+            // Release fence, partner in `claimed::is_whole`: a tap that copied any byte that we write from now on finds
+            // this word, or a later one.
             fence_at(Site::ClaimedFence, Ordering::Release);
         }
         self.gate = self.open.min(self.claimed);
@@ -264,7 +265,7 @@ impl<M: Memory> Sequencer<M> {
         (self.memory.capacity() / EIGHTHS as i64).max(1)
     }
 
-    /// Says late what should have been said before, in the model that lacks that.
+    /// Stores late what must be stored before, in the model without that order.
     #[inline(always)]
     pub(super) fn claim_late(&self) {
         if weakened(Site::ClaimedFirst) {
@@ -272,16 +273,16 @@ impl<M: Memory> Sequencer<M> {
         }
     }
 
-    /// The same for a caller that watches consumers. When it says no and [`has_room`](Self::has_room) says yes, it is
-    /// time to look at them.
+    /// The same for a caller that watches consumers. When it says no and [`has_room`](Self::has_room) says yes, the
+    /// caller must look at them.
     #[inline(always)]
     pub(crate) fn has_watched_room(&self, count: i64) -> bool {
-        // The same for one event, whose number is at hand anyway: every managed publish asks.
+        // A special case for one event, whose number is at hand: every managed publish asks.
         if count == 1 { self.next < self.watched } else { count <= self.watched - self.next }
     }
 
-    /// The watched consumers were looked at: of what may be written, the next `count` events, at most a lap, may be
-    /// without another look.
+    /// The watched consumers were looked at. The next `count` events, at most a lap, may be written without another
+    /// look, if there is room.
     pub(crate) fn watch(&mut self, count: i64) {
         self.watched = self.gate.min(self.next + count);
     }
@@ -302,12 +303,12 @@ impl<M: Memory> Sequencer<M> {
         (self.open - self.next).max(0)
     }
 
-    /// How many positions were not believed since this was last asked.
+    /// How many words were not believed since the last call.
     pub(crate) fn take_forged(&mut self) -> u64 {
         std::mem::take(&mut self.forged)
     }
 
-    /// Everything before `position` is stamped: says so in the cursor, and wakes who sleeps.
+    /// Everything before `position` is stamped: stores it in the cursor, and wakes sleeping readers.
     #[inline(always)]
     pub(crate) fn publish_to(&mut self, position: i64) {
         self.next = position;
@@ -323,19 +324,19 @@ impl<M: Memory> Sequencer<M> {
         self.wake_readers();
     }
 
-    /// As one that has just rung its readers' bell.
+    /// As after a ring of the readers' bell.
     #[cfg(loom)]
     pub(crate) fn begin_fenced(&mut self) {
         self.announcer.begin_fenced(&self.memory.control().gate.announce);
     }
 
-    /// Everything before `position` can be read; the cursor and the bell follow with [`publish`](Self::publish).
+    /// Everything before `position` can be read. [`publish`](Self::publish) stores the cursor and rings the bell later.
     #[inline(always)]
     pub(crate) fn move_to(&mut self, position: i64) {
         self.next = position;
     }
 
-    /// Says in the cursor how far everything can be read, if it does not say so yet, and wakes who sleeps.
+    /// Stores in the cursor how far everything can be read, if it does not say so yet, and wakes sleeping readers.
     #[inline(always)]
     pub(crate) fn publish(&mut self) {
         if self.announced != self.next {
@@ -349,12 +350,12 @@ impl<M: Memory> Sequencer<M> {
         self.announcer.wake(&control.readers.0, &control.gate.announce);
     }
 
-    /// Says that nothing more will be published, in good order ([`CLOSED`](super::control::CLOSED)) or not
-    /// ([`ABANDONED`](super::control::ABANDONED)), and wakes everybody.
+    /// Stores that nothing more will be published, in good order ([`CLOSED`](super::control::CLOSED)) or not
+    /// ([`ABANDONED`](super::control::ABANDONED)), and wakes every reader.
     pub(crate) fn close(&mut self, how: u32) {
         self.publish();
         (self.gate, self.open, self.watched) = (self.next, self.next, self.next);
-        // Release pairs with Acquire in `GateLine::closing`: who sees the flag sees every event before it.
+        // Release pairs with Acquire in `GateLine::closing`: a reader that sees the flag sees every event before it.
         self.memory.control().gate.closed.store(how, order(Site::CloseRelease, Ordering::Release));
         step!(ClosedStored);
         self.memory.control().readers.0.ring();
@@ -369,13 +370,13 @@ impl<M: Memory> Sequencer<M> {
     /// further than that.
     ///
     /// The first look decides how far we may go if no other consumer appears. That limit is stored in one of its two
-    /// words, and after a fence we look again: a joiner that the second look misses has its own fence after ours, and
+    /// words, and after a fence we look again. A joiner that the second look misses has its own fence after ours, and
     /// its second look finds our limit and our cursor. What both looks allow is then the limit, in both words.
     #[cold]
     #[inline(never)]
     pub(crate) fn rescan_for(&mut self, wanted: i64) -> Scan {
-        // A gate is never more than a lap beyond the cursor, at which a joiner begins; and who is waited for must
-        // know of everything.
+        // A gate is never more than a lap after the cursor, at which a joiner begins; and a consumer that we wait for
+        // must see every event.
         self.publish();
         let first = self.scan(wanted);
         self.memory.control().gate.try_claim_limit(self.limit.max(first.gate()));
@@ -386,21 +387,21 @@ impl<M: Memory> Sequencer<M> {
         self.open = first.gate().min(second.gate());
         self.gate = if M::Form::CLAIMS { self.open.min(self.claimed) } else { self.open };
         self.watched = self.next;
-        // A joiner between the looks may stand more than a lap before what the first look allowed. Nothing was
-        // written up to there.
+        // A joiner between the looks may be more than a lap before what the first look allowed. Nothing was written up
+        // to there.
         self.limit = self.limit.max(self.open);
         self.memory.control().gate.set_claim_limit(self.limit);
         self.claim(wanted);
         second
     }
 
-    /// Where the readers are, to go by and not to rely on: opens nothing, publishes nothing, and costs no fence.
+    /// Where the readers are, as an estimate: opens nothing, publishes nothing, and costs no fence.
     pub(crate) fn glance(&mut self) -> Scan {
         self.scan(1)
     }
 
-    /// The lowest position of all who gate. Never computes a gate beyond published + capacity, so that somebody who
-    /// becomes visible later finds the event at which it starts.
+    /// The lowest position of all consumers that gate. Never computes a gate beyond published + capacity, so that a
+    /// consumer that becomes visible later finds the event at which it starts.
     fn scan(&mut self, wanted: i64) -> Scan {
         let used = self.entries_in_use();
         let mut lowest = self.next;
@@ -414,15 +415,15 @@ impl<M: Memory> Sequencer<M> {
                 continue;
             }
             self.used = self.used.max(index + 1);
-            // Acquire pairs with Release in `Reader::advance_to`: the consumer has read what we are about to overwrite.
+            // Acquire pairs with Release in `reader::store_gate`: the consumer has read what we are about to overwrite.
             let position = entry.position.load(order(Site::GateAcquire, Ordering::Acquire));
             if !believed.learn(status, position, self.next) {
                 // Beyond what was published, negative, backwards, or under a status that no owner writes. The last
-                // position that could be believed gates instead, so a forged word stops the ring with a reason and
+                // position that could be believed gates instead. So a forged word stops the ring with a reason and
                 // never lets it overrun a reader.
                 self.forged += 1;
             }
-            // `<=`: when everybody has the same position, somebody must still be named.
+            // `<=`: when all have the same position, one of them must still be named.
             if believed.position <= lowest {
                 lowest = believed.position;
                 slowest = Some(index);
@@ -433,8 +434,8 @@ impl<M: Memory> Sequencer<M> {
     }
 
     /// Looks for entries that say *free* although a process holds their lock bytes, and makes them gate: their words
-    /// are damaged, or their owners are leaving. An owner that is joining says so in a moment, and is seen then like
-    /// any other. `false` if a consumer is joining: then this look has to be taken again.
+    /// are damaged, or their owners are leaving. An owner that is joining stores its state in a moment, and is then
+    /// seen like any other. `false` if a consumer is joining: then this look must be repeated.
     #[cold]
     fn look_at_locks(&mut self, entries: usize) -> bool {
         let mut is_complete = true;
@@ -444,21 +445,21 @@ impl<M: Memory> Sequencer<M> {
             if status.gates() || self.believed[index].gates || !memory.is_held(index) {
                 continue;
             }
-            // A joiner holds the table's lock from before it takes its entry until after it has said so in it.
+            // A joiner holds the table's lock from before it takes its entry until after it has stored its state in it.
             if memory.is_joining() || entry.status() != status {
                 is_complete = false;
                 continue;
             }
             let lap = (self.next - memory.capacity()).max(0);
             let position = entry.position.load(Ordering::Acquire).clamp(lap, self.next);
-            // As if its owner before had gated: given up, and not let go yet.
+            // As if its previous owner had gated: given up, and not freed yet.
             let epoch = status.epoch.saturating_sub(1);
             self.believed[index] = Believed { epoch, position, gates: true, known: false };
         }
         is_complete
     }
 
-    /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that who comes next finds
+    /// How far the ring is opened where nothing gates: to the end of an eighth of it, so that the next consumer finds
     /// the other seven. What was promised before stays.
     fn next_step(&self, wanted: i64) -> i64 {
         let capacity = self.memory.capacity();
@@ -468,19 +469,19 @@ impl<M: Memory> Sequencer<M> {
         ((far_enough + step - 1) & !(step - 1)).max(self.limit).min(self.next + capacity)
     }
 
-    /// The position below which nothing is certain to stay: where a consumer starts that asks for the oldest event.
+    /// The position before which nothing is certain to stay: a consumer that asks for the oldest event starts there.
     pub(crate) fn given_up_to(&self) -> i64 {
         (self.limit - self.memory.capacity()).max(0)
     }
 
-    /// How many entries a scan looks at: those below the high water; all of them if that word is below what was found
-    /// in use before, or if a consumer has arrived since all of them were looked at. So one word that was written
-    /// over, either of the two, hides no entry.
+    /// How many entries a scan looks at: those below the high water. It looks at all of them if that word is below what
+    /// was found in use before, or if a consumer has arrived since all were looked at. So one overwritten word, either
+    /// of the two, hides no entry.
     fn entries_in_use(&mut self) -> usize {
         let all = self.memory.table_len();
         let gate = &self.memory.control().gate;
         let stored = (gate.high_water.load(Ordering::Acquire) as usize).min(all);
-        // That an arrival is seen in time is the work of the fences.
+        // The fences make sure that an arrival is seen in time.
         let arrivals = gate.arrivals();
         let is_believed = self.used <= stored;
         self.used = self.used.max(stored);
@@ -507,7 +508,7 @@ impl<M: Memory> Sequencer<M> {
         self.sentinel != SENTINEL_LIFTED
     }
 
-    /// Lifts the sentinel: whoever joins from now on starts at the tail.
+    /// Lifts the sentinel: a consumer that joins from now on starts at the tail.
     pub(crate) fn lift_sentinel(&mut self) {
         self.sentinel = SENTINEL_LIFTED;
         self.memory.control().gate.lift_sentinel();
@@ -517,17 +518,17 @@ impl<M: Memory> Sequencer<M> {
         self.rescan();
     }
 
-    /// The producer's second look before it sleeps on `entry`'s bell: announces, passes the barrier, and says whether
-    /// sleeping is still right and whether the barrier could be issued.
+    /// The producer's second look before it sleeps on `entry`'s bell: announces, passes the barrier, and returns
+    /// whether sleeping is still right and whether the barrier could be issued.
     pub(crate) fn prepare_park(&mut self, entry: usize, count: i64) -> Option<Park> {
         let ticket = self.memory.entry(entry).writer.announce();
         step!(WriterAnnounced);
         let barrier = crate::sync::announce::before_second_look(&self.memory.entry(entry).announce);
         if !weakened(Site::ParkSecondLook) {
             let scan = self.rescan();
-            // Sleep only if it is this entry that the last look found in the way: it has then not moved since our
-            // fence, and rings when it does. Another consumer would ring a bell at which no thread sleeps. (Whether the
-            // gate has room says nothing of the kind: it is the lower of two looks.)
+            // Sleep only if the last look found this entry in the way: it has not moved since our fence, and rings when
+            // it does. Another consumer would ring a bell at which no thread sleeps. (The gate does not tell: it is the
+            // lower of two looks.)
             if scan.slowest != Some(entry) || scan.consumer_room(self.next) >= count {
                 return None;
             }

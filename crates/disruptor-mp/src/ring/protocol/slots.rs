@@ -15,7 +15,7 @@ impl<M: SlotMemory> Sequencer<M> {
         let sequence = self.next();
         self.fill(sequence, fill);
         self.publish_to(sequence + 1);
-        // The readers have had the next slot since the last lap. Taking it back now, when there is time, shortens the
+        // The readers have had the next slot since the last lap. Fetching it back now, when there is time, shortens the
         // next publish.
         if self.has_room(1) {
             self.memory().fetch_second_line(sequence + 1);
@@ -62,9 +62,9 @@ impl<M: SlotMemory> Sequencer<M> {
         Ok(())
     }
 
-    /// Writes `count` events and makes them visible together; the cursor and the bell follow with
-    /// [`publish`](Self::publish). The caller has seen that there is room. If `fill` fails or panics, none of them is
-    /// published, and the next write uses their slots again.
+    /// Writes `count` events and makes them visible together; [`publish`](Self::publish) stores the cursor and rings
+    /// the bell later. The caller has seen that there is room. If `fill` fails or panics, none of them is published,
+    /// and the next write uses their slots again.
     #[inline(always)]
     pub(crate) fn put_group<X>(
         &mut self,

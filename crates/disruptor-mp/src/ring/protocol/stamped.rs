@@ -14,8 +14,8 @@ use crate::segment::Kind;
 use crate::step;
 use crate::sync::primitive::{AtomicI64, Ordering, Site, fence_at, order, weakened};
 
-/// Slots with a stamp each: the form of a ring of events unless it is told otherwise. A reader that follows closely
-/// waits for the stamp of its next event, on the line on which the event begins, and leaves the producer's line alone.
+/// Slots with a stamp each: the default form of a ring of events. A reader that follows closely waits for the stamp of
+/// its next event, on the line on which the event begins, and does not touch the producer's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamped {}
 
@@ -97,8 +97,8 @@ impl SlotForm for Stamped {
         // 0 means "being written". Relaxed: the fence below orders it before the payload.
         stamp.store(0, Ordering::Relaxed);
         step!(StampInvalidated);
-        // Release fence, partner in `Stamped::copy`: a tap that copied any byte of the new payload finds 0 or a newer
-        // stamp behind it.
+        // Release fence, partner in `Stamped::copy`: a tap that copied any byte of the new payload then finds 0 or a
+        // newer stamp.
         fence_at(Site::InvalidateFence, Ordering::Release);
         memory.with_mut(position, fill);
         step!(PayloadWritten);
@@ -107,8 +107,8 @@ impl SlotForm for Stamped {
         step!(StampStored);
     }
 
-    /// The stamp of each event of a group is stored once it is written, but that of the first one says so only after
-    /// all others. Readers follow stamps in order: no reader passes the first event before its stamp says that it is
+    /// The stamp of each event of a group is stored once the event is written, but the final stamp of the first event
+    /// is stored last. Readers follow stamps in order: no reader passes the first event before its final stamp is
     /// there, and then all the others are. What the early stamps are for: `ahead`. Source: RFC 0007, "Protocol".
     #[inline(always)]
     fn write_group<M: SlotMemory<Form = Self>, X>(
@@ -150,7 +150,7 @@ impl SlotForm for Stamped {
     #[inline(always)]
     fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event> {
         let stamp = memory.word(position);
-        // Acquire pairs with Release in `write`: who sees the stamp copies that payload or a newer one.
+        // Acquire pairs with Release in `write`: a tap that sees the stamp copies that payload or a newer one.
         if stamp.load(order(Site::StampAcquire, Ordering::Acquire)) != position + 1 {
             return None;
         }
@@ -162,13 +162,13 @@ impl SlotForm for Stamped {
     }
 }
 
-/// The stamp of the first event of a group, while others of it are not written.
+/// The stamp of the first event of a group while others of it are not written.
 pub(super) fn begun_with(first: i64) -> i64 {
     -(first + 1)
 }
 
-/// A group of which the events before `end` are written, so far. If it is dropped so, as where the next one fails or
-/// panics, it is given up.
+/// A group of which the events before `end` are written. If it is dropped in this state, because the next one fails or
+/// panics, the group is given up.
 struct Begun<'a, M: Memory<Form = Stamped>> {
     memory: &'a M,
     first: i64,
@@ -185,11 +185,11 @@ impl<M: Memory<Form = Stamped>> Drop for Begun<'_, M> {
 }
 
 impl<M: Memory<Form = Stamped>> Begun<'_, M> {
-    /// Takes the stamps back, and says that those which follow are of another attempt.
+    /// Takes the stamps back, and stores that those that follow are of another attempt.
     #[cold]
     fn undo(&self) {
         for position in self.first..self.end {
-            // Relaxed: Release of the attempt is behind it.
+            // Relaxed: the attempt is stored after it with Release.
             self.memory.word(position).store(0, Ordering::Relaxed);
         }
         step!(GroupUndone);

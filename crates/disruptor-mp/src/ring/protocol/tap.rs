@@ -10,7 +10,7 @@ use super::records::word::Word;
 pub(crate) struct TapReader<M: Memory> {
     memory: M,
     next: i64,
-    /// What tells the event at `next` from what stands there in another lap.
+    /// What tells the event at `next` from what is there in another lap.
     expected: <M::Form as Form>::Expected,
     missed: u64,
 }
@@ -45,8 +45,8 @@ impl<M: Memory> TapReader<M> {
         self.missed
     }
 
-    /// The next event that `copy` gets. Asked for what is expected at a position, it gives that, or nothing where
-    /// nothing is to be handed out, with the position after it; or `None` if it is not there.
+    /// The next event that `copy` gets. `copy` is called with what is expected at a position. It returns `None` if that
+    /// is not there; otherwise the event, or nothing if none is to be handed out, and the position after it.
     fn find<T>(
         &mut self,
         mut copy: impl FnMut(&M, i64, <M::Form as Form>::Expected) -> Option<(Option<T>, i64)>,
@@ -66,7 +66,7 @@ impl<M: Memory> TapReader<M> {
                 // It was there, and is not any more: lapped, or about to be.
                 let (next, expected) = M::Form::resume_lapped(&self.memory, self.next, self.expected);
                 let missed = M::Form::number(expected, next).saturating_sub(self.number());
-                // No more than there was room for, whatever stands there as a number.
+                // No more than there was room for, whatever number is there.
                 self.missed += missed.clamp(0, (next - self.next).max(0)) as u64;
                 (self.next, self.expected, is_published) = (next, expected, false);
                 continue;
@@ -75,7 +75,7 @@ impl<M: Memory> TapReader<M> {
             // decides only where we look next.
             let published = self.memory.control().cursor.acquire();
             if published <= self.next {
-                // It may lag by less than a lap. More means that what led us here was no position.
+                // It may lag by less than a lap. More means that our position was no position.
                 if self.next - published > self.memory.capacity() {
                     (self.next, self.expected) = M::Form::at_cursor(&self.memory);
                 }

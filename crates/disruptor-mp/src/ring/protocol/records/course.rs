@@ -9,27 +9,27 @@ use crate::ring::protocol::control::EIGHTHS;
 /// many as stay in a processor's shared cache. Source: RFC 0006, "Footprint".
 pub(crate) const WORKING_SET_LINES: i64 = (4 << 20) / LINE_BYTES as i64;
 
-/// Working sets that a ring has to have before it starts again at its beginning: what is left of it is held by padding
-/// until its readers look, and that must not be most of a ring that has little more than one.
+/// Working sets that a ring must have before it starts again at its beginning. The rest of the ring is then padding
+/// until its readers have looked, and that must not be most of a small ring.
 const WORKING_SETS_MIN: i64 = 4;
 
-/// What a producer of records knows of its ring beside positions.
+/// What a producer of records knows of its ring besides positions.
 #[derive(Debug)]
 pub struct Course {
     /// The number of the next record.
     pub(crate) next_number: Sequence,
-    /// Lines of an eighth of the ring: how many are claimed for a record whose length is not known.
+    /// Lines of an eighth of the ring: claimed for a record whose length is not known.
     pub(crate) eighth: i64,
-    /// What may be left unused behind a record.
+    /// How many lines may be left unused after a record.
     pub(crate) gaps: Gaps,
-    /// Where the next look at the readers is due for the sake of the working set.
+    /// Where the next look at the readers is due because of the working set.
     pub(crate) next_start_over: i64,
-    /// Where the next claim has more to do than to look for room: there, or where the next eighth of the ring begins.
+    /// Where the next claim must do more than look for room: there, or where the next eighth of the ring begins.
     pub(crate) next_stop: i64,
 }
 
 impl Course {
-    /// That of a producer which begins at `position`, with record `next_number`, in a ring of `capacity` lines.
+    /// The course of a producer that begins at `position`, with record `next_number`, in a ring of `capacity` lines.
     pub(crate) fn new(position: i64, next_number: Sequence, capacity: i64) -> Self {
         Self {
             next_number,
@@ -41,8 +41,8 @@ impl Course {
     }
 }
 
-/// Where a producer at `position` of a ring of `capacity` lines has used as much of it as stays in the cache; never, if
-/// that is most of it.
+/// Where a producer at `position` of a ring of `capacity` lines has used as much of it as stays in the cache. Never, if
+/// that is most of the ring.
 pub(crate) fn first_look(position: i64, capacity: i64) -> i64 {
     let lap = position & !(capacity - 1);
     if capacity < WORKING_SETS_MIN * WORKING_SET_LINES { i64::MAX } else { position.max(lap + WORKING_SET_LINES) }

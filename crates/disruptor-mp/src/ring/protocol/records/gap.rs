@@ -5,7 +5,7 @@
 
 use super::word::{LINE_BYTES, lines_of};
 
-/// Lengths in bytes of records behind which a gap pays.
+/// Lengths in bytes of records after which a gap pays.
 const BYTES_MIN: usize = 2 << 10;
 const BYTES_MAX: usize = 128 << 10;
 
@@ -15,17 +15,17 @@ const WIDEST_LINES: i64 = (WIDEST_BYTES / LINE_BYTES) as i64;
 
 const _: () = assert!(WIDEST_LINES <= u8::MAX as i64);
 
-/// Where readers stand is looked at no more often than once in that number of lines.
+/// The least number of lines between two looks at where the readers are.
 const LOOK_EVERY_LINES: i64 = 256;
 
-/// Whether a gap pays behind a record of `len` bytes.
+/// Whether a gap pays after a record of `len` bytes.
 #[inline(always)]
 pub(crate) const fn pays(len: usize) -> bool {
     len >= BYTES_MIN && len <= BYTES_MAX
 }
 
-/// Lines of the gap that is best behind a record of `len` bytes for which it pays: a quarter of its length, half if it
-/// is longer, but not more than pays.
+/// Lines of the best gap after a record of `len` bytes for which a gap pays: a quarter of its length, half if it is
+/// longer, but not more than the widest gap that pays.
 #[inline(always)]
 const fn best_lines(len: usize) -> i64 {
     let part = if len < WIDEST_BYTES { len / 4 } else { len / 2 };
@@ -53,12 +53,12 @@ const fn min(a: i64, b: i64) -> i64 {
 }
 
 /// How many records of up to `len` bytes a ring of `capacity` lines takes while its slowest reader has not released the
-/// first of them, whatever gaps stand between them. Without gaps, in a fresh ring for instance, it is as many as fit in
-/// front of one line for the header that follows the last of them.
+/// first of them, whatever gaps are between them. Without gaps, for instance in a fresh ring, it is the number that
+/// fits besides one line for the header after the last of them.
 pub(crate) const fn records_in(capacity: i64, len: usize) -> i64 {
     let (lines, budget) = (lines_of(len), budget_lines(capacity));
     let gap = widest_behind(budget, len);
-    // One behind each but the last, or all that there may be, whichever is less.
+    // One after each but the last, or all that there may be, whichever is less.
     let beside_one_each = (capacity - 1 + gap) / (lines + gap);
     let beside_all = (capacity - 1 - budget) / lines;
     if beside_one_each > beside_all { beside_one_each } else { beside_all }
@@ -72,25 +72,25 @@ const fn widest_behind(budget: i64, len: usize) -> i64 {
     if len <= BYTES_MAX {
         return min(best_lines(len), widest_lines(budget));
     }
-    // Behind itself there is none, but a shorter one may take more with its gap.
+    // No gap follows it, but a shorter record may take more with its gap.
     let more = lines_of(BYTES_MAX) + widest_behind(budget, BYTES_MAX) - lines_of(len);
     if more > 0 { more } else { 0 }
 }
 
 /// Which gaps a producer may still leave.
 ///
-/// A gap between two records comes back only with the first of them, so a backlog cannot use it. That is why gaps take
-/// no more than a budget of what readers have not released, and why there are none before the readers have released
-/// something: only those that keep up fetch what is written next.
+/// A gap between two records becomes free only with the first of them, so a backlog cannot use it. That is why gaps
+/// take no more than a budget of what readers have not released. There are none before the readers have released
+/// something: only readers that keep up fetch what is written next.
 #[derive(Debug)]
 pub(crate) struct Gaps {
-    /// Lines that gaps may take which no look has found released.
+    /// Lines that gaps may take before a look finds them released.
     budget: i64,
-    /// How many of them are left,
+    /// How many of these lines are left.
     left: i64,
-    /// and how many of those the next gap may take.
+    /// How many of these the next gap may take.
     widest: i64,
-    /// The same when the last turn began: what was spent before it, and may not be released, is not in it.
+    /// `left` when the last turn began. What was spent before that turn, and may not be released, is not in it.
     left_at_turn: i64,
     /// Where the last turn began. Readers that have released everything before it have released the gaps there.
     turn: i64,
@@ -99,14 +99,14 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    /// Those of a producer that begins at `position` of a ring of `capacity` lines. What its predecessor left is not
+    /// The gaps of a producer that begins at `position` of a ring of `capacity` lines. What its predecessor left is not
     /// known.
     pub(crate) fn new(position: i64, capacity: i64) -> Self {
         let budget = budget_lines(capacity);
         Self { budget, left: 0, widest: 0, left_at_turn: 0, turn: position + 1, next_look: position }
     }
 
-    /// Lines to leave behind a record of `len` bytes for which a gap pays.
+    /// Lines to leave unused after a record of `len` bytes for which a gap pays.
     #[inline(always)]
     pub(crate) fn take(&mut self, len: usize) -> u8 {
         let lines = min(best_lines(len), self.widest);
@@ -117,13 +117,13 @@ impl Gaps {
         lines as u8
     }
 
-    /// Whether it is time to look at the readers, for a producer that has come to `next`.
+    /// Whether a producer at `next` must look at the readers.
     #[inline(always)]
     pub(crate) fn is_look_due(&self, next: i64) -> bool {
         next >= self.next_look
     }
 
-    /// The readers, if there are any, have released everything before `released`; the producer has come to `next`.
+    /// The readers, if there are any, have released everything before `released`; the producer is at `next`.
     pub(crate) fn look(&mut self, released: Option<i64>, next: i64) {
         if released.is_some_and(|released| released >= self.turn) {
             // What was spent since the turn may not be released. What was spent before it is.

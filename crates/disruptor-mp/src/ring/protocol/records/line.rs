@@ -8,7 +8,7 @@ use crate::segment::Kind;
 use crate::sync::cursor::POSITION_MAX;
 use crate::sync::primitive::{AtomicI64, Ordering, Site, order};
 
-/// Lines of 64 bytes with records over them: the form of a ring of records, and all that there is to say of what it
+/// Lines of 64 bytes with records over them: the form of a ring of records. It says everything about what the ring
 /// carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {}
@@ -32,7 +32,7 @@ impl sealed::Sealed for Lines {}
 impl Form for Lines {
     type Header = LineHeader;
     /// The number of the record that begins, or will begin, at the reader's position; its complement if the word there
-    /// is not believed. A commit word carries no lap: what begins with another number is not published.
+    /// is not believed. A commit word does not tell the lap, so a record with another number is not published.
     type Expected = i64;
 
     #[cfg(not(loom))]
@@ -115,7 +115,7 @@ impl Form for Lines {
         if cfg!(loom) { (cursor, true) } else { walk::end_from(memory, cursor) }
     }
 
-    /// Only who follows the records can tell, and each of them is looked at before it is read.
+    /// Only a reader that follows the records can tell, and each of them is looked at before it is read.
     #[inline(always)]
     fn confirms_published<M: Memory<Form = Self>>(_memory: &M, _published: i64) -> bool {
         true

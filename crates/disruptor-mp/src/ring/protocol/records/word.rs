@@ -13,20 +13,20 @@
 //! says: not committed. *Number* is that of the record that begins here, committed or not: it is stored before the
 //! previous record is committed.
 
-/// Bytes of one line: what processors pass to each other. A record begins on one of its own.
+/// Bytes of one line: the unit that processors pass to each other. A record begins on a line of its own.
 pub(crate) const LINE_BYTES: usize = 64;
 
 /// Commit word and number, in front of the payload. So a payload is aligned to 16.
 pub(crate) const HEADER_BYTES: usize = 16;
 
-/// Longest payload in bytes that a length can say, whatever the ring's size.
+/// Longest payload in bytes that a word can say, whatever the ring's size.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = u32::MAX as usize;
 
 /// Lines that a record of `len` bytes covers, at most 2^26 + 1 for a length that a word can say. Saturating: callers
-/// ask for any number of bytes, and where `usize` has 32 bits, so do words.
+/// ask for any number of bytes, and where `usize` has 32 bits, words have them too.
 #[inline(always)]
 pub(crate) const fn lines_of(len: usize) -> i64 {
-    // One division of a sum, and not `div_ceil`, which looks at the remainder.
+    // One division of a sum, and not `div_ceil`, which also computes the remainder.
     (len.saturating_add(HEADER_BYTES + LINE_BYTES - 1) / LINE_BYTES) as i64
 }
 
@@ -36,7 +36,7 @@ pub(crate) const fn bytes_in(lines: i64) -> usize {
     lines as usize * LINE_BYTES - HEADER_BYTES
 }
 
-/// A commit word, taken apart.
+/// A commit word, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     /// A record of `len` bytes.
@@ -69,14 +69,14 @@ impl Word {
         word as i64
     }
 
-    /// The word apart, if it is one that a producer can have stored at `position` of a ring of `capacity` lines: the
-    /// number comes from shared memory, and nothing that it says may lead further than to the line before this one, a
-    /// lap on: the header of the next record has one of its own.
+    /// Decodes the word, if a producer can have stored it at `position` of a ring of `capacity` lines. The number comes
+    /// from shared memory, and must not lead further than to the line before this one, a lap on: the header of the next
+    /// record has a line of its own.
     #[inline(always)]
     pub(crate) fn unpack(word: i64, position: i64, capacity: i64) -> Option<(Self, i64)> {
         let word = word as u64;
-        // Each arm answers for itself: a parsed word that is tested afterwards is put together only to be taken apart
-        // again.
+        // Each arm checks its own limits: a check after the match makes the compiler put the word together only to take
+        // it apart again.
         match word >> 56 {
             RECORD => {
                 let (len, gap_lines) = (word as u32, (word >> 32) as u8);
@@ -90,7 +90,7 @@ impl Word {
             PADDING => {
                 let lines = (word & LINES) as i64;
                 let in_lap = position & (capacity - 1);
-                // Padding leads to the beginning of the ring, and never stands there: after it comes something else.
+                // Padding leads to the beginning of the ring, and never begins there: after it comes something else.
                 if in_lap == 0 || lines != capacity - in_lap {
                     return None;
                 }

@@ -10,17 +10,17 @@ use crate::sync::primitive::{Ordering, Site, compiler_fence, order, weakened};
 
 impl<M: Memory<Form = Lines>> Sequencer<M> {
     /// Notes that a record begins at the next position, if it is the first in its eighth of the ring. Called before
-    /// anything is written there; returns the position from which on it has to be called again.
+    /// anything is written there; returns the position from which on it must be called again.
     ///
-    /// Who joins at the oldest record, or has met damage, finds by these words where a record begins. They may be out
-    /// of date, or lie: each is believed only if the records lead from it to the cursor.
+    /// A consumer that joins at the oldest record, or has met damage, finds by these words where a record begins. They
+    /// may be old or forged: each is believed only if the records lead from it to the cursor.
     pub(crate) fn note_begin(&self) -> i64 {
         let (next, capacity) = (self.next(), self.memory().capacity());
         let eighth = (capacity / EIGHTHS as i64).max(1);
         let from = next & !(eighth - 1);
         let begin = &self.memory().control().begins.first[((next & (capacity - 1)) / eighth) as usize];
         if !(from..=next).contains(&begin.load(Ordering::Relaxed)) && !weakened(Site::BeginNoted) {
-            // Relaxed: the cursor, which passes it later, is stored with Release. Partner in `walk::begin_from`.
+            // Relaxed: the cursor, which passes it later, is stored with Release. Partner in `walk::noted`.
             begin.store(next, Ordering::Relaxed);
             step!(BeginNoted);
         }
@@ -40,8 +40,8 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
     }
 
     /// Commits the next record, which is record `number`, and whose payload of `len` bytes has been written at the next
-    /// position. Leaves up to `gap_lines` lines unused behind it, as far as they are free. The cursor and the bell are
-    /// [`publish`](Self::publish)'s. Returns where the record after it begins.
+    /// position. Leaves up to `gap_lines` lines unused after it, as far as they are free. [`publish`](Self::publish)
+    /// stores the cursor and rings the bell. Returns where the next record begins.
     #[inline(always)]
     pub(crate) fn commit(&mut self, number: i64, len: usize, kind: u8, flags: u8, gap_lines: u8) -> i64 {
         let lines = lines_of(len);
@@ -54,8 +54,8 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         end
     }
 
-    /// Lines that are free between a record of `lines` lines and the header that follows it, up to `wanted`. That
-    /// header goes further than the record was claimed.
+    /// Lines that are free between a record of `lines` lines and the header after it, up to `wanted`. That header is
+    /// beyond the lines that the record had claimed.
     #[cold]
     #[inline(never)]
     fn spare_lines(&mut self, lines: i64, wanted: i64) -> i64 {
@@ -72,16 +72,16 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
 
     /// Prepares the header at `end`, then stores `word` at the next position, which moves to `end`.
     ///
-    /// Whoever sees the word will look for the next one at `end`, and must find 0 there until that is committed: what
-    /// stands in the line is an older record, or the middle of one.
+    /// A reader that sees the word looks for the next one at `end`, and must find 0 there until that is committed: the
+    /// line holds an older record, or the middle of one.
     #[inline(always)]
     fn commit_word(&mut self, word: Word, end: i64, number: i64) {
         debug_assert!(end - self.next() < self.room(), "committed without room for the header behind");
-        // All places first: a store to shared memory makes the compiler forget what it knows of ours.
+        // All places first: after a store to shared memory the compiler reads our own fields again.
         let memory = self.memory();
         let (here, next) = (memory.word(self.next()), memory.header(end));
-        // The lines are mapped twice, so what was written into a claim may have reached the line of the next header
-        // under another address: the compiler must not move it to after the word that is cleared here. (A processor
+        // The lines are mapped twice. What was written into a claim may have reached the line of the next header under
+        // another address. The compiler must not move that write to after the clearing of the word here. (A processor
         // goes by the memory, not by the address.)
         compiler_fence(Ordering::Release);
         if !weakened(Site::NextWordCleared) {
@@ -90,21 +90,22 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
         step!(NextWordCleared);
         next.number.store(number, Ordering::Relaxed);
         step!(NextNumberStored);
-        // Release pairs with Acquire in `Reader::end_of`: who sees the word sees the payload and the header behind it.
+        // Release pairs with Acquire in `Lines::end_of`: a reader that sees the word sees the payload and the header
+        // after it.
         here.store(word.pack(), order(Site::StampRelease, Ordering::Release));
         step!(WordCommitted);
         self.claim_late();
         self.move_to(end);
     }
 
-    /// Asks for the lines that the next record will be written to, from `next` on, if it is as long as the last one,
-    /// which began at `last`: the readers have had them since the last lap, and now there is time.
+    /// Prefetches the lines of the next record, from `next` on, if it is as long as the last one, which began at
+    /// `last`. The readers have had these lines since the last lap, and now there is time.
     #[inline(always)]
     pub(crate) fn fetch_next_lines(&self, last: i64, next: i64) {
         let lines = next - last;
         if self.has_room_from(next, lines + 1) {
-            // The first line is the reader's to look at. Of the others, the second, which is a short record's last, and
-            // the next header's.
+            // The first line is the one that readers look at. Of the others: the second, which is the last of a short
+            // record, and the line of the next header.
             self.memory().fetch_line(next + 1);
             self.memory().fetch_line(next + lines);
         }
