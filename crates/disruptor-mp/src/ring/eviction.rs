@@ -16,15 +16,15 @@ use crate::segment::Spare;
 use crate::step::rule;
 use std::io;
 
-/// What became of an entry whose owner's lock was looked at.
+/// The result of a look at the lock of an entry's owner.
 pub(crate) enum Fallen {
-    /// The owner is there, or the entry changed hands meanwhile.
+    /// The owner is there, or the entry changed owners meanwhile.
     No,
-    /// The owner has gone; no process can come back for the entry, and it has been freed.
+    /// The owner has gone. No process can come back for the entry, and it was freed.
     Freed(ConsumerInfo),
     /// The owner has gone, and its place is kept for the process that comes back under its id.
     Kept(ConsumerInfo),
-    /// It has none yet: the consumer lives, and reads the ring before this one.
+    /// It has no owner yet: the consumer lives, and reads the ring before this one.
     Awaited,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn bury<S: Carries>(
     let seen = entry.status();
     if !seen.gates() && gating.is_none_or(|epoch| seen.epoch > epoch) {
         if gating.is_some() {
-            // Given up, and it gates: its owner has not let go yet, or the kernel refuses to say so.
+            // Given up, and it gates: its owner has not let go yet, or the kernel refuses to tell.
             memory.segment().is_held(entry_byte(index))?;
         }
         return Ok(Fallen::No);
@@ -52,7 +52,7 @@ pub(crate) fn bury<S: Carries>(
             Ending::Awaited => match lineage::standing(memory.segment(), &gone.id)? {
                 Standing::There => return Ok(if entry.status() == seen { Fallen::Awaited } else { Fallen::No }),
                 Standing::Kept(ending) => ConsumerInfo { ending: Some(ending), ..gone },
-                // Under the lock byte: it may have come over between the looks, and left the older ring.
+                // Under the lock byte: it may have moved over between the looks, and left the older ring.
                 Standing::GivenUp => {
                     let freed = evict(memory, index, seen, gating, spare)?;
                     let gone = ConsumerInfo { ending: Some(Ending::Left), ..gone };
@@ -61,8 +61,8 @@ pub(crate) fn bury<S: Carries>(
             },
             _ => gone,
         };
-        // Not claimed: a rejoin may be about to take the byte. Same owner before and after the look at the lock, or we
-        // say nothing.
+        // Not claimed: a rejoin may be about to take the byte. Unless the owner before and after the look at the lock
+        // is the same, nothing is concluded.
         return Ok(if entry.status() == seen { Fallen::Kept(gone) } else { Fallen::No });
     }
     evict(memory, index, seen, gating, spare).map(|freed| if freed { Fallen::Freed(gone) } else { Fallen::No })

@@ -22,7 +22,7 @@ impl Identity {
     }
 }
 
-/// What a consumer is called, and whether anybody could come back under that name.
+/// What a consumer is called, and whether a successor could come back under that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConsumerId {
     text: String,
@@ -36,7 +36,7 @@ pub(crate) struct ConsumerId {
      characters and marks of direction"
 )]
 pub struct InvalidConsumerId {
-    /// Length of what was given.
+    /// Length of the given id.
     pub len_bytes: usize,
 }
 
@@ -49,7 +49,7 @@ impl ConsumerId {
         Ok(Self { text: text.to_owned(), generated: false })
     }
 
-    /// An id for a consumer that gave none: unique on this host, and never seen again.
+    /// An id for a consumer without one: unique on this host, and never used again.
     pub(crate) fn generated() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let process = ProcessIdentity::current();

@@ -24,11 +24,11 @@ use crate::sync::primitive::Ordering;
 use std::io;
 use std::sync::Arc;
 
-/// How many rings that were replaced one after the other are looked through. Each one stands for a change of the type
-/// while a consumer was away. A producer that would make more of them is refused.
+/// How many rings that were replaced one after the other are looked through. Each stands for a change of the type while
+/// a consumer was away. A producer that would make more of them is refused.
 const ANCESTORS_MAX: usize = 64;
 
-/// A consumer that is to come over from the ring that is replaced.
+/// A consumer that is expected to move over from the replaced ring.
 #[derive(Debug)]
 pub(crate) struct Expected {
     id: String,
@@ -45,15 +45,15 @@ impl Expected {
     }
 }
 
-/// The consumers with ids of their own that have places in `old`: that live there, have kept their place, or are
-/// awaited there; and whether one of them needs it. `has_unread` says whether there is something to read at a position.
-/// The caller holds the table's lock byte, so that none joins meanwhile.
+/// The consumers with ids of their own that have places in `old`: they live there, have kept their place, or are
+/// awaited there. And whether one of them needs the old ring. `has_unread` tells whether there is something to read at
+/// a position. The caller holds the table's lock byte, so that no consumer joins meanwhile.
 pub(crate) fn expected(old: &Segment, has_unread: impl Fn(i64) -> bool) -> (Vec<Expected>, bool) {
     let expected = |(index, entry): (usize, &Entry)| Expected {
         id: entry.member.id(),
         rank: entry.member.rank(),
         process: entry.member.identity.load(),
-        // An error says nothing: it may live.
+        // An error proves nothing: it may live.
         ending: roster::ending_in(old, entry, index)
             .unwrap_or(None)
             .filter(|&ending| ending != Ending::Awaited && !has_unread(entry.position.load(Ordering::Acquire))),
@@ -63,7 +63,7 @@ pub(crate) fn expected(old: &Segment, has_unread: impl Fn(i64) -> bool) -> (Vec<
     (expected, is_needed)
 }
 
-/// An entry of the new ring for each of those who are expected; `None` if it has too few places for them.
+/// An entry of the new ring for each expected consumer; `None` if it has too few places for them.
 pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<usize>> {
     let mut is_taken = vec![false; blueprint.table_len as usize];
     let mut seat = |expected: &Expected| {
@@ -75,8 +75,8 @@ pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<
     expected.iter().map(&mut seat).collect()
 }
 
-/// Gives each of those who are expected its entry in `new`, which no process can find yet: active, at the first
-/// message, and awaited. If none of them needs the old ring, which goes, each has kept its place in the new one.
+/// Gives each expected consumer its entry in `new`, which no process can find yet: active, at the first message, and
+/// awaited. If none of them needs the old ring, which is then removed, each has kept its place in the new one.
 pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
     let is_old_needed = expected.iter().any(Expected::is_reader);
     let gate = &sections::control(new).expect("a new ring has its control lines").gate;
@@ -94,28 +94,28 @@ pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
     }
 }
 
-/// What the rings before say of a consumer that is awaited.
+/// What the older rings say of a consumer that is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// It lives in one of them.
     There,
     /// It has gone, and has kept its place in one of them.
     Kept(Ending),
-    /// It has no place in any of them: it has given that up, or they were removed.
+    /// It has no place in any of them: it has given its place up, or the rings were removed.
     GivenUp,
 }
 
 /// What the rings before the one in `segment` say of the consumer `id`, which is awaited in it.
 ///
 /// # Errors
-/// One of them can be neither looked at nor said to be gone.
+/// One of them cannot be looked at, and is not known to be gone.
 pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
     let mut standing = Standing::GivenUp;
     for older in ancestors(segment).map_err(io::Error::other)? {
         let Some((index, entry)) = place_of(&older, id) else { continue };
         match roster::ending_in(&older, entry, index)? {
             None => return Ok(Standing::There),
-            // It is awaited there as well; those before that one tell.
+            // It is awaited there as well; the rings before that one tell.
             Some(Ending::Awaited) => {}
             Some(ending) => standing = Standing::Kept(ending),
         }
@@ -123,14 +123,14 @@ pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
     Ok(standing)
 }
 
-/// Whether a consumer is awaited in the ring in `segment` that has a place in one before it. An error says nothing:
+/// Whether a consumer that has a place in an older ring is awaited in the ring in `segment`. If that cannot be told:
 /// `true`.
 pub(crate) fn is_awaited(segment: &Segment) -> bool {
     chosen(segment).any(|(_, entry)| is_awaited_at(entry) && !is_gone_for_good(segment, entry))
 }
 
-/// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or a
-/// place under an id of its own, if the ring says what its messages are.
+/// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or one
+/// has a place under an id of its own, if the ring says what its messages are.
 pub(crate) fn keeps_places<S: Carries>(segment: &Arc<Segment>) -> bool {
     has_tag(segment) && has_place(segment) || has_backlog::<S>(segment)
 }
@@ -139,18 +139,18 @@ fn has_tag(segment: &Segment) -> bool {
     Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some())
 }
 
-/// Whether a consumer under an id of its own has a place in the ring in `segment`, or is to come over to it.
+/// Whether a consumer under an id of its own has a place in the ring in `segment`, or is expected to move over to it.
 fn has_place(segment: &Segment) -> bool {
     chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry))
 }
 
 /// Whether a consumer that has gone has kept a place in the ring in `segment` and not read everything, or one is still
-/// to come over to it. An error says nothing: it may live.
+/// expected to move over to it. An error proves nothing: the consumer may live.
 pub(crate) fn has_backlog<S: Carries>(segment: &Arc<Segment>) -> bool {
     has_backlog_of::<S>(segment, |index, entry| roster::ending_in(segment, entry, index).unwrap_or(None))
 }
 
-/// [`has_backlog`] of those who have gone as `ending` says.
+/// [`has_backlog`] for consumers that have gone as `ending` says.
 fn has_backlog_of<S: Carries>(segment: &Arc<Segment>, ending: impl Fn(usize, &Entry) -> Option<Ending>) -> bool {
     let has_unread = unread_in::<S>(segment);
     chosen(segment).any(|(index, entry)| match ending(index, entry) {
@@ -161,13 +161,13 @@ fn has_backlog_of<S: Carries>(segment: &Arc<Segment>, ending: impl Fn(usize, &En
 }
 
 /// Removes the ring in `segment`, which `place` leads to, if no process lives in it and no consumer that has gone needs
-/// it: of the newest ring of a stream that says what its messages are, one that has a place in it.
+/// it. In the newest ring of a stream that says what its messages are, a consumer with a place needs it.
 ///
-/// Who needs it is looked at while all its lock bytes are held. A consumer that has come and gone since the caller has
-/// looked, with its place kept, has it still; and what has that name by now is another ring. What cannot be removed now
-/// is removed with the ring that followed it.
+/// All its lock bytes are held while this looks which consumers need it. A consumer that has come and gone since the
+/// caller looked, and has kept its place, still has it. A new ring under that name is not removed. What cannot be
+/// removed now is removed with the ring that followed it.
 pub(crate) fn remove_unneeded<S: Carries>(segment: &Arc<Segment>, place: &Place, is_newest: bool) {
-    // None lives, as far as there are locks; how each went it has said, or it was killed.
+    // None lives, as far as there are locks. Each has stored how it went, or it was killed.
     let ending = |_, entry: &Entry| Some(entry.ending(entry.status()).unwrap_or(Ending::Killed));
     let is_needed = || is_newest && has_tag(segment) && has_place(segment) || has_backlog_of::<S>(segment, ending);
     let _ = segment::collect(place, |generation| {
@@ -175,24 +175,24 @@ pub(crate) fn remove_unneeded<S: Carries>(segment: &Arc<Segment>, place: &Place,
     });
 }
 
-/// Whether the place is that of a consumer that is to come over from a ring before this one.
+/// Whether the place is that of a consumer that is expected to move over from an older ring.
 fn is_awaited_at(entry: &Entry) -> bool {
     entry.ending(entry.status()) == Some(Ending::Awaited)
 }
 
-/// Whether the place is that of a consumer that was to come over from a ring before this one, and has given that up.
+/// Whether the place is that of a consumer that was expected to move over from an older ring, and has given that up.
 pub(crate) fn is_gone_for_good(segment: &Segment, entry: &Entry) -> bool {
-    // Looked at again: its place may have been handed on before the ring before this one went.
+    // Looked at again: its place may have been handed on before the older ring was removed.
     is_awaited_at(entry) && is_given_up(segment, entry) && is_awaited_at(entry)
 }
 
-/// Whether the consumer that is awaited at `entry` has given its place up in the rings before.
+/// Whether the consumer that is awaited at `entry` has given its place up in the older rings.
 fn is_given_up(segment: &Segment, entry: &Entry) -> bool {
     matches!(standing(segment, &entry.member.id()), Ok(Standing::GivenUp))
 }
 
-/// Takes the consumer `id`, which was given up, out of the rings before the one in `segment`, unless it lives there,
-/// and removes those that no other needs.
+/// Takes the consumer `id`, which was given up, out of the rings before the one in `segment`, unless it lives there.
+/// Removes the rings that no other consumer needs.
 pub(crate) fn give_up<S: Carries>(segment: &Segment, id: &str) {
     // What cannot be opened now is removed with the ring itself.
     for older in ancestors(segment).unwrap_or_default() {
@@ -201,8 +201,8 @@ pub(crate) fn give_up<S: Carries>(segment: &Segment, id: &str) {
     tidy::<S>(segment);
 }
 
-/// Gives up the place of the consumer `id` in the ring `older`, in which it does not live. The caller [tidies](tidy)
-/// afterwards.
+/// Gives up the place of the consumer `id` in the ring `older`, in which it does not live. The caller must call
+/// [`tidy`] afterwards.
 pub(crate) fn leave(older: &Segment, id: &str) {
     let Some((index, entry)) = place_of(older, id) else { return };
     if let Ok(Some(_claim)) = older.claim(entry_byte(index)) {
@@ -211,10 +211,12 @@ pub(crate) fn leave(older: &Segment, id: &str) {
     }
 }
 
-/// Removes the rings of a stream that no consumer needs any more, after one has left the ring in `segment`, or has read
-/// it to its end and gone: the older ones, and the newest if no producer and no consumer will come back to it.
+/// Removes the rings of a stream that no consumer needs any more: the older ones, and the newest if no producer and no
+/// consumer will come back to it. Called after a consumer has left the ring in `segment`, or has read it to its end and
+/// gone.
 ///
-/// What cannot be looked at, or is just being joined, may be needed; the next one that leaves looks again.
+/// A ring that cannot be looked at, or that a consumer is just joining, may be needed; the next consumer that leaves
+/// looks again.
 pub(crate) fn tidy<S: Carries>(segment: &Segment) {
     let Some(place) = segment.place().first_name() else { return };
     let newest = match Segment::open(&place, segment.header().kind, Access::ReadWrite) {
@@ -226,11 +228,11 @@ pub(crate) fn tidy<S: Carries>(segment: &Segment) {
     let Ok(older) = ancestors(&newest) else { return };
     let line: Vec<_> = older.into_iter().rev().chain([newest]).map(Arc::new).collect();
     if line.iter().all(|ring| ring.generation() != segment.generation()) {
-        // Nor if the one that followed was itself replaced, and with it all that was to be read.
+        // Also if the next ring was itself replaced, and with it all that was to be read.
         remove(segment);
     }
     let Some((newest, older)) = line.split_last() else { return };
-    // First: a lock that is held for this moment looks to another process like that of a consumer which needs the ring.
+    // First: to another process, a lock that we hold for a moment looks like that of a consumer that needs the ring.
     // That process has left before it looked, and our looks are still to come.
     line.iter().for_each(|ring| free_given_up(ring));
     // The rings after one that is needed are the way from there to the newest.
@@ -246,8 +248,8 @@ pub(crate) fn tidy<S: Carries>(segment: &Segment) {
     }
 }
 
-/// Whether a consumer under an id of its own lives in the ring `older`, is still to come to it, or has something to
-/// read in it. An error says nothing: `true`.
+/// Whether a consumer under an id of its own lives in the ring `older`, is expected there, or has something to read in
+/// it. If that cannot be told: `true`.
 fn is_needed<S: Carries>(older: &Arc<Segment>) -> bool {
     let lives = |(index, entry): (usize, &Entry)| !matches!(roster::ending_in(older, entry, index), Ok(Some(_)));
     chosen(older).any(lives) || has_backlog::<S>(older)
@@ -264,11 +266,11 @@ pub(crate) fn unread_in<S: Carries>(older: &Arc<Segment>) -> impl Fn(i64) -> boo
     }
 }
 
-/// Says of each consumer that has kept its place in the ring `older`, in which it has nothing to read, that it has kept
-/// the one in which it is awaited in the `next` ring. `false`: not of all of them, so `older` says it still.
+/// For each consumer that has kept its place in the ring `older` and has nothing to read there: marks the place in
+/// which it is awaited in the `next` ring as kept. `false`: not for all of them, so `older` still has to keep them.
 fn hand_places_on(older: &Segment, next: &Segment) -> bool {
     let mut is_complete = true;
-    // What was closed stays for those that are awaited in it, and for no others.
+    // A closed ring stays for those that are awaited in it, and for no others.
     let is_closed = sections::control(next).is_none_or(|control| control.gate.is_closed());
     for (index, kept) in chosen(older) {
         let Ok(Some(ending)) = roster::ending_in(older, kept, index) else { return false };
@@ -281,7 +283,7 @@ fn hand_places_on(older: &Segment, next: &Segment) -> bool {
         }
         match next.claim(entry_byte(index)) {
             Ok(Some(claim)) if is_awaited_at(entry) => {
-                // Another owner's, so that a producer that has just found it given up does not free it.
+                // A new epoch, so that a producer that has just found it given up does not free it.
                 entry.next_epoch();
                 step!(PlaceRenewed);
                 entry.set_ending(entry.status().epoch, ending);
@@ -299,13 +301,13 @@ fn hand_places_on(older: &Segment, next: &Segment) -> bool {
     is_complete
 }
 
-/// Frees the places of those that were to come over to the ring in `segment`, and have given that up.
+/// Frees the places of consumers that were expected to move over to the ring in `segment`, and have given that up.
 fn free_given_up(segment: &Segment) {
     for (index, entry) in chosen(segment) {
         if is_gone_for_good(segment, entry)
             && let Ok(Some(claim)) = segment.claim(entry_byte(index))
         {
-            // It may have come over between the looks, and left the older ring.
+            // It may have moved over between the looks, and left the older ring.
             if rule!(GivenUpLookedAtTwice, is_gone_for_good(segment, entry)) {
                 entry.set_free_after(0);
                 step!(GivenUpFreed);
@@ -324,13 +326,14 @@ fn remove(segment: &Segment) {
     }
 }
 
-/// Removes the rings before the one in `segment`, which was closed, or replaced and with it all that was to be read: no
-/// consumer finds them any more. One in which a process lives goes with that.
+/// Removes the rings before the one in `segment`. That one was closed, or was replaced and with it all that was to be
+/// read, so no consumer finds the older ones any more. A ring in which a process still lives is removed when that
+/// process leaves.
 pub(crate) fn give_all_up(segment: &Segment) {
     ancestors(segment).unwrap_or_default().iter().for_each(remove);
 }
 
-/// Says in the ring before this one that it was replaced, if the producer that replaced it was killed before it could.
+/// Marks the ring before this one as replaced, if the producer that replaced it was killed before it could.
 pub(crate) fn finish_replacing(segment: &Segment) {
     if let Ok(Some(older)) = segment.predecessor()
         && older.fate() == Fate::Live
@@ -343,7 +346,7 @@ pub(crate) fn finish_replacing(segment: &Segment) {
     }
 }
 
-/// The rings before the one in `segment` that can still be found, the last one first.
+/// The rings before the one in `segment` that can still be found, the latest first.
 ///
 /// # Errors
 /// One of them cannot be opened although it is there.
@@ -357,7 +360,7 @@ pub(crate) fn ancestors(segment: &Segment) -> Result<Vec<Segment>, OpenError> {
     Ok(found)
 }
 
-/// Whether as many rings are kept before the one in `segment` as consumers look through, if that is kept as well.
+/// Whether the limit of kept rings is reached, if the one in `segment` is kept as well: consumers look through no more.
 ///
 /// # Errors
 /// As [`ancestors`].
@@ -365,8 +368,8 @@ pub(crate) fn is_full(segment: &Segment) -> Result<bool, OpenError> {
     Ok(ancestors(segment)?.len() + 1 > ANCESTORS_MAX)
 }
 
-/// The ids for which the ring `old` is kept: of those who are expected in the next ring, or, if none is, those that
-/// have places in it.
+/// The ids for which the ring `old` is kept: those of the consumers that are expected in the next ring, or, if none is,
+/// those that have places in it.
 pub(crate) fn readers(old: &Segment, expected: &[Expected]) -> Vec<String> {
     match expected {
         [] => ids(old),
@@ -387,7 +390,7 @@ pub(crate) fn place_of<'a>(segment: &'a Segment, id: &str) -> Option<(usize, &'a
 /// The places under ids that programs chose.
 fn chosen(segment: &Segment) -> impl Iterator<Item = (usize, &Entry)> {
     let entries = (0..).map_while(|index| Some((index, sections::entry(segment, index)?)));
-    // One that is joining and is dead never began.
+    // A consumer that was joining and is dead never began.
     let is_place = |entry: &Entry| !matches!(entry.status().state, State::Free | State::Joining);
     entries.filter(move |(_, entry)| is_place(entry) && !entry.member.is_generated())
 }

@@ -21,40 +21,40 @@ use std::time::{Duration, Instant};
 
 pub(crate) use crate::segment::PRODUCER as PRODUCER_BYTE;
 
-/// How long a joiner waits for another that is in the middle of joining, which takes microseconds unless somebody is
-/// stopped there.
+/// How long a joiner waits for another that is in the middle of joining. That takes microseconds, unless the other
+/// process is stopped there.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long an id may look taken, or the table full, because somebody has an entry's byte for a moment.
+/// How long an id may look taken, or the table full, because a process holds an entry's byte for a moment.
 const TAKEN_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The lock byte of entry `index`.
 pub(crate) fn entry_byte(index: usize) -> u32 {
-    // Of a table that is as long as no table can be, the collector's.
+    // In a table longer than any can be, this is the collector's byte.
     (index as u32).saturating_add(1)
 }
 
-/// Why nobody could join.
+/// Why a consumer could not join.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// A process alive has this id. Choose another, or end that process first. It may be this process: a consumer of
-    /// its has the id until its last held message is gone.
+    /// A living process has this id. Choose another, or end that process first. It may be this process: a consumer
+    /// keeps its id until its last held message is gone.
     #[error("consumer `{id}` is in use by process {pid}")]
     IdInUse {
         /// The id.
         id: String,
-        /// Who has it, as seen in its own pid namespace.
+        /// The process that has it, as seen in its own pid namespace.
         pid: u32,
     },
-    /// Every place for such consumers is taken. Create the ring with places for more.
+    /// Every place for such consumers is taken. Create the ring with more places.
     #[error("all {table_len} places for such consumers are in use; create the ring with places for more")]
     TableFull {
         /// How many places there are for them.
         table_len: usize,
     },
-    /// The ring keeps its places for consumers whose id begins with its prefix, and those for others are taken. Choose
-    /// an id that begins so, if this consumer is one of those, or end one of the others.
+    /// The ring keeps its places for consumers whose id begins with its prefix, and those for others are taken. If this
+    /// consumer is one of those, choose an id with that prefix; otherwise end one of the others.
     #[error(
         "consumer `{id}` finds no place: this ring keeps its places for ids that begin with `{prefix}`, and the {places} for others are in use; \
          end one of those, or choose an id that begins so if the ring is meant for this consumer"
@@ -62,7 +62,7 @@ pub enum JoinError {
     NoPlaceForOthers {
         /// The id.
         id: String,
-        /// How the ids begin for which places are kept.
+        /// The prefix of the ids for which places are kept.
         prefix: String,
         /// How many places there are for others.
         places: usize,
@@ -76,15 +76,15 @@ pub enum JoinError {
     /// The ring was replaced or removed while we joined. Open it again.
     #[error("the ring was replaced or removed")]
     Replaced,
-    /// The entry that stood under this id held a position that no consumer could have reached; it has been freed.
-    /// Joining again starts anew.
+    /// The entry under this id held a position that no consumer could have reached; it has been freed. Join again to
+    /// start anew.
     #[error(
         "the position {position} left under consumer id `{id}` was never published (published: {published}); the entry was freed"
     )]
     PositionForged {
         /// The id.
         id: String,
-        /// What stood there.
+        /// The position in the entry.
         position: i64,
         /// How much was published.
         published: i64,
@@ -105,27 +105,26 @@ pub(crate) struct Member {
     pub(crate) index: usize,
     /// The first sequence to read.
     pub(crate) start: i64,
-    /// What was handed out before, to those who died.
+    /// What was handed out before, to predecessors that died.
     pub(crate) marks: Marks,
-    /// Whether it continues where a dead one stopped.
+    /// Whether it continues where a dead consumer stopped.
     pub(crate) rejoined: bool,
     epoch: u64,
     claim: Claim,
 }
 
-/// Which events were handed out and not acknowledged, and how often, as far as is known. Given by position.
+/// Which events were handed out and not acknowledged, and how often, as far as is known. Indexed by position.
 ///
-/// Of a batch that was in hand at a death, any event may be the one that ended the process, so each counts once. They
-/// come again one at a time, so at the next death one was in hand: the first that is not acknowledged. Its count alone
-/// grows.
+/// Of a batch that was in hand at a death, any event may have killed the process, so each counts once. They come again
+/// one at a time, so at the next death one was in hand: the first that is not acknowledged. Only its count grows.
 ///
-/// What the application gave back was handed out as well, so a successor finds it marked. But no death was its doing:
-/// it is kept apart from what was in hand at one.
+/// What the application gave back was handed out as well, so a successor finds it marked. But it caused no death, so it
+/// is kept apart from what was in hand at one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// The event at which the last one died.
+    /// The event at which the last owner died.
     suspect: i64,
-    /// How often that one was handed out.
+    /// How often that event was handed out.
     redeliveries: u32,
     /// Everything before this was in hand at a death.
     until: i64,
@@ -144,9 +143,9 @@ impl Marks {
         }
     }
 
-    /// What was given back is not stored: its word grows where that happens. The caller holds the entry's lock byte. A
-    /// process that is killed between these stores leaves the suspect of before, which the position has passed, with
-    /// another count; or the same suspect with a count that is too high by one.
+    /// What was given back is not stored here: its word grows where it is given back. The caller holds the entry's lock
+    /// byte. A process that is killed between these stores leaves the previous suspect, which the position has passed,
+    /// with another count; or the same suspect with a count that is too high by one.
     fn store(self, entry: &Entry) {
         entry.member.redelivered_until.store(self.until, Ordering::Relaxed);
         entry.member.redeliveries.store(self.redeliveries, Ordering::Relaxed);
@@ -175,8 +174,8 @@ impl Marks {
         }
     }
 
-    /// What is known when the owner, who stood at `position` and had been handed everything before `delivered`, has
-    /// died or panicked.
+    /// What is known when the owner has died or panicked. It was at `position` and had been handed everything before
+    /// `delivered`.
     fn after_death(self, position: i64, delivered: i64) -> Self {
         let redeliveries = self.deaths(position).saturating_add((delivered > position).into());
         Self { suspect: position, redeliveries, until: self.until.max(delivered).max(position), ..self }
@@ -190,12 +189,12 @@ pub(crate) struct JoinRequest<'a> {
     pub(crate) rank: Option<u32>,
 }
 
-/// Takes a place in the table, or the place of the dead one of the same id.
+/// Takes a place in the table, or the place of the dead consumer of the same id.
 pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
     let begin = Instant::now();
     loop {
         match join_now(memory, request) {
-            // Somebody may have the byte for a moment: a collector, or one who has left and not yet let go.
+            // A process may hold the byte for a moment: a collector, or a consumer that has left and not yet let go.
             Err(JoinError::IdInUse { .. } | JoinError::TableFull { .. } | JoinError::NoPlaceForOthers { .. })
                 if begin.elapsed() < TAKEN_PATIENCE => {}
             Err(JoinError::JoinInProgress) if begin.elapsed() < JOIN_PATIENCE => {}
@@ -205,8 +204,8 @@ pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) ->
     }
 }
 
-/// Takes the table's lock byte, under which consumers join: none joins while it is held. Waits for one that is in the
-/// middle of it.
+/// Takes the table's lock byte, under which consumers join: no other joins while it is held. Waits for one that is in
+/// the middle of it.
 pub(super) fn claim_table(segment: &Segment) -> Result<Claim, JoinError> {
     let begin = Instant::now();
     loop {
@@ -244,12 +243,12 @@ fn join_now<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result
         free(memory, index, 0);
         let_go(entry, claim);
     }
-    // What a consumer has not read of a ring that was replaced it can come back to; it gets no more consumers.
+    // A consumer can come back to what it has not read of a replaced ring; the ring gets no other consumers.
     if fate != Fate::Live {
         return Err(JoinError::Replaced);
     }
     let places = places_for(memory, request.id.as_str());
-    // Free entries first; only then those of the dead to whom nobody comes back.
+    // Free entries first; only then those of dead consumers under ids that are not used again.
     for wanted in [Status::is_free, Status::is_taken] {
         for index in places.clone() {
             let entry = memory.entry(index);
@@ -278,7 +277,7 @@ fn places_for<S: Carries>(memory: &Mapped<S>, id: &str) -> Range<usize> {
 }
 
 /// The entries of a table that a consumer called `id` may take: those that are kept for ids with the ring's `prefix`,
-/// or those beside them. In a ring without a prefix any id may take any entry, those that were asked for first.
+/// or the others. In a ring without a prefix any id may take any entry, those that were asked for first.
 pub(super) fn places_of(places: u32, table_len: u32, prefix: &str, id: &str) -> Range<usize> {
     let (places, table_len) = (places.min(table_len) as usize, table_len as usize);
     match prefix {
@@ -317,7 +316,7 @@ fn enter<S: Carries>(
     Ok(Member { index, start, marks, rejoined: false, epoch, claim })
 }
 
-/// Continues where the dead one stopped. The entry is active all the time, so it gates all the time.
+/// Continues where the dead owner stopped. The entry is active all the time, so it gates all the time.
 fn rejoin<S: Carries>(
     memory: &Mapped<S>,
     index: usize,
@@ -328,8 +327,8 @@ fn rejoin<S: Carries>(
     let start = entry.position.load(Ordering::Acquire);
     let (end, _) = memory.published_end();
     // A live producer moves on between our look at the cursor and our looks at the stamps, so the end may come out too
-    // low; what the dead one had read speaks for itself. No producer has been allowed to write over what its owner had
-    // not released.
+    // low. What the dead owner had read was published in any case. No producer was allowed to overwrite what that owner
+    // had not released.
     let kept_from = memory.control().gate.claim_limit_at_least().saturating_sub(memory.capacity());
     let is_believed = start >= kept_from
         && start.saturating_sub(end).saturating_abs() <= memory.capacity()
@@ -340,7 +339,7 @@ fn rejoin<S: Carries>(
         let_go(entry, claim);
         return Err(JoinError::PositionForged { id: request.id.as_str().to_owned(), position: start, published });
     }
-    // The first one under this id here takes the place of no other.
+    // The first consumer under this id in this ring is no successor.
     let rejoined = entry.ending(entry.status()) != Some(Ending::Awaited);
     let left = Marks::load(entry);
     let delivered = entry.delivered.load(Ordering::Relaxed).clamp(start, published);
@@ -350,8 +349,8 @@ fn rejoin<S: Carries>(
     step!(RejoinEpoch);
     marks.store(entry);
     step!(RejoinMarked);
-    // Nothing is in hand yet. After the marks, which keep what the dead one had in hand. That something was handed out
-    // is still to be seen.
+    // Nothing is in hand yet. Stored after the marks, which keep what the dead owner had in hand. It must stay visible
+    // that something was handed out.
     entry.delivered.fetch_min(start, Ordering::Relaxed);
     step!(RejoinDelivered);
     entry.member.identity.store(ProcessIdentity::current());
@@ -362,9 +361,9 @@ fn rejoin<S: Carries>(
 }
 
 impl Member {
-    /// Notes that a panic has taken the events before `delivered` out of the application's hands. None of them is in
-    /// hand any more, so a death that comes later is not their doing. They begin at `position`. What is in hand beside
-    /// them ends at `in_hand`.
+    /// Notes that a panic has taken the events before `delivered` out of the application's hands. They begin at
+    /// `position`. None of them is in hand any more, so they do not cause a later death. Other events in hand end at
+    /// `in_hand`.
     pub(crate) fn note_panic<S: Carries>(&mut self, memory: &Mapped<S>, position: i64, delivered: i64, in_hand: i64) {
         self.marks = self.marks.after_death(position, delivered);
         let entry = memory.entry(self.index);
@@ -373,7 +372,7 @@ impl Member {
     }
 
     /// Notes that the application has given back what it was handed from `position` up to `delivered`. None of it is in
-    /// hand any more, so a later death is not its doing. But it was handed out: to a successor it is marked.
+    /// hand any more, so it does not cause a later death. But it was handed out: a successor finds it marked.
     pub(crate) fn note_given_back<S: Carries>(&self, memory: &Mapped<S>, position: i64, delivered: i64) {
         let entry = memory.entry(self.index);
         entry.member.given_back_until.fetch_max(delivered, Ordering::Relaxed);
@@ -387,7 +386,7 @@ impl Member {
         step!(LeaveWoken);
     }
 
-    /// Lets the place go without giving it up: it gates on, for a successor under the same id. Says how it went.
+    /// Lets go of the place without giving it up: it gates on, for a successor under the same id. Stores how it went.
     pub(crate) fn keep<S: Carries>(self, memory: &Mapped<S>, ending: Ending) {
         let entry = memory.entry(self.index);
         entry.set_ending(self.epoch, ending);
@@ -398,8 +397,9 @@ impl Member {
     }
 }
 
-/// Gives the lock byte of an entry back, and wakes the producer, which may wait for it: after the lock, by which it
-/// knows that the owner is gone. The entry may be a successor's by now, to whose bell a ring more does no harm.
+/// Gives the lock byte of an entry back, and then wakes the producer, which may wait for it. In this order: the free
+/// lock shows the producer that the owner is gone. The entry may be a successor's by now; one more ring of its bell
+/// does no harm.
 fn let_go(entry: &Entry, claim: Claim) {
     drop(claim);
     step!(EntryUnlocked);
@@ -418,7 +418,7 @@ mod tests {
         let mut producer = SharedDisruptorBuilder::<u64>::new(Place::heap(), 8).build_producer(|| 0).unwrap();
         let memory = producer.base().memory().clone();
         let id = ConsumerId::chosen("w").unwrap();
-        // A member that is dropped without leaving is one that was killed.
+        // A member that is dropped without leaving counts as killed.
         let join = || join(&memory, &JoinRequest { id: &id, start: StartAt::Tail, rank: None }).unwrap();
         let hand_out = |member: Member, end| memory.entry(member.index).delivered.store(end, Ordering::Relaxed);
 

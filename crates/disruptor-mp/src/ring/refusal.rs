@@ -42,7 +42,7 @@ pub enum RefusalCause {
     OtherContent,
     /// It expects another number of slots, or its own ring cannot have the shape that it asks for.
     OtherShape,
-    /// A process alive has its id.
+    /// A living process has its id.
     IdInUse,
     /// The table has no place for it.
     TableFull,
@@ -50,11 +50,11 @@ pub enum RefusalCause {
     NotAllowed,
     /// There is no space for a ring of its own.
     NoSpace,
-    /// It was told of another set of rings than the session has: one has an urgent lane, and the other none.
+    /// It was told of another set of rings than the session has: one has an urgent lane, and the other has none.
     OtherRings,
     /// The scheduler lived, and had not looked at it when its patience was over.
     NotReceived,
-    /// It found no ring whose producer lives, or one that could not be used yet, until its patience was over.
+    /// Until its patience was over, it found no ring whose producer lives, or only one that could not be used yet.
     NoScheduler,
     /// Anything else.
     Other,
@@ -75,7 +75,7 @@ const CAUSES: [(u32, RefusalCause); 11] = [
 ];
 
 impl RefusalCause {
-    /// The cause that an error is.
+    /// The cause of an error.
     pub fn of(error: &MultiProcessError) -> Self {
         match error {
             MultiProcessError::IncompatibleEvent { .. }
@@ -96,7 +96,7 @@ impl RefusalCause {
         }
     }
 
-    /// The number by which processes tell each other.
+    /// The number that stands for this cause between processes.
     pub fn number(self) -> u32 {
         CAUSES.into_iter().find(|&(_, cause)| cause == self).map_or(u32::MAX, |(number, _)| number)
     }
@@ -133,8 +133,8 @@ impl fmt::Display for RefusalCause {
     }
 }
 
-/// Why a process could not join a ring, as far as numbers say it: a [`RefusalCause`], or that of an error with the row
-/// of the ring's schema that differs.
+/// Why a process could not join a ring, as far as numbers tell: a [`RefusalCause`], or the cause of an error with the
+/// row of the ring's schema that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusalReason {
     cause: RefusalCause,
@@ -177,11 +177,11 @@ impl From<&MultiProcessError> for RefusalReason {
 pub struct Refusal {
     /// The process, as seen in its own pid namespace.
     pub pid: u32,
-    /// [Which namespace](ProcessIdentity::pid_namespace_tag) that is; 0 where the system did not tell the process.
+    /// [Its pid namespace](ProcessIdentity::pid_namespace_tag); 0 where the system did not tell the process.
     pub pid_namespace_tag: u32,
     /// Why.
     pub cause: RefusalCause,
-    /// What is different there, if that was the cause and the ring's schema has a name for it.
+    /// What differs, if that was the cause and the ring's schema has a name for it.
     pub difference: Option<SchemaDifference>,
 }
 
@@ -205,7 +205,7 @@ struct Refused {
     pid_namespace_tag: u32,
 }
 
-/// Bits of a pid in the second word: more than any process of Linux has.
+/// Bits of a pid in the second word: more than any pid of Linux needs.
 const PID_BITS: u32 = 22;
 
 /// Bits of the tag of a pid namespace.
@@ -228,7 +228,7 @@ impl Refused {
         u64::from(self.pid) << 32 | u64::from(self.pid_namespace_tag) << 8 | u64::from(cause.number())
     }
 
-    /// The second word; 0, which says nothing, where that cannot be said.
+    /// The second word; 0, which means nothing, where the difference cannot be expressed.
     fn row_word(self, difference: Option<Numbered>) -> u64 {
         match difference.and_then(Numbered::number) {
             Some(number) if self.pid >> PID_BITS == 0 => self.whose() | number,
@@ -236,12 +236,12 @@ impl Refused {
         }
     }
 
-    /// What the second word is compared by.
+    /// The part of the second word that names the process.
     fn whose(self) -> u64 {
         (u64::from(self.pid) << TAG_BITS | u64::from(self.pid_namespace_tag)) << Numbered::BITS
     }
 
-    /// What the second word says of a refusal of this process for that cause.
+    /// The difference that the second word gives for a refusal of this process for that cause.
     fn difference(self, cause: RefusalCause, row: u64) -> Option<Numbered> {
         let number = row & ((1 << Numbered::BITS) - 1);
         let difference = Numbered::from_number(number).filter(|_| row == self.whose() | number)?;
@@ -254,14 +254,14 @@ impl Refused {
     }
 }
 
-/// Says in the ring at `place` why this process, which wanted to be `rank` there, could not join. Returns the ring's
-/// producer, which can read it. Only the ring's own layout must be known to this build, not what lies in it.
+/// Stores in the ring at `place` why this process, which wanted to be `rank` there, could not join. Returns the ring's
+/// producer, which can read it. This build must know only the ring's own layout, not its events.
 ///
-/// A consumer that is refused for its type, its content tag or its size has said so already.
+/// A consumer that is refused for its type, its content tag or its size has already stored this itself.
 ///
 /// # Errors
-/// See [`MultiProcessError`]: the ring cannot be mapped for writing. Then only this process itself can say why it was
-/// refused. Source: RFC 0009, "Refusals".
+/// See [`MultiProcessError`]: the ring cannot be mapped for writing. Then only this process itself can report why it
+/// was refused. Source: RFC 0009, "Refusals".
 pub fn leave_refusal(
     place: impl Into<Place>,
     rank: Option<u32>,
@@ -296,14 +296,13 @@ fn words_of<'a>(control: &'a Control, entry: Option<&'a Entry>) -> RefusalWords<
     }
 }
 
-/// What stands in the ring of the process that was refused as `rank`: two numbers, to be compared with those of another
-/// look.
+/// The words of the process that was refused as `rank`: two numbers, to be compared with those of another look.
 fn words_in<S: Carries>(memory: &Mapped<S>, rank: Option<u32>) -> (u64, u64) {
     let index = rank.map(|rank| rank as usize).filter(|&rank| rank < memory.table_len());
     words_of(memory.control(), index.map(|index| memory.entry(index))).load()
 }
 
-/// The same in words: a refusal that is there is named by the schema of its ring.
+/// The same decoded: the schema of the ring names the difference.
 fn named<S: Carries>(memory: &Mapped<S>, (refusal, row): (u64, u64)) -> Option<Refusal> {
     if refusal == 0 {
         return None;
@@ -430,7 +429,7 @@ mod tests {
         assert_eq!((refusal.pid, refusal.cause), (pid, RefusalCause::OtherEvent));
         assert_eq!(refusal.to_string(), format!("process {pid} was refused: its type is not called `u64`"));
         assert_eq!((producer.refusal(Some(0)), producer.refusal(None)), (None, None));
-        // Who joins in that entry is not who was refused.
+        // The process that joins in that entry is not the refused one.
         let joined = SharedDisruptorBuilder::<u64>::new(&place, 8).build_consumer().unwrap();
         assert_eq!(producer.refusal(Some(1)), Some(refusal));
         drop(joined);

@@ -14,10 +14,10 @@ use crate::sync::primitive::Ordering;
 use std::io;
 use std::time::Duration;
 
-/// One consumer of a ring, as seen from outside. Positions go stale at once; `alive: false` stays so for this owner.
+/// One consumer of a ring, as seen from outside. Positions go stale at once; `alive: false` stays true for this owner.
 ///
 /// Its *owner* is an end in some process. A place under an id that its program chose stays when the owner goes, unless
-/// the owner gives it up; [`ending`](Self::ending) says how it went.
+/// the owner gives it up; [`ending`](Self::ending) says how the owner went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerInfo {
@@ -27,9 +27,9 @@ pub struct ConsumerInfo {
     pub id_is_generated: bool,
     /// The application's rank, if it gave one.
     pub rank: Option<u32>,
-    /// Who it is.
+    /// Its process.
     pub process: ProcessIdentity,
-    /// Counts the owners that this place has had: two answers with one number are about the same owner.
+    /// Counts the owners that this place has had: two answers with the same number are about the same owner.
     pub owner: u64,
     /// Whether its owner is there: it holds the lock of its place, which the kernel drops when its process ends.
     pub alive: bool,
@@ -37,9 +37,9 @@ pub struct ConsumerInfo {
     pub ending: Option<Ending>,
     /// The next sequence that it will read.
     pub position: i64,
-    /// The end of what its application has been handed.
+    /// The end of what its application was handed.
     pub delivered: i64,
-    /// Which messages it [holds](crate::HeldEvent), if it holds any. Not known to a view that knows nothing of events.
+    /// Which messages it [holds](crate::HeldEvent), if any. Not known to a view that does not know the events.
     pub held: Option<HeldMessages>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn info<S: Carries>(memory: &Mapped<S>, index: usize) -> Option<Consu
 /// The consumer at `index`, or the last one that was there.
 pub(crate) fn describe<S: Carries>(memory: &Mapped<S>, index: usize) -> ConsumerInfo {
     let info = describe_in(memory.segment(), memory.entry(index), index);
-    // Positions are numbers where events are; where records are, they are lines, which no user knows.
+    // In a ring of events positions are numbers. In a ring of records they are lines, which users do not know.
     let number = |position: i64| memory.number_at(position);
     let held = held_in(memory, index);
     ConsumerInfo { position: number(info.position), delivered: number(info.delivered), held, ..info }
@@ -88,11 +88,11 @@ pub(crate) fn describe_in(segment: &Segment, entry: &Entry, index: usize) -> Con
             alive: ending.is_none(),
             ending,
             position,
-            // Nothing was handed out yet, or what was is released.
+            // Nothing was handed out yet, or all of it is released.
             delivered: entry.delivered.load(Ordering::Relaxed).max(position),
             held: None,
         };
-        // What is said of an owner that has gone must not be said of its successor. Owners change seldom.
+        // What was read of an owner that has gone must not be reported of its successor. Owners change seldom.
         if entry.status().epoch == owner {
             return info;
         }
@@ -117,6 +117,6 @@ pub(super) fn ending_in(segment: &Segment, entry: &Entry, index: usize) -> io::R
     if segment.is_held(entry_byte(index))? {
         return Ok(None);
     }
-    // The lock was looked at after the word: an owner that let go in between has said so by now.
+    // The lock was looked at after the word: an owner that let go in between has stored its ending by now.
     Ok(Some(said().unwrap_or(Ending::Killed)))
 }

@@ -8,7 +8,7 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// How their ids begin; empty: any.
+    /// The prefix of their ids; empty: any.
     pub(crate) fn prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or_default()
     }

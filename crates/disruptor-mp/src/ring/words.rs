@@ -43,7 +43,7 @@ impl Words {
         Self::new(Arc::new(segment.map_err(|error| MultiProcessError::from_open(place, error))?))
     }
 
-    /// Creates a cursor on its own that stands at `position`.
+    /// Creates a separate cursor at `position`.
     pub(crate) fn create_cursor(place: &Place, position: i64) -> MultiProcessResult<(Self, Sole)> {
         let blueprint = Blueprint::without_slots(Kind::Cursor, size_of::<Cursor>() as u64, 0);
         let init = |segment: &Segment| sections::cursor(segment).publish(position);
@@ -80,18 +80,18 @@ impl Words {
         sections::cursor(&self.segment)
     }
 
-    /// The ring's lines; `None` for a cursor on its own.
+    /// The ring's lines; `None` for a separate cursor.
     pub(crate) fn control(&self) -> Option<&Control> {
         if self.segment.header().kind.is_ring() { sections::control(&self.segment) } else { None }
     }
 
-    /// All entries, used or not; none for a cursor on its own. The high water does not say where to stop: see
+    /// All entries, used or not; none for a separate cursor. The high water does not say where to stop: see
     /// `Memory::entries`.
     fn entries(&self) -> impl Iterator<Item = (usize, &Entry)> {
         (0..).map_while(|index| Some((index, self.entry(index)?)))
     }
 
-    /// The entry of that index, used or not; `None` beyond the table, and for a cursor on its own.
+    /// The entry of that index, used or not; `None` beyond the table, and for a separate cursor.
     pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
         if self.segment.header().kind.is_ring() { sections::entry(&self.segment, index) } else { None }
     }
@@ -101,14 +101,14 @@ impl Words {
         self.number_of(|| self.cursor().acquire())
     }
 
-    /// The number at the position that `look` finds. We hold nothing back: while we look the position may move on, and
-    /// a lap later there are bytes of a payload where the number was. Believed only if the position has stayed, which
+    /// The number at the position that `look` finds. We gate nothing: the position may move on while we look, and a lap
+    /// later payload bytes are where the number was. So the number is believed only if the position has stayed, which
     /// keeps the producer off its line.
     fn number_of(&self, mut look: impl FnMut() -> i64) -> i64 {
         loop {
             let position = look();
             let number = self.number_at(position);
-            // The number before the second look, on whatever processor.
+            // The number before the second look, on any processor.
             fence(Ordering::Acquire);
             if self.segment.header().kind != Kind::Records || look() == position {
                 return number;
@@ -116,19 +116,19 @@ impl Words {
         }
     }
 
-    /// The smallest position of those who gate, as users count; `None` if nobody does. No correct consumer is beyond
-    /// what is published: a position that says so is not one to believe.
+    /// The smallest position of the consumers that gate, as users count; `None` if none does. No correct consumer is
+    /// beyond what is published, so such a position is not believed.
     pub(crate) fn slowest_number(&self) -> Option<i64> {
         self.slowest()?;
-        // Who leaves meanwhile leaves the published position.
+        // If the last one leaves meanwhile, the published position is left.
         Some(self.number_of(|| {
             let published = self.cursor().acquire();
             self.slowest().map_or(published, |slowest| slowest.min(published))
         }))
     }
 
-    /// What users call the event that begins, or will begin, at `position`: in a ring of records its number, which
-    /// stands there.
+    /// What users call the event that begins, or will begin, at `position`: in a ring of records the number that is
+    /// stored there.
     pub(crate) fn number_at(&self, position: i64) -> i64 {
         let header = self.segment.header();
         if header.kind != Kind::Records || header.capacity == 0 {
@@ -139,7 +139,7 @@ impl Words {
         header.number.load(Ordering::Relaxed).clamp(0, POSITION_MAX)
     }
 
-    /// Everybody who gates, alive or dead, with positions as users count.
+    /// All consumers that gate, alive or dead, with positions as users count.
     pub(crate) fn roster(&self) -> Vec<ConsumerInfo> {
         let described = |(index, entry): (usize, &Entry)| {
             if !entry.status().gates() {
@@ -148,7 +148,7 @@ impl Words {
             let info = roster::describe_in(&self.segment, entry, index);
             let mut delivered = 0;
             let position = self.number_of(|| {
-                // Before the position, so that the second of two looks at it vouches for this number too.
+                // Before the position, so that the second of two looks at it confirms this number too.
                 let end = entry.delivered.load(Ordering::Relaxed);
                 delivered = if end == NOTHING_DELIVERED { end } else { self.number_at(end) };
                 fence(Ordering::Acquire);
@@ -159,7 +159,7 @@ impl Words {
         self.entries().filter_map(described).collect()
     }
 
-    /// The smallest position of those who gate; `None` if nobody does.
+    /// The smallest position of the consumers that gate; `None` if none does.
     pub(crate) fn slowest(&self) -> Option<i64> {
         let gating = self.entries().filter(|(_, entry)| entry.status().gates());
         gating.map(|(_, entry)| entry.position.load(Ordering::Acquire)).min()
@@ -170,8 +170,8 @@ impl Words {
         self.segment.is_held(PRODUCER_BYTE)
     }
 
-    /// Whether nothing will move any more. What moved before that is seen by the next look. An error from the kernel is
-    /// no proof of death.
+    /// Whether nothing will move any more. What moved before that is seen by the next look. An error of the kernel
+    /// proves no death.
     pub(crate) fn end(&self) -> std::io::Result<Option<End>> {
         let said = || match self.segment.fate() {
             _ if self.control().is_some_and(|control| control.gate.is_closed()) => Some(End::Closed),
@@ -180,7 +180,8 @@ impl Words {
             }
             Fate::Live => None,
             Fate::Replaced => Some(End::Replaced),
-            // The creator of a cursor says so when it lets go of it. A ring that a collector removed has nobody in it.
+            // The creator of a cursor marks it when it lets go of it. A ring that a collector removed has no process in
+            // it.
             Fate::Removed => Some(End::Closed),
         };
         if let Some(end) = said() {
@@ -189,7 +190,7 @@ impl Words {
         if self.owner_is_alive()? {
             return Ok(None);
         }
-        // After the lock, the flags again: an owner that closed and left in between has said so.
+        // The flags again after the lock: an owner that closed and left in between has set them.
         Ok(said().or_else(|| Some(End::OwnerDied { pid: self.owner_pid() })))
     }
 

@@ -30,12 +30,12 @@ const MINOR_WITH_CLAIMED: u16 = 1;
 /// The ring that an end attaches to.
 pub(crate) struct RingRequest {
     pub(crate) place: Place,
-    /// 0: whatever the ring has.
+    /// 0: the capacity of the ring that is there.
     pub(crate) capacity: usize,
     pub(crate) content_tag: Option<String>,
-    /// Others that will do.
+    /// Other tags that are accepted.
     pub(crate) older_content_tags: Vec<String>,
-    /// How long to wait for a ring with a living producer; `None`: whatever is there will do.
+    /// How long to wait for a ring with a living producer; `None`: a ring without one is accepted.
     pub(crate) ready: Option<Patience>,
 }
 
@@ -47,15 +47,14 @@ pub(crate) struct ConsumerRequest {
     pub(crate) keeps_place: bool,
     pub(crate) wait: WaitStrategy,
     pub(crate) linger: Duration,
-    /// The generation of the ring that the consumer comes from, in which it has read everything: only those after it
-    /// are asked for.
+    /// The generation of the ring that the consumer comes from and has read to the end: only later ones count.
     pub(crate) after: Option<u64>,
-    /// Whether the producer learns from elsewhere that this process was refused.
+    /// Whether the producer learns in another way that this process was refused.
     pub(crate) is_refused_silently: bool,
 }
 
-/// How often a wait for a ring looks. A producer that takes a ring over changes nothing that the system would tell of,
-/// so there is no way but to look; a look at a name that is not there costs some microseconds.
+/// The pause between two looks in a wait for a ring. A producer that takes a ring over changes nothing that the system
+/// would report, so polling is the only way. A look at a name that is not there costs some microseconds.
 const READY_LOOK: Duration = Duration::from_millis(5);
 
 /// Attaches a consumer, as soon as that is possible if the request says so.
@@ -64,14 +63,14 @@ pub(crate) fn consumer<S: Carries>(request: ConsumerRequest) -> MultiProcessResu
     if let Err(error @ MultiProcessError::Unusable { source: OpenError::WrongKind { .. }, .. }) = &attached
         && !request.is_refused_silently
     {
-        // A ring in which nothing is mapped yet. What is no ring has no word for it.
+        // A ring that is not mapped yet. What is no ring has no word for a refusal.
         let _ = refusal::leave_refusal(request.ring.place, request.rank, error);
     }
     attached
 }
 
-/// Maps the ring read-only for a tap, as soon as that is possible if the request says so. One that is refused leaves no
-/// word: it may have no permission to, and no producer waits for it.
+/// Maps the ring read-only for a tap, as soon as that is possible if the request says so. A refused tap stores no
+/// refusal: it may not have permission, and no producer waits for it.
 pub(crate) fn tap<S: Carries>(request: &RingRequest) -> MultiProcessResult<Mapped<S>> {
     when_ready(request, || attach_tap(request))
 }
@@ -94,17 +93,16 @@ fn when_ready<T>(request: &RingRequest, attach: impl Fn() -> MultiProcessResult<
     }
 }
 
-/// Whether what stands at `place` is nothing that could be opened, and no process lives in it: then a producer will
-/// replace it.
+/// Whether what is at `place` cannot be opened and no process lives in it: then a producer will replace it.
 fn is_left_over(place: &Place, error: &MultiProcessError) -> bool {
     matches!(error, MultiProcessError::Unusable { source, .. } if is_other(source))
         && segment::occupant(place).is_ok_and(|occupant| occupant.is_none_or(|occupant| !occupant.is_in_use))
 }
 
-/// Says so if the ring has no producer that could go on.
+/// An error if the ring has no producer that could go on.
 fn check_producer<S: Carries>(segment: &Segment, request: &RingRequest) -> MultiProcessResult<()> {
     let place = segment.called();
-    // The lock before the flags: a producer that closed and let go in between has said so by now.
+    // The lock before the flags: a producer that closed and let go in between has set them by now.
     let is_held = segment.is_held(PRODUCER_BYTE).map_err(|source| MultiProcessError::Os {
         place: place.clone(),
         call: "looking at the producer's lock",
@@ -118,8 +116,8 @@ fn check_producer<S: Carries>(segment: &Segment, request: &RingRequest) -> Multi
     let how = match control {
         Some(control) if control.gate.is_closed() => Ending::Left,
         Some(control) if control.gate.is_abandoned() => Ending::Panicked,
-        // A producer that decides what to do with a ring has its lock as well, and says who it is only once it has
-        // taken the ring over. Until then the one before it stands there. That is no proof of death, but a reason to
+        // A producer that decides what to do with a ring has its lock as well, and stores its identity only once it has
+        // taken the ring over. Until then the previous producer's is there. That proves no death, but is a reason to
         // look again.
         _ if is_held && !matches!(process.observe().state, ProcessState::Gone | ProcessState::Zombie) => return Ok(()),
         _ => Ending::Killed,
@@ -160,10 +158,10 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
     let (segment, left) = to_read::<S>(&newest, &id, request.after)?;
     check_ring::<S>(&segment, &request.ring).inspect_err(|error| {
         if !request.is_refused_silently {
-            // What an older ring is refused for is no row of the newest, whose producer is the one that waits.
+            // The reason that an older ring is refused is no row of the newest, whose producer is the one that waits.
             let is_newest = Arc::ptr_eq(&segment, &newest);
             let reason = if is_newest { error.into() } else { RefusalCause::of(error).into() };
-            // Where it cannot be told, this process has the whole error all the same.
+            // If it cannot be stored, this process still has the whole error.
             let _ = refusal::leave_in(Arc::clone(&newest), request.rank, reason);
         }
     })?;
@@ -176,10 +174,10 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
         }
         MultiProcessError::from_join(memory.segment().called(), error)
     })?;
-    // Only now: until it has its place here, those are what says that it will come.
+    // Only now: until it has its place here, those places show that it will come.
     left.iter().for_each(|older| lineage::leave(older, id.as_str()));
     if newest.header().predecessor != 0 {
-        // Also what others have left that were killed before they had removed it.
+        // This also removes what other processes left that were killed before they could remove it.
         lineage::tidy::<S>(&newest);
     }
     let mut end =
@@ -191,8 +189,8 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
 }
 
 /// The ring that a consumer reads next, of those that follow each other at one place up to the `newest`: the oldest one
-/// in which it has something to read, or lives. Beside it those in which it has a place and nothing to read. `after`:
-/// the one that it comes from.
+/// in which it has something to read, or lives. Also the rings in which it has a place and nothing to read. `after`:
+/// the ring that it comes from.
 fn to_read<S: Carries>(
     newest: &Arc<Segment>,
     id: &ConsumerId,

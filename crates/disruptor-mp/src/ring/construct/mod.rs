@@ -56,7 +56,7 @@ pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResu
     let spare = match segment.spare() {
         Ok(spare) => spare,
         Err(source) => {
-            // What was made a moment ago is not left behind; what was taken over is as it was.
+            // A new ring is removed again; a ring that was taken over stays as it was.
             if origin != Origin::TookOver {
                 let _ = segment.unlink_if_same();
             }
@@ -68,7 +68,7 @@ pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResu
     let announce = Announce::best();
     memory.control().producer.identity.store(ProcessIdentity::current());
     let core = if origin == Origin::TookOver {
-        // One more reign; wrapping is harmless, it is for humans.
+        // One more reign; wrapping is harmless, the number is for people.
         memory.control().producer.reign.fetch_add(1, Ordering::Relaxed);
         Sequencer::take_over(memory, announce)
     } else {

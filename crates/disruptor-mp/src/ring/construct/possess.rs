@@ -17,14 +17,14 @@ use crate::step::{nap, rule, step};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a producer starts over because the name changed hands under it. Somebody else who does the same makes it
-/// `InUse` soon.
+/// How often a producer starts again because the name changed owners meanwhile. Another producer that does the same
+/// makes it `InUse` soon.
 const ATTEMPTS: usize = 16;
 
 /// What `build_producer` does about a ring that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Takes the ring of a dead producer over if consumers of the same events live in it, and replaces it otherwise.
+    /// Takes over the ring of a dead producer if consumers of the same events live in it, and replaces it otherwise.
     #[default]
     TakeOverOrReplace,
     /// Leaves it alone, and fails.
@@ -35,14 +35,14 @@ pub enum Existing {
     Replace,
 }
 
-/// A segment with the producer's claim, and how it was come by.
+/// A segment with the producer's claim, and how it was obtained.
 pub(super) struct Possession {
     pub(super) segment: Arc<Segment>,
     pub(super) claim: Claim,
     pub(super) origin: Origin,
 }
 
-/// Comes by the segment, in three steps: [looks](look), [judges](judge), and [acts](act).
+/// Obtains the segment, in three steps: [looks](look), [judges](judge), and [acts](act).
 pub(super) fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Blueprint) -> MultiProcessResult<Possession> {
     for _ in 0..ATTEMPTS {
         let verdict = judge::<S>(request, look::<S>(request)?)?;
@@ -53,15 +53,15 @@ pub(super) fn possess<S: Carries>(request: &ProducerRequest, blueprint: &Bluepri
     Err(MultiProcessError::AlreadyExists { place: segment::called_at(&request.place) })
 }
 
-/// What stands at the place.
+/// What is at the place.
 enum Found {
     Nothing,
     /// A ring of our kind and version, with its producer's claim.
     Ring(Arc<Segment>, Claim),
     /// A ring that has just lost its name.
     Nameless,
-    /// A segment that this program cannot have open as its ring: of another kind, version or byte order, unfinished,
-    /// or damaged.
+    /// A segment that this program cannot open as its ring: of another kind, version or byte order, unfinished, or
+    /// damaged.
     Other(OpenError),
 }
 
@@ -71,18 +71,18 @@ enum Verdict {
     Create,
     TakeOver(Arc<Segment>, Claim),
     Replace(Arc<Segment>, Claim, Estate),
-    /// Takes it away unless a process lives in it; the error says what is wrong with it.
+    /// Removes it unless a process lives in it; the error says what is wrong with it.
     Remove(OpenError),
 }
 
-/// What becomes of what consumers have not read of a ring that is replaced.
+/// What happens to what consumers have not read of a ring that is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Estate {
-    /// Its consumers are told that it was replaced, and that is all.
+    /// It is lost. Its consumers are told that the ring was replaced.
     Dropped,
-    /// It was closed. Those who are still to read it find it.
+    /// It was closed. Consumers that have not read it yet can find it.
     Readable,
-    /// It carries other messages, or has another size: consumers with ids of their own read it to its end and come
+    /// It carries other messages, or has another size: consumers with ids of their own read it to its end and move
     /// over.
     PassedOn,
 }
@@ -102,8 +102,8 @@ fn look<S: Carries>(request: &ProducerRequest) -> MultiProcessResult<Found> {
     let os = |source| MultiProcessError::Os { place: old.called(), call: "locking the producer's byte", source };
     let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
     step!(TakeOverLocked);
-    // The process that closed, replaced or removed it has let go of the lock we now have; the name leads elsewhere by
-    // now.
+    // The process that closed, replaced or removed it has let go of the lock that we now have. The name is no longer
+    // this ring's.
     if !old.still_named().map_err(os)? {
         return Ok(Found::Nameless);
     }
@@ -132,7 +132,7 @@ fn judge<S: Carries>(request: &ProducerRequest, found: Found) -> MultiProcessRes
     })
 }
 
-/// What is to be done about the ring `old` of our kind, which has no producer.
+/// What must be done about the ring `old` of our kind, which has no producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     TakeOver,
@@ -140,8 +140,8 @@ enum Decision {
 }
 
 fn decide<S: Carries>(request: &ProducerRequest, old: &Arc<Segment>) -> MultiProcessResult<Decision> {
-    // A closer, replacer or collector may have been killed. Those who are in the ring have been told, or are told now,
-    // that it is over.
+    // A closer, replacer or collector may have been killed. The processes in the ring were told, or are told now, that
+    // it is over.
     let is_over = old.fate() != Fate::Live || control(old).is_some_and(|it| it.gate.is_closed());
     let mismatch = check_shape::<S>(old, request.capacity)
         .and_then(|found| {
@@ -149,7 +149,7 @@ fn decide<S: Carries>(request: &ProducerRequest, old: &Arc<Segment>) -> MultiPro
             check_content(old, &found, request.content_tag.as_deref())
         })
         .err();
-    // Asked only of a table that is as long as ours: the header of a stranger may claim four thousand million entries.
+    // Asked only of a table that is as long as ours: a foreign header may claim four thousand million entries.
     let is_inhabited = !is_over
         && mismatch.is_none()
         && ((0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true))
@@ -167,13 +167,13 @@ fn decide<S: Carries>(request: &ProducerRequest, old: &Arc<Segment>) -> MultiPro
     }
 }
 
-/// Whether consumers that know what the ring `old` has read it to its end before they read the one that replaces it:
-/// where both say what they carry, and wherever messages of the same events would be lost otherwise.
+/// Whether consumers that know the messages of the ring `old` read it to its end before they read the one that replaces
+/// it: where both say what they carry, and wherever messages of the same events would otherwise be lost.
 fn is_passed_on<S: Carries>(old: &Arc<Segment>, request: &ProducerRequest) -> bool {
     carries_same_events::<S>(old) && (say_what_they_carry(old, request) || lineage::has_backlog::<S>(old))
 }
 
-/// Third step: does what was decided. `None`: the name has changed hands meanwhile.
+/// Third step: does what was decided. `None`: the name has changed owners meanwhile.
 fn act<S: Carries>(
     request: &ProducerRequest,
     blueprint: &Blueprint,
@@ -201,8 +201,8 @@ fn create(request: &ProducerRequest, blueprint: &Blueprint, origin: Origin) -> M
 }
 
 fn take_over<S: Carries>(old: Arc<Segment>, claim: Claim) -> Possession {
-    // What producers have left that were killed: before they had replaced this ring, or right after they had replaced
-    // the one before; and consumers that were killed before they had removed what they had left.
+    // Removes what killed processes have left: producers killed before they had replaced this ring, or right after they
+    // had replaced the one before; and consumers killed before they had removed what they had left.
     old.remove_traces_of_replacers();
     lineage::finish_replacing(&old);
     lineage::tidy::<S>(&old);
@@ -248,18 +248,18 @@ fn replace<S: Carries>(
     }
 }
 
-/// What a new ring has of the one that it replaces.
+/// What a new ring takes over from the one that it replaces.
 #[derive(Default)]
 struct Inheritance {
     predecessor: u64,
     expected: Vec<Expected>,
     seats: Vec<usize>,
-    /// That of the old table: no consumer joins there any more.
+    /// The claim on the old table: no consumer joins there any more.
     _table: Option<Claim>,
 }
 
 /// Prepares the ring `old` for being replaced, so that what is not read of it is not lost. An error leaves it as it
-/// was. `None`: a consumer has come meanwhile, and it is another thing that is to be done.
+/// was. `None`: a consumer has come meanwhile, so another decision is needed.
 fn inherit<S: Carries>(
     request: &ProducerRequest,
     blueprint: &Blueprint,
@@ -270,7 +270,7 @@ fn inherit<S: Carries>(
     let mut is_needed = estate == Estate::Readable && lineage::is_awaited(old);
     if request.existing == Existing::TakeOverOrReplace && estate != Estate::Readable {
         let table = membership::claim_table(old).map_err(|error| MultiProcessError::from_join(old.called(), error));
-        // One that is stopped joining keeps no producer from a ring that is not to be read on.
+        // A consumer that is stopped while joining does not block a producer from a ring that is not read on.
         new._table = if estate == Estate::PassedOn { Some(table?) } else { table.ok() };
         if !rule!(DecidedUnderTheTable, decide::<S>(request, old)? == Decision::Replace(estate)) {
             return Ok(None);
@@ -298,7 +298,7 @@ fn inherit<S: Carries>(
     Ok(Some(new))
 }
 
-/// Takes away what is no ring of ours, if no process lives in it.
+/// Removes what is no ring of ours, if no process lives in it.
 fn remove<S: Carries>(place: &Place, error: OpenError) -> MultiProcessResult<()> {
     match segment::gc(place) {
         Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => Ok(()),
@@ -318,7 +318,7 @@ fn remove<S: Carries>(place: &Place, error: OpenError) -> MultiProcessResult<()>
     }
 }
 
-/// The producer's claim; `None` if a producer has it. A collector holds every byte for an instant, and is waited for.
+/// The producer's claim; `None` if a producer has it. A collector holds every byte for a moment, and is waited for.
 fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
     for _ in 0..ATTEMPTS {
         if let Some(claim) = segment.claim(PRODUCER_BYTE)? {
@@ -333,7 +333,7 @@ fn claim_producer(segment: &Segment) -> std::io::Result<Option<Claim>> {
     segment.claim(PRODUCER_BYTE)
 }
 
-/// Whether the segment is ours and cannot be a ring of this program: it may go if no process lives in it.
+/// Whether the segment is ours and cannot be a ring of this program: it may be removed if no process lives in it.
 pub(super) fn is_other(error: &OpenError) -> bool {
     matches!(
         error,
@@ -352,7 +352,7 @@ fn in_use(segment: &Segment) -> MultiProcessError {
     MultiProcessError::InUse { place: segment.called(), pid: process.pid, state: process.observe().state }
 }
 
-/// Wakes all that sleep in a ring of whatever shape, which has been marked.
+/// Wakes every process that sleeps in a ring of any shape, which has been marked.
 fn wake_everybody(segment: &Segment) {
     if let Some(control) = control(segment) {
         control.readers.0.ring();

@@ -20,8 +20,8 @@ struct HeapSlot<E, F: Form> {
     payload: loom::cell::UnsafeCell<E>,
 }
 
-// SAFETY: a payload is written only by the one producer and read only by consumers that gate it; that this is so is
-// what the models of the algorithm show.
+// SAFETY: a payload is written only by the one producer and read only by consumers that gate it. The models of the
+// algorithm check this.
 unsafe impl<E: Send, F: Form> Sync for HeapMemory<E, F> {}
 // SAFETY: as above; the memory owns everything in it.
 unsafe impl<E: Send, F: Form> Send for HeapMemory<E, F> {}

@@ -24,25 +24,25 @@ use std::marker::PhantomData;
 /// Rings of more slots than this are refused: sequences of one lap must stay far from the ends of `i64`.
 pub const CAPACITY_MAX: usize = 1 << 40;
 
-/// Consumers that a ring has room for unless its builder says otherwise.
+/// Places in the table for consumers, unless the builder says otherwise.
 pub const DEFAULT_MAX_CONSUMERS: usize = 64;
 
 /// The longest table: a rescan looks at every entry in use.
 pub const TABLE_LEN_MAX: usize = 1024;
 
-/// Counters that an application can register in a ring's table, 4 KiB; the ring's ends have their own room.
+/// Counters that an application can register in a ring's table, 4 KiB; the ring's ends have their own counters.
 pub(crate) const COUNTERS_OF_APPLICATION: u32 = 32;
 
-/// The counters of the largest table of consumers are a table of counters.
+/// The counters of the largest table of consumers fit into one table of counters.
 const _: counters::Shape = counters::Shape::ring((TABLE_LEN_MAX + PLACES_FOR_OTHERS) as u32, COUNTERS_OF_APPLICATION);
 
-/// Places in the table beside those that were asked for: for monitors, recorders and the like.
+/// Places in the table beyond those that were asked for: for monitors, recorders and the like.
 pub const PLACES_FOR_OTHERS: usize = 4;
 
-/// What a ring carries: [`Slots`] of events, or [`Lines`] with records over them. Sealed. Everything below the faces of
-/// the ends is generic over this.
+/// What a ring carries: [`Slots`] of events, or [`Lines`] with records over them. Sealed. Everything below the public
+/// ends is generic over this.
 pub trait Carries: sealed::Sealed + Sized + 'static {
-    /// What lies in front of an event.
+    /// What is in front of an event.
     type Form: Form;
 
     /// Alignment of a slot's payload in bytes.
@@ -65,25 +65,25 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     #[doc(hidden)]
     const CAPACITY_MIN: usize;
 
-    /// In what users say how large a ring is.
+    /// The unit in which users give the size of a ring.
     #[doc(hidden)]
     const SIZE_UNIT: SizeUnit;
 
-    /// Slots, or lines, that are taken by `size` of what users count in: by this many slots, or by a record of that
-    /// many bytes with the line for the next header.
+    /// Slots, or lines, that `size` takes, in the unit that users count in: this many slots, or a record of that many
+    /// bytes with the line for the next header.
     #[doc(hidden)]
     fn slots_for(size: usize) -> usize;
 
-    /// What a producer knows of its way through the ring, beside positions. Part of the end: whatever end a handle
-    /// lends, it comes with its own.
+    /// What a producer knows of its way through the ring, besides positions. It is part of the end, so that each end
+    /// has its own.
     #[doc(hidden)]
     type Course: Send;
 
-    /// What two programs have to agree on before they share a ring.
+    /// What two programs must agree on before they share a ring.
     #[doc(hidden)]
     fn schema() -> Schema;
 
-    /// The course of a producer which begins at `position`, with event `number`, in a ring of this many slots.
+    /// The course of a producer that begins at `position`, with event `number`, in a ring of this many slots.
     #[doc(hidden)]
     fn course(position: i64, number: Sequence, capacity: i64) -> Self::Course;
 
@@ -92,7 +92,7 @@ pub trait Carries: sealed::Sealed + Sized + 'static {
     fn next_number(course: &Self::Course, position: i64) -> Sequence;
 }
 
-/// In what the size of a ring is said.
+/// The unit of the size of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SizeUnit {
@@ -103,7 +103,7 @@ pub enum SizeUnit {
 }
 
 impl SizeUnit {
-    /// How many of them one slot, or line, is.
+    /// How many units one slot, or line, has.
     pub(crate) const fn per_slot(self) -> usize {
         match self {
             Self::EventSlots => 1,
@@ -159,7 +159,7 @@ impl<E: Event, F: SlotForm> Carries for Slots<E, F> {
     }
 }
 
-/// What a line holds behind its commit word.
+/// What a line holds after its commit word.
 type LinePayload = [u64; 7];
 
 impl Carries for Lines {
@@ -196,10 +196,10 @@ impl Carries for Lines {
 struct SlotLayout<E, F>(PhantomData<(E, F)>);
 
 impl<E: Event, F: SlotForm> SlotLayout<E, F> {
-    /// Without a stamp there is nothing but events, as in an array.
+    /// Without a stamp there are only events, as in an array.
     const IS_DENSE: bool = F::HEADER_BYTES == 0;
     const ALIGN: usize = {
-        // Checked there: the trait is safe to implement, with any number.
+        // Checked here: the trait is safe to implement, with any number.
         let align = slot_align::<E>();
         assert!(size_of::<E>() > 0, "an event has at least one byte");
         if align < 8 && !Self::IS_DENSE { 8 } else { align }
@@ -217,7 +217,7 @@ impl<E: Event, F: SlotForm> SlotLayout<E, F> {
     };
 }
 
-/// Why a ring of that shape cannot be.
+/// Why a ring of that shape is not possible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
@@ -227,7 +227,7 @@ pub enum ShapeError {
         /// Slots asked for.
         capacity: usize,
     },
-    /// A ring of records has any number of bytes in these bounds; it is rounded up to a power of two.
+    /// A ring of records has any number of bytes within these bounds; it is rounded up to a power of two.
     #[error(
         "a ring of records has 1 to {RECORD_RING_BYTES_MAX} bytes, and {bytes} were asked for; the default size is {DEFAULT_RECORD_RING_BYTES}"
     )]
@@ -235,12 +235,12 @@ pub enum ShapeError {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// No ring is as large as that: see [`record_ring_bytes`](crate::record_ring_bytes).
+    /// No ring is that large: see [`record_ring_bytes`](crate::record_ring_bytes).
     #[error("no ring holds {in_flight} messages of {message_bytes} bytes at once; ask for fewer or shorter ones")]
     InFlight {
-        /// How many were to be in flight.
+        /// How many messages were to be in flight.
         in_flight: usize,
-        /// Of how many bytes each.
+        /// The bytes of each message.
         message_bytes: usize,
     },
     /// The table is part of the segment and has a fixed length.
@@ -249,12 +249,12 @@ pub enum ShapeError {
         /// Places asked for.
         table_len: usize,
     },
-    /// The sections do not add up to a size that can be.
+    /// The sections do not add up to a possible size.
     #[error(transparent)]
     Plan(#[from] PlanError),
 }
 
-/// What to ask for in the place of a number of slots that no ring has.
+/// The next possible number of slots, for the error of an impossible one.
 struct NextPossible(usize);
 
 impl fmt::Display for NextPossible {
@@ -267,7 +267,7 @@ impl fmt::Display for NextPossible {
 }
 
 /// The sections of a ring of `capacity` slots, or lines, with this many places for the consumers that are asked for,
-/// whatever their ids, and [`PLACES_FOR_OTHERS`] beside them.
+/// whatever their ids, and [`PLACES_FOR_OTHERS`] in addition.
 pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
     if !capacity.is_power_of_two() || !(S::CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
         return Err(ShapeError::Capacity { capacity });
@@ -294,7 +294,7 @@ pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Bl
         table_bytes: (table_len * size_of::<Entry>()) as u64,
         counters_len: counters::Shape::ring(table_len as u32, COUNTERS_OF_APPLICATION).len_bytes(),
         errors_len: 0,
-        // Overflow comes out as a size that no plan accepts.
+        // Overflow becomes a size that no plan accepts.
         slots_len: stride.saturating_mul(capacity as u64),
     })
 }
@@ -303,7 +303,7 @@ pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Bl
 /// places for: `max_consumers` for those that are asked for, and [`PLACES_FOR_OTHERS`] for others.
 ///
 /// # Errors
-/// [`ShapeError`] says which number cannot be.
+/// [`ShapeError`] says which number is not possible.
 /// Source: RFC 0001.
 pub fn plan<E: Event>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
     plan_for::<Slots<E>>(capacity, max_consumers)
@@ -312,7 +312,7 @@ pub fn plan<E: Event>(capacity: usize, max_consumers: usize) -> Result<SegmentPl
 /// [`plan`] of a ring in [`Dense`] slots.
 ///
 /// # Errors
-/// [`ShapeError`] says which number cannot be.
+/// [`ShapeError`] says which number is not possible.
 /// Source: RFC 0017.
 pub fn plan_dense<E: Event>(capacity: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
     plan_for::<Slots<E, Dense>>(capacity, max_consumers)
@@ -348,7 +348,7 @@ mod tests {
         );
     }
 
-    /// As it stands in the header of every ring of records.
+    /// As it is stored in the header of every ring of records.
     #[crate::event]
     struct RecordLine {
         number: i64,

@@ -26,8 +26,8 @@ pub(crate) struct Mapped<S> {
     carries: PhantomData<fn(S) -> S>,
 }
 
-// SAFETY: everything that the pointers reach is atomic words, or payloads whose turn-taking is the algorithm's; events
-// are `Send + Sync` and the segment, which lives as long as we do, is too.
+// SAFETY: the pointers reach only atomic words, and payloads that the algorithm hands to one side at a time. Events are
+// `Send + Sync`, and so is the segment, which lives as long as we do.
 unsafe impl<S: Carries> Send for Mapped<S> {}
 // SAFETY: as above.
 unsafe impl<S: Carries> Sync for Mapped<S> {}
@@ -46,7 +46,7 @@ impl<S: Carries> Mapped<S> {
         let (control, control_len) = segment.control();
         let (table, table_bytes) = segment.table();
         let (slots, slots_len) = segment.slots();
-        // The header was checked against the object when it was opened; these say that it was this ring's header.
+        // The header was checked against the object when it was opened; these check that it was this ring's header.
         assert_eq!(header.kind, S::Form::KIND, "lines, and only they, are mapped twice");
         assert_eq!(header.slot_stride as usize, S::STRIDE, "slots of another type");
         assert_eq!(header.payload_offset as usize, S::PAYLOAD_OFFSET, "slots of another type");
@@ -88,40 +88,40 @@ impl<E: Event, F: SlotForm> Mapped<Slots<E, F>> {
     /// The payload of event `sequence`.
     #[inline(always)]
     fn payload(&self, sequence: i64) -> *mut E {
-        // SAFETY: the payload lies inside its stride by construction of its layout.
+        // SAFETY: the payload is inside its stride by construction of its layout.
         unsafe { self.slot(sequence).add(Slots::<E, F>::PAYLOAD_OFFSET).cast().as_ptr() }
     }
 
-    /// Copies bytes of event `sequence`, from `offset` on, which may be written meanwhile.
+    /// Copies bytes of event `sequence`, from `offset` on. They may be written meanwhile.
     #[inline]
     pub(crate) fn copy_bytes(&self, sequence: i64, offset: usize, into: &mut [u8]) {
         let is_inside = offset.checked_add(into.len()).is_some_and(|end| end <= size_of::<E>());
         assert!(is_inside, "{} bytes from {offset} on, of an event of {}", into.len(), size_of::<E>());
         let from = self.payload(sequence).cast::<u8>().wrapping_add(offset);
-        // SAFETY: these bytes lie in the payload, by the assertion above, which is mapped as long as `self` lives.
+        // SAFETY: by the assertion above, these bytes are in the payload, which is mapped as long as `self` lives.
         unsafe { racing::copy(from, into) };
     }
 
-    /// The payloads of the events from `first` on, up to `end` or the end of the section, where the next one lies at
-    /// its beginning. They may be read as far as the caller gates them.
+    /// The payloads of the events from `first` on, up to `end` or to the end of the section, after which the next event
+    /// is at the beginning of the section. They may be read as far as the caller gates them.
     #[inline(always)]
     pub(crate) fn payloads(&self, first: i64, end: i64) -> impl Iterator<Item = NonNull<E>> + use<E, F> {
         let end = end.min((first | self.mask) + 1);
-        // SAFETY: never null, as it lies in the section.
+        // SAFETY: never null, as it is in the section.
         let base = unsafe { NonNull::new_unchecked(self.payload(first)) };
-        // SAFETY: no event before `end` lies behind the one in the last slot, so `new` has checked that its stride is
+        // SAFETY: no event before `end` is after the one in the last slot, so `new` has checked that its stride is
         // mapped.
         (0..(end - first) as usize).map(move |index| unsafe { base.byte_add(index * Slots::<E, F>::STRIDE) })
     }
 }
 
 impl<E: Event> Mapped<Slots<E, Dense>> {
-    /// The events from `first` on, up to `end` or the end of the section, as they lie. They may be read as far as the
+    /// The events from `first` on, up to `end` or to the end of the section, in place. They may be read as far as the
     /// caller gates them.
     pub(crate) fn slice(&self, first: i64, end: i64) -> NonNull<[E]> {
         const { assert!(Slots::<E, Dense>::STRIDE == size_of::<E>(), "an array has nothing between its elements") };
         let end = end.min((first | self.mask) + 1);
-        // SAFETY: never null, as it lies in the section.
+        // SAFETY: never null, as it is in the section.
         let base = unsafe { NonNull::new_unchecked(self.payload(first)) };
         NonNull::slice_from_raw_parts(base, (end - first) as usize)
     }
@@ -130,8 +130,8 @@ impl<E: Event> Mapped<Slots<E, Dense>> {
 impl<S: Carries> Memory for Mapped<S> {
     type Form = S::Form;
 
-    // Where slots share a line, following them takes that line away from a producer that is still writing on it: give
-    // up early.
+    // Where slots share a line, following the stamps takes that line away from a producer that is still writing on it:
+    // stop early.
     const FOLLOW_STAMPS: u32 = match S::STRIDE {
         _ if S::Form::CURSOR_TELLS => 1,
         ..64 => 8,
@@ -140,9 +140,8 @@ impl<S: Carries> Memory for Mapped<S> {
 
     #[inline(always)]
     fn control(&self) -> &Control {
-        // SAFETY: mapped for as long as the segment lives, which `self` holds; aligned and long enough, as `new` has
-        // checked; and `Control` is atomic words only, for which every bit pattern is valid and which anybody may
-        // write.
+        // SAFETY: mapped as long as the segment lives, which `self` holds; aligned and long enough, as `new` has
+        // checked. `Control` is atomic words only: every bit pattern is valid, and any process may write them.
         unsafe { self.control.as_ref() }
     }
 
@@ -180,9 +179,9 @@ impl<S: Carries> Memory for Mapped<S> {
             let (len, align) = (size_of::<<S::Form as Form>::Header>(), align_of::<<S::Form as Form>::Header>());
             assert!(len <= S::STRIDE && align <= 16 && (len == 0 || S::STRIDE.is_multiple_of(16)));
         }
-        // SAFETY: the header lies at the beginning of a slot and is no longer than it; slots with a header are a
-        // multiple of 16 bytes apart from a page boundary on, so it is aligned. It is atomic words only, or nothing at
-        // all, and nothing else lies there.
+        // SAFETY: the header is at the beginning of a slot and is no longer than it. Slots with a header are a multiple
+        // of 16 bytes apart and begin at a page boundary, so it is aligned. It consists of atomic words, or of nothing,
+        // and nothing else is there.
         unsafe { self.slot(position).cast().as_ref() }
     }
 
@@ -214,15 +213,15 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
 
     fn racing_copy(&self, position: i64) -> E {
         let mut copy = E::new_zeroed();
-        // SAFETY: the payload lies in its slot, which is mapped for reading as long as `self` lives; every bit pattern
-        // is an event.
+        // SAFETY: the payload is in its slot, which is mapped for reading as long as `self` lives; every bit pattern is
+        // an event.
         unsafe { racing::copy(self.payload(position).cast(), copy.as_mut_bytes()) };
         copy
     }
 }
 
 impl LineMemory for Mapped<Lines> {
-    /// Blocks of 16 bytes, so that a payload is aligned in its copy as it is in its ring.
+    /// Blocks of 16 bytes, so that a payload has the same alignment in its copy as in its ring.
     type Copy = Vec<u128>;
 
     fn racing_copy(&self, position: i64, len: usize, into: &mut Vec<u128>) {
@@ -240,15 +239,15 @@ impl Mapped<Lines> {
     #[inline(always)]
     pub(crate) fn record(&self, position: i64, len: usize) -> NonNull<[u8]> {
         assert!(len <= self.mask as usize * LINE_BYTES, "a record as long as its ring");
-        // SAFETY: the header lies inside the line at `position`, and this many bytes behind it before that line's place
-        // in the second mapping of the lines, by the assertion above; that they are mapped twice in a row is the
-        // segment's promise for its kind.
+        // SAFETY: the header is inside the line at `position`. By the assertion above, this many bytes after it end
+        // before that line's place in the second mapping of the lines. The segment guarantees for its kind that the
+        // lines are mapped twice in a row.
         NonNull::slice_from_raw_parts(unsafe { self.slot(position).add(HEADER_BYTES) }, len)
     }
 }
 
-/// Out of line, and with its words by value: otherwise every use of an entry would store them, for a text that is never
-/// made.
+/// Out of line, and with its words by value: otherwise every use of an entry would store them, for a text that is
+/// seldom made.
 #[cold]
 #[inline(never)]
 fn no_such_entry(index: usize, table_len: usize) -> ! {

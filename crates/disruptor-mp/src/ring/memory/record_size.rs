@@ -9,27 +9,26 @@ use crate::ring::protocol::records::gap;
 use crate::ring::protocol::records::word::{LINE_BYTES, PAYLOAD_BYTES_MAX};
 use crate::segment::{MAX_TOTAL_LEN, SegmentPlan};
 
-/// Bytes of a ring of records unless there is a reason for another size: room for a backlog, and for messages of 2 MiB
-/// that are written while others are read. [`record_ring_bytes`] says how large a ring must be for the messages that
-/// are in flight at once.
+/// Default size in bytes of a ring of records: room for a backlog, and for messages of 2 MiB that are written while
+/// others are read. [`record_ring_bytes`] says how large a ring must be for the messages that are in flight at once.
 pub const DEFAULT_RECORD_RING_BYTES: usize = 8 << 20;
 
-/// Bytes of the smallest ring of records, a page: what holds the records is mapped twice in a row. Source: RFC 0006,
-/// "Layout".
+/// Bytes of the smallest ring of records, a page: the lines are mapped twice in a row. Source: RFC 0006, "Layout".
 pub const RECORD_RING_BYTES_MIN: usize = <Lines as Carries>::CAPACITY_MIN * LINE_BYTES;
 
-/// Bytes of the largest ring of records, 32 TiB; the memory of a machine ends before.
+/// Bytes of the largest ring of records, 32 TiB: more memory than a machine has.
 pub const RECORD_RING_BYTES_MAX: usize = (MAX_TOTAL_LEN / 2) as usize;
 
-/// How large a ring of records must be, in bytes: the smallest that takes `in_flight` records of up to `record_bytes`
-/// bytes each while its slowest consumer has not released the first of them.
+/// How large a ring of records must be, in bytes: the smallest size that takes `in_flight` records of up to
+/// `record_bytes` bytes each while its slowest consumer has not released the first of them.
 ///
-/// `in_flight` is the number of messages that a consumer may lag by before the producer waits: the messages of a
-/// second, say, for a consumer that may pause for a second. It counts what the ring adds to records: 16 bytes of header
-/// and what is left of the last 64 bytes for each, 64 bytes behind the last, and the gaps that are left behind records
-/// of 2 to 128 KiB for the processor's caches. Gaps take at most 1/128 of a ring, or up to 24 KiB of a small one and at
-/// most 1/32 of that. There are none before consumers have read something, so a fresh ring may take a few records more.
-/// A ring of 16 MiB or more which its consumers have read to the end goes back to its beginning now and then; what is
+/// `in_flight` is the number of messages that a consumer may lag by before the producer waits: for a consumer that may
+/// pause for a second, the messages of a second. The result includes what the ring adds to records: for each, 16 bytes
+/// of header and the rest of its last 64 bytes; 64 bytes after the last record; and the gaps that are left after
+/// records of 2 to 128 KiB for the processor's caches. Gaps take at most 1/128 of a ring, or up to 24 KiB of a small
+/// one and at most 1/32 of that. There are none before consumers have read something, so a fresh ring may take a few
+/// records more. A ring of 16 MiB or more that its consumers have read to the end goes back to its beginning now and
+/// then. The rest of it is free again once each consumer has asked for its next record.
 /// left of it is free again once each consumer has asked for its next record.
 ///
 /// ```
@@ -44,7 +43,7 @@ pub const RECORD_RING_BYTES_MAX: usize = (MAX_TOTAL_LEN / 2) as usize;
 /// ```
 ///
 /// # Errors
-/// `ShapeError::InFlight`: no ring is as large as that, or no record as long.
+/// `ShapeError::InFlight`: no ring is that large, or no record that long.
 /// Source: RFC 0006, "Size".
 pub const fn record_ring_bytes(in_flight: usize, record_bytes: usize) -> Result<usize, ShapeError> {
     let at_least = if in_flight == 0 { 1 } else { in_flight };
@@ -59,7 +58,7 @@ pub const fn record_ring_bytes(in_flight: usize, record_bytes: usize) -> Result<
 }
 
 /// How many records of up to `record_bytes` bytes each a ring of `ring_bytes` bytes takes while its slowest consumer
-/// has not released the first of them: the most for which [`record_ring_bytes`] says that size. 0: it takes no such
+/// has not released the first of them: the most for which [`record_ring_bytes`] returns that size. 0: it takes no such
 /// record.
 ///
 /// ```
@@ -80,7 +79,7 @@ pub const fn records_in_flight(ring_bytes: usize, record_bytes: usize) -> Result
     }
 }
 
-/// The same of a ring that there can be.
+/// The same for a size that a ring can have.
 const fn takes(ring_bytes: usize, record_bytes: usize) -> usize {
     if record_bytes > PAYLOAD_BYTES_MAX {
         return 0;
@@ -89,8 +88,8 @@ const fn takes(ring_bytes: usize, record_bytes: usize) -> usize {
 }
 
 /// How many bytes a ring of records would need, section by section, before anything is created. The length of the
-/// section `slots` is what `bytes` is rounded up to: the next power of two, and at least [`RECORD_RING_BYTES_MIN`]. How
-/// many records that holds says [`records_in_flight`].
+/// section `slots` is `bytes` rounded up: to the next power of two, and at least [`RECORD_RING_BYTES_MIN`].
+/// [`records_in_flight`] says how many records that holds.
 ///
 /// ```
 /// # fn main() -> Result<(), disruptor_mp::ShapeError> {
@@ -100,13 +99,13 @@ const fn takes(ring_bytes: usize, record_bytes: usize) -> usize {
 /// ```
 ///
 /// # Errors
-/// [`ShapeError`] says which number cannot be.
+/// [`ShapeError`] says which number is not possible.
 pub fn plan_records(bytes: usize, max_consumers: usize) -> Result<SegmentPlan, ShapeError> {
     layout::plan_for::<Lines>(lines_in(bytes), max_consumers).map_err(|shape| in_bytes(shape, bytes))
 }
 
-/// Lines of the ring that is built where `bytes` bytes are asked for. 0 stays 0, which says of a consumer that it gives
-/// no size. A size that is too large comes out as one that is refused.
+/// Lines of the ring that is built where `bytes` bytes are asked for. 0 stays 0: a consumer that gives no size. A size
+/// that is too large becomes one that is refused.
 pub(crate) const fn lines_in(bytes: usize) -> usize {
     match bytes {
         0 => 0,

@@ -10,11 +10,11 @@ use crate::ring::protocol::records::word::LINE_BYTES;
 use crate::segment::Segment;
 use crate::sync::cursor::Cursor;
 
-/// The control lines of a ring of whatever shape, if it has room for them.
+/// The control lines of a ring of any shape, if it has room for them.
 pub(crate) fn control(segment: &Segment) -> Option<&Control> {
     let (control, len) = segment.control();
-    // SAFETY: the section is mapped as long as `segment` lives, page- and line-aligned by its plan, and long enough;
-    // `Control` is atomic words only, for which every bit pattern is valid and which anybody may write.
+    // SAFETY: the section is mapped as long as `segment` lives, page- and line-aligned by its plan, and long enough.
+    // `Control` is atomic words only: every bit pattern is valid, and any process may write them.
     (len >= size_of::<Control>()).then(|| unsafe { control.cast::<Control>().as_ref() })
 }
 
@@ -29,8 +29,8 @@ pub(crate) fn entry(segment: &Segment, index: usize) -> Option<&Entry> {
 /// The words in front of line `line`; `None` beyond the lines.
 pub(crate) fn line_header(segment: &Segment, line: usize) -> Option<&LineHeader> {
     let (slots, len) = segment.slots();
-    // SAFETY: the line lies inside the section, by the comparison below, which is mapped as long as `segment` lives;
-    // sections are aligned to a page and lines to 64 bytes; and its first two words are only ever used as atomics.
+    // SAFETY: by the comparison below, the line is inside the section, which is mapped as long as `segment` lives.
+    // Sections are aligned to a page and lines to 64 bytes, and the first two words of a line are only used as atomics.
     (line < len / LINE_BYTES).then(|| unsafe { slots.add(line * LINE_BYTES).cast::<LineHeader>().as_ref() })
 }
 
@@ -38,18 +38,17 @@ pub(crate) fn line_header(segment: &Segment, line: usize) -> Option<&LineHeader>
 pub(crate) fn cursor(segment: &Segment) -> &Cursor {
     let (control, len) = segment.control();
     assert!(len >= size_of::<Cursor>(), "the section is shorter than a cursor");
-    // SAFETY: mapped for as long as the segment lives, which the reference borrows; aligned to 128 bytes and long
-    // enough; one atomic word.
+    // SAFETY: mapped as long as the segment lives, which the reference borrows; aligned to 128 bytes and long enough;
+    // one atomic word.
     unsafe { control.cast::<Cursor>().as_ref() }
 }
 
-/// Writes what must stand in a new ring's control lines and counters. Everything else is zero, which is what it must
-/// be.
+/// Writes the control lines and counters of a new ring. Everything else must be zero, and is.
 pub(crate) fn initialise(segment: &Segment, capacity: usize, max_buffer: Option<usize>) {
     let (control, len) = segment.control();
     assert!(len >= size_of::<Control>(), "the blueprint is ours");
     let sentinel = max_buffer.map_or(SENTINEL_LIFTED, |max_buffer| max_buffer as i64);
-    // SAFETY: the section is mapped, writable, aligned and long enough, and nobody else can know the segment yet.
+    // SAFETY: the section is mapped, writable, aligned and long enough, and no other process can know the segment yet.
     unsafe { control.cast::<Control>().write(Control::new((capacity as i64).min(sentinel), sentinel)) };
     CountersFile::initialise_in(segment, COUNTERS_OF_APPLICATION);
 }

@@ -27,7 +27,7 @@ fn publish(producer: &mut Sequencer<Ring>, count: usize, value: u64) {
         producer.rescan();
     }
     let written = producer.write_group(count, |place, _| {
-        // SAFETY: the sequencer hands out a valid place, and one thread plays everybody.
+        // SAFETY: the sequencer hands out a valid place, and one thread plays all roles.
         unsafe { *place = value };
         Ok::<(), ()>(())
     });
@@ -38,15 +38,15 @@ fn publish(producer: &mut Sequencer<Ring>, count: usize, value: u64) {
 fn read(reader: &mut Reader<Ring>) -> Vec<u64> {
     let mut values = Vec::new();
     while reader.look() {
-        // SAFETY: the place is valid, and one thread plays everybody.
+        // SAFETY: the place is valid, and one thread plays all roles.
         values.push(reader.memory().with(reader.next(), |place| unsafe { *place }));
         reader.advance_to(reader.next() + 1);
     }
     values
 }
 
-/// Stores what a producer stores for a group of `count` events behind `first`, and dies after `stamps` stamps, of which
-/// there are `count + 1`: the first event has one when it is written, and another when the group is whole.
+/// Stores what a producer stores for a group of `count` events after `first`, and dies after `stamps` stamps. There are
+/// `count + 1`: the first event has one when it is written, and another when the group is whole.
 fn die_inside(ring: &Ring, first: i64, count: i64, stamps: i64) {
     for sequence in first..first + count {
         ring.word(sequence).store(0, Ordering::Relaxed);
@@ -99,7 +99,7 @@ fn taking_over_a_ring_of_records_leaves_the_bytes_of_unread_ones_alone() {
     let place = crate::Place::heap();
     let mut producer = crate::SharedDisruptorBuilder::records(&place, 16 * 64).build_record_producer().unwrap();
     let mut consumer = crate::SharedDisruptorBuilder::records(&place, 0).build_record_consumer().unwrap();
-    // At the beginning of each line stands what would be the stamp of that line's next lap.
+    // At the beginning of each line is what would be the stamp of that line's next lap.
     let payload: Vec<u8> = (0..10 * 8).flat_map(|word| (word / 8 + 16 + 1_i64).to_le_bytes()).skip(16).collect();
     producer.publish(&payload, 1, 0, crate::Patience::Now).unwrap();
     drop(Sequencer::take_over(producer.base().memory().clone(), Announce::Fenced));
@@ -164,7 +164,7 @@ fn what_was_copied_of_a_group_that_was_given_up_is_not_confirmed() {
     assert!(reader.begin_ahead().is_some_and(|ahead| reader.is_confirmed(ahead)));
     read(&mut reader);
 
-    // A producer of a build that gives groups up, or takes over, without saying so.
+    // As a producer whose build gives groups up, or takes over, without storing an attempt.
     ring.control().producer.reign.fetch_add(1, Ordering::Relaxed);
     assert_eq!(reader.begin_ahead(), None);
 }

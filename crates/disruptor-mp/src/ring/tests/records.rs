@@ -13,7 +13,7 @@ fn a_record_whose_cursor_was_not_stored_is_published_although_nobody_gates() {
     let memory = producer.base().memory().clone();
     producer.publish(&[1; 40], 0, 0, Patience::Now).unwrap();
     producer.publish(&[2; 100], 0, 0, Patience::Now).unwrap();
-    // Killed between the word of the second and the cursor, while somebody is joining at the first one's end.
+    // Killed between the word of the second and the cursor, while a consumer is joining at the end of the first.
     memory.control().cursor.publish(1);
     let next = Sequencer::take_over(memory.clone(), Announce::Fenced);
     assert_eq!((next.next(), next.next_number()), (3, 2));
@@ -44,7 +44,7 @@ fn a_cursor_beyond_what_was_claimed_is_not_believed_although_nobody_gates() {
     }
     let (end, claimed) = (memory.control().cursor.acquire(), memory.control().claimed.load());
     assert!((end..end + 64).contains(&claimed) && claimed < memory.control().gate.claim_limit_at_most() + 1);
-    // Where a record stood a lap ago: its words lead on.
+    // Where a record was a lap ago: its words lead on.
     memory.control().gate.set_claim_limit(end + 64);
     memory.control().cursor.publish(claimed + 3);
     let mut next = Sequencer::take_over(memory.clone(), Announce::Fenced);
@@ -68,7 +68,7 @@ fn a_forged_claimed_moves_no_end() {
     }
 }
 
-/// A gap may lie beyond what its record was claimed with; taps go by that word, so it has to move first.
+/// A gap may be beyond what its record has claimed. Taps go by that word, so it must move first.
 #[test]
 fn a_header_behind_a_gap_is_claimed_too_and_no_gap_is_lost_for_want_of_a_claim() {
     let place = Place::heap();
@@ -85,6 +85,6 @@ fn a_header_behind_a_gap_is_claimed_too_and_no_gap_is_lost_for_want_of_a_claim()
         begin = end();
         drop(consumer.next(Patience::Now).unwrap().unwrap());
     }
-    // Until the reader is known to keep up, and once a lap, where the producer has to look how much is free.
+    // Until the reader is known to keep up, and once a lap, where the producer must look how much is free.
     assert!(without <= 2 + 500 * 385 / 16_384 + 1, "{without} of 500 records do not have all their gap");
 }
