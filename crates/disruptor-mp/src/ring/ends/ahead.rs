@@ -11,7 +11,7 @@ use crate::schema::Event;
 use crate::sync::wait::spin_first;
 
 impl<E: Event> SharedConsumer<E, Stamped> {
-    /// Begins to copy events that are not there yet, from the next one on. `None`: messages are held, or the producer
+    /// Begins to copy events that are not shown yet, from the next one on. `None`: messages are held, or the producer
     /// does not say when it gives a group up.
     #[doc(hidden)]
     pub fn begin_ahead(&self) -> Option<Ahead> {
@@ -20,15 +20,16 @@ impl<E: Event> SharedConsumer<E, Stamped> {
     }
 
     /// Whether the event `index` places after the next one is written, as part of a group that begins with the next one
-    /// and is not whole. It may be written again, and is not shown. Where `index` is not 0, those before it have been
-    /// ahead.
+    /// and is not whole. It may be written again, and is not shown. If `index` is not 0, the caller has found those
+    /// before it written.
     #[doc(hidden)]
     #[inline]
     pub fn is_ahead(&self, index: usize) -> bool {
         i64::try_from(index).is_ok_and(|index| self.end.side.core.is_ahead(index))
     }
 
-    /// [`is_ahead`](Self::is_ahead) after a few microseconds at most, and no later than the next event is there.
+    /// [`is_ahead`](Self::is_ahead), after a wait of a few microseconds at most, which ends when the next event is
+    /// there.
     #[doc(hidden)]
     pub fn is_soon_ahead(&mut self, index: usize) -> bool {
         let (_, spins) = spin_first(|| self.is_ahead(index) || self.end.side.look());
@@ -36,8 +37,8 @@ impl<E: Event> SharedConsumer<E, Stamped> {
         self.is_ahead(index)
     }
 
-    /// Waits as [`wait_until_available`](Self::wait_until_available), but no longer than until the next event
-    /// [is ahead](Self::is_ahead): one look at its stamp tells both.
+    /// Waits as [`wait_until_available`](Self::wait_until_available), but no longer than until the next event [is
+    /// ahead](Self::is_ahead): one look at its stamp tells both.
     ///
     /// # Errors
     /// As there.
@@ -58,7 +59,8 @@ impl<E: Event> SharedConsumer<E, Stamped> {
         core.memory().copy_bytes(core.next() + index as i64, offset, into);
     }
 
-    /// Whether the next event is there, and what was copied since `ahead` are bytes of it and of the rest of its group.
+    /// Whether the next event is there, and the bytes copied since `ahead` are its own and those of the rest of its
+    /// group.
     #[doc(hidden)]
     pub fn is_confirmed(&mut self, ahead: Ahead) -> bool {
         let side = &mut self.end.side;

@@ -9,7 +9,7 @@ use crate::sync::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the thread waits for an event before it looks whether it is to stop.
+/// How long the thread waits for an event before it checks whether it must stop.
 const STOP_LATENCY: Duration = Duration::from_millis(20);
 
 /// How a consumer thread ended.
@@ -22,26 +22,27 @@ pub enum AutoConsumerEnd {
     /// [`ConsumeError::Os`]: where the operating system refuses to say whether the producer lives, the thread goes on
     /// and asks again after a pause.
     RingEnded(ConsumeError),
-    /// It has not ended: it was its own handler that wanted to wait for it. It goes on when the handler returns.
+    /// It has not ended: its own handler tried to wait for it. It goes on when the handler returns.
     InItsHandler,
     /// There is no such thread in this process, which was forked from the one that started it.
     Forked,
 }
 
 /// A thread that hands every event, or every record, to a handler. Dropping it stops the thread after the event that is
-/// in the handler, and waits for that; in the handler itself, and in a child of `fork`, it does not wait.
+/// in the handler, and waits for that. In the handler itself, and in a child of `fork`, it does not wait.
 ///
-/// However the thread ends, the ring goes on holding what it has not acknowledged, for the consumer that attaches again
-/// under its id, as after [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its
-/// handler panics, when its producer has died. Two ways give the place up: [`leave`](Self::leave), and having handled
-/// everything up to *closed*. Without an id there is no place to keep.
+/// However the thread ends, the ring keeps what was not acknowledged for the consumer that attaches again under its id,
+/// as after [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics,
+/// when its producer has died. In two cases the place is given up: by [`leave`](Self::leave), and when everything up to
+/// *closed* was handled. Without an id there is no place to keep.
 ///
-/// While the operating system refuses to say whether the producer lives (its descriptors were closed, say), the thread
-/// handles what is published, looking once in 20 ms, and hears of *closed* and *replaced*, but not of a death.
+/// While the operating system refuses to say whether the producer lives (for instance because its descriptors were
+/// closed), the thread handles what is published, looking once in 20 ms. It then notices *closed* and *replaced*, but
+/// not a death.
 ///
-/// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): every
-/// 64, or an eighth of the ring, and once 10 ms have passed since the last time, so a handler that takes long is not
-/// taken for one that hangs.
+/// Events are acknowledged as in [`SharedConsumer::process_available`](crate::SharedConsumer::process_available): after
+/// every 64, or an eighth of the ring, and once 10 ms have passed since the last time. So a slow handler is not taken
+/// for one that hangs.
 ///
 /// ```
 /// use disruptor_mp::{AutoConsumerEnd, Patience, SharedDisruptorBuilder};
@@ -80,16 +81,16 @@ pub struct AutoConsumer {
 pub(crate) enum NotStarted {
     /// It could not be pinned to the core that was asked for.
     Pinned {
-        /// Who asked for which.
+        /// The setting that asked for the core.
         asked: CoreSetting,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The system had no thread.
+    /// The system started no thread.
     Thread(std::io::Error),
 }
 
-/// What the thread is told.
+/// The orders to the thread.
 #[derive(Debug, Default)]
 struct Orders {
     stop: AtomicBool,
@@ -98,8 +99,8 @@ struct Orders {
 }
 
 impl AutoConsumer {
-    /// Runs `process` on a thread: it hands what can be read now to a handler, as long as what it is given says so
-    /// after each, and says how many that were.
+    /// Runs `process` on a thread. `process` hands what can be read now to a handler, as long as the function that it
+    /// is given returns `true` after each, and returns how many it handed over.
     pub(crate) fn start<C: ConsumerEnd + Send + 'static>(
         mut consumer: C,
         core: Option<CoreSetting>,
@@ -121,45 +122,46 @@ impl AutoConsumer {
                     continue;
                 }
                 match consumer.wait_until_available(Some(Instant::now() + STOP_LATENCY)) {
-                    // What is damaged was stepped over and counted; the ring goes on after it.
+                    // Damage was stepped over and counted; the ring goes on after it.
                     Ok(()) | Err(ConsumeError::Damaged { .. }) => {}
                     Err(error) if error.is_timed_out() => {}
-                    // No end: nothing was concluded, and events that are published can be read all the same. The answer
-                    // came at once, so the pause is made here.
+                    // No end: nothing was concluded, and published events can still be read. The answer came at once,
+                    // so the pause is made here.
                     Err(ConsumeError::Os { .. }) => std::thread::sleep(STOP_LATENCY),
                     Err(end) => return AutoConsumerEnd::RingEnded(end),
                 }
             }
-            // One that may not run has handled nothing: it gives up its own place, and keeps that of the one it was to
-            // go on for.
+            // A thread that may not run has handled nothing. It gives up its own place, and keeps the place of a
+            // predecessor that it was to continue.
             if told.leave.load(Ordering::Relaxed) || (!may_run && !consumer.has_rejoined()) {
                 consumer.leave_on_drop();
             }
             AutoConsumerEnd::ShutDown
         };
         let thread = Companion::start("myelon-consumer", run).map_err(NotStarted::Thread)?;
-        // The thread sends before anything of the user's runs.
+        // The thread sends before any code of the user runs.
         if let Err(error) = is_pinned.recv().unwrap_or(Ok(())) {
-            // Before we say so, its place is free or kept.
+            // Before the error is returned, its place is free or kept.
             drop(thread.join());
             return Err(error);
         }
         Ok(Self { orders, thread: Some(thread) })
     }
 
-    /// Tells the thread to stop after the event that is in the handler; returns at once. What it has not come to stays
-    /// in the ring, and a batch that ends so has no last event.
+    /// Tells the thread to stop after the event that is in the handler; returns at once. The events after it stay in
+    /// the ring, and a batch that ends this way has no last event.
     pub fn shutdown(&self) {
         // Release, partner in `AutoConsumer::start`: a thread that sees the order to stop also sees an earlier order to
         // leave.
         self.orders.stop.store(true, Ordering::Release);
     }
 
-    /// Waits until the thread has ended. In the thread's own handler, and in a child of `fork`, that cannot be waited
-    /// for: [`InItsHandler`](AutoConsumerEnd::InItsHandler), [`Forked`](AutoConsumerEnd::Forked).
+    /// Waits until the thread has ended. The thread's own handler, and a child of `fork`, cannot wait for that: they
+    /// get [`InItsHandler`](AutoConsumerEnd::InItsHandler) and [`Forked`](AutoConsumerEnd::Forked).
     ///
     /// # Errors
-    /// The handler's panic, as `std::thread::JoinHandle::join` gives it; the event that it was in is not acknowledged.
+    /// The handler's panic, as `std::thread::JoinHandle::join` returns it; the event that was in the handler is not
+    /// acknowledged.
     pub fn join(mut self) -> std::thread::Result<AutoConsumerEnd> {
         match self.thread.take().expect("joined once, by value").join() {
             Joined::Ended(end) => end,
@@ -178,7 +180,7 @@ impl AutoConsumer {
     }
 
     /// [`shutdown_and_join`](Self::shutdown_and_join), and gives the place up: what was not handled is lost to this id,
-    /// and the id is free. A thread that has ended by itself before has kept its place, unless it had handled
+    /// and the id is free. A thread that had ended by itself before has kept its place, unless it had handled
     /// everything up to *closed*.
     ///
     /// # Errors
@@ -189,8 +191,8 @@ impl AutoConsumer {
         self.shutdown_and_join()
     }
 
-    /// Whether the thread runs. A thread whose handler has panicked does not, and none of a parent does in its forked
-    /// child. If this is `false`, it stays `false`.
+    /// Whether the thread runs. It does not after its handler has panicked, and not in a forked child of its process.
+    /// If this is `false`, it stays `false`.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(Companion::is_running)
     }
@@ -200,7 +202,7 @@ impl Drop for AutoConsumer {
     fn drop(&mut self) {
         self.shutdown();
         if let Some(thread) = self.thread.take() {
-            // A panic has been reported by the panic hook; who wants it joins.
+            // The panic hook has reported a panic; a caller that needs it uses `join`.
             drop(thread.join());
         }
     }

@@ -11,20 +11,20 @@ use zerocopy::IntoBytes;
 /// Longer payloads are written in the ring: this is what stays in a second-level cache.
 const BYTES_MAX: usize = 1 << 20;
 
-/// What is done with a payload of which there is nothing to learn.
+/// The plan for a payload from which there is nothing to learn.
 const IN_THE_RING: Plan = Plan { way: Way::Ring, is_timed: false };
 
-/// A piece of the buffer, aligned as a payload is in its ring.
+/// A piece of the buffer, with the alignment of a payload in a ring.
 type Piece = u128;
 
 /// Where a producer writes a payload first, if that costs less than to write it in the ring.
 pub(super) struct PayloadBuffer {
     learner: Learner,
     pieces: Box<[Piece]>,
-    /// What is done with the payload that was claimed last, if that is planned; and when it was claimed.
+    /// The plan for the payload that was claimed last, if there is one; and when it was claimed.
     plan: Plan,
     began_ns: u64,
-    /// Whether an event lies in the buffer.
+    /// Whether an event is in the buffer.
     holds_event: bool,
 }
 
@@ -42,9 +42,8 @@ impl PayloadBuffer {
         self.learner.is_plain(len)
     }
 
-    /// Plans what to do with a payload that is not plain: of about `likely_len` bytes, and at most as long as its
-    /// `place` in the ring. Returns the place to write it in, which may be shorter if that is enough for the likely
-    /// length.
+    /// Plans a payload that is not plain: of about `likely_len` bytes, and at most as long as its `place` in the ring.
+    /// Returns the place to write it in, which may be shorter if that is enough for the likely length.
     #[cold]
     #[inline(never)]
     pub(super) fn begin(&mut self, likely_len: usize, place: NonNull<[u8]>) -> NonNull<[u8]> {
@@ -63,7 +62,8 @@ impl PayloadBuffer {
         place
     }
 
-    /// The payload in `written`, where [`begin`](Self::begin) said, is complete, and goes to `place`, which is as long.
+    /// The payload in `written`, the place that [`begin`](Self::begin) returned, is complete. Copies it to `place`,
+    /// which is as long.
     ///
     /// # Safety
     /// `place` is valid for writes, and no other thread or process reads or writes there.
@@ -73,7 +73,7 @@ impl PayloadBuffer {
         let plan = self.plan;
         if plan.way == Way::Buffer {
             assert_eq!(written.len(), place.len(), "a place of another length");
-            // SAFETY: both have that length, and the place is valid, by the caller's promise; what was written lies in
+            // SAFETY: both have that length, and the place is valid, by the caller's promise; what was written is in
             // our buffer.
             unsafe { place.cast::<u8>().as_ptr().copy_from_nonoverlapping(written.as_ptr(), written.len()) };
         }
@@ -87,8 +87,8 @@ impl PayloadBuffer {
         size_of::<E>() >= BYTES_MIN && size_of::<E>() <= BYTES_MAX && align_of::<E>() <= align_of::<Piece>()
     }
 
-    /// Lets `fill` write an event that is not plain and goes to `slot`, in which an older event lies unless it is new.
-    /// What `fill` finds is an older event as well.
+    /// Lets `fill` write an event that is not plain, for `slot`, which holds an older event unless it is new. `fill`
+    /// finds an older event in either place.
     ///
     /// # Safety
     /// `slot` is valid and aligned, and no other thread or process reads or writes there.
@@ -115,7 +115,8 @@ impl PayloadBuffer {
     }
 }
 
-/// The time at which every store before this call is done. Stores wait in a queue, and how long is what a way costs.
+/// The time at which every store before this call is done. Stores wait in a queue, and that wait is part of the cost of
+/// a way.
 fn drained_ns() -> u64 {
     fence(Ordering::SeqCst);
     now_ns()

@@ -24,7 +24,7 @@ use std::time::Instant;
 ///
 /// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
 /// [`keep_place`](Self::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program
-/// chose: who attaches again under that id, in whatever process, continues as after a death.
+/// chose: a consumer that attaches again under that id, in any process, continues as after a death.
 ///
 /// ```
 /// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -69,8 +69,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring
-    /// and asks no process, so it does not hear of a producer that was killed: for that there is
-    /// [`check_producer`](Self::check_producer).
+    /// and asks no process, so it does not notice a killed producer: use [`check_producer`](Self::check_producer) for
+    /// that.
     #[inline(always)]
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
         if !self.end.side.look() && !self.end.wait_as(patience.into())? {
@@ -79,8 +79,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(Some(Lease::new(&mut self.end.side)))
     }
 
-    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and
-    /// everything was read. That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    /// [`next`](Self::next) for loops that end where the ring ends. `None`: the producer has closed it and everything
+    /// was read. If there is nothing yet, the error is [`TimedOut`](ConsumeError::TimedOut).
     ///
     /// ```
     /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -102,7 +102,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// ```
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Closed`.
+    /// As [`next`](Self::next), without `Closed`.
     #[inline(always)]
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Lease<'_, E, F>>, ConsumeError> {
         or_end(self.next(patience), ConsumeError::is_closed)
@@ -132,10 +132,10 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(Some(BatchLease::new(&mut self.end.side, max)))
     }
 
-    /// [`next_batch`](Self::next_batch) for loops that end where the ring does, as [`next_or_end`](Self::next_or_end).
+    /// [`next_batch`](Self::next_batch) for loops that end where the ring ends, as [`next_or_end`](Self::next_or_end).
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Closed`.
+    /// As [`next`](Self::next), without `Closed`.
     ///
     /// # Panics
     /// If `max` is 0.
@@ -148,7 +148,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         or_end(self.next_batch(max, patience), ConsumeError::is_closed)
     }
 
-    /// [`next`](Self::next)`(Patience::Now)` that does not say why there is nothing.
+    /// [`next`](Self::next)`(Patience::Now)` without the reason why there is nothing.
     #[inline]
     pub fn try_consume_next_leased(&mut self) -> Option<Lease<'_, E, F>> {
         if self.end.side.look() { Some(Lease::new(&mut self.end.side)) } else { None }
@@ -178,7 +178,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(Lease::new(&mut self.end.side))
     }
 
-    /// [`next_batch`](Self::next_batch)`(max, Patience::Now)` that does not say why there is nothing.
+    /// [`next_batch`](Self::next_batch)`(max, Patience::Now)` without the reason why there is nothing.
     #[inline]
     pub fn try_consume_batch_leased(&mut self, max: usize) -> Option<BatchLease<'_, E, F>> {
         if max > 0 && self.end.side.look_for_all() { Some(BatchLease::new(&mut self.end.side, max)) } else { None }
@@ -205,26 +205,25 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         Ok(BatchLease::new(&mut self.end.side, max))
     }
 
-    /// The next event, to be released from whatever thread while newer ones are read; waits for it as `patience` says.
+    /// The next event, to be released from any thread while newer ones are read; waits for it as `patience` says.
     /// `None` only for [`Patience::Now`], if there is none.
     ///
-    /// An event that was given back comes before newer ones. From the oldest that it still holds on, a consumer is
-    /// handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever way, before
-    /// the oldest is released. The release of another makes no room.
+    /// An event that was given back comes before newer ones. Counted from the oldest event that it still holds, a
+    /// consumer is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not. After that it gets nothing newer by any
+    /// call until the oldest is released. The release of another makes no room.
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `HeldLimit` if the oldest is not
-    /// released within `patience`, which waits for that as well; for [`Patience::Now`] at once.
+    /// released within `patience`: the call waits for that as well; for [`Patience::Now`] at once.
     pub fn next_held(&mut self, patience: impl Into<Patience>) -> Result<Option<HeldEvent<E, F>>, ConsumeError> {
         Ok(self.next(patience)?.map(Lease::hold))
     }
 
-    /// The events of the ring, each its own, until the producer has closed it.
+    /// The events of the ring, one by one, until the producer has closed it.
     ///
-    /// An event of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and
-    /// [`hold`](crate::Taken::hold) takes it along. One at a time is handed out at the cost of a lock: where that
-    /// counts, take leases. From the oldest that is kept on, 64 are handed out; then the loop waits until that one is
-    /// gone.
+    /// An event of the loop is acknowledged when it is dropped, except by a panic, which gives it back.
+    /// [`hold`](crate::Taken::hold) takes it out of the loop. Each event costs a lock: where that matters, take leases.
+    /// Counted from the oldest event that is kept, 64 are handed out; then the loop waits until that one is released.
     ///
     /// ```
     /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
@@ -243,22 +242,21 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     /// # }
     /// ```
     ///
-    /// An error is yielded, and ends the loop if it says that nothing will come any more: `Replaced`, `ProducerDied`,
-    /// `Forked`.
+    /// An error is yielded. It ends the loop if nothing will come any more: `Replaced`, `ProducerDied`, `Forked`.
     pub fn messages(&mut self) -> Messages<'_, Self> {
         Messages::new(self)
     }
 
     /// Hands everything that can be read now to `handler`, and returns how many events that were.
     ///
-    /// They are acknowledged as it goes: every 64 events, or an eighth of the ring, and once 10 ms have passed since
-    /// the last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler`
-    /// panics, the events before that one are acknowledged, and it is not.
+    /// They are acknowledged on the way: every 64 events, or an eighth of the ring, and once 10 ms have passed since
+    /// the last time. So the producer sees that a slow handler makes progress, and gets room. If `handler` panics, the
+    /// events before that one are acknowledged, and that one is not.
     pub fn process_available(&mut self, mut handler: impl FnMut(&E, Sequence)) -> usize {
         self.process_available_to_end(|event, sequence, _| handler(event, sequence))
     }
 
-    /// [`process_available`](Self::process_available) whose handler is told which event is the last of the batch.
+    /// [`process_available`](Self::process_available) with a handler that is told which event is the last of the batch.
     #[inline]
     pub fn process_available_to_end(&mut self, mut handler: impl FnMut(&E, Sequence, bool)) -> usize {
         self.process_while(|event, sequence, is_last| {
@@ -267,8 +265,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         })
     }
 
-    /// [`process_available_to_end`](Self::process_available_to_end), as long as `handler` returns `true`; the event for
-    /// which it does not is handled.
+    /// [`process_available_to_end`](Self::process_available_to_end), as long as `handler` returns `true`. The event for
+    /// which it returns `false` counts as handled.
     #[inline]
     pub(crate) fn process_while(&mut self, mut handler: impl FnMut(&E, Sequence, bool) -> bool) -> usize {
         if !self.end.side.is_plain() {
@@ -280,9 +278,9 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         (self.end.side.core.next() - first) as usize
     }
 
-    /// [`process_while`](Self::process_while) where messages are held: each event is acknowledged by itself.
-    // Inlined like the rest: where a handler's address goes to another function, what it adds up is kept in memory for
-    // both.
+    /// [`process_while`](Self::process_while) where messages are held: each event is acknowledged separately.
+    // Inlined like the rest: if a handler's address were passed to another function, the handler's sums would be kept
+    // in memory for both.
     #[inline(always)]
     fn process_among_held(&mut self, handler: &mut impl FnMut(&E, Sequence, bool) -> bool) -> usize {
         let most = self.end.capacity();
@@ -311,8 +309,8 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
             let run = batch.consumer.core.memory().payloads(begin, end.min(begin + count));
             for event in run {
                 let sequence = batch.position;
-                // SAFETY: published, which `look_for_all` has seen (Acquire), and our gate, which keeps the producer
-                // off this slot, is not beyond it: `acknowledge` moves it to `position`, and nothing else does while
+                // SAFETY: published, which `look_for_all` has seen (Acquire). Our gate, which keeps the producer off
+                // this slot, is not beyond it: `acknowledge` moves it to `position`, and nothing else does while
                 // `batch` borrows the consumer. Every bit pattern is an `E`.
                 let goes_on = handler(unsafe { event.as_ref() }, sequence, sequence + 1 == end);
                 batch.position = sequence + 1;
@@ -330,13 +328,13 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         true
     }
 
-    /// Gives the place up, whatever was asked for before: what was not acknowledged is lost to this id, and the id is
-    /// free. A producer that requires this consumer is told.
+    /// Gives the place up, also after `keep_place`: what was not acknowledged is lost to this id, and the id is free. A
+    /// producer that requires this consumer is told.
     pub fn leave(mut self) {
         self.end.leave_on_drop();
     }
 
-    /// Steps over the next event without looking at it: for one that has killed its consumer before. `false` if there
+    /// Skips the next event without looking at it: for an event that has killed its consumer before. `false` if there
     /// is none now.
     pub fn skip(&mut self) -> bool {
         self.try_consume_next_leased().is_some()
@@ -372,7 +370,7 @@ impl<E: Event, F: SlotForm> Drop for InHandler<'_, E, F> {
     fn drop(&mut self) {
         self.consumer.acknowledge_handled_slots(self.position);
         if self.position < self.end {
-            // What the handler had not come to is not in its hands.
+            // The events that the handler had not come to are not in its hands.
             self.consumer.note_panic(self.position + 1);
         }
     }

@@ -19,13 +19,13 @@ use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, W
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a consumer knows of its ring beside what it reads. No user gets at it: exchanged for that of another, it would
-/// move record numbers from one ring to another.
+/// What a consumer knows of its ring besides what it reads. Users get no access to it: if it were exchanged for another
+/// consumer's, it would move record numbers from one ring to another.
 pub struct ConsumerBase<S: Carries> {
     waiter: Waiter,
     /// Borrowed by a wait, beside the waiter.
     pub(super) side: ConsumerSide<S>,
-    /// The generation of the ring from which it has come over.
+    /// The generation of the ring from which it has moved over.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "asked by doorbells, which only Linux has"))]
     pub(super) comes_from: Option<u64>,
     counts_in: Option<CountersFile>,
@@ -61,7 +61,7 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.abandon();
     }
 
-    /// Waits until a look finds something: an event, a record, or what lies between records.
+    /// Waits until a look finds something: an event, a record, or what is between records.
     pub(super) fn wait_until_readable(&mut self, patience: Patience) -> Result<(), ConsumeError> {
         if self.side.look() || self.wait_as(patience)? {
             return Ok(());
@@ -69,7 +69,7 @@ impl<S: Carries> ConsumerBase<S> {
         Err(ConsumeError::TimedOut { waited: Duration::ZERO })
     }
 
-    /// [`wait_until_readable`](Self::wait_until_readable), or until `also` says so.
+    /// [`wait_until_readable`](Self::wait_until_readable), or until `also` returns `true`.
     pub(super) fn wait_until_readable_or(
         &mut self,
         patience: Patience,
@@ -81,8 +81,8 @@ impl<S: Carries> ConsumerBase<S> {
         }
     }
 
-    /// Waits for the next event, which was not there a moment ago. `false`: it is not there yet, and `patience` is not
-    /// to wait.
+    /// Waits for the next event, which was not there a moment ago. `false`: it is not there yet, and `patience` says
+    /// not to wait.
     #[inline(never)]
     pub(super) fn wait_as(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
         match patience {
@@ -91,7 +91,7 @@ impl<S: Carries> ConsumerBase<S> {
         }
     }
 
-    /// Not inlined, so that its registers are not saved where nothing is waited for.
+    /// Not inlined, so that its registers are saved only where there is a wait.
     #[inline(never)]
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
         self.wait_for(deadline, ConsumerSide::look)
@@ -126,7 +126,7 @@ impl<S: Carries> ConsumerBase<S> {
         match (damage, end) {
             (Some(damage), _) => Err(damage),
             (None, WaitEnd::Ready) => Ok(()),
-            // A wait that is short has not looked at anything but the next event.
+            // A short wait has looked at nothing but the next event.
             (None, WaitEnd::TimedOut) => {
                 let waited = begin.elapsed();
                 let reason = self.side.step_over_damage(false).or_else(|| self.side.held_limit(waited));
@@ -139,7 +139,7 @@ impl<S: Carries> ConsumerBase<S> {
     pub(super) fn check_producer(&mut self) -> Result<(), ConsumeError> {
         self.side.is_made_by_panic &= std::thread::panicking();
         match self.side.end_of_ring(Duration::ZERO) {
-            // Damage is told once; the end of a ring is told at every call.
+            // Damage is reported once; the end of a ring is reported by every call.
             Some(reason @ ConsumeError::Damaged { .. }) => Err(reason),
             Some(reason) if !self.side.look() && !self.side.is_full() => Err(reason),
             _ => Ok(()),
@@ -155,8 +155,8 @@ impl<S: Carries> ConsumerBase<S> {
             Fate::Live => None,
             Fate::Replaced | Fate::Removed => Some(ConsumeError::Replaced),
         };
-        // An error from the kernel is no proof of death. After the lock, the flags again: a producer that closed in
-        // between has said so.
+        // An error of the kernel proves no death. The flags again after the lock: a producer that closed in between has
+        // set them.
         said().or_else(|| match self.side.segment().is_held(PRODUCER_BYTE) {
             Ok(false) => said().or_else(|| Some(self.side.death(Duration::ZERO))),
             _ => None,
@@ -165,7 +165,7 @@ impl<S: Carries> ConsumerBase<S> {
 
     pub(super) fn stall_report(&self, waited: Duration) -> StallReport {
         let held = self.side.segment().is_held(PRODUCER_BYTE);
-        // The flags after the lock: a producer that closed and let go in between has said so by now.
+        // The flags after the lock: a producer that closed and let go in between has set them by now.
         let (over, said) = match self.side.segment().fate() {
             _ if self.side.core.is_closed() => (Some(WaitingFor::Closed), Some(Ending::Left)),
             Fate::Live => (None, None),
@@ -233,7 +233,7 @@ impl<S: Carries> ConsumerBase<S> {
         CountersFile::of_ring(self.side.core.memory().segment())
     }
 
-    /// Where it counts, if not in the ring's own segment.
+    /// The file in which it counts, if not the ring's own segment.
     pub(super) fn counts_in(&self) -> Option<&CountersFile> {
         self.counts_in.as_ref()
     }
@@ -246,7 +246,7 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.segment().fate() == Fate::Replaced
     }
 
-    /// What `Debug` says of a consumer that is called `name`: only what this process knows by itself.
+    /// What `Debug` prints of a consumer that is called `name`: only what this process knows by itself.
     #[doc(hidden)]
     pub fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
@@ -267,7 +267,7 @@ struct DataWait<'a, S: Carries, L> {
     /// Whether what is waited for is there.
     look: L,
     since: Instant,
-    /// What was stepped over on the way. It is told once; the end of a ring is told at every call.
+    /// What was stepped over on the way. It is reported once; the end of a ring is reported by every call.
     damage: Option<ConsumeError>,
 }
 
@@ -284,7 +284,7 @@ impl<S: Carries, L: FnMut(&mut ConsumerSide<S>) -> bool> Awaited for DataWait<'_
     }
 
     fn examine(&mut self) -> Option<ConsumeError> {
-        // What is published before the end comes first, once a message was released.
+        // What is published before the end comes first, as soon as a message is released.
         if self.consumer.is_full() && self.consumer.core.look() {
             return None;
         }
@@ -306,8 +306,8 @@ impl<S: Carries, L: FnMut(&mut ConsumerSide<S>) -> bool> Awaited for DataWait<'_
         let woken = consumer.core.memory().control().readers.0.sleep(park.ticket, slice);
         match woken {
             Woken::Rung => consumer.counters.unparks.inc(),
-            // Data that is there now, with a bell that was not rung: either the producer is just about to, or it
-            // never will.
+            // Data is there now, and the bell was not rung: either the producer is just about to ring it, or it never
+            // will.
             Woken::TimedOut if consumer.look() => consumer.suspect = Some((park.ticket, Instant::now())),
             Woken::TimedOut => {}
         }

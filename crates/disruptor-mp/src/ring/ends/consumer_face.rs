@@ -7,15 +7,14 @@ use super::patience::Patience;
 use crate::ring::memory::layout::Carries;
 use crate::{CounterHandle, CountersFile};
 
-/// What every consumer can be asked and told, whatever its ring carries: its producer, its place in the ring, its
-/// counters, reports.
+/// What every consumer offers, whatever its ring carries: its producer, its place in the ring, its counters, reports.
 ///
 /// [`SharedConsumer`](crate::SharedConsumer), [`RecordConsumer`](crate::RecordConsumer) and the consumers of the layers
-/// above have these methods themselves; the trait is for code that takes any of them. It is sealed. No end lends its
-/// part that is common to all: two ends cannot be exchanged in part.
+/// above have these methods themselves; the trait is for code that takes any of them. It is sealed. No end lends out
+/// its common part, so parts of two ends cannot be exchanged.
 ///
-/// Sequences here are those that users see: numbers of events, of records, or of messages in frames that of the last
-/// frame.
+/// Sequences here are those that users see: numbers of events or of records. For messages in frames, it is the number
+/// of the last frame.
 ///
 /// ```
 /// use disruptor_mp::{ConsumerEnd, attach_shared_consumer, build_shared_single_producer};
@@ -48,50 +47,51 @@ pub trait HasConsumer {
     /// What it knows of its ring.
     fn base(&self) -> &ConsumerBase<Self::Carries>;
 
-    /// The same, to be changed by this crate.
+    /// The same, for changes by this crate.
     fn base_mut(&mut self) -> ConsumerMut<'_, Self::Carries>;
 
     /// [`ConsumerEnd::wait_until_available`] of this consumer.
     fn wait_for_next(&mut self, patience: Patience) -> Result<(), ConsumeError>;
 
-    /// Its counters are elsewhere from now on: handles that were kept are to be taken anew.
+    /// It counts elsewhere from now on: handles that were kept must be taken again.
     fn counts_anew(&mut self) {}
 
-    /// Tells the ring from any other, also from one of the same name.
+    /// Identifies the ring, also among rings of the same name.
     fn generation(&self) -> u64 {
         self.base().generation()
     }
 
-    /// Whether another ring has the place of this one. What is published here can still be read.
+    /// Whether another ring has replaced this one. What is published here can still be read.
     fn is_replaced(&self) -> bool {
         self.base().is_replaced()
     }
 
-    /// This consumer has its place in the ring after this one: dropping it gives this one up, once everything that it
-    /// was handed is released. If something comes back, the place is kept for a successor.
+    /// This consumer has its place in the next ring. So dropping it gives its place in this ring up, once everything
+    /// that it was handed is released. If something is given back, the place is kept for a successor.
     fn go_over(&mut self) {
         self.base_mut().0.go_over();
     }
 
-    /// Where it counts, if not in the ring's own segment.
+    /// The file in which it counts, if not the ring's own segment.
     fn counts_in(&self) -> Option<&CountersFile> {
         self.base().counts_in()
     }
 
-    /// The counter `id` of this consumer. Not to be kept longer than the consumer: its place is another's then.
+    /// The counter `id` of this consumer. It must not be kept longer than the consumer: another consumer then has its
+    /// place.
     fn counter(&self, id: u32) -> CounterHandle {
         self.base().counter(id)
     }
 
-    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives
-    /// back the lock that the kernel would give back, and leaves everything else as it is. For simulations.
+    /// Makes this handle one of a process that was killed just now: it does nothing any more. Dropping it gives back
+    /// the lock that the kernel would give back, and leaves everything else as it is. For simulations.
     #[cfg(feature = "dst")]
     fn abandon(&mut self) {
         self.base_mut().0.abandon();
     }
 }
 
-/// A base that is lent. Only this crate gets at it, so that no base is exchanged for another.
+/// A base that is lent. Only this crate has access to it, so that no base is exchanged for another.
 #[derive(Debug)]
 pub struct ConsumerMut<'a, S: Carries>(pub(super) &'a mut ConsumerBase<S>);
 
@@ -105,7 +105,7 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::place(self); self.base().place())
         }
 
-        /// What the ring's events carry, if it says so: see
+        /// What the ring's events carry, if it has a content tag: see
         /// [`with_content_tag`](disruptor_mp::SharedDisruptorBuilder::with_content_tag).
         $($vis)* fn content_tag(&self) -> Option<String> {
             $crate::__face_method!($in; ConsumerEnd::content_tag(self); self.base().content_tag())
@@ -131,9 +131,9 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::wait_strategy(self); self.base().wait_strategy())
         }
 
-        /// Waits until there is something that the next receiving call finds without waiting, and does not take it: an
-        /// event, a record, a whole message, or a message that cannot be read, of which that call says so. What lies
-        /// between records, and the rest of a message that began before this consumer came, is stepped over.
+        /// Waits until the next receiving call finds something without waiting, and does not take it: an event, a
+        /// record, a whole message, or a message that cannot be read, which that call reports. What is between records,
+        /// and the rest of a message that began before this consumer came, is skipped.
         ///
         /// # Errors
         /// See [`ConsumeError`](disruptor_mp::ConsumeError); everything published before the end is there to be
@@ -162,7 +162,7 @@ macro_rules! consumer_end_methods {
         }
 
         /// What the producer is doing, for a consumer that has waited for `waited`. If there is something to read, or
-        /// the ring has ended, nothing waits, and the report says so.
+        /// the ring has ended, nothing is waiting, and the report says so.
         $($vis)* fn stall_report(&self, waited: ::std::time::Duration) -> $crate::StallReport {
             $crate::__face_method!($in; ConsumerEnd::stall_report(self, waited); self.base().stall_report(waited))
         }
@@ -178,8 +178,8 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::producer_sequence(self); self.base().producer_sequence())
         }
 
-        /// Whether the producer sleeps until this consumer releases something, and there is something to release. Of a
-        /// producer that spins this is not known. Goes stale at once.
+        /// Whether the producer sleeps until this consumer releases something, and there is something to release. Not
+        /// known of a producer that spins. Goes stale at once.
         $($vis)* fn holds_up_producer(&self) -> bool {
             $crate::__face_method!($in; ConsumerEnd::holds_up_producer(self); self.base().holds_up_producer())
         }
@@ -195,13 +195,13 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::doorbell(self); self.base().doorbell())
         }
 
-        /// From now on, dropping this consumer keeps its place: the ring goes on holding what it has not acknowledged,
-        /// for the consumer that attaches next under its id. Two ends give the place up nevertheless: one that says so
-        /// (`leave`), and one that has read up to *closed*. For work that must not be lost when an error, a cancelled
-        /// task or a panic drops its consumer; the producer is told, as of a death, once it waits for the place.
+        /// From now on, dropping this consumer keeps its place: the ring keeps what it has not acknowledged for the
+        /// consumer that attaches next under its id. In two cases the place is still given up: by `leave`, and when
+        /// everything up to *closed* was read. For work that must not be lost when an error, a cancelled task or a
+        /// panic drops its consumer. A producer that waits for the place is told, as after a death.
         ///
-        /// A panic that drops the consumer keeps the place in any case. An id that the library made is never attached
-        /// to again, so its place is never kept.
+        /// A panic that drops the consumer keeps the place in any case. No consumer attaches again under an id that the
+        /// library made, so such a place is never kept.
         $($vis)* fn keep_place(&mut self) {
             $crate::__face_method!($in; ConsumerEnd::keep_place(self); self.base_mut().0.keep_place())
         }
@@ -212,8 +212,8 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::leave_on_drop(self); self.base_mut().0.leave_on_drop())
         }
 
-        /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count
-        /// into one file, and whatever they are called, no two share a counter.
+        /// Counts into `file` from now on, instead of into the table in the ring's own segment. No two ends share a
+        /// counter in one file, however many there are and whatever their names.
         $($vis)* fn attach_counters(&mut self, file: &$crate::CountersFile) {
             $crate::__face_method!(
                 $in; ConsumerEnd::attach_counters(self, file);

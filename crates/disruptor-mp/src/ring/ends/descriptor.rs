@@ -16,12 +16,12 @@ mod linux {
     pub(in crate::ring::ends) struct Descriptor {
         watch: Watch,
         readable: Arc<Readable>,
-        /// Which end it belongs to: each has mapped the ring for itself.
+        /// The mapping of the end that it belongs to: each end has mapped the ring for itself.
         segment: Arc<Segment>,
     }
 
     impl Descriptor {
-        /// One that is not armed, of the end that has mapped `segment`.
+        /// A descriptor that is not armed, for the end that has mapped `segment`.
         pub(in crate::ring::ends) fn new(post: impl Post + 'static, segment: &Arc<Segment>) -> io::Result<Self> {
             let readable = Arc::new(Readable::new()?);
             let rung = Arc::clone(&readable);
@@ -33,7 +33,7 @@ mod linux {
             Arc::ptr_eq(&self.segment, segment)
         }
 
-        /// Belongs to the end that has mapped `segment` from now on.
+        /// From now on it belongs to the end that has mapped `segment`.
         pub(in crate::ring::ends) fn turn_to(&mut self, post: impl Post + 'static, segment: &Arc<Segment>) {
             if self.watch.is_ours() {
                 self.watch.turn_to(Box::new(post));
@@ -45,13 +45,13 @@ mod linux {
             self.watch.post()
         }
 
-        /// Makes it unreadable, and asks to be rung for what `look` then says is to be waited for. `false`: for
-        /// nothing, as it said; or this process is a forked child.
+        /// Makes it unreadable, and asks to be rung for what `look` then returns as awaited. `false`: `look` awaits
+        /// nothing, or this process is a forked child.
         pub(in crate::ring::ends) fn arm(&self, look: impl FnOnce() -> Option<i64>) -> bool {
             if !self.watch.is_ours() {
                 return false;
             }
-            // Cleared first, looked afterwards: a ring that is cleared here was for something that this look sees.
+            // Cleared first, looked afterwards: if a ring is cleared here, this look sees what it was for.
             self.readable.clear();
             match look() {
                 Some(awaited) => self.watch.arm(awaited),
@@ -73,8 +73,8 @@ mod linux {
 
     impl Drop for Descriptor {
         fn drop(&mut self) {
-            // A thread that polls a copy of the descriptor, or its number, is woken: nothing would ring it any more. A
-            // forked child shares the eventfd with its parent, whose it is.
+            // Wakes a thread that polls a copy of the descriptor, or its number: nothing would ring it any more. A
+            // forked child shares the eventfd with its parent, which owns it.
             if self.watch.is_ours() {
                 self.readable.set();
             }
@@ -114,7 +114,7 @@ impl std::os::fd::AsFd for Descriptor {
     }
 }
 
-/// What a doorbell can be used for: its field `descriptor`.
+/// The methods of a doorbell with a field `descriptor`.
 macro_rules! is_a_descriptor {
     ($doorbell:ident) => {
         impl $doorbell {

@@ -13,9 +13,9 @@ use std::io;
 /// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_reader`: readable once after it was armed,
 /// when there is an event or the ring has ended.
 ///
-/// Rung inside this process, by one thread for each 127 doorbells; it starts with the first and ends with the last.
-/// Nothing crosses to other processes, and while nothing is armed nothing is done. A producer that was killed is
-/// noticed within 100 ms. Dropping it makes the descriptor readable, so that a thread which polls a copy of it wakes.
+/// It is rung inside this process, by one thread for each 127 doorbells, which starts with the first and ends with the
+/// last. Other processes do no extra work, and while nothing is armed nothing is done. A killed producer is noticed
+/// within 100 ms. Dropping the doorbell makes the descriptor readable, so that a thread that polls a copy of it wakes.
 ///
 /// ```
 /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
@@ -54,17 +54,17 @@ impl<S: Carries> ConsumerBase<S> {
 }
 
 impl Doorbell {
-    /// Asks to be rung once, for the consumer's next event. `true`: wait for the descriptor. `false`: do not wait;
-    /// there is an event, or the ring has ended, or this process is a forked child: consume, and if nothing is there
+    /// Asks to be rung once, for the consumer's next event. `true`: wait for the descriptor. `false`: do not wait:
+    /// there is an event, or the ring has ended, or this process is a forked child. Consume, and if nothing is there
     /// ask [`check_producer`](crate::ConsumerEnd::check_producer).
     ///
-    /// Clears what was rung before. A ring that was on its way may come nonetheless: readable means that there *may* be
-    /// an event. When it is rung and there is nothing, the producer is dead, or it was such a ring; `check_producer`
-    /// tells the two apart.
+    /// Clears earlier rings. A ring that was already on its way may still come, so readable means that there *may* be
+    /// an event. If it is rung and there is nothing, the producer is dead, or it was such a late ring; `check_producer`
+    /// tells which.
     ///
     /// # Panics
-    /// If `consumer` is not the one that the doorbell was made for, or, of a typed stream, the one that it has become
-    /// by going on in the ring that has replaced its own.
+    /// If `consumer` is not the one that the doorbell was made for. For a typed stream, the consumer that continues in
+    /// the ring that replaced the first one is accepted.
     pub fn arm<C: ConsumerEnd + ?Sized>(&mut self, consumer: &mut C) -> bool {
         platform::arm(&mut self.descriptor, consumer.base_mut().0)
     }
@@ -117,20 +117,20 @@ mod platform {
         fn has_news(&self, position: i64) -> bool {
             match self.standing() {
                 Standing::Returned => true,
-                // Whatever there is comes once a message was released.
+                // The next message comes only after a release.
                 Standing::Full => false,
                 Standing::Open => may_have_news(self.memory(), position),
             }
         }
 
         fn is_deserted(&self, _: i64) -> bool {
-            // An error from the kernel is no proof of death.
+            // An error of the kernel proves no death.
             !self.memory().segment().is_held(PRODUCER_BYTE).unwrap_or(true)
         }
     }
 
     fn may_have_news<S: Carries>(memory: &Mapped<S>, position: i64) -> bool {
-        // Acquire, all of them: as in `Reader::look` and `GateLine::closing`; the consumer looks again before it reads.
+        // Acquire, all of them: as in `Reader::look` and `GateLine::closing`. The consumer looks again before it reads.
         memory.is_published(position)
             || damage::resume_after(memory, position, S::Form::expected_at(memory, position), false).is_some()
             || memory.control().gate.closing() != 0

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 impl<S: Carries> ConsumerSide<S> {
     /// Why a look that does not wait has found nothing; `None`: there is nothing yet. Makes no system call. Steps over
-    /// damage only where a word is no word, so that a look at an empty ring leaves the cursor's line alone.
+    /// damage only where a word is not valid, so that a look at an empty ring does not touch the cursor's line.
     #[inline]
     pub(super) fn why_nothing(&mut self) -> Option<ConsumeError> {
         if let Some(limit) = self.held_limit(Duration::ZERO) {
@@ -28,7 +28,7 @@ impl<S: Carries> ConsumerSide<S> {
         })
     }
 
-    /// The end of the ring as far as it is written there, if everything published before it was read.
+    /// The end of the ring as it is stored there, if everything published before it was read.
     #[cold]
     fn end_that_was_said(&mut self) -> Option<ConsumeError> {
         if self.is_forked() {
@@ -42,7 +42,7 @@ impl<S: Carries> ConsumerSide<S> {
         if self.look() { None } else { end }
     }
 
-    /// Whether the ring says that it was closed, and everything in it was read, or that another has its place.
+    /// Whether the ring says that it was closed, and everything in it was read, or that another has replaced it.
     fn said_end(&mut self) -> Option<ConsumeError> {
         if self.core.is_finished() {
             return Some(self.step_over_damage(true).unwrap_or(ConsumeError::Closed));
@@ -64,7 +64,7 @@ impl<S: Carries> ConsumerSide<S> {
             match self.segment().is_held(PRODUCER_BYTE) {
                 Ok(true) => return None,
                 Ok(false) => {}
-                // No proof of death, and none of life.
+                // Proves neither death nor life.
                 Err(error) => {
                     let refused = Some(RefusedCall::new("looking at the producer's lock", &error));
                     let report = StallReport { refused, ..self.report(waited, NextStep::GiveUp, None) };
@@ -72,11 +72,11 @@ impl<S: Carries> ConsumerSide<S> {
                 }
             }
         }
-        // The lock was looked at after the flags: a producer that closed and left in between has said so by now.
+        // The lock was looked at after the flags: a producer that closed and left in between has set them by now.
         self.said_end().or_else(|| Some(self.death(waited)))
     }
 
-    /// The producer's lock is free, or it has said that a panic dropped it.
+    /// The producer's lock is free, or the ring says that a panic dropped the producer.
     pub(super) fn death(&self, waited: Duration) -> ConsumeError {
         let how = self.producers_ending();
         let report = self.report(waited, NextStep::GiveUp, Some(how));
@@ -84,7 +84,7 @@ impl<S: Carries> ConsumerSide<S> {
         ConsumeError::ProducerDied { pid, how, report: Box::new(report) }
     }
 
-    /// How a producer that does not hold its lock any more has gone.
+    /// How a producer that no longer holds its lock has gone.
     pub(super) fn producers_ending(&self) -> Ending {
         if self.core.memory().control().gate.is_abandoned() { Ending::Panicked } else { Ending::Killed }
     }
@@ -105,7 +105,7 @@ impl<S: Carries> ConsumerSide<S> {
             held: None,
             no_progress_for: Some(waited).filter(|waited| !waited.is_zero()),
         };
-        // What was published and not acknowledged is there to be read, or is being read.
+        // What was published and not acknowledged can be read, or is being read.
         let has_data = memory.control().cursor.acquire() > self.core.next();
         let waiting_for = match has_data {
             true if ending.is_none() && self.is_full() => WaitingFor::HeldRelease,

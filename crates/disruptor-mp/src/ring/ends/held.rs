@@ -10,14 +10,14 @@ use crate::schema::Event;
 use std::fmt;
 use std::ops::Deref;
 
-/// One event, in its slot, for as long as it is wanted, in whatever thread. [`release`](Self::release) acknowledges it.
-/// Dropping it gives it back: the next call of its consumer hands it out before newer ones,
-/// [marked](crate::Lease::is_redelivered), and a successor does if the consumer has gone. So do a panic and a task that
-/// is cancelled.
+/// One event, in its slot, as long as it is needed, in any thread. [`release`](Self::release) acknowledges it. Dropping
+/// it gives it back: the next call of its consumer hands it out before newer ones,
+/// [marked](crate::Lease::is_redelivered). If the consumer has gone, a successor gets it. A panic, and a cancelled
+/// task, drop it as well.
 ///
-/// The producer waits for the oldest event that is not released, and so does the consumer, once it was handed 64
-/// ([`HELD_MAX`](crate::HELD_MAX)) from that one on. The consumer's place is kept until the last one is gone, also when
-/// the consumer was dropped, and its id is in use until then.
+/// The producer waits for the oldest event that is not released. So does the consumer, once it was handed 64
+/// ([`HELD_MAX`](crate::HELD_MAX)) counted from that one. The consumer's place is kept until the last held event is
+/// gone, also when the consumer was dropped, and its id is in use until then.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -92,9 +92,9 @@ impl<E: Event, F: SlotForm> Deref for HeldEvent<E, F> {
 
     fn deref(&self) -> &E {
         // SAFETY: published, which its consumer has seen (Acquire) before it handed it out. The producer does not write
-        // it: the gate of the consumer's entry is not beyond an event that is held, and moves beyond this one only when
-        // `holding` is dropped. As long as that lives, so do the entry, its lock and the mapping. Every bit pattern is
-        // an `E`.
+        // it: the gate of the consumer's entry is not beyond a held event, and moves beyond this one only when
+        // `holding` is dropped. As long as `holding` lives, so do the entry, its lock and the mapping. Every bit
+        // pattern is an `E`.
         self.holding.memory().with(self.holding.begin(), |event| unsafe { &*event })
     }
 }
@@ -105,8 +105,8 @@ impl<E: Event, F: SlotForm> fmt::Debug for HeldEvent<E, F> {
     }
 }
 
-/// Several consecutive events that are held as one message: see [`HeldEvent`]. They are released together, and come
-/// again together.
+/// Several consecutive events that are held as one message: see [`HeldEvent`]. They are released together, and are
+/// handed out again together.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};

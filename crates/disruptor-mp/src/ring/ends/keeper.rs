@@ -23,32 +23,32 @@ pub(super) struct Keeper<S: Carries> {
     state: Mutex<State<S>>,
 }
 
-/// What they say to each other.
+/// The state that they share.
 pub(super) struct State<S: Carries> {
     pub(super) held: Held<Mapped<S>>,
     /// Messages that are neither released nor given back.
     outstanding: usize,
     consumed: CounterHandle,
     bytes: CounterHandle,
-    /// What is left to do for a consumer that is gone, once no message of its is outstanding.
+    /// What is left to do for a consumer that is gone, once none of its messages is outstanding.
     departure: Option<Departure>,
-    /// The consumer was made one of a process that was killed: nothing is said any more.
+    /// The consumer was made one of a killed process: nothing is stored any more.
     is_dead: bool,
 }
 
 /// Whether a consumer can have another message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// If there is one.
+    /// Yes, if there is one.
     Open,
-    /// One was given back.
+    /// Yes: one was given back.
     Returned,
-    /// None that is newer, before the oldest is released.
+    /// No newer one before the oldest is released.
     Full,
 }
 
 impl<S: Carries> Keeper<S> {
-    /// That of the owner of entry `index`, which stands at `position`.
+    /// The keeper of the owner of entry `index`, which is at `position`.
     pub(super) fn new(memory: Mapped<S>, index: usize, position: i64, counters: &ConsumerCounters) -> Arc<Self> {
         let state = State {
             held: Held::new(memory.clone(), index, position, Announce::best()),
@@ -68,7 +68,7 @@ impl<S: Carries> Keeper<S> {
 
     /// Not for a child of a fork.
     pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
-        // Nothing of a user's runs under it.
+        // No code of a user runs under it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,15 +93,15 @@ impl<S: Carries> Keeper<S> {
         Holding { keeper: Arc::clone(self), ticket, span, bytes, is_released: false }
     }
 
-    /// A message of a parent process, of which nothing is to be said.
+    /// A message of a parent process: nothing may be stored about it.
     pub(super) fn copied(self: &Arc<Self>, span: (i64, i64)) -> Holding<S> {
         Holding { keeper: Arc::clone(self), ticket: u64::MAX, span, bytes: 0, is_released: false }
     }
 
-    /// The consumer is gone. `Some`: so are its messages, and what is left to do is the caller's.
+    /// The consumer is gone. `Some`: so are its messages, and the caller must do the rest.
     pub(super) fn depart(&self, mut departure: Departure) -> Option<Departure> {
         let mut state = self.lock();
-        // The consumer has looked before it said how it goes; another thread may have given one back since.
+        // The consumer has looked before it decided how it leaves; another thread may have given one back since.
         if state.held.returned().is_some() {
             departure.note_returned();
         }
@@ -112,7 +112,7 @@ impl<S: Carries> Keeper<S> {
         None
     }
 
-    /// From now on nothing is said, as if the process had been killed.
+    /// From now on nothing is stored, as if the process had been killed.
     #[cfg(feature = "dst")]
     pub(super) fn abandon(&self) {
         self.lock().is_dead = true;
@@ -129,8 +129,8 @@ impl<S: Carries> Keeper<S> {
         let departure = if state.outstanding == 0 { state.departure.take() } else { None };
         drop(state);
         if has_news {
-            // Its consumer may wait at the bell that the producer rings: it learns that there is one again, or room for
-            // one. Not asked whether it does, so no barrier is needed before.
+            // Its consumer may wait at the bell that the producer rings: it learns that there is a message again, or
+            // room for one. Rung without asking whether it waits, so no barrier is needed before.
             self.memory.control().readers.0.ring();
         }
         if let Some(departure) = departure {
@@ -151,7 +151,8 @@ impl<S: Carries> State<S> {
         (self.consumed, self.bytes) = (counters.consumed.clone(), counters.bytes.clone());
     }
 
-    /// Releases a message or gives it back. Whether its consumer can have a message that it could not have before.
+    /// Releases a message or gives it back. Returns whether its consumer can now have a message that it could not have
+    /// before.
     fn let_go(&mut self, message: &Holding<S>) -> bool {
         if !message.is_released {
             let has_returned = self.held.give_back(message.ticket);
@@ -168,18 +169,18 @@ impl<S: Carries> State<S> {
     }
 }
 
-/// A message that is held. Dropping it releases it if it is said so, and gives it back otherwise.
+/// A held message. Dropping it releases it if it is marked so, and gives it back otherwise.
 pub(super) struct Holding<S: Carries> {
     keeper: Arc<Keeper<S>>,
     ticket: u64,
-    /// Where it begins, and where what is after it does.
+    /// Where it begins, and where the next one begins.
     span: (i64, i64),
     bytes: u64,
     is_released: bool,
 }
 
 impl<S: Carries> Holding<S> {
-    /// The ring, in which everything of the message stays as it is.
+    /// The ring, in which the bytes of the message do not change.
     pub(super) fn memory(&self) -> &Mapped<S> {
         &self.keeper.memory
     }
@@ -192,7 +193,7 @@ impl<S: Carries> Holding<S> {
         self.span.1
     }
 
-    /// Says that dropping it releases it.
+    /// Marks it as released, and drops it.
     pub(super) fn release(mut self) {
         self.is_released = true;
     }
@@ -215,8 +216,8 @@ pub(super) struct Departure {
 }
 
 impl Departure {
-    /// A message has come back after the consumer has gone. The place is kept for a successor if it would have been had
-    /// the message come back before; and by a panic, as if that had dropped the consumer.
+    /// A message was given back after the consumer has gone. The place is kept for a successor if it would have been
+    /// kept had the message been given back before; if by a panic, as if the panic had dropped the consumer.
     fn note_returned(&mut self) {
         if self.ending.is_none() && self.parting != Parting::LeavesAlways {
             self.ending = match std::thread::panicking() {
@@ -226,7 +227,7 @@ impl Departure {
         }
     }
 
-    /// Gives the place up, or lets it go without giving it up.
+    /// Gives the place up, or lets go of it without giving it up.
     pub(super) fn finish<S: Carries>(self, memory: &Mapped<S>) {
         self.counters.end();
         let is_kept = self.ending.is_some();
@@ -234,13 +235,13 @@ impl Departure {
             None => self.member.leave(memory),
             Some(ending) => self.member.keep(memory, ending),
         }
-        // The last one out of a ring whose producer has died removes it. If a process lives in it, nothing happens; nor
-        // if a consumer may come back for what is there.
+        // The last process that leaves a ring whose producer has died removes the ring. Nothing happens if a process
+        // lives in it, or if a consumer may come back for what is there.
         let segment = memory.segment();
         match segment.is_held(PRODUCER_BYTE) {
             // Another ring has its name by now.
             Ok(false) if segment.has_second_name() => lineage::tidy::<S>(segment),
-            // It is to be there for a successor, and so are its counters.
+            // The ring and its counters must stay for a successor.
             Ok(false) if is_kept => {}
             Ok(false) => lineage::remove_unneeded::<S>(segment, segment.place(), true),
             _ => {}

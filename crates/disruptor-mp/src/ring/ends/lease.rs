@@ -13,11 +13,11 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
-/// One event, in its slot. Dropping the lease acknowledges the event; while a panic unwinds it is not acknowledged, and
-/// comes again.
+/// One event, in its slot. Dropping the lease acknowledges the event. While a panic unwinds, dropping does not
+/// acknowledge it, and the event is handed out again.
 ///
 /// The producer does not write the slot while the lease lives. So the event needs no copy, and a lease that lives long
-/// fills the ring: what must be kept while newer events are read is [held](Self::hold), or copied.
+/// fills the ring: [hold](Self::hold) or copy what must be kept while newer events are read.
 ///
 /// ```
 /// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -51,7 +51,7 @@ pub struct Lease<'a, E: Event, F: SlotForm = Stamped> {
 /// A consumer whose position advances when this is dropped.
 struct Unadvanced<'a, E: Event, F: SlotForm> {
     consumer: &'a mut ConsumerSide<Slots<E, F>>,
-    /// Where to.
+    /// The position that it advances to.
     end: i64,
     /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
     was_panicking: bool,
@@ -64,8 +64,8 @@ impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
         let sequence = consumer.core.next();
         consumer.core.deliver_to(sequence + 1);
         // SAFETY: `look` has seen the event published (Acquire), and our gate, which keeps the producer off this slot,
-        // advances only when the lease is dropped. The memory is mapped for as long as the consumer lives, which the
-        // lease borrows. Every bit pattern is an `E`.
+        // advances only when the lease is dropped. The memory is mapped as long as the consumer lives, which the lease
+        // borrows. Every bit pattern is an `E`.
         let event = consumer.core.memory().with(sequence, |event| unsafe { &*event });
         Self { event, consumer: Unadvanced::new(consumer, sequence + 1) }
     }
@@ -81,20 +81,20 @@ impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
         self.redeliveries() > 0
     }
 
-    /// How often this event has been handed out without being acknowledged, as far as is known: an event whose count
-    /// grows with every restart is one that kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
+    /// How often this event has been handed out without being acknowledged, as far as is known. If the count grows with
+    /// every restart, the event kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
     ///
-    /// Each event that was in hand at a death counts 1. They come again one at a time, so at the next death only the
-    /// event that was being handled counts 2. An event in which a handler panicked counts as well, also for the same
-    /// consumer. An event that was given back counts 1 for a successor, and nothing beside a death.
+    /// Each event that was in hand at a death counts 1. They are handed out again one at a time, so at the next death
+    /// only the event that was being handled counts 2. An event in which a handler panicked counts as well, also for
+    /// the same consumer. An event that was given back counts 1 for a successor, and adds nothing to a death.
     pub fn redeliveries(&self) -> u32 {
         self.consumer.consumer.redelivery_of(self.sequence())
     }
 
-    /// Takes the event out of the consumer's hands: it is then acknowledged by [`HeldEvent::release`], from whatever
-    /// thread, while newer ones are received.
+    /// Takes the event out of the consumer: it is then acknowledged by [`HeldEvent::release`], from any thread, while
+    /// newer ones are received.
     ///
-    /// A lease itself goes nowhere: it borrows its consumer.
+    /// A lease cannot outlive the borrow of its consumer; a held event can.
     ///
     /// ```compile_fail,E0597
     /// fn hand_on(mut consumer: disruptor_mp::SharedConsumer<u64>) {
@@ -151,12 +151,12 @@ impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
 }
 
 /// Several consecutive events, in their slots, acknowledged together when the lease is dropped. Not while a panic
-/// unwinds: then they all come again.
+/// unwinds: then all of them are handed out again.
 ///
 /// Nothing of a lease is acknowledged before it is dropped, however long its events take: to a producer, a consumer
 /// that works through a long batch looks like one that makes no progress. If events may take milliseconds, take few at
-/// a time, or [give back](Self::release_first) what is not done yet, or use
-/// [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which acknowledges as it goes.
+/// a time, or [give back](Self::release_first) what is not done yet. Or use
+/// [`SharedConsumer::process_available`](crate::SharedConsumer::process_available), which acknowledges on the way.
 ///
 /// After a [rejoin](crate::ConsumerEnd::has_rejoined), redelivered events come in batches of one.
 ///
@@ -185,7 +185,7 @@ impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
 pub struct BatchLease<'a, E: Event, F: SlotForm = Stamped> {
     first: i64,
     len: usize,
-    /// Where dropping this advances to: nowhere, where the events are lent to a handler.
+    /// Where dropping this advances to: nowhere if the events are lent to a handler.
     consumer: Unadvanced<'a, E, F>,
 }
 
@@ -199,8 +199,8 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
         Self { first, len: (end - first) as usize, consumer: Unadvanced::new(consumer, end) }
     }
 
-    /// That of the `len` events from `first` on for a handler, which has them for as long as it runs. The caller of the
-    /// handler has seen them published, and acknowledges them. Dropping would do nothing.
+    /// A lease of the `len` events from `first` on for a handler, which has them while it runs. The caller of the
+    /// handler has seen them published, and acknowledges them. Dropping the lease would do nothing.
     #[inline(always)]
     pub(super) fn lent(consumer: &'a mut ConsumerSide<Slots<E, F>>, first: i64, len: usize) -> ManuallyDrop<Self> {
         let end = consumer.core.next();
@@ -226,7 +226,7 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
     #[inline(always)]
     pub fn get(&self, index: usize) -> &E {
         assert!(index < self.len(), "event {index} of a batch of {}", self.len());
-        // SAFETY: as in `Lease::new`; every event of the batch is published, and the gate stands at the first.
+        // SAFETY: as in `Lease::new`; every event of the batch is published, and the gate is at the first.
         self.consumer.consumer.core.memory().with(self.first + index as i64, |event| unsafe { &*event })
     }
 
@@ -242,8 +242,8 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
         self.consumer.consumer.redelivery_of(self.first + index as i64)
     }
 
-    /// Takes all of them out of the consumer's hands, as one message: they are acknowledged by [`HeldBatch::release`],
-    /// from whatever thread, while newer ones are received.
+    /// Takes all of them out of the consumer, as one message: they are acknowledged by [`HeldBatch::release`], from any
+    /// thread, while newer ones are received.
     ///
     /// # Panics
     /// If there are more than 65 536.
@@ -271,14 +271,14 @@ impl<'a, E: Event, F: SlotForm> BatchLease<'a, E, F> {
 }
 
 impl<E: Event> BatchLease<'_, E, Dense> {
-    /// The events in order, as they lie: up to the end of the ring, and those at its beginning after them, of which
-    /// there may be none.
+    /// The events in order, in place: up to the end of the ring, and then those at its beginning, of which there may be
+    /// none.
     pub fn as_slices(&self) -> (&[E], &[E]) {
         let end = self.consumer.end;
         let memory = self.consumer.consumer.core.memory();
         let first = memory.slice(self.first, end);
         let rest = memory.slice(self.first + first.len() as i64, end);
-        // SAFETY: as in `Lease::new`; every event of the batch is published, and the gate stands at the first.
+        // SAFETY: as in `Lease::new`; every event of the batch is published, and the gate is at the first.
         unsafe { (first.as_ref(), rest.as_ref()) }
     }
 }

@@ -21,19 +21,19 @@ pub(super) struct Again<S: Carries> {
     pub(super) mark: Bookmark<<S::Form as Form>::Expected>,
 }
 
-/// With messages that are held.
+/// For consumers with held messages.
 impl<S: Carries> ConsumerSide<S> {
-    /// From now on the gate is where the oldest message begins that is held, and not where we read.
+    /// From now on the gate is where the oldest held message begins, and not our read position.
     #[cold]
     pub(super) fn leave_gate(&mut self) {
         self.keeper.lock().held.begin_at(self.core.next());
         self.core.leave_gate();
-        // No epoch that this process or a child of it has.
+        // No epoch of this process or of a child of it.
         self.plain_epoch = !self.fork_epoch;
     }
 
-    /// [`look`](Self::look) where messages are held, or released beyond our position, or in a child of a fork, where
-    /// there is nothing to read: its parent releases the slots, and the producer writes them.
+    /// [`look`](Self::look) where messages are held, or released after our position, or in a child of a fork. In the
+    /// child there is nothing to read: its parent releases the slots, and the producer writes them.
     #[cold]
     #[inline(never)]
     pub(super) fn look_among_held(&mut self) -> bool {
@@ -45,8 +45,8 @@ impl<S: Carries> ConsumerSide<S> {
         let mut state = keeper.lock();
         state.held.read_on(self.core.next());
         if let Some(message) = state.held.returned() {
-            // While it is in hand again, *delivered* says no more than that. To a successor everything is marked that
-            // was handed out.
+            // While it is in hand again, *delivered* is not enough: everything that was handed out must be marked for a
+            // successor.
             let entry = self.core.memory().entry(self.member().index);
             entry.member.given_back_until.fetch_max(self.core.next(), Ordering::Relaxed);
             let mark = self.core.go_back((message.begin, message.end), message.expected);
@@ -69,7 +69,7 @@ impl<S: Carries> ConsumerSide<S> {
         found
     }
 
-    /// Steps over what a predecessor released.
+    /// Skips what a predecessor released.
     pub(super) fn step_over_released(&mut self, held: &mut Held<Mapped<S>>) {
         while let Some((begin, events)) = held.ahead() {
             let expected = self.core.expected();
@@ -131,7 +131,7 @@ impl<S: Carries> ConsumerSide<S> {
     pub(in crate::ring::ends) fn pass_padding(&mut self, end: i64) {
         let begin = self.core.next();
         if self.is_plain() {
-            // Released at once: the producer may wait for just these lines.
+            // Released at once: the producer may be waiting for just these lines.
             self.core.give_back(end, 0, begin);
         } else if !self.is_forked() {
             self.core.read_on(end, 0, begin);
@@ -139,11 +139,11 @@ impl<S: Carries> ConsumerSide<S> {
         }
     }
 
-    /// Takes what was handed out, from our position to `end`, as a message that is held: with its number of events and
-    /// bytes, the last of which begins at `last`.
+    /// Takes what was handed out, from our position to `end`, as a held message, with its number of events and bytes.
+    /// The last event begins at `last`.
     ///
     /// # Panics
-    /// If they are more than a message can have.
+    /// If they are more events than a message can have.
     #[cold]
     #[inline(never)]
     pub(in crate::ring::ends) fn hold(&mut self, end: i64, events: usize, bytes: u64, last: i64) -> Holding<S> {
@@ -175,7 +175,7 @@ impl<S: Carries> ConsumerSide<S> {
         keeper.holding(&mut state, ticket, (begin, end), bytes)
     }
 
-    /// Why nothing newer is handed out, if that is what is held, to a call that has waited for `waited`.
+    /// Why nothing newer is handed out, if the reason is what is held. The call has waited for `waited`.
     #[cold]
     pub(in crate::ring::ends) fn held_limit(&self, waited: Duration) -> Option<ConsumeError> {
         if !self.is_full() {
@@ -191,8 +191,8 @@ impl<S: Carries> ConsumerSide<S> {
         !self.is_plain() && !self.is_forked() && self.keeper.standing() == Standing::Full
     }
 
-    /// The second look before sleeping at the readers' bell, which is rung as well when a message comes back, or the
-    /// oldest is released at the bound. `None`: do not sleep, look again.
+    /// The second look before sleeping at the readers' bell. That bell is also rung when a message comes back, or when
+    /// the oldest is released at the limit. `None`: do not sleep, look again.
     pub(in crate::ring::ends) fn prepare_park(&mut self) -> Option<Park> {
         if self.is_plain() {
             return self.core.prepare_park();
@@ -202,9 +202,9 @@ impl<S: Carries> ConsumerSide<S> {
         if goes_on { None } else { Some(park) }
     }
 
-    /// Whether the event `index` places behind the next one is there and belongs to what can be taken with it. Which
-    /// event is the next one is found out where that is not known: a message that comes back meanwhile waits for what
-    /// was looked at before.
+    /// Whether the event `index` places after the next one is there and can be taken together with it. If it is not
+    /// known which event is the next one, finds out first. A message that comes back meanwhile waits until what was
+    /// looked at before is taken.
     #[cold]
     #[inline(never)]
     pub(in crate::ring::ends) fn peek_among_held(&mut self, index: i64) -> bool {

@@ -19,14 +19,14 @@ impl<S: Carries> ConsumerSide<S> {
         }
     }
 
-    /// [`count_found`](Self::count_found) out of the way of those who read event by event.
+    /// [`count_found`](Self::count_found), kept out of the code of consumers that read event by event.
     #[cold]
     #[inline(never)]
     pub(super) fn count_followed(&mut self) {
         self.count_found();
     }
 
-    /// Lets the producer run ahead, if that makes the two faster.
+    /// Lets the producer run ahead, if both are faster that way.
     #[cold]
     #[inline(never)]
     pub(super) fn linger(&mut self) {

@@ -33,12 +33,12 @@ pub(super) struct ConsumerSide<S: Carries> {
     pub(super) core: Reader<Mapped<S>>,
     pub(super) counters: ConsumerCounters,
     pub(super) counters_of: EndCounters,
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     member: Option<Member>,
     pub(super) id: String,
     fork_epoch: u32,
-    /// That epoch, if nothing is held and nothing is to be stepped over; otherwise none that this process can have. One
-    /// comparison tells whether the next event is simply the next one, and its end our gate.
+    /// The fork epoch, if nothing is held and nothing is to be skipped; otherwise a value that this process cannot
+    /// have. One comparison tells whether the next event is simply the next one, and its end our gate.
     plain_epoch: u32,
     /// Events before this position may have been handed out before.
     marked_until: i64,
@@ -51,13 +51,12 @@ pub(super) struct ConsumerSide<S: Carries> {
     /// Events before this position are counted there.
     counted: i64,
     pub(super) parting: Parting,
-    /// Whether a panic was under way when it was made, and has been at every slow look since: then it is not one that
-    /// drops it.
+    /// Whether a panic was under way when it was made, and at every slow look since: then that panic is not the one
+    /// that drops it.
     pub(super) is_made_by_panic: bool,
 }
 
-/// What dropping a consumer does with its place, if it has an id that its program chose and has not read up to
-/// *closed*.
+/// What dropping a consumer does with its place, if its program chose its id and it has not read up to *closed*.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parting {
     /// Gives it up, except while a panic unwinds.
@@ -66,13 +65,13 @@ pub(super) enum Parting {
     Keeps,
     /// Gives it up.
     LeavesAlways,
-    /// Gives it up once everything that it was handed is released: it has its place in the ring after this one. Keeps
-    /// it, if something comes back.
+    /// Gives it up once everything that it was handed is released: it has its place in the next ring. Keeps it if
+    /// something comes back.
     GoesOver,
 }
 
 impl Parting {
-    /// Whether the place is kept where nothing else is said.
+    /// Whether the place is kept by default.
     pub(super) fn keeps(self) -> bool {
         matches!(self, Self::Keeps | Self::GoesOver)
     }
@@ -121,13 +120,13 @@ impl<S: Carries> ConsumerSide<S> {
         side
     }
 
-    /// What dropping this consumer does with its place. Under an id that the library made no process comes back.
+    /// What dropping this consumer does with its place. No process comes back under an id that the library made.
     fn parting(&self) -> Parting {
         let entry = self.core.memory().entry(self.member().index);
         if entry.member.is_generated() { Parting::LeavesAlways } else { self.parting }
     }
 
-    /// How this consumer goes, now that it is dropped; `None` if it gives its place up.
+    /// How this consumer leaves, now that it is dropped; `None` if it gives its place up.
     fn ending(&mut self) -> Option<Ending> {
         let parting = self.parting();
         if parting == Parting::LeavesAlways {
@@ -149,8 +148,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.member.as_ref().expect("a consumer has its place until it is dropped")
     }
 
-    /// How often the event at `position` was handed out before without being acknowledged, to those whose place this
-    /// is.
+    /// How often the event at `position` was handed out before without being acknowledged, to this consumer or its
+    /// predecessors.
     #[inline(always)]
     pub(super) fn redelivery_of(&self, position: i64) -> u32 {
         if position < self.marked_until { self.redelivery_of_marked(position) } else { 0 }
@@ -179,10 +178,10 @@ impl<S: Carries> ConsumerSide<S> {
         self.plain_epoch == crate::segment::fork_epoch()
     }
 
-    /// From now on this is the end of a process that was killed.
+    /// Makes this the end of a process that was killed.
     #[cfg(feature = "dst")]
     pub(super) fn abandon(&mut self) {
-        // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
+        // As for a child of a fork, whose handles are dead copies. The claim knows by itself that the lock is ours.
         self.fork_epoch = self.fork_epoch.wrapping_sub(1);
         self.plain_epoch = self.fork_epoch;
         self.keeper.abandon();
@@ -212,28 +211,28 @@ impl<S: Carries> ConsumerSide<S> {
         if !self.find() {
             return false;
         }
-        // What has been found so often without a wait is a stream.
+        // Found this often without a wait: it is a stream.
         if self.core.has_asked_cursor() {
             self.count_followed();
         }
         true
     }
 
-    /// Looks where nothing is known. Notes the lag.
+    /// Looks where nothing is known to be readable. Notes the lag.
     #[inline(always)]
     fn find(&mut self) -> bool {
         if !self.core.look() {
             return false;
         }
-        // The header behind a record lies on a line that the producer is still writing: who follows closely leaves it
-        // alone.
+        // The header after a record is on a line that the producer is still writing: a reader that follows closely does
+        // not touch it.
         if !S::Form::NUMBERS_STAND_IN_LINES || self.core.has_asked_cursor() {
             self.note_lag();
         }
         true
     }
 
-    /// Counts how far behind we are, as far as we have looked.
+    /// Counts our lag, as far as we have looked.
     #[inline(always)]
     pub(super) fn note_lag(&mut self) {
         let memory = self.core.memory();
@@ -241,9 +240,9 @@ impl<S: Carries> ConsumerSide<S> {
         self.counters.lag_max.record_max(lag.max(0) as u64);
     }
 
-    /// Gives back everything before `position`, which are with its number of events and bytes, the last of which begins
-    /// at `last`; not while a panic unwinds, unless it was under way before, and not in a child of a fork, which must
-    /// not acknowledge its parent's.
+    /// Gives back everything before `position`, with its number of events and bytes; the last event begins at `last`.
+    /// Not while a panic unwinds, unless it was under way before. Not in a child of a fork, which must not acknowledge
+    /// its parent's events.
     #[inline(always)]
     pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool, last: i64) {
         if !was_panicking && std::thread::panicking() {
@@ -255,8 +254,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.acknowledge_plainly(position, events, bytes, last);
     }
 
-    /// [`acknowledge`](Self::acknowledge) for events of `each` bytes, each in a slot. What the rare way needs is not
-    /// made before it is known that it is taken.
+    /// [`acknowledge`](Self::acknowledge) for events of `each` bytes, each in a slot. What only the rare path needs is
+    /// computed on that path.
     #[inline(always)]
     pub(super) fn acknowledge_slots(&mut self, position: i64, events: u64, each: u64, was_panicking: bool) {
         if !was_panicking && std::thread::panicking() {
@@ -268,8 +267,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.acknowledge_plainly(position, events, events * each, position - 1);
     }
 
-    /// Gives back what a handler has gone through. That a panic may be under way does not matter: it has been handled.
-    /// In a child of a fork it is its parent's.
+    /// Gives back what a handler has gone through. A panic may be under way: these were handled before it. In a child
+    /// of a fork they are the parent's.
     #[inline(always)]
     pub(super) fn acknowledge_handled(&mut self, position: i64, events: u64, bytes: u64, last: i64) {
         if !self.is_plain() {
@@ -278,7 +277,7 @@ impl<S: Carries> ConsumerSide<S> {
         self.acknowledge_plainly(position, events, bytes, last);
     }
 
-    /// How much goes through a handler at the most before it is acknowledged.
+    /// The most that goes through a handler before it is acknowledged.
     #[inline(always)]
     pub(super) fn part(&self) -> i64 {
         part_of(self.core.memory().capacity())
@@ -291,8 +290,8 @@ impl<S: Carries> ConsumerSide<S> {
         self.counters.bytes.add(bytes);
     }
 
-    /// Notes that a panic has taken everything before `delivered` from the application. It comes again, one event at a
-    /// time.
+    /// Notes that a panic has taken everything before `delivered` from the application. It is handed out again, one
+    /// event at a time.
     #[cold]
     #[inline(never)]
     pub(super) fn note_panic(&mut self, delivered: i64) {
@@ -300,7 +299,7 @@ impl<S: Carries> ConsumerSide<S> {
             return;
         }
         let begin = self.core.next();
-        // Where what was handed out ends that is still in hand: messages that are held, if there are any.
+        // Where the other messages in hand end: held messages, if there are any.
         let in_hand = self.again.as_ref().map_or(begin, |again| again.mark.next());
         let member = self.member.as_mut().expect("a consumer has its place until it is dropped");
         member.note_panic(self.core.memory(), begin, delivered, in_hand);
@@ -310,7 +309,7 @@ impl<S: Carries> ConsumerSide<S> {
         }
     }
 
-    /// Notes that of what was to be handed out, nothing from `position` on was.
+    /// Notes that nothing from `position` on was handed out of what was to be.
     #[cold]
     #[inline(never)]
     pub(super) fn note_not_handed(&self, position: i64) {
@@ -325,29 +324,29 @@ impl<S: Carries> ConsumerSide<S> {
         if position >= delivered || self.is_forked() {
             return;
         }
-        // One that is handed out again has not ceased to be one that was given back.
+        // A message that is handed out again still counts as given back.
         match &self.again {
             Some(again) => self.core.deliver_to(again.mark.next()),
             None => self.member().note_given_back(self.core.memory(), position, delivered),
         }
     }
 
-    /// If what stands at our position is nothing that a producer has written, although it lies before what is
-    /// published: goes on after it, and says so. `is_over`: nothing more will be published.
+    /// If what is at our position was written by no producer, although it is before the published position: goes on
+    /// after it, and reports it. `is_over`: nothing more will be published.
     pub(super) fn step_over_damage(&mut self, is_over: bool) -> Option<ConsumeError> {
         let skipped = self.core.step_over_damage(is_over)?;
         self.counters.damaged.add(skipped);
         Some(ConsumeError::Damaged { skipped })
     }
 
-    /// Whether there is an event now; if so, how many there are is an answer of now.
+    /// Whether there is an event now. If so, the number of readable events is current.
     #[inline(always)]
     pub(super) fn look_for_all(&mut self) -> bool {
-        // The lag is noted below. That `find` notes it as well is too much for slots; for records it costs nothing, and
-        // without it the compiler makes the loop over a batch three instructions longer for each of them.
+        // The lag is noted below. Noting it in `find` as well costs too much for slots. For records it costs nothing;
+        // without it the compiler makes the loop over a batch three instructions longer per record.
         let is_there = match self.is_plain() {
             true if S::Form::NUMBERS_STAND_IN_LINES => self.core.next() < self.core.readable() || self.find(),
-            true => true, // It is looked for in the next line.
+            true => true, // The next line looks for it.
             false => self.look_among_held(),
         };
         let found = is_there && self.core.look_for_all();
@@ -362,7 +361,7 @@ impl<S: Carries> ConsumerSide<S> {
         self.core.memory().segment()
     }
 
-    /// Data was found at the end of a slice. If the bell is still silent long after, its wake was lost.
+    /// Data was found at the end of a slice. If the bell is still silent long after, the wake was lost.
     pub(super) fn judge_suspect(&mut self, now: Ticket) {
         if let Some((ticket, seen)) = self.suspect.take()
             && ticket == now
@@ -394,7 +393,7 @@ impl<S: Carries> Drop for ConsumerSide<S> {
         let (ending, parting) = (self.ending(), self.parting());
         let Some(member) = self.member.take() else { return };
         let departure = Departure { member, counters: self.counters_of.clone(), ending, parting };
-        // As long as a message is held, the place is.
+        // As long as a message is held, the place is kept.
         if let Some(departure) = self.keeper.depart(departure) {
             departure.finish(self.core.memory());
         }
