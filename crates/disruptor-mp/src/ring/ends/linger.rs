@@ -13,26 +13,27 @@
 
 use std::time::Duration;
 
-/// How long a consumer lingers at the most, unless it is told otherwise.
+/// The longest linger, unless the program sets another.
 pub(crate) const LINGER_DEFAULT: Duration = Duration::from_micros(20);
 
-/// When it looks for the first time how much has come, in nanoseconds after it began. The next look comes after twice
-/// as long, because each takes the cursor's line away from the producer. Nothing new at one of them ends it.
+/// When it looks for the first time how much has come, in nanoseconds after it began. Each further look comes after
+/// twice as long, because each takes the cursor's line away from the producer. If a look finds nothing new, the linger
+/// ends.
 pub(super) const FIRST_LOOK_NS: u64 = 1_000;
 
-/// What is enough: about a second-level cache.
+/// How much is enough: about a second-level cache.
 pub(super) const ENOUGH_BYTES: i64 = 1 << 20;
 
 /// Bytes between two looks at the clock, while it does not linger.
 const BYTES_PER_CLOCK: i64 = 1 << 20;
 
-/// The time over which a rate is taken.
+/// The time over which a rate is measured.
 const WINDOW_NS: u64 = 100_000;
 
-/// A rate from which on it is tried whether lingering helps, in bytes per microsecond.
+/// The rate from which on lingering is tried, in bytes per microsecond.
 const RATE_MIN: u64 = 1_000;
 
-/// The number of lingers in a row without anything new that ends it: this is no stream, or it has paused.
+/// How many lingers in a row without anything new end it: this is no stream, or it has paused.
 const IN_VAIN_MAX: u8 = 4;
 
 /// Windows without lingering before it is tried again: twice as many after each trial that did not help.
@@ -42,14 +43,14 @@ const REST_MAX: u32 = 1 << 16;
 /// Whether a consumer lingers.
 #[derive(Debug)]
 pub(super) struct Linger {
-    /// Bytes to find before [`looked`](Self::looked) is to be called.
+    /// Bytes to find before [`looked`](Self::looked) must be called.
     left: i64,
-    /// What `left` began with.
+    /// The initial value of `left`.
     given: i64,
     bound_ns: u64,
     state: State,
     window: Window,
-    /// The rates of the last windows in which it did not linger.
+    /// The rates of the last windows without lingering.
     plain_rates: [u64; 4],
     in_vain: u8,
     rest: u32,
@@ -72,7 +73,7 @@ struct Window {
 }
 
 impl Linger {
-    /// For a consumer that lingers for `bound` at the most; zero: never.
+    /// For a consumer that lingers at most for `bound`; zero: never.
     pub(super) fn new(bound: Duration) -> Self {
         let bound_ns = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         let given = if bound_ns == 0 { i64::MAX } else { BYTES_PER_CLOCK };
@@ -89,19 +90,19 @@ impl Linger {
         }
     }
 
-    /// Counts `bytes` that a look has found. Whether [`looked`](Self::looked) is to be called.
+    /// Counts `bytes` that a look has found. Returns whether [`looked`](Self::looked) must be called.
     #[inline(always)]
     pub(super) fn is_due(&mut self, bytes: i64) -> bool {
         self.left -= bytes;
         self.left < 0
     }
 
-    /// The most that it may linger.
+    /// The longest time that it may linger.
     pub(super) fn bound_ns(&self) -> u64 {
         self.bound_ns
     }
 
-    /// A look that was due is over at `now_ns`. Whether to linger now.
+    /// A look that was due is over at `now_ns`. Returns whether to linger now.
     pub(super) fn looked(&mut self, now_ns: u64) -> bool {
         self.window.bytes += (self.given - self.left).max(0) as u64;
         let elapsed = now_ns.saturating_sub(self.window.began_ns);
@@ -114,7 +115,7 @@ impl Linger {
         self.state != State::Off
     }
 
-    /// It has lingered; whether something has come meanwhile, and of how many bytes it knows now that it may read them.
+    /// It has lingered. `has_come`: whether something has come meanwhile; `bytes`: how many bytes it may now read.
     pub(super) fn lingered(&mut self, has_come: bool, bytes: i64) {
         self.left -= bytes;
         self.in_vain = if has_come { 0 } else { self.in_vain + 1 };
@@ -129,7 +130,7 @@ impl Linger {
             State::Off => {
                 self.plain_rates.rotate_right(1);
                 self.plain_rates[0] = rate;
-                // Two windows: in one alone, another process may have had the processor.
+                // Two windows: during a single one, another process may have had the processor.
                 if self.plain_rates[0].max(self.plain_rates[1]) < plain / 2 {
                     (self.rest, self.next_rest) = (0, REST_MIN);
                     self.plain_rates[2..].fill(0);
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn a_stream_that_slows_down_while_it_rests_is_tried_anew() {
         let mut stream = Stream::new();
-        // It lags by itself, and is as fast as it can be: after trials in vain the rests are long.
+        // It lags by itself, and is as fast as it can be: after trials that did not help, the rests are long.
         stream.read(10 * SECOND, 64 << 10, 1_600, || Some((64 << 10, 1_600)));
         assert!(!stream.is_on());
         stream.read(SECOND / 1_000, 1024, 140, || Some((512 << 10, 15_000)));

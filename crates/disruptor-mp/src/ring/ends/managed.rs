@@ -34,13 +34,13 @@ use crate::sync::primitive::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Where managed publishing stands.
+/// The state of managed publishing.
 pub(super) struct Management {
-    /// The count of departures at which all required consumers were last found to be there, [`UNSETTLED`] if not: the
-    /// one word that the fast path compares.
+    /// The count of departures at which all required consumers were last found to be there, [`UNSETTLED`] if they were
+    /// not. The fast path compares only this word.
     settled_at: u64,
     required: Vec<Required>,
-    /// After how many events managed calls look again, although there is room; and the most that this becomes.
+    /// After how many events managed calls look again although there is room; and the maximum of that number.
     look_events: i64,
     look_events_max: i64,
     /// When the kernel was asked about all required consumers, by [`coarse_now_ns`].
@@ -50,22 +50,22 @@ pub(super) struct Management {
     watcher: Option<Watcher>,
 }
 
-/// No count of departures, which has 32 bits.
+/// A value that no count of departures has: these have 32 bits.
 const UNSETTLED: u64 = u64::MAX;
 
 /// The shortest interval at which anything is looked at.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// How often managed calls that find room ask the kernel about required consumers, at most: a ring whose consumers keep
-/// up makes no system calls that grow with its events. By a clock that goes in steps of a few milliseconds and costs a
-/// few nanoseconds.
+/// The shortest time between two questions to the kernel about required consumers, by managed calls that find room. So
+/// while consumers keep up, the number of system calls does not grow with the events. Measured by a clock that goes in
+/// steps of a few milliseconds and costs a few nanoseconds.
 const ASK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The fewest events after which managed calls look at that clock although there is room: a producer that asks after an
-/// interval of its own is not to look at it for every event.
+/// The fewest events after which managed calls look at that clock although there is room: a slow producer must not look
+/// at it for every event.
 const LOOK_EVENTS_MIN: i64 = 16;
 
-/// How often they look at it at least, in one lap of a ring that has always room.
+/// The least number of looks at it in one lap of a ring that always has room.
 const LOOKS_A_LAP: i64 = 2;
 
 /// A consumer that must be there.
@@ -73,11 +73,11 @@ struct Required {
     id: String,
     /// Where it was found last; `None` until it is met.
     met: Option<Met>,
-    /// The entry and the owner of whose going the hook was told last: once per going, also of one that nobody had found
-    /// again.
+    /// The entry and the owner whose departure the hook was told last: once per departure, also if no call had found
+    /// that owner again.
     alerted: Option<(usize, u64)>,
-    /// The failure action has let it go: it is required again once it is back. By entry, the epoch then: a place that
-    /// it had later is in a later one.
+    /// The failure action has excused it: it is required again once it is back. For each entry, the epoch at that time:
+    /// a place that it gets later is in a later epoch.
     excused: Option<Vec<u64>>,
 }
 
@@ -85,12 +85,12 @@ struct Required {
 struct Met {
     index: usize,
     epoch: u64,
-    /// The number of the next event that it reads, when it was seen last.
+    /// The number of the next event that it reads, when it was last seen.
     number: i64,
 }
 
 impl Met {
-    /// Whether its owner then is the owner of the entry now.
+    /// Whether the owner at that time still owns the entry.
     fn is_there<S: Carries>(&self, memory: &Mapped<S>) -> bool {
         let entry = memory.entry(self.index);
         let status = entry.status();
@@ -102,7 +102,7 @@ impl Met {
 enum Missing {
     /// It has not joined yet.
     NotMet,
-    /// Number `of` the required ones, which had entry `index`, has gone. `kept`: it has kept its place.
+    /// Number `of` of the required consumers, which had entry `index`, has gone. `kept`: its place is kept.
     Gone { of: usize, index: usize, info: Box<ConsumerInfo>, kept: bool },
 }
 
@@ -195,7 +195,7 @@ impl<S: Carries> ProducerBase<S> {
         Ok(())
     }
 
-    /// Whether the only thing to look at is the clock, which says that the kernel was asked a moment ago.
+    /// Whether only the clock must be looked at, which says that the kernel was asked a moment ago.
     #[cold]
     #[inline(never)]
     fn may_go_on(&mut self, count: usize) -> bool {
@@ -230,8 +230,8 @@ impl<S: Carries> ProducerBase<S> {
         let mut has_gone = false;
         loop {
             let has_room = !self.side.must_look(count);
-            // One that was killed on its way out has freed its entry and may not have counted itself: the table says
-            // so, which costs no call.
+            // A consumer that was killed while it left has freed its entry and may not have counted itself. The table
+            // shows that without a system call.
             if has_gone || !self.side.is_settled() || (has_room && (self.side.is_ask_due() || !self.side.are_there())) {
                 self.side.settle(deadline)?;
             }
@@ -250,7 +250,7 @@ impl<S: Carries> ProducerBase<S> {
 }
 
 impl<S: Carries> ProducerSide<S> {
-    /// Whether nobody has gone since everybody required was found to be there.
+    /// Whether no consumer has gone since all required consumers were found to be there.
     #[inline(always)]
     pub(super) fn is_settled(&self) -> bool {
         u64::from(self.core.memory().control().gate.departures_now()) == self.management.settled_at
@@ -266,7 +266,7 @@ impl<S: Carries> ProducerSide<S> {
         self.management.required.iter().any(|required| required.id == id)
     }
 
-    /// The entries of the required consumers that were there when they were looked for last.
+    /// The entries of the required consumers that were there at the last look.
     pub(super) fn required_entries(&self) -> impl Iterator<Item = usize> {
         let memory = self.core.memory();
         let met = self.management.required.iter().filter_map(|required| required.met.as_ref());
@@ -278,27 +278,27 @@ impl<S: Carries> ProducerSide<S> {
         self.core.watch(self.management.look_events.max(count as i64));
     }
 
-    /// Whether it is time to ask the kernel about the required consumers, whatever they have done since.
+    /// Whether the kernel must be asked about the required consumers, whatever they have done since.
     fn is_ask_due(&self) -> bool {
         coarse_now_ns().wrapping_sub(self.management.asked_ns) >= ASK_INTERVAL.as_nanos() as u64
     }
 
-    /// Whether the table has all required consumers as they were found last. One that the failure action has let go may
-    /// be away.
+    /// Whether the table has all required consumers as they were last found. One that the failure action has excused
+    /// may be away.
     fn are_there(&self) -> bool {
         let memory = self.core.memory();
         self.management.required.iter().filter_map(|required| required.met.as_ref()).all(|met| met.is_there(memory))
     }
 
-    /// Asks the kernel about all required consumers, until all of them are there or the failure action or a timeout
-    /// says otherwise.
+    /// Asks the kernel about all required consumers, until all of them are there, or the failure action or a timeout
+    /// ends that.
     #[cold]
     #[inline(never)]
     fn settle(&mut self, deadline: Option<Instant>) -> Result<(), RequiredConsumerError> {
         let begin = Instant::now();
         self.management.settled_at = UNSETTLED;
         loop {
-            // Before the looks: one that goes behind them has counted itself by the next comparison.
+            // Before the looks: a consumer that goes after its look has counted itself by the next comparison.
             let departures = self.core.memory().control().gate.departures();
             let asked_ns = coarse_now_ns();
             let missing = match self.first_missing()? {
@@ -328,8 +328,8 @@ impl<S: Carries> ProducerSide<S> {
         }
     }
 
-    /// A required consumer that is not there; one that has gone goes before one that has not come. Allocates nothing if
-    /// there is none: it is asked now and then also where no consumer is slow.
+    /// A required consumer that is not there; one that has gone is returned before one that has not come. Allocates
+    /// nothing if there is none: this runs from time to time also when no consumer is slow.
     fn first_missing(&mut self) -> Result<Option<Missing>, RequiredConsumerError> {
         let mut not_met = false;
         for of in 0..self.management.required.len() {
@@ -342,7 +342,7 @@ impl<S: Carries> ProducerSide<S> {
         Ok(not_met.then_some(Missing::NotMet))
     }
 
-    /// Looks for required consumer number `of`; `None` if it is there, or the failure action has let it go.
+    /// Looks for required consumer number `of`; `None` if it is there, or the failure action has excused it.
     fn look_for(&mut self, of: usize) -> Result<Option<Missing>, RequiredConsumerError> {
         let memory = self.core.memory().clone();
         let required = &self.management.required[of];
@@ -376,7 +376,7 @@ impl<S: Carries> ProducerSide<S> {
         let required = &self.management.required[of];
         let memory = self.core.memory();
         let (index, epoch, number) = match (&required.excused, &required.met) {
-            // It was back, was not found, and has gone again. The entry is free, so its owner had the epoch before.
+            // It was back, was not found, and has gone again. The entry is free, so its owner had the previous epoch.
             (Some(epochs), _) => {
                 let index = left_again(memory, epochs, &required.id)?;
                 let entry = memory.entry(index);
@@ -386,7 +386,7 @@ impl<S: Carries> ProducerSide<S> {
             (None, Some(met)) => (met.index, met.epoch, met.number),
             (None, None) => return Some(Missing::NotMet),
         };
-        // Its entry still says who it was, unless another has it by now.
+        // Its entry still names it, unless another consumer has the entry by now.
         let last = roster::describe(memory, index);
         let is_last = last.id == required.id;
         let info = ConsumerInfo {
@@ -431,7 +431,7 @@ impl<S: Carries> ProducerSide<S> {
         match action {
             RequiredConsumerFailureAction::AlertOnly => Ok(Some(report)),
             RequiredConsumerFailureAction::Evict => {
-                // Before it is let go: what comes back afterwards is in a later epoch, whichever entry it takes.
+                // Before it is excused: if it comes back afterwards, it is in a later epoch, whichever entry it takes.
                 let mut epochs = epochs_of(self.core.memory());
                 epochs[index] = info.owner + 1;
                 if kept && let Some(index) = roster::find(self.core.memory(), &info.id) {
@@ -467,7 +467,7 @@ impl<S: Carries> ProducerSide<S> {
         (action, next)
     }
 
-    /// The report on a required consumer that is not there, which is what a managed call waits for, or gives up for,
+    /// The report on a required consumer that is not there. A managed call waits for it, or gives up because of it,
     /// also where there is room.
     pub(super) fn report_on_required(&mut self) -> Option<StallReport> {
         if self.monitor.is_none() || self.is_shut() || self.is_forked() || self.is_settled() {
@@ -512,7 +512,7 @@ impl<S: Carries> ProducerSide<S> {
             Blocked::Shut { id, last_sequence, stalled_for } => {
                 let shut =
                     RequiredConsumerError::GracefulShutdownTriggered { consumer_id: id, last_sequence, stalled_for };
-                // Every managed call now takes the slow path and finds it shut.
+                // Every managed call now takes the slow path and finds that the producer is shut.
                 self.management.settled_at = UNSETTLED;
                 self.management.shut = Some(shut.clone());
                 shut
@@ -527,7 +527,7 @@ fn epochs_of<S: Carries>(memory: &Mapped<S>) -> Vec<u64> {
 }
 
 /// The free entry that a consumer called `id` has had and left since the entries were in `epochs`. Not found if another
-/// has taken it since.
+/// consumer has taken the entry since.
 fn left_again<S: Carries>(memory: &Mapped<S>, epochs: &[u64], id: &str) -> Option<usize> {
     (0..epochs.len()).find(|&index| {
         let (entry, status) = (memory.entry(index), memory.entry(index).status());
@@ -535,7 +535,7 @@ fn left_again<S: Carries>(memory: &Mapped<S>, epochs: &[u64], id: &str) -> Optio
     })
 }
 
-/// A thread that asks the kernel for required consumers that have gone, and counts each of them as departed.
+/// A thread that asks the kernel which required consumers have gone, and counts each of them as departed.
 struct Watcher {
     stop: Arc<AtomicBool>,
     thread: Option<Companion<()>>,
@@ -546,13 +546,13 @@ impl Watcher {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let watch = move || {
-            // By required consumer: the entry and the epoch that were counted last.
+            // For each required consumer: the entry and the epoch that were counted last.
             let mut counted = vec![None; ids.len()];
             while !flag.load(Ordering::Relaxed) {
                 for (id, counted) in ids.iter().zip(&mut counted) {
                     let Some(index) = roster::find(&memory, id) else { continue };
                     let owner = Some((index, memory.entry(index).status().epoch));
-                    // An error from the kernel is no proof of anything; the next look asks again.
+                    // An error of the kernel proves nothing; the next look asks again.
                     if *counted != owner && matches!(roster::ending(&memory, index), Ok(Some(_))) {
                         *counted = owner;
                         memory.control().gate.count_departure();
@@ -570,7 +570,7 @@ impl Drop for Watcher {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It runs none of the user's code, so it has nothing to panic about.
+            // It runs no code of the user, so it cannot panic because of it.
             drop(thread.join());
         }
     }

@@ -5,8 +5,8 @@ use super::patience::Patience;
 use std::fmt;
 use std::ops::Deref;
 
-/// A message that is held, of whatever kind: a [`HeldEvent`](crate::HeldEvent), a [`HeldRecord`](crate::HeldRecord), or
-/// one of the layers above. For code that takes any of them.
+/// A held message of any kind: a [`HeldEvent`](crate::HeldEvent), a [`HeldRecord`](crate::HeldRecord), or one of the
+/// layers above. For code that takes any of them.
 ///
 /// ```
 /// use disruptor_mp::Release;
@@ -34,7 +34,7 @@ pub trait Release: Send + 'static {
     fn release(self);
 }
 
-/// An end whose messages can be held: what [`Messages`] asks of it. The ends themselves call it `next_held`.
+/// An end whose messages can be held, as [`Messages`] needs it. The ends themselves call this `next_held`.
 pub trait Holds {
     /// Such a message.
     type Held: Release;
@@ -48,15 +48,15 @@ pub trait Holds {
     /// Those of the end's own calls.
     fn take_held(&mut self, patience: Patience) -> Result<Option<Self::Held>, Self::Error>;
 
-    /// Why the ring gave nothing, if that is what `error` says.
+    /// Why the ring gave nothing, if `error` says that.
     fn consume_error(error: &Self::Error) -> Option<&ConsumeError>;
 }
 
-/// A message out of a loop over [`messages`](crate::SharedConsumer::messages): it is dropped as a lease is, and can be
+/// A message from a loop over [`messages`](crate::SharedConsumer::messages): it is dropped like a lease, and can be
 /// held.
 ///
 /// Dropping it acknowledges it, except while a panic unwinds that began after it was taken: then it is given back, and
-/// comes again. [`hold`](Self::hold) makes it one that only its `release` acknowledges.
+/// is handed out again. After [`hold`](Self::hold) only its `release` acknowledges it.
 ///
 /// ```
 /// # use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
@@ -81,7 +81,7 @@ pub trait Holds {
 /// ```
 #[must_use = "dropping a message acknowledges it"]
 pub struct Taken<H: Release> {
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     held: Option<H>,
     was_panicking: bool,
 }
@@ -93,7 +93,7 @@ impl<H: Release> Taken<H> {
         Self { held: Some(held), was_panicking: std::thread::panicking() }
     }
 
-    /// From now on it is released by its `release` and by nothing else.
+    /// From now on only its `release` acknowledges it.
     pub fn hold(mut self) -> H {
         self.held.take().expect("a message is there until it is dropped")
     }
@@ -126,7 +126,7 @@ impl<H: Release + fmt::Debug> fmt::Debug for Taken<H> {
 /// The messages of a consumer, as an iterator that ends when its producer has closed the ring and everything was read.
 /// See [`messages`](crate::SharedConsumer::messages).
 ///
-/// It ends as well after an error that says that nothing will come any more; after any other error it goes on.
+/// It also ends after an error that means that nothing will come any more; after any other error it goes on.
 ///
 /// ```
 /// # let place = disruptor_mp::Place::heap();
@@ -145,7 +145,7 @@ pub struct Messages<'a, C: ?Sized> {
 }
 
 impl<'a, C: Holds + ?Sized> Messages<'a, C> {
-    /// Those of `consumer`. For the ends of the layers above.
+    /// The messages of `consumer`. For the ends of the layers above.
     #[doc(hidden)]
     pub fn new(consumer: &'a mut C) -> Self {
         Self { consumer, has_ended: false }
@@ -162,8 +162,8 @@ impl<C: Holds + ?Sized> Iterator for Messages<'_, C> {
         match self.consumer.take_held(Patience::Endless) {
             Ok(held) => Some(Ok(Taken::new(held?))),
             Err(error) => {
-                // What was stepped over is told once, and the ring goes on. Of a refusal of the system nothing was
-                // concluded.
+                // Damage was stepped over and is reported once; the ring goes on. If the system refused to answer,
+                // nothing was concluded.
                 let reason = C::consume_error(&error);
                 self.has_ended = reason.is_some_and(ConsumeError::is_end);
                 let is_closed = reason.is_some_and(ConsumeError::is_closed);

@@ -11,11 +11,11 @@ const TURN_EVENTS: u64 = 64;
 /// The time after which it is acknowledged, in nanoseconds.
 const INTERVAL_NS: u64 = 10_000_000;
 
-/// The part of a ring after which it is acknowledged: where events are long, 64 of them may be all that the ring holds,
-/// and their producer is to go on while a batch is processed.
+/// The part of a ring after which it is acknowledged. Where events are long, 64 of them may be all that the ring holds,
+/// and their producer must be able to go on while a batch is processed.
 const RING_PARTS: i64 = 8;
 
-/// How much of a ring of that capacity goes through a handler at the most before it is acknowledged.
+/// The most that goes through a handler in a ring of that capacity before it is acknowledged.
 #[inline(always)]
 pub(super) fn part_of(capacity: i64) -> i64 {
     (capacity / RING_PARTS).max(1)
@@ -36,14 +36,14 @@ impl Pace {
         Self { is_quick: false, left_in_turn: TURN_EVENTS, turn_ended_ns: 0, acknowledged_ns: 0 }
     }
 
-    /// How many events may pass before [`is_due`](Self::is_due) is asked; at least 1.
+    /// How many events may pass before [`is_due`](Self::is_due) must be asked; at least 1.
     #[inline(always)]
     pub(super) fn run(&self) -> u64 {
         if self.is_quick { self.left_in_turn } else { 1 }
     }
 
     /// Whether to acknowledge everything that was handled, now that `handled` more events were; not more than
-    /// [`run`](Self::run) said. `now_ns` reads the clock.
+    /// [`run`](Self::run) returned. `now_ns` reads the clock.
     #[inline(always)]
     pub(super) fn is_due(&mut self, handled: u64, now_ns: impl FnOnce() -> u64) -> bool {
         self.left_in_turn -= handled;
@@ -93,8 +93,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// A handler that takes `event_ns` for each of a batch of `events`. Says after which of them it was acknowledged,
-    /// and how often the clock was read.
+    /// A handler that takes `event_ns` for each of a batch of `events`. Returns after which of them it was
+    /// acknowledged, and how often the clock was read.
     fn handle(pace: &mut Pace, clock: &Cell<u64>, events: u64, event_ns: u64) -> (Vec<u64>, usize) {
         let (mut acknowledged, mut readings, mut handled) = (vec![], 0, 0);
         while handled < events {

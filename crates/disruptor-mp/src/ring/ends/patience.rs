@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// How long a call may wait: for room when it publishes, for something to read when it receives, for a peer.
 ///
-/// Every call that may wait has one general form, which takes `impl Into<Patience>`, on every layer. Calls with an
-/// ending such as `_deadline` or `_managed`, and those that begin with `try_`, are the same with one patience filled
-/// in. What is kept for later, such as the timeout of a start-up, is a [`Duration`].
+/// Every call that may wait has one general form, which takes `impl Into<Patience>`, on every layer. Calls that end in
+/// `_deadline` or `_managed`, or begin with `try_`, are the general form with a fixed patience. A value that is stored
+/// for later, such as a start-up timeout, is a [`Duration`].
 ///
 /// | given | it waits |
 /// |---|---|
@@ -36,11 +36,11 @@ use std::time::{Duration, Instant};
 /// # }
 /// ```
 ///
-/// A duration reads the clock once a call, also where there is no need to wait. A call that is made millions of times a
-/// second is given a deadline that is made once, or `Endless`.
+/// A duration reads the clock once per call, even if there is no need to wait. For a call that is made millions of
+/// times a second, compute a deadline once, or use `Endless`.
 ///
-/// A number has no unit, so it is no patience. Nor is an optional duration, of which `None` could mean *at once* as
-/// well as *without end*:
+/// A number has no unit, so it is no patience. Nor is an optional duration: its `None` could mean *at once* or *without
+/// end*.
 ///
 /// ```compile_fail,E0277
 /// # fn receive(consumer: &mut disruptor_mp::SharedConsumer<u64>) {
@@ -71,8 +71,8 @@ pub enum Patience {
 }
 
 impl Patience {
-    /// The end of the patience, for a call that publishes nothing: `None` if there is none. [`Now`](Self::Now) has
-    /// ended already.
+    /// The deadline, for a call that publishes nothing: `None` if there is none. For [`Now`](Self::Now) it has passed
+    /// already.
     pub fn deadline(self) -> Option<Instant> {
         match self {
             Self::Now => Some(Instant::now()),

@@ -12,7 +12,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 
 impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
-    /// The event `index` places behind the next one, if everything up to it is published now; 0 is the next one. It is
+    /// The event `index` places after the next one, if everything up to it is published now; 0 is the next one. It is
     /// not taken, and not acknowledged.
     #[inline]
     pub fn peek_at(&mut self, index: usize) -> Option<&E> {
@@ -32,13 +32,14 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
             return None;
         }
         let sequence = side.core.next() + index;
-        // SAFETY: published, which a stamp or the cursor has shown (Acquire), and our gate, which keeps the producer
-        // off this slot, stands at the next event; it advances only through `&mut self`, which the event borrows. Every
-        // bit pattern is an `E`.
+        // SAFETY: published, which a stamp or the cursor has shown (Acquire). Our gate, which keeps the producer off
+        // this slot, is at the next event; it advances only through `&mut self`, which the event borrows. Every bit
+        // pattern is an `E`.
         Some(self.end.side.core.memory().with(sequence, |event| unsafe { &*event }))
     }
 
-    /// Takes exactly the next `count` events, at the last of which [`peek_at`](Self::peek_at) has looked, as one lease.
+    /// Takes exactly the next `count` events as one lease. [`peek_at`](Self::peek_at) must have looked at the last of
+    /// them.
     ///
     /// # Panics
     /// If `count` is 0, or `peek_at` has not looked that far.
@@ -61,10 +62,10 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
     }
 }
 
-/// Several groups of events that are looked at, used and acknowledged in order, as
-/// [`process_available`](SharedConsumer::process_available) acknowledges single ones: every 64 events, or an eighth of
-/// the ring, and once 10 ms have passed since the last time; and each, where messages are held. Dropping it
-/// acknowledges what was used; not, if a panic does, what was in hand.
+/// Several groups of events that are peeked at, used and acknowledged in order, as
+/// [`process_available`](SharedConsumer::process_available) acknowledges single events: every 64 events, or an eighth
+/// of the ring, and once 10 ms have passed since the last time; where messages are held, each. Dropping it acknowledges
+/// what was used. If a panic drops it, what was in hand is not acknowledged.
 pub struct PeekedRun<'a, E: Event, F: SlotForm> {
     consumer: &'a mut ConsumerSide<Slots<E, F>>,
     /// Everything before it was used.
@@ -90,7 +91,8 @@ impl<E: Event, F: SlotForm> PeekedRun<'_, E, F> {
                 }
             }
         } else if self.consumer.peek_among_held(index) {
-            // Nothing is in hand, and all that was is acknowledged: the next message is one that came back, perhaps.
+            // Nothing is in hand, and everything before is acknowledged: the next message may be one that was given
+            // back.
             (self.position, self.in_hand) = (self.consumer.core.next(), self.consumer.core.next());
         } else {
             return None;
@@ -101,7 +103,7 @@ impl<E: Event, F: SlotForm> PeekedRun<'_, E, F> {
         Some(self.consumer.core.memory().with(sequence, |event| unsafe { &*event }))
     }
 
-    /// Takes exactly the next `count` events, at the last of which [`peek_at`](Self::peek_at) has looked, in hand.
+    /// Takes exactly the next `count` events in hand. [`peek_at`](Self::peek_at) must have looked at the last of them.
     ///
     /// # Panics
     /// If `count` is 0, or `peek_at` has not looked that far.
@@ -121,8 +123,8 @@ impl<E: Event, F: SlotForm> PeekedRun<'_, E, F> {
         let handled = (self.in_hand - self.position) as u64;
         self.position = self.in_hand;
         let is_due = self.consumer.pace.is_due(handled.min(run), coarse_now_ns);
-        // Events that came again are handed out one at a time, so that a death names the one that was in hand; and so
-        // is each where messages are held.
+        // Events that were handed out before are handed out one at a time, so that after a death it is known which was
+        // in hand. Where messages are held, each event is handed out alone as well.
         let is_part = self.position - self.consumer.core.next() >= self.consumer.part();
         if is_due || is_part || self.consumer.core.hands_out_singly() {
             self.consumer.acknowledge_handled_slots(self.position);

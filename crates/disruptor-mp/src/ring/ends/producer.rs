@@ -23,7 +23,7 @@ use std::time::Instant;
 ///
 /// Dropping it closes the ring: consumers read what is left and then get
 /// [`Closed`](super::error::ConsumeError::Closed). The name is removed at the same time; a process that has the ring
-/// open keeps it.
+/// open keeps the ring.
 ///
 /// ```
 /// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -69,19 +69,19 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// sequence.
     ///
     /// The slot holds what the factory made when it is used for the first time, and an older event afterwards: `fill`
-    /// overwrites what matters. If `fill` panics, nothing is published. An event of 2 KiB and more may be written in a
+    /// overwrites what matters. If `fill` panics, nothing is published. An event of 2 KiB or more may be written in a
     /// buffer from which it is copied: see [`write_via`](crate::SharedDisruptorBuilder::write_via).
     ///
-    /// With [`Patience::Managed`] it is a call under the watch that was enabled: alerts, then the failure action. A
-    /// required consumer that has left, was dropped or was evicted is known to the next call; one whose process was
-    /// killed at the latest when another half of the ring was published, of a slow producer 16 events, counted from 5
-    /// ms after the kill, or within two intervals of the watcher:
+    /// With [`Patience::Managed`] the call is under the watch that was enabled: alerts, then the failure action. If a
+    /// required consumer has left, was dropped or was evicted, the next call knows it. If its process was killed, the
+    /// producer knows it, counted from 5 ms after the kill, at the latest after another half of the ring (a slow
+    /// producer after 16 events), or within two intervals of the watcher.
     /// [`enable_required_consumer_liveness`](Self::enable_required_consumer_liveness) says exactly when.
     ///
     /// # Errors
-    /// `Full` for `Now`: try later. `Publish` and `RequiredConsumer` say why a wait ended without room; where that is a
-    /// consumer that died, restart it under its id, or [evict](Self::evict_consumer) it. Nothing of `fill` has run.
-    /// Source: RFC 0001, "Publish".
+    /// `Full` for `Now`: try later. `Publish` and `RequiredConsumer` say why a wait ended without room. If a consumer
+    /// died, restart it under its id, or [evict](Self::evict_consumer) it. `fill` has not run. Source: RFC 0001,
+    /// "Publish".
     #[inline]
     pub fn publish_with(
         &mut self,
@@ -95,7 +95,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_with`](Self::publish_with)`(Patience::Endless, fill)`.
     ///
     /// # Errors
-    /// See [`PublishError`]; nothing of `fill` has run.
+    /// See [`PublishError`]; `fill` has not run.
     #[inline]
     pub fn publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
         if self.end.side.must_look(1) {
@@ -107,7 +107,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_with`](Self::publish_with)`(Patience::Until(deadline), fill)`.
     ///
     /// # Errors
-    /// See [`PublishError`]: `TimedOut` has the report of who held the ring back. Nothing of `fill` has run.
+    /// See [`PublishError`]: the report in `TimedOut` names the consumer that held the ring back. `fill` has not run.
     #[inline]
     pub fn publish_deadline(&mut self, deadline: Instant, fill: impl FnOnce(&mut E)) -> Result<Sequence, PublishError> {
         if self.end.side.must_look(1) {
@@ -119,9 +119,9 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_with`](Self::publish_with)`(Patience::Now, fill)`.
     ///
     /// # Errors
-    /// `RingBufferFull`: nothing of `fill` has run; try later. It is also the answer of a producer that is shut, and of
-    /// a handle that a fork has carried into a child process. Consumers that died and to whom no process can come back
-    /// are cleared away on the way; for the others ask [`check_peers`](Self::check_peers).
+    /// `RingBufferFull`: `fill` has not run; try later. A producer that is shut also gives this answer, and so does a
+    /// handle that a fork has carried into a child process. The call frees the places of dead consumers under ids that
+    /// are not used again; for the others ask [`check_peers`](Self::check_peers).
     #[inline]
     pub fn try_publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RingBufferFull> {
         if self.end.side.must_look(1) && !self.end.side.find_room(1) {
@@ -133,7 +133,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_with`](Self::publish_with)`(Patience::Managed, fill)`.
     ///
     /// # Errors
-    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
+    /// See [`RequiredConsumerError`]; `fill` has not run.
     #[inline]
     pub fn publish_managed(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RequiredConsumerError> {
         self.end.enter_managed(1, None)?;
@@ -145,8 +145,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// `fill` panics, the finished ones are published.
     ///
     /// # Errors
-    /// See [`NoRoom`]; nothing of `fill` has run. `TooLarge` if the ring has fewer slots than that: at once, unless the
-    /// patience is [`Now`](Patience::Now), to which it is `Full`.
+    /// See [`NoRoom`]; `fill` has not run. `TooLarge` at once if the ring has fewer slots than that; with the patience
+    /// [`Now`](Patience::Now) this is `Full`.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -164,7 +164,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Endless, fill)`.
     ///
     /// # Errors
-    /// See [`PublishError`]; nothing of `fill` has run.
+    /// See [`PublishError`]; `fill` has not run.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -179,7 +179,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Until(deadline), fill)`.
     ///
     /// # Errors
-    /// See [`PublishError`]; nothing of `fill` has run.
+    /// See [`PublishError`]; `fill` has not run.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -196,8 +196,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(self.write_batch(count, fill))
     }
 
-    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Now, fill)`, with an error that says how far
-    /// from enough the room is.
+    /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Now, fill)`, with an error that says how much
+    /// room is missing.
     ///
     /// # Errors
     /// `MissingFreeSlots` says how many slots are missing; for a batch larger than the ring that never becomes 0.
@@ -211,7 +211,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         fill: impl FnMut(&mut E, usize),
     ) -> Result<Sequence, MissingFreeSlots> {
         if self.end.side.must_look(count) && !self.end.side.find_room(count) {
-            // In a child of a fork there is no room for anything, whatever was found before.
+            // In a child of a fork there is no room, whatever was found before.
             let room = if self.end.side.is_forked() { 0 } else { self.end.side.core.open_room() as u64 };
             return Err(MissingFreeSlots { missing: count as u64 - room });
         }
@@ -221,7 +221,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// [`publish_batch_with`](Self::publish_batch_with)`(count, Patience::Managed, fill)`.
     ///
     /// # Errors
-    /// See [`RequiredConsumerError`]; nothing of `fill` has run.
+    /// See [`RequiredConsumerError`]; `fill` has not run.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -238,13 +238,13 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// Publishes `count` events as a group, filled by `fill(slot, index)`: readers find all of them, or none. Returns
     /// the sequence of the last one.
     ///
-    /// The slots are handed over as they are: zeros when they are used for the first time, whatever the factory makes,
-    /// and an older event afterwards. If `fill` fails or panics, nothing is published; its error is the inner one.
+    /// `fill` gets each slot as it is: zeros when it is used for the first time, whatever the factory makes, and an
+    /// older event afterwards. If `fill` fails or panics, nothing is published; its error is the inner one.
     ///
-    /// A process that is killed in the middle leaves none of the group, wherever it is killed.
+    /// If the process is killed at any point before the end, nothing of the group is published.
     ///
     /// # Errors
-    /// See [`NoRoom`]; nothing of `fill` has run. A group of more events than the ring has slots is `TooLarge` at once.
+    /// See [`NoRoom`]; `fill` has not run. A group of more events than the ring has slots is `TooLarge` at once.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -259,8 +259,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         self.publish_group_within(count, &patience.into(), fill)
     }
 
-    /// [`publish_group`](Self::publish_group) for the layers above, which have converted already and lend it: handed on
-    /// by value, it is copied through memory.
+    /// [`publish_group`](Self::publish_group) for the layers above, which have already converted the patience and lend
+    /// it: passed on by value, it would be copied through memory.
     #[doc(hidden)]
     #[inline(always)]
     pub fn publish_group_within<X>(
@@ -284,8 +284,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         self.end.has_room_now(count, patience)
     }
 
-    /// Begins a batch of groups: each is visible as soon as it is written, and who sleeps is woken once, at the end of
-    /// it. For the layers above.
+    /// Begins a batch of groups: each is visible as soon as it is written, and sleeping readers are woken once, at the
+    /// end of the batch. For the layers above.
     #[doc(hidden)]
     #[inline]
     pub fn group_batch(&mut self) -> GroupBatch<'_, E, F> {
@@ -299,7 +299,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         self.end.side.counters.bytes.add((events * size_of::<E>()) as u64);
     }
 
-    /// Writes a group, as soon as there is room for it. The cursor, the bell and the counters are the caller's.
+    /// Writes a group, as soon as there is room for it. The caller stores the cursor, rings the bell and counts.
     #[inline(always)]
     fn put_group<X>(
         &mut self,
@@ -320,11 +320,11 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         Ok(written.map(|()| self.end.side.core.next() - 1))
     }
 
-    /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
+    /// Closes the ring: consumers read what is left and then get `Closed`. Dropping the producer does the same.
     pub fn close(self) {}
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over
-    /// if a consumer lives in it or has not read everything, one of other messages replaces it
+    /// Leaves without closing the ring, for a producer that takes its place. A producer of the same messages takes the
+    /// ring over if a consumer lives in it or has not read everything; a producer of other messages replaces it
     /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
     /// and then `ProducerDied`, as after a kill.
     pub fn hand_over(mut self) {
@@ -371,7 +371,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         self.end.side.core.next() - 1
     }
 
-    /// A batch that begins in the first lap: each slot is made by the factory first.
+    /// A batch that begins in the first lap: the factory makes each slot first.
     #[cold]
     fn write_first_lap(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) {
         let (first, capacity) = (self.end.side.core.next(), self.end.side.core.memory().capacity());
@@ -391,7 +391,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     }
 }
 
-/// Lets `fill` write the event of `slot`, in the slot or where it is copied from.
+/// Lets `fill` write the event of `slot`, in the slot or in the buffer from which it is copied.
 ///
 /// # Safety
 /// `slot` is valid and aligned, and no other thread or process reads or writes there. In a ring of slots every bit
@@ -407,8 +407,8 @@ unsafe fn write_in<E: Event>(buffer: &mut PayloadBuffer, slot: *mut E, is_new: b
     }
 }
 
-/// Several groups with one store of the cursor and one look at the bell, when this is dropped. A call inside it that
-/// has to wait does so first.
+/// Several groups with one store of the cursor and one look at the bell, when this is dropped. A call inside the batch
+/// that has to wait does both before.
 pub struct GroupBatch<'a, E: Event, F: SlotForm> {
     producer: &'a mut SharedProducer<E, F>,
 }
@@ -469,16 +469,16 @@ impl<E: Event, F: SlotForm> HasProducer for SharedProducer<E, F> {
     }
 }
 
-/// A longer event is made on a stack of its own: a thread's may be 2 MiB, of which the program has used some.
+/// A larger event is made on a stack of its own: a thread's stack may be 2 MiB, of which the program has used some.
 const LARGE_EVENT_BYTES: usize = 64 << 10;
 
-/// How many events the stack of a factory can hold. An unoptimised one has its event in several places before it gives
-/// it away.
+/// How many events the stack of a factory can hold. Unoptimised code has its event in several places before it returns
+/// it.
 const EVENTS_ON_STACK: usize = 16;
 
-/// Makes the content of a slot that is used for the first time. Not part of `write`: the factory gives its event by
-/// value, and that must not have its place on the stack of every publish, nor a large one on that of the publishing
-/// thread at all.
+/// Makes the content of a slot that is used for the first time. Not part of `write`: the factory returns its event by
+/// value. That value must not take stack space in every publish, and a large one must not be on the stack of the
+/// publishing thread at all.
 #[cold]
 #[inline(never)]
 fn make<E: Event>(slot: &mut E, factory: &mut (dyn FnMut() -> E + Send)) {
@@ -491,7 +491,7 @@ fn make<E: Event>(slot: &mut E, factory: &mut (dyn FnMut() -> E + Send)) {
         Ok(Ok(())) => {}
         // Nothing is published, as if it had panicked here.
         Ok(Err(panic)) => std::panic::resume_unwind(panic),
-        // Without another thread this one's stack has to do.
+        // If no thread can be started, this one's stack must do.
         Err(_) => make_here(slot, factory),
     }
 }

@@ -25,23 +25,24 @@ use std::time::{Duration, Instant};
 pub enum Origin {
     /// There was nothing under the name.
     Created,
-    /// The last producer was dead and live consumers were there, or some that have kept their places and not read
-    /// everything, or in a ring with a content tag some that have kept their places at all: the ring goes on, for them,
-    /// after the last published event.
+    /// The last producer was dead, and the ring goes on after the last published event. Some consumer needed it: one
+    /// lives in it, or has kept its place and not read everything; in a ring with a content tag, one that has kept its
+    /// place at all.
     TookOver,
-    /// The last producer was dead and there was no such consumer: a new ring stands in place of the old one.
+    /// The last producer was dead and there was no such consumer: a new ring has replaced the old one.
     Replaced,
 }
 
-/// What a producer knows of its ring beside what it writes. No user gets at it: exchanged for that of another, it would
-/// move record numbers from one ring to another.
+/// What a producer knows of its ring besides what it writes. Users get no access to it: if it were exchanged for
+/// another producer's, it would move record numbers from one ring to another.
 pub struct ProducerBase<S: Carries> {
     pub(super) waiter: Waiter,
     /// Borrowed by a wait, beside the waiter.
     pub(super) side: ProducerSide<S>,
 }
 
-/// The longest pause between two looks for who has joined, whatever interval was asked for: a look costs microseconds.
+/// The longest pause between two looks at which consumers have joined, whatever interval was asked for: a look costs
+/// microseconds.
 const JOIN_POLL_MAX: Duration = Duration::from_secs(1);
 
 impl<S: Carries> ProducerBase<S> {
@@ -61,7 +62,7 @@ impl<S: Carries> ProducerBase<S> {
         self.has_room_now(S::slots_for(size), &patience)
     }
 
-    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: as many are free,
+    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: that many are free,
     /// and a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free
     /// until something is published.
     #[inline]
@@ -72,7 +73,7 @@ impl<S: Carries> ProducerBase<S> {
 
     #[cfg(feature = "dst")]
     pub(super) fn abandon(&mut self) {
-        // As for a child of a fork, whose handles are dead copies; that the lock is ours, its claim knows by itself.
+        // As for a child of a fork, whose handles are dead copies. The claim knows by itself that the lock is ours.
         self.side.fork_epoch = self.side.fork_epoch.wrapping_sub(1);
     }
 
@@ -156,7 +157,7 @@ impl<S: Carries> ProducerBase<S> {
         let gone: Vec<_> = self.side.consumers().into_iter().filter(|consumer| !consumer.alive).collect();
         for consumer in &gone {
             if let Some(index) = roster::find(self.side.core.memory(), &consumer.id) {
-                // One that cannot be cleared away now is named again by the next call.
+                // If it cannot be freed now, the next call names it again.
                 let _ = self.side.bury(index);
             }
         }
@@ -203,7 +204,7 @@ impl<S: Carries> ProducerBase<S> {
         self.side.segment().unlink_if_same()
     }
 
-    /// What `Debug` says of a producer that is called `name`: only what this process knows by itself.
+    /// What `Debug` prints of a producer that is called `name`: only what this process knows by itself.
     #[doc(hidden)]
     pub fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
@@ -214,8 +215,8 @@ impl<S: Carries> ProducerBase<S> {
             .finish_non_exhaustive()
     }
 
-    /// Drops the end of a producer that could not start. A ring that it has taken over is left for the next one, as it
-    /// was found; of one that it has made, nothing is left.
+    /// Drops the end of a producer that could not start. A ring that it has taken over is left for the next one as it
+    /// was found; a ring that it has made is removed.
     pub(crate) fn give_back(mut self) {
         self.side.is_given_back = self.side.origin == Origin::TookOver;
     }
@@ -225,7 +226,7 @@ impl<S: Carries> ProducerBase<S> {
         self.side.is_given_back = true;
     }
 
-    /// Room for `count` events, or for as many lines of records, with whatever patience there is.
+    /// Room for `count` events, or for that many lines of records, with any patience.
     #[inline(always)]
     pub(super) fn make_room(&mut self, count: usize, patience: &Patience) -> Result<(), NoRoom> {
         let deadline = match *patience {

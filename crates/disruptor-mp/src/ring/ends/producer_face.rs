@@ -5,15 +5,14 @@ use super::producer_end::ProducerBase;
 use crate::CounterHandle;
 use crate::ring::memory::layout::Carries;
 
-/// What every producer can be asked and told, whatever its ring carries: its consumers, their liveness, its counters,
-/// reports.
+/// What every producer offers, whatever its ring carries: its consumers, their liveness, its counters, reports.
 ///
 /// [`SharedProducer`](crate::SharedProducer), [`RecordProducer`](crate::RecordProducer) and the producers of the layers
-/// above have these methods themselves; the trait is for code that takes any of them. It is sealed. No end lends its
-/// part that is common to all: two ends cannot be exchanged in part.
+/// above have these methods themselves; the trait is for code that takes any of them. It is sealed. No end lends out
+/// its common part, so parts of two ends cannot be exchanged.
 ///
-/// Sequences here are those that users see: numbers of events, of records, or of messages in frames that of the last
-/// frame.
+/// Sequences here are those that users see: numbers of events or of records. For messages in frames, it is the number
+/// of the last frame.
 ///
 /// ```
 /// use disruptor_mp::{ProducerEnd, build_shared_single_producer};
@@ -46,10 +45,10 @@ pub trait HasProducer {
     /// What it knows of its ring.
     fn base(&self) -> &ProducerBase<Self::Carries>;
 
-    /// The same, to be changed by this crate.
+    /// The same, for changes by this crate.
     fn base_mut(&mut self) -> ProducerMut<'_, Self::Carries>;
 
-    /// Its counters are elsewhere from now on: handles that were kept are to be taken anew.
+    /// It counts elsewhere from now on: handles that were kept must be taken again.
     fn counts_anew(&mut self) {}
 
     /// From now on, dropping this producer leaves the ring as it is, for a successor.
@@ -62,20 +61,21 @@ pub trait HasProducer {
         self.base().refusal_words(rank)
     }
 
-    /// The counter `id` of this producer. Not to be kept longer than the producer: its place is another's then.
+    /// The counter `id` of this producer. It must not be kept longer than the producer: another producer then has its
+    /// place.
     fn counter(&self, id: u32) -> CounterHandle {
         self.base().counter(id)
     }
 
-    /// Makes this handle one of a process that was killed just now: it does nothing any more, and dropping it gives
-    /// back the lock that the kernel would give back, and leaves everything else as it is. For simulations.
+    /// Makes this handle one of a process that was killed just now: it does nothing any more. Dropping it gives back
+    /// the lock that the kernel would give back, and leaves everything else as it is. For simulations.
     #[cfg(feature = "dst")]
     fn abandon(&mut self) {
         self.base_mut().0.abandon();
     }
 }
 
-/// A base that is lent. Only this crate gets at it, so that no base is exchanged for another.
+/// A base that is lent. Only this crate has access to it, so that no base is exchanged for another.
 #[derive(Debug)]
 pub struct ProducerMut<'a, S: Carries>(pub(super) &'a mut ProducerBase<S>);
 
@@ -105,10 +105,10 @@ macro_rules! producer_end_methods {
                 $in; ProducerEnd::last_published_sequence(self); self.base().last_published_sequence())
         }
 
-        /// Whether a call with this `patience` that needs room for `size` would go on at once: for this many slots, or,
-        /// in a ring of records, for a record of this many bytes, of which up to 32 are the prefix of a transport's
-        /// message. So much is free, and a managed call has no consumer to wait for and no death to act on. If this is
-        /// `true`, the room stays free until something is published.
+        /// Whether a call with this `patience` that needs room for `size` would go on at once. `size` is this many
+        /// slots, or, in a ring of records, a record of this many bytes, of which up to 32 are the prefix of a
+        /// transport's message. `true`: that much is free, and a managed call has no consumer to wait for and no death
+        /// to act on. Then the room stays free until something is published.
         $($vis)* fn has_room_now(&mut self, size: usize, patience: impl Into<$crate::Patience>) -> bool {
             $crate::__face_method!(
                 $in; ProducerEnd::has_room_now(self, size, patience);
@@ -116,8 +116,8 @@ macro_rules! producer_end_methods {
         }
 
         /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its
-        /// place is kept, or the ring was replaced. Consumers without an owner whose place no consumer can take are
-        /// cleared away. For loops that do not wait and find the ring full; looks at flags and at one lock.
+        /// place is kept, or the ring was replaced. Frees places without an owner that no consumer can come back to.
+        /// For loops that do not wait and find the ring full; looks at flags and at one lock.
         ///
         /// # Errors
         /// `ConsumerDied`, `Replaced`, `Os`, `Forked`; see [`PublishError`](disruptor_mp::PublishError).
@@ -136,15 +136,15 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::room_doorbell(self); self.base().room_doorbell())
         }
 
-        /// Whether every consumer that is registered now has released event `sequence`, and none is expected that the
-        /// start-up buffer holds it for. If this is `true`, it stays `true` for them; one that joins later at the
-        /// oldest event may still lag.
+        /// Whether every consumer that is registered now has released event `sequence`, and the start-up buffer does
+        /// not hold it for a consumer that is still expected. If this is `true`, it stays `true` for them; a consumer
+        /// that joins later at the oldest event may still lag.
         $($vis)* fn is_consumed(&self, sequence: $crate::Sequence) -> bool {
             $crate::__face_method!($in; ProducerEnd::is_consumed(self, sequence); self.base().is_consumed(sequence))
         }
 
-        /// Waits until every registered consumer has released event `sequence`, and those for whom the start-up buffer
-        /// holds it have joined; as long as `patience` says.
+        /// Waits until every registered consumer has released event `sequence`, and the consumers for which the
+        /// start-up buffer holds it have joined; as long as `patience` says.
         ///
         /// # Errors
         /// `TimedOut` and `ConsumerDied` name the consumer; `NotPublished` at once for an event that is not there yet;
@@ -198,9 +198,9 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::consumers(self); self.base().consumers())
         }
 
-        /// The consumers without an owner, one look at the kernel's locks per consumer;
-        /// [`ending`](disruptor_mp::ConsumerInfo::ending) says how each went. Places to which no consumer can come back
-        /// are cleared away. For loops that do not publish: a call that publishes into a full ring is told anyway.
+        /// The consumers without an owner, with one look at the kernel's locks per consumer;
+        /// [`ending`](disruptor_mp::ConsumerInfo::ending) says how each went. Places that no consumer can come back to
+        /// are freed. For loops that do not publish: a call that publishes into a full ring is told anyway.
         $($vis)* fn check_peers(&mut self) -> Vec<$crate::ConsumerInfo> {
             $crate::__face_method!($in; ProducerEnd::check_peers(self); self.base_mut().0.check_peers())
         }
@@ -215,33 +215,33 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::evict_consumer(self, id); self.base_mut().0.evict_consumer(id))
         }
 
-        /// The last process that could not join this ring as `rank`, or without a rank, and what is different there, in
-        /// the words of this ring. A consumer that is refused for its type, its content tag or its size says so by
-        /// itself; others may [say so](disruptor_mp::liveness::leave_refusal). A process that cannot map the ring
-        /// cannot say so here.
+        /// The last process that could not join this ring as `rank`, or without a rank, and what differs there, in the
+        /// terms of this ring. A consumer that is refused for its type, its content tag or its size stores this itself;
+        /// others may use [`leave_refusal`](disruptor_mp::liveness::leave_refusal). A process that cannot map the ring
+        /// cannot store it here.
         $($vis)* fn refusal(&self, rank: Option<u32>) -> Option<$crate::liveness::Refusal> {
             $crate::__face_method!($in; ProducerEnd::refusal(self, rank); self.base().refusal(rank))
         }
 
-        /// What the producer waits for: a consumer and what that is doing, the start-up buffer, a required consumer
-        /// that is not there (while managed calls wait for it, or are refused), a reset after a shutdown, or nothing.
-        /// It is asked about the room that the last call did not get, or, if something was published since, about one
+        /// What the producer waits for: a consumer and what it is doing, the start-up buffer, a required consumer that
+        /// is not there (while managed calls wait for it, or are refused), a reset after a shutdown, or nothing. The
+        /// report is about the room that the last call did not get, or, if something was published since, about one
         /// event.
         $($vis)* fn stall_report(&mut self) -> $crate::StallReport {
             $crate::__face_method!($in; ProducerEnd::stall_report(self); self.base_mut().0.stall_report())
         }
 
-        /// Says which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The
-        /// first of them waits until all required consumers have joined. One that goes afterwards, however it went, is
-        /// an alert and then the failure action: a managed call that returns `Ok` knew of none that is missing.
+        /// Sets which consumers are required and how long to wait for them; from now on the `*_managed` calls work. The
+        /// first of them waits until all required consumers have joined. If one goes afterwards, in whatever way, there
+        /// is an alert and then the failure action: a managed call that returns `Ok` knew of none that is missing.
         ///
-        /// One that leaves, is dropped or is evicted is known to the next managed call. Of a process that was killed
-        /// only the kernel knows. Managed calls ask it when 5 ms have passed since they asked last, by a clock that
-        /// goes in steps of a few milliseconds. They look at that clock after 16 events (or 1 KiB of records), and
+        /// If a consumer leaves, is dropped or is evicted, the next managed call knows it. If its process was killed,
+        /// only the kernel knows. Managed calls ask the kernel when 5 ms have passed since they last asked, by a clock
+        /// that goes in steps of a few milliseconds. They look at that clock after 16 events (or 1 KiB of records), and
         /// while the 5 ms are not over after twice as many each time, up to half of the ring. So once those
-        /// milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16 before it
-        /// is known; a fast one, or one that has just become slow, at most half of the ring. To know it sooner, or
-        /// without publishing: [`watch_required_consumers`](Self::watch_required_consumers).
+        /// milliseconds after a kill are over, a producer of less than 16 events in 5 ms publishes at most 16 before
+        /// the kill is known; a fast one, or one that has just become slow, at most half of the ring. To know it
+        /// sooner, or without publishing: [`watch_required_consumers`](Self::watch_required_consumers).
         ///
         /// # Errors
         /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's;
@@ -257,16 +257,16 @@ macro_rules! producer_end_methods {
         }
 
         /// Opens a producer again that a stalled consumer has shut to managed calls. The next managed publish waits for
-        /// the required consumers anew.
+        /// the required consumers again.
         $($vis)* fn reset_required_consumer_liveness(&mut self) {
             $crate::__face_method!(
                 $in; ProducerEnd::reset_required_consumer_liveness(self);
                 self.base_mut().0.reset_required_consumer_liveness())
         }
 
-        /// Watches the required consumers from a thread of its own, every `interval` (a millisecond at least), so that
-        /// a managed publish learns within two intervals of a process that was killed, also when the ring is not full.
-        /// The publish itself pays nothing for it.
+        /// Watches the required consumers from a thread of its own, every `interval` (at least a millisecond). So a
+        /// managed publish learns within two intervals that a process was killed, also when the ring is not full. The
+        /// publish itself costs no more.
         ///
         /// # Errors
         /// The thread could not be started. `NotEnabled` situations are refused with `InvalidInput`.
@@ -276,8 +276,8 @@ macro_rules! producer_end_methods {
                 self.base_mut().0.watch_required_consumers(interval))
         }
 
-        /// Counts into `file` from now on, instead of into the table in the ring's own segment. However many ends count
-        /// into one file, and whatever they are called, no two share a counter.
+        /// Counts into `file` from now on, instead of into the table in the ring's own segment. No two ends share a
+        /// counter in one file, however many there are and whatever their names.
         $($vis)* fn attach_counters(&mut self, file: &$crate::CountersFile) {
             $crate::__face_method!(
                 $in; ProducerEnd::attach_counters(self, file);
@@ -292,8 +292,8 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::ring_counters(self); self.base().ring_counters())
         }
 
-        /// A descriptor of the ring's segment, to hand to another process. This is how a ring in a memfd is attached
-        /// to.
+        /// A descriptor of the ring's segment, to pass to another process. A ring in a memfd is attached to in this
+        /// way.
         ///
         /// # Errors
         /// The operating system refused to duplicate it, or the ring is on the heap.
@@ -301,8 +301,9 @@ macro_rules! producer_end_methods {
             $crate::__face_method!($in; ProducerEnd::try_clone_fd(self); self.base().try_clone_fd())
         }
 
-        /// Takes the ring's name away: no process finds it any more, and those that are in it go on. For a producer
-        /// that shall leave nothing, however it goes: one that a panic drops keeps the name for a successor.
+        /// Removes the ring's name: no process finds it any more, and the processes that are in it go on. For a
+        /// producer that must leave nothing, however it goes: if a panic drops it, the name is otherwise kept for a
+        /// successor.
         ///
         /// # Errors
         /// The operating system refused. `false`: the name belongs to another ring by now.

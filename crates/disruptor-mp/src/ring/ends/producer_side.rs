@@ -32,18 +32,18 @@ pub(super) struct ProducerSide<S: Carries> {
     pub(super) selection: Selection,
     pub(super) course: S::Course,
     pub(super) origin: Origin,
-    /// What there was to overwrite when nobody was registered any more.
+    /// What could be overwritten when the last consumer had gone.
     alone: Option<Alone>,
     /// When a call that does not wait last looked at its peers.
     last_examined: Option<Instant>,
-    /// For how much there was no room, and at which position: what a report is about, until something is published.
+    /// How much room was missing, and at which position: the subject of a report, until something is published.
     unmet: (i64, usize),
     pub(super) fork_epoch: u32,
-    /// Whether a panic was under way when it was made: then it is not one that drops it.
+    /// Whether a panic was under way when it was made: then that panic is not the one that drops it.
     is_made_by_panic: bool,
-    /// Whether the ring is to be left as it was found.
+    /// Whether the ring must be left as it was found.
     pub(super) is_given_back: bool,
-    /// Takes the dead out of the table, also when this process has no descriptor left.
+    /// Takes dead consumers out of the table, also when this process has no descriptor left.
     spare: Spare,
     /// Held as long as we live; the kernel drops it when we die.
     _claim: Claim,
@@ -135,7 +135,7 @@ impl<S: Carries> ProducerSide<S> {
     #[inline(always)]
     pub(super) fn must_look(&self, count: usize) -> bool {
         assert!(count > 0, "a batch has at least one event");
-        // The second half costs one load of a static: a child of a fork must never write beside its parent.
+        // The second half costs one load of a static: a child of a fork must never write into its parent's ring.
         count > i64::MAX as usize || !self.core.has_room(count as i64) || self.is_forked()
     }
 
@@ -146,7 +146,7 @@ impl<S: Carries> ProducerSide<S> {
         count > i64::MAX as usize || !self.core.has_watched_room(count as i64) || self.is_forked()
     }
 
-    /// Whether there is room for `count` that has only to be claimed.
+    /// Whether there is room for `count` that must only be claimed.
     #[inline(always)]
     pub(super) fn may_claim(&mut self, count: usize) -> bool {
         !self.is_forked() && i64::try_from(count).is_ok_and(|count| self.core.claim(count))
@@ -184,7 +184,7 @@ impl<S: Carries> ProducerSide<S> {
         if self.is_forked() {
             return false;
         }
-        // Also for a batch that never fits, so that what is said to be missing is not an old answer.
+        // Also for a batch that never fits, so that the number of missing slots is current.
         let scan = self.rescan_for(count);
         if count as u64 > self.core.memory().capacity() as u64 {
             return false;
@@ -198,7 +198,7 @@ impl<S: Carries> ProducerSide<S> {
             self.last_examined = Some(now);
             self.lift_sentinel_if_complete();
             if let Some(index) = scan.slowest {
-                // The answer is *full* whatever the kernel says; calls that wait tell its errors.
+                // The answer is *full* whatever the kernel says; calls that wait report its errors.
                 let _ = self.bury(index);
             }
             self.rescan_for(count);
@@ -217,7 +217,7 @@ impl<S: Carries> ProducerSide<S> {
         (self.unmet.0 == self.core.next()).then_some(self.unmet.1)
     }
 
-    /// A rescan of the gates, with what it teaches the counters.
+    /// A rescan of the gates, which also updates the counters.
     pub(super) fn rescan(&mut self) -> Scan {
         self.rescan_for(1)
     }
@@ -233,8 +233,8 @@ impl<S: Carries> ProducerSide<S> {
         scan
     }
 
-    /// Counts what was given up to be overwritten while no consumer was registered. Events from before that time were
-    /// for those who were.
+    /// Counts what was given up to be overwritten while no consumer was registered. Earlier events were for the
+    /// consumers of that time.
     fn count_unread(&mut self, is_alone: bool) {
         if !is_alone {
             self.alone = None;
@@ -252,7 +252,7 @@ impl<S: Carries> ProducerSide<S> {
     /// Looks whether the owner of the entry has gone, and frees the entry if no consumer can come back for it.
     ///
     /// # Errors
-    /// The kernel refused to say, or to lock the entry. Nothing is concluded then.
+    /// The kernel refused to tell, or to lock the entry. Nothing is concluded then.
     pub(super) fn bury(&mut self, index: usize) -> std::io::Result<Fallen> {
         let gating = self.core.gating_epoch(index);
         let fallen = eviction::bury(self.core.memory(), index, gating, &mut self.spare)?;
@@ -272,8 +272,8 @@ impl<S: Carries> ProducerSide<S> {
         Ok(evicted)
     }
 
-    /// How many of the expected consumers have joined. One that has gone and whose place is kept counts: it gates by
-    /// itself.
+    /// How many of the expected consumers have joined. One that has gone and whose place is kept counts: its place
+    /// gates.
     pub(super) fn joined(&self) -> usize {
         let has_joined = |consumer: &&ConsumerInfo| {
             (consumer.alive || !consumer.id_is_generated) && self.selection.selects(&consumer.id)
@@ -342,8 +342,8 @@ impl<S: Carries> Drop for ProducerSide<S> {
         let is_abandoned = std::thread::panicking() && !self.is_made_by_panic;
         self.core.close(if is_abandoned { ABANDONED } else { CLOSED });
         step!(CloseWoken);
-        // A producer that a panic has dropped has not closed its ring. It stays for the next one, as after a kill, if a
-        // consumer lives in it or has kept a place in it.
+        // A producer that a panic has dropped has not closed its ring. The ring stays for the next producer, as after a
+        // kill, if a consumer lives in it or has kept a place in it.
         if is_abandoned && self.consumers().iter().any(|consumer| consumer.alive || !consumer.id_is_generated) {
             return;
         }
@@ -351,8 +351,8 @@ impl<S: Carries> Drop for ProducerSide<S> {
         if !is_abandoned && lineage::is_awaited(self.segment()) {
             return;
         }
-        // If the name cannot be removed now (a directory that became read-only, say), a collector does it later: nobody
-        // lives in it.
+        // If the name cannot be removed now (for instance because a directory became read-only), a collector removes it
+        // later: no process lives in it.
         let _ = self.segment().unlink_if_same();
         step!(CloseUnlinked);
         lineage::give_all_up(self.segment());

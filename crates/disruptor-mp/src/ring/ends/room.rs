@@ -31,12 +31,12 @@ use std::time::{Duration, Instant};
 pub(super) enum Target {
     /// Room for this many events.
     Room(usize),
-    /// The release of this event by everybody.
+    /// The release of this event by all consumers.
     Consumed(i64),
 }
 
 impl Target {
-    /// Room that has to be made for it.
+    /// Room that must be made for it.
     fn room(self) -> usize {
         match self {
             Self::Room(count) => count,
@@ -44,7 +44,7 @@ impl Target {
         }
     }
 
-    /// What a consumer in its way is waited for.
+    /// What the wait for a consumer in its way is about.
     fn reason(self) -> WaitingFor {
         match self {
             Self::Room(_) => WaitingFor::Space,
@@ -60,7 +60,7 @@ pub(super) enum Watch {
     Unwatched,
 }
 
-/// Why it did not come.
+/// Why the wait ended without success.
 pub(super) enum Blocked {
     Forked,
     Closed,
@@ -82,7 +82,7 @@ pub(super) enum Blocked {
     Os {
         report: Box<StallReport>,
     },
-    /// A required consumer may have gone: managed publishing looks for all of them.
+    /// A required consumer may have gone: managed publishing checks all of them.
     Gone,
     Shut {
         id: String,
@@ -91,10 +91,10 @@ pub(super) enum Blocked {
     },
 }
 
-/// What keeps the producer from what it waits for. Both may; if nothing does, it may go on.
+/// What keeps the producer from what it waits for. Both may; if neither does, it may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hindrance {
-    /// What a consumer is waited for.
+    /// What the wait for a consumer is about.
     reason: WaitingFor,
     /// The slowest consumer, if its position is in the way.
     pub(super) consumer: Option<usize>,
@@ -125,7 +125,7 @@ impl<S: Carries> ProducerBase<S> {
     }
 }
 
-/// What a producer that does not block waits for, for the room that its last call did not get.
+/// What a producer that does not block waits for, to get the room that its last call did not get.
 #[cfg(target_os = "linux")]
 pub(super) enum Awaits {
     /// There is room, or it is not known what is in the way: publish again.
@@ -137,14 +137,14 @@ pub(super) enum Awaits {
         /// Drawn before the last look.
         ticket: Ticket,
     },
-    /// Something that will not ring: a consumer that is expected and has not joined; one that relies on a barrier which
-    /// this process cannot issue, so that it may have moved unseen.
+    /// Something that will not ring: an expected consumer that has not joined; or a consumer that relies on a barrier
+    /// that this process cannot issue, so that it may have moved unseen.
     Silent,
 }
 
 #[cfg(target_os = "linux")]
 impl<S: Carries> ProducerSide<S> {
-    /// Prepares to sleep without sleeping: what a wait does before it parks.
+    /// Prepares to sleep without sleeping: the steps of a wait before it parks.
     pub(super) fn awaits(&mut self) -> Awaits {
         let count = self.unmet().unwrap_or(1);
         let target = Target::Room(count);
@@ -231,14 +231,14 @@ impl<S: Carries> ProducerSide<S> {
     fn has_reached(&self, target: Target, scan: Scan) -> bool {
         match target {
             Target::Room(count) => self.core.has_room(count as i64),
-            // What the start-up buffer holds is held for a consumer that has not joined.
+            // The start-up buffer holds its events for a consumer that has not joined.
             Target::Consumed(sequence) => !self.core.has_sentinel() && self.is_released(sequence, scan),
         }
     }
 
     /// Whether every consumer that the scan found has released event `sequence`.
     fn is_released(&self, sequence: i64, scan: Scan) -> bool {
-        // The first gate of somebody who is joining may be a lap old, and what stands there by now is no number.
+        // The first gate of a consumer that is joining may be a lap old, and what is there by now is no number.
         let memory = self.core.memory();
         self.core.next() - scan.lowest <= memory.capacity() - S::Form::HEADROOM
             && memory.number_at(scan.lowest) > sequence
@@ -272,7 +272,7 @@ impl<S: Carries> ProducerSide<S> {
         };
         let culprit = info.map(|(index, info)| {
             let culprit = culprit(info, self.next_number(), age);
-            // Every event was released, and the position is not the end of the ring: what lies between is padding.
+            // Every event was released, and the position is not the end of the ring: padding is between.
             if culprit.lag_events == 0 && self.core.entry(index).position.load(Ordering::Relaxed) < self.core.next() {
                 waiting_for = WaitingFor::Padding;
             }
@@ -284,7 +284,7 @@ impl<S: Carries> ProducerSide<S> {
         StallReport { buffer, ..self.new_report(waiting_for, waited, culprit, next) }
     }
 
-    /// A report with what every one of a producer says.
+    /// A report with the fields that every report of a producer has.
     pub(super) fn new_report(
         &self,
         waiting_for: WaitingFor,
@@ -296,12 +296,12 @@ impl<S: Carries> ProducerSide<S> {
         StallReport { refusals, ..StallReport::new(self.segment().called(), waiting_for, waited, culprit, next) }
     }
 
-    /// Who is at `index`, if it gates: also if its status was damaged and says that no consumer is there.
+    /// The consumer at `index`, if it gates: also if its status was damaged and says that no consumer is there.
     fn consumer_in_the_way(&self, index: usize) -> Option<ConsumerInfo> {
         self.core.gates(index).then(|| roster::describe(self.core.memory(), index))
     }
 
-    /// Tells `tracing`, the counter, and the hook if the wait is a watched one.
+    /// Reports to `tracing` and the counter, and to the hook if the wait is a watched one.
     pub(super) fn alert(
         &mut self,
         watch: Watch,
@@ -321,7 +321,7 @@ impl<S: Carries> ProducerSide<S> {
     }
 }
 
-/// A consumer as the one who is waited for.
+/// A consumer as the culprit of a report.
 pub(super) fn culprit(info: ConsumerInfo, published: i64, age: Duration) -> Culprit {
     Culprit {
         facts: info.process.observe(),
@@ -345,7 +345,7 @@ struct RoomWait<'a, S: Carries> {
     scan: Scan,
     since: Instant,
     next_monitor: Option<Instant>,
-    /// The dead consumer about which the hook was told last, by entry and epoch: once per death.
+    /// The dead consumer that the hook was told last, by entry and epoch: once per death.
     last_reported: Option<(usize, u64)>,
 }
 
@@ -359,7 +359,7 @@ impl<S: Carries> RoomWait<'_, S> {
         self.producer.hindrance(self.target, self.scan)
     }
 
-    /// A report about the consumer at `index`, and the start-up buffer if that is in the way as well.
+    /// A report about the consumer at `index`, and about the start-up buffer if that is in the way as well.
     fn report(&self, index: usize, next: NextStep) -> StallReport {
         let hindrance = Hindrance { consumer: Some(index), ..self.hindrance() };
         self.producer.report(hindrance, self.since.elapsed(), next)
@@ -371,7 +371,7 @@ impl<S: Carries> RoomWait<'_, S> {
         Blocked::Os { report: Box::new(StallReport { refused, ..self.report(index, NextStep::GiveUp) }) }
     }
 
-    /// A consumer without an owner that keeps its place: evicted, waited for, or the end of the wait.
+    /// A consumer without an owner whose place is kept: it is evicted, or waited for, or ends the wait.
     fn died(&mut self, index: usize, gone: ConsumerInfo) -> Option<Blocked> {
         if self.watch == Watch::Managed && self.producer.is_required(&gone.id) {
             return Some(Blocked::Gone);
@@ -407,13 +407,13 @@ impl<S: Carries> RoomWait<'_, S> {
         }
     }
 
-    /// Which consumer's patience is asked for: a required one that is in the way, or else the slowest if it is.
+    /// The consumer whose patience counts: a required one that is in the way, or else the slowest if it is in the way.
     fn watched(&self) -> Option<usize> {
         let consumer = self.hindrance().consumer?;
         let Target::Room(count) = self.target else { return Some(consumer) };
         let memory = self.producer.core.memory();
         let room = |index: usize| {
-            let position = memory.entry(index).position.load(Ordering::Relaxed); // whatever stands there
+            let position = memory.entry(index).position.load(Ordering::Relaxed); // any value may be there
             position.saturating_add(memory.capacity()).saturating_sub(self.producer.core.next())
         };
         self.producer.required_entries().find(|&index| room(index) < count as i64).or(Some(consumer))
@@ -448,18 +448,18 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
     type Reason = Blocked;
 
     fn is_ready(&mut self) -> bool {
-        // A look at everybody that was taken for another reason (before a sleep, after a death) may have found it.
+        // A look at all consumers for another reason (before a sleep, after a death) may have found it.
         if self.producer.has_reached(self.target, self.scan) {
             return true;
         }
-        // The cheap question first: has the one we wait for moved? Only then is everybody looked at again.
+        // The cheap question first: has the consumer that we wait for moved? Only then are all looked at again.
         match self.hindrance() {
             Hindrance { consumer: Some(index), .. } => {
                 let entry = self.producer.core.entry(index);
                 let moved = entry.position.load(Ordering::Relaxed) != self.scan.lowest || !entry.status().gates();
                 moved && self.look_again()
             }
-            // It is lifted by this producer, when it examines who has joined.
+            // This producer lifts it when it checks which consumers have joined.
             Hindrance { buffer: true, .. } => false,
             Hindrance { buffer: false, .. } => self.look_again(),
         }
@@ -508,8 +508,8 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
 
     fn park(&mut self, slice: Duration) {
         let Some(index) = self.hindrance().consumer else {
-            // No consumer is in the way, so none will ring. A consumer that is expected joins without a word; nothing
-            // at all is in the way for a moment only.
+            // No consumer is in the way, so none will ring. An expected consumer joins without ringing; that nothing at
+            // all is in the way lasts only a moment.
             if !self.producer.lift_sentinel_if_complete() {
                 self.producer.counters.parks.inc();
                 std::thread::sleep(slice.min(JOIN_POLL));
@@ -523,7 +523,7 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
             Target::Consumed(_) => i64::MAX,
         };
         let Some(park) = self.producer.core.prepare_park(index, count) else {
-            // There is room, or somebody else is in the way by now.
+            // There is room, or another consumer is in the way by now.
             self.look_again();
             return;
         };

@@ -11,12 +11,12 @@ use super::producer_face::ProducerEnd;
 use crate::ring::memory::layout::Carries;
 use std::io;
 
-/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_writer`-like loops: readable once after it was
-/// armed, when the consumer that kept the producer back has moved, or waiting has become pointless.
+/// A descriptor for `poll`, `epoll`, tokio's `AsyncFd` or asyncio's `add_writer`-like loops. It becomes readable once
+/// after it was armed, when the consumer that held the producer back has moved, or waiting has become pointless.
 ///
-/// Rung inside this process, as a [`Doorbell`](crate::Doorbell) is. A consumer that was killed is noticed within 100
-/// ms. It is rung every 50 ms while nothing can ring it: the start-up buffer is what is full, and the consumers are
-/// still to come; or this process may not issue the memory barrier that the consumer relies on.
+/// It is rung inside this process, like a [`Doorbell`](crate::Doorbell). A killed consumer is noticed within 100 ms. If
+/// no consumer can ring it, it is rung every 50 ms: while the start-up buffer is full and the consumers have not joined
+/// yet; or if this process may not issue the memory barrier that the consumer relies on.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -58,13 +58,13 @@ impl<S: Carries> ProducerBase<S> {
 }
 
 impl RoomDoorbell {
-    /// Asks to be rung once, when there may be room for what the last call found none for. `true`: wait for the
-    /// descriptor. `false`: do not wait; there is room, or the ring has ended, or this process is a forked child:
-    /// publish, and ask [`check_room`](crate::ProducerEnd::check_room).
+    /// Asks to be rung once, when there may be the room that the last call did not find. `true`: wait for the
+    /// descriptor. `false`: do not wait: there is room, or the ring has ended, or this process is a forked child.
+    /// Publish, and ask [`check_room`](crate::ProducerEnd::check_room).
     ///
-    /// Clears what was rung before. Readable means that there *may* be room: publish again, and arm again if there is
-    /// none. When the consumer that keeps the producer back is dead, it is rung as well, and `check_room` says so, or
-    /// makes room.
+    /// Clears earlier rings. Readable means that there *may* be room: publish again, and arm again if there is none. If
+    /// the consumer that holds the producer back is dead, it is rung as well, and `check_room` reports that, or makes
+    /// room.
     ///
     /// # Panics
     /// If `producer` is not the one that the doorbell was made for.
@@ -107,12 +107,12 @@ mod platform {
         })
     }
 
-    /// What is waited for where there is no consumer that could ring. No entry has so high an index.
+    /// The request where no consumer could ring. No entry has so high an index.
     const NOBODY: i64 = i64::MAX;
 
     struct RoomPost<S: Carries> {
         memory: Mapped<S>,
-        /// The bell of [`NOBODY`], which is never rung, and how that would be announced.
+        /// The bell of [`NOBODY`], which is never rung, and its announce word.
         nobody: Bell,
         announce: AtomicU32,
     }
@@ -142,7 +142,7 @@ mod platform {
         }
 
         fn is_deserted(&self, request: i64) -> bool {
-            // An error from the kernel is no proof of death. Who waits for what does not ring looks after each slice.
+            // An error of the kernel proves no death. If nothing can ring, the waiter looks after each slice.
             Self::consumer(request)
                 .is_none_or(|(index, _)| !self.memory.segment().is_held(entry_byte(index)).unwrap_or(true))
         }

@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 /// Waits for several consumers at once, of any layers and of any number of rings, until the first of them has
 /// something to read or has ended.
 ///
-/// It belongs to one thread and can be used for any consumers, also other ones at each call. What it keeps from call to
-/// call is whose turn it is. It waits with the strategy of the first of the consumers. For up to 127 consumers the
-/// caller's thread sleeps itself; beyond that there is a thread of this process for each further 127, which sleeps for
-/// it. On Linux before 5.16, or where `futex_waitv` is filtered out, it looks once a millisecond.
+/// It belongs to one thread and can be used for any consumers, also other ones at each call. From call to call it keeps
+/// only whose turn it is. It waits with the strategy of the first of the consumers. For up to 127 consumers the
+/// caller's thread sleeps itself; for each further 127, a thread of this process sleeps for it. On Linux before 5.16,
+/// or where `futex_waitv` is filtered out, it looks once a millisecond.
 ///
 /// ```
 /// use disruptor_mp::{Patience, Select, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};
@@ -63,26 +63,27 @@ use std::time::{Duration, Instant};
 /// # }
 /// ```
 pub struct Select {
-    /// What it has learned about the traffic, and the strategy with which that was.
+    /// What it has learned about the traffic, and the strategy with which it did.
     waiter: Option<Waiter>,
-    /// With whom the next look begins.
+    /// The consumer with which the next look begins.
     turn: usize,
     sleeper: Sleeper,
 }
 
-/// A consumer that a [`Select`] found ready. The example is there.
+/// A consumer that a [`Select`] found ready. [`Select`] has the example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Ready {
-    /// Which one, in the order in which they were given.
+    /// Its index in the slice of consumers.
     pub index: usize,
     /// `Ok`: there is something to read, and the consumer's own call finds it with [`Patience::Now`]. Otherwise why
-    /// there is nothing: the end of the ring, which every further call says again, so leave the consumer out from then
-    /// on; or what is no end (see [`is_end`](ConsumeError::is_end)), of which each is told once.
+    /// there is nothing. If it is the end of the ring, every further call reports it again, so leave the consumer out
+    /// from then on. If it is no end (see [`is_end`](ConsumeError::is_end)), it is reported once.
     pub outcome: Result<(), ConsumeError>,
 }
 
-/// What a [`Select`] can wait for: a consumer of any layer. A type of yours that wraps one gives the source of that.
+/// What a [`Select`] can wait for: a consumer of any layer. A type of yours that wraps a consumer returns that
+/// consumer's source.
 ///
 /// ```
 /// use disruptor_mp::{Patience, Select, Selectable, SharedConsumer, Source};
@@ -104,7 +105,7 @@ pub struct Ready {
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub trait Selectable {
-    /// Where it reads.
+    /// The consumer that it reads from.
     fn source(&mut self) -> Source<'_>;
 }
 
@@ -114,7 +115,7 @@ impl<C: HasConsumer> Selectable for C {
     }
 }
 
-/// A consumer, on loan to a [`Select`].
+/// A consumer, lent to a [`Select`].
 pub struct Source<'a>(pub(super) &'a mut dyn Waitable);
 
 impl fmt::Debug for Source<'_> {
@@ -135,7 +136,7 @@ pub(super) trait Waitable {
     /// Makes no system call.
     fn look(&mut self) -> Option<Result<(), ConsumeError>>;
 
-    /// Why there will be nothing, after a look has found nothing, if the ring or the kernel says so.
+    /// Why there will be nothing, after a look has found nothing, if the ring or the kernel tells.
     fn end_of_wait(&mut self, waited: Duration) -> Option<ConsumeError>;
 
     /// Why nothing is handed out, if that is because of what the consumer holds.
@@ -144,7 +145,7 @@ pub(super) trait Waitable {
     /// Whether the ring says that it has ended. Costs nothing.
     fn is_ended(&self) -> bool;
 
-    /// The bell that is rung when something is published, and the word that says how its ringer announces.
+    /// The bell that is rung when something is published, and the word in which its ringer says how it announces.
     fn bell(&self) -> Rung<'_>;
 
     fn count_park(&self);
@@ -158,7 +159,7 @@ pub(super) trait Waitable {
     #[cfg(target_os = "linux")]
     fn segment(&self) -> &Segment;
 
-    /// For another thread that waits in its stead.
+    /// For another thread that waits for it.
     #[cfg(target_os = "linux")]
     fn post(&self) -> Box<dyn Post>;
 }
@@ -217,23 +218,22 @@ impl<C: HasConsumer> Waitable for C {
 }
 
 impl Select {
-    /// A wait that has waited for nothing yet.
+    /// A `Select` that has not waited yet.
     pub fn new() -> Self {
         Self { waiter: None, turn: 0, sleeper: Sleeper::new(true) }
     }
 
     /// Waits as long as `patience` says until at least one of `consumers` has something to read, or has come to the end
-    /// of its ring, and says which. Empty when the patience is at its end; and if there are no consumers, at once. A
-    /// consumer that is handed nothing before it releases the oldest message that it holds is waited for like one that
-    /// has nothing to read; when the patience is at its end, it is named with
-    /// [`HeldLimit`](ConsumeError::HeldLimit).
+    /// of its ring, and returns which. The result is empty when the patience runs out, and at once if there are no
+    /// consumers. A consumer at the held limit is waited for like one that has nothing to read. When the patience runs
+    /// out, it is returned with [`HeldLimit`](ConsumeError::HeldLimit).
     ///
-    /// Nothing is taken: a consumer from which not everything was read is named again by the next call. One call of
-    /// `next` or `process_available` for each that is ready is enough. A loop of `next` must be ready for the end of
-    /// the ring, which is an error also with [`Patience::Now`]; the next call of this names it as well. All that are
-    /// ready are named, each once; the first of them is the next one after that which was named first by the last call,
-    /// so that no consumer is kept waiting by others that always have something, also if only the first is served. A
-    /// death is told within 100 ms.
+    /// Nothing is taken: a consumer from which not everything was read is returned again by the next call. One call of
+    /// `next` or `process_available` for each ready consumer is enough. A loop of `next` must expect the end of the
+    /// ring, which is an error also with [`Patience::Now`]; the next call of this returns it as well. All ready
+    /// consumers are returned, each once. The first of them is the next one after the one that the last call returned
+    /// first. So no consumer waits because others always have something, even if only the first is served. A death is
+    /// reported within 100 ms.
     pub fn wait(&mut self, consumers: &mut [&mut dyn Selectable], patience: impl Into<Patience>) -> Vec<Ready> {
         let mut sources: Vec<_> = consumers.iter_mut().map(|consumer| consumer.source()).collect();
         let Some(first) = sources.first() else { return vec![] };
@@ -274,7 +274,7 @@ impl Default for Select {
 }
 
 struct SelectWait<'a, 'b> {
-    /// With whom each look begins.
+    /// The consumer with which each look begins.
     turn: usize,
     sources: &'a mut [Source<'b>],
     sleeper: &'a mut Sleeper,
@@ -283,7 +283,8 @@ struct SelectWait<'a, 'b> {
 }
 
 impl SelectWait<'_, '_> {
-    /// Notes every consumer of which `answer` has one, in the order of their turns. Whether there is one.
+    /// Notes every consumer for which `answer` returns something, in the order of their turns. Returns whether there is
+    /// one.
     fn note(&mut self, mut answer: impl FnMut(&mut dyn Waitable) -> Option<Result<(), ConsumeError>>) -> bool {
         let (before, from) = self.sources.split_at_mut(self.turn);
         let from = from.iter_mut().zip(self.turn..);
@@ -300,7 +301,7 @@ impl Awaited for SelectWait<'_, '_> {
     type Reason = ();
 
     fn is_ready(&mut self) -> bool {
-        // Some ends are told once, so what was found is kept.
+        // Some ends are reported once, so what was found is kept.
         !self.found.is_empty() || self.note(|consumer| consumer.look())
     }
 
@@ -352,14 +353,13 @@ mod tests {
         (producer, attach_shared_consumer::<u64>(&place, 4).build_consumer().unwrap())
     }
 
-    /// Runs rounds of one event each, now here and now there, for each of which the reader sleeps at most `slice` at a
-    /// time.
+    /// Runs rounds of one event each, in different rings; for each event the reader sleeps at most `slice` at a time.
     fn rounds(mut sleeper: Sleeper, rings: usize, rounds: u64, slice: Duration) {
         let (mut producers, mut consumers): (Vec<_>, Vec<_>) = (0..rings).map(|_| ring()).unzip();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for round in 0..rounds {
-                    // Now before, now while and now after the other side prepares to sleep.
+                    // Sometimes before, sometimes while and sometimes after the other side prepares to sleep.
                     (0..round * 37 % 3000).for_each(|_| std::hint::spin_loop());
                     let producer = &mut producers[round as usize * 7 % rings];
                     let sequence = producer.publish(|event| *event = round).unwrap();

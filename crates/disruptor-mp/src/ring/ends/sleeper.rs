@@ -13,17 +13,18 @@ use crate::sync::{several::sleep_at, watcher::Watch};
 #[cfg(target_os = "linux")]
 use std::collections::HashMap;
 
-/// At how many bells the thread sleeps itself: the kernel waits for 128 words at once, and one is the sleeper's own.
+/// At how many bells the thread sleeps itself: the kernel waits for at most 128 words at once, and one is the sleeper's
+/// own.
 pub(super) const OWN_MAX: usize = 127;
 
-/// Who sleeps at the bells for one thread.
+/// Sleeps at the bells for one thread.
 pub(super) struct Sleeper {
     /// Rung by the threads that sleep for the consumers beyond [`OWN_MAX`].
     pub(super) bell: Arc<Bell>,
     /// Whether to try the wait for several words.
     #[cfg(target_os = "linux")]
     waits_for_several: bool,
-    /// By the address of the consumer's segment, which its watch keeps mapped.
+    /// The watches, by the address of the consumer's segment, which the watch keeps mapped.
     #[cfg(target_os = "linux")]
     beyond: HashMap<usize, Watch>,
 }
@@ -39,7 +40,7 @@ impl Sleeper {
         let mut is_complete = true;
         for Source(consumer) in beyond {
             let key = key_of(&**consumer);
-            // Of a process that was forked from the one that made it, a watch is a dead copy.
+            // In a child of a fork, a watch of the parent is a dead copy.
             if self.beyond.get(&key).is_none_or(|watch| !watch.is_ours()) {
                 let bell = Arc::clone(&self.bell);
                 let Ok(watch) = Watch::new(consumer.post(), move || bell.ring()) else {
@@ -53,7 +54,7 @@ impl Sleeper {
                 watch.arm(consumer.position());
             }
         }
-        // Those of consumers that were left out meanwhile.
+        // Drops the watches of consumers that were left out meanwhile.
         if self.beyond.len() > beyond.len() {
             let keys: Vec<_> = beyond.iter().map(|source| key_of(&*source.0)).collect();
             self.beyond.retain(|key, _| keys.contains(key));
@@ -61,8 +62,8 @@ impl Sleeper {
         is_complete
     }
 
-    /// Sleeps for at most `slice`, until our bell is rung since `call` was drawn, or one of `bells` since its ticket
-    /// was.
+    /// Sleeps for at most `slice`, until our bell has been rung since `call` was drawn, or one of `bells` since its
+    /// ticket was.
     pub(super) fn sleep(&mut self, call: Ticket, bells: Vec<(&Bell, Ticket)>, slice: Duration) {
         if self.waits_for_several {
             let mut bells = bells;
@@ -79,7 +80,7 @@ fn key_of(consumer: &dyn Waitable) -> usize {
     std::ptr::from_ref(consumer.segment()).addr()
 }
 
-/// Elsewhere a sleeper looks once a millisecond.
+/// On other systems a sleeper looks once a millisecond.
 #[cfg(not(target_os = "linux"))]
 impl Sleeper {
     pub(super) fn new(_waits_for_several: bool) -> Self {

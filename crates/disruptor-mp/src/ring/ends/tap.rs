@@ -11,8 +11,8 @@ use crate::ring::protocol::tap::TapReader;
 use crate::schema::Event;
 use std::fmt;
 
-/// A reader that holds no producer back. It gets copies, never a torn one, and knows how many events it missed. That of
-/// a ring of records is [`RecordTap`](crate::RecordTap).
+/// A reader that never holds the producer back. It gets copies, never a torn one, and knows how many events it missed.
+/// For a ring of records there is [`RecordTap`](crate::RecordTap).
 ///
 /// ```
 /// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -52,8 +52,8 @@ impl<E: Event, F: SlotForm> Tap<E, F> {
         Self { end: TapEnd::new(memory) }
     }
 
-    /// [`next`](Self::next)`(Patience::Now)` that does not say why there is nothing. A sequence that is more
-    /// than one above the last means that events were missed.
+    /// [`next`](Self::next)`(Patience::Now)` without the reason why there is nothing. A sequence that is more than one
+    /// above the last means that events were missed.
     #[inline]
     pub fn try_next(&mut self) -> Option<(Sequence, E)> {
         self.end.copy(TapReader::copy_next)

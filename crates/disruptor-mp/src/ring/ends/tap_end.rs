@@ -40,7 +40,7 @@ impl<S: Carries> TapEnd<S> {
         }
     }
 
-    /// What `Debug` says of a tap that is called `name`: only what this process knows by itself.
+    /// What `Debug` prints of a tap that is called `name`: only what this process knows by itself.
     pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("place", &self.core.memory().segment().place().to_string())
@@ -49,7 +49,7 @@ impl<S: Carries> TapEnd<S> {
             .finish_non_exhaustive()
     }
 
-    /// What `copy` gets; counts what was missed on the way there.
+    /// Returns what `copy` gets; counts what was missed before that.
     #[inline]
     pub(super) fn copy<T>(&mut self, copy: impl FnOnce(&mut TapReader<Mapped<S>>) -> Option<T>) -> Option<T> {
         let next = copy(&mut self.core);
@@ -61,7 +61,7 @@ impl<S: Carries> TapEnd<S> {
         next
     }
 
-    /// [`copy`](Self::copy) that says why there is nothing, as far as the ring does.
+    /// [`copy`](Self::copy) that also returns why there is nothing, if the ring says so.
     ///
     /// # Errors
     /// The end of the ring.
@@ -116,12 +116,12 @@ impl<S: Carries> TapEnd<S> {
         }
     }
 
-    /// Whether the ring has no producer, and none can come: its name leads elsewhere or nowhere, and nothing in the
+    /// Whether the ring has no producer, and none can come: its name is another ring's or is gone, and nothing in the
     /// ring says so.
     fn is_abandoned(&self) -> bool {
         let segment = self.core.memory().segment();
-        // The name first: who takes a ring over locks its byte, looks at the name and only then goes on. Where the
-        // system refuses to say something, nothing is concluded.
+        // The name first: a process that takes a ring over locks its byte, looks at the name and only then goes on.
+        // Where the system refuses to answer, nothing is concluded.
         matches!(segment.still_named(), Ok(false)) && matches!(segment.is_held(PRODUCER_BYTE), Ok(false))
     }
 
@@ -160,25 +160,25 @@ impl<S: Carries> TapEnd<S> {
     }
 }
 
-/// What every tap offers of what is in its field `end`: a `TapEnd`, or the tap of the layer below.
+/// The methods of every tap, through its field `end`: a `TapEnd`, or the tap of the layer below.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! tap_end_methods {
     () => {
-        /// How many were overwritten before this tap could copy them. Only grows. Exact, unless words of the ring
-        /// were damaged.
+        /// How many were overwritten before this tap could copy them. Only grows. Exact, unless words of the ring were
+        /// damaged.
         pub fn missed(&self) -> u64 {
             self.end.missed()
         }
 
         /// Counts what is missed from now on in `file`, under `label`, in a counter of its own. A tap cannot count in
-        /// the ring's own table, which it has read-only.
+        /// the ring's own table, which is mapped read-only.
         pub fn attach_counters(&mut self, file: &$crate::counters::CountersFile, label: &str) {
             self.end.attach_counters(file, label);
         }
 
-        /// What the ring says its events carry, if its producer has given it a
-        /// [content tag](disruptor_mp::SharedDisruptorBuilder::with_content_tag).
+        /// What the ring's events carry, if its producer has given it a [content
+        /// tag](disruptor_mp::SharedDisruptorBuilder::with_content_tag).
         pub fn content_tag(&self) -> Option<String> {
             self.end.content_tag()
         }
@@ -198,7 +198,7 @@ macro_rules! tap_end_methods {
             self.end.consumers()
         }
 
-        /// Whether the producer lives. If this is `false`, it stays so until another takes the ring over.
+        /// Whether the producer lives. If this is `false`, it stays `false` until another takes the ring over.
         ///
         /// # Errors
         /// The operating system refused to tell.

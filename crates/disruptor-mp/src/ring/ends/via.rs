@@ -12,17 +12,17 @@ use std::str::FromStr;
 /// The variable that overrides what a program asks for.
 const VARIABLE: &str = "MYELON_WRITE_VIA";
 
-/// Where a payload of 2 KiB to 1 MiB is written first that a program, or a codec, writes in place. Shorter and longer
-/// ones are written in the ring, and those that are given as bytes are copied into it anyway.
+/// Where a payload of 2 KiB to 1 MiB is written first, if a program or a codec writes it in place. Shorter and longer
+/// payloads are written in the ring, and payloads that are given as bytes are copied into it anyway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteVia {
-    /// As it turns out to cost less. The producer times some of its payloads, and goes on doing so.
+    /// Whichever costs less. The producer times some of its payloads, and goes on doing so.
     #[default]
     Learned,
     /// In the ring, where the reader reads it.
     Ring,
-    /// In a buffer of the producer's; the commit copies it into the ring.
+    /// In a buffer of the producer; the commit copies it into the ring.
     Buffer,
 }
 
@@ -58,7 +58,7 @@ impl FromStr for WriteVia {
 }
 
 impl WriteVia {
-    /// What `MYELON_WRITE_VIA` says, or else this. Nothing falls back silently.
+    /// What `MYELON_WRITE_VIA` says, or else this. An invalid value is an error.
     pub(crate) fn overridden(self) -> Result<Self, InvalidWriteVia> {
         match std::env::var_os(VARIABLE) {
             Some(value) => value.to_string_lossy().parse(),
@@ -78,46 +78,46 @@ pub(super) enum Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) way: Way,
-    /// Whether to say afterwards how long it took.
+    /// Whether the time that it took must be reported afterwards.
     pub(super) is_timed: bool,
 }
 
-/// Shorter payloads are written in the ring: from about this length on, a copy takes whole lines. Those of the tests in
-/// this crate, in which processes are killed, are short.
+/// Shorter payloads are written in the ring: from about this length on, a copy takes whole lines. Payloads of this
+/// crate's tests, in which processes are killed, are short.
 pub(super) const BYTES_MIN: usize = if cfg!(test) { 64 } else { 2 << 10 };
 
-/// Classes of payloads, by length: from 2, 8, 32 and 128 KiB on. What one length costs says little about another.
+/// Classes of payloads, by length: from 2, 8, 32 and 128 KiB on. The cost of one length says little about another.
 const CLASSES: usize = 4;
 
 /// The time between two payloads that are timed, about.
 const INTERVAL_NS: u64 = 100_000;
 
-/// Bytes between two of them, at the most: so that a stream that becomes slow is timed soon.
+/// The most bytes between two of them, so that a stream that becomes slow is timed soon.
 const INTERVAL_BYTES_MAX: i64 = 4 << 20;
 
-/// Of this many timed payloads one goes the other way. Every second one does for as many as are remembered, at first
-/// and after what its own way costs has changed by half: then the readers may have moved.
+/// One of this many timed payloads goes the other way. Every second one does for the first [`REMEMBERED`] of them, and
+/// again after the cost of its own way has changed by half: then the readers may have moved.
 const OTHER_EVERY: u8 = 128;
 
-/// Such payloads may take this part of all time more than they would have taken.
+/// Such payloads may cost at most this part of all time in addition.
 const PART_OF_TIME: u64 = 100;
 
-/// Time that may be saved up for them. After a pause it is there at once.
+/// The most time that may be saved up for them. After a pause it is available at once.
 const CREDIT_MAX_NS: u64 = 1_000_000;
 
-/// What is known of each way are its last payloads, an odd number.
+/// How many of the last payloads are remembered for each way, an odd number.
 const REMEMBERED: usize = 5;
 
 /// Learns which way costs less.
 #[derive(Debug)]
 pub(super) struct Learner {
-    /// Bytes of payload before [`plan`](Self::plan) is to be asked: at once while any class goes via the buffer.
+    /// Bytes of payload before [`plan`](Self::plan) must be asked: at once while any class goes through the buffer.
     left: i64,
-    /// Bytes before the next payload is timed, and what that begins with.
+    /// Bytes before the next payload is timed, and their initial number.
     due: i64,
     given: i64,
     timed_at_ns: u64,
-    /// Time that payloads may lose which go the other way.
+    /// Time that payloads may lose that go the other way.
     credit_ns: u64,
     classes: [Class; CLASSES],
     uses_buffer: bool,
@@ -222,9 +222,9 @@ struct Class {
     way: Way,
     ring: Costs,
     buffer: Costs,
-    /// What its own way cost when the other had been tried, the last time after a change.
+    /// The cost of its own way when the other was last tried after a change.
     known: u32,
-    /// Payloads that are still to go the other way, as soon as may be.
+    /// Payloads that must still go the other way, as soon as allowed.
     eager: usize,
     /// Timed payloads since the last one that went the other way.
     turn: u8,
@@ -243,12 +243,12 @@ impl Class {
         }
     }
 
-    /// Whether it is time for a payload that goes the other way.
+    /// Whether a payload should go the other way now.
     fn wants_other(&self) -> bool {
         self.turn >= if self.eager > 0 { 1 } else { OTHER_EVERY }
     }
 
-    /// How much longer a payload of `len` bytes may well take the other way. The first ones take as much again.
+    /// How much longer a payload of `len` bytes may take the other way. The first ones may take twice as long.
     fn may_lose_ns(&self, len: usize) -> u64 {
         let (own, other) = (self.of(self.way).median(), self.of(self.way.other()).median());
         let lost = match (own, other) {
@@ -272,11 +272,12 @@ impl Class {
         }
         let (own, other) = (self.of(self.way).median(), self.of(self.way.other()).median());
         let (Some(own), Some(other)) = (own, other) else { return };
-        // The buffer has to cost less by a quarter, and is left where it costs less by no more than a ninth. So two
-        // ways that cost the same are not taken in turns, and end in the ring: the producer's time is not all there is.
+        // The buffer must cost less by a quarter to be taken, and is left when it costs less by no more than a ninth.
+        // So two ways of equal cost do not alternate, and end in the ring: the producer's time is not the only cost.
         let (own_part, other_part) = if self.way == Way::Ring { (3, 4) } else { (9, 8) };
         if u64::from(other) * other_part < u64::from(own) * own_part {
-            // And looks again at the way that it has left: its last payloads may have been held up, or are old.
+            // Then it looks again at the way that it has left: the last payloads there may have been delayed, or are
+            // old.
             (self.way, self.known, self.turn, self.eager) = (self.way.other(), other, 0, REMEMBERED);
         } else if self.eager > 0 {
             self.known = own;
@@ -286,7 +287,7 @@ impl Class {
     }
 }
 
-/// What the last payloads cost that went one way.
+/// The cost of the last payloads that went one way.
 #[derive(Debug, Default)]
 struct Costs {
     last: [u32; REMEMBERED],
@@ -300,7 +301,8 @@ impl Costs {
         self.count = REMEMBERED.min(self.count + 1);
     }
 
-    /// Of the last ones, if there are enough: during one of them, another process may have had the processor.
+    /// The median of the last ones, if there are enough: during one of them, another process may have had the
+    /// processor.
     fn median(&self) -> Option<u32> {
         let mut sorted = self.last;
         sorted.sort_unstable();
@@ -315,7 +317,7 @@ mod tests {
     const MS: u64 = 1_000_000;
     const SECOND: u64 = 1_000 * MS;
 
-    /// What 4 KiB cost, written in the ring or via the buffer, in nanoseconds, until all stores are done.
+    /// The cost of 4 KiB, written in the ring or through the buffer, in nanoseconds, until all stores are done.
     type Price = (u64, u64);
 
     /// About what was measured for messages that are answered (RFC 0019).
@@ -327,7 +329,7 @@ mod tests {
         learner: Learner,
         now_ns: u64,
         seed: u64,
-        /// Payloads by way, how long all took, and how long they would have taken in the ring or via the buffer.
+        /// Payloads by way, how long all took, and how long they would have taken in the ring or through the buffer.
         ring: u64,
         buffer: u64,
         took_ns: u64,
@@ -375,7 +377,7 @@ mod tests {
             } else {
                 self.learner.plan(len)
             };
-            // A tenth more or less; and one in 200 is held up by another process.
+            // A tenth more or less; and one in 200 is delayed by another process.
             let noise = 900 + self.random(200);
             let held_up = if self.random(200) == 0 { 50_000 } else { 0 };
             let cost = |price: u64| 60 + price * len as u64 / 4096 * noise / 1_000;

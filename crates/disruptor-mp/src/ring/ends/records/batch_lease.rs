@@ -10,7 +10,7 @@ use crate::ring::protocol::records::line::Lines;
 use std::fmt;
 
 /// Several consecutive records, in the ring, acknowledged together when the lease is dropped. Not while a panic
-/// unwinds: then they all come again, one at a time.
+/// unwinds: then all of them are handed out again, one at a time.
 ///
 /// Nothing of a lease is acknowledged before it is dropped, however long its records take: see
 /// [`BatchLease`](crate::BatchLease), which is the same for events. Redelivered records come in batches of one.
@@ -48,7 +48,7 @@ pub struct RecordBatchLease<'a> {
 pub(super) struct Span {
     count: usize,
     bytes: u64,
-    /// Where the last of them begins, and where the next one does.
+    /// Where the last of them begins, and where the next record begins.
     last: i64,
     end: i64,
 }
@@ -91,20 +91,20 @@ impl<'a> RecordBatchLease<'a> {
         self.consumer.core.number_found()
     }
 
-    /// The records in order, with what each says of itself. Words of the ring that are damaged meanwhile end it early.
+    /// The records in order, with the metadata of each. If words of the ring are damaged meanwhile, it ends early.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], RecordMeta)> {
         Walk::of(self.consumer, self.span.end).map(|(begin, bytes, meta)| {
             let redeliveries = self.consumer.redelivery_of(begin);
-            // SAFETY: `look_in` has checked that they lie in the ring. They were committed before a look found them
+            // SAFETY: `look_in` has checked that they are in the ring. They were committed before a look found them
             // (Acquire), and our gate, which keeps the producer off them, advances only through `&mut` of the consumer,
-            // which is borrowed for as long. The memory is mapped for as long as the consumer lives.
+            // which is borrowed as long. The memory is mapped as long as the consumer lives.
             (unsafe { bytes.as_ref() }, RecordMeta { redeliveries, ..meta })
         })
     }
 
-    /// Takes all of them out of the consumer's hands, as one message: they are acknowledged by
-    /// [`HeldRecordBatch::release`], from whatever thread, while newer ones are received. If what lies after the last
-    /// one is damaged, that one is left to the next call.
+    /// Takes all of them out of the consumer, as one message: they are acknowledged by [`HeldRecordBatch::release`],
+    /// from any thread, while newer ones are received. If what is after the last record is damaged, that record is left
+    /// to the next call.
     ///
     /// # Panics
     /// If there are more than 65 536.

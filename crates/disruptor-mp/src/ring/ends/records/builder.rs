@@ -16,8 +16,8 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// An endpoint of the ring of records at `place` with `bytes` bytes; a consumer that gives 0 takes the ring as it
     /// is.
     ///
-    /// Any size will do. It is rounded up to the next power of two, at least a page, and
-    /// [`plan_records`](crate::plan_records) says to which; two sizes that become the same are the same.
+    /// Any size is accepted. It is rounded up to the next power of two, at least a page;
+    /// [`plan_records`](crate::plan_records) tells the result. Two sizes with the same result are equal.
     /// [`record_ring_bytes`](crate::record_ring_bytes) says how large a ring must be, and
     /// [`records_in_flight`](crate::records_in_flight) how many records one takes.
     ///
@@ -96,12 +96,12 @@ impl SharedDisruptorBuilder<(), Lines> {
         self.run_on_thread(Self::build_record_consumer, handle)
     }
 
-    /// Attaches a tap: it maps the ring read-only, holds no producer back, and may miss records. It begins with the
-    /// first record that is published after this call.
+    /// Attaches a tap: it maps the ring read-only, never holds the producer back, and may miss records. It begins with
+    /// the first record that is published after this call.
     ///
     /// # Errors
-    /// As [`build_record_consumer`](Self::build_record_consumer), but not `Join`. `IncompatibleLayout` of a *minor
-    /// version*: the ring was made by an older build, whose producers do not say how far they write.
+    /// As [`build_record_consumer`](Self::build_record_consumer), without `Join`. `IncompatibleLayout` of a *minor
+    /// version*: an older build made the ring, and its producers do not store how far they write.
     pub fn build_tap(self) -> MultiProcessResult<RecordTap> {
         let bytes = self.settings.record_bytes.unwrap_or(0);
         let memory = self.tap_memory::<Lines>().map_err(|error| built_in_bytes(error, bytes))?;

@@ -8,11 +8,11 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// Claimed bytes of a ring, aligned to 16, that no other end reads or writes. They hold older bytes, or zeros, until
-/// they are written. They lie in the ring, or in a buffer of the producer's from which the commit copies them,
-/// whichever costs less: see [`write_via`](crate::SharedDisruptorBuilder::write_via).
+/// they are written. They are in the ring, or in a buffer of the producer from which the commit copies them, whichever
+/// costs less: see [`write_via`](crate::SharedDisruptorBuilder::write_via).
 ///
-/// Committing makes the first of them a record. Dropping abandons them: nothing has happened, and the next claim begins
-/// at the same place.
+/// Committing publishes the first of them as a record. Dropping abandons the claim: nothing has happened, and the next
+/// claim begins at the same place.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -61,8 +61,8 @@ impl<'a> RecordClaim<'a> {
         let mut claim = Self::to_copy(producer, len, tell);
         if !is_plain {
             let mut bytes = claim.producer.buffer.begin(likely_len, NonNull::from(&mut *claim.bytes));
-            // SAFETY: they are those that the claim has had, or some of the buffer, which the borrowed producer does
-            // not touch before the commit.
+            // SAFETY: they are the bytes of the claim, or some of the buffer, which the borrowed producer does not
+            // touch before the commit.
             (claim.is_planned, claim.bytes) = (true, unsafe { bytes.as_mut() });
         }
         claim
@@ -73,10 +73,10 @@ impl<'a> RecordClaim<'a> {
     pub(super) fn to_copy(producer: &'a mut RecordProducer, len: usize, tell: Tell) -> Self {
         let core = &producer.end.side.core;
         let mut bytes = core.memory().record(core.next(), len);
-        // SAFETY: `record` has checked that they lie in the ring, and the caller that they are free: behind what is
-        // published and before the gate, where by the protocol nobody looks until a commit word says that something is
-        // there, and nobody but the one producer, by its lock, writes. `producer`, which keeps them mapped, is borrowed
-        // as long as they are.
+        // SAFETY: `record` has checked that they are in the ring. The caller has checked that they are free: after what
+        // is published and before the gate. By the protocol no reader looks there until a commit word says that
+        // something is there, and only the one producer, by its lock, writes there. `producer`, which keeps them
+        // mapped, is borrowed as long as they are.
         let bytes = unsafe { bytes.as_mut() };
         Self { producer, bytes, is_planned: false, tell }
     }
@@ -98,7 +98,7 @@ impl<'a> RecordClaim<'a> {
     }
 }
 
-/// Out of line, and with its numbers by value: otherwise every commit would store them, for a text that is never made.
+/// Out of line, and with its numbers by value: otherwise every commit would store them, for a text that is seldom made.
 #[cold]
 #[inline(never)]
 fn beyond_the_claim(len: usize, claimed: usize) -> ! {

@@ -6,18 +6,17 @@ use super::error::RecordError;
 use super::producer::{RecordProducer, Tell};
 use crate::ring::ends::patience::Patience;
 
-/// Claims of a caller that has its patience already, and lends it: one that is handed on by value is copied through
-/// memory, also where there is room and nothing to wait for.
+/// Claims for a caller that has its patience already, and lends it: passed on by value, it would be copied through
+/// memory, even if there is room and nothing to wait for.
 pub trait Claims {
-    /// As [`RecordProducer::claim`], if what is written there is mostly the copy of bytes that lie in one piece: always
-    /// in the ring.
+    /// As [`RecordProducer::claim`], always in the ring: for writers that mostly copy one contiguous block of bytes.
     ///
     /// # Errors
     /// As there.
     #[doc(hidden)]
     fn claim_to_copy(&mut self, len: usize, patience: &Patience) -> Result<RecordClaim<'_>, RecordError>;
 
-    /// As [`RecordProducer::try_claim_at_least`], of `max` bytes that are at least `min` and at most
+    /// As [`RecordProducer::try_claim_at_least`], for `max` bytes: at least `min`, and at most
     /// [`max_record_bytes`](RecordProducer::max_record_bytes).
     ///
     /// # Errors
@@ -31,7 +30,7 @@ pub trait Claims {
     ) -> Result<Option<RecordClaim<'_>>, RecordError>;
 }
 
-/// The claims of `$ring`, which are those of its producer, and when readers are told of them.
+/// The claims of `$ring`, made by its producer, and when readers are told of them.
 macro_rules! claims {
     ($ring:ty, $($producer:ident)?, $tell:expr) => {
         impl Claims for $ring {

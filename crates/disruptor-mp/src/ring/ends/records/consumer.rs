@@ -59,12 +59,12 @@ impl RecordConsumer {
     ///
     /// # Errors
     /// See [`ConsumeError`]; everything published before the end is delivered first. `Now` reads the end in the ring
-    /// and asks no process, so it does not hear of a producer that was killed: for that there is
-    /// [`check_producer`](Self::check_producer).
+    /// and asks no process, so it does not notice a killed producer: use [`check_producer`](Self::check_producer) for
+    /// that.
     #[inline(always)]
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordLease<'_>>, ConsumeError> {
-        // Inlined, so that a lease is made where it is used: one that is returned through memory costs more than all
-        // the rest.
+        // Inlined, so that a lease is made where it is used: a lease that is returned through memory costs more than
+        // all the rest.
         let patience = patience.into();
         loop {
             if self.end.side.look()
@@ -73,9 +73,9 @@ impl RecordConsumer {
                 let begin = self.end.side.core.next();
                 self.end.side.core.deliver_to(end);
                 let meta = RecordMeta { redeliveries: self.end.side.redelivery_of(begin), ..meta };
-                // SAFETY: `look_at_numbered` has checked that they lie in the ring. They were committed before `look`
+                // SAFETY: `look_at_numbered` has checked that they are in the ring. They were committed before `look`
                 // found them (Acquire), and our gate, which keeps the producer off them, advances only when the lease
-                // is dropped. The memory is mapped for as long as the consumer lives, which the lease borrows.
+                // is dropped. The memory is mapped as long as the consumer lives, which the lease borrows.
                 let bytes = unsafe { bytes.as_ref() };
                 return Ok(Some(RecordLease::new(&mut self.end.side, bytes, meta, (begin, end))));
             }
@@ -92,9 +92,9 @@ impl RecordConsumer {
         self.end.side.look() && matches!(look_at_next(&self.end.side), Found::Record { .. })
     }
 
-    /// Waits as `patience` says until [`next`](Self::next) finds a record at once; whether it does. Where there is
-    /// nothing (`None`, without waiting), or a wait has ended, `dry` says with which consumer to go on, or that this is
-    /// the answer. For the layers above.
+    /// Waits as `patience` says until [`next`](Self::next) finds a record at once; returns whether it does. Where there
+    /// is nothing (`None`, without waiting), or a wait has ended, `dry` returns the consumer to go on with, or that
+    /// this is the answer. For the layers above.
     #[doc(hidden)]
     #[inline(never)]
     pub fn prepare_or<E>(
@@ -116,8 +116,8 @@ impl RecordConsumer {
         Ok(true)
     }
 
-    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and
-    /// everything was read. That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    /// [`next`](Self::next) for loops that end where the ring ends. `None`: the producer has closed it and everything
+    /// was read. If there is nothing yet, the error is [`TimedOut`](ConsumeError::TimedOut).
     ///
     /// ```
     /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -137,7 +137,7 @@ impl RecordConsumer {
     /// ```
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Closed`.
+    /// As [`next`](Self::next), without `Closed`.
     #[inline(always)]
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordLease<'_>>, ConsumeError> {
         or_end(self.next(patience), ConsumeError::is_closed)
@@ -174,8 +174,8 @@ impl RecordConsumer {
         }
     }
 
-    /// Waits as `patience` says if there is nothing, and steps over what is no record. `false`: there is nothing, and
-    /// it does not wait.
+    /// Waits as `patience` says if there is nothing, and skips what is no record. `false`: there is nothing, and it
+    /// does not wait.
     #[inline(never)]
     fn go_on(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
         if self.end.side.look() {
@@ -186,7 +186,7 @@ impl RecordConsumer {
         }
     }
 
-    /// Whether what a look has found is a record; anything else is stepped over.
+    /// Whether what a look has found is a record; anything else is skipped.
     fn step_to_record(&mut self) -> bool {
         let begin = self.end.side.core.next();
         match look_at_next(&self.end.side) {
@@ -197,7 +197,7 @@ impl RecordConsumer {
         false
     }
 
-    /// The next record, to be released from whatever thread while newer ones are read: see
+    /// The next record, to be released from any thread while newer ones are read: see
     /// [`SharedConsumer::next_held`](crate::SharedConsumer::next_held).
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl RecordConsumer {
         Ok(self.next(patience)?.map(RecordLease::hold))
     }
 
-    /// The records of the ring, each its own, until the producer has closed it: see
+    /// The records of the ring, one by one, until the producer has closed it: see
     /// [`SharedConsumer::messages`](crate::SharedConsumer::messages).
     ///
     /// ```
@@ -231,9 +231,9 @@ impl RecordConsumer {
 
     /// Hands every record that can be read now to `handler`, and returns how many those were.
     ///
-    /// They are acknowledged as it goes: every 64 records, or an eighth of the ring, and once 10 ms have passed since
-    /// the last time; so a producer sees that a handler that takes long makes progress, and gets room. If `handler`
-    /// panics, the records before that one are acknowledged, and it is not.
+    /// They are acknowledged on the way: every 64 records, or an eighth of the ring, and once 10 ms have passed since
+    /// the last time. So the producer sees that a slow handler makes progress, and gets room. If `handler` panics, the
+    /// records before that one are acknowledged, and that one is not.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(&[u8], RecordMeta)) -> usize {
         self.process_while(|record, _| {
@@ -242,7 +242,7 @@ impl RecordConsumer {
         })
     }
 
-    /// [`process_available`](Self::process_available) as long as `handler` says so, with each record as it is lent. For
+    /// [`process_available`](Self::process_available) as long as `handler` returns so; each record is lent to it. For
     /// the layers above.
     #[doc(hidden)]
     #[inline(always)]
@@ -250,18 +250,17 @@ impl RecordConsumer {
         self.process_while(|record, _| handler(record))
     }
 
-    /// [`process_available`](Self::process_available) as long as `handler` says so; the record after which it stops is
-    /// handled. It is told what of the batch lies ahead of it.
-    // The handler is called at one place, and so becomes a part of it: a lease that is made there need not lie in
-    // memory.
+    /// [`process_available`](Self::process_available) as long as `handler` returns so; the record after which it stops
+    /// is handled. It is told what of the batch is after that record.
+    // The handler is called at one place, so it is inlined there: a lease that is made there need not be in memory.
     #[inline]
     pub(super) fn process_while(
         &mut self,
         mut handler: impl FnMut(ManuallyDrop<RecordLease<'_>>, Ahead) -> Then,
     ) -> usize {
         let (mut count, most) = (0, self.end.capacity());
-        // Redelivered records are handed out one at a time, and so is padding among them; and each where messages are
-        // held.
+        // Records that were handed out before are handed out one at a time, and so is padding between them. Where
+        // messages are held, each record is handed out alone as well.
         while let Some((handled, goes_on)) = self.process_batch(&mut handler) {
             count += handled;
             if !goes_on || !self.end.side.core.hands_out_singly() || count >= most {
@@ -285,7 +284,7 @@ impl RecordConsumer {
     #[inline(never)]
     fn find_among_held(&mut self) -> Option<i64> {
         while self.end.side.look() {
-            // What is no record is stepped over; a look finds none where a word is none.
+            // What is no record is skipped. If a word is not valid, a look finds nothing.
             if self.step_to_record()
                 && let Found::Record { end, .. } = look_at_next(&self.end.side)
             {
@@ -295,8 +294,8 @@ impl RecordConsumer {
         None
     }
 
-    /// Hands what can be read now to `handler`, and says how many records that were, and whether it goes on; `None` if
-    /// there was nothing.
+    /// Hands what can be read now to `handler`, and returns how many records that were, and whether it goes on; `None`
+    /// if there was nothing.
     #[inline(always)]
     fn process_batch(
         &mut self,
@@ -305,7 +304,7 @@ impl RecordConsumer {
         let until = self.find_batch()?;
         let begin = self.end.side.core.next();
         self.end.side.core.deliver_to(until);
-        // Only one that is handed out alone was handed out before.
+        // Only a record that is handed out alone was handed out before.
         let redeliveries = self.end.side.redelivery_of(begin);
         let part = self.end.side.part();
         let mut batch = InHandler {
@@ -370,7 +369,7 @@ impl RecordConsumer {
         self.end.leave_on_drop();
     }
 
-    /// Steps over the next record without looking at it: for one that has killed its consumer before. `false` if there
+    /// Skips the next record without looking at it: for a record that has killed its consumer before. `false` if there
     /// is none now.
     ///
     /// # Errors
@@ -402,17 +401,17 @@ struct InHandler<'a> {
     number: i64,
     /// Everything before it was handled, or was padding.
     position: i64,
-    /// Where the last one of those begins.
+    /// Where the last of those begins.
     last: i64,
     /// The end of what the handler gets; not reached only if it panics.
     until: i64,
     /// Where it is acknowledged at the latest.
     part_end: i64,
-    /// How many records were handled, how many when we last looked, and how many of them are acknowledged.
+    /// How many records were handled, how many at the last look, and how many of them are acknowledged.
     count: u64,
     looked: u64,
     acknowledged: u64,
-    /// The bytes of those that are not.
+    /// The bytes of those that are not acknowledged.
     bytes: u64,
 }
 
@@ -423,21 +422,21 @@ pub enum Then {
     GoOn,
     /// What was handled is acknowledged, and the next one is handed over.
     Acknowledge,
-    /// No other one is handed over.
+    /// No other record is handed over.
     Stop,
 }
 
-/// What of a batch lies ahead of the record in hand.
+/// What of a batch is after the record in hand.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
-    /// From which record and position on, and up to where.
+    /// Its first number and position, and its end.
     number: i64,
     position: i64,
     until: i64,
 }
 
 impl Ahead {
-    /// Whether no record does; `in_hand` is that record.
+    /// Whether no record is; `in_hand` is the record in hand.
     pub(super) fn is_empty(self, in_hand: &RecordLease<'_>) -> bool {
         let Self { number, mut position, until } = self;
         while position < until
@@ -456,7 +455,7 @@ impl InHandler<'_> {
         self.consumer.note_not_handed(self.position);
     }
 
-    /// Acknowledges what is handled if that is due, and says how many records may pass before the next look.
+    /// Acknowledges what is handled if that is due, and returns how many records may pass before the next look.
     #[inline(always)]
     fn look(&mut self) -> u64 {
         let handled = self.count - std::mem::replace(&mut self.looked, self.count);
@@ -475,7 +474,7 @@ impl InHandler<'_> {
     }
 }
 
-/// The handler has panicked in the record at `position`. What it had not come to is not in its hands.
+/// The handler has panicked in the record at `position`. The records that it had not come to are not in its hands.
 #[cold]
 #[inline(never)]
 fn note_panic(consumer: &mut ConsumerSide<Lines>, position: i64, number: i64, until: i64) {

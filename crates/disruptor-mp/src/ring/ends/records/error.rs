@@ -6,7 +6,7 @@ use std::fmt;
 /// Why a record was not published. Nothing of it is visible.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The record is larger than any that this ring can hold, and would wait for ever.
+    /// The record is larger than any that this ring can hold: no wait would end.
     #[error(
         "a record of {len_bytes} bytes does not fit into this ring, which holds up to {max_bytes}{}", RingWanted(*ring_bytes_wanted)
     )]
@@ -35,7 +35,7 @@ impl RecordError {
         self.no_room().is_some_and(NoRoom::is_closed)
     }
 
-    /// Whether the patience was at its end.
+    /// Whether the patience ran out.
     pub fn is_timed_out(&self) -> bool {
         self.no_room().is_some_and(NoRoom::is_timed_out)
     }

@@ -11,7 +11,7 @@ use crate::ring::protocol::records::word::Word;
 use crate::sync::primitive::Ordering;
 use std::ptr::NonNull;
 
-/// What lies at a position, and the position behind it.
+/// What is at a position, and the position after it.
 pub(super) enum Found {
     Record {
         bytes: NonNull<[u8]>,
@@ -32,20 +32,20 @@ pub(super) fn look_at_next(consumer: &ConsumerSide<Lines>) -> Found {
     look_at_numbered(core.memory(), core.next(), core.number_found(), core.readable())
 }
 
-/// What lies at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. How
-/// often it was handed out is for the caller to say.
+/// What is at `position`, before record `number`: seen committed, gated by our gate, ending before `until`. The caller
+/// sets how often it was handed out.
 #[inline(always)]
 pub(super) fn look_at(consumer: &ConsumerSide<Lines>, position: i64, number: i64, until: i64) -> Found {
     look_in(consumer.core.memory(), position, number, until, consumer.core.next())
 }
 
-/// [`look_at`] in a ring in which the caller gates `position`, and has seen what lies there committed. What it has
-/// taken begins where it has `come_to`.
+/// [`look_at`] in a ring in which the caller gates `position`, and has seen committed what is there. What the caller
+/// takes begins at `come_to`.
 #[inline(always)]
 fn look_in(memory: &Mapped<Lines>, position: i64, number: i64, until: i64, come_to: i64) -> Found {
-    // A record that was led to by a forged word has the number that its line had a lap ago. Where the caller has come
-    // to, the number was right when it came there. What was stored there since says nothing, to no way of reading: what
-    // one finds and another does not is looked for without end.
+    // If a forged word has led to a record, that record has the number that its line had a lap ago. At the caller's own
+    // position the number was right when it came there. What was stored there since is ignored, and by every way of
+    // reading alike: if one way found what another does not, they would look for it without end.
     if !is_numbered(memory, position, number) && position != come_to {
         return Found::Damage;
     }
@@ -68,8 +68,7 @@ fn look_at_numbered(memory: &Mapped<Lines>, position: i64, number: i64, until: i
     }
 }
 
-/// Goes through records that its maker gates and has seen committed: where each begins, its bytes, and what it says of
-/// itself.
+/// Goes through records that its maker gates and has seen committed: where each begins, its bytes, and its metadata.
 pub(super) struct Walk<'a> {
     memory: &'a Mapped<Lines>,
     number: Sequence,
@@ -84,12 +83,12 @@ impl<'a> Walk<'a> {
         Self { memory, number, begin, position: begin, until }
     }
 
-    /// That of a consumer, from its position to `until`, which a look has found.
+    /// The walk of a consumer, from its position to `until`, which a look has found.
     pub(super) fn of(consumer: &'a ConsumerSide<Lines>, until: i64) -> Self {
         Self::new(consumer.core.memory(), (consumer.core.next(), until), consumer.core.number_found())
     }
 
-    /// Where what comes next begins.
+    /// Where the next item begins.
     pub(super) fn position(&self) -> i64 {
         self.position
     }

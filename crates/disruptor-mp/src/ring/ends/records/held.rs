@@ -9,8 +9,8 @@ use crate::ring::protocol::records::line::Lines;
 use std::fmt;
 use std::ops::Deref;
 
-/// One record, where it lies, for as long as it is wanted, in whatever thread. [`release`](Self::release) acknowledges
-/// it; dropping it gives it back. See [`HeldEvent`](crate::HeldEvent).
+/// One record, in place, as long as it is needed, in any thread. [`release`](Self::release) acknowledges it; dropping
+/// it gives it back. See [`HeldEvent`](crate::HeldEvent).
 ///
 /// ```
 /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -42,7 +42,7 @@ impl HeldRecord {
         Self { holding, len_bytes, meta }
     }
 
-    /// What it says of itself beside its bytes.
+    /// Its metadata.
     pub fn meta(&self) -> RecordMeta {
         self.meta
     }
@@ -65,10 +65,10 @@ impl Deref for HeldRecord {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the lease from which this was made has checked that these bytes lie in the ring, and has seen them
-        // committed (Acquire). The producer does not write them: the gate of the consumer's entry is not beyond a
-        // record that is held, and moves beyond this one only when `holding` is dropped. As long as that lives, so do
-        // the entry, its lock and the mapping.
+        // SAFETY: the lease from which this was made has checked that these bytes are in the ring, and has seen them
+        // committed (Acquire). The producer does not write them: the gate of the consumer's entry is not beyond a held
+        // record, and moves beyond this one only when `holding` is dropped. As long as `holding` lives, so do the
+        // entry, its lock and the mapping.
         unsafe { self.holding.memory().record(self.holding.begin(), self.len_bytes).as_ref() }
     }
 }
@@ -82,8 +82,8 @@ impl fmt::Debug for HeldRecord {
     }
 }
 
-/// Several consecutive records that are held as one message: see [`HeldRecord`]. They are released together, and come
-/// again together.
+/// Several consecutive records that are held as one message: see [`HeldRecord`]. They are released together, and are
+/// handed out again together.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -130,12 +130,12 @@ impl HeldRecordBatch {
         self.first
     }
 
-    /// The records in order, with what each says of itself; of [redeliveries](RecordMeta::redeliveries) each says what
-    /// is known of the first. Words of the ring that are damaged meanwhile end it early.
+    /// The records in order, with the metadata of each; [redeliveries](RecordMeta::redeliveries) of each are those of
+    /// the first. If words of the ring are damaged meanwhile, it ends early.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], RecordMeta)> {
         let walk = Walk::new(self.holding.memory(), (self.holding.begin(), self.end), self.first);
         walk.map(|(_, bytes, meta)| {
-            // SAFETY: as for `HeldRecord`, with `look_in`, which has checked just now that they lie in the ring; all of
+            // SAFETY: as for `HeldRecord`, with `look_in`, which has checked just now that they are in the ring; all of
             // them are held together.
             (unsafe { bytes.as_ref() }, RecordMeta { redeliveries: self.redeliveries, ..meta })
         })

@@ -8,7 +8,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
-/// What a record says of itself beside its bytes: handlers get it with them.
+/// The metadata of a record: handlers get it with the bytes.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -35,7 +35,7 @@ pub struct RecordMeta {
     pub redeliveries: u32,
 }
 
-/// What a record in a consumer's hands, or out of them, says of itself: its field `meta`.
+/// The metadata of a record that a consumer has or that is held: its field `meta`.
 macro_rules! meta_methods {
     () => {
         /// Its number in the ring, from 0.
@@ -67,8 +67,8 @@ macro_rules! meta_methods {
 }
 pub(super) use meta_methods;
 
-/// One record, in the ring, aligned to 16. Dropping the lease acknowledges it; while a panic unwinds it is not
-/// acknowledged, and comes again.
+/// One record, in the ring, aligned to 16. Dropping the lease acknowledges it. While a panic unwinds, dropping does not
+/// acknowledge it, and the record is handed out again.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -95,7 +95,7 @@ pub struct RecordLease<'a> {
     bytes: &'a [u8],
     meta: RecordMeta,
     consumer: &'a mut ConsumerSide<Lines>,
-    /// Where the record begins, and where the next one does; equal if the record is not to be acknowledged.
+    /// Where the record begins, and where the next one begins; equal if the record must not be acknowledged.
     span: (i64, i64),
     /// Whether a panic was under way when the lease began: then it is not ours, and dropping acknowledges as usual.
     was_panicking: bool,
@@ -112,8 +112,8 @@ impl<'a> RecordLease<'a> {
         Self { bytes, meta, consumer, span, was_panicking: std::thread::panicking() }
     }
 
-    /// That of the record at `begin` for a handler, which has it for as long as it runs. The caller of the handler
-    /// acknowledges the record. Dropping would do nothing; what need not be dropped need not lie in memory.
+    /// A lease of the record at `begin` for a handler, which has it while it runs. The caller of the handler
+    /// acknowledges the record. Dropping the lease would do nothing, so it need not be in memory.
     #[inline(always)]
     pub(super) fn lent(
         consumer: &'a mut ConsumerSide<Lines>,
@@ -131,8 +131,8 @@ impl<'a> RecordLease<'a> {
 
     meta_methods!();
 
-    /// Takes the record out of the consumer's hands: it is then acknowledged by [`HeldRecord::release`], from whatever
-    /// thread, while newer ones are received.
+    /// Takes the record out of the consumer: it is then acknowledged by [`HeldRecord::release`], from any thread, while
+    /// newer ones are received.
     pub fn hold(mut self) -> HeldRecord {
         let (begin, end) = self.span;
         let holding = self.consumer.hold(end, 1, self.bytes.len() as u64, begin);
@@ -141,7 +141,7 @@ impl<'a> RecordLease<'a> {
         HeldRecord::new(holding, self.bytes.len(), self.meta)
     }
 
-    /// What the record says of itself beside its bytes.
+    /// The record's metadata.
     #[inline(always)]
     pub(super) fn meta(&self) -> RecordMeta {
         self.meta

@@ -54,7 +54,7 @@ pub struct RecordProducer {
     pub(super) buffer: PayloadBuffer,
 }
 
-/// When readers are told of what was committed.
+/// When readers are told what was committed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tell {
     /// By the commit.
@@ -119,8 +119,8 @@ impl RecordProducer {
         Ok(RecordClaim::to_fill(self, len, len, tell))
     }
 
-    /// [`claim_telling`](Self::claim_telling), if what is written there is mostly the copy of bytes that lie in one
-    /// piece: always in the ring.
+    /// [`claim_telling`](Self::claim_telling), always in the ring: for writers that mostly copy one contiguous block of
+    /// bytes.
     #[inline(always)]
     pub(super) fn claim_to_copy_telling(
         &mut self,
@@ -134,8 +134,8 @@ impl RecordProducer {
 
     /// Makes room for a record of `len` bytes at the next position.
     ///
-    /// The patience is looked at where it lies, here and above: one that is handed on by value is copied through
-    /// memory, also where there is room and nothing to wait for.
+    /// The patience is read in place, here and in the callers: passed on by value, it would be copied through memory,
+    /// even if there is room and nothing to wait for.
     #[inline(always)]
     fn reserve(&mut self, len: usize, patience: &Patience) -> Result<(), RecordError> {
         if self.has_no_place(len, patience) {
@@ -144,7 +144,7 @@ impl RecordProducer {
         Ok(())
     }
 
-    /// One look for the common case: there is room, for the header behind it too, and nothing else is due.
+    /// One look for the common case: there is room, also for the header after it, and nothing else is due.
     #[inline(always)]
     fn has_no_place(&self, len: usize, patience: &Patience) -> bool {
         // A ring of 8 GiB has room for more bytes than a length can say.
@@ -155,8 +155,8 @@ impl RecordProducer {
     }
 
     /// Claims at least `min` bytes, and more if they are free now, but not more than `max`: for messages whose length
-    /// shows when they have been written. That is up to an eighth of the ring, and somewhat beyond that where it costs
-    /// nothing.
+    /// is known only when they have been written. That is up to an eighth of the ring, and somewhat more where that
+    /// costs nothing.
     ///
     /// # Errors
     /// See [`RecordError`].
@@ -185,8 +185,8 @@ impl RecordProducer {
         Ok(self.claim_further(min, max, tell))
     }
 
-    /// [`claim_at_least`](Self::claim_at_least) of what is free now: `None` if that is less than `min` bytes in one
-    /// piece, or if a call with this `patience` would have to wait for anything else. For messages that can be encoded
+    /// [`claim_at_least`](Self::claim_at_least) of what is free now. `None` if that is less than `min` contiguous
+    /// bytes, or if a call with this `patience` would have to wait for anything else. For messages that can be encoded
     /// elsewhere meanwhile.
     ///
     /// # Errors
@@ -218,13 +218,13 @@ impl RecordProducer {
         Ok(Some(self.claim_further(min, max, tell)))
     }
 
-    /// Claims `min` bytes, for which there is room, and what is free behind them, up to `max`, which are at least as
-    /// many and no more than a length can say.
+    /// Claims `min` bytes, for which there is room, and what is free after them, up to `max`. `max` is at least `min`,
+    /// and no more than a length can say.
     #[inline(always)]
     fn claim_further(&mut self, min: usize, max: usize, tell: Tell) -> RecordClaim<'_> {
         let (core, eighth) = (&mut self.end.side.core, self.end.side.course.eighth);
-        // What is claimed is lost to taps a lap later, used or not: no more than that for a length that may never be
-        // used.
+        // What is claimed is lost to taps a lap later, used or not. So a length that may never be used claims no more
+        // than that.
         if !core.has_room(eighth + 1) {
             core.claim_up_to(eighth + 1);
         }
@@ -234,8 +234,8 @@ impl RecordProducer {
         RecordClaim::to_fill(self, min, len, tell)
     }
 
-    /// Begins a batch: its records can be read one by one as they are committed, and who sleeps is woken once, at the
-    /// end of it. Waits inside the batch wake first.
+    /// Begins a batch: its records can be read one by one as they are committed, and sleeping readers are woken once,
+    /// at the end of the batch. A wait inside the batch wakes them first.
     #[inline]
     pub fn batch(&mut self) -> RecordBatch<'_> {
         RecordBatch::new(self)
@@ -247,11 +247,11 @@ impl RecordProducer {
         bytes_in(self.end.side.core.memory().capacity() - 1).min(PAYLOAD_BYTES_MAX)
     }
 
-    /// Closes the ring: consumers read what is left and then get `Closed`. The same as dropping the producer, by name.
+    /// Closes the ring: consumers read what is left and then get `Closed`. Dropping the producer does the same.
     pub fn close(self) {}
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same messages takes the ring over
-    /// if a consumer lives in it, one of other messages replaces it
+    /// Leaves without closing the ring, for a producer that takes its place. A producer of the same messages takes the
+    /// ring over if a consumer lives in it; a producer of other messages replaces it
     /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
     /// and then `ProducerDied`, as after a kill.
     pub fn hand_over(mut self) {
@@ -292,16 +292,16 @@ impl RecordProducer {
         Ok(self.end.make_room(lines as usize + 1, &patience)?)
     }
 
-    /// Goes back to the beginning of a large ring, by one piece of padding, if more of it has been used than stays in
-    /// the cache, every reader has caught up, and the next record, of `lines` lines, has room there. Were a single
-    /// record unread, it would stand in the way of a backlog that could have had the rest of the ring.
+    /// Goes back to the beginning of a large ring, by one piece of padding. It does so if more of the ring has been
+    /// used than stays in the cache, every reader has caught up, and the next record, of `lines` lines, has room there.
+    /// If a single record were unread, the padding would block a backlog that could have used the rest of the ring.
     fn start_over_if_readers_have_caught_up(&mut self, lines: i64) {
         let capacity = self.end.side.core.memory().capacity();
         let used = self.end.side.core.next() & (capacity - 1);
         if used >= WORKING_SET_LINES {
             let scan = self.end.side.rescan();
             let caught_up = scan.slowest.is_some() && scan.lowest == self.end.side.core.next();
-            // A sentinel holds the first events for consumers that have yet to come: there is no reader to catch up.
+            // A sentinel holds the first events for consumers that have not joined yet: no reader can catch up.
             let needs = self.end.side.core.lines_to_wrap() + lines + 1;
             if !caught_up || self.end.side.core.has_sentinel() || !self.end.side.core.claim(needs) {
                 self.end.side.course.next_start_over = self.end.side.core.next() + WORKING_SET_LINES / 8;
@@ -313,7 +313,7 @@ impl RecordProducer {
         self.end.side.course.next_start_over = first_look(self.end.side.core.next(), capacity);
     }
 
-    /// Brings what was written for a claim into the ring, if it is not there.
+    /// Copies what was written for a claim into the ring, if it is not there.
     #[cold]
     #[inline(never)]
     pub(super) fn finish_planned(&mut self, written: &[u8]) {
@@ -354,7 +354,7 @@ impl RecordProducer {
         }
     }
 
-    /// Finds out how much the readers have released, for the gaps behind the next records. Called when a record is on
+    /// Finds out how much the readers have released, for the gaps after the next records. Called when a record is on
     /// its way to them.
     #[cold]
     #[inline(never)]
@@ -365,7 +365,7 @@ impl RecordProducer {
     }
 }
 
-/// What is claimed at most of `max` bytes, of which at least `min` are asked for.
+/// The most that is claimed if `max` bytes are asked for, at least `min` of them.
 #[inline(always)]
 pub(super) fn most(min: usize, max: usize) -> usize {
     assert!(min <= max, "a claim of at least {min} and at most {max} bytes");

@@ -11,9 +11,9 @@ use std::fmt;
 use std::ops::Deref;
 use zerocopy::IntoBytes;
 
-/// A reader of a ring of records that holds no producer back, for monitors and lossy streams. It gets copies, never a
-/// torn one, and knows how many records it missed: it misses none as long as it lags by less than seven eighths of the
-/// ring, less the record at hand.
+/// A reader of a ring of records that never holds the producer back, for monitors and lossy streams. It gets copies,
+/// never a torn one, and knows how many records it missed. It misses none as long as it lags by less than seven eighths
+/// of the ring, less the record at hand.
 ///
 /// ```
 /// use disruptor_mp::{Patience, SharedDisruptorBuilder};
@@ -43,7 +43,7 @@ use zerocopy::IntoBytes;
 /// ```
 pub struct RecordTap {
     end: TapEnd<Lines>,
-    /// Where payloads are copied to. Its memory is kept.
+    /// The buffer for copies of payloads. Its memory is reused.
     copy: Vec<u128>,
 }
 
@@ -57,9 +57,9 @@ impl RecordTap {
     /// the last means that records were missed.
     ///
     /// # Errors
-    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits
-    /// for the next one, as long as the ring has its name. Without the name none can come, and that is `Replaced` as
-    /// well, except to `Patience::Now`, which reads the end in the ring and asks no process.
+    /// `TimedOut`, or the end of the ring: `Closed`, `Replaced`. A dead producer is not an end for a tap: it waits for
+    /// the next one, as long as the ring has its name. Without the name none can come, and that is `Replaced` as well.
+    /// With `Patience::Now` the tap reads the end in the ring, asks no process, and does not report that.
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
         let patience = patience.into();
         let copy = |core: &mut TapReader<_>| core.copy_next_record(&mut self.copy);
@@ -70,11 +70,11 @@ impl RecordTap {
         Ok(copied.map(|copied| RecordCopy { bytes: &self.copy.as_bytes()[..copied.len], copied }))
     }
 
-    /// [`next`](Self::next) for loops that end where the ring does: `None` says that the producer has closed it and
-    /// what was there was copied. That there is nothing yet is [`TimedOut`](ConsumeError::TimedOut).
+    /// [`next`](Self::next) for loops that end where the ring ends. `None`: the producer has closed it and what was
+    /// there was copied. If there is nothing yet, the error is [`TimedOut`](ConsumeError::TimedOut).
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Closed`.
+    /// As [`next`](Self::next), without `Closed`.
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<RecordCopy<'_>>, ConsumeError> {
         or_end(self.next(patience), ConsumeError::is_closed)
     }
@@ -82,8 +82,8 @@ impl RecordTap {
     crate::tap_end_methods!();
 }
 
-/// A copy of a record, aligned to 16, in the memory of the tap that has made it. Each copy takes the place of the one
-/// before it: what is to be kept longer is copied out.
+/// A copy of a record, aligned to 16, in the memory of the tap that made it. Each copy overwrites the previous one:
+/// copy out what must be kept longer.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, SharedDisruptorBuilder};
