@@ -2,7 +2,7 @@
 
 use crate::step;
 
-/// Every word depends on the sequence and the author, so that no mixture of two events passes for one.
+/// Every word depends on the sequence and the author, so a mixture of two events is recognised.
 #[disruptor_mp::event]
 pub(super) struct Event {
     sequence: u64,
@@ -11,7 +11,7 @@ pub(super) struct Event {
     checksum: u64,
 }
 
-/// An event that was whole: which, and whose. Two histories differ in one of the two.
+/// An event that was whole: its sequence and its author. Two histories differ in one of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) sequence: i64,

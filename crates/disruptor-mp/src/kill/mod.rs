@@ -38,18 +38,18 @@ use testkit::names::ShmGuard;
 use testkit::watchdog::Watchdog;
 use victim::{BATCH, BUFFER, Doomed, Role};
 
-/// Slots of the ring: few, so that everybody soon meets everybody.
+/// Slots of the ring: few, so that the ends soon meet each other.
 const CAPACITY: usize = 8;
 
 /// Places that the ring is asked for: one for each of two survivors and one for a victim.
 const TABLE_LEN: usize = 3;
 
-/// The id of a consumer that is to die, if it has one.
+/// The id of a consumer that will die, if it has one.
 const ID: &str = "victim";
 
 /// A form in which the ring of a scenario can be.
 trait InForm: SlotForm {
-    /// How a victim is told of it.
+    /// The name by which a victim is told the form.
     const NAME: &'static str;
 
     /// How each process asks for the ring, victims too.
@@ -74,7 +74,7 @@ impl InForm for Dense {
     }
 }
 
-/// One way to die, and what it must look like from outside.
+/// One way to die, and what must be seen from outside.
 #[derive(Clone, Copy)]
 struct Scenario {
     /// The [name](InForm::NAME) of the form of its ring.
@@ -85,62 +85,64 @@ struct Scenario {
     play: Play,
 }
 
-/// Who dies, and what follows from it.
+/// Which end dies, and what follows from that.
 #[derive(Clone, Copy, Debug)]
 enum Play {
-    /// A producer dies. Its readers get every visible event, the same ones, and then its death; the next producer goes
-    /// on behind them.
+    /// A producer dies. Its readers get every visible event, all of them the same ones, and then its death; the next
+    /// producer goes on after them.
     Publishing(Role, Visible),
-    /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on behind
+    /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on after
     /// them.
     PublishingRecords(Role, Visible),
-    /// A producer dies closing a ring of this many events. Its readers get them and `Closed`; the next producer has a
-    /// new ring.
+    /// A producer dies while it closes a ring of this many events. Its readers get the events and `Closed`; the next
+    /// producer has a new ring.
     Closing { role: Role, published: usize, name_stays: bool },
-    /// A producer dies creating a ring that was not there.
+    /// A producer dies while it creates a ring that was not there.
     Creating { is_named: bool },
-    /// The next producer after one of that role dies taking over. The one after it takes over as well.
+    /// After a producer of that role has died, the next producer dies while it takes over. The one after it takes over
+    /// as well.
     TakingOver(Role),
-    /// The next producer dies replacing the ring.
+    /// The next producer dies while it replaces the ring.
     Replacing(Old),
-    /// The next producer dies, which sends messages of another type; the ring was replaced by then, or not.
+    /// The next producer dies, whose messages have another type; the ring was replaced by then, or not.
     Upgrading { is_replaced: bool },
     /// The same where no consumer has anything to read: the ring is not kept.
     UpgradingRead { is_replaced: bool },
-    /// A consumer dies coming over from a ring that was so replaced.
+    /// A consumer dies while it moves over from a ring that was replaced in this way.
     ComingOver,
-    /// A consumer dies leaving a ring that was so replaced twice, which no other needs.
+    /// A consumer dies while it leaves a ring that was replaced in this way twice, and that no other consumer needs.
     LeavingOlder,
-    /// A collector dies removing a ring together with the one before it.
+    /// A collector dies while it removes a ring together with the one before it.
     CollectingBoth,
-    /// A collector dies removing a ring in which nobody lives.
+    /// A collector dies while it removes a ring in which no process lives.
     Collecting,
-    /// The next producer dies putting its ring in the place of a dead ring of another kind.
+    /// The next producer dies while it puts its ring in the place of a dead ring of another kind.
     Clearing,
-    /// A consumer dies reading: under its own id it comes back to `position`, with everything before `delivered` marked
-    /// as redelivered.
+    /// A consumer dies while it reads. Under its own id it comes back to `position`, with everything before `delivered`
+    /// marked as redelivered.
     Reading { role: Role, position: i64, delivered: i64 },
-    /// A consumer without an id dies reading: nobody comes back.
+    /// A consumer without an id dies while it reads: no consumer comes back.
     ReadingNameless(Role),
-    /// A consumer dies that holds messages. Who comes back gets those of `left` and what follows them, everything
-    /// before `delivered` marked.
+    /// A consumer dies that holds messages. Its successor gets those of `left` and what follows them; everything before
+    /// `delivered` is marked.
     Holding { role: Role, left: &'static [i64], delivered: i64 },
-    /// A consumer dies joining in the place of one that had released messages out of order.
+    /// A consumer dies while it joins in the place of one that had released messages out of order.
     JoiningAfterHolder,
-    /// A consumer with an id dies leaving.
+    /// A consumer with an id dies while it leaves.
     Leaving(Role),
-    /// A required consumer goes, and its process dies of it. A managed publish fails: the next one if the departure
-    /// `is_counted`, and otherwise one within a lap. Once a successor is there, publishing goes on.
+    /// A required consumer goes, and its process dies in that step. A managed publish fails: the next one if the
+    /// departure `is_counted`, and otherwise one within a lap. Once a successor is there, publishing goes on.
     GoingAlthoughRequired { role: Role, is_counted: bool },
-    /// A consumer dies joining. Its place is kept for it if it has an id and came far enough.
+    /// A consumer dies while it joins. Its place is kept for it if it has an id and came far enough.
     Joining { id: Option<&'static str>, is_kept: bool },
-    /// The first consumer of a ring in which events wait for it dies. Who comes next gets them, unless the dead one was
-    /// handed one.
+    /// The first consumer of a ring in which events wait for it dies. The next consumer gets them, unless the dead one
+    /// was handed one.
     Alone { role: Role, id: Option<&'static str>, is_read: bool },
-    /// A process dies that is refused for its events. The producer knows of it, or does not; of the next one it does.
+    /// A process dies while it is refused because of its events. The producer is told of it, or not; of the next one it
+    /// is told.
     BeingRefused { is_told: bool },
-    /// A consumer dies coming back for one that died with an event in hand, before it is handed anything. The event's
-    /// count afterwards.
+    /// A consumer dies while it comes back for one that died with an event in hand, before it is handed anything.
+    /// `redeliveries`: the event's count afterwards.
     Rejoining { redeliveries: u32 },
 }
 
@@ -156,9 +158,9 @@ enum Visible {
 enum Old {
     /// It goes on.
     Untouched,
-    /// Another has its name.
+    /// Another ring has its name.
     Renamed,
-    /// Another has its name, and it is marked.
+    /// Another ring has its name, and it is marked.
     Marked,
 }
 
@@ -177,7 +179,7 @@ fn scenarios() -> Vec<Scenario> {
         at(SegmentWritten, 0, Creating { is_named: false }),
         at(SegmentReady, 0, Creating { is_named: false }),
         at(SegmentNamed, 0, Creating { is_named: true }),
-        // In the first lap a slot holds nothing, in the others an old event.
+        // In the first lap a slot holds nothing, later an old event.
         at(StampInvalidated, 0, Publishing(Publish, Exactly(0))),
         at(StampInvalidated, 13, Publishing(Publish, Exactly(13))),
         at(PayloadHalfWritten, 2, Publishing(Publish, Exactly(2))),
@@ -197,7 +199,7 @@ fn scenarios() -> Vec<Scenario> {
         at(BatchStamped, 0, Publishing(PublishBatches, Exactly(batch))),
         at(BatchStamped, 6, Publishing(PublishBatches, Exactly(7 * batch))),
         at(CursorStored, 3, Publishing(PublishBatches, Exactly(4 * batch))),
-        // Each event of a group is stamped when it is written; that of the first one shows nothing before the end.
+        // Each event of a group is stamped when it is written; the stamp of the first one shows nothing before the end.
         at(GroupInvalidated, 0, Publishing(PublishGroups, Exactly(0))),
         at(GroupInvalidated, 7, Publishing(PublishGroups, Exactly(7 * batch))),
         at(PayloadHalfWritten, 10, Publishing(PublishGroups, Exactly(2 * batch))),
@@ -231,13 +233,13 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 0, Publishing(PublishToSleepers, AtLeast(1))),
         at(StoredNotWoken, 4, Publishing(PublishToSleepers, AtLeast(5))),
         at(FencedStored, 0, Publishing(PublishToSleepers, AtLeast(1))),
-        // The first look at the gates comes when the first lap is over.
+        // The first look at the gates comes at the end of the first lap.
         at(LimitStored, 0, Publishing(Publish, Exactly(CAPACITY))),
         at(LimitStored, 3, Publishing(Publish, AtLeast(CAPACITY))),
         at(LimitStored, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(WriterAnnounced, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(WriterAnnounced, 0, Publishing(Publish, AtLeast(CAPACITY))),
-        // One by one and in batches of one, over a ring that wraps every score of records.
+        // One by one and in batches of one, over a ring that wraps every 20 records.
         at(PayloadHalfWritten, 0, PublishingRecords(PublishRecords, Exactly(0))),
         at(PayloadHalfWritten, 37, PublishingRecords(PublishRecords, Exactly(37))),
         at(PayloadWritten, 12, PublishingRecords(PublishRecords, Exactly(12))),
@@ -254,7 +256,7 @@ fn scenarios() -> Vec<Scenario> {
         at(WordCommitted, 60, PublishingRecords(PublishRecords, Exactly(61))),
         at(CursorStored, 17, PublishingRecords(PublishRecords, AtLeast(10))),
         at(LimitStored, 2, PublishingRecords(PublishRecords, AtLeast(5))),
-        // In batches of four: what is committed is seen, each whole, wherever in its batch.
+        // In batches of four: every committed record is seen whole, wherever it is in its batch.
         at(PayloadHalfWritten, 6, PublishingRecords(PublishRecordBatches, Exactly(6))),
         at(PayloadWritten, 9, PublishingRecords(PublishRecordBatches, Exactly(9))),
         at(NextWordCleared, 14, PublishingRecords(PublishRecordBatches, Exactly(14))),
@@ -270,7 +272,7 @@ fn scenarios() -> Vec<Scenario> {
         at(PayloadWritten, 13, PublishingRecords(PublishBufferedRecords, Exactly(13))),
         at(NextWordCleared, 28, PublishingRecords(PublishBufferedRecords, Exactly(28))),
         at(WordCommitted, 61, PublishingRecords(PublishBufferedRecords, Exactly(62))),
-        // Nothing is visible before the cursor, and after a batch everything at once.
+        // Nothing is visible before the cursor is stored; then everything of a batch at once.
         dense(ClaimedStored, 0, Publishing(Publish, Exactly(0))),
         dense(ClaimedStored, 9, Publishing(Publish, AtLeast(CAPACITY))),
         dense(PayloadHalfWritten, 21, Publishing(Publish, Exactly(21))),
@@ -395,7 +397,7 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 1, ReadingNameless(Consume)),
         at(DeliveredStored, 1, ReadingNameless(ConsumeBatches)),
         at(ReaderAnnounced, 0, ReadingNameless(Consume)),
-        // It takes 0 to 5, reads 6 in passing, and releases 4, 2, 0, 1, 3, 5.
+        // It takes 0 to 5, reads 6 meanwhile, and releases 4, 2, 0, 1, 3, 5.
         at(DeliveredStored, 3, Holding { role: Hold, left: &[0, 1, 2, 3, 4], delivered: 4 }),
         at(ReleasedStored, 0, Holding { role: Hold, left: &[0, 1, 2, 3, 4, 5, 7], delivered: 7 }),
         at(ReleasedStored, 1, Holding { role: Hold, left: &[0, 1, 2, 3, 5, 7], delivered: 7 }),
@@ -458,7 +460,7 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// How long those who waited for a victim did so after its lock was certainly still held.
+/// How long threads waited for a victim, counted from the last time at which its lock was certainly still held.
 #[derive(Default)]
 struct Log {
     kills: usize,
@@ -491,12 +493,12 @@ impl Log {
     }
 }
 
-/// How those ask for the ring who say what its events carry.
+/// How processes ask for the ring that say what its events carry.
 fn versioned(name: &str, version: u32) -> SharedDisruptorBuilder<Event> {
     Stamped::ring(name).with_content_tag(format!("event/{version}"))
 }
 
-/// The stage of one scenario: a name in shared memory that nothing of may be left.
+/// The stage of one scenario: a name in shared memory, of which nothing may be left.
 struct Stage<F> {
     name: String,
     shm: ShmGuard,
@@ -513,7 +515,7 @@ impl<F: InForm> Stage<F> {
         F::ring(&self.name)
     }
 
-    /// A reader that is yet to be told to begin.
+    /// A reader that has not yet been told to begin.
     fn reader(&self, wait: WaitStrategy) -> Reader {
         Reader::start(self.ring().with_wait_strategy(wait).build_consumer().unwrap())
     }
@@ -526,7 +528,7 @@ impl<F: InForm> Stage<F> {
         Doomed::spawn::<F>(&self.name, role, id, scenario.step, scenario.passes)
     }
 
-    /// Everybody has gone; a collector removes what is left.
+    /// All processes have gone; a collector removes what is left.
     fn strike(self) {
         let outcome = gc(self.name.as_str()).unwrap();
         assert!(matches!(outcome, GcOutcome::NotFound | GcOutcome::Removed), "{outcome:?}");
@@ -583,7 +585,7 @@ fn whoever_is_killed_wherever_the_others_go_on_or_are_told_and_nothing_is_left()
         if only.as_ref().is_some_and(|only| !what.contains(only.as_str())) {
             continue;
         }
-        // A scenario takes a tenth of a second. A hang must say where it is.
+        // A scenario takes a tenth of a second. If it hangs, the watchdog must say where it is.
         let _watchdog = Watchdog::new(Duration::from_secs(120), &what);
         if catch_unwind(AssertUnwindSafe(|| match scenario.form {
             Dense::NAME => play::<Dense>(scenario, &mut log),

@@ -11,10 +11,10 @@ use crate::{Patience, RequiredConsumerError, RequiredConsumerLivenessConfig, Sha
 use std::time::Instant;
 use testkit::watchdog::{PATIENCE, eventually};
 
-/// Progress that no ring makes with somebody in the way: three laps.
+/// Progress that no ring makes while a consumer is in the way: three laps.
 const PROGRESS: i64 = 3 * CAPACITY as i64;
 
-/// A producer that publishes without end, and those who read beside the victim.
+/// A producer that publishes without end, and the consumers that read beside the victim.
 struct Company<F: InForm> {
     stage: Stage<F>,
     publisher: Option<Publisher>,
@@ -24,7 +24,7 @@ struct Company<F: InForm> {
 }
 
 impl<F: InForm> Company<F> {
-    /// Everybody is there; nothing is published yet. `meet` starts the victim meanwhile, if it is to be there from the
+    /// All ends are there; nothing is published yet. `meet` starts the victim meanwhile, if it must be there from the
     /// beginning.
     fn assemble<T>(meet: impl FnOnce(&Stage<F>) -> T) -> (Self, T) {
         let stage = Stage::<F>::new();
@@ -44,13 +44,13 @@ impl<F: InForm> Company<F> {
         self.eye.producer_sequence() + 1
     }
 
-    /// Waits until the producer sleeps because somebody does not read.
+    /// Waits until the producer sleeps because a consumer does not read.
     fn wait_until_full(&self) {
         let sleeps = || self.eye.ring_counters().snapshot().iter().any(|c| c.id == PRODUCER_PARK_COUNT && c.value > 0);
         eventually("a full ring", PATIENCE, || self.published() == CAPACITY as i64 && sleeps()).unwrap();
     }
 
-    /// The producer goes on, without a word.
+    /// Waits until the producer goes on. It does not report anything.
     fn wait_for_progress(&self) {
         let enough = self.published() + PROGRESS;
         let gone_on =
@@ -64,8 +64,8 @@ impl<F: InForm> Company<F> {
         self.stage.ring().with_consumer_id(ID).with_wait_strategy(WaitStrategy::Block).build_consumer().unwrap()
     }
 
-    /// The ring goes on with `successor`, which has read up to its position, and is closed. Everybody has seen all that
-    /// is theirs. Returns the calls of the producer that waited.
+    /// The ring goes on with `successor`, which has read up to its position, and is closed. Every end has seen all of
+    /// its events. Returns the calls of the producer that waited.
     fn finish(mut self, successor: SharedConsumer<Event, F>) -> Vec<Waited> {
         let start = successor.current_sequence() + 1;
         let successor = Reader::start(successor);
@@ -85,7 +85,7 @@ impl<F: InForm> Company<F> {
     }
 }
 
-/// The victim dies among the company, whose ring it holds up if it is to read from it.
+/// The victim dies beside the others. If it reads, it holds the ring up.
 fn die_reading<F: InForm>(scenario: &Scenario, role: Role, id: Option<&str>, log: &mut Log) -> (Company<F>, Instant) {
     let sleeps_first = scenario.step == Step::ReaderAnnounced;
     let mut watch = None;
@@ -94,7 +94,7 @@ fn die_reading<F: InForm>(scenario: &Scenario, role: Role, id: Option<&str>, log
         let name = id.map_or_else(|| nameless(stage), str::to_owned);
         watch = Some(LockWatch::on_consumer::<F>(&stage.name, &name));
         if sleeps_first {
-            // There must be nothing to read, or it would not.
+            // There must be nothing to read, or it would not sleep.
             doomed.go();
             doomed.wait_dead();
         }
@@ -109,7 +109,7 @@ fn die_reading<F: InForm>(scenario: &Scenario, role: Role, id: Option<&str>, log
     (company, watch.expect("set above").last_held())
 }
 
-/// The id that the victim's consumer was given: that of the one who joined last.
+/// The id that the victim's consumer was given: that of the last one that joined.
 fn nameless<F: InForm>(stage: &Stage<F>) -> String {
     stage.tap().consumers().last().expect("the victim has joined").id.clone()
 }
@@ -211,8 +211,8 @@ pub(super) fn leaving<F: InForm>(scenario: &Scenario, role: Role, log: &mut Log)
     go_on(company, alive, log);
 }
 
-/// The victim is required, and another consumer is not. Nobody may be told that it succeeded once the victim is known
-/// to have gone.
+/// The victim is required, and another consumer is not. Once the producer knows that the victim has gone, no managed
+/// call may return success.
 pub(super) fn going_although_required<F: InForm>(scenario: &Scenario, role: Role, is_counted: bool, log: &mut Log) {
     let stage = Stage::<F>::new();
     let mut producer = stage.ring().build_producer(Event::blank).unwrap();
@@ -321,7 +321,8 @@ pub(super) fn rejoining<F: InForm>(scenario: &Scenario, redeliveries: u32, log: 
     company.finish(successor);
 }
 
-/// A process dies being refused. What it has said is whole, or is not there; the next one that is refused is told of.
+/// A process dies while it is refused. Its refusal is whole, or is not there; the producer is told of the next one that
+/// is refused.
 pub(super) fn being_refused<F: InForm>(scenario: &Scenario, is_told: bool, log: &mut Log) {
     let stage = Stage::<F>::new();
     let producer = stage.ring().build_producer(Event::blank).unwrap();

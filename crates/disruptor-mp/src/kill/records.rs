@@ -6,7 +6,7 @@ use super::{Log, Scenario, Stage, Stamped, Visible, WaitStrategy};
 use crate::step;
 use crate::{ConsumeError, Patience, RecordClaim, RecordConsumer, RecordProducer, RecordTap, SharedDisruptorBuilder};
 
-/// Bytes of the ring: few, so that records soon lie over older ones, and across its end.
+/// Bytes of the ring: few, so that records are soon written over older ones, and across its end.
 const RING_BYTES: usize = 4096;
 
 /// Records that the producer after the victim publishes: several laps.
@@ -28,7 +28,7 @@ fn byte(sequence: i64, author: u64, i: usize) -> u8 {
     word.to_le_bytes()[i % 8]
 }
 
-/// Publishes the next record, by itself or in a batch of one.
+/// Publishes the next record, alone or in a batch of one.
 pub(super) fn publish(producer: &mut RecordProducer, batched: bool) {
     if batched {
         return publish_batch(producer, 1);
@@ -56,8 +56,8 @@ fn write(sequence: i64, mut claim: RecordClaim<'_>) {
     claim.commit(len, sequence as u8, 0);
 }
 
-/// Reads to the end, checks that every record is whole and `author`'s, and says how the stream ended and with how many
-/// records.
+/// Reads to the end, checks that every record is whole and by `author`, and returns with how many records and how the
+/// stream ended.
 fn read(consumer: &mut RecordConsumer, first: i64, author: u64) -> (i64, ConsumeError) {
     let mut sequence = first;
     loop {
@@ -108,7 +108,7 @@ pub(super) fn publishing(scenario: &Scenario, role: Role, visible: Visible, log:
         Visible::AtLeast(count) => assert!(read_by_now as usize >= count, "{read_by_now} of {count}"),
     }
     watch_by_tap(&mut tap, |_| doomed.author());
-    // The next producer goes on behind what was seen, and nothing of the dead one's unfinished record comes to light.
+    // The next producer goes on after what was seen, and nothing of the dead one's unfinished record appears.
     let mut next = ring(&stage.name).take_over().build_record_producer().unwrap();
     assert_eq!(next.last_published_sequence() + 1, read_by_now);
     let reading = std::thread::spawn(move || {

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use testkit::watchdog::PATIENCE;
 
-/// From when to when a call took.
+/// When a call began and when it returned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waited {
     pub(super) begun: Instant,
@@ -23,7 +23,7 @@ pub(super) struct Waited {
 }
 
 impl Waited {
-    /// How much of the call lies behind the moment at which the victim was last known to live: no less than from the
+    /// How much of the call is after the last moment at which the victim was known to live: at least the time from the
     /// drop of its lock to the return.
     pub(super) fn after(&self, alive: Instant) -> Duration {
         self.returned.saturating_duration_since(self.begun.max(alive))
@@ -33,8 +33,8 @@ impl Waited {
 /// A call that takes longer has waited.
 const AT_ONCE: Duration = Duration::from_micros(100);
 
-/// The longest of the waits that ended after the victim was last known to live and began before `dead`; `None` if it
-/// was in no producer's way.
+/// The longest of the waits that ended after the victim was last known to live and began before `dead`; `None` if the
+/// victim was in no producer's way.
 pub(super) fn longest(waits: &[Waited], alive: Instant, dead: Instant) -> Option<Duration> {
     let concerned = waits.iter().filter(|wait| wait.returned > alive && wait.begun < dead);
     concerned.map(|wait| wait.after(alive)).max()
@@ -59,7 +59,7 @@ pub(super) struct EndReport {
     pub(super) end: End,
     /// How many events it has read so far.
     pub(super) read: usize,
-    /// Its waits since it was resumed, the last of which ended so. Those before it brought events.
+    /// Its waits since it was resumed, the last of which ended like that. Those before it brought events.
     pub(super) waits: Vec<Waited>,
 }
 
@@ -162,7 +162,7 @@ pub(super) struct Death {
     pub(super) waited: Waited,
 }
 
-/// A producer that publishes until it is told to stop. When it is told that a consumer died, it reports that and waits
+/// A producer that publishes until it is told to stop. When it learns that a consumer died, it reports that and waits
 /// to be told to go on.
 pub(super) struct Publisher {
     resume: Sender<()>,
@@ -175,7 +175,7 @@ pub(super) struct Publisher {
 pub(super) struct Published {
     /// How many events.
     pub(super) count: i64,
-    /// The calls that were not done at once.
+    /// The calls that did not return at once.
     pub(super) waits: Vec<Waited>,
 }
 
@@ -207,12 +207,12 @@ impl Publisher {
         Self { resume, stop, deaths, thread }
     }
 
-    /// Waits until it is told that a consumer died.
+    /// Waits until the publisher learns that a consumer died.
     pub(super) fn death(&self) -> Death {
         self.deaths.recv_timeout(PATIENCE).expect("the publisher is told of the death")
     }
 
-    /// Whether it has been told of a death that [`death`](Self::death) has not returned yet.
+    /// Whether it has learned of a death that [`death`](Self::death) has not returned yet.
     pub(super) fn has_met_death(&self) -> bool {
         self.deaths.try_recv().is_ok()
     }
@@ -222,7 +222,7 @@ impl Publisher {
         self.resume.send(()).expect("the publisher is there; see its panic");
     }
 
-    /// Stops it after the event that it is at, and closes the ring.
+    /// Stops it after the event at hand, and closes the ring.
     pub(super) fn finish(self) -> Published {
         drop((self.stop, self.resume));
         join(self.thread)
@@ -262,7 +262,7 @@ impl LockWatch {
         }))
     }
 
-    /// Waits until it is dropped. The last moment at which it certainly was not.
+    /// Waits until the lock is dropped. Returns the last moment at which it was certainly held.
     pub(super) fn last_held(self) -> Instant {
         join(self.0)
     }

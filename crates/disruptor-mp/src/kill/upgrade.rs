@@ -23,7 +23,7 @@ impl<'a> Traveller<'a> {
         Self { stage, id, consumer: None }
     }
 
-    /// Reads that number of events; attaches again wherever a ring ends.
+    /// Reads that many events; attaches again wherever a ring ends.
     fn read(&mut self, count: i64) -> Vec<Seen> {
         let mut seen = Vec::new();
         while seen.len() < count as usize {
@@ -55,7 +55,7 @@ fn events(author: u64, from: i64, to: i64) -> impl Iterator<Item = Seen> {
     (from..to).map(move |sequence| Seen { sequence, author })
 }
 
-/// A ring of the first version, whose producer has died, and who that was.
+/// A ring of the first version, whose producer has died, and the author of its events.
 fn first_ring(stage: &Stage<Stamped>, log: &mut Log, readers: &mut [(&mut Traveller<'_>, i64)]) -> u64 {
     let mut first =
         Doomed::spawn::<Stamped>(&stage.name, Role::PublishFirst, None, Step::CursorStored, FIRST as u32 - 1);
@@ -71,8 +71,8 @@ fn first_ring(stage: &Stage<Stamped>, log: &mut Log, readers: &mut [(&mut Travel
     first.author()
 }
 
-/// A producer of the second version dies replacing a ring of the first. The next one is of any version; no consumer
-/// loses an event.
+/// A producer of the second version dies while it replaces a ring of the first. The next one is of either version; no
+/// consumer loses an event.
 pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     for next in [1, 2, 3] {
         let stage = Stage::<Stamped>::new();
@@ -102,7 +102,7 @@ pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
 }
 
 /// The same where two consumers have read all of the first ring and have gone: nothing of it is kept. They find their
-/// places in the ring that there is, and get what comes next.
+/// places in the present ring, and get what comes next.
 pub(super) fn upgrading_read(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     for next in [1, 2, 3] {
         let stage = Stage::new();
@@ -129,9 +129,9 @@ pub(super) fn upgrading_read(scenario: &Scenario, is_replaced: bool, log: &mut L
     }
 }
 
-/// The last consumer that lives in the first of three rings dies leaving it. One that has read the first and has gone
-/// gets everything of the others; only the last ring is left, with no place of the dead one in it, whether that one
-/// comes back next or a producer takes over.
+/// The last consumer that lives in the first of three rings dies while it leaves it. A consumer that has read the first
+/// ring and has gone gets everything of the others. Only the last ring is left, without a place of the dead one,
+/// whether that consumer comes back next or a producer takes over.
 pub(super) fn leaving_older(scenario: &Scenario, log: &mut Log) {
     for is_taken_over in [false, true] {
         let stage = Stage::new();
@@ -167,8 +167,8 @@ pub(super) fn leaving_older(scenario: &Scenario, log: &mut Log) {
     }
 }
 
-/// A collector dies removing two rings, the first of which a consumer that has gone has not read. The next one finds
-/// all that is left.
+/// A collector dies while it removes two rings; a consumer that has gone has not read the first. The next collector
+/// finds all that is left.
 pub(super) fn collecting_both(scenario: &Scenario, log: &mut Log) {
     let stage = Stage::new();
     let mut kept = Traveller::new(&stage, "kept");
@@ -186,13 +186,13 @@ pub(super) fn collecting_both(scenario: &Scenario, log: &mut Log) {
     stage.strike();
 }
 
-/// A consumer that has read the first ring to its end dies coming over to the second. It comes back, gets everything,
-/// and nothing is left of the first ring once another one has read it, too.
+/// A consumer that has read the first ring to its end dies while it moves over to the second. It comes back, gets
+/// everything, and nothing is left of the first ring once another consumer has read it, too.
 pub(super) fn coming_over(scenario: &Scenario, log: &mut Log) {
     let stage = Stage::new();
     let (mut reader, mut other) = (Traveller::new(&stage, ID), Traveller::new(&stage, "other"));
     let author = first_ring(&stage, log, &mut [(&mut reader, FIRST), (&mut other, 1)]);
-    // For it the first ring is kept.
+    // The first ring is kept for it.
     other.consumer = None;
     let mut producer = versioned(&stage.name, 2).build_producer(Event::blank).unwrap();
     reader.consumer = None;

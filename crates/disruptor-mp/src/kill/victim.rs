@@ -21,32 +21,32 @@ pub(super) const BATCH: usize = 4;
 /// How many events the start-up buffer has.
 pub(super) const BUFFER: usize = 3;
 
-/// What a victim does until it dies of it.
+/// What a victim does until it is killed in that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Builds a ring that is not there.
     Create,
     /// Publishes events one by one, as fast as it can.
     Publish,
-    /// The same, without anybody who reads: it waits as soon as the ring is full.
+    /// The same, without a consumer that reads: it waits as soon as the ring is full.
     PublishUnread,
     /// Publishes batches.
     PublishBatches,
-    /// Publishes groups of as many events.
+    /// Publishes groups of that many events.
     PublishGroups,
-    /// The same, and gives each up once before.
+    /// The same, and gives up each group once before.
     PublishGroupsAtSecondTry,
     /// Publishes events one by one that are written in a buffer first.
     PublishBuffered,
     /// The same in batches.
     PublishBufferedBatches,
-    /// Publishes groups of as many events, two at a time.
+    /// Publishes groups of that many events, two at a time.
     PublishGroupBatches,
-    /// Publishes an event when everybody has read the last one, and some time after that: its readers sleep.
+    /// Publishes an event some time after every consumer has read the last one: its readers sleep.
     PublishToSleepers,
     /// Publishes records, every second one in a batch of its own.
     PublishRecords,
-    /// Publishes batches of as many records.
+    /// Publishes batches of that many records.
     PublishRecordBatches,
     /// Publishes records that are written in a buffer first, every second one in a batch of its own.
     PublishBufferedRecords,
@@ -60,7 +60,7 @@ pub(super) enum Role {
     TakeOver,
     /// Replaces a ring.
     Replace,
-    /// Removes a ring in which nobody lives.
+    /// Removes a ring in which no process lives.
     Collect,
     /// Reads events one by one.
     Consume,
@@ -68,7 +68,7 @@ pub(super) enum Role {
     ConsumeBatches,
     /// Takes six events, reads the next, and releases the six out of order.
     Hold,
-    /// The same, and drops its consumer, which is to keep its place, before it releases them.
+    /// The same, and drops its consumer, whose place is kept, before it releases them.
     HoldOn,
     /// Reads three events and leaves.
     Leave,
@@ -124,7 +124,7 @@ impl Role {
     ];
 }
 
-/// A victim that has said that it is ready.
+/// A victim that has reported that it is ready.
 pub(super) struct Doomed(Victim);
 
 impl Doomed {
@@ -149,12 +149,12 @@ impl Doomed {
         self.0.send_line("GO");
     }
 
-    /// What it signs its events with.
+    /// The number with which it signs its events.
     pub(super) fn author(&self) -> u64 {
         self.0.pid().into()
     }
 
-    /// Waits until it is dead, of its step and of nothing else.
+    /// Waits until it is dead, killed at its step and not otherwise.
     pub(super) fn wait_dead(&mut self) {
         let status = self.0.wait_exit(PATIENCE);
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "the victim ended with {status:?}");
@@ -177,7 +177,7 @@ fn victim() {
     panic!("survived its step");
 }
 
-/// Says that everything is prepared, and waits for the word.
+/// Reports that everything is prepared, and waits for the order to go.
 fn ready() {
     say("READY");
     let mut line = String::new();
@@ -220,7 +220,7 @@ fn perform<F: InForm>(role: Role, name: &str) {
         }
         Role::Publish | Role::PublishUnread | Role::PublishBuffered => publish(build(), |_, _| ()),
         Role::PublishToSleepers => publish(build(), |producer, sequence| {
-            // Longer than a reader spins; whether it sleeps by then does not matter, the next one gives it another
+            // Longer than a reader spins. Whether it sleeps by then does not matter: the next event gives it another
             // chance.
             producer.base().poll_until(Some(std::time::Instant::now() + PATIENCE), Duration::from_millis(1), || {
                 producer.is_consumed(sequence)

@@ -28,7 +28,7 @@ impl Audience {
         self.readers.iter().for_each(Reader::resume);
     }
 
-    /// Both meet `end`, having read the same number of events, which is returned. Their waits are logged if somebody
+    /// Both meet `end`, having read the same number of events, which is returned. Their waits are logged if a process
     /// died.
     fn end(&self, end: End, death: Option<(Instant, &mut Log)>) -> usize {
         let reports = [self.readers[0].end(), self.readers[1].end()];
@@ -38,7 +38,7 @@ impl Audience {
         assert_eq!(reports[0].read, reports[1].read, "two survivors see two histories");
         if let Some((alive, log)) = death {
             for report in &reports {
-                // `None`: it was told by a flag, before the one who set it died.
+                // `None`: a flag told it, before the process that set the flag died.
                 if let Some(wait) = longest(&report.waits, alive, Instant::now()) {
                     log.waited(wait);
                 }
@@ -47,8 +47,7 @@ impl Audience {
         reports[0].read
     }
 
-    /// Lets go of the ring; checks that everybody saw one history: `authors` in turn, each up to the position beside
-    /// it.
+    /// Lets go of the ring; checks that all saw one history: `authors` in turn, each up to the position beside it.
     fn finish(self, authors: &[(u64, usize)]) {
         let mut expected = Vec::new();
         for &(author, end) in authors {
@@ -76,12 +75,11 @@ fn us() -> u64 {
     std::process::id().into()
 }
 
-/// A producer that finds a live audience goes on behind `visible` events, by `author`; everybody sees one history to
-/// the end.
+/// A producer that finds a live audience goes on after `visible` events, by `author`; all see one history to the end.
 fn carry_on<F: InForm>(stage: Stage<F>, audience: Audience, author: u64, visible: usize) {
     let mut next = stage.ring().build_producer(Event::blank).unwrap();
     assert_eq!((next.origin(), next.last_published_sequence() + 1), (Origin::TookOver, visible as i64));
-    // One who joins now has no part in what was before.
+    // A consumer that joins now gets nothing of what was before.
     let late = stage.reader(WaitStrategy::Adaptive);
     late.resume();
     audience.resume();
@@ -96,7 +94,7 @@ fn carry_on<F: InForm>(stage: Stage<F>, audience: Audience, author: u64, visible
     stage.strike();
 }
 
-/// The ring begins anew, with `origin`; whoever joins reads what is published.
+/// The ring begins anew, with `origin`; a consumer that joins reads what is published.
 fn begin_anew<F: InForm>(stage: &Stage<F>, origin: Origin) {
     let mut next = stage.ring().build_producer(Event::blank).unwrap();
     assert_eq!(next.origin(), origin);
@@ -111,8 +109,8 @@ pub(super) fn publishing<F: InForm>(scenario: &Scenario, role: Role, visible: Vi
     let stage = Stage::<F>::new();
     let mut doomed = stage.doomed(scenario, role, None);
     let audience = Audience::attach(&stage);
-    // It looks at nothing before the victim is dead: at event 0, in whose slot the victim may have died at the end of a
-    // lap.
+    // It does not look before the victim is dead. It begins at event 0, in whose slot the victim may have died at the
+    // end of a lap.
     let late_tap = stage.tap();
     let watch = LockWatch::on_producer(&stage.name);
     if role != Role::PublishUnread {
@@ -131,7 +129,7 @@ pub(super) fn publishing<F: InForm>(scenario: &Scenario, role: Role, visible: Vi
         Visible::AtLeast(count) => assert!(read >= count, "{read} events of {count}"),
     }
     assert!(Onlooker::start(late_tap).finish().iter().all(|event| event.sequence < read as i64));
-    // Complete, and not shown to any reader: the next producer does.
+    // Complete, and not shown to any reader: the next producer shows it.
     let unshown = match (scenario.step, role) {
         (Step::WrittenStored, Role::Publish) => 1,
         (Step::WrittenStored, _) => BATCH,
@@ -150,7 +148,7 @@ pub(super) fn closing<F: InForm>(scenario: &Scenario, role: Role, published: usi
     doomed.wait_dead();
     log.killed();
     assert_eq!(audience.end(End::Closed, Some((watch.last_held(), log))), published);
-    // A closed ring has an audience and no future: nobody can take it over.
+    // A closed ring has an audience and no future: no producer can take it over.
     let refused = stage.ring().take_over().build_producer(Event::blank).map(|producer| producer.origin());
     match refused {
         Err(MultiProcessError::NothingToTakeOver { .. }) if name_stays => {}
@@ -179,7 +177,7 @@ pub(super) fn creating<F: InForm>(scenario: &Scenario, is_named: bool, log: &mut
     let outcome = gc(stage.name.as_str()).unwrap();
     assert_eq!(outcome, if is_named { GcOutcome::Removed } else { GcOutcome::NotFound });
     stage.strike();
-    // The next producer finds a place for its ring.
+    // The next producer can create its ring there.
     let stage = die(log);
     begin_anew(&stage, if is_named { Origin::Replaced } else { Origin::Created });
     stage.strike();
@@ -197,8 +195,8 @@ pub(super) fn creating<F: InForm>(scenario: &Scenario, is_named: bool, log: &mut
     stage.strike();
 }
 
-/// A ring whose producer died, and the audience that it leaves; whose events they have read, and how many. It died with
-/// the cursor behind the last event where stamps tell, or, if it published groups, in the fourth.
+/// A ring whose producer died, and its audience; the author of the events that they have read, and how many. The
+/// producer died with the cursor after the last event where stamps tell, or, if it published groups, in the fourth.
 fn orphaned<F: InForm>(stage: &Stage<F>, role: Role, log: &mut Log) -> (Audience, u64, usize) {
     let (step, passes, visible) = match role {
         Role::PublishGroups if F::CURSOR_TELLS => (Step::GroupWritten, 3, 3 * BATCH),
@@ -219,7 +217,7 @@ fn orphaned<F: InForm>(stage: &Stage<F>, role: Role, log: &mut Log) -> (Audience
     (audience, doomed.author(), read)
 }
 
-/// Starts the second victim and lets it die; the last moment at which it certainly lived.
+/// Starts the second victim and lets it die; returns the last moment at which it certainly lived.
 fn second_death<F: InForm>(stage: &Stage<F>, scenario: &Scenario, role: Role, log: &mut Log) -> Instant {
     let mut doomed = stage.doomed(scenario, role, None);
     let alive = Instant::now();
@@ -251,9 +249,9 @@ pub(super) fn replacing<F: InForm>(scenario: &Scenario, old: Old, log: &mut Log)
     while tap.try_next().is_some() {}
     let told = tap.next(Instant::now()).map(|(sequence, _)| sequence);
     match old {
-        // A tap waits for the next producer as long as its deadline says.
+        // A tap waits for the next producer as long as its deadline allows.
         Old::Untouched => assert!(matches!(told, Err(ConsumeError::TimedOut { .. })), "{told:?}"),
-        // None can come to a ring without a name.
+        // No producer can come to a ring without a name.
         _ => assert!(matches!(told, Err(ConsumeError::Replaced)), "{told:?}"),
     }
     match old {
@@ -286,7 +284,7 @@ pub(super) fn collecting<F: InForm>(scenario: &Scenario, log: &mut Log) {
         creator.go();
         creator.wait_dead();
         log.killed();
-        // One that looked at the ring before, and whose look is all that is left of it.
+        // A tap that looked at the ring before; its mapping is all that is left of the ring.
         let tap = stage.tap();
         second_death(&stage, scenario, Role::Collect, log);
         assert_eq!(stage.shm.leftovers().len(), 0, "the name goes first");
@@ -299,7 +297,7 @@ pub(super) fn collecting<F: InForm>(scenario: &Scenario, log: &mut Log) {
     assert!(matches!(end, Err(ConsumeError::Replaced)), "{end:?}");
     assert!(!tap.producer_is_alive().unwrap());
     stage.strike();
-    // No consumer joins what was removed, and the next producer finds a place for its ring.
+    // No consumer joins what was removed, and the next producer can create its ring there.
     let (stage, _tap) = die(log);
     let refused = stage.ring().build_consumer().map(|consumer| consumer.consumer_id().to_owned());
     assert!(matches!(refused, Err(MultiProcessError::NotFound { .. })), "{refused:?}");

@@ -27,22 +27,22 @@ impl Rule {
     const COUNT: usize = Self::DecidedUnderTheTable as usize + 1;
 }
 
-/// What the protocol rests on. Without it, a play fails.
+/// The rules that the protocol rests on. Without one of them, a play fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Whether a consumer has given up is looked at again, under its lock.
+    /// Whether a consumer has given up is checked again, under its lock.
     GivenUpLookedAtTwice,
-    /// The same by a producer that frees its place.
+    /// The same for a producer that frees its place.
     AwaitedLookedAtTwice,
-    /// What is removed under a name is the ring that was looked at.
+    /// The ring that is removed under a name is the one that was looked at.
     SameRing,
-    /// Whether a ring is needed is looked at again, under all locks.
+    /// Whether a ring is needed is checked again, under all locks.
     UnneededUnderLocks,
-    /// Whether a ring has no consumer is looked at again by the producer that replaces it, while none can join.
+    /// Whether a ring has no consumer is checked again by the producer that replaces it, while none can join.
     DecidedUnderTheTable,
 }
 
-/// The play that fails without the rule.
+/// For each rule, the play that fails without it.
 const RULES: [(Rule, &str); Rule::COUNT] = [
     (Rule::GivenUpLookedAtTwice, "one leaves and one gives up and comes"),
     (Rule::AwaitedLookedAtTwice, "one comes back and is evicted"),
@@ -55,13 +55,13 @@ thread_local! {
     static LIFTED: Cell<Option<Rule>> = const { Cell::new(None) };
 }
 
-/// Whether the play of this thread goes without `rule`.
+/// Whether the play of this thread runs without `rule`.
 pub(crate) fn is_lifted(rule: Rule) -> bool {
     LIFTED.get() == Some(rule)
 }
 
-/// How many points of the second process lie between two orders that are tried, unless `RACES_STEP` says so; of the
-/// first, a tenth of it.
+/// How many points of the second process are between two orders that are tried, unless `RACES_STEP` says otherwise; for
+/// the first process, a tenth of it.
 const STEP: usize = 29;
 
 /// Runs `run` without `rule`, in this thread and in the processes that it plays.
@@ -72,7 +72,7 @@ fn without<T>(rule: Option<Rule>, run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// How a play has gone wrong, and in which order.
+/// How a play has failed, and in which order.
 struct Failure {
     play: &'static str,
     legs: Vec<Leg>,
@@ -96,7 +96,7 @@ fn one(play: &Play, legs: &[Leg]) -> Result<usize, Failure> {
     played(play, legs).map(|_| 1)
 }
 
-/// The one order that is asked for.
+/// The one order that is asked for, if any.
 fn asked_for() -> Option<Vec<Leg>> {
     let leg = |text: &str| {
         let (act, points) = text.split_once(':')?;
@@ -107,7 +107,7 @@ fn asked_for() -> Option<Vec<Leg>> {
     Some(text.split(',').map(|text| leg(text).expect("RACES_LEGS is like 0:8,1:22!")).collect())
 }
 
-/// How many orders were played, or the first that goes wrong.
+/// Returns how many orders were played, or the first that fails.
 fn search(play: &Play, step: usize) -> Result<usize, Failure> {
     let mut count = 0;
     let mut run = |legs: &[Leg]| {

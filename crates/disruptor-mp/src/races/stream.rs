@@ -13,9 +13,9 @@ use testkit::names::ShmGuard;
 pub(super) struct Play {
     pub(super) name: &'static str,
     pub(super) acts: usize,
-    /// Those of them that can die: that have no end of a producer, which a panic would drop otherwise.
+    /// The acts that may die: those without a producer, which a panic would drop.
     pub(super) mortal: &'static [usize],
-    /// Plays it in that order. What is not as it must be.
+    /// Plays it in that order. Returns how each leg went, or what is not as it must be.
     pub(super) run: fn(&[Leg]) -> Result<Vec<Went>, String>,
 }
 
@@ -35,18 +35,18 @@ pub(super) const PLAYS: &[Play] = &[
     Play { name: "the last one leaves a ring with a tag and one comes", acts: 2, mortal: &[0], run: last_out_with_tag },
 ];
 
-/// All that `k` is to get which has read one event.
+/// The events that `k` must still get after it has read one.
 const REST: &[u64] = &[11, 20, 21, 30, 31];
 
 struct Stream {
     name: String,
     shm: ShmGuard,
-    /// How often a reader has attached and is about to go: odd while it lives.
+    /// Counts how often a reader has attached and is about to go: odd while it lives.
     attached: Mutex<u64>,
 }
 
 impl Stream {
-    /// One in which no ring is.
+    /// A stream without a ring.
     fn new() -> Self {
         let shm = ShmGuard::new();
         Self { name: shm.name("r"), shm, attached: Mutex::default() }
@@ -60,7 +60,7 @@ impl Stream {
         self.ring().with_consumer_id(id).build_consumer().expect("there is a ring")
     }
 
-    /// The producer of ring `number`, in place of that of the ring before, and its two events.
+    /// The producer of ring `number`, which replaces the ring before, and its two events.
     fn write(&self, number: u64) -> SharedProducer<u64> {
         let mut producer = self.build(number);
         publish(&mut producer, number);
@@ -71,8 +71,8 @@ impl Stream {
         self.ring().with_content_tag(format!("e/{number}")).build_producer(|| 0).expect("a producer can go on")
     }
 
-    /// Three rings. `k` has read this many events of the first, and has gone; so have `others`, which have read one;
-    /// those of `living` live in the first, and leave when they are dropped.
+    /// Three rings. `k` has read this many events of the first, and has gone. `others` have read one and have gone.
+    /// Those of `living` live in the first, and leave when they are dropped.
     fn three(&self, read: usize, others: &[&str], living: &[&str]) -> (SharedProducer<u64>, Vec<SharedConsumer<u64>>) {
         let mut producer = self.build(1);
         let living = living.iter().map(|id| self.attach(id)).collect();
@@ -91,7 +91,7 @@ impl Stream {
     }
 
     /// Reads on as `id` until it `has` this many events, or there are no more, and goes; its place is kept. What it is
-    /// handed is `seen`. What it is refused for in the end, if so.
+    /// handed is added to `seen`. Returns why it was refused in the end, if it was.
     fn read(&self, id: &str, max: usize, seen: &Mutex<Vec<u64>>) -> Option<MultiProcessError> {
         let (mut count, mut from) = (0, None);
         loop {
@@ -123,8 +123,8 @@ impl Stream {
         *self.attached.lock().expect("no reader panics") += 1;
     }
 
-    /// That the consumer `id`, which has `seen` some of what is `expected`, gets the rest when it comes back, and none
-    /// of it twice; after a death what was in hand.
+    /// Checks that the consumer `id`, which has `seen` some of what is `expected`, gets the rest when it comes back,
+    /// and nothing twice; after a death also what was in hand.
     fn expect(&self, legs: &[Leg], id: &str, seen: Mutex<Vec<u64>>, expected: &[u64]) -> Result<(), String> {
         let rest = Mutex::default();
         let refused = self.read(id, usize::MAX, &rest);
@@ -140,7 +140,7 @@ impl Stream {
         }
     }
 
-    /// That this many rings are left.
+    /// Checks that this many rings are left.
     fn left(&self, count: usize) -> Result<(), String> {
         let left = self.shm.leftovers();
         if left.len() == count { Ok(()) } else { Err(format!("{count} rings should be left, not {left:?}")) }
@@ -172,7 +172,7 @@ fn two_leave(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-/// Nothing is left but the last ring and the places of `ids` in it; after a death once a producer has taken it over.
+/// Only the last ring and the places of `ids` in it are left; after a death once a producer has taken it over.
 fn settled(stream: &Stream, mut producer: SharedProducer<u64>, ids: &[&str], has_death: bool) -> Result<(), String> {
     if has_death {
         // Those that were killed come back, and leave.
@@ -277,7 +277,7 @@ fn last_out_with_tag(legs: &[Leg]) -> Result<Vec<Went>, String> {
     leave_last(legs, |ring| ring.with_content_tag("e/1"))
 }
 
-/// The last consumer leaves a ring that has no producer, while another takes its name.
+/// The last consumer leaves a ring that has no producer, while another ring takes its name.
 fn last_out_of_another(legs: &[Leg]) -> Result<Vec<Went>, String> {
     let (stream, seen) = (Stream::new(), Mutex::default());
     let mut producer = stream.ring().build_producer(|| 0).expect("there is no ring");
@@ -302,8 +302,8 @@ fn last_out_of_another(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-/// One leaves the first of three rings for good, comes anew, reads one event of the last, and goes, with its place
-/// kept: the other one is there for it.
+/// One consumer leaves the first of three rings. At the same time another leaves it for good, joins again, reads one
+/// event of the last ring, and goes, with its place kept. The other event must be there for it.
 fn leave_and_give_up(legs: &[Leg]) -> Result<Vec<Went>, String> {
     let (stream, seen) = (Stream::new(), Mutex::default());
     let (_producer, mut living) = stream.three(2, &[], &["b", "a"]);
@@ -317,7 +317,8 @@ fn leave_and_give_up(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-/// One comes back while the producer gives it up: one that lives all the time is not, and then it gets everything.
+/// A consumer comes back while the producer gives it up. If it lives all the time it is not given up, and gets
+/// everything.
 fn come_back_and_be_evicted(legs: &[Leg]) -> Result<Vec<Went>, String> {
     let (stream, seen, mut was_evicted, mut lived) = (Stream::new(), Mutex::default(), false, false);
     let (mut producer, _) = stream.three(1, &[], &[]);
@@ -341,7 +342,7 @@ fn come_back_and_be_evicted(legs: &[Leg]) -> Result<Vec<Went>, String> {
 }
 
 /// A producer finds a ring in which no process lives, while a consumer comes, reads one event and goes, with its place
-/// kept: either it found no ring, or the ring goes on for it, or it was told that the ring was replaced.
+/// kept. Either the consumer found no ring, or the ring goes on for it, or it was told that the ring was replaced.
 fn begin_anew(legs: &[Leg]) -> Result<Vec<Went>, String> {
     let (stream, seen, next) = (Stream::new(), Mutex::default(), Mutex::new(None));
     let mut producer = stream.ring().build_producer(|| 0).expect("there is no ring");
@@ -361,7 +362,7 @@ fn begin_anew(legs: &[Leg]) -> Result<Vec<Went>, String> {
 }
 
 /// The last consumer leaves a ring that has no producer, while another joins, reads one event and goes, with its place
-/// kept: either it found no ring, or the other event is there for it.
+/// kept. Either that one found no ring, or the other event is there for it.
 fn leave_last(
     legs: &[Leg],
     tagged: fn(SharedDisruptorBuilder<u64>) -> SharedDisruptorBuilder<u64>,

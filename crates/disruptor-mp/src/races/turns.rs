@@ -43,14 +43,14 @@ struct Table {
 
 struct State {
     legs: VecDeque<Leg>,
-    /// Which process has the turn, how many points it passes yet, and whether it dies then.
+    /// Which process has the turn, how many points it still passes, and whether it dies then.
     now: Leg,
     is_over: Vec<bool>,
     went: Vec<Went>,
 }
 
 impl State {
-    /// The next leg; once all are over, whichever process is not over, after the one that had the turn.
+    /// The next leg. Once all are over: the next process that is not over, after the one that had the turn.
     fn go_on(&mut self, went: Went) {
         self.went.push(went);
         while let Some(leg) = self.legs.pop_front() {
@@ -71,20 +71,21 @@ impl State {
 /// The end of a process.
 struct Death;
 
-/// A point of this thread's process, if a play has it.
+/// A point of this thread's process, if the thread belongs to a play.
 #[track_caller]
 pub(crate) fn turn() {
     pass(At::Point);
 }
 
-/// The same where a lock is let go. Who dies there has let it go: it goes on to its next point. (What a function
-/// returns is leaked if a drop on its way out unwinds, and with it a lock that a dead process cannot have.)
+/// The same where a lock is let go. A process that dies there has let it go: it goes on to its next point. (If a drop
+/// unwinds while a function returns, what the function returns is leaked, and with it a lock that a dead process cannot
+/// have.)
 #[track_caller]
 pub(crate) fn turn_of_unlocking() {
     pass(At::Unlocking);
 }
 
-/// Lets another process go on. `false`: no play has this thread.
+/// Lets another process go on. `false`: this thread belongs to no play.
 #[track_caller]
 pub(crate) fn yield_turn() -> bool {
     pass(At::Waiting)
@@ -95,7 +96,7 @@ pub(crate) fn yield_turn() -> bool {
 enum At {
     Point,
     Unlocking,
-    /// It can do nothing before another one has gone on.
+    /// It can do nothing before another process has gone on.
     Waiting,
 }
 
@@ -128,16 +129,16 @@ fn pass(at: At) -> bool {
     true
 }
 
-/// Whether every point is to be printed.
+/// Whether every point must be printed.
 fn is_traced() -> bool {
     static IS_TRACED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *IS_TRACED.get_or_init(|| std::env::var_os("RACES_TRACE").is_some())
 }
 
-/// Plays `acts` as `legs` say, then each that is left to its end. How each of the legs went.
+/// Plays `acts` as `legs` say, then each process that is left to its end. Returns how each leg went.
 ///
 /// # Panics
-/// As one of them does.
+/// If one of them panics.
 pub(super) fn play(acts: Vec<Act<'_>>, legs: &[Leg]) -> Vec<Went> {
     let none = Leg { act: acts.len() - 1, points: 0, dies: false };
     let mut state =

@@ -20,7 +20,7 @@ fn ring() -> (Racing, Reader<Racing>) {
     (ring, reader)
 }
 
-/// Writes a group of `count` events, and gives it up before event `end` if that is one of them.
+/// Writes a group of `count` events, and gives it up before event `end` if the group has that event.
 fn write_group(producer: &mut Sequencer<Racing>, count: usize, end: usize, attempt: u64) {
     assert!(producer.has_room(count as i64));
     let first = producer.next();
@@ -38,12 +38,13 @@ fn write_group(producer: &mut Sequencer<Racing>, count: usize, end: usize, attem
 /// The first events of a group, copied before it was shown.
 type Copied = Option<(Ahead, Vec<[u64; 2]>)>;
 
-/// What stands `index` places after the reader.
+/// The payload `index` places after the reader.
 fn copy_of(reader: &Reader<Racing>, index: usize) -> [u64; 2] {
     reader.memory().racing_copy(reader.next() + index as i64)
 }
 
-/// Copies what is written of the first two events of the group that is being written, and looks whether it is shown.
+/// Copies what is written of the first two events of the group that is being written, and looks whether the group is
+/// shown.
 fn try_read(reader: &mut Reader<Racing>, copied: &mut Copied) -> bool {
     if copied.is_none() {
         *copied = reader.begin_ahead().map(|ahead| (ahead, Vec::new()));
@@ -56,7 +57,7 @@ fn try_read(reader: &mut Reader<Racing>, copied: &mut Copied) -> bool {
     reader.look()
 }
 
-/// What was copied is believed, if the ring says so, and then it is what is there. Whether it was.
+/// If the ring confirms the copy, it must equal what is there. Returns whether it was confirmed.
 fn confirm(reader: &Reader<Racing>, copied: Copied) -> bool {
     let Some((_, copies)) = copied.filter(|(ahead, _)| reader.is_confirmed(*ahead)) else { return false };
     for (index, copy) in copies.iter().enumerate() {
@@ -65,7 +66,8 @@ fn confirm(reader: &Reader<Racing>, copied: Copied) -> bool {
     !copies.is_empty()
 }
 
-/// A reader that copies in a thread of its own; afterwards, whether it was shown the group and believed its copy.
+/// A reader that copies in a thread of its own. The thread returns whether the group was shown to it and whether its
+/// copy was confirmed.
 fn reading(mut reader: Reader<Racing>) -> loom::thread::JoinHandle<(bool, bool)> {
     spawn(move || {
         let mut copied = None;

@@ -28,7 +28,7 @@ pub(super) fn parked_reader_is_woken_by_a_dense_publish() {
     explore(Some(3), 2, two_publishes_to_a_sleeper::<Dense>);
 }
 
-/// Another process has stored a cursor that is a lap too high. The reader gets what is written, as it is written.
+/// Another process has stored a cursor that is a lap too high. The reader gets only what is written, as it was written.
 #[test]
 pub(super) fn a_forged_cursor_shows_nothing_that_is_not_written() {
     explore(Some(3), 2, || {
@@ -48,8 +48,8 @@ pub(super) fn a_forged_cursor_shows_nothing_that_is_not_written() {
     });
 }
 
-/// Where the last producer stopped. Its lock byte orders what it stored before what its successor does, so one thread
-/// plays both.
+/// Where the last producer stopped. Its lock byte orders its stores before those of its successor, so one thread plays
+/// both.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Death {
     PayloadWritten,
@@ -58,7 +58,7 @@ enum Death {
 }
 
 /// The dead producer has published two events and dies in the third, on a slot that has been used. A reader, asleep or
-/// not, gets three events: the third is the dead one's if it said that it is written, and its successor's if not.
+/// not, gets three events: the third is the dead one's if the word *written* covers it, and its successor's if not.
 fn survive(death: Death) {
     explore(Some(3), 3, move || {
         let ring = ring_of::<Dense>(1);

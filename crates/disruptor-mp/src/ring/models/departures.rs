@@ -19,7 +19,8 @@ pub(super) fn a_counted_departure_is_found_in_the_entry_of_who_was_dropped() {
     });
 }
 
-/// A consumer goes by `say` and counts itself; the producer compares the count, as a managed publish does. Whether it found another one.
+/// A consumer goes by `say` and counts itself; the producer compares the count, as a managed publish does. Returns
+/// whether it found another count.
 fn depart(say: fn(&Entry), find: fn(&Entry)) -> i64 {
     let ring = ring(1);
     consumer(&ring, 0, Announce::Registered);

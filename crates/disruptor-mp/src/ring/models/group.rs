@@ -19,7 +19,7 @@ fn try_write_group(producer: &mut Sequencer<Ring>) -> bool {
     written.is_ok()
 }
 
-/// Reads a group of two if there is one; who finds its first event finds the other one without waiting.
+/// Reads a group of two if there is one. A reader that finds its first event finds the other one without waiting.
 fn try_read_group(reader: &mut Reader<Ring>) -> bool {
     if !reader.look() {
         return false;

@@ -6,12 +6,12 @@ use crate::ring::protocol::held::Held;
 use loom::sync::Mutex;
 use loom::thread::spawn;
 
-/// Slots: as many as messages are held, so that the producer laps whatever is released too early.
+/// Slots: as many as the messages that are held, so that the producer laps what is released too early.
 const SLOTS: usize = 4;
 
 type Keeper = Arc<Mutex<Held<Ring>>>;
 
-/// A ring in which three events stand, and a consumer that has taken them all.
+/// A ring with three events, and a consumer that has taken them all.
 fn three_taken() -> (Ring, Sequencer<Ring>, Keeper) {
     let ring = Arc::new(HeapMemory::new(SLOTS, 2, None));
     let mut producer = Sequencer::create(Arc::clone(&ring), Announce::Registered);
@@ -28,9 +28,9 @@ fn three_taken() -> (Ring, Sequencer<Ring>, Keeper) {
     (ring, producer, Arc::new(Mutex::new(held)))
 }
 
-/// Looks at a message in its slot, which it has until then, and releases it.
+/// Looks at a message in its slot, which must not change before, and releases it.
 fn read_and_release(ring: &Ring, keeper: &Keeper, sequence: i64) {
-    // SAFETY: the place is valid; that no thread writes it meanwhile is what loom checks.
+    // SAFETY: the place is valid; loom checks that no thread writes it meanwhile.
     let found = ring.with(sequence, |place| unsafe { *place });
     assert_eq!(found, value(sequence), "{WRONG}");
     keeper.lock().unwrap().release(sequence as u64, sequence + 1);
@@ -62,7 +62,7 @@ pub(super) fn what_two_threads_hold_is_not_overwritten_while_the_producer_laps()
     }
 }
 
-/// If the consumer dies after any of these releases, its successor hands out what was not released, and nothing else.
+/// If the consumer dies after any of these releases, its successor hands out exactly what was not released.
 #[test]
 pub(super) fn a_successor_gets_what_was_not_released_and_nothing_else() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -102,7 +102,7 @@ pub(super) fn a_word_is_used_again_only_once_the_gate_has_passed_what_it_says() 
     });
 }
 
-/// Who finds that a word does not say any more that a message is released finds the gate beyond that message.
+/// A thread that finds a word no longer saying that a message is released finds the gate after that message.
 #[test]
 pub(super) fn who_misses_a_word_finds_the_gate_beyond_it() {
     explore(Some(3), 1, || {
@@ -121,7 +121,7 @@ pub(super) fn who_misses_a_word_finds_the_gate_beyond_it() {
         };
         let mut held = keeper.lock().unwrap();
         held.release(0, 1);
-        // Nothing lies between the two stores but what orders them.
+        // Only the ordering is between the two stores.
         held.release(3, 4);
         drop(held);
         looking.join().unwrap()
@@ -142,7 +142,7 @@ pub(super) fn a_joiner_of_another_id_steps_over_nothing() {
     });
 }
 
-/// The messages that a successor in entry 0 hands out: those beyond the position of which no word says that they are
+/// The messages that a successor in entry 0 hands out: those after the position of which no word says that they are
 /// released.
 fn handed_out_again(ring: &Ring) -> Vec<i64> {
     let entry = ring.entry(0);
@@ -151,7 +151,7 @@ fn handed_out_again(ring: &Ring) -> Vec<i64> {
     (position..ring.control().cursor.acquire()).filter(|sequence| !released.contains(sequence)).collect()
 }
 
-/// What is left of three messages.
+/// Which of three messages are left.
 fn left(released: &[i64]) -> Vec<i64> {
     (0..3).filter(|sequence| !released.contains(sequence)).collect()
 }

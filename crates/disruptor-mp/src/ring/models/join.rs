@@ -27,13 +27,14 @@ pub(super) fn consumer_that_joins_while_the_sentinel_is_lifted_is_never_lapped()
     });
 }
 
-/// The ring opens by eighths as long as nothing gates, so that events wait for who comes first.
+/// The ring opens by eighths as long as nothing gates, so that events wait for the first consumer.
 #[test]
 pub(super) fn first_reader_of_a_running_producer_is_never_lapped() {
     explore(Some(3), 4, || join_late(&ring(1), StartAt::Unread, |_| ()));
 }
 
-/// Who finds the place of the first reader free knows that the ring was read, and does not start with what that one had read.
+/// A consumer that finds the place of the first reader free knows that the ring was read, and does not start with
+/// events that the first one had read.
 #[test]
 pub(super) fn who_comes_after_the_first_reader_has_left_does_not_start_with_its_events() {
     explore(Some(3), 1, || {
@@ -73,8 +74,9 @@ fn join_late(ring: &Ring, start: StartAt, halfway: fn(&mut Sequencer<Ring>)) -> 
     finish(&mut producer, joining.join().unwrap())
 }
 
-/// A tail joiner read the cursor long ago and shows that old gate for a while. Meanwhile somebody joins at the oldest event.
-/// The old gate must not make the claim limit fall: the second look at it would come out before the first.
+/// A tail joiner read the cursor long ago and shows that old gate for a while. Meanwhile another consumer joins at the
+/// oldest event. The old gate must not lower the claim limit: then the second look at it would come out before the
+/// first.
 #[test]
 pub(super) fn late_consumer_at_the_oldest_event_is_never_lapped_beside_an_old_first_gate() {
     explore(Some(3), 4, || {
@@ -91,7 +93,7 @@ pub(super) fn late_consumer_at_the_oldest_event_is_never_lapped_beside_an_old_fi
         ring.control().gate.high_water.fetch_max(2, Ordering::AcqRel);
         old.set_state(State::Joining);
         attempts(1, || try_write(&mut producer));
-        // Two do not fit, so the producer looks at everybody although it could write one.
+        // Two do not fit, so the producer looks at all consumers although it could write one.
         assert!(!try_write_two(&mut producer));
         old.position.store(producer.next(), Ordering::Release);
         old.set_state(State::Active);
@@ -100,8 +102,8 @@ pub(super) fn late_consumer_at_the_oldest_event_is_never_lapped_beside_an_old_fi
     });
 }
 
-/// Somebody who joins, reads and leaves between the two looks of a rescan was never seen gating, and its slots are not written before
-/// it has read them all the same.
+/// A consumer joins, reads and leaves between the two looks of a rescan. It was never seen gating. Its slots must still
+/// not be written before it has read them.
 #[test]
 pub(super) fn consumer_that_comes_and_goes_is_never_overrun() {
     explore(Some(3), 4, || {

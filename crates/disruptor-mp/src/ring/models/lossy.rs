@@ -11,7 +11,7 @@ use loom::thread::{JoinHandle, spawn};
 
 type Racing = Arc<RacingMemory<Lines>>;
 
-/// Lines of the ring: the fewest in which the third record lies over the payload of the first, and not where that
+/// Lines of the ring: the fewest in which the third record lies over the payload of the first, and not where the first
 /// begins.
 const LINES: usize = 4;
 
@@ -46,7 +46,7 @@ fn write_record(producer: &mut Sequencer<Racing>) {
     producer.publish();
 }
 
-/// A ring that holds two records, its producer, and a tap that has not looked at them yet.
+/// A ring with two records, its producer, and a tap that has not looked at them yet.
 fn lagging() -> (Racing, Sequencer<Racing>, TapReader<Racing>) {
     let memory = Arc::new(RacingMemory::new(LINES));
     let mut producer = Sequencer::create(Arc::clone(&memory), Announce::Registered);
@@ -56,7 +56,7 @@ fn lagging() -> (Racing, Sequencer<Racing>, TapReader<Racing>) {
     (memory, producer, tap)
 }
 
-/// The tap looks twice, and each copy is checked. How many records that were.
+/// The tap looks twice, and each copy is checked. Returns the number of copied records.
 fn tapping(mut tap: TapReader<Racing>) -> JoinHandle<i64> {
     spawn(move || {
         let (mut copy, mut copied) = (vec![], 0);
@@ -81,7 +81,7 @@ pub(super) fn accepted_copy_of_a_record_is_never_torn() {
     });
 }
 
-/// A producer died in the payload of its third record, over the first. The next one goes on where the second ends.
+/// A producer died in the payload of its third record, over the first. The next producer goes on where the second ends.
 #[test]
 pub(super) fn copy_of_a_record_is_never_torn_by_a_producer_that_died_writing() {
     explore(Some(2), 1, || {

@@ -46,10 +46,11 @@ type Ring<F = Stamped> = Heap<F>;
 /// Slots of every model: the fewest with which a batch and a wrap differ.
 const CAPACITY: usize = 2;
 
-/// Number of the `Site` that the models of this process lack; not set in an ordinary run.
+/// The variable with the number of the `Site` that the models of this process lack; not set in an ordinary run.
 const MUTANT_VARIABLE: &str = "MYELON_MODEL_MUTANT";
 
-// What the assertions of the models say. The table of mutants asks for one of these, or for one of loom's own findings.
+// The messages of the models' assertions. The table of mutants asks for one of these, or for one of loom's own
+// findings.
 const LAPPED: &str = "a gating consumer was lapped";
 const READ_AGAIN: &str = "a later reader started with what the first had read";
 const LOST: &str = "the stream ended before everything published had been read";
@@ -65,8 +66,8 @@ const STEPPED_OVER: &str = "a consumer of another id stepped over what its prede
 const NO_BARRIER: &str = "sleeping without a barrier needs a clock, which a model has not";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 
-/// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). It returns how
-/// far it got, and at least one schedule must get to `goal`: a model in which nothing happens shows nothing.
+/// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). The model returns
+/// how far it got, and at least one schedule must reach `goal`: a model in which nothing happens shows nothing.
 fn explore(preemptions: Option<usize>, goal: i64, model: impl Fn() -> i64 + Send + Sync + 'static) {
     if let Ok(site) = std::env::var(MUTANT_VARIABLE) {
         MUTANT.store(site.parse().expect("the number of a site"), Ordering::Relaxed);
@@ -91,7 +92,7 @@ fn ring_of<F: Form>(table_len: usize) -> Ring<F> {
     Arc::new(HeapMemory::new(CAPACITY, table_len, None))
 }
 
-/// What event `sequence` carries; never what an empty slot holds.
+/// What event `sequence` carries; never the value of an empty slot.
 fn value(sequence: i64) -> u64 {
     sequence as u64 + 100
 }
@@ -116,7 +117,7 @@ fn pair_of<F: Form>(announce: Announce) -> (Ring<F>, Sequencer<Ring<F>>, Reader<
 
 /// Writes the payload of event `sequence`.
 fn fill(place: *mut u64, sequence: i64) {
-    // SAFETY: the sequencer hands out a valid place; that nobody else is in it is what loom checks.
+    // SAFETY: the sequencer hands out a valid place; loom checks that no other thread uses it.
     unsafe { *place = value(sequence) };
 }
 
@@ -146,9 +147,9 @@ fn try_write_two<F: SlotForm>(producer: &mut Sequencer<Ring<F>>) -> bool {
     true
 }
 
-/// Looks at an event that the reader has found and still gates.
+/// Reads an event that the reader has found and still gates.
 fn read<F: SlotForm>(reader: &Reader<Ring<F>>, sequence: i64) {
-    // SAFETY: the place is valid; that nobody writes it meanwhile is what loom checks.
+    // SAFETY: the place is valid; loom checks that no thread writes it meanwhile.
     let found = reader.memory().with(sequence, |place| unsafe { *place });
     assert_eq!(found, value(sequence), "{WRONG}");
 }
@@ -170,7 +171,7 @@ fn try_read<F: SlotForm>(reader: &mut Reader<Ring<F>>) -> bool {
     found
 }
 
-/// Calls `attempt` so many times and lets the others run whenever it gets nothing.
+/// Calls `attempt` `count` times and lets the other threads run whenever it gets nothing.
 fn attempts(count: usize, mut attempt: impl FnMut() -> bool) {
     for _ in 0..count {
         if !attempt() {
@@ -179,7 +180,7 @@ fn attempts(count: usize, mut attempt: impl FnMut() -> bool) {
     }
 }
 
-/// Sleeps at the readers' bell until there is an event or the stream is over, and says which.
+/// Sleeps at the readers' bell until there is an event or the stream is over, and returns which.
 fn wait_for_event<F: SlotForm>(reader: &mut Reader<Ring<F>>) -> bool {
     loop {
         if reader.look() {

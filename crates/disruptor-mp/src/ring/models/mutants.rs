@@ -13,47 +13,47 @@ use std::process::{Child, Command, Stdio};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-/// Without what happens at `site`, `model` fails, and says one of `symptoms`.
+/// Without what happens at `site`, `model` fails with one of `symptoms`.
 struct Mutant {
     site: Site,
     model: &'static str,
     symptoms: &'static [&'static str],
 }
 
-/// Two threads in one slot, without an order between them: loom's finding.
+/// Two threads in one slot without an order between them: loom's finding.
 const RACE: &str = "Causality violation";
 
-/// A slot was written while somebody might still read it, or before somebody who gates had read it.
+/// A slot was written while a reader might still read it, or before a consumer that gates had read it.
 const OVERRUN: &[&str] = &[RACE, LAPPED];
 /// An event was read without the right to see it.
 const UNSEEN: &[&str] = &[RACE, WRONG];
-/// Somebody sleeps and nobody is left to wake it: loom's finding.
+/// A thread sleeps and no thread is left to wake it: loom's finding.
 const ASLEEP: &[&str] = &["deadlock; threads ="];
 /// A part of a group was visible without the rest.
 const PARTIAL: &[&str] = &[TORN_GROUP];
-/// What was published by nobody was read.
+/// An event was read that no producer had published.
 const RISEN: &[&str] = &[LEFTOVER];
-/// What was copied ahead was believed, and was not what is shown.
+/// What was copied ahead was confirmed, and was not what is shown.
 const OTHERS: &[&str] = &[COPIED_OTHERS];
-/// What lay there was read as what comes next; or read while it was written.
+/// Old bytes were read as the next record; or bytes were read while they were written.
 const STALE: &[&str] = &[RACE, OLD_RECORD, WRONG];
-/// What waited for the first reader was not found by it.
+/// The first reader did not find what waited for it.
 const MISSED: &[&str] = &[NOTHING_KEPT];
-/// What had been read was read by another, who came later.
+/// What had been read was read again by a later consumer.
 const AGAIN: &[&str] = &[READ_AGAIN];
-/// The producer did not find who had gone.
+/// The producer did not find which consumer had gone.
 const UNNOTICED: &[&str] = &[UNFOUND];
-/// What was refused was read without why.
+/// A refusal was read without its row.
 const UNEXPLAINED: &[&str] = &[ROWLESS];
-/// A successor handed out what was released, or did not what was not.
+/// A successor handed out what was released, or did not hand out what was not.
 const REPEATED: &[&str] = &[RELEASED_AGAIN];
 /// A consumer did not get what its predecessor had released.
 const WITHHELD: &[&str] = &[STEPPED_OVER];
 /// The end came before the last event.
 const CUT_OFF: &[&str] = &[LOST];
 
-/// Every site with at least one model that needs it. Each model is named as the function that it is, so that a row
-/// cannot outlive it.
+/// Every site with at least one model that needs it. Each model is named as the function that it is, so a row cannot
+/// name a model that no longer exists.
 macro_rules! mutants {
     ($($site:ident { $($file:ident::$model:ident => $symptoms:ident,)+ })+) => {
         const MUTANTS: &[Mutant] = &[$($({
@@ -65,7 +65,7 @@ macro_rules! mutants {
             }
         },)+)+];
 
-        /// A site without a row is a match that is not exhaustive.
+        /// A site without a row makes this match not exhaustive.
         const _: fn(Site) = |site| match site {
             $(Site::$site => (),)+
         };
@@ -160,8 +160,8 @@ mutants! {
         stream::events_arrive_whole_and_in_order_across_wraps => OVERRUN,
         held::what_two_threads_hold_is_not_overwritten_while_the_producer_laps => OVERRUN,
     }
-    // Of the first look's gates the fence behind it would take care; of those that only the second one saw, nothing
-    // else does.
+    // For the gates of the first look the fence after it is enough; for those that only the second look saw, nothing
+    // else helps.
     GateAcquire {
         join::late_consumer_at_the_tail_is_never_lapped => OVERRUN,
     }
@@ -202,7 +202,7 @@ mutants! {
         several::each_of_two_doorbells_that_one_thread_serves_is_rung => ASLEEP,
         several::a_doorbell_for_room_is_rung => ASLEEP,
     }
-    // A parking producer rescans, and the fence in there would do, were it not for the look at how the consumer
+    // A parking producer rescans, and the fence in the rescan would be enough, except for the look at how the consumer
     // announces.
     ParkFence {
         park::parked_reader_is_woken_by_a_publish => ASLEEP,
@@ -288,7 +288,7 @@ struct Run {
 }
 
 impl Run {
-    /// Longer than any model needs on a busy machine. A model that runs into it is no answer.
+    /// Longer than any model needs on a busy machine. A model that reaches it proves nothing.
     const WATCHDOG: Duration = Duration::from_secs(120);
 
     fn of(model: &str, mutant: Option<Site>) -> Self {
@@ -323,7 +323,7 @@ fn wait(child: &mut Child, model: &str, mutant: Option<Site>) -> bool {
     }
 }
 
-/// What comes out of a pipe, read beside the child so that it never waits for us.
+/// What comes out of a pipe, read in parallel so that the child never waits for us.
 fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
     let mut pipe = pipe.expect("the pipe was asked for");
     spawn(move || {

@@ -107,7 +107,7 @@ pub(super) fn two_sides_that_both_sleep_are_both_woken() {
     });
 }
 
-/// Whom the producer waits for may change between its decision to sleep and its second look.
+/// The consumer that the producer waits for may change between its decision to sleep and its second look.
 #[test]
 pub(super) fn parked_producer_is_woken_by_the_slower_of_two_consumers() {
     explore(Some(2), 3, || {
@@ -151,7 +151,7 @@ pub(super) fn parked_producer_is_woken_by_a_consumer_that_completes_its_join() {
     });
 }
 
-/// The producer fences after a ring, and relies on the sleeper's barrier when no reader slept for a while. A reader
+/// The producer fences after a ring, and relies on the sleeper's barrier when no reader has slept for a while. A reader
 /// that still finds it fencing sleeps without a barrier.
 #[test]
 pub(super) fn a_reader_is_woken_by_a_producer_that_stops_fencing() {
@@ -180,7 +180,7 @@ pub(super) fn a_reader_is_woken_by_a_producer_that_stops_fencing() {
 }
 
 /// The entry's last owner announced with a fence; the next one relies on the sleeper's barrier, and the sleeper must
-/// learn of it.
+/// learn that.
 #[test]
 pub(super) fn producer_does_not_sleep_on_a_consumer_that_has_become_registered() {
     explore(None, 3, || {

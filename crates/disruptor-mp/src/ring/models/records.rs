@@ -10,7 +10,7 @@ use loom::thread::spawn;
 /// A ring of lines, each of which carries a number.
 type Lines = Heap<form::Lines>;
 
-/// Lines of the ring: the fewest in which a record of two and the header behind it lie at other places in each lap, and
+/// Lines of the ring: the fewest in which a record of two and the header after it are at other places in each lap, and
 /// across its end.
 const LINES: usize = 4;
 
@@ -50,7 +50,7 @@ fn try_read_record(reader: &mut Reader<Lines>, number: &mut i64) -> bool {
         }
         assert!(is_numbered(memory, begin, *number), "{OLD_RECORD}");
         for line in begin..end {
-            // SAFETY: the place is valid; that nobody writes it meanwhile is what loom checks.
+            // SAFETY: the place is valid; loom checks that no thread writes it meanwhile.
             let found = memory.with(line, |place| unsafe { *place });
             assert_eq!(found, value(*number), "{WRONG}");
         }
@@ -62,7 +62,7 @@ fn try_read_record(reader: &mut Reader<Lines>, number: &mut i64) -> bool {
     false
 }
 
-/// Lines of record `number`: they end at different places of every lap.
+/// Lines of record `number`: they end at different places in every lap.
 fn lines(number: i64) -> i64 {
     [2, 1, 2, 2, 1][number as usize % 5]
 }
@@ -124,8 +124,8 @@ pub(super) fn records_arrive_whole_and_in_order_behind_padding() {
     });
 }
 
-/// Records wait in a ring that nothing gates. Who comes first, beside a producer that goes on, finds at once where one
-/// of them begins, and every record after it.
+/// Records wait in a ring that nothing gates. The first consumer, beside a producer that goes on, finds at once where
+/// one of them begins, and every record after it.
 #[test]
 pub(super) fn first_reader_of_records_starts_with_one_that_waits_for_it_and_is_never_lapped() {
     explore(Some(2), 5, || {
@@ -154,7 +154,7 @@ pub(super) fn first_reader_of_records_starts_with_one_that_waits_for_it_and_is_n
     });
 }
 
-/// The producer has died somewhere in its third record; the next one goes on behind what a reader may have seen.
+/// The producer has died somewhere in its third record; the next one goes on after what a reader may have seen.
 fn survive(stores: usize) {
     explore(Some(2), 4, move || {
         let ring = ring_of_records();
@@ -168,8 +168,8 @@ fn survive(stores: usize) {
             attempts(2, || try_read_record(&mut reader, &mut number));
             (reader, number)
         });
-        // Record 2 takes the line at position 2, and the header behind it stands at 3: what `commit` stores, one by
-        // one.
+        // Record 2 takes the line at position 2, and the header after it is at 3: what `commit_word` and then
+        // `publish` store, one by one.
         ring.with_mut(2, |place| fill(place, 2));
         let word = Word::Record { len: bytes_in(1) as u32, gap_lines: 0, kind: 0, flags: 0 };
         let commit: [&dyn Fn(); 4] = [

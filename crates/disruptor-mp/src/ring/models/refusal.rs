@@ -4,7 +4,7 @@ use super::*;
 use crate::ring::protocol::refused::RefusalWords;
 use loom::thread::spawn;
 
-/// A refusal and its row say the same number.
+/// A refusal and its row carry the same number.
 fn refuse(ring: &Ring, number: u64) {
     words(ring).store(number, number);
 }
@@ -42,7 +42,7 @@ pub(super) fn refusals_at_once_leave_one_with_its_row_or_without() {
         refused.into_iter().for_each(|process| process.join().unwrap());
         let (refusal, row) = words(&ring).load();
         for (refusal, row) in [found, (refusal, row)] {
-            // Never the row of one that has not been refused.
+            // Never the row of a process that was not refused.
             assert!(refusal == 0 || row != 0, "{ROWLESS}");
         }
         assert!(refusal != 0 && row != 0);

@@ -8,7 +8,7 @@ use crate::sync::watched::{Desk, Post, Round, Watched};
 use loom::sync::Mutex;
 use loom::thread::spawn;
 
-/// Sleeps at the bells of both rings, as a `Select` does, until there is an event, and says in which.
+/// Sleeps at the bells of both rings, as a `Select` does, until there is an event, and returns in which ring.
 fn wait_for_either(readers: &mut [Reader<Ring>; 2]) -> usize {
     loop {
         if let Some(found) = readers.iter_mut().position(|reader| reader.look()) {
@@ -81,7 +81,7 @@ impl Watching {
         Arc::new(Self { desk: Desk::new(), is_over: Mutex::new(false) })
     }
 
-    /// What the thread does, until it is told that it is over.
+    /// What the thread does until it is told that it is over.
     fn serve(&self, watched: &[Arc<Watched>]) {
         let mut rounds: Vec<_> = watched.iter().map(Round::new).collect();
         loop {
@@ -199,7 +199,7 @@ impl Post for Room {
     }
 }
 
-/// The producer announces itself and looks again, and another thread sleeps in its stead.
+/// The producer announces itself and looks again, and another thread sleeps for it.
 #[test]
 pub(super) fn a_doorbell_for_room_is_rung() {
     explore(Some(2), 3, || {

@@ -63,7 +63,7 @@ fn try_read_all<F: SlotForm>(reader: &mut Reader<Ring<F>>) -> bool {
     true
 }
 
-/// Both sides have stopped: whatever is left can be read, and then nothing is missing.
+/// Both sides have stopped: everything that is left can be read, and nothing is missing.
 fn finish<F: SlotForm>(producer: &mut Sequencer<Ring<F>>, mut reader: Reader<Ring<F>>) -> i64 {
     while try_read(&mut reader) {}
     assert_eq!(reader.next(), producer.next(), "{LOST}");

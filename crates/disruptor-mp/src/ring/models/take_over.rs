@@ -4,8 +4,8 @@
 use super::*;
 use loom::thread::spawn;
 
-/// Where the last producer stopped. Its lock byte orders what it stored before what its successor does, so one thread
-/// plays both.
+/// Where the last producer stopped. Its lock byte orders its stores before those of its successor, so one thread plays
+/// both.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Death {
     Invalidated,

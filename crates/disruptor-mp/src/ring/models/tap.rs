@@ -7,7 +7,7 @@ use crate::sync::primitive::AtomicU64;
 use loom::thread::spawn;
 
 /// A ring whose payloads may be read while they are written: two words each, written and read relaxed, one after the
-/// other. That is what a racing copy of plain memory does at worst.
+/// other. That is the worst that a racing copy of plain memory does.
 pub(super) struct RacingMemory<F: Form> {
     words: Heap<F>,
     payloads: Box<[[AtomicU64; 2]]>,
@@ -23,12 +23,12 @@ impl<F: Form> RacingMemory<F> {
         &self.payloads[position as usize % self.payloads.len()]
     }
 
-    /// Writes what belongs at `position`, which carries event `number`.
+    /// Writes the payload of `position`, which carries event `number`.
     pub(super) fn write(&self, position: i64, number: i64) {
         self.payload(position).iter().for_each(|word| word.store(value(number), Ordering::Relaxed));
     }
 
-    /// Copies what stands at `position`.
+    /// Copies the payload at `position`.
     pub(super) fn read(&self, position: i64) -> [u64; 2] {
         let [first, second] = self.payload(position);
         [first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)]
@@ -100,7 +100,7 @@ pub(super) fn tap_beside_a_producer<F: SlotForm>() -> i64 {
         if !producer.claim(1) {
             producer.rescan();
         }
-        // SAFETY: the place is valid; that no reader believes what it reads there meanwhile is the claim.
+        // SAFETY: the place is valid; the model checks that no reader believes what it reads there meanwhile.
         producer.write(|place| unsafe { *place = [value(sequence); 2] });
     }
     tapping.join().unwrap()
