@@ -3,7 +3,7 @@
 //! A protocol with a new step adds a row to the table of scenarios below.
 //!
 //! ```text
-//! event      what is published: shows when it is torn, and who wrote it
+//! event      what is published: shows when it is torn, and its author
 //! victim     the processes that die
 //! survivor   the threads that live, and the watch on a lock
 //! writer     plays in which a producer dies: creating, publishing, closing, taking over, replacing; or a collector

@@ -49,7 +49,8 @@ pub enum AutoConsumerEnd {
 /// use disruptor_mp::{attach_shared_consumer, build_shared_single_producer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let (name, steps) = (disruptor_mp::portable_shm_segment_name("doc-a"), disruptor_mp::portable_shm_segment_name("doc-b"));
+/// # let name = disruptor_mp::portable_shm_segment_name("doc-a");
+/// # let steps = disruptor_mp::portable_shm_segment_name("doc-b");
 /// let mut producer = build_shared_single_producer::<u64>(&name, 64).build_producer(|| 0)?;
 /// let consumer = attach_shared_consumer::<u64>(&name, 64)
 ///     .handle_events_with(|event, sequence, _is_last| println!("event {sequence}: {event}"))?;

@@ -26,7 +26,8 @@ use crate::ring::memory::layout::Carries;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let place = disruptor_mp::Place::heap();
 /// let producer = build_shared_single_producer::<u64>(&place, 8).build_producer(|| 0)?;
-/// let _consumer = disruptor_mp::attach_shared_consumer::<u64>(&place, 8).with_consumer_id("worker-0").build_consumer()?;
+/// let _consumer =
+///     disruptor_mp::attach_shared_consumer::<u64>(&place, 8).with_consumer_id("worker-0").build_consumer()?;
 /// assert!(who_is_there(&producer).ends_with(": worker-0"));
 /// # Ok(())
 /// # }

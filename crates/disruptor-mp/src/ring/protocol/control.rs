@@ -5,14 +5,14 @@
 //! ```text
 //! Control, 768 bytes                                    Entry, 1024 bytes, one per consumer
 //! 0    published position        producer               0    position (gate)        its consumer
-//! 128  readers' bell             who parks, who rings   8    delivered position     its consumer
+//! 128  readers' bell             readers, producer      8    delivered position     its consumer
 //! 256  claim limit               producer               16   status                 holder of its lock byte
 //! 264  sentinel                  producer               24   announce               its consumer
 //! 272  high water of the table   joiners                28   writer's bell          producer parks, consumer rings
 //! 276  announce                  producer               128  identity, redelivery   holder of its lock byte
 //! 280  closed                    producer               168  id length, 176 its text holder of its lock byte
-//! 284  departures                who frees or drops     304  redelivered until      holder of its lock byte
-//! 288  read                      consumers, who frees   312  ending                 holder of its lock byte
+//! 284  departures                leaver or evictor      304  redelivered until      holder of its lock byte
+//! 288  read                      consumers, evictor     312  ending                 holder of its lock byte
 //! 292  refusals, 296 refusal     refused processes      320  times: joined, parked, woken, alerted (reserved)
 //! 304  arrivals                  joiners
 //! 312  claim limit, once more    producer
