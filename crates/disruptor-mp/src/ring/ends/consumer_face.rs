@@ -19,7 +19,7 @@ use crate::{CounterHandle, CountersFile};
 /// ```
 /// use disruptor_mp::{ConsumerEnd, attach_shared_consumer, build_shared_single_producer};
 ///
-/// /// By how many events a consumer lags, of whatever ring.
+/// /// By how many events a consumer lags, in any kind of ring.
 /// fn lag(consumer: &impl ConsumerEnd) -> i64 {
 ///     consumer.producer_sequence() - consumer.current_sequence()
 /// }

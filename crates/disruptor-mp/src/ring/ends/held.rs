@@ -28,7 +28,7 @@ use std::ops::Deref;
 /// # producer.publish_batch(2, |slot, number| *slot = number as u64)?;
 /// let first = consumer.next_held(Patience::Endless)?.expect("an endless wait ends with an event or an error");
 /// let second = consumer.next_held(Patience::Endless)?.expect("an endless wait ends with an event or an error");
-/// // Each is worked on where there is time for it, and released when that is done: the newer one first, if so.
+/// // Each is processed in any thread, and released when that is done, in any order: here the newer one first.
 /// let worker = std::thread::spawn(move || {
 ///     assert_eq!(*second, 1);
 ///     second.release();

@@ -29,7 +29,7 @@ use std::ops::Deref;
 /// producer.publish_batch_with(2, Patience::Endless, |slot, index| slot[0] = index as u8)?;
 ///
 /// if let Some(event) = consumer.next(Patience::Endless)? {
-///     // It is read where it lies; the producer waits for its slot.
+///     // It is read in place; the producer waits for its slot.
 ///     assert_eq!((event.sequence(), event[0]), (0, 0));
 ///     assert!(producer.publish_with(Patience::Now, |slot| slot[0] = 2).is_err_and(|answer| answer.is_full()));
 /// } // acknowledged: the slot is free
@@ -170,11 +170,11 @@ impl<E: Event, F: SlotForm> Drop for Unadvanced<'_, E, F> {
 /// # producer.publish_batch(5, |slot, number| *slot = number as u64)?;
 /// # drop(producer);
 /// let mut sums = vec![];
-/// // Whatever is there, at most four at a time; each batch is acknowledged once, at the end of its turn of the loop.
+/// // All that is there, at most four at a time; each batch is acknowledged at the end of its iteration.
 /// while let Some(batch) = consumer.next_batch_or_end(4, Patience::Endless)? {
 ///     sums.push(batch.iter().sum::<u64>());
 ///     if sums.len() == 1 {
-///         batch.release_first(2); // only two of them are done; the others come again with the next batch
+///         batch.release_first(2); // only two of them are done; the others come again in the next batch
 ///     }
 /// }
 /// assert_eq!(sums, [0 + 1 + 2 + 3, 2 + 3 + 4]);

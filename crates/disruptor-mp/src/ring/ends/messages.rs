@@ -134,7 +134,7 @@ impl<H: Release + fmt::Debug> fmt::Debug for Taken<H> {
 /// # let mut consumer = disruptor_mp::SharedConsumer::<u64>::attach(&place, 8, "w")?;
 /// # producer.publish_batch(4, |slot, number| *slot = number as u64)?;
 /// # drop(producer);
-/// // Each message is acknowledged when its turn of the loop ends; the first error ends the whole.
+/// // Each message is acknowledged at the end of its iteration; the first error ends the function.
 /// let longest: u64 = consumer.messages().try_fold(0, |longest, event| event.map(|event| longest.max(**event)))?;
 /// assert_eq!(longest, 3);
 /// # Ok::<_, Box<dyn std::error::Error>>(())

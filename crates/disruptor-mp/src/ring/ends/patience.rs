@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 /// consumer.next(deadline)?;
 /// consumer.next(Duration::from_millis(20))?; // for this one alone
 ///
-/// // Not to wait at all, and to wait for no time: the first asks no process, and nothing yet is no error to it.
+/// // No wait, and a wait of zero: the first asks no process, and "nothing yet" is no error.
 /// assert!(consumer.next(Patience::Now)?.is_none());
 /// assert!(consumer.next(Duration::ZERO).is_err_and(|error| error.is_timed_out()));
 /// # Ok(())

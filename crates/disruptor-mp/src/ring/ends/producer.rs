@@ -36,16 +36,16 @@ use std::time::Instant;
 /// let slow = attach_shared_consumer::<u64>(&name, 2).with_consumer_id("worker-0").build_consumer()?;
 ///
 /// producer.publish_batch_with(2, Patience::Endless, |slot, index| *slot = index as u64)?;
-/// // The ring has two slots. To a call that does not wait, "full" is an ordinary answer:
+/// // The ring has two slots. For a call that does not wait, "full" is an ordinary answer:
 /// assert!(producer.publish_with(Patience::Now, |slot| *slot = 2).is_err_and(|answer| answer.is_full()));
-/// // A call that has waited says for whom:
+/// // A call that has waited names the consumer that it waited for:
 /// if let Err(error) = producer.publish_with(Duration::from_millis(1), |slot| *slot = 2) {
 ///     assert!(error.is_timed_out());
 ///     eprintln!("{error}"); // timed out: ring shm:steps: producer waits for space since 1.1ms; worker-0 pid 4711 ...
 /// #   assert!(error.to_string().contains("worker-0 pid "), "{error}");
 /// }
 ///
-/// slow.leave(); // it is waited for no more
+/// slow.leave(); // the producer waits for it no more
 /// producer.publish_with(Patience::Endless, |slot| *slot = 2)?;
 /// # Ok(())
 /// # }

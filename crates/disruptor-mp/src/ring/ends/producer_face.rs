@@ -17,7 +17,7 @@ use crate::ring::memory::layout::Carries;
 /// ```
 /// use disruptor_mp::{ProducerEnd, build_shared_single_producer};
 ///
-/// /// One line for the log, of any ring.
+/// /// One line for the log, for any kind of ring.
 /// fn who_is_there(producer: &impl ProducerEnd) -> String {
 ///     let ids: Vec<_> = producer.consumers().into_iter().map(|consumer| consumer.id).collect();
 ///     format!("{}: {}", producer.place(), ids.join(", "))

@@ -46,7 +46,7 @@ use std::time::{Duration, Instant};
 ///         match (ready.index, ready.outcome) {
 ///             (_, Err(end)) if end.is_closed() => break 'ends,
 ///             (_, Err(error)) => return Err(error.into()),
-///             // One, or `process_available`, which takes all that are there. A loop of `next` would come to the end.
+///             // One call, or `process_available`, which takes everything. A loop of `next` would reach the end.
 ///             (0, Ok(())) => if let Some(step) = steps.next(Patience::Now)? {
 ///                 // ...
 /// #               step_count += 1;

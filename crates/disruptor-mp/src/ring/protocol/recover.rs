@@ -55,7 +55,7 @@ pub(crate) fn end_from<M: Memory<Form = Stamped>>(memory: &M, cursor: i64) -> (i
 fn end_by_stamps<M: Memory<Form = Stamped>>(memory: &M) -> i64 {
     let capacity = memory.capacity();
     let highest = (0..capacity).map(|index| stamp_at(memory, index)).max().unwrap_or(0);
-    // Without the slot of `highest` itself, which is a lap after the event before it: it may be being written again.
+    // Without the slot of `highest` itself, which holds the event of a lap before: it may be being written again.
     let mut lap = (highest - capacity + 1).max(0)..highest;
     lap.find(|position| stamp_at(memory, position % capacity) != position + 1).unwrap_or(highest)
 }

@@ -6,7 +6,7 @@ use super::memory::{LineMemory, Memory, SlotMemory};
 use super::records::lossy;
 use super::records::word::Word;
 
-/// Where a tap stands.
+/// The position of a tap.
 pub(crate) struct TapReader<M: Memory> {
     memory: M,
     next: i64,

@@ -30,7 +30,7 @@ use std::fmt;
 /// for (bytes, meta) in batch.iter() {
 ///     println!("record {} of kind {}: {} bytes", meta.sequence, meta.kind, bytes.len());
 /// }
-/// batch.release_first(2); // "three" comes again
+/// batch.release_first(2); // "three" is handed out again
 /// assert_eq!(consumer.next(Patience::Now)?.as_deref(), Some(&b"three"[..]));
 /// # Ok(())
 /// # }

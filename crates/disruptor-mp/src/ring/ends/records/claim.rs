@@ -29,7 +29,7 @@ use std::ptr::NonNull;
 /// let used = 64 - free.len();
 /// claim.commit(used, 0, 0);
 ///
-/// // Writing goes wrong: the claim is dropped, and nothing was sent.
+/// // Writing fails: the claim is dropped, and nothing was sent.
 /// let mut claim = producer.claim(64, Patience::Endless)?;
 /// claim.fill(0xff);
 /// drop(claim);

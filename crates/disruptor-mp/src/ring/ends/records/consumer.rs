@@ -26,14 +26,14 @@ use std::mem::ManuallyDrop;
 /// # const STEP: u8 = 1;
 /// # const CANCEL: u8 = 2;
 /// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
-/// // No size: it takes the ring as it is. With an id it can be restarted, and goes on where it stopped.
+/// // No size: it accepts the ring as it is. With an id it continues where it stopped after a restart.
 /// let mut consumer = SharedDisruptorBuilder::records_at(&name).with_consumer_id("worker-0").build_record_consumer()?;
 /// # producer.publish(b"7", STEP, 0, Patience::Now)?;
 /// # producer.publish(b"", CANCEL, 0, Patience::Now)?;
 /// # drop(producer);
 /// # let mut log = vec![];
 /// while let Some(record) = consumer.next_or_end(Patience::Endless)? {
-///     // The bytes are read where they lie, until the record is dropped.
+///     // The bytes are read in place, until the record is dropped.
 ///     match record.kind() {
 ///         STEP => println!("step of {} bytes", record.len()),
 ///         CANCEL => println!("cancelled"),

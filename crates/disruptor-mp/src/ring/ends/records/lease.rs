@@ -78,7 +78,7 @@ pub(super) use meta_methods;
 /// # let mut producer = SharedDisruptorBuilder::records(&name, 4096).build_record_producer()?;
 /// # let mut consumer = SharedDisruptorBuilder::records_at(&name).build_record_consumer()?;
 /// # producer.publish(b"step 7", 1, 0, Patience::Now)?;
-/// // A worker that is told to stop with a record in its hands gives it back: its successor gets it.
+/// // A worker that must stop while it has a record gives the record back: its successor gets it.
 /// let stops = true;
 /// if let Some(record) = consumer.next(Patience::Endless)? {
 ///     assert_eq!((&record[..], record.kind(), record.sequence()), (&b"step 7"[..], 1, 0));

@@ -31,15 +31,15 @@ use std::fmt;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = disruptor_mp::portable_shm_segment_name("doc");
-/// /// What the byte beside a record says, in this program.
+/// /// What the kind of a record means in this program.
 /// const STEP: u8 = 1;
 ///
 /// let mut producer = SharedDisruptorBuilder::records(&name, 1 << 16).build_record_producer()?; // 64 KiB
-/// // Waits for room as long as the patience says. The last 0 is for flags of the application's own.
+/// // Waits for room as long as the patience says. The last 0 is for the application's flags.
 /// let sequence = producer.publish(b"step 7", STEP, 0, Patience::Endless)?;
 /// assert_eq!(sequence, 0);
 ///
-/// // What no wait could make fit is refused at once, with the size of a ring that would hold it.
+/// // A record that can never fit is refused at once, with the size of a ring that would hold it.
 /// match producer.publish(&[0; 100_000], STEP, 0, Patience::Endless) {
 ///     Err(RecordError::TooLarge { max_bytes, ring_bytes_wanted, .. }) => {
 ///         assert_eq!((max_bytes, ring_bytes_wanted), (producer.max_record_bytes(), Some(1 << 17)));

@@ -10,7 +10,7 @@ use crate::ring::protocol::control::EIGHTHS;
 pub(crate) const WORKING_SET_LINES: i64 = (4 << 20) / LINE_BYTES as i64;
 
 /// Working sets that a ring must have before it starts again at its beginning. The rest of the ring is then padding
-/// until its readers have looked, and that must not be most of a small ring.
+/// until its readers have looked. In a ring of little more than one working set, that would be most of the ring.
 const WORKING_SETS_MIN: i64 = 4;
 
 /// What a producer of records knows of its ring besides positions.

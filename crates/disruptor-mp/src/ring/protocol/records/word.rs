@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! line    0             8        16                                       64
-//!         | commit word | number | payload ...                            |   further lines of the record: payload only
+//!         | commit word | number | payload ...                            |   more lines of the record: payload only
 //!
 //! word    bit 0    32     40     48      56    64
 //!         | length | gap  | kind | flags | sort |
