@@ -41,7 +41,7 @@ impl<E: Event> SharedConsumer<E, Stamped> {
     /// ahead](Self::is_ahead): one look at its stamp tells both.
     ///
     /// # Errors
-    /// As there.
+    /// As [`wait_until_available`](Self::wait_until_available).
     #[doc(hidden)]
     pub fn wait_until_ahead(&mut self, patience: Patience) -> Result<(), ConsumeError> {
         self.end.wait_until_readable_or(patience, |side| side.core.is_ahead(0))

@@ -53,7 +53,7 @@ pub(super) struct Management {
 /// A value that no count of departures has: these have 32 bits.
 const UNSETTLED: u64 = u64::MAX;
 
-/// The shortest interval at which anything is looked at.
+/// The shortest interval between two looks, of the monitor or of the watcher.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// The shortest time between two questions to the kernel about required consumers, by managed calls that find room. So
@@ -71,7 +71,7 @@ const LOOKS_A_LAP: i64 = 2;
 /// A consumer that must be there.
 struct Required {
     id: String,
-    /// Where it was found last; `None` until it is met.
+    /// Where it was last found; `None` until it is found for the first time.
     met: Option<Met>,
     /// The entry and the owner whose departure the hook was told last: once per departure, also if no call had found
     /// that owner again.

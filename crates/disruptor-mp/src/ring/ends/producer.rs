@@ -417,7 +417,7 @@ impl<E: Event, F: SlotForm> GroupBatch<'_, E, F> {
     /// As [`SharedProducer::publish_group`].
     ///
     /// # Errors
-    /// As there. What was published before stays published.
+    /// As [`SharedProducer::publish_group`]. What was published before stays published.
     #[inline(always)]
     pub fn publish_group_within<X>(
         &mut self,

@@ -270,7 +270,7 @@ macro_rules! producer_end_methods {
         /// publish itself costs no more.
         ///
         /// # Errors
-        /// The thread could not be started. `NotEnabled` situations are refused with `InvalidInput`.
+        /// The thread could not be started. `InvalidInput`: liveness was not enabled.
         $($vis)* fn watch_required_consumers(&mut self, interval: ::std::time::Duration) -> ::std::io::Result<()> {
             $crate::__face_method!(
                 $in; ProducerEnd::watch_required_consumers(self, interval);

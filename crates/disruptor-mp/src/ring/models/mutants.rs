@@ -25,7 +25,7 @@ const RACE: &str = "Causality violation";
 
 /// A slot was written while a reader might still read it, or before a consumer that gates had read it.
 const OVERRUN: &[&str] = &[RACE, LAPPED];
-/// An event was read without the right to see it.
+/// An event was read that was not seen published.
 const UNSEEN: &[&str] = &[RACE, WRONG];
 /// A thread sleeps and no thread is left to wake it: loom's finding.
 const ASLEEP: &[&str] = &["deadlock; threads ="];

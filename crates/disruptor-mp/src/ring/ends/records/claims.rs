@@ -12,7 +12,7 @@ pub trait Claims {
     /// As [`RecordProducer::claim`], always in the ring: for writers that mostly copy one contiguous block of bytes.
     ///
     /// # Errors
-    /// As there.
+    /// As [`RecordProducer::claim`].
     #[doc(hidden)]
     fn claim_to_copy(&mut self, len: usize, patience: &Patience) -> Result<RecordClaim<'_>, RecordError>;
 
@@ -20,7 +20,7 @@ pub trait Claims {
     /// [`max_record_bytes`](RecordProducer::max_record_bytes).
     ///
     /// # Errors
-    /// As there.
+    /// As [`RecordProducer::try_claim_at_least`].
     #[doc(hidden)]
     fn try_claim_within(
         &mut self,
