@@ -1,8 +1,7 @@
-//! Names of all layers, once more, grouped as programs of this family import them. The same types, whatever path they
-//! came by.
+//! Re-exports of all layers, grouped as programs of this family import them.
 //!
-//! **Lives here:** re-exports only; groups to which this crate adds nothing come from [`disruptor_mp`] as they are.
-//! **Builds on:** every layer. **May touch it:** everybody.
+//! They are the same types by every path. Groups to which this crate adds nothing are re-exported from [`disruptor_mp`]
+//! as they are.
 
 /// What a program usually needs.
 ///

@@ -1,7 +1,7 @@
-//! What is said where the feature of a codec is off.
+//! The error text of a codec whose feature is off.
 //!
-//! **Lives here:** the programs in `features/`, each for the features that it needs to be off; beside each is the
-//! compiler's answer. Run it with `cargo test -p myelon --no-default-features --test features`.
+//! Each program in `features/` is compiled without the features that it needs; beside each is the compiler's answer.
+//! Run it with `cargo test -p myelon --no-default-features --test features`.
 #![cfg(not(any(
     feature = "bincode",
     feature = "postcard",

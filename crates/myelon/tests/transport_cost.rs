@@ -1,6 +1,7 @@
-//! What sending and receiving cost beside the bytes: no allocation once a message of that size has passed, and little stack.
+//! What sending and receiving cost beside the bytes: no allocation once a message of that size has passed, and little
+//! stack.
 //!
-//! A test binary of its own, because it counts with a global allocator.
+//! It is a test binary of its own, because it counts with a global allocator.
 
 use myelon::transport::{
     AlignedFixedFrame, Format, FramedTransportConsumer, FramedTransportProducer, TransportBuilder,

@@ -1,7 +1,4 @@
-//! A doorbell that a task waits at.
-//!
-//! **Lives here:** [`Bell`]. **Builds on:** the doorbells of the ring's ends, tokio's reactor. **May touch it:** both
-//! awaited ends.
+//! A doorbell that a task awaits.
 
 use disruptor_mp::{ConsumeError, ConsumerEnd, Doorbell, ProducerEnd, PublishError, RoomDoorbell};
 use std::io;

@@ -6,9 +6,8 @@
 //! | sending, and awaiting room | [`AsyncProducer`] |
 //! | a topology: its scheduler, a worker, of bytes or of types | [`AsyncScheduler`], [`AsyncWorker`] |
 //!
-//! Either is made from an end that was built as always, and can be turned back into it. The process at the other end of
-//! the ring notices no difference. The runtime needs its I/O and time drivers (`enable_all`, as `#[tokio::main]` has
-//! them).
+//! Each wraps an end that was built as usual, and can be turned back into it. The process at the other end of the ring
+//! notices no difference. The runtime needs its I/O and time drivers (`enable_all`, as `#[tokio::main]` has them).
 //!
 //! ```
 //! use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
@@ -33,8 +32,8 @@
 //! # }
 //! ```
 //!
-//! What a future that is dropped before it is ready has done is said at each method; in short: nothing. No message is
-//! taken out of the ring, and none put in, but in the very poll that says so. Source: RFC 0010, "Awaiting".
+//! A future that is dropped before it is ready has done nothing; each method says so in detail. A message is taken out
+//! of the ring, or put in, only in the poll that returns `Ready`. Source: RFC 0010, "Awaiting".
 
 mod bell;
 mod receive;

@@ -1,7 +1,6 @@
-//! The receiving end, awaited.
+//! The receiving end, awaited: [`AsyncConsumer`].
 //!
-//! **Lives here:** [`AsyncConsumer`], and [`Receive`], what it asks of the end that it wraps. **Builds on:** `bell`,
-//! both transports. **May touch it:** one task at a time.
+//! One task uses it at a time.
 
 use super::bell::Bell;
 use crate::codec::Codec;

@@ -1,8 +1,6 @@
-//! A scheduler's end of a topology, awaited.
+//! A scheduler's end of a topology, awaited: [`AsyncScheduler`].
 //!
-//! **Lives here:** [`AsyncScheduler`], and [`Schedule`], what it asks of the end that it wraps. **Builds on:** the
-//! looks of that end, which are those of `gather`; a doorbell for each response ring. **May touch it:** one task at a
-//! time.
+//! One task uses it at a time. Each response ring has a doorbell.
 
 use super::bell::Bell;
 use super::send::{RoomBell, publish, take_turn};
@@ -197,7 +195,6 @@ pub struct AsyncScheduler<S = SchedulerEnd> {
 }
 
 /// A [`TypedScheduler`] that is awaited.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::asynchronous::AsyncTypedScheduler;

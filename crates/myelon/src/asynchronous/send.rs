@@ -1,7 +1,6 @@
-//! The sending end, awaited.
+//! The sending end, awaited: [`AsyncProducer`].
 //!
-//! **Lives here:** [`AsyncProducer`], and [`Publish`], what it asks of the end that it wraps. **Builds on:** `bell`,
-//! both transports, tokio's clock. **May touch it:** one task at a time.
+//! One task uses it at a time.
 
 use super::bell::Bell;
 use crate::codec::Codec;

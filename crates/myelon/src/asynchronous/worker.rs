@@ -1,7 +1,6 @@
-//! A worker's end of a topology, awaited.
+//! A worker's end of a topology, awaited: [`AsyncWorker`].
 //!
-//! **Lives here:** [`AsyncWorker`], [`AsyncBroadcast`], and [`Work`] and [`Answerable`], what they ask of what they
-//! wrap. **Builds on:** the same polls as the ends of a transport. **May touch it:** one task at a time.
+//! One task uses it at a time.
 
 use super::bell::Bell;
 use super::receive::poll_message;
@@ -194,7 +193,6 @@ pub struct AsyncWorker<W = WorkerEnd> {
 }
 
 /// A [`TypedWorker`] that is awaited.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::asynchronous::AsyncTypedWorker;

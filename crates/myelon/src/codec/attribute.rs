@@ -1,7 +1,4 @@
-//! The attribute that makes a type a message.
-//!
-//! **Lives here:** [`message`], and [`Serde`] and [`Rkyv`], which stand for the derives that a description is of.
-//! **Builds on:** disruptor-mp-derive, and the schemas of disruptor-mp. **May touch it:** programs.
+//! The attribute [`message`], which makes a type a message.
 
 /// How serde's derives write a type: the parameter of [`Described`](super::Described) for the codecs that use them.
 #[derive(Debug)]
@@ -20,7 +17,6 @@ pub enum Rkyv {}
 /// | `#[message(postcard)]` | serde's | postcard, feature `postcard` |
 /// | `#[message(rkyv)]` | rkyv's | an archive that is read in place, feature `rkyv` |
 /// | `#[message(serde, rkyv)]` | both, so that it may be part of messages of both | the first one says |
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -80,7 +76,6 @@ pub enum Rkyv {}
 ///   it; change the text when its bytes change. For types of other crates, and beside serde's or rkyv's `with`. On the
 ///   type either describes the whole.
 /// - `crate = "facade"`: the crate through which myelon is reached, if it is no dependency under its own name.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::codec::Codec;
@@ -117,7 +112,6 @@ pub enum Rkyv {}
 ///   the type had: say `name = "Step"`, or call both `Step` and put them into modules. A wrong name compiles, and a
 ///   stream of that version is refused with what differs from the type itself. What `StepV1` takes is not taken with
 ///   it: name every version, `takes(StepV2, StepV1)`.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;

@@ -1,14 +1,10 @@
-//! Decoding that cannot be made to take more than the bytes are worth.
+//! Decoding with limits: memory and time stay in proportion to the bytes that are decoded.
 //!
-//! **Lives here:** [`decode`], and the decoder behind it: serde's traits over a [`Source`], with limits. **Builds on:**
-//! serde, and [`Source`], which a codec's module implements. **May touch it:** `decode` of the codecs for serde's
-//! types.
-//!
-//! Lengths in a message may lie. A message of twenty bytes could say that a text of an exabyte follows (the process
-//! would abort), that a list has 2^60 elements of no bytes each (it would never return), or could nest options until
-//! the stack ends. So every text and byte string is a slice of what is there and is copied from that, every sequence is
-//! charged for its elements before the first is made, and every step into something that a recursive type has to pass
-//! is counted. None of it is asked for each number: a number is as long as it is.
+//! Lengths in a message may lie. A message of twenty bytes could claim that a text of an exabyte follows (the process
+//! would abort), or a list of 2^60 elements of no bytes each (decoding would never return). It could also nest options
+//! until the stack ends. Therefore every text and byte string is a slice of the bytes at hand and is copied from there,
+//! every sequence is charged for its elements before the first is made, and every level of nesting that a recursive
+//! type needs is counted. Numbers are not checked: their length is known.
 
 use super::error::Cause;
 use super::{CodecError, CodecResult, MAX_NESTING};

@@ -1,8 +1,4 @@
-//! Writing to the front of bytes that were claimed, and knowing for certain whether they sufficed and how many would
-//! have.
-//!
-//! **Lives here:** [`ClaimedBytes`]. **Builds on:** nothing. **May touch it:** codecs that write from front to back,
-//! ours and others.
+//! Writes to the front of claimed bytes, and knows exactly whether they sufficed and how many would have.
 
 use super::{Cause, CodecError, EncodeShort};
 

@@ -1,8 +1,7 @@
-//! Why a message did not become bytes, or bytes no message.
+//! Why a message could not be encoded, or bytes could not be decoded.
 //!
-//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does not say.
-//!
-//! **Lives here:** [`CodecError`], [`EncodeShort`]. **Builds on:** nothing. **May touch it:** codecs make them, transports pass them on.
+//! The text of an error contains its cause. [`Error::source`](std::error::Error::source) has only what the text does
+//! not say.
 
 /// What a codec's library said.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

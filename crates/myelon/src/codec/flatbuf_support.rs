@@ -1,10 +1,9 @@
-//! Messages that are flatbuffers tables, read where they lie.
+//! Messages that are flatbuffers tables, read in place.
 //!
-//! **Lives here:** [`flatbuffers_message!`](crate::flatbuffers_message) and what it expands to. **Builds on:** flatbuffers, and the code
-//! that its compiler generates with `--gen-object-api`. **May touch it:** the macro.
+//! A table is built from its end to its beginning, so it cannot be written into claimed bytes before its length is
+//! known. It is built in a buffer that the sender keeps, and copied once. Scalars are read at any address.
 //!
-//! A table is built from its end to its beginning, so it cannot be written into bytes whose number is not known. It is built in a buffer
-//! that the sender keeps, and copied once. Scalars are read at any address.
+//! The code is what flatbuffers' compiler generates with `--gen-object-api`.
 
 use super::{CodecError, CodecResult, EncodeShort, MAX_NESTING};
 use flatbuffers::{FlatBufferBuilder, Follow, InvalidFlatbuffer, Verifiable, VerifierOptions, WIPOffset};

@@ -1,7 +1,6 @@
-//! What a type of message does for itself.
+//! The traits of a message type: [`Codec`] and [`ZeroCopyCodec`].
 //!
-//! **Lives here:** [`Codec`], [`ZeroCopyCodec`]. **Builds on:** nothing. **May touch it:** the macros implement both;
-//! an application with a codec of its own may as well.
+//! The macros implement both. An application with a codec of its own may as well.
 
 use super::{CodecError, CodecResult, EncodeShort, OlderVersion, TypeTag};
 

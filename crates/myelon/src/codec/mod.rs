@@ -1,8 +1,6 @@
 //! How a message becomes bytes, and bytes a message again.
 //!
-//! **Lives here:** what every codec does ([`Codec`], [`ZeroCopyCodec`]), what it says when it cannot ([`CodecError`]),
-//! the name under which two programs agree on a type of message ([`TypeTag`]), and one module per codec. **Builds on:**
-//! nothing of ours, so that codecs work over any bytes. **May touch it:** everybody.
+//! Codecs work over any bytes: nothing here uses the rest of myelon.
 //!
 //! A type becomes a message with one line, which names the codec:
 //!
@@ -13,13 +11,13 @@
 //! | [`#[message(rkyv)]`](message), `rkyv_message!` | `rkyv` | rkyv's derives | its archive | never |
 //! | `flatbuffers_message!` | `flatbuffers` | generated code with the object API | its table | once, when encoding |
 //!
-//! The attribute adds the derives and puts a schema into the ring: two programs whose types differ in any field are
-//! told which one when they attach. The macros compare a name and a version, for types whose traits are written by
-//! hand.
+//! The attribute adds the derives and puts a schema into the ring: two programs whose types differ are told the first
+//! field that differs when they attach. The macros are for types whose traits are written by hand; they compare a name
+//! and a version.
 //!
 //! All of them write into bytes that the caller has claimed, and say how many they need ([`EncodeShort::Needs`]) when
-//! those do not suffice. None of them trusts what it reads: bytes of a stranger give a [`CodecError`], however long
-//! they claim to be and however deeply they are nested.
+//! those do not suffice. None of them trusts what it reads: invalid bytes give a [`CodecError`], whatever lengths they
+//! claim and however deeply they are nested.
 
 mod attribute;
 #[cfg(feature = "bincode")]

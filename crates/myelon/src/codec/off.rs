@@ -1,6 +1,4 @@
-//! What the macros of a codec say whose feature is off.
-//!
-//! **Lives here:** one macro for each codec that is not there, which names the feature. **May touch it:** nothing.
+//! The macros of codecs whose feature is off: each is a compile error that names the feature.
 
 /// `bincode_message!` without the feature `bincode`.
 #[cfg(not(feature = "bincode"))]

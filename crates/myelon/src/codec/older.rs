@@ -1,8 +1,6 @@
-//! Versions of a message that a reader takes besides its own.
+//! Older versions of a message that a reader accepts.
 //!
-//! **Lives here:** [`OlderVersion`]; [`older_tags`] and [`decode_as`], by which a reader chooses one. **Builds on:**
-//! codecs and tags. **May touch it:** `#[message]` writes a list of them, readers of streams and of topologies choose
-//! one when they attach.
+//! `#[message]` writes a list of them. Readers of streams and of topologies choose one when they attach.
 
 use super::{Codec, CodecResult, TypeTag};
 use std::fmt;

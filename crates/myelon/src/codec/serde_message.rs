@@ -1,9 +1,4 @@
-//! What makes a type with serde's derives a message of one of the codecs for such types.
-//!
-//! **Lives here:** the macro behind [`bincode_message!`](crate::bincode_message) and
-//! [`postcard_message!`](crate::postcard_message), and what such a type must have, [`CanSerialize`] and
-//! [`CanDeserialize`]. **Builds on:** the functions `encode`, `encode_if_it_fits` and `decode` of a codec's
-//! module. **May touch it:** those macros, and those functions.
+//! Makes a type with serde's derives a message of one of the codecs for such types.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,6 +1,4 @@
-//! The name under which two programs agree on a type of message.
-//!
-//! **Lives here:** [`TypeTag`]. **Builds on:** schemas of messages. **May touch it:** codecs make it, typed transports store and compare it.
+//! The name by which two programs agree on a type of message.
 
 use super::Described;
 use disruptor_mp::schema::MessageSchema;

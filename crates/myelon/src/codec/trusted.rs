@@ -1,10 +1,9 @@
-//! Reading a message in place without looking whether it is one.
+//! Reading a message in place without validation.
 //!
-//! **Lives here:** [`access`], and how each codec does it. **Builds on:** the codecs' libraries. **May touch it:** a program that vouches
-//! for whoever writes; this is the only module of the crate with `unsafe`.
+//! Validation reads the whole message once, which for a large one takes longer than the transport. A program may leave
+//! it out if it knows both ends, for example because it started them from one executable.
 //!
-//! Validation reads the whole message once, which for a large one takes longer than the transport. A program that knows both ends, as
-//! when it started them from one executable, may leave it out.
+//! This is the only module of the crate with `unsafe`. Its caller vouches for the writer.
 
 use super::{CodecResult, ZeroCopyCodec};
 

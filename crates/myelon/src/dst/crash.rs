@@ -1,6 +1,4 @@
-//! Ends as a killed process leaves them.
-//!
-//! **Lives here:** [`Crash`]. **Builds on:** the ring's ends, which can be abandoned. **May touch it:** simulations.
+//! Ends in the state in which a killed process leaves them.
 
 use crate::codec::Codec;
 use crate::transport::{Format, TransportConsumer, TransportProducer};

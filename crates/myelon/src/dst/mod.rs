@@ -1,8 +1,9 @@
-//! Deterministic simulation: a whole exchange in one thread, whose every order of steps, delay and crash comes from one seed.
+//! Deterministic simulation: a whole exchange in one thread. One seed decides the order of steps, the delays and the
+//! crashes.
 //!
 //! | for | see |
 //! |---|---|
-//! | who runs next, and when; wakes that come late or never; where somebody dies | [`Schedule`], [`Faults`], [`CrashPoint`] |
+//! | which actor runs next, and when; wakes that come late or never; where an actor dies | [`Schedule`], [`Faults`], [`CrashPoint`] |
 //! | time that passes only when the schedule says so | [`SimClock`] |
 //! | ends as a killed process leaves them | [`Crash`] |
 //! | whether two runs were the same, and what the last steps were | [`Trace`] |
@@ -14,13 +15,13 @@
 //! **Simulated:** time, the order in which actors run, how long a wake takes and whether it comes, deaths between two calls and inside an
 //! encoder that has written half a message.
 //!
-//! **Not simulated:** memory orderings and deaths between two stores of one call, which the ring's loom models and its kill tests have;
-//! the kernel's locks, for which the heap has a table; real sleeps, bells, doorbells and futexes, which nobody enters who does not wait:
-//! a wake here stands for the ring of a bell, and losing it for a process that dies between its store and its ring; clocks that the rings
-//! read themselves: a full ring looks for dead consumers *without an id* at most once in 10 ms of real time, so give every consumer an id,
-//! or a run may not replay.
+//! **Not simulated:** memory orderings and deaths between two stores of one call, which the ring's loom models and its
+//! kill tests have; the kernel's locks, for which the heap has a table; real sleeps, bells, doorbells and futexes,
+//! which only a call that waits enters: a wake here stands for the ring of a bell, and a lost wake for a process that
+//! dies between its store and its ring; clocks that the rings read themselves: a full ring looks for dead consumers
+//! *without an id* at most once in 10 ms of real time, so give every consumer an id, or a run may not replay.
 //!
-//! For tests of this project and of programs that are built on it; no part of the stable interface.
+//! For tests of this project and of programs that are built on it. It is not part of the stable interface.
 //! Source: RFC 0010, "Simulating".
 
 mod crash;

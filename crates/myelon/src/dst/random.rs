@@ -1,7 +1,6 @@
-//! Numbers that follow from a seed.
+//! Random numbers that follow from a seed.
 //!
-//! **Lives here:** [`Random`]. **Builds on:** nothing, so that a seed means the same on every machine and in every version.
-//! **May touch it:** the schedule, and actors that make choices.
+//! It uses no library, so that a seed means the same on every machine and in every version.
 
 /// SplitMix64: short, and good enough to choose who is next.
 #[derive(Clone, Debug)]

@@ -1,7 +1,4 @@
-//! Who runs next, at which virtual time, and what goes wrong.
-//!
-//! **Lives here:** [`Schedule`], [`SimClock`], [`Faults`], [`CrashPoint`]. **Builds on:** `random`. **May touch it:** one thread, which
-//! runs whomever it names.
+//! Which actor runs next, at which virtual time, and what goes wrong.
 
 use super::random::Random;
 use std::cmp::Reverse;

@@ -1,6 +1,4 @@
 //! Which seeds a test runs.
-//!
-//! **Lives here:** [`seeds`]. **Builds on:** the environment. **May touch it:** tests.
 
 /// The environment variable with the one seed that is to be run, decimal or `0x` and hexadecimal.
 pub const SEED_VARIABLE: &str = "MYELON_DST_SEED";

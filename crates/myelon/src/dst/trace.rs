@@ -1,6 +1,5 @@
-//! What happened, as a number that two runs have in common only if they were the same, and as text for whoever looks into a failure.
-//!
-//! **Lives here:** [`Trace`]. **Builds on:** nothing. **May touch it:** the simulation, which records every step.
+//! The history of a run: as a number that two runs share only if they were the same, and as text for looking into a
+//! failure.
 
 use std::collections::VecDeque;
 use std::fmt;

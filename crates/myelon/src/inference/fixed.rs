@@ -1,7 +1,6 @@
 //! One scheduler that publishes events to a fixed set of workers.
 //!
-//! **Lives here:** [`FixedTopology`], [`InferenceTopologyError`]. **Builds on:** [`SharedDisruptorBuilder`], which it
-//! fills in. **May touch it:** the scheduler and its workers, each with an equal value.
+//! The scheduler and each worker make an equal value of it.
 
 use super::WorkerCount;
 use disruptor_mp::segment::SegmentName;

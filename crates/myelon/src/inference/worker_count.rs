@@ -1,6 +1,4 @@
-//! How many workers a topology has.
-//!
-//! **Lives here:** [`WorkerCount`]. **Builds on:** nothing. **May touch it:** everybody; it is a number that is known to be right.
+//! How many workers a topology has: a number that is known to be valid.
 
 /// Number of workers: as many as one host's accelerators that compute one step together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

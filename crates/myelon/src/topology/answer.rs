@@ -1,7 +1,4 @@
-//! What the scheduler learns from and about its workers.
-//!
-//! **Lives here:** [`Outcome`], [`Answer`], [`Change`], [`Whom`]. **Builds on:** nothing that waits. **May touch it:**
-//! `gather` makes them.
+//! What the scheduler learns from its workers and about them.
 
 use super::error::{TopologyError, went};
 use super::refusal::JoinRefusal;

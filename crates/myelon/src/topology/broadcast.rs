@@ -1,7 +1,6 @@
-//! A broadcast that a worker was handed, with the way to answer it.
+//! A broadcast that a worker received, and the way to answer it.
 //!
-//! **Lives here:** [`Broadcast`]. **Builds on:** the transport's message. **May touch it:** the worker; it borrows the
-//! worker's end, so there is one at a time.
+//! It borrows the worker's end, so there is one at a time.
 
 use super::error::TopologyError;
 use super::lent::BorrowedProducer;

@@ -1,10 +1,7 @@
 //! A worker's process that the scheduler has started: whether it runs, and how it ended.
 //!
-//! **Lives here:** [`ChildProcess`], [`StatusUnknown`]. **Builds on:** the kernel's process descriptors; where there
-//! are none, the number of the child. **May touch it:** the nursery makes them, the scheduler's end asks and ends them.
-//!
-//! A process is asked by a descriptor and not by its number. The number belongs to another process as soon as this one
-//! was reaped, and we are not the only ones who reap: where SIGCHLD is ignored the kernel does, and a thread of the
+//! A process is identified by a descriptor, not by its number. The number can belong to another process as soon as this
+//! one was reaped, and not only this module reaps: where SIGCHLD is ignored the kernel does, and a thread of the
 //! application may wait for any child.
 
 use super::refusal::JoinRefusal;

@@ -1,7 +1,4 @@
 //! How the workers left when their scheduler closed the topology.
-//!
-//! **Lives here:** [`Departure`], [`Parting`]. **Builds on:** `child` for the processes that the scheduler has started.
-//! **May touch it:** the scheduler's end, at its end.
 
 use super::child::StatusUnknown;
 use super::peer::Peer;

@@ -1,7 +1,6 @@
 //! What a scheduler and its workers agree on before either of them runs.
 //!
-//! **Lives here:** [`Topology`] and its defaults. **Builds on:** [`MyelonTransportLayout`] for names. **May touch it:**
-//! programs; it is a value, and nothing is created before [`Topology::launch`].
+//! [`Topology`] is a value: nothing is created before [`Topology::launch`].
 
 use super::error::TopologyError;
 use super::invitation::{Invitation, RingOptions, UrgentRing, place, worker_id};

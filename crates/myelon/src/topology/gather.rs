@@ -1,7 +1,4 @@
-//! Waiting for what workers answer.
-//!
-//! **Lives here:** [`SchedulerEnd::gather`], [`SchedulerEnd::gather_for`], [`SchedulerEnd::receive`]. **Builds on:**
-//! `peer`, and the waits of the response rings. **May touch it:** the scheduler's thread.
+//! Waiting for the answers of workers.
 
 use super::answer::{Answer, Outcome, Whom};
 use super::error::TopologyError;

@@ -1,7 +1,6 @@
 //! What a worker must know to join, as a value and as one line of text.
 //!
-//! **Lives here:** [`Invitation`]. **Builds on:** `transport::session` for the line. **May touch it:** whoever starts a
-//! worker, and the worker.
+//! The program that starts a worker makes it, and the worker reads it.
 
 use super::error::WorkerJoinError;
 use crate::transport::text::{Fields, InvalidConfigText, Writer};

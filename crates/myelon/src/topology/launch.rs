@@ -1,7 +1,4 @@
-//! How a topology begins, as its scheduler sees it: create, start, meet.
-//!
-//! **Lives here:** [`Topology::launch`], [`Workers`]. **Builds on:** `scheduler` for what comes out. **May touch it:**
-//! the scheduler, once.
+//! How a scheduler begins a topology: it creates the rings, starts the workers, and meets them.
 
 use super::answer::Change;
 use super::description::Topology;

@@ -1,7 +1,4 @@
-//! The rings that a scheduler has left, as far as its workers remove them.
-//!
-//! **Lives here:** [`Leftovers`]. **Builds on:** `gc`. **May touch it:** the ends of a worker that hold a ring of the
-//! scheduler's.
+//! The rings that a scheduler left, and that its workers remove.
 
 use disruptor_mp::Place;
 

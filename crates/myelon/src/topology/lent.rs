@@ -1,11 +1,8 @@
-//! The rings of a topology's end, lent to be used and not to be exchanged.
+//! The rings of a topology's end, lent in a form that cannot be exchanged.
 //!
-//! **Lives here:** [`BorrowedProducer`], [`BorrowedConsumer`]. **Builds on:** the transport's ends. **May touch it:**
-//! the program that has the end which lends them.
-//!
-//! A `&mut` of an end could be given to `mem::swap`: then two workers would answer in each other's rings, with numbers
-//! and doorbells of the other one. What is lent here can be swapped as well, but that exchanges two borrows and leaves
-//! the ends where they are.
+//! A `&mut` of an end could be passed to `mem::swap`: then two workers would answer in each other's rings, with the
+//! other worker's numbers and doorbells. The types here can be swapped as well, but that exchanges two borrows and
+//! leaves the ends where they are.
 
 use super::error::TopologyError;
 use crate::codec::EncodeShort;

@@ -1,8 +1,8 @@
 //! One scheduler and its workers: a ring to all of them, a ring back from each, and the processes around them.
 //!
-//! **Lives here:** [`Topology`], which both sides agree on; [`SchedulerEnd`], which [`Topology::launch`] gives;
-//! [`WorkerEnd`], which [`WorkerEnd::join`] gives; [`TypedScheduler`] and [`TypedWorker`] over them. **Builds on:**
-//! `transport` for rings and messages. **May touch it:** one scheduler process, and one process per worker.
+//! Both sides agree on a [`Topology`]. [`Topology::launch`] gives the [`SchedulerEnd`], and [`WorkerEnd::join`] a
+//! [`WorkerEnd`]. [`TypedScheduler`] and [`TypedWorker`] wrap them. There is one scheduler process, and one process per
+//! worker.
 //!
 //! ```text
 //!                 broadcast ring, one message for all
@@ -10,9 +10,9 @@
 //!             <----------------------------------- one response ring each
 //! ```
 //!
-//! What it adds to the rings: both sides meet without a race and within a deadline, and who is missing is named; the
-//! scheduler is told of a worker that dies or comes back, and a worker of its scheduler's death; nothing is left when
-//! the scheduler goes, neither processes nor segments.
+//! What it adds to the rings: both sides meet without a race and within a deadline, and missing workers are named. The
+//! scheduler is told when a worker dies or comes back, and a worker is told when its scheduler dies. When the scheduler
+//! ends, it leaves no processes and no segments.
 //!
 //! `scheduler` runs in one process, and `worker` in each of those that it starts:
 //!

@@ -1,10 +1,8 @@
 //! A thread whose only work is to start processes, and to live.
 //!
-//! **Lives here:** [`Nursery`]. **Builds on:** nothing. **May touch it:** the scheduler's end, which owns it and the children.
-//!
-//! The kernel ties a parent-death signal to the *thread* that has forked, not to its process. Were workers started on whatever thread
-//! calls `launch`, they would die when that thread ends: a worker of a thread pool, say, or a test. So all of them are children of this
-//! one, which ends with the topology.
+//! The kernel ties a parent-death signal to the *thread* that has forked, not to its process. If workers were started
+//! by the thread that calls `launch`, they would die when that thread ends, for example a thread of a pool or of a
+//! test. So all workers are children of this thread, which ends with the topology.
 
 use super::child::ChildProcess;
 use disruptor_mp::liveness::process::InheritedPipe;

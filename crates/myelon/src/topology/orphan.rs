@@ -1,7 +1,7 @@
-//! A worker's life, tied to that of the scheduler that has started it.
+//! Ties a worker's life to that of the scheduler that started it.
 //!
-//! **Lives here:** [`die_with_parent`]. **Builds on:** the kernel's parent-death signal; where there is none, a worker
-//! learns of its scheduler's death from the broadcast ring alone. **May touch it:** `join`, in the worker's process.
+//! `join` calls it in the worker's process. Where there is no parent-death signal, a worker learns of its scheduler's
+//! death from the broadcast ring alone.
 
 use super::invitation::Parent;
 

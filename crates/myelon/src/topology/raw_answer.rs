@@ -1,7 +1,4 @@
-//! A worker's next message as bytes, where workers may answer in several versions.
-//!
-//! **Lives here:** [`RawAnswer`]. **Builds on:** `gather`, which finds the message. **May touch it:** typed schedulers
-//! make it.
+//! A worker's next message as bytes, for workers that may answer in several versions.
 
 use super::answer::{Answer, Outcome};
 use super::gather::Found;
@@ -16,7 +13,6 @@ use std::ops::Deref;
 ///
 /// The version is that of the ring that the message came in. It may be another than that in which the worker's
 /// successor answers by now: an answer that was copied out of a dead worker's ring keeps its own.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;

@@ -1,11 +1,8 @@
 //! What a worker that could not join tells its scheduler.
 //!
-//! **Lives here:** [`JoinRefusal`], and the two ways by which it travels. **Builds on:** a pipe that a child inherits,
-//! or the refusal word of the broadcast ring. **May touch it:** `join` in the worker's process tells, the scheduler's
-//! end hears.
-//!
-//! A child of the scheduler writes one line into the pipe whose writing end it was started with, or ends without. Any
-//! other worker has only the ring, if it can map it: there a number has to do.
+//! A child of the scheduler inherits the writing end of a pipe and writes one line into it, or ends without one. Any
+//! other worker has only the refusal word of the broadcast ring, and only if it can map the ring: that word carries a
+//! number.
 
 use super::error::{WorkerJoinError, and_what};
 use super::invitation::Invitation;

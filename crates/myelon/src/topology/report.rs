@@ -1,7 +1,4 @@
-//! What the scheduler can say of one worker: whether it has the last broadcast, has answered it, or why not.
-//!
-//! **Lives here:** [`WorkerReport`], [`Situation`]. **Builds on:** `peer` for what was seen of it, both rings for where
-//! it is. **May touch it:** the scheduler's end makes one when it is asked.
+//! What the scheduler can say about one worker: whether it has the last broadcast and has answered it, or why not.
 
 use super::answer::Change;
 use super::error::went;

@@ -1,8 +1,6 @@
-//! The scheduler's end of a topology.
+//! The scheduler's end of a topology: it broadcasts, looks after the workers, and closes the session.
 //!
-//! **Lives here:** [`SchedulerEnd`]: broadcasting, looking after the workers, and the end of it all. Waiting for
-//! answers is in `gather`. **Builds on:** `peer` for one worker, `nursery` for their processes. **May touch it:** one
-//! process, one thread at a time.
+//! One thread uses it at a time. Waiting for answers is in `gather`.
 
 use super::answer::Change;
 use super::departure::{Departure, depart};

@@ -1,10 +1,7 @@
-//! Which broadcasts one worker has answered, and what of that nothing has asked for yet.
+//! Which broadcasts one worker has answered, and which of these answers no call has asked for yet.
 //!
-//! **Lives here:** [`Answered`]. No ring, no wait. **Builds on:** `answer` for what is handed out. **May touch it:**
-//! the scheduler's end, which shows it every message of the worker that it takes.
-//!
-//! A *step* is a broadcast, called by its sequence. A worker may answer steps in any order, several times, or not at
-//! all; its successor answers again what its predecessor had not acknowledged.
+//! A *step* is a broadcast, named by its sequence. A worker may answer steps in any order, several times, or not at
+//! all. Its successor answers again what its predecessor had not acknowledged.
 
 use super::answer::{Answer, Outcome};
 use crate::transport::{Format, Message};

@@ -1,7 +1,4 @@
 //! Waiting for the process that takes a worker's place.
-//!
-//! **Lives here:** [`SchedulerEnd::wait_for`], [`Arrival`]. **Builds on:** `peer`, and the same looks as `gather`.
-//! **May touch it:** the scheduler's thread.
 
 use super::answer::{Change, say_death, say_failure};
 use super::gather::left_until;

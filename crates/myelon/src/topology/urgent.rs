@@ -1,11 +1,7 @@
 //! The urgent lane: a second ring from the scheduler to all workers, which a worker looks at first.
 //!
-//! **Lives here:** [`Lane`], a worker's end of it; [`UrgentHandle`], the same for another thread; [`UrgentError`].
-//! **Builds on:** the transport's consumers, `Select`. **May touch it:** the worker's end, or the thread that has the
-//! handle.
-//!
-//! What lies in the one ring and what lies in the other have no order, except that an urgent message says which
-//! broadcast was the last one before it.
+//! There is no order between the messages of the two rings, except that an urgent message names the last broadcast
+//! before it.
 
 use super::error::TopologyError;
 use super::gather::left_until;

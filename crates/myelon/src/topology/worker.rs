@@ -1,7 +1,6 @@
-//! A worker's end of a topology.
+//! A worker's end of a topology, and the steps by which it joins.
 //!
-//! **Lives here:** [`WorkerEnd`] and the steps by which it joins. **Builds on:** `transport` for its two rings,
-//! `orphan` for its tie to the scheduler. **May touch it:** the worker's process, one thread at a time.
+//! One thread uses it at a time.
 
 use super::broadcast::Broadcast;
 use super::description::RESPONSE_CONSUMERS_MAX;

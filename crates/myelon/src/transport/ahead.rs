@@ -1,8 +1,6 @@
-//! Copying the frames of a split message while its sender writes the rest of it.
+//! Copies the frames of a split message while its sender writes the rest of it.
 //!
-//! **Lives here:** [`wait`]. **Builds on:** `reassembly` for the copy, what a consumer knows of events that are not
-//! shown yet. **May touch it:** the receiver of frames, while it waits. Nothing of a copy is shown that the ring has
-//! not confirmed. Source: RFC 0007, "Copying ahead".
+//! Nothing of a copy is shown that the ring has not confirmed. Source: RFC 0007, "Copying ahead".
 
 use super::frame::{FrameHeader, FramedTransportFrame, HEADER_BYTES};
 use super::prefix::Envelope;

@@ -1,10 +1,8 @@
-//! Messages that are encoded beside the ring: those that what is free in it does not hold, or might not.
+//! Messages that are encoded outside the ring, because the free space in it is too small or may be.
 //!
-//! **Lives here:** [`Aside`]. **Builds on:** `buffer`, `recent`. **May touch it:** the senders of every format.
-//!
-//! A sender encodes in the ring only what is likely to fit into what is free there now. Everything else is encoded here
-//! first. Then its length is known, so that it is refused at once if the ring can never hold it, and otherwise waits
-//! for its own room and no more.
+//! A sender encodes in the ring only what is likely to fit into the space that is free there now. Everything else is
+//! encoded here first. Then its length is known: a message that the ring can never hold is refused at once, and any
+//! other waits for its own room and no more.
 
 use super::buffer::AlignedBuffer;
 use super::recent::RecentLengths;

@@ -1,8 +1,4 @@
-//! Several messages, announced together.
-//!
-//! **Lives here:** [`Sent`] and [`BatchError`], what a batch answers; [`Batch`], in which a format's messages are sent.
-//! **Builds on:** `counting`, and the batches of rings. **May touch it:** the producers of transports and typed
-//! streams.
+//! Several messages that are announced together.
 
 use super::error::{TransportError, TransportResult};
 use super::format::{SenderBatch, Writes};

@@ -1,7 +1,4 @@
-//! Bytes that are used again for one message after the other.
-//!
-//! **Lives here:** [`AlignedBuffer`]. **Builds on:** zerocopy, which shows blocks as bytes. **May touch it:** one
-//! sender or receiver.
+//! Aligned bytes that are used again for one message after the other.
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 

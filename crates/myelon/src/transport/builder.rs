@@ -1,7 +1,4 @@
-//! How a transport is asked for: where, how deep, for how many, and what to do about what is there already.
-//!
-//! **Lives here:** [`TransportBuilder`], and the [`Settings`] that a format builds its ends from. **Builds on:** the
-//! ring's builder. **May touch it:** programs, once per endpoint.
+//! How a transport is built: where, how deep, for how many consumers, and what happens to a ring that exists already.
 
 use super::consumer::TransportConsumer;
 use super::error::TransportResult;

@@ -1,7 +1,6 @@
-//! The clock that send times are of.
+//! The clock of the send times.
 //!
-//! **Lives here:** [`monotonic_ns`]. **Builds on:** rustix: the standard library's monotonic clock has no number that another process
-//! could compare with. **May touch it:** whoever sends or wants to know how old a message is.
+//! It is rustix's: the standard library's monotonic clock gives no number that another process could compare with.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -1,6 +1,6 @@
 //! The receiving end of a transport.
 //!
-//! **Lives here:** [`TransportConsumer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
+//! One thread uses it at a time.
 
 use super::builder::TransportBuilder;
 use super::error::{TransportError, TransportResult};

@@ -1,7 +1,4 @@
-//! What a transport counts beside what its ring counts.
-//!
-//! **Lives here:** the handles of both ends, and what a sender counts in them. **Builds on:** `disruptor_mp::counters`.
-//! **May touch it:** the formats.
+//! The counters of a transport, in addition to those of its ring.
 
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 use disruptor_mp::CounterHandle;

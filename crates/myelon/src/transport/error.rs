@@ -1,10 +1,7 @@
 //! Why a message was not sent or not received.
 //!
-//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does
+//! The text of an error contains its cause. [`Error::source`](std::error::Error::source) has only what the text does
 //! not say.
-//!
-//! **Lives here:** [`TransportError`]. **Builds on:** the errors of the ring and of codecs. **May touch it:** every
-//! transport.
 
 use super::malformed::Malformed;
 use super::session::{InvalidSegmentName, SessionLayoutError};

@@ -1,6 +1,6 @@
-//! The flag byte of a frame: where in its message it stands, and what precedes the payload.
+//! The flag byte of a frame: its position in its message, and what precedes the payload.
 //!
-//! **Lives here:** the bits and the questions about them. **Builds on:** nothing. **May touch it:** a published bit never changes.
+//! A published bit never changes.
 
 /// The frame begins its message.
 pub const FRAME_FIRST: u8 = 1;

@@ -1,21 +1,19 @@
-//! How messages lie in a ring: what a transport asks of a format, and nothing else.
+//! How messages are laid out in a ring: what a transport asks of a format.
 //!
-//! **Lives here:** [`Format`] and the traits of its two ends. **Builds on:** nothing. **May touch it:** who adds a
-//! format implements these traits; nobody outside the crate can.
+//! Only this crate can implement these traits.
 //!
-//! What an implementor must do, beside moving bytes:
+//! What an implementation must do, apart from moving bytes:
 //! - A message is whole or absent, wherever its sender is killed.
-//! - What cannot be sent is refused before anything is written, and
-//!   [`TransportError::TooLarge`](super::TransportError::TooLarge) at once if it can never be, whatever the ring holds.
-//!   What can be sent waits for its own room, and for no more.
+//! - What cannot be sent is refused before anything is written. What can never be sent is refused at once with
+//!   [`TransportError::TooLarge`](super::TransportError::TooLarge), whatever the ring holds. What can be sent waits for
+//!   its own room, and for no more.
 //! - The sequence that sending returns is the one that the received message has, and
 //!   [`is_consumed`](ProducerEnd::is_consumed) answers for it.
 //! - A message's bytes are those of the slot or record wherever that is possible, and begin at a multiple of
 //!   [`PAYLOAD_ALIGN`](Format::PAYLOAD_ALIGN).
-//! - Receiving never believes a number that it has not checked; what cannot be read is an error value once, and
-//!   counted.
-//! - Dropping what was handed out acknowledges the whole message, but not while a panic unwinds. Out of its consumer's
-//!   hands it is released or given back as a whole.
+//! - Receiving checks every number before it uses it. What cannot be read is an error value once, and is counted.
+//! - Dropping a received message acknowledges the whole message, but not while a panic unwinds. A held message is
+//!   released or given back as a whole.
 
 use super::builder::Settings;
 use super::error::TransportResult;

@@ -1,7 +1,6 @@
 //! The slots of a ring of frames.
 //!
-//! **Lives here:** [`FixedFrame`], [`AlignedFixedFrame`], their header, and [`FramedTransportFrame`], what they have in
-//! common. **Builds on:** `#[event]`. **May touch it:** the layout is RFC 0007's and does not change.
+//! Their layout is RFC 0007's and does not change.
 
 use super::flags;
 use super::malformed::Malformed;

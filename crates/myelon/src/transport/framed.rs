@@ -1,7 +1,4 @@
-//! Messages in frames, over a ring of frames.
-//!
-//! **Lives here:** the frames' implementation of [`Format`]. **Builds on:** `split` and `reassembly` for the bytes,
-//! groups and leases of the ring for the rest. **May touch it:** the transports.
+//! Messages in frames: the frames' implementation of [`Format`].
 
 use super::ahead::{self, Copied};
 use super::aside::{Aside, NotEncoded, beyond_the_room};

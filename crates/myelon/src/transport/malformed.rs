@@ -1,6 +1,4 @@
-//! What can be wrong with frames that somebody else has written.
-//!
-//! **Lives here:** [`Malformed`]. **Builds on:** nothing. **May touch it:** whoever reads headers.
+//! What can be wrong with frames that another process has written.
 
 /// Why a message was skipped. The stream goes on with the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! A message that was received and is not acknowledged yet.
 //!
-//! **Lives here:** [`Message`], which borrows its consumer, so that there is one at a time; [`HeldMessage`], which does
-//! not. **Builds on:** `format`. **May touch it:** the application; a held one in any thread.
+//! [`Message`] borrows its consumer, so that there is one at a time. [`HeldMessage`] does not, and may be used in any
+//! thread.
 
 use super::format::{Format, Handed, Held, Kept, Receiver};
 use super::frame::FrameMeta;

@@ -8,13 +8,13 @@
 //! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
 //! | keeping messages while newer ones are received; a `for` loop | [`TransportConsumer::next_held`], [`HeldMessage`]; [`messages`](TransportConsumer::messages) |
 //! | watching, without a place in the ring | [`TransportTap`], [`MessageCopy`] |
-//! | how messages lie in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
+//! | how messages are laid out in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
 //!
-//! A message that does not fit into one frame is sent as several that become visible together. A sender that is killed
-//! inside one has sent nothing; a receiver never sees a part of one, or parts of two. The bytes and the protocol are
-//! RFC 0007.
+//! A message that does not fit into one frame is sent as several frames that become visible together. A sender that is
+//! killed inside a message has sent nothing. A receiver never sees a part of one message, or parts of two. The bytes
+//! and the protocol are in RFC 0007.
 
 mod ahead;
 mod aside;

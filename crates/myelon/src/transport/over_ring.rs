@@ -1,7 +1,4 @@
-//! Frames over a ring that the caller has built: for programs that keep the ring's own ends.
-//!
-//! **Lives here:** two functions. **Builds on:** `split`, `framed`. **May touch it:** who needs more of the ring than a
-//! transport shows.
+//! Frames over a ring that the caller has built, for programs that keep the ring's own ends.
 
 use super::error::TransportResult;
 use super::frame::FramedTransportFrame;

@@ -1,8 +1,7 @@
 //! What can precede a payload: the length of a split message, the time it was sent or the message that it answers, the
 //! trace it belongs to.
 //!
-//! **Lives here:** [`Prefix`] and its bytes, [`Mark`], [`Envelope`]. **Builds on:** `flags`. **May touch it:** every
-//! format: the optional parts mean the same in all of them.
+//! The optional parts mean the same in every format.
 //!
 //! ```text
 //! | total: u64, split messages | send time: u64, flag 4, | trace id: 16 bytes, flag 8 | padding to the payload's alignment |

@@ -1,6 +1,6 @@
 //! The sending end of a transport.
 //!
-//! **Lives here:** [`TransportProducer`]. **Builds on:** `format`. **May touch it:** one process, one thread at a time.
+//! One thread uses it at a time.
 
 use super::batch::{BatchError, Sent};
 use super::builder::TransportBuilder;

@@ -1,7 +1,6 @@
-//! Whole messages from frames: frames go in, messages come out, or a fault that is counted.
+//! Whole messages from frames: frames go in; messages or counted faults come out.
 //!
-//! **Lives here:** [`Reassembler`]; no ring, no wait. **Builds on:** `frame`, `prefix`, `buffer`. **May touch it:**
-//! whoever has frames, wherever they come from: nothing that is in them is believed.
+//! No content of a frame is trusted.
 //!
 //! ```text
 //!             a beginning                      the frame that comes next
@@ -9,7 +8,8 @@
 //!   ^  <--- any other frame ------'  `<----------- a beginning ---------------'  |
 //!   `--------------------------------- a frame without a beginning -------------'
 //! ```
-//! Whoever starts in the middle is lost until the next beginning. A message of one frame is a beginning and an end.
+//! A reader that starts in the middle is lost until the next beginning. A message of one frame is a beginning and an
+//! end.
 
 use super::buffer::AlignedBuffer;
 use super::flags;

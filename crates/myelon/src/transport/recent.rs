@@ -1,6 +1,4 @@
 //! How long the last messages of a sender were.
-//!
-//! **Lives here:** [`RecentLengths`]. **Builds on:** nothing. **May touch it:** one sender.
 
 /// Messages of a run. A length is remembered until the end of the run after its own: for 32 to 63 messages. So of a
 /// stream in which long messages come by now and then, at most one in 64 messages is longer than all that are

@@ -1,7 +1,4 @@
-//! Messages as records: one contiguous piece each, as long as it is.
-//!
-//! **Lives here:** [`Records`] and its implementation of [`Format`]. **Builds on:** the rings of records below. **May
-//! touch it:** the transports.
+//! Messages as records: each is one contiguous piece, exactly as long as it needs to be.
 
 use super::aside::{Aside, NotEncoded, beyond_the_room};
 use super::batch::Batch;

@@ -1,6 +1,4 @@
 //! How a message is cut into frames.
-//!
-//! **Lives here:** [`Outline`]; no ring. **Builds on:** `frame`, `prefix`. **May touch it:** senders of frames.
 
 use super::flags::frame_flags;
 use super::frame::{FRAMES_PER_MESSAGE_MAX, FrameHeader, FrameShape, FramedTransportFrame};

@@ -1,7 +1,6 @@
 //! A tap of a transport: copies of its messages, for programs that watch.
 //!
-//! **Lives here:** [`TransportTap`], and the [`MessageCopy`] that it lends. **Builds on:** the ring's tap, and what
-//! records say of themselves. **May touch it:** any process with read permission.
+//! Any process with read permission may have one.
 
 use super::builder::TransportBuilder;
 use super::error::{TransportError, TransportResult};

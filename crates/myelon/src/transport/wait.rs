@@ -1,6 +1,4 @@
-//! How an endpoint of a transport waits: as that of a ring.
-//!
-//! **Lives here:** the name that the contract has for it. **May touch it:** the program that configures a transport.
+//! How an endpoint of a transport waits: the ring's strategies, under the name that users know.
 
 use disruptor_mp::WaitStrategy;
 

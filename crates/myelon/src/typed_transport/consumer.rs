@@ -1,7 +1,6 @@
 //! The receiving end of a stream of one type.
 //!
-//! **Lives here:** [`TypedConsumer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one
-//! process, one thread at a time.
+//! One thread uses it at a time.
 
 use super::error::TypedReceiveError;
 use super::held::HeldTyped;
@@ -29,7 +28,6 @@ use std::mem::ManuallyDrop;
 /// | have it as a value | [`next`](Self::next), then [`TypedMessage::decode`] | decoded from where it lies |
 /// | have it although the sender is not trusted | [`receive_owned`](Self::receive_owned) | copied, then decoded |
 /// | read it unchecked | [`next`](Self::next), then [`trusted::access`](crate::codec::trusted::access) | neither |
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -190,7 +188,6 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
     /// everything was received. That there is nothing yet is an error that
     /// [`is_timed_out`](TypedReceiveError::is_timed_out).
-    ///
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
     /// # use myelon::prelude::*;
@@ -234,7 +231,6 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// The messages of the stream, each its own, until the sender has closed it: see [`TransportConsumer::messages`].
-    ///
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
     /// # use myelon::prelude::*;

@@ -1,10 +1,7 @@
 //! Why a typed message was not sent or not received.
 //!
-//! The text of an error has its cause in it, and [`Error::source`](std::error::Error::source) only what the text does
+//! The text of an error contains its cause. [`Error::source`](std::error::Error::source) has only what the text does
 //! not say.
-//!
-//! **Lives here:** [`TypedPublishError`], [`TypedReceiveError`]. **Builds on:** the errors of codecs and transports.
-//! **May touch it:** both typed ends.
 
 use crate::codec::CodecError;
 use crate::transport::{TransportError, asked_of_a_batch_error};

@@ -1,7 +1,4 @@
-//! A typed message that is held: out of its consumer's hands, to be read and released anywhere, in any order.
-//!
-//! **Lives here:** [`HeldTyped`]. **Builds on:** the transport's held message. **May touch it:** the application, in
-//! any thread; it outlives its consumer.
+//! A typed message that is held: read and released in any thread, in any order. It outlives its consumer.
 
 use super::message::{Elsewhere, Reading};
 use crate::codec::{Codec, CodecResult, OlderVersion, ZeroCopyCodec, decode_as, says_its_version};
@@ -14,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 /// A message of type `T` for as long as it is wanted, in whatever thread or task: its bytes and what came with them by
 /// `Deref`, and their meaning by [`get`](Self::get) and [`decode`](Self::decode). [`release`](Self::release)
 /// acknowledges it, dropping it gives it back: see [`HeldMessage`].
-///
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// use myelon::codec::CodecResult;

@@ -1,7 +1,6 @@
 //! A typed message that was received and is not acknowledged yet.
 //!
-//! **Lives here:** [`TypedMessage`], and the [`Reading`] of its stream. **Builds on:** the transport's message. **May
-//! touch it:** the application; it borrows its consumer, so there is one at a time.
+//! It borrows its consumer, so there is one at a time.
 
 use super::held::HeldTyped;
 use crate::codec::{Codec, CodecError, CodecResult, OlderVersion, ZeroCopyCodec, decode_as, says_its_version};
@@ -18,7 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A message of type `T`: its bytes and what came with them by `Deref`, and their meaning by [`get`](Self::get) and
 /// [`decode`](Self::decode). Dropping it acknowledges it; while a panic unwinds it is not acknowledged, and comes
 /// again.
-///
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -78,7 +76,6 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
     ///
     /// A codec that needs aligned bytes does not compile with a format whose payloads are not aligned: take
     /// [`Records`] or [`AlignedFixedFrame`](crate::transport::AlignedFixedFrame).
-    ///
     #[cfg_attr(feature = "rkyv", doc = "```compile_fail,E0080")]
     #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
     /// use myelon::{Patience, transport::FixedFrame, typed_transport::TypedConsumer};

@@ -8,9 +8,9 @@
 //! | watching, without a place in the ring | [`TypedTap`], [`TypedCopy`] |
 //! | what can go wrong | [`TypedPublishError`], [`TypedReceiveError`] |
 //!
-//! A stream says what its messages are: the type's [tag](crate::codec::TypeTag) stands in the ring, and a consumer of
-//! another type, or of another version of it, is refused when it attaches. What is sent is encoded where it is received
-//! from; see [`codec`](crate::codec) for how a type becomes a message.
+//! A stream says what its messages are: the type's [tag](crate::codec::TypeTag) is in the ring, and a consumer of
+//! another type, or of another version of it, is refused when it attaches. A message is encoded directly in the ring,
+//! where its receivers read it. See [`codec`](crate::codec) for how a type becomes a message.
 
 mod consumer;
 mod error;

@@ -1,7 +1,6 @@
 //! The sending end of a stream of one type.
 //!
-//! **Lives here:** [`TypedProducer`]. **Builds on:** the transport, and the type's codec. **May touch it:** one
-//! process, one thread at a time.
+//! One thread uses it at a time.
 
 use super::error::TypedPublishError;
 use crate::codec::{Codec, EncodeShort};
@@ -25,7 +24,6 @@ use std::time::Instant;
 /// A stream that was begun in an [older version](crate::codec::message) of its type is closed in the same way, but its
 /// rings stay for each consumer that is away and has not read the older ring to its end: it comes back to all of it.
 /// For one that never will, [evict](Self::evict_consumer) it before, or remove what is left by [`gc`](crate::gc).
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -168,7 +166,6 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
 
     /// Sends several messages of one kind, which are announced together: see
     /// [`TransportProducer::send_batch`].
-    ///
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
     /// use myelon::prelude::*;

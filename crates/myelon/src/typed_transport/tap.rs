@@ -1,7 +1,6 @@
 //! A tap of a stream of one type: copies of its messages, for programs that watch.
 //!
-//! **Lives here:** [`TypedTap`], and the [`TypedCopy`] that it lends. **Builds on:** the transport's tap, and the
-//! type's codec. **May touch it:** any process with read permission.
+//! Any process with read permission may have one.
 
 use super::consumer::for_readers_of;
 use super::error::TypedReceiveError;
@@ -14,7 +13,6 @@ use std::ops::Deref;
 
 /// A reader of a typed stream that no sender waits for: see [`TransportTap`], of which it has the promises and the
 /// limits. It is refused by a stream of another type, as a consumer is.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
@@ -122,7 +120,6 @@ impl<T: Codec> TypedTap<T> {
 
 /// A copy of a message of type `T`: its bytes and what came with them by `Deref`, and their meaning by
 /// [`get`](Self::get) and [`decode`](Self::decode).
-///
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// # use myelon::prelude::*;

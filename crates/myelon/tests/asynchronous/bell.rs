@@ -1,4 +1,4 @@
-//! A publish that awaits room is woken by the consumer that makes it, and by nothing else.
+//! A task that awaits room is woken by the consumer that makes it, and by nothing else.
 
 use crate::stage::{awaited, ends, in_either_runtime};
 use myelon::asynchronous::AsyncProducer;

@@ -1,4 +1,4 @@
-//! The death of a peer ends the wait, by its name.
+//! The death of a peer ends the wait, and the error names the peer.
 
 use crate::stage::in_either_runtime;
 use myelon::asynchronous::{AsyncConsumer, AsyncProducer};

@@ -1,4 +1,4 @@
-//! What is sent arrives, and others get their turn.
+//! What is sent arrives, and other tasks get their turn.
 
 use crate::stage::{awaited, ends, in_either_runtime};
 use myelon::asynchronous::{AsyncConsumer, AsyncProducer};

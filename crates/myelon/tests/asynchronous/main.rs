@@ -7,7 +7,7 @@
 //! | a message that awaits room is encoded for each look, or one that never fits is awaited | `room::*` |
 //! | a sender does not learn how long its messages are, and encodes them again and again | `sizes::*` |
 //! | a wait outlives the peer | `death::*` |
-//! | a message that a task holds is lost, or who waits for room to hold one sleeps on | `held::*` |
+//! | a message that a task holds is lost, or a task that waits for room to hold one is not woken | `held::*` |
 //! | the types of a topology change any of it | `typed_topology::*` |
 //! | a call of a topology's end fails and does not say whose end that is | `topology_calls::*` |
 //! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |

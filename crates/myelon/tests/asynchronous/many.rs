@@ -1,4 +1,4 @@
-//! More streams than one thread can sleep for.
+//! More streams than one thread can wait for.
 
 use crate::stage::{awaited, in_either_runtime};
 use myelon::transport::Records;

@@ -1,5 +1,5 @@
-//! The loop that is written first ends without an error where the sender closes, and with the one that says so where it
-//! dies: see also `death`.
+//! The simplest loop, `while let Some(message) = ..?`, ends without an error if the sender closes, and with one if it
+//! dies. See also `death`.
 
 use crate::death::victim;
 use crate::stage::{awaited, in_either_runtime};

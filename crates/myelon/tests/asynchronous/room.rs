@@ -1,4 +1,4 @@
-//! A typed message that awaits room: its own, encoded once, and not at all if it can never have it.
+//! A typed message that awaits room waits for its own room only, is encoded once, and is refused if it can never fit.
 
 use crate::counted::{Counted, encodings};
 use crate::stage::in_either_runtime;

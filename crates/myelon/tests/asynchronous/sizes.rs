@@ -1,4 +1,4 @@
-//! A sender that is awaited learns how long its messages are as well, and so do the ends of a topology, awaited or not.
+//! Awaited senders learn how long their messages are, and so do the ends of a topology, awaited or not.
 
 use crate::counted::Counted;
 use crate::room::ends;

@@ -1,4 +1,4 @@
-//! What an awaited call of a topology's end says that has failed: whose end it is, as a call that blocks does.
+//! An awaited call of a topology's end that fails names its end, as a blocking call does.
 
 use crate::stage::in_either_runtime;
 use myelon::Patience;

@@ -1,4 +1,4 @@
-//! Encoding a scheduler's step takes no memory of its own once it is warm.
+//! Encoding a scheduler's step allocates nothing once it is warm.
 
 use crate::messages::{BincodeStep, RkyvStep, Step, aligned};
 use myelon::codec::{Codec, ZeroCopyCodec};

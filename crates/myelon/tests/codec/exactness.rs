@@ -1,4 +1,5 @@
-//! Encoding says exactly whether there was too little room and how much there should have been, and does the same when it is called again.
+//! Encoding says exactly whether there was too little room and how much is needed, and says the same when it is called
+//! again.
 
 use crate::messages::{
     BincodeEverything, BincodeStep, RkyvEverything, RkyvStep, Sequence, Step, StepT, aligned, encoded,

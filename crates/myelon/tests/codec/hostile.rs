@@ -1,4 +1,4 @@
-//! Bytes of a stranger: an error or a message, never a panic, never a long wait, never much memory.
+//! Untrusted bytes give an error or a message, but never a panic, a long wait or much memory.
 
 use crate::messages::{
     BincodeChain, BincodeEverything, BincodeStep, Chain, RkyvChain, RkyvEverything, RkyvStep, SequenceT, Step, StepT,

@@ -1,4 +1,5 @@
-//! What bincode and postcard are to us: the same bytes, and the same values from them, within the limits of a message.
+//! Our use of bincode and postcard: the same bytes as the libraries, and the same values from them, within the limits
+//! of a message.
 
 use crate::messages::{BincodeEverything, Everything, encoded};
 use crate::strategies::everything;

@@ -6,8 +6,8 @@
 //! | a buffer that was too small is taken for a message that cannot be encoded, or the other way round | `exactness::*` |
 //! | a decoder of ours reads other values than the codec's library, or refuses what that takes | `library::*` |
 //! | damaged bytes make a reader panic | `hostile::*` |
-//! | a length that somebody wrote makes a reader allocate, or run for ever | `hostile::*` |
-//! | a message cannot be read because of where it lies | `place::*` |
+//! | a length in hostile bytes makes a reader allocate, or never return | `hostile::*` |
+//! | a message cannot be read because of its address | `place::*` |
 #![deny(unsafe_code)]
 #![allow(missing_debug_implementations, missing_docs, unreachable_pub)] // the messages are shared with the fuzz targets
 

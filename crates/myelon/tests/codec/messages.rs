@@ -1,7 +1,4 @@
-//! The messages of the tests, each in every codec.
-//!
-//! **Lives here:** [`Step`], the scheduler's message; [`Everything`], which has a field of every kind; [`Chain`], which nests as deeply
-//! as one likes. **Builds on:** the macros. **May touch it:** the tests, and the fuzz targets.
+//! The messages of the tests, each in every codec. The fuzz targets use them too.
 
 use myelon::codec::rkyv_support::rkyv;
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! Where a message lies: read in place where it can be, refused where not, decoded anywhere.
+//! Alignment: a message is read in place where it can be, refused where it cannot, and decoded at any address.
 
 use crate::messages::{BincodeStep, RkyvStep, Step, StepT, aligned, encoded};
 use myelon::codec::trusted;

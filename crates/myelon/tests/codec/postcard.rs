@@ -1,5 +1,5 @@
-//! postcard: what comes back, what it costs, and what bytes of a stranger do. The other codecs are in the files by
-//! claim; this one shares its guard with bincode, and what is particular to it is here.
+//! postcard: what comes back, what it costs, and what hostile bytes do. The tests of the other codecs are in one file
+//! for each claim. postcard shares its guard with bincode, so only its differences are here.
 
 use crate::messages::{Chain, Everything, Step, encoded};
 use crate::strategies::everything;

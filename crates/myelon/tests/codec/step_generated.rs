@@ -1,5 +1,5 @@
-//! What flatbuffers' compiler makes of the schema below, by hand in its style and with the object API; only what the
-//! tests use.
+//! What flatbuffers' compiler generates for the schema below, with the object API. Written by hand in its style; only
+//! what the tests use.
 //!
 //! ```text
 //! table Sequence { id: ulong; tokens: [uint]; blocks: [uint]; }

@@ -1,6 +1,4 @@
-//! Any message.
-//!
-//! **Lives here:** the strategies of the generated tests. **Builds on:** `messages`. **May touch it:** the tests.
+//! The strategies of the generated tests: any message.
 
 use crate::messages::{Everything, Kind, SequenceT, StepT};
 use proptest::collection::{btree_map, hash_map, vec};

@@ -1,4 +1,4 @@
-//! Every type that a program holds shows in its docs what is done with it first.
+//! The docs of every type that a program holds have an example of its use.
 
 use std::path::Path;
 use testkit::docs::structs_without_example;

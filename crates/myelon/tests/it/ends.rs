@@ -1,7 +1,7 @@
 //! No end lends an end by `&mut`: two ends are exchanged as a whole or not at all.
 //!
-//! **Lives here:** the programs in `tests/ends/`, compiled one by one; beside each is the compiler's answer. The
-//! answers hold for the toolchain of the CI; write them anew with `TRYBUILD=overwrite`, and read the difference.
+//! The programs in `tests/ends/` are compiled one by one; beside each is the compiler's answer. The answers hold for
+//! the toolchain of the CI. To write them anew, set `TRYBUILD=overwrite` and read the difference.
 
 #[test]
 fn ends_are_not_exchanged_in_part() {

@@ -1,4 +1,4 @@
-//! There is one way to say how long: every call that waits takes it.
+//! Every call that waits takes a `Patience`: there is one way to say how long.
 
 use std::path::Path;
 use testkit::signatures::other_than_patience;

@@ -1,5 +1,5 @@
-//! Nine ways to change a type. With each, a reader of the one is refused by a ring of the other, and told what differs,
-//! in both directions and for both libraries.
+//! Nine ways to change a type. After each, a reader of one version is refused by a ring of the other and is told what
+//! differs, in both directions and for both libraries.
 
 use crate::stage::refusal;
 use myelon::liveness::RefusalCause;

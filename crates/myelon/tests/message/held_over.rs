@@ -1,5 +1,5 @@
-//! Messages of an old ring that are held while their reader goes on in the ring that has replaced it: what was released
-//! does not come again, and everything else does, whoever ends in between.
+//! Messages of an old ring that are held while their reader moves to the ring that replaced it: what was released does
+//! not come again, and everything else does, whichever process ends in between.
 
 use crate::upgrade::version::First;
 use crate::upgrade::{Step, Writer};

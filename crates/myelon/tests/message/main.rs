@@ -3,7 +3,7 @@
 //! | what must not happen | shown by |
 //! |---|---|
 //! | a type that has changed is read as the one that was written | `changed::*` |
-//! | one type that stands in two places is refused | `same::*` |
+//! | one type that is defined in two places is refused | `same::*` |
 //! | an attribute changes the bytes and no program sees it | `attributes::*`, `refused/` |
 //! | a value does not come back as it was sent | `round_trip::*` |
 //! | a message is lost while a type is upgraded | `upgrade::*`, `upgrade_generated::*` |

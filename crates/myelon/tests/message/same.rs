@@ -1,4 +1,4 @@
-//! What is the same type, in any module and any build.
+//! Which types are the same type, in any module and any build.
 
 use crate::stage::{refusal, schema_of};
 use myelon::codec::Codec;

@@ -1,4 +1,4 @@
-//! A ring of one type, looked at by a program with another.
+//! A ring of one type, and a program of another type that reads it.
 
 use myelon::codec::Codec;
 use myelon::liveness::SchemaDifference;

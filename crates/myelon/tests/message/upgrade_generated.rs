@@ -1,5 +1,5 @@
-//! Any sequence of writers of three versions that come and go, and of readers that start, stop and are killed: beside a
-//! list.
+//! Any sequence of writers of three versions that come and go, and of readers that start, stop and are killed, compared
+//! with a list.
 
 use crate::upgrade::{Step, Writer};
 use myelon::StartAt;

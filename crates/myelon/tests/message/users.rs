@@ -1,5 +1,5 @@
-//! A stream whose writer and readers are of different users: those of one group, in a directory of theirs and in one
-//! with the sticky bit, as `/dev/shm` is.
+//! A stream whose writer and readers are different users: users of one group, in a directory of theirs and in one with
+//! the sticky bit, as `/dev/shm` is.
 
 use crate::upgrade::{Step, Writer};
 use myelon::CreateOptions;

@@ -1,6 +1,4 @@
 //! The world of one run: a scheduler, its workers, their rings, and what becomes of them.
-//!
-//! **Lives here:** [`World`], and the two kinds of actors. **Builds on:** `dst`, the transports, `model`. **May touch it:** one run each.
 
 use crate::model::Model;
 use myelon::codec::{CodecError, EncodeShort};

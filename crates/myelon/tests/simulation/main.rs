@@ -2,10 +2,10 @@
 //!
 //! | what must not happen | shown by |
 //! |---|---|
-//! | somebody gets anything else than the next message that its position entitles it to | [`model`], in every step of every run |
+//! | a reader gets anything else than the next message that its position entitles it to | [`model`], in every step of every run |
 //! | a message that was handed out before is not marked as such, or another is | the same |
 //! | a part of a message that a dead sender was writing is ever seen | the same: contents are compared |
-//! | somebody hangs although everybody who died is back | the end of each run |
+//! | an actor hangs although all that died are back | the end of each run |
 //! | a run that cannot be replayed | `every_run_replays_from_its_seed_and_no_two_are_the_same` |
 //!
 //! `MYELON_DST_SEED=17 cargo test -p myelon --features dst --test simulation` replays the run of seed 17.

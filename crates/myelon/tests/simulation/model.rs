@@ -1,7 +1,4 @@
-//! What each reader of a ring is entitled to: a list and, for each reader, a place in it.
-//!
-//! **Lives here:** [`Model`]. **Builds on:** nothing of the ring. **May touch it:** the exchange, with everything that
-//! the ring answered.
+//! What each reader of a ring is entitled to: a list, and a position in it for each reader.
 
 use myelon::Origin;
 use std::collections::BTreeMap;

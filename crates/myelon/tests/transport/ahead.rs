@@ -1,8 +1,7 @@
-//! Messages that are copied while they are written: nothing of one that is given up is received.
+//! Messages that are copied while they are written: nothing of a message that its sender gives up is received.
 //!
-//! **Lives here:** senders that wait inside a group until its receiver has copied what is written of it. That every
-//! order of the stores does is shown by `ring::models::ahead` of `disruptor-mp`. **Builds on:** a ring of frames, the
-//! transport's receiving end, and its count of looks. **May touch it:** a change of what is copied when.
+//! The senders wait inside a group until the receiver has copied what is written of it. `ring::models::ahead` of
+//! `disruptor-mp` shows that every order of the stores gives the same.
 
 use crate::stage::{everywhere, payload};
 use myelon::counters::ids;

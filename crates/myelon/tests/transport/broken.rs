@@ -1,7 +1,4 @@
-//! Senders that send what no sender of ours sends.
-//!
-//! **Lives here:** a sender that writes frames by hand. **Builds on:** a ring of frames, and the transport's receiving
-//! end. **May touch it:** whoever finds another way to be wrong.
+//! Senders that send what no sender of ours sends: frames that are written by hand.
 
 use crate::stage::{DEPTH, Small, everywhere, payload};
 use myelon::counters::ids;

@@ -1,7 +1,6 @@
 //! What every format promises, whatever it looks like in the ring.
 //!
-//! **Lives here:** claims that are generic over the format. **Builds on:** `stage`. **May touch it:** a new format is
-//! added to `in_every_format`, and has to pass.
+//! Add a new format to `in_every_format`; it has to pass.
 
 use crate::stage::{
     Aligned, DEPTH, Small, Subject, TempDir, everywhere, in_every_format, pair, payload, soon, watchdog,

@@ -1,9 +1,7 @@
-//! Whoever joins, leaves, dies and comes back, in whatever order: each consumer gets exactly the messages that its
-//! position entitles it to, whole and in order.
+//! Consumers join, leave, die and come back in any order: each gets exactly the messages that its position entitles it
+//! to, whole and in order.
 //!
-//! **Lives here:** the acts, what is expected of each consumer, and their comparison. **Builds on:** `stage`, proptest,
-//! and the hook that lets an end die while its process lives (feature `dst`). **May touch it:** an act that both ends
-//! offer can be added.
+//! The feature `dst` lets an end die while its process lives.
 
 use crate::stage::{Aligned, Small, Subject, TempDir, payload, watchdog};
 use myelon::codec::EncodeShort;

@@ -1,7 +1,4 @@
-//! A transport against a queue: whatever is sent, received, given back, left and come back to, in whatever order.
-//!
-//! **Lives here:** the operations, the queue for each consumer, and their comparison. **Builds on:** `stage`, proptest.
-//! **May touch it:** an operation that both ends offer can be added.
+//! A transport compared with a queue: whatever is sent, received, given back, left and come back to, in any order.
 
 use crate::stage::{Aligned, Small, Subject, payload, watchdog};
 use myelon::codec::EncodeShort;

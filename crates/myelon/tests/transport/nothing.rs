@@ -1,4 +1,4 @@
-//! What nothing means: no bytes, no room, no places, no time.
+//! What zero means: no bytes, no room, no places, no time.
 
 use crate::stage::{Aligned, Small, Subject, watchdog};
 use myelon::transport::{

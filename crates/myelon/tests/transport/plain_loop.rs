@@ -1,5 +1,5 @@
-//! The loop that is written first, `while let Some(message) = ..?`, ends without an error where the sender closes, and
-//! with the one that says so where it dies.
+//! The simplest loop, `while let Some(message) = ..?`, ends without an error if the sender closes, and with one if it
+//! dies.
 
 use crate::stage::{Small, Subject, in_every_format, pair, watchdog};
 use myelon::prelude::*;

@@ -1,7 +1,6 @@
-//! Senders and receivers that are killed: whole messages, or none, and what was not acknowledged again.
+//! Senders and receivers that are killed: messages are whole or absent, and unacknowledged ones come again.
 //!
-//! **Lives here:** two victims and their parents. Kills at every single store of a group are in `disruptor-mp`,
-//! `src/kill`. **Builds on:** testkit. **May touch it:** no other crate.
+//! Kills at every single store of a group are in `disruptor-mp`, `src/kill`.
 
 use crate::stage::{DEPTH, Small, Subject, payload, watchdog};
 use myelon::transport::{FramedTransportConsumer, FramedTransportProducer, Records, TransportBuilder, TransportError};

@@ -1,6 +1,4 @@
-//! What the tests stand on: formats, and a place of every kind.
-//!
-//! **Lives here:** [`Subject`], [`everywhere`], payloads. **Builds on:** testkit. **May touch it:** every test of this binary.
+//! What the tests need: formats, and a place of every kind.
 
 use myelon::Place;
 use myelon::transport::{

@@ -1,4 +1,5 @@
-//! Taps of transports: whole messages or a number of missed ones, whoever dies, and no sender that waits for them.
+//! Taps of transports: they give whole messages or a number of missed ones, whichever process dies, and no sender waits
+//! for them.
 
 use crate::processes::{message, number_of, sender};
 use crate::stage::{PATIENCE, everywhere, pair, payload, soon, watchdog};

@@ -1,4 +1,4 @@
-//! A stream is read by those who expect its type, and by nobody else.
+//! Only readers that expect the stream's type may read it.
 
 use crate::messages::{BincodeStep, RkyvStep, StepT};
 use crate::stage::{DEPTH, Frame, Stream};

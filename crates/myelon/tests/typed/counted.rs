@@ -1,7 +1,4 @@
 //! Messages that count how often they are encoded.
-//!
-//! **Lives here:** [`Counted`], of serde's, and [`Unmeasured`], by hand; [`encodings`]. **Builds on:** nothing.
-//! **May touch it:** the tests, each in its thread.
 
 use myelon::codec::{Codec, CodecResult, EncodeShort, TypeTag};
 use std::cell::Cell;

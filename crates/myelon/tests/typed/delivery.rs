@@ -1,4 +1,4 @@
-//! When a message counts as seen, and what becomes of one that cannot be.
+//! When a message counts as seen, and what happens to one that cannot be.
 
 use crate::messages::{BincodeStep, RkyvStep, Sequence, Step};
 use crate::stage::{DEPTH, Frame, Stream};

@@ -1,4 +1,4 @@
-//! `{error}` says everything that a person needs at night, once; and the error that is promised is the one that comes.
+//! `{error}` says everything that an operator needs, once; and the error that is promised is the one that comes.
 
 use crate::messages::{BincodeStep, RkyvStep, Step, StepT};
 use crate::stage::{DEPTH, Frame, Stream};

@@ -2,14 +2,14 @@
 //!
 //! | what must not happen | shown by |
 //! |---|---|
-//! | a stream of another type is read as one's own | `attach::*` |
+//! | a reader takes a stream of another type for its own | `attach::*` |
 //! | a message is acknowledged before the application has seen it | `delivery::*` |
 //! | a message that cannot be encoded or decoded ends the stream | `delivery::*` |
 //! | encoding and receiving go through the heap, or a message is encoded twice without need | `cost::*` |
 //! | a message that can never fit waits, one that can waits for more than its room, or is encoded again and again meanwhile | `room::*` |
 //! | a sender does not learn how long its messages are, and encodes them again and again | `sizes::*` |
 //! | a message that another thread reads is not counted, or read by another codec than its stream has | `held::*` |
-//! | what drops a consumer loses its messages | `places::*` |
+//! | dropping a consumer loses its messages | `places::*` |
 //! | a tap reads another type, or is waited for | `taps::*` |
 //! | an error does not say what is wrong, or says it twice | `errors::*` |
 //! | counters that are declared and never incremented | `delivery::what_was_encoded_and_decoded_is_counted` |

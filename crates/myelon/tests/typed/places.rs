@@ -1,4 +1,4 @@
-//! A consumer's place is its own until it says that it leaves, or has read to the end: nothing that drops it loses a message.
+//! A consumer's place stays its own until it leaves or has read to the end: dropping a consumer loses no message.
 
 use crate::messages::{BincodeStep, Sequence, Step};
 use crate::stage::Frame;

@@ -1,4 +1,4 @@
-//! The loop that is written first ends without an error where the sender closes, and with the one that says so where it
+//! The simplest loop, `while let Some(message) = ..?`, ends without an error if the sender closes, and with one if it
 //! dies.
 
 use crate::stage::{BYTES, Frame, Stream};

@@ -1,7 +1,4 @@
 //! Streams whose messages have all kinds of lengths, beside readers of all kinds.
-//!
-//! **Lives here:** [`each_is_encoded_once`], for whatever sends and receives. **Builds on:** `counted`. **May touch
-//! it:** the tests, each in its thread.
 
 use crate::counted::encodings_of;
 

@@ -1,12 +1,9 @@
 //! Messages of serde types, in bincode's fixed-width form.
 //!
-//! **Lives here:** [`bincode_message!`](crate::bincode_message) and what it expands to. **Builds on:** bincode, which
-//! encodes; `rest`, which reads its form; `bounded`, which decodes. **May touch it:** the macro.
-//!
-//! Numbers are little-endian and have their full width: a message's length does not depend on its values, and no branch
-//! is spent on each number. Lengths are `u64`, variants of enums `u32`. Nothing in the bytes describes them, so
-//! `#[serde(flatten)]`, `#[serde(untagged)]` and the like cannot be decoded; `#[serde(skip_serializing_if)]` writes
-//! what nobody can read.
+//! Numbers are little-endian and have their full width: a message's length does not depend on its values, and encoding
+//! a number takes no branch. Lengths are `u64`, variants of enums `u32`. Nothing in the bytes describes them, so
+//! `#[serde(flatten)]`, `#[serde(untagged)]` and the like cannot be decoded. With `#[serde(skip_serializing_if)]`, what
+//! is written cannot be decoded either.
 
 mod rest;
 

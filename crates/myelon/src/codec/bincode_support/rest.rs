@@ -1,7 +1,4 @@
-//! bincode's fixed-width form, read.
-//!
-//! **Lives here:** [`Rest`]. **Builds on:** bincode, for how a character is written. **May touch it:** `decode` of this
-//! codec.
+//! Reads bincode's fixed-width form.
 
 use super::FORM;
 use crate::codec::bounded::Source;

@@ -1,10 +1,7 @@
 //! Messages of serde types, in postcard's form: small, and its crate is maintained.
 //!
-//! **Lives here:** [`postcard_message!`](crate::postcard_message) and what it expands to. **Builds on:** postcard,
-//! which encodes; `rest`, which reads its form; `bounded`, which decodes. **May touch it:** the macro.
-//!
 //! Numbers, lengths and variants of enums take as many bytes as they need, seven bits in each, so a message's length
-//! depends on its values. Nothing in the bytes describes them: what cannot be decoded is what
+//! depends on its values. Nothing in the bytes describes them: postcard cannot decode what
 //! [`bincode_message!`](crate::bincode_message) cannot decode.
 
 mod rest;

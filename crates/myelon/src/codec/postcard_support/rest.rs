@@ -1,7 +1,4 @@
-//! postcard's form, read.
-//!
-//! **Lives here:** [`Rest`]. **Builds on:** postcard, which reads each number. **May touch it:** `decode` of this
-//! codec.
+//! Reads postcard's form.
 
 use crate::codec::bounded::Source;
 use postcard::de_flavors::Flavor;

@@ -1,10 +1,8 @@
-//! The forms in which rkyv may have been built.
+//! The forms in which rkyv may have been built, as a part of the type's tag.
 //!
-//! **Lives here:** [`tag`], whose text differs when the form does. **Builds on:** rkyv's number types, in which its features show.
-//! **May touch it:** the macro.
-//!
-//! Byte order, alignment and the width of offsets are features of rkyv, and features are switched on for a whole program, perhaps by a
-//! crate that knows nothing of ours. Two programs that differ in them cannot read each other's archives, so they have different tags.
+//! Byte order, alignment and the width of offsets are features of rkyv. Features are switched on for a whole program,
+//! perhaps by a crate that does not know about myelon. Two programs that differ in them cannot read each other's
+//! archives, so they get different tags.
 
 use super::CODEC;
 use crate::codec::{Described, Rkyv, TypeTag};

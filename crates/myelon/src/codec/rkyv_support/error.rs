@@ -1,6 +1,4 @@
-//! What rkyv says when it refuses.
-//!
-//! **Lives here:** [`ArchiveError`]. **Builds on:** rancor's traits. **May touch it:** rkyv makes it, the codec wraps it.
+//! The error of rkyv, when it refuses.
 
 use crate::codec::Cause;
 use rkyv::rancor::{Source, Trace};

@@ -1,9 +1,8 @@
-//! Messages that are read as rkyv archives, where they lie.
+//! Messages that are read in place, as rkyv archives.
 //!
-//! **Lives here:** [`rkyv_message!`](crate::rkyv_message) and what it expands to. **Builds on:** rkyv 0.8. **May touch it:** the macro.
-//!
-//! The archive is written straight into the claimed bytes. What rkyv has to remember while it does so (where the parts of a list were
-//! put) lies in an arena that the sender keeps. Only a message with `Rc` or `Arc` in it costs the heap something: a list of them.
+//! The archive is written straight into the claimed bytes. While it is written, rkyv has to remember where the parts of
+//! a list are; it does so in an arena that the sender keeps. Only a message that contains `Rc` or `Arc` allocates: a
+//! list of them.
 
 mod dialect;
 mod error;

@@ -1,7 +1,4 @@
-//! What is wrong with a session, or with a call of one of its ends.
-//!
-//! **Lives here:** [`TopologyError`]. **Builds on:** the transport's errors. **May touch it:** every end of a topology
-//! makes it, where a call has failed.
+//! The error of a session's description, and of every call of an end of a topology.
 
 use crate::transport::{Format, TransportError, TransportProducer, asked_of_a_batch_error};
 use disruptor_mp::segment::Title;

@@ -1,7 +1,4 @@
-//! Why a worker is not part of its topology.
-//!
-//! **Lives here:** [`WorkerJoinError`]. **Builds on:** `meeting_place` for what the worker found. **May touch it:**
-//! `worker` makes it, `refusal` tells the scheduler of it.
+//! Why a worker could not join its topology.
 
 use super::super::invitation::INVITATION_VARIABLE;
 use super::meeting_place::{MeetingPlace, Parentage, SchedulerEnding};

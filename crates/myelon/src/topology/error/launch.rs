@@ -1,7 +1,4 @@
 //! Why a topology was not launched.
-//!
-//! **Lives here:** [`LaunchError`]. **Builds on:** `missing` for the workers that did not come. **May touch it:**
-//! `launch` makes it.
 
 use super::call::TopologyError;
 use super::missing::{MissingWorker, list};

@@ -1,7 +1,4 @@
-//! What a worker finds where its scheduler should be.
-//!
-//! **Lives here:** [`MeetingPlace`], [`Parentage`], [`SchedulerEnding`]. **Builds on:** nothing that waits. **May touch
-//! it:** `worker` makes them.
+//! What a worker finds in the place of the scheduler that it looks for.
 
 use crate::transport::TransportError;
 use disruptor_mp::Place;

@@ -1,7 +1,4 @@
-//! How far a worker had got that was not there when the scheduler gave up.
-//!
-//! **Lives here:** [`MissingWorker`], [`MissingState`]. **Builds on:** what workers say that could not join. **May
-//! touch it:** `launch` makes them.
+//! How far a missing worker had got when the scheduler gave up.
 
 use super::super::refusal::JoinRefusal;
 use crate::transport::TransportError;

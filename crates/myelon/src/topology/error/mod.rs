@@ -1,7 +1,4 @@
 //! What goes wrong with a topology: one error for each operation.
-//!
-//! **Lives here:** nothing but what is below. **Builds on:** the transport's errors, which it keeps as sources. **May
-//! touch it:** every file of the topology.
 
 mod call;
 mod join;

@@ -1,7 +1,4 @@
 //! Why a worker was not started again.
-//!
-//! **Lives here:** [`RestartError`]. **Builds on:** the operating system's errors. **May touch it:** `scheduler` makes
-//! it.
 
 use super::call::TopologyError;
 use std::io;

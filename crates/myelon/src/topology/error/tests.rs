@@ -1,4 +1,4 @@
-//! What the errors say that are not provoked between processes.
+//! The texts of errors that the tests with processes do not provoke.
 
 use super::*;
 use crate::topology::JoinRefusal;

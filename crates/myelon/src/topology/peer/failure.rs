@@ -1,7 +1,5 @@
-//! Processes that were to be a worker: whether one that we have started may still be, and why one could not.
-//!
-//! **Lives here:** [`Started`], [`Failure`]. **Builds on:** what a refused process has said, and how ours ended. **May
-//! touch it:** `look`, which hears of both.
+//! Processes that failed to become a worker: whether a process that we started may still become one, and why one could
+//! not.
 
 use super::super::answer::Change;
 use super::super::child::{ChildProcess, Exit};

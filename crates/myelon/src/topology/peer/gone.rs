@@ -1,7 +1,4 @@
-//! How a worker went that is not there any more.
-//!
-//! **Lives here:** [`Gone`]. **Builds on:** the broadcast ring's table, the worker's own ring, the status of a process
-//! that we have started. **May touch it:** `look`, which finds that a worker has gone.
+//! How a worker that is gone ended.
 
 use super::super::answer::Change;
 use super::super::child::Exit;

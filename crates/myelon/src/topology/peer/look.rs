@@ -1,7 +1,4 @@
-//! What the broadcast ring's table says of a worker now, beside what it said before.
-//!
-//! **Lives here:** [`Peer::look`]. **Builds on:** `gone` and `failure` for what it finds, `ring` to attach. **May touch
-//! it:** the scheduler's looks.
+//! What the broadcast ring's table says about a worker now, compared with what it said before.
 
 use super::super::refusal::JoinRefusal;
 use super::failure::{Failure, Started};

@@ -1,12 +1,9 @@
 //! One worker as its scheduler sees it: whether it is there, and the ring on which it answers.
 //!
-//! **Lives here:** [`Peer`], [`Standing`]. **Builds on:** the broadcast ring's table of consumers, which says who
-//! lives, and the response ring. **May touch it:** the scheduler's end.
-//!
-//! The table decides. A response ring alone proves nothing: it may have been left by a dead session or belong to a
-//! worker that is about to leave one. So a ring counts as this worker's only if the process that publishes in it is the
-//! one that the table has under this worker's id. A worker joins the table first and makes its ring afterwards, so such
-//! a moment comes for every worker that does not die on the way.
+//! The table of consumers in the broadcast ring decides who lives. A response ring alone proves nothing: a dead session
+//! may have left it, or its worker may be about to leave. So a ring counts as this worker's only if the process that
+//! publishes in it is the one that the table has under this worker's id. A worker joins the table first and makes its
+//! ring afterwards, so every worker that survives its start reaches that state.
 
 mod failure;
 mod gone;

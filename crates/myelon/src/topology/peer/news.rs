@@ -1,7 +1,6 @@
-//! What is to be told of a worker, once and in its order.
+//! What is reported about a worker: each fact once, and in order.
 //!
-//! **Lives here:** [`News`]. **Builds on:** `gone` and `failure`, which say when all of it is known. **May touch it:**
-//! the calls that tell: `gather`, `receive`, `check_workers`, `wait_for`.
+//! The calls that report are `gather`, `receive`, `check_workers` and `wait_for`.
 
 use super::super::answer::Change;
 use super::failure::Failure;

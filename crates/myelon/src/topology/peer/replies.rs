@@ -1,7 +1,4 @@
-//! What a worker has sent: in its ring, set aside, and kept for a later step.
-//!
-//! **Lives here:** the calls of [`Peer`] that take messages. **Builds on:** `steps` for what answers which step. **May
-//! touch it:** `gather`, `receive` and `wait_for`.
+//! What a worker has sent: in its ring, set aside, or kept for a later step.
 
 use super::super::answer::{Answer, Outcome};
 use super::super::error::TopologyError;

@@ -1,7 +1,4 @@
-//! The ring on which a worker answers: attached to, refused, and let go of.
-//!
-//! **Lives here:** [`Attachment`]. **Builds on:** the transport's consumer. **May touch it:** `look`, which knows when
-//! the ring is that of the worker in the table.
+//! The ring on which a worker answers: attached to, refused, and let go.
 
 use super::super::refusal::JoinRefusal;
 use super::super::steps::Version;

@@ -1,6 +1,4 @@
-//! What came of waiting for one worker, decoded.
-//!
-//! **Lives here:** [`TypedAnswer`]. **Builds on:** [`Answer`]. **May touch it:** typed schedulers make it.
+//! The outcome of waiting for one worker, decoded.
 
 use super::super::answer::{Answer, Outcome};
 use super::super::error::TopologyError;
@@ -8,7 +6,6 @@ use crate::codec::{Codec, OlderVersion, decode_as};
 use disruptor_mp::Sequence;
 
 /// What came of waiting for one worker.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;

@@ -1,7 +1,6 @@
-//! A broadcast that a worker was handed, decoded.
+//! A broadcast that a worker received, decoded.
 //!
-//! **Lives here:** [`TypedBroadcast`], [`TypedUrgent`]. **Builds on:** [`Broadcast`]. **May touch it:** the worker; it
-//! borrows the worker's end, so there is one at a time.
+//! It borrows the worker's end, so there is one at a time.
 
 use super::super::broadcast::Broadcast;
 use super::super::error::TopologyError;
@@ -16,7 +15,6 @@ use std::fmt;
 
 /// A broadcast of type `B` that a worker was handed, with the way to answer it in type `A`. Dropping it acknowledges
 /// it; while a panic unwinds it is not acknowledged, and comes again.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -62,7 +60,6 @@ pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {
 }
 
 /// An urgent message of type `B` that a worker was handed while it works on a broadcast. It is acknowledged.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;

@@ -1,8 +1,6 @@
 //! A topology whose messages have one type in each direction.
 //!
-//! **Lives here:** the ends and what they hand out, over the ends of bytes, which do everything but encode and decode.
-//! **Builds on:** `typed_transport` for encoding and decoding. **May touch it:** one process each, one thread at a
-//! time.
+//! The typed ends wrap the ends of bytes, which do everything except encoding and decoding.
 
 mod answer;
 mod broadcast;

@@ -1,7 +1,4 @@
 //! A ring of an end in which messages of one type are sent.
-//!
-//! **Lives here:** [`TypedRing`]. **Builds on:** the encoder of typed streams. **May touch it:** the typed ends, and
-//! the futures that wait for room in it.
 
 use crate::codec::Codec;
 #[cfg(feature = "tokio")]

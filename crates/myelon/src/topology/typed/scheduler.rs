@@ -1,7 +1,6 @@
-//! A scheduler's end that broadcasts messages of one type and is answered in another.
+//! A scheduler's end that broadcasts messages of one type and receives answers of another.
 //!
-//! **Lives here:** [`TypedScheduler`]. **Builds on:** [`SchedulerEnd`]. **May touch it:** one process, one thread at a
-//! time.
+//! One thread uses it at a time.
 
 use super::super::answer::{Answer, Change, Outcome, Whom};
 use super::super::departure::Departure;
@@ -24,7 +23,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A [`SchedulerEnd`] that broadcasts messages of type `B` and is answered in type `A`.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;

@@ -1,6 +1,6 @@
-//! A worker's end that hears messages of one type and answers in another.
+//! A worker's end that receives messages of one type and answers in another.
 //!
-//! **Lives here:** [`TypedWorker`]. **Builds on:** [`WorkerEnd`]. **May touch it:** one process, one thread at a time.
+//! One thread uses it at a time.
 
 use super::super::broadcast::Broadcast;
 use super::super::error::{TopologyError, WorkerJoinError};
@@ -18,7 +18,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A [`WorkerEnd`] that hears messages of type `B` and answers in type `A`.
-///
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;

@@ -1,7 +1,6 @@
 //! Everything that can be sent comes back; everything else is a fault, and the next message comes.
 //!
-//! **Lives here:** generated tests over both kinds of frame, and one story per fault. **Builds on:** `split` as the
-//! sender.
+//! Generated tests over both kinds of frame, and one story per fault.
 
 use super::*;
 use crate::transport::flags::{FRAME_HAS_SEND_TIME, KNOWN};

@@ -1,8 +1,4 @@
-//! What one runner must know of its session, and how deep rings are where nobody said so.
-//!
-//! **Lives here:** [`RunnerMyelonTransportConfig`], which has a form as one line of text, and
-//! [`MyelonTransportConfig`]. **Builds on:** `layout` for names, `text` for the line. **May touch it:** whoever starts
-//! a runner, and the runner.
+//! What one runner must know of its session, and the default depths of rings.
 
 use super::layout::{
     DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, MyelonTransportLayout, SessionLayoutError, check_depths,

@@ -1,7 +1,6 @@
 //! A cursor beside a ring, by which the programs of a session agree on something of their own.
 //!
-//! **Lives here:** [`coordination_cursor_name`], [`ensure_coordination_cursor`]. **Builds on:** [`SharedCursor`].
-//! **May touch it:** applications. Nothing of ours needs it: rings know their members, and a topology its workers.
+//! This library does not need it: rings know their members, and a topology knows its workers.
 
 use super::name::SEGMENT_NAME_LIMIT_MACOS;
 use super::tag::compact_session_tag;

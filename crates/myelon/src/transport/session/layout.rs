@@ -1,7 +1,6 @@
 //! Which rings a session has, what they are called, and how deep they are.
 //!
-//! **Lives here:** [`MyelonTransportLayout`], [`SessionLayoutError`]. **Builds on:** `tag`, `name`; no segment is
-//! touched. **May touch it:** whoever sets a session up; a layout is a value.
+//! A layout is a value; making one touches no segment.
 
 use super::name::{InvalidSegmentName, validate_segment_name};
 use super::tag::compact_session_tag;

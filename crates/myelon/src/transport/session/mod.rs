@@ -1,7 +1,6 @@
 //! Sessions: a scheduler and its runners, the rings between them, and how a runner is told about them.
 //!
-//! **Lives here:** names and depths of a session's rings, the configuration of one runner as a line of text, and a cursor beside a ring.
-//! **Builds on:** nothing that maps or waits, but for that cursor. **May touch it:** whoever starts or is started.
+//! Nothing here maps or waits, except the coordination cursor.
 
 mod config;
 mod coordination;

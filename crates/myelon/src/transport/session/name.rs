@@ -1,7 +1,4 @@
-//! What a segment of a session may be called, on every system that we know.
-//!
-//! **Lives here:** [`validate_segment_name`], [`InvalidSegmentName`] and the limit. **Builds on:** nothing.
-//! **May touch it:** everybody; a check touches no segment.
+//! Which names a segment of a session may have, on every supported system.
 
 /// The longest name of a shared-memory segment in bytes. macOS has the smallest limit of the systems we know, and a session that was set up
 /// on one machine should not fail on another.

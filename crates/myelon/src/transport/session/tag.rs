@@ -1,7 +1,6 @@
 //! A short tag that stands for a session's label in the names of its segments.
 //!
-//! **Lives here:** [`compact_session_tag`] and the hash behind it. **Builds on:** nothing, so that no update of a library ever changes a tag.
-//! **May touch it:** everybody; it is a pure function.
+//! The hash is written here, so that no update of a library ever changes a tag.
 
 /// Length of a tag: what a prefix of three, the letter of a ring and two digits of a rank leave of a portable name.
 pub(super) const TAG_LEN: usize = 8;

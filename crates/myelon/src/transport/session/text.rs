@@ -1,13 +1,11 @@
-//! A configuration as one line of text that survives an argument list, an environment variable and a JSON string unquoted.
-//!
-//! **Lives here:** [`Writer`], [`Fields`], [`InvalidConfigText`]. **Builds on:** `tag`'s hash. **May touch it:** whatever has such a form:
-//! this is the grammar, and they know their fields.
+//! A configuration as one line of text that needs no quotes in an argument list, an environment variable or a JSON
+//! string.
 //!
 //! ```text
 //! what:version,field=value,...,sum=0123456789abcdef
 //! ```
-//! Letters, digits and `_-.:,=%` only. Other bytes of a value are `%` and two digits. The sum is that of everything before its comma, so a
-//! line that was cut, edited or joined with another is refused as a whole and not half believed.
+//! Letters, digits and `_-.:,=%` only. Other bytes of a value are `%` and two digits. The sum is that of everything
+//! before its comma, so a line that was cut, edited or joined with another is refused as a whole.
 
 use super::tag::fnv1a;
 use std::fmt::Write;

@@ -1,5 +1,5 @@
-//! The parts that processes play: workers that answer in capitals, stop halfway or ignore their end, and schedulers
-//! that do as their role says.
+//! The roles of the processes: workers that answer in capitals, stop halfway or ignore the end of their topology, and
+//! schedulers that follow their role.
 
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::topology::{

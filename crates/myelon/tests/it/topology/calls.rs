@@ -1,4 +1,4 @@
-//! What a call of an end says that has failed, whole: whose end it is, and what happened.
+//! The whole text of an error when a call of an end fails: whose end it is, and what happened.
 
 use super::actors::{scheduler, workers};
 use super::stage::{Stage, in_one_process, soon};

@@ -1,4 +1,4 @@
-//! What cannot be a topology is refused where it is described, and not by a worker some seconds later.
+//! An impossible topology is refused when it is described, and not by a worker some seconds later.
 
 use super::actors::workers;
 use super::stage::{Stage, panic_of};

@@ -1,4 +1,4 @@
-//! How a worker's end goes: by an error, by a panic, by leaving; and what its successor gets.
+//! How a worker's end ends: by an error, by a panic, by leaving; and what its successor receives.
 
 use super::actors::{by_hand, command, workers};
 use super::stage::{Stage, in_one_process, round, said, soon, until};

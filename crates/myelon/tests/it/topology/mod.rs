@@ -1,6 +1,7 @@
-//! A scheduler and its workers as processes of their own, stopped and killed wherever it hurts.
+//! A scheduler and its workers as processes of their own, stopped and killed at the worst moments.
 //!
-//! **Lives here:** the tests, by who dies. `actors` has the parts that processes play, `stage` what every test needs.
+//! There is one file for each process that dies. `actors` has the roles of the processes, `stage` what every test
+//! needs.
 
 mod actors;
 mod calls;

@@ -1,4 +1,4 @@
-//! What every test of a topology needs: a session that nobody else has, and proof that nothing is left of it.
+//! What every test of a topology needs: a session of its own, and proof that nothing of it is left.
 
 use myelon::topology::{Answer, Outcome, SchedulerEnd, Topology, Whom, WorkerEnd, Workers};
 use myelon::transport::Records;

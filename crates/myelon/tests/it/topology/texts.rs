@@ -1,4 +1,4 @@
-//! What every error of a topology says, whole: the session and the rank first, as people call them.
+//! The whole text of every error of a topology: the user's names for the session and the rank come first.
 
 use super::actors::{by_hand, workers};
 use super::stage::{BROADCAST_BYTES, Stage, in_one_process, panic_of, round, soon};

@@ -1,4 +1,4 @@
-//! Rings, reports and errors are called as people call the session and its workers.
+//! Rings, reports and errors use the user's names for the session and its workers.
 
 use super::actors::{by_hand, command, workers};
 use super::stage::{Stage, round};

@@ -1,4 +1,4 @@
-//! What a call of a typed end says that has failed: the same as one of bytes, and what its codec says.
+//! The error of a call of a typed end: the same as of an end of bytes, and what its codec says.
 
 use super::calls::{HASTY, begins, sending_fails};
 use super::stage::{Stage, soon};

@@ -1,4 +1,4 @@
-//! A scheduler that does not look at a worker which joins: both say what happened, and what to do.
+//! A scheduler that does not look while a worker joins: both say what happened, and what to do.
 
 use super::actors::scheduler;
 use super::stage::{Stage, in_one_process};

@@ -1,4 +1,4 @@
-//! The urgent lane: what is urgent overtakes what is not, however full the other ring is.
+//! The urgent lane: urgent messages overtake others, however full the other ring is.
 
 use super::actors::{by_hand, command, scheduler, workers};
 use super::stage::{Stage, in_one_process, round, said, soon};

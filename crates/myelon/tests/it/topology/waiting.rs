@@ -1,4 +1,4 @@
-//! What waiting costs, and who is told what while somebody does not get on.
+//! What waiting costs, and what the scheduler is told while a worker makes no progress.
 
 use super::actors::{by_hand, command, scheduler};
 use super::stage::{Stage, in_one_process, round, said, soon};

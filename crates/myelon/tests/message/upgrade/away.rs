@@ -1,4 +1,4 @@
-//! An id that was away finds everything that it was promised, whichever side comes first.
+//! A reader that was away finds every message that it was promised, whichever side comes first.
 
 use super::*;
 

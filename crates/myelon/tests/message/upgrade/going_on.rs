@@ -1,4 +1,4 @@
-//! A reader that lives goes on in the new ring, whatever it reads by.
+//! A live reader moves to the new ring, whichever way it reads.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A place that is kept for a reader: who is waited for, and who is given up.
+//! A place that is kept for a reader: for which readers the writer waits, and which it gives up.
 
 use super::*;
 

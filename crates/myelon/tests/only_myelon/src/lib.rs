@@ -1,8 +1,7 @@
-//! Types of a program that has no dependency but `myelon`: every derive, attribute and macro finds its library through
+//! Types of a program whose only dependency is `myelon`: every derive, attribute and macro finds its library through
 //! it.
 //!
-//! **Lives here:** one type for each way to make a message or an event; a test that sends them through their codec.
-//! **Builds on:** `myelon` alone. **May touch it:** no program; it compiles or it does not.
+//! It has one type for each way to make a message or an event, and a test that sends them through their codec.
 #![deny(unsafe_code)]
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub)]
 
