@@ -4,12 +4,12 @@
 //!
 //! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler tells
 //! all of them the same thing: a few kilobytes for a decode step, more for a prefill, megabytes for an image. The
-//! answers come back. The transport is one or two per cent of such a step; what keeps people awake is a stall that
+//! answers come back. The transport is one or two per cent of such a step. What costs operators time is a stall that
 //! names no culprit, a worker that died unnoticed or outlives its parent and keeps the GPU, cores that are burnt by
 //! waiting, and a `/dev/shm` that is too small or has to be cleaned up by hand.
 //!
-//! So here a message is encoded where its readers will read it, once for all of them; waiting costs little; every wait
-//! ends with a reason; and a `kill -9` of any process leaves the others working or told.
+//! So this library encodes a message once for all readers, directly where they read it. Waiting costs little, and every
+//! wait ends with a reason. After a `kill -9` of any process the others go on, or are told.
 //!
 //! # Quick start
 //!
@@ -41,8 +41,8 @@
 //! // Dropping the producer closes the ring.
 //! drop(steps);
 //!
-//! // Waits for the next message; dropping it acknowledges it. Once everything was read, `None` says that the ring was closed. A scheduler that
-//! // had died would be an error here.
+//! // Waits for the next message; dropping it acknowledges it. `None` says that everything was read and the ring is
+//! // closed. If the scheduler had died, this would be an error.
 //! while let Some(message) = consumer.next_or_end(Patience::Endless)? {
 //!     assert_eq!(message.decode()?, Step { number: 7, tokens: vec![1, 2, 3] });
 //! }
@@ -57,14 +57,14 @@
 //! | layer | gives | take it when |
 //! |---|---|---|
 //! | [topology] | a scheduler and N workers that meet, answer, die, come back and leave | that is the program's shape |
-//! | 3, [zero-copy](typed_transport::TypedMessage::get) | typed messages that are read where they lie | messages are large, or read only in part |
+//! | 3, [zero-copy](typed_transport::TypedMessage::get) | typed messages that are read in place | messages are large, or read only in part |
 //! | 2, [`typed_transport`] | streams of one type; a program that expects another is refused | both ends are Rust |
 //! | 1, [`transport`] | bytes of any length, whole or absent | something else has made the bytes, or the other end is not Rust |
 //! | 0, [`disruptor_mp`], all of it here | events of a fixed size, written and read in their slots | events are small and every nanosecond counts |
 //!
-//! Each stands on the one below and hides nothing of it: [`TypedProducer::raw`](typed_transport::TypedProducer::raw) is
-//! the transport, and both have the methods of every [`ProducerEnd`], which know the peers, the counters and the stall
-//! report.
+//! Each layer stands on the one below and hides nothing of it:
+//! [`TypedProducer::raw`](typed_transport::TypedProducer::raw) is the transport, and both have the methods of every
+//! [`ProducerEnd`]: the peers, the counters and the stall report.
 //!
 //! # Layer 0: events
 //!
@@ -91,9 +91,9 @@
 //!
 //! # Layer 1: messages
 //!
-//! How messages lie in the ring is a type parameter. [`Records`](transport::Records), the default, takes them at any
-//! length, in one piece. [Frames](transport::AlignedFixedFrame) have a fixed size, and what is longer is split, sent
-//! whole or not at all, and put together again.
+//! The layout of messages in the ring is a type parameter. [`Records`](transport::Records), the default, takes messages
+//! of any length, in one piece. [Frames](transport::AlignedFixedFrame) have a fixed size; a longer message is split,
+//! sent whole or not at all, and put together again.
 //!
 //! ```
 //! use myelon::Patience;
@@ -126,9 +126,9 @@
 //!
 //! # Layer 2: typed messages
 //!
-//! What a message is made of stands in the ring, and a program that has another type under the name is refused when it
-//! attaches, with the first field that differs. Four [codecs](codec) are there; [`#[message]`](message) takes
-//! `bincode`, the one for serde's types that are taken apart where they arrive.
+//! The schema of the messages is in the ring. A program that has another type under the name is refused when it
+//! attaches, with the first field that differs. There are four [codecs](codec). [`#[message]`](message) uses `bincode`,
+//! which is for serde's types and decodes a message when it arrives.
 //!
 #![cfg_attr(feature = "bincode", doc = "```")]
 #![cfg_attr(not(feature = "bincode"), doc = "```ignore")]
@@ -196,15 +196,15 @@
 //! # }
 //! ```
 //!
-//! Validation reads the whole message once. [`codec::trusted::access`] leaves it out, for programs that vouch for the
-//! sender; it is the only thing here that needs `unsafe` of yours.
+//! Validation reads the whole message once. [`codec::trusted::access`] skips that, for programs that vouch for the
+//! sender; it is the only call here for which you write `unsafe`.
 //!
 //! # Topology
 //!
-//! One ring to all workers and one back from each, the processes around them, and what becomes of them. Here the
-//! workers are threads; [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation
-//! in their environment. Where both ends are Rust, [`TypedScheduler`](topology::TypedScheduler) and
-//! [`TypedWorker`](topology::TypedWorker) do the same for one type out and one back.
+//! A topology is one ring to all workers, one ring back from each, and the processes around them. Here the workers are
+//! threads; [`Workers::spawned`](topology::Workers::spawned) starts processes, which find their invitation in their
+//! environment. Where both ends are Rust, [`TypedScheduler`](topology::TypedScheduler) and
+//! [`TypedWorker`](topology::TypedWorker) do the same with one type in each direction.
 //!
 //! ```
 //! use myelon::prelude::*;
@@ -237,11 +237,11 @@
 //! # }
 //! ```
 //!
-//! # When a process does not get on
+//! # When a process makes no progress
 //!
-//! The slowest consumer holds the producer back once the ring is full, and no process is declared dead because a clock
-//! says so: death is the kernel's word, which drops a lock when a process is gone. A wait that ends without success
-//! says for whom it has waited.
+//! The slowest consumer holds the producer back once the ring is full. No process is declared dead because of a
+//! timeout: only the kernel decides that, by releasing the lock of a process that is gone. A wait that ends without
+//! success names the process for which it waited.
 //!
 //! ```
 //! use myelon::prelude::*;
@@ -268,7 +268,7 @@
 //! | how long a call may wait | [`Patience`], a deadline or a `Duration`, in every call: at once, until then, without end, or under the liveness watch |
 //! | *closed*, *nothing yet*, *full*, *the peer has gone* | [`TransportError::is_closed`] and its neighbours, on the errors of every layer |
 //! | alerts, a grace period, and an end, without a deadline in every call | [`ProducerEnd::enable_required_consumer_liveness`], [`Patience::Managed`] |
-//! | who is in the ring, who has died | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`]; in a topology [`topology::Outcome`] |
+//! | which consumers are in the ring, which have died | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`]; in a topology [`topology::Outcome`] |
 //! | a report at any time, from either side | [`ProducerEnd::stall_report`], [`ConsumerEnd::stall_report`] |
 //! | counters, also of a process that is dead | [`observability`] |
 //! | waiting in an event loop | [`ConsumerEnd::doorbell`]; in tokio `asynchronous`, with the feature `tokio` |
@@ -284,17 +284,18 @@
 //! # What holds
 //!
 //! - **Whole or absent.** A sender that is killed in the middle of a message has sent nothing, whatever its length.
-//! - **At least once, in order.** A message is acknowledged when it is dropped, and not while a panic unwinds. Who is
-//!   killed and comes back under its id gets what it had not acknowledged again,
+//! - **At least once, in order.** A message is acknowledged when it is dropped, and not while a panic unwinds. A
+//!   consumer that is killed and comes back under its id gets again what it had not acknowledged,
 //!   [marked](transport::Message::is_redelivered).
-//! - **Bytes of strangers are checked.** What cannot be read is an error with its cause, once, and counted; the stream
-//!   goes on behind it. No length that another process wrote decides how much memory is taken.
+//! - **Bytes of other processes are checked.** What cannot be read is an error with its cause, once, and counted; the
+//!   stream goes on after it. No length that another process wrote decides how much memory is allocated.
 //! - **Two programs agree or are refused**: on the layout, on the format, and on the type of the messages, field by
 //!   field.
-//! - **Space is reserved** when a ring is created; too little is an error with the numbers in it, and not a SIGBUS.
+//! - **Space is reserved** when a ring is created; too little space is an error with the numbers in it, and not a
+//!   SIGBUS.
 //!
-//! Not promised: anything against a process that may write to the segment and does so where it has no business,
-//! durability, and anything between machines.
+//! Not promised: protection from a process that may write to the segment and does not follow the protocol, durability,
+//! and anything between machines.
 //!
 //! # Errors
 //!
@@ -303,11 +304,11 @@
 //! | [`TransportError`] | layer 1: `Full` and `TooLarge`, and what the ring says as `Publish`, `Consume` and `Build` |
 //! | [`TypedPublishError`], [`TypedReceiveError`](typed_transport::TypedReceiveError) | layers 2 and 3; [`CodecError`] is what a codec says |
 //! | [`TopologyError`](topology::TopologyError) | describing a topology, and every call of its ends: whose end it is, with a [`TransportError`] as `source` |
-//! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is what came of waiting for a worker |
+//! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is the result of waiting for a worker |
 //! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`], [`RequiredConsumerError`] | layer 0: building, publishing, consuming, required consumers |
 //!
-//! A variant is a situation, its fields are what one wants to know at night, and the cause is kept as the field
-//! `source`. The text of an error has its causes in it, so `{error}` is all that has to be printed.
+//! A variant is a situation, its fields are what an operator needs, and the cause is kept as the field `source`. The
+//! text of an error contains its causes, so print `{error}` and nothing else.
 //!
 //! # Features
 //!
@@ -323,13 +324,13 @@
 //!
 //! # Environment
 //!
-//! Read when an endpoint is built. An invalid value is an error that names the variable.
+//! These variables are read when an endpoint is built. An invalid value is an error that names the variable.
 //!
 //! | variable | meaning |
 //! |---|---|
 //! | `MYELON_WAIT` | how every endpoint waits: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`, `block`, `adaptive` |
 //! | `MYELON_PROCESS_CORE` | core for the thread that builds an endpoint |
-//! | `MYELON_PRODUCER_CORE`, `MYELON_CONSUMER_CORE` | the same, for one kind of endpoint; these go before |
+//! | `MYELON_PRODUCER_CORE`, `MYELON_CONSUMER_CORE` | the same, for one kind of endpoint; these take precedence |
 //! | `MYELON_AUTO_CONSUMER_CORE` | core for the thread of an [`AutoConsumer`] |
 //! | `MYELON_SHUTDOWN_GRACE_MS` | grace period of managed publishing, in milliseconds |
 //! | [`MYELON_INVITATION`](topology::INVITATION_VARIABLE) | which worker of which topology a process is; set by the scheduler that starts it |
@@ -352,11 +353,11 @@ pub mod topology;
 pub mod transport;
 pub mod typed_transport;
 
-// Everything of layer 0, as the same types. Names that are also here go before.
+// Everything of layer 0, as the same types. Names that this crate defines as well take precedence.
 pub use disruptor_mp::*;
 pub use namespaces::{consumer, observability, prelude, producer};
 
-// What programs of this family import from the root. Everything else of these modules is reached through them.
+// The names that programs of this family import from the root. The rest is in the modules.
 pub use codec::{Codec, CodecError, message};
 pub use inference::{FixedTopology, InferenceTopologyError, InferenceTopologyResult, WorkerCount};
 pub use transport::{
@@ -368,7 +369,7 @@ pub use transport::{
 };
 pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedProducer, TypedPublishError};
 
-// The libraries whose derives and builders messages are made with, so that programs need no dependency of their own.
+// The libraries whose derives and builders make messages, so that programs need no dependency of their own.
 #[cfg(feature = "flatbuffers")]
 pub use flatbuffers;
 #[cfg(feature = "rkyv")]

@@ -16,8 +16,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::task::coop;
 
-/// How often a poll looks for a message that the doorbell promises. One look finds it, or takes away the padding before
-/// it; a ring whose words a stranger has changed may promise for ever, and must not keep the thread.
+/// How often a poll looks for a message that the doorbell promises. One look finds it, or removes the padding before
+/// it. A ring that another process has damaged may promise messages without end, and must not keep the thread.
 const LOOKS_PER_POLL: u32 = 4;
 
 /// An end that can be awaited: [`TransportConsumer`] or [`TypedConsumer`]. Sealed.
@@ -29,7 +29,7 @@ impl<T: Codec + 'static, F: Format> Receive for TypedConsumer<T, F> {}
 mod sealed {
     use super::*;
 
-    /// What an end must be able to do at once.
+    /// What an end must be able to do without waiting.
     pub trait Receive {
         type Message<'a>
         where
@@ -38,7 +38,8 @@ mod sealed {
         type Held: Release;
         type Error: From<TransportError>;
 
-        /// The next message, in place, if there is one; or that the oldest one that is held is to be released first.
+        /// The next message, in place, if there is one; or an error that says that the oldest held message must be
+        /// released first.
         fn next_or_limit(&mut self) -> Result<Option<Self::Message<'_>>, Self::Error>;
 
         /// The next message, in place, if there is one.
@@ -50,10 +51,10 @@ mod sealed {
         /// The next message, to be held, if there is one.
         fn next_held_now(&mut self) -> Result<Option<Self::Held>, Self::Error>;
 
-        /// Whether there is a whole message, which stays where it is.
+        /// Whether there is a whole message. It is not taken.
         fn has_message(&mut self) -> Result<bool, Self::Error>;
 
-        /// Goes on in another ring where this one has ended, or says that it has ended.
+        /// Continues in another ring if this one was replaced; otherwise returns the end as an error.
         fn go_on(&mut self, end: ConsumeError) -> Result<(), Self::Error>;
 
         /// Whether `error` says that the stream has ended in good order.
@@ -64,7 +65,7 @@ mod sealed {
     }
 }
 
-/// What is there now. At the bound of what can be held that is nothing: the doorbell rings when the oldest is released.
+/// The answer, with the held limit turned into `None`: the doorbell rings when the oldest message is released.
 fn below_the_bound<T, E>(answer: Result<Option<T>, E>, is_bound: impl Fn(&E) -> bool) -> Result<Option<T>, E> {
     match answer {
         Err(error) if is_bound(&error) => Ok(None),
@@ -155,19 +156,20 @@ impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
 
 /// A consumer that is awaited: `C` is a [`TransportConsumer`] or a [`TypedConsumer`].
 ///
-/// While nothing is there its task sleeps, and so may the thread: the process's one doorbell thread sleeps at the ring
-/// for it. The death of the producer ends the wait within 100 ms. No call blocks the thread; each takes its part of the
-/// task's budget, so that a ring that is never empty does not keep other tasks from running.
+/// While there is no message its task sleeps, and so may the thread: the process's one doorbell thread waits at the
+/// ring for it. The death of the producer ends the wait within 100 ms. No call blocks the thread. Each call uses a part
+/// of the task's budget, so that a ring that is never empty does not keep other tasks from running.
 ///
 /// Delivery is *at least once*, as for `C`, with one rule for cancelling: a message is taken in the same poll that
 /// hands it out, so a future that is dropped before it was ready has taken none. A message that was handed out is the
-/// caller's; see the methods. A task that is cancelled drops its consumer, which keeps its place: the consumer that
-/// attaches again under its id goes on there. To give it up, take [`into_inner`](Self::into_inner) and have it leave.
+/// caller's; see the methods. A task that is cancelled drops its consumer, which keeps its place: a consumer that
+/// attaches again under its id continues there. To give up the place, take [`into_inner`](Self::into_inner) and let
+/// that consumer leave.
 ///
-/// As a [`Stream`] it yields what [`recv`](Self::recv) does. It ends where the ring was closed. Where it ended
-/// otherwise it yields the error first; [`recv`](Self::recv) goes on with a ring that another producer has taken over.
-/// An error about one message is yielded, and the stream goes on; so is [`ConsumeError::Os`], which says that it is not
-/// known whether the producer lives.
+/// As a [`Stream`] it yields what [`recv`](Self::recv) returns. It ends when the ring was closed. If the ring ended
+/// otherwise, it yields the error first; [`recv`](Self::recv) then continues if another producer has taken the ring
+/// over. An error about one message is yielded, and the stream goes on. So is [`ConsumeError::Os`], which says that it
+/// is not known whether the producer lives.
 ///
 /// ```
 /// use myelon::asynchronous::AsyncConsumer;
@@ -200,7 +202,7 @@ impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
 /// # }
 /// ```
 pub struct AsyncConsumer<C> {
-    // Before the consumer: nothing waits at the ring's bell when the ring goes.
+    // Dropped before the consumer, so that nothing waits at the ring's bell when the ring is unmapped.
     bell: Bell<Doorbell>,
     consumer: C,
     /// Whether the stream has yielded its last item.
@@ -226,7 +228,7 @@ impl<C: Receive> AsyncConsumer<C> {
     /// Cancel safe: nothing is taken or acknowledged, whether it is dropped before it is ready or not.
     ///
     /// # Errors
-    /// As for `C`'s own receiving calls: why nothing will come, or why one message was skipped.
+    /// The errors of `C`'s own receiving calls: why no message will come, or why one message was skipped.
     ///
     /// # Panics
     /// When it has to wait and the runtime is being shut down.
@@ -234,8 +236,8 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_ready(context)).await
     }
 
-    /// The next message, in place. Dropping it acknowledges it; it keeps its place in the ring until then, and the
-    /// producer waits for that, so do not hold it over long waits.
+    /// The next message, in place. Dropping it acknowledges it. Until then it occupies its place in the ring and can
+    /// block the producer, so do not keep it across long waits.
     ///
     /// Cancel safe: the future acknowledges nothing. It is ready in the poll that makes the message; dropping the
     /// message acknowledges it, and `release_unread` gives it back.
@@ -247,16 +249,16 @@ impl<C: Receive> AsyncConsumer<C> {
     /// As [`ready`](Self::ready).
     pub async fn next(&mut self) -> Result<C::Message<'_>, C::Error> {
         self.ready().await?;
-        // What `ready` has seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
+        // What `ready` has seen stays until it is taken, except in a forked child, which owns no place in the ring.
         self.consumer.next_now()?.ok_or_else(|| TransportError::from(ConsumeError::Forked).into())
     }
 
-    /// The next message, to be held across awaits and taken to other tasks; it is acknowledged by its `release`, and
-    /// given back when it is dropped, as by a task that is cancelled. From the oldest that it still holds on, a
-    /// consumer is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; the next one is waited for until the
-    /// oldest is released, and the consumer's `stall_report` says so meanwhile. The release of another makes no room.
+    /// The next message, which can be held across awaits and moved to other tasks. Its `release` acknowledges it;
+    /// dropping it, as a cancelled task does, gives it back. Counted from the oldest message that it still holds, a
+    /// consumer gets at most 64 messages ([`HELD_MAX`](crate::HELD_MAX)), released or not. After that it waits until
+    /// the oldest is released, and its `stall_report` says so. Releasing another message does not help.
     ///
-    /// Cancel safe: the message is taken in the poll that returns it, and one that is dropped comes again.
+    /// Cancel safe: the message is taken in the poll that returns it, and a dropped message comes again.
     ///
     /// # Errors
     /// As [`ready`](Self::ready).
@@ -267,8 +269,8 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_for(context, C::next_held_now)).await
     }
 
-    /// [`next_held`](Self::next_held) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end);
-    /// where there is no `StreamExt` for [`messages`](Self::messages).
+    /// [`next_held`](Self::next_held) for loops that end when the stream ends, like [`next_or_end`](Self::next_or_end).
+    /// Use it if you have no `StreamExt` for [`messages`](Self::messages).
     ///
     /// ```
     /// # use myelon::asynchronous::AsyncConsumer;
@@ -300,7 +302,7 @@ impl<C: Receive> AsyncConsumer<C> {
     /// Cancel safe, as [`next_held`](Self::next_held).
     ///
     /// # Errors
-    /// As [`next_held`](Self::next_held), but for the end in good order.
+    /// As [`next_held`](Self::next_held), except that a closed stream is no error.
     ///
     /// # Panics
     /// As [`ready`](Self::ready).
@@ -311,9 +313,9 @@ impl<C: Receive> AsyncConsumer<C> {
         }
     }
 
-    /// The messages of the ring, each its own, until the sender has closed it: a [`Stream`] whose items are
-    /// acknowledged when they are dropped, except by a panic. [`hold`](Taken::hold) makes one that only its `release`
-    /// acknowledges: for a message that a task keeps across an await at which it may be cancelled.
+    /// The messages of the ring, each as a value of its own, until the sender closes it: a [`Stream`] whose items are
+    /// acknowledged when they are dropped, except by a panic. [`hold`](Taken::hold) makes a message that only its
+    /// `release` acknowledges. Use it for a message that a task keeps across an await at which it may be cancelled.
     ///
     /// ```
     /// # use myelon::asynchronous::AsyncConsumer;
@@ -350,8 +352,7 @@ impl<C: Receive> AsyncConsumer<C> {
     /// The next message, copied or decoded, and acknowledged.
     ///
     /// Cancel safe: the message is taken and acknowledged in the poll that returns it. A program that polls by hand, or
-    /// races it with another future in a way that drops a result that was ready (`select!` does not), loses that
-    /// message: take [`next`](Self::next) then.
+    /// drops a result that was ready (`select!` does not), loses that message: use [`next`](Self::next) there.
     ///
     /// # Errors
     /// As [`ready`](Self::ready); a message that cannot be decoded was skipped.
@@ -362,7 +363,7 @@ impl<C: Receive> AsyncConsumer<C> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
+    /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and
     /// everything was received.
     ///
     /// ```
@@ -391,7 +392,7 @@ impl<C: Receive> AsyncConsumer<C> {
     /// Cancel safe, as [`next`](Self::next).
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for the end in good order.
+    /// As [`next`](Self::next), except that a closed stream is no error.
     ///
     /// # Panics
     /// As [`ready`](Self::ready).
@@ -402,13 +403,13 @@ impl<C: Receive> AsyncConsumer<C> {
         }
     }
 
-    /// [`recv`](Self::recv) for loops that end where the stream does, as [`next_or_end`](Self::next_or_end). With the
+    /// [`recv`](Self::recv) for loops that end when the stream ends, like [`next_or_end`](Self::next_or_end). With the
     /// combinators of a [`Stream`], `try_next` is the same.
     ///
     /// Cancel safe, as [`recv`](Self::recv).
     ///
     /// # Errors
-    /// As [`recv`](Self::recv), but for the end in good order.
+    /// As [`recv`](Self::recv), except that a closed stream is no error.
     ///
     /// # Panics
     /// As [`ready`](Self::ready).
@@ -419,18 +420,18 @@ impl<C: Receive> AsyncConsumer<C> {
         }
     }
 
-    /// The next message, in place, if there is one now. Dropping it acknowledges it, so dropping it unread steps over
-    /// one that has killed its consumer before.
+    /// The next message, in place, if there is one now. Dropping it acknowledges it, so dropping it unread skips a
+    /// message that has killed its consumer before.
     ///
     /// # Errors
-    /// As [`ready`](Self::ready); and one that [`is_held_limit`](TransportError::is_held_limit) if none comes before
-    /// the oldest message that is held is released, for which the calls that are awaited wait. It does not hear of a
-    /// sender that was killed: for that there is [`check_producer`](Self::check_producer).
+    /// As [`ready`](Self::ready). Also an error that [`is_held_limit`](TransportError::is_held_limit) if the oldest
+    /// held message must be released first; the awaited calls wait for that instead. It does not notice a sender that
+    /// was killed: [`check_producer`](Self::check_producer) does.
     pub fn try_next(&mut self) -> Result<Option<C::Message<'_>>, C::Error> {
         self.consumer.next_or_limit()
     }
 
-    /// The end that is wrapped, for what it can be asked.
+    /// The wrapped end.
     pub fn get_ref(&self) -> &C {
         &self.consumer
     }
@@ -498,8 +499,8 @@ impl<C: Receive> HasConsumer for AsyncConsumer<C> {
     }
 }
 
-/// Ready when `consumer`, whose bell that is, has a message, which stays where it is; or when nothing will come, or one
-/// message was skipped.
+/// Ready when `consumer`, to which the bell belongs, has a message; or with an error when none will come or one was
+/// skipped. The message is not taken.
 pub(super) fn poll_message<C: Receive>(
     consumer: &mut C,
     bell: &mut Bell<Doorbell>,
@@ -522,9 +523,9 @@ pub(super) fn poll_message<C: Receive>(
     Poll::Pending
 }
 
-/// The next item of a stream of answers, which ends where the ring was closed, and after any other end.
+/// The next item of a stream, which ends when the ring was closed, and after any other end.
 fn item_of<C: Receive, T>(answer: Result<T, C::Error>, has_ended: &mut bool) -> Option<Result<T, C::Error>> {
-    // What says something of one message, or that nothing is known, is no end: the next ring at the doorbell asks
+    // An error about one message, or one that says that nothing is known, is no end: the next ring of the doorbell asks
     // again.
     *has_ended = matches!(&answer, Err(error) if C::is_end(error));
     let is_closed = matches!(&answer, Err(error) if C::is_closed(error));

@@ -16,8 +16,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// The pause where a worker's process is about to say more than that its ring has ended, and where there is no
-/// doorbell.
+/// The pause after a worker's ring has ended, until its process says how; and the pause when there is no doorbell.
 const NAP: Duration = Duration::from_millis(1);
 
 /// An end that can be awaited: [`SchedulerEnd`] or [`TypedScheduler`]. Sealed.
@@ -29,7 +28,7 @@ impl<B: Codec, A: Codec, F: Format> Schedule for TypedScheduler<B, A, F> {}
 mod sealed {
     use super::*;
 
-    /// What an end must be able to do at once, and how it sends.
+    /// What an end must be able to do without waiting, and how it sends.
     pub trait Schedule {
         type Format: Format;
         type Message: ?Sized;
@@ -41,7 +40,7 @@ mod sealed {
         /// The end of bytes.
         fn end(&self) -> &SchedulerEnd<Self::Format>;
 
-        /// The same, to be waited with.
+        /// The same, to change it.
         fn end_mut(&mut self) -> &mut SchedulerEnd<Self::Format>;
 
         fn broadcast(
@@ -58,7 +57,7 @@ mod sealed {
         /// The next message of worker `rank` as its bytes, if there is one now.
         fn receive_now(&mut self, rank: usize) -> Result<Self::Received<'_>, Outcome>;
 
-        /// What the caller gets of `answers`.
+        /// `answers` in the form that the caller gets.
         fn read(&mut self, answers: Vec<Answer>) -> Vec<Self::Answer>;
 
         fn close(self) -> Vec<Departure>;
@@ -147,10 +146,10 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
 }
 
 /// A scheduler's end that is awaited: `S` is a [`SchedulerEnd`] or a [`TypedScheduler`]. No call blocks the runtime's
-/// thread, also not a broadcast into a full ring.
+/// thread, not even a broadcast into a full ring.
 ///
-/// Launch before, or on a thread for what blocks: [`launch`](crate::topology::Topology::launch) waits for the workers.
-/// While a call waits, the workers are looked after as in a call that blocks.
+/// Launch the topology before, or with `spawn_blocking`: [`launch`](crate::topology::Topology::launch) blocks until the
+/// workers have joined. While a call waits, it looks after the workers as a blocking call does.
 ///
 /// ```
 /// use myelon::asynchronous::AsyncScheduler;
@@ -185,10 +184,10 @@ impl<B: Codec, A: Codec, F: Format> sealed::Schedule for TypedScheduler<B, A, F>
 /// # }
 /// ```
 ///
-/// Dropping it does what dropping the end does, and waits for the workers that it has started: [`close`](Self::close)
-/// waits elsewhere. Source: RFC 0016, "Awaiting".
+/// Dropping it does what dropping the end does, and blocks until the workers that it has started have ended.
+/// [`close`](Self::close) waits in another thread. Source: RFC 0016, "Awaiting".
 pub struct AsyncScheduler<S = SchedulerEnd> {
-    // Before the scheduler: nothing waits at a ring's bell when the ring goes.
+    // Dropped before the scheduler, so that nothing waits at a ring's bell when the ring is unmapped.
     bells: Vec<Option<RingBell>>,
     room: RoomBell,
     scheduler: S,
@@ -221,7 +220,7 @@ pub type AsyncTypedScheduler<B, A, F = Records> = AsyncScheduler<TypedScheduler<
 
 /// The doorbell of one response ring.
 struct RingBell {
-    /// Which of its worker's rings that is.
+    /// Which of its worker's rings it belongs to.
     ring_number: u64,
     bell: Bell<Doorbell>,
 }
@@ -239,11 +238,11 @@ impl<S: Schedule> AsyncScheduler<S> {
     /// Cancel safe: a future that is dropped before it was ready has sent nothing, and no sequence is used up.
     ///
     /// # Errors
-    /// As there; `Publish` with `ConsumerDied` within 100 ms of the death of the worker that everything waits for;
-    /// `Codec` of a message that cannot be encoded.
+    /// The same as that call. `Publish` with `ConsumerDied` within 100 ms of the death of the worker that keeps the
+    /// ring full; `Codec` if the message cannot be encoded.
     ///
     /// # Panics
-    /// If it has to wait in a runtime without a time driver; so do all calls here.
+    /// If it has to wait in a runtime without a time driver. The same holds for all calls here.
     pub async fn broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, TopologyError> {
         let sent = self.scheduler.broadcast(&mut self.room, message, kind).await;
         self.scheduler.end_mut().note_sent();
@@ -253,7 +252,7 @@ impl<S: Schedule> AsyncScheduler<S> {
     /// [`SchedulerEnd::broadcast`] that does not wait for room.
     ///
     /// # Errors
-    /// As there; `Full` if there is no room now.
+    /// The same as that call; `Full` if there is no room now.
     pub fn try_broadcast(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, TopologyError> {
         self.scheduler.broadcast_now(message, kind)
     }
@@ -261,28 +260,28 @@ impl<S: Schedule> AsyncScheduler<S> {
     /// [`SchedulerEnd::broadcast_urgent`], which never waits.
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn broadcast_urgent(&mut self, message: &S::Message, kind: u8) -> Result<Sequence, UrgentError> {
         self.scheduler.broadcast_urgent(message, kind)
     }
 
     /// [`SchedulerEnd::gather`], awaited; a duration begins when the future is polled first.
     ///
-    /// Cancel safe: messages are taken and changes told in the poll that returns all of them.
+    /// Cancel safe: messages are taken and changes are reported in the poll that returns all of them.
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     pub async fn gather(&mut self, whom: Whom, patience: impl Into<Patience>) -> Vec<S::Answer> {
         self.gather_step(None, whom, patience.into().deadline()).await
     }
 
     /// [`SchedulerEnd::gather_for`], awaited, as [`gather`](Self::gather).
     ///
-    /// Cancel safe: a future that is dropped before it was ready has handed out and told nothing. What it has sorted on
-    /// the way is where the next call finds it.
+    /// Cancel safe: a future that is dropped before it was ready has handed out and reported nothing. The next call
+    /// finds the messages that it has sorted.
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     pub async fn gather_for(&mut self, step: Sequence, whom: Whom, patience: impl Into<Patience>) -> Vec<S::Answer> {
         self.scheduler.end().check_step(step);
         self.gather_step(Some(step), whom, patience.into().deadline()).await
@@ -305,10 +304,10 @@ impl<S: Schedule> AsyncScheduler<S> {
     /// [`SchedulerEnd::receive`] or [`TypedScheduler::receive_raw`] that does not wait: the next message as its bytes.
     ///
     /// # Errors
-    /// As there; [`TimedOut`](Outcome::TimedOut) if there is no message now.
+    /// The same as that call; [`TimedOut`](Outcome::TimedOut) if there is no message now.
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     #[track_caller]
     pub fn try_receive(&mut self, rank: usize) -> Result<S::Received<'_>, Outcome> {
         self.scheduler.end().check_rank(rank);
@@ -323,7 +322,7 @@ impl<S: Schedule> AsyncScheduler<S> {
     /// As [`SchedulerEnd::report`].
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     #[track_caller]
     pub fn report(&mut self, rank: usize) -> WorkerReport {
         self.scheduler.end_mut().report(rank)
@@ -336,10 +335,10 @@ impl<S: Schedule> AsyncScheduler<S> {
 
     /// [`SchedulerEnd::wait_for`], awaited; a duration begins when the future is polled first.
     ///
-    /// Cancel safe: nothing is told before the poll that returns it.
+    /// Cancel safe: nothing is reported before the poll that returns it.
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     pub async fn wait_for(&mut self, rank: usize, patience: impl Into<Patience>) -> Arrival {
         let deadline = patience.into().deadline();
         let end = self.scheduler.end_mut();
@@ -361,7 +360,7 @@ impl<S: Schedule> AsyncScheduler<S> {
     /// Cancel safe: a future that is dropped before it was ready may have killed the old process, and has started none.
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub async fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
         let end = self.scheduler.end_mut();
         end.kill_worker(rank)?;
@@ -371,7 +370,7 @@ impl<S: Schedule> AsyncScheduler<S> {
         end.start_successor(rank)
     }
 
-    /// [`SchedulerEnd::close`], on a thread for what blocks.
+    /// [`SchedulerEnd::close`], on a thread for blocking calls.
     pub async fn close(self) -> Vec<Departure>
     where
         S: Send + 'static,
@@ -392,7 +391,7 @@ impl<S: Schedule> AsyncScheduler<S> {
         self.scheduler
     }
 
-    /// Waits until one of the `silent` may have something to say, or it is time to look after them.
+    /// Waits until one of the `silent` workers may have sent something, or it is time to look after them.
     async fn pause(&mut self, silent: &[usize], deadline: Option<Instant>) {
         let end = self.scheduler.end_mut();
         let patience = silent.iter().map(|&rank| end.patience_with(rank)).min().unwrap_or(NAP);
@@ -401,7 +400,7 @@ impl<S: Schedule> AsyncScheduler<S> {
         match rung {
             Ok(Rung::News) => {}
             Ok(Rung::End | Rung::NoBell) => {
-                // A ring that has ended is rung at once, and what became of its worker is known a moment later.
+                // A ring that has ended rings at once; how its worker ended is known a moment later.
                 tokio::time::sleep(NAP.min(left)).await;
                 self.scheduler.end_mut().look();
             }
@@ -435,7 +434,7 @@ enum Rung {
     News,
     /// A ring has ended.
     End,
-    /// There is a ring without a doorbell: no more can be had.
+    /// There is a ring without a doorbell: the process can have no more of them.
     NoBell,
 }
 

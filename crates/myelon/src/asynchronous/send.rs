@@ -15,14 +15,14 @@ use std::task::ready;
 use std::time::Duration;
 use tokio::task::coop;
 
-/// How often a full ring is looked at again before its producer sleeps: consumers that are at work make room in less
-/// than a tick.
+/// How often a full ring is looked at again before its producer sleeps: consumers that run make room in less than a
+/// tick.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 
-/// The pause between two looks after that where there is no doorbell: the shortest that tokio's clock has.
+/// The pause between two further looks when there is no doorbell: the shortest that tokio's clock has.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The doorbell of a producer that awaits room; made when it is needed first.
+/// The doorbell of a producer that awaits room, made at its first use.
 pub(super) type RoomBell = Option<Bell<RoomDoorbell>>;
 
 /// An end whose room can be awaited: [`TransportProducer`] or [`TypedProducer`]. Sealed.
@@ -35,17 +35,17 @@ impl<T: Codec, F: Format> Publish for TypedRing<'_, T, F> {}
 mod sealed {
     use super::*;
 
-    /// What an end must be able to do at once.
+    /// What an end must be able to do without waiting.
     pub trait Publish {
         type Message: ?Sized;
         type Error: From<TransportError>;
 
         fn publish_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
-        /// The same of the message for which the last call found no room. It is not encoded again.
+        /// The same for the message for which the last call found no room. It is not encoded again.
         fn publish_again(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
-        /// Sends several messages, which are announced together, as far as there is room.
+        /// Sends as many of the messages as there is room for, and announces them together.
         fn publish_batch_now<'m>(
             &mut self,
             messages: impl Iterator<Item = &'m Self::Message>,
@@ -172,10 +172,10 @@ impl<T: Codec, F: Format> sealed::Publish for TypedRing<'_, T, F> {
 
 /// A producer whose room is awaited: `P` is a [`TransportProducer`] or a [`TypedProducer`].
 ///
-/// While the ring is full its task looks again sixteen times, in as many turns of the runtime: consumers that are at
-/// work make room in less. Then it sleeps, and so may the thread: one thread of the process sleeps for it at the bell
-/// of the consumer that keeps it back. Where there is no doorbell (another system than Linux, or no descriptor left) it
-/// looks once a millisecond.
+/// While the ring is full, its task looks again in sixteen turns of the runtime: consumers that run make room in less.
+/// Then it sleeps, and so may the thread: one thread of the process waits at the bell of the consumer that keeps the
+/// ring full. Without a doorbell (on a system other than Linux, or with no descriptor left) it looks once a
+/// millisecond.
 ///
 /// ```
 /// use myelon::asynchronous::AsyncProducer;
@@ -204,7 +204,7 @@ impl<T: Codec, F: Format> sealed::Publish for TypedRing<'_, T, F> {
 /// # }
 /// ```
 pub struct AsyncProducer<P> {
-    // Before the producer: nothing waits at a consumer's bell when the ring goes.
+    // Dropped before the producer, so that nothing waits at a consumer's bell when the ring is unmapped.
     bell: RoomBell,
     producer: P,
 }
@@ -215,17 +215,16 @@ impl<P: Publish> AsyncProducer<P> {
         Self { bell: None, producer }
     }
 
-    /// Sends `message`, and waits for room while the ring is full, as long as its consumers live. Returns the message's
-    /// sequence.
+    /// Sends `message` and returns its sequence. Waits for room while the ring is full, as long as its consumers live.
     ///
-    /// Cancel safe: it is sent in the poll that says so. A future that is dropped before it was ready has sent nothing,
-    /// and reserved no place: the next call begins anew. To give up at some time, wrap it in
+    /// Cancel safe: it is sent in the poll that returns its sequence. A future that is dropped before it was ready has
+    /// sent nothing and reserved no place: the next call begins anew. To limit the wait, wrap it in
     /// [`tokio::time::timeout`].
     ///
     /// # Errors
-    /// What `P` answers at once, except that it is full; and what ends the wait: `ConsumerDied` within 100 ms of the
-    /// death of the consumer that is waited for, `Replaced`, `Closed`. Nothing was sent. Alerts and failure
-    /// actions are those of managed publishing, which this is not.
+    /// What `P` returns when it does not wait, except `Full`; and what ends the wait: `ConsumerDied` within 100 ms of
+    /// the death of the consumer that keeps the ring full, `Replaced`, `Closed`. Nothing was sent. This is not managed
+    /// publishing: there are no alerts and no failure actions.
     ///
     /// # Panics
     /// If it has to wait in a runtime without an I/O driver, or, where there is no doorbell, without a time driver.
@@ -234,7 +233,7 @@ impl<P: Publish> AsyncProducer<P> {
     }
 
     /// Sends several messages of one kind, and waits for room while the ring is full, as [`publish`](Self::publish)
-    /// does. What there is room for at once is announced together.
+    /// does. The messages for which there is room at the same time are announced together.
     ///
     /// ```
     /// use myelon::asynchronous::AsyncProducer;
@@ -252,11 +251,11 @@ impl<P: Publish> AsyncProducer<P> {
     /// # }
     /// ```
     ///
-    /// A future that is dropped before it was ready has sent the first of the messages, as many as there was room for;
-    /// [`last_published_sequence`](Self::last_published_sequence) says how far it came.
+    /// A future that is dropped before it was ready has sent as many of the first messages as there was room for;
+    /// [`last_published_sequence`](Self::last_published_sequence) says how far it got.
     ///
     /// # Errors
-    /// What `publish` answers to the first message that was not sent, and how many were before it.
+    /// What `publish` returns for the first message that was not sent, and how many messages were sent before it.
     ///
     /// # Panics
     /// As `publish`.
@@ -297,7 +296,7 @@ impl<P: Publish> AsyncProducer<P> {
     /// Sends `message` if there is room now.
     ///
     /// # Errors
-    /// What `P` answers at once: `Full` among others. Nothing was sent.
+    /// What `P` returns when it does not wait, for example `Full`. Nothing was sent.
     pub fn try_publish(&mut self, message: &P::Message, kind: u8) -> Result<Sequence, P::Error> {
         self.producer.publish_now(message, kind)
     }
@@ -312,7 +311,7 @@ impl<P: Publish> AsyncProducer<P> {
         self.producer.set_in_reply_to(sequence);
     }
 
-    /// The end that is wrapped, for what it can be asked.
+    /// The wrapped end.
     pub fn get_ref(&self) -> &P {
         &self.producer
     }
@@ -341,7 +340,7 @@ impl<P: Publish> HasProducer for AsyncProducer<P> {
     }
 }
 
-/// [`AsyncProducer::publish`] by a producer that is lent.
+/// [`AsyncProducer::publish`] through a borrowed producer.
 pub(super) async fn publish<P: Publish>(
     producer: &mut P,
     bell: &mut RoomBell,
@@ -351,7 +350,7 @@ pub(super) async fn publish<P: Publish>(
     publish_again(producer, bell, message, kind, 0).await
 }
 
-/// The same, of a message for which `looks` looks have found no room.
+/// The same, for a message for which `looks` looks have found no room.
 async fn publish_again<P: Publish>(
     producer: &mut P,
     bell: &mut RoomBell,
@@ -379,7 +378,7 @@ async fn publish_again<P: Publish>(
     }
 }
 
-/// Waits until there may be room for what the last call found none for.
+/// Waits until there may be room for the message for which the last call found none.
 async fn room<P: Publish>(producer: &mut P, bell: &mut RoomBell) -> Result<(), PublishError> {
     if bell.is_none() {
         *bell = producer.room_doorbell().and_then(Bell::new).ok();
@@ -393,7 +392,7 @@ async fn room<P: Publish>(producer: &mut P, bell: &mut RoomBell) -> Result<(), P
     }
 }
 
-/// Takes this task's part of its budget; waits for its next turn where that is used up.
+/// Uses a part of this task's budget; waits for its next turn if the budget is used up.
 pub(super) async fn take_turn() {
     poll_fn(|context| {
         ready!(coop::poll_proceed(context)).made_progress();

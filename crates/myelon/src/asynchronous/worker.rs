@@ -33,7 +33,7 @@ impl<B, A: Codec, F: Format> Answerable for TypedBroadcast<'_, B, A, F> {}
 mod sealed {
     use super::*;
 
-    /// What an end must be able to do at once, and how it answers.
+    /// What an end must be able to do without waiting, and how it answers.
     pub trait Work {
         type Format: Format;
         type Broadcast<'a>: super::Answerable
@@ -147,8 +147,8 @@ impl<B, A: Codec, F: Format> sealed::Answerable for TypedBroadcast<'_, B, A, F> 
 
 /// A worker's end that is awaited: `W` is a [`WorkerEnd`] or a [`TypedWorker`]. No call blocks the runtime's thread.
 ///
-/// Join before, on a thread that lives as long as the worker: joining waits for the scheduler, and the kernel ties the
-/// worker's life to the thread that joins.
+/// Join the topology before, on a thread that lives as long as the worker: joining blocks until the scheduler is there,
+/// and the kernel ties the worker's life to the thread that joins.
 ///
 /// ```
 /// use myelon::asynchronous::AsyncWorker;
@@ -182,13 +182,13 @@ impl<B, A: Codec, F: Format> sealed::Answerable for TypedBroadcast<'_, B, A, F> 
 /// Source: RFC 0016, "Awaiting".
 #[derive(Debug)]
 pub struct AsyncWorker<W = WorkerEnd> {
-    // Before the worker: nothing waits at the ring's bell when the ring goes.
+    // Dropped before the worker, so that nothing waits at the ring's bell when the ring is unmapped.
     bell: Bell<Doorbell>,
-    /// That of the urgent lane, if there is one.
+    /// The doorbell of the urgent lane, if there is one.
     urgent_bell: Option<Bell<Doorbell>>,
     room: RoomBell,
     worker: W,
-    /// What people call the worker.
+    /// The user's name for the worker.
     name: String,
 }
 
@@ -247,10 +247,10 @@ impl<W: Work> AsyncWorker<W> {
         Ok(Self { bell, urgent_bell, room: None, worker, name })
     }
 
-    /// The next broadcast, with the way to answer it; `None` once the scheduler has closed the topology, as
-    /// [`WorkerEnd::next_or_end`] says it: that is no error here, unlike in [`WorkerEnd::next`].
+    /// The next broadcast, with the way to answer it; `None` once the scheduler has closed the topology, like
+    /// [`WorkerEnd::next_or_end`] and unlike [`WorkerEnd::next`].
     ///
-    /// One of bytes is read in place, a typed one was decoded. Dropping it acknowledges it.
+    /// A broadcast of bytes is read in place, a typed one is decoded. Dropping it acknowledges it.
     ///
     /// Cancel safe: a future that is dropped has taken nothing.
     ///
@@ -268,14 +268,14 @@ impl<W: Work> AsyncWorker<W> {
             {
                 return Poll::Ready(Ok(()));
             }
-            // That the lane has ended, the broadcasts say as well, after what is left.
+            // If the lane has ended, the broadcasts report the same end, after the messages that are left.
             poll_message(broadcasts, bell, context)
         });
         match heard.await {
             Err(TransportError::Consume(ConsumeError::Closed)) => return Ok(None),
             answer => answer.map_err(|error| TopologyError::of(&*name, error))?,
         }
-        // What was seen stays until it is taken, except for a child of a fork, to whom nothing belongs.
+        // What was seen stays until it is taken, except in a forked child, which owns no place in the ring.
         let broadcast = worker.next_now()?.ok_or_else(|| TopologyError::of(&*name, ConsumeError::Forked))?;
         Ok(Some(AsyncBroadcast { broadcast, room }))
     }
@@ -286,7 +286,7 @@ impl<W: Work> AsyncWorker<W> {
     /// Cancel safe: a future that is dropped before it was ready has sent nothing.
     ///
     /// # Errors
-    /// As there, and `Codec` of an answer that cannot be encoded.
+    /// The same as that call, and `Codec` if the answer cannot be encoded.
     pub async fn answer(&mut self, step: Sequence, answer: &W::Answer, kind: u8) -> Result<Sequence, TopologyError> {
         self.worker.answer(&mut self.room, step, answer, kind).await
     }
@@ -313,9 +313,9 @@ impl<W: Work> AsyncWorker<W> {
     }
 }
 
-/// A [`Broadcast`] or a [`TypedBroadcast`] whose answer is awaited; what is asked of it is asked by `Deref`. Dropping
-/// it acknowledges it, also when a task that is cancelled drops it: answer before the first wait that may be cancelled,
-/// or [give it back](Self::release_unread).
+/// A [`Broadcast`] or a [`TypedBroadcast`] whose answer is awaited; its other methods are reached by `Deref`. Dropping
+/// it acknowledges it, also when a cancelled task drops it: answer before the first wait that may be cancelled, or
+/// [give it back](Self::release_unread).
 ///
 /// ```
 /// use myelon::asynchronous::AsyncWorker;
@@ -368,7 +368,7 @@ pub struct AsyncBroadcast<'a, B = Broadcast<'a>> {
 pub type AsyncTypedBroadcast<'a, B, A, F = Records> = AsyncBroadcast<'a, TypedBroadcast<'a, B, A, F>>;
 
 impl<B: Answerable> AsyncBroadcast<'_, B> {
-    /// Answers it, and awaits room in the response ring. A typed answer is encoded in the ring.
+    /// Answers the broadcast, and awaits room in the response ring. A typed answer is encoded in the ring.
     ///
     /// Cancel safe: a future that is dropped before it was ready has sent nothing.
     ///
@@ -378,7 +378,7 @@ impl<B: Answerable> AsyncBroadcast<'_, B> {
         self.broadcast.answer(self.room, answer, kind).await
     }
 
-    /// Gives it back without acknowledging it: the next call returns it again.
+    /// Gives the broadcast back without acknowledging it: the next call returns it again.
     pub fn release_unread(self) {
         self.broadcast.release_unread();
     }
@@ -388,7 +388,7 @@ impl<F: Format> AsyncBroadcast<'_, Broadcast<'_, F>> {
     /// [`Broadcast::urgent`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn urgent(&mut self) -> Result<Option<Message<'_, F>>, TopologyError> {
         self.broadcast.urgent()
     }
@@ -405,7 +405,7 @@ impl<B: Codec, A: Codec, F: Format> AsyncTypedBroadcast<'_, B, A, F> {
     /// [`TypedBroadcast::urgent`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn urgent(&mut self) -> Result<Option<TypedUrgent<B>>, TopologyError> {
         self.broadcast.urgent()
     }

@@ -60,21 +60,21 @@ pub enum Rkyv {}
 /// # }
 /// ```
 ///
-/// The attribute adds what the type does not have *below* it: the derives, and where their library is, so that a
-/// program needs no dependency but `myelon` (which has the libraries as `myelon::serde` and `myelon::rkyv`). It
-/// implements [`Codec`](super::Codec) and [`Described`](super::Described). What a message has in it must be described
-/// as well: put the attribute on types of your own; numbers, texts, lists, maps, options, boxes and tuples are.
+/// The attribute adds what is not written *below* it: the derives, and where their library is. So a program needs no
+/// dependency but `myelon`, which has the libraries as `myelon::serde` and `myelon::rkyv`. It implements
+/// [`Codec`](super::Codec) and [`Described`](super::Described). The types inside a message must be described as well:
+/// put the attribute on your own types. Numbers, texts, lists, maps, options, boxes and tuples are described already.
 ///
 /// # What is compared
-/// Codec, names, types and order of all fields and variants, of nested types too; not the modules in which the types
-/// stand, nor the crates, compilers and machines. A field added at the end is a difference like any other.
+/// Codec, names, types and order of all fields and variants, of nested types too; not the modules and crates in which
+/// the types are defined, nor compilers and machines. A field added at the end is a difference like any other.
 ///
 /// # Options
-/// - On the type, a field or a variant `name = "Step/2"`: how the schema calls it. Give a type another name when its
+/// - On the type, a field or a variant `name = "Step/2"`: its name in the schema. Give a type another name when its
 ///   meaning changes and its fields do not. `rename` and `rename_all` of serde do the same.
 /// - On a field `as = Type`: it is written as that type would be. `opaque = "uuid/1"`: the schema does not look into
 ///   it; change the text when its bytes change. For types of other crates, and beside serde's or rkyv's `with`. On the
-///   type either describes the whole.
+///   type, either option describes the whole type.
 /// - `crate = "facade"`: the crate through which myelon is reached, if it is no dependency under its own name.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
@@ -98,20 +98,19 @@ pub enum Rkyv {}
 /// ```
 ///
 /// # Older versions
-/// A reader can take messages of programs that have not been upgraded yet. It looks at the ring when it attaches, and
-/// converts from then on. Upgrade the readers first, and then the writer, which says
-/// [`hand_over`](crate::typed_transport::TypedProducer::hand_over) instead of closing its stream: a reader of before is
-/// refused by a writer that is newer. A new writer replaces the ring. Readers read the old one to its end and go on in
-/// the new one by themselves; those with ids of their own miss nothing, also if they are away meanwhile. While the old
-/// writer has gone and the new one is not there yet, `next` says `ProducerDied`
-/// ([`is_peer_gone`](crate::typed_transport::TypedReceiveError::is_peer_gone)), at once: call it again after a pause.
-/// The example `upgrade` is a program to copy.
-/// - `added = 2` on a field of a struct: the field is there since version 2, and has its default in messages of before.
-///   It may stand anywhere. The numbers only say what came first.
+/// A reader can accept messages of programs that have not been upgraded yet. It looks at the ring when it attaches, and
+/// converts from then on. Upgrade the readers first, because an old reader is refused by a newer writer. Then upgrade
+/// the writer: the old one calls [`hand_over`](crate::typed_transport::TypedProducer::hand_over) instead of closing its
+/// stream, and the new one replaces the ring. Readers read the old ring to its end and continue in the new one by
+/// themselves. Readers with ids of their own miss nothing, even if they are away meanwhile. Between the two writers,
+/// `next` returns `ProducerDied` ([`is_peer_gone`](crate::typed_transport::TypedReceiveError::is_peer_gone)) at once:
+/// call it again after a pause. The example `upgrade` is a program to copy.
+/// - `added = 2` on a field of a struct: the field exists since version 2, and has its default in older messages. It
+///   may be at any position. The numbers only give the order of the versions.
 /// - `takes(StepV1)` on the type: another type, with `From<StepV1>` for this one. Its schema must have the name that
-///   the type had: say `name = "Step"`, or call both `Step` and put them into modules. A wrong name compiles, and a
-///   stream of that version is refused with what differs from the type itself. What `StepV1` takes is not taken with
-///   it: name every version, `takes(StepV2, StepV1)`.
+///   the type had: write `name = "Step"`, or call both `Step` and put them into modules. A wrong name compiles, but a
+///   stream of that version is refused with the difference to the type itself. The versions that `StepV1` takes are not
+///   included: name every version, `takes(StepV2, StepV1)`.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -147,36 +146,35 @@ pub enum Rkyv {}
 /// # }
 /// ```
 ///
-/// Both are for the type of a stream and not for types in it: where one of those has changed, write the whole older
-/// message out. Messages of an older version are decoded and not read in place
+/// Both are for the type of a stream and not for types inside it: if one of those has changed, write out the whole
+/// older message. Messages of an older version are decoded and not read in place
 /// ([`CodecError::OlderVersion`](super::CodecError::OlderVersion)), and a type that takes one cannot be read [without
 /// validation](super::trusted).
 ///
-/// A reader of before that is still running reads the old ring to its end, and then its `next` says
-/// `Build(IncompatibleContent)` each time, which is no [end](crate::typed_transport::TypedReceiveError::is_end): end it
-/// and start its new version. Until then, and for a reader that is away, the rings stay, also after the stream was
-/// closed. One that never comes back is [evicted](crate::typed_transport::TypedProducer::evict_consumer) by the writer,
-/// or removed with its rings by [`gc`](crate::gc).
+/// An old reader that still runs reads the old ring to its end. Then its `next` returns `Build(IncompatibleContent)`
+/// each time, which is no [end](crate::typed_transport::TypedReceiveError::is_end): stop it and start its new version.
+/// Until then, and for a reader that is away, the rings stay, even after the stream was closed. A reader that never
+/// comes back is [evicted](crate::typed_transport::TypedProducer::evict_consumer) by the writer, or removed with its
+/// rings by [`gc`](crate::gc).
 ///
-/// In a topology each direction has its readers: upgrade the workers first where the broadcasts change, and the
-/// scheduler first where the answers do. A worker in the wrong order is refused when it joins. Workers are upgraded one
-/// by one while their scheduler runs. When a scheduler ends, so do its workers: start all of them again with the new
-/// one.
+/// In a topology each direction has its readers: upgrade the workers first if the broadcasts change, and the scheduler
+/// first if the answers change. A worker in the wrong order is refused when it joins. Workers are upgraded one by one
+/// while their scheduler runs. When a scheduler ends, so do its workers: start all of them again with the new one.
 ///
 /// # What is refused, at compile time
-/// - A field of a type that has no schema: see the options above. If it has no derives either, serde says so
-///   beside it, once for each trait and several times for each field, in its own words (`the trait bound Inner:
-///   serde::Serialize is not satisfied`): all of that goes with the attribute on `Inner`.
+/// - A field of a type that has no schema: see the options above. If it has no derives either, serde reports that too,
+///   once for each trait and several times for each field (`the trait bound Inner: serde::Serialize is not satisfied`):
+///   the attribute on `Inner` removes all of these errors.
 /// - Attributes of serde whose bytes bincode cannot read back (`flatten`, `tag`, `untagged`, `skip_serializing_if`,
-///   `skip` of a variant and others), those that make the bytes another type's without `as` or `opaque` (`with`,
+///   `skip` of a variant and others), those that write the bytes of another type without `as` or `opaque` (`with`,
 ///   `from`, `into`), and those that are not known.
 /// - `cfg` on fields and variants, lifetimes, unions.
-/// - A codec whose feature is off: the feature is named. The compiler says as well that it finds no `myelon::serde`, or
-///   no attribute `serde` or `rkyv`: that goes with the feature.
+/// - A codec whose feature is off: the feature is named. The compiler also reports that it finds no `myelon::serde`, or
+///   no attribute `serde` or `rkyv`: the feature removes those errors.
 ///
 /// # Panics
-/// A type whose schema is longer than [`MESSAGE_SCHEMA_BYTES_MAX`](crate::schema::MESSAGE_SCHEMA_BYTES_MAX) panics when
-/// a stream of it is created or attached to, always or never.
+/// A type whose schema is longer than [`MESSAGE_SCHEMA_BYTES_MAX`](crate::schema::MESSAGE_SCHEMA_BYTES_MAX) panics
+/// whenever a stream of it is created or attached to. This does not depend on the values.
 ///
 /// Source: RFC 0015.
 pub use disruptor_mp_derive::message;

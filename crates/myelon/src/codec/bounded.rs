@@ -24,12 +24,12 @@ const EMPTY_ELEMENTS_MAX: usize = 1 << 16;
 
 /// A message's bytes, read from the front in the form of a codec.
 ///
-/// A length is what stands in the bytes, and may lie; a text or a byte string is a part of what is left.
+/// A length is read from the bytes and may be wrong; a text or a byte string is a slice of the bytes that are left.
 pub(super) trait Source<'de>: Sized {
     /// What the codec's library says of bytes that it cannot read.
     type Error: Error + Send + Sync + 'static;
 
-    /// Everything that is left, which leaves nothing here.
+    /// Takes everything that is left, and leaves this source empty.
     fn take(&mut self) -> Self;
     /// Bytes that are left.
     fn left_bytes(&self) -> usize;
@@ -37,7 +37,7 @@ pub(super) trait Source<'de>: Sized {
     fn elements(&mut self) -> Result<usize, Self::Error>;
     /// The number of a variant.
     fn variant(&mut self) -> Result<u32, Self::Error>;
-    /// Whether an option has something in it.
+    /// Whether an option is `Some`.
     fn is_some(&mut self) -> Result<bool, Self::Error>;
     fn str(&mut self) -> Result<&'de str, Self::Error>;
     fn bytes(&mut self) -> Result<&'de [u8], Self::Error>;
@@ -57,7 +57,7 @@ pub(super) trait Source<'de>: Sized {
     fn f64(&mut self) -> Result<f64, Self::Error>;
 }
 
-/// Makes a message of exactly these bytes, which `source` reads, for `codec`.
+/// Decodes a message of `codec` from exactly these bytes, which `source` reads.
 ///
 /// # Errors
 /// As [`Codec::decode`](super::Codec::decode).
@@ -87,7 +87,7 @@ struct TrailingBytes {
     len_bytes: usize,
 }
 
-/// Why a message was not decoded. In a box, so that a number is returned in registers.
+/// Why a message was not decoded. Callers box it, so that a number is returned in registers.
 #[derive(Debug, thiserror::Error)]
 enum Undecodable<E: Error> {
     #[error(transparent)]
@@ -118,7 +118,7 @@ impl<E: Error> From<E> for Box<Undecodable<E>> {
 }
 
 impl<E: Error + Send + Sync + 'static> Undecodable<E> {
-    /// What the library said, or a type, is the cause itself.
+    /// The error of the library or of a type is the cause itself, without a wrapper.
     #[cold]
     fn into_cause(self) -> Cause {
         match self {
@@ -140,7 +140,7 @@ impl Limits {
         Self { len_bytes, elements_left: Cell::new(len_bytes.saturating_add(EMPTY_ELEMENTS_MAX)) }
     }
 
-    /// Asks for the making of this many elements.
+    /// Charges for this many elements, before they are made.
     fn charge<E: Error>(&self, elements: usize) -> Result<(), Box<Undecodable<E>>> {
         match self.elements_left.get().checked_sub(elements) {
             Some(left) => {
@@ -152,7 +152,7 @@ impl Limits {
     }
 }
 
-/// Reads one value, and whatever is in it.
+/// Reads one value and everything inside it.
 struct Bounded<'a, S> {
     source: &'a mut S,
     limits: &'a Limits,
@@ -160,7 +160,7 @@ struct Bounded<'a, S> {
 }
 
 impl<'de, S: Source<'de>> Bounded<'_, S> {
-    /// One level further in.
+    /// One level deeper.
     #[inline]
     fn inside(mut self) -> Result<Self, Box<Undecodable<S::Error>>> {
         self.nesting_left = self.nesting_left.checked_sub(1).ok_or_else(|| Undecodable::Nesting)?;
@@ -183,7 +183,7 @@ impl<'a, 'de, S: Source<'de>> Bounded<'a, S> {
         visited
     }
 
-    /// Hands the values of a sequence or a map, whose length stands in the bytes, to `visit`.
+    /// Hands the values of a sequence or a map to `visit`; its length is read from the bytes.
     #[inline]
     fn visit_elements<T>(
         self,
@@ -198,8 +198,8 @@ impl<'a, 'de, S: Source<'de>> Bounded<'a, S> {
 
 /// Values that are read one after the other.
 ///
-/// What is left of the bytes is here meanwhile, where the compiler can keep it in registers from one number to the
-/// next. It goes back when the visitor has seen enough.
+/// The rest of the bytes is moved here meanwhile, where the compiler can keep it in registers from one number to the
+/// next. It is moved back when the visitor returns.
 struct Values<'a, 'de, S: Source<'de>> {
     source: S,
     limits: &'a Limits,
@@ -215,7 +215,7 @@ impl<'de, S: Source<'de>> Values<'_, 'de, S> {
         Bounded { source: &mut self.source, limits: self.limits, nesting_left: self.nesting_left }
     }
 
-    /// What is reserved in advance because of this is at most one element per byte that is left.
+    /// A visitor reserves memory by this hint, so it is at most one element for each byte that is left.
     #[inline]
     fn hint(&self) -> usize {
         self.left.min(self.source.left_bytes())
@@ -225,8 +225,7 @@ impl<'de, S: Source<'de>> Values<'_, 'de, S> {
 /// Values as serde's visitors take them.
 struct Each<'v, 'a, 'de, S: Source<'de>>(&'v mut Values<'a, 'de, S>);
 
-// Always inlined: a call for each number costs more than the number, and what is left of the bytes would go through
-// memory.
+// Always inlined: a call for each number costs more than the number, and the rest of the bytes would go through memory.
 
 impl<'de, S: Source<'de>> SeqAccess<'de> for Each<'_, '_, 'de, S> {
     type Error = Box<Undecodable<S::Error>>;
@@ -270,7 +269,7 @@ impl<'de, S: Source<'de>> MapAccess<'de> for Each<'_, '_, 'de, S> {
     }
 }
 
-/// Values whose length is that of their type: they cost what they take from the bytes.
+/// Values whose length follows from their type: they need no check except that the bytes suffice.
 macro_rules! values {
     ($($deserialize:ident $read:ident $visit:ident)*) => {$(
         #[inline]
@@ -280,7 +279,7 @@ macro_rules! values {
     )*};
 }
 
-/// What the bytes would have to tell, and do not.
+/// What could be decoded only if the bytes described themselves, which they do not.
 macro_rules! not_described {
     ($($deserialize:ident)*) => {$(
         #[cold]
@@ -308,7 +307,7 @@ impl<'de, S: Source<'de>> Deserializer<'de> for Bounded<'_, S> {
         deserialize_i128 i128 visit_i128
         deserialize_f32 f32 visit_f32
         deserialize_f64 f64 visit_f64
-        // A caller that wants them owned copies what is there, and reserves no more than that.
+        // A caller that wants an owned value copies the slice, and reserves no more than its length.
         deserialize_str str visit_borrowed_str
         deserialize_string str visit_borrowed_str
         deserialize_bytes bytes visit_borrowed_bytes

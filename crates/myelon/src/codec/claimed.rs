@@ -4,11 +4,11 @@ use super::{Cause, CodecError, EncodeShort};
 
 /// Bytes of a fixed number, filled from the front. Once something did not fit, nothing more is written.
 ///
-/// A serialiser that calls [`append`](Self::append) is told, and stops. The answer is [`EncodeShort::TooSmall`] then,
-/// whatever it makes of it: a user's own implementation may swallow or replace the error. So it is in bincode and
-/// postcard, where a loop over numbers that ends with the bytes costs a fraction of one that goes on counting. rkyv is
-/// not told: it goes on, the rest is counted, and the answer is [`EncodeShort::Needs`] with the length of the whole
-/// message.
+/// A serialiser that calls [`append`](Self::append) gets an error, and stops. The result is then
+/// [`EncodeShort::TooSmall`], even if a user's own implementation swallows or replaces the error. This is how bincode
+/// and postcard work: a loop over numbers that stops at the end of the bytes costs a fraction of one that goes on
+/// counting. rkyv gets no error: it goes on, the rest is counted, and the result is [`EncodeShort::Needs`] with the
+/// length of the whole message.
 ///
 /// ```
 /// use myelon::codec::{ClaimedBytes, EncodeShort, Full};
@@ -21,10 +21,10 @@ use super::{Cause, CodecError, EncodeShort};
 /// ```
 #[derive(Debug)]
 pub struct ClaimedBytes<'a> {
-    /// What is not written to yet, of `room_bytes` bytes.
+    /// The part of the `room_bytes` bytes that is not written yet.
     rest: &'a mut [u8],
     room_bytes: usize,
-    /// Once something did not fit, the length of the message so far; then there is no room any more.
+    /// Once something did not fit, the length of the message so far. Nothing is written from then on.
     counted_bytes: usize,
     /// Whether a serialiser was told that something did not fit.
     refused: bool,
@@ -41,10 +41,10 @@ impl<'a> ClaimedBytes<'a> {
         Self { room_bytes: bytes.len(), rest: bytes, counted_bytes: 0, refused: false }
     }
 
-    /// Adds bytes behind those that are there.
+    /// Adds bytes after those that are there.
     ///
     /// # Errors
-    /// When they do not fit; then and from then on nothing is added.
+    /// When they do not fit. From then on nothing is added.
     #[inline]
     pub fn append(&mut self, new: &[u8]) -> Result<(), Full> {
         if self.write_or_count(new) {
@@ -54,7 +54,7 @@ impl<'a> ClaimedBytes<'a> {
         Err(Full)
     }
 
-    /// Adds bytes behind those that are there, or counts them. Whether they were added.
+    /// Adds bytes after those that are there, or counts them. Returns whether they were added.
     #[inline]
     fn write_or_count(&mut self, new: &[u8]) -> bool {
         let rest_bytes = self.rest.len();
@@ -65,7 +65,7 @@ impl<'a> ClaimedBytes<'a> {
                 true
             }
             None => {
-                // From now on there is no room, and everything is counted, what was written before as well.
+                // From now on nothing is written and everything is counted, including what was written before.
                 let written = std::mem::take(&mut self.room_bytes) - rest_bytes;
                 self.counted_bytes = self.counted_bytes.saturating_add(written).saturating_add(new.len());
                 false
@@ -79,10 +79,10 @@ impl<'a> ClaimedBytes<'a> {
         (self.room_bytes - self.rest.len()).saturating_add(self.counted_bytes)
     }
 
-    /// How many bytes were written, given what the serialiser of `codec` said at its end.
+    /// How many bytes were written; `said` is the result of the serialiser of `codec`.
     ///
     /// # Errors
-    /// [`EncodeShort::TooSmall`] when the serialiser was told that something did not fit; otherwise what it said;
+    /// [`EncodeShort::TooSmall`] when the serialiser was told that something did not fit; otherwise its own error;
     /// otherwise [`EncodeShort::Needs`] when something did not fit.
     pub fn finish<T>(self, codec: &'static str, said: Result<T, impl Into<Cause>>) -> Result<usize, EncodeShort> {
         if self.refused {

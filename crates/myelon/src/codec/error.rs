@@ -3,10 +3,10 @@
 //! The text of an error contains its cause. [`Error::source`](std::error::Error::source) has only what the text does
 //! not say.
 
-/// What a codec's library said.
+/// The error of a codec's library.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What decoding answers.
+/// The result of decoding.
 pub type CodecResult<T> = Result<T, CodecError>;
 
 /// Why a message could not be encoded or decoded. The stream goes on: the next message is not affected.
@@ -18,7 +18,7 @@ pub enum CodecError {
     Encode {
         /// The codec.
         codec: &'static str,
-        /// What it said.
+        /// Its error.
         r#source: Cause,
     },
     /// The bytes are not a message of this type: of another type, damaged, or written by another version.
@@ -28,11 +28,11 @@ pub enum CodecError {
         codec: &'static str,
         /// Length of what was received.
         len_bytes: usize,
-        /// What it said.
+        /// Its error.
         r#source: Cause,
     },
-    /// The messages of this stream are of an older version, which the reader takes: decode them. They are not laid out as
-    /// this version is, so they cannot be read in place.
+    /// The messages of this stream are of an older version that the reader accepts. They have another layout than this
+    /// version and cannot be read in place: decode them.
     #[error("the messages of this stream are of an older version, which can be decoded and not be read in place")]
     OlderVersion,
 }
@@ -52,7 +52,7 @@ impl CodecError {
 /// Why encoding into given bytes stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeShort {
-    /// The bytes do not suffice, and how many would is not known. Encode again into more.
+    /// The bytes do not suffice, and it is not known how many would. Encode again into more.
     #[error("the message does not fit into the bytes that it was given")]
     TooSmall,
     /// The bytes do not suffice. The message takes exactly this many.

@@ -14,15 +14,16 @@ pub use flatbuffers;
 /// The codec's name.
 pub const CODEC: &str = "flatbuffers";
 
-/// The least that a finished buffer has: where its root is.
+/// The shortest finished buffer: the offset of its root.
 const ROOT_OFFSET_LEN_BYTES: usize = 4;
 
-/// How often verification may come by a byte on average. A tree is read once, its offsets and field tables a second time, and tables of
-/// few fields may share a field table that is longer than they are. What several parts of a message refer to is read (and copied, when
-/// the table becomes an object) as often as it is referred to, which a hostile message can use to be a thousand times as large as it is.
+/// How often verification may read a byte on average. A tree is read once, its offsets and field tables a second time,
+/// and tables of few fields may share a field table that is longer than they are. A part to which several parts of a
+/// message refer is read once for each reference (and copied, when the table becomes an object). A hostile message can
+/// use that to become a thousand times as large as its bytes.
 const READS_PER_BYTE_MAX: usize = 32;
 
-/// What short messages may have verified in any case.
+/// How many bytes verification may read in any message, however short.
 const READS_MIN_BYTES: usize = 4096;
 
 /// What encoding keeps from one message to the next.
@@ -37,14 +38,14 @@ impl fmt::Debug for Scratch {
     }
 }
 
-/// The bytes are fewer than any table has.
+/// There are fewer bytes than any table has.
 #[derive(Debug, thiserror::Error)]
 #[error("{len_bytes} bytes are no table, which has at least {ROOT_OFFSET_LEN_BYTES}")]
 struct TooShort {
     len_bytes: usize,
 }
 
-/// What the verifier said, in one line.
+/// The verifier's error, in one line.
 #[derive(Debug)]
 struct Refused(InvalidFlatbuffer);
 
@@ -59,7 +60,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Has `pack` build a table, and copies it to the front of `into`.
+/// Lets `pack` build a table, and copies it to the front of `into`.
 ///
 /// # Errors
 /// [`EncodeShort::Needs`] when it is longer than `into`; nothing else can go wrong.
@@ -84,7 +85,7 @@ pub fn encode<Root>(
 /// Verifies everything that can be reached, and then reads it where it is.
 ///
 /// # Errors
-/// As [`ZeroCopyCodec::access`](super::ZeroCopyCodec::access), except that every address will do.
+/// As [`ZeroCopyCodec::access`](super::ZeroCopyCodec::access), except that every address is valid.
 pub fn access<'a, Root>(bytes: &'a [u8]) -> CodecResult<Root::Inner>
 where
     Root: Follow<'a> + Verifiable + 'a,
@@ -101,7 +102,7 @@ where
         .map_err(|cause| CodecError::decode(CODEC, bytes, Refused(cause)))
 }
 
-/// Whether the length permits a table: what even trusted bytes are asked.
+/// Whether the length permits a table. Trusted bytes are checked for this too.
 pub(super) fn check_place(bytes: &[u8]) -> CodecResult<()> {
     if bytes.len() < ROOT_OFFSET_LEN_BYTES {
         return Err(CodecError::decode(CODEC, bytes, TooShort { len_bytes: bytes.len() }));

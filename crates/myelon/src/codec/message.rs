@@ -59,52 +59,54 @@ pub trait Codec: Sized {
     /// call, so that memory which was needed once is there the next time.
     type Scratch: Default;
 
-    /// Under which name two programs agree on this type. A stream carries it, and who expects another type is refused.
+    /// The name by which two programs agree on this type. A stream carries it, and a consumer that expects another type
+    /// is refused.
     fn type_tag() -> TypeTag;
 
-    /// Versions of this type that a reader takes as well, and makes values of this type of: `takes(..)` of
-    /// [`#[message]`](super::message) writes them. None by default. Asked when a reader is refused for its own version.
+    /// Older versions that a reader accepts and converts to this type: `takes(..)` of [`#[message]`](super::message)
+    /// writes them. None by default. It is called when a reader is refused for its own version.
     fn older_versions() -> Vec<OlderVersion<Self>> {
         Vec::new()
     }
 
-    /// About how many bytes this message takes, and cheap to say. It decides where the message is encoded first and
-    /// never for what it waits: a hint that is too small may cost encoding again, one that is too large a copy.
+    /// About how many bytes this message takes, computed cheaply. It decides where the message is encoded first, never
+    /// how much room it waits for: a hint that is too small may cost encoding again, one that is too large a copy.
     fn size_hint(&self) -> usize {
         size_of_val(self)
     }
 
     /// Writes the message to the front of `into` and returns how many bytes it took.
     ///
-    /// May be called a second time with more room, and then writes the same again from the front. What lies behind the
-    /// returned length, and everything after an error, is arbitrary.
+    /// May be called a second time with more room, and then writes the same again from the front. The bytes after the
+    /// returned length are arbitrary, and after an error all bytes are.
     ///
     /// # Errors
-    /// [`EncodeShort::Needs`]: call again with as much room. [`EncodeShort::TooSmall`]: the same from a codec that does not know how
-    /// much; its messages are encoded again with as much room as the longest message may have, and a refusal cannot say
-    /// how long they are. [`EncodeShort::Failed`]: this message cannot be encoded at all.
+    /// [`EncodeShort::Needs`]: call again with that much room. [`EncodeShort::TooSmall`]: the same from a codec that
+    /// does not know how much; its messages are encoded again with as much room as the longest message may have, and
+    /// the error for a message that is too large cannot say how long it is. [`EncodeShort::Failed`]: this message
+    /// cannot be encoded at all.
     fn encode(&self, scratch: &mut Self::Scratch, into: &mut [u8]) -> Result<usize, EncodeShort>;
 
-    /// [`encode`](Self::encode) that need not say how long a message is that does not fit. A stream calls this one
+    /// Like [`encode`](Self::encode), but need not say how long a message is that does not fit. A stream calls this
     /// first: it has a buffer for the second attempt.
     ///
-    /// For a codec to which it matters: bincode and postcard stop where the bytes end, and would have to go through the
-    /// message once more to say its length.
+    /// It is for codecs where the length costs extra: bincode and postcard stop where the bytes end, and would have to
+    /// go through the message once more to count it.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode), and [`EncodeShort::TooSmall`] also for a message whose length could be told.
+    /// As [`encode`](Self::encode), and [`EncodeShort::TooSmall`] also from a codec that could compute the length.
     fn encode_if_it_fits(&self, scratch: &mut Self::Scratch, into: &mut [u8]) -> Result<usize, EncodeShort> {
         self.encode(scratch, into)
     }
 
-    /// Makes a message of exactly these bytes, which may be anything and lie anywhere.
+    /// Decodes a message from exactly these bytes, which may have any content and any address.
     ///
     /// # Errors
     /// [`CodecError::Decode`] when they are not a message of this type: too short, too long, damaged, of another type.
     fn decode(bytes: &[u8]) -> CodecResult<Self>;
 }
 
-/// A message that can be read where it lies.
+/// A message that can be read in place.
 ///
 /// Source: RFC 0008, "Protocol".
 #[diagnostic::on_unimplemented(
@@ -113,14 +115,14 @@ pub trait Codec: Sized {
     note = "take `decode`, which makes a value of any message; or `#[myelon::message(rkyv)]`, which is read in place"
 )]
 pub trait ZeroCopyCodec: Codec {
-    /// Bytes of a message begin at a multiple of this, or cannot be read in place: 1 for a codec to which every address
-    /// is right.
+    /// A message can be read in place only if its bytes begin at a multiple of this: 1 for a codec that reads at every
+    /// address.
     const ALIGN_BYTES: usize;
 
-    /// The message as it lies in its bytes.
+    /// The view of a message in its bytes.
     type Archived<'a>;
 
-    /// Checks all of the bytes and then reads them where they are.
+    /// Checks all of the bytes and then reads them in place.
     ///
     /// # Errors
     /// [`CodecError::Decode`] when they are not a message of this type, or do not begin at a multiple of

@@ -41,7 +41,7 @@ mod tag;
 #[allow(unsafe_code, reason = "reads archives that are not validated")]
 pub mod trusted;
 
-/// The parts of descriptions; the whole is in [`schema`](disruptor_mp::schema).
+/// The traits of descriptions; the rest is in [`schema`](disruptor_mp::schema).
 pub use disruptor_mp::schema::{Described, Types};
 
 pub use attribute::{Rkyv, Serde, message};
@@ -56,8 +56,8 @@ pub use tag::TypeTag;
 
 /// How deeply a message may be nested: the recursion of a decoder ends here, before the stack does.
 ///
-/// Counted are the things that a recursive type has to go through: in bincode and postcard options, enums, sequences
-/// and maps; in rkyv everything behind a pointer; in flatbuffers tables. A stack of 2 MiB (Rust's default for threads)
-/// suffices for 128 levels of ordinary types without optimisation, and no plain message comes near it. A message that
-/// is nested more deeply can be encoded, but not received.
+/// It counts the levels that a recursive type needs: options, enums, sequences and maps in bincode and postcard,
+/// pointers in rkyv, tables in flatbuffers. A stack of 2 MiB (Rust's default for threads) suffices for 128 levels of
+/// ordinary types without optimisation, and no plain message comes near it. A message that is nested more deeply can be
+/// encoded, but not received.
 pub const MAX_NESTING: usize = 128;

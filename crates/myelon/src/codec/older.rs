@@ -14,17 +14,17 @@ pub struct OlderVersion<T> {
 }
 
 impl<T> OlderVersion<T> {
-    /// The version that has the type `Old` here. It may have another codec than `T`.
+    /// The version whose type is `Old` in this program. It may have another codec than `T`.
     pub fn of<Old: Codec + Into<T>>() -> Self {
         Self { tag: Old::type_tag(), decode: |bytes| Old::decode(bytes).map(Into::into) }
     }
 
-    /// What a stream of this version carries.
+    /// The tag of a stream of this version.
     pub fn tag(&self) -> &TypeTag {
         &self.tag
     }
 
-    /// Makes a `T` of exactly these bytes, which may be anything and lie anywhere.
+    /// Makes a `T` from exactly these bytes, which may have any content and any address.
     ///
     /// # Errors
     /// As [`Codec::decode`], when they are not a message of this version.
@@ -34,18 +34,18 @@ impl<T> OlderVersion<T> {
     }
 }
 
-/// What the streams of the older versions carry that a reader of `T` takes.
+/// The tags of the older versions that a reader of `T` accepts.
 pub(crate) fn older_tags<T: Codec>() -> Vec<String> {
     T::older_versions().into_iter().map(|version| version.tag.into()).collect()
 }
 
-/// The version that a ring has which a reader of `T` has attached to, if it is not that of `T` itself.
+/// The version of the ring that a reader of `T` has attached to; `None` if it is that of `T` itself.
 pub(crate) fn older_version<T: Codec>(ring: Option<String>) -> Option<OlderVersion<T>> {
     let ring = ring.filter(|ring| T::type_tag().as_str() != ring)?;
     T::older_versions().into_iter().find(|version| version.tag.as_str() == ring)
 }
 
-/// Makes a `T` of a message of that version; `None`: that of `T` itself.
+/// Makes a `T` from a message of that version; `None` is the version of `T` itself.
 #[inline(always)]
 pub(crate) fn decode_as<T: Codec>(older: Option<&OlderVersion<T>>, bytes: &[u8]) -> CodecResult<T> {
     match older {
@@ -54,18 +54,18 @@ pub(crate) fn decode_as<T: Codec>(older: Option<&OlderVersion<T>>, bytes: &[u8])
     }
 }
 
-/// What a message of the type `$type` says of its version: `$older` is the older one that it is of, if it is.
+/// The methods by which a message of the type `$type` tells its version: `$older` is its older version, if it has one.
 macro_rules! says_its_version {
     ($type:ident, |$this:ident| $older:expr) => {
-        /// What the ring that the message came in says of its messages: the tag of the type itself, or that of the
-        /// [older version](crate::codec::Codec::older_versions) of which this one is. By it the bytes can be read
-        /// later, whatever ring its consumer reads by then.
+        /// The tag in the ring from which the message came: that of the type itself, or of the [older
+        /// version](crate::codec::Codec::older_versions) that the message has. With it the bytes can be read later,
+        /// whatever ring the consumer reads then.
         pub fn tag(&self) -> $crate::codec::TypeTag {
             let $this = self;
             $older.map_or_else($type::type_tag, |older| older.tag().clone())
         }
 
-        /// Whether it is of one of the [older versions](crate::codec::Codec::older_versions) of its type.
+        /// Whether the message has one of the [older versions](crate::codec::Codec::older_versions) of its type.
         pub fn is_of_older_version(&self) -> bool {
             let $this = self;
             $older.is_some()
@@ -74,7 +74,7 @@ macro_rules! says_its_version {
 }
 pub(crate) use says_its_version;
 
-// By hand: derived, it would ask for a `T` that can be cloned.
+// By hand: the derive would require `T: Clone`.
 impl<T> Clone for OlderVersion<T> {
     fn clone(&self) -> Self {
         Self { tag: self.tag.clone(), decode: self.decode }

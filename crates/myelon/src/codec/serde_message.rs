@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// serde's `Serialize`, under a name of ours: so the compiler says what to do about a type that has none.
+/// serde's `Serialize` under a name of our own, so that the compiler's error says what to do about a type that does not
+/// implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be encoded: it does not implement serde's `Serialize`",
     label = "has no `Serialize`",
@@ -16,7 +17,7 @@ pub trait CanSerialize: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize> CanSerialize for T {}
 
-/// serde's `Deserialize`, of a type that owns what it has, under a name of ours: see [`CanSerialize`].
+/// serde's `Deserialize` for types that borrow nothing, under a name of our own: see [`CanSerialize`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be decoded: it does not implement serde's `Deserialize`, or borrows from the bytes",
     label = "has no `Deserialize` of its own",
@@ -29,7 +30,8 @@ pub trait CanDeserialize: DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> CanDeserialize for T {}
 
-/// `module` is that of the codec; then the type, and its tag, or what `#[message]` writes. No part of the interface.
+/// `module` is the codec's module. Then come the type and its tag, or what `#[message]` writes. Not part of the public
+/// interface.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __message_of_serde {

@@ -4,12 +4,12 @@ use super::Described;
 use disruptor_mp::schema::MessageSchema;
 use std::fmt;
 
-/// What a stream says about its messages: one line of text, which is compared as a whole when a program attaches.
+/// What a stream carries, in one line of text that is compared as a whole when a program attaches.
 ///
-/// For a type with [`#[message]`](super::message) it is the [schema](Self::schema): the codec, and names, types and order of everything in the
-/// message. For one with a macro it is the codec, the type and its version, such as `rkyv:Step/1`. That says nothing about fields: give such a
-/// type another version when its bytes change, so that a program which knows only the old form is refused when it attaches and not confused
-/// later.
+/// For a type with [`#[message]`](super::message) it is the [schema](Self::schema): the codec, and names, types and
+/// order of everything in the message. For one with a macro it is the codec, the type and its version, such as
+/// `rkyv:Step/1`. That says nothing about fields: give such a type another version when its bytes change. Then a
+/// program that knows only the old form is refused when it attaches, and does not misread messages later.
 ///
 /// ```
 /// use myelon::codec::TypeTag;
@@ -22,14 +22,16 @@ use std::fmt;
 pub struct TypeTag(String);
 
 impl TypeTag {
-    /// Most bytes of a tag that is no schema. It is stored in the segment beside the schema of the slots, whose names have the same bound.
+    /// The maximum length of a tag that is no schema. It is stored in the segment beside the schema of the slots, whose
+    /// names have the same limit.
     pub const LEN_MAX_BYTES: usize = 256;
 
     /// The tag of the type `name` (with its version), written by `codec`.
     ///
     /// # Panics
     /// When a part is empty or has characters other than visible ASCII, or the whole is longer than
-    /// [`LEN_MAX_BYTES`](Self::LEN_MAX_BYTES): the text is written by a programmer and read in the errors of other programs.
+    /// [`LEN_MAX_BYTES`](Self::LEN_MAX_BYTES). A programmer writes the text, and other programs show it in their
+    /// errors.
     pub fn new(codec: &str, name: &str) -> Self {
         for part in [codec, name] {
             assert!(!part.is_empty(), "a tag names a codec and a type");
@@ -40,14 +42,14 @@ impl TypeTag {
         Self(text)
     }
 
-    /// The tag of version 1 of a type that is written like this in Rust; modules do not count, so that two programs may keep one type
-    /// in different places.
+    /// The tag of version 1 of a type whose Rust path is `type_text`. Modules do not count, so that two programs may
+    /// keep one type in different places.
     #[doc(hidden)]
     pub fn of_type(codec: &str, type_text: &str) -> Self {
         Self::new(codec, &format!("{}/1", without_modules(type_text)))
     }
 
-    /// The tag of a type that describes itself, as `codec` writes it.
+    /// The tag of a type with a schema, as `codec` writes it.
     ///
     /// # Panics
     /// As [`MessageSchema::of`]: when the schema is longer than a ring takes.
@@ -55,7 +57,7 @@ impl TypeTag {
         Self(MessageSchema::of::<C, T>(codec).to_string())
     }
 
-    /// What the messages are made of; `None` if the tag says no more than a name.
+    /// The schema of the messages; `None` if the tag is only a name.
     pub fn schema(&self) -> Option<MessageSchema> {
         MessageSchema::parse(&self.0).ok()
     }

@@ -11,7 +11,7 @@ use super::{CodecResult, ZeroCopyCodec};
 ///
 /// Source: RFC 0008, "Trust".
 pub trait TrustedCodec: ZeroCopyCodec {
-    /// How its codec does that.
+    /// How its codec reads them.
     type Form: Form<Self>;
 }
 
@@ -20,27 +20,27 @@ pub trait Form<T: ZeroCopyCodec> {
     /// The message at `bytes`.
     ///
     /// # Errors
-    /// When length or address alone show that it cannot be one.
+    /// When the length or the address alone shows that the bytes cannot be a message.
     ///
     /// # Safety
     /// As [`access`].
     unsafe fn root(bytes: &[u8]) -> CodecResult<T::Archived<'_>>;
 }
 
-/// Reads a message where it lies, without validation.
+/// Reads a message in place, without validation.
 ///
 /// # Errors
-/// [`CodecError::Decode`](super::CodecError::Decode) when length or address alone show that these bytes cannot be a `T`; that costs
-/// nothing to see. Anything else that is wrong with them is undefined behaviour.
+/// [`CodecError::Decode`](super::CodecError::Decode) when the length or the address alone shows that these bytes cannot
+/// be a `T`, a check that costs nothing. Anything else that is wrong with them is undefined behaviour.
 ///
 /// # Safety
-/// `bytes` were written by [`Codec::encode`](super::Codec::encode) of this very type, by a program whose `T` has the same fields and
-/// whose codec has the same form, and were not changed since; nobody changes them while the result is in use. No part of the message
-/// asks for more than the 16 bytes of alignment that a message has.
+/// `bytes` were written by [`Codec::encode`](super::Codec::encode) of this very type, by a program whose `T` has the
+/// same fields and whose codec has the same form, and were not changed since. No thread or process changes them while
+/// the result is in use. No part of the message asks for more than the 16 bytes of alignment that a message has.
 ///
 /// Source: RFC 0008, "Trust".
 pub unsafe fn access<T: TrustedCodec>(bytes: &[u8]) -> CodecResult<T::Archived<'_>> {
-    // SAFETY: our caller's promise is the one that is asked for.
+    // SAFETY: `root` asks for what our caller promises.
     unsafe { T::Form::root(bytes) }
 }
 
@@ -56,8 +56,8 @@ where
 {
     unsafe fn root(bytes: &[u8]) -> CodecResult<&rkyv::Archived<T>> {
         super::rkyv_support::check_place::<T>(bytes)?;
-        // SAFETY: our caller says that an archived `T` was written here, and that nobody changes it. It is long enough and aligned, as
-        // was just checked.
+        // SAFETY: our caller promises that an archived `T` was written here and that it is not changed. It is long
+        // enough and aligned, as was just checked.
         Ok(unsafe { rkyv::access_unchecked::<rkyv::Archived<T>>(bytes) })
     }
 }
@@ -75,7 +75,8 @@ where
 {
     unsafe fn root<'a>(bytes: &'a [u8]) -> CodecResult<T::Archived<'a>> {
         super::flatbuf_support::check_place(bytes)?;
-        // SAFETY: our caller says that a finished buffer with this root was written here, and that nobody changes it.
+        // SAFETY: our caller promises that a finished buffer with this root was written here and that it is not
+        // changed.
         Ok(unsafe { flatbuffers::root_unchecked::<T::Archived<'a>>(bytes) })
     }
 }

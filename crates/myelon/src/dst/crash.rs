@@ -5,11 +5,10 @@ use crate::transport::{Format, TransportConsumer, TransportProducer};
 use crate::typed_transport::{TypedConsumer, TypedProducer};
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 
-/// An end that can die without a word.
+/// An end that can die without closing its ring.
 pub trait Crash {
-    /// Dies: the ring is not closed, the table not left, nobody woken. The locks are free, as the kernel would free
-    /// them. A message that is held must have been leaked before with [`std::mem::forget`], for it would acknowledge
-    /// itself.
+    /// Dies: the ring is not closed, the table is not left, no peer is woken. The locks are free, as the kernel would
+    /// free them. Leak a message that is held with [`std::mem::forget`] before; otherwise it would acknowledge itself.
     fn crash(self);
 }
 

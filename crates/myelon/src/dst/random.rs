@@ -2,12 +2,12 @@
 //!
 //! It uses no library, so that a seed means the same on every machine and in every version.
 
-/// SplitMix64: short, and good enough to choose who is next.
+/// SplitMix64: short, and good enough to choose the next actor.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence of `seed`.
+    /// The sequence of numbers that follows from `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -26,11 +26,11 @@ impl Random {
     /// # Panics
     /// If `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        // The bias is far below what a few thousand runs could show.
+        // A few thousand runs cannot show the bias.
         self.next_u64() % end
     }
 
-    /// `true` so many times in a thousand.
+    /// `true` in `permille` of a thousand calls.
     pub fn chance(&mut self, permille: u32) -> bool {
         self.below(1000) < u64::from(permille)
     }

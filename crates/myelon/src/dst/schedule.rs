@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Virtual time, which begins at 0. It moves to the moment of whoever runs next, and only then.
+/// Virtual time, which begins at 0. It moves only to the time of the actor that runs next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SimClock {
     now: Duration,
@@ -25,12 +25,12 @@ pub struct Faults {
     pub wakes_lost_permille: u32,
     /// The longest time that a wake takes; each takes one between nothing and this.
     pub wake_delay_max: Duration,
-    /// Crash points that somebody does not survive.
+    /// Crash points that an actor does not survive.
     pub crashes_permille: u32,
 }
 
 impl Faults {
-    /// Wakes arrive, late, and nobody dies.
+    /// Wakes arrive late, and no actor dies.
     pub fn none() -> Self {
         Self { wakes_lost_permille: 0, wake_delay_max: Duration::from_micros(100), crashes_permille: 0 }
     }
@@ -43,7 +43,7 @@ pub enum CrashPoint {
     Idle,
     /// Half of a message is written, none of it is published.
     InsidePublish,
-    /// It is published; nobody has been woken.
+    /// It is published; no reader was woken.
     Published,
     /// A message was handed out and is not acknowledged.
     HoldingMessage,
@@ -51,14 +51,14 @@ pub enum CrashPoint {
 
 /// The order of everything: a queue of actors `A` with the times at which they run.
 ///
-/// Two who are due at the same time run in an order that the seed chooses.
+/// Two actors that are due at the same time run in an order that the seed chooses.
 #[derive(Debug)]
 pub struct Schedule<A> {
     clock: SimClock,
     random: Random,
     faults: Faults,
     queue: BinaryHeap<Reverse<(Duration, u64, u64, A)>>,
-    /// How many were queued: makes entries distinct, should their random parts be equal.
+    /// How many entries were queued: it makes entries distinct if their random parts are equal.
     queued: u64,
 }
 
@@ -78,7 +78,8 @@ impl<A: Ord> Schedule<A> {
         &mut self.random
     }
 
-    /// What goes wrong from now on; for a run that ends in peace, so that what everybody must have by then can be checked.
+    /// Sets what goes wrong from now on. A run ends without faults, so that what each actor must have by then can be
+    /// checked.
     pub fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }
@@ -100,16 +101,16 @@ impl<A: Ord> Schedule<A> {
         self.queued += 1;
     }
 
-    /// Whoever is next; the clock is at its time then. `None`: everybody sleeps for ever.
+    /// The actor that is next; the clock moves to its time. `None`: no actor will ever run again.
     pub fn next_actor(&mut self) -> Option<A> {
         let Reverse((at, _, _, actor)) = self.queue.pop()?;
         self.clock.now = at;
         Some(actor)
     }
 
-    /// Whether somebody who has come to a crash point dies there; between two calls only every fourth time that the faults would have it.
+    /// Whether an actor that is at a crash point dies there. Between two calls only every fourth such death happens.
     pub fn is_fatal(&mut self, point: CrashPoint) -> bool {
-        // Passed in every turn, it would otherwise drown the points inside a turn.
+        // Every turn passes this point, so it would otherwise outnumber the points inside a turn.
         let share = if point == CrashPoint::Idle { 4 } else { 1 };
         self.random.below(share) == 0 && self.random.chance(self.faults.crashes_permille)
     }

@@ -1,9 +1,9 @@
 //! Which seeds a test runs.
 
-/// The environment variable with the one seed that is to be run, decimal or `0x` and hexadecimal.
+/// The environment variable with the only seed to run, decimal or `0x` and hexadecimal.
 pub const SEED_VARIABLE: &str = "MYELON_DST_SEED";
 
-/// The seeds below `count`; or, if `MYELON_DST_SEED` is set, that one only, to replay what has failed.
+/// The seeds below `count`; or, if `MYELON_DST_SEED` is set, only that one, to replay a failure.
 ///
 /// # Panics
 /// If the variable is set to something that is no seed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How many steps are kept as text.
 const STEPS_KEPT: usize = 60;
 
-/// Every step of a run, in its hash, and the last sixty of them as text, which `Display` shows.
+/// The hash of all steps of a run, and the last sixty steps as text, which `Display` shows.
 #[derive(Clone, Debug)]
 pub struct Trace {
     hash: u64,
@@ -24,8 +24,8 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// Records a step: who did what at which virtual time. Record nothing that a replay could not repeat: no addresses, no process ids,
-    /// no real times.
+    /// Records a step: which actor did what at which virtual time. Record nothing that a replay could not repeat: no
+    /// addresses, no process ids, no real times.
     pub fn record(&mut self, at: Duration, who: &dyn fmt::Display, what: &dyn fmt::Display) {
         let step = format!("{:>12} ns  {who}: {what}", at.as_nanos());
         for byte in step.bytes().chain([b'\n']) {
@@ -38,7 +38,7 @@ impl Trace {
         self.last.push_back(step);
     }
 
-    /// Of all steps so far, in their order.
+    /// The hash of all steps so far, in their order.
     pub fn hash(&self) -> u64 {
         self.hash
     }

@@ -18,19 +18,19 @@ pub enum InferenceTopologyError {
     /// Workers are numbered from 0.
     #[error("there is no worker {index} among {worker_count}")]
     InvalidWorkerIndex {
-        /// Who was asked for.
+        /// The index that was asked for.
         index: usize,
         /// How many there are.
         worker_count: usize,
     },
-    /// The ring cannot have that name, or no worker could have an id that begins with it.
+    /// The ring cannot have that name, or no worker can have an id that begins with it.
     #[error(
         "`{segment_name}` cannot name a fixed topology: its workers are called `{segment_name}_wk_0` and so on, so it may have 1 to \
          {SEGMENT_NAME_BYTES_MAX} bytes, none of them `/`, and no characters that cannot be seen",
         segment_name = segment_name.escape_debug()
     )]
     InvalidSegmentName {
-        /// What was given.
+        /// The name that was given.
         segment_name: String,
     },
     /// The ring could not be built or attached to.
@@ -38,11 +38,11 @@ pub enum InferenceTopologyError {
     MultiProcess(#[from] MultiProcessError),
 }
 
-/// Take this for a ring of small events of a fixed size to two to eight workers that only listen; take
+/// Use this for a ring of small events of a fixed size to two to eight workers that only listen. Use
 /// [`Topology`](crate::topology::Topology) for workers that answer, die, are restarted and leave.
 ///
-/// A ring with one scheduler and a fixed number of workers, who know each other by name: the worker at index `i` is the
-/// consumer `{segment}_wk_{i}`, and comes back under that id if it dies.
+/// A ring with one scheduler and a fixed number of workers with fixed names: the worker at index `i` is the consumer
+/// `{segment}_wk_{i}`, and comes back under that id if it dies.
 ///
 /// ```
 /// use myelon::inference::{FixedTopology, InferenceTopologyResult, WorkerCount};
@@ -74,7 +74,7 @@ pub struct FixedTopology {
     coordination_timeout: Duration,
 }
 
-/// The same fields before they were checked, so that a configuration file cannot bring in what the constructor refuses.
+/// The same fields before they are checked, so that a configuration file cannot contain what the constructor refuses.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct UncheckedTopology {
@@ -94,22 +94,22 @@ impl TryFrom<UncheckedTopology> for FixedTopology {
     }
 }
 
-/// What stands between the ring's name and the index in a worker's id.
+/// The text between the ring's name and the index in a worker's id.
 const WORKER_INFIX: &str = "_wk_";
 
-/// The longest name of a ring with which its workers' ids can be ids: they end in one digit.
+/// The longest name of a ring whose workers' ids are not too long: they end in one digit.
 const SEGMENT_NAME_BYTES_MAX: usize = disruptor_mp::CONSUMER_ID_MAX_LEN - WORKER_INFIX.len() - 1;
 
 impl FixedTopology {
     /// The ring `segment_name` of `buffer_size` slots, a power of two. Nothing is created.
     ///
     /// # Panics
-    /// If no ring or no worker can have that name: see [`try_new`](Self::try_new), which says so with an error.
+    /// If no ring or no worker can have that name: see [`try_new`](Self::try_new), which returns an error instead.
     pub fn new(segment_name: impl Into<String>, buffer_size: usize, worker_count: WorkerCount) -> Self {
         Self::try_new(segment_name, buffer_size, worker_count).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// [`new`](Self::new) for a name that comes from elsewhere.
+    /// [`new`](Self::new) for a name that the program did not choose.
     ///
     /// # Errors
     /// `InvalidSegmentName`: choose another name.
@@ -173,8 +173,8 @@ impl FixedTopology {
         format!("{}{WORKER_INFIX}", self.segment_name)
     }
 
-    /// The builder of the scheduler's end: it waits for all workers, and keeps a place for each of them; others have
-    /// four places of their own.
+    /// The builder of the scheduler's end: it waits for all workers, and keeps a place for each of them. There are four
+    /// more places for other consumers.
     pub fn scheduler_builder<E: Event>(&self) -> SharedDisruptorBuilder<E> {
         let workers = self.worker_count.as_usize();
         SharedDisruptorBuilder::new(self.segment_name.as_str(), self.buffer_size)

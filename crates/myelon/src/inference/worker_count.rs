@@ -1,6 +1,6 @@
 //! How many workers a topology has: a number that is known to be valid.
 
-/// Number of workers: as many as one host's accelerators that compute one step together.
+/// The number of workers, that is, of a host's accelerators that compute one step together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "usize", into = "usize"))]
 pub enum WorkerCount {

@@ -8,7 +8,7 @@ use disruptor_mp::liveness::Ending;
 use std::fmt;
 use std::process::ExitStatus;
 
-/// Whose answer to wait for.
+/// The workers whose answers a call waits for.
 ///
 /// ```
 /// use myelon::topology::{SchedulerEnd, Whom};
@@ -23,7 +23,7 @@ use std::process::ExitStatus;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whom {
-    /// The first that has something to say.
+    /// The first worker that has something to report.
     Any,
     /// One answer of each.
     All,
@@ -31,24 +31,24 @@ pub enum Whom {
     Rank(usize),
 }
 
-/// What came of waiting for one worker. The example is at [`Outcome`].
+/// The result of waiting for one worker. The example is at [`Outcome`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer {
     /// Which worker.
     pub rank: usize,
-    /// The broadcast that the message answers, if it is one and says so. All that a worker sends by
-    /// [`respond`](super::WorkerEnd::respond), [`answer`](super::WorkerEnd::answer) and in
-    /// [`serve`](super::WorkerEnd::serve) does.
+    /// The broadcast that the message answers, if there is a message and it says so. All messages that a worker sends
+    /// by [`respond`](super::WorkerEnd::respond), [`answer`](super::WorkerEnd::answer) and in
+    /// [`serve`](super::WorkerEnd::serve) say so.
     pub step: Option<Sequence>,
-    /// Of which version a message is.
+    /// The version of the message.
     pub(super) version: Version,
-    /// What came of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// What came of waiting for one worker. Messages that it has published come first, and its death or its leaving after
-/// them.
+/// The result of waiting for one worker. The messages that it has published come first, and its death or its leaving
+/// after them.
 ///
 /// ```
 /// use myelon::Patience;
@@ -76,27 +76,28 @@ pub enum Outcome {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// It is not there any more, and everything that it had published has been received. Its place is kept, with what
-    /// it had not acknowledged. This stays the answer until it comes back. A successor that is there before the death
-    /// was told is told alone, as [`Rejoined`](Self::Rejoined).
+    /// It is gone, and everything that it had published has been received. Its place is kept, with what it had not
+    /// acknowledged. This stays the outcome until it comes back. If a successor is there before the death was reported,
+    /// only [`Rejoined`](Self::Rejoined) is reported.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went. [`Unknown`](Ending::Unknown) where nothing says it any more: a
-        /// process that came after it has gone as well before the scheduler looked, or its place was taken away.
+        /// What happened to its end in the broadcast ring. [`Unknown`](Ending::Unknown) if that is no longer recorded:
+        /// its successor is gone as well before the scheduler looked, or its place was taken away.
         how: Ending,
     },
-    /// Another process has taken its place. Said once, after everything that the old process has sent and before
-    /// anything from the new one, which can be heard from now on: ask again. It goes on with the broadcasts where the
-    /// old one stopped, so an answer may come twice; [`gather_for`](super::SchedulerEnd::gather_for) drops the second.
+    /// Another process has taken its place. Reported once, after everything that the old process has sent and before
+    /// anything from the new one. Messages of the new process can be received from now on: call again. It continues
+    /// with the broadcasts where the old one stopped, so an answer may come twice;
+    /// [`gather_for`](super::SchedulerEnd::gather_for) drops the second.
     Rejoined {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place has ended before it had joined, or could not join. This stays the answer
+    /// The process that was to take its place ended before it had joined, or could not join. This stays the outcome
     /// until another one comes.
     JoinFailed {
         /// The new process, not the one whose place it was to take.
@@ -107,19 +108,18 @@ pub enum Outcome {
         refusal: Option<JoinRefusal>,
     },
     /// It has left in good order: it has given its place up ([`WorkerEnd::leave`](super::WorkerEnd::leave)), or it was
-    /// started by this scheduler and its process has ended with success. This stays the answer until it comes back.
+    /// started by this scheduler and its process has ended with success. This stays the outcome until it comes back.
     Left,
     /// Its answer to the step that [`gather_for`](super::SchedulerEnd::gather_for) waits for was handed out before.
     Answered,
-    /// It lives, and has said nothing until the deadline.
+    /// It lives, and has sent nothing until the deadline.
     TimedOut,
-    /// It has sent something that cannot be received. The stream goes on after it. At the
-    /// [held limit](TopologyError::is_held_limit) that is what comes after the messages of it that are held: release
-    /// the oldest of them first.
+    /// It has sent something that cannot be received. The stream goes on after it. This is also the outcome at the
+    /// [held limit](TopologyError::is_held_limit): release the oldest held message of this worker first.
     Unreadable(TopologyError),
 }
 
-/// What has become of a worker, for loops that do not wait for answers. Each change is told once, there or in an
+/// A change of a worker, for loops that do not wait for answers. Each change is reported once, here or in an
 /// [`Outcome`].
 ///
 /// ```
@@ -136,15 +136,15 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// It is not there any more.
+    /// It is gone.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went. [`Unknown`](Ending::Unknown) where nothing says it any more: a
-        /// process that came after it has gone as well before the scheduler looked, or its place was taken away.
+        /// What happened to its end in the broadcast ring. [`Unknown`](Ending::Unknown) if that is no longer recorded:
+        /// its successor is gone as well before the scheduler looked, or its place was taken away.
         how: Ending,
     },
     /// Another process has taken its place.
@@ -152,8 +152,8 @@ pub enum Change {
         /// The new process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place has ended before it had joined, or could not join. Also told of a process
-    /// that wanted a place whose worker lives, or for which this scheduler has started another process.
+    /// The process that was to take its place ended before it had joined, or could not join. Also reported for a
+    /// process that wanted a place whose worker lives, or for which this scheduler has started another process.
     JoinFailed {
         /// The new process, not the one whose place it was to take.
         pid: u32,
@@ -162,12 +162,12 @@ pub enum Change {
         /// Why it could not join, if it has said so.
         refusal: Option<JoinRefusal>,
     },
-    /// It has left in good order, as [`Outcome::Left`] says it.
+    /// It has left in good order, as in [`Outcome::Left`].
     Left,
 }
 
 impl Answer {
-    /// Why there is no message.
+    /// An answer without a message: `outcome` says why.
     pub(super) fn without_message(rank: usize, outcome: Outcome) -> Self {
         Self { rank, step: None, version: Version::default(), outcome }
     }
@@ -189,7 +189,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// As that of [`Outcome`].
+/// The same text as that of [`Outcome`].
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -207,13 +207,13 @@ pub(super) fn say_death(f: &mut fmt::Formatter<'_>, pid: u32, status: Option<&Ex
         write!(f, ", {status}")?;
     }
     match how {
-        // Whether its place is kept is not known either.
+        // Then it is not known either whether its place is kept.
         Ending::Unknown => Ok(()),
         _ => f.write_str("; its place is kept for the process that comes next"),
     }
 }
 
-/// Of a process that was to take a worker's place.
+/// Writes about a process that was to take a worker's place and failed.
 pub(super) fn say_failure(
     f: &mut fmt::Formatter<'_>,
     pid: u32,

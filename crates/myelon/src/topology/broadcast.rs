@@ -8,8 +8,8 @@ use crate::transport::{Format, Message, Records, TransportConsumer, TransportErr
 use disruptor_mp::{Patience, Sequence};
 use std::ops::Deref;
 
-/// A broadcast: the message and what came with it, by `Deref`, and the way to [answer](Self::answer) it. Dropping it
-/// acknowledges it; while a panic unwinds it is not acknowledged, and comes again.
+/// A broadcast: the message, by `Deref`, and the way to [answer](Self::answer) it. Dropping it acknowledges it. While a
+/// panic unwinds it is not acknowledged, and comes again.
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -38,13 +38,13 @@ use std::ops::Deref;
 pub struct Broadcast<'a, F: Format = Records> {
     message: Message<'a, F>,
     responses: &'a mut TransportProducer<F>,
-    /// The urgent lane, if it is not from there and there is one.
+    /// The urgent lane, if there is one and this message is not from it.
     urgent: Option<&'a mut TransportConsumer<F>>,
     is_urgent: bool,
 }
 
 impl<'a, F: Format> Broadcast<'a, F> {
-    /// `message`, which whatever is sent through `responses` from now on answers.
+    /// A broadcast of `message`. Everything that is sent through `responses` from now on answers it.
     pub(super) fn new(
         message: Message<'a, F>,
         responses: &'a mut TransportProducer<F>,
@@ -54,15 +54,15 @@ impl<'a, F: Format> Broadcast<'a, F> {
         Self { message, responses, urgent, is_urgent: false }
     }
 
-    /// An urgent `message`. What is sent answers the last broadcast before it, if there was one.
+    /// An urgent `message`. Everything that is sent from now on answers the last broadcast before it, if there was one.
     pub(super) fn urgent_one(message: Message<'a, F>, responses: &'a mut TransportProducer<F>) -> Self {
         responses.set_in_reply_to(message.in_reply_to());
         Self { message, responses, urgent: None, is_urgent: true }
     }
 
-    /// The number by which an answer says what it answers: the broadcast's [sequence](Message::sequence). Of an urgent
-    /// message: that of the last broadcast before it, or -1 if there was none; so an answer to *cancel* is one to what
-    /// is cancelled.
+    /// The number of the broadcast that an answer refers to: the broadcast's [sequence](Message::sequence). For an
+    /// urgent message it is that of the last broadcast before it, or -1 if there was none; so an answer to *cancel* is
+    /// an answer to the cancelled broadcast.
     pub fn step(&self) -> Sequence {
         match self.is_urgent {
             false => self.message.sequence(),
@@ -70,18 +70,18 @@ impl<'a, F: Format> Broadcast<'a, F> {
         }
     }
 
-    /// Whether it came by the [urgent lane](super::Topology::with_urgent_lane).
+    /// Whether it came through the [urgent lane](super::Topology::with_urgent_lane).
     pub fn is_urgent(&self) -> bool {
         self.is_urgent
     }
 
-    /// The next urgent message, if there is one now: for a handler that looks while it works on this broadcast. The
-    /// last broadcast before it is what it is [in reply to](Message::in_reply_to). Dropping it acknowledges it. Always
-    /// `None` while this one is urgent itself, and where the topology has no urgent lane, or it was
+    /// The next urgent message, if there is one now: for a handler that looks while it works on this broadcast. Its
+    /// [`in_reply_to`](Message::in_reply_to) is the last broadcast before it. Dropping it acknowledges it. Always
+    /// `None` if this message is urgent itself, if the topology has no urgent lane, or if the lane was
     /// [taken](super::WorkerEnd::take_urgent).
     ///
     /// # Errors
-    /// As [`WorkerEnd::next`](super::WorkerEnd::next), but not that the lane has ended: the broadcasts say so.
+    /// As [`WorkerEnd::next`](super::WorkerEnd::next), except the end of the lane, which the broadcasts report.
     pub fn urgent(&mut self) -> Result<Option<Message<'_, F>>, TopologyError> {
         let Some(urgent) = &mut self.urgent else { return Ok(None) };
         match urgent.next(Patience::Now) {
@@ -90,7 +90,7 @@ impl<'a, F: Format> Broadcast<'a, F> {
         }
     }
 
-    /// Answers it.
+    /// Answers the broadcast.
     ///
     /// # Errors
     /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
@@ -98,7 +98,7 @@ impl<'a, F: Format> Broadcast<'a, F> {
         self.responses.send(bytes, kind, patience.into()).map_err(|error| self.error(error))
     }
 
-    /// Why it could not be answered or read, as the error of the worker.
+    /// `source` as the error of the worker.
     #[cold]
     pub(crate) fn error(&self, source: impl Into<TransportError>) -> TopologyError {
         TopologyError::of_sender(self.responses, source)
@@ -110,17 +110,17 @@ impl<'a, F: Format> Broadcast<'a, F> {
         BorrowedProducer::new(self.responses)
     }
 
-    /// The same, for this crate.
+    /// The same ring, for this crate.
     pub(crate) fn responses_mut(&mut self) -> &mut TransportProducer<F> {
         self.responses
     }
 
-    /// That ring beside the message.
+    /// The message, and that ring.
     pub(super) fn parts(&mut self) -> (&Message<'a, F>, BorrowedProducer<'_, F>) {
         (&self.message, BorrowedProducer::new(self.responses))
     }
 
-    /// Gives it back without acknowledging it: the next call returns it again.
+    /// Gives the broadcast back without acknowledging it: the next call returns it again.
     pub fn release_unread(self) {
         self.message.release_unread();
     }

@@ -12,18 +12,18 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// How often a child is asked whether it has ended, where no descriptor says it.
+/// How often a child without a descriptor is checked for its end.
 const REAP_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The longest sleep at a descriptor. A deadline may be further away than the kernel can count.
+/// The longest sleep at a descriptor. A deadline may be later than the kernel's timeouts can express.
 const POLL_MAX: Duration = Duration::from_secs(60);
 
 /// Why it is not known how a process has ended. That it has ended is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusUnknown {
-    /// Another thread of this process has waited for it, or the kernel itself because SIGCHLD is ignored, and this
-    /// kernel does not keep the status. Linux 6.15 and later do.
+    /// Another thread of this process has waited for it, or the kernel has reaped it because SIGCHLD is ignored; and
+    /// this kernel does not keep the status. Linux 6.15 and later keep it.
     ReapedElsewhere,
 }
 
@@ -44,7 +44,7 @@ pub(super) type Exit = Result<ExitStatus, StatusUnknown>;
 #[derive(Debug)]
 pub(super) struct ChildProcess {
     child: Child,
-    /// Made as soon as the process was; `None` where the kernel has no such descriptors.
+    /// Opened right after the process was started; `None` if the kernel has no such descriptors.
     descriptor: Option<OwnedFd>,
     exit: Option<Exit>,
     /// The pipe into which it writes why it could not join, until it has.
@@ -52,7 +52,7 @@ pub(super) struct ChildProcess {
 }
 
 impl ChildProcess {
-    /// Takes care of a process that was started just now. `pipe` is the reading end of the one that it has inherited.
+    /// Looks after a process that was started just now. `pipe` is the reading end of the pipe that it has inherited.
     pub(super) fn new(child: Child, pipe: Option<OwnedFd>) -> Self {
         let descriptor = system::open(child.id());
         Self { child, descriptor, exit: None, pipe }
@@ -62,15 +62,15 @@ impl ChildProcess {
         self.child.id()
     }
 
-    /// Why it could not join, if it has said so; said once. Asked after [`exit`](Self::exit), so that the last word of
-    /// a process that has ended is not missed.
+    /// Why it could not join, if it has said so; returned once. Call it after [`exit`](Self::exit), so that the last
+    /// message of a process that has ended is not missed.
     pub(super) fn refusal(&mut self, worker: &str) -> Option<JoinRefusal> {
         let refusal = JoinRefusal::read(worker, self.pipe.as_ref()?)?;
         self.pipe = None;
         Some(refusal)
     }
 
-    /// It has joined, so it will not say that it could not.
+    /// Called when it has joined: no refusal will come.
     pub(super) fn forget_pipe(&mut self) {
         self.pipe = None;
     }
@@ -83,7 +83,7 @@ impl ChildProcess {
                 None => match self.child.try_wait() {
                     Ok(status) => status.map(Ok),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-                    // It is no child any more.
+                    // It is no longer a child.
                     Err(_) => Some(Err(StatusUnknown::ReapedElsewhere)),
                 },
             };
@@ -109,8 +109,7 @@ impl ChildProcess {
         let Some(descriptor) = &self.descriptor else { return std::thread::sleep(left.min(REAP_INTERVAL)) };
         let timeout = Timespec::try_from(left).expect("a minute at most");
         let mut ends = [PollFd::new(descriptor, PollFlags::IN)];
-        // It has ended and has no status yet: the process that reaps it is about to. Any other answer is as good as a
-        // short sleep.
+        // It has ended and has no status yet, because another thread is reaping it. Sleep a little in every case.
         if poll(&mut ends, Some(&timeout)).is_ok_and(|ended| ended > 0) {
             std::thread::sleep(left.min(REAP_INTERVAL));
         }
@@ -119,7 +118,7 @@ impl ChildProcess {
     /// SIGKILL, unless it has ended.
     ///
     /// # Errors
-    /// The system refused: the process has become that of another user.
+    /// The system refused: the process has changed its user.
     pub(super) fn kill(&mut self) -> io::Result<()> {
         if self.exit().is_some() {
             return Ok(());
@@ -144,7 +143,7 @@ mod system {
     use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
-    /// What a status word has if memory was dumped.
+    /// The bit of a status word that says that a core was dumped.
     const CORE_DUMPED: i32 = 0x80;
 
     pub(super) fn open(pid: u32) -> Option<OwnedFd> {
@@ -155,7 +154,7 @@ mod system {
         match waitid(WaitId::PidFd(descriptor.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
             Ok(status) => return status.as_ref().and_then(status_of).map(Ok),
             Err(Errno::INTR) => return None,
-            // Not ours to wait for: it was reaped, or is being reaped.
+            // It is no child: it was reaped, or is being reaped.
             Err(_) => {}
         }
         match exit_status(descriptor) {
@@ -177,7 +176,7 @@ mod system {
         poll(&mut ends, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
     }
 
-    /// The two ways in which the kernel tells the same are one for our callers.
+    /// Both forms of the kernel's status as one.
     fn status_of(status: &WaitIdStatus) -> Option<ExitStatus> {
         let word = match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => (code & 0xff) << 8,
@@ -188,7 +187,7 @@ mod system {
     }
 }
 
-/// A system without process descriptors: none is ever opened, and the child's number has to do.
+/// A system without process descriptors: none is ever opened, and the child's number is used.
 #[cfg(not(target_os = "linux"))]
 mod system {
     use super::Exit;

@@ -9,10 +9,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Instant;
 
-/// The signal by which a process is ended that does not leave.
+/// The signal that ends a process that does not leave.
 const SIGKILL: i32 = 9;
 
-/// How one worker left when the topology was closed. `Display` says it in one line.
+/// How one worker left when the topology was closed. `Display` writes one line.
 ///
 /// ```
 /// use myelon::topology::{Parting, SchedulerEnd};
@@ -30,7 +30,7 @@ const SIGKILL: i32 = 9;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Departure {
-    /// What people call the worker: `tp-engine, rank 1`.
+    /// The user's name for the worker: `tp-engine, rank 1`.
     pub worker: String,
     /// Its rank.
     pub rank: usize,
@@ -38,18 +38,18 @@ pub struct Departure {
     pub how: Parting,
 }
 
-/// How a worker left. The text goes on after the worker's name.
+/// How a worker left. The text continues a sentence after the worker's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Parting {
-    /// By itself, then or before.
+    /// It ended by itself, at the close or before.
     Exited {
         /// Its status.
         status: ExitStatus,
     },
-    /// It has ended, then or before, and how cannot be known.
+    /// It ended, at the close or before, and it cannot be known how.
     Ended {
-        /// Why not.
+        /// The reason.
         why: StatusUnknown,
     },
     /// It did not leave in time and was killed.
@@ -57,14 +57,14 @@ pub enum Parting {
         /// Its process.
         pid: u32,
     },
-    /// It did not leave in time and could not be killed: it runs, and is not waited for.
+    /// It did not leave in time and could not be killed. It still runs; the scheduler does not wait for it.
     Remains {
         /// Its process.
         pid: u32,
-        /// What the operating system said.
+        /// The error of the operating system.
         why: io::ErrorKind,
     },
-    /// It was not ours to wait for.
+    /// Another program started it, so the scheduler does not wait for it.
     StartedElsewhere,
 }
 
@@ -102,12 +102,12 @@ fn part<F: Format>(peer: &mut Peer<F>, deadline: Option<Instant>) -> Parting {
         Some(Err(why)) => return Parting::Ended { why },
         None => {}
     }
-    // A process that may not be ended is not waited for either.
+    // Do not wait for a process that cannot be killed.
     if let Err(error) = process.kill() {
         return Parting::Remains { pid, why: error.kind() };
     }
     match process.wait(None) {
-        // It has ended by itself in this moment.
+        // It has ended by itself just now.
         Some(Ok(status)) if status.signal() != Some(SIGKILL) => Parting::Exited { status },
         _ => Parting::Killed { pid },
     }

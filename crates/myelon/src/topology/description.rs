@@ -16,10 +16,10 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bytes of the ring to all workers: those of every ring of records whose builder gives no size.
+/// Bytes of the ring to all workers: the default of every ring of records.
 pub const DEFAULT_BROADCAST_BYTES: usize = DEFAULT_RECORD_RING_BYTES;
 
-/// The longest usual answer in bytes: what a step says of 1 024 sequences with eight candidates each.
+/// The longest usual answer in bytes: a step with 1 024 sequences and eight candidates for each.
 const USUAL_ANSWER_BYTES: usize = 128 << 10;
 
 /// Bytes of each ring back: two of the longest usual answers, one that the scheduler reads and one that the worker
@@ -32,23 +32,23 @@ pub const DEFAULT_RESPONSE_BYTES: usize = match record_ring_bytes(2, USUAL_ANSWE
 /// Bytes of the ring of urgent messages: hundreds of control messages, and one of some 30 KiB.
 pub const DEFAULT_URGENT_BYTES: usize = 64 << 10;
 
-/// In a response ring reads the scheduler, and nobody else.
+/// Only the scheduler reads a response ring.
 pub(super) const RESPONSE_CONSUMERS_MAX: usize = 1;
 
 /// How long the two sides wait for each other. Loading weights comes after joining and does not count.
 const DEFAULT_RENDEZVOUS_TIMEOUT: Duration = disruptor_mp::default_coordination_timeout_duration();
 
-/// How long workers may take to leave before they are killed: a prefill of 2 s that was just begun, and some.
+/// How long workers may take to leave before they are killed: enough for a prefill of 2 s that was just begun.
 const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Take this for a scheduler whose workers answer, die, are restarted and leave; take
+/// Use this for a scheduler whose workers answer, die, are restarted and leave. Use
 /// [`inference::FixedTopology`](crate::inference::FixedTopology) for a ring of small events of a fixed size to workers
 /// that only listen.
 ///
 /// One scheduler and its workers: what their rings are called, how large they are, and how long one side waits for the
 /// other.
 ///
-/// `F` is what lies in the rings: [`Records`] of any length unless a format of fixed frames is named.
+/// `F` is the format of the rings: [`Records`] of any length unless a format of fixed frames is named.
 ///
 /// ```
 /// use myelon::topology::Topology;
@@ -58,7 +58,7 @@ const DEFAULT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// let topology = Topology::new("tp-engine", 8usize)?
 ///     .with_urgent_lane()
 ///     .with_rendezvous_timeout(Duration::from_secs(60));
-/// // Nothing is created yet. So much it will be:
+/// // Nothing is created yet. This is how much it will be:
 /// assert!(topology.planned_bytes()? < 14 << 20);
 /// assert_eq!(topology.worker_consumer_id(1), "tp-engine, rank 1");
 /// # Ok(())
@@ -84,12 +84,12 @@ pub struct Topology<F: Format = Records> {
     format: PhantomData<fn() -> F>,
 }
 
-/// What a call says that is asked for a worker that there is not.
+/// The error text for a rank that the topology does not have.
 pub(super) fn no_worker(label: &str, rank: usize, count: usize) -> String {
     format!("{label}: there is no worker {rank}: the topology has {count}, with ranks from 0")
 }
 
-/// `path` as one that means the same after the process has changed its working directory, and in another process.
+/// `path` made absolute, so that it means the same in another working directory and in another process.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
@@ -103,15 +103,15 @@ impl Topology<Records> {
     /// The session called `label` with this many workers, and rings of records of the default sizes.
     ///
     /// # Errors
-    /// [`TopologyError`], as all errors here: no workers, or more than names can tell apart (256).
+    /// [`TopologyError`], like all errors here, if there are no workers or more than 256.
     pub fn new(label: &str, workers: impl Into<usize>) -> Result<Self, TopologyError> {
         Self::with_depths(label, workers, DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES)
     }
 
     /// Adds a second ring to all workers, of [`DEFAULT_URGENT_BYTES`], for control messages such as *cancel* and
-    /// *pause*: what is sent by [`broadcast_urgent`](super::SchedulerEnd::broadcast_urgent) overtakes all broadcasts
-    /// that a worker has not taken, however full their ring is. A topology without it has no such ring, and its workers
-    /// look at none.
+    /// *pause*. A message sent by [`broadcast_urgent`](super::SchedulerEnd::broadcast_urgent) overtakes all broadcasts
+    /// that a worker has not taken, however full their ring is. Without this call there is no such ring, and workers do
+    /// not look for one.
     #[must_use]
     pub fn with_urgent_lane(self) -> Self {
         Self { urgent_depth: Some(DEFAULT_URGENT_BYTES), ..self }
@@ -124,7 +124,7 @@ impl<F: Format> Topology<F> {
     /// how many messages one takes.
     ///
     /// # Errors
-    /// As `new`, and `NoDepth` or `Depth` if a ring of that depth cannot be.
+    /// As `new`, and `NoDepth` or `Depth` if there can be no ring of that depth.
     pub fn with_depths(
         label: &str,
         workers: impl Into<usize>,
@@ -150,7 +150,7 @@ impl<F: Format> Topology<F> {
         Ok(topology)
     }
 
-    /// Refuses what only another process would find out about: each worker makes its response ring itself. A topology
+    /// Refuses what otherwise only another process would notice: each worker makes its response ring itself. A topology
     /// that was read from a file is checked when it is used.
     pub(super) fn check(&self) -> Result<(), TopologyError> {
         self.plans()?;
@@ -163,17 +163,18 @@ impl<F: Format> Topology<F> {
         Ok(())
     }
 
-    /// How many bytes of shared memory the whole topology will take: what `--shm-size` or the like must leave for it.
+    /// How many bytes of shared memory the whole topology will take: leave at least that much with `--shm-size` or the
+    /// like.
     ///
     /// # Errors
-    /// `Depth`: a ring of one of the depths cannot be.
+    /// `Depth`: there can be no ring of one of the depths.
     pub fn planned_bytes(&self) -> Result<u64, TopologyError> {
         let ([broadcast, response], urgent) = self.plans()?;
         let urgent_bytes = urgent.map_or(0, |plan| plan.total_len);
         Ok(broadcast.total_len + response.total_len * self.worker_count() as u64 + urgent_bytes)
     }
 
-    /// The broadcast ring, each response ring, and the urgent ring if there is one.
+    /// The plans of the broadcast ring, of each response ring, and of the urgent ring if there is one.
     fn plans(&self) -> Result<([SegmentPlan; 2], Option<SegmentPlan>), TopologyError> {
         let plan = |ring, depth, consumers| {
             let refused = |source| TopologyError::of(self.label(), SessionLayoutError::Depth { ring, source });
@@ -192,14 +193,14 @@ impl<F: Format> Topology<F> {
     }
 
     /// Puts the rings into files in `directory`, which must exist, instead of into shared memory. A relative path is
-    /// one below the working directory of now, also for workers that run in another one.
+    /// taken from the current working directory, also for workers that run in another one.
     #[must_use]
     pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
         Self { directory: Some(absolute(directory.into())), ..self }
     }
 
-    /// Sets how every ring is created, that of the scheduler and those of its workers: for a group, with its pages
-    /// mapped or locked at once, and so on.
+    /// Sets how every ring is created, by the scheduler and by its workers: for a group of users, with its pages mapped
+    /// or locked at once, and so on.
     ///
     /// ```
     /// use myelon::CreateOptions;
@@ -233,8 +234,8 @@ impl<F: Format> Topology<F> {
         Self { message_limit_bytes: Some(limit_bytes), ..self }
     }
 
-    /// Says what the messages are, in both directions: a worker or a scheduler that was built for others is refused
-    /// when it attaches.
+    /// Says what the messages are, in both directions: a worker or a scheduler that was built for other messages is
+    /// refused when it attaches.
     #[must_use]
     pub fn with_content_tags(self, broadcast: impl Into<String>, response: impl Into<String>) -> Self {
         Self { broadcast_tag: Some(broadcast.into()), response_tag: Some(response.into()), ..self }
@@ -253,8 +254,8 @@ impl<F: Format> Topology<F> {
         Self { leave_timeout, ..self }
     }
 
-    /// Sets how patient [`Patience::Managed`](disruptor_mp::Patience::Managed) broadcasts are with a worker that does
-    /// not get on, and who is told. The required consumers are the workers, whatever ids stand there.
+    /// Sets how long [`Patience::Managed`](disruptor_mp::Patience::Managed) broadcasts wait for a worker that makes no
+    /// progress, and who is told. The required consumers are the workers, whatever ids `liveness` names.
     #[must_use]
     pub fn with_liveness(self, liveness: RequiredConsumerLivenessConfig) -> Self {
         Self { liveness, ..self }
@@ -270,13 +271,13 @@ impl<F: Format> Topology<F> {
         self.layout.runner_count()
     }
 
-    /// What the session is called.
+    /// The name of the session.
     pub fn label(&self) -> &str {
         self.layout.label()
     }
 
-    /// The consumer id of worker `rank` in the broadcast ring, and what reports and errors call the worker: `tp-engine,
-    /// rank 1`. At most 64 bytes of the label are in it.
+    /// The consumer id of worker `rank` in the broadcast ring, which is also its name in reports and errors:
+    /// `tp-engine, rank 1`. It has at most 64 bytes of the label.
     ///
     /// # Panics
     /// If there is no worker of that rank.
@@ -287,15 +288,17 @@ impl<F: Format> Topology<F> {
         worker_id(self.label(), rank)
     }
 
-    /// What worker `rank` must be told, for those who start it by hand or on their own: pass it on as an argument or in
+    /// What worker `rank` must be told, for programs that start it themselves: pass it as an argument or in
     /// [`INVITATION_VARIABLE`](super::INVITATION_VARIABLE). It is valid before the launch and after it.
     ///
-    /// It says all that is said here, but for the types of messages, which typed ends say themselves: so the process
-    /// that makes invitations and the scheduler make the topology by one function, with the same lanes, sizes and
-    /// directory. A worker that was invited otherwise does not join, or is [missing](super::LaunchError::Missing).
+    /// It has everything that is set here, except the types of messages, which typed ends add themselves. So use one
+    /// function to make the topology in the scheduler and in the process that makes invitations, with the same lanes,
+    /// sizes and directory. A worker with another invitation does not join, or is
+    /// [missing](super::LaunchError::Missing).
     ///
     /// # Errors
-    /// `NoSuchRank` if there are fewer workers; `ContentTag` if one of the [tags](Self::with_content_tags) is none.
+    /// `NoSuchRank` if there are fewer workers; `ContentTag` if one of the [tags](Self::with_content_tags) is not
+    /// valid.
     pub fn invitation(&self, rank: usize) -> Result<Invitation, TopologyError> {
         self.check()?;
         Ok(Invitation {
@@ -316,9 +319,9 @@ impl<F: Format> Topology<F> {
         })
     }
 
-    /// Removes the rings that a session of this description has left after all its processes were killed, and says how
-    /// many that were. A ring in which a process lives stays, and so do the others: for a supervisor that does not
-    /// start the session again. One that does need not call it, because a launch replaces what is left.
+    /// Removes the rings that a session of this description has left after all its processes were killed, and returns
+    /// how many it removed. If a process lives in one of them, all of them stay. It is for a supervisor that does not
+    /// start the session again: a launch replaces what is left.
     ///
     /// ```
     /// use myelon::topology::Topology;
@@ -332,7 +335,7 @@ impl<F: Format> Topology<F> {
     /// ```
     ///
     /// # Errors
-    /// A ring may not be opened or removed by this process, or the system fails. Those before it may have been removed.
+    /// This process may not open or remove a ring, or the system fails. Some rings may have been removed before.
     pub fn gc(&self) -> Result<usize, GcError> {
         let mut removed = 0;
         for place in [self.broadcast_place(), self.urgent_place()].into_iter().chain(self.response_places()) {
@@ -357,7 +360,7 @@ impl<F: Format> Topology<F> {
     }
 }
 
-// Not derived: a format need be neither.
+// Not derived: a format need not be `Clone` or `Debug`.
 impl<F: Format> Clone for Topology<F> {
     fn clone(&self) -> Self {
         Self {

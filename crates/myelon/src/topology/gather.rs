@@ -9,23 +9,22 @@ use crate::transport::{Format, Message};
 use disruptor_mp::{ConsumeError, Patience, Selectable, Sequence};
 use std::time::{Duration, Instant};
 
-/// The longest that the scheduler sleeps for one worker without looking at the others. A death is to be named within
-/// 100 ms.
+/// The longest sleep for one worker without a look at the others: a death must be reported within 100 ms.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Of a worker that was found to have a message.
+/// Why a worker that was found to have a message has a ring.
 const HAS_RING: &str = "a worker with a message has a ring";
 
-/// The nap of somebody whose worker is about to have a ring again.
+/// The nap of a call whose worker is about to have a ring again.
 const NAP: Duration = Duration::from_millis(1);
 
-/// What there is of a worker without waiting. Nothing was told and nothing handed out.
+/// What a worker has now, without waiting. Nothing was reported and nothing was handed out.
 enum Now {
     /// A message.
     Message,
-    /// An outcome that was not told before.
+    /// An outcome that was not reported before.
     News,
-    /// An outcome, and it was told before.
+    /// An outcome that was reported before.
     Same(Outcome),
     /// Nothing yet.
     Nothing,
@@ -33,20 +32,20 @@ enum Now {
 
 /// A worker's next message.
 pub(super) enum Found<'a, F: Format> {
-    /// Where the worker wrote it, and of which version its ring is.
+    /// In place in the worker's ring, with the version of that ring.
     InRing(Message<'a, F>, Version),
-    /// It was copied before. The outcome is a message.
+    /// A copy that was made before. Its outcome is a message.
     Copied(Answer),
 }
 
 impl<F: Format> SchedulerEnd<F> {
-    /// Waits as long as `patience` says for one message of each worker that is asked for, whatever it answers, and says
-    /// per worker what came of it, in the order of ranks: a message, or why there is none. `Any` gives the one that
-    /// comes first. [`gather_for`](Self::gather_for) waits for the answers to one broadcast.
+    /// Waits as long as `patience` says for one message of each worker in `whom`, whatever it answers. Returns an
+    /// outcome for each worker, in the order of ranks: a message, or why there is none. `Any` gives the one that comes
+    /// first. [`gather_for`](Self::gather_for) waits for the answers to one broadcast.
     ///
-    /// [`Endless`](Patience::Endless) ends when there is an outcome of each worker: a message, or that the worker has
-    /// died or left. A worker that lives and says nothing is waited for. `Managed` is the same, for a call that
-    /// publishes nothing; `Now` says what there is.
+    /// [`Endless`](Patience::Endless) waits until there is an outcome for each worker: a message, or that the worker
+    /// has died or left. It waits for a worker that lives and sends nothing. `Managed` is the same here, because this
+    /// call publishes nothing; `Now` returns what there is.
     ///
     /// Messages are copied out; see [`receive`](Self::receive) for reading in place. A message that was taken is
     /// acknowledged.
@@ -58,13 +57,13 @@ impl<F: Format> SchedulerEnd<F> {
         self.gather_step(None, whom, Instant::now(), patience.into().deadline())
     }
 
-    /// Waits as long as `patience` says for the answers to the broadcast `step`, which is what
-    /// [`broadcast`](Self::broadcast) has returned, and says per worker what came of it, in the order of ranks. `Any`
-    /// gives the one that comes first. Which workers must answer is said by the caller, for each step: a worker that is
-    /// not asked for may answer or not. What each patience means is said at [`gather`](Self::gather).
+    /// Waits as long as `patience` says for the answers to the broadcast `step`, the number that
+    /// [`broadcast`](Self::broadcast) has returned. Returns an outcome for each worker, in the order of ranks. `Any`
+    /// gives the one that comes first. The caller says for each step which workers must answer: the others may answer
+    /// or not. [`gather`](Self::gather) says what each patience means.
     ///
-    /// Every answer that is handed out is one to `step`. Answers to earlier steps, and to steps that the worker has
-    /// answered before, are dropped and [counted](super::WorkerReport::unwanted); an answer to a later step is kept for
+    /// Every answer that it returns is an answer to `step`. Answers to earlier steps, and to steps that the worker has
+    /// answered before, are dropped and [counted](super::WorkerReport::unwanted). An answer to a later step is kept for
     /// the call that asks for it. A worker whose answer was handed out before gives [`Outcome::Answered`] at once.
     ///
     /// ```
@@ -96,7 +95,7 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// # Panics
-    /// If `step` was not broadcast: nothing can answer it.
+    /// If `step` was not broadcast: no worker can answer it.
     #[track_caller]
     pub(crate) fn check_step(&self, step: Sequence) {
         let last = self.last_broadcast();
@@ -111,8 +110,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// The ranks of those who have nothing to say yet to a caller that waits for answers to `step`, or for any message.
-    /// Empty: `gather_step` waits for nothing. Nothing is told and nothing handed out before that.
+    /// The ranks of the workers that have nothing yet for a caller that waits for answers to `step`, or for any
+    /// message. If it is empty, `gather_step` does not wait. This call reports nothing and hands out nothing.
     #[cfg(feature = "tokio")]
     pub(crate) fn silent(&mut self, step: Option<Sequence>, whom: Whom) -> Vec<usize> {
         self.check_whom(whom);
@@ -127,7 +126,7 @@ impl<F: Format> SchedulerEnd<F> {
             match self.find(rank, step) {
                 Now::Nothing => silent.push(rank),
                 Now::Message | Now::News if whom == Whom::Any => return Vec::new(),
-                // What was told before ends no wait for any.
+                // An outcome that was reported before does not end a wait for any worker.
                 Now::Same(_) if whom == Whom::Any => silent.push(rank),
                 Now::Same(_) | Now::Message | Now::News => {}
             }
@@ -138,7 +137,7 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// How long at most to wait for something new of worker `rank` before it is looked after again.
+    /// How long at most to wait for something new of worker `rank` before the next look at it.
     #[cfg(feature = "tokio")]
     pub(crate) fn patience_with(&self, rank: usize) -> Duration {
         let peer = &self.peers[rank];
@@ -149,8 +148,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// The ring of worker `rank`, if it lives and what it sends next is the next thing to be heard of it; with which of
-    /// its rings that is.
+    /// The ring of worker `rank` and that ring's number, if the worker lives and nothing is to be reported before its
+    /// next message.
     #[cfg(feature = "tokio")]
     pub(crate) fn heard_ring(&mut self, rank: usize) -> Option<(u64, &mut crate::transport::TransportConsumer<F>)> {
         self.peers[rank].heard_ring()
@@ -172,13 +171,13 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Waits as long as `patience` says for the next message of worker `rank`, and lends it where it lies; dropping it
-    /// acknowledges it. Which broadcast it answers it [says](Message::in_reply_to). What each patience means is said at
-    /// [`gather`](Self::gather).
+    /// Waits as long as `patience` says for the next message of worker `rank`, and lends it in place; dropping it
+    /// acknowledges it. Its [`in_reply_to`](Message::in_reply_to) is the broadcast that it answers.
+    /// [`gather`](Self::gather) says what each patience means.
     ///
     /// # Errors
-    /// The outcome, if it is no message in the ring: an answer that [`gather_for`](Self::gather_for) has kept, or that
-    /// [`wait_for`](Self::wait_for) has set aside, was copied before.
+    /// The outcome, if it is no message in the ring. A message that [`gather_for`](Self::gather_for) has kept, or that
+    /// [`wait_for`](Self::wait_for) has set aside, was copied before and is returned here.
     ///
     /// # Panics
     /// If there is no worker of that rank.
@@ -190,7 +189,7 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// [`receive`](Self::receive) that says of which version the message is, also of one that was copied before.
+    /// [`receive`](Self::receive) that also returns copied messages, and the version of each message.
     #[track_caller]
     pub(super) fn next_answer(&mut self, rank: usize, patience: Patience) -> Result<Found<'_, F>, Outcome> {
         self.check_rank(rank);
@@ -243,8 +242,8 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// The first of all workers that has something to say. The dead and those who have left are passed over once they
-    /// have been told of.
+    /// The answer of the first worker that has something to report. Workers that have died or left are skipped once
+    /// that was reported.
     fn first_answer(&mut self, step: Option<Sequence>, since: Instant, deadline: Option<Instant>) -> Vec<Answer> {
         if let Some(step) = step {
             self.peers.iter_mut().for_each(|peer| peer.expect(step));
@@ -270,7 +269,7 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Whether a worker may still answer `step`, or say anything if there is none.
+    /// Whether a worker may still answer `step`, or send any message if `step` is `None`.
     fn may_any_answer(&self, step: Option<Sequence>) -> bool {
         let may_answer = |peer: &Peer<F>| match step {
             Some(step) if peer.answered.has_answered(step) => false,
@@ -279,12 +278,12 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers.iter().any(|peer| may_answer(peer) || peer.has_news())
     }
 
-    /// What there is of worker `rank` for a caller who waits for its answer to `step`, or for any message. Messages
-    /// that answer another step are sorted on the way, as many as there are now; that to `step` is kept.
+    /// What worker `rank` has for a caller that waits for its answer to `step`, or for any message. Messages that
+    /// answer other steps are sorted on the way, as many as there are now; the answer to `step` is kept.
     fn find(&mut self, rank: usize, step: Option<Sequence>) -> Now {
         let last = self.last_broadcast();
         let peer = &mut self.peers[rank];
-        // A worker that sends without end is looked at again later, so that a deadline is seen.
+        // A limit, so that a worker that sends without end does not hide a deadline.
         for _ in 0..=peer.unseen() {
             if peer.answered.has_kept(step) || peer.has_unreadable() {
                 return Now::Message;
@@ -297,7 +296,7 @@ impl<F: Format> SchedulerEnd<F> {
         Now::Nothing
     }
 
-    /// Tells what was found of worker `rank`; `None` if that was nothing.
+    /// The answer that reports what was found for worker `rank`; `None` if nothing was found.
     fn tell(&mut self, rank: usize, step: Option<Sequence>, now: Now) -> Option<Answer> {
         let last = self.last_broadcast();
         let peer = &mut self.peers[rank];
@@ -310,12 +309,13 @@ impl<F: Format> SchedulerEnd<F> {
         Some(Answer::without_message(rank, outcome))
     }
 
-    /// Waits until it is worth looking at worker `rank` again; or says that it is not, to a call that waits since then.
+    /// Waits until worker `rank` may have something new. An error is the final outcome of a call that waits since
+    /// `since`.
     fn pause(&mut self, rank: usize, since: Instant, deadline: Option<Instant>) -> Result<(), Outcome> {
         let peer = &mut self.peers[rank];
         let left = left_until(deadline);
         if left.is_zero() {
-            // Of a process that is gone all that can be said by now, although it may become known how it ended.
+            // For a process that is gone: what is known by now, even if its exit status may still become known.
             return Err(peer.word().map_or_else(|| peer.silence(since.elapsed()), Outcome::from));
         }
         let Some(responses) = &mut peer.responses else {
@@ -328,18 +328,18 @@ impl<F: Format> SchedulerEnd<F> {
             Err(error) if error.is_timed_out() => self.look_if_due(),
             Err(ConsumeError::ProducerDied { .. }) => {
                 self.look();
-                // The kernel lets go of a dead process's locks one after the other, and says later how it ended; and a
-                // successor takes the table's lock before the ring's. Either way there is about to be more to say.
+                // The kernel releases a dead process's locks one after the other, and reports its exit later. A
+                // successor takes the table's lock before the ring's. In both cases more will be known soon.
                 std::thread::sleep(NAP);
             }
-            // The next look lets go of the ring.
+            // The next look detaches from the ring.
             Err(ConsumeError::Closed | ConsumeError::Replaced) => {}
             Err(error) => return Err(peer.unreadable(error)),
         }
         Ok(())
     }
 
-    /// Sleeps until a worker may have something to say, or it is time to look after the workers.
+    /// Sleeps until a worker may have something new, or it is time to look after the workers.
     fn doze(&mut self, deadline: Option<Instant>) {
         let slice = left_until(deadline).min(SLICE);
         if self.peers.iter().any(|peer| (peer.is_present() && !peer.is_ready()) || peer.has_news()) {
@@ -354,25 +354,25 @@ impl<F: Format> SchedulerEnd<F> {
         }
         let ready = self.select.wait(&mut rings, slice);
         if ready.iter().any(|ready| ready.outcome.is_err()) {
-            // A ring that has ended says so at once, and what became of its worker is known a moment later.
+            // A ring that has ended returns at once; how its worker ended is known a moment later.
             std::thread::sleep(NAP.min(slice));
             self.look();
         }
     }
 }
 
-/// How long it is until then; without a deadline, longer than any slice.
+/// The time until `deadline`; without one, longer than any slice.
 pub(crate) fn left_until(deadline: Option<Instant>) -> Duration {
     deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
-/// What there is of a worker for a caller who waits for its answer to `step`, or for any message; beside what is kept.
+/// What a worker has for a caller that waits for its answer to `step`, or for any message, apart from kept answers.
 fn now<F: Format>(peer: &mut Peer<F>, step: Option<Sequence>) -> Now {
     if peer.has_aside() {
         return Now::Message;
     }
-    // The end of the old process and the coming of the new one, before anything from the new one; its ring is another
-    // than theirs.
+    // The end of the old process and the arrival of the new one are reported before any message from the new one, which
+    // has another ring.
     let comes_first = peer.has_news_before_ring();
     if (comes_first || peer.is_ready()) && peer.can_tell() {
         return Now::News;

@@ -19,10 +19,10 @@ use std::time::Duration;
 /// The environment variable in which [`Topology::launch`](super::Topology::launch) leaves a worker's invitation.
 pub const INVITATION_VARIABLE: &str = "MYELON_INVITATION";
 
-/// What an invitation's line begins with.
+/// The beginning of an invitation's line.
 const WHAT: &str = "myelon-worker";
 
-/// More workers have no names, whatever a line says that was written by hand.
+/// There are no names for more workers. A line written by hand may claim more.
 const RANKS_MAX: usize = 256;
 
 /// Version of its fields, and of the steps by which the two sides meet.
@@ -30,8 +30,8 @@ const VERSION: u32 = 3;
 
 /// What one worker must know to join its topology.
 ///
-/// `Display` gives it as one line of printable characters without blanks, quotes or anything else that a shell, an
-/// environment or JSON would have to escape; `FromStr` reads it back, and says what is wrong with a line that is none.
+/// `Display` writes it as one line of printable characters without blanks, quotes or anything else that a shell, an
+/// environment or JSON would have to escape. `FromStr` reads it back, or says what is wrong with the line.
 /// Source: RFC 0009, "The line".
 ///
 /// ```
@@ -55,7 +55,7 @@ const VERSION: u32 = 3;
 pub struct Invitation {
     pub(super) rank: usize,
     pub(super) worker_count: usize,
-    /// The session, as people call it.
+    /// The user's name for the session.
     pub(super) label: String,
     pub(super) rings: RunnerMyelonTransportConfig,
     pub(super) directory: Option<PathBuf>,
@@ -67,13 +67,13 @@ pub struct Invitation {
     /// The ring of urgent messages, if there is one.
     pub(super) urgent: Option<UrgentRing>,
     pub(super) patience: Duration,
-    /// The scheduler, if it started this worker itself.
+    /// The scheduler's process, if it started this worker itself.
     pub(super) parent: Option<Parent>,
-    /// Where a worker that it has started says why it could not join.
+    /// The pipe into which a child of the scheduler writes why it could not join.
     pub(super) pipe: Option<InheritedPipe>,
 }
 
-/// A process, by its number in the pid namespace in which that is its number.
+/// A process: its pid, and the pid namespace of that pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Parent {
     pub(super) pid: u32,
@@ -93,7 +93,7 @@ impl Invitation {
     /// [`INVITATION_VARIABLE`].
     ///
     /// # Errors
-    /// `NotInvited` if the variable is not set, `InvitationVariable` if it holds something else.
+    /// `NotInvited` if the variable is not set, `InvitationVariable` if its value is no invitation.
     pub fn from_environment() -> Result<Self, WorkerJoinError> {
         match std::env::var_os(INVITATION_VARIABLE) {
             Some(line) => {
@@ -119,13 +119,12 @@ impl Invitation {
         &self.rings
     }
 
-    /// What the session is called.
+    /// The name of the session.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The consumer id under which the worker reads the broadcast ring, and under which it comes back: `tp-engine, rank
-    /// 1`.
+    /// The consumer id under which the worker reads the broadcast ring and comes back: `tp-engine, rank 1`.
     pub fn consumer_id(&self) -> String {
         worker_id(&self.label, self.rank)
     }
@@ -146,7 +145,7 @@ impl Invitation {
         place(self.directory.as_ref(), response_ring, Title::new(&self.label, Some(rank as u32)))
     }
 
-    /// Where the response rings of all workers are, as far as the name of ours tells: it ends with our rank.
+    /// The places of all workers' response rings, derived from the name of our own, which ends with our rank.
     pub(super) fn response_places(&self) -> impl Iterator<Item = Place> + '_ {
         let name = &self.rings.response_ring_name;
         let stem = name.strip_suffix(&format!("{:x}", self.rank));
@@ -158,12 +157,12 @@ impl Invitation {
     }
 }
 
-/// The consumer id of worker `rank` in the broadcast ring: what people call the worker.
+/// The consumer id of worker `rank` in the broadcast ring, which is the user's name for the worker.
 pub(super) fn worker_id(label: &str, rank: usize) -> String {
     format!("{}{rank}", worker_id_prefix(label))
 }
 
-/// What the consumer ids of all workers in the broadcast ring begin with.
+/// The common beginning of all workers' consumer ids in the broadcast ring.
 pub(super) fn worker_id_prefix(label: &str) -> String {
     of_session(label, "rank ")
 }
@@ -173,14 +172,14 @@ pub(super) fn scheduler_id(label: &str) -> String {
     of_session(label, "scheduler")
 }
 
-/// `who` of the session `label`, as far as a segment keeps that.
+/// The id of `who` in the session `label`, with the label cut to what a segment stores.
 fn of_session(label: &str, who: &str) -> String {
     let title = Title::new(label, None);
     if title.is_empty() { who.to_owned() } else { format!("{title}, {who}") }
 }
 
-/// Where a ring is: in shared memory, or a file in `directory`, called as [`MyelonTransportLayout`] calls it; and what
-/// people call it.
+/// The place of a ring: in shared memory, or a file in `directory`. [`MyelonTransportLayout`] gives its name; `title`
+/// is the name for users.
 pub(super) fn place(directory: Option<&PathBuf>, ring: &str, title: Title) -> Place {
     let place = match directory {
         None => Place::from(ring),
@@ -204,7 +203,7 @@ pub(super) struct RingOptions {
     flags: [bool; 4],
 }
 
-/// What stands in a line for each of its flags.
+/// The letter for each flag in a line.
 const FLAG_LETTERS: [char; 4] = ['s', 'p', 'l', 'd'];
 
 impl RingOptions {

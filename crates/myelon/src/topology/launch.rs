@@ -10,7 +10,7 @@ use crate::transport::{Format, TransportBuilder};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How often the scheduler looks for its workers. Processes start in milliseconds: nobody needs to be woken for it.
+/// How often the scheduler looks for its workers. Processes start in milliseconds, so no wake is needed.
 const MEETING_POLL: Duration = Duration::from_millis(1);
 
 /// Makes the command that starts a worker.
@@ -38,9 +38,9 @@ pub(super) type Spawn = Box<dyn FnMut(usize) -> Command + Send>;
 pub struct Workers(pub(super) Option<Spawn>);
 
 impl Workers {
-    /// The scheduler does, with the command that `command` gives for a rank. The worker finds its invitation in the
-    /// environment. It is killed when the scheduler dies, restarted by [`SchedulerEnd::restart`], and waited for at the
-    /// end.
+    /// The scheduler starts each worker, with the command that `command` returns for its rank. The worker finds its
+    /// invitation in the environment. The kernel kills it when the scheduler dies, [`SchedulerEnd::restart`] restarts
+    /// it, and the scheduler waits for it at the end.
     ///
     /// The process must be the worker itself, not a shell that starts it: the scheduler can only look after its own
     /// children.
@@ -48,12 +48,12 @@ impl Workers {
         Self(Some(Box::new(command)))
     }
 
-    /// Another program does, before or after: by hand, by a supervisor, in containers that share `/dev/shm`. Each
-    /// worker is told its [invitation](Topology::invitation).
+    /// Another program starts the workers, before or after the launch: by hand, by a supervisor, in containers that
+    /// share `/dev/shm`. Give each worker its [invitation](Topology::invitation).
     ///
-    /// That program starts a worker again that has died, with the same invitation, and waits for the workers at the
-    /// end. The scheduler [waits for the successor](SchedulerEnd::wait_for); it ends no process. If the scheduler dies,
-    /// its workers are told and end: start all of them again. The example `supervisor` is a program to copy.
+    /// That program restarts a worker that has died, with the same invitation, and waits for the workers at the end.
+    /// The scheduler [waits for the successor](SchedulerEnd::wait_for); it ends no process. If the scheduler dies, its
+    /// workers are told and end: start all of them again. The example `supervisor` is a program to copy.
     pub fn started_elsewhere() -> Self {
         Self(None)
     }
@@ -66,20 +66,19 @@ impl std::fmt::Debug for Workers {
 }
 
 impl<F: Format> Topology<F> {
-    /// Creates the broadcast ring, starts the workers if that is asked for, and returns once every worker has joined
-    /// and can be heard. The first broadcast reaches all of them.
+    /// Creates the broadcast ring, starts the workers if `workers` says so, and returns once every worker has joined
+    /// and its messages can be received. The first broadcast reaches all of them.
     ///
-    /// A ring that a dead scheduler has left is replaced; workers of that one which still live are told so, and are not
-    /// taken in.
+    /// A ring that a dead scheduler has left is replaced. Its workers that still live are told so, and cannot join.
     ///
     /// # Errors
-    /// See [`LaunchError`]; `Missing` names who did not come and how far each had got.
+    /// See [`LaunchError`]; `Missing` names the missing workers and how far each had got.
     /// Source: RFC 0009, "Meeting".
     pub fn launch(&self, workers: Workers) -> Result<SchedulerEnd<F>, LaunchError> {
         self.launch_taking(workers, Vec::new())
     }
 
-    /// [`launch`](Self::launch) of workers whose answers may also be what has one of those tags.
+    /// [`launch`](Self::launch) that also accepts answers with one of those tags.
     pub(super) fn launch_taking(
         &self,
         workers: Workers,
@@ -87,11 +86,11 @@ impl<F: Format> Topology<F> {
     ) -> Result<SchedulerEnd<F>, LaunchError> {
         self.check()?;
         for place in self.response_places() {
-            // Of an earlier session, and perhaps of other sizes. What somebody lives in stays, and what cannot be
-            // removed will be reported by whoever needs its name.
+            // A ring of an earlier session, perhaps of another size. It stays if a process lives in it. If it cannot be
+            // removed, the process that needs its name reports it.
             let _ = disruptor_mp::gc(place);
         }
-        // The session before may have had one.
+        // The earlier session may have had one.
         let _ = disruptor_mp::gc(self.urgent_place());
         let began = Instant::now();
         let mut scheduler = self.create(workers, older_tags)?;
@@ -99,13 +98,13 @@ impl<F: Format> Topology<F> {
         loop {
             scheduler.look();
             if scheduler.peers.iter().all(Peer::is_ready) {
-                // Nobody has missed anything: who came and went and came again while we met is simply there.
+                // No worker has missed anything: one that died and came back during the meeting is simply there.
                 scheduler.peers.iter_mut().for_each(Peer::forget_news);
                 return Ok(scheduler);
             }
             let waited = began.elapsed();
             if waited >= self.rendezvous_timeout || scheduler.peers.iter_mut().any(cannot_come) {
-                // A process that has ended a moment ago may have joined a moment before.
+                // A process that has just ended may have joined before.
                 scheduler.look();
                 let ring = scheduler.broadcast_mut().try_clone_fd().ok().and_then(RingAccess::of_file);
                 let missing = scheduler.peers.iter_mut().filter(|peer| !peer.is_ready());
@@ -134,8 +133,9 @@ impl<F: Format> Topology<F> {
         };
         let session = || self.label().to_owned();
         let refused = |source| LaunchError::Broadcast { session: session(), source: Box::new(source) };
-        // Before the broadcasts: a worker that finds these, and not this one, knows that there will be none. What
-        // hinders the broadcast ring is said first: it hinders the whole session.
+        // It is created before the broadcast ring: a worker that finds that ring, and not this one, knows that there
+        // will be no urgent lane. An error of the broadcast ring is returned first, because it concerns the whole
+        // session.
         let urgent = self.urgent_depth.map(|depth| ring(self.urgent_place(), depth)).transpose();
         let mut broadcast = ring(self.broadcast_place(), self.layout.rpc_depth()).map_err(refused)?;
         let urgent = urgent.map_err(|source| LaunchError::Urgent { session: session(), source: Box::new(source) })?;
@@ -163,8 +163,8 @@ impl<F: Format> Topology<F> {
     }
 }
 
-/// Whether waiting for this worker is pointless: the process that was to be it has ended, or cannot join, or its
-/// responses cannot be heard.
+/// Whether waiting for this worker is pointless: its process has ended, or cannot join, or its responses cannot be
+/// received.
 fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
     let has_ended = peer.started.as_mut().is_some_and(|started| started.process.exit().is_some());
     match peer.is_present() {
@@ -173,7 +173,7 @@ fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
     }
 }
 
-/// How far a worker has got that is not ready.
+/// How far a worker that is not ready has got.
 fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingWorker {
     let started = peer.started.as_mut().map(|started| (started.process.pid(), started.process.exit()));
     let how_far = |peer: &mut Peer<F>| match (peer.standing, peer.word(), started) {

@@ -2,16 +2,16 @@
 
 use disruptor_mp::Place;
 
-/// Rings that are removed when this is dropped, unless a process lives in them. The last field of an end: by then the
-/// end is none of those.
+/// Rings that are removed when this is dropped, unless a process lives in them. It is the last field of an end, so that
+/// the end itself has left them by then.
 ///
-/// A place that a dead worker has kept holds no ring: no process takes over the rings of a scheduler that has gone, so
-/// none comes back to it.
+/// A kept place of a dead worker does not protect a ring here: no process takes over the rings of a scheduler that is
+/// gone, so no worker comes back to it.
 #[derive(Default)]
 pub(super) struct Leftovers(Vec<Place>);
 
 impl Leftovers {
-    /// The scheduler of the ring at `place` has gone.
+    /// Adds the ring at `place`, whose scheduler is gone.
     pub(super) fn push(&mut self, place: &Place) {
         self.0.push(place.clone());
     }
@@ -20,7 +20,7 @@ impl Leftovers {
 impl Drop for Leftovers {
     fn drop(&mut self) {
         for place in self.0.drain(..) {
-            // Where it cannot be removed now, the next launch or a collector does it.
+            // If it cannot be removed now, the next launch or a collector removes it.
             let _ = disruptor_mp::gc(place);
         }
     }

@@ -13,8 +13,8 @@ use disruptor_mp::__private::ends::{ConsumerBase, ConsumerMut, HasConsumer, HasP
 use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Sequence};
 use std::fmt;
 
-/// A [`TransportProducer`] that belongs to another end, such as the ring of a topology's broadcasts: it sends, and
-/// tells what a producer tells.
+/// A [`TransportProducer`] that belongs to another end, for example that of a topology's broadcasts. It can send and be
+/// read like a producer.
 ///
 /// ```
 /// use myelon::Patience;
@@ -42,7 +42,7 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
     /// As [`TransportProducer::send`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     #[inline(always)]
     pub fn send(&mut self, payload: &[u8], kind: u8, patience: impl Into<Patience>) -> Result<Sequence, TopologyError> {
         self.0.send(payload, kind, patience).map_err(|error| TopologyError::of_sender(self.0, error))
@@ -51,7 +51,7 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
     /// As [`TransportProducer::send_with`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     #[inline(always)]
     pub fn send_with(
         &mut self,
@@ -67,7 +67,7 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
     /// As [`TransportProducer::send_batch`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     #[inline(always)]
     pub fn send_batch<M: AsRef<[u8]>>(
         &mut self,
@@ -82,7 +82,7 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
     /// As [`TransportProducer::send_batch_with`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     #[inline(always)]
     pub fn send_batch_with(
         &mut self,
@@ -106,7 +106,7 @@ impl<'a, F: Format> BorrowedProducer<'a, F> {
         self.0.set_in_reply_to(sequence);
     }
 
-    /// The producer, for what it can be asked.
+    /// The producer, read-only.
     pub fn get_ref(&self) -> &TransportProducer<F> {
         self.0
     }
@@ -136,8 +136,8 @@ impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
     }
 }
 
-/// A [`TransportConsumer`] that belongs to another end, such as the ring in which a worker hears broadcasts: it
-/// receives, and tells what a consumer tells.
+/// A [`TransportConsumer`] that belongs to another end, for example that of a worker's broadcasts. It can receive and
+/// be read like a consumer.
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -156,7 +156,7 @@ impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
 /// ```
 pub struct BorrowedConsumer<'a, F: Format = Records> {
     consumer: &'a mut TransportConsumer<F>,
-    /// What people call the end that lends it.
+    /// The user's name for the end that lends it.
     title: &'a str,
 }
 
@@ -169,7 +169,7 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// As [`TransportConsumer::next`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     #[inline(always)]
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Message<'_, F>>, TopologyError> {
         self.consumer.next(patience).map_err(|error| TopologyError::of(self.title, error))
@@ -178,7 +178,7 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// As [`TransportConsumer::next_or_end`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     #[inline(always)]
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Message<'_, F>>, TopologyError> {
         self.consumer.next_or_end(patience).map_err(|error| TopologyError::of(self.title, error))
@@ -187,7 +187,7 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// As [`TransportConsumer::next_held`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn next_held(&mut self, patience: impl Into<Patience>) -> Result<Option<HeldMessage<F>>, TopologyError> {
         self.consumer.next_held(patience).map_err(|error| TopologyError::of(self.title, error))
     }
@@ -200,12 +200,12 @@ impl<'a, F: Format> BorrowedConsumer<'a, F> {
     /// As [`TransportConsumer::skip`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn skip(&mut self) -> Result<bool, TopologyError> {
         self.consumer.skip().map_err(|error| TopologyError::of(self.title, error))
     }
 
-    /// The consumer, for what it can be asked.
+    /// The consumer, read-only.
     pub fn get_ref(&self) -> &TransportConsumer<F> {
         self.consumer
     }

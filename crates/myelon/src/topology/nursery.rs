@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-/// One process to start, the pipe that it is to inherit, and where to say what came of it.
+/// One process to start, the pipe that it inherits, and the channel for the result.
 type Request = (Command, Option<Pipe>, Sender<io::Result<ChildProcess>>);
 
 /// A pipe into which a child says why it could not join.
@@ -26,7 +26,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// A pipe that no process inherits yet, and how the child will find it.
+    /// A pipe that no process inherits yet, and the description by which the child will find it.
     pub(super) fn new() -> io::Result<(Self, InheritedPipe)> {
         let (reader, writer) = pipe()?;
         let inherited = InheritedPipe::of(&writer)?;
@@ -36,17 +36,18 @@ impl Pipe {
 
 #[cfg(target_os = "linux")]
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    // Nobody waits for it: the scheduler looks whether something was said, and a line is far shorter than what a pipe holds.
+    // Non-blocking, because no process waits for it: the scheduler polls it, and a line is far shorter than what a pipe
+    // holds.
     Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
 }
 
-/// Here a pipe cannot be made without being inherited by whatever another thread starts meanwhile.
+/// On this system a process that another thread starts meanwhile inherits the pipe too.
 #[cfg(not(target_os = "linux"))]
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Starts processes, all from one thread that lives as long as this.
+/// Starts processes, all from one thread that lives as long as this value.
 pub(super) struct Nursery {
     requests: Option<Sender<Request>>,
     thread: Option<JoinHandle<()>>,
@@ -59,8 +60,8 @@ impl Nursery {
         let (requests, inbox) = mpsc::channel::<Request>();
         let attend = move || {
             for (mut command, pipe, answer) in inbox {
-                // Nobody waits for the answer any more only if the asking thread has panicked; the child is then a child without a
-                // handle, which dies with this thread.
+                // The receiver is gone only if the asking thread has panicked. Then the child has no handle, and dies
+                // with this thread.
                 let _ = answer.send(start(&mut command, pipe));
             }
         };
@@ -77,12 +78,13 @@ impl Nursery {
     }
 }
 
-/// The standard library panics if a program cannot be started and the kernel has reaped the attempt, as it does where SIGCHLD is ignored.
-/// Were that the end of this thread, every worker would die with it.
+/// The standard library panics if a program cannot be started and the kernel has reaped the attempt, as it does where
+/// SIGCHLD is ignored. If that ended this thread, every worker would die with it.
 fn start(command: &mut Command, pipe: Option<Pipe>) -> io::Result<ChildProcess> {
-    // Only for this moment, and in this thread, which starts one at a time, so no worker inherits another's. What another thread starts
-    // just now may inherit it, too, which does no harm: nobody waits for the pipe's end. Asking for it between fork and exec would need
-    // code there, and with it a real `fork` of a process that may be large.
+    // The pipe is inheritable only for this moment, and this thread starts one process at a time, so no worker inherits
+    // another's pipe. A process that another thread starts just now may inherit it too, which does no harm: no process
+    // waits for the pipe's end. Setting the flag between fork and exec would need code there, and so a real `fork` of a
+    // process that may be large.
     if let Some(pipe) = &pipe {
         InheritedPipe::set_inherited(&pipe.writer, true)?;
     }
@@ -97,10 +99,10 @@ impl Drop for Nursery {
         self.requests = None;
         let Some(thread) = self.thread.take() else { return };
         if self.fork_epoch == fork_epoch() {
-            // It catches what panics.
+            // The thread catches panics.
             let _ = thread.join();
         } else {
-            // A forked child has our memory and not our threads: there is none to wait for, and none to detach.
+            // A forked child has our memory but not our threads: it has no thread to join or to detach.
             std::mem::forget(thread);
         }
     }

@@ -5,21 +5,21 @@
 
 use super::invitation::Parent;
 
-/// Whether the parent was there to be tied to.
+/// Whether this process was tied to its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux ties a child to its parent"))]
 pub(super) enum Tie {
     /// The kernel kills this process when the thread that started it ends.
     Tied,
-    /// Our parent is somebody else: a wrapper such as a shell, or whoever adopts orphans. The broadcast ring's lock
-    /// tells which.
+    /// Our parent is another process: a wrapper such as a shell, or the process that adopts orphans. The broadcast
+    /// ring's lock tells which.
     NotOurParent,
-    /// The parent died while we asked.
+    /// The parent died during the call.
     Orphaned,
 }
 
-/// Has the kernel kill this process when its parent dies, if that is `parent`, also if it is stopped or hangs in a
-/// driver's call.
+/// Asks the kernel to kill this process when its parent dies, if that is `parent`; this works also if the process is
+/// stopped or hangs in a driver's call.
 #[cfg(target_os = "linux")]
 pub(super) fn die_with_parent(parent: Parent) -> std::io::Result<Tie> {
     use rustix::process::{Signal, set_parent_process_death_signal};
@@ -27,7 +27,7 @@ pub(super) fn die_with_parent(parent: Parent) -> std::io::Result<Tie> {
         return Ok(Tie::NotOurParent);
     }
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Of a parent that died before the call nothing is heard: only this look tells.
+    // There is no signal for a parent that died before the call: only this check finds it.
     Ok(if is_our_parent(parent) { Tie::Tied } else { Tie::Orphaned })
 }
 
@@ -37,8 +37,8 @@ pub(super) fn die_with_parent(_: Parent) -> std::io::Result<Tie> {
     Ok(Tie::NotOurParent)
 }
 
-/// Whether `parent` has started this process and lives. A number from another pid namespace says nothing here: the
-/// process that has it here is another one.
+/// Whether `parent` has started this process and lives. A pid of another namespace says nothing: here it is the pid of
+/// another process.
 pub(super) fn is_our_parent(parent: Parent) -> bool {
     let is_ours = Parent::current().pid_namespace == parent.pid_namespace;
     is_ours && rustix::process::getppid().is_some_and(|pid| pid.as_raw_pid().cast_unsigned() == parent.pid)

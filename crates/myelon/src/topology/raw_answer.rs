@@ -8,11 +8,11 @@ use disruptor_mp::Sequence;
 use std::fmt;
 use std::ops::Deref;
 
-/// A worker's message: its bytes, by `Deref`, and of which version of `A` they are. One that lies in the worker's ring
-/// is acknowledged when this is dropped.
+/// A worker's message: its bytes, by `Deref`, and their version of `A`. A message in the worker's ring is acknowledged
+/// when this is dropped.
 ///
-/// The version is that of the ring that the message came in. It may be another than that in which the worker's
-/// successor answers by now: an answer that was copied out of a dead worker's ring keeps its own.
+/// The version is that of the ring from which the message came. The worker's successor may answer in another version by
+/// now: an answer that was copied out of a dead worker's ring keeps its own.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -55,10 +55,10 @@ enum Bytes<'a, F: Format> {
 }
 
 impl<'a, A: Codec, F: Format> RawAnswer<'a, A, F> {
-    /// `older`: the versions that were asked for when the worker's ring was attached to.
+    /// `older`: the versions that were accepted when the scheduler attached to the worker's ring.
     ///
     /// # Errors
-    /// What was found is no message.
+    /// `found` is no message.
     pub(super) fn of(found: Found<'a, F>, older: &'a [OlderVersion<A>]) -> Result<Self, Outcome> {
         let (bytes, version) = match found {
             Found::InRing(message, version) => (Bytes::InPlace(message), version),
@@ -72,10 +72,10 @@ impl<'a, A: Codec, F: Format> RawAnswer<'a, A, F> {
 
     says_its_version!(A, |it| it.older);
 
-    /// Makes a value of the bytes, whatever version they are of. It is not counted.
+    /// Decodes the bytes, whatever their version. It is not counted.
     ///
     /// # Errors
-    /// As [`Codec::decode`]: they are no message of that version.
+    /// As [`Codec::decode`]: the bytes are no message of that version.
     pub fn decode(&self) -> CodecResult<A> {
         decode_as(self.older, self)
     }
@@ -96,15 +96,15 @@ impl<'a, A: Codec, F: Format> RawAnswer<'a, A, F> {
         }
     }
 
-    /// Whether the bytes are read where the worker wrote them, and not a copy.
+    /// Whether the bytes are read in the worker's ring, and are not a copy.
     pub fn is_in_place(&self) -> bool {
         matches!(&self.bytes, Bytes::InPlace(message) if message.is_in_place())
     }
 
-    /// The message in the worker's ring, to be held or given back.
+    /// The message in the worker's ring, for holding it or giving it back.
     ///
     /// # Errors
-    /// It was copied before, and is acknowledged: it is handed back.
+    /// The message itself, if it was copied before and is acknowledged.
     pub fn into_message(self) -> Result<Message<'a, F>, Self> {
         match self.bytes {
             Bytes::InPlace(message) => Ok(message),

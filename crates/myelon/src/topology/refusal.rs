@@ -26,19 +26,19 @@ impl fmt::Display for Told<'_> {
     }
 }
 
-/// What a refusal's line begins with.
+/// The beginning of a refusal's line.
 const WHAT: &str = "myelon-refusal";
 
 /// Version of its fields.
 const VERSION: u32 = 2;
 
-/// What a pipe takes whole or not at all, whoever else writes into it.
+/// A pipe takes this many bytes whole or not at all, even if several processes write into it.
 const LINE_BYTES_MAX: usize = 4096;
 
-/// The longest text. In a line each of its bytes may become three.
+/// The longest text. Each of its bytes may become three in a line.
 const TEXT_BYTES_MAX: usize = 1024;
 
-/// Why a process could not take a worker's place. `Display` says it in one line.
+/// Why a process could not take a worker's place. `Display` writes one line.
 ///
 /// ```
 /// use myelon::topology::{Change, SchedulerEnd};
@@ -55,18 +55,17 @@ const TEXT_BYTES_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinRefusal {
-    /// What people call the worker whose place it was.
+    /// The user's name for the worker whose place it was.
     pub worker: String,
     /// The process, as seen in its own pid namespace.
     pub pid: u32,
-    /// [Which namespace](ProcessIdentity::pid_namespace_tag) that is; 0 where the system did not tell the process.
+    /// The [tag of that namespace](ProcessIdentity::pid_namespace_tag); 0 if the system did not tell the process.
     pub pid_namespace_tag: u32,
     /// Why.
     pub cause: RefusalCause,
-    /// What is different there, in the words of the broadcast ring, if that was the cause and the process has said it
-    /// there.
+    /// The difference between the types, if that was the cause and the process has written it into the broadcast ring.
     pub difference: Option<SchemaDifference>,
-    /// The same in the words of its own error, if this scheduler has started it.
+    /// The text of the process's own error, if this scheduler has started it.
     pub text: Option<String>,
 }
 
@@ -77,41 +76,41 @@ impl fmt::Display for JoinRefusal {
 }
 
 impl JoinRefusal {
-    /// Of `process`, which was to be `worker`.
+    /// The refusal of `process`, which was to be `worker`.
     pub(super) fn of(worker: String, process: ProcessIdentity, cause: RefusalCause, text: String) -> Self {
         let (pid, pid_namespace_tag) = (process.pid, process.pid_namespace_tag());
         Self { worker, pid, pid_namespace_tag, cause, difference: None, text: Some(text) }
     }
 
-    /// What a process that was to be `worker` has left in the ring.
+    /// The refusal that a process that was to be `worker` has left in the ring.
     pub(super) fn left(worker: String, refusal: Refusal) -> Self {
         let Refusal { pid, pid_namespace_tag, cause, difference } = refusal;
         Self { worker, pid, pid_namespace_tag, cause, difference, text: None }
     }
 
-    /// What it says, for a text that has named the worker.
+    /// Its text, after a text that has named the worker.
     pub(super) fn told(&self) -> Told<'_> {
         Told(self)
     }
 
-    /// Whether the process is of another pid namespace than the calling one. Then its number here is none, or that of
+    /// Whether the process is in another pid namespace than the caller. Then its pid means nothing here, or is that of
     /// another process.
     pub fn is_in_other_namespace(&self) -> bool {
         let here = ProcessIdentity::current().pid_namespace_tag();
         self.pid_namespace_tag != here && self.pid_namespace_tag != 0 && here != 0
     }
 
-    /// Whether it is `process` that could not join. Equal numbers in different namespaces are different processes.
+    /// Whether `process` is the one that could not join. Equal pids in different namespaces are different processes.
     pub(super) fn is_of(&self, process: ProcessIdentity) -> bool {
         (self.pid, self.pid_namespace_tag) == (process.pid, process.pid_namespace_tag())
     }
 
-    /// Whether both are of the same process.
+    /// Whether both refusals are of the same process.
     pub(super) fn is_of_same(&self, other: &Self) -> bool {
         (self.pid, self.pid_namespace_tag) == (other.pid, other.pid_namespace_tag)
     }
 
-    /// Whether it is the process that has number `pid` here.
+    /// Whether it is of the process that has the pid `pid` in this namespace.
     pub(super) fn is_of_ours(&self, pid: u32) -> bool {
         self.is_of(ProcessIdentity { pid, ..ProcessIdentity::current() })
     }
@@ -144,11 +143,11 @@ impl JoinRefusal {
     }
 }
 
-/// Tells the scheduler that this process could not join. Nothing can be done if it cannot be told: it learns that the
-/// process has ended.
+/// Tells the scheduler that this process could not join. If that fails, the scheduler still learns that the process has
+/// ended.
 pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &WorkerJoinError) {
     let Some(reason) = error.refusal_reason() else { return };
-    // Whose refusal it is the scheduler knows.
+    // The scheduler knows the worker's name, so the text leaves it out.
     let (text, worker) = (error.to_string(), format!("{}: ", invitation.consumer_id()));
     let text = text.strip_prefix(&worker).unwrap_or(&text).to_owned();
     let refusal = JoinRefusal::of(invitation.consumer_id(), ProcessIdentity::current(), reason.cause(), text);
@@ -158,7 +157,7 @@ pub(super) fn tell(invitation: &Invitation, pipe: Option<OwnedFd>, error: &Worke
     }
 }
 
-/// As much of the text as a line has room for.
+/// The text, cut to what a line has room for.
 fn shortened(text: &str) -> &str {
     let fits = |&end: &usize| end <= TEXT_BYTES_MAX;
     let end = text.char_indices().map(|(start, char)| start + char.len_utf8()).take_while(fits).last();

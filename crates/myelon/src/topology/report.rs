@@ -12,35 +12,35 @@ use std::fmt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// How a worker stands to the last broadcast.
+/// The state of a worker with respect to the last broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Situation {
-    /// Nothing was broadcast since it has come, so nothing waits for it.
+    /// Nothing was broadcast since it joined, so nothing waits for it.
     NothingSent,
     /// It has not received the last broadcast.
     NotReceived {
         /// Broadcasts that it has not received.
         lag: u64,
-        /// How long it has not got on, as far as this scheduler has looked.
+        /// How long it has made no progress, as far as this scheduler has looked.
         since: Duration,
-        /// The broadcast that its program was handed before and has not acknowledged: that is where the time is spent.
+        /// The earlier broadcast that its program has received and not acknowledged: it spends its time on that.
         working_on: Option<Sequence>,
     },
     /// It has received the last broadcast and has not answered it.
     NotAnswered {
         /// How long ago the broadcast was sent.
         since: Duration,
-        /// Whether it has acknowledged the broadcast: it has returned from its handler, so no answer is on its way.
+        /// Whether it has acknowledged the broadcast. Then its handler has returned, and no answer will come.
         is_acknowledged: bool,
     },
     /// It has answered after the last broadcast, so nothing waits for it.
     Answered,
-    /// It is not there any more, and its place is kept for its successor.
+    /// It is gone, and its place is kept for its successor.
     Dead {
         /// How its process ended, if it was started by this scheduler and the kernel has said so.
         status: Option<ExitStatus>,
-        /// How its end went. Except for [`Killed`](Ending::Killed), the process may live.
+        /// What happened to its end. Except for [`Killed`](Ending::Killed), the process may live.
         how: Ending,
     },
     /// The process that was to take its place has ended before it had joined, or could not join.
@@ -56,7 +56,7 @@ pub enum Situation {
     NeverSeen,
 }
 
-/// What the scheduler can say of one worker. `Display` gives it in one line. Everything in it goes stale at once.
+/// What the scheduler can say about one worker. `Display` writes one line. Everything in it can be outdated at once.
 ///
 /// ```
 /// use myelon::topology::{SchedulerEnd, Situation};
@@ -73,23 +73,23 @@ pub enum Situation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerReport {
-    /// What people call the worker: `tp-engine, rank 1`.
+    /// The user's name for the worker: `tp-engine, rank 1`.
     pub worker: String,
     /// Its rank.
     pub rank: usize,
     /// The last broadcast, to which the situation refers; -1 if there was none.
     pub broadcast: Sequence,
-    /// How it stands to it.
+    /// The worker's state with respect to it.
     pub situation: Situation,
-    /// What the system says of the process that is, or was last, this worker.
+    /// What the system says about the process that is this worker, or was it last.
     pub process: Option<ProcessFacts>,
-    /// Messages of it that this scheduler has not handed out.
+    /// The number of its messages that this scheduler has not handed out.
     pub answers_waiting: u64,
-    /// What [`gather_for`](super::SchedulerEnd::gather_for) has dropped of its messages.
+    /// The number of its messages that [`gather_for`](super::SchedulerEnd::gather_for) has dropped.
     pub unwanted: Unwanted,
     /// The process that was started to take its place, runs, and has not joined.
     pub successor: Option<u32>,
-    /// Whether it sleeps until this scheduler takes some of them: its response ring has no room for the next.
+    /// Whether it sleeps until this scheduler takes messages: its response ring has no room for the next one.
     pub waits_for_room: bool,
 }
 
@@ -108,7 +108,7 @@ impl fmt::Display for WorkerReport {
         } = self;
         write!(f, "{worker}")?;
         match (process, situation) {
-            // Of a process that is gone nothing but its number is still true, and even that may be another's.
+            // For a process that is gone only the pid is still true, and even that may belong to another process.
             (Some(facts), Situation::Dead { .. } | Situation::JoinFailed { .. } | Situation::Left) => {
                 write!(f, " (pid {})", facts.pid)?;
             }
@@ -186,28 +186,28 @@ impl fmt::Display for WorkerReport {
     }
 }
 
-/// Whether a process in that state runs nothing any more, or nothing is known of it.
+/// Whether a process in that state runs no more, or is not known.
 fn is_over(state: ProcessState) -> bool {
     matches!(state, ProcessState::Zombie | ProcessState::Gone | ProcessState::Unknown | ProcessState::OtherNamespace)
 }
 
-/// What was seen of a worker's way through the broadcasts.
+/// What was seen of a worker's progress through the broadcasts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
     /// The first broadcast that concerns it.
     first: Sequence,
     /// Its position at the last look.
     position: Sequence,
-    /// Since when it has had something to do and has not got on.
+    /// Since when it has had something to do and has made no progress.
     owing_since: Option<Instant>,
-    /// How many messages were taken from it, and which broadcast the last of them answers: as it says, or else the last
-    /// one before it.
+    /// How many messages were taken from it, and which broadcast the last of them answers: the one that it names, or
+    /// else the last one before it.
     taken: u64,
     answered: Option<Sequence>,
 }
 
 impl Progress {
-    /// A process has come that does not go on for another.
+    /// A process has come that does not continue for another one.
     pub(super) fn begin(&mut self, position: Sequence) {
         *self = Self { first: position, position, ..Self::default() };
     }
@@ -223,13 +223,13 @@ impl Progress {
         self.answered = self.answered.max(Some(step.unwrap_or(last)));
     }
 
-    /// The table has it at `position`; `last` was broadcast at `sent`.
+    /// The table says that it is at `position`; `last` was broadcast at `sent`.
     pub(super) fn look(&mut self, position: Sequence, last: Sequence, sent: Instant) {
         if position > last {
             self.owing_since = None;
         } else if position != self.position || self.owing_since.is_none() {
-            // It has got on since the last look, and when is not known. That it has not had the last broadcast since
-            // that was sent, is.
+            // It has made progress since the last look, at a time that is not known. But it has lacked the last
+            // broadcast since that was sent.
             self.owing_since = Some(sent);
         }
         self.position = position;
@@ -250,8 +250,8 @@ impl Progress {
         }
         let has_answered = match is_inside {
             _ if self.answered == Some(last) => true,
-            // What waits in the ring has not been looked at. A worker answers before it acknowledges. Were there fewer
-            // messages than broadcasts that it has done with, the last one may be the answer to an earlier broadcast.
+            // The messages in the ring have not been looked at. A worker answers before it acknowledges. If there are
+            // fewer messages than acknowledged broadcasts, the last message may answer an earlier broadcast.
             true => in_ring > 0 && self.taken + in_ring > (position - self.first).max(0).cast_unsigned(),
             false => in_ring > 0,
         };
@@ -262,7 +262,7 @@ impl Progress {
     }
 }
 
-/// The report on `peer`, of which the table says `info`; `last` was broadcast at `sent`.
+/// The report on `peer`; `info` is its entry in the table, and `last` was broadcast at `sent`.
 pub(super) fn report<F: Format>(
     peer: &mut Peer<F>,
     info: Option<&ConsumerInfo>,

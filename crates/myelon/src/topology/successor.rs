@@ -43,7 +43,7 @@ pub enum Arrival {
         pid: u32,
         /// How the process ended, if the kernel has said so.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went.
+        /// What happened to its end in the broadcast ring.
         how: Ending,
     },
     /// The time is over.

@@ -168,7 +168,7 @@ fn is_there<F: Format>(ring: &mut TransportConsumer<F>) -> Result<bool, ConsumeE
 /// ```
 pub struct UrgentHandle<F: Format = Records> {
     consumer: TransportConsumer<F>,
-    /// What people call the worker.
+    /// The user's name for the worker.
     worker: String,
     has_left: Arc<OnceLock<()>>,
     leftovers: Leftovers,

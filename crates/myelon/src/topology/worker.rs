@@ -66,7 +66,7 @@ pub struct WorkerEnd<F: Format = Records> {
     /// Set once the place was given up: then so is that in the urgent lane.
     has_left: Arc<OnceLock<()>>,
     rank: usize,
-    /// What people call this worker.
+    /// The user's name for this worker.
     name: String,
     /// The last field: it goes when the rings' ends have gone.
     leftovers: Leftovers,
@@ -94,7 +94,7 @@ impl<F: Format> WorkerEnd<F> {
     /// `WorkerEnd::<FixedFrame<1024>>::join_format(..)`.
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn join_format(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
         Self::join_taking(invitation, Vec::new())
     }
@@ -215,7 +215,7 @@ impl<F: Format> WorkerEnd<F> {
         self.responses.send(bytes, kind, patience.into()).map_err(|error| self.error(error))
     }
 
-    /// What people call this worker.
+    /// The user's name for this worker.
     #[cfg(feature = "tokio")]
     pub(crate) fn name(&self) -> &str {
         &self.name

@@ -74,7 +74,7 @@ impl<T: Codec, F: Format> HeldTyped<T, F> {
     /// The message where it lies, after it was checked: see [`TypedMessage::get`](super::TypedMessage::get).
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn get(&self) -> CodecResult<T::Archived<'_>>
     where
         T: ZeroCopyCodec,

@@ -38,13 +38,13 @@ pub fn encode<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, En
 /// # Errors
 /// As [`Codec::encode_if_it_fits`](super::Codec::encode_if_it_fits).
 pub fn encode_if_it_fits<T: CanSerialize>(message: &T, into: &mut [u8]) -> Result<usize, EncodeShort> {
-    // The encoder owns the bytes, so that how many are left can stay in a register from one number to the next.
+    // The encoder owns the bytes, so that the count of free bytes can stay in a register from one number to the next.
     let mut encoder = EncoderImpl::new(ClaimedBytes::new(into), FORM);
     let said = BorrowCompat(message).encode(&mut encoder);
     encoder.into_writer().finish(CODEC, said.map_err(Unencodable))
 }
 
-/// What to say of a message that did not fit. Goes through it once more, and writes nothing.
+/// The error for a message that did not fit. Encodes it once more to count its bytes, and writes nothing.
 #[cold]
 fn measured<T: CanSerialize>(message: &T) -> EncodeShort {
     let mut encoder = EncoderImpl::new(SizeWriter::default(), FORM);
@@ -54,8 +54,8 @@ fn measured<T: CanSerialize>(message: &T) -> EncodeShort {
     }
 }
 
-/// Why bincode has not encoded a message. What serde said is said without the name of the variant that bincode carries
-/// it in. It becomes a [`Cause`] only where there is an error.
+/// Why bincode has not encoded a message. An error of serde is shown without the name of the bincode variant that
+/// contains it. It becomes a [`Cause`] only if there is an error.
 struct Unencodable(EncodeError);
 
 impl From<Unencodable> for Cause {
@@ -73,7 +73,7 @@ impl From<Unencodable> for Cause {
 ///
 /// # Errors
 /// As [`Codec::decode`](super::Codec::decode).
-// Part of the one function in which a stream decodes: see `Reading::decode`.
+// Inlined into the one function in which a stream decodes: see `Reading::decode`.
 #[inline(always)]
 pub fn decode<T: CanDeserialize>(bytes: &[u8]) -> CodecResult<T> {
     bounded::decode(CODEC, bytes, Rest::of(bytes))

@@ -10,7 +10,8 @@ pub(super) struct Rest<'de>(&'de [u8]);
 /// Why bytes are no value of the type that is expected there.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Malformed {
-    // How many there are would have to be kept up to date in the loop over the numbers of a list, for this text only.
+    // It does not say how many bytes there are: the loop over the numbers of a list would have to keep that count for
+    // this text only.
     #[error("the bytes end where {wanted_bytes} more are wanted")]
     End { wanted_bytes: usize },
     #[error("a bool is 0 or 1, and there is a {found}")]

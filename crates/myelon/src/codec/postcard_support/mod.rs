@@ -36,7 +36,7 @@ pub fn encode_if_it_fits<T: CanSerialize>(message: &T, into: &mut [u8]) -> Resul
     claimed.finish(CODEC, said)
 }
 
-/// What to say of a message that did not fit. Goes through it once more, and writes nothing.
+/// The error for a message that did not fit. Encodes it once more to count its bytes, and writes nothing.
 #[cold]
 fn measured<T: CanSerialize>(message: &T) -> EncodeShort {
     match serialize_with_flavor(message, Size::default()) {

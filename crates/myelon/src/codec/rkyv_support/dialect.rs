@@ -11,7 +11,7 @@ use rkyv::rend::unaligned::{u16_ube, u16_ule, u32_ube, u32_ule, u64_ube, u64_ule
 use rkyv::rend::{u16_be, u16_le, u32_be, u32_le, u64_be, u64_le};
 
 trait Dialect {
-    /// Nothing for the form that rkyv has without any of these features.
+    /// Empty for the form that rkyv has without any of these features.
     const SUFFIX: &'static str;
 }
 

@@ -4,11 +4,11 @@ use crate::codec::Cause;
 use rkyv::rancor::{Source, Trace};
 use std::fmt;
 
-/// How many places are kept: enough to find the field; a hostile message has as many as it has levels.
+/// How many places are kept: enough to find the field. A hostile message can have one for each of its levels.
 const PLACES_MAX: usize = 8;
 
-/// Why an archive could not be written or read, and where in the message, from the inside out. rkyv's own error says that in programs
-/// with debug assertions only.
+/// Why an archive could not be written or read, and where in the message, from the inside out. rkyv's own error says so
+/// only with debug assertions.
 #[derive(Debug)]
 pub struct ArchiveError(Box<Refusal>);
 
@@ -44,7 +44,7 @@ impl fmt::Display for ArchiveError {
 
 impl std::error::Error for ArchiveError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The cause itself is part of what we say.
+        // The cause itself is already part of this error's text.
         self.0.cause.source()
     }
 }

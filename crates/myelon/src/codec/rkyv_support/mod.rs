@@ -31,13 +31,14 @@ pub const CODEC: &str = "rkyv";
 /// Every message begins at a multiple of this, and no part of an archive may ask for more.
 pub const ALIGN_MAX_BYTES: usize = 16;
 
-/// How a message writes itself: into claimed bytes, with an arena, and with a list of what several parts of the message share.
+/// The serialiser: it writes into claimed bytes, with an arena and a list of the values that several parts of the
+/// message share.
 pub type Encoder<'a> = high::HighSerializer<ClaimedBytes<'a>, ArenaHandle<'a>, ArchiveError>;
 
-/// How an archive is checked.
+/// The validator of an archive.
 pub type Checker<'a> = high::HighValidator<'a, ArchiveError>;
 
-/// How an archive becomes a message.
+/// The deserialiser that makes a message from an archive.
 pub type Decoder = high::HighDeserializer<ArchiveError>;
 
 /// What encoding keeps from one message to the next.
@@ -52,7 +53,7 @@ impl fmt::Debug for Scratch {
     }
 }
 
-/// The bytes lie where no archive of this type does.
+/// Length or address of the bytes rule out an archive of this type.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{len_bytes} bytes at address {address:#x} are no archive that ends with a root of {root_bytes} and begins at a multiple of 16"
@@ -85,14 +86,15 @@ where
     T: Archive<Archived: for<'a> CheckBytes<Checker<'a>>>,
 {
     check_place::<T>(bytes)?;
-    // With a bound for the depth: an archive may be a list in which each element points to the next, and is checked by recursion.
+    // With a limit for the depth: an archive may be a list in which each element points to the next, and validation
+    // recurses.
     let archive = ArchiveValidator::with_max_depth(bytes, NonZeroUsize::new(MAX_NESTING));
     let mut checker = Validator::new(archive, SharedValidator::new());
     access_with_context::<Archived<T>, _, ArchiveError>(bytes, &mut checker)
         .map_err(|cause| CodecError::decode(CODEC, bytes, cause))
 }
 
-/// Makes a message of exactly these bytes, wherever they lie.
+/// Makes a message from exactly these bytes, at any address.
 ///
 /// # Errors
 /// As [`Codec::decode`](super::Codec::decode).
@@ -110,10 +112,10 @@ where
     rkyv::deserialize::<T, ArchiveError>(access::<T>(bytes)?).map_err(|cause| CodecError::decode(CODEC, bytes, cause))
 }
 
-/// Whether length and address permit an archive: what even trusted bytes are asked.
+/// Whether length and address permit an archive. Trusted bytes are checked for this too.
 ///
-/// The address must suit every type and not only this one: it depends on the ring and not on the message, and a message that can be
-/// read in some places is an error that waits for its day.
+/// The address must suit every type and not only this one. It depends on the ring and not on the message: if only this
+/// type were checked, a message could be readable in some places and fail in others.
 pub(super) fn check_place<T: Archive>(bytes: &[u8]) -> CodecResult<()> {
     const {
         let (size, align) = (size_of::<Archived<T>>(), align_of::<Archived<T>>());
@@ -130,7 +132,7 @@ pub(super) fn check_place<T: Archive>(bytes: &[u8]) -> CodecResult<()> {
     Err(CodecError::decode(CODEC, bytes, Misplaced { len_bytes: bytes.len(), address, root_bytes }))
 }
 
-/// No bytes are nowhere, so they lie well.
+/// An empty slice is always aligned.
 fn is_aligned(bytes: &[u8]) -> bool {
     bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(ALIGN_MAX_BYTES)
 }

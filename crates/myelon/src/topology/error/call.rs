@@ -4,9 +4,9 @@ use crate::transport::{Format, TransportError, TransportProducer, asked_of_a_bat
 use disruptor_mp::segment::Title;
 use std::fmt;
 
-/// Why there is no such topology, or why a call of one of its ends failed: which end that is, and what happened.
+/// Why a topology cannot exist, or why a call of one of its ends failed: which end that is, and what happened.
 ///
-/// All ends have this error: those of bytes and of types, waiting and awaited. What is asked most is asked of it
+/// All ends have this error: those of bytes and of types, blocking and awaited. It answers the most frequent questions
 /// directly; everything else is in its `source`.
 ///
 /// ```
@@ -32,8 +32,8 @@ use std::fmt;
 #[error("{title}: {source}")]
 #[non_exhaustive]
 pub struct TopologyError {
-    /// What people call the end: the session's label, and the rank if it is a worker or about one:
-    /// `tp-engine, rank 1`.
+    /// The user's name for the end: the session's label, and the rank if it is a worker or about one: `tp-engine, rank
+    /// 1`.
     pub title: String,
     /// What happened.
     pub r#source: Box<TransportError>,
@@ -42,20 +42,20 @@ pub struct TopologyError {
 asked_of_a_batch_error!(TopologyError);
 
 impl TopologyError {
-    /// That of the end that is called `title`.
+    /// The error of the end with the name `title`.
     #[cold]
     pub(crate) fn of(title: impl fmt::Display, source: impl Into<TransportError>) -> Self {
         Self { title: title.to_string(), source: Box::new(source.into()) }
     }
 
-    /// That of the end which sends in `ring`.
+    /// The error of the end that sends in `ring`.
     #[cold]
     pub(crate) fn of_sender<F: Format>(ring: &TransportProducer<F>, source: impl Into<TransportError>) -> Self {
         let place = ring.place();
         Self::of(place.title().map_or_else(|| place.to_string(), Title::to_string), source)
     }
 
-    /// [`TransportError::is_closed`]: the topology was closed, and everything was heard.
+    /// [`TransportError::is_closed`]: the topology was closed, and everything was received.
     pub fn is_closed(&self) -> bool {
         self.source.is_closed()
     }
@@ -65,7 +65,7 @@ impl TopologyError {
         self.source.is_timed_out()
     }
 
-    /// [`TransportError::is_full`]: there was no room, and the call was not to wait.
+    /// [`TransportError::is_full`]: there was no room, and the call does not wait.
     pub fn is_full(&self) -> bool {
         self.source.is_full()
     }
@@ -80,7 +80,7 @@ impl TopologyError {
         self.source.is_held_limit()
     }
 
-    /// [`TransportError::is_end`]: nothing will come any more from the scheduler that there was.
+    /// [`TransportError::is_end`]: nothing more will come from this scheduler.
     pub fn is_end(&self) -> bool {
         self.source.is_end()
     }

@@ -7,7 +7,7 @@ use disruptor_mp::liveness::{ProcessFacts, ProcessState, RefusalCause, RefusalRe
 use std::io;
 use std::time::Duration;
 
-/// Why a worker is not part of its topology.
+/// Why a worker could not join its topology.
 ///
 /// ```
 /// use myelon::topology::{Invitation, WorkerEnd, WorkerJoinError};
@@ -28,13 +28,13 @@ pub enum WorkerJoinError {
     /// The process has no invitation. Let a scheduler start it, or set the variable by hand.
     #[error("the environment variable {} is not set", INVITATION_VARIABLE)]
     NotInvited,
-    /// What should be the invitation is none.
+    /// The text is no invitation.
     #[error("the invitation cannot be read: {0}")]
     Invitation(InvalidConfigText),
-    /// The variable is set, and not to an invitation.
+    /// The variable is set, but its value is no invitation.
     #[error("{}: `{}` is no invitation: {source}", INVITATION_VARIABLE, value.escape_debug())]
     InvitationVariable {
-        /// What it is set to.
+        /// Its value.
         value: String,
         /// What is wrong with it.
         r#source: InvalidConfigText,
@@ -42,20 +42,20 @@ pub enum WorkerJoinError {
     /// There was no scheduler within the patience of the invitation.
     #[error("{worker}: no scheduler within {waited:.1?}: {found}")]
     NoScheduler {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
         /// How long the worker waited.
         waited: Duration,
-        /// What it found instead, when it looked for the last time.
+        /// What the worker found instead when it looked for the last time.
         #[source]
         found: MeetingPlace,
     },
-    /// The scheduler had made the broadcast ring before it started this worker, and there is no ring under that name.
+    /// The scheduler had made the broadcast ring before it started this worker, but there is no ring under that name.
     #[error(
         "{worker}: there is no broadcast ring at {place}, which the scheduler had made before it started this worker; {scheduler}"
     )]
     NoRing {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
         /// Where it should be.
         place: String,
@@ -65,34 +65,34 @@ pub enum WorkerJoinError {
     /// The scheduler died, or closed the topology, while the worker joined.
     #[error("{worker}: the scheduler has gone while this worker joined: {found}")]
     SchedulerGone {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
-        /// By what that is known.
+        /// How the worker knows.
         found: SchedulerEnding,
     },
     /// The scheduler cannot use the worker's response ring.
     #[error("{worker}: the scheduler, process {pid}, cannot use this worker's response ring: {cause}{}", and_what(.difference))]
     Refused {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
         /// The scheduler, as seen in its own pid namespace.
         pid: u32,
-        /// Why not.
+        /// The reason.
         cause: RefusalCause,
-        /// What is different there, in the words of this worker's own type, if that was the cause.
+        /// The difference to this worker's own type, if that was the cause.
         difference: Option<SchemaDifference>,
     },
-    /// The scheduler lives and has not attached to the worker's response ring: the worker has waited as long as its
-    /// invitation says ([`with_rendezvous_timeout`](crate::topology::Topology::with_rendezvous_timeout)). The scheduler
-    /// is stopped, or does not look after its workers: it does so in `gather`, `receive`, `wait_for` and
-    /// `check_workers`. One that waits for something else calls
-    /// [`check_workers`](crate::topology::SchedulerEnd::check_workers) meanwhile.
+    /// The scheduler lives but has not attached to the worker's response ring within the time of the invitation
+    /// ([`with_rendezvous_timeout`](crate::topology::Topology::with_rendezvous_timeout)). The scheduler is stopped, or
+    /// does not look after its workers: it does so in `gather`, `receive`, `wait_for` and `check_workers`. A scheduler
+    /// that waits for something else must call [`check_workers`](crate::topology::SchedulerEnd::check_workers)
+    /// meanwhile.
     #[error(
         "{worker}: the scheduler ({scheduler}) lives, and has not attached to this worker's response ring within {waited:.1?}: {}",
         to_be_received(scheduler)
     )]
     NotReceived {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
         /// The scheduler's process, when the worker gave up.
         scheduler: ProcessFacts,
@@ -102,26 +102,26 @@ pub enum WorkerJoinError {
     /// The broadcast ring cannot be joined: a worker of this rank lives already, or was built for other messages.
     #[error("{worker}: the broadcast ring could not be joined: {source}")]
     Broadcast {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
-        /// Why not.
+        /// The reason.
         r#source: Box<TransportError>,
     },
     /// The ring of urgent messages cannot be joined.
     #[error("{worker}: the ring of urgent messages could not be joined: {source}")]
     Urgent {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
-        /// Why not.
+        /// The reason.
         r#source: Box<TransportError>,
     },
-    /// The invitation speaks of an urgent lane, and the scheduler has none. Make both from one description.
+    /// The invitation has an urgent lane, and the scheduler has none. Make both from one description.
     #[error(
         "{worker}: the invitation speaks of an urgent lane, and the scheduler has made none at {place}: make the \
          invitation from the scheduler's topology"
     )]
     NoUrgentLane {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
         /// Where the lane should be.
         place: String,
@@ -129,22 +129,22 @@ pub enum WorkerJoinError {
     /// The response ring could not be created.
     #[error("{worker}: the response ring could not be created: {source}")]
     Responses {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
-        /// Why not.
+        /// The reason.
         r#source: Box<TransportError>,
     },
     /// The operating system refused to tie the worker's life to that of its scheduler.
     #[error("{worker}: asking for a signal at the scheduler's death failed: {source}")]
     Os {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
-        /// What it said.
+        /// Its error.
         r#source: io::Error,
     },
 }
 
-/// What has to be done so that the scheduler looks at the worker.
+/// What the user has to do so that the scheduler looks at the worker.
 fn to_be_received(scheduler: &ProcessFacts) -> &'static str {
     match scheduler.state {
         ProcessState::Stopped => "let the scheduler go on (SIGCONT), and start this worker again",
@@ -155,12 +155,12 @@ fn to_be_received(scheduler: &ProcessFacts) -> &'static str {
     }
 }
 
-/// A difference behind the cause that it explains.
+/// The text of a difference, which follows the cause that it explains.
 pub(in super::super) fn and_what(difference: &Option<SchemaDifference>) -> String {
     difference.as_ref().map(|difference| format!(": {difference}")).unwrap_or_default()
 }
 
-/// What is said of a ring that could not be joined or made.
+/// The reason that is reported for a ring that could not be joined or made.
 fn reason_of(error: &TransportError) -> RefusalReason {
     match error {
         TransportError::Build(error) => error.into(),
@@ -169,7 +169,7 @@ fn reason_of(error: &TransportError) -> RefusalReason {
 }
 
 impl WorkerJoinError {
-    /// What the scheduler is told of it, if there is anything that it does not know.
+    /// What the scheduler is told about it, if it does not know already.
     pub(in super::super) fn refusal_reason(&self) -> Option<RefusalReason> {
         match self {
             Self::NotInvited

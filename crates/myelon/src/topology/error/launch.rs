@@ -30,7 +30,7 @@ pub enum LaunchError {
     Broadcast {
         /// The session's label.
         session: String,
-        /// Why not.
+        /// The reason.
         r#source: Box<TransportError>,
     },
     /// The ring of urgent messages could not be created.
@@ -38,17 +38,17 @@ pub enum LaunchError {
     Urgent {
         /// The session's label.
         session: String,
-        /// Why not.
+        /// The reason.
         r#source: Box<TransportError>,
     },
     /// A worker could not be started.
     #[error("{worker}: the process could not be started: {source}")]
     Spawn {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
         /// Its rank.
         rank: usize,
-        /// What the operating system said.
+        /// The error of the operating system.
         r#source: io::Error,
     },
     /// The thread from which workers are started could not be started itself.
@@ -56,7 +56,7 @@ pub enum LaunchError {
     Thread {
         /// The session's label.
         session: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         r#source: io::Error,
     },
     /// Not all workers came.
@@ -64,7 +64,7 @@ pub enum LaunchError {
     Missing {
         /// The session's label.
         session: String,
-        /// Who, and what is known of each.
+        /// The missing workers, and what is known of each.
         missing: Vec<MissingWorker>,
         /// How long the scheduler waited: shorter than its patience if a worker could not come any more.
         waited: Duration,

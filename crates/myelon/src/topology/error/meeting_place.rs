@@ -5,7 +5,7 @@ use disruptor_mp::Place;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a worker finds where its scheduler should be.
+/// What a worker finds in the place of its scheduler.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MeetingPlace {
@@ -13,17 +13,17 @@ pub enum MeetingPlace {
     NoRing {
         /// The file that was looked for.
         path: PathBuf,
-        /// Those of the session's response rings that are there.
+        /// The session's response rings that exist.
         others: Vec<String>,
-        /// The process alive that reads one of them as the scheduler, as seen in its own pid namespace. Then the name
-        /// of the broadcast ring was removed: end that process, and start the session anew.
+        /// The live process that reads one of them as the scheduler, as seen in its own pid namespace. In this case the
+        /// name of the broadcast ring was removed: end that process, and start the session anew.
         scheduler: Option<u32>,
     },
-    /// The broadcast ring is that of a scheduler that has gone.
+    /// The broadcast ring belongs to a scheduler that is gone.
     Ended {
         /// Where it is.
         place: String,
-        /// How the scheduler has gone.
+        /// How the scheduler ended.
         ending: SchedulerEnding,
     },
     /// The broadcast ring could not be attached to.
@@ -96,7 +96,7 @@ impl fmt::Display for Parentage {
     }
 }
 
-/// By what a worker knows that its scheduler has gone.
+/// How a worker knows that its scheduler is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchedulerEnding {

@@ -6,7 +6,7 @@ use disruptor_mp::liveness::Ending;
 use std::fmt;
 use std::process::ExitStatus;
 
-/// A worker that was not there when the scheduler gave up. `Display` gives it in one line.
+/// A worker that was missing when the scheduler gave up. `Display` writes one line.
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -35,12 +35,12 @@ use std::process::ExitStatus;
 pub struct MissingWorker {
     /// Which.
     pub rank: usize,
-    /// What people call it, which is also its consumer id in the broadcast ring: `tp-engine, rank 1`.
+    /// The user's name for it, which is also its consumer id in the broadcast ring: `tp-engine, rank 1`.
     pub consumer_id: String,
     /// How far it had got.
     pub state: MissingState,
-    /// Other processes that could not take its place. Which of them were meant to be this worker, only their starter
-    /// knows.
+    /// Other processes that could not take its place. Only the program that started them knows which were meant to be
+    /// this worker.
     pub others_refused: Vec<JoinRefusal>,
 }
 
@@ -48,13 +48,13 @@ pub struct MissingWorker {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MissingState {
-    /// No process has come as this worker, and none has said that it could not. One of another user may have been
-    /// unable to.
+    /// No process has come as this worker, and none has reported a failure. A process of another user may have been
+    /// unable to report.
     NotSeen {
-        /// Who may use the broadcast ring, if the system has said so.
+        /// The users who may use the broadcast ring, if the system has told.
         ring: Option<RingAccess>,
     },
-    /// We have started it; it runs, and has not joined.
+    /// The scheduler has started it; it runs, and has not joined.
     NotJoined {
         /// Its process.
         pid: u32,
@@ -66,42 +66,42 @@ pub enum MissingState {
         /// How it ended, if it was started by this scheduler and has.
         status: Option<ExitStatus>,
     },
-    /// We have started it, and it ended before it had joined, and said nothing.
+    /// The scheduler has started it; it ended before it had joined, and reported nothing.
     Exited {
         /// Its process.
         pid: u32,
         /// How; `None` if that cannot be known.
         status: Option<ExitStatus>,
     },
-    /// It has joined the broadcast ring, and we could not attach to its response ring.
+    /// It has joined the broadcast ring, but the scheduler could not attach to its response ring.
     NoResponses {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// Why not, the last time that we tried; `None` if it has not made the ring yet, and perhaps a dead process's
-        /// is there.
+        /// The error of the last attempt; `None` if it has not made the ring yet. The ring of a dead process may still
+        /// be there.
         source: Option<Box<TransportError>>,
     },
-    /// It has joined, and would not hear what is urgent: its invitation was made without the urgent lane that this
-    /// topology has. Make both from one description. It is refused; so is a successor that comes later, which is told
-    /// as [`JoinFailed`](crate::topology::Change::JoinFailed).
+    /// It has joined, but its invitation was made without the urgent lane that this topology has. Make both from one
+    /// description. It is refused; so is a successor that comes later, which is reported as
+    /// [`JoinFailed`](crate::topology::Change::JoinFailed).
     NoUrgentLane {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// It had joined, and is not there any more.
+    /// It had joined, and is gone.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
-        /// How it ended, if it was a child of ours.
+        /// How it ended, if it was a child of the scheduler.
         status: Option<ExitStatus>,
-        /// How its end in the broadcast ring went.
+        /// What happened to its end in the broadcast ring.
         how: Ending,
     },
     /// It had joined, and left.
     Left,
 }
 
-/// Who may use a ring.
+/// The users who may use a ring.
 pub type RingAccess = disruptor_mp::segment::Permissions;
 
 impl fmt::Display for MissingWorker {
@@ -147,7 +147,7 @@ impl fmt::Display for MissingWorker {
     }
 }
 
-/// How a worker's end went, as the end of a sentence about the worker.
+/// What happened to a worker's end, as the last part of a sentence about the worker.
 pub(in super::super) fn went(how: Ending) -> &'static str {
     match how {
         Ending::Killed => "has died",

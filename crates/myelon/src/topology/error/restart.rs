@@ -19,31 +19,31 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestartError {
-    /// Another program has started this topology's workers, and has to start this one again.
+    /// Another program starts this topology's workers, and has to start this one again.
     #[error(
         "{worker}: the scheduler does not start this topology's workers; have it started again by what has started it"
     )]
     StartedElsewhere {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
     },
     /// This process is a child of the scheduler's, made by `fork`. The workers are its parent's.
     #[error("{worker}: the topology belongs to the process that this one was forked from")]
     Forked {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
     },
     /// There is no such worker.
     #[error(transparent)]
     Rank(#[from] TopologyError),
-    /// The old process could not be ended, or the new one not be started.
+    /// The old process could not be ended, or the new one could not be started.
     #[error("{worker}: the process could not be started again: {source}")]
     Os {
-        /// What people call the worker.
+        /// The user's name for the worker.
         worker: String,
         /// Its rank.
         rank: usize,
-        /// What the operating system said.
+        /// The error of the operating system.
         r#source: io::Error,
     },
 }

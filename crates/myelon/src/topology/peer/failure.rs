@@ -11,18 +11,19 @@ use crate::transport::Format;
 use disruptor_mp::liveness::{ProcessIdentity, RefusalCause};
 use std::time::Instant;
 
-/// A process that we have started as this worker.
+/// A process that this scheduler has started as this worker.
 #[derive(Debug)]
 pub(in crate::topology) struct Started {
     pub(in crate::topology) process: ChildProcess,
-    /// The worker that it became, as the table says; behind a shell it has another number than the process.
+    /// The worker that it became, according to the table. If the process is a shell, the worker has another pid.
     pub(super) joined_as: Option<ProcessIdentity>,
-    /// It has said that another process has the place, so that one is not what it became, and that was told.
+    /// It has said that another process has the place, and that was reported: it did not become the worker in the
+    /// table.
     pub(super) is_refused: bool,
 }
 
 impl Started {
-    /// Whether it may still become the worker, as far as it has said.
+    /// Whether it may still become the worker.
     pub(super) fn may_join(&self) -> bool {
         self.joined_as.is_none() && !self.is_refused
     }
@@ -33,22 +34,22 @@ impl Started {
 pub(in crate::topology) struct Failure {
     /// As seen in its own pid namespace.
     pub(in crate::topology) pid: u32,
-    /// The process that we have started, if it is that one or came out of it.
+    /// The child of the scheduler, if it is that process or descends from it.
     pub(super) child: Option<u32>,
-    /// How it ended, if it was ours and has.
+    /// How it ended, if it was a child and has ended.
     pub(in crate::topology) exit: Option<Exit>,
-    /// What it has said.
+    /// The refusal that it has reported.
     pub(in crate::topology) refusal: Option<JoinRefusal>,
     pub(super) since: Instant,
 }
 
 impl Failure {
-    /// Our process has ended and has said nothing.
+    /// A child that has ended and has reported nothing.
     pub(super) fn of_child(pid: u32, exit: Exit) -> Self {
         Self { pid, child: Some(pid), exit: Some(exit), refusal: None, since: Instant::now() }
     }
 
-    /// Whether it is that of the process which was refused: `child`, or one that is not ours.
+    /// Whether this failure belongs to the refused process: `child`, or a process that is no child.
     pub(super) fn is_that_of(&self, refusal: &JoinRefusal, child: Option<u32>) -> bool {
         match child {
             Some(_) => self.child == child,
@@ -68,11 +69,11 @@ impl Failure {
 }
 
 impl<F: Format> Peer<F> {
-    /// A process has said that it could not take this place. `child`: it is our process, or came out of it.
+    /// A process has reported that it could not take this place. `child`: the child that it is or descends from.
     pub(super) fn could_not_join(&mut self, refusal: JoinRefusal, child: Option<u32>) {
         let is_other = match self.standing {
             Standing::Present(process) => !refusal.is_of(process) || self.is_heard(process),
-            // What is to be said is said of the one that we have started, which is on its way, or has ended on it.
+            // The child that we have started decides what is reported; it is on its way, or has ended on it.
             Standing::Absent | Standing::Gone(_) => {
                 child.is_none() && self.started.as_ref().is_some_and(Started::may_join)
             }
@@ -80,12 +81,12 @@ impl<F: Format> Peer<F> {
         if is_other || refusal.cause == RefusalCause::IdInUse {
             if let Some(started) = self.started.as_mut().filter(|started| child == Some(started.process.pid())) {
                 started.is_refused = true;
-                // How it ends is not how the one in its place ends.
+                // Its exit status is not that of the process in the place.
                 started.joined_as = started.joined_as.filter(|process| refusal.is_of(*process));
             }
             return self.strays.push(refusal);
         }
-        // It may have been in the table for a moment.
+        // The refused process may have been in the table for a moment.
         self.news.retain(|news| match news {
             News::Gone(gone) => gone.was_heard || !refusal.is_of(gone.process),
             News::Rejoined { process, .. } => !refusal.is_of(*process),
@@ -101,13 +102,13 @@ impl<F: Format> Peer<F> {
         self.failed = Some(failure);
     }
 
-    /// As above, of a process that could not join.
+    /// [`is_unsettled`](Self::is_unsettled) for a process that could not join.
     pub(super) fn is_unsettled_failure(&self, failure: &Failure) -> bool {
         let is_ours = self.started.as_ref().is_some_and(|started| failure.child == Some(started.process.pid()));
         is_ours && failure.exit.is_none() && failure.since.elapsed() < STATUS_PATIENCE
     }
 
-    /// Takes what was said by processes that are not the one that this worker is, or is to be.
+    /// Takes the refusals of processes that are not this worker and were not started as it.
     pub(in crate::topology) fn take_strays(&mut self) -> Vec<JoinRefusal> {
         std::mem::take(&mut self.strays)
     }

@@ -10,32 +10,32 @@ use disruptor_mp::ConsumeError;
 use disruptor_mp::liveness::{Ending, ProcessIdentity};
 use std::time::{Duration, Instant};
 
-/// How long a death is not told while it is not known how the process ended. The kernel lets go of a process's locks
-/// before it lets the parent know.
+/// How long a death is not reported while it is not known how the process ended. The kernel releases a process's locks
+/// before it tells the parent.
 pub(super) const STATUS_PATIENCE: Duration = Duration::from_millis(50);
 
-/// The same for a process whose end was dropped: it was alive then, and says how it ends when it has unwound and
+/// The same for a process whose end was dropped: it was alive then, and its status comes when it has unwound and
 /// returned from `main`.
 const UNWINDING_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A worker that is not there any more.
+/// A worker that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::topology) struct Gone {
     pub(in crate::topology) process: ProcessIdentity,
-    /// How its end went, and its place is kept for a successor, unless that is not known; `None` if it has given its
-    /// place up.
+    /// What happened to its end; its place is kept for a successor, unless this is `Unknown`. `None` if it has given
+    /// its place up.
     pub(super) how: Option<Ending>,
     pub(super) since: Instant,
-    /// How our process ended, if it became this worker and the kernel has said so.
+    /// How the child of the scheduler ended, if it became this worker and the kernel has said so.
     pub(super) exit: Option<Exit>,
-    /// Whether our process is the worker itself, and not a shell in front of it.
+    /// Whether the child is the worker itself, and not a shell that started it.
     pub(super) is_itself: bool,
-    /// Whether it was heard, so that it had joined: a refused process of its number is another one.
+    /// Whether its ring was found, so that it had joined: a refused process with its pid is another one.
     pub(super) was_heard: bool,
 }
 
 impl Gone {
-    /// Our process, which joined as `joined_as`, has ended.
+    /// The child `pid`, which joined as `joined_as`, has ended.
     pub(super) fn learn(&mut self, joined_as: Option<ProcessIdentity>, pid: u32, exit: Exit) {
         if joined_as == Some(self.process) {
             self.exit = Some(exit);
@@ -43,8 +43,9 @@ impl Gone {
         }
     }
 
-    /// What it is called. A process that ended with success has left, unless a panic has dropped its end. The success
-    /// of a shell says nothing of a worker behind it that was killed. Where there is no status, the place decides.
+    /// How it is reported. A process that ended with success has left, unless a panic has dropped its end. The success
+    /// of a shell says nothing about the worker that it started: that may have been killed. Without a status, the place
+    /// decides.
     pub(super) fn change(&self) -> Change {
         let (pid, how) = (self.process.pid, self.how.unwrap_or(Ending::Left));
         match self.exit {
@@ -66,13 +67,13 @@ impl Gone {
     }
 }
 
-/// Whether `process` has number `pid` here. A number is compared only with one of the same namespace.
+/// Whether `process` has the pid `pid` in this namespace. Pids are compared only within one namespace.
 pub(super) fn has_number(process: ProcessIdentity, pid: u32) -> bool {
     process.pid == pid && process.pid_namespace == ProcessIdentity::current().pid_namespace
 }
 
 impl<F: Format> Peer<F> {
-    /// How the end of `process` went, as its own ring says it; `None` if that does not say.
+    /// What happened to the end of `process`, according to its own ring; `None` if that does not say.
     pub(super) fn ending_in_ring(&self, process: ProcessIdentity) -> Option<Ending> {
         let ring = self.responses.as_ref().filter(|_| self.owner == Some(process))?;
         match ring.end_of_publishing()? {
@@ -96,12 +97,12 @@ impl<F: Format> Peer<F> {
             && *rejoined == process
         {
             *was_heard = gone.was_heard;
-            // One that could never be heard has not come back.
+            // A process that could never be heard has not come back.
             if !gone.was_heard {
                 self.news.pop_back();
             }
         }
-        // Why it has gone was told already.
+        // The reason was reported already.
         if gone.was_heard || self.failed.as_ref().is_none_or(|failure| !failure.is_of(process)) {
             self.news.push_back(News::Gone(gone));
         }
@@ -119,7 +120,7 @@ impl<F: Format> Peer<F> {
             Some(Ending::Dropped | Ending::Panicked) => UNWINDING_PATIENCE,
             _ => STATUS_PATIENCE,
         };
-        // A process that has come back has not ended.
+        // If the process has come back, it has not ended.
         let is_back =
             self.news.iter().any(|news| matches!(news, News::Rejoined { process, .. } if *process == gone.process));
         is_ours && !is_back && gone.exit.is_none() && gone.since.elapsed() < patience

@@ -11,7 +11,7 @@ use disruptor_mp::ConsumerInfo;
 use disruptor_mp::liveness::{Ending, Refusal};
 
 impl<F: Format> Peer<F> {
-    /// Takes note of what the table says now, and attaches to its ring if it has none. Its process was
+    /// Notes what the table says now, and attaches to the worker's ring if it is not attached. The child was
     /// [reaped](Self::reap) before the table was read: so a process that has ended and is not in the table was never
     /// there. `lane` is the ring of urgent messages, if the topology has one.
     pub(in crate::topology) fn look(
@@ -48,7 +48,8 @@ impl<F: Format> Peer<F> {
             }
             (Some(info), Standing::Present(process)) => {
                 if info.owner != self.owner_number && info.process != process {
-                    // The process that was there has gone as well, and the place says only how its successor went.
+                    // The process that was there is gone as well, and the place says only what happened to its
+                    // successor's end.
                     let how = self.ending_in_ring(process);
                     self.went(process, Some(how.unwrap_or(Ending::Unknown)));
                     self.came(info);
@@ -56,13 +57,13 @@ impl<F: Format> Peer<F> {
                 self.owner_number = info.owner;
                 self.went(info.process, info.ending);
             }
-            // It has given its place up, which it can only after it was heard; or it has died, and the place was taken
-            // away before we looked. Then its own ring says so.
+            // Either it has given its place up, which is possible only after it was heard. Or it has died, and the
+            // place was taken away before this look; then its own ring says so.
             (None, Standing::Present(process)) => {
                 let how = self.ending_in_ring(process);
                 self.went(process, how.or_else(|| (self.owner != Some(process)).then_some(Ending::Unknown)));
             }
-            // The place of one that has gone was given away.
+            // The place of a worker that is gone was given away.
             (None, Standing::Absent | Standing::Gone(_)) => {}
         }
         self.settle();
@@ -87,7 +88,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether an owner of the place that is there is another than the one that we know.
+    /// Whether the owner of the place is another one than the known owner.
     pub(super) fn is_new(&mut self, info: &ConsumerInfo, standing: Standing) -> bool {
         let (known, is_kept_by_dead) = match standing {
             Standing::Absent => return true,
@@ -98,9 +99,9 @@ impl<F: Format> Peer<F> {
         if info.process != known {
             return true;
         }
-        // The number steps before the new owner signs. Until then the entry has the name of the old one, which may be
-        // the new one as well: a process that has dropped its end and joins again. That it stays so is what tells; a
-        // dead process does not come again.
+        // The owner number grows before the new owner writes its identity. Until then the entry has the identity of the
+        // old owner. The two can be the same process, if it has dropped its end and joins again: then the identity is
+        // still the same at the next look. A dead process does not come back.
         let is_unsigned = info.owner == self.owner_number || is_kept_by_dead;
         !is_unsigned && self.unsigned.replace(info.owner) == Some(info.owner)
     }
@@ -109,19 +110,19 @@ impl<F: Format> Peer<F> {
         let process = info.process;
         self.owner_number = info.owner;
         self.unsigned = None;
-        // Until the new process's ring is there, the old one's is read to its end.
+        // Until the new process's ring is there, the old process's ring is read to its end.
         self.owner = None;
         self.failed = None;
         self.is_refused_for_good = false;
         self.without_lane = None;
-        // A child that was refused may have tried again.
+        // A refused child may have tried again.
         let is_it = |started: &Started| !started.is_refused || has_number(process, started.process.pid());
         if let Some(started) = self.started.as_mut().filter(|started| is_it(started)) {
             started.joined_as = Some(process);
         }
     }
 
-    /// Connects what our process has said, and how it ended, with what the table has said of it.
+    /// Connects the reports and the end of the child with what the table says about it.
     pub(super) fn settle(&mut self) {
         let Some(Started { process, .. }) = &mut self.started else { return };
         let (pid, exit) = (process.pid(), process.exit());

@@ -34,7 +34,7 @@ pub(super) enum Standing {
     Absent,
     /// It lives.
     Present(ProcessIdentity),
-    /// It is not there any more.
+    /// It is gone.
     Gone(Gone),
 }
 
@@ -48,36 +48,37 @@ pub(super) struct Peer<F: Format> {
     /// See [`tell`](Self::tell).
     news: VecDeque<News>,
     pub(super) responses: Option<TransportConsumer<F>>,
-    /// Of which version its messages there are.
+    /// The version of its messages in that ring.
     pub(super) version: Version,
-    /// The process that publishes in `responses`, as long as no other is known.
+    /// The process that publishes in `responses`; `None` from the moment another one is known.
     owner: Option<ProcessIdentity>,
     /// Which owner of the place in the broadcast ring made `responses`.
     ring_number: Option<u64>,
-    /// Which owner of the place in the broadcast ring we know, and which one has not signed yet, as far as we know.
+    /// The number of the known owner of the place in the broadcast ring, and that of an owner that has not written its
+    /// identity yet.
     owner_number: u64,
     unsigned: Option<u64>,
-    /// Why the ring could not be attached to, the last time.
+    /// The error of the last attempt to attach to the ring.
     pub(super) refusal: Option<TransportError>,
-    /// Whether trying again is pointless.
+    /// Whether another attempt is pointless.
     is_refused_for_good: bool,
     /// The process that was refused because it is not on the urgent lane, as seen in its own pid namespace.
     pub(super) without_lane: Option<u32>,
-    /// The last process that we have started for it.
+    /// The last process that this scheduler has started for it.
     pub(super) started: Option<Started>,
-    /// The last process that could not take its place; the answer until another one comes.
+    /// The last process that could not take its place: the outcome until another one comes.
     pub(super) failed: Option<Failure>,
-    /// The last process that the broadcast ring says was refused as this worker.
+    /// The last process that was refused as this worker, according to the broadcast ring.
     refused: Option<Refusal>,
-    /// What other processes have said that could not take its place: it lives, or we have started one that has not
-    /// joined. Nothing waits for their answers.
+    /// Refusals of other processes that wanted its place while it lives, or while a child of the scheduler has not
+    /// joined yet. No call waits for these processes.
     strays: Vec<JoinRefusal>,
-    /// How it gets on.
+    /// Its progress through the broadcasts.
     pub(super) progress: Progress,
     /// What it has answered.
     pub(super) answered: Answered,
-    /// What was taken from the ring of a process that has gone, so that its successor can be heard. It comes before all
-    /// news.
+    /// What was taken from the ring of a process that is gone, so that its successor can be heard. It is handed out
+    /// before all news.
     aside: VecDeque<TransportResult<Reply>>,
 }
 
@@ -108,7 +109,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether it lives, and the ring that we read is its own.
+    /// Whether it lives, and the ring that is attached is its own.
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.standing, Standing::Present(process) if self.responses.is_some() && self.owner == Some(process))
     }
@@ -131,18 +132,18 @@ impl<F: Format> Peer<F> {
         self.is_refused_for_good
     }
 
-    /// Whether a process that we have started to take its place is on its way.
+    /// Whether a child that was started to take its place is on its way.
     pub(super) fn may_come(&self) -> bool {
         self.failed.is_none() && self.started.as_ref().is_some_and(Started::may_join)
     }
 
-    /// A process was started to take its place. The table was looked at after the last one had ended.
+    /// A process was started to take its place. The caller has looked at the table after the last process had ended.
     pub(super) fn start(&mut self, process: ChildProcess) {
         self.started = Some(Started { process, joined_as: None, is_refused: false });
         self.failed = None;
     }
 
-    /// Asks the operating system whether our process has ended, so that it does not stay as a zombie.
+    /// Asks the operating system whether the child has ended, so that it does not stay a zombie.
     pub(super) fn reap(&mut self) {
         if let Some(started) = &mut self.started {
             started.process.exit();

@@ -9,14 +9,14 @@ use super::{Peer, Standing};
 use crate::transport::Format;
 use disruptor_mp::liveness::ProcessIdentity;
 
-/// What no caller has been told yet.
+/// A change that was not reported to a caller yet.
 #[derive(Debug)]
 pub(super) enum News {
     Gone(Gone),
-    /// To be told once the process can be heard, or could be before it went.
+    /// Reported once the process can be heard, or could be heard before it ended.
     Rejoined {
         process: ProcessIdentity,
-        /// Which owner of the place in the broadcast ring it is.
+        /// The process's number as owner of the place in the broadcast ring.
         owner_number: u64,
         was_heard: bool,
     },
@@ -29,8 +29,9 @@ impl<F: Format> Peer<F> {
         self.news.front().is_some_and(|news| self.is_settled(news))
     }
 
-    /// Takes what has not been told yet, in its order. A return is told when the new process can be heard, which is
-    /// after the last message of the old; an end when it is known how, or has not become known for a while.
+    /// Takes the next change that was not reported yet. A return is reported when the new process can be heard, which
+    /// is after the last message of the old one. An end is reported when it is known how the process ended, or when
+    /// that has not become known for a while.
     pub(in crate::topology) fn tell(&mut self) -> Option<Change> {
         if !self.is_settled(self.news.front()?) {
             return None;
@@ -42,7 +43,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether all of that is known that is to be told.
+    /// Whether everything about this change is known.
     pub(super) fn is_settled(&self, news: &News) -> bool {
         match news {
             News::Gone(gone) => !self.is_unsettled(gone),
@@ -51,7 +52,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// What is to be said of it as long as nothing changes; `None` if it is there, or may come.
+    /// The state that is reported as long as nothing changes; `None` if the worker is there, or may come.
     pub(in crate::topology) fn word(&self) -> Option<Change> {
         match (self.standing, &self.failed) {
             (Standing::Present(_), _) => None,
@@ -61,14 +62,14 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether what is to be told happened before the process came that publishes in the ring.
+    /// Whether changes that are not reported yet happened before the process that publishes in the ring came.
     pub(in crate::topology) fn has_news_before_ring(&self) -> bool {
         let is_of_ring = |news: &News| matches!(news, News::Rejoined { owner_number, .. } if Some(*owner_number) == self.ring_number);
         self.responses.is_some() && self.news.iter().any(is_of_ring)
     }
 
-    /// What the last that is to be told says, or what stays to be said; everything counts as told then. `None`: it may
-    /// still become known how a process ended.
+    /// The last change that was not reported yet, or else the state; all changes count as reported then. `None` if it
+    /// may still become known how a process ended.
     pub(in crate::topology) fn tell_all(&mut self) -> Option<Change> {
         if !self.news.iter().all(|news| self.is_settled(news)) {
             return None;
@@ -80,12 +81,12 @@ impl<F: Format> Peer<F> {
         last
     }
 
-    /// Whether something is to be told, now or soon.
+    /// Whether there are changes to report, now or soon.
     pub(in crate::topology) fn has_news(&self) -> bool {
         !self.news.is_empty()
     }
 
-    /// Forgets what was to be told.
+    /// Forgets the changes.
     pub(in crate::topology) fn forget_news(&mut self) {
         self.news.clear();
     }

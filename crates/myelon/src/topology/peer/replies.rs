@@ -12,28 +12,28 @@ use disruptor_mp::{ConsumeError, Patience, Sequence};
 use std::time::{Duration, Instant};
 
 impl<F: Format> Peer<F> {
-    /// Messages of it that were not looked at: in its ring, and set aside.
+    /// The number of its messages that were not looked at: in its ring, and set aside.
     pub(in crate::topology) fn unseen(&self) -> u64 {
         let lag = |ring: &TransportConsumer<F>| ring.producer_sequence().saturating_sub(ring.current_sequence());
         self.responses.as_ref().map_or(0, |ring| lag(ring).max(0).cast_unsigned()) + self.aside.len() as u64
     }
 
-    /// Whether there is a message to take. Lets go of a ring that was read to its end.
+    /// Whether there is a message to take. Detaches from a ring that was read to its end.
     pub(in crate::topology) fn has_message(&mut self) -> bool {
         let Some(responses) = &mut self.responses else { return false };
         match responses.wait_until_available(Some(Instant::now())) {
             Ok(()) => return true,
             // The worker has left, or its successor has made another ring.
             Err(ConsumeError::Closed | ConsumeError::Replaced) => self.detach(),
-            // The successor is about to. Without one the ring stays, so that it is not forgotten when it is time to
-            // clean up.
+            // A successor is about to make its ring. Without a successor the ring stays, so that it is removed at the
+            // end.
             Err(ConsumeError::ProducerDied { .. }) if self.is_present() && !self.is_ready() => self.detach(),
             Err(_) => {}
         }
         false
     }
 
-    /// Takes everything out of the ring of a process that has gone, if that keeps its successor from being heard.
+    /// Takes everything out of the ring of a process that is gone, if that ring keeps its successor from being heard.
     pub(in crate::topology) fn set_aside(&mut self) {
         while self.is_present() && !self.is_ready() && self.has_message() {
             let next = self.responses.as_mut().map(|ring| ring.next(Patience::Now)).transpose();
@@ -42,7 +42,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// The next message, from what was set aside or out of the ring. `None`: there is none after all.
+    /// The next message, from those set aside or from the ring. `None`: there is none after all.
     pub(in crate::topology) fn next_reply(&mut self) -> TransportResult<Option<Reply>> {
         if let Some(reply) = self.aside.pop_front() {
             return reply.map(Some);
@@ -56,20 +56,20 @@ impl<F: Format> Peer<F> {
         self.aside.is_empty() && !self.answered.has_kept(None)
     }
 
-    /// Whether there is a message that was set aside, to be told before any news.
+    /// Whether a message was set aside; it is handed out before any news.
     pub(in crate::topology) fn has_aside(&self) -> bool {
         !self.aside.is_empty()
     }
 
-    /// From now on its answers to steps before `step` are late.
+    /// From now on answers to steps before `step` count as late.
     pub(in crate::topology) fn expect(&mut self, step: Sequence) {
         let before = self.answered.unwanted;
         self.answered.expect(step);
         self.count(before);
     }
 
-    /// Takes the message that is there, for a caller who waits for its answer to `step` after the broadcast `last`, and
-    /// keeps it if it is that, or one to a later step. One that cannot be received is there afterwards, too.
+    /// Takes the next message, for a caller that waits for the answer to `step`; `last` is the last broadcast. Keeps it
+    /// if it answers `step` or a later one. A message that cannot be received is still there afterwards.
     pub(in crate::topology) fn sort_next(&mut self, step: Sequence, last: Sequence) {
         match self.next_reply() {
             Ok(Some(reply)) => {
@@ -78,13 +78,13 @@ impl<F: Format> Peer<F> {
                 self.answered.sort(reply, step, last);
                 self.count(before);
             }
-            // The look before said that there is one; only damage can make it vanish.
+            // An earlier look has found a message; only a damaged ring can lose it.
             Ok(None) => {}
             Err(error) => self.aside.push_front(Err(error)),
         }
     }
 
-    /// Hands out what a caller waits for who waits for its answer to `step`, or for any message.
+    /// Takes the message for a caller that waits for the answer to `step`, or for any message.
     pub(in crate::topology) fn take(&mut self, step: Option<Sequence>, last: Sequence) -> Answer {
         let rank = self.rank;
         if let Some(reply) = self.answered.take_kept(step) {
@@ -102,13 +102,13 @@ impl<F: Format> Peer<F> {
         Answer::without_message(rank, outcome)
     }
 
-    /// That what it has sent cannot be received.
+    /// The outcome for a message that cannot be received.
     #[cold]
     pub(in crate::topology) fn unreadable(&self, source: impl Into<TransportError>) -> Outcome {
         Outcome::Unreadable(TopologyError::of(&self.id, source))
     }
 
-    /// Why there is nothing of it after a wait of that length, as long as it lives.
+    /// The outcome for a worker that lives and has sent nothing during a wait of that length.
     pub(in crate::topology) fn silence(&mut self, waited: Duration) -> Outcome {
         match self.responses.as_mut().map(|responses| responses.wait_until_available(Patience::Now)) {
             Some(Err(limit)) if limit.is_held_limit() => self.unreadable(limit.after(waited)),
@@ -121,7 +121,7 @@ impl<F: Format> Peer<F> {
         matches!(self.aside.front(), Some(Err(_)))
     }
 
-    /// Counts in its ring what was dropped since `before`.
+    /// Adds what was dropped since `before` to the counters of its ring.
     pub(super) fn count(&self, before: Unwanted) {
         let now = self.answered.unwanted;
         let Some(responses) = self.responses.as_ref().filter(|_| now != before) else { return };
@@ -136,7 +136,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Counts in its ring that a message of it was decoded, or could not be.
+    /// Counts in its ring that a message was decoded, or could not be decoded.
     pub(in crate::topology) fn count_read(&self, is_readable: bool) {
         if let Some(responses) = &self.responses {
             Tally::new(responses, 0).count(is_readable);

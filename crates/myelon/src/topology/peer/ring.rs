@@ -10,7 +10,7 @@ use disruptor_mp::liveness::{ProcessIdentity, RefusalCause, RefusalReason, leave
 use disruptor_mp::{ConsumerBarrier, MultiProcessError};
 use std::time::Duration;
 
-/// How response rings are attached to: the same for all workers.
+/// The settings for attaching to response rings, the same for all workers.
 #[derive(Clone, Debug)]
 pub(in crate::topology) struct Attachment {
     pub(in crate::topology) depth: usize,
@@ -18,13 +18,13 @@ pub(in crate::topology) struct Attachment {
     pub(in crate::topology) wait: WaitStrategy,
     pub(in crate::topology) message_limit_bytes: Option<usize>,
     pub(in crate::topology) content_tag: Option<String>,
-    /// Others that will do.
+    /// Other tags that are accepted.
     pub(in crate::topology) older_tags: Vec<String>,
 }
 
 impl<F: Format> Peer<F> {
-    /// Whether it is on the urgent lane, if there is one. A process that is not, although it has made its ring, is
-    /// refused; it joins the lane before it makes that.
+    /// Whether it is on the urgent lane, if there is one. A worker joins the lane before it makes its ring: a process
+    /// that has made its ring and is not on the lane is refused.
     pub(super) fn hears_urgent(&mut self, lane: Option<&TransportProducer<F>>) -> bool {
         let (Some(lane), Standing::Present(process)) = (lane, self.standing) else { return true };
         let is_on_lane =
@@ -36,7 +36,7 @@ impl<F: Format> Peer<F> {
         if !makes_ring() {
             return false;
         }
-        // It may have joined the lane, and made its ring, since the first look.
+        // It may have joined the lane and made its ring since the first look.
         if is_on_lane(&self.id) {
             return true;
         }
@@ -60,10 +60,11 @@ impl<F: Format> Peer<F> {
         }
         match builder.build_consumer() {
             Ok(mut responses) => {
-                // Nothing of a worker's is owed to a scheduler that does not read it any more.
+                // A scheduler that no longer reads the ring keeps no place in it.
                 responses.leave_on_drop();
                 let owner = responses.stall_report(Duration::ZERO).culprit.map(|culprit| culprit.process);
-                // Dropped again unless it is the worker's: the last one out of a dead worker's ring removes it.
+                // Dropped again unless it is the worker's: the last process that leaves a dead worker's ring removes
+                // it.
                 let is_its_own = matches!(self.standing, Standing::Present(process) if owner == Some(process));
                 self.version = Version::of(responses.content_tag(), &attachment.older_tags);
                 self.responses = is_its_own.then_some(responses);
@@ -82,12 +83,12 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// The ring can never be used: if it is that of `process`, which is there, tells the process so.
+    /// The ring can never be used. If it belongs to `process`, tells that process.
     pub(super) fn refuse(&mut self, process: ProcessIdentity, reason: RefusalReason, text: String) {
         self.is_refused_for_good = match leave_refusal(&self.place, None, reason) {
-            // Of another process it may be replaced.
+            // The ring of another process may be replaced.
             Ok(owner) => owner == process,
-            // It cannot be told. Nor could the worker have made a ring of its own in place of another user's.
+            // The process cannot be told. Nor can the worker make a ring of its own in place of another user's.
             Err(MultiProcessError::PermissionDenied { .. }) => true,
             Err(_) => false,
         };
@@ -98,17 +99,17 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Lets go of the ring. What the worker does next decides whether there is another.
+    /// Detaches from the ring. What the worker does next decides whether there is another one.
     pub(in crate::topology) fn detach(&mut self) {
         self.responses = None;
     }
 
-    /// Whether the ring could not be attached to because it is not there yet, which is how every worker begins.
+    /// The last error of attaching, unless the ring is not there yet, which is normal at a worker's start.
     pub(in crate::topology) fn refusal_worth_telling(&mut self) -> Option<TransportError> {
         self.refusal.take_if(|error| !matches!(error, TransportError::Build(MultiProcessError::NotFound { .. })))
     }
 
-    /// Its ring, if nothing else is to be said of it before what comes there; with which of its rings that is.
+    /// Its ring and the ring's number, if nothing is to be reported before the ring's next message.
     #[cfg(feature = "tokio")]
     pub(in crate::topology) fn heard_ring(&mut self) -> Option<(u64, &mut TransportConsumer<F>)> {
         let is_next = self.is_ready() && !self.has_news() && self.aside.is_empty();

@@ -8,7 +8,7 @@ use disruptor_mp::liveness::RefusalCause;
 use std::process::{Command, Stdio};
 use testkit::watchdog::{PATIENCE, eventually};
 
-/// A worker that a child of ours is to be, which runs until its input ends.
+/// A worker that a child is to become. The child runs until its input ends.
 fn expected() -> (Peer<Records>, std::process::ChildStdin, u32) {
     let mut child = Command::new("sh").args(["-c", "read line; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
     let (input, pid) = (child.stdin.take().unwrap(), child.id());
@@ -17,12 +17,12 @@ fn expected() -> (Peer<Records>, std::process::ChildStdin, u32) {
     (peer, input, pid)
 }
 
-/// What a process that has number `pid` in the namespace of that tag leaves in the ring.
+/// The refusal that a process with the pid `pid` in the namespace of that tag leaves in the ring.
 fn refusal(pid: u32, pid_namespace_tag: u32) -> Refusal {
     Refusal { pid, pid_namespace_tag, cause: RefusalCause::OtherContent, difference: None }
 }
 
-/// Another namespace than ours.
+/// The tag of another namespace than ours.
 fn elsewhere() -> u32 {
     ProcessIdentity::current().pid_namespace_tag() ^ 1
 }

@@ -109,7 +109,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// [`SchedulerEnd::gather`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     #[track_caller]
     pub fn gather(&mut self, whom: Whom, patience: impl Into<Patience>) -> Vec<TypedAnswer<A>> {
         let answers = self.raw.gather(whom, patience);
@@ -119,7 +119,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// [`SchedulerEnd::gather_for`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     #[track_caller]
     pub fn gather_for(&mut self, step: Sequence, whom: Whom, patience: impl Into<Patience>) -> Vec<TypedAnswer<A>> {
         let answers = self.raw.gather_for(step, whom, patience);
@@ -165,7 +165,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// [`SchedulerEnd::broadcast`] of bytes, which the workers take for a message of type `B`.
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn broadcast_raw(
         &mut self,
         bytes: &[u8],
@@ -183,7 +183,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// Why there is no message; never [`Outcome::Message`].
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     #[track_caller]
     pub fn receive_raw(&mut self, rank: usize, patience: impl Into<Patience>) -> Result<RawAnswer<'_, A, F>, Outcome> {
         let Self { raw, older, .. } = self;
@@ -193,7 +193,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// As [`SchedulerEnd::restart`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
         self.raw.restart(rank)
     }
@@ -201,7 +201,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// As [`SchedulerEnd::wait_for`].
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     #[track_caller]
     pub fn wait_for(&mut self, rank: usize, patience: impl Into<Patience>) -> Arrival {
         self.raw.wait_for(rank, patience)
@@ -226,7 +226,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// As [`SchedulerEnd::report`].
     ///
     /// # Panics
-    /// As there.
+    /// The same as that call.
     #[track_caller]
     pub fn report(&mut self, rank: usize) -> WorkerReport {
         self.raw.report(rank)
@@ -237,7 +237,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         self.raw.broadcast_ring()
     }
 
-    /// The end of bytes under it, for what it can be asked.
+    /// The wrapped end of bytes.
     pub fn raw(&self) -> &SchedulerEnd<F> {
         &self.raw
     }

@@ -74,7 +74,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// [`join`](TypedWorker::join) for a topology of any format.
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn join_format(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
         let mut invitation = invitation.clone();
         invitation.broadcast_tag = Some(B::type_tag().into());
@@ -203,7 +203,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     /// [`WorkerEnd::next`]: the next broadcast as its bytes, in place, to be answered in bytes.
     ///
     /// # Errors
-    /// As there.
+    /// The same as that call.
     pub fn next_raw(&mut self, patience: impl Into<Patience>) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
         self.raw.next(patience)
     }
@@ -224,7 +224,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         self.raw.leave();
     }
 
-    /// The end of bytes under it, for what it can be asked.
+    /// The wrapped end of bytes.
     pub fn raw(&self) -> &WorkerEnd<F> {
         &self.raw
     }
