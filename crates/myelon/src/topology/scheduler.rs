@@ -22,19 +22,19 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// How often a scheduler that is busy with its workers looks whether all of them live: well below the 100 ms within
-/// which a death is to be named, and rare enough that its few system calls do not matter.
+/// How often a busy scheduler checks that all workers live: well below the 100 ms within which a death must be
+/// reported, and rare enough that its few system calls do not matter.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How often a report looks again because its worker has moved. A worker that moves each time gets on.
+/// How often a report looks again because its worker has moved. A worker that moves each time makes progress.
 const REPORT_LOOKS: usize = 8;
 
-/// The scheduler's end: it broadcasts, hears every worker, and looks after them.
+/// The scheduler's end: it broadcasts, receives from every worker, and looks after them.
 ///
-/// Dropping it closes the broadcast ring, waits until the workers that it started have read what is left and gone,
-/// kills those that do not go in time, and removes what dead workers have left. [`close`](Self::close) does the same
-/// and says how each worker left. Workers that another program has started read what is left as well, and are not
-/// waited for.
+/// Dropping it closes the broadcast ring, waits until the workers that it started have read the remaining broadcasts
+/// and ended, kills those that do not end in time, and removes what dead workers have left. [`close`](Self::close) does
+/// the same and returns how each worker left. Workers that another program has started read the remaining broadcasts as
+/// well; the scheduler does not wait for them.
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -71,26 +71,27 @@ pub struct SchedulerEnd<F: Format = Records> {
     /// The ring of urgent messages, if the topology has one and is open.
     urgent: Option<TransportProducer<F>>,
     pub(super) peers: Vec<Peer<F>>,
-    /// Who was refused as each worker, last: the words that say so, and their meaning.
+    /// The last refusal for each worker: the words in the ring, and their meaning.
     refusals: Vec<((u64, u64), Option<Refusal>)>,
     attachment: Attachment,
     topology: Topology<F>,
     pub(super) spawn: Option<Spawn>,
     nursery: Option<Nursery>,
     last_look: Instant,
-    /// The last broadcast that we know of, and when it was sent, or seen.
+    /// The last known broadcast, and when it was sent or seen.
     sent: (Sequence, Instant),
-    /// Whom `gather` asks first when anybody will do, so that one who talks much does not drown the others.
+    /// The worker that `gather` asks first when any worker will do, so that a worker with many messages does not starve
+    /// the others.
     pub(super) turn: usize,
-    /// The wait of `gather` where the first answer of any worker will do.
+    /// The wait of `gather` for the first answer of any worker.
     pub(super) select: Select,
-    /// Of the process whose end this is. A pid would not do: a forked child may have the same in a pid namespace of its
-    /// own.
+    /// The fork epoch of the process that owns this end. A pid is not enough: a forked child may have the same one in a
+    /// pid namespace of its own.
     fork_epoch: u32,
 }
 
 impl<F: Format> SchedulerEnd<F> {
-    /// An end whose workers have not been started.
+    /// An end whose workers are not started yet.
     pub(super) fn new(
         topology: Topology<F>,
         broadcast: TransportProducer<F>,
@@ -119,14 +120,14 @@ impl<F: Format> SchedulerEnd<F> {
     }
 
     /// Sends `bytes` to every worker, as a message of that kind, and returns its sequence. Waits for room as long as
-    /// `patience` says; what holds it up is named in the error. [`Patience::Managed`] waits under the topology's
+    /// `patience` says; the error names what it waited for. [`Patience::Managed`] waits under the topology's
     /// [liveness](Topology::with_liveness).
     ///
-    /// A worker that is dead gets the message when it comes back, as long as the ring has room for what it has missed.
+    /// A dead worker gets the message when it comes back, as long as the ring has room for what it has missed.
     ///
     /// # Errors
-    /// [`is_full`](TopologyError::is_full) without patience; `Publish` with `ConsumerDied` if the ring is full and
-    /// waits for a dead worker: [restart](Self::restart) it, or close. `RequiredConsumer` for managed patience;
+    /// [`is_full`](TopologyError::is_full) for [`Patience::Now`]; `Publish` with `ConsumerDied` if the ring is full
+    /// because of a dead worker: [restart](Self::restart) it, or close. `RequiredConsumer` for managed patience;
     /// `TooLarge`, and so on.
     pub fn broadcast(
         &mut self,
@@ -139,15 +140,16 @@ impl<F: Format> SchedulerEnd<F> {
         sent.map_err(|error| self.error(error))
     }
 
-    /// Why a broadcast was not sent, as the error of this session.
+    /// `source` as the error of this session.
     #[cold]
     pub(crate) fn error(&mut self, source: impl Into<TransportError>) -> TopologyError {
         TopologyError::of_sender(self.broadcast_mut(), source)
     }
 
-    /// Sends `bytes` to every worker, before all broadcasts that it has not taken: for control messages, in a topology
-    /// [with an urgent lane](Topology::with_urgent_lane). Never waits. The message [says](super::Broadcast::step) which
-    /// broadcast was the last one before it: that is all that is certain of its place among them.
+    /// Sends `bytes` to every worker, ahead of all broadcasts that the worker has not taken: for control messages, in a
+    /// topology [with an urgent lane](Topology::with_urgent_lane). Never waits. The message
+    /// [names](super::Broadcast::step) the last broadcast before it. Nothing else about its order among the broadcasts
+    /// is certain.
     ///
     /// ```
     /// use myelon::topology::{SchedulerEnd, UrgentError};
@@ -170,7 +172,7 @@ impl<F: Format> SchedulerEnd<F> {
         self.send_urgent(|urgent| urgent.send(bytes, kind, Patience::Now))
     }
 
-    /// Sends by `send` into the ring of urgent messages, what comes after the last broadcast.
+    /// Sends by `send` into the urgent ring, as a message after the last broadcast.
     pub(super) fn send_urgent(
         &mut self,
         mut send: impl FnMut(&mut TransportProducer<F>) -> TransportResult<Sequence>,
@@ -183,11 +185,11 @@ impl<F: Format> SchedulerEnd<F> {
         for is_last in [false, true] {
             match send(urgent) {
                 Err(TransportError::Full) if !is_last => {
-                    // Whose place among the broadcasts was given away is waited for by nothing here either.
+                    // A worker whose place in the broadcast ring was given away loses its place here too.
                     let placed = broadcast.consumers();
                     let is_placed = |id: &str| placed.iter().any(|info| info.id == id);
                     for gone in urgent.check_peers().iter().filter(|gone| !is_placed(&gone.id)) {
-                        // If that is refused, it stays what the ring is full of.
+                        // If that is refused, the ring stays full because of it.
                         let _ = urgent.evict_consumer(&gone.id);
                     }
                 }
@@ -200,7 +202,7 @@ impl<F: Format> SchedulerEnd<F> {
         Err(UrgentError::UrgentFull { session: self.label().to_owned(), report: Box::new(report) })
     }
 
-    /// Notes when the last broadcast was sent, for reports.
+    /// Notes the time of the last broadcast, for reports.
     pub(crate) fn note_sent(&mut self) {
         let last = self.last_broadcast();
         if last != self.sent.0 {
@@ -215,17 +217,17 @@ impl<F: Format> SchedulerEnd<F> {
         self.broadcast.as_ref().map_or(-1, |broadcast| broadcast.last_published_sequence())
     }
 
-    /// The broadcast ring's producer: for messages that are encoded in place, and for what it knows of its consumers.
+    /// The broadcast ring's producer: for messages that are encoded in place, and for information about its consumers.
     pub fn broadcast_ring(&mut self) -> BorrowedProducer<'_, F> {
         BorrowedProducer::new(self.broadcast_mut())
     }
 
-    /// The same, for this crate. The caller that sends says so by [`note_sent`](Self::note_sent).
+    /// The same, for this crate. A caller that sends must call [`note_sent`](Self::note_sent).
     pub(crate) fn broadcast_mut(&mut self) -> &mut TransportProducer<F> {
         self.broadcast.as_mut().expect("a topology is open until it is closed, which takes it")
     }
 
-    /// What the session is called.
+    /// The name of the session.
     pub(super) fn label(&self) -> &str {
         self.topology.label()
     }
@@ -235,14 +237,14 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers.len()
     }
 
-    /// Refuses a rank that no worker has, in the words of the caller's line.
+    /// Panics at the caller's line if no worker has this rank.
     #[track_caller]
     pub(crate) fn check_rank(&self, rank: usize) {
         let count = self.worker_count();
         assert!(rank < count, "{}", no_worker(self.label(), rank, count));
     }
 
-    /// The process of worker `rank` as it sees itself, if the worker lived when we last looked.
+    /// The pid of worker `rank` in its own namespace, if the worker lived at the last look.
     ///
     /// # Panics
     /// If there is no such worker.
@@ -255,12 +257,12 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Looks at every worker now, and returns what has changed and was not told yet. For loops that neither gather
-    /// nor receive; those that do learn of it there.
+    /// Looks at every worker now, and returns the changes that were not reported yet. It is for loops that neither
+    /// gather nor receive; those calls report changes themselves.
     ///
-    /// A worker that joins is let in by such a look as well. So a scheduler that waits for something else, such as
-    /// requests, looks a few times a second: a worker waits for that no longer than the
-    /// [rendezvous timeout](Topology::with_rendezvous_timeout), and then gives up with
+    /// Such a look also lets a joining worker in. So a scheduler that waits for something else, such as requests, must
+    /// look a few times a second: a worker waits for that no longer than the [rendezvous
+    /// timeout](Topology::with_rendezvous_timeout), and then gives up with
     /// [`NotReceived`](super::WorkerJoinError::NotReceived).
     pub fn check_workers(&mut self) -> Vec<(usize, Change)> {
         self.look();
@@ -272,9 +274,9 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers.iter_mut().flat_map(told).collect()
     }
 
-    /// Asks the kernel who lives, and attaches to response rings that are new.
+    /// Asks the kernel which workers live, and attaches to new response rings.
     pub(crate) fn look(&mut self) {
-        // In a child of a fork the workers are its parent's, and so is the place in their rings.
+        // In a forked child, the workers and the place in their rings belong to the parent.
         if self.is_forked() {
             return;
         }
@@ -288,7 +290,7 @@ impl<F: Format> SchedulerEnd<F> {
             let info = table.iter().find(|info| info.id == peer.id);
             let rank = Some(peer.rank as u32);
             let (words, refusal) = &mut self.refusals[peer.rank];
-            // To name a difference, the whole schema is read.
+            // Naming a difference reads the whole schema, so it is done only for a new refusal.
             let now = broadcast.refusal_words(rank);
             if now != *words {
                 (*words, *refusal) = (now, broadcast.refusal(rank));
@@ -300,11 +302,11 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// What worker `rank` does about the last broadcast: whether it has received it, has answered it, or why not. For a
-    /// scheduler whose [`gather`](Self::gather) has timed out; looks at all workers first.
+    /// What worker `rank` does about the last broadcast: whether it has received it, has answered it, or why not. Use
+    /// it when [`gather`](Self::gather) has timed out. It looks at all workers first.
     ///
     /// The producer's own [stall report](disruptor_mp::ProducerEnd::stall_report) is about the room in the broadcast
-    /// ring, for which this worker need not be to blame.
+    /// ring, which another worker may hold back.
     ///
     /// # Panics
     /// If there is no such worker.
@@ -316,7 +318,7 @@ impl<F: Format> SchedulerEnd<F> {
         let mut info = self.table_entry(rank);
         for _ in 0..REPORT_LOOKS {
             let made = report(&mut self.peers[rank], info.as_ref(), last, sent);
-            // What was read of the two rings belongs together only if the worker has not moved in the meantime.
+            // The values from the two rings belong together only if the worker has not moved in the meantime.
             let now = self.table_entry(rank);
             if now == info {
                 return made;
@@ -326,7 +328,7 @@ impl<F: Format> SchedulerEnd<F> {
         report(&mut self.peers[rank], info.as_ref(), last, sent)
     }
 
-    /// What the broadcast ring's table says of worker `rank` now.
+    /// The entry of worker `rank` in the broadcast ring's table now.
     fn table_entry(&mut self, rank: usize) -> Option<ConsumerInfo> {
         let table = self.broadcast_mut().consumers();
         table.into_iter().find(|info| info.id == self.peers[rank].id)
@@ -339,9 +341,9 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// Starts worker `rank` again: ends what is left of its process, and starts another in its place, which goes on
-    /// with the first broadcast that its predecessor had not acknowledged. Returns the new process's pid; that it has
-    /// joined is told as [`Rejoined`](super::Outcome::Rejoined).
+    /// Restarts worker `rank`: kills its process if it still runs, and starts another one in its place, which continues
+    /// with the first broadcast that its predecessor had not acknowledged. Returns the new process's pid. When it has
+    /// joined, [`Rejoined`](super::Outcome::Rejoined) is reported.
     ///
     /// # Errors
     /// See [`RestartError`].
@@ -353,9 +355,9 @@ impl<F: Format> SchedulerEnd<F> {
         self.start_successor(rank)
     }
 
-    /// First step: ends what is left of the old process.
+    /// First step: kills the old process if it still runs.
     pub(crate) fn kill_worker(&mut self, rank: usize) -> Result<(), RestartError> {
-        // Also says that there is such a rank.
+        // Also checks that there is such a rank.
         self.topology.invitation(rank)?;
         let worker = || self.topology.worker_consumer_id(rank);
         if self.is_forked() {
@@ -377,22 +379,22 @@ impl<F: Format> SchedulerEnd<F> {
         self.peers[rank].started.as_mut().is_none_or(|started| started.process.exit().is_some())
     }
 
-    /// Last step, after the old process was reaped: the kernel has then dropped the locks by which the rings know that
+    /// Last step, after the old process was reaped: the kernel has then released the locks by which the rings know that
     /// it lived.
     pub(crate) fn start_successor(&mut self, rank: usize) -> Result<u32, RestartError> {
-        // What became of it is known from this look; whoever comes from now on is its successor.
+        // This look records the end of the old process; a process that comes after it is the successor.
         self.look();
         let worker = self.topology.worker_consumer_id(rank);
         self.start_worker(rank).map_err(|source| RestartError::Os { worker, rank, source })?;
         Ok(self.peers[rank].started.as_ref().map_or(0, |started| started.process.pid()))
     }
 
-    /// Starts worker `rank` with its invitation in its environment, if starting workers is our business.
+    /// Starts worker `rank` with its invitation in its environment, if this scheduler starts the workers.
     pub(super) fn start_worker(&mut self, rank: usize) -> io::Result<()> {
         let (Some(spawn), Some(nursery)) = (&mut self.spawn, &self.nursery) else { return Ok(()) };
         let mut invitation = self.topology.invitation(rank).map_err(io::Error::other)?;
         invitation.parent = Some(Parent::current());
-        // Without one the worker can only end: this process has no descriptors left, or is on another system.
+        // Without a pipe (no descriptors left, or another system) a refused worker can only end.
         let pipe = Pipe::new().ok();
         invitation.pipe = pipe.as_ref().map(|&(_, inherited)| inherited);
         let mut command = spawn(rank);
@@ -405,37 +407,38 @@ impl<F: Format> SchedulerEnd<F> {
         self.fork_epoch != fork_epoch()
     }
 
-    /// Closes the topology, as dropping it does, and says how each worker left. Gather what is still to be answered
-    /// first: no process listens to the workers from now on.
+    /// Closes the topology, as dropping it does, and returns how each worker left. Gather the answers that you still
+    /// need first: after this call no process receives from the workers.
     pub fn close(mut self) -> Vec<Departure> {
         self.end()
     }
 
     fn end(&mut self) -> Vec<Departure> {
-        // What a forked child has of this is its parent's, above all the processes.
+        // In a forked child everything here belongs to the parent, above all the processes.
         let is_forked = self.is_forked();
         let Some(broadcast) = self.broadcast.take().filter(|_| !is_forked) else {
             return Vec::new();
         };
-        // A ring whose producer is dropped by a panic keeps its name for the next one. Nobody takes a topology's over:
-        // what its workers do belongs to this session.
+        // A ring whose producer is dropped by a panic keeps its name for a successor. No process takes over a
+        // topology's ring: its workers belong to this session.
         let _ = broadcast.remove_name();
         drop(broadcast);
         if let Some(urgent) = self.urgent.take() {
             let _ = urgent.remove_name();
         }
-        // A worker may be waiting for room in its response ring. Once we have left, it has all the room there is.
+        // A worker may be waiting for room in its response ring. Once the scheduler has left that ring, the worker has
+        // all of its room.
         self.peers.iter_mut().for_each(Peer::detach);
         let deadline = Instant::now().checked_add(self.topology.leave_timeout);
         let departures = self.peers.iter_mut().map(|peer| depart(peer, deadline)).collect();
-        // A producer that a panic drops leaves its ring to its readers, and those may have been killed.
+        // A producer that a panic drops leaves its ring for its readers to remove, and those may have been killed.
         for place in self
             .peers
             .iter()
             .map(|peer| &peer.place)
             .chain([&self.topology.broadcast_place(), &self.topology.urgent_place()])
         {
-            // Only what no process lives in is removed. If that fails now, the next launch or a collector does it.
+            // A ring in which a process lives stays. If the removal fails, the next launch or a collector does it.
             let _ = disruptor_mp::gc(place);
         }
         departures

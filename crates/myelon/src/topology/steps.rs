@@ -8,17 +8,16 @@ use crate::transport::{Format, Message};
 use disruptor_mp::Sequence;
 use std::collections::VecDeque;
 
-/// How many of the steps that were answered last are remembered. An answer that is repeated comes from a worker's
-/// successor, or from a program that answers twice: one to an older step than these is counted as late.
+/// How many of the last answered steps are remembered. A repeated answer comes from a worker's successor, or from a
+/// program that answers twice. If its step is older than these, it is counted as late.
 const REMEMBERED_STEPS: usize = 128;
 
-/// Of which version a message of a worker is: of the scheduler's own type, or the number of one of the older ones that
-/// it takes.
+/// The version of a worker's message: that of the scheduler's own type (`None`), or the index of an accepted older one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Version(pub(super) Option<usize>);
 
 impl Version {
-    /// That of a ring with the tag `ring`.
+    /// The version of a ring with the tag `ring`.
     pub(super) fn of(ring: Option<String>, older_tags: &[String]) -> Self {
         Self(ring.and_then(|ring| older_tags.iter().position(|older| *older == ring)))
     }
@@ -43,13 +42,13 @@ impl Reply {
         Outcome::Message { kind: self.kind, bytes: self.bytes }
     }
 
-    /// The same as the answer of worker `rank`.
+    /// The message as the answer of worker `rank`.
     pub(super) fn of(self, rank: usize) -> Answer {
         Answer { rank, step: self.step, version: self.version, outcome: self.outcome() }
     }
 }
 
-/// Messages that were dropped because nothing waited for them. The numbers only grow.
+/// Counts of messages that were dropped because no call waited for them. The numbers only grow.
 ///
 /// ```
 /// use myelon::topology::SchedulerEnd;
@@ -62,19 +61,19 @@ impl Reply {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unwanted {
-    /// Answers to an earlier step than the one that was waited for.
+    /// Answers to an earlier step than the awaited one.
     pub late: u64,
     /// Answers to a step that the worker had answered before.
     pub repeated: u64,
-    /// Messages that answer no broadcast, or none that was sent.
+    /// Messages that answer no broadcast, or one that was never sent.
     pub without_step: u64,
 }
 
 /// What one worker has answered.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
-    /// Answers that were not handed out, to later steps than what was waited for or to that, in the order in which they
-    /// came; one for a step.
+    /// Answers to the awaited step or later ones that were not handed out, in the order of their arrival; one for each
+    /// step.
     kept: VecDeque<Reply>,
     /// The steps whose answers were handed out last.
     handed: VecDeque<Sequence>,
@@ -100,8 +99,8 @@ impl Answered {
         self.unwanted.late += (kept - self.kept.len()) as u64;
     }
 
-    /// `reply` was taken from the ring while `step` was waited for and `last` was the last broadcast: kept if it
-    /// answers `step` or a later one.
+    /// Keeps `reply` if it answers `step` or a later one, and counts it otherwise. `step` is the awaited one, `last`
+    /// the last broadcast.
     pub(super) fn sort(&mut self, reply: Reply, step: Sequence, last: Sequence) {
         match reply.step.filter(|answered| (0..=last).contains(answered)) {
             None => self.unwanted.without_step += 1,
@@ -125,7 +124,7 @@ impl Answered {
         self.handed.push_back(step);
     }
 
-    /// Whether `step` was answered, as far as is remembered.
+    /// Whether an answer to `step` has come before, as far as is remembered.
     pub(super) fn has_answered(&self, step: Sequence) -> bool {
         self.handed.contains(&step) || self.kept.iter().any(|reply| reply.step == Some(step))
     }

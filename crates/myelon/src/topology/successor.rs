@@ -13,19 +13,19 @@ use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// The pause between two looks at a worker that is there and cannot be heard yet: it makes its ring.
+/// The pause between two looks at a worker that has joined and is still making its ring.
 const JOINING_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What came of waiting for a worker to be there.
+/// The result of waiting for a worker to be there.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Arrival {
-    /// It is there, and can be heard: the worker itself, or its successor.
+    /// A worker is there and its messages can be received: the worker itself, or its successor.
     Joined {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take the place has ended before it had joined, or could not join.
+    /// The process that was to take the place ended before it had joined, or could not join.
     JoinFailed {
         /// That process.
         pid: u32,
@@ -34,10 +34,10 @@ pub enum Arrival {
         /// Why it could not join, if it has said so.
         refusal: Option<JoinRefusal>,
     },
-    /// The worker has given its place up, and no process is on its way to it.
+    /// The worker has given its place up, and no process is on its way to take it.
     Left,
-    /// The worker's process has ended, and none is on its way to its place, which is kept: this scheduler starts the
-    /// workers, and has not started another. Call [`restart`](SchedulerEnd::restart) first.
+    /// The worker's process has ended and its place is kept, but this scheduler starts the workers and has not started
+    /// another process. Call [`restart`](SchedulerEnd::restart) first.
     Died {
         /// Its process, as seen in its own pid namespace.
         pid: u32,
@@ -46,7 +46,7 @@ pub enum Arrival {
         /// What happened to its end in the broadcast ring.
         how: Ending,
     },
-    /// The time is over.
+    /// The patience is over.
     TimedOut {
         /// What is known of the worker.
         report: Box<WorkerReport>,
@@ -70,18 +70,17 @@ impl fmt::Display for Arrival {
 }
 
 impl<F: Format> SchedulerEnd<F> {
-    /// Waits as long as `patience` says for worker `rank` to be there: for the successor of one that has died, after
-    /// [`restart`](Self::restart) or started by another process. While it waits it sleeps between looks, some fifty a
-    /// second.
+    /// Waits as long as `patience` says for worker `rank` to be there: for the successor of a worker that has died,
+    /// after [`restart`](Self::restart) or started by another program. It sleeps between looks, some fifty a second.
     ///
     /// [`Endless`](Patience::Endless) waits until a process has joined as this worker, has failed to, or can come no
     /// more: the place was given up, or the worker has died and this scheduler, which starts the workers, has started
-    /// no other. `Managed` is the same, for a call that publishes nothing. Where another program starts the workers,
-    /// one that has died is waited for, and a failure to join ends one wait: the next call waits for the process that
-    /// comes next.
+    /// no other. `Managed` is the same, for a call that publishes nothing. If another program starts the workers, it
+    /// waits for the successor of a dead worker. A failure to join ends one wait: the next call waits for the process
+    /// that comes next.
     ///
-    /// What has become of the worker until then counts as told: [`gather`](Self::gather) and
-    /// [`check_workers`](Self::check_workers) do not tell it again, except after `TimedOut`. Messages of the old
+    /// Changes of the worker until then count as reported: [`gather`](Self::gather) and
+    /// [`check_workers`](Self::check_workers) do not report them again, except after `TimedOut`. Messages of the old
     /// process that were not taken are still handed out, before those of the new one.
     ///
     /// ```
@@ -122,13 +121,13 @@ impl<F: Format> SchedulerEnd<F> {
         }
     }
 
-    /// One look: what has come of worker `rank`, if something has.
+    /// One look: the result for worker `rank`, if there is one.
     #[track_caller]
     pub(crate) fn arrival(&mut self, rank: usize) -> Option<Arrival> {
         let peer = &mut self.peers[rank];
         peer.set_aside();
         self.look();
-        // Its process has ended, and no other starts one than this thread, which waits.
+        // Its process has ended, and only this thread, which is waiting, could start another one.
         let is_last = self.spawn.is_some() && self.has_worker_ended(rank);
         let peer = &mut self.peers[rank];
         if let Some(pid) = peer.heard_pid() {
@@ -139,7 +138,7 @@ impl<F: Format> SchedulerEnd<F> {
             return None;
         }
         match peer.word()? {
-            // It was told before, and the program that starts the workers may start another.
+            // It was reported before, and the program that starts the workers may start another process.
             Change::JoinFailed { .. } if peer.started.is_none() && !peer.has_news() => return None,
             Change::JoinFailed { .. } | Change::Left => {}
             Change::Died { .. } if is_last => {}

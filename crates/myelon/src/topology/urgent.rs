@@ -12,7 +12,7 @@ use disruptor_mp::{ConsumeError, Patience, Ready, Select};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// Why an urgent message was not sent. Nothing was.
+/// Why an urgent message was not sent. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrgentError {
@@ -22,8 +22,8 @@ pub enum UrgentError {
         /// The session's label.
         session: String,
     },
-    /// The lane is full of urgent messages that a worker has not taken. What is urgent is not waited for: the report
-    /// says whose process to look at.
+    /// The lane is full of urgent messages that a worker has not taken. This call does not wait for room: the report
+    /// names the process to look at.
     #[error("{session}: the urgent lane is full: {report}")]
     UrgentFull {
         /// The session's label.
@@ -37,7 +37,7 @@ pub enum UrgentError {
 }
 
 impl UrgentError {
-    /// Whether the lane has no room. What is urgent is not waited for.
+    /// Whether the lane has no room. Sending an urgent message never waits.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::UrgentFull { .. })
     }
@@ -53,7 +53,7 @@ pub(super) struct Lane<F: Format> {
     pub(super) consumer: TransportConsumer<F>,
     /// Waits for the broadcasts and for this ring.
     select: Select,
-    /// Whether nothing will come in this ring any more, and everything in it was read.
+    /// Whether nothing more will come in this ring, and everything in it was read.
     has_ended: bool,
 }
 
@@ -62,24 +62,25 @@ impl<F: Format> Lane<F> {
         Self { consumer, select: Select::new(), has_ended: false }
     }
 
-    /// Waits until there is an urgent message (`true`), or one of the `broadcasts`, or `patience` is at its end.
+    /// Waits until there is an urgent message (`true`), or one of the `broadcasts`, or `patience` is over.
     ///
     /// # Errors
-    /// Why there will be no broadcast; what is said of the broadcasts once; and after a wait, why there is none yet.
+    /// Why there will be no broadcast; an error about the broadcasts that is reported once; or, after a wait, why there
+    /// is none yet.
     pub(super) fn wait(
         &mut self,
         broadcasts: &mut TransportConsumer<F>,
         patience: Patience,
     ) -> Result<bool, ConsumeError> {
         let deadline = patience.deadline();
-        // The broadcasts first: what was urgent before a broadcast is found by the second look, wherever this process
-        // was stopped.
+        // The broadcasts first: an urgent message that was sent before a broadcast is found by the second look,
+        // wherever this process was stopped.
         let mut broadcast = is_there(broadcasts);
         let mut since = None;
         loop {
             let is_urgent = is_there(&mut self.consumer).is_ok_and(|is_there| is_there);
             match broadcast {
-                // Said once, so it is said now. What is urgent stays where it is.
+                // The ring reports this error once, so it is returned now. Urgent messages stay where they are.
                 Err(error) if !error.is_end() => return Err(error),
                 _ if is_urgent => return Ok(true),
                 Ok(false) if !left_until(deadline).is_zero() => {}
@@ -92,15 +93,15 @@ impl<F: Format> Lane<F> {
             }
             since.get_or_insert_with(Instant::now);
             let end = self.sleep(broadcasts, deadline);
-            // Of a scheduler that was killed only the kernel knows, which that wait has asked.
+            // Only the kernel knows that a scheduler was killed, and that wait has asked it.
             broadcast = end.map_or_else(|| is_there(broadcasts), Err);
         }
     }
 
-    /// Sleeps until there is something in one of the two rings, or the patience is at its end; says what there is to
-    /// say of the broadcasts beside that.
+    /// Sleeps until there is a message in one of the two rings, or the patience is over; an error is about the
+    /// broadcasts.
     fn sleep(&mut self, broadcasts: &mut TransportConsumer<F>, deadline: Option<Instant>) -> Option<ConsumeError> {
-        // A lane that has ended says so at each call; the end of the broadcasts is waited for without it.
+        // A lane that has ended is ready at each call, so the wait for the broadcasts leaves it out.
         let ready = match self.has_ended {
             false => self.select.wait(&mut [broadcasts, &mut self.consumer], deadline),
             true => self.select.wait(&mut [broadcasts], deadline),
@@ -120,13 +121,13 @@ impl<F: Format> Lane<F> {
 fn is_there<F: Format>(ring: &mut TransportConsumer<F>) -> Result<bool, ConsumeError> {
     match ring.wait_until_available(Patience::Now) {
         Ok(()) => Ok(true),
-        // Also at the held limit, which the wait for the release of the oldest is to end.
+        // Also at the held limit: a wait then ends when the oldest message is released.
         Err(error) if error.is_timed_out() => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// A worker's urgent messages for another thread, which hears them while the worker is busy with a broadcast:
+/// A worker's urgent messages for another thread, which receives them while the worker is busy with a broadcast:
 /// [`WorkerEnd::take_urgent`](super::WorkerEnd::take_urgent).
 ///
 /// ```
@@ -181,7 +182,7 @@ impl<F: Format> UrgentHandle<F> {
     }
 
     /// The next urgent message, in place; `None` if there is none now and the patience is [`Now`](Patience::Now).
-    /// Dropping it acknowledges it. The last broadcast before it is what it is [in reply to](Message::in_reply_to).
+    /// Dropping it acknowledges it. Its [`in_reply_to`](Message::in_reply_to) is the last broadcast before it.
     ///
     /// # Errors
     /// As [`WorkerEnd::next`](super::WorkerEnd::next).
@@ -189,10 +190,10 @@ impl<F: Format> UrgentHandle<F> {
         self.consumer.next(patience.into()).map_err(|error| TopologyError::of(&self.worker, error))
     }
 
-    /// [`next`](Self::next) for loops that end where the topology does.
+    /// [`next`](Self::next) for loops that end when the topology ends.
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Consume(Closed)`.
+    /// As [`next`](Self::next), except `Consume(Closed)`.
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Message<'_, F>>, TopologyError> {
         self.consumer.next_or_end(patience.into()).map_err(|error| TopologyError::of(&self.worker, error))
     }

@@ -21,17 +21,17 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How often a worker that waits for its scheduler looks.
+/// How often a worker looks while it waits for its scheduler.
 const MEETING_POLL: Duration = Duration::from_millis(1);
 
-/// A worker's end: it hears every broadcast, and answers.
+/// A worker's end: it receives every broadcast, and answers.
 ///
-/// A broadcast is acknowledged when its message is dropped. Answer first and drop it then: a worker that is killed in
+/// A broadcast is acknowledged when its message is dropped. Answer first, then drop it: a worker that is killed in
 /// between answers twice when it comes back, instead of never.
 ///
-/// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error on its way
-/// out of `main` and a panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that
-/// has heard that the topology is closed.
+/// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error that ends
+/// `main` and a panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that was
+/// told that the topology is closed.
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -61,25 +61,25 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 pub struct WorkerEnd<F: Format = Records> {
     broadcasts: TransportConsumer<F>,
     responses: TransportProducer<F>,
-    /// The urgent lane, if there is one and it was not taken.
+    /// The urgent lane, if there is one and no handle has taken it.
     urgent: Option<Lane<F>>,
-    /// Set once the place was given up: then so is that in the urgent lane.
+    /// Set once the place was given up: then the place in the urgent lane is given up as well.
     has_left: Arc<OnceLock<()>>,
     rank: usize,
     /// The user's name for this worker.
     name: String,
-    /// The last field: it goes when the rings' ends have gone.
+    /// The last field, so that it is dropped after the ends of the rings.
     leftovers: Leftovers,
 }
 
 impl WorkerEnd<Records> {
-    /// Joins the topology that the invitation is for, and returns once the scheduler can hear this worker. Waits for a
-    /// scheduler that is not there yet. A worker that comes back after its death goes on with the first broadcast that
-    /// it had not acknowledged. A scheduler lets workers in while it gathers, receives, waits for one, or
-    /// [looks at them](super::SchedulerEnd::check_workers).
+    /// Joins the topology of the invitation, and returns once the scheduler can receive this worker's messages. Waits
+    /// for a scheduler that is not there yet. A worker that comes back after its death continues with the first
+    /// broadcast that it had not acknowledged. A scheduler lets workers in while it gathers, receives, waits for one,
+    /// or [looks at them](super::SchedulerEnd::check_workers).
     ///
-    /// Call it on a thread that lives as long as the worker: where the scheduler has started this process itself, the
-    /// kernel is asked to kill it when the scheduler dies, and keeps that with the asking thread.
+    /// Call it on a thread that lives as long as the worker. If the scheduler has started this process itself, the
+    /// kernel is asked to kill it when the scheduler dies, and it ties that to the calling thread.
     ///
     /// # Errors
     /// See [`WorkerJoinError`].
@@ -99,9 +99,9 @@ impl<F: Format> WorkerEnd<F> {
         Self::join_taking(invitation, Vec::new())
     }
 
-    /// [`join_format`](Self::join_format) also where the scheduler broadcasts what has one of those tags.
+    /// [`join_format`](Self::join_format) that also accepts broadcasts with one of those tags.
     pub(super) fn join_taking(invitation: &Invitation, older_tags: Vec<String>) -> Result<Self, WorkerJoinError> {
-        // Taken in any case, so that nothing that this process starts inherits it.
+        // Taken in any case, so that no process that this one starts inherits it.
         let pipe = invitation.pipe.and_then(InheritedPipe::take);
         let joined = Self::meet(invitation, older_tags);
         if let Err(error) = &joined {
@@ -120,7 +120,7 @@ impl<F: Format> WorkerEnd<F> {
         }
         let mut broadcasts = meeting.attach_to_broadcast()?;
         broadcasts.keep_place();
-        // Before our own ring: a worker that the scheduler can hear, hears what is urgent.
+        // Before the worker's own ring: once the scheduler can hear a worker, that worker receives urgent messages.
         let urgent = meeting.attach_to_urgent(&broadcasts)?.map(Lane::new);
         let responses = meeting.create_responses(&broadcasts)?;
         meeting.wait_to_be_heard(&broadcasts, &responses)?;
@@ -140,54 +140,54 @@ impl<F: Format> WorkerEnd<F> {
         self.rank
     }
 
-    /// What the scheduler's broadcasts are, if it says so.
+    /// The content tag of the scheduler's broadcasts, if there is one.
     pub(super) fn broadcast_tag(&self) -> Option<String> {
         self.broadcasts.content_tag()
     }
 
-    /// Whether it goes on for one that died.
+    /// Whether it continues for a worker that died.
     pub fn has_rejoined(&self) -> bool {
         self.broadcasts.has_rejoined()
     }
 
     /// The next broadcast, in place, with the way to answer it; `None` if there is none now and the patience is
-    /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`; in a loop take
-    /// [`next_or_end`](Self::next_or_end), whose `None` says that it was closed, as that of
-    /// `AsyncWorker::next` does.
+    /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`. In a loop use
+    /// [`next_or_end`](Self::next_or_end), whose `None` says that it was closed, as that of `AsyncWorker::next` does.
     ///
-    /// Dropping a broadcast acknowledges it. What is sent by [`respond`](Self::respond) afterwards answers it as well.
+    /// Dropping a broadcast acknowledges it. Messages that are sent by [`respond`](Self::respond) afterwards answer it
+    /// too.
     ///
-    /// In a topology with an [urgent lane](super::Topology::with_urgent_lane), what is [urgent](Broadcast::is_urgent)
-    /// comes first.
+    /// In a topology with an [urgent lane](super::Topology::with_urgent_lane), [urgent](Broadcast::is_urgent) messages
+    /// come first.
     ///
     /// # Errors
     /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied`
-    /// when it has died, with `Replaced` when another scheduler has taken its place, which has not taken in the workers
-    /// of the first.
+    /// when it has died, with `Replaced` when another scheduler has taken its place. That one does not accept the
+    /// workers of the first.
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
         let Self { broadcasts, responses, urgent, name, .. } = self;
         hear(broadcasts, responses, urgent, patience.into()).map_err(|error| TopologyError::of(name, error))
     }
 
-    /// The worker's urgent messages for another thread. [`next`](Self::next) hands out none from then on. `None`: the
-    /// topology has no [urgent lane](super::Topology::with_urgent_lane), or it was taken before.
+    /// The worker's urgent messages, for another thread. [`next`](Self::next) returns none of them from then on.
+    /// `None`: the topology has no [urgent lane](super::Topology::with_urgent_lane), or it was taken before.
     pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
         Some(UrgentHandle::new(self.urgent.take()?, Arc::clone(&self.has_left)))
     }
 
-    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it
-    /// and everything was heard. That there is nothing yet is `Consume(TimedOut)`.
+    /// [`next`](Self::next) for loops that end when the topology ends: `None` says that the scheduler has closed it and
+    /// everything was received. If there is nothing yet, the error is `Consume(TimedOut)`.
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Consume(Closed)`.
+    /// As [`next`](Self::next), except `Consume(Closed)`.
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
         let Self { broadcasts, responses, urgent, name, .. } = self;
         let heard = hear(broadcasts, responses, urgent, patience.into());
         or_end(heard, TransportError::is_closed).map_err(|error| TopologyError::of(name, error))
     }
 
-    /// Answers the broadcast `step`, called by its [sequence](Message::sequence), whichever was handed out last: a
-    /// worker may answer its broadcasts in any order, several times, or not.
+    /// Answers the broadcast whose [sequence](Message::sequence) is `step`. It need not be the last one: a worker may
+    /// answer its broadcasts in any order, several times, or not at all.
     ///
     /// # Errors
     /// As [`respond`](Self::respond).
@@ -201,8 +201,9 @@ impl<F: Format> WorkerEnd<F> {
         self.responses_to(step).send(bytes, kind, patience.into()).map_err(|error| self.error(error))
     }
 
-    /// Answers the broadcast that was handed out last, by [`next`](Self::next) or [`serve`](Self::serve), or the one
-    /// that was [answered](Self::answer) last if that was later. Before the first broadcast the message answers none.
+    /// Answers the broadcast that [`next`](Self::next) or [`serve`](Self::serve) handed out last, or the one that
+    /// [`answer`](Self::answer) answered last if that call was later. Before the first broadcast the message answers
+    /// none.
     ///
     /// # Errors
     /// `Publish` with `ConsumerDied` when the ring is full and the scheduler is dead; see [`TransportError`].
@@ -221,14 +222,14 @@ impl<F: Format> WorkerEnd<F> {
         &self.name
     }
 
-    /// Why a call has failed, as the error of this worker.
+    /// `source` as the error of this worker.
     #[cold]
     pub(crate) fn error(&self, source: impl Into<TransportError>) -> TopologyError {
         TopologyError::of(&self.name, source)
     }
 
-    /// Leaves the topology before it is closed, and gives the place up: what was not acknowledged is lost to this rank,
-    /// and a process that comes as it starts with the next broadcast.
+    /// Leaves the topology before it is closed, and gives the place up: messages that were not acknowledged are lost to
+    /// this rank, and a process that joins under it starts with the next broadcast.
     pub fn leave(mut self) {
         self.give_place_up();
     }
@@ -238,37 +239,37 @@ impl<F: Format> WorkerEnd<F> {
         if let Some(lane) = &mut self.urgent {
             lane.consumer.leave_on_drop();
         }
-        // For the handle, if the lane was taken. It can only have been set before.
+        // For the handle, if the lane was taken. An error says that it is set already.
         let _ = self.has_left.set(());
     }
 
-    /// The rings that are read: that of the broadcasts, and the urgent one.
+    /// The rings that this end reads: the broadcast ring and the urgent ring.
     #[cfg(feature = "tokio")]
     pub(crate) fn lanes(&mut self) -> (&mut TransportConsumer<F>, Option<&mut TransportConsumer<F>>) {
         (&mut self.broadcasts, self.urgent.as_mut().map(|lane| &mut lane.consumer))
     }
 
-    /// Both rings, for programs that do more with them than [`next`](Self::next) and [`answer`](Self::answer). Say
-    /// which broadcast the messages answer, by [`set_in_reply_to`](BorrowedProducer::set_in_reply_to) with its
+    /// Both rings, for programs that need more than [`next`](Self::next) and [`answer`](Self::answer). Set the
+    /// broadcast that the messages answer with [`set_in_reply_to`](BorrowedProducer::set_in_reply_to) and its
     /// [sequence](Message::sequence).
     pub fn rings(&mut self) -> (BorrowedConsumer<'_, F>, BorrowedProducer<'_, F>) {
         (BorrowedConsumer::new(&mut self.broadcasts, &self.name), BorrowedProducer::new(&mut self.responses))
     }
 
-    /// The ring of the answers, whose messages from now on answer the broadcast `step`.
+    /// The response ring, whose messages from now on answer the broadcast `step`.
     pub(crate) fn responses_to(&mut self, step: Sequence) -> &mut TransportProducer<F> {
         self.responses.set_in_reply_to(Some(step));
         &mut self.responses
     }
 
     /// Hands every broadcast to `handler`, with the ring on which it is answered, until the scheduler closes the
-    /// topology. A broadcast is acknowledged when the handler has come back without an error and without a panic.
-    /// Urgent messages are handed to it as well, first: their kind tells them apart, and what is sent then answers the
-    /// last broadcast before them.
+    /// topology. A broadcast is acknowledged when the handler has returned without an error and without a panic. Urgent
+    /// messages are handed to it as well, first: their kind tells them apart, and messages that are sent then answer
+    /// the last broadcast before them.
     ///
     /// # Errors
-    /// That of the handler, with its broadcast unacknowledged; or why there is nothing more to read, other than that
-    /// the topology was closed.
+    /// The handler's error, with its broadcast unacknowledged; or why there is nothing more to read, unless the
+    /// topology was closed.
     pub fn serve<E: From<TopologyError>>(
         &mut self,
         mut handler: impl FnMut(&Message<'_, F>, &mut BorrowedProducer<'_, F>) -> Result<(), E>,
@@ -284,7 +285,7 @@ impl<F: Format> WorkerEnd<F> {
     }
 }
 
-/// The next broadcast, or what is urgent before it.
+/// The next urgent message, or else the next broadcast.
 #[inline]
 fn hear<'a, F: Format>(
     broadcasts: &'a mut TransportConsumer<F>,
@@ -306,15 +307,15 @@ fn hear<'a, F: Format>(
 
 impl<F: Format> Drop for WorkerEnd<F> {
     fn drop(&mut self) {
-        // No process takes over the broadcast ring of a scheduler that has gone.
+        // No process takes over the broadcast ring of a scheduler that is gone.
         if self.broadcasts.end_of_publishing().is_some() {
             self.give_place_up();
             self.leftovers.push(self.broadcasts.place());
             if let Some(lane) = &self.urgent {
                 self.leftovers.push(lane.consumer.place());
             }
-            // If a panic drops us, our ring would stay for the place that the scheduler has kept in it. No process
-            // comes back to that.
+            // If a panic drops this end, its ring would stay because of the place that the scheduler has kept in it. No
+            // process comes back to that place.
             let _ = self.responses.remove_name();
         }
     }
@@ -333,27 +334,28 @@ impl<F: Format> fmt::Debug for WorkerEnd<F> {
 /// One worker on its way into its topology.
 struct Meeting<'a> {
     invitation: &'a Invitation,
-    /// Tags of broadcasts that will do, beside that of the invitation.
+    /// Accepted tags of broadcasts, in addition to that of the invitation.
     older_tags: Vec<String>,
-    /// Whether the scheduler was there before us, because it has started us.
+    /// Whether the scheduler has started this process, and so was there before it.
     is_child: bool,
     began: Instant,
 }
 
 impl Meeting<'_> {
-    /// Step 1: the broadcast ring, as soon as there is one with a living scheduler. From now on nothing that it sends
-    /// is missed, and the ring's table says that we are here.
+    /// Step 1: attaches to the broadcast ring, as soon as there is one with a live scheduler. From now on this worker
+    /// misses nothing, and the ring's table says that it is here.
     fn attach_to_broadcast<F: Format>(&self) -> Result<TransportConsumer<F>, WorkerJoinError> {
         loop {
             let found = match attach(self.builder(true)) {
                 Ok(broadcasts) => return Ok(broadcasts),
-                // What a dead scheduler has left. Another may come, unless ours is the dead one.
+                // A dead scheduler has left it. Another scheduler may come, unless the dead one has started this
+                // process.
                 Err(Hindrance::Ended(found)) if self.is_child => return Err(self.gone(found)),
                 Err(Hindrance::Ended(ending)) => {
                     let place = self.invitation.broadcast_place().untitled().to_string();
                     MeetingPlace::Ended { place, ending }
                 }
-                // Ours was there before us.
+                // The scheduler that started this process had made the ring before.
                 Err(Hindrance::Refused(error)) if self.is_child && is_absence(&error) => {
                     let place = self.invitation.broadcast_place().untitled().to_string();
                     return Err(WorkerJoinError::NoRing { worker: self.worker(), place, scheduler: self.parentage() });
@@ -377,8 +379,8 @@ impl Meeting<'_> {
         }
     }
 
-    /// The ring of urgent messages, if the invitation speaks of one. The scheduler makes it before that of the
-    /// broadcasts, which is there.
+    /// Attaches to the urgent ring, if the invitation names one. The scheduler makes it before the broadcast ring, so
+    /// it must be there.
     fn attach_to_urgent<F: Format>(
         &self,
         broadcasts: &TransportConsumer<F>,
@@ -391,12 +393,12 @@ impl Meeting<'_> {
                     urgent.keep_place();
                     return Ok(Some(urgent));
                 }
-                // That of a dead scheduler, which ours has not replaced yet.
+                // It is that of a dead scheduler, which the live one has not replaced yet.
                 Err(Hindrance::Ended(ending)) => {
                     MeetingPlace::Ended { place: self.invitation.urgent_place(ring).untitled().to_string(), ending }
                 }
                 Err(Hindrance::Refused(error)) if is_absence(&error) => {
-                    // A scheduler that goes takes the name of the broadcast ring away first.
+                    // A scheduler that ends removes the name of the broadcast ring first.
                     return Err(match ending(broadcasts) {
                         Some(found) => self.gone(found),
                         None => WorkerJoinError::NoUrgentLane {
@@ -423,8 +425,9 @@ impl Meeting<'_> {
         }
     }
 
-    /// Step 2: our own ring. That of a dead predecessor is replaced and not taken over: so the scheduler reads what the
-    /// old process has sent, is told that this was all, and only then hears us.
+    /// Step 2: makes the worker's own ring. The ring of a dead predecessor is replaced and not taken over: so the
+    /// scheduler reads what the old process has sent, is told that this was all, and only then receives from this
+    /// process.
     fn create_responses<F: Format>(
         &self,
         broadcasts: &TransportConsumer<F>,
@@ -439,7 +442,7 @@ impl Meeting<'_> {
                 .build_producer()
             {
                 Ok(responses) => return Ok(responses),
-                // A worker of an earlier session, which has just been told to go.
+                // The ring belongs to a worker of an earlier session, which was just told to end.
                 Err(TransportError::Build(MultiProcessError::InUse { .. })) if self.nap() => {}
                 Err(source) => {
                     return Err(WorkerJoinError::Responses { worker: self.worker(), source: Box::new(source) });
@@ -451,17 +454,17 @@ impl Meeting<'_> {
         }
     }
 
-    /// Step 3: the scheduler has found our ring. An answer from now on is heard.
+    /// Step 3: waits until the scheduler has found the worker's ring. From then on it receives the answers.
     fn wait_to_be_heard<F: Format>(
         &self,
         broadcasts: &TransportConsumer<F>,
         responses: &TransportProducer<F>,
     ) -> Result<(), WorkerJoinError> {
         let scheduler = scheduler_id(self.invitation.label());
-        // Also one that has found us and died since: what it has broadcast before is still to be read, and the end
-        // comes after it.
+        // This also accepts a scheduler that found the ring and died since: its broadcasts are still to be read, and
+        // the end comes after them.
         while !responses.consumers().iter().any(|consumer| consumer.id == scheduler) {
-            // Made for us alone, so nothing stood there before.
+            // This process has just made the ring, so there was no refusal before.
             if let Some(Refusal { pid, cause, difference, .. }) = responses.refusal(None) {
                 return Err(WorkerJoinError::Refused { worker: self.worker(), pid, cause, difference });
             }
@@ -489,7 +492,7 @@ impl Meeting<'_> {
         self.finished(builder, tag)
     }
 
-    /// A ring at `place` that we read under our id.
+    /// The builder of a ring at `place` that this worker reads under its id.
     fn read_by_us<F: Format>(&self, place: Place, depth: usize) -> TransportBuilder<F> {
         let invitation = self.invitation;
         TransportBuilder::new(place, depth)
@@ -501,7 +504,7 @@ impl Meeting<'_> {
     /// `builder` with what all rings of the session have, and the tag of its messages.
     fn finished<F: Format>(&self, builder: TransportBuilder<F>, tag: &Option<String>) -> TransportBuilder<F> {
         let invitation = self.invitation;
-        // What a worker is refused for, `tell` says.
+        // `tell` reports the reason for a refusal.
         let builder = builder.with_wait_strategy(invitation.rings().wait_strategy).refused_silently();
         let builder = match invitation.message_limit_bytes {
             Some(limit) => builder.with_message_limit(limit),
@@ -513,7 +516,7 @@ impl Meeting<'_> {
         }
     }
 
-    /// What there is of the session where its broadcast ring is not.
+    /// What exists of the session if its broadcast ring does not.
     fn without_broadcast(&self) -> MeetingPlace {
         let mut others = Vec::new();
         let mut scheduler = None;
@@ -525,7 +528,7 @@ impl Meeting<'_> {
                     scheduler = scheduler.or_else(|| Some(ring.consumers().into_iter().find(reads)?.process.pid));
                 }
                 Err(MultiProcessError::NotFound { .. }) => continue,
-                // Whatever keeps us from looking into it, it is there.
+                // Whatever the error, the ring exists.
                 Err(_) => {}
             }
             others.push(place.untitled().to_string());
@@ -538,12 +541,12 @@ impl Meeting<'_> {
         WorkerJoinError::SchedulerGone { worker: self.worker(), found }
     }
 
-    /// What people call us.
+    /// The user's name for this worker.
     fn worker(&self) -> String {
         self.invitation.consumer_id()
     }
 
-    /// What is known of the scheduler that has started us.
+    /// What is known of the scheduler that has started this process.
     fn parentage(&self) -> Parentage {
         match self.invitation.parent {
             Some(parent) if is_our_parent(parent) => Parentage::Lives { pid: parent.pid },
@@ -551,7 +554,7 @@ impl Meeting<'_> {
         }
     }
 
-    /// Whether there is time for another look; if so, it has come.
+    /// Sleeps until the next look; `false` if there is no time for one.
     fn nap(&self) -> bool {
         let is_patient = self.began.elapsed() < self.invitation.patience;
         if is_patient {
@@ -561,14 +564,14 @@ impl Meeting<'_> {
     }
 }
 
-/// Why a worker reads a ring of its scheduler's not yet, or never.
+/// Why a worker cannot read a ring of its scheduler yet, or never can.
 enum Hindrance {
-    /// The ring is that of a scheduler that has gone, of whatever types its messages were.
+    /// The ring belongs to a scheduler that is gone, whatever the types of its messages.
     Ended(SchedulerEnding),
     Refused(TransportError),
 }
 
-/// A consumer of a ring whose scheduler lives. What a dead one has left is not joined.
+/// A consumer of a ring whose scheduler lives. It does not join the ring of a dead scheduler.
 fn attach<F: Format>(builder: TransportBuilder<F>) -> Result<TransportConsumer<F>, Hindrance> {
     let mut consumer = match builder.attach_when_ready(Patience::Now).build_consumer() {
         Ok(consumer) => consumer,
@@ -584,7 +587,7 @@ fn attach<F: Format>(builder: TransportBuilder<F>) -> Result<TransportConsumer<F
     };
     match ending(&consumer) {
         None => Ok(consumer),
-        // It has gone in this moment.
+        // The scheduler has just ended.
         Some(ending) => {
             consumer.leave_on_drop();
             Err(Hindrance::Ended(ending))
@@ -592,7 +595,7 @@ fn attach<F: Format>(builder: TransportBuilder<F>) -> Result<TransportConsumer<F
     }
 }
 
-/// Whether another look may find something else.
+/// Whether another look may succeed.
 fn is_passing(error: &TransportError) -> bool {
     matches!(error, TransportError::Build(error) if error.is_passing())
 }
@@ -602,13 +605,13 @@ fn is_absence(error: &TransportError) -> bool {
     matches!(error, TransportError::Build(MultiProcessError::NotFound { .. }))
 }
 
-/// How the ring has ended, whatever is still to be read in it; `None` if its producer is there.
+/// How the ring has ended, even if there is still something to read in it; `None` if its producer is there.
 fn ending<F: Format>(broadcasts: &TransportConsumer<F>) -> Option<SchedulerEnding> {
     match broadcasts.end_of_publishing()? {
         ConsumeError::Closed => Some(SchedulerEnding::Closed),
         ConsumeError::Replaced => Some(SchedulerEnding::Replaced),
         ConsumeError::ProducerDied { pid, .. } => Some(SchedulerEnding::NoProducer { pid }),
-        // Nothing was concluded: the kernel has not said.
+        // The kernel's answer is not known, so nothing is concluded.
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use super::super::error::TopologyError;
 use crate::codec::{Codec, OlderVersion, decode_as};
 use disruptor_mp::Sequence;
 
-/// What came of waiting for one worker.
+/// The result of waiting for one worker.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -33,14 +33,15 @@ use disruptor_mp::Sequence;
 pub struct TypedAnswer<A> {
     /// Which worker.
     pub rank: usize,
-    /// The broadcast that the message answers, as [`Answer::step`] says it.
+    /// The broadcast that the message answers: see [`Answer::step`].
     pub step: Option<Sequence>,
-    /// Its message and the kind that it gave it; or why there is none, which is never [`Outcome::Message`].
+    /// The message and its kind; or why there is none, which is never [`Outcome::Message`].
     pub outcome: Result<(A, u8), Outcome>,
 }
 
 impl<A: Codec> TypedAnswer<A> {
-    /// `older`: the versions that were asked for when its ring was attached to. `worker`: what people call it.
+    /// `older`: the versions that were accepted when the scheduler attached to the ring. `worker`: the user's name for
+    /// the worker.
     pub(super) fn of(Answer { rank, step, version, outcome }: Answer, older: &[OlderVersion<A>], worker: &str) -> Self {
         let older = version.0.and_then(|number| older.get(number));
         let outcome = match outcome {

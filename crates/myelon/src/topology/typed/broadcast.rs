@@ -13,8 +13,8 @@ use crate::typed_transport::{Encoder, Reading};
 use disruptor_mp::{Patience, Sequence};
 use std::fmt;
 
-/// A broadcast of type `B` that a worker was handed, with the way to answer it in type `A`. Dropping it acknowledges
-/// it; while a panic unwinds it is not acknowledged, and comes again.
+/// A broadcast of type `B` that a worker received, with the way to answer it in type `A`. Dropping it acknowledges it.
+/// While a panic unwinds it is not acknowledged, and comes again.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -59,7 +59,7 @@ pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {
     pub(super) reading: &'a mut Reading<B>,
 }
 
-/// An urgent message of type `B` that a worker was handed while it works on a broadcast. It is acknowledged.
+/// An urgent message of type `B` that a worker received while it works on a broadcast. It is acknowledged already.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
@@ -101,7 +101,7 @@ pub struct TypedUrgent<B> {
 }
 
 impl<'a, B: Codec, A: Codec, F: Format> TypedBroadcast<'a, B, A, F> {
-    /// Decodes `raw`, of which `copy` becomes one.
+    /// Decodes a copy of `raw`, made in `copy`.
     pub(super) fn of(
         raw: Broadcast<'a, F>,
         encoder: &'a mut Encoder<A>,
@@ -117,11 +117,11 @@ impl<'a, B: Codec, A: Codec, F: Format> TypedBroadcast<'a, B, A, F> {
     /// The next urgent message, decoded and acknowledged, if there is one now: as [`Broadcast::urgent`].
     ///
     /// # Errors
-    /// As there; `Codec` for one that is none of type `B`, which was acknowledged.
+    /// The same as that call; `Codec` for a message that is not of type `B`, which was acknowledged.
     pub fn urgent(&mut self) -> Result<Option<TypedUrgent<B>>, TopologyError> {
         let Some(urgent) = self.raw.urgent()? else { return Ok(None) };
         let (kind, step) = (urgent.kind(), urgent.in_reply_to().unwrap_or(-1));
-        // Decoded out of reach of the process that wrote it.
+        // Decoded from a copy, which the process that wrote the message cannot change.
         let copy = urgent.to_vec();
         drop(urgent);
         let message = self.reading.read(&copy).map_err(|error| self.raw.error(error))?;
@@ -130,7 +130,7 @@ impl<'a, B: Codec, A: Codec, F: Format> TypedBroadcast<'a, B, A, F> {
 }
 
 impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
-    /// Why it could not be answered, as the error of the worker.
+    /// `source` as the error of the worker.
     #[cfg(feature = "tokio")]
     pub(crate) fn error(&self, source: impl Into<TransportError>) -> TopologyError {
         self.raw.error(source)
@@ -153,22 +153,22 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
         self.raw.kind()
     }
 
-    /// The number by which an answer says what it answers, as [`Broadcast::step`] gives it.
+    /// The number of the broadcast that an answer refers to: see [`Broadcast::step`].
     pub fn step(&self) -> Sequence {
         self.raw.step()
     }
 
-    /// Whether it came by the [urgent lane](crate::topology::Topology::with_urgent_lane).
+    /// Whether it came through the [urgent lane](crate::topology::Topology::with_urgent_lane).
     pub fn is_urgent(&self) -> bool {
         self.raw.is_urgent()
     }
 
-    /// Whether it may have been handed out before, to a worker of this rank that died before it acknowledged it.
+    /// Whether it may have been handed out before, to a worker of this rank that died without acknowledging it.
     pub fn is_redelivered(&self) -> bool {
         self.raw.is_redelivered()
     }
 
-    /// Answers it.
+    /// Answers the broadcast.
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as [`Broadcast::answer`]. Nothing was sent.
@@ -181,7 +181,7 @@ impl<B, A: Codec, F: Format> TypedBroadcast<'_, B, A, F> {
         TypedRing { ring: self.raw.responses_mut(), encoder: self.encoder }
     }
 
-    /// Gives it back without acknowledging it: the next call returns it again.
+    /// Gives the broadcast back without acknowledging it: the next call returns it again.
     pub fn release_unread(self) {
         self.raw.release_unread();
     }

@@ -20,8 +20,8 @@ use crate::codec::Codec;
 use crate::transport::Format;
 
 impl<F: Format> Topology<F> {
-    /// Says what travels: messages of type `B` to all workers, and of type `A` back. A program that was built for other
-    /// types is refused when it attaches. The typed ends say so by themselves.
+    /// Sets the types of the messages: `B` to all workers, and `A` back. A program that was built for other types is
+    /// refused when it attaches. The typed ends call it themselves.
     #[must_use]
     pub fn carrying<B: Codec, A: Codec>(self) -> Self {
         self.with_content_tags(B::type_tag(), A::type_tag())

@@ -8,14 +8,14 @@ use crate::typed_transport::Encoder;
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
 use disruptor_mp::{Patience, Sequence};
 
-/// A ring on loan in which messages of type `T` are sent.
+/// A borrowed ring in which messages of type `T` are sent.
 pub(crate) struct TypedRing<'a, T: Codec, F: Format> {
     pub(crate) ring: &'a mut TransportProducer<F>,
     pub(super) encoder: &'a mut Encoder<T>,
 }
 
 impl<T: Codec, F: Format> TypedRing<'_, T, F> {
-    /// Encodes `message` in the ring, and again where the room turns out too small.
+    /// Encodes `message` in the ring, and again if the room is too small.
     pub(crate) fn send(&mut self, message: &T, kind: u8, patience: Patience) -> TransportResult<Sequence> {
         self.encoder.send(self.ring, message, kind, &patience)
     }

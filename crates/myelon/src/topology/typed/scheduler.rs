@@ -22,7 +22,7 @@ use disruptor_mp::{Patience, Sequence};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A [`SchedulerEnd`] that broadcasts messages of type `B` and is answered in type `A`.
+/// A [`SchedulerEnd`] that broadcasts messages of type `B` and receives answers of type `A`.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -59,9 +59,9 @@ use std::marker::PhantomData;
 pub struct TypedScheduler<B: Codec, A: Codec, F: Format = Records> {
     raw: SchedulerEnd<F>,
     encoder: Encoder<B>,
-    /// How often the counters had moved where `encoder` counts.
+    /// The count of moves of the counters for which `encoder` has handles.
     counter_moves: u32,
-    /// Versions of the answers that are taken as well.
+    /// Older versions of the answers that are accepted.
     older: Vec<OlderVersion<A>>,
     types: PhantomData<fn(&B) -> A>,
 }
@@ -71,8 +71,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// [older versions](Codec::older_versions) of `A`, each in its own.
     ///
     /// # Errors
-    /// As there. A worker that answers in another type is [missing](LaunchError::Missing), with the first field or
-    /// variant that differs.
+    /// The same as that call. A worker that answers in another type is [missing](LaunchError::Missing), with the first
+    /// field or variant that differs.
     pub fn launch(topology: Topology<F>, workers: Workers) -> Result<Self, LaunchError> {
         let mut raw = topology.carrying::<B, A>().launch_taking(workers, older_tags::<A>())?;
         let encoder = Encoder::new(raw.broadcast_mut());
@@ -82,7 +82,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// [`SchedulerEnd::broadcast`] of a message that is encoded in the ring.
     ///
     /// # Errors
-    /// `Codec` if it cannot be encoded; the others as there. Nothing was sent.
+    /// `Codec` if it cannot be encoded; the others as of that call. Nothing was sent.
     pub fn broadcast(
         &mut self,
         message: &B,
@@ -98,15 +98,15 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
     /// make `B` an enum, of which one variant is `Cancel`.
     ///
     /// # Errors
-    /// As there, and if it cannot be encoded. Nothing was sent.
+    /// The same as that call, and an error if the message cannot be encoded. Nothing was sent.
     pub fn broadcast_urgent(&mut self, message: &B, kind: u8) -> Result<Sequence, UrgentError> {
-        // Counted with the broadcasts.
+        // It counts with the broadcasts.
         self.ring();
         let Self { raw, encoder, .. } = self;
         raw.send_urgent(|ring| encoder.send(ring, message, kind, &Patience::Now))
     }
 
-    /// [`SchedulerEnd::gather`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
+    /// [`SchedulerEnd::gather`] of messages of type `A`. Any other message is [`Outcome::Unreadable`].
     ///
     /// # Panics
     /// The same as that call.
@@ -116,7 +116,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         self.read(answers)
     }
 
-    /// [`SchedulerEnd::gather_for`] of messages of type `A`. What is none is [`Outcome::Unreadable`].
+    /// [`SchedulerEnd::gather_for`] of messages of type `A`. Any other message is [`Outcome::Unreadable`].
     ///
     /// # Panics
     /// The same as that call.
@@ -137,7 +137,7 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         TypedRing { ring, encoder }
     }
 
-    /// What the workers have answered, decoded.
+    /// The answers, decoded.
     pub(crate) fn read(&mut self, answers: Vec<Answer>) -> Vec<TypedAnswer<A>> {
         let Self { raw, older, .. } = self;
         let read = |answer: Answer| {
@@ -175,9 +175,9 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         self.raw.broadcast(bytes, kind, patience)
     }
 
-    /// [`SchedulerEnd::receive`]: the next message of worker `rank` as its bytes, which say of which version they are. In
-    /// place where it lies in the ring, else a copy: an answer that [`gather_for`](Self::gather_for) has kept, or that
-    /// was set aside because a successor has taken its worker's place.
+    /// [`SchedulerEnd::receive`]: the next message of worker `rank` as its bytes, with their version. It is in place if
+    /// it is in the ring. An answer that [`gather_for`](Self::gather_for) has kept, or that was set aside because a
+    /// successor has taken its worker's place, is a copy.
     ///
     /// # Errors
     /// Why there is no message; never [`Outcome::Message`].
@@ -207,8 +207,8 @@ impl<B: Codec, A: Codec, F: Format> TypedScheduler<B, A, F> {
         self.raw.wait_for(rank, patience)
     }
 
-    /// Whether worker `rank` answers in one of the [older versions](Codec::older_versions) of `A`, as far as its ring
-    /// was found. Its successor may answer in another.
+    /// Whether worker `rank` answers in one of the [older versions](Codec::older_versions) of `A`; `false` until its
+    /// ring was found. Its successor may answer in another version.
     ///
     /// # Panics
     /// If there is no such worker.

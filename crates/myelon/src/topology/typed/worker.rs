@@ -17,7 +17,7 @@ use disruptor_mp::{Patience, Sequence};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A [`WorkerEnd`] that hears messages of type `B` and answers in type `A`.
+/// A [`WorkerEnd`] that receives messages of type `B` and answers in type `A`.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -51,9 +51,9 @@ pub struct TypedWorker<B: Codec, A: Codec, F: Format = Records> {
     raw: WorkerEnd<F>,
     encoder: Encoder<A>,
     reading: Reading<B>,
-    /// How often the counters had moved where `encoder` and `reading` count.
+    /// The counts of moves of the counters for which `encoder` and `reading` have handles.
     counter_moves: (u32, u32),
-    /// The broadcast that is being decoded, out of reach of the process that wrote it.
+    /// A copy of the broadcast that is being decoded, which the process that wrote it cannot change.
     copy: Vec<u8>,
     types: PhantomData<fn(&A) -> B>,
 }
@@ -63,8 +63,8 @@ impl<B: Codec, A: Codec> TypedWorker<B, A, Records> {
     /// [older versions](Codec::older_versions) of `B`; answers are always of type `A` itself.
     ///
     /// # Errors
-    /// As there; `Broadcast` with `IncompatibleContent` if the scheduler sends messages of another type, `Refused` if
-    /// it cannot read those of type `A`. Both name the first field or variant that differs.
+    /// The same as that call; `Broadcast` with `IncompatibleContent` if the scheduler sends messages of another type,
+    /// `Refused` if it cannot read those of type `A`. Both name the first field or variant that differs.
     pub fn join(invitation: &Invitation) -> Result<Self, WorkerJoinError> {
         Self::join_format(invitation)
     }
@@ -86,14 +86,14 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         Ok(Self { raw, encoder, reading, counter_moves: (0, 0), copy: Vec::new(), types: PhantomData })
     }
 
-    /// Whether the scheduler's broadcasts are of one of the [older versions](Codec::older_versions) of `B`. They are
-    /// decoded into `B`. The same for as long as this worker is part of the topology.
+    /// Whether the scheduler's broadcasts have one of the [older versions](Codec::older_versions) of `B`. They are
+    /// decoded into `B`. This does not change while the worker is part of the topology.
     pub fn is_of_older_version(&self) -> bool {
         self.reading.older.is_some()
     }
 
-    /// Makes values of type `B` of the bytes of the scheduler's broadcasts, whatever version they are of: of those that
-    /// [`next_raw`](Self::next_raw) hands out, and in the thread that has [taken the urgent lane](Self::take_urgent).
+    /// A function that decodes the bytes of the scheduler's broadcasts, whatever their version: for those of
+    /// [`next_raw`](Self::next_raw), and for the thread that has [taken the urgent lane](Self::take_urgent).
     pub fn decoder(&self) -> impl Fn(&[u8]) -> CodecResult<B> + Clone + Send + 'static + use<B, A, F>
     where
         B: 'static,
@@ -102,14 +102,14 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     }
 
     /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is
-    /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`; in a loop take
+    /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`. In a loop use
     /// [`next_or_end`](Self::next_or_end), whose `None` says that it was closed, as that of `AsyncWorker::next` does.
     ///
     /// Dropping a broadcast acknowledges it, answered or not.
     ///
     /// # Errors
-    /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is none of type `B`, which was acknowledged, so that it
-    /// does not end every successor too.
+    /// As [`WorkerEnd::next`]; `Codec` for a broadcast that is not of type `B`. That broadcast was acknowledged, so
+    /// that it does not end every successor too.
     pub fn next(
         &mut self,
         patience: impl Into<Patience>,
@@ -119,12 +119,11 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         raw.next(patience)?.map(|raw| TypedBroadcast::of(raw, encoder, reading, copy)).transpose()
     }
 
-    /// [`next`](Self::next) for loops that end where the topology does: `None` says that the scheduler has closed it
-    /// and everything was heard. That there is nothing yet is an error that
-    /// [`is_timed_out`](TopologyError::is_timed_out).
+    /// [`next`](Self::next) for loops that end when the topology ends: `None` says that the scheduler has closed it and
+    /// everything was received. If there is nothing yet, the error [`is_timed_out`](TopologyError::is_timed_out).
     ///
     /// # Errors
-    /// As [`next`](Self::next), except that the topology was closed.
+    /// As [`next`](Self::next), except that a closed topology is no error.
     pub fn next_or_end(
         &mut self,
         patience: impl Into<Patience>,
@@ -134,8 +133,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         raw.next_or_end(patience)?.map(|raw| TypedBroadcast::of(raw, encoder, reading, copy)).transpose()
     }
 
-    /// Answers the broadcast `step`, whichever was handed out last: a worker may answer its broadcasts in any order,
-    /// several times, or not.
+    /// Answers the broadcast `step`, which need not be the last one: a worker may answer its broadcasts in any order,
+    /// several times, or not at all.
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; the others as [`WorkerEnd::answer`]. Nothing was sent.
@@ -155,7 +154,7 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         TypedRing { ring: self.raw.responses_to(step), encoder: &mut self.encoder }
     }
 
-    /// Counts where the ends of bytes do now, also what was decoded in other threads.
+    /// Moves to the counters that the ends of bytes have now, and adds what was decoded in other threads.
     fn follow_counters(&mut self) {
         let (broadcasts, responses) = self.raw.rings();
         let moves = (broadcasts.get_ref().counter_moves(), responses.get_ref().counter_moves());
@@ -174,18 +173,18 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 
     /// Hands every broadcast and its kind to `handler`, and answers with what it returns, as a message of the same
     /// kind, until the scheduler closes the topology. A broadcast is acknowledged once it is answered. Urgent messages
-    /// are handed to it as well, first, and are not answered: what `handler` returns for one is dropped. For a worker
-    /// that does not answer each broadcast, see [`next`](Self::next).
+    /// are handed to it as well, first, and are not answered: the result of `handler` for such a message is dropped.
+    /// For a worker that does not answer each broadcast, see [`next`](Self::next).
     ///
     /// # Errors
-    /// That of the handler, with its broadcast unacknowledged; as [`next`](Self::next), except that the topology was
-    /// closed; or why there is no way to answer.
+    /// The handler's error, with its broadcast unacknowledged; the errors of [`next`](Self::next), except that a closed
+    /// topology is no error; or why the answer could not be sent.
     pub fn serve<E: From<TopologyError>>(&mut self, mut handler: impl FnMut(B, u8) -> Result<A, E>) -> Result<(), E> {
         while let Some(broadcast) = self.next_or_end(Patience::Endless)? {
             let TypedBroadcast { message, mut raw, encoder, .. } = broadcast;
             let kind = raw.kind();
             let answered = handler(message, kind).and_then(|answer| match raw.is_urgent() {
-                // It would be taken for the answer to the last step before it.
+                // Sent, it would be taken for the answer to the last step before the urgent message.
                 true => Ok(()),
                 false => match encoder.send(raw.responses_mut(), &answer, kind, &Patience::Endless) {
                     Ok(_) => Ok(()),
@@ -208,13 +207,13 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
         self.raw.next(patience)
     }
 
-    /// As [`WorkerEnd::take_urgent`]; a worker of one thread hears what is urgent with [`TypedBroadcast::urgent`]. Its
-    /// messages are bytes: a [`decoder`](Self::decoder) makes values of them.
+    /// As [`WorkerEnd::take_urgent`]; a worker of one thread receives urgent messages with [`TypedBroadcast::urgent`].
+    /// The messages of the handle are bytes: a [`decoder`](Self::decoder) decodes them.
     pub fn take_urgent(&mut self) -> Option<UrgentHandle<F>> {
         self.raw.take_urgent()
     }
 
-    /// As [`WorkerEnd::rings`]. What is sent there is taken for messages of type `A`.
+    /// As [`WorkerEnd::rings`]. Bytes that are sent there are taken for messages of type `A`.
     pub fn rings(&mut self) -> (BorrowedConsumer<'_, F>, BorrowedProducer<'_, F>) {
         self.raw.rings()
     }
