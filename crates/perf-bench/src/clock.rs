@@ -1,6 +1,4 @@
-//! The clocks that several processes, or one process and the kernel, agree about.
-//!
-//! **Lives here:** [`now_ns`], [`own_cpu`]. **Builds on:** the kernel. **May touch it:** everybody.
+//! The clocks on which several processes, or one process and the kernel, agree.
 
 use std::time::Duration;
 

@@ -1,13 +1,11 @@
-//! The first page of the memory that the roles of one measurement share: how they meet, probe and agree.
-//!
-//! **Lives here:** [`Control`], a view of that page. **Builds on:** `raw`, `probe`. **May touch it:** `side` only;
-//! workloads have the bytes after it.
+//! The first page of the memory that the roles of one measurement share: they meet, probe and agree through it. Only
+//! `side` uses it; workloads have the bytes after it.
 //!
 //! ```text
 //! 0        128         256     384     512                4096
 //! | arrived | generation | ping  | pong  | verdict | ........ | the workload's bytes
 //! ```
-//! Each word stands alone on a pair of cache lines, because the hardware fetches lines in pairs. All are zero at the
+//! Each word is alone on a pair of cache lines, because the hardware fetches lines in pairs. All are zero at the
 //! start.
 
 use std::io;
@@ -45,7 +43,7 @@ impl<'m> Control<'m> {
         Self { memory, parties: parties as u64 }
     }
 
-    /// Waits until all parties are here. A party that never comes is the parent's business: it ends them all.
+    /// Waits until all parties are here. If a party never comes, the parent ends them all.
     ///
     /// # Errors
     /// When the kernel refuses to wait or to wake.
@@ -53,7 +51,7 @@ impl<'m> Control<'m> {
         let (arrived, generation) = (self.memory.word(ARRIVED), self.memory.futex(GENERATION));
         let current = generation.acquire();
         if arrived.arrive() == self.parties {
-            // Nobody arrives for the next meeting before the generation moves, so the count is ours to reset.
+            // No party arrives for the next meeting before the generation moves, so the count is ours to reset.
             arrived.put(0);
             generation.advance();
             generation.wake(u32::MAX >> 1)?;

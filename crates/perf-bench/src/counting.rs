@@ -1,6 +1,4 @@
-//! How many instructions a function takes, counted by valgrind's callgrind: exact, and the same wherever it runs.
-//!
-//! **Lives here:** [`Counting`]. **Builds on:** the program `valgrind`. **May touch it:** `roles` starts role 0 under it.
+//! How many instructions a function takes, counted by valgrind's callgrind: exact, and equal on every machine.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,7 +16,7 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    /// Counts what is executed within functions whose name contains `function`. `name` is one that nobody else uses.
+    /// Counts what is executed within functions whose name contains `function`. No other measurement uses `name`.
     pub(crate) fn new(function: &'static str, name: &str) -> Self {
         Self { function, file: std::env::temp_dir().join(format!("{name}.callgrind")) }
     }
@@ -31,7 +29,7 @@ impl Counting {
         let mut file = OsString::from("--callgrind-out-file=");
         file.push(&self.file);
         let mut command = Command::new(PROGRAM);
-        // What the counter says about itself would stand in the middle of our table.
+        // Otherwise the counter's own log would be in the middle of our table.
         command.args(["--tool=callgrind", "--log-file=/dev/null"]).arg(file);
         command.arg(format!("--toggle-collect=*{}*", self.function));
         // The real path: for the counter, `/proc/self/exe` would be the counter itself.
@@ -53,7 +51,7 @@ impl Counting {
 
 impl Drop for Counting {
     fn drop(&mut self) {
-        // There is none if the process was never started, or did not get so far.
+        // There is none if the process was never started, or ended too early.
         let _ = fs::remove_file(&self.file);
     }
 }

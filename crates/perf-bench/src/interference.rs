@@ -1,8 +1,4 @@
 //! Whether a measurement had its cpus to itself.
-//!
-//! **Lives here:** [`Snapshot`] (taken by a role on its own cpu), [`Usage`] (two of them), [`judge`] and its verdict
-//! [`Disturbance`].
-//! **Builds on:** `raw`, `clock`, `/proc`. **May touch it:** `side` takes snapshots, `schedule` judges.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -86,17 +82,17 @@ pub(crate) struct Usage {
     pub(crate) own_cpu: Duration,
     /// How long the role was ready to run and did not; unknown on kernels that do not count it.
     pub(crate) waited: Option<Duration>,
-    /// How often the role lost its cpu to somebody else.
+    /// How often the kernel gave the role's cpu to another thread.
     pub(crate) involuntary: u64,
-    /// How long the cpu was busy, whoever used it; exact to a tick.
+    /// How long the cpu was busy, for any process; exact to a tick.
     pub(crate) cpu_busy: Duration,
     /// How long the host kept the cpu away; exact to a tick.
     pub(crate) cpu_stolen: Duration,
 }
 
 impl Usage {
-    /// Without what a process cannot say when it has several threads on its one cpu: which of them waited for which, and
-    /// who took the cpu from whom. What the cpu itself says remains.
+    /// Leaves out what a process with several threads on its one cpu cannot tell: which of them waited for which, and
+    /// which took the cpu from which. What the cpu itself counts remains.
     pub(crate) fn among_threads(self) -> Self {
         Self { waited: None, involuntary: 0, ..self }
     }
@@ -106,7 +102,7 @@ impl Usage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Disturbance {
-    /// Others ran on a cpu of ours, by the cpu's own account.
+    /// Other processes ran on a cpu of ours, by the cpu's own count.
     ForeignWork,
     /// A role was ready to run and had to wait.
     Waited,
@@ -127,15 +123,15 @@ impl fmt::Display for Disturbance {
     }
 }
 
-/// The part of a measurement that may go to somebody else without changing a median.
+/// The part of a measurement that other processes may take without changing a median.
 const TOLERATED_SHARE: f64 = 0.01;
 /// A role that wanted its cpu for more than this part of the measurement is one that spins.
 const SPINNING_SHARE: f64 = 0.95;
 /// Where `/proc/stat` counts in whole ticks, each end of the measurement may be off by one.
 const TICK_ERROR: u64 = 2;
-/// Kernel threads that are bound to a cpu run a few times a second on it and cannot be sent away.
+/// Kernel threads that are bound to a cpu run a few times a second on it and cannot be moved away.
 const HOUSEKEEPING_PER_SECOND: f64 = 20.0;
-/// So that a measurement of some milliseconds is not thrown away for one of them.
+/// So that one of them does not discard a measurement of some milliseconds.
 const HOUSEKEEPING_AT_LEAST: f64 = 2.0;
 
 /// The worst thing that happened to any of the roles, each given with its cpu; `None` when the measurement counts.
@@ -148,8 +144,8 @@ pub(crate) fn judge(roles: &[(usize, Usage)]) -> Option<Disturbance> {
         let tolerated = usage.wall.mul_f64(TOLERATED_SHARE);
         let by_ticks = tolerated + tick_time(TICK_ERROR);
         let switches = HOUSEKEEPING_AT_LEAST.max(usage.wall.as_secs_f64() * HOUSEKEEPING_PER_SECOND);
-        // A role that sleeps also "waits" from its wake-up until a halted cpu is back, which is what it measures. Only
-        // a role that wanted to run all the time has lost the time it waited.
+        // A role that sleeps also "waits" from its wake-up until a halted cpu runs again. That is part of the
+        // measurement. Only a role that wanted to run all the time has lost the time that it waited.
         let lost = usage.waited.filter(|waited| usage.own_cpu + *waited > usage.wall.mul_f64(SPINNING_SHARE));
         if usage.cpu_stolen > by_ticks {
             Some(Disturbance::Stolen)

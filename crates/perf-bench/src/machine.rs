@@ -1,6 +1,4 @@
-//! What a number has to be read beside: the processor, the kernel, the limits of the cgroup.
-//!
-//! **Lives here:** [`Machine`]. **Builds on:** `/proc`, `/sys`, `topology`. **May touch it:** `report` prints it.
+//! The facts about the machine that explain a number: the processor, the kernel, the limits of the cgroup.
 
 use std::fs;
 use std::path::{Path, PathBuf};

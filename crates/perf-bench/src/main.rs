@@ -1,6 +1,4 @@
-//! Measures rings between pinned processes, beside the alternatives, in one run.
-//!
-//! **Lives here:** what happens in which order, and everything that is printed. **Builds on:** all modules.
+//! Measures rings between pinned processes, next to the alternatives, in one run.
 #![deny(unsafe_code)]
 
 mod cases;
@@ -47,19 +45,19 @@ use side::Timing;
 
 /// Fewer measurements counted than were wanted.
 const EXIT_INCOMPLETE: u8 = 1;
-/// The run could not be made, or not as it was asked for.
+/// The run could not be made, or not as requested.
 const EXIT_FAILED: u8 = 2;
 /// What a shell reports for a program that Ctrl-C has ended.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// What makes a terminal start its line again.
+/// Makes a terminal start its line again.
 const ERASE_LINE: &str = "\r\x1b[K";
 
-/// Long enough that single ticks and interrupts do not matter, short enough that the host rarely moves a cpu meanwhile.
+/// Long enough that single ticks and interrupts do not matter, short enough that the host rarely moves a cpu during it.
 const TIMING: Timing = Timing { window: Duration::from_millis(200), probe: Duration::from_millis(20) };
-/// For a run that only has to run.
+/// For a smoke run.
 const TIMING_QUICK: Timing = Timing { window: Duration::from_millis(30), probe: Duration::from_millis(5) };
-/// For figures of many processes: each of them short, because it is the processes that differ.
+/// For figures of many processes. Each is short, because the differences are between processes.
 const TIMING_CLOSING_QUICK: Timing = Timing { window: Duration::from_millis(50), probe: Duration::from_millis(5) };
 
 /// Tries for each repeat of a closing run: another run adds what is missing.
@@ -98,7 +96,7 @@ fn invoke() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the page of figures of what is in the log.
+/// Makes the page of figures from the log.
 fn write_page(options: &Options) -> Result<(), Box<dyn Error>> {
     let folder = options.log.parent().unwrap_or(Path::new(""));
     let (entries, figures, targets) = (cases::closing::entries(), Figures::read(&options.log)?, Targets::known()?);
@@ -190,11 +188,10 @@ fn cases(options: &Options, cpu: usize) -> Vec<Case> {
     cases
 }
 
-/// What becomes of a run while it goes on: a line on the terminal, and the log of a closing run.
+/// What is shown and kept while a run goes on: a line on the terminal, and the log of a closing run.
 struct Progress {
     repeats: usize,
-    /// A run takes minutes where the cpus are rarely where they are wanted, so the user is told how far it
-    /// is.
+    /// A run takes minutes if the cpus are seldom at the wanted distance, so the user sees its progress.
     is_watched: bool,
     log: Option<Log>,
 }

@@ -1,7 +1,4 @@
-//! What the user asked for.
-//!
-//! **Lives here:** [`Options`], [`Command`], the help text. **Builds on:** `probe` for the labels. **May touch it:**
-//! `main`.
+//! What the user asked for: the command line and the help text.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -107,12 +104,12 @@ pub(crate) struct Options {
     pub(crate) cpus: Option<[usize; 2]>,
     /// `None`: any.
     pub(crate) label: Option<Label>,
-    /// `None`: as long as the kind of run suggests.
+    /// `None`: the default of the kind of run.
     pub(crate) window: Option<Duration>,
     /// Parts of names of cases, of which one is enough; empty: all cases.
     pub(crate) only: Vec<String>,
     pub(crate) json: Option<PathBuf>,
-    /// What `closing` adds to and `page` reads.
+    /// The file to which `closing` adds and which `page` reads.
     pub(crate) log: PathBuf,
     pub(crate) quick: bool,
     /// Whether instructions are counted, which takes valgrind.
@@ -129,10 +126,10 @@ pub(crate) enum Invocation {
     Role(String),
 }
 
-/// Measurements of each case unless told otherwise: a median with something on both sides.
+/// Measurements of each case unless set: a median with values on both sides.
 const REPEATS_DEFAULT: usize = 5;
 
-/// The log unless told otherwise: where the page shows it.
+/// The log unless set: where the page shows it.
 const LOG_DEFAULT: &str = "docs/benchmarks/closing.jsonl";
 
 /// Reads the command line, without the program's name.

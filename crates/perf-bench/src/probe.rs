@@ -1,7 +1,4 @@
-//! How far apart two cpus are at this moment: the round trip of a cache line, and the label that it earns.
-//!
-//! **Lives here:** [`Label`], [`Line`] with its two ends, [`probe`] and [`answer`]. **Builds on:** `raw`.
-//! **May touch it:** `side` before and after every measurement; `limits::cache_line`, which reports the same number.
+//! How far apart two cpus are at this moment: the round trip of a cache line, and its label.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,10 +1,8 @@
-//! What safe Rust cannot say: memory that two processes share, this process's resource usage, signals as a descriptor,
-//! a message that is not validated.
+//! What safe Rust cannot express: memory that two processes share, this process's resource usage, signals as a
+//! descriptor, a message that is not validated. All `unsafe` of this crate is here.
 //!
-//! **Lives here:** [`SharedMemory`] and its two kinds of word, [`Window`], [`involuntary_switches`],
-//! [`lower_timer_slack`], [`termination_signals`], [`trusted`](fn@trusted). All `unsafe` of this crate. **Builds on:**
-//! nothing; `myelon`, for what is [`trusted`](fn@trusted). **May touch it:** any module; what it hands out is safe to
-//! use, whatever the other process does, except for `trusted`, which needs that one to be ours.
+//! What the module gives out is safe to use, whatever the other process does. The one exception is
+//! [`trusted`](fn@trusted), for which the other process has to be one of ours.
 #![allow(unsafe_code, reason = "shares memory and signals below the libraries that are measured")]
 
 use std::ffi::c_void;
@@ -27,12 +25,12 @@ use rustix::thread::futex;
 pub(crate) struct Word(AtomicU64);
 
 impl Word {
-    /// The value, and with it the right to look at everything its writer wrote before [`publish`](Self::publish).
+    /// The value. Everything that its writer wrote before [`publish`](Self::publish) may be read after it.
     pub(crate) fn acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Stores `value` and makes everything written before visible to whoever [acquires](Self::acquire) it.
+    /// Stores `value` and makes everything written before visible to a thread that [acquires](Self::acquire) it.
     pub(crate) fn publish(&self, value: u64) {
         self.0.store(value, Ordering::Release);
     }
@@ -47,8 +45,9 @@ impl Word {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Adds one and returns the new value. Ordered both ways: what a party wrote before its arrival is seen by whoever
-    /// arrives later.
+    /// Adds one and returns the new value. Ordered both ways: a party that arrives later sees what this one wrote
+    /// before
+    /// its arrival.
     pub(crate) fn arrive(&self) -> u64 {
         self.0.fetch_add(1, Ordering::AcqRel) + 1
     }
@@ -82,12 +81,12 @@ pub(crate) enum Wait {
 pub(crate) struct FutexWord(AtomicU32);
 
 impl FutexWord {
-    /// The value, and with it the right to look at everything written before [`advance`](Self::advance).
+    /// The value. Everything that was written before [`advance`](Self::advance) may be read after it.
     pub(crate) fn acquire(&self) -> u32 {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Adds one (wrapping) without waking anybody; partner of [`acquire`](Self::acquire).
+    /// Adds one (wrapping) and wakes no thread; partner of [`acquire`](Self::acquire).
     pub(crate) fn advance(&self) {
         self.0.fetch_add(1, Ordering::Release);
     }
@@ -151,7 +150,7 @@ impl Mapping {
     /// A pointer to `count` values of `T` at `offset`.
     ///
     /// # Panics
-    /// When they do not lie inside the mapping, or not on `T`'s alignment: a mistake in a layout of ours.
+    /// When they are not inside the mapping, or not on `T`'s alignment: a mistake in a layout of ours.
     fn place<T>(&self, offset: usize, count: usize) -> NonNull<T> {
         let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
         assert!(
@@ -177,8 +176,7 @@ impl Drop for Mapping {
 pub(crate) struct SharedMemory(Mapping);
 
 impl SharedMemory {
-    /// Makes `bytes` of zeroed memory without a name: it is gone with the last process that holds it, however that one
-    /// ends.
+    /// Makes `bytes` of zeroed memory without a name: it is gone when the last process that holds it ends, in any way.
     pub(crate) fn create(bytes: usize) -> io::Result<OwnedFd> {
         let fd = rustix::fs::memfd_create("perf-bench", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&fd, bytes as u64)?;
@@ -217,8 +215,8 @@ impl SharedMemory {
     }
 }
 
-/// Memory of the same kind as a ring's (shared pages of tmpfs), but known to nobody else, so plain slices may be had of
-/// it.
+/// Memory of the same kind as a ring's (shared pages of tmpfs) that no other process knows, so plain slices of it are
+/// safe.
 pub(crate) struct Window(Mapping);
 
 impl Window {
@@ -245,7 +243,7 @@ impl DerefMut for Window {
     }
 }
 
-/// The message where it lies, without validation: what it costs to trust. Only for a stream between two roles of one
+/// The message in place, without validation: the cost of trusted reading. Only for a stream between two roles of one
 /// measurement.
 ///
 /// # Errors
@@ -253,11 +251,11 @@ impl DerefMut for Window {
 pub(crate) fn trusted<'m, T: TrustedCodec>(message: &'m TypedMessage<'_, T>) -> CodecResult<T::Archived<'m>> {
     // SAFETY: the stream is of this type, as its tag says, and its sender is another role: a process of this very
     // executable, which encodes its messages with this codec, writes nothing else and leaves them alone until `message`
-    // is dropped. Nobody else knows the segment's name. rkyv's check of the place includes the alignment.
+    // is dropped. No other process knows the segment's name. rkyv's check of the place includes the alignment.
     unsafe { trusted::access::<T>(message) }
 }
 
-/// How often the kernel has taken the cpu from this process for somebody else since it started.
+/// How often the kernel has taken the cpu from this process for another since it started.
 pub(crate) fn involuntary_switches() -> u64 {
     // SAFETY: `rusage` is plain numbers, for which all zeros is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -287,7 +285,7 @@ pub(crate) fn termination_signals() -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is fresh and nobody else knows it.
+    // SAFETY: the descriptor is fresh and no other code knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

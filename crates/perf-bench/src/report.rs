@@ -1,7 +1,4 @@
-//! What a run has to say, for people and for programs.
-//!
-//! **Lives here:** [`Report`], its [`Row`]s, the table (its `Display`) and the JSON (its `Serialize`).
-//! **Builds on:** `schedule`, `stats`, `machine`. **May touch it:** commands make one, `main` writes it.
+//! The report of a run, for people and for programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -45,7 +42,7 @@ pub(crate) struct Row {
     pub(crate) ratio: Option<f64>,
     /// What the figure ought to be, in words.
     pub(crate) aim: Option<String>,
-    /// Whether it is; `None` without an aim, or without what it needs.
+    /// Whether the aim is met; `None` without an aim, or without what it needs.
     pub(crate) aim_met: Option<bool>,
     /// How many measurements of the case have to count, under whichever label.
     pub(crate) repeats_wanted: usize,
@@ -217,7 +214,7 @@ const COLUMNS: [&str; 16] = [
     "discarded",
 ];
 
-/// How a value that there is not is written.
+/// How a missing value is written.
 const NOTHING: &str = "-";
 
 impl Row {

@@ -1,8 +1,5 @@
-//! The processes of one measurement from outside: starts them, hears them, and makes sure that none is left.
-//!
-//! **Lives here:** [`run`] and [`Outcome`]; [`Interrupt`], through which Ctrl-C ends everything in order. **Builds
-//! on:** `side`, `raw`, `counting`.
-//! **May touch it:** `schedule`.
+//! The processes of one measurement from outside: starts them, reads their answers, and makes sure that none is left.
+//! [`Interrupt`] lets Ctrl-C end everything in order.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +18,7 @@ use crate::workload::Workload;
 /// The hidden first argument that makes this program a role.
 pub(crate) const ROLE_COMMAND: &str = "__role";
 
-/// What a measurement may take beyond its window before it counts as hanging. Far more than any preparation needs.
+/// What a measurement may take beyond its window before it counts as hanging. All preparations together need far less.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
 /// Why a measurement failed, and the run with it.
@@ -51,7 +48,7 @@ fn os(call: &'static str) -> impl Fn(io::Error) -> RoleError {
 pub(crate) struct Interrupt(OwnedFd);
 
 impl Interrupt {
-    /// From here on SIGINT, SIGTERM and SIGHUP no longer end this process, but every wait of this module.
+    /// From here on SIGINT, SIGTERM and SIGHUP no longer end this process; they end every wait of this module.
     ///
     /// # Errors
     /// [`RoleError::Os`] when the kernel has no descriptor left.
@@ -79,7 +76,7 @@ fn poll(fds: &mut [PollFd<'_>], duration: Duration) -> Result<(), RoleError> {
     }
 }
 
-/// How a measurement ended that did not fail.
+/// How a measurement ended, if it did not fail.
 pub(crate) enum Outcome {
     /// What each role measured, in the order of roles.
     Measured(Vec<Measured>),
@@ -92,14 +89,14 @@ pub(crate) enum Outcome {
 /// One role's process. Dropping it ends the process and waits for that.
 struct Role {
     child: Child,
-    /// `None` once everything has been heard.
+    /// `None` once everything has been read.
     stdout: Option<ChildStdout>,
     heard: Vec<u8>,
 }
 
 impl Role {
-    /// Starts a role on the memory behind `memory`, which becomes its standard input. `None`: there is nothing to count
-    /// its instructions with.
+    /// Starts a role on the memory of `memory`, which becomes its standard input. `None`: there is no program to count
+    /// its instructions.
     fn start(
         assignment: &Assignment,
         memory: &OwnedFd,
@@ -126,7 +123,7 @@ impl Role {
         Ok(Some(Self { child, stdout, heard: Vec::new() }))
     }
 
-    /// Takes in what the role has said. Called when there is something, or the end, so it does not wait.
+    /// Reads what the role has written. Called when there is something, or the end, so it does not wait.
     fn hear(&mut self) -> Result<(), RoleError> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         let mut buffer = [0; 64 * 1024];
@@ -139,7 +136,7 @@ impl Role {
         Ok(())
     }
 
-    /// The answer of a role that has said everything.
+    /// The answer of a role that has written everything.
     fn answer(&mut self, role: usize, workload: &Workload) -> Result<Answer, RoleError> {
         let status = self.child.wait().map_err(os("wait"))?;
         if !status.success() {
@@ -161,8 +158,8 @@ impl Drop for Role {
     }
 }
 
-/// The names of the segments of one measurement. Dropping it removes what the measurement has left in shared memory, which
-/// is nothing unless a role was killed.
+/// The names of the segments of one measurement. Dropping it removes what the measurement has left in shared memory,
+/// which is nothing unless a role was killed.
 struct Segments {
     prefix: String,
 }
@@ -177,7 +174,7 @@ impl Segments {
 impl Drop for Segments {
     fn drop(&mut self) {
         for index in 0..SEGMENTS_MAX {
-            // What cannot be removed now stays until somebody else collects it; the measurement is not worse for it.
+            // What cannot be removed now stays until another process collects it; this does not affect the measurement.
             let _ = disruptor_mp::gc(segment_name(&self.prefix, index));
         }
         crate::step::broadcast::remove(&segment_name(&self.prefix, 0));
@@ -243,7 +240,7 @@ pub(crate) fn run(
     Ok(if skipped { Outcome::Skipped } else { Outcome::Measured(measured) })
 }
 
-/// Waits until a role says something. `None`: all have said everything. `Some(None)`: the deadline has passed.
+/// Waits until a role writes something. `None`: all have written everything. `Some(None)`: the deadline has passed.
 fn next_to_speak(roles: &[Role], deadline: Instant, interrupt: &Interrupt) -> Result<Option<Option<usize>>, RoleError> {
     let open: Vec<_> = roles.iter().enumerate().filter_map(|(role, it)| Some((role, it.stdout.as_ref()?))).collect();
     if open.is_empty() {

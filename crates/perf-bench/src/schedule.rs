@@ -1,8 +1,4 @@
 //! Which case is measured when, and which measurements count.
-//!
-//! **Lives here:** [`Case`], [`Plan`], [`Record`], and [`measure_all`], which interleaves. **Builds on:** `roles`,
-//! `interference`, `probe`.
-//! **May touch it:** every command.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,7 +25,7 @@ pub(crate) struct Case {
     pub(crate) workload: Workload,
     /// How many processes it takes: one producer, and consumers.
     pub(crate) parties: usize,
-    /// Whose cpu has to be undisturbed.
+    /// The processes whose cpu has to be undisturbed.
     pub(crate) judged: Judged,
     /// Whether it means nothing unless every process has a cpu of its own.
     pub(crate) own_cpus: bool,
@@ -95,7 +91,7 @@ pub(crate) enum Aim {
     RatioAtMost(f64),
     /// At least this many times the reference.
     RatioAtLeast(f64),
-    /// At most so much more than the reference, in the case's unit.
+    /// At most this much more than the reference, in the case's unit.
     AtMostMore(f64),
     /// At most this, in the case's unit.
     AtMost(f64),
@@ -105,7 +101,7 @@ pub(crate) enum Aim {
     AtMostWithin { value: f64, cpu_share: f64 },
 }
 
-/// Whose disturbance makes a measurement not count.
+/// Which processes must not be disturbed for a measurement to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judged {
     /// All processes take part in what is measured.
@@ -115,8 +111,8 @@ pub(crate) enum Judged {
     Threads,
     /// The producer alone is measured; its consumers may share cpus.
     Producer,
-    /// What is measured is a process's own account of itself, of cpu time or instructions, wherever it runs and whoever
-    /// else does.
+    /// The measurement is a process's own count of its cpu time or instructions, which does not depend on where it runs
+    /// and what else runs.
     Nobody,
 }
 
@@ -171,7 +167,7 @@ pub(crate) enum Discard {
     LabelChanged,
     /// The cpus were not ours alone.
     Disturbed(Disturbance),
-    /// Somebody else's code did not survive it.
+    /// The code of a peer failed in it.
     PeerFailed,
 }
 
@@ -203,16 +199,16 @@ pub(crate) struct Record {
     pub(crate) unavailable: Option<String>,
 }
 
-/// Tries for each repeat of a case. With the pauses between them they outlast a short stay of the cpus at the wrong
-/// place.
+/// Tries for each repeat of a case. With the pauses between them they last longer than a short stay of the cpus at the
+/// wrong distance.
 pub(crate) const ATTEMPTS_PER_REPEAT: usize = 30;
 
 /// The pause after a measurement that did not count. The host moves cpus every few seconds, so hurry gains nothing.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// What is told of a run while it goes on.
+/// What observes a run while it goes on.
 pub(crate) trait Watch {
-    /// How the run ends when what it was told cannot be kept.
+    /// How the run ends when an observation cannot be kept.
     type Error: From<RoleError>;
 
     /// A repeat (from 0) of a case begins.
@@ -225,8 +221,8 @@ pub(crate) trait Watch {
     fn counts(&mut self, case: &Case, counted: &Counted) -> Result<(), Self::Error>;
 }
 
-/// Measures all `cases` as `plan` says: repeats outermost, and each repeat starts with another case, so that whatever
-/// changes with time changes for all of them. Each measurement is made by fresh processes.
+/// Measures all `cases` as `plan` says. Repeats are outermost, and each repeat starts with another case, so that a
+/// change over time affects all of them. Each measurement is made by fresh processes.
 ///
 /// # Errors
 /// See [`RoleError`], and what `watch` returns. A case that this machine cannot measure is not an error but a remark in
@@ -280,8 +276,7 @@ fn measure_once(record: &mut Record, plan: &Plan, interrupt: &Interrupt) -> Resu
             return Ok(());
         }
         let outcome = roles::run(&record.case.workload, &cpus, plan.timing, wanted, interrupt);
-        // What a peer does not survive is its own figure's loss and not that of the run; what ours does not, is a bug
-        // to look at.
+        // If a peer's code fails, only its own figure is lost, not the run. If ours fails, it is a bug.
         let is_peers = record.case.workload.subject().is_peers();
         let discard = match outcome {
             Err(error) if is_peers && !matches!(error, RoleError::Interrupted) => {

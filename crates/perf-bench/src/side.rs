@@ -1,9 +1,4 @@
 //! One role from within: the process that does one side of a measurement.
-//!
-//! **Lives here:** [`Assignment`] (what the parent asks), [`Answer`] (what it gets), [`Side`] (what a workload may
-//! use), [`play`].
-//! **Builds on:** `control`, `probe`, `interference`, `workload`. **May touch it:** `roles` starts it, workloads are
-//! handed a [`Side`].
 
 use std::cell::OnceCell;
 use std::io;
@@ -31,7 +26,7 @@ pub(crate) struct Assignment {
     pub(crate) parties: usize,
     /// Where to run.
     pub(crate) cpu: usize,
-    /// Whose end is ours too.
+    /// The parent's pid: this process ends with it.
     pub(crate) parent: i32,
     /// How the names of this measurement's segments begin; no other measurement's do.
     pub(crate) segments: String,
@@ -58,13 +53,13 @@ pub(crate) struct Timing {
     pub(crate) probe: Duration,
 }
 
-/// What a role has to say when it is done: one line of JSON on its standard output.
+/// The answer of a role: one line of JSON on its standard output.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// It measured.
     Measured(Measured),
-    /// It did not, because the first probe earned another label than the wanted one.
+    /// It did not, because the first probe had another label than the wanted one.
     Skipped,
     /// It cannot on this machine, for this reason.
     Unavailable(String),
@@ -87,7 +82,7 @@ pub(crate) struct Measured {
 pub(crate) struct Measurement {
     pub(crate) value: f64,
     pub(crate) unit: Unit,
-    /// The single latencies behind `value`, where the workload has them.
+    /// The single latencies of which `value` is the median, where the workload has them.
     pub(crate) latencies: Option<Latencies>,
 }
 
@@ -154,7 +149,8 @@ impl Side {
         self.memory.futex(CONTROL_BYTES + offset)
     }
 
-    /// The name of one of the measurement's segments. Whoever creates it removes it; the parent looks after those that die.
+    /// The name of one of the measurement's segments. The side that creates it removes it; the parent removes those of
+    /// roles that die.
     ///
     /// # Panics
     /// When `index` is not below [`SEGMENTS_MAX`].
@@ -163,8 +159,8 @@ impl Side {
         segment_name(&self.assignment.segments, index)
     }
 
-    /// Waits until every side is here, for preparations in steps: one side creates what the other attaches to. All sides
-    /// call it equally often.
+    /// Waits until every side is here, for preparations in steps: one side creates the object to which the other
+    /// attaches. All sides call it equally often.
     ///
     /// # Errors
     /// When the kernel refuses to wait or to wake.

@@ -1,8 +1,4 @@
-//! Numbers about numbers: what several repeats say together, and how latencies are spread.
-//!
-//! **Lives here:** [`Summary`], [`Latencies`], [`Percentiles`], [`Unit`], [`written_duration`], [`written_ratio`],
-//! [`sum_below`].
-//! **Builds on:** nothing. **May touch it:** everybody.
+//! Statistics: the summary of several repeats, and the distribution of latencies.
 
 use std::time::Duration;
 
@@ -27,7 +23,7 @@ pub(crate) enum Unit {
     Times,
 }
 
-/// The larger steps of one unit, largest first: where each begins and how it is called.
+/// The larger steps of one unit, largest first: where each begins and its name.
 const NANOSECOND_STEPS: &[(f64, &str)] = &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
 const EVENT_STEPS: &[(f64, &str)] = &[(1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")];
 const BYTE_STEPS: &[(f64, &str)] = &[(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")];
@@ -69,12 +65,12 @@ pub(crate) fn written_duration(duration: Duration) -> String {
     if micros >= 1000 { format!("{} ms", micros / 1000) } else { format!("{micros} µs") }
 }
 
-/// How many times one value another one is: `"1.52"`, `"33"`.
+/// A ratio: `"1.52"`, `"33"`.
 pub(crate) fn written_ratio(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
 }
 
-/// What the repeats of one case say together.
+/// The summary of the repeats of one case.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Summary {
     pub(crate) median: f64,

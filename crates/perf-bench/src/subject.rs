@@ -1,7 +1,4 @@
 //! What can be measured between two pinned processes.
-//!
-//! **Lives here:** [`Subject`], what such a type can do. **Builds on:** `side`. **May touch it:** every subject;
-//! `workload` lists them.
 
 use crate::side::{Measurement, Side, Stop};
 

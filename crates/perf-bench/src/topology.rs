@@ -1,7 +1,4 @@
 //! Which cpus there are, which we may use, and which two of them make the wanted pair.
-//!
-//! **Lives here:** [`allowed_cpus`], [`default_pair`], [`cache_bytes`]. **Builds on:** `/sys`, `probe` for the labels.
-//! **May touch it:** `main` chooses cpus, `machine` and `limits` ask for caches.
 
 use std::fs;
 use std::io;
@@ -24,7 +21,7 @@ struct Neighbours {
     cpu: usize,
     /// The threads of its core.
     core: Vec<usize>,
-    /// The cpus behind its last-level cache; empty when unknown.
+    /// The cpus that share its last-level cache; empty when unknown.
     cache: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! The program as a user meets it: a smoke run, and no process left behind however a run ends.
+//! The program as a user meets it: a smoke run, and no process left however a run ends.
 
 use std::fs;
 use std::io::Read;
@@ -16,7 +16,7 @@ fn perf_bench(args: &[&str]) -> Command {
     command
 }
 
-/// A run in progress, ended with the test however that ends.
+/// A run in progress; it ends with the test, however that ends.
 struct Run(Child);
 
 impl Run {
@@ -57,12 +57,12 @@ fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(begin.elapsed() < WATCHDOG, "waited in vain for {what}");
+        assert!(begin.elapsed() < WATCHDOG, "waited for {what}, which did not come");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// The roles of the run with this process id, whoever their parent is by now: they carry it in their argument.
+/// The roles of the run with this process id, also if their parent has changed: they carry it in their argument.
 fn roles_of(run: Pid) -> Vec<Pid> {
     let mark = format!("\"parent\":{run},");
     let processes =

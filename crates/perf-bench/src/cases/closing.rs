@@ -1,7 +1,4 @@
-//! Every figure of the closing tables: ours in each form and with each wait, beside every peer in each of its forms.
-//!
-//! **Lives here:** [`entries`]. **Builds on:** `closing` for what an entry is; `messages`, `ring`, `typed`. **May touch
-//! it:** `main`.
+//! Every figure of the closing tables: our rings in each form and with each wait, and every peer in each of its forms.
 
 use std::time::Duration;
 
@@ -20,7 +17,7 @@ use crate::stats::written_duration;
 use crate::typed::{Form, Through, TypedStep};
 use crate::workload::{Workload, waiting::Waiting};
 
-/// From a cache line to what a large batch of requests comes to.
+/// From a cache line to the size of a large batch of requests.
 const BYTES: [usize; 6] = [64, 256, 1 << 10, 16 << 10, 256 << 10, 2 << 20];
 /// Events that are published together, at the most.
 const BATCH: usize = 64;
@@ -33,12 +30,12 @@ const CONSUMERS: [usize; 2] = [2, 4];
 const BROADCAST_BYTES: usize = 64;
 /// Both ways of waiting.
 const WAITS: [Waiting; 2] = [Waiting::Spin, Waiting::Default];
-/// From one event to the next, where the way of waiting is what is measured, in microseconds.
+/// From one event to the next, where the wait strategy is measured, in microseconds.
 const GAPS_US: [u64; 8] = [20, 50, 100, 200, 500, 1000, 5000, 20_000];
 /// Windows of such a measurement.
 const GAP_WINDOWS: u32 = 5;
 
-/// All of them. What is compared with one another stands side by side, so that it is measured at nearly the same time.
+/// All of them. Cases that are compared are neighbours, so that they are measured at nearly the same time.
 pub(crate) fn entries() -> Vec<Entry> {
     let mut entries =
         vec![Entry::new("round trip", &size(BYTES[0]), "cache line", Whose::Limit, limits::cache_line_case())];
@@ -93,19 +90,19 @@ const CARRIERS: &[(Carried, &str)] = &[
     (Carried::AeronYielding, "Aeron, yielding"),
 ];
 
-/// The ways in which something is measured: ours with each wait, others with their own. The second is what a subject is
-/// called after its name.
+/// How ends wait in a measurement: ours with each strategy, others with their own. The second is the suffix of a
+/// subject's name.
 fn waits_of(is_ours: bool) -> impl Iterator<Item = (Waiting, &'static str)> {
     let waits = if is_ours { &WAITS[..] } else { &WAITS[..1] };
     waits.iter().map(|waiting| (*waiting, if *waiting == Waiting::Default { ", default wait" } else { "" }))
 }
 
-/// Of whom a figure is.
+/// Whether a figure is ours or a peer's.
 fn whose(is_ours: bool) -> Whose {
     if is_ours { Whose::Ours } else { Whose::Peers }
 }
 
-/// An entry whose case is called after its place in the tables.
+/// An entry whose case is named by its place in the tables.
 fn entry(table: &str, column: &str, subject: &str, whose: Whose, case: impl FnOnce(String) -> Case) -> Entry {
     Entry::new(table, column, subject, whose, case(Entry::name(table, column, subject)))
 }
@@ -120,7 +117,7 @@ fn events(table: &str, column: &str, subject: &str, ring: Ring, batch: Option<us
     entry(table, column, subject, whose(is_ours), |name| Case::new(name, wait, workload))
 }
 
-/// How many events of such a ring are published together, and what that is called: in batches and one by one, if there
+/// How many events of such a ring are published together, and the name of that: in batches and one by one, if there
 /// is a difference.
 fn batches(of: RingOf, slots: usize) -> Vec<(usize, &'static str)> {
     let batch = (slots / BATCH_PART).clamp(1, BATCH);

@@ -1,6 +1,4 @@
 //! Short messages in frames of two sizes.
-//!
-//! **Lives here:** [`cases`]. **Builds on:** `messages::frames`. **May touch it:** `cases`.
 
 use crate::limits::size;
 use crate::messages::frames::{FrameSize, LARGE_BYTES, MESSAGE_BYTES, SMALL_BYTES, ShortInFrames};

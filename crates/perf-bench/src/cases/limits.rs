@@ -1,7 +1,4 @@
-//! What the machine allows.
-//!
-//! **Lives here:** [`cases`], and those that others are read beside. **Builds on:** `limits`, `topology`. **May touch
-//! it:** the other cases.
+//! What the machine allows: the cases to which the others are compared.
 
 use std::time::Duration;
 
@@ -22,17 +19,17 @@ use crate::workload::Workload;
 const WINDOW_BYTES: usize = 64 << 20;
 /// A second-level cache where the system does not tell.
 const L2_BYTES_DEFAULT: usize = 1 << 20;
-/// What is reserved: enough that the time for a page does not drown in the call.
+/// What is reserved: enough that the time for a page is not lost in the cost of the call.
 const RESERVED_BYTES: u64 = 256 << 20;
 /// And in a smoke run, which must not ask much of a small machine.
 const RESERVED_BYTES_QUICK: u64 = 16 << 20;
 
-/// The round trip of a cache line, the one case that `probe` repeats and everything else is read beside.
+/// The round trip of a cache line. `probe` repeats it, and everything else is compared with it.
 pub(crate) fn cache_line_case() -> Case {
     Case::new("cache-line round trip", "spin", Workload::CacheLine(CacheLine))
 }
 
-/// A ring of bare words of the size that suits most machines: what every rate is read beside.
+/// A ring of bare words of the size that suits most machines: every rate is compared with it.
 pub(crate) fn word_ring_case() -> Case {
     word_ring_case_of(RING_BYTES)
 }
@@ -44,18 +41,18 @@ fn word_ring_case_of(bytes: usize) -> Case {
     Case::new(name, "spin", Workload::CursorRing(CursorRing { slots }))
 }
 
-/// Waking a sleeper through the kernel: what every wake-up is read beside.
+/// Waking a sleeper through the kernel: every wake-up is compared with it.
 pub(crate) fn futex_wake_case() -> Case {
     Case::new("futex wake, one way", "futex", Workload::FutexWake(FutexWake))
 }
 
-/// A sleep that the timer ends, whose lateness every other sleep until a moment is read beside.
+/// A sleep that the timer ends. The lateness of every other timed sleep is compared with it.
 pub(crate) fn timer_case(nap: Duration) -> Case {
     let name = format!("timer, lateness of {}", written_duration(nap));
     Case::new(name, "futex", Workload::Timer(Timer { nap }))
 }
 
-/// Reserving `bytes` of shared memory: what the creation of a ring is read beside.
+/// Reserving `bytes` of shared memory: the creation of a ring is compared with it.
 pub(crate) fn reserve_case(bytes: u64) -> Case {
     let name = format!("fallocate on {}, {} MiB", SHARED_MEMORY_DIR, bytes >> 20);
     Case::new(name, "-", Workload::Reserve(Reserve { bytes }))

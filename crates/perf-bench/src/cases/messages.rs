@@ -1,19 +1,15 @@
 //! Messages of many sizes through every carrier.
-//!
-//! **Lives here:** [`cases`], and the one that larger things are read beside. **Builds on:** `messages`; `limits` for
-//! the references.
-//! **May touch it:** `cases`.
 
 use super::limits;
 use crate::messages::{Carried, Figure, Messages};
 use crate::schedule::{Aim, Case, Judged};
 use crate::workload::{Workload, waiting::Waiting};
 
-/// From a cache line to what a large batch of requests comes to.
+/// From a cache line to the size of a large batch of requests.
 const MESSAGE_BYTES: [usize; 7] = [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 2 << 20];
 
-/// Every carrier with every size: round trips beside the cache line's, rates beside the first carrier's, because a bare
-/// ring of words has nothing to say about messages.
+/// Every carrier with every size. Round trips are compared with the cache line's, rates with the first carrier's: a
+/// bare ring of words carries no messages.
 pub(crate) fn cases() -> Vec<Case> {
     let cache_line = limits::cache_line_case();
     let case = |carried, figure, message_bytes| case(Messages::new(carried, figure, message_bytes, Waiting::Spin));
@@ -32,7 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The round trip of 1 KiB through records, which larger things are read beside.
+/// The round trip of 1 KiB through records, with which larger things are compared.
 pub(crate) fn record_round_trip_case() -> Case {
     let messages = Messages::new(Carried::Records, Figure::RoundTrip, 1 << 10, Waiting::Spin);
     case(messages).beside(&limits::cache_line_case())
@@ -51,8 +47,7 @@ pub(super) fn named(name: String, messages: Messages) -> Case {
     Case { judged, ..Case::new(name, wait, Workload::Messages(messages)) }
 }
 
-/// What our own rings ought to reach: what throw-away programs with nothing else in them came to, and a little more
-/// time.
+/// What our own rings ought to reach: the figures of minimal trial programs, and a little more time.
 fn aim(messages: &Messages) -> Option<Aim> {
     match (messages.carried, messages.figure, messages.message_bytes) {
         (Carried::Records, Figure::RoundTrip, 64) => Some(Aim::RatioAtMost(1.7)),

@@ -1,7 +1,4 @@
-//! What is measured, in which order, and beside what.
-//!
-//! **Lives here:** [`all`], and one list for each command. **Builds on:** `workload` and every subject in it. **May
-//! touch it:** `main`; nothing that is measured knows of it.
+//! What is measured, in which order, and with what it is compared. Nothing that is measured knows of it.
 
 pub(crate) mod closing;
 pub(crate) mod frames;

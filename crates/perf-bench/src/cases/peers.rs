@@ -1,6 +1,4 @@
-//! What joins the cases of our ring where peers are measured.
-//!
-//! **Lives here:** [`join`]. **Builds on:** `ring`; `limits` for the references. **May touch it:** `main`.
+//! Cases of peers' rings, which join the cases of our ring.
 
 use super::limits;
 use super::ring::SLOTS_MANY;

@@ -1,7 +1,4 @@
-//! Our own ring, beside the limits of the same run.
-//!
-//! **Lives here:** a list of cases for each kind of measurement. **Builds on:** `ring`; `limits` for the references.
-//! **May touch it:** `cases`.
+//! Our own ring, next to the limits of the same run.
 
 use std::time::Duration;
 
@@ -24,7 +21,7 @@ const SLOTS_FEW: usize = 8;
 /// Slots of a ring that does not.
 pub(crate) const SLOTS_MANY: usize = 4096;
 
-/// Round trips, beside the cache line's.
+/// Round trips, compared with the cache line's.
 pub(crate) fn ping_pong_cases() -> Vec<Case> {
     let reference = limits::cache_line_case();
     let small = [8, 48, 64].into_iter().flat_map(|bytes| [(bytes, SLOTS_FEW), (bytes, SLOTS_MANY)]);
@@ -37,7 +34,7 @@ pub(crate) fn ping_pong_cases() -> Vec<Case> {
             Workload::PingPong(PingPong { ring: Ring::new(Whose::Ours, payload_bytes, slots) }),
         )
         .beside(&reference);
-        // Where event and stamp share one cache line, a throw-away program with nothing else in it came so far.
+        // A minimal trial program reached this where event and stamp share one cache line.
         match (payload_bytes, slots) {
             (8 | 48, SLOTS_FEW) => case.aiming(Aim::RatioAtMost(1.15)),
             (8 | 48, SLOTS_MANY) => case.aiming(Aim::RatioAtMost(1.6)),
@@ -48,7 +45,7 @@ pub(crate) fn ping_pong_cases() -> Vec<Case> {
     std::iter::once(reference).chain(cases).collect()
 }
 
-/// Rates, beside the bare ring's.
+/// Rates, compared with the bare ring's.
 pub(crate) fn throughput_cases() -> Vec<Case> {
     let reference = limits::word_ring_case();
     let case = |whose, payload_bytes, batch| {
@@ -57,7 +54,7 @@ pub(crate) fn throughput_cases() -> Vec<Case> {
         let how = if batch == 1 { "one by one".to_owned() } else { format!("batches of {batch}") };
         let workload = Workload::Throughput(Throughput { ring: Ring::new(whose, payload_bytes, slots), batch });
         let case = Case::new(format!("one way, {form}{payload_bytes} B, {how}"), "spin", workload).beside(&reference);
-        // What a throw-away program with stamps and nothing else reached.
+        // A minimal trial program with stamps reached this.
         match (payload_bytes, batch) {
             _ if whose == Whose::Dense => case,
             (8, 2..) => case.aiming(Aim::RatioAtLeast(0.6)),
@@ -77,8 +74,8 @@ pub(crate) fn throughput_cases() -> Vec<Case> {
 /// How many consumers there are in `broadcast`.
 const CONSUMERS: [usize; 4] = [1, 2, 4, 8];
 
-/// What an event costs its producer, however many consumers there are: in time, and if asked for in `instructions`; and
-/// how far apart they hear of it.
+/// What an event costs its producer, with any number of consumers: in time, and if asked for in `instructions`; and
+/// the time between the first and the last consumer's receipt.
 pub(crate) fn broadcast_cases(instructions: bool) -> Vec<Case> {
     let of_all = |case: fn(usize) -> Case| {
         let reference = case(CONSUMERS[0]);
@@ -116,7 +113,7 @@ const JITTERS: [f64; 2] = [0.0, 0.1];
 /// Gaps below this are spun through.
 const GAP_SHORT_US: u64 = 150;
 
-/// How late the consumer of an event every so often may be, and what it may use of a cpu for that.
+/// How late the consumer of a periodic event may be, and the part of a cpu that it may use.
 fn tick_aim(gap_us: u64) -> Aim {
     if gap_us < GAP_SHORT_US {
         return Aim::AtMostMore(1000.0);
@@ -124,15 +121,15 @@ fn tick_aim(gap_us: u64) -> Aim {
     Aim::AtMostWithin { value: 3000.0, cpu_share: (50.0 / gap_us as f64).max(0.25) }
 }
 
-/// Sleeps whose end is looked at: as an adaptive consumer takes them between events.
+/// Sleeps whose end is measured: as long as an adaptive consumer sleeps between events.
 const NAP_SHORT: Duration = Duration::from_micros(200);
 const NAP_LONG: Duration = Duration::from_millis(5);
 
-/// Windows of an idle consumer, and of one with an event every so often: 10 s and 1 s.
+/// Windows of an idle consumer, and of one with a periodic event: 10 s and 1 s.
 const WINDOWS: (u32, u32) = (50, 5);
 const WINDOWS_QUICK: (u32, u32) = (3, 3);
 
-/// An event every so often, to a consumer that waits like this.
+/// A periodic event, to a consumer with this wait strategy.
 pub(super) fn ticking_case(
     name: String,
     (wait, wait_name): (WaitStrategy, &'static str),
@@ -143,7 +140,7 @@ pub(super) fn ticking_case(
     Case::new(name, wait_name, Workload::Ticking(Ticking { wait, gap, jitter, windows }))
 }
 
-/// The price of not spinning, beside that of a bare futex.
+/// The cost of sleeping instead of spinning, compared with a bare futex.
 pub(crate) fn wakeup_cases(quick: bool) -> Vec<Case> {
     let (windows_idle, windows_ticking) = if quick { WINDOWS_QUICK } else { WINDOWS };
     let futex_wake = limits::futex_wake_case();
@@ -177,10 +174,10 @@ const SLOTS_CREATED: usize = 1 << 21;
 /// And in a smoke run, which must not ask much of a small machine: 16 MiB.
 const SLOTS_CREATED_QUICK: usize = 1 << 17;
 
-/// The creation of a ring, beside the reservation of as much memory.
+/// The creation of a ring, compared with the reservation of the same amount of memory.
 pub(crate) fn create_cases(quick: bool) -> Vec<Case> {
     let creation = Creation { slots: if quick { SLOTS_CREATED_QUICK } else { SLOTS_CREATED } };
-    let bytes = creation.segment_bytes().expect("a ring of so many slots can be");
+    let bytes = creation.segment_bytes().expect("a ring of this size is possible");
     let reference = limits::reserve_case(bytes);
     let name = format!("create a ring of {} MiB", bytes >> 20);
     let case = Case::new(name, "-", Workload::Creation(creation)).beside(&reference).aiming(Aim::RatioAtMost(1.1));

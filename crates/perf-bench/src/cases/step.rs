@@ -1,6 +1,4 @@
 //! What a server does with every step.
-//!
-//! **Lives here:** [`cases`]. **Builds on:** `step`; `messages` for the reference. **May touch it:** `cases`.
 
 use super::{limits, messages};
 use crate::limits::size;
@@ -9,7 +7,8 @@ use crate::step::broadcast::{self, BroadcastStep};
 use crate::step::hold::{self, HoldSteps};
 use crate::workload::Workload;
 
-/// A step through a topology, beside the round trip of a short record; and steps at a server's pace, which find room.
+/// A step through a topology, compared with the round trip of a short record; and steps at a server's pace, which find
+/// room.
 pub(crate) fn cases() -> Vec<Case> {
     let record = messages::record_round_trip_case();
     let name = format!(

@@ -1,6 +1,4 @@
 //! A scheduler's step as a typed message.
-//!
-//! **Lives here:** [`cases`]. **Builds on:** `typed`; `limits` for the reference. **May touch it:** `cases`.
 
 use super::limits;
 use crate::messages::Figure;
@@ -8,8 +6,8 @@ use crate::schedule::{Aim, Case};
 use crate::typed::{Form, Through, TypedStep};
 use crate::workload::{Workload, waiting::Waiting};
 
-/// Every form: the bytes beside the cache line, trusted reading and the copying codec beside the bytes, validation
-/// beside trust.
+/// Every form. The bytes are compared with the cache line, trusted reading and the copying codec with the bytes,
+/// validation with trusted reading.
 pub(crate) fn cases() -> Vec<Case> {
     let case = |form: Form| {
         let (figure, through, waiting) = (Figure::RoundTrip, Through::Ours, Waiting::Spin);

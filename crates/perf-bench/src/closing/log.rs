@@ -1,11 +1,8 @@
-//! What was measured, in a file that runs add to: so that one run need not have everything.
-//!
-//! **Lives here:** [`Log`], to which a run adds; [`Figures`], what is read of it. **Builds on:** `schedule`, `machine`.
-//! **May touch it:** `main` adds and reads.
+//! The log of measurements, a file to which runs add: one run need not have everything.
 //!
 //! One line of JSON for each run, and one for each measurement that counted, which is one set of fresh processes. A
-//! line is written at once, so a run that is interrupted has added what it measured. Programs of different builds do
-//! not mix in a figure: of each case only what the last build measured counts.
+//! line is written at once, so a run that is interrupted has added what it measured. A figure never mixes programs of
+//! different builds: only measurements of the last build that measured a case count.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -35,10 +32,10 @@ pub(crate) enum LogError {
 pub(crate) struct Run {
     /// Seconds since 1970.
     pub(crate) at_s: u64,
-    /// What was called.
+    /// The command.
     pub(crate) command: String,
     pub(crate) window_ms: u64,
-    /// Which program it was: any number that another one does not have.
+    /// Which program it was: a number that no other program has.
     pub(crate) build: u64,
     pub(crate) machine: Machine,
 }
@@ -130,7 +127,7 @@ fn rounded(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }
 
-/// What all processes say together of a case under one label.
+/// The summary of all processes for a case under one label.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figure {
     pub(crate) unit: Unit,
@@ -142,7 +139,7 @@ pub(crate) struct Figure {
     pub(crate) p90_ns: Option<f64>,
 }
 
-/// What a log says.
+/// The content of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) runs: Vec<Run>,

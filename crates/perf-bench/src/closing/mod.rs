@@ -1,8 +1,4 @@
-//! Ours over the best peer: all figures of it from several runs, how they compare, and the page that shows them.
-//!
-//! **Lives here:** [`Entry`], a figure's place in the tables; one module for the log of what was measured, one for what
-//! it says, one for what it ought to say, two for how it is shown. **Builds on:** `schedule`, `stats`. **May touch
-//! it:** `main`; `cases::closing` lists the entries.
+//! Our figures over the best peer's: all figures from several runs, how they compare, and the page that shows them.
 
 pub(crate) mod log;
 pub(crate) mod page;
@@ -12,12 +8,12 @@ pub(crate) mod targets;
 
 use crate::schedule::Case;
 
-/// Of whom a figure is.
+/// Whether a figure is ours, a peer's, or the machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
     Ours,
     Peers,
-    /// What the machine allows: shown, and no rival.
+    /// What the machine allows: shown, but not compared as a rival.
     Limit,
 }
 
@@ -29,7 +25,7 @@ pub(crate) struct Entry {
     /// The row.
     pub(crate) subject: String,
     pub(crate) whose: Whose,
-    /// What is measured; called after its place.
+    /// What is measured; named by its place.
     pub(crate) case: Case,
 }
 
@@ -39,8 +35,8 @@ impl Entry {
         Self { table: table.to_owned(), column: column.to_owned(), subject: subject.to_owned(), whose, case }
     }
 
-    /// How the case of such an entry is called. What chooses cases by their names has no commas in it, so a table is
-    /// chosen by what stands before the first of these.
+    /// The name of such an entry's case. The option that chooses cases separates names by commas. So the name has no
+    /// commas, and a table is chosen by the part before the first separator.
     pub(crate) fn name(table: &str, column: &str, subject: &str) -> String {
         format!("{table}: {column}: {subject}")
     }

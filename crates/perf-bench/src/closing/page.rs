@@ -1,8 +1,6 @@
-//! The page of figures: tables and pictures, made of a log so that no figure is copied by hand.
+//! The page of figures: tables and pictures, made from a log, so that no figure is copied by hand.
 //!
-//! **Lives here:** [`write()`]. **Builds on:** `standing`, `picture`. **May touch it:** `main`.
-//!
-//! The page has words that people write, and between two marks for each label what this makes.
+//! People write the page's prose. Between two marks for each label this module writes the tables.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -26,18 +24,18 @@ pub(crate) enum PageError {
     NoMarks { path: PathBuf, label: Label },
 }
 
-/// What stands before that which is made for a label.
+/// The mark before the part that is made for a label.
 fn begin(label: Label) -> String {
     format!("<!-- figures: {label} -->")
 }
 
-/// What stands after it.
+/// The mark after it.
 const END: &str = "<!-- end of figures -->";
 
 /// The labels that the page has.
 const LABELS: [Label; 2] = [Label::Near, Label::Far];
 
-/// The table of waiting, whose figures are two in each place.
+/// The table of waiting, which has two figures in each cell.
 const WAIT: &str = "wait";
 
 /// Writes the figures into the page and the pictures into the folder beside the log.
@@ -61,7 +59,7 @@ pub(crate) fn write(standing: &Standing<'_>, page: &Path, folder: &Path) -> Resu
     fs::write(page, text).map_err(os(page, "written"))
 }
 
-/// The page with something else between the marks of a label. `None`: there are no such marks.
+/// The page with other text between the marks of a label. `None`: there are no such marks.
 fn between_marks(page: &str, label: Label, made: &str) -> Option<String> {
     let begin = begin(label);
     let (before, rest) = page.split_once(&begin)?;
@@ -69,7 +67,7 @@ fn between_marks(page: &str, label: Label, made: &str) -> Option<String> {
     Some(format!("{before}{begin}\n{made}{END}{after}"))
 }
 
-/// What stands on the page for a label, and the pictures that it shows: their names and texts.
+/// The text of the page for a label, and the pictures that it shows: their names and texts.
 fn made(standing: &Standing<'_>, label: Label, folder: &Path) -> (String, Vec<(String, String)>) {
     let (mut page, mut pictures) = (String::new(), Vec::new());
     let Some(line_ns) = standing.figures.line_ns(label) else {
@@ -170,7 +168,7 @@ fn each_once<'e>(entries: &[&'e Entry], of: fn(&Entry) -> &String) -> Vec<&'e st
     all
 }
 
-/// A table: subjects beneath one another, ours first, and sizes beside one another. The best of each size is bold.
+/// A table: one row per subject, ours first, and one column per size. The best of each size is bold.
 fn table_of(standing: &Standing<'_>, entries: &[&Entry], label: Label) -> String {
     let columns = each_once(entries, |entry| &entry.column);
     let mut subjects = Vec::new();
@@ -217,15 +215,15 @@ fn cell(figure: &Figure) -> String {
     format!("{median} ({min}-{max})")
 }
 
-/// How late a consumer is, in the middle and at its p90, and what it uses of its cpu.
+/// How late a consumer is, in the median and at its p90, and what it uses of its cpu.
 fn wait_cell(figure: &Figure) -> String {
     let written = |value| figure.unit.written(value);
     let p90 = figure.p90_ns.map_or_else(String::new, |p90| format!(", p90 {}", written(p90)));
     format!("{}{p90}; {}", written(figure.summary.median), Unit::Share.written(figure.cpu_share))
 }
 
-/// The pictures of a table whose columns are places on a way, and what each is called beside the table's name: how ours
-/// stand to the best peer at each size; and of waiting, how late a consumer is and what it uses of its cpu.
+/// The pictures of a table whose columns have an order, and the suffix of each one's name: how ours compare with the
+/// best peer at each size; and for waiting, how late a consumer is and what it uses of its cpu.
 fn pictures_of(standing: &Standing<'_>, table: &str, entries: &[&Entry], label: Label) -> Vec<(Picture, &'static str)> {
     let columns = each_once(entries, |entry| &entry.column);
     let subjects = each_once(entries, |entry| &entry.subject);
@@ -267,7 +265,7 @@ fn pictures_of(standing: &Standing<'_>, table: &str, entries: &[&Entry], label: 
     }
 }
 
-/// What is left out of pictures: it would be a curve beside nearly the same one.
+/// Left out of pictures: its curve would be nearly the same as another.
 const DEFAULT_WAIT: &str = "default wait";
 const ONE_BY_ONE: &str = "one by one";
 

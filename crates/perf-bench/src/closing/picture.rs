@@ -1,12 +1,10 @@
 //! A picture of a table: a curve for each of its rows, as SVG.
-//!
-//! **Lives here:** [`Picture`]. **Builds on:** `stats` for how values are written. **May touch it:** `page`.
 
 use std::fmt::Write;
 
 use crate::stats::Unit;
 
-/// Curves over the same places. The places stand at equal distances, values on a logarithmic scale.
+/// Curves over the same places. The places have equal distances; values are on a logarithmic scale.
 #[derive(Debug)]
 pub(super) struct Picture {
     pub(super) title: String,
@@ -19,7 +17,7 @@ pub(super) struct Picture {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scale {
     Of(Unit),
-    /// This many times something else; where that is the same, there is a line.
+    /// A ratio; there is a line at 1.
     Times,
 }
 
@@ -46,7 +44,7 @@ const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 460.0;
 /// Where the curves are: left, top, right, bottom.
 const FRAME: (f64, f64, f64, f64) = (80.0, 40.0, 620.0, 410.0);
-/// Colours that can be told apart, also by those who see few.
+/// Colours that can be told apart, also by people with colour blindness.
 const COLOURS: [&str; 8] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#555555"];
 /// The height of a line of text.
 const LINE: f64 = 18.0;
@@ -120,7 +118,7 @@ fn steps(min: f64, max: f64) -> Vec<f64> {
     (low..=high).map(|power| 10_f64.powi(power)).collect()
 }
 
-/// More lines than this say less.
+/// More lines than this make the picture harder to read.
 const STEPS_MAX: usize = 12;
 
 #[cfg(test)]

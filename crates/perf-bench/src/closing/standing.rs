@@ -1,7 +1,4 @@
-//! How ours stand against the best peer.
-//!
-//! **Lives here:** [`Standing`] and its [`rows`](Standing::rows), worst first; their table (its `Display`). **Builds
-//! on:** `log` for what was measured, `targets` for what it was and ought to be. **May touch it:** `main`, `page`.
+//! How our figures compare with the best peer's.
 
 use std::fmt::{self, Display};
 
@@ -11,7 +8,7 @@ use super::{Entry, Whose};
 use crate::probe::Label;
 use crate::stats::{Summary, Unit};
 
-/// A figure of ours beside what it is compared with.
+/// A figure of ours and the figure with which it is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) label: Label,
@@ -76,7 +73,7 @@ impl Row {
 pub(crate) const COLUMNS: [&str; 10] =
     ["now", "before", "aim", "figure", "size", "ours", "median", "max/min", "n", "beside"];
 
-/// Everything that a log says, and what it is measured by.
+/// Everything in a log, and the targets with which it is compared.
 pub(crate) struct Standing<'a> {
     pub(crate) entries: &'a [Entry],
     pub(crate) figures: &'a Figures,
@@ -102,7 +99,7 @@ impl Standing<'_> {
         medians.min_by(|(_, one), (_, other)| if is_lower_better { one.total_cmp(other) } else { other.total_cmp(one) })
     }
 
-    /// All figures of ours that have something beside them, the worst first.
+    /// All figures of ours that have a rival, the worst first.
     pub(crate) fn rows(&self, label: Label) -> Vec<Row> {
         let mut rows = Vec::new();
         for entry in self.entries.iter().filter(|entry| entry.whose == Whose::Ours) {
@@ -144,7 +141,7 @@ impl Standing<'_> {
         rows
     }
 
-    /// Of each table and column the best figure of ours beside the best peer, the worst of them first.
+    /// For each table and column our best figure against the best peer, the worst of them first.
     pub(crate) fn best_rows(&self, label: Label) -> Vec<Row> {
         let mut best: Vec<Row> = Vec::new();
         // The last ones are the best.
@@ -157,7 +154,7 @@ impl Standing<'_> {
         best
     }
 
-    /// How many entries have figures of fewer processes than that under a label, and how many there are.
+    /// How many entries have figures of fewer processes than that under a label, and how many entries there are.
     pub(crate) fn missing(&self, label: Label, processes: usize) -> (usize, usize) {
         let has_few = |entry: &&Entry| {
             self.figures.of(&entry.case.name, label).is_none_or(|figure| figure.summary.repeats < processes)
@@ -166,7 +163,7 @@ impl Standing<'_> {
     }
 }
 
-/// As many processes as a figure should be the median of.
+/// How many processes a median should have.
 pub(crate) const PROCESSES: usize = 5;
 
 impl Display for Standing<'_> {

@@ -1,7 +1,4 @@
 //! What the figures were before, and what they ought to be.
-//!
-//! **Lives here:** [`Targets`], read from a text that says how it is written. **Builds on:** nothing. **May touch it:**
-//! `standing`.
 
 use crate::probe::Label;
 
@@ -22,7 +19,7 @@ struct Target {
     table: String,
     subject: String,
     what: What,
-    /// What the figure is compared with; `None`: the best peer.
+    /// The rival; `None`: the best peer.
     over: Option<String>,
     /// A column, or all of them, and the value; `None` takes one back.
     values: Vec<(String, Option<f64>)>,
@@ -35,7 +32,7 @@ pub(crate) struct NoTarget {
     line: usize,
 }
 
-/// All that is known of before and aims.
+/// All earlier figures and aims.
 #[derive(Debug)]
 pub(crate) struct Targets(Vec<Target>);
 
@@ -43,7 +40,7 @@ impl Targets {
     /// Those of this program.
     ///
     /// # Errors
-    /// When its text is not right, which a test would have found.
+    /// When its text is wrong. A test checks it.
     pub(crate) fn known() -> Result<Self, NoTarget> {
         Self::parse(TEXT)
     }
@@ -111,7 +108,7 @@ fn parse_line(line: &str) -> Option<Target> {
     Some(Target { label, table, subject, what, over, values: values.collect::<Option<_>>()? })
 }
 
-/// Whether a pattern is about a name: one of several, each of which may have one `*` for anything.
+/// Whether a pattern matches a name: one of several alternatives, each of which may have one `*` for anything.
 fn matches(pattern: &str, name: &str) -> bool {
     pattern.split('|').map(str::trim).any(|pattern| match pattern.split_once('*') {
         Some((begin, end)) => name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end),
@@ -152,7 +149,7 @@ mod tests {
         }
     }
 
-    /// What is written of a figure that there is not would be missed in silence.
+    /// A line about a figure that does not exist would have no effect, without an error.
     #[test]
     fn every_line_is_about_a_figure_that_there_is() {
         let entries = crate::cases::closing::entries();

@@ -1,8 +1,5 @@
-//! The unit of every round trip: one cache line there, another one back, between two loops that do nothing else. A
+//! The unit of every round trip: one cache line there and one back, between two loops that do nothing else. A
 //! waiter that leaves a gap between its looks can be faster (RFC 0004, "Between two looks").
-//!
-//! **Lives here:** [`CacheLine`]. **Builds on:** `probe`, whose loop it repeats for longer. **May touch it:**
-//! `workload`.
 
 use std::time::Instant;
 

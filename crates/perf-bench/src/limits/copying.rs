@@ -1,6 +1,4 @@
-//! The floor under writing a large message: copying it into memory of a ring's kind.
-//!
-//! **Lives here:** [`Copying`]. **Builds on:** `raw::Window`. **May touch it:** `workload`.
+//! The lower bound for writing a large message: copying it into memory of a ring's kind.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -53,7 +51,7 @@ impl Subject for Copying {
 fn lap(window: &mut [u8], message: &[u8]) -> usize {
     for place in window.chunks_exact_mut(message.len()) {
         place.copy_from_slice(black_box(message));
-        // Without this, nobody looks at what was copied, and the copy need not be made.
+        // Without this the copy is never read, and the compiler may leave it out.
         black_box(place);
     }
     window.len()

@@ -1,6 +1,4 @@
-//! The ceiling over every rate: a ring that does nothing but hand words over, in batches.
-//!
-//! **Lives here:** [`CursorRing`]. **Builds on:** `side`. **May touch it:** `workload`.
+//! The upper bound of every rate: a ring that only passes words on, in batches.
 
 use std::time::Instant;
 

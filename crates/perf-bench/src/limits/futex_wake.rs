@@ -1,6 +1,4 @@
 //! The price of an idle core: how long a wake-up takes through the kernel.
-//!
-//! **Lives here:** [`FutexWake`]. **Builds on:** `side`. **May touch it:** `workload`.
 
 use std::time::{Duration, Instant};
 
@@ -69,7 +67,7 @@ impl Subject for FutexWake {
                     slept |= wakes.sleep_while(wake)? == Wait::Slept;
                 }
                 let ended_ns = now_ns();
-                // Who came too late to fall asleep was not woken.
+                // A consumer that came too late to fall asleep was not woken.
                 if slept {
                     latencies.record_ns(ended_ns.saturating_sub(began_ns.peek()));
                 }

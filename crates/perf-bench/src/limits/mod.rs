@@ -1,8 +1,4 @@
-//! What the machine allows, so that every other number can be read beside its limit.
-//!
-//! **Lives here:** [`best_ring`], the one comparison that a table does not make; one module for each subject.
-//! **Builds on:** `report`.
-//! **May touch it:** `main`; `workload` lists the subjects, `cases` what is measured.
+//! What the machine allows, so that every other number can be compared with its limit.
 
 pub(crate) mod cache_line;
 pub(crate) mod copying;

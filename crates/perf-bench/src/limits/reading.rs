@@ -1,6 +1,4 @@
-//! The floor under reading a large message: looking at every byte once.
-//!
-//! **Lives here:** [`Reading`]. **Builds on:** `raw::Window`, `workload::payload`. **May touch it:** `workload`.
+//! The lower bound for reading a large message: looking at every byte once.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,6 +1,4 @@
-//! The price of a promise: reserving memory for a ring before anybody touches it.
-//!
-//! **Lives here:** [`Reserve`]. **Builds on:** nothing but the file system. **May touch it:** `workload`.
+//! The price of a promise: reserving memory for a ring before any process touches it.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +10,14 @@ use crate::side::{Measurement, Side, Stop};
 use crate::subject::Subject;
 use crate::workload::repeated;
 
-/// `fallocate` of a file without a name on `/dev/shm`, again and again; the value is the median. Nothing is left
-/// behind, because the file never gets a name.
+/// `fallocate` of a file without a name on `/dev/shm`, again and again; the value is the median. Nothing is left,
+/// because the file never gets a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Reserve {
     pub(crate) bytes: u64,
 }
 
-/// Where shared-memory objects live on Linux.
+/// Where shared-memory objects are on Linux.
 pub(crate) const SHARED_MEMORY_DIR: &str = "/dev/shm";
 
 impl Reserve {

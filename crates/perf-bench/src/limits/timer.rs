@@ -1,6 +1,4 @@
 //! The price of a sleep with an end: how late the kernel's timer ends it.
-//!
-//! **Lives here:** [`Timer`]. **Builds on:** `side`. **May touch it:** `workload`.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +8,14 @@ use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Latencies, Unit};
 use crate::subject::Subject;
 
-/// From the moment to which the consumer slept to the return of its call, with the timer slack as low as it can be. The
-/// value is the p50 of one measurement. Its producer spins, as that of an event every so often does.
+/// From the moment to which the consumer slept to the return of its call, with the lowest possible timer slack. The
+/// value is the p50 of one measurement. Its producer spins, like the producer of a periodic event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Timer {
     pub(crate) nap: Duration,
 }
 
-/// The word slept on, which changes when the last sleep is over.
+/// The word on which the consumer sleeps; it changes when the last sleep is over.
 const OVER: usize = 0;
 
 impl Subject for Timer {

@@ -1,8 +1,4 @@
 //! What carries messages from one process to another, as the measurements see it.
-//!
-//! **Lives here:** [`Carrier`] with its two ends, [`Sender`] and [`Receiver`], and [`Link`], what an end is made from.
-//! **Builds on:** `side`. **May touch it:** a carrier implements the three traits, `exchange` calls
-//! them.
 
 #[cfg(feature = "peers")]
 use std::{io, path::PathBuf};
@@ -13,8 +9,8 @@ use crate::raw::Word;
 use crate::side::{Side, Stop};
 use crate::workload::waiting::Waiting;
 
-/// Something that carries messages of any length, in order and without loss, from one process to one other. One that
-/// may lose messages is given what it needs not to, and says so in its name.
+/// Something that carries messages of any length, in order and without loss, from one process to one other. A carrier
+/// that may lose messages gets what it needs to avoid that, and its name says so.
 ///
 /// A link is made in three steps, between which the sides meet: [`create`](Self::create), [`attach`](Self::attach),
 /// [`Sender::join`].
@@ -64,7 +60,7 @@ pub(crate) trait Sender {
     /// See [`Stop`].
     fn send(&mut self, message: &[u8]) -> Result<(), Stop>;
 
-    /// Sends several messages that are there together; who can announce them together does.
+    /// Sends several messages that are there together; a carrier that can announce them together does.
     ///
     /// # Errors
     /// See [`Stop`].
@@ -72,8 +68,8 @@ pub(crate) trait Sender {
         messages.try_for_each(|message| self.send(message))
     }
 
-    /// Sends a message that `write` makes: where it is sent from, if there is such a place before there is a message,
-    /// and otherwise in `buffer`, which is as long as the message.
+    /// Sends a message that `write` makes. It is written to the place from which it is sent, if the carrier has such a
+    /// place before there is a message, and otherwise to `buffer`, which is as long as the message.
     ///
     /// # Errors
     /// See [`Stop`].
@@ -86,9 +82,9 @@ pub(crate) trait Sender {
 
 /// The end that messages come out of.
 pub(crate) trait Receiver {
-    /// Shows what is there to `read`, which looks at every byte: a message at least, all that are there where they can
-    /// be had together, nothing if there is none. After this they are the receiver's no more. Returns whether there was
-    /// any.
+    /// Shows what is there to `read`, which looks at every byte: at least one message; all that are there if the
+    /// carrier
+    /// gives them together; nothing if there is none. After this they are released. Returns whether there was any.
     ///
     /// # Errors
     /// See [`Stop`].
@@ -126,7 +122,7 @@ const WORD_BYTES: usize = 128;
 /// Those of one direction.
 const WORDS_BYTES: usize = RECEIVERS_MAX * WORD_BYTES;
 
-/// What a receiver calls itself where its sender knows it by name.
+/// The name of a receiver, for a sender that knows its receivers by name.
 pub(crate) fn consumer_id(receiver: usize) -> String {
     format!("c{receiver}")
 }
@@ -160,7 +156,7 @@ impl<'s> Link<'s> {
         self.waiting
     }
 
-    /// A name that no other link has. What has this in its name and lies where shared memory does is removed after the
+    /// A name that no other link has. Every object in shared memory with this in its name is removed after the
     /// measurement, however that ends.
     pub(crate) fn name(&self) -> String {
         self.side.segment(self.index)
@@ -195,8 +191,8 @@ impl<'s> Link<'s> {
         self.side.word(self.index * WORDS_BYTES + self.receiver * WORD_BYTES)
     }
 
-    /// An empty directory for the files of whoever wants one, there after this call; removed as those with our
-    /// [name](Self::name) are.
+    /// An empty directory for the files of a carrier that has some. It exists after this call and is removed like the
+    /// objects with our [name](Self::name).
     ///
     /// # Errors
     /// When it cannot be made.

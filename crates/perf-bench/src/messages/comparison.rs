@@ -1,6 +1,4 @@
-//! How carriers compare with one another, which a table with one reference a row does not say.
-//!
-//! **Lives here:** [`comparisons`]. **Builds on:** `schedule`, `stats`. **May touch it:** `main`.
+//! How carriers compare with one another; a table with one reference per row does not show that.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,4 @@
 //! What is measured of a carrier: how long a message and its answer take, and how many messages go one way.
-//!
-//! **Lives here:** [`ask`] and [`answer`], [`pour`] and [`drain`]: the sides of the two measurements.
-//! **Builds on:** `carrier`, `workload::payload`, `workload::round_trips`. **May touch it:** `messages`, for each
-//! carrier.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +14,7 @@ const THERE: usize = 0;
 /// The direction of the answers.
 const BACK: usize = 1;
 
-/// How long what is not measured may take. A slow carrier has shown all its pages by then, or does not hurry anyway.
+/// How long the warm-up may take. A slow carrier has touched all its pages by then, or is slow in any case.
 const WARM_UP_MAX: Duration = Duration::from_millis(300);
 
 /// Role 0's ends of a round trip.
@@ -97,8 +93,8 @@ fn answer_until_stop(there: &mut impl Receiver, back: &mut impl Sender, source: 
     }
 }
 
-/// Calls `once` with the numbers from zero until it has gone round the memory of a link twice: that touches every page,
-/// which no later lap does.
+/// Calls `once` with the numbers from zero until it has gone round the memory of a link twice. That touches every page;
+/// no later lap does that for the first time.
 fn warm_up<C: Carrier>(link: &Link<'_>, mut once: impl FnMut(u64) -> Result<(), Stop>) -> Result<(), Stop> {
     let messages = 2 * C::lap(link) as u64;
     let begin = Instant::now();

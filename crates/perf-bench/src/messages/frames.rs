@@ -1,7 +1,4 @@
-//! What the size of a frame costs whoever sends short messages through it: nothing, if only what is in use is touched.
-//!
-//! **Lives here:** [`ShortInFrames`]. **Builds on:** `exchange`, `transport`. **May touch it:** `workload` lists the
-//! subject.
+//! What the size of a frame costs a sender of short messages: nothing, if only the used part is touched.
 
 use serde::{Deserialize, Serialize};
 

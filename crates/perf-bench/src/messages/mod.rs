@@ -1,9 +1,7 @@
-//! Messages of many sizes between two processes, through whatever carries them: round trips, and rates one way.
+//! Messages of many sizes between two processes, through every carrier: round trips, and rates one way.
 //!
-//! **Lives here:** [`Messages`], the subject; [`Carried`], the list of carriers.
-//! **Builds on:** `exchange` for what is measured, one module for each carrier, here or in `peers`.
-//! **May touch it:** `workload` lists the subject. A new carrier implements [`carrier::Carrier`] and adds its
-//! variant to [`Carried`], its place in [`Carried::ALL`] and its line in `with_carrier`, nothing else.
+//! A new carrier implements [`carrier::Carrier`] and adds its variant to [`Carried`], its place in [`Carried::ALL`] and
+//! its line in `with_carrier`, nothing else.
 
 pub(crate) mod carrier;
 pub(crate) mod comparison;
@@ -26,7 +24,7 @@ use transport::OverFrames;
 #[cfg(feature = "peers")]
 use crate::peers::alpha_framed::AlphaFramed;
 
-/// Something that carries messages, in a form that can be handed to another process.
+/// A carrier of messages, in a form that can be passed to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Carried {
@@ -81,8 +79,8 @@ impl Carried {
         Self::AeronYielding,
     ];
 
-    /// Whether there is something of its own to measure: a batch of one question is a question, and a block that is
-    /// written again and again holds one message.
+    /// Whether this figure differs from the other figures of the carrier: a batch of one question is a question, and a
+    /// block that is written again and again holds one message.
     pub(crate) fn has(self, figure: Figure) -> bool {
         match self {
             Self::RecordBatches | Self::TransportBatches => figure == Figure::OneWay,
@@ -248,7 +246,7 @@ impl Messages {
         with_carrier!(self.carried, self.message_bytes, C => C::NAME)
     }
 
-    /// The figure and the size: what carriers are compared in.
+    /// The figure and the size: carriers are compared within them.
     pub(crate) fn discipline(&self) -> String {
         format!("{}, {}", self.figure.name(), limits::size(self.message_bytes))
     }

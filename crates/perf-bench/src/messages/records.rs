@@ -1,6 +1,4 @@
-//! Our own rings of records, one by one and in batches, in the one size that they have by default.
-//!
-//! **Lives here:** [`OwnRecords`], [`OwnBatches`]. **Builds on:** `disruptor_mp`. **May touch it:** `messages`.
+//! Our own rings of records, one by one and in batches, in their default size.
 
 use disruptor_mp::{
     DEFAULT_RECORD_RING_BYTES, Patience, RecordConsumer, RecordError, RecordProducer, SharedDisruptorBuilder,
@@ -105,7 +103,7 @@ impl Receiver for RecordReceiver {
         if self.poll(&mut read)? {
             return Ok(());
         }
-        // Also the way to hear of the ring's end, which a handler is not told.
+        // This call also learns of the ring's end; a handler is not told.
         if let Some(record) = self.0.next(Patience::Endless)? {
             read(&record);
         }

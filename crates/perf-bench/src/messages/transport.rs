@@ -1,8 +1,4 @@
-//! Our transport, which knows kinds, splits what is too long for a frame and names what went wrong: over records, and
-//! over frames.
-//!
-//! **Lives here:** [`OverRecords`], also in batches, [`OverFrames`], and [`InFewFrames`] for the question what large
-//! frames cost. **Builds on:** `myelon::transport`. **May touch it:** `messages`, `frames`.
+//! Our transport over records and over frames. It knows kinds, splits what is too long for a frame, and names faults.
 //!
 //! Messages are copied into the ring and read by a handler.
 

@@ -1,9 +1,7 @@
-//! A Unix stream socket, both ends spinning: what every system has, and what the kernel's part costs.
-//!
-//! **Lives here:** [`UnixStreams`]. **Builds on:** the standard library. **May touch it:** `messages`.
+//! A Unix stream socket, both ends spinning: every system has it, and it shows the cost of the kernel's part.
 //!
 //! The socket has an abstract name, so there is no file to remove, and the kernel's default buffers. A message is its
-//! length in eight bytes and its bytes, written with one call. A reading takes what is there, which may be many
+//! length in eight bytes and its bytes, written with one call. One read takes what is there, which may be many
 //! messages.
 
 use std::io::{ErrorKind, Read, Write};

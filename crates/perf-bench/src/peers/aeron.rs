@@ -1,16 +1,16 @@
 //! Aeron IPC (crates rusteron 0.2.16, which bring its C source): an exclusive publication through a media driver's log
 //! buffers in shared memory.
 //!
-//! **Lives here:** [`Spinning`] and [`Yielding`]. **Builds on:** its public interface. **May touch it:** `messages`.
-//! Only with the feature `aeron`, because it needs cmake and libclang to be built.
+//! Only with the feature `aeron`, because its build needs cmake and libclang.
 //!
 //! The sending process has the media driver, as one thread that sleeps when it has nothing to do, and both processes
-//! have a client's thread of the same kind. Messages do not go through these, but the driver tells the sender how far
-//! it may go, half a term ahead, and here it shares the sender's one cpu. Ends that look again at once answer soonest;
-//! ends that give their cpu away in between let the driver run when the sender waits for it, which is what its rates
-//! need. So both are measured. The transmission unit is the largest there is: what fits one is copied by `offer`, as
-//! what does not, and is polled without an assembler, which only longer messages need. A term is as long as the longest
-//! message of a measurement demands (eight times it), and at least as long as the rings of all others.
+//! have a client's thread of the same kind. Messages do not go through these threads. But the driver tells the sender
+//! how far it may go, half a term ahead, and here it shares the sender's one cpu. Ends that look again at once answer
+//! soonest. Ends that yield their cpu in between let the driver run when the sender waits for it, which its rates need.
+//! So both are measured. The transmission unit is the largest one: `offer` copies a message that fits one, like a
+//! message that does not. Such a message is polled without an assembler, which only longer messages need. A term is as
+//! long as the longest message of a measurement needs (eight times it), and at least as long as the rings of all
+//! others.
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};
@@ -26,12 +26,12 @@ use crate::limits::RING_BYTES;
 use crate::messages::carrier::{Carrier, Link, Receiver, Sender};
 use crate::side::Stop;
 
-/// The carrier, whose ends give their cpu away while they wait or do not.
+/// The carrier, whose ends yield their cpu while they wait or do not.
 pub(crate) enum Ipc<const YIELDS: bool> {}
 
 /// Ends that look again at once.
 pub(crate) type Spinning = Ipc<false>;
-/// Ends that give their cpu away in between.
+/// Ends that yield their cpu in between.
 pub(crate) type Yielding = Ipc<true>;
 
 /// Any stream; the driver has no other.

@@ -1,7 +1,4 @@
 //! `disruptor-mp` 0.1.0-alpha.2, as it is published: a ring of cursors in shared memory.
-//!
-//! **Lives here:** [`AlphaRing`]. **Builds on:** its public interface, with its defaults. **May touch it:**
-//! `ring::event_ring` lists it.
 
 use std::time::Duration;
 
@@ -87,7 +84,7 @@ impl<const WORDS: usize> Publishing<WORDS> for SharedProducer<Message<WORDS>> {
 
     #[inline(always)]
     fn publish_batch<'e>(&mut self, count: usize, event: impl Fn(usize) -> &'e [u64; WORDS]) -> Result<(), Stop> {
-        // It says when there is no room, and does not wait.
+        // It returns when there is no room, and does not wait.
         while self.batch_publish(count, |place, index| place.0.copy_from_slice(event(index))).is_err() {}
         Ok(())
     }

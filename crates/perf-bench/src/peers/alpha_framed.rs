@@ -1,13 +1,10 @@
 //! `myelon` 0.1.0-alpha.2, as it is published: its framed transport over a ring of fixed-size frames in shared memory.
 //!
-//! **Lives here:** [`AlphaFramed`] and [`AlphaLargeFrames`]. **Builds on:** its public interface. **May touch it:**
-//! `messages`.
-//!
-//! Frames are its aligned ones, as long as the message up to 64 KiB; longer messages are split into frames of that
-//! size, and put together again in the receiver's one reused buffer. The ring holds as many messages as those of all
-//! others. Frames of 64 KiB for every message are its other form: each message then lies far from the next one, which
-//! suits the caches of the reader. There are as many as fit 64 MiB. The receiver spins on its batch reception, which
-//! shows a message of one frame where it lies.
+//! Frames are its aligned ones, as long as the message up to 64 KiB. Longer messages are split into frames of that
+//! size, and assembled in the receiver's one reused buffer. The ring holds as many messages as those of all others. Its
+//! other form has frames of 64 KiB for every message. Then each message is far from the next one in memory, which suits
+//! the caches of the reader. There are as many as fit 64 MiB. The receiver spins on its batch reception, which shows a
+//! message of one frame in place.
 
 use std::time::Duration;
 
@@ -17,7 +14,7 @@ use alpha_myelon::transport::{AlignedFixedFrame, FramedTransportConsumer, Framed
 use crate::messages::carrier::{Carrier, Link, Receiver, Sender, consumer_id};
 use crate::side::Stop;
 
-/// The carrier, with frames of this many bytes: as suits the messages, or for any.
+/// The carrier, with frames of this many bytes: as long as the messages, or long enough for any.
 pub(crate) enum Framed<const FRAME_BYTES: usize, const FOR_ANY: bool> {}
 
 /// Frames as long as the message, up to 64 KiB.

@@ -1,15 +1,14 @@
-//! crossbar 1.2.0: blocks of a pool in shared memory, handed over through a ring for each topic.
+//! crossbar 1.2.0: blocks of a pool in shared memory, passed on through a ring for each topic.
 //!
-//! **Lives here:** [`Credited`], [`Pinned`]. **Builds on:** its public interface. **May touch it:** `messages`.
-//!
-//! A slow subscriber of it misses what the ring has gone past. So that nothing is lost, its publisher gets credits
+//! A slow subscriber misses messages that the ring has overwritten. So that nothing is lost, its publisher gets credits
 //! here: each receiver counts what it has read in a shared word, and the sender looks at those words only when it has
-//! used up what it knew of. The ring has as many entries as those of all others, blocks are as long as the message,
-//! messages are copied into their block and read there. Receivers spin on `try_recv`, so it publishes without a look
-//! for sleepers.
+//! used up its credits. The ring has as many entries as those of all others, blocks are as long as the message,
+//! messages
+//! are copied into their block and read there. Receivers spin on `try_recv`, so it publishes without looking for
+//! sleepers.
 //!
-//! Its pinned mode writes the same block again and again, which has the lowest latency: nothing is lost where each
-//! message is answered before the next one, so that round trips are measured that way as well.
+//! Its pinned mode writes the same block again and again, which has the lowest latency. Nothing is lost if each message
+//! is answered before the next one, so round trips are measured that way as well.
 
 use crossbar::error::Error;
 use crossbar::{Config, Publisher, Stream, Subscriber, Topic};

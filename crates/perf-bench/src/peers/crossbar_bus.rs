@@ -1,7 +1,5 @@
 //! crossbar 1.2.0: its bus for plain values, a ring with a stamp in each slot.
 //!
-//! **Lives here:** [`BusRing`]. **Builds on:** its public interface. **May touch it:** `ring::event_ring` lists it.
-//!
 //! It is made `bounded`: the publisher waits for the slowest subscriber, so that nothing is lost. Values go in and come
 //! out by value; there are no batches.
 
@@ -22,7 +20,7 @@ fn unavailable(error: Error) -> Stop {
     Stop::Unavailable(error.to_string())
 }
 
-/// How far the publisher stays away from the slowest subscriber: no farther than it must.
+/// The distance that the publisher keeps from the slowest subscriber: the smallest possible.
 const WATERMARK: usize = 0;
 
 impl EventRing for BusRing {

@@ -1,12 +1,9 @@
 //! iceoryx2 0.10.0: publish and subscribe through samples in shared memory.
 //!
-//! **Lives here:** [`PublishSubscribe`]. **Builds on:** its public interface, without its console logger.
-//! **May touch it:** `messages`.
-//!
 //! Overflow is off and the publisher retries until its message is delivered, so nothing is lost. The subscriber's
 //! buffer holds as many messages as those of all others, and the receiver polls. A message is a slice of bytes, aligned
-//! to a cache line, which the sender copies to where they will be read. Its files lie in the measurement's own
-//! directory and under the measurement's own names.
+//! to a cache line, which the sender copies to the place where it is read. Its files are in the measurement's own
+//! directory and have the measurement's own names.
 
 use std::fmt::Debug;
 
@@ -52,7 +49,7 @@ type Service = PortFactory<ipc::Service, [u8], ()>;
 /// How messages are aligned: to a cache line, as others' are.
 const ALIGNMENT: usize = 64;
 
-/// The one service of a link, which whoever comes first creates.
+/// The one service of a link; the end that comes first creates it.
 fn service(link: &Link<'_>) -> Result<(Node<ipc::Service>, Service), Stop> {
     let mut config = Config::default();
     config.global.prefix = FileName::new(format!("{}-", link.name()).as_bytes()).map_err(unavailable)?;

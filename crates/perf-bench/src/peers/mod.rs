@@ -1,8 +1,4 @@
-//! Others that do what our ring and our messages do, in the same run. Only with the feature `peers`.
-//!
-//! **Lives here:** how what peers leave behind is [named](environment) and [removed](remove). **Builds on:** their
-//! public interfaces, one module for each.
-//! **May touch it:** `roles`; `workload` lists the ring's subjects, `messages` the carriers.
+//! Other libraries with the same function as our ring and our messages, in the same run. Only with the feature `peers`.
 
 #[cfg(feature = "aeron")]
 pub(crate) mod aeron;
@@ -19,8 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::limits::reserve::SHARED_MEMORY_DIR;
 
 /// What the roles of a measurement find in their environment. Crossbar keeps a registry of all topics of a machine,
-/// which nothing would remove; this way every measurement has one, with a name that begins as those of its segments
-/// do.
+/// which no process removes. So every measurement has its own, with a name that begins like those of its segments.
 pub(crate) fn environment(prefix: &str) -> [(&'static str, PathBuf); 1] {
     [("CROSSBAR_REGISTRY", Path::new(SHARED_MEMORY_DIR).join(format!("{prefix}-registry")))]
 }
@@ -31,7 +26,7 @@ pub(crate) fn remove(prefix: &str) {
     let Ok(entries) = fs::read_dir(SHARED_MEMORY_DIR) else { return };
     let mark = format!("{prefix}-");
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(&mark)) {
-        // What cannot be removed stays until somebody else collects it; the measurement is not worse for it.
+        // What cannot be removed stays until another process collects it; this does not affect the measurement.
         let _ = match entry.file_type() {
             Ok(kind) if kind.is_dir() => fs::remove_dir_all(entry.path()),
             _ => fs::remove_file(entry.path()),

@@ -1,9 +1,7 @@
 //! ZeroMQ 4.3.4 (crate zmq 0.10.0, which brings its source): a pair of push and pull sockets over ipc.
 //!
-//! **Lives here:** [`PushPull`]. **Builds on:** its public interface. **May touch it:** `messages`.
-//!
-//! One I/O thread in each process, which shares the process's one cpu with the thread that sends or receives: so that
-//! neither starves the other, both block. High-water marks hold as many messages as the links of all others. The
+//! One I/O thread in each process shares the process's one cpu with the thread that sends or receives. Both threads
+//! block, so that neither starves the other. High-water marks hold as many messages as the links of all others. The
 //! socket has an abstract name, so there is no file.
 
 use zmq::{Context, Message, Socket, SocketType};
@@ -14,7 +12,7 @@ use crate::side::Stop;
 /// The carrier.
 pub(crate) enum PushPull {}
 
-/// What is not delivered when an end is dropped is nobody's any more.
+/// A message that is not delivered when an end is dropped is discarded.
 const LINGER_MS: i32 = 0;
 
 impl Carrier for PushPull {

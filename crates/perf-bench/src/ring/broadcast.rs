@@ -1,8 +1,7 @@
-//! One producer and several consumers: what another consumer costs the producer, and how far apart they hear of an
-//! event.
+//! One producer and several consumers: what another consumer costs the producer, and the time between the first and the
+//! last consumer's receipt of an event.
 //!
-//! **Lives here:** [`Bursts`], [`Spread`]. **Builds on:** the library's interface. **May touch it:** `workload`; the
-//! name of [`publish_burst`] is known to `roles`, which has its instructions counted.
+//! `roles` knows the name of [`publish_burst`] and has its instructions counted.
 
 use std::time::Instant;
 
@@ -23,11 +22,11 @@ const WORDS: usize = 8;
 const SLOTS: usize = 4096;
 
 /// What one event costs the producer, one by one, while no consumer is slow: it publishes half a ring, the consumers
-/// read it, and so on. Nobody reads meanwhile, so the figure means the same whether consumers share cpus or not.
+/// read it, and so on. No consumer reads while it publishes, so consumers that share cpus do not change the figure.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bursts {
-    /// Whether instructions are counted instead of time. The measurement is then the number of events, by which whoever
-    /// counts has to divide.
+    /// Whether instructions are counted instead of time. The measurement is then the number of events, by which the
+    /// counted instructions are divided.
     pub(crate) instructions: bool,
 }
 

@@ -1,6 +1,4 @@
 //! The price of a ring: from nothing to a producer that could publish.
-//!
-//! **Lives here:** [`Creation`]. **Builds on:** the library's interface. **May touch it:** `workload`.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +9,8 @@ use crate::side::{Measurement, Side, Stop};
 use crate::subject::Subject;
 use crate::workload::repeated;
 
-/// Creates a ring in shared memory, reserved but not prefaulted, again and again; the value is the median. That it is
-/// removed and its memory given back is not measured, as for the bare reservation.
+/// Creates a ring in shared memory, reserved but not prefaulted, again and again; the value is the median. Removing it
+/// and giving its memory back is not measured, as for the bare reservation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Creation {
     pub(crate) slots: usize,

@@ -1,7 +1,4 @@
-//! A ring of events as the measurements see it: ours, or another's.
-//!
-//! **Lives here:** [`EventRing`] with its two ends, [`Publishing`] and [`Reading`]; [`Whose`], the list of rings.
-//! **Builds on:** `side`. **May touch it:** a ring implements the three traits, `ping_pong` and `throughput` call them.
+//! A ring of events as the measurements see it: ours, or another library's.
 
 use std::marker::PhantomData;
 
@@ -15,7 +12,7 @@ use crate::side::{Side, Stop};
 use crate::workload::payload::Seen;
 use crate::workload::waiting::Waiting;
 
-/// Whose ring is measured, in a form that can be handed to another process.
+/// Which library's ring is measured, in a form that can be passed to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Whose {
@@ -46,7 +43,7 @@ impl Whose {
     }
 }
 
-/// A ring as it is measured: which one, how large, and who is at its ends.
+/// A ring as it is measured: which one, how large, and what is at its ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ring {
     pub(crate) whose: Whose,
@@ -86,7 +83,7 @@ macro_rules! with_ring {
             #[cfg(feature = "peers")]
             $crate::ring::event_ring::Whose::CrossbarBus => {
                 type $ring = $crate::peers::crossbar_bus::BusRing;
-                // It loads and stores values as such: the compiler does not survive long ones.
+                // It loads and stores whole values: the compiler crashes on long ones.
                 $crate::ring::with_words!($of.payload_bytes, $words => $result, 64, 256)
             }
         }

@@ -1,8 +1,4 @@
-//! Our own ring, between processes, beside the limits of the same run.
-//!
-//! **Lives here:** what the sides share: [`create`], [`attach`], [`fill`] and [`sum`]; one module for each kind of
-//! measurement; `event_ring`, through which some are made of other rings as well.
-//! **Builds on:** `side`. **May touch it:** `workload` lists the subjects, `cases` what is measured.
+//! Our own ring, between processes, next to the limits of the same run.
 
 pub(crate) mod broadcast;
 pub(crate) mod creation;
@@ -20,7 +16,7 @@ use self::event_ring::Whose;
 use crate::limits::RING_BYTES;
 use crate::side::{Side, Stop};
 
-/// An event of `WORDS` words. All of them are written and read, because a ring is there for what is in it.
+/// An event of `WORDS` words. All of them are written and read, because a ring exists for its content.
 type Message<const WORDS: usize> = [u64; WORDS];
 
 /// Evaluates an expression with `$words` as the name of the number of words that a payload known at run time has.
@@ -89,8 +85,8 @@ fn sum<const WORDS: usize>(message: &Message<WORDS>) -> u64 {
 }
 
 /// The power of two of slots with which a ring of such messages comes closest to the [size](RING_BYTES) that suits most
-/// machines, as the library itself plans it; for another's ring as if its events lay side by side, as ours do in dense
-/// slots, so that rings of equal bytes are compared.
+/// machines, as the library itself plans it. Another library's ring is planned as if its events were in an array, like
+/// ours in dense slots, so that rings of equal bytes are compared.
 pub(crate) fn slots_that_suit(whose: Whose, payload_bytes: usize) -> usize {
     slots_within(whose, payload_bytes, RING_BYTES as u64)
 }

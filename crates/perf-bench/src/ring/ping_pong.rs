@@ -1,6 +1,4 @@
 //! A question and its answer: an event through one ring, and an event back through another.
-//!
-//! **Lives here:** [`PingPong`]. **Builds on:** `event_ring`, `workload::round_trips`. **May touch it:** `workload`.
 
 use serde::{Deserialize, Serialize};
 

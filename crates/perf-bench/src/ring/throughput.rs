@@ -1,6 +1,4 @@
-//! As many events as go through one ring, written and read as a whole.
-//!
-//! **Lives here:** [`Throughput`]. **Builds on:** `event_ring`. **May touch it:** `workload`.
+//! The rate of one ring: as many events as it takes, written and read as a whole.
 
 use std::time::Instant;
 

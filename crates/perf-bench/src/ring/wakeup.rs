@@ -1,7 +1,4 @@
 //! The price of not spinning: what a sleeping consumer costs, and how long its wake-up takes.
-//!
-//! **Lives here:** [`Parked`], [`Ticking`], [`Idle`]. **Builds on:** the library's interface. **May touch it:**
-//! `workload`.
 
 use std::time::{Duration, Instant};
 
@@ -106,7 +103,7 @@ impl Subject for Parked {
     }
 }
 
-/// An event every so often. The row's cpu is what its consumer used.
+/// A periodic event. The row's cpu is what its consumer used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ticking {
     pub(crate) wait: WaitStrategy,
@@ -202,7 +199,7 @@ impl Subject for Idle {
                     Ok(Some(Measurement::of(share, Unit::Share)))
                 }
                 Err(error) => Err(error.into()),
-                Ok(_) => Err(Stop::Failed("an event arrived that nobody published".into())),
+                Ok(_) => Err(Stop::Failed("an event arrived that was never published".into())),
             }
         })
     }

@@ -1,11 +1,8 @@
 //! A step through a topology: a broadcast to all workers, and an answer of each.
 //!
-//! **Lives here:** [`BroadcastStep`]; [`remove`], for what its killed roles leave. **Builds on:** `myelon::topology`.
-//! **May touch it:** `workload`; `roles`, after every measurement.
-//!
 //! Workers that spin need a cpu each, and a measurement has two. So all workers are ends of one process, which polls
-//! them in turn: every ring of a real topology is there, and what is measured is the scheduler's work and that of its
-//! workers one after the other, not at once.
+//! them in turn. Every ring of a real topology is there; measured is the work of the scheduler and of its workers one
+//! after the other, not at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +63,7 @@ pub(crate) fn remove(name: &str) {
     let Ok(topology) = topology(name) else { return };
     let layout = topology.layout();
     for ring in std::iter::once(layout.rpc_ring_name()).chain(layout.response_ring_names()) {
-        // As with other segments: what cannot be removed now stays until somebody else collects it.
+        // As with other segments: what cannot be removed now stays until another process collects it.
         let _ = disruptor_mp::gc(ring);
     }
 }

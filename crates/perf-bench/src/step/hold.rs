@@ -1,6 +1,4 @@
 //! Large steps through a small ring, at a server's pace: whether the producer ever finds it full.
-//!
-//! **Lives here:** [`HoldSteps`]. **Builds on:** `disruptor_mp`, its counters. **May touch it:** `workload`.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +18,7 @@ pub(crate) const STEP_BYTES: usize = 16_890;
 /// How many there are in a second.
 pub(crate) const STEPS_PER_SECOND: u32 = 400;
 
-/// Steps that an unread ring holds: so long may a worker be busy with something else.
+/// Steps that an unread ring holds: a worker may be busy for that long.
 const STEPS_HELD: u64 = 60;
 
 /// The kind of a step.

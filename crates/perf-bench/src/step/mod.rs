@@ -1,7 +1,4 @@
-//! What a server does with every step: tell its workers, hear them, and never wait for room.
-//!
-//! **Lives here:** one module for each subject. **May touch it:** `workload` lists the subjects, `cases` what is
-//! measured.
+//! What a server does with every step: tell its workers, read their answers, and never wait for room.
 
 pub(crate) mod broadcast;
 pub(crate) mod hold;

@@ -1,8 +1,5 @@
-//! A scheduler's step as a typed message, through each codec: there and back, and as many as go one way; and beside it
-//! as many bytes without a codec.
-//!
-//! **Lives here:** [`TypedStep`], the subject; [`costs`], the differences that a table does not show. **Builds
-//! on:** `way`, `plain`, `step`, `workload::round_trips`. **May touch it:** `main`; `workload` lists the subject.
+//! A scheduler's step as a typed message, through each codec: round trips, and rates one way; and for comparison the
+//! same number of bytes without a codec.
 
 #[cfg(feature = "peers")]
 mod plain;
@@ -102,7 +99,7 @@ const THERE: usize = 0;
 /// The link of the answers.
 const BACK: usize = 1;
 
-/// The number of the step that ends the conversation. No other has it: it is longer than any that is counted to.
+/// The number of the step that ends the conversation. No other step has it: no count reaches it.
 const STOP: u64 = u64::MAX;
 
 /// Round trips before anything is measured: more than twice round the rings, so that all their pages have been touched.
@@ -323,7 +320,7 @@ impl Subject for TypedStep {
     }
 }
 
-/// A sentence for each label: what the codec adds to the bytes' way, and validation to that.
+/// A sentence for each label: what the codec adds to the cost of the bytes, and what validation adds to that.
 pub(crate) fn costs(rows: &[Row]) -> Vec<String> {
     let medians = |form: Form| {
         let name = form.case_name();

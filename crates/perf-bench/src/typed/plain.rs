@@ -1,11 +1,9 @@
-//! A step through whatever carries bytes, encoded by the plain library of its codec.
+//! A step through any carrier of bytes, encoded by the plain library of its codec. Only with the feature `peers`: ours
+//! encode in their own way.
 //!
-//! **Lives here:** [`Over`], the way; [`PlainCodec`] with the codecs. **Builds on:** `messages::carrier`, `step`. **May
-//! touch it:** `typed`. Only with the feature `peers`: ours encode in their own way.
-//!
-//! The sender encodes where the message is sent from, if its carrier has such a place, and otherwise into one buffer
-//! that is used again and again. The receiver reads rkyv where it lies, after validation, and decodes the others into a
-//! value.
+//! The sender encodes in the place from which the message is sent, if its carrier has such a place, and otherwise into
+//! one buffer that is used again and again. The receiver reads rkyv in place, after validation, and decodes the others
+//! into a value.
 
 use std::marker::PhantomData;
 use std::mem;
@@ -94,7 +92,7 @@ impl<K: PlainCodec, C: Carrier> Way for Over<K, C> {
     type Sender<'s> = PlainSender<K, C::Sender<'s>>;
     type Receiver<'s> = PlainReceiver<K, C::Receiver<'s>>;
 
-    /// Every step is as long, whatever its number.
+    /// Every step has the same length, whatever its number.
     fn len_bytes() -> usize {
         let mut step = K::Message::build();
         step.set_number(0);
@@ -151,7 +149,7 @@ impl<K: PlainCodec, S: Sender> StepSender for PlainSender<K, S> {
 /// The end that reads.
 pub(crate) struct PlainReceiver<K, R> {
     receiver: R,
-    /// What the carrier has shown beyond the message that was asked for: what reading each came to, the last one first.
+    /// What the carrier has shown beyond the requested message: the sum of each, the last one first.
     waiting: Vec<u64>,
     codec: PhantomData<K>,
 }

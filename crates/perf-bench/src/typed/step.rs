@@ -1,7 +1,4 @@
 //! A scheduler's step: what a server tells its workers again and again.
-//!
-//! **Lives here:** [`Sequence`] and the messages that are made of them, one for each codec; how all of their fields are
-//! read. **Builds on:** `myelon::codec`. **May touch it:** `typed`.
 
 use myelon::codec::Codec;
 use myelon::codec::rkyv_support::rkyv;
@@ -51,8 +48,8 @@ pub(crate) trait Step: Codec {
     fn sum(&self) -> u64;
 }
 
-/// What `number` is in a step: one of as many digits as any other, so that every step is equally long, whatever its
-/// codec.
+/// What `number` is in a step: a number with as many digits as any other, so that every step has the same length in
+/// every codec.
 pub(crate) fn number_of(number: u64) -> u64 {
     const DIGITS: u64 = 1 << 40;
     DIGITS | (number % DIGITS)
@@ -64,7 +61,7 @@ fn sequences() -> Vec<Sequence> {
     (0..SEQUENCES).map(sequence).collect()
 }
 
-/// Reads every number of a list. The sum has as many bits as they, as one that does not hold up the reading.
+/// Reads every number of a list. The sum has as many bits as the numbers, so it does not slow the reading down.
 #[inline(always)]
 fn sum_list(numbers: impl Iterator<Item = u32>) -> u64 {
     u64::from(numbers.fold(0, u32::wrapping_add))
@@ -78,7 +75,7 @@ fn sum_owned(sequences: &[Sequence]) -> u64 {
 }
 
 impl ArchivedRkyvStep {
-    /// As [`Step::sum`], where the step lies.
+    /// As [`Step::sum`], in place.
     pub(crate) fn sum(&self) -> u64 {
         self.0.iter().fold(0, |sum, sequence| {
             let list = |numbers: &rkyv::vec::ArchivedVec<rkyv::rend::u32_le>| {

@@ -1,7 +1,4 @@
 //! How a step goes from one process to the other.
-//!
-//! **Lives here:** [`Way`] with its two ends, [`StepSender`] and [`StepReceiver`]; the ways: [`Typed`] with what its
-//! receiver does, and [`Bytes`]. **Builds on:** `myelon`, `step`. **May touch it:** `typed`.
 
 use std::marker::PhantomData;
 
@@ -99,8 +96,9 @@ pub(crate) trait StepReceiver {
     /// See [`Stop`].
     fn receive(&mut self) -> Result<u64, Stop>;
 
-    /// Waits for a step and takes it, and those as well that its carrier shows in the same go, which may be all up to
-    /// the end of a run: calls `each` with what the reading came to, as soon as a step has been read.
+    /// Waits for a step and takes it, and also those that its carrier shows at the same time, which may be all up to
+    /// the
+    /// end of a run. Calls `each` with the sum, as soon as a step has been read.
     ///
     /// # Errors
     /// See [`Stop`].
@@ -228,7 +226,7 @@ fn nothing() -> Stop {
     Stop::Failed("an endless wait ended with nothing".into())
 }
 
-/// As many bytes as the step has, copied from a buffer into the ring and read there: all of a step's way but its codec.
+/// As many bytes as the step has, copied from a buffer into the ring and read there: everything but the codec.
 pub(crate) enum Bytes {}
 
 impl Way for Bytes {

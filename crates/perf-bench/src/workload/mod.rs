@@ -1,8 +1,6 @@
 //! What can be measured: one small type for each subject, with a producer's and a consumer's side.
 //!
-//! **Lives here:** [`Workload`], the list of them; what several of them share. **Builds on:** `subject`, and all that
-//! are one.
-//! **May touch it:** a new subject adds its type and one variant here, nothing else; `cases` says which are measured.
+//! A new subject adds its type and one variant here, nothing else; `cases` says which are measured.
 
 pub(crate) mod payload;
 pub(crate) mod repeated;

@@ -1,10 +1,8 @@
-//! What messages are made of: they are there before anything is measured, every byte of them is copied and read, and
-//! what was read is checked.
+//! The content of messages. It exists before anything is measured, every byte of it is copied and read, and the sums
+//! are
+//! checked.
 //!
-//! **Lives here:** [`Source`], a sender's private buffer; [`read`] and [`sum`], with which a receiver looks at all of a
-//! message. **Builds on:** nothing. **May touch it:** every workload whose messages are bytes or words.
-//!
-//! All messages of a source lie in one buffer and overlap: each begins a cache line after the one before it. So they
+//! All messages of a source are in one buffer and overlap: each begins one cache line after the previous one. So they
 //! differ in nearly every byte, and take hardly more cache than one of them.
 
 use zerocopy::IntoBytes;
@@ -18,7 +16,7 @@ const BYTES_MULTIPLE: usize = 64;
 /// The same in words.
 const WORDS_MULTIPLE: usize = BYTES_MULTIPLE / size_of::<u64>();
 
-/// From this length on a message is read by a function of its own.
+/// From this length on a separate function reads a message.
 const LONG_BYTES: usize = 512;
 
 /// The bits of a message's first word that say which of the messages it is.
@@ -35,7 +33,7 @@ pub(crate) struct Source {
     begin: usize,
     /// Words of a message.
     count: usize,
-    /// What reading a message comes to.
+    /// The sum of each message.
     sums: [u64; TURNS],
     /// The message that ends a measurement.
     stop: Vec<u64>,
@@ -94,13 +92,13 @@ impl Source {
         self.words(number).as_bytes()
     }
 
-    /// What reading message `number` comes to.
+    /// The sum of message `number`.
     #[inline(always)]
     pub(crate) fn sum(&self, number: u64) -> u64 {
         self.sums[Self::turn(number)]
     }
 
-    /// What reading the messages from `first` on comes to, `count` of them.
+    /// The sum of the messages from `first` on, `count` of them.
     pub(crate) fn total(&self, first: u64, count: u64) -> u64 {
         let all = self.sums.iter().fold(0, |total: u64, sum| total.wrapping_add(*sum));
         let rest =
@@ -178,7 +176,7 @@ fn word(bytes: &[u8], place: usize) -> u64 {
     bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_ne_bytes(*word))
 }
 
-/// All words of `bytes`, added up. What is left after the last 64 bytes is not looked at.
+/// All words of `bytes`, added up. Bytes after the last multiple of 64 are not read.
 #[inline(always)]
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
     if bytes.len() < LONG_BYTES { sum_in_place(bytes) } else { sum_of_long(bytes) }

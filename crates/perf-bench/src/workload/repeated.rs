@@ -1,14 +1,11 @@
-//! How one thing is timed that is done again and again by one side alone.
-//!
-//! **Lives here:** [`median`]. **Builds on:** `stats`. **May touch it:** workloads that make something and remove it.
+//! How an operation is timed that one side alone repeats.
 
 use std::time::{Duration, Instant};
 
 use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Summary, Unit};
 
-/// Calls `once`, which says how long it took, for the measurement's window: at least once, however short that is. The
-/// value is the median.
+/// Calls `once`, which returns how long it took, for the measurement's window: at least once. The value is the median.
 ///
 /// # Errors
 /// What `once` returns.

@@ -1,7 +1,4 @@
-//! One process asks, the other answers, and the time between is measured: of whatever carries question and answer.
-//!
-//! **Lives here:** [`Questioner`], the side that asks; [`Asking`], the ends that it asks with. **Builds on:** `stats`.
-//! **May touch it:** workloads that ask and wait for the answer.
+//! One process asks, the other answers, and the time in between is measured, for any carrier of question and answer.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +24,7 @@ pub(crate) trait Asking {
     fn stop(&mut self) -> Result<(), Stop>;
 }
 
-/// Whether the answer to question `number` comes to what is wanted.
+/// Whether the answer to question `number` has the wanted sum.
 ///
 /// # Errors
 /// It does not.

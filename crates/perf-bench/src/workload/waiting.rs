@@ -1,6 +1,4 @@
-//! How both ends of ours wait.
-//!
-//! **Lives here:** [`Waiting`]. **Builds on:** `disruptor_mp`. **May touch it:** workloads that are measured both ways.
+//! How both ends of our rings wait.
 
 use disruptor_mp::WaitStrategy;
 use serde::{Deserialize, Serialize};
@@ -11,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Waiting {
     /// They look again at once.
     Spin,
-    /// As they do when nothing is said about it.
+    /// As they do by default.
     Default,
 }
 
