@@ -131,7 +131,6 @@ pub mod counters;
 #[cfg(not(loom))]
 mod environment;
 #[cfg(not(loom))]
-#[expect(hidden_glob_reexports, reason = "ours goes before that of zerocopy, which is there for derives only")]
 mod error;
 #[cfg(all(test, not(loom)))]
 mod kill;
@@ -270,18 +269,18 @@ mod exports {
     }
 }
 
-// The code that zerocopy's derives write reaches zerocopy by `::a_crate::Name`, with one name for the crate. `#[event]`
-// gives them ours, or that of a facade that says `pub use disruptor_mp::*`, so that its users need no dependency on
-// zerocopy. Modules of this crate must therefore not be called `util`, `pointer`, `invariant` or `layout` at this
-// level.
+/// zerocopy, for its derives, which `#[event]` adds: they find their crate here. A program that says `#[event]`
+/// therefore needs no dependency on zerocopy, and zerocopy's names are no part of our interface.
+// A glob in a hidden module of the root, and not `pub use zerocopy`: otherwise the compiler takes the traits for
+// unreachable, and the errors of a struct that is no event say that `Event` is a sealed trait.
 #[doc(hidden)]
-pub use zerocopy::*;
+pub mod __zerocopy {
+    pub use zerocopy::*;
+}
 
-/// What the code that `#[event]` writes refers to. No part of the interface.
+/// What the code that `#[event]` writes refers to. It is no part of the interface: any release can change it.
 #[doc(hidden)]
 pub mod __private {
-    pub use zerocopy;
-
     pub use crate::schema::checks::{Advice, Field, UnalignedField};
 
     /// What the layers above need to make an end of their own of one of ours.

@@ -354,12 +354,17 @@ pub mod transport;
 pub mod typed_transport;
 
 // Everything of layer 0, as the same types. Names that this crate defines as well take precedence.
+#[doc(inline)]
 pub use disruptor_mp::*;
+#[doc(inline)]
 pub use namespaces::{consumer, observability, prelude, producer};
 
 // The names that programs of this family import from the root. The rest is in the modules.
+#[doc(inline)]
 pub use codec::{Codec, CodecError, message};
+#[doc(inline)]
 pub use inference::{FixedTopology, InferenceTopologyError, InferenceTopologyResult, WorkerCount};
+#[doc(inline)]
 pub use transport::{
     AlignedFixedFrame, DEFAULT_MYELON_RESPONSE_DEPTH, DEFAULT_MYELON_RPC_DEPTH, DEFAULT_TRANSPORT_PREFIX, FrameMeta,
     MmapFramedTransportConsumer, MmapFramedTransportProducer, MyelonTransportConfig, MyelonTransportLayout,
@@ -367,14 +372,19 @@ pub use transport::{
     TransportProducer, TransportResult, compact_session_tag, coordination_cursor_name, ensure_coordination_cursor,
     frame_flags, is_last_frame, is_single_frame, publish_framed_payload, recv_framed_message, validate_segment_name,
 };
+#[doc(inline)]
 pub use typed_transport::{MmapTypedConsumer, MmapTypedProducer, TypedConsumer, TypedProducer, TypedPublishError};
 
 // The libraries whose derives and builders make messages, so that programs need no dependency of their own.
+// The front page lists our names only; its table of features says which libraries are here.
 #[cfg(feature = "flatbuffers")]
+#[doc(hidden)]
 pub use flatbuffers;
 #[cfg(feature = "rkyv")]
+#[doc(hidden)]
 pub use rkyv;
 #[cfg(any(feature = "bincode", feature = "postcard", feature = "serde"))]
+#[doc(hidden)]
 pub use serde;
 
 /// Compiles and runs what the guide for users of the alpha shows.

@@ -40,7 +40,6 @@ impl Arguments {
             self.derived = true;
             Ok(())
         } else if meta.path.is_ident("crate") {
-            // Not a longer path: the derives of zerocopy, which get it from us, take a single name.
             self.crate_name = crate_name(meta)?;
             Ok(())
         } else {

@@ -130,15 +130,15 @@ fn added_attributes(arguments: &Arguments, present: &[Attribute]) -> syn::Result
     };
     for checked in ["FromBytes", "IntoBytes", "Immutable", "KnownLayout"] {
         let checked = Ident::new(checked, Span::call_site());
-        wanted.push(parse_quote!(::#crate_name::__private::zerocopy::#checked));
+        wanted.push(parse_quote!(::#crate_name::__zerocopy::#checked));
     }
     let last = |path: &Path| path.segments.last().map(|segment| segment.ident.clone());
     wanted.retain(|wanted| !derives.iter().any(|derive| last(derive) == last(wanted)));
     if !wanted.is_empty() {
         added.push(parse_quote!(#[derive(#(#wanted),*)]));
     }
-    let crate_name = crate_name.to_string();
-    added.push(parse_quote!(#[zerocopy(crate = #crate_name)]));
+    let zerocopy = format!("::{crate_name}::__zerocopy");
+    added.push(parse_quote!(#[zerocopy(crate = #zerocopy)]));
     Ok(added)
 }
 
