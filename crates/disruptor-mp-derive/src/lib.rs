@@ -23,3 +23,8 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
     message::expand(arguments.into(), item.into()).into()
 }
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

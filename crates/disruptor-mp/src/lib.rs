@@ -159,6 +159,7 @@ pub use exports::*;
 #[cfg(not(loom))]
 pub use namespaces::*;
 pub use ring::protocol::join::{BeginningGone, StartAt};
+#[doc(inline)]
 pub use schema::{Event, event};
 
 /// What only exists where there are processes, that is, outside models.
@@ -168,8 +169,10 @@ mod exports {
         CoordinationMode, DiscoveryMode, SharedDisruptorBuilder, default_coordination_timeout_duration,
         default_scan_interval_duration,
     };
+    #[doc(inline)]
     pub use crate::counters::{CounterHandle, CounterSnapshot, CountersFile};
     pub use crate::error::{CoreSetting, MultiProcessError, MultiProcessResult};
+    #[doc(inline)]
     pub use crate::liveness::{
         RequiredConsumerAlert, RequiredConsumerAlertHook, RequiredConsumerError, RequiredConsumerFailureAction,
         RequiredConsumerLivenessConfig, StallReport, default_progress_check_interval_duration,
@@ -219,6 +222,7 @@ mod exports {
     pub use crate::ring::protocol::form::{Dense, Form, Lines, SlotForm, Stamped};
     pub use crate::ring::protocol::held::HELD_MAX;
     pub use crate::ring::roster::ConsumerInfo;
+    #[doc(inline)]
     pub use crate::segment::{
         CreateOptions, GcOutcome, MmapTransportLayout, PORTABLE_SHM_SEGMENT_NAME_MAX_LEN, Place, gc,
         portable_shm_segment_name,
@@ -301,3 +305,8 @@ pub mod __private {
 
 /// A sequence number: the position of an event in its ring, from 0.
 pub type Sequence = i64;
+
+/// Compiles and runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -317,7 +317,7 @@
 //! | `bincode` (default) | `#[message]`, `bincode_message!`: messages of serde's types; the library as `myelon::serde` |
 //! | `postcard` | `#[message(postcard)]`, `postcard_message!`: the same types in a smaller form, by a crate that is maintained |
 //! | `rkyv` | `#[message(rkyv)]`, `rkyv_message!`: messages that are read in place; the library as `myelon::rkyv` |
-//! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema that other languages share |
+//! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema that other languages share; the library as `myelon::flatbuffers` |
 //! | `tokio` | `asynchronous`: either end awaited in a tokio runtime |
 //! | `serde` | configuration types implement serde's traits |
 //! | `tracing` | stall reports are also emitted as events |
@@ -386,6 +386,11 @@ pub use rkyv;
 #[cfg(any(feature = "bincode", feature = "postcard", feature = "serde"))]
 #[doc(hidden)]
 pub use serde;
+
+/// Compiles and runs the example of the README.
+#[cfg(all(doctest, feature = "bincode"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// Compiles and runs what the guide for users of the alpha shows.
 #[cfg(all(doctest, feature = "bincode"))]
