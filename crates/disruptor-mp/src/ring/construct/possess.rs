@@ -24,12 +24,14 @@ const ATTEMPTS: usize = 16;
 /// What `build_producer` does about a ring that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Takes over the ring of a dead producer if consumers of the same events live in it, and replaces it otherwise.
+    /// Takes over the ring of a dead producer if a consumer of the same events needs it, and replaces it otherwise. A
+    /// consumer needs it if it lives in it, or has kept its place and not read everything; in a ring with a content
+    /// tag, also if it has only kept its place.
     #[default]
     TakeOverOrReplace,
-    /// Leaves it alone, and fails.
+    /// Leaves the ring as it is, and fails.
     Refuse,
-    /// Takes it over, or fails.
+    /// Takes it over if a consumer needs it, and fails otherwise.
     TakeOver,
     /// Replaces it, also if consumers live in it.
     Replace,

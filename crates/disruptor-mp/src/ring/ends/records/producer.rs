@@ -251,7 +251,7 @@ impl RecordProducer {
     pub fn close(self) {}
 
     /// Leaves without closing the ring, for a producer that takes its place. A producer of the same messages takes the
-    /// ring over if a consumer lives in it; a producer of other messages replaces it
+    /// ring over if a consumer lives in it or has not read everything; a producer of other messages replaces it
     /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
     /// and then `ProducerDied`, as after a kill.
     pub fn hand_over(mut self) {
