@@ -26,7 +26,7 @@ pub(crate) fn resume_after<M: Memory>(
         return None;
     }
     if published - next > memory.capacity() {
-        // No cursor to follow, unless the slot says the same: then the producer has overrun us.
+        // The cursor is damaged, unless the slot confirms it: then the producer has overrun us.
         return M::Form::tells_of_overrun(memory, next, published).then_some(published);
     }
     M::Form::resume_after(memory, next, expected, published, is_over)

@@ -22,7 +22,7 @@ pub(crate) fn is_numbered<M: Memory<Form = Lines>>(memory: &M, position: i64, nu
     memory.header(position).number.load(Ordering::Relaxed) == number
 }
 
-/// Whether `word`, at `position`, leads to a header with the next number, as every word that a producer stored does.
+/// Whether `word`, at `position`, leads to a header with the number that must follow, as every word of a producer does.
 pub(crate) fn leads_on<M: Memory<Form = Lines>>(memory: &M, position: i64, word: i64) -> bool {
     let parsed = Word::unpack(word, position, memory.capacity());
     parsed.is_some_and(|(word, end)| {
@@ -30,8 +30,8 @@ pub(crate) fn leads_on<M: Memory<Form = Lines>>(memory: &M, position: i64, word:
     })
 }
 
-/// Follows the committed records from `position`, while their numbers increase by one, to at most `limit`. Returns
-/// where that ends.
+/// Follows the committed records from `position` to at most `limit`, while their numbers go on as they must: by one
+/// after a record, the same after padding. Returns where that ends.
 fn follow<M: Memory<Form = Lines>>(memory: &M, mut position: i64, limit: i64) -> i64 {
     let mut number = memory.number_at(position);
     while position < limit {
@@ -136,7 +136,7 @@ pub(crate) fn resume_after<M: Memory<Form = Lines>>(
     published: i64,
     is_over: bool,
 ) -> Option<i64> {
-    // Negative where the reader believes nothing that is here.
+    // The expected number is negative where the reader believes no word here.
     let (is_numbered, number) = (is_numbered(memory, next, number), number.max(!number));
     // If another number is here, a record may begin here nevertheless; but not at the beginning of the ring, to which
     // nothing leads.
