@@ -1,6 +1,6 @@
-//! Both ends of typed streams in tokio: one thread awaits room in a ring, answers from several workers, timers, and
-//! whatever else a server has to do. One scheduler, two workers, each of which answers. A program to copy for the front
-//! of an inference server.
+//! Both ends of typed streams in tokio. One thread awaits room in a ring, answers from several workers, timers, and the
+//! rest of a server's work. One scheduler, two workers, each of which answers. A program to copy for the front of an
+//! inference server.
 //!
 //! ```text
 //! cargo run --release --example async_tokio
@@ -17,12 +17,12 @@
 //!
 //! # Where to look
 //!
-//! - **No task spins.** While a ring is empty its task sleeps, and so may the thread; a doorbell of the ring wakes the
+//! - **No task spins.** While a ring is empty its task sleeps, and so may the thread. A doorbell of the ring wakes the
 //!   reactor.
 //! - **Giving up.** A future that is dropped before it is ready has taken nothing and sent nothing, so `timeout` and
 //!   `select!` are safe around every call.
-//! - **In place.** `next` lends a message, as without tokio. It holds its place in the ring, so do not keep it over
-//!   long waits; `recv` gives the value.
+//! - **In place.** `next` lends a message, as without tokio. The message holds its place in the ring, so do not keep it
+//!   over long waits; `recv` gives the value.
 //! - **One end or both.** Whether the other end awaits makes no difference to this one.
 //! - **Deaths.** As everywhere: `ProducerDied` ends a wait for messages within 100 ms, `ConsumerDied` one for room.
 #![forbid(unsafe_code)]
@@ -63,13 +63,13 @@ const ANSWER: u8 = 2;
 /// Bytes of every ring here, a power of two.
 const RING_BYTES: usize = 1 << 20;
 
-/// What a worker's model takes.
+/// How long a worker's model computes.
 const SIMULATED_WORK: Duration = Duration::from_millis(50);
 
-/// How often the timer ticks that runs beside everything else.
+/// The interval of the timer that runs beside everything else.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long the scheduler waits for an answer that nobody will give.
+/// How long the scheduler waits for an answer that does not come.
 const GIVE_UP: Duration = Duration::from_millis(20);
 
 /// Nothing here takes longer, unless a process is missing.
@@ -99,12 +99,12 @@ fn answers_ring(name: &str, rank: u32) -> String {
     format!("{name}a{rank}")
 }
 
-/// By this id a worker is known in the ring, and in every report.
+/// The worker's id in the ring, and in every report.
 fn worker_id(rank: u32) -> String {
     format!("worker-{rank}")
 }
 
-/// The scheduler's process. Its rings and workers are there before the runtime is: meeting is over soon, and may block.
+/// The scheduler's process. Its rings and workers are there before the runtime is: meeting is short, and may block.
 fn schedule() -> Result<(), Failure> {
     let name = format!("tokio{}", std::process::id());
     let requests = TypedProducer::<Request>::create_with_consumers(requests_ring(&name), RING_BYTES, WORKERS as usize)?;
@@ -208,7 +208,7 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
             // Answered first, and acknowledged when `message` is dropped: a worker that is killed in between answers
             // twice, not never.
             let request = message.decode()?;
-            // Not acknowledged meanwhile, so that a successor would do it again.
+            // Not acknowledged during this time, so a successor would do it again.
             sleep(SIMULATED_WORK).await;
             answers.publish(&Answer { request: request.number, text: think(&request.text, rank) }, ANSWER).await?;
         }

@@ -1,6 +1,6 @@
-//! Messages of any size between processes: one scheduler, two workers, each of which answers. Once over records, and
-//! once more over frames of a fixed size, which differ in one type parameter. A program to copy where messages are
-//! bytes that something else has made.
+//! Messages of any size between processes: one scheduler, two workers, each of which answers. The program runs twice:
+//! over records, and over frames of a fixed size; one type parameter makes the difference. A program to copy where
+//! other code makes the bytes of the messages.
 //!
 //! ```text
 //! cargo run --release --example framed
@@ -19,13 +19,12 @@
 //!
 //! # Where to look
 //!
-//! - **Formats.** [`Records`] is the one to use. Frames are there for messages that all fit into one frame, and for
-//!   programs that already count in slots; a longer message is split, is still whole or absent, and is copied once
-//!   where it is read.
-//! - **Meeting.** The ring exists before the workers do, and each worker's ring for answers before it joins. So nobody
-//!   looks for something that may not be there yet, and once a worker has joined nothing that is sent misses it.
-//! - **The end.** The scheduler drops its producer. The workers read what is left, are told `Closed`, and go; they go
-//!   as well, with another error, if the scheduler is killed. See the example `topology` for workers that die.
+//! - **Formats.** [`Records`] is the one to use. Frames are for messages that all fit into one frame, and for programs
+//!   that already count in slots. A longer message is split, is still whole or absent, and its reader copies it once.
+//! - **Meeting.** The ring exists before the workers do, and each worker's ring for answers before it joins. So no
+//!   process looks for a ring that may not be there yet, and a worker that has joined gets everything that is sent.
+//! - **The end.** The scheduler drops its producer. The workers read what is left, are told `Closed`, and end. If the
+//!   scheduler is killed they end as well, with another error. See the example `topology` for workers that die.
 #![forbid(unsafe_code)]
 
 use myelon::Patience;
@@ -36,7 +35,7 @@ use myelon::transport::{
 use std::process::{Child, Command};
 use std::time::Duration;
 
-/// With its header and its stamp, a slot of 8 KiB.
+/// With its header and its stamp, it makes a slot of 8 KiB.
 type Frame = AlignedFixedFrame<8160>;
 
 const WORKERS: u32 = 2;
@@ -66,7 +65,7 @@ fn main() -> Outcome {
     }
 }
 
-/// The ring in which the scheduler of `name` speaks to everybody.
+/// The ring in which the scheduler of `name` sends to all workers.
 fn steps_ring(name: &str) -> String {
     format!("{name}s")
 }
@@ -76,7 +75,7 @@ fn answers_ring(name: &str, rank: u32) -> String {
     format!("{name}a{rank}")
 }
 
-/// By this id a worker is known in the ring, and in every report.
+/// The worker's id in the ring, and in every report.
 fn worker_id(rank: u32) -> String {
     format!("worker-{rank}")
 }
@@ -91,7 +90,7 @@ fn run<F: Format>(format: &str, title: &str, depth: usize) -> Outcome {
 
     println!("{title}: messages of {} B to {} B", MESSAGE_BYTES[0], MESSAGE_BYTES[MESSAGE_BYTES.len() - 1]);
     for (number, len) in MESSAGE_BYTES.into_iter().enumerate() {
-        // Written where the workers will read it. `steps.publish(&bytes, STEP)` copies bytes that lie somewhere else.
+        // Written where the workers will read it. `steps.publish(&bytes, STEP)` copies bytes from another place.
         steps.send_with(STEP, len, PATIENCE, |room| {
             let message = room.get_mut(..len).ok_or(EncodeShort::Needs { len_bytes: len })?;
             message.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index % 251) as u8);

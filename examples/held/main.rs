@@ -1,6 +1,6 @@
-//! Messages that are held: a reader takes requests in order and gives them to two threads, which answer them in
-//! whatever order they get done. Each is acknowledged when it is answered, so the next process gets exactly those that
-//! were not, whichever they are. A program to copy where requests take different times.
+//! Held messages: a reader takes requests in order and gives them to two threads, which answer them in any order. Each
+//! request is acknowledged when it is answered, so the next process gets exactly those that were not. A program to copy
+//! where requests take different times.
 //!
 //! ```text
 //! cargo run --release --example held
@@ -15,16 +15,16 @@
 //!
 //! # Where to look
 //!
-//! - **Taking.** `message.hold()`, or `next_held`, takes a message out of its reader's hands: it lies in the ring, and
+//! - **Taking.** `message.hold()`, or `next_held`, takes a message from its reader. The message stays in the ring, and
 //!   is `Send + 'static`. A task of tokio holds one across its awaits in the same way (`AsyncConsumer::next_held`).
 //! - **Answer, then release.** A process that is killed in between answers twice when it comes back, not never.
-//! - **Giving back.** What a panic, an error or a cancelled task drops comes again, marked, before newer messages.
-//!   `redeliveries` says how often: give up on a request that brings down its thread each time.
-//! - **The bound.** From the oldest that it holds on, a reader is handed 64 messages; then it waits until that one is
-//!   released, whichever others are. The sender waits for the oldest that is held, too: `stall_report` on its side says
+//! - **Giving back.** A message that is dropped by a panic, an error or a cancelled task comes again, marked, before
+//!   newer messages. `redeliveries` says how often: give up on a request that kills its thread each time.
+//! - **The bound.** A reader gets 64 messages, counted from the oldest that it holds. Then it waits until that one is
+//!   released, whichever others are. The sender waits for the oldest held message, too: `stall_report` on its side says
 //!   which, and since when.
-//! - **The end.** The sender's close ends the loop although messages are held. What is given back after that, one more
-//!   call returns. Keep the reader until all are released: no process can attach to a stream that was closed.
+//! - **The end.** The sender's close ends the loop although messages are held. One more call returns what is given back
+//!   after that. Keep the reader until all are released: no process can attach to a stream that was closed.
 #![forbid(unsafe_code)]
 
 use myelon::Patience;
@@ -67,7 +67,7 @@ fn send() -> Result<(), Failure> {
     expect(&mut said, ["0", "2", "4 again", "6"])?;
     println!("the first reader has answered 0, 2, 4, 6; request 4 had made its thread panic, and came again");
 
-    // The numbers of messages begin at 0 here, as those of the requests.
+    // The numbers of messages begin at 0 here, like those of the requests.
     wait_until_held(&requests, &[1, 3, 5, 7])?;
     reader.kill()?;
     reader.wait()?;
@@ -93,7 +93,7 @@ fn start(name: &str, second_thread: &str) -> Result<(Child, BufReader<ChildStdou
     Ok((reader, said))
 }
 
-/// Reads what the reader has answered, in whatever order.
+/// Reads what the reader has answered, in any order.
 fn expect<const N: usize>(said: &mut BufReader<ChildStdout>, wanted: [&str; N]) -> Result<(), Failure> {
     let mut answered = said.lines().take(N).collect::<Result<Vec<_>, _>>()?;
     answered.sort();
@@ -138,7 +138,7 @@ fn read(name: &str, second_hangs: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A thread that answers what it is given, whatever a request does to it.
+/// A thread that answers the requests it is given, also after a request made it panic.
 fn work(requests: &Receiver<HeldTyped<Request>>) {
     for request in requests {
         // A panic drops the message, which gives it back.
@@ -157,13 +157,13 @@ fn answer(message: HeldTyped<Request>) {
             // The answer goes first, the release second.
             let _ = writeln!(output, "{number}{again}").and_then(|()| output.flush());
         }
-        // It would be no better the next time.
+        // It would fail again the next time.
         Err(error) => eprintln!("message {} is no request: {error}", message.sequence()),
     }
     message.release();
 }
 
-/// A thread that takes what it is given, and gets nothing done.
+/// A thread that takes the requests it is given, and finishes none.
 fn hang(requests: &Receiver<HeldTyped<Request>>) {
     let mut held = Vec::new();
     for request in requests {

@@ -1,4 +1,4 @@
-//! The answers of all workers, added up: each counts once, however often it comes.
+//! The answers of all workers, added up. Each answer counts once, however often it comes.
 
 use super::Failure;
 use super::events::Answer;
@@ -44,9 +44,9 @@ pub(crate) struct Books {
     pub(crate) latency_ns: Histogram<u64>,
     /// From the first worker to the last, in nanoseconds.
     pub(crate) skew_ns: Histogram<u64>,
-    /// Events that somebody has answered and somebody has not, in order.
+    /// Events that some workers have answered and others have not, in order.
     open: VecDeque<OpenEvent>,
-    /// The sequence of the first of them: everything before it has been answered by everybody.
+    /// The sequence of the first of them: all workers have answered everything before it.
     complete: i64,
 }
 
@@ -90,7 +90,7 @@ impl Answers {
         Ok(taken)
     }
 
-    /// Events that everybody has answered.
+    /// Events that all workers have answered.
     pub(crate) fn complete(&self) -> i64 {
         self.books.complete
     }
@@ -103,12 +103,12 @@ impl Answers {
     /// Waits for an answer of the worker, at most until `deadline`.
     ///
     /// # Errors
-    /// `TimedOut`; `ProducerDied` or `Closed` if the worker is gone and everything it said has been read.
+    /// `TimedOut`; `ProducerDied` or `Closed` if the worker is gone and all its answers have been read.
     pub(crate) fn wait(&mut self, rank: u32, deadline: Instant) -> Result<(), ConsumeError> {
         self.rings[rank as usize].consumer.wait_until_available(Some(deadline))
     }
 
-    /// What the worker is doing that has not answered for `waited`, in one line.
+    /// What the worker does that has not answered for `waited`, in one line.
     pub(crate) fn stall_report(&self, rank: u32, waited: Duration) -> String {
         self.rings[rank as usize].consumer.stall_report(waited).to_string()
     }

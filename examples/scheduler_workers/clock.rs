@@ -1,6 +1,7 @@
 //! Time that means the same in every process of this machine.
 //!
-//! `std::time::Instant` says nothing about where its zero is, so a moment is sent as nanoseconds of the kernel's monotonic clock.
+//! The zero of `std::time::Instant` is unknown to other processes, so a moment is sent as nanoseconds of the kernel's
+//! monotonic clock.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What travels: chunks of text from the scheduler to everybody, answers from each worker back to the scheduler.
+//! What travels: chunks of text from the scheduler to all workers, answers from each worker back to the scheduler.
 //!
 //! Events have a fixed size and consist of plain numbers, because every process maps the same bytes.
 
@@ -17,7 +17,7 @@ pub(crate) struct Chunk {
     first_line: u64,
     first_column: u64,
     len_bytes: u32,
-    /// 1 or 0: a `bool` has invalid bit patterns and may not live in shared memory.
+    /// 1 or 0: a `bool` has invalid bit patterns and is not allowed in shared memory.
     starts_inside_word: u32,
     text: [u8; TEXT_BYTES],
 }
@@ -27,7 +27,7 @@ impl Chunk {
     pub(crate) const EMPTY: Self =
         Self { sent_ns: 0, first_line: 0, first_column: 0, len_bytes: 0, starts_inside_word: 0, text: [0; TEXT_BYTES] };
 
-    /// Writes `piece` into the slot. Bytes of an older event behind its text stay there; nobody reads them.
+    /// Writes `piece` into the slot. Bytes of an older event after its text stay there; no worker reads them.
     ///
     /// # Panics
     /// If the piece has more text than a chunk has room for.
@@ -55,10 +55,10 @@ impl Chunk {
 /// What one worker found in its share of one chunk.
 #[event]
 pub(crate) struct Answer {
-    /// The sequence of the chunk that this answers. A worker that dies between answering and acknowledging gets the chunk again and
-    /// answers again: by this number the scheduler counts it once.
+    /// The sequence of the chunk that this answers. A worker that dies between answering and acknowledging gets the
+    /// chunk again and answers again; by this number the scheduler counts it once.
     pub(crate) sequence: i64,
-    /// When the chunk was published, as it said itself.
+    /// When the chunk was published, as the chunk itself says.
     pub(crate) sent_ns: u64,
     /// When the worker took it, on the same clock.
     pub(crate) received_ns: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Answer {
     lines: u32,
     words: u32,
     bytes: u32,
-    /// How often the chunk had been handed out before without being acknowledged.
+    /// How often the chunk had been delivered before without being acknowledged.
     pub(crate) redeliveries: u32,
 }
 

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often one worker is restarted before the run is given up: a chunk that kills its worker would kill every successor.
+/// How often one worker is restarted before the run ends with an error: a chunk that kills its worker would kill every
+/// successor.
 const RESTARTS_MAX: u32 = 3;
 
 /// How long workers may take to leave once the ring is closed. They have at most one ring of chunks to finish.
@@ -17,8 +18,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a process is asked whether it has ended; the operating system does not wake a parent with a deadline.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// All workers of a run. Dropping it waits until they are gone, and kills those who do not go: no way out of the scheduler leaves a
-/// process behind.
+/// All workers of a run. Dropping it waits until they have ended, and kills those that do not end. So no process is
+/// left, however the scheduler ends.
 #[derive(Default)]
 pub(crate) struct Fleet {
     workers: Vec<Worker>,
@@ -58,7 +59,7 @@ impl Fleet {
         if worker.restarts == RESTARTS_MAX {
             return Err(format!("{} died {} times: giving up", worker_id(rank), RESTARTS_MAX + 1).into());
         }
-        // Reaped before its successor starts: the kernel has then dropped the locks by which the rings know that it lived.
+        // Reaped before its successor starts: then the kernel has dropped the locks that told the rings that it lived.
         worker.child.kill()?;
         worker.child.wait()?;
         worker.child = spawn(rank, options)?;
@@ -113,8 +114,8 @@ impl Drop for Fleet {
 fn spawn(rank: u32, options: &Options) -> Result<Child, Failure> {
     Command::new(std::env::current_exe()?)
         .args(options.worker_arguments(rank))
-        // Ctrl-C goes to the terminal's whole process group. In a group of their own the workers end when the scheduler closes the
-        // ring, or when the kernel says that it is dead, and finish what they have begun.
+        // Ctrl-C goes to the terminal's whole process group. In their own group the workers finish what they have
+        // begun, and end when the scheduler closes the ring, or when the kernel says that it is dead.
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

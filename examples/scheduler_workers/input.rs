@@ -5,18 +5,18 @@ use super::events::TEXT_BYTES;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How much text the default input is repeated to. One pass over the repository is a little less than a megabyte, and a run of it
-/// would be over before it could be watched.
+/// The size to which the default input is repeated. The repository has a little less than a megabyte, and a run over it
+/// would end before it could be watched.
 const DEFAULT_TEXT_BYTES: usize = 16 << 20;
 
-/// What text the repository has.
+/// The extensions of text files.
 const TEXT_EXTENSIONS: [&str; 3] = ["md", "rs", "toml"];
 
-/// The content of `file`; without one, the text of this repository, file after file in the order of their names, again and again until
-/// it is 16 MiB.
+/// The content of `file`; without one, the text of this repository, file after file in the order of their names, again
+/// and again until it is 16 MiB.
 ///
 /// # Errors
-/// It cannot be read. The repository is looked for where this program was compiled: if it has moved since, give a file.
+/// It cannot be read. The repository is expected where this program was compiled: if it has moved since, give a file.
 pub(crate) fn load(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     if let Some(file) = file {
         return fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()).into());
@@ -30,7 +30,8 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     Ok(once.repeat(DEFAULT_TEXT_BYTES.div_ceil(once.len())))
 }
 
-/// All text below `directory`, in an order that does not depend on the file system. Hidden folders and build outputs are no text.
+/// All text below `directory`, in an order that does not depend on the file system. Hidden folders and build outputs
+/// are left out.
 fn repository_text(directory: &Path) -> std::io::Result<Vec<u8>> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
@@ -48,14 +49,14 @@ fn repository_text(directory: &Path) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Consecutive bytes of the text that fit into one event, and what it takes to count them without the others.
+/// Consecutive bytes of the text that fit into one event, with the facts that are needed to count them alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece<'a> {
     /// The number of the line in which it begins, from 0.
     pub(crate) first_line: u64,
     /// Where in that line it begins, in bytes: more than 0 if the line is too long for one event.
     pub(crate) first_column: u64,
-    /// Whether the word that it begins with has begun in the piece before, and is counted there.
+    /// Whether its first word has begun in the piece before, and is counted there.
     pub(crate) starts_inside_word: bool,
     /// Whole lines if they fit; else as much of a line as fits.
     pub(crate) text: &'a [u8],
@@ -94,7 +95,7 @@ impl<'a> Iterator for Pieces<'a> {
         self.line += line_breaks;
         (self.column, self.is_inside_word) = match line_breaks {
             0 => (self.column + len as u64, !last.is_ascii_whitespace()),
-            // Behind a line break; or the text is over, and nobody asks.
+            // After a line break; or the text is over, and the value is not used.
             _ => (0, false),
         };
         Some(piece)

@@ -1,5 +1,6 @@
-//! One scheduler, N workers: a text is broadcast in small events, every worker counts its share of the lines, and the answers are added
-//! up. A program to copy: replace what is counted, keep how it starts, waits, recovers and ends.
+//! One scheduler, N workers: the scheduler broadcasts a text in small events, every worker counts its share of the
+//! lines, and the answers are added up. A program to copy: replace what is counted, keep how it starts, waits, recovers
+//! and ends.
 //!
 //! ```text
 //! cargo run --release --example scheduler_workers
@@ -7,14 +8,14 @@
 //! cargo run --release --example scheduler_workers -- --chaos
 //! ```
 //!
-//! What `--chaos` says, with a few of its lines of progress left out. The numbers are those of two busy cores:
+//! The output of `--chaos`, with some lines of progress left out. The numbers are those of two busy cores:
 //! ```text
 //! worker-0 is process 12547
 //! worker-1 is process 12548
 //!  50 %  19950 of 39900 events published, 18854 seen answered by all, 262710/s
 //! chaos: SIGKILL to worker-1 (process 12548) before event 19950
-//! stall report: ring shm:sw12546: producer waits for space since 50.2ms; worker-1 (rank 1) pid 12548 is dead, at sequence 19917, lags by
-//!     1024 events, inside its handler, no progress for 50.2ms; gives up
+//! stall report: ring shm:sw12546: producer waits for space since 50.2ms; worker-1 (rank 1) pid 12548 is dead, at
+//!     sequence 19917, lags by 1024 events, inside its handler, no progress for 50.2ms; gives up
 //! chaos: noticed 51.7ms after the kill
 //! worker-1 is process 12551
 //! worker-1 goes on where the one before it stopped
@@ -34,26 +35,29 @@
 //! scheduler ──┤                                                 ├── worker 0, worker 1, ...
 //!             └──────── answer rings `Sr0`, `Sr1` ... ── Answer ┘
 //!
-//! events     what is in the rings           scheduler  publishes, notices who is gone, puts another in the place
+//! events     what is in the rings           scheduler  publishes, finds dead workers, starts others in their place
 //! input      the text, cut into events      answers    reads the answer rings; counts every answer once
 //! tally      the work                       fleet      the worker processes, from start to end
 //! options    the command line               worker     the other side: take, count, answer, acknowledge
 //! report     progress, table, verdict       clock      time that means the same in all processes
 //! ```
 //!
-//! - **Sharding.** Everybody gets every event; the lines whose number leaves the remainder `rank` belong to that worker.
-//! - **At least once.** A worker answers before it acknowledges, so a death in between means a second answer. Answers carry the sequence
-//!   that they answer, and the scheduler counts each once.
-//! - **Death.** The kernel drops a dead worker's lock. The scheduler learns of it when the ring is full and that worker is what it waits
-//!   for, prints the stall report, and starts another under the same id, which continues where the dead one stopped.
-//! - **Stall.** A worker that lives and does nothing is reported after a second, and after four more it is killed and replaced.
-//! - **The end.** Closing the broadcast ring ends the workers; so does the scheduler's death, also by SIGKILL. After Ctrl-C nothing is
-//!   left in shared memory and no process runs.
+//! - **Sharding.** All workers get every event. A worker counts the lines whose number leaves the remainder `rank`.
+//! - **At least once.** A worker answers before it acknowledges, so a death in between causes a second answer. Answers
+//!   carry the sequence that they answer, and the scheduler counts each once.
+//! - **Death.** The kernel drops a dead worker's lock. The scheduler learns of it when the ring is full and it waits
+//!   for that worker. It prints the stall report, and starts another worker under the same id, which continues where
+//!   the dead one stopped.
+//! - **Stall.** A worker that lives and does nothing is reported after a second. After four more seconds it is killed
+//!   and replaced.
+//! - **The end.** Closing the broadcast ring ends the workers; so does the scheduler's death, also by SIGKILL. After
+//!   Ctrl-C nothing is left in shared memory and no process runs.
 //!
-//! Latency is from publishing to the moment when the last worker takes the event. At full speed the ring is always full, and that is
-//! mostly time spent in it; give a `--rate` below the speed to see how long a message takes.
+//! Latency is from publishing to the moment when the last worker takes the event. At full speed the ring is always
+//! full, and most of the latency is time spent in it. Give a `--rate` below the speed to see how long a message takes.
 //!
-//! Exit status: 0 for the right total, 1 for a wrong one or another failure, 2 for a command line that makes no sense, 130 after Ctrl-C.
+//! Exit status: 0 for the right total, 1 for a wrong one or another failure, 2 for an invalid command line, 130 after
+//! Ctrl-C.
 #![forbid(unsafe_code)]
 
 mod answers;
@@ -77,7 +81,7 @@ use tally::Tally;
 /// Why a run ended early, for the user to read.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The user pressed Ctrl-C, or somebody else asked for the end.
+/// The user pressed Ctrl-C, or another process asked for the end.
 #[derive(Debug)]
 struct Interrupted;
 

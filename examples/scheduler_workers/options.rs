@@ -20,7 +20,7 @@ Options:
   -h, --help          this text
 ";
 
-/// The most workers. Every worker is sent everything, so more of them than a machine has cores only count more slowly.
+/// The most workers. Every worker is sent everything, so workers beyond the number of cores only make it slower.
 const WORKERS_MAX: u32 = 8;
 
 /// The most slots. At 512 bytes each that is 32 MiB of shared memory, and 8 MiB more for each worker's answers.
@@ -62,7 +62,7 @@ impl Options {
         format!("{}r{rank}", self.segment)
     }
 
-    /// Slots of an answer ring; see [`Scheduler`](super::scheduler) for why this is enough for a worker never to wait there.
+    /// Slots of an answer ring. [`Scheduler`](super::scheduler) says why a worker never waits there.
     pub(crate) fn answer_capacity(&self) -> usize {
         2 * self.capacity
     }
@@ -102,7 +102,7 @@ impl Options {
                 Arg::Long("rate") => options.rate = Some(parser.value()?.parse()?),
                 Arg::Long("chaos") => options.chaos = true,
                 Arg::Long("segment") => options.segment = parser.value()?.string()?,
-                // What the scheduler says to its workers is not in the help text.
+                // The scheduler's own options for its workers are not in the help text.
                 Arg::Long("as-worker") => rank = Some(parser.value()?.parse()?),
                 Arg::Short('h') | Arg::Long("help") => return Ok(Role::Help),
                 other => return Err(other.unexpected().into()),

@@ -1,4 +1,5 @@
-//! The scheduler: broadcasts the text, collects the answers, and puts a new worker in the place of one that died or stopped.
+//! The scheduler: broadcasts the text, collects the answers, and starts a new worker in the place of one that died or
+//! stopped.
 
 use super::answers::{Answers, Books};
 use super::clock::{cpu_time, now_ns};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a worker may stand still before its stall is reported. A chunk takes microseconds.
+/// How long a worker may make no progress until its stall is reported. A chunk takes microseconds.
 const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long after the report it is killed and restarted. Death needs no timeout: the kernel reports it.
@@ -32,21 +33,22 @@ const SLICE: Duration = Duration::from_millis(20);
 
 /// One run.
 ///
-/// Both directions are bounded, and two parties that wait for each other's space would wait for ever. Here a worker never waits: the
-/// scheduler empties the answer rings at least every half lap of the broadcast ring. What can be answered between two emptyings is what
-/// was in the ring (a lap at most) and what came in since (half a lap), and an answer ring has room for two laps. So the scheduler may
-/// block in a publish without reading answers, and it always ends.
+/// Both directions are bounded, and two parties that wait for each other's space would wait without end. Here a worker
+/// never waits: the scheduler empties the answer rings at least every half lap of the broadcast ring. Between two
+/// emptyings workers can answer what was in the ring (a lap at most) and what came in since (half a lap), and an answer
+/// ring has room for two laps. So the scheduler may block in a publish without reading answers, and the wait always
+/// ends.
 pub(crate) struct Scheduler<'a> {
     options: &'a Options,
     interrupted: &'a AtomicBool,
-    // The order of the fields is the order in which they are dropped, on every way out. First the ring is closed, by which the workers
-    // know that it is over; then they are waited for; then the answer rings of workers that were killed are removed.
+    // The fields are dropped in this order, however the run ends. First the ring is closed, which tells the workers
+    // that it is over; then they are waited for; then the answer rings of workers that were killed are removed.
     broadcast: SharedProducer<Chunk>,
     fleet: Fleet,
     answers: Answers,
     /// Whether chaos has struck.
     has_struck: bool,
-    /// When it struck, until somebody has noticed.
+    /// When it struck, until the scheduler has noticed.
     killed: Option<Instant>,
 }
 
@@ -97,7 +99,7 @@ impl<'a> Scheduler<'a> {
         for rank in 0..self.options.workers {
             self.wait_until_joined(rank)?;
         }
-        // Before the first chunk goes out, so that no answer is given before somebody listens.
+        // Before the first chunk is published, so that every answer has a reader.
         self.answers.attach(self.options)
     }
 
@@ -114,7 +116,7 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Everything that is to be done between two events: answers are read in time, and with a rate, nothing is published too early.
+    /// The work between two events: answers are read in time, and with a rate, nothing is published too early.
     fn wait_for_turn(&mut self, sequence: i64, started: Instant) -> Result<(), Failure> {
         self.check_interrupt()?;
         if sequence % (self.options.capacity as i64 / 2) == 0 {
@@ -132,14 +134,14 @@ impl<'a> Scheduler<'a> {
 
     fn publish(&mut self, piece: Piece<'_>) -> Result<(), Failure> {
         loop {
-            // The slot is filled once there is one, and so its time of sending does not contain the wait for it.
+            // The slot is filled once it is free, so its time of sending does not contain the wait for it.
             match self.broadcast.publish_managed(|slot| slot.fill(piece, now_ns())) {
                 Ok(_) => return Ok(()),
                 Err(RequiredConsumerError::ConsumerDied { consumer_id, .. }) => {
                     self.replace(self.rank_of(&consumer_id)?)?
                 }
                 Err(RequiredConsumerError::GracefulShutdownTriggered { consumer_id, .. }) => {
-                    // It lives, and does nothing: stopped, perhaps, or in an endless loop. Only a dead one can be replaced.
+                    // It lives and does nothing: stopped, or in an endless loop. Only a dead one can be replaced.
                     self.replace(self.rank_of(&consumer_id)?)?;
                     self.broadcast.reset_required_consumer_liveness();
                 }
@@ -148,7 +150,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Waits until everybody has answered everything.
+    /// Waits until all workers have answered everything.
     fn await_answers(&mut self, events: i64) -> Result<(), Failure> {
         let (mut last_progress, mut is_reported) = (Instant::now(), false);
         loop {
@@ -162,7 +164,7 @@ impl<'a> Scheduler<'a> {
             let rank = self.answers.slowest();
             match self.answers.wait(rank, Instant::now() + SLICE) {
                 Ok(()) => continue,
-                // Nothing is published any more, so nobody watches the workers for us.
+                // Nothing is published any more, so the publish calls no longer watch the workers.
                 Err(ConsumeError::TimedOut { .. }) if last_progress.elapsed() < STALL_TIMEOUT => continue,
                 Err(ConsumeError::TimedOut { .. }) => {
                     if !std::mem::replace(&mut is_reported, true) {
@@ -173,7 +175,7 @@ impl<'a> Scheduler<'a> {
                     }
                 }
                 Err(ConsumeError::ProducerDied { report, .. }) => eprintln!("stall report: {report}"),
-                // It has said goodbye, so it was no accident; why, it has written to stderr.
+                // It has closed its ring, so it did not die; it has written its reason to stderr.
                 Err(ConsumeError::Closed) => return Err(format!("{} has left early", worker_id(rank)).into()),
                 Err(error) => return Err(error.into()),
             }
@@ -182,8 +184,8 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Kills a worker, once. Best in the middle of its work, when it holds chunks that it has not acknowledged; if it is never caught
-    /// at work, then at the latest when it `must` be.
+    /// Kills a worker, once. Best in the middle of its work, when it holds chunks that it has not acknowledged. If it
+    /// never has such chunks, it is killed when it `must` be.
     fn strike(&mut self, sequence: i64, must: bool) -> Result<(), Failure> {
         let (rank, id) = (self.options.workers - 1, worker_id(self.options.workers - 1));
         let is_at_work = || self.broadcast.consumers().iter().any(|who| who.id == id && who.delivered > who.position);
@@ -196,8 +198,8 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Puts a new process in the place of a worker. It takes over both of its rings: the chunks that the old one had not acknowledged
-    /// come again, and what it had answered stays answered.
+    /// Starts a new process in the place of a worker. It takes over both of its rings: the chunks that the old one had
+    /// not acknowledged come again, and its answers stay.
     fn replace(&mut self, rank: u32) -> Result<(), Failure> {
         self.check_interrupt()?;
         let id = worker_id(rank);
@@ -205,7 +207,7 @@ impl<'a> Scheduler<'a> {
             eprintln!("chaos: noticed {:.1?} after the kill", killed.elapsed());
         }
         self.fleet.restart(rank, self.options)?;
-        // What it will answer again must find room; see the type.
+        // Its repeated answers must find room; see the type.
         self.answers.drain()?;
         self.answers.note_restart(rank);
         self.wait_until_joined(rank)?;
@@ -225,7 +227,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn check_interrupt(&self) -> Result<(), Interrupted> {
-        // Nothing else is handed over with the flag.
+        // The flag publishes no other memory.
         if self.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
     }
 }

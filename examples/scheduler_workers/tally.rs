@@ -1,6 +1,6 @@
 //! The work: lines, words and bytes are counted, and every line is hashed.
 //!
-//! Tallies of parts add up to the tally of the whole, however the text was cut and whoever counted which line.
+//! Tallies of parts add up to the tally of the whole, for every way of cutting the text and of sharing the lines.
 
 use super::input::Piece;
 use std::ops::AddAssign;
@@ -11,8 +11,8 @@ pub(crate) struct Tally {
     pub(crate) lines: u64,
     pub(crate) words: u64,
     pub(crate) bytes: u64,
-    /// Sum over all lines of the line's hash, weighted by its number: a line that is missing, twice there or in another's place
-    /// changes it.
+    /// Sum over all lines of the line's hash, weighted by its number. A line that is missing, repeated or in another's
+    /// place changes it.
     pub(crate) hash: u64,
 }
 
@@ -40,7 +40,7 @@ impl Tally {
         tally
     }
 
-    /// Counts a whole text at once. It knows nothing of pieces, so that it would not repeat a mistake that was made in cutting.
+    /// Counts a whole text at once. It does not use pieces, so it would not repeat a mistake in cutting.
     pub(crate) fn of_text(text: &[u8]) -> Self {
         let mut tally = Self { bytes: text.len() as u64, ..Self::default() };
         for (line, text) in (0..).zip(lines(text)) {
@@ -74,7 +74,7 @@ fn line_hash(line: u64, column: u64, text: &[u8]) -> u64 {
         sum = sum.wrapping_add(power.wrapping_mul(u64::from(*byte) + 1));
         power = power.wrapping_mul(BASE);
     }
-    // An odd weight per line that has nothing to do with its neighbour's.
+    // An odd weight per line, unrelated to its neighbour's.
     let weight = (line ^ (line >> 7)).wrapping_mul(BASE) | 1;
     sum.wrapping_mul(weight)
 }

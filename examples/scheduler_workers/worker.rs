@@ -21,8 +21,8 @@ pub(crate) fn worker_id(rank: u32) -> String {
 /// A ring could not be built or attached to, or the scheduler died.
 pub(crate) fn run(rank: u32, options: &Options) -> Result<(), Failure> {
     die_of_panics();
-    // The answer ring first: once a worker has joined the broadcast, its answers can be attached to. After a restart
-    // this takes over the ring of the dead worker, in which the scheduler waits.
+    // The answer ring first: once a worker has joined the broadcast, the scheduler can attach to its answers. After a
+    // restart this takes over the ring of the dead worker, in which the scheduler waits.
     let mut answers = build_shared_single_producer::<Answer>(options.answer_segment(rank), options.answer_capacity())
         .build_producer(|| Answer::EMPTY)?;
     let mut chunks = attach_shared_consumer::<Chunk>(options.segment.as_str(), options.capacity)
@@ -52,14 +52,14 @@ pub(crate) fn run(rank: u32, options: &Options) -> Result<(), Failure> {
         // Dropping the batch acknowledges it. Answered first, acknowledged second: a death in between repeats answers
         // and loses none.
         drop(batch);
-        // A system call, so once per batch and not per chunk, and when nobody waits for an answer.
+        // A system call, so once per batch and not per chunk, and at a time when the scheduler waits for no answer.
         cpu_ns = cpu_time().as_nanos() as u64;
     }
     Ok(())
 }
 
-/// Makes a panic a death like any other. Unwinding would leave the rings in good order, and with them the place at
-/// which a successor could go on.
+/// Makes a panic a death like any other. Unwinding would close the rings in good order, and give up the place at which
+/// a successor could go on.
 fn die_of_panics() {
     let explain = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,7 +1,7 @@
-//! An executor whose processes belong to a supervisor of your own: it starts one scheduler and four workers, in any
-//! order, and starts a worker again that has died. The scheduler starts no process; it broadcasts typed steps, gathers
-//! the answers to each, and goes on when a worker is killed, hangs, or is to stop in the middle of a step. A program to
-//! copy where systemd, Kubernetes or a launcher of yours owns the processes.
+//! An executor whose processes belong to your own supervisor. The supervisor starts one scheduler and four workers, in
+//! any order, and starts a worker again that has died. The scheduler starts no process. It broadcasts typed steps,
+//! gathers the answers to each, and goes on when a worker is killed, hangs, or has to stop in the middle of a step. A
+//! program to copy where systemd, Kubernetes or your launcher owns the processes.
 //!
 //! ```text
 //! cargo run --release --example supervisor
@@ -19,12 +19,12 @@
 //!
 //! # Where to look
 //!
-//! - **Invitations** (`main.rs`). All processes are given the same description, by one function. What a worker must
-//!   know of it is one line of text, here in its environment. It does not change, so a successor gets the same.
-//! - **A death** (`scheduler.rs`). The step is not sent again: the successor is handed what its predecessor had not
-//!   acknowledged. The scheduler waits until it is there. A quick supervisor has it there before the death was told.
-//! - **Late is not dead.** The report says what the process does. Who ends it is your decision.
-//! - **Cancel** (`worker.rs`). An urgent message overtakes all steps, and another thread of the worker hears it while
+//! - **Invitations** (`main.rs`). One function gives all processes the same description. A worker needs one line of
+//!   text of it, here in its environment. The line does not change, so a successor gets the same.
+//! - **A death** (`scheduler.rs`). The step is not sent again: the successor gets what its predecessor had not
+//!   acknowledged. The scheduler waits until it is there. With a quick supervisor it is there before the death is told.
+//! - **Late is not dead.** The report says what the process does. Your code decides whether to end it.
+//! - **Cancel** (`worker.rs`). An urgent message overtakes all steps. Another thread of the worker receives it while
 //!   the worker is busy. It says up to which step it cancels.
 //! - **The scheduler's death.** Its workers are told (`ProducerDied`), and end. Start all processes again: the rings
 //!   are replaced. If you start none, `Topology::gc` removes what is left.
@@ -40,7 +40,7 @@ use std::time::Duration;
 
 const WORKERS: usize = 4;
 
-/// How often the supervisor looks after its children.
+/// How often the supervisor checks its children.
 const LOOK: Duration = Duration::from_millis(10);
 
 type Failure = Box<dyn std::error::Error>;
@@ -55,8 +55,8 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// What all processes agree on. The types of the messages are not in it: each end says its own, and a program of
-/// another version is refused.
+/// The description on which all processes agree. The types of the messages are not in it: each end says its own, and a
+/// program of another version is refused.
 fn topology(label: &str) -> Result<Topology, Failure> {
     Ok(Topology::new(label, WORKERS)?.with_urgent_lane())
 }
@@ -65,7 +65,7 @@ fn topology(label: &str) -> Result<Topology, Failure> {
 fn supervise() -> Result<(), Failure> {
     let label = format!("supervisor example {}", std::process::id());
     let topology = topology(&label)?;
-    // Those that are started first wait for the others.
+    // The processes that are started first wait for the others.
     let mut workers = (0..WORKERS).map(|rank| start_worker(&topology, rank)).collect::<Result<Vec<_>, _>>()?;
     let mut scheduler = Command::new(std::env::current_exe()?).args(["scheduler", &label]).spawn()?;
     let mut restarts = 0;
@@ -84,7 +84,7 @@ fn supervise() -> Result<(), Failure> {
         }
         std::thread::sleep(LOOK);
     };
-    // They have heard that the scheduler closed the topology, or died.
+    // They were told that the scheduler closed the topology, or died.
     let ended = workers.iter_mut().map(Child::wait).collect::<Result<Vec<_>, _>>()?;
     let left = topology.gc()?;
     if !status.success() || !ended.iter().all(|status| status.success()) || left > 0 {

@@ -1,4 +1,4 @@
-//! The scheduler's process: sends steps, and sees to it that each is answered by all ranks.
+//! The scheduler's process: sends steps, and makes sure that all ranks answer each.
 
 use super::message::{Answer, Step, Work};
 use super::{Failure, WORKERS};
@@ -59,13 +59,13 @@ fn send(scheduler: &mut Scheduler, number: u64, work: Work) -> Result<Sequence, 
     Ok(scheduler.broadcast(&Step::Run { number, tokens, work }, 0, STEP_TIMEOUT)?)
 }
 
-/// The answers of all ranks to `step`, whatever happens to a worker.
+/// The answers of all ranks to `step`, also if workers die or hang.
 fn gather(scheduler: &mut Scheduler, step: Sequence) -> Result<Vec<Answer>, Failure> {
     let first = scheduler.gather_for(step, Whom::All, STEP_TIMEOUT);
     first.into_iter().map(|answer| insist(scheduler, step, answer)).collect()
 }
 
-/// Sees to it that there is an answer of the rank from which `answer` came, or none did.
+/// Makes sure that there is an answer of the rank from which `answer` came, or from which none came.
 fn insist(scheduler: &mut Scheduler, step: Sequence, mut answer: TypedAnswer<Answer>) -> Result<Answer, Failure> {
     let rank = answer.rank;
     loop {
@@ -77,7 +77,7 @@ fn insist(scheduler: &mut Scheduler, step: Sequence, mut answer: TypedAnswer<Ans
                     return Err(format!("rank {rank} has not come back: {arrival:?}").into());
                 }
             }
-            // The supervisor was quick: its successor is there already.
+            // The supervisor was quick: the successor is there already.
             Err(Outcome::Rejoined { .. }) => {}
             Err(Outcome::TimedOut) => {
                 eprintln!("report: {}", scheduler.report(rank));
@@ -85,13 +85,13 @@ fn insist(scheduler: &mut Scheduler, step: Sequence, mut answer: TypedAnswer<Ans
             }
             Err(other) => return Err(format!("rank {rank}: {other:?}").into()),
         }
-        // The successor is handed what the old process had not acknowledged.
+        // The successor gets what the old process had not acknowledged.
         answer = scheduler.gather_for(step, Whom::Rank(rank), STEP_TIMEOUT).remove(0);
     }
 }
 
-/// Ends a worker that hangs. The pid is that of the worker's own pid namespace: where that is another one, ask the
-/// supervisor to do this.
+/// Ends a worker that hangs. The pid is that of the worker's own pid namespace. If that is another one, let the
+/// supervisor do this.
 fn end(scheduler: &Scheduler, rank: usize) -> Result<(), Failure> {
     let pid = scheduler.raw().worker_pid(rank).and_then(|pid| Pid::from_raw(pid.cast_signed()));
     Ok(kill_process(pid.ok_or("it has gone meanwhile")?, Signal::KILL)?)

@@ -1,4 +1,4 @@
-//! A worker's process: answers steps until the scheduler closes the topology, and hears meanwhile what is urgent.
+//! A worker's process: answers steps until the scheduler closes the topology, and receives urgent messages meanwhile.
 
 use super::Failure;
 use super::message::{Answer, Step, Work};
@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 
     while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
         let Step::Run { tokens, work, .. } = broadcast.message() else { continue };
-        // What its predecessor had in hand as well does no harm to a successor.
+        // What killed or stopped its predecessor does not happen to a successor.
         if !broadcast.is_redelivered() {
             meet_with_accident(*work, rank)?;
         }
@@ -38,9 +38,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Notes up to which step the work is to be ended.
+/// Notes the step up to which the work has to end.
 fn listen(mut urgent: UrgentHandle, cancelled: &AtomicI64) {
-    // Why there are no more, the broadcasts say as well.
+    // The broadcasts also say why there are no more.
     while let Ok(Some(message)) = urgent.next_or_end(Patience::Endless) {
         if let Ok(Step::Cancel) = Step::decode(&message) {
             let last_before: Sequence = message.in_reply_to().unwrap_or(-1);

@@ -1,5 +1,4 @@
-//! The examples of messages as their user runs them: they print what their documentation says, and leave nothing
-//! behind.
+//! The examples of messages, as their user runs them: they print what their documentation says, and leave nothing.
 #![forbid(unsafe_code)]
 
 mod built;
@@ -22,8 +21,8 @@ fn documented(example: &str) -> String {
         .collect()
 }
 
-/// Runs the example, compares what it prints, and returns what it has said besides. `names` gives what the names of its
-/// rings contain, for its pid. Output ends when nobody holds the pipe any more, so the workers are gone as well.
+/// Runs the example, compares what it prints, and returns its other output. `names` gives the common part of its rings'
+/// names, for its pid. Output ends when no process holds the pipe any more, so the workers are gone as well.
 #[track_caller]
 fn run(example: &str, names: impl Fn(u32) -> String) -> String {
     let _watchdog = Watchdog::new(3 * PATIENCE, "a run of the example");
@@ -43,7 +42,7 @@ fn run(example: &str, names: impl Fn(u32) -> String) -> String {
         .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
         .filter(|name| name.contains(&names))
         .collect();
-    assert!(left.is_empty(), "left behind: {left:?}");
+    assert!(left.is_empty(), "left in shared memory: {left:?}");
     said
 }
 
@@ -90,7 +89,7 @@ fn a_type_is_upgraded_twice_and_no_reader_loses_a_message() {
 #[test]
 fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
     let said = run("topology", |pid| compact_session_tag(&format!("topology example {pid}")));
-    let report = said.lines().find(|line| line.starts_with("report: ")).expect("somebody was stopped");
+    let report = said.lines().find(|line| line.starts_with("report: ")).expect("a worker was stopped");
     assert!(
         report.contains(", rank 1 (pid ") && report.contains(" stopped") && report.contains("broadcast 20"),
         "{report}"

@@ -1,10 +1,10 @@
-//! The example as its user runs it: real processes, real signals, and a look at what they leave behind.
+//! The example as its user runs it: real processes, real signals, and a check of what they leave.
 #![forbid(unsafe_code)]
 
 mod built;
 
-/// The program's modules once more, for the tests that stand beside their code: cargo either runs an example's own tests or builds the
-/// program that is run here, not both. For this the modules call each other `super`, not `crate`.
+/// The program's modules again, for the tests that are beside their code: cargo either runs an example's own tests or
+/// builds the program that is run here, not both. For this the modules call each other `super`, not `crate`.
 #[allow(dead_code)]
 #[path = "../scheduler_workers/main.rs"]
 mod program;
@@ -42,7 +42,7 @@ impl Drop for Text {
 struct Run {
     scheduler: Child,
     stderr: Receiver<String>,
-    /// What was said so far.
+    /// The lines so far.
     said: Vec<String>,
     shm: ShmGuard,
     _text: Text,
@@ -69,7 +69,7 @@ impl Run {
         Self { scheduler, stderr, said: Vec::new(), shm, _text: text, _watchdog: watchdog }
     }
 
-    /// Waits until it says a line that contains `wanted`, and returns the line.
+    /// Waits for a line that contains `wanted`, and returns the line.
     #[track_caller]
     fn wait_line(&mut self, wanted: &str) -> String {
         loop {
@@ -96,7 +96,7 @@ impl Run {
         kill_process(Pid::from_child(&self.scheduler), signal).expect("a child that was not waited for is there");
     }
 
-    /// Waits for the end; returns the exit code, what it printed, and what it said besides. Nothing may be left in shared memory.
+    /// Waits for the end. Returns the exit code, stdout, and stderr. Nothing may be left in shared memory.
     fn end(mut self) -> (Option<i32>, String, String) {
         let mut printed = String::new();
         let mut stdout = self.scheduler.stdout.take().expect("stdout is a pipe");
@@ -125,7 +125,8 @@ fn assert_right_total(run: Run) -> (String, String) {
     (printed, said)
 }
 
-/// Whether the process runs. Who has ended and was not waited for is a zombie, which takes nothing but a line in a table.
+/// Whether the process runs. A process that has ended and was not waited for is a zombie, which takes nothing but a
+/// line in a table.
 fn runs(pid: Pid) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return false };
     // The state follows the name, which is in parentheses and may contain anything.
@@ -148,7 +149,8 @@ fn any_number_of_workers_counts_the_same() {
 
 #[test]
 fn a_killed_worker_is_reported_and_restarted_and_the_total_is_right() {
-    // Noticed while publishing into a full ring; and, where everything fits into the ring, while waiting for the last answers.
+    // Noticed while publishing into a full ring; and, if everything fits into the ring, while waiting for the last
+    // answers.
     for capacity in ["16", "1024"] {
         let run = Run::start(&["--chaos", "--capacity", capacity]);
         let (printed, said) = assert_right_total(run);

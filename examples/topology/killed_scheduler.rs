@@ -1,5 +1,5 @@
-//! The other way in which a topology ends: its scheduler is killed. Its workers go with it, and what it has left in
-//! shared memory has no owner and is removed, by the next launch of the same label or by a collector, as here.
+//! The other way in which a topology ends: its scheduler is killed. Its workers end with it. What it has left in shared
+//! memory has no owner. The next launch of the same label removes it, or a collector, as here.
 
 use super::Failure;
 use rustix::process::{Signal, getpid, kill_process};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 /// Runs a scheduler that is killed, and looks at what is left.
 ///
 /// # Errors
-/// Something went another way.
+/// A step had another result.
 pub(crate) fn show(label: &str, workers: usize) -> Result<(), Failure> {
     let mut scheduler = Command::new(std::env::current_exe()?)
         .args(["doomed scheduler", label, &workers.to_string()])
@@ -38,5 +38,5 @@ pub(crate) fn show(label: &str, workers: usize) -> Result<(), Failure> {
 pub(crate) fn be_killed(label: &str, workers: usize) -> Result<(), Failure> {
     let _scheduler = super::topology(label, workers)?.launch(super::workers()?)?;
     kill_process(getpid(), Signal::KILL)?;
-    Err("nobody survives this signal".into())
+    Err("no process survives this signal".into())
 }

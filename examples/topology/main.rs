@@ -1,7 +1,9 @@
-//! The shape of a tensor-parallel executor: a scheduler sends each step to N workers at once and waits, until a
-//! deadline, for what they found. A worker that is stopped is reported and replaced, one that is killed comes back and
-//! goes on where it was, and nothing is left at the end, whether the scheduler closes the topology or is killed itself.
-//! A program to copy for an inference engine.
+//! The shape of a tensor-parallel executor. A scheduler sends each step to N workers at once and waits for their
+//! results
+//! until a deadline. A worker that is stopped is reported and replaced. A worker that is killed comes back and goes on
+//! where it was. Nothing is left at the end, whether the scheduler closes the topology or is killed itself. A program
+//! to
+//! copy for an inference engine.
 //!
 //! ```text
 //! cargo run --release --example topology            # 2 workers
@@ -10,36 +12,38 @@
 //!
 //! ```text
 //! 2 workers have joined; their rings take 10 MiB of shared memory
-//! steps 0 to 19: 4224 B to everybody, 3136 B back from rank 0
+//! steps 0 to 19: 4224 B to all workers, 3136 B back from rank 0
 //! step 20: rank 1 is late; the report says that it is stopped
 //! step 20: rank 1 was restarted, has rejoined, and has answered
 //! step 21: rank 0 has died
 //! step 21: rank 0 was restarted, has rejoined, and has answered
-//! steps 22 to 25: 4224 B to everybody, 3136 B back from everybody
+//! steps 22 to 25: 4224 B to all workers, 3136 B back from all
 //! closed: 2 workers have left by themselves
 //! another scheduler is killed: its 2 workers are gone, and 3 rings were removed
 //! ```
 //!
 //! The report itself goes to stderr, with the facts that differ from run to run:
 //! ```text
-//! report: topology example 10908, rank 1 (pid 10910 stopped, waits in do_signal_stop) has received broadcast 20 and has not answered it 2.0s
-//!     after it was sent; its handler has it
+//! report: topology example 10908, rank 1 (pid 10910 stopped, waits in do_signal_stop) has received broadcast 20 and
+//! has
+//!     not answered it 2.0s after it was sent; its handler has it
 //! ```
 //!
 //! # Where to look
 //!
-//! - **Who answers.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough:
-//!   `gather_for(step, Whom::Rank(0), ..)`. The answers of the others are not even sent, unless the step's kind asks
-//!   for them.
-//! - **Late, or dead.** A deadline says that somebody is late and not who is to blame, and late is not dead: the kernel
-//!   says who is dead. So the scheduler prints its report on that worker, and replacing a worker that lives is its own
-//!   decision. `wait_for` waits until the new one is there, and sleeps meanwhile. Of those whose answer is not waited
-//!   for, `check_workers` tells.
+//! - **Which ranks answer.** In tensor parallelism all ranks compute the same tokens, so one rank's answer is enough:
+//!   `gather_for(step, Whom::Rank(0), ..)`. The others do not even send their answers, unless the step's kind asks for
+//!   them.
+//! - **Late, or dead.** A deadline says that a worker is late, not why. Late is not dead: the kernel says which worker
+//!   is dead. So the scheduler prints its report on that worker, and decides itself to replace a worker that lives.
+//!   `wait_for` waits until the new one is there, and sleeps meanwhile. `check_workers` reports on the workers whose
+//!   answer is not waited for.
 //! - **Once more.** A worker acknowledges a step after it has answered. Its successor gets what was not acknowledged
-//!   again. Each answer says which step it answers, and `gather_for` drops and counts one that comes twice, or late.
-//! - **Typed.** Messages are bytes here, as packed by the engine, and `Topology::with_content_tags` would make the
-//!   rings say what they are. `TypedScheduler` and `TypedWorker` are the same ends for types of yours: see the example
-//!   `supervisor`, whose workers are also started by another process.
+//!   again. Each answer says which step it answers, and `gather_for` drops and counts an answer that comes twice, or
+//!   late.
+//! - **Typed.** Messages are bytes here, packed by the engine. `Topology::with_content_tags` would make the rings say
+//!   what they are. `TypedScheduler` and `TypedWorker` are the same ends for your types: see the example `supervisor`,
+//!   whose workers are also started by another process.
 #![forbid(unsafe_code)]
 
 mod killed_scheduler;
@@ -58,7 +62,7 @@ type Failure = Box<dyn std::error::Error>;
 /// What a step may take here. An engine's deadline is above its longest prefill.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a worker may take to come back: here a process starts in milliseconds; one that loads weights, minutes.
+/// What a worker may take to come back. Here a process starts in milliseconds; loading weights takes minutes.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn main() -> Result<(), Failure> {
@@ -72,7 +76,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// A topology whose name nobody else on this host uses. It is what both sides agree on; nothing is created yet.
+/// A topology with a name that no other process on this host uses. Both sides agree on it; nothing is created yet.
 fn topology(label: &str, workers: usize) -> Result<Topology, Failure> {
     Ok(Topology::new(label, workers)?)
 }
@@ -98,7 +102,7 @@ fn run(workers: usize) -> Result<(), Failure> {
     for number in 0..20 {
         run_step(&mut scheduler, Step { number, reply: Reply::FromRank0, accident: None })?;
     }
-    println!("steps 0 to 19: {} B to everybody, {} B back from rank 0", step::STEP_BYTES, step::ANSWER_BYTES);
+    println!("steps 0 to 19: {} B to all workers, {} B back from rank 0", step::STEP_BYTES, step::ANSWER_BYTES);
 
     let stops = Some((workers - 1, Accident::Stops));
     run_step(&mut scheduler, Step { number: 20, reply: Reply::FromAll, accident: stops })?;
@@ -108,7 +112,7 @@ fn run(workers: usize) -> Result<(), Failure> {
     for number in 22..26 {
         run_step(&mut scheduler, Step { number, reply: Reply::FromAll, accident: None })?;
     }
-    println!("steps 22 to 25: {} B to everybody, {} B back from everybody", step::STEP_BYTES, step::ANSWER_BYTES);
+    println!("steps 22 to 25: {} B to all workers, {} B back from all", step::STEP_BYTES, step::ANSWER_BYTES);
 
     // Dropping the scheduler's end does the same, also when an error ends this function early.
     let departures = scheduler.close();
@@ -120,8 +124,7 @@ fn run(workers: usize) -> Result<(), Failure> {
 
 /// Sends the step to all workers, and waits for the answers to it.
 fn run_step(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
-    // Where a worker does not get on, the ring fills up behind it, and this waits until it gives up; the error says for
-    // whom.
+    // If a worker makes no progress, the ring fills up. This waits until the timeout; the error names that worker.
     let sent = scheduler.broadcast(&step.encode(), step.reply.kind(), STEP_TIMEOUT)?;
     let whom = match step.reply {
         Reply::FromRank0 => Whom::Rank(0),
@@ -133,8 +136,8 @@ fn run_step(scheduler: &mut SchedulerEnd, step: Step) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sees to it that a worker has answered step `number`, which was broadcast as `sent`: puts another one in its place if
-/// it is late or dead, and waits for that one's answer.
+/// Makes sure that a worker has answered step `number`, which was broadcast as `sent`. If the worker is late or dead,
+/// starts another in its place, and waits for that one's answer.
 fn settle(scheduler: &mut SchedulerEnd, answer: Answer, sent: Sequence, number: u64) -> Result<(), Failure> {
     let rank = answer.rank;
     match answer.outcome {
@@ -150,7 +153,7 @@ fn settle(scheduler: &mut SchedulerEnd, answer: Answer, sent: Sequence, number: 
         other => return Err(format!("rank {rank}, step {number}: {other:?}").into()),
     }
     replace(scheduler, rank)?;
-    // What it has answered itself is not asked for again, and what it has not, its successor answers.
+    // If it has answered before it ended, that answer is given at once. If not, its successor answers.
     let again = scheduler.gather_for(sent, Whom::Rank(rank), STEP_TIMEOUT).remove(0);
     match again.outcome {
         Outcome::Message { bytes, .. } => check(&bytes, rank, number)?,
@@ -160,7 +163,7 @@ fn settle(scheduler: &mut SchedulerEnd, answer: Answer, sent: Sequence, number: 
     Ok(())
 }
 
-/// That an answer is one to the step that it says it answers is the worker's business; here it is looked at.
+/// The topology says which step an answer belongs to. This checks that the answer's content is of the same step.
 fn check(bytes: &[u8], rank: usize, number: u64) -> Result<(), Failure> {
     match step::answered(bytes)? {
         answered if answered == number => Ok(()),

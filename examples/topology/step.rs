@@ -1,6 +1,7 @@
-//! What travels: steps to everybody, answers back. Packed by hand, as an engine does it that counts bytes; the example `typed` has codecs.
+//! What travels: steps to all workers, answers back. Packed by hand, like an engine that counts bytes; the example
+//! `typed` has codecs.
 //!
-//! Real sizes: a decode step of 256 sequences, and the tokens that it gives.
+//! Real sizes: a decode step of 256 sequences, and the tokens that it produces.
 
 use super::Failure;
 
@@ -10,7 +11,7 @@ pub(crate) const STEP_BYTES: usize = 4224;
 /// What one rank says after such a step.
 pub(crate) const ANSWER_BYTES: usize = 3136;
 
-/// Who is to answer a step: the message's kind.
+/// Which ranks answer a step: the message's kind.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Reply {
     FromRank0,
@@ -29,7 +30,7 @@ pub(crate) enum Accident {
 pub(crate) struct Step {
     pub(crate) number: u64,
     pub(crate) reply: Reply,
-    /// To which rank what happens.
+    /// The rank and its accident.
     pub(crate) accident: Option<(usize, Accident)>,
 }
 
@@ -51,7 +52,7 @@ impl Reply {
 }
 
 impl Step {
-    /// Number, rank of the accident, accident, and then what would be block tables and tokens.
+    /// Number, rank of the accident, accident, and then the space of block tables and tokens.
     pub(crate) fn encode(&self) -> [u8; STEP_BYTES] {
         let mut bytes = [0; STEP_BYTES];
         bytes[..8].copy_from_slice(&self.number.to_le_bytes());

@@ -1,4 +1,4 @@
-//! A worker's process: takes each step, computes, answers if it is asked to, and only then acknowledges.
+//! A worker's process: takes each step, computes, answers if the step asks for it, and only then acknowledges.
 
 use super::Failure;
 use super::step::{Accident, Reply, Step, answer};
@@ -16,14 +16,14 @@ const ANSWER: u8 = 1;
 /// Works until the scheduler closes the topology. If the scheduler is killed, the kernel ends this process with it.
 ///
 /// # Errors
-/// It could not join, or a step was none.
+/// It could not join, or the bytes of a step were invalid.
 pub(crate) fn run(invitation: &Invitation) -> Result<(), Failure> {
     let mut worker = WorkerEnd::join(invitation)?;
     // An engine loads its weights here. Steps that are sent meanwhile wait in the ring.
     let (rank, has_rejoined) = (worker.rank(), worker.has_rejoined());
     worker.serve(|message, answers| {
         let step = Step::decode(message, message.kind())?;
-        // Only the first time: it would kill every successor.
+        // Only the first time: otherwise it would kill every successor.
         if !has_rejoined {
             meet_with_accident(&step, rank)?;
         }

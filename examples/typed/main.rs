@@ -1,6 +1,7 @@
 //! Typed messages between processes: a type with serde's derives and one line, encoded by bincode into the ring. One
-//! scheduler, two workers, each of which answers. A program to copy where both sides are Rust and messages are taken
-//! apart where they arrive.
+//! scheduler, two workers, each of which answers. A program to copy where both sides are Rust and messages become
+//! values
+//! at the receiver.
 //!
 //! ```text
 //! cargo run --release --example typed
@@ -15,12 +16,12 @@
 //!
 //! # Where to look
 //!
-//! - **Agreement.** A stream has one type of message, whose name and version stand in the ring. Change the version with
-//!   the fields (`bincode_message!(Step = "Step/2")`), and a worker of the other build is refused when it attaches, not
-//!   confused later. The attribute `#[message]` does that by itself, field by field.
-//! - **Bytes of strangers.** What is no `Step` is an error with its cause, however long it claims to be; the stream
-//!   goes on behind it.
-//! - **Meeting, the end, deaths.** As in the examples `framed` and `topology`. `TypedScheduler` and `TypedWorker` have
+//! - **Agreement.** A stream has one type of message. Its name and version are in the ring. Change the version with the
+//!   fields (`bincode_message!(Step = "Step/2")`), and a worker of the other build is refused when it attaches. The
+//!   attribute `#[message]` does that by itself, field by field.
+//! - **Untrusted bytes.** Bytes that are no `Step` are an error with its cause, whatever length they claim. The stream
+//!   goes on after them.
+//! - **Meeting, the end, deaths.** As in the examples `framed` and `topology`. `TypedScheduler` and `TypedWorker` do
 //!   both: topologies of one type out and one back.
 #![forbid(unsafe_code)]
 
@@ -64,11 +65,10 @@ myelon::bincode_message!(Answer);
 
 const WORKERS: u32 = 2;
 
-/// The application's kind of message: a byte that travels with it, for streams in which not every message means the
-/// same.
+/// The application's kind of message: a byte that travels with it, for streams whose messages have several meanings.
 const DECODE: u8 = 1;
 
-/// Bytes of the ring to everybody, a power of two.
+/// Bytes of the ring to all workers, a power of two.
 const STEPS_BYTES: usize = 4 << 20;
 
 /// Bytes of each ring back.
@@ -96,7 +96,7 @@ fn answers_ring(name: &str, rank: u32) -> String {
     format!("{name}a{rank}")
 }
 
-/// By this id a worker is known in the ring, and in every report.
+/// The worker's id in the ring, and in every report.
 fn worker_id(rank: u32) -> String {
     format!("worker-{rank}")
 }

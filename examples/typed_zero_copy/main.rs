@@ -1,6 +1,6 @@
-//! Typed messages that nobody takes apart: rkyv lays them out in the ring, and the workers read fields and arrays where
-//! they lie, after one look that they are what they claim to be. One scheduler, two workers, each of which answers. A
-//! program to copy for large messages.
+//! Typed messages that are never decoded: rkyv lays them out in the ring, and the workers read fields and arrays in
+//! place, after one validation. One scheduler, two workers, each of which answers. A program to copy for large
+//! messages.
 //!
 //! ```text
 //! cargo run --release --example typed_zero_copy
@@ -19,11 +19,11 @@
 //!
 //! - **Reading.** `message.get()` gives the archive, a view of the message in the ring: no allocation, no copy.
 //!   `message.decode()` gives the value, where the program wants to keep it.
-//! - **Checked.** `get` reads the message once to validate it, so bytes of a stranger are an error and never undefined
-//!   behaviour. Where both ends are of one executable, and validating takes too long,
-//!   [`myelon::codec::trusted::access`] leaves it out; it is an `unsafe fn`, whose caller vouches for the sender.
-//! - **Holding on.** A message that is held holds its place in the ring, and the producer waits for it once the ring is
-//!   full. Answer and drop it, or copy out what is needed.
+//! - **Checked.** `get` reads the message once to validate it, so untrusted bytes are an error and never undefined
+//!   behaviour. If both ends are of one executable, and validating takes too long,
+//!   [`myelon::codec::trusted::access`] leaves it out. It is an `unsafe fn`, whose caller vouches for the sender.
+//! - **Holding on.** A message holds its place in the ring, and the producer waits for it once the ring is full. Answer
+//!   and drop it, or copy out what is needed.
 //! - **Versions, meeting, the end, deaths.** As in the examples `typed`, `framed` and `topology`.
 #![forbid(unsafe_code)]
 
@@ -34,7 +34,7 @@ use myelon::{DEFAULT_RECORD_RING_BYTES, Patience};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-/// What the scheduler tells every worker: a prefill, whose tokens are most of it.
+/// What the scheduler tells every worker: a prefill, which consists mostly of tokens.
 #[derive(Archive, Serialize, Deserialize)]
 #[rkyv(crate = myelon::rkyv)]
 struct Prefill {
@@ -76,7 +76,7 @@ fn answers_ring(name: &str, rank: u32) -> String {
     format!("{name}a{rank}")
 }
 
-/// By this id a worker is known in the ring, and in every report.
+/// The worker's id in the ring, and in every report.
 fn worker_id(rank: u32) -> String {
     format!("worker-{rank}")
 }
@@ -145,7 +145,7 @@ fn work(name: &str, rank: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The work, on the message in the ring. Numbers have the byte order of the archive, whatever the machine's is.
+/// The work, on the message in the ring. Numbers have the byte order of the archive on every machine.
 fn describe(prefill: &rkyv::Archived<Prefill>) -> String {
     let last = prefill.tokens.last().map_or(0, |token| token.to_native());
     format!("{} requests and {} tokens, the last {last}", prefill.requests.len(), prefill.tokens.len())

@@ -1,4 +1,4 @@
-//! The operator's hold on the processes: starts them, stops them with a signal, and keeps the accounts.
+//! The operator's side of the processes: starts them, stops them with a signal, and counts what they used.
 
 use super::Failure;
 use rustix::process::{Pid, Signal, kill_process};
@@ -32,7 +32,7 @@ fn expect(said: &mut impl BufRead, wanted: &str) -> Result<(), Failure> {
 fn stop(child: &mut Child, signal: Signal) -> Result<(), Failure> {
     kill_process(Pid::from_child(child), signal)?;
     let status = child.wait()?;
-    // Who is asked to stop stops in good order.
+    // A process that is asked to stop ends in good order.
     if signal == Signal::TERM && !status.success() { Err(format!("it ended with {status}").into()) } else { Ok(()) }
 }
 
@@ -125,7 +125,7 @@ impl Reader {
         }
     }
 
-    /// Waits until it has ended, and says what it has made of `sent` messages.
+    /// Waits until it has ended, and says what it did with `sent` messages.
     pub(crate) fn account(mut self, sent: u64) -> Result<String, Failure> {
         let status = self.child.wait()?;
         if !status.success() {
@@ -134,8 +134,9 @@ impl Reader {
         self.listen_to_the_end()?;
         let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let used = (0..sent).filter(|number| uses.contains_key(number)).count();
-        // A message that was used and not acknowledged comes again, and says so; before, it may have been lost with its
-        // process's output.
+        // A message that was used and not acknowledged comes again, and is marked. Its first use may be missing here:
+        // the
+        // killed process may have lost its output.
         let is_each_once = uses.values().all(|(first, _)| *first <= 1);
         Ok(format!("{used} messages of {sent}{}", if is_each_once { ", each once" } else { ", some twice" }))
     }

@@ -19,12 +19,12 @@
 //!
 //! # Where to look
 //!
-//! - **Versions** (`measurement.rs`). What a reader has to say about messages of before: a field with a default, or a
+//! - **Versions** (`measurement.rs`). What a reader declares about older messages: a field with a default, or a
 //!   conversion.
-//! - **Readers** (`reader.rs`) have ids, so their places are kept while they are away. They do nothing about an
-//!   upgrade: `next` reads the old ring to its end, and goes on in the new one with that ring's decoder.
-//! - **The writer** (`writer.rs`) hands over when it is asked to stop. Dropping its end would close the stream, which
-//!   ends for its readers.
+//! - **Readers** (`reader.rs`) have ids, so their places are kept while they are away. They do nothing for an upgrade:
+//!   `next` reads the old ring to its end, and goes on in the new one with that ring's decoder.
+//! - **The writer** (`writer.rs`) hands over when it is asked to stop. Dropping its end would close the stream, and its
+//!   readers would end.
 //! - **Once.** A reader that is killed between using a message and acknowledging it gets the message again, marked. All
 //!   others come once.
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! The message, as three releases of the program have it. In earnest each release has only its own, and the versions
-//! that its readers still take.
+//! The message, as three releases of the program have it. A real release has only its own type, and the versions that
+//! its readers still take.
 
 /// The first release.
 pub(crate) mod first {
@@ -10,7 +10,7 @@ pub(crate) mod first {
     }
 }
 
-/// The second release: a field more. Messages of before have its default, and no code is needed.
+/// The second release: one more field. Older messages have its default, and no code is needed.
 pub(crate) mod second {
     #[myelon::message]
     pub(crate) struct Measurement {
@@ -21,7 +21,7 @@ pub(crate) mod second {
     }
 }
 
-/// The third release: a field has changed its type and its meaning. A conversion says what it was.
+/// The third release: a field has changed its type and its meaning. A conversion says what the old field meant.
 pub(crate) mod third {
     use super::{first, second};
 

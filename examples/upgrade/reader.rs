@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long it waits until it looks whether it is to stop, and how long it naps while there is no writer.
+/// How long it waits until it checks whether to stop, and how long it sleeps while there is no writer.
 const SLICE: Duration = Duration::from_millis(5);
 
 pub(crate) fn read(name: &str, id: &str, version: u32) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ fn take<T: Codec>(name: &str, id: &str, look: impl Fn(T) -> (u64, String)) -> Re
             Ok(Some(message)) => {
                 let (number, said) = look(message.decode()?);
                 let again = if message.is_redelivered() { "again" } else { "first" };
-                // Used, and then acknowledged, as `message` is dropped.
+                // Used first. It is acknowledged when `message` is dropped.
                 writeln!(used, "{number} {again} {said}")?;
             }
             Ok(None) | Err(TypedReceiveError::Transport(TransportError::Consume(ConsumeError::TimedOut { .. }))) => {}

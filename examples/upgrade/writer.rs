@@ -1,4 +1,4 @@
-//! A writer: sends what it is told on its standard input, and hands over when it is asked to stop.
+//! A writer: sends the messages that its standard input names, and hands over when it is asked to stop.
 
 use super::Failure;
 use super::measurement::{first, second, third};

@@ -1,6 +1,4 @@
 //! Where cargo has put the examples.
-//!
-//! **Lives here:** [`program`]. **Builds on:** cargo's folders. **May touch it:** every test of this crate.
 
 use std::fs;
 use std::path::{Path, PathBuf};
